@@ -1,0 +1,168 @@
+"""What can go wrong, said once: etcd's error names, codes and texts, and a client's exceptions.
+
+Inside a node an error is a name (`"LeaseNotFound"`); the gateway turns it into the code and message
+of `FAULTS`, and the client turns the message back into an exception. Knows nothing of sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+CANCELED: Final = 1
+UNKNOWN: Final = 2
+INVALID_ARGUMENT: Final = 3
+DEADLINE_EXCEEDED: Final = 4
+NOT_FOUND: Final = 5
+RESOURCE_EXHAUSTED: Final = 8
+FAILED_PRECONDITION: Final = 9
+OUT_OF_RANGE: Final = 11
+UNIMPLEMENTED: Final = 12
+UNAVAILABLE: Final = 14
+
+
+class Fault(NamedTuple):
+    """One kind of failure on the wire: a gRPC status code and etcd's text (rpctypes/error.go)."""
+
+    code: int
+    message: str
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "EmptyKey": Fault(INVALID_ARGUMENT, "etcdserver: key is not provided"),
+    "KeyNotFound": Fault(INVALID_ARGUMENT, "etcdserver: key not found"),
+    "ValueProvided": Fault(INVALID_ARGUMENT, "etcdserver: value is provided"),
+    "LeaseProvided": Fault(INVALID_ARGUMENT, "etcdserver: lease is provided"),
+    "Compacted": Fault(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted"),
+    "FutureRev": Fault(OUT_OF_RANGE, "etcdserver: mvcc: required revision is a future revision"),
+    "LeaseNotFound": Fault(NOT_FOUND, "etcdserver: requested lease not found"),
+    "LeaseExist": Fault(FAILED_PRECONDITION, "etcdserver: lease already exists"),
+    "LeaseTTLTooLarge": Fault(OUT_OF_RANGE, "etcdserver: too large lease TTL"),
+    "RequestTooLarge": Fault(INVALID_ARGUMENT, "etcdserver: request is too large"),
+    "TooManyRequests": Fault(RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+    "NoLeader": Fault(UNAVAILABLE, "etcdserver: no leader"),
+    "LeaderChanged": Fault(UNAVAILABLE, "etcdserver: leader changed"),
+    "Stopped": Fault(UNAVAILABLE, "etcdserver: server stopped"),
+    "Timeout": Fault(UNAVAILABLE, "etcdserver: request timed out"),
+    "TimeoutDueToLeaderFail": Fault(
+        UNAVAILABLE, "etcdserver: request timed out, possibly due to previous leader failure"
+    ),
+    # Ours: etcd has no exactly-once sessions (DESIGN 9).
+    "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
+    "SequenceTooOld": Fault(
+        OUT_OF_RANGE, "leasehold: the result of this sequence number is no longer kept"
+    ),
+    "TooManyOutstanding": Fault(
+        RESOURCE_EXHAUSTED, "leasehold: the session has too many unacknowledged results"
+    ),
+}
+"""Every failure a node reports by name, under etcd's Go name (without `ErrGRPC`)."""
+
+
+class LeaseholdError(Exception):
+    """Base of all a client raises. `code` is a gRPC status code, `message` the server's text."""
+
+    code: int = UNKNOWN
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class InvalidArgumentError(LeaseholdError):
+    """The request itself is wrong: an empty key, an unknown field, a request that is too large."""
+
+    code = INVALID_ARGUMENT
+
+
+class NotFoundError(LeaseholdError):
+    """Something named by the request does not exist."""
+
+    code = NOT_FOUND
+
+
+class LeaseNotFoundError(NotFoundError):
+    """The lease does not exist: never granted, revoked or expired."""
+
+
+class FailedPreconditionError(LeaseholdError):
+    """The request is sound, but the state of the cluster forbids it (a lease id already taken)."""
+
+    code = FAILED_PRECONDITION
+
+
+class OutOfRangeError(LeaseholdError):
+    """A revision or TTL outside what the cluster holds or allows."""
+
+    code = OUT_OF_RANGE
+
+
+class CompactedError(OutOfRangeError):
+    """The revision is compacted away. `compact_revision` is the oldest one left, 0 if unknown."""
+
+    def __init__(self, message: str, code: int | None = None, compact_revision: int = 0) -> None:
+        super().__init__(message, code)
+        self.compact_revision = compact_revision
+
+
+class ResourceExhaustedError(LeaseholdError):
+    """A limit of the node was reached (`etcdserver: too many requests`); try again later."""
+
+    code = RESOURCE_EXHAUSTED
+
+
+class UnavailableError(LeaseholdError):
+    """The cluster could not answer: no leader, quorum or endpoint, or a node that is stopping."""
+
+    code = UNAVAILABLE
+
+
+class DeadlineExceededError(LeaseholdError, TimeoutError):
+    """No answer within the client's timeout, and the request surely had no effect."""
+
+    code = DEADLINE_EXCEEDED
+
+
+class OutcomeUnknownError(DeadlineExceededError):
+    """No answer in time to a write that was sent: it may have been applied, or may yet be."""
+
+
+class WatchCanceledError(LeaseholdError):
+    """The server ended a watch; the message is its reason."""
+
+    code = CANCELED
+
+
+class ProtocolError(LeaseholdError):
+    """A reply that PROTOCOL.md does not allow: a different program answers at this endpoint."""
+
+
+_BY_NAME: Final[dict[str, type[LeaseholdError]]] = {
+    "LeaseNotFound": LeaseNotFoundError,
+    "Compacted": CompactedError,
+}
+
+_BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
+    CANCELED: WatchCanceledError,
+    INVALID_ARGUMENT: InvalidArgumentError,
+    DEADLINE_EXCEEDED: DeadlineExceededError,
+    NOT_FOUND: NotFoundError,
+    RESOURCE_EXHAUSTED: ResourceExhaustedError,
+    FAILED_PRECONDITION: FailedPreconditionError,
+    OUT_OF_RANGE: OutOfRangeError,
+    UNAVAILABLE: UnavailableError,
+}
+
+_NAME_OF: Final[dict[str, str]] = {fault.message: name for name, fault in FAULTS.items()}
+
+
+def name_of(message: str) -> str | None:
+    """The name in `FAULTS` of a server's error text, or None for a text that is not there."""
+    return _NAME_OF.get(message)
+
+
+def exception_for(code: int, message: str) -> LeaseholdError:
+    """The exception that stands for an `error` {code, message} of a reply."""
+    kind = _BY_NAME.get(name_of(message) or "") or _BY_CODE.get(code, LeaseholdError)
+    return kind(message, code)
