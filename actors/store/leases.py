@@ -1,0 +1,93 @@
+"""Leases on cluster time: which exist, until when, and which keys each of them holds (DESIGN 8).
+
+Every deadline is a fact of the log: it is set when an entry is applied, and passes only when an
+entry says so. Deleting the keys, and noticing that a deadline has passed, are others' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from actors.store.storage import LeaseRecord
+
+
+class Lease:
+    """One lease; `deadline_ms` is in cluster time."""
+
+    __slots__ = ("deadline_ms", "id", "keys", "ttl_ms")
+
+    def __init__(self, record: LeaseRecord) -> None:
+        self.id, self.ttl_ms, self.deadline_ms = record
+        self.keys: set[bytes] = set()
+
+    def record(self) -> LeaseRecord:
+        """What the backend keeps of it."""
+        return LeaseRecord(self.id, self.ttl_ms, self.deadline_ms)
+
+
+class Leases:
+    """The table of leases. `facts` and `changed` gather what the caller must pass on."""
+
+    def __init__(self, records: Iterable[LeaseRecord]) -> None:
+        self.table = {record.id: Lease(record) for record in records}
+        # (lease, deadline) in order, deadline 0 for an end; until the actor takes them.
+        self.facts: list[tuple[int, int]] = []
+        # Since the last commit.
+        self.changed: set[int] = set()
+
+    def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> bool:
+        """Create a lease; False when the id is taken."""
+        if lease_id in self.table:
+            return False
+        self.table[lease_id] = Lease(LeaseRecord(lease_id, ttl_ms, now_ms + ttl_ms))
+        self._tell(lease_id, now_ms + ttl_ms)
+        return True
+
+    def keep_alive(self, lease_id: int, now_ms: int) -> int:
+        """Start the TTL anew and return it; 0 when there is no such lease.
+
+        A lease whose deadline has passed lives until an entry ends it, so it can still be renewed.
+        """
+        lease = self.table.get(lease_id)
+        if lease is None:
+            return 0
+        lease.deadline_ms = now_ms + lease.ttl_ms
+        self._tell(lease_id, lease.deadline_ms)
+        return lease.ttl_ms
+
+    def is_due(self, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
+        """Whether the lease still has the deadline that someone saw pass, and it has passed."""
+        lease = self.table.get(lease_id)
+        return lease is not None and lease.deadline_ms == deadline_ms and now_ms >= deadline_ms
+
+    def end(self, lease_id: int) -> list[bytes] | None:
+        """End a lease and return its keys in order; None when there is no such lease."""
+        lease = self.table.pop(lease_id, None)
+        if lease is None:
+            return None
+        self._tell(lease_id, 0)
+        return sorted(lease.keys)
+
+    def move(self, key: bytes, before: int, after: int) -> None:
+        """A key leaves one lease for another; 0 is none."""
+        if before:
+            self.table[before].keys.remove(key)
+        if after:
+            self.table[after].keys.add(key)
+
+    def by_deadline(self) -> list[int]:
+        """Every lease id, the one that ends first in front, ties by id."""
+        return sorted(self.table, key=lambda lease_id: (self.table[lease_id].deadline_ms, lease_id))
+
+    def take_changes(self) -> dict[int, LeaseRecord | None]:
+        """What the leases that changed since the last call are now; None for those that ended."""
+        changes: dict[int, LeaseRecord | None] = {}
+        for lease_id in self.changed:
+            lease = self.table.get(lease_id)
+            changes[lease_id] = None if lease is None else lease.record()
+        self.changed = set()
+        return changes
+
+    def _tell(self, lease_id: int, deadline_ms: int) -> None:
+        self.facts.append((lease_id, deadline_ms))
+        self.changed.add(lease_id)

@@ -1,0 +1,79 @@
+"""A machine and the log that feeds it, so that tests say what happens and not at which index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.store.commands import Command, KeyValue, Member, Query, Range, RangeDone, Sequence
+from actors.store.machine import Machine
+from actors.store.storage import Backend
+from tests.twins import MemoryBackend
+
+FOUNDERS = (
+    Member(2, "", ("tcp://b:2380",), (), False),
+    Member(1, "", ("tcp://a:2380",), (), False),
+)
+
+
+class Driver:
+    """Applies commands at rising indexes, at the cluster time `now_ms`.
+
+    With `restarts` it commits and starts anew after each, with `commits` it only commits.
+    """
+
+    def __init__(
+        self, backend: Backend | None = None, commits: bool = False, restarts: bool = False
+    ) -> None:
+        self.backend = backend or MemoryBackend()
+        self.commits = commits or restarts
+        self.restarts = restarts
+        self.machine = Machine(self.backend, FOUNDERS)
+        self.now_ms = 1_000
+
+    def do(self, command: Command, sequence: Sequence | None = None) -> Any:
+        """Apply one command and return its result."""
+        index = self.machine.applied_index + 1
+        result = self.machine.apply(index, self.now_ms, command, sequence)
+        if self.commits:
+            self.commit()
+        if self.restarts:
+            self.crash()
+        return result
+
+    def ask(self, query: Query) -> Any:
+        """Answer a query at the present cluster time."""
+        return self.machine.query(query, self.now_ms)
+
+    def get(self, key: bytes, revision: int = 0) -> KeyValue | None:
+        """One key, now or at a revision."""
+        result = self.ask(Range(key, revision=revision))
+        assert isinstance(result, RangeDone), result
+        return result.kvs[0] if result.kvs else None
+
+    def commit(self) -> None:
+        """Make durable what is new."""
+        self.backend.commit(self.machine.take_changes())
+
+    def crash(self) -> None:
+        """Lose what is not durable; go on with what is."""
+        self.machine = Machine(self.backend, FOUNDERS)
+
+
+def everything(machine: Machine) -> dict[str, Any]:
+    """All replicated state of a machine, comparable; not what is on disk and what in memory."""
+    index = machine.store.index
+    return {
+        "meta": (machine.applied_index, machine.cluster_ms, machine.revision),
+        "live": dict(index.live),
+        "keys": list(index.keys(b"\0", b"\0")),
+        "history": machine.history(b"\0", b"\0", 1, True),
+        "leases": {
+            lease.id: (lease.ttl_ms, lease.deadline_ms, sorted(lease.keys))
+            for lease in machine.leases.table.values()
+        },
+        "sessions": [
+            (session.id, session.used_index, session.used_ms, session.floor, dict(session.results))
+            for session in machine.sessions.table.values()
+        ],
+        "members": dict(machine.members),
+    }

@@ -1,0 +1,348 @@
+"""The StoreActor, unstarted, between probes: who is told what and when, and what is durable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.base import Ring
+from actors.messages import (
+    Apply,
+    ConfirmedRead,
+    ConnectionGone,
+    Drained,
+    Durable,
+    Events,
+    LeaseFact,
+    LeaseFacts,
+    LocalRead,
+    Question,
+    Replies,
+    Tick,
+    WatchBegin,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+from actors.raft.rpc import Entry
+from actors.store import actor as actor_module
+from actors.store.actor import COMMIT_INTERVAL_MS, StoreActor
+from actors.store.codec import encode_command
+from actors.store.commands import (
+    AdvanceClock,
+    Change,
+    Command,
+    DeleteRange,
+    Event,
+    Expiry,
+    Failure,
+    KeyValue,
+    LeaseExpire,
+    LeaseGrant,
+    LeaseGranted,
+    LeaseKeepAlive,
+    LeaseLife,
+    LeaseTimeToLive,
+    Put,
+    PutDone,
+    Range,
+    RangeDone,
+    Sequence,
+    SessionOpen,
+)
+from actors.store.machine import Machine
+from actors.store.storage import Backend, Changes, StorageError
+from tests.store.driver import FOUNDERS, everything
+from tests.twins import MemoryBackend
+
+HERE, ELSEWHERE = 1, 2
+
+
+class Probe:
+    """An address that keeps what it is told, in one list for all."""
+
+    def __init__(self, name: str, told: list[tuple[str, Any]]) -> None:
+        self.name = name
+        self.told = told
+
+    def tell(self, message: Any) -> None:
+        self.told.append((self.name, message))
+
+
+class Node:
+    """An unstarted StoreActor on a backend, with a clock and a log at hand."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.now_ms = 50_000
+        self.time_ms = 1_000
+        self.told: list[tuple[str, Any]] = []
+        self.backend = backend
+        self.machine = Machine(backend, FOUNDERS)
+        self.actor = StoreActor(self.machine, backend, HERE, lambda: self.now_ms)
+        self.actor.join(Ring(*(Probe(name, self.told) for name in Ring._fields)))
+        self.last_index = self.machine.applied_index
+        self.actor.receive(_watch(b"elsewhere"))
+        self.told.clear()
+
+    def entry(
+        self, command: Command | None, origin: int = HERE, ticket: int = 0, sequence: Any = None
+    ) -> Entry:
+        """The next entry of the log; None is Raft's no-op."""
+        self.last_index += 1
+        data = encode_command(command, sequence) if command is not None else b""
+        return Entry(self.last_index, 1, self.time_ms, origin, ticket, data)
+
+    def apply(self, *commands: Command | None) -> list[tuple[str, Any]]:
+        """Apply commands that nobody here waits for, and return what was told."""
+        return self.hear(Apply(tuple(self.entry(command) for command in commands)))
+
+    def hear(self, message: Any) -> list[tuple[str, Any]]:
+        """Handle one message and return what was told."""
+        self.told.clear()
+        self.actor.receive(message)
+        return list(self.told)
+
+    def tick(self) -> list[tuple[str, Any]]:
+        """Handle the actor's timer if it is due."""
+        tick = self.actor.mailbox.pop_tick(self.now_ms)
+        return self.hear(tick) if tick else []
+
+
+@pytest.fixture
+def node(backend: Backend) -> Node:
+    """A node on the disk, and on its twin."""
+    return Node(backend)
+
+
+def _watch(key: bytes, range_end: bytes = b"", start: int = 0, prev_kv: bool = False) -> WatchOpen:
+    return WatchOpen((b"client",), b"", 0, key, range_end, start, prev_kv, False, False)
+
+
+def _put_event(key: bytes, revision: int, value: bytes) -> Event:
+    return Event(Change.PUT, KeyValue(key, revision, revision, 1, value, 0), None)
+
+
+def test_a_batch_tells_each_neighbour_once_the_waiting_client_first(node: Node) -> None:
+    entries = (
+        node.entry(None),
+        node.entry(LeaseGrant(7, 5_000), HERE, 11),
+        node.entry(Put(b"a", b"1"), ELSEWHERE, 12),
+        node.entry(Put(b"b", b"2"), HERE, 13),
+        node.entry(AdvanceClock(), HERE, 0),
+    )
+    assert node.hear(Apply(entries)) == [
+        ("gateway", Replies(((11, LeaseGranted(1, 7, 5_000)), (13, PutDone(3))))),
+        ("watch", Events(3, (_put_event(b"a", 2, b"1"), _put_event(b"b", 3, b"2")))),
+        ("lease", LeaseFacts((LeaseFact(7, 6_000),), 1_000)),
+    ]
+
+
+def test_events_are_told_only_while_somebody_watches(node: Node) -> None:
+    node.actor.receive(ConnectionGone((b"client",)))
+    assert node.apply(Put(b"a", b"1")) == []
+    opened = _watch(b"a")
+    assert node.hear(opened) == [("watch", WatchBegin(opened, 2, ()))]
+    told = node.apply(Put(b"a", b"2"))
+    assert [event.kv.value for _, message in told for event in message.events] == [b"2"]
+
+
+def test_a_batch_that_changes_nothing_tells_nobody(node: Node) -> None:
+    assert node.apply(None, AdvanceClock(), DeleteRange(b"a")) == []
+
+
+def test_an_answer_of_failure_is_an_answer(node: Node) -> None:
+    told = node.hear(Apply((node.entry(Put(b"a", b"1", lease=9), HERE, 11),)))
+    assert told == [("gateway", Replies(((11, Failure("LeaseNotFound")),)))]
+
+
+def test_an_expired_lease_tells_the_watchers_why_and_the_lease_actor_that(node: Node) -> None:
+    node.apply(LeaseGrant(7, 5_000), Put(b"a", b"1", lease=7))
+    node.time_ms = 6_000
+    event = Event(Change.LEASE_EXPIRED, KeyValue(b"a", 0, 3, 0, b"", 0), None)
+    assert node.apply(LeaseExpire((Expiry(7, 6_000),))) == [
+        ("watch", Events(3, (event,))),
+        ("lease", LeaseFacts((LeaseFact(7, 0),), 6_000)),
+    ]
+
+
+def test_a_retried_command_is_answered_to_its_new_ticket_without_events(node: Node) -> None:
+    node.apply(SessionOpen())
+    put = Put(b"a", b"1")
+    first = node.hear(Apply((node.entry(put, HERE, 11, Sequence(1, 1, 1)),)))
+    again = node.hear(Apply((node.entry(put, HERE, 12, Sequence(1, 1, 1)),)))
+    assert first[0] == ("gateway", Replies(((11, PutDone(2)),)))
+    assert again == [("gateway", Replies(((12, PutDone(2)),)))]
+
+
+def test_reads_are_answered_at_once_with_the_time_they_came_with(node: Node) -> None:
+    node.apply(LeaseGrant(7, 5_000))
+    life = LeaseTimeToLive(7)
+    assert node.hear(ConfirmedRead((Question(21, life),), 2_500)) == [
+        ("gateway", Replies(((21, LeaseLife(1, 7, 3_500, 5_000)),)))
+    ]
+    assert node.hear(LocalRead((Question(22, life),))) == [
+        ("gateway", Replies(((22, LeaseLife(1, 7, 5_000, 5_000)),)))
+    ]
+    assert node.hear(LocalRead((Question(23, Range(b"a")),))) == [
+        ("gateway", Replies(((23, RangeDone(1, (), False, 0)),)))
+    ]
+
+
+def test_a_watch_gets_its_backlog_and_then_what_comes_with_no_gap(node: Node) -> None:
+    node.apply(Put(b"a", b"1"), Put(b"x", b"1"), DeleteRange(b"a"), Put(b"a", b"2"))
+    opened = _watch(b"a", start=4)
+    gone = Event(Change.DELETED, KeyValue(b"a", 0, 4, 0, b"", 0), None)
+    backlog = (gone, _put_event(b"a", 5, b"2"))
+    assert node.hear(opened) == [("watch", WatchBegin(opened, 5, backlog))]
+    told = node.apply(Put(b"b", b"1"))
+    assert told == [("watch", Events(6, (_put_event(b"b", 6, b"1"),)))]
+
+
+@pytest.mark.parametrize("start", [0, 3, 99])
+def test_a_watch_from_now_or_later_has_no_backlog(node: Node, start: int) -> None:
+    node.apply(Put(b"a", b"1"))
+    opened = _watch(b"a", start=start)
+    assert node.hear(opened) == [("watch", WatchBegin(opened, 2, ()))]
+
+
+def test_a_watch_from_before_the_compaction_is_told_so(node: Node) -> None:
+    node.apply(Put(b"a", b"1"), Put(b"a", b"2"), Put(b"a", b"3"))
+    node.machine.store.compact_revision = 3
+    opened = _watch(b"a", start=2)
+    assert node.hear(opened) == [("watch", WatchBegin(opened, 4, (), 3))]
+    ((_, begin),) = node.hear(_watch(b"a", start=3))
+    assert [event.kv.mod_revision for event in begin.backlog] == [3, 4]
+
+
+def test_previous_values_are_gathered_while_a_connection_watches_with_them(node: Node) -> None:
+    node.apply(Put(b"a", b"1"))
+    node.hear(_watch(b"a", prev_kv=True))
+    ((_, events),) = node.apply(Put(b"a", b"2"))
+    assert events.events[0].prev_kv == KeyValue(b"a", 2, 2, 1, b"1", 0)
+    gone = ConnectionGone((b"client",))
+    assert node.hear(gone) == [("watch", gone)]
+    node.hear(_watch(b"a"))
+    ((_, events),) = node.apply(Put(b"a", b"3"))
+    assert events.events[0].prev_kv is None
+
+
+def test_cancels_and_bookmarks_pass_through_in_order(node: Node) -> None:
+    for message in (WatchCancel((b"c",), b"1", 3), WatchProgress((b"c",), b"2")):
+        assert node.hear(message) == [("watch", message)]
+
+
+def test_what_is_new_is_durable_at_the_end_of_the_interval(node: Node) -> None:
+    node.apply(Put(b"a", b"1"))
+    assert node.actor.mailbox.next_wake_ms == 50_000 + COMMIT_INTERVAL_MS
+    node.now_ms += COMMIT_INTERVAL_MS - 1
+    assert node.tick() == []
+    node.apply(None)
+    node.now_ms += 1
+    assert node.tick() == [("raft", Durable(2))]
+    assert node.backend.load().meta.applied_index == 2
+
+
+def test_each_interval_with_something_new_ends_in_a_commit(node: Node) -> None:
+    for index in (1, 2, 3):
+        node.apply(Put(b"a", b"1"))
+        node.now_ms += COMMIT_INTERVAL_MS
+        assert node.tick() == [("raft", Durable(index))]
+
+
+def test_an_idle_store_sleeps_and_commits_nothing(node: Node) -> None:
+    node.apply(Put(b"a", b"1"))
+    node.now_ms += COMMIT_INTERVAL_MS
+    node.tick()
+    assert node.actor.mailbox.next_wake_ms is None
+    assert node.hear(Tick(node.now_ms)) == []
+    assert node.hear(Drained()) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [("COMMIT_CHANGES_MAX", 3), ("COMMIT_BYTES_MAX", 30)],
+)
+def test_much_that_is_new_is_committed_at_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(actor_module, limit, value)
+    assert ("raft", Durable(1)) not in node.apply(Put(b"a", b"1"))
+    assert node.apply(Put(b"a", b"22"), Put(b"a", b"333"))[-1] == ("raft", Durable(3))
+    assert ("raft", Durable(4)) not in node.apply(Put(b"a", b"1"))
+
+
+def test_one_delete_of_many_keys_counts_as_many_changes(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.apply(*(Put(b"a%d" % number, b"1") for number in range(9)))
+    node.now_ms += COMMIT_INTERVAL_MS
+    node.tick()
+    monkeypatch.setattr(actor_module, "COMMIT_CHANGES_MAX", 9)
+    assert node.apply(DeleteRange(b"\0", b"\0"))[-1] == ("raft", Durable(10))
+
+
+def test_a_restart_announces_leases_and_revision_and_goes_on_behind_the_backend(
+    node: Node,
+) -> None:
+    node.apply(LeaseGrant(7, 5_000), Put(b"a", b"1"))
+    node.now_ms += COMMIT_INTERVAL_MS
+    node.tick()
+    node.apply(Put(b"a", b"lost in the crash"))
+    restarted = Node(node.backend)
+    restarted.actor.open()
+    assert restarted.told == [
+        ("watch", Events(2, ())),
+        ("lease", LeaseFacts((LeaseFact(7, 6_000),), 1_000)),
+    ]
+    assert restarted.actor.applied_index == 2
+    restarted.apply(Put(b"a", b"2"))
+    assert restarted.machine.revision == 3
+
+
+def test_an_entry_told_twice_is_a_bug(node: Node) -> None:
+    entry = node.entry(Put(b"a", b"1"))
+    node.hear(Apply((entry,)))
+    with pytest.raises(AssertionError, match="entry 1 after 1"):
+        node.hear(Apply((entry,)))
+
+
+def test_closing_commits_what_is_new(node: Node, path: Any) -> None:
+    node.apply(Put(b"a", b"1"))
+    state = everything(node.machine)
+    node.actor.close()
+    if isinstance(node.backend, MemoryBackend):
+        assert node.backend.is_closed
+        assert everything(Machine(node.backend, FOUNDERS)) == state
+    else:
+        reopened = type(node.backend)(path)  # type: ignore[call-arg]
+        assert everything(Machine(reopened, FOUNDERS)) == state
+        reopened.close()
+
+
+def test_a_state_left_half_done_by_a_failure_is_not_committed() -> None:
+    backend = MemoryBackend()
+    node = Node(backend)
+    damaged = Entry(2, 1, 1_000, HERE, 5, b"not a command")
+    with pytest.raises(ValueError, match="not a command"):
+        node.hear(Apply((node.entry(Put(b"a", b"1")), damaged)))
+    node.actor.close()
+    assert (backend.commits, backend.is_closed) == (0, True)
+
+
+def test_a_commit_that_fails_is_not_tried_again() -> None:
+    class FullDisk(MemoryBackend):
+        attempts = 0
+
+        def commit(self, changes: Changes) -> None:
+            self.attempts += 1
+            raise StorageError("store.lmdb: No space left on device")
+
+    backend = FullDisk()
+    node = Node(backend)
+    node.apply(LeaseGrant(7, 5_000), LeaseKeepAlive(7))
+    node.now_ms += COMMIT_INTERVAL_MS
+    with pytest.raises(StorageError, match="No space left"):
+        node.tick()
+    node.actor.close()
+    assert backend.attempts == 1

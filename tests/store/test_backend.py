@@ -1,0 +1,220 @@
+"""The backend keeps what was committed, all of it or nothing, and knows when its file is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import pytest
+
+from actors.store.backend import LmdbBackend
+from actors.store.commands import Change, Event, KeyValue, LeaseGrant, Put, Range
+from actors.store.machine import Machine
+from actors.store.storage import EMPTY, Backend, Changes, Loaded, Meta, StorageError
+from tests.store.driver import FOUNDERS, Driver, everything
+
+VALUE = b"v" * 300
+
+
+def _filled(path: Path, keys: int = 200) -> dict[str, Any]:
+    """Make a file with this many keys and return the state in it."""
+    driver = Driver(LmdbBackend(path))
+    for number in range(keys):
+        driver.do(Put(b"key%06d" % number, VALUE))
+    driver.commit()
+    state = everything(driver.machine)
+    driver.backend.close()
+    return state
+
+
+def _reopened(path: Path) -> dict[str, Any]:
+    backend = LmdbBackend(path)
+    try:
+        return everything(Machine(backend, FOUNDERS))
+    finally:
+        backend.close()
+
+
+def _event(revision: int) -> Event:
+    return Event(Change.PUT, KeyValue(b"a", revision, revision, 1, b"1", 0), None)
+
+
+def test_a_new_backend_is_empty(backend: Backend) -> None:
+    assert backend.load() == Loaded(EMPTY, (), (), ())
+    assert list(backend.scan()) == []
+
+
+def test_what_is_not_committed_is_lost_and_what_is_committed_stays(backend: Backend) -> None:
+    driver = Driver(backend)
+    driver.do(LeaseGrant(7, 1_000))
+    driver.do(Put(b"a", b"1", lease=7))
+    driver.commit()
+    before = everything(driver.machine)
+    driver.do(Put(b"a", b"2"))
+    driver.do(LeaseGrant(8, 1_000))
+    driver.crash()
+    assert everything(driver.machine) == before
+
+
+def test_a_file_closed_and_opened_again_holds_the_same(path: Path) -> None:
+    assert _filled(path) == _reopened(path)
+
+
+def test_keys_and_values_may_be_empty_of_meaning_and_large(backend: Backend) -> None:
+    driver = Driver(backend, restarts=True)
+    for key in (b"\0", b"\xff" * 3, b"k" * 100_000):
+        value = bytes(range(256)) * 8_000
+        driver.do(Put(key, value))
+        kv = driver.get(key)
+        assert kv and (kv.key, kv.value) == (key, value)
+
+
+def test_lease_ids_may_be_negative(backend: Backend) -> None:
+    driver = Driver(backend, restarts=True)
+    driver.do(LeaseGrant(-(2**63), 1_000))
+    driver.do(Put(b"a", b"1", lease=-(2**63)))
+    kv = driver.get(b"a")
+    assert kv and kv.lease == -(2**63)
+
+
+def test_reading_a_revision_that_is_not_there_is_a_fault(backend: Backend) -> None:
+    with pytest.raises(StorageError, match="revision 2 is missing"):
+        backend.read(2 << 32)
+
+
+def test_a_map_that_is_too_small_grows_without_losing_anything(path: Path) -> None:
+    driver = Driver(LmdbBackend(path, map_size_bytes=1 << 16))
+    for number in range(2_000):
+        driver.do(Put(b"key%06d" % number, VALUE))
+        if number % 500 == 0:
+            driver.commit()
+            assert driver.get(b"key%06d" % number) is not None
+    driver.commit()
+    state = everything(driver.machine)
+    assert driver.ask(Range(b"\0", b"\0")).kvs[-1].value == VALUE
+    driver.backend.close()
+    assert path.stat().st_size > 1 << 19
+    assert _reopened(path) == state
+
+
+def test_a_commit_that_fails_leaves_the_one_before(path: Path) -> None:
+    backend = LmdbBackend(path)
+    backend.commit(Changes(Meta(1, 5, 3, 0), {3 << 32: _event(3)}, {}, (), ()))
+    with pytest.raises(StorageError, match=r"store\.lmdb"):
+        backend.commit(Changes(Meta(2, 9, 2, 0), {2 << 32: _event(2)}, {}, (), ()))
+    assert backend.load().meta == Meta(1, 5, 3, 0)
+    assert [row[0] for row in backend.scan()] == [3 << 32]
+    backend.close()
+
+
+@pytest.mark.parametrize("content", [b"text\n" * 4_000, b"\0" * 8_192, b"abc"])
+def test_a_file_of_something_else_is_refused_by_name(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"store\.lmdb"):
+        LmdbBackend(path)
+    assert path.read_bytes() == content
+
+
+def test_a_directory_in_place_of_the_file_is_refused_by_name(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(StorageError, match=r"store\.lmdb"):
+        LmdbBackend(path)
+
+
+def test_a_missing_directory_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"nowhere.store\.lmdb"):
+        LmdbBackend(tmp_path / "nowhere" / "store.lmdb")
+
+
+def test_an_lmdb_file_of_another_program_is_refused_and_left_alone(path: Path) -> None:
+    with lmdb.open(str(path), subdir=False, max_dbs=1) as environment:
+        table = environment.open_db(b"theirs")
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"key", b"value", db=table)
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match="not a store of leasehold"):
+        LmdbBackend(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_another_format_is_refused_with_its_number(path: Path) -> None:
+    _filled(path)
+    with lmdb.open(str(path), subdir=False, max_dbs=8) as environment:
+        table = environment.open_db(b"meta", create=False)
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"format", (2).to_bytes(4, "big"), db=table)
+    with pytest.raises(StorageError, match=r"store\.lmdb: format 2; this program reads format 1"):
+        LmdbBackend(path)
+
+
+@pytest.mark.parametrize("kept", [0.9, 0.5, 0.2])
+def test_a_file_that_was_cut_short_is_refused_each_time(path: Path, kept: float) -> None:
+    _filled(path, keys=2_000)
+    size = int(path.stat().st_size * kept)
+    os.truncate(path, size)
+    for _ in range(2):
+        with pytest.raises(StorageError, match=r"store\.lmdb"):
+            LmdbBackend(path)
+        assert path.stat().st_size == size
+
+
+def _without_its_unused_end(path: Path) -> None:
+    """A large value, deleted again, leaves free pages at the end of the file: cut these off."""
+    with lmdb.open(str(path), subdir=False, max_dbs=8) as environment:
+        table = environment.open_db(b"members", create=False)
+        with environment.begin(write=True) as transaction:
+            transaction.put(b"\0" * 8, b"x" * 200_000, db=table)
+        with environment.begin(write=True) as transaction:
+            transaction.delete(b"\0" * 8, db=table)
+        needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    os.truncate(path, path.stat().st_size - 100_000)
+    assert path.stat().st_size < needed
+
+
+def _damage(path: Path, key: bytes) -> None:
+    """Change one byte of a key's value in the file."""
+    content = bytearray(path.read_bytes())
+    content[content.index(key) + len(key) + 10] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_file_short_of_pages_that_nothing_uses_is_sound(path: Path) -> None:
+    state = _filled(path)
+    _without_its_unused_end(path)
+    assert _reopened(path) == state
+
+
+def test_a_short_file_is_read_in_full_before_it_is_trusted(path: Path) -> None:
+    _filled(path)
+    _without_its_unused_end(path)
+    _damage(path, b"key000100")
+    with pytest.raises(StorageError, match="revision 102 has a wrong checksum"):
+        LmdbBackend(path)
+
+
+def test_a_value_that_changed_on_disk_is_noticed_when_read(path: Path) -> None:
+    _filled(path)
+    _damage(path, b"key000100")
+    backend = LmdbBackend(path)
+    driver = Driver(backend)
+    with pytest.raises(StorageError, match=r"store\.lmdb.*revision 102 has a wrong checksum"):
+        driver.get(b"key000100")
+    assert driver.get(b"key000101") is not None
+    backend.close()
+
+
+def test_revisions_that_do_not_fit_the_state_are_noticed_at_start(path: Path) -> None:
+    backend = LmdbBackend(path)
+    backend.commit(Changes(Meta(1, 5, 7, 0), {3 << 32: _event(3)}, {}, (), ()))
+    with pytest.raises(StorageError, match="ends at revision 3 and should at 7"):
+        backend.load()
+    backend.close()
+
+
+def test_a_key_whose_lease_is_missing_is_noticed_at_start(backend: Backend) -> None:
+    kv = KeyValue(b"a", 2, 2, 1, b"1", 7)
+    backend.commit(Changes(Meta(1, 5, 2, 0), {2 << 32: Event(Change.PUT, kv, None)}, {}, (), ()))
+    with pytest.raises(StorageError, match="names the missing lease 7"):
+        Machine(backend, FOUNDERS)
