@@ -1,0 +1,284 @@
+"""GatewayActor: the clients' socket; it routes requests into the ring and answers back out of it.
+
+It owns the tickets: which request waits, on which connection, and until when. What a request means
+is decided in `requests`, what a reply looks like in `replies`, and what happens by the neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, assert_never
+
+from actors.base import Clock, NodeActor, send
+from actors.encoding import error_reply
+from actors.gateway.operations import LeaseGrants, fault_of
+from actors.gateway.outbox import Door, Outbox
+from actors.gateway.replies import ReplyEncoder
+from actors.gateway.requests import Inquiry, Refusal, RequestDecoder, Write
+from actors.messages import (
+    ClientFrames,
+    Connection,
+    ConnectionGone,
+    Deliver,
+    Drained,
+    Failed,
+    Leadership,
+    LocalRead,
+    Propose,
+    Question,
+    Read,
+    Replies,
+    Tick,
+    Ticket,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+from actors.raft.rpc import Proposal
+from actors.store.codec import encode_command
+from actors.store.commands import MemberPublish, Result
+from cluster.errors import FAULTS, Fault
+
+PENDING_MAX: Final = 50_000
+"""Requests that wait for an answer; one more is refused with `too many requests`."""
+
+BACKLOG_RETRY_MS: Final = 5
+PUBLISH_RETRY_MS: Final = 1_000
+ROUTE_FRAMES_MAX: Final = 8
+ROUTE_BYTES_MAX: Final = 1_024
+"""A route back through proxies may have so many frames and bytes."""
+
+SLOW_READER: Final = "leasehold: the client reads its events too slowly"
+
+GatewayMessage = (
+    ClientFrames | Replies | Deliver | Drained | Tick | Failed | Leadership  # hottest first
+)
+
+
+class GatewaySettings(NamedTuple):
+    """What a gateway must be told; tickets count up from `first_ticket`, unique over restarts.
+
+    Clients reach this member at `advertised_urls`, as `member list` will say.
+    """
+
+    cluster_id: int
+    member_id: int
+    version: str
+    request_bytes_max: int
+    lease_ttl_ms_min: int
+    request_timeout_ms: int
+    first_ticket: Ticket
+    name: str = ""
+    advertised_urls: tuple[str, ...] = ()
+    pending_max: int = PENDING_MAX
+
+
+class Pending(NamedTuple):
+    """A request that waits for its answer; `mutates` decides what a failure must say."""
+
+    connection: Connection
+    request_id: bytes
+    mutates: bool
+    deadline_ms: int
+
+
+class GatewayActor(NodeActor):
+    """Between clients and the ring.
+
+    `open_door` makes the socket, in the actor's thread; `wall_ms` is what the wall clock shows now,
+    and goes into the lease ids made here.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        open_door: Callable[[], Door],
+        clock: Clock,
+        wall_ms: int,
+    ) -> None:
+        super().__init__()
+        self._settings = settings
+        self._open_door = open_door
+        self._clock = clock
+        grants = LeaseGrants(settings.member_id, wall_ms, settings.lease_ttl_ms_min)
+        self._decoder = RequestDecoder(grants, settings.request_bytes_max)
+        self._encoder = ReplyEncoder(settings.cluster_id, settings.member_id, settings.version)
+        self._publish_ticket = settings.first_ticket
+        self._publish_at_ms: int | None = None
+        self._next_ticket = settings.first_ticket + 1
+        # In the order of tickets, which is also the order of deadlines.
+        self._pending: dict[Ticket, Pending] = {}
+        # Connections whose watches are being ended: events on their way to them must not be sent.
+        self._ending: set[Connection] = set()
+        self._door: Door | None = None
+
+    def open(self) -> None:
+        self._door = self._open_door()
+        self._outbox = Outbox(self._door)
+        self.mailbox.attach(self._door, ClientFrames)
+        self._publish_at_ms = self._clock()
+        self._arm()
+
+    def close(self) -> None:
+        if self._door is not None:
+            self._fail(tuple(self._pending), FAULTS["Stopped"], outcome_unknown=True)
+            self._door.close()
+            self._door = None
+
+    def receive(self, message: GatewayMessage) -> None:
+        match message:
+            case ClientFrames(frames):
+                self._take(frames)
+            case Replies(replies):
+                self._answer(replies)
+            case Deliver(frames, ended):
+                self._ending.difference_update(ended)
+                self._deliver(frames)
+            case Drained():
+                pass
+            case Tick(now_ms):
+                self._on_tick(now_ms)
+            case Failed(tickets, failure, outcome_unknown):
+                self._fail(tickets, FAULTS[failure.name], outcome_unknown=outcome_unknown)
+            case Leadership(_, term):
+                self._encoder.set_term(term)
+            case _:
+                assert_never(message)
+        self._arm()
+
+    # --- requests in ---
+
+    def _take(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
+        decode = self._decoder.decode
+        member_id = self._settings.member_id
+        deadline_ms = self._clock() + self._settings.request_timeout_ms
+        proposals: list[Proposal] = []
+        linearizable: list[Question] = []
+        local: list[Question] = []
+        for route, payload in frames:
+            if len(route) > 1 and not _is_envelope(route):
+                fault = fault_of("a request must be one frame")
+                self._send(_way_back(route), error_reply(b"", fault))
+                continue
+            match decode(route, payload):
+                case Write(request_id, command):
+                    ticket = self._ticket(Pending(route, request_id, True, deadline_ms))
+                    if ticket is not None:
+                        proposals.append(Proposal(member_id, ticket, command))
+                case Inquiry(request_id, query, serializable):
+                    ticket = self._ticket(Pending(route, request_id, False, deadline_ms))
+                    if ticket is not None:
+                        asked = local if serializable else linearizable
+                        asked.append(Question(ticket, query))
+                case WatchOpen() | WatchCancel() | WatchProgress() as request:
+                    send(self.ring.store, request)
+                case Refusal(request_id, fault):
+                    self._send(route, error_reply(request_id, fault))
+                case request:
+                    assert_never(request)
+        # One message for the burst: each one told may cost a wake-up.
+        if proposals:
+            send(self.ring.raft, Propose(tuple(proposals)))
+        if linearizable:
+            send(self.ring.raft, Read(tuple(linearizable)))
+        if local:
+            send(self.ring.store, LocalRead(tuple(local)))
+
+    def _ticket(self, pending: Pending) -> Ticket | None:
+        """A ticket for the request, or None when it was refused because too many wait."""
+        if len(self._pending) >= self._settings.pending_max:
+            refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
+            self._send(pending.connection, refusal)
+            return None
+        ticket = self._next_ticket
+        self._next_ticket = ticket + 1
+        self._pending[ticket] = pending
+        return ticket
+
+    # --- answers out ---
+
+    def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
+        take = self._pending.pop
+        encode = self._encoder.encode
+        for ticket, result in replies:
+            pending = take(ticket, None)
+            # No request: it has timed out, or Raft has given it up, and its client was told.
+            if pending is not None:
+                self._send(pending.connection, encode(pending.request_id, result))
+            elif ticket == self._publish_ticket:
+                self._publish_at_ms = None
+
+    def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
+        for ticket in tickets:
+            pending = self._pending.pop(ticket, None)
+            if pending is not None:
+                unknown = outcome_unknown and pending.mutates
+                frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)
+                self._send(pending.connection, frame)
+
+    def _deliver(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
+        ending = self._ending
+        for connection, frame in frames:
+            # Left out: after a dropped frame the next one would be a gap in the client's events.
+            if connection in ending:
+                continue
+            if self._send(connection, frame) is None:
+                self._end_watches(connection, "")
+
+    def _send(self, connection: Connection, frame: bytes) -> bool | None:
+        sent = self._outbox.send(connection, frame)
+        if sent is False:
+            self._end_watches(connection, SLOW_READER)
+        return sent
+
+    def _end_watches(self, connection: Connection, reason: str) -> None:
+        if connection not in self._ending:
+            self._ending.add(connection)
+            send(self.ring.store, ConnectionGone(connection, reason))
+
+    # --- time ---
+
+    def _on_tick(self, now_ms: int) -> None:
+        overdue = []
+        for ticket, pending in self._pending.items():
+            if pending.deadline_ms > now_ms:
+                break
+            overdue.append(ticket)
+        self._fail(tuple(overdue), FAULTS["Timeout"], outcome_unknown=True)
+        for connection in self._outbox.retry():
+            self._end_watches(connection, "")
+        if self._publish_at_ms is not None and now_ms >= self._publish_at_ms:
+            self._publish(now_ms)
+
+    def _publish(self, now_ms: int) -> None:
+        """Let every member know this one's name and address, until the log has it (etcd's publish).
+
+        The log may get it twice; it says the same each time.
+        """
+        self._publish_at_ms = now_ms + PUBLISH_RETRY_MS
+        settings = self._settings
+        command = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
+        proposal = Proposal(settings.member_id, self._publish_ticket, encode_command(command, None))
+        send(self.ring.raft, Propose((proposal,)))
+
+    def _arm(self) -> None:
+        """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""
+        # A wake-up that is already set is for an older request or a slow client: it comes first.
+        if self._pending and self.mailbox.next_wake_ms is None:
+            self.mailbox.wake_at(next(iter(self._pending.values())).deadline_ms)
+        if self._publish_at_ms is not None:
+            self.mailbox.wake_at(self._publish_at_ms)
+        if self._outbox.waiting:
+            self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
+
+
+def _is_envelope(route: Connection) -> bool:
+    """Whether a route of several frames ends as a REQ's does, perhaps with proxies before it."""
+    if route[-1] or len(route) > ROUTE_FRAMES_MAX:
+        return False
+    return sum(map(len, route)) <= ROUTE_BYTES_MAX
+
+
+def _way_back(route: Connection) -> Connection:
+    """As much of a malformed route as leads to whoever sent it."""
+    return route[:2] if route[1] == b"" else route[:1]

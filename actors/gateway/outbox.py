@@ -1,0 +1,117 @@
+"""Outbox: what clients that read slowly have still to be sent, in order and within bounds.
+
+Knows connections, frames and bytes; refuses to know what a frame says or why it is sent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final, Protocol
+
+import zmq
+
+from actors.messages import Connection
+
+CONNECTION_BACKLOG_BYTES_MAX: Final = 16 * 1024 * 1024
+NODE_BACKLOG_BYTES_MAX: Final = 256 * 1024 * 1024
+FRAME_OVERHEAD_BYTES: Final = 64
+"""Counted for each kept frame, so that a great many tiny ones are bounded too."""
+
+
+class Door(Protocol):
+    """The clients' socket (cluster.links.ClientDoor), or a simulated one."""
+
+    def sockets(self) -> list[zmq.Socket[bytes]]:
+        """The sockets to poll for input."""
+
+    def drain(self, items_max: int) -> list[Any]:
+        """Up to `items_max` requests that have arrived, each with its connection."""
+
+    def send(self, route: Connection, payload: bytes) -> bool | None:
+        """Send without waiting: True when queued, False when its queue is full, None when gone."""
+
+    def close(self) -> None:
+        """Stop listening."""
+
+
+class _Backlog:
+    """The frames of one connection whose queue is full."""
+
+    __slots__ = ("frames", "size")
+
+    def __init__(self) -> None:
+        self.frames: deque[bytes] = deque()
+        self.size = 0
+
+
+class Outbox:
+    """Sends at once while a client keeps up, and keeps a bounded backlog while it does not."""
+
+    def __init__(
+        self,
+        door: Door,
+        connection_bytes_max: int = CONNECTION_BACKLOG_BYTES_MAX,
+        node_bytes_max: int = NODE_BACKLOG_BYTES_MAX,
+    ) -> None:
+        self._send = door.send
+        self._connection_bytes_max = connection_bytes_max
+        self._node_bytes_max = node_bytes_max
+        self._backlogs: dict[Connection, _Backlog] = {}
+        self._size = 0
+
+    def send(self, connection: Connection, frame: bytes) -> bool | None:
+        """Send or keep a frame: True when done, None when the client is gone.
+
+        False when its backlog, and this frame, were dropped because they passed a bound.
+        """
+        if connection not in self._backlogs:
+            sent = self._send(connection, frame)
+            if sent or sent is None:
+                return sent
+            self._backlogs[connection] = _Backlog()
+        return self._keep(connection, frame)
+
+    def retry(self) -> list[Connection]:
+        """Send what the queues will take now; returns the connections found to be gone."""
+        gone = []
+        for connection in list(self._backlogs):
+            if self._send_backlog(connection) is None:
+                self.drop(connection)
+                gone.append(connection)
+        return gone
+
+    def drop(self, connection: Connection) -> None:
+        """Forget what is kept for a connection."""
+        backlog = self._backlogs.pop(connection, None)
+        if backlog is not None:
+            self._size -= backlog.size
+
+    @property
+    def waiting(self) -> bool:
+        """Whether anything is kept, so that `retry` is worth a timer."""
+        return bool(self._backlogs)
+
+    def _keep(self, connection: Connection, frame: bytes) -> bool:
+        backlog = self._backlogs[connection]
+        size = len(frame) + FRAME_OVERHEAD_BYTES
+        # A frame larger than the bound may wait alone: else it could never be sent at all.
+        over = backlog.size > 0 and backlog.size + size > self._connection_bytes_max
+        if over or self._size + size > self._node_bytes_max:
+            self.drop(connection)
+            return False
+        backlog.frames.append(frame)
+        backlog.size += size
+        self._size += size
+        return True
+
+    def _send_backlog(self, connection: Connection) -> bool | None:
+        backlog = self._backlogs[connection]
+        while backlog.frames:
+            sent = self._send(connection, backlog.frames[0])
+            if not sent:
+                return sent
+            size = len(backlog.frames.popleft()) + FRAME_OVERHEAD_BYTES
+            backlog.size -= size
+            self._size -= size
+        del self._backlogs[connection]
+        return True

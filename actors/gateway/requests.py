@@ -1,0 +1,218 @@
+"""From a client's frame to a request that can be served, or to the fault to reply with.
+
+Driven by the table in `operations`. Pure: no socket, no clock; nothing that a client sends raises.
+"""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Any, Final, NamedTuple
+
+from actors.gateway.operations import (
+    INT64_MAX,
+    INTEGER,
+    Asked,
+    Fields,
+    Kind,
+    LeaseGrants,
+    Logged,
+    Operation,
+    RefusedError,
+    fault_of,
+    operations,
+)
+from actors.messages import Connection, WatchCancel, WatchOpen, WatchProgress
+from actors.store.codec import encode_command
+from actors.store.commands import Query, Sequence
+from cluster import wire
+from cluster.errors import FAULTS, Fault
+
+REQUEST_ID_BYTES_MAX: Final = 64
+SHOWN_CHARS_MAX: Final = 40
+"""How much of a client's own text an error repeats."""
+
+_TYPE_NAMES: Final = {
+    NoneType: "nil",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "text",
+    bytes: "bytes",
+    tuple: "list",
+    dict: "map",
+}
+_ABSENT: Final = object()
+
+
+class Write(NamedTuple):
+    """A command, encoded for the log."""
+
+    request_id: bytes
+    command: bytes
+
+
+class Inquiry(NamedTuple):
+    """A query; `serializable` asks for what this node has, however old."""
+
+    request_id: bytes
+    query: Query
+    serializable: bool
+
+
+class Refusal(NamedTuple):
+    """Nothing to serve; this is the error to reply with."""
+
+    request_id: bytes
+    fault: Fault
+
+
+Request = Write | Inquiry | WatchOpen | WatchCancel | WatchProgress | Refusal
+
+
+class RequestDecoder:
+    """Decodes and validates requests; `request_id` in all it returns is packed, b"" for none."""
+
+    def __init__(self, grants: LeaseGrants, request_bytes_max: int) -> None:
+        self._operations = operations(grants)
+        self._request_bytes_max = request_bytes_max
+        self._pack = wire.packer()
+
+    def decode(self, connection: Connection, payload: bytes) -> Request:
+        """What a frame asks for; the connection is the whole, sound, route back."""
+        if len(payload) > self._request_bytes_max:
+            return Refusal(self._peeked_id(payload), FAULTS["RequestTooLarge"])
+        request_id = b""
+        try:
+            request = _unpacked(payload)
+            request_id = self._request_id(request)
+            name = request.pop("op", None)
+            operation = self._operations.get(name) if type(name) is str else None
+            if operation is None:
+                return Refusal(request_id, _unknown_operation(name))
+            return self._decoded(operation, name, connection, request_id, request)
+        except RefusedError as refused:
+            return Refusal(request_id, refused.fault)
+
+    def _decoded(
+        self,
+        operation: Operation,
+        name: str,
+        connection: Connection,
+        request_id: bytes,
+        fields: Fields,
+    ) -> Request:
+        if isinstance(operation, Logged):
+            sequence = None
+            if operation.once and ("session" in fields or "seq" in fields or "ack" in fields):
+                sequence = _sequence(name, fields)
+            _check(name, operation.fields, fields)
+            return Write(request_id, encode_command(operation.make(fields), sequence))
+        _check(name, operation.fields, fields)
+        if isinstance(operation, Asked):
+            serializable = fields.pop("serializable", False)
+            return Inquiry(request_id, operation.make(fields), serializable)
+        if len(connection) > 1:
+            raise RefusedError(fault_of(f"{name} needs a DEALER socket, not a REQ"))
+        # Events would go on, with a gap, to whoever connects next under a name of its own choice.
+        if not connection[0].startswith(b"\0"):
+            raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
+        return operation.make(connection, request_id, fields)
+
+    def _request_id(self, request: Fields) -> bytes:
+        value = request.pop("id", _ABSENT)
+        if type(value) is int:
+            return self._pack(value)
+        if value is _ABSENT:
+            return b""
+        return self._pack(_checked_id(value))
+
+    def _peeked_id(self, payload: bytes) -> bytes:
+        try:
+            return self._pack(_checked_id(wire.peek(payload, "id", REQUEST_ID_BYTES_MAX)))
+        except (wire.WireError, RefusedError):
+            return b""
+
+
+# --- checks -----------------------------------------------------------------------------------
+
+
+def _unpacked(payload: bytes) -> Fields:
+    try:
+        request = wire.unpack(payload)
+    except wire.WireError as error:
+        raise RefusedError(fault_of(f"the request is not one msgpack value: {error}")) from None
+    if type(request) is not dict:
+        raise RefusedError(fault_of(f"a request must be a map, not {_type_name(request)}"))
+    return request
+
+
+def _checked_id(value: Any) -> Any:
+    if type(value) in (str, bytes):
+        size = len(value.encode() if type(value) is str else value)
+        if size > REQUEST_ID_BYTES_MAX:
+            raise RefusedError(fault_of(f'field "id" has more than {REQUEST_ID_BYTES_MAX} bytes'))
+        return value
+    if type(value) in (NoneType, int):
+        return value
+    wanted = "nil, an integer, text or bytes"
+    raise RefusedError(fault_of(f'field "id" must be {wanted}, not {_type_name(value)}'))
+
+
+def _check(name: str, kinds: dict[str, Kind], fields: Fields) -> None:
+    """Check every field, and convert in place those that need it."""
+    for field, value in fields.items():
+        kind = kinds.get(field)
+        if kind is None:
+            raise RefusedError(_unknown_field(name, field))
+        if type(value) is not kind.exact:
+            fields[field] = _converted(name, field, kind, value)
+
+
+def _converted(name: str, field: str, kind: Kind, value: Any) -> Any:
+    try:
+        return kind.convert(value)
+    except TypeError:
+        problem = f"must be {kind.wanted}, not {_type_name(value)}"
+    except ValueError as error:
+        problem = str(error)
+    raise RefusedError(fault_of(f'field "{field}" of {name} {problem}'))
+
+
+def _sequence(name: str, fields: Fields) -> Sequence | None:
+    """Take `session`, `seq` and `ack` out of the fields; all zero is as good as absent."""
+    take = fields.pop
+    session, seq, ack = take("session", 0), take("seq", 0), take("ack", 0)
+    if not (type(session) is type(seq) is type(ack) is int):
+        for field, value in Sequence(session, seq, ack)._asdict().items():
+            _converted(name, field, INTEGER, value)
+    if session == seq == ack == 0:
+        return None
+    if not 1 <= session <= INT64_MAX:
+        raise RefusedError(fault_of(f'field "session" of {name} must be an id from session_open'))
+    if not 1 <= seq <= INT64_MAX:
+        raise RefusedError(fault_of(f'field "seq" of {name} must be 1, 2, 3 and so on'))
+    if not 0 <= ack <= seq:
+        raise RefusedError(fault_of(f'field "ack" of {name} must not be negative or above "seq"'))
+    return Sequence(session, seq, ack)
+
+
+def _unknown_operation(name: Any) -> Fault:
+    if name is None:
+        return fault_of('the request has no "op"')
+    if type(name) is not str:
+        return fault_of(f'field "op" must be text, not {_type_name(name)}')
+    return fault_of(f'unknown operation "{_shown(name)}"')
+
+
+def _unknown_field(name: str, field: Any) -> Fault:
+    if type(field) is not str:
+        return fault_of(f"a field's name must be text, not {_type_name(field)}")
+    return fault_of(f'unknown field "{_shown(field)}" in {name}')
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "..."
+
+
+def _type_name(value: Any) -> str:
+    return _TYPE_NAMES.get(type(value), "an extension")

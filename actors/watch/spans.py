@@ -1,0 +1,139 @@
+"""Which spans - single keys, prefixes, intervals, open ends - hold a key.
+
+Many watches on different keys or prefixes must cost nothing to each other: a look-up pays for what
+it finds and for the number of different prefix lengths, not for all that is watched. Knows nothing
+of watches or events.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from itertools import accumulate
+from typing import Final, Generic, NamedTuple, TypeVar
+
+Value = TypeVar("Value")
+
+OPEN_END: Final = b"\0"
+"""A range_end that means every key >= key, as in etcd's requests."""
+
+
+class Span(NamedTuple):
+    """A key, or the keys from `key` up to `range_end`; spelled as in etcd's requests."""
+
+    key: bytes
+    range_end: bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key can be in it."""
+        return self.range_end not in (b"", OPEN_END) and self.key >= self.range_end
+
+
+class SpanIndex(Generic[Value]):
+    """One value for each span, to be found by any key in it."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, Value] = {}
+        self._prefixes: dict[bytes, Value] = {}
+        self._open_ends: _Sorted[Value] = _Sorted()
+        self._intervals: _Sorted[Value] = _Sorted()
+        # How many prefixes there are of each length, and those lengths in order.
+        self._length_counts: Counter[int] = Counter()
+        self._lengths: tuple[int, ...] = ()
+
+    def add(self, span: Span, value: Value) -> None:
+        """Hold this value for a span that has none."""
+        assert not span.is_empty
+        if not span.range_end:
+            self._keys[span.key] = value
+        elif span.range_end == OPEN_END:
+            self._open_ends.add(span, value)
+        elif span.range_end == prefix_end(span.key):
+            self._prefixes[span.key] = value
+            self._count_length(len(span.key), 1)
+        else:
+            self._intervals.add(span, value)
+
+    def remove(self, span: Span) -> None:
+        """Forget a span that was added."""
+        if not span.range_end:
+            del self._keys[span.key]
+        elif span.range_end == OPEN_END:
+            self._open_ends.remove(span)
+        elif span.range_end == prefix_end(span.key):
+            del self._prefixes[span.key]
+            self._count_length(len(span.key), -1)
+        else:
+            self._intervals.remove(span)
+
+    def at(self, key: bytes) -> list[Value]:
+        """The values of all spans that hold the key, in an order that depends on the spans only."""
+        found = []
+        if key in self._keys:
+            found.append(self._keys[key])
+        for length in self._lengths:
+            if length > len(key):
+                break
+            prefix = key[:length]
+            if prefix in self._prefixes:
+                found.append(self._prefixes[prefix])
+        if self._open_ends.spans:
+            found += self._open_ends.starting_until(key)
+        if self._intervals.spans:
+            found += self._intervals.around(key)
+        return found
+
+    def _count_length(self, length: int, change: int) -> None:
+        self._length_counts[length] += change
+        if self._length_counts[length] in (0, 1):
+            self._length_counts += Counter()  # leaves out the zeros
+            self._lengths = tuple(sorted(self._length_counts))
+
+
+class _Sorted(Generic[Value]):
+    """Spans in the order of their first keys."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self._values: list[Value] = []
+        self._furthest_ends: list[bytes] = []
+
+    def add(self, span: Span, value: Value) -> None:
+        position = bisect_left(self.spans, span)
+        self.spans.insert(position, span)
+        self._values.insert(position, value)
+        self._furthest_ends.clear()
+
+    def remove(self, span: Span) -> None:
+        position = bisect_left(self.spans, span)
+        assert self.spans[position] == span
+        del self.spans[position], self._values[position]
+        self._furthest_ends.clear()
+
+    def starting_until(self, key: bytes) -> list[Value]:
+        """The values of spans whose first key is at most this one."""
+        return self._values[: self._starts_until(key)]
+
+    def around(self, key: bytes) -> list[Value]:
+        """The values of bounded spans that hold the key."""
+        if not self._furthest_ends:
+            self._furthest_ends = list(accumulate((span.range_end for span in self.spans), max))
+        found = []
+        position = self._starts_until(key) - 1
+        # To the left of a position where no span reaches the key, none does.
+        while position >= 0 and self._furthest_ends[position] > key:
+            if self.spans[position].range_end > key:
+                found.append(self._values[position])
+            position -= 1
+        found.reverse()
+        return found
+
+    def _starts_until(self, key: bytes) -> int:
+        return bisect_right(self.spans, key, key=lambda span: span.key)
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The range_end of all keys with this prefix, as etcd's clients make it."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes((head[-1] + 1,)) if head else OPEN_END

@@ -1,0 +1,47 @@
+"""A clients' socket without a network, whose clients are slow or gone when a test says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zmq
+
+from actors.messages import Connection
+from cluster.wire import unpack
+
+
+class FakeDoor:
+    """Keeps what is sent; `full` connections take nothing just now, `gone` ones never again."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[Connection, bytes]] = []
+        self.full: set[Connection] = set()
+        self.gone: set[Connection] = set()
+        self.closed = False
+
+    def sockets(self) -> list[zmq.Socket[bytes]]:
+        return []
+
+    def drain(self, items_max: int) -> list[Any]:
+        return []
+
+    def send(self, route: Connection, payload: bytes) -> bool | None:
+        if route in self.gone:
+            return None
+        if route in self.full:
+            return False
+        self.sent.append((route, payload))
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def frames(self, connection: Connection) -> list[bytes]:
+        """Take what was sent to one connection."""
+        frames = [frame for route, frame in self.sent if route == connection]
+        self.sent = [item for item in self.sent if item[0] != connection]
+        return frames
+
+    def replies(self, connection: Connection) -> list[Any]:
+        """Take what was sent to one connection, decoded."""
+        return [unpack(frame) for frame in self.frames(connection)]

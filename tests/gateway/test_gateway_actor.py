@@ -1,0 +1,276 @@
+"""The gateway actor, unstarted: tickets, time-outs, slow clients, and what goes where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.gateway import actor as gateway_module
+from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.outbox import Outbox
+from actors.messages import (
+    ClientFrames,
+    Connection,
+    ConnectionGone,
+    Deliver,
+    Failed,
+    Leadership,
+    LocalRead,
+    Propose,
+    Question,
+    Read,
+    Replies,
+    WatchCancel,
+    WatchOpen,
+)
+from actors.raft.rpc import Proposal
+from actors.store.codec import decode_command
+from actors.store.commands import Done, Failure, MemberPublish, Put, PutDone, Range, RangeDone
+from cluster.wire import pack, unpack
+from tests.gateway.fake_door import FakeDoor
+from tests.probes import ManualClock, ProbeRing
+
+ONE = (b"\0one",)
+TWO = (b"\0two",)
+REQ = (b"\0req", b"")
+TIMEOUT_MS = 5_000
+PUBLISH_TICKET = 700
+FIRST_TICKET = PUBLISH_TICKET + 1
+
+SETTINGS = GatewaySettings(
+    cluster_id=11,
+    member_id=22,
+    version="1.2.3",
+    request_bytes_max=1_000,
+    lease_ttl_ms_min=450,
+    request_timeout_ms=TIMEOUT_MS,
+    first_ticket=PUBLISH_TICKET,
+    name="n1",
+    advertised_urls=("tcp://127.0.0.1:2379",),
+)
+
+
+class Bench:
+    def __init__(self, settings: GatewaySettings = SETTINGS, published: bool = True) -> None:
+        self.clock = ManualClock()
+        self.probes = ProbeRing()
+        self.door = FakeDoor()
+        self.actor = GatewayActor(settings, lambda: self.door, self.clock, wall_ms=0)
+        self.actor.join(self.probes.ring)
+        self.actor.open()
+        if published:
+            self.wait(0)
+            self.actor.receive(Replies(((PUBLISH_TICKET, Done(1)),)))
+            self.probes.raft.take()
+
+    def ask(self, connection: Connection = ONE, **request: Any) -> None:
+        self.actor.receive(ClientFrames(((connection, pack(request)),)))
+
+    def wait(self, milliseconds: int) -> None:
+        """Let time pass, with every tick that the actor asked for."""
+        end_ms = self.clock.now_ms + milliseconds
+        while (wake_ms := self.actor.mailbox.next_wake_ms) is not None and wake_ms <= end_ms:
+            self.clock.now_ms = max(wake_ms, self.clock.now_ms)
+            tick = self.actor.mailbox.pop_tick(self.clock.now_ms)
+            assert tick is not None
+            self.actor.receive(tick)
+        self.clock.now_ms = end_ms
+
+    def proposed(self) -> list[Proposal]:
+        """What Raft was asked to put in the log since the last call."""
+        messages = self.probes.raft.take()
+        assert all(isinstance(message, Propose) for message in messages)
+        return [proposal for message in messages for proposal in message.proposals]
+
+    def errors(self, connection: Connection = ONE) -> list[dict[str, Any]]:
+        return [reply["error"] for reply in self.door.replies(connection)]
+
+
+def test_a_member_publishes_its_name_and_address_until_the_log_has_it() -> None:
+    bench = Bench(published=False)
+    bench.wait(2_000)
+    first, *again = bench.proposed()
+    command, sequence = decode_command(first.command)
+    assert (command, sequence) == (MemberPublish(22, "n1", ("tcp://127.0.0.1:2379",)), None)
+    assert again == [first, first]
+    bench.actor.receive(Replies(((first.ticket, Done(1)),)))
+    bench.wait(10_000)
+    assert bench.probes.raft.take() == []
+
+
+def test_a_put_is_proposed_and_answered_on_its_connection() -> None:
+    bench = Bench()
+    bench.actor.receive(Leadership(leader=22, term=6, clock=None))
+    bench.ask(REQ, op="put", key="k", value="v", id=1)
+    (proposal,) = bench.proposed()
+    assert (proposal.origin, proposal.ticket) == (22, FIRST_TICKET)
+    assert decode_command(proposal.command) == (Put(b"k", b"v"), None)
+    bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8)),)))
+    header = {"cluster_id": 11, "member_id": 22, "revision": 8, "raft_term": 6}
+    assert bench.door.replies(REQ) == [{"id": 1, "header": header}]
+
+
+def test_reads_go_through_raft_or_straight_to_the_store() -> None:
+    bench = Bench()
+    bench.ask(op="range", key="k")
+    bench.ask(op="range", key="k", serializable=True)
+    assert bench.probes.raft.take() == [Read((Question(FIRST_TICKET, Range(b"k")),))]
+    question = Question(FIRST_TICKET + 1, Range(b"k"))
+    assert bench.probes.store.take() == [LocalRead((question,))]
+    bench.actor.receive(Replies(((FIRST_TICKET + 1, RangeDone(3, (), False, 0)),)))
+    assert [reply["count"] for reply in bench.door.replies(ONE)] == [0]
+
+
+def test_watch_requests_go_to_the_store_and_deliveries_to_the_client() -> None:
+    bench = Bench()
+    bench.ask(op="watch_create", key="k", id=3)
+    bench.ask(op="watch_cancel", watch_id=1)
+    opened, cancel = bench.probes.store.take()
+    assert isinstance(opened, WatchOpen)
+    assert cancel == WatchCancel(ONE, b"", 1)
+    bench.actor.receive(Deliver(((ONE, b"a"), (TWO, b"b"), (ONE, b"c"))))
+    assert bench.door.frames(ONE) == [b"a", b"c"]
+    assert bench.door.frames(TWO) == [b"b"]
+
+
+def test_a_req_socket_is_told_that_watching_needs_a_dealer() -> None:
+    bench = Bench()
+    bench.ask(REQ, op="watch_create", key="k", id=3)
+    (reply,) = bench.door.replies(REQ)
+    assert reply["id"] == 3
+    assert "DEALER" in reply["error"]["message"]
+    assert bench.probes.store.take() == []
+
+
+def test_a_failure_of_a_write_says_when_its_outcome_is_unknown() -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.ask(op="put", key="k")
+    bench.ask(op="range", key="k")
+    changed = Failure("LeaderChanged")
+    bench.actor.receive(Failed((FIRST_TICKET,), changed, outcome_unknown=False))
+    bench.actor.receive(Failed((FIRST_TICKET + 1, FIRST_TICKET + 2, 5), changed, True))
+    error = {"code": 14, "message": "etcdserver: leader changed"}
+    assert bench.errors() == [error, {**error, "unknown": True}, error]
+
+
+def test_a_request_times_out_once_and_a_late_answer_is_dropped() -> None:
+    bench = Bench()
+    bench.ask(op="put", key="k", id=1)
+    bench.wait(100)
+    bench.ask(op="range", key="k", id=2)
+    bench.wait(TIMEOUT_MS - 101)
+    assert bench.door.replies(ONE) == []
+    bench.wait(1)
+    error = {"code": 14, "message": "etcdserver: request timed out"}
+    assert bench.door.replies(ONE) == [{"id": 1, "error": {**error, "unknown": True}}]
+    bench.wait(100)
+    assert bench.door.replies(ONE) == [{"id": 2, "error": error}]
+    bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8)),)))
+    assert bench.door.replies(ONE) == []
+    assert bench.actor.mailbox.next_wake_ms is None
+
+
+def test_an_answered_request_does_not_time_out() -> None:
+    bench = Bench()
+    bench.ask(op="put", key="k")
+    bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8)),)))
+    assert len(bench.door.replies(ONE)) == 1
+    bench.wait(3 * TIMEOUT_MS)
+    assert bench.door.replies(ONE) == []
+
+
+def test_requests_beyond_the_limit_are_refused_until_others_are_answered() -> None:
+    bench = Bench(SETTINGS._replace(pending_max=1))
+    bench.ask(op="put", key="k")
+    bench.ask(op="range", key="k", id=4)
+    refused = {"code": 8, "message": "etcdserver: too many requests"}
+    assert bench.door.replies(ONE) == [{"id": 4, "error": refused}]
+    bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8)),)))
+    bench.ask(op="put", key="k")
+    assert [proposal.ticket for proposal in bench.proposed()] == [FIRST_TICKET, FIRST_TICKET + 1]
+
+
+@pytest.mark.parametrize(
+    ("route", "back"),
+    [
+        ((b"\0one", b"junk"), (b"\0one",)),
+        ((b"\0req", b"", b"junk"), (b"\0req", b"")),
+        ((b"\0one", *([b"x"] * 9), b""), (b"\0one",)),
+        ((b"\0one", b"x" * 2_000, b""), (b"\0one",)),
+    ],
+)
+def test_frames_that_belong_to_no_envelope_are_an_error(
+    route: Connection, back: Connection
+) -> None:
+    bench = Bench()
+    bench.ask(route, op="put", key="k")
+    assert [error["code"] for error in bench.errors(back)] == [3]
+    assert bench.probes.raft.take() == []
+
+
+def test_a_request_by_way_of_a_proxy_is_answered_by_the_same_way() -> None:
+    bench = Bench()
+    proxied = (b"\0proxy", b"\0client", b"")
+    bench.ask(proxied, op="put", key="k")
+    bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8)),)))
+    assert len(bench.door.replies(proxied)) == 1
+
+
+def test_a_client_that_is_gone_loses_its_watches_once() -> None:
+    bench = Bench()
+    bench.door.gone.add(ONE)
+    bench.actor.receive(Deliver(((ONE, b"a"), (ONE, b"b"))))
+    bench.actor.receive(Deliver(((ONE, b"c"),)))
+    assert bench.probes.store.take() == [ConnectionGone(ONE)]
+
+
+def test_a_slow_client_gets_all_its_events_late_and_in_order() -> None:
+    bench = Bench()
+    bench.door.full.add(ONE)
+    bench.actor.receive(Deliver(((ONE, b"a"), (ONE, b"b"))))
+    bench.wait(50)
+    bench.door.full.clear()
+    bench.wait(gateway_module.BACKLOG_RETRY_MS)
+    assert bench.door.frames(ONE) == [b"a", b"b"]
+    assert bench.probes.store.take() == []
+    assert bench.actor.mailbox.next_wake_ms is None
+
+
+def test_a_client_that_is_too_slow_gets_no_event_after_the_gap() -> None:
+    bench = Bench()
+    bench.actor._outbox = Outbox(bench.door, connection_bytes_max=200)
+    bench.door.full.add(ONE)
+    bench.actor.receive(Deliver(tuple((ONE, bytes(50)) for _ in range(3))))
+    assert bench.probes.store.take() == [ConnectionGone(ONE, gateway_module.SLOW_READER)]
+    bench.door.full.clear()
+    bench.actor.receive(Deliver(((ONE, b"after the gap"), (TWO, b"other"))))
+    assert bench.door.frames(ONE) == []
+    assert bench.door.frames(TWO) == [b"other"]
+    bench.actor.receive(Deliver(((ONE, b"canceled"),), ended=(ONE,)))
+    assert bench.door.frames(ONE) == [b"canceled"]
+
+
+def test_a_gateway_that_stops_answers_what_waits_and_closes_its_door() -> None:
+    bench = Bench()
+    bench.ask(op="put", key="k")
+    bench.ask(op="range", key="k")
+    bench.actor.close()
+    stopped = {"code": 14, "message": "etcdserver: server stopped"}
+    assert bench.errors() == [{**stopped, "unknown": True}, stopped]
+    assert bench.door.closed
+    bench.actor.close()
+
+
+def test_a_burst_of_requests_is_one_message_in_order() -> None:
+    bench = Bench()
+    frames = tuple((ONE, pack({"op": "put", "key": str(n)})) for n in range(64))
+    bench.actor.receive(ClientFrames(frames))
+    ((proposals,),) = bench.probes.raft.take()
+    commands = [decode_command(proposal.command)[0] for proposal in proposals]
+    assert commands == [Put(str(n).encode(), b"") for n in range(64)]
+    tickets = tuple(proposal.ticket for proposal in proposals)
+    bench.actor.receive(Replies(tuple((ticket, PutDone(ticket)) for ticket in tickets)))
+    sent = [unpack(frame)["header"]["revision"] for frame in bench.door.frames(ONE)]
+    assert sent == list(tickets)

@@ -1,0 +1,91 @@
+"""Whatever a client sends, nothing raises, and it is answered or passed on exactly once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.operations import LeaseGrants, operations
+from actors.messages import ClientFrames
+from cluster.wire import unpack
+from tests.gateway.fake_door import FakeDoor
+from tests.probes import ManualClock, ProbeRing
+
+SETTINGS = GatewaySettings(
+    cluster_id=1,
+    member_id=2,
+    version="1",
+    request_bytes_max=400,
+    lease_ttl_ms_min=1,
+    request_timeout_ms=1_000,
+    first_ticket=1,
+)
+OPERATIONS = operations(LeaseGrants(1, 1, 1))
+FIELDS = sorted({field for operation in OPERATIONS.values() for field in operation.fields})
+NAMES = st.sampled_from([*FIELDS, "id", "session", "seq", "ack"])
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=8)
+    | st.builds(msgpack.ExtType, st.integers(0, 127), st.binary(max_size=20))
+    | st.binary(min_size=500, max_size=600)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+REQUESTS = st.builds(
+    lambda operation, fields: {"op": operation, **fields},
+    st.sampled_from(sorted(OPERATIONS)) | VALUES,
+    st.dictionaries(NAMES | st.text(max_size=4), VALUES, max_size=6),
+)
+ANY_MAPS = st.dictionaries(st.text(max_size=3) | st.integers(-5, 5) | st.binary(max_size=3), VALUES)
+ROUTES = st.sampled_from([(b"\0a",), (b"\0a", b""), (b"a",), (b"\0a", b"x"), (b"\0a", b"", b"x")])
+
+
+def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
+    probes, door = ProbeRing(), FakeDoor()
+    actor = GatewayActor(SETTINGS, lambda: door, ManualClock(), wall_ms=0)
+    actor.join(probes.ring)
+    actor.open()
+    actor.receive(ClientFrames(((route, payload),)))
+    passed_on = [*probes.raft.messages, *probes.store.messages]
+    assert len(passed_on) + len(door.sent) == 1
+    for _, frame in door.sent:
+        reply: dict[str, Any] = unpack(frame)
+        assert set(reply["error"]) == {"code", "message"}
+        assert set(reply) <= {"id", "error"}
+    actor.mailbox.close()
+
+
+@given(ROUTES, st.binary(max_size=60))
+@example((b"\0a",), b"")
+@example((b"\0a",), b"\x91" * 5_000)
+@example((b"\0a",), b"\x81\xa2op\xc7\x0c\xff" + b"\xff" * 12)
+def test_arbitrary_bytes_are_answered(route: tuple[bytes, ...], payload: bytes) -> None:
+    handled_once(route, payload)
+
+
+@given(ROUTES, REQUESTS | ANY_MAPS)
+def test_arbitrary_maps_are_answered_or_passed_on(
+    route: tuple[bytes, ...], request_map: dict[Any, Any]
+) -> None:
+    handled_once(route, msgpack.packb(request_map))
+
+
+@given(REQUESTS, st.integers(0, 60), st.integers(0, 255))
+def test_damaged_requests_are_answered_or_passed_on(
+    request_map: dict[Any, Any], position: int, byte: int
+) -> None:
+    payload = bytearray(msgpack.packb(request_map))
+    payload[position % len(payload)] = byte
+    handled_once((b"\0a",), bytes(payload))

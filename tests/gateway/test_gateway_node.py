@@ -1,0 +1,139 @@
+"""A started gateway on a real socket: what REQ and DEALER clients see on the wire."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pykka
+import pytest
+import zmq
+
+from actors import base
+from actors.base import Ring
+from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.mailbox import monotonic_ms
+from actors.messages import Deliver, Propose, Read, Replies, WatchOpen
+from actors.store.commands import PutDone, Range, RangeDone, Result
+from cluster.links import ClientDoor
+from cluster.wire import pack, unpack
+from tests.probes import Probe
+
+SETTINGS = GatewaySettings(
+    cluster_id=11,
+    member_id=22,
+    version="1.2.3",
+    request_bytes_max=1_500_000,
+    lease_ttl_ms_min=450,
+    request_timeout_ms=100,
+    first_ticket=1,
+)
+WAIT_MS = 10_000
+
+
+class Answering(Probe):
+    """Raft and store in one: answers each request at once, but no read at revision 404."""
+
+    gateway: pykka.ActorRef[GatewayActor]
+
+    def tell(self, message: Any) -> None:
+        match message:
+            case Propose(proposals):
+                self._reply([(ticket, PutDone(8)) for _, ticket, _ in proposals])
+            case Read(questions):
+                answered = [q.ticket for q in questions if q.query != Range(b"k", revision=404)]
+                self._reply([(ticket, RangeDone(8, (), False, 0)) for ticket in answered])
+            case WatchOpen(connection):
+                self.gateway.tell(Deliver(((connection, pack("event 1")), (connection, pack(2)))))
+            case _:
+                super().tell(message)
+
+    def _reply(self, replies: Sequence[tuple[int, Result]]) -> None:
+        self.gateway.tell(Replies(tuple(replies)))
+
+
+class Clients:
+    """Makes clients of a started gateway."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        self._context = context
+        self._endpoint = endpoint
+
+    def connect(self, kind: int) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.linger = 0
+        socket.rcvtimeo = WAIT_MS
+        socket.connect(self._endpoint)
+        return socket
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+    failures: list[str] = []
+    monkeypatch.setattr(base, "fail_stop", failures.append)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    doors: queue.Queue[ClientDoor] = queue.Queue()
+
+    def open_door() -> ClientDoor:
+        door = ClientDoor(context, ("tcp://127.0.0.1:0",))
+        doors.put(door)
+        return door
+
+    neighbour = Answering()
+    actor = GatewayActor(SETTINGS, open_door, monotonic_ms, wall_ms=0)
+    actor.join(Ring(actor.actor_ref, neighbour, neighbour, neighbour, neighbour))
+    neighbour.gateway = actor.actor_ref
+    reference = actor.begin()
+    yield Clients(context, doors.get(timeout=WAIT_MS / 1_000).endpoint)
+    reference.stop(timeout=WAIT_MS / 1_000)
+    context.destroy(linger=0)
+    assert failures == []
+
+
+def call(socket: zmq.Socket[bytes], **request: Any) -> Any:
+    socket.send(pack(request))
+    return unpack(socket.recv())
+
+
+def test_a_req_socket_is_a_client(clients: Clients) -> None:
+    with clients.connect(zmq.REQ) as socket:
+        reply = call(socket, op="put", key="k", value="v")
+        assert reply["header"]["revision"] == 8
+        assert call(socket, op="range", key="k", id=5)["id"] == 5
+        assert "unknown operation" in call(socket, op="oops")["error"]["message"]
+        assert call(socket, op="put", key="k")["header"]["member_id"] == 22
+
+
+def test_a_dealer_pipelines_and_gets_every_reply(clients: Clients) -> None:
+    with clients.connect(zmq.DEALER) as socket:
+        for number in range(500):
+            socket.send(pack({"op": "put", "key": "k", "id": number}))
+        assert sorted(unpack(socket.recv())["id"] for _ in range(500)) == list(range(500))
+
+
+def test_a_dealer_is_sent_its_events_in_order(clients: Clients) -> None:
+    with clients.connect(zmq.DEALER) as socket:
+        assert call(socket, op="watch_create", key="k") == "event 1"
+        assert unpack(socket.recv()) == 2
+
+
+def test_a_request_that_nobody_answers_times_out(clients: Clients) -> None:
+    with clients.connect(zmq.REQ) as socket:
+        reply = call(socket, op="range", key="k", revision=404)
+        assert reply["error"] == {"code": 14, "message": "etcdserver: request timed out"}
+
+
+def test_malformed_frames_are_answered_and_the_connection_lives_on(clients: Clients) -> None:
+    with clients.connect(zmq.DEALER) as socket:
+        for frames in ([b""], [b"\xc1"], [b"x", b"y"], [b"", b""], [b"", b"x", b"y"]):
+            socket.send_multipart(frames)
+            assert "error" in unpack(socket.recv_multipart()[-1])
+        assert "header" in call(socket, op="put", key="k")
+
+
+def test_a_request_that_is_too_large_keeps_its_id(clients: Clients) -> None:
+    with clients.connect(zmq.DEALER) as socket:
+        reply = call(socket, op="put", key="k", value=b"v" * 1_500_000, id="big")
+        assert reply["id"] == "big"
+        assert reply["error"]["message"] == "etcdserver: request is too large"

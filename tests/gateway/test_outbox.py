@@ -1,0 +1,76 @@
+"""The outbox: order, bounds, and what becomes of slow and dead clients."""
+
+from __future__ import annotations
+
+from actors.gateway.outbox import FRAME_OVERHEAD_BYTES, Outbox
+from tests.gateway.fake_door import FakeDoor
+
+ONE = (b"\0one",)
+TWO = (b"\0two",)
+FRAME = 100 - FRAME_OVERHEAD_BYTES
+
+
+def test_frames_for_a_slow_client_wait_in_order_and_others_do_not() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door)
+    door.full.add(ONE)
+    assert [outbox.send(ONE, frame) for frame in (b"1", b"2")] == [True, True]
+    assert outbox.send(TWO, b"3") is True
+    assert outbox.waiting
+    door.full.clear()
+    outbox.send(ONE, b"4")
+    assert outbox.retry() == []
+    assert door.frames(ONE) == [b"1", b"2", b"4"]
+    assert door.frames(TWO) == [b"3"]
+    assert not outbox.waiting
+
+
+def test_a_client_that_stays_slow_loses_its_backlog_at_the_bound() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, connection_bytes_max=300)
+    door.full.add(ONE)
+    assert [outbox.send(ONE, bytes(FRAME)) for _ in range(4)] == [True, True, True, False]
+    assert not outbox.waiting
+    door.full.clear()
+    assert outbox.send(ONE, b"after") is True
+    assert door.frames(ONE) == [b"after"]
+
+
+def test_a_frame_above_the_bound_may_wait_alone() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, connection_bytes_max=300)
+    door.full.add(ONE)
+    assert outbox.send(ONE, bytes(1_000)) is True
+    assert outbox.send(ONE, b"") is False
+
+
+def test_all_backlogs_together_are_bounded() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, node_bytes_max=250)
+    door.full |= {ONE, TWO}
+    assert outbox.send(ONE, bytes(FRAME)) is True
+    assert outbox.send(TWO, bytes(FRAME)) is True
+    assert outbox.send(TWO, bytes(FRAME)) is False
+    assert outbox.send(ONE, bytes(FRAME)) is True
+
+
+def test_a_client_that_is_gone_is_said_to_be() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door)
+    door.full.add(ONE)
+    outbox.send(ONE, b"1")
+    door.gone |= {ONE, TWO}
+    assert outbox.send(TWO, b"2") is None
+    assert outbox.retry() == [ONE]
+    assert not outbox.waiting
+
+
+def test_a_backlog_that_shrinks_makes_room_again() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, connection_bytes_max=300, node_bytes_max=300)
+    for _ in range(5):
+        door.full.add(ONE)
+        assert [outbox.send(ONE, bytes(FRAME)) for _ in range(3)] == [True, True, True]
+        door.full.clear()
+        assert outbox.retry() == []
+    assert len(door.frames(ONE)) == 15
