@@ -1,0 +1,1 @@
+"""Leases on the leader: noticing which are due, and proposing their end."""

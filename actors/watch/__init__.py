@@ -1,0 +1,1 @@
+"""Watches: who watches what, and what each of them is told."""

@@ -1,0 +1,235 @@
+"""A node's flags: etcd's ids, defaults and checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster.config import (
+    ConfigError,
+    NodeFlags,
+    advertised_urls,
+    cluster_id_of,
+    initial_members,
+    listen_urls,
+    member_id_of,
+    resolve,
+)
+
+THREE = "n1=tcp://10.0.0.1:2380,n2=tcp://10.0.0.2:2380,n3=tcp://10.0.0.3:2380"
+
+
+def node(**flags: str) -> NodeFlags:
+    """The flags of n1 of three hosts, changed as told."""
+    given = {
+        "name": "n1",
+        "initial_cluster": THREE,
+        "initial_advertise_peer_urls": "tcp://10.0.0.1:2380",
+    }
+    return NodeFlags(**{**given, **flags})
+
+
+def test_ids_are_those_that_etcd_computes() -> None:
+    member = member_id_of(("http://localhost:2380",), "etcd-cluster")
+    assert f"{member:x}" == "8e9e05c52164694d"
+    assert f"{cluster_id_of([member]):x}" == "cdf818194e3a8c32"
+
+
+def test_a_node_without_flags_is_etcds_default_cluster_of_one() -> None:
+    config = resolve(NodeFlags())
+    assert config.name == "default"
+    assert config.data_dir == Path("default.leasehold")
+    assert f"{config.member_id:x}" == "8e9e05c52164694d"
+    assert f"{config.cluster_id:x}" == "cdf818194e3a8c32"
+    assert config.listen_client_urls == ("tcp://127.0.0.1:2379",)
+    assert config.advertise_client_urls == ("tcp://localhost:2379",)
+    assert config.listen_peer_urls == ("tcp://127.0.0.1:2380",)
+    assert [member.name for member in config.members] == ["default"]
+    assert (config.heartbeat_interval_ms, config.election_timeout_ms) == (50, 300)
+    assert config.max_request_bytes == 1_572_864
+
+
+def test_a_name_alone_makes_a_cluster_of_that_name() -> None:
+    config = resolve(NodeFlags(name="solo"))
+    assert [member.name for member in config.members] == ["solo"]
+    assert config.data_dir == Path("solo.leasehold")
+
+
+def test_every_member_computes_the_same_members_and_cluster_id() -> None:
+    configs = [
+        resolve(node(name=f"n{i}", initial_advertise_peer_urls=f"http://10.0.0.{i}:2380"))
+        for i in (1, 2, 3)
+    ]
+    assert len({config.cluster_id for config in configs}) == 1
+    assert len({config.members for config in configs}) == 1
+    assert len({config.member_id for config in configs}) == 3
+    assert [peer.name for peer in sorted(configs[0].peers, key=lambda peer: peer.name)] == [
+        "n2",
+        "n3",
+    ]
+
+
+def test_another_token_makes_another_cluster() -> None:
+    one, other = resolve(node()), resolve(node(initial_cluster_token="blue"))
+    assert one.cluster_id != other.cluster_id
+    assert one.member_id != other.member_id
+
+
+def test_a_repeated_name_is_a_member_with_several_urls() -> None:
+    (member,) = initial_members("a=http://h2:1,a=tcp://h1:1", "token")
+    assert member.peer_urls == ("tcp://h1:1", "tcp://h2:1")
+    assert member.id == member_id_of(("http://h1:1", "http://h2:1"), "token")
+
+
+@pytest.mark.parametrize(
+    ("given", "bound"),
+    [
+        ("tcp://localhost:1", "tcp://127.0.0.1:1"),
+        ("http://0.0.0.0:65535", "tcp://0.0.0.0:65535"),
+        ("tcp://*:2379", "tcp://0.0.0.0:2379"),
+        ("tcp://[::1]:2379", "tcp://[::1]:2379"),
+    ],
+)
+def test_listen_urls_become_what_zeromq_binds(given: str, bound: str) -> None:
+    assert listen_urls("listen-client-urls", given) == (bound,)
+
+
+def test_several_urls_are_separated_by_commas() -> None:
+    urls = advertised_urls("advertise-client-urls", "tcp://a:1, http://[fe80::1]:2,tcp://b-c.d:3")
+    assert urls == ("tcp://a:1", "tcp://[fe80::1]:2", "tcp://b-c.d:3")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://a:1", "TLS is not supported"),
+        ("unix://a:1", "a unix socket is not supported"),
+        ("ftp://a:1", "URL scheme must be tcp or http"),
+        ("a:1", "URL scheme must be tcp or http"),
+        ("tcp://a", 'does not have the form "host:port"'),
+        ("tcp://a:b", 'does not have the form "host:port"'),
+        ("tcp://::1:2379", 'does not have the form "host:port"'),
+        ("tcp://a:1/path", "must not contain a path"),
+        ("tcp://a:0", "between 1 and 65535"),
+        ("tcp://a:65536", "between 1 and 65535"),
+        ("tcp://1.2.3.4.5:1", "no host name or IP address"),
+        ("tcp://[::g]:1", "no host name or IP address"),
+        ("tcp://a b:1", "no host name or IP address"),
+        ("tcp://0.0.0.0:1", "nobody can connect to 0.0.0.0"),
+        ("", "names no URL"),
+    ],
+)
+def test_a_wrong_url_is_named_with_its_flag(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        advertised_urls("advertise-client-urls", url)
+    message = str(caught.value)
+    assert reason in message
+    assert message.startswith(f'invalid value "{url}" for flag --advertise-client-urls')
+    assert "\n" not in message
+
+
+def test_a_host_name_cannot_be_listened_on() -> None:
+    with pytest.raises(ConfigError, match=r"expected IP in URL for binding \(tcp://host:1\)"):
+        listen_urls("listen-peer-urls", "tcp://host:1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            {"heartbeat_interval": "100"},
+            "--election-timeout[300ms] should be at least as 5 times as"
+            " --heartbeat-interval[100ms]",
+        ),
+        (
+            {"election_timeout": "50001"},
+            "--election-timeout[50001ms] is too long, and should be set less than 50000ms",
+        ),
+        ({"heartbeat_interval": "0"}, "--heartbeat-interval must be >0 (set to 0ms)"),
+        (
+            {"heartbeat_interval": "5s"},
+            'invalid value "5s" for flag --heartbeat-interval: expected an integer',
+        ),
+        (
+            {"listen_client_urls": "tcp://127.0.0.1:1"},
+            "--advertise-client-urls is required when --listen-client-urls is set explicitly",
+        ),
+        (
+            {"name": "n4"},
+            'couldn\'t find local name "n4" in the initial cluster configuration'
+            " (--name=n4, --initial-cluster has n1, n2, n3)",
+        ),
+        (
+            {"initial_advertise_peer_urls": "tcp://10.0.0.9:2380"},
+            "--initial-cluster has n1=tcp://10.0.0.1:2380 but missing from"
+            " --initial-advertise-peer-urls=tcp://10.0.0.9:2380",
+        ),
+        (
+            {"initial_advertise_peer_urls": "tcp://10.0.0.1:2380,tcp://10.0.0.9:2380"},
+            "--initial-advertise-peer-urls has tcp://10.0.0.9:2380 but missing from"
+            " --initial-cluster=n1=tcp://10.0.0.1:2380",
+        ),
+        (
+            {"initial_cluster": "n1"},
+            'invalid value "n1" for flag --initial-cluster: expected NAME=URL',
+        ),
+        (
+            {"initial_cluster": "n1=tcp://h:1,n2=http://h:1"},
+            "--initial-cluster: initial cluster n1=tcp://h:1,n2=http://h:1 has duplicate url",
+        ),
+        (
+            {"initial_cluster_state": "old"},
+            'invalid value "old" for flag --initial-cluster-state: new or existing',
+        ),
+        (
+            {"max_request_bytes": "0"},
+            'invalid value "0" for flag --max-request-bytes: between 1 and 8388608',
+        ),
+        (
+            {"min_lease_ttl": "0"},
+            'invalid value "0" for flag --min-lease-ttl: between 0.001 and 9000000000 seconds',
+        ),
+        (
+            {"log_level": "loud"},
+            'invalid value "loud" for flag --log-level: one of debug, info, warn, error',
+        ),
+        (
+            {"name": "a=b"},
+            'invalid value "a=b" for flag --name: a name has no space, comma, slash or equals sign',
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(flags: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(node(**flags))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "election_timeout", "ttl_ms"),
+    [("", "300", 1_000), ("", "1000", 2_000), ("0.25", "300", 250), ("5", "300", 5_000)],
+)
+def test_the_smallest_lease_ttl_is_etcds_unless_told(
+    text: str, election_timeout: str, ttl_ms: int
+) -> None:
+    config = resolve(node(min_lease_ttl=text, election_timeout=election_timeout))
+    assert config.min_lease_ttl_ms == ttl_ms
+
+
+def test_not_a_number_is_no_lease_ttl() -> None:
+    with pytest.raises(ConfigError, match="between"):
+        resolve(node(min_lease_ttl="nan"))
+
+
+def test_joining_a_running_cluster_is_refused_in_words(tmp_path: Path) -> None:
+    flags = node(initial_cluster_state="existing", data_dir=str(tmp_path))
+    with pytest.raises(ConfigError, match=r"data directory .* is empty, and joining .* not supp"):
+        resolve(flags)
+    (tmp_path / "store").touch()
+    assert resolve(flags).name == "n1"
+
+
+def test_an_ipv6_address_anywhere_asks_for_ipv6_sockets() -> None:
+    assert not resolve(node()).uses_ipv6
+    assert resolve(node(listen_peer_urls="tcp://[::1]:2380")).uses_ipv6

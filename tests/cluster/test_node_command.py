@@ -1,0 +1,75 @@
+"""The node's command line, as far as it goes without a node."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from actors.__main__ import HELP, main, read_flags
+from cluster.config import NodeFlags
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m actors` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "actors", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_a_flag_wins_over_its_environment_variable() -> None:
+    environment = {"LEASEHOLD_NAME": "env", "LEASEHOLD_DATA_DIR": "from-env"}
+    flags = read_flags({"name": "typed", "data_dir": None}, environment)
+    assert (flags.name, flags.data_dir) == ("typed", "from-env")
+    assert flags.heartbeat_interval == NodeFlags().heartbeat_interval
+
+
+def test_every_flag_is_explained() -> None:
+    assert set(HELP) == set(NodeFlags._fields)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--heartbeat-interval=100"],
+            "leasehold: --election-timeout[300ms] should be at least as 5 times as"
+            " --heartbeat-interval[100ms]\n",
+        ),
+        (["--nonsense"], "leasehold: unrecognized arguments: --nonsense (see leasehold --help)\n"),
+        (["--data"], "leasehold: unrecognized arguments: --data (see leasehold --help)\n"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_status_2(
+    arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == line
+
+
+def test_a_wrong_environment_variable_is_refused_before_anything_is_loaded() -> None:
+    ended = run(LEASEHOLD_ELECTION_TIMEOUT="soon")
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        'leasehold: invalid value "soon" for flag --election-timeout: expected an integer\n'
+    )
+
+
+def test_version_and_help_go_to_stdout() -> None:
+    version = run("--version")
+    assert version.returncode == 0
+    assert version.stdout.startswith("leasehold Version: ")
+    described = run("--help")
+    assert described.returncode == 0
+    for flag in NodeFlags._fields:
+        assert f"--{flag.replace('_', '-')} " in described.stdout
+    assert "stop-with-stdin" not in described.stdout
