@@ -1,0 +1,246 @@
+"""The one thread in which a client's sockets live, and the way to it from the caller's threads.
+
+It moves frames between the sockets and the core, and tells callers what came of their calls. What a
+request means, and where it should go, it leaves to the core.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from cluster.client.call import Call
+from cluster.client.core import Core, Notice, Options
+from cluster.client.results import Reply, read
+from cluster.client.sockets import Links, Waker
+from cluster.errors import (
+    DeadlineExceededError,
+    LeaseholdError,
+    ResourceExhaustedError,
+    UnavailableError,
+    WatchCanceledError,
+)
+
+OUTSTANDING_CALLS_MAX: Final = 20_000
+POSTED_PER_TURN_MAX: Final = 256
+POLL_SECONDS_MAX: Final = 60.0
+ANSWER_GRACE_SECONDS: Final = 10.0
+JOIN_SECONDS_MAX: Final = 5.0
+
+T = TypeVar("T")
+Action = Callable[[Core, float], None]
+
+
+class Sink(Protocol):
+    """Who is told of a watch or of a lease that is kept alive; called in the I/O thread."""
+
+    def notice(self, notice: Notice) -> bool:
+        """Take a notice; False asks for a pause of the watch."""
+
+    def abort(self, error: LeaseholdError) -> None:
+        """No more notices will come, for this reason. In any thread."""
+
+
+class WaitedCall(Call):
+    """A call whose caller waits for its end in `wait`."""
+
+    __slots__ = ("_done",)
+
+    def __init__(
+        self, fields: dict[str, Any], timeout: float, write: bool = False, pinned: str | None = None
+    ) -> None:
+        super().__init__(fields, timeout, write, pinned)
+        # A bare lock is the cheapest signal from one thread to another.
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def finished(self) -> None:
+        """Wake the caller; in the I/O thread."""
+        self._done.release()
+
+    def wait(self) -> Reply:
+        """Wait for the reply, or raise what the core says went wrong."""
+        if not self._done.acquire(timeout=self.timeout + ANSWER_GRACE_SECONDS):
+            raise DeadlineExceededError("the client's I/O thread does not answer")
+        if self.error is not None:
+            raise self.error
+        assert self.reply is not None, "a call that is done has a reply or an error"
+        return self.reply
+
+
+class FutureCall(Call, Generic[T]):
+    """A call whose end is the result of a Future; it is decoded in the I/O thread."""
+
+    __slots__ = ("_decode", "future")
+
+    def __init__(
+        self,
+        fields: dict[str, Any],
+        timeout: float,
+        decode: Callable[[Reply], T],
+        write: bool = False,
+    ) -> None:
+        super().__init__(fields, timeout, write)
+        self._decode = decode
+        self.future: Future[T] = Future()
+        # From now on nobody can cancel it: what was asked of the cluster cannot be taken back.
+        self.future.set_running_or_notify_cancel()
+
+    def finished(self) -> None:
+        """Settle the future; in the I/O thread."""
+        if self.error is not None:
+            self.future.set_exception(self.error)
+            return
+        assert self.reply is not None, "a call that is done has a reply or an error"
+        try:
+            result = read(self._decode, self.reply)
+        except LeaseholdError as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+class Connection:
+    """A running I/O thread and the core that it serves; made when a client is first used."""
+
+    def __init__(self, addresses: Mapping[str, str], options: Options) -> None:
+        chance = random.Random().random
+        first = int(chance() * len(addresses))
+        self._core = Core(addresses, options, chance, first)
+        self._addresses = addresses
+        self._posted: deque[Call | Action] = deque()
+        self._sinks: dict[int, Sink] = {}
+        self._last_number = 0
+        self._numbers = threading.Lock()
+        self._waker = Waker()
+        self._asleep = False
+        self._stopping = False
+        self._ended = False
+        self._reason = "the client was closed"
+        self._thread = threading.Thread(target=self._run, name="leasehold-client", daemon=True)
+        self._thread.start()
+
+    # --- any thread ---
+
+    def submit(self, call: WaitedCall | FutureCall[Any]) -> None:
+        """Hand a call over to the core; its `finished` is called within its timeout."""
+        if len(self._posted) + self._core.calls_outstanding >= OUTSTANDING_CALLS_MAX:
+            raise ResourceExhaustedError(
+                f"{OUTSTANDING_CALLS_MAX} requests of this client are under way: wait for some"
+            )
+        self._post(call)
+
+    def run(self, action: Action) -> None:
+        """Have something done to the core in the I/O thread, some time soon."""
+        self._post(action)
+
+    def attach(self, sink: Sink) -> int:
+        """Give a watch or a kept lease its number; its notices go to the sink."""
+        if self._ended:
+            raise UnavailableError(self._reason)
+        with self._numbers:
+            self._last_number += 1
+            self._sinks[self._last_number] = sink
+            return self._last_number
+
+    def detach(self, number: int) -> None:
+        """No more notices under this number."""
+        self._sinks.pop(number, None)
+
+    @property
+    def is_own_thread(self) -> bool:
+        """Whether the caller is the I/O thread itself, which must never wait for a call."""
+        return threading.current_thread() is self._thread
+
+    def close(self) -> None:
+        """End every call and watch, close the sockets, and wait for the thread to end."""
+        self._stopping = True
+        self._waker.wake()
+        if not self.is_own_thread:
+            self._thread.join(JOIN_SECONDS_MAX)
+
+    def orphan(self) -> tuple[Sink, ...]:
+        """In a forked child: the thread is the parent's. Leave its sockets alone; whom to tell."""
+        self._ended = True
+        self._waker.disown()
+        return tuple(self._sinks.values())
+
+    def _post(self, item: Call | Action) -> None:
+        self._posted.append(item)
+        if self._asleep:
+            self._waker.wake()
+        if self._ended:
+            # The thread has gone in the meantime; whatever it did not see is refused here.
+            self._refuse_posted()
+
+    # --- the I/O thread ---
+
+    def _run(self) -> None:
+        core = self._core
+        links = Links(self._addresses, self._waker)
+        try:
+            while not self._stopping:
+                self._turn(core, links)
+        except BaseException as error:
+            self._reason = f"the client's I/O thread failed: {error!r}"
+            raise
+        finally:
+            self._ended = True
+            core.close(time.monotonic())
+            self._report(core)
+            self._refuse_posted()
+            for sink in list(self._sinks.values()):
+                sink.abort(WatchCanceledError(self._reason))
+            links.close()
+            self._waker.close()
+
+    def _turn(self, core: Core, links: Links) -> None:
+        """One round: what is due, what callers want, what the network brings."""
+        now = time.monotonic()
+        core.tick(now)
+        posted = self._posted
+        for _ in range(min(len(posted), POSTED_PER_TURN_MAX)):
+            item = posted.popleft()
+            if isinstance(item, Call):
+                core.call(item, now)
+            else:
+                item(core, now)
+        links.send(core.sends)
+        self._report(core)
+        wait_ms = max(0, math.ceil(min(POLL_SECONDS_MAX, core.wake_at - now) * 1000))
+        self._asleep = True
+        # Whoever posted before the flag was set did not wake us: look once more.
+        ready = links.poll(0 if posted or self._stopping else wait_ms)
+        self._asleep = False
+        if ready:
+            links.receive(ready, core, time.monotonic())
+
+    def _report(self, core: Core) -> None:
+        """Tell callers and sinks what the core has found out."""
+        if core.completed:
+            completed, core.completed = core.completed, []
+            for call in completed:
+                assert isinstance(call, WaitedCall | FutureCall), "nobody waits for it"
+                call.finished()
+        if core.notices:
+            notices, core.notices = core.notices, []
+            for notice in notices:
+                sink = self._sinks.get(notice.number)
+                if sink is not None and not sink.notice(notice):
+                    core.watches.pause(notice.number)
+
+    def _refuse_posted(self) -> None:
+        while True:
+            try:
+                item = self._posted.popleft()
+            except IndexError:
+                return
+            if isinstance(item, WaitedCall | FutureCall):
+                item.error = UnavailableError(self._reason)
+                item.finished()

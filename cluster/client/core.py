@@ -1,0 +1,392 @@
+"""The client's core: which request goes where, what a failure means, and when to try again.
+
+Pure and deterministic: no socket, thread or clock; time (seconds, monotonic) and chance are
+arguments. Put in calls, replies, ups and downs; take out `sends`, `completed` and `notices`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from cluster import wire
+from cluster.client.call import FOREVER, Call, Phase, Session
+from cluster.client.endpoints import Endpoints
+from cluster.client.leasing import Keepers, LeaseLost
+from cluster.client.results import Reply, read, refusal, session_id
+from cluster.client.watching import WatchEnded, Watches, WatchEvents, WatchOpened
+from cluster.errors import (
+    FAULTS,
+    UNAVAILABLE,
+    DeadlineExceededError,
+    InvalidArgumentError,
+    LeaseholdError,
+    OutcomeUnknownError,
+    ProtocolError,
+    UnavailableError,
+    exception_for,
+    name_of,
+)
+
+BACKOFF_SECONDS: Final = 0.010
+BACKOFF_SECONDS_MAX: Final = 0.500
+REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
+"""A node would close the connection over a larger frame; its own limit is far below."""
+
+RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding"})
+NOT_THE_ENDPOINT: Final = frozenset({"LeaderChanged", "TooManyRequests", "TooManyOutstanding"})
+"""Failures which another endpoint is as likely to have: the first one is no reason to leave."""
+
+Notice = WatchOpened | WatchEvents | WatchEnded | LeaseLost
+
+
+class Options(NamedTuple):
+    """How patient a client is, and whether its writes carry a session."""
+
+    dial_timeout_seconds: float = 5.0
+    exactly_once: bool = True
+
+
+class Core:
+    """Requests, retries, the exactly-once session, watches and lease renewals of one client.
+
+    `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
+    """
+
+    def __init__(
+        self, names: Iterable[str], options: Options, chance: Callable[[], float], first: int = 0
+    ) -> None:
+        self.sends: list[tuple[str, bytes]] = []
+        self.completed: list[Call] = []
+        self.notices: list[Notice] = []
+        self.endpoints = Endpoints(names, first)
+        self._options = options
+        self._chance = chance
+        self._calls: dict[int, Call] = {}
+        self._last_id = 0
+        self._parked: list[Call] = []
+        self._session: Session | None = None
+        self._session_opening: Call | None = None
+        self._session_waiting: deque[Call] = deque()
+        self._heard_at: dict[str, float] = dict.fromkeys(self.endpoints.names, 0.0)
+        self._wake_at = FOREVER
+        self.watches = Watches(self)
+        self.keepers = Keepers(self)
+
+    @property
+    def wake_at(self) -> float:
+        """When `tick` has something to do next, if nothing else happens before."""
+        return self._wake_at
+
+    @property
+    def calls_outstanding(self) -> int:
+        """How many calls have no answer yet."""
+        return len(self._calls)
+
+    # --- inputs ---
+
+    def call(self, call: Call, now: float) -> None:
+        """Begin a call; it comes back in `completed` (or to its `on_done`) within its timeout."""
+        call.deadline = now + call.timeout
+        self._register(call)
+        self._dispatch(call, now)
+        if call.phase is Phase.PARKED and not call.patient:
+            call.due = min(call.deadline, now + self._options.dial_timeout_seconds)
+            self.wake_by(call.due)
+
+    def reply(self, endpoint: str, message: Any, now: float) -> None:
+        """A decoded frame has come from an endpoint."""
+        self._heard_at[endpoint] = now
+        if not isinstance(message, Mapping):
+            return  # not this protocol; the attempt's timeout says so to the caller
+        request_id = message.get("id")
+        if request_id is None:
+            self.watches.message(endpoint, message, now)
+            return
+        call = self._calls.get(request_id) if type(request_id) is int else None
+        if call is None:
+            return  # an answer to an attempt that was given up, and its call is long done
+        error = message.get("error")
+        if error is None:
+            call.reply = message
+            self._finish(call, now)
+        elif endpoint == call.endpoint and call.phase is Phase.SENT:
+            self._refused(call, endpoint, error, now)
+
+    def endpoint_up(self, endpoint: str, now: float) -> None:
+        """The connection to an endpoint is established."""
+        self.endpoints.came_up(endpoint)
+        parked, self._parked = self._parked, []
+        for call in parked:
+            if call.phase is Phase.PARKED:
+                self._dispatch(call, now)
+
+    def endpoint_down(self, endpoint: str, now: float) -> None:
+        """The connection to an endpoint is gone, and all that was under way there."""
+        self.endpoints.went_down(endpoint, now)
+        lost = UnavailableError(f"the connection to {endpoint} broke")
+        for call in list(self._calls.values()):
+            if call.phase is Phase.SENT and call.endpoint == endpoint:
+                self._attempt_failed(call, now, lost, sure=False, at_once=True)
+        self.watches.endpoint_down(endpoint, now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: end overdue calls and attempts, retry, renew leases, resume watches."""
+        if now < self._wake_at:
+            return
+        self._wake_at = FOREVER
+        for call in list(self._calls.values()):
+            if call.due <= now:
+                self._overdue(call, now)
+            else:
+                self.wake_by(call.due)
+        self.watches.tick(now)
+        self.keepers.tick(now)
+
+    def abandon(self, call: Call) -> None:
+        """Forget a call: whatever its answer, nobody waits for it."""
+        if call.phase is not Phase.DONE:
+            self._drop(call)
+
+    def wake_by(self, due: float) -> None:
+        """Make sure that `tick` looks at this time."""
+        self._wake_at = min(self._wake_at, due)
+
+    def backoff(self, failures: int) -> float:
+        """Full jitter: a random delay in seconds, below a bound that doubles with each failure."""
+        bound = BACKOFF_SECONDS * float(2 ** min(failures, 16))
+        return self._chance() * min(BACKOFF_SECONDS_MAX, bound)
+
+    def send(self, endpoint: str, fields: Mapping[str, Any]) -> None:
+        """Send a request whose answer does not matter."""
+        if self.endpoints.is_up(endpoint):
+            self.sends.append((endpoint, wire.pack(fields)))
+
+    # --- the way out ---
+
+    def _register(self, call: Call) -> None:
+        self._last_id += 1
+        call.id = self._last_id
+        self._calls[call.id] = call
+
+    def _dispatch(self, call: Call, now: float) -> None:
+        """Send the call's next attempt now, or park it until it can be sent."""
+        if call.write and call.session is None and self._options.exactly_once:
+            self._admit(call, now)
+            if call.session is None:
+                return
+        endpoint = call.pinned or self.endpoints.choose()
+        if endpoint is None or not self.endpoints.is_up(endpoint):
+            call.phase = Phase.PARKED
+            call.due = call.deadline
+            self.wake_by(call.due)
+            self._parked.append(call)
+            return
+        try:
+            self._send_attempt(call, endpoint, now)
+        except (OverflowError, TypeError, ValueError) as error:
+            # The caller's own mistake: a field that msgpack has no form for, or far too much.
+            self._finish(call, now, InvalidArgumentError(str(error)))
+
+    def _send_attempt(self, call: Call, endpoint: str, now: float) -> None:
+        if call.on_attempt is not None:
+            # Its answers differ from attempt to attempt: an id of its own tells them apart.
+            del self._calls[call.id]
+            self._register(call)
+            call.on_attempt(call, endpoint)
+        frame = self._frame(call)
+        call.phase = Phase.SENT
+        call.endpoint = endpoint
+        call.sent_at = now
+        call.due = min(call.deadline, now + call.attempt_seconds)
+        self.wake_by(call.due)
+        call.attempts += 1
+        self.sends.append((endpoint, frame))
+
+    def _frame(self, call: Call) -> bytes:
+        fields = call.fields
+        fields["id"] = call.id
+        session = call.session
+        if session is not None:
+            fields["session"] = session.id
+            fields["seq"] = call.seq
+            fields["ack"] = session.ack
+        frame = wire.pack(fields)
+        if len(frame) > REQUEST_BYTES_MAX:
+            raise ValueError(FAULTS["RequestTooLarge"].message)
+        return frame
+
+    # --- the exactly-once session ---
+
+    def _admit(self, call: Call, now: float) -> None:
+        """Give a write its number, or let it wait for a session or for room in the window."""
+        session = self._session
+        if session is not None and session.is_stale(now):
+            session = self._session = None
+        if session is None or session.is_full:
+            call.phase = Phase.PARKED
+            call.due = call.deadline
+            self.wake_by(call.due)
+            self._session_waiting.append(call)
+            if session is None and self._session_opening is None:
+                opening = Call({"op": "session_open"}, FOREVER)
+                opening.on_done = self._session_opened
+                self._session_opening = opening
+                self.call(opening, now)
+            return
+        call.session = session
+        call.seq = session.begin(now)
+
+    def _session_opened(self, call: Call, now: float) -> None:
+        self._session_opening = None
+        try:
+            if call.error is not None:
+                raise call.error
+            assert call.reply is not None, "a call that is done has a reply or an error"
+            self._session = Session(read(session_id, call.reply), now)
+        except LeaseholdError as error:
+            self._fail_waiting(error, now)
+        else:
+            self._admit_waiting(now)
+
+    def _fail_waiting(self, error: LeaseholdError, now: float) -> None:
+        waiting, self._session_waiting = self._session_waiting, deque()
+        for waiter in waiting:
+            if waiter.phase is Phase.PARKED:
+                self._finish(waiter, now, error)
+
+    def _admit_waiting(self, now: float) -> None:
+        waiting = self._session_waiting
+        while waiting and self._session is not None and not self._session.is_full:
+            call = waiting.popleft()
+            if call.phase is Phase.PARKED:
+                self._dispatch(call, now)
+
+    def _session_gone(self, call: Call, now: float) -> None:
+        """The cluster has forgotten the call's session: go on in a new one if that is safe."""
+        session = call.session
+        assert session is not None, "a call without a session cannot lose it"
+        if self._session is session:
+            self._session = None
+        session.end(call.seq)
+        call.session = None
+        if call.uncertain:
+            self._finish(call, now, OutcomeUnknownError(_unknown("its session has ended")))
+        else:
+            self._dispatch(call, now)
+
+    # --- failures ---
+
+    def _refused(self, call: Call, endpoint: str, error: Reply, now: float) -> None:
+        """The endpoint answered with an error: final, or a reason to try again."""
+        try:
+            code, message, unknown = read(refusal, error)
+        except ProtocolError as foreign:
+            self._finish(call, now, foreign)
+            return
+        name = name_of(message)
+        if name == "SessionNotFound" and call.session is not None:
+            self._session_gone(call, now)
+        elif name == "SequenceTooOld" and call.uncertain:
+            self._finish(call, now, OutcomeUnknownError(_unknown(message)))
+        elif code == UNAVAILABLE or name in RETRIED_LIMITS:
+            if name not in NOT_THE_ENDPOINT or call.failures:
+                self.endpoints.failed(endpoint, now)
+            reason = exception_for(code, message)
+            self._attempt_failed(call, now, reason, sure=not unknown, at_once=False)
+        else:
+            self._finish(call, now, exception_for(code, message))
+
+    def _attempt_failed(
+        self, call: Call, now: float, error: LeaseholdError, sure: bool, at_once: bool
+    ) -> None:
+        """Try again, at once or after a random delay; `sure` that this attempt had no effect."""
+        call.last_error = error
+        call.uncertain = call.uncertain or not sure
+        if call.write and call.uncertain and call.session is None:
+            self._finish(call, now, OutcomeUnknownError(_unknown(error.message)))
+            return
+        call.failures += 1
+        if at_once:
+            self._dispatch(call, now)
+            return
+        call.phase = Phase.BACKING_OFF
+        call.due = min(call.deadline, now + self.backoff(call.failures - 1))
+        self.wake_by(call.due)
+
+    def _overdue(self, call: Call, now: float) -> None:
+        """The time of the call, of its attempt, or of its delay has come."""
+        if now >= call.deadline:
+            self._finish(call, now, self._timed_out(call))
+        elif call.phase is Phase.SENT:
+            self._unanswered(call, now)
+        elif call.phase is Phase.BACKING_OFF:
+            self._dispatch(call, now)
+        elif self._is_reachable(call) or call.uncertain:
+            call.due = call.deadline
+            self.wake_by(call.due)
+        else:
+            waited = self._options.dial_timeout_seconds
+            text = f"context deadline exceeded: no endpoint answered within {waited:g} s"
+            self._finish(call, now, UnavailableError(f"{text} ({self._tried(call)})"))
+
+    def _unanswered(self, call: Call, now: float) -> None:
+        """The attempt has had its time: try elsewhere, and look after the watches there."""
+        endpoint = call.endpoint
+        assert endpoint is not None, "an attempt is under way somewhere"
+        self.endpoints.failed(endpoint, now)
+        if self._heard_at[endpoint] < call.sent_at:
+            # Not just slow: nothing at all has come from there. A frozen process looks like this.
+            self.watches.endpoint_silent(endpoint, now)
+        silent = UnavailableError(f"no answer from {endpoint}")
+        self._attempt_failed(call, now, silent, sure=False, at_once=True)
+
+    def _timed_out(self, call: Call) -> LeaseholdError:
+        if call.phase is Phase.PARKED and not self._is_reachable(call):
+            reason = f"no endpoint answered ({self._tried(call)})"
+        elif call.last_error is not None:
+            reason = call.last_error.message
+        else:
+            reason = f"no answer from {call.endpoint or self._tried(call)}"
+        if call.write and (call.uncertain or call.phase is Phase.SENT):
+            return OutcomeUnknownError(_unknown(reason))
+        return DeadlineExceededError(f"context deadline exceeded: {reason}")
+
+    def _is_reachable(self, call: Call) -> bool:
+        return self.endpoints.is_up(call.pinned) if call.pinned else self.endpoints.any_up
+
+    def _tried(self, call: Call) -> str:
+        return call.pinned or ", ".join(self.endpoints.names)
+
+    # --- the end of a call ---
+
+    def close(self, now: float) -> None:
+        """End every call: nobody will answer. A write that was sent may still be applied."""
+        self._session_waiting.clear()
+        closed = "the client was closed"
+        for call in list(self._calls.values()):
+            sent = call.uncertain or call.phase is Phase.SENT
+            unknown = call.write and sent
+            error = OutcomeUnknownError(_unknown(closed)) if unknown else UnavailableError(closed)
+            self._finish(call, now, error)
+
+    def _finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:
+        call.error = error or call.error
+        self._drop(call)
+        if call.on_done is not None:
+            call.on_done(call, now)
+        else:
+            self.completed.append(call)
+        if self._session_waiting:
+            self._admit_waiting(now)
+
+    def _drop(self, call: Call) -> None:
+        del self._calls[call.id]
+        call.phase = Phase.DONE
+        if call.session is not None:
+            call.session.end(call.seq)
+
+
+def _unknown(reason: str) -> str:
+    return f"context deadline exceeded: {reason}; the write may have been applied"

@@ -1,0 +1,94 @@
+"""Leases that a client keeps alive: when to renew, and when to call a lease lost.
+
+Pure, a part of the client's core. A lease is lost when the cluster says so, or when no renewal was
+acknowledged within its TTL: then its holder may no longer rely on it, whatever the cluster knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cluster.client.call import FOREVER, Call
+from cluster.client.results import lease_keep_alive_result, read
+from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
+
+if TYPE_CHECKING:
+    from cluster.client.core import Core
+
+RENEWALS_PER_TTL: Final = 3
+
+
+class LeaseLost(NamedTuple):
+    """The lease kept under this number is gone, or must be taken to be."""
+
+    number: int
+    error: LeaseholdError
+
+
+class _Keeper:
+    """One lease: the next renewal, and until when the last acknowledged one is good."""
+
+    __slots__ = ("call", "due", "good_until", "lease_id", "number", "ttl")
+
+    def __init__(self, number: int, lease_id: int, ttl: float, now: float) -> None:
+        self.number = number
+        self.lease_id = lease_id
+        self.ttl = ttl
+        self.due = now
+        self.good_until = now + ttl
+        self.call: Call | None = None
+
+
+class Keepers:
+    """All leases that one client keeps alive, each under the number its owner gave it."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._keepers: dict[int, _Keeper] = {}
+
+    def keep(self, number: int, lease_id: int, ttl: float, now: float) -> None:
+        """Renew a lease now and then three times per TTL (seconds), until `drop` or LeaseLost."""
+        keeper = _Keeper(number, lease_id, ttl, now)
+        self._keepers[number] = keeper
+        self._renew(keeper, now)
+
+    def drop(self, number: int) -> None:
+        """Renew no longer; the lease lives on for what is left of its TTL."""
+        keeper = self._keepers.pop(number, None)
+        if keeper is not None and keeper.call is not None:
+            self._core.abandon(keeper.call)
+
+    def tick(self, now: float) -> None:
+        """Renew what is due."""
+        for keeper in list(self._keepers.values()):
+            if keeper.due <= now:
+                self._renew(keeper, now)
+            else:
+                self._core.wake_by(keeper.due)
+
+    def _renew(self, keeper: _Keeper, now: float) -> None:
+        keeper.due = FOREVER
+        call = Call({"op": "lease_keep_alive", "ID": keeper.lease_id}, keeper.good_until - now)
+        call.patient = True
+        keeper.call = call
+        call.on_done = lambda done, when: self._renewed(keeper, done, sent_at=now, now=when)
+        self._core.call(call, now)
+
+    def _renewed(self, keeper: _Keeper, call: Call, sent_at: float, now: float) -> None:
+        keeper.call = None
+        error = call.error
+        if error is None and call.reply is not None:
+            try:
+                keeper.ttl = read(lease_keep_alive_result, call.reply).ttl
+            except LeaseholdError as failure:
+                error = failure
+        if error is None and keeper.ttl <= 0:
+            error = LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
+        if error is not None:
+            if self._keepers.pop(keeper.number, None) is not None:
+                self._core.notices.append(LeaseLost(keeper.number, error))
+            return
+        # Counted from the sending: the cluster cannot have renewed it earlier than that.
+        keeper.good_until = sent_at + keeper.ttl
+        keeper.due = sent_at + keeper.ttl / RENEWALS_PER_TTL
+        self._core.wake_by(keeper.due)

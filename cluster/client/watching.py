@@ -1,0 +1,270 @@
+"""Watches that outlive the nodes that serve them: every event once, in order, from any endpoint.
+
+Pure, a part of the client's core. A watch remembers the next revision it has not seen; whatever
+breaks, it is opened again from there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cluster.client.call import FOREVER, Call
+from cluster.client.results import Event, Header, Reply, event, header, read
+from cluster.errors import (
+    FAULTS,
+    CompactedError,
+    LeaseholdError,
+    WatchCanceledError,
+    name_of,
+)
+
+if TYPE_CHECKING:
+    from cluster.client.core import Core
+
+RESUMED: Final = frozenset({"NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout"})
+"""Reasons of a cancellation that are the node's trouble: the watch goes on at another one."""
+
+STEADY_SECONDS: Final = 1.0
+"""A watch that was open for so long has recovered: its next failure is a first one again."""
+
+BOOKMARK_WATCH_ID: Final = -1
+
+
+class WatchOpened(NamedTuple):
+    """The first node has accepted the watch; events follow."""
+
+    number: int
+    header: Header
+
+
+class WatchEvents(NamedTuple):
+    """New events of a watch: whole revisions, in order, none of them seen before."""
+
+    number: int
+    header: Header
+    events: tuple[Event, ...]
+
+
+class WatchEnded(NamedTuple):
+    """No more events will come."""
+
+    number: int
+    error: LeaseholdError
+
+
+class _Watch:
+    """One watch. Opening: `call` is set. Open: `endpoint` is set. Neither: paused, or it waits."""
+
+    __slots__ = (
+        "call",
+        "due",
+        "endpoint",
+        "failures",
+        "fields",
+        "next_revision",
+        "number",
+        "opened_at",
+        "was_opened",
+        "watch_id",
+    )
+
+    def __init__(self, number: int, fields: dict[str, Any]) -> None:
+        self.number = number
+        self.fields = fields
+        self.next_revision: int = fields.get("start_revision", 0)
+        self.call: Call | None = None
+        self.endpoint: str | None = None
+        self.watch_id = 0
+        self.failures = 0
+        self.due = FOREVER
+        self.opened_at = 0.0
+        self.was_opened = False
+
+
+class Watches:
+    """All watches of one client, each under the number its owner gave it."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._watches: dict[int, _Watch] = {}
+        self._by_watch_id: dict[int, _Watch] = {}
+        self._last_watch_id = 0
+
+    # --- inputs ---
+
+    def open(self, number: int, fields: dict[str, Any], timeout: float, now: float) -> None:
+        """Begin a watch (`fields` of watch_create); WatchOpened or WatchEnded comes in time."""
+        watch = _Watch(number, fields)
+        self._watches[number] = watch
+        self._create(watch, timeout, now)
+
+    def cancel(self, number: int) -> None:
+        """Forget a watch; nothing more is heard of it."""
+        watch = self._watches.pop(number, None)
+        if watch is not None:
+            self._detach(watch)
+
+    def pause(self, number: int) -> None:
+        """Ask for no more events for now: those delivered are not yet taken."""
+        watch = self._watches.get(number)
+        if watch is not None:
+            self._detach(watch)
+
+    def resume(self, number: int, now: float) -> None:
+        """Go on after a pause, with the first event that was not delivered."""
+        watch = self._watches.get(number)
+        if watch is not None and watch.call is None and watch.endpoint is None:
+            self._create(watch, FOREVER, now)
+
+    def message(self, endpoint: str, message: Reply, now: float) -> None:
+        """A reply without an id: events, a cancellation or a bookmark."""
+        watch_id = message.get("watch_id")
+        if watch_id == BOOKMARK_WATCH_ID:
+            self._bookmark(endpoint, message)
+            return
+        watch = self._by_watch_id.get(watch_id) if isinstance(watch_id, int) else None
+        if watch is None or watch.endpoint != endpoint:
+            return  # the rest of a watch that was cancelled or has moved
+        if message.get("canceled"):
+            self._canceled(watch, message, now)
+        else:
+            self._events(watch, message)
+
+    def endpoint_down(self, endpoint: str, now: float) -> None:
+        """The node is gone: its watches go on at another one. Those just opening retry as calls."""
+        for watch in list(self._watches.values()):
+            if watch.endpoint == endpoint:
+                self._interrupted(watch, now, at_once=True)
+
+    def endpoint_silent(self, endpoint: str, now: float) -> None:
+        """Nothing comes from the node, though it is connected: its watches go on at another one."""
+        for watch in list(self._watches.values()):
+            if watch.endpoint == endpoint:
+                self._release_id(watch, endpoint)
+                self._interrupted(watch, now, at_once=True)
+
+    def tick(self, now: float) -> None:
+        """Open again what has waited long enough."""
+        for watch in list(self._watches.values()):
+            if watch.due <= now:
+                self._create(watch, FOREVER, now)
+            else:
+                self._core.wake_by(watch.due)
+
+    # --- opening ---
+
+    def _create(self, watch: _Watch, timeout: float, now: float) -> None:
+        watch.due = FOREVER
+        call = Call(watch.fields, timeout)
+        watch.call = call
+        call.on_attempt = lambda attempt, endpoint: self._attempt(watch, attempt)
+        call.on_done = lambda done, when: self._created(watch, done, when)
+        self._core.call(call, now)
+
+    def _attempt(self, watch: _Watch, call: Call) -> None:
+        """Each attempt has a watch id of its own, so that a late one is not taken for another."""
+        self._release_id(watch, call.endpoint)
+        self._last_watch_id += 1
+        watch.watch_id = self._last_watch_id
+        self._by_watch_id[watch.watch_id] = watch
+        watch.fields["watch_id"] = watch.watch_id
+        watch.fields["start_revision"] = watch.next_revision
+
+    def _created(self, watch: _Watch, call: Call, now: float) -> None:
+        watch.call = None
+        if call.error is not None:
+            self._end(watch, call.error)
+            return
+        assert call.reply is not None, "a call that is done has a reply or an error"
+        try:
+            opened = read(header, call.reply)
+        except LeaseholdError as error:
+            self._end(watch, error)
+            return
+        watch.endpoint = call.endpoint
+        watch.opened_at = now
+        if watch.next_revision == 0:
+            # Remembered at once: a node that dies before the first event costs none.
+            watch.next_revision = opened.revision + 1
+        if call.reply.get("canceled"):
+            self._canceled(watch, call.reply, now)
+        elif not watch.was_opened:
+            watch.was_opened = True
+            self._core.notices.append(WatchOpened(watch.number, opened))
+
+    # --- what an open watch hears ---
+
+    def _events(self, watch: _Watch, message: Reply) -> None:
+        try:
+            head = read(header, message)
+            events = tuple(read(event, raw) for raw in message.get("events", ()))
+        except LeaseholdError as error:
+            self._end(watch, error)
+            return
+        floor = watch.next_revision
+        if events and events[0].revision < floor:
+            events = tuple(one for one in events if one.revision >= floor)
+        if events:
+            watch.failures = 0
+            watch.next_revision = events[-1].revision + 1
+            self._core.notices.append(WatchEvents(watch.number, head, events))
+
+    def _bookmark(self, endpoint: str, message: Reply) -> None:
+        try:
+            revision = read(header, message).revision
+        except LeaseholdError:
+            return
+        for watch in self._watches.values():
+            if watch.endpoint == endpoint:
+                watch.next_revision = max(watch.next_revision, revision + 1)
+
+    def _canceled(self, watch: _Watch, message: Reply, now: float) -> None:
+        reason = str(message.get("cancel_reason", ""))
+        compact_revision = message.get("compact_revision", 0)
+        name = name_of(reason)
+        if compact_revision or name == "Compacted":
+            text = reason or FAULTS["Compacted"].message
+            self._end(watch, CompactedError(text, compact_revision=compact_revision))
+        elif name in RESUMED:
+            if watch.endpoint is not None:
+                self._core.endpoints.failed(watch.endpoint, now)
+            self._interrupted(watch, now, at_once=False)
+        else:
+            self._end(watch, WatchCanceledError(reason or "the server canceled the watch"))
+
+    # --- interruptions and the end ---
+
+    def _interrupted(self, watch: _Watch, now: float, at_once: bool) -> None:
+        self._release_id(watch, None)
+        watch.endpoint = None
+        if now - watch.opened_at >= STEADY_SECONDS:
+            watch.failures = 0
+        watch.failures += 1
+        if at_once and watch.failures == 1:
+            self._create(watch, FOREVER, now)
+            return
+        watch.due = now + self._core.backoff(watch.failures)
+        self._core.wake_by(watch.due)
+
+    def _end(self, watch: _Watch, error: LeaseholdError) -> None:
+        self._release_id(watch, None)
+        if self._watches.pop(watch.number, None) is not None:
+            self._core.notices.append(WatchEnded(watch.number, error))
+
+    def _detach(self, watch: _Watch) -> None:
+        """Stop hearing of the watch, wherever it is."""
+        endpoint = watch.endpoint
+        if watch.call is not None:
+            endpoint = watch.call.endpoint
+            self._core.abandon(watch.call)
+            watch.call = None
+        self._release_id(watch, endpoint)
+        watch.endpoint = None
+        watch.due = FOREVER
+
+    def _release_id(self, watch: _Watch, endpoint: str | None) -> None:
+        """Give the watch id back; tell the endpoint, if there may be a watch of that id there."""
+        if watch.watch_id and endpoint is not None:
+            self._core.send(endpoint, {"op": "watch_cancel", "watch_id": watch.watch_id})
+        self._by_watch_id.pop(watch.watch_id, None)
+        watch.watch_id = 0

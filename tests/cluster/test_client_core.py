@@ -1,0 +1,310 @@
+"""The client's core without sockets, threads or clock: where requests go, what failures mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster.client.call import ATTEMPT_SECONDS, SESSION_IDLE_SECONDS_MAX, SESSION_WINDOW
+from cluster.errors import (
+    DeadlineExceededError,
+    InvalidArgumentError,
+    LeaseNotFoundError,
+    OutcomeUnknownError,
+    ProtocolError,
+    UnavailableError,
+)
+from tests.cluster.rig import Rig
+
+NO_LEADER = {"code": 14, "message": "etcdserver: no leader"}
+NO_SESSION = {"code": 5, "message": "leasehold: session not found or expired"}
+
+
+def test_a_reply_completes_its_call() -> None:
+    rig = Rig()
+    call = rig.call()
+    rig.answer(rig.one(), count=0)
+    assert rig.core.completed == [call]
+    assert call.reply is not None
+    assert call.reply["count"] == 0
+
+
+def test_requests_stay_with_the_endpoint_that_answers() -> None:
+    rig = Rig()
+    seen = set()
+    for _ in range(5):
+        rig.call()
+        frame = rig.one()
+        seen.add(frame[0])
+        rig.answer(frame)
+    assert len(seen) == 1
+
+
+def test_a_read_moves_at_once_when_its_connection_breaks() -> None:
+    rig = Rig()
+    call = rig.call()
+    first, request = rig.one()
+    rig.core.endpoint_down(first, rig.now)
+    second, again = rig.one()
+    assert second != first
+    assert again == request
+    rig.answer((second, again))
+    assert rig.core.completed == [call]
+
+
+def test_a_silent_endpoint_is_left_long_before_the_timeout() -> None:
+    rig = Rig()
+    rig.call()
+    first, _ = rig.one()
+    rig.advance(ATTEMPT_SECONDS)
+    second, _ = rig.one()
+    assert second != first
+    rig.call()
+    assert rig.one()[0] == second
+
+
+def test_a_call_waits_for_the_first_connection() -> None:
+    rig = Rig(up=False)
+    rig.call()
+    assert rig.sent() == []
+    rig.core.endpoint_up("b", rig.now)
+    assert rig.one()[0] == "b"
+
+
+def test_without_any_connection_the_dial_timeout_names_the_endpoints() -> None:
+    rig = Rig("a:1", "b:2", up=False)
+    call = rig.call(timeout=60.0)
+    rig.advance(4.9)
+    assert rig.core.completed == []
+    rig.advance(0.2)
+    assert isinstance(call.error, UnavailableError)
+    assert "no endpoint answered within 5 s (a:1, b:2)" in call.error.message
+
+
+def test_a_read_without_answer_ends_at_its_timeout() -> None:
+    rig = Rig()
+    call = rig.call()
+    rig.advance(5.0)
+    assert type(call.error) is DeadlineExceededError
+    assert len(rig.sent()) >= 3
+
+
+def test_a_write_that_was_never_sent_surely_had_no_effect() -> None:
+    rig = Rig(up=False)
+    call = rig.call("put", timeout=3.0, write=True)
+    rig.advance(3.0)
+    assert type(call.error) is DeadlineExceededError
+
+
+def test_a_write_without_answer_has_an_unknown_outcome() -> None:
+    rig = Rig()
+    call = rig.write()
+    rig.advance(5.0)
+    assert isinstance(call.error, OutcomeUnknownError)
+    assert rig.core.calls_outstanding == 0
+
+
+def test_a_write_that_was_refused_each_time_surely_had_no_effect() -> None:
+    rig = Rig()
+    call = rig.write()
+    while call.error is None:
+        for frame in rig.sent():
+            rig.answer(frame, error=NO_LEADER)
+        rig.advance(0.1)
+    assert type(call.error) is DeadlineExceededError
+    assert call.error.message == "context deadline exceeded: etcdserver: no leader"
+
+
+def test_a_retried_write_keeps_its_session_and_number() -> None:
+    rig = Rig()
+    rig.write()
+    first, request = rig.one()
+    rig.core.endpoint_down(first, rig.now)
+    second, again = rig.one()
+    assert (again["session"], again["seq"]) == (request["session"], request["seq"]) == (5, 1)
+    assert second != first
+
+
+def test_ack_is_the_lowest_number_without_an_answer() -> None:
+    rig = Rig()
+    rig.write()
+    first = rig.one()
+    rig.write()
+    second = rig.one()
+    rig.answer(second)
+    rig.write()
+    third = rig.one()
+    rig.answer(first)
+    rig.write()
+    fourth = rig.one()
+    acks = [frame[1]["ack"] for frame in (first, second, third, fourth)]
+    assert acks == [1, 1, 1, 3]
+
+
+def test_writes_wait_while_the_session_window_is_full() -> None:
+    rig = Rig()
+    rig.write()
+    for _ in range(SESSION_WINDOW + 1):
+        rig.call("put", write=True)
+    frames = rig.sent()
+    assert len(frames) == SESSION_WINDOW
+    for frame in frames[1:]:
+        rig.answer(frame)
+    assert rig.sent() == []  # the oldest one still has no answer
+    rig.answer(frames[0])
+    assert [frame[1]["seq"] for frame in rig.sent()] == [SESSION_WINDOW + 1, SESSION_WINDOW + 2]
+
+
+def test_a_write_refused_for_an_ended_session_goes_on_in_a_new_one() -> None:
+    rig = Rig()
+    call = rig.write()
+    rig.answer(rig.one(), error=NO_SESSION)
+    rig.open_session(6)
+    frame = rig.one()
+    assert (frame[1]["session"], frame[1]["seq"]) == (6, 1)
+    rig.answer(frame)
+    assert call.error is None
+    assert rig.core.completed == [call]
+
+
+def test_a_retry_refused_for_an_ended_session_has_an_unknown_outcome() -> None:
+    rig = Rig()
+    call = rig.write()
+    rig.core.endpoint_down(rig.one()[0], rig.now)
+    rig.answer(rig.one(), error=NO_SESSION)
+    assert isinstance(call.error, OutcomeUnknownError)
+
+
+def test_a_session_that_was_idle_for_long_is_replaced() -> None:
+    rig = Rig()
+    rig.write()
+    rig.answer(rig.one())
+    rig.advance(SESSION_IDLE_SECONDS_MAX + 1)
+    rig.call("put", write=True)
+    rig.open_session(9)
+    assert rig.one()[1]["session"] == 9
+
+
+def test_writes_wait_in_order_for_the_session() -> None:
+    rig = Rig()
+    calls = [rig.call("put", write=True) for _ in range(3)]
+    rig.open_session()
+    assert [frame[1]["seq"] for frame in rig.sent()] == [1, 2, 3]
+    assert [call.seq for call in calls] == [1, 2, 3]
+
+
+def test_a_session_that_cannot_be_opened_fails_the_writes_that_wait() -> None:
+    rig = Rig()
+    call = rig.call("put", write=True)
+    rig.answer(rig.one(), error={"code": 3, "message": "leasehold: unknown operation"})
+    assert isinstance(call.error, InvalidArgumentError)
+
+
+def test_without_a_session_an_interrupted_write_is_not_repeated() -> None:
+    rig = Rig(exactly_once=False)
+    call = rig.call("put", write=True)
+    rig.core.endpoint_down(rig.one()[0], rig.now)
+    assert isinstance(call.error, OutcomeUnknownError)
+    assert rig.sent() == []
+
+
+def test_without_a_session_a_refused_write_is_repeated() -> None:
+    rig = Rig(exactly_once=False)
+    rig.call("put", write=True)
+    rig.answer(rig.one(), error=NO_LEADER)
+    rig.advance(0.1)
+    assert rig.one()[1]["op"] == "put"
+
+
+def test_refusals_are_retried_after_a_growing_random_delay() -> None:
+    rig = Rig()
+    rig.call()
+    delays = []
+    for _ in range(8):
+        rig.answer(rig.one(), error=NO_LEADER)
+        begun = rig.now
+        while not rig.core.sends:
+            rig.now = rig.core.wake_at
+            rig.core.tick(rig.now)
+        delays.append(round(rig.now - begun, 6))
+    assert delays == [0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25]  # chance is 0.5 here
+
+
+@pytest.mark.parametrize(
+    ("message", "moves"),
+    [("etcdserver: no leader", True), ("etcdserver: leader changed", False)],
+)
+def test_only_an_endpoint_at_fault_is_left_at_once(message: str, moves: bool) -> None:
+    rig = Rig()
+    rig.call()
+    first = rig.one()
+    rig.answer(first, error={"code": 14, "message": message})
+    rig.advance(0.1)
+    assert (rig.one()[0] != first[0]) is moves
+
+
+def test_a_final_error_ends_the_call() -> None:
+    rig = Rig()
+    call = rig.call()
+    rig.answer(rig.one(), error={"code": 5, "message": "etcdserver: requested lease not found"})
+    assert isinstance(call.error, LeaseNotFoundError)
+    assert call.error.code == 5
+
+
+def test_a_late_refusal_from_an_endpoint_that_was_left_is_ignored() -> None:
+    rig = Rig()
+    call = rig.call()
+    first = rig.one()
+    rig.advance(ATTEMPT_SECONDS)
+    second = rig.one()
+    rig.answer(first, error=NO_LEADER)
+    rig.answer(second)
+    assert call.error is None
+    assert call.reply is not None
+
+
+def test_a_late_answer_from_an_endpoint_that_was_left_counts() -> None:
+    rig = Rig()
+    call = rig.call()
+    first = rig.one()
+    rig.advance(ATTEMPT_SECONDS)
+    rig.answer(first)
+    rig.answer(rig.one())
+    assert rig.core.completed == [call]
+
+
+@pytest.mark.parametrize("message", [None, 3, (), {"id": {}}, {"id": (1,)}, {"id": 99}, {}])
+def test_frames_of_no_meaning_are_ignored(message: Any) -> None:
+    rig = Rig()
+    call = rig.call()
+    endpoint, _ = rig.one()
+    rig.core.reply(endpoint, message, rig.now)
+    assert call.reply is None
+    assert rig.core.completed == []
+
+
+@pytest.mark.parametrize("error", [1, "no", {}, {"code": "x", "message": "y"}])
+def test_an_error_of_a_foreign_shape_is_a_protocol_error(error: Any) -> None:
+    rig = Rig()
+    call = rig.call()
+    rig.answer(rig.one(), error=error)
+    assert isinstance(call.error, ProtocolError)
+
+
+def test_a_pinned_call_waits_for_its_own_endpoint() -> None:
+    rig = Rig(up=False)
+    rig.core.endpoint_up("a", rig.now)
+    call = rig.call("status", pinned="b")
+    assert rig.sent() == []
+    rig.advance(5.0)
+    assert call.error is not None
+    assert "(b)" in call.error.message
+
+
+def test_closing_ends_every_call() -> None:
+    rig = Rig()
+    write, read = rig.write(), rig.call()
+    rig.core.close(rig.now)
+    assert isinstance(write.error, OutcomeUnknownError)
+    assert isinstance(read.error, UnavailableError)
