@@ -1,0 +1,115 @@
+"""The load: so many requests under way at any time, until all have been answered.
+
+A slot is one request under way, with a connection and an id of its own; when its reply comes, the
+slot sends the next. Of a reply only the id is read, and that it is no error.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from itertools import cycle
+from struct import Struct
+from typing import Final
+
+import zmq
+
+from cluster.bench.figures import Figures, figures_of
+from cluster.bench.wires import Wires, decoded
+from cluster.bench.workload import FIRST_ID, Workload, key_name, puts_of_all
+from cluster.errors import ProtocolError, UnavailableError
+
+STALL_MS: Final = 20_000
+"""No reply at all for so long ends a run: a node that died took its requests with it."""
+
+_ID: Final = b"\xa2id\xce"
+_HEADER: Final = b"\xa6header"
+_READ_ID: Final = Struct(">I").unpack_from
+_ID_OFFSET: Final = 1 + len(_ID)
+_HEADER_OFFSET: Final = _ID_OFFSET + 4
+
+
+def run(name: str, wires: Wires, workload: Workload, total: int, outstanding: int) -> Figures:
+    """Send `total` requests, `outstanding` at a time, and measure each from its send to its reply.
+
+    Errors in replies are counted and do not end the run; STALL_MS of silence do (UnavailableError).
+    """
+    assert total >= 1 and outstanding >= 1, "nothing to do"
+    load = _Load(wires, workload, total, min(outstanding, total))
+    began = time.perf_counter()
+    load.run()
+    return figures_of(name, time.perf_counter() - began, load.latencies, load.errors)
+
+
+def fill(wires: Wires, value_bytes: int, key_space: int, outstanding: int) -> None:
+    """Put every key of the key space, unless as many are there already."""
+    keys = {"key": key_name(0), "range_end": key_name(key_space)}
+    if wires.ask(op="range", count_only=True, **keys)["count"] < key_space:
+        figures = run("fill", wires, puts_of_all(value_bytes, key_space), key_space, outstanding)
+        if figures.errors:
+            reason = next(iter(figures.errors))
+            raise UnavailableError(f"could not put the keys to be read: {reason}")
+
+
+class _Load:
+    def __init__(self, wires: Wires, workload: Workload, total: int, slots: int) -> None:
+        sockets = wires.sockets
+        self.latencies: array[float] = array("d")
+        self.errors: Counter[str] = Counter()
+        self._sockets = sockets[:slots]
+        self._heads = [workload.head(FIRST_ID + slot) for slot in range(slots)]
+        self._senders = [sockets[slot % len(sockets)].send for slot in range(slots)]
+        self._bodies = cycle(workload.bodies)
+        self._began_at = array("d", bytes(8 * slots))
+        self._unsent = total
+        self._unanswered = total
+
+    def run(self) -> None:
+        clock = time.perf_counter
+        for slot in range(len(self._heads)):
+            self._unsent -= 1
+            self._began_at[slot] = clock()
+            self._senders[slot](self._heads[slot] + next(self._bodies), zmq.NOBLOCK)
+        poller = zmq.Poller()
+        for socket in self._sockets:
+            poller.register(socket, zmq.POLLIN)
+        while self._unanswered:
+            ready = poller.poll(STALL_MS)
+            if not ready:
+                raise UnavailableError(
+                    f"{self._unanswered:,} requests were not answered for {STALL_MS / 1000:g} s"
+                )
+            for socket, _ in ready:
+                self._drain(socket)
+
+    def _drain(self, socket: zmq.Socket[bytes]) -> None:
+        """Take every reply that has arrived on a connection; each makes room for a request."""
+        clock, receive = time.perf_counter, socket.recv
+        heads, bodies, senders, began_at = self._heads, self._bodies, self._senders, self._began_at
+        done = self.latencies.append
+        try:
+            while True:
+                reply = receive(zmq.NOBLOCK)
+                now = clock()
+                if reply.startswith(_HEADER, _HEADER_OFFSET) and reply.startswith(_ID, 1):
+                    slot = _READ_ID(reply, _ID_OFFSET)[0] - FIRST_ID
+                    done(now - began_at[slot])
+                else:
+                    slot = self._refused(reply)
+                self._unanswered -= 1
+                if self._unsent:
+                    self._unsent -= 1
+                    began_at[slot] = now
+                    senders[slot](heads[slot] + next(bodies), zmq.NOBLOCK)
+        except zmq.Again:
+            pass
+
+    def _refused(self, reply: bytes) -> int:
+        """Count an error by its text; the slot that is free again."""
+        answer = decoded(reply)
+        error = answer.get("error")
+        if not isinstance(error, dict) or not isinstance(answer.get("id"), int):
+            raise ProtocolError("a reply that is neither an error nor has a header at its head")
+        self.errors[str(error.get("message"))] += 1
+        return int(answer["id"]) - FIRST_ID

@@ -1,0 +1,105 @@
+"""The generator's connections: one DEALER each, spread evenly over the endpoints.
+
+Moves frames and asks the few single questions a run begins with. One thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import zmq
+
+from cluster import wire
+from cluster.errors import ProtocolError, UnavailableError, exception_for
+
+DIAL_SECONDS: Final = 2.0
+
+
+class Wires:
+    """So many connections, in order: address (tcp://HOST:PORT) after address, round and round.
+
+    With `leader_only` all of them lead to the node that leads. Raises UnavailableError when a
+    node that is needed does not answer within `dial_seconds`.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        connections: int,
+        *,
+        leader_only: bool = False,
+        dial_seconds: float = DIAL_SECONDS,
+    ) -> None:
+        assert addresses, "no endpoint"
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._dial_seconds = dial_seconds
+        self.sockets: list[zmq.Socket[bytes]] = []
+        try:
+            targets = [self._leader(addresses)] if leader_only else addresses
+            for number in range(connections):
+                self.sockets.append(self._dial(targets[number % len(targets)]))
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """One request on the first connection, and its reply; raises what an `error` stands for."""
+        return self._ask(self.sockets[0], request, "the first endpoint")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _dial(self, address: str) -> zmq.Socket[bytes]:
+        """A connection that has answered once: its set-up is not part of a measurement."""
+        socket = self._context.socket(zmq.DEALER)
+        socket.linger = 0
+        # What is under way is bounded by the load, not by the queue.
+        socket.set_hwm(0)
+        socket.connect(address)
+        self._ask(socket, {"op": "status"}, address)
+        return socket
+
+    def _leader(self, addresses: Sequence[str]) -> str:
+        for address in addresses:
+            socket = self._dial(address)
+            status = self._ask(socket, {"op": "status"}, address)
+            socket.close()
+            if status["leader"] == status["header"]["member_id"]:
+                return address
+        raise UnavailableError("none of the endpoints leads")
+
+    def _ask(
+        self, socket: zmq.Socket[bytes], request: dict[str, Any], where: str
+    ) -> dict[str, Any]:
+        socket.send(wire.pack(request))
+        if not socket.poll(int(self._dial_seconds * 1000)):
+            raise UnavailableError(f"no answer from {where} within {self._dial_seconds:g} s")
+        reply = decoded(socket.recv())
+        if "error" in reply:
+            raise exception_for(reply["error"]["code"], reply["error"]["message"])
+        return reply
+
+
+def decoded(frame: bytes) -> dict[str, Any]:
+    """A reply as a map; ProtocolError when it is none."""
+    try:
+        reply = wire.unpack(frame)
+    except wire.WireError as error:
+        raise ProtocolError(f"unexpected reply ({error})") from None
+    if not isinstance(reply, dict):
+        raise ProtocolError("unexpected reply; is a Leasehold node there?")
+    return reply

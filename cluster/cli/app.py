@@ -1,0 +1,192 @@
+"""The frame of leasectl: commands that load when called, options anywhere, etcdctl's errors.
+
+What the commands do is their own modules' business; `cluster.cli` lists them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, Final
+
+import click
+
+from cluster.cli.settings import (
+    EXIT_ERROR,
+    EXIT_SIGINT,
+    EXIT_SIGPIPE,
+    CommandError,
+    Settings,
+    environment_settings,
+    global_options,
+)
+from cluster.errors import LeaseholdError
+
+PROGRAM: Final = "leasectl"
+TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+FALSE_WORDS: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+CommandTable = Mapping[str, "str | tuple[str, CommandTable]"]
+"""Name -> `module:function`, or a group's (help, table of its own)."""
+
+
+class Command(click.Command):
+    """A command that takes the global options too, and flags as `--flag=true`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.params.extend(global_options())
+        self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments and the flags among them."""
+        with _in_etcdctls_words():
+            return super().parse_args(ctx, _plain_flags(args, self.params))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; Ctrl-C ends it without a word."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(EXIT_SIGINT) from None
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called; unique prefixes will do."""
+
+    def __init__(self, name: str, help_text: str, table: CommandTable) -> None:
+        super().__init__(name, help=help_text, callback=_help_if_alone, invoke_without_command=True)
+        self.table = table
+        self.params.extend(global_options())
+        self.context_settings["help_option_names"] = ["-h", "--help"]
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in order."""
+        return sorted(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or the only one that begins so."""
+        name = cmd_name
+        if name not in self.table:
+            starts = [candidate for candidate in self.table if candidate.startswith(name)]
+            if len(starts) != 1:
+                return None
+            name = starts[0]
+        entry = self.table[name]
+        if isinstance(entry, tuple):
+            return LazyGroup(name, *entry)
+        module, _, function = entry.partition(":")
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is reported in etcdctl's words."""
+        name = args[0]
+        if self.get_command(ctx, name) is None:
+            if name.startswith("-"):
+                raise CommandError(_unknown_flag(name))
+            text = f'unknown command "{name}" for "{ctx.command_path}"'
+            raise CommandError(f"{text}\nRun '{ctx.command_path} --help' for usage.")
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command."""
+        with _in_etcdctls_words():
+            return super().parse_args(ctx, _plain_flags(args, self.params))
+
+
+def run(root: click.Group, arguments: list[str]) -> int:
+    """Run a command line; its exit status. Every error is one line on stderr."""
+    try:
+        settings: Settings = environment_settings(dict(os.environ))
+        status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    except CommandError as error:
+        return _report(error.message, error.exit_code)
+    except LeaseholdError as error:
+        return _report(error.message, EXIT_ERROR)
+    except click.ClickException as error:
+        return _report(error.format_message(), EXIT_ERROR)
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_SIGINT
+    except BrokenPipeError:
+        return _pipe_closed()
+    return status if isinstance(status, int) else 0
+
+
+def emit(*lines: bytes, end: bytes = b"\n") -> None:
+    """Write whole lines to stdout, as bytes, and at once: somebody may be following."""
+    try:
+        sys.stdout.buffer.write(b"".join(line + end for line in lines))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise SystemExit(_pipe_closed()) from None
+
+
+def complain(line: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _report(message: str, exit_code: int) -> int:
+    complain(f"Error: {message}")
+    return exit_code
+
+
+def _pipe_closed() -> int:
+    """Whoever read our output has gone (`| head`): be as quiet as a program that SIGPIPE ends."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    return EXIT_SIGPIPE
+
+
+@contextmanager
+def _in_etcdctls_words() -> Iterator[None]:
+    """Report an unknown or incomplete flag as etcdctl does."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        raise CommandError(_unknown_flag(error.option_name)) from None
+    except click.BadOptionUsage as error:
+        raise CommandError(f"flag needs an argument: {error.option_name}") from None
+
+
+@click.pass_context
+def _help_if_alone(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _plain_flags(arguments: list[str], parameters: list[click.Parameter]) -> list[str]:
+    """Rewrite `--flag=true` to `--flag`, and drop `--flag=false`."""
+    flags = {
+        name
+        for parameter in parameters
+        if isinstance(parameter, click.Option) and parameter.is_flag
+        for name in parameter.opts
+    }
+    plain: list[str] = []
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            return plain + arguments[index:]
+        name, equals, word = argument.partition("=")
+        if not equals or name not in flags:
+            plain.append(argument)
+        elif word in TRUE_WORDS:
+            plain.append(name)
+        elif word not in FALSE_WORDS:
+            reason = f'strconv.ParseBool: parsing "{word}": invalid syntax'
+            raise CommandError(f'invalid argument "{word}" for "{name}" flag: {reason}')
+    return plain
+
+
+def _unknown_flag(flag: str) -> str:
+    if flag.startswith("--"):
+        return f"unknown flag: {flag.partition('=')[0]}"
+    return f"unknown shorthand flag: '{flag[1:2]}' in {flag}"

@@ -1,0 +1,216 @@
+"""leasectl bench: a load on the cluster, and what it gave.
+
+The options have the names of those of etcd's benchmark. The load itself is `cluster.bench`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from cluster.cli.app import Command, emit
+from cluster.cli.settings import CommandError, GoInt, Settings
+from cluster.client.endpoints import address
+
+if TYPE_CHECKING:
+    from cluster.bench.wires import Wires
+
+REQUESTS_MAX: Final = 1_000_000_000
+CLIENTS_MAX: Final = 100_000
+CONNECTIONS_MAX: Final = 1_000
+KEY_SPACE_MAX: Final = 10_000_000
+VALUE_BYTES_MAX: Final = 16 * 1024 * 1024
+WATCHERS_MAX: Final = 100_000
+LEASES_MAX: Final = 1_000_000
+FORMATS: Final = ("simple", "json")
+FILL_CLIENTS: Final = 256
+LEASE_TTL_SECONDS: Final = 600
+
+TOTAL: Final = click.option(
+    "--total", type=GoInt(), default=20_000, show_default=True, help="Requests in all"
+)
+CLIENTS: Final = click.option(
+    "--clients", type=GoInt(), default=1, show_default=True, help="Requests under way at a time"
+)
+CONNS: Final = click.option(
+    "--conns", type=GoInt(), help="Connections  [default: one to each endpoint]"
+)
+VALUE_SIZE: Final = click.option(
+    "--val-size", type=GoInt(), default=256, show_default=True, help="Bytes in a value"
+)
+KEY_SPACE: Final = click.option(
+    "--key-space-size", type=GoInt(), default=10_000, show_default=True, help="Different keys"
+)
+LEADER: Final = click.option(
+    "--target-leader", is_flag=True, help="Connect to the node that leads, and only to that"
+)
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, and the settings."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return click.pass_obj(function)
+
+    return decorate
+
+
+@click.command(cls=Command)
+@_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, KEY_SPACE, LEADER)
+def put(
+    settings: Settings,
+    total: int,
+    clients: int,
+    conns: int | None,
+    val_size: int,
+    key_space_size: int,
+    target_leader: bool,
+) -> None:
+    """Put random keys."""
+    from cluster.bench import load, workload  # noqa: PLC0415 - no sockets before they are used
+
+    _check(total, clients, key_space_size)
+    _within("--val-size", val_size, 0, VALUE_BYTES_MAX)
+    puts = workload.puts(val_size, key_space_size, Random())
+    with _wires(settings, conns, target_leader) as wires:
+        _show(settings, load.run("put", wires, puts, total, clients))
+
+
+def _get(name: str, help_text: str) -> click.Command:
+    """A command that reads random keys, after it has made sure that they are there."""
+    serializable = name == "sget"
+
+    @click.command(name, cls=Command, help=help_text)
+    @_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, KEY_SPACE, LEADER)
+    def command(
+        settings: Settings,
+        total: int,
+        clients: int,
+        conns: int | None,
+        val_size: int,
+        key_space_size: int,
+        target_leader: bool,
+    ) -> None:
+        from cluster.bench import load, workload  # noqa: PLC0415
+
+        _check(total, clients, key_space_size)
+        _within("--val-size", val_size, 0, VALUE_BYTES_MAX)
+        gets = workload.gets(serializable, key_space_size, Random())
+        with _wires(settings, conns, target_leader) as wires:
+            load.fill(wires, val_size, key_space_size, FILL_CLIENTS)
+            _show(settings, load.run(name, wires, gets, total, clients))
+
+    return command
+
+
+get = _get("get", "Get random keys (linearizable); puts them first where they are missing.")
+sget = _get("sget", "Get random keys (serializable: answered by one node from what it has).")
+
+
+@click.command("lease-grant", cls=Command)
+@_options(TOTAL, CLIENTS, CONNS, LEADER)
+def lease_grant(
+    settings: Settings, total: int, clients: int, conns: int | None, target_leader: bool
+) -> None:
+    """Grant leases; they end by themselves after ten minutes."""
+    from cluster.bench import load, workload  # noqa: PLC0415
+
+    _check(total, clients)
+    with _wires(settings, conns, target_leader) as wires:
+        grants = workload.lease_grants(LEASE_TTL_SECONDS)
+        _show(settings, load.run("lease-grant", wires, grants, total, clients))
+
+
+@click.command("lease-keep-alive", cls=Command)
+@_options(TOTAL, CLIENTS, CONNS, LEADER)
+@click.option("--leases", type=GoInt(), default=100, show_default=True, help="Leases to renew")
+def lease_keep_alive(
+    settings: Settings,
+    total: int,
+    clients: int,
+    conns: int | None,
+    target_leader: bool,
+    leases: int,
+) -> None:
+    """Renew leases, each again and again; they are revoked afterwards."""
+    from cluster.bench import load, workload  # noqa: PLC0415
+
+    _check(total, clients)
+    _within("--leases", leases, 1, LEASES_MAX)
+    with _wires(settings, conns, target_leader) as wires:
+        ids = [wires.ask(op="lease_grant", TTL=LEASE_TTL_SECONDS)["ID"] for _ in range(leases)]
+        try:
+            renewals = workload.lease_keep_alives(ids, Random())
+            _show(settings, load.run("lease-keep-alive", wires, renewals, total, clients))
+        finally:
+            for lease_id in ids:
+                wires.ask(op="lease_revoke", ID=lease_id)
+
+
+@click.command(cls=Command)
+@_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, LEADER)
+@click.option(
+    "--watchers", type=GoInt(), default=100, show_default=True, help="Watches of a prefix"
+)
+def watch(
+    settings: Settings,
+    total: int,
+    clients: int,
+    conns: int | None,
+    val_size: int,
+    target_leader: bool,
+    watchers: int,
+) -> None:
+    """Put keys under a prefix that many watches follow; every event goes to each of them."""
+    from cluster.bench import watchers as watch_load  # noqa: PLC0415
+
+    _check(total, clients)
+    _within("--watchers", watchers, 1, WATCHERS_MAX)
+    _within("--val-size", val_size, 0, VALUE_BYTES_MAX)
+    with (
+        _wires(settings, conns, target_leader) as watching,
+        _wires(settings, conns, target_leader) as putting,
+    ):
+        _show(settings, watch_load.run(watching, putting, watchers, total, clients, val_size))
+
+
+def _wires(settings: Settings, conns: int | None, target_leader: bool) -> Wires:
+    from cluster.bench.wires import Wires  # noqa: PLC0415
+
+    if settings.write_out not in FORMATS:
+        raise CommandError(f'bench prints {" or ".join(FORMATS)}, not "{settings.write_out}"')
+    addresses = [address(endpoint) for endpoint in settings.endpoint_list()]
+    connections = len(addresses) if conns is None else conns
+    _within("--conns", connections, 1, CONNECTIONS_MAX)
+    return Wires(
+        addresses,
+        connections,
+        leader_only=target_leader,
+        dial_seconds=settings.dial_timeout_seconds,
+    )
+
+
+def _check(total: int, clients: int, key_space: int = 1) -> None:
+    _within("--total", total, 1, REQUESTS_MAX)
+    _within("--clients", clients, 1, CLIENTS_MAX)
+    _within("--key-space-size", key_space, 1, KEY_SPACE_MAX)
+
+
+def _within(flag: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise CommandError(f'invalid argument "{value}" for "{flag}" flag: not {least} to {most}')
+
+
+def _show(settings: Settings, figures: Any) -> None:
+    lines: Sequence[str]
+    if settings.write_out == "json":
+        lines = [json.dumps(figures.as_map())]
+    else:
+        lines = figures.line().splitlines()
+    emit(*(line.encode() for line in lines))

@@ -1,0 +1,86 @@
+"""leasectl endpoint status and endpoint health."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cluster.cli.app import Command, complain, emit
+from cluster.cli.printers import EndpointHealth, EndpointStatus, health_line
+from cluster.cli.settings import EXIT_ERROR, CommandError, Settings
+from cluster.errors import LeaseholdError
+
+if TYPE_CHECKING:
+    from cluster.client.api import Client
+
+PROBE_KEY: Final = "health"
+"""The key that a health check reads; whether it exists does not matter."""
+
+ENDPOINTS_AT_ONCE_MAX: Final = 16
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="")
+@click.option("--cluster", is_flag=True, help="Ask all members, not just the endpoints given")
+@click.pass_context
+def status(context: click.Context, words: tuple[str, ...], cluster: bool) -> None:
+    """Print the status of each endpoint."""
+    settings: Settings = context.obj
+    printer = settings.printer("endpoint status")
+    endpoints = _endpoints(settings, cluster)
+    rows: list[EndpointStatus] = []
+    for endpoint in endpoints:
+        try:
+            with settings.connect([endpoint]) as client:
+                rows.append(EndpointStatus(endpoint, client.status(endpoint)))
+        except LeaseholdError as error:
+            complain(f"Failed to get the status of endpoint {endpoint} ({error.message})")
+    printer.endpoint_status(rows)
+    if len(rows) < len(endpoints):
+        raise SystemExit(EXIT_ERROR)
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="")
+@click.option("--cluster", is_flag=True, help="Ask all members, not just the endpoints given")
+@click.pass_obj
+def health(settings: Settings, words: tuple[str, ...], cluster: bool) -> None:
+    """Check the health of each endpoint: whether it answers a linearizable read."""
+    printer = settings.printer("endpoint health")
+    endpoints = _endpoints(settings, cluster)
+    clients = [settings.connect([endpoint]) for endpoint in endpoints]
+    with ThreadPoolExecutor(ENDPOINTS_AT_ONCE_MAX) as pool:
+        rows = list(pool.map(_check, clients))
+    if settings.write_out == "simple":
+        for row in rows:
+            if row.error:
+                complain(health_line(row))
+            else:
+                emit(health_line(row).encode())
+    else:
+        printer.endpoint_health(rows)
+    if any(row.error for row in rows):
+        raise CommandError("unhealthy cluster")
+
+
+def _check(client: Client) -> EndpointHealth:
+    begun = time.monotonic()
+    error_text = ""
+    try:
+        with client:
+            client.get(PROBE_KEY)
+    except LeaseholdError as error:
+        error_text = error.message
+    return EndpointHealth(client.endpoints[0], time.monotonic() - begun, error_text)
+
+
+def _endpoints(settings: Settings, cluster: bool) -> list[str]:
+    """The endpoints given, or with `--cluster` every URL that a member advertises to clients."""
+    if not cluster:
+        return settings.endpoint_list()
+    with settings.connect() as client:
+        members = client.member_list().members
+    return [url for member in members for url in member.client_urls]

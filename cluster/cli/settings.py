@@ -1,0 +1,198 @@
+"""The global options of leasectl, and the client that they describe.
+
+They may stand before or after the command, as etcdctl's may.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from cluster.cli.values import parse_duration, parse_int
+from cluster.errors import LeaseholdError
+
+if TYPE_CHECKING:
+    from cluster.cli.printers import Printer
+    from cluster.client.api import Client
+
+    _IntType = click.ParamType[int]
+    _FloatType = click.ParamType[float]
+else:
+    # Older releases of click have no type parameter here.
+    _IntType = _FloatType = click.ParamType
+
+EXIT_ERROR: Final = 1
+EXIT_BAD_CONNECTION: Final = 2
+EXIT_INVALID_INPUT: Final = 3
+EXIT_BAD_FEATURE: Final = 4
+EXIT_INTERRUPTED: Final = 5
+EXIT_BAD_ARGUMENTS: Final = 128
+EXIT_SIGINT: Final = 130
+EXIT_SIGPIPE: Final = 141
+
+ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
+
+
+class CommandError(Exception):
+    """What ends a command: one line for stderr, and the exit code."""
+
+    def __init__(self, message: str, exit_code: int = EXIT_ERROR) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+
+
+def bad_arguments(message: str) -> NoReturn:
+    """End the command: it was called wrongly."""
+    raise CommandError(message, EXIT_BAD_ARGUMENTS)
+
+
+@dataclass
+class Settings:
+    """What the global options say; the last one given wins, except that endpoints add up."""
+
+    endpoints: list[str] = field(default_factory=list)
+    write_out: str = "simple"
+    hex: bool = False
+    dial_timeout_seconds: float = 2.0
+    command_timeout_seconds: float = 5.0
+
+    def endpoint_list(self) -> list[str]:
+        """Each endpoint, as it was written."""
+        return list(self._parsed(self.endpoints or None))
+
+    def connect(self, endpoints: Iterable[str] | None = None) -> Client:
+        """A client for these endpoints, or those of the options; it connects when it is used."""
+        from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
+
+        return Client(
+            self._parsed(endpoints or self.endpoints or None),
+            dial_timeout=self.dial_timeout_seconds,
+            timeout=self.command_timeout_seconds,
+        )
+
+    def printer(self, command: str) -> Printer:
+        """What prints this command's results in the format asked for; refused before it runs."""
+        from cluster.cli.printers import make_printer  # noqa: PLC0415
+
+        return make_printer(self.write_out, self.hex, command)
+
+    def _parsed(self, endpoints: Iterable[str] | None) -> dict[str, str]:
+        from cluster.client.endpoints import parse  # noqa: PLC0415
+
+        try:
+            return parse(endpoints, os.environ)
+        except ValueError as error:
+            raise CommandError(str(error), EXIT_BAD_CONNECTION) from None
+
+
+def failure(error: LeaseholdError, exit_code: int = EXIT_ERROR, text: str = "{}") -> NoReturn:
+    """End the command with the server's text, wrapped as etcdctl does."""
+    raise CommandError(text.format(error.message), exit_code) from error
+
+
+class GoInt(_IntType):
+    """A 64-bit number with Go's error texts."""
+
+    name = "int"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the text of the option."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_int(value)
+        except ValueError as error:
+            raise invalid_argument(value, param, error) from None
+
+
+class GoDuration(_FloatType):
+    """Seconds, written as a Go duration."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse the text of the option; a time-out of nothing or less is none."""
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            raise invalid_argument(value, param, error) from None
+        if seconds <= 0:
+            raise invalid_argument(value, param, ValueError("must be greater than 0s"))
+        return seconds
+
+
+def invalid_argument(value: str, param: click.Parameter | None, error: ValueError) -> CommandError:
+    """The error for an option with an unusable value."""
+    flags = ", ".join(sorted(param.opts, key=len)) if param is not None else ""
+    return CommandError(f'invalid argument "{value}" for "{flags}" flag: {error}')
+
+
+def global_options() -> list[click.Option]:
+    """Fresh options that store what they are given in the Settings of the whole command line."""
+    return [
+        _option(
+            ["--endpoints"],
+            "endpoints",
+            multiple=True,
+            metavar="HOST:PORT,...",
+            help="Where the cluster is  [default: $LEASECTL_ENDPOINTS or 127.0.0.1:2379]",
+        ),
+        _option(
+            ["-w", "--write-out"],
+            "write_out",
+            metavar="FORMAT",
+            help="simple, json, fields or table  [default: simple]",
+        ),
+        _option(["--hex"], "hex", is_flag=True, help="Print keys and values as hex strings"),
+        _option(
+            ["--dial-timeout"],
+            "dial_timeout_seconds",
+            type=GoDuration(),
+            help="How long to wait for a connection  [default: 2s]",
+        ),
+        _option(
+            ["--command-timeout"],
+            "command_timeout_seconds",
+            type=GoDuration(),
+            help="How long to wait for an answer  [default: 5s]",
+        ),
+    ]
+
+
+def environment_settings(environment: dict[str, str]) -> Settings:
+    """What the environment says; a flag wins over it, LEASECTL_ over ETCDCTL_."""
+    settings = Settings()
+    for prefix in reversed(ENVIRONMENT_PREFIXES):
+        if text := environment.get(prefix + "WRITE_OUT"):
+            settings.write_out = text
+        for name in ("DIAL_TIMEOUT", "COMMAND_TIMEOUT"):
+            if text := environment.get(prefix + name):
+                try:
+                    setattr(settings, f"{name.lower()}_seconds", parse_duration(text))
+                except ValueError as error:
+                    raise CommandError(f"{prefix}{name}: {error}") from None
+    return settings
+
+
+def _option(flags: list[str], field_name: str, **more: Any) -> click.Option:
+    return click.Option(
+        [*flags, f"_{field_name}"], expose_value=False, callback=_store(field_name), **more
+    )
+
+
+def _store(field_name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+        settings: Settings = context.find_root().obj
+        if field_name == "endpoints":
+            settings.endpoints.extend(value or ())
+        elif value:
+            setattr(settings, field_name, value)
+
+    return store

@@ -1,0 +1,1 @@
+"""Clients written from PROTOCOL.md alone, and the tests that run them."""
