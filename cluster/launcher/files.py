@@ -1,0 +1,118 @@
+"""A local cluster's data directory: who may use it, what cluster lives in it, what its nodes said.
+
+    DIR/lock           locked while a launcher, or a node it started, lives
+    DIR/cluster.json   the cluster's ports: they are its members' addresses, so they never change
+    DIR/n1/  DIR/n1.log
+
+Knows nothing of what is inside a node's own directory.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from cluster.launcher.ports import Ports
+
+ORPHANS_SECONDS: Final = 5.0
+"""How long the nodes of a launcher that was killed may need to notice it and stop."""
+
+LOCK_RETRY_SECONDS: Final = 0.02
+LOG_TAIL_BYTES: Final = 8_192
+
+
+class LauncherError(Exception):
+    """The cluster cannot be started or used like this; the message is one line."""
+
+
+class DataDirectory:
+    """A data directory, held by this process until `release`. Raises LauncherError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self.lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise LauncherError(f"cannot use data directory {path}: {error.strerror}") from None
+        try:
+            self._lock()
+        except LauncherError:
+            os.close(self.lock_fd)
+            raise
+        os.truncate(self.lock_fd, 0)
+        os.pwrite(self.lock_fd, b"%d\n" % os.getpid(), 0)
+
+    def log_of(self, name: str) -> Path:
+        """The file that holds what a node wrote on stdout and stderr."""
+        return self.path / f"{name}.log"
+
+    def node_directory(self, name: str) -> Path:
+        """The node's own --data-dir."""
+        return self.path / name
+
+    def last_log_line(self, name: str) -> str:
+        """The last line that is not empty in a node's log, or an empty text."""
+        try:
+            with self.log_of(name).open("rb") as log:
+                log.seek(0, os.SEEK_END)
+                log.seek(max(0, log.tell() - LOG_TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def recorded_ports(self) -> tuple[Ports, ...]:
+        """The ports of the cluster that lives here; empty if none has begun to."""
+        path = self.path / "cluster.json"
+        if not path.exists() or not self.node_directory(name_of(0)).exists():
+            return ()
+        try:
+            nodes = json.loads(path.read_text())["nodes"]
+            return tuple(Ports(int(node["client"]), int(node["peer"])) for node in nodes)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LauncherError(f"{path} is damaged: {error!r}") from None
+
+    def record_ports(self, ports: tuple[Ports, ...]) -> None:
+        """Note the ports of a new cluster, all or nothing."""
+        path = self.path / "cluster.json"
+        draft = path.with_suffix(".new")
+        nodes = [{"name": name_of(number), **pair._asdict()} for number, pair in enumerate(ports)]
+        draft.write_text(json.dumps({"nodes": nodes}, indent=2) + "\n")
+        draft.replace(path)
+
+    def release(self) -> None:
+        """Let others use the directory (once the nodes have ended: they hold the lock too)."""
+        os.truncate(self.lock_fd, 0)
+        os.close(self.lock_fd)
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + ORPHANS_SECONDS
+        while not _try_lock(self.lock_fd):
+            holder = os.pread(self.lock_fd, 32, 0).decode().strip()
+            if not holder.isdigit() or Path(f"/proc/{holder}").exists():
+                who = f" by pid {holder}" if holder else ""
+                raise LauncherError(f"data directory {self.path} is in use{who}")
+            if time.monotonic() > deadline:
+                raise LauncherError(
+                    f"data directory {self.path} is in use by nodes whose launcher,"
+                    f" pid {holder}, was killed"
+                )
+            time.sleep(LOCK_RETRY_SECONDS)
+
+
+def name_of(number: int) -> str:
+    """The name of a local cluster's node, counted from 0: n1, n2, n3..."""
+    return f"n{number + 1}"
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""One node of a local cluster, as its launcher sees it: a process that runs or has ended.
+
+Owns the process, its pidfd and the link to its client port. Knows nothing of the other nodes.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import zmq
+
+from cluster.launcher.ports import LOOPBACK, Ports
+from cluster.launcher.probe import NodeLink, NodeStatus
+
+
+class NodeProcess:
+    """A node's fixed addresses, and the process that runs it or ran it last."""
+
+    def __init__(self, name: str, member_id: int, ports: Ports, log_path: Path) -> None:
+        self.name = name
+        self.member_id = member_id
+        self.ports = ports
+        self.log_path = log_path
+        self.link: NodeLink | None = None
+        self.status: NodeStatus | None = None
+        self.status_at = 0.0
+        self.started_at = 0.0
+        self.died_at = 0.0
+        self.pidfd = -1
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients reach it, as HOST:PORT."""
+        return f"{LOOPBACK}:{self.ports.client}"
+
+    @property
+    def peer_url(self) -> str:
+        """Where the other nodes reach it."""
+        return f"tcp://{LOOPBACK}:{self.ports.peer}"
+
+    @property
+    def pid(self) -> int:
+        """The process id, also after the process has ended; 0 before the first start."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not been seen to end; `reap` looks."""
+        return self.pidfd >= 0
+
+    @property
+    def exit_status(self) -> int | None:
+        """How the process ended: its status, or minus the signal that killed it."""
+        return self._process.returncode if self._process else None
+
+    @property
+    def ending(self) -> str:
+        """How the process ended, in words."""
+        status = self.exit_status
+        if status is None:
+            return "was not started"
+        if status >= 0:
+            return f"exited with status {status}"
+        try:
+            return f"was killed by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was killed by signal {-status}"
+
+    def launch(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        lock_fd: int,
+        context: zmq.Context[zmq.Socket[bytes]],
+    ) -> None:
+        """Start the process; it appends to the log and ends when this process does."""
+        assert not self.running, f"{self.name} runs already"
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # never written: its end tells the node that we are gone
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(lock_fd,),
+                # A session of its own: Ctrl-C at our terminal is ours to pass on, in order.
+                start_new_session=True,
+            )
+        self.pidfd = os.pidfd_open(self._process.pid)
+        self.link = NodeLink(context, self.ports.client)
+        self.status = None
+        self.started_at = time.monotonic()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; nothing happens if the process has just ended."""
+        assert self._process is not None, f"{self.name} was never started"
+        self._process.send_signal(number)
+
+    def hear(self, status: NodeStatus) -> None:
+        """Note what the node says about itself now."""
+        self.status = status
+        self.status_at = time.monotonic()
+
+    def reap(self) -> bool:
+        """Whether the process is seen to have ended by this call."""
+        if not self.running or not _readable(self.pidfd, 0.0):
+            return False
+        assert self._process is not None
+        self.died_at = time.monotonic()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        os.close(self.pidfd)
+        self.pidfd = -1
+        if self.link is not None:
+            self.link.close()
+        self.link = None
+        self.status = None
+        return True
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for the end of the process; whether it has ended."""
+        if self.running and _readable(self.pidfd, max(0.0, timeout_seconds)):
+            self.reap()
+        return not self.running
+
+
+def _readable(fd: int, timeout_seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(timeout_seconds * 1000))

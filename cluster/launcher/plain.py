@@ -1,0 +1,78 @@
+"""PlainScreen: timestamped lines, for pipes, files and terminals that cannot do more."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import datetime
+from typing import Final, TextIO
+
+from cluster.launcher.view import View
+
+REVISION_LINE_SECONDS: Final = 5.0
+"""Progress of the revision alone gives a line only this often."""
+
+INPUT_BYTES: Final = 4_096
+
+
+class PlainScreen:
+    """Writes to a stream; reads commands from stdin if that is a pipe or a file."""
+
+    def __init__(self, out: TextIO, prefix: str = "", *, statuses: bool = True) -> None:
+        self._out = out
+        self._prefix = prefix
+        self._statuses = statuses
+        self._listening = False
+        self._typed = b""
+        self._shown: View | None = None
+        self._shown_at = 0.0
+
+    def open(self) -> None:
+        # Reading a terminal from the background would stop this process.
+        self._listening = self._statuses and not sys.stdin.closed and not sys.stdin.isatty()
+
+    def close(self) -> None:
+        self._listening = False
+
+    def wake(self) -> None:
+        """Nothing was changed, so nothing is to be restored."""
+
+    def say(self, text: str) -> None:
+        head = self._prefix or datetime.now().strftime("%H:%M:%S.%f")[:-3] + "  "
+        write(self._out, head + text.replace("\n", "\n" + " " * len(head)) + "\n")
+
+    def show(self, view: View) -> None:
+        if not self._statuses or view == self._shown:
+            return
+        now = time.monotonic()
+        if self._shown is not None and _outline(view) == _outline(self._shown):
+            moved = view.revision != self._shown.revision
+            if not moved or now - self._shown_at < REVISION_LINE_SECONDS:
+                return
+        self._shown = view
+        self._shown_at = now
+        self.say(view.line())
+
+    def input_fd(self) -> int | None:
+        return sys.stdin.fileno() if self._listening else None
+
+    def typed(self) -> list[str]:
+        data = os.read(sys.stdin.fileno(), INPUT_BYTES)
+        self._listening = bool(data)  # at the end of the input the cluster runs on
+        *lines, self._typed = (self._typed + data).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
+
+
+def write(out: TextIO, text: str) -> None:
+    """Write now, whether or not somebody still reads: the cluster goes on without an audience."""
+    try:
+        out.write(text)
+        out.flush()
+    except BrokenPipeError:
+        # Later writes, and Python's own at exit, go nowhere in silence.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _outline(view: View) -> tuple[object, ...]:
+    return view.leader, view.term, [(row.name, row.state, row.pid) for row in view.nodes]

@@ -1,0 +1,96 @@
+"""Which TCP ports a local cluster listens on, and whether they are free. Starts nothing."""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+BASE_PORT: Final = 2379
+"""The first node's client port, as etcd's."""
+
+OFFSETS: Final = (0, 20_000, 30_000, 40_000, 50_000, 60_000, 10_000)
+"""From the base port to each node's client port: 2379, 22379, 32379, as in etcd's own examples."""
+
+SIZE_MAX: Final = len(OFFSETS)
+
+FREE_PORTS: Final = range(10_000, 30_000)
+"""Below the ports that the kernel gives to outgoing connections: those could take a dead node's
+port before it is started again, or even connect to themselves."""
+
+FREE_PORT_TRIES: Final = 1_000
+LOOPBACK: Final = "127.0.0.1"
+
+
+class Ports(NamedTuple):
+    """A node's two ports on loopback."""
+
+    client: int
+    peer: int
+
+
+def ports_from(base_port: int, size: int) -> tuple[Ports, ...]:
+    """The fixed layout: clients at base, base + 20000, ...; peers one above."""
+    return tuple(Ports(base_port + offset, base_port + offset + 1) for offset in OFFSETS[:size])
+
+
+def free_ports(size: int) -> tuple[Ports, ...]:
+    """Ports for `size` nodes that nobody listens on just now."""
+    found: list[Ports] = []
+    chooser = random.SystemRandom()
+    for _ in range(FREE_PORT_TRIES):
+        if len(found) == size:
+            return tuple(found)
+        client = chooser.choice(FREE_PORTS[::2])
+        ports = Ports(client, client + 1)
+        if ports not in found and is_free(ports.client) and is_free(ports.peer):
+            found.append(ports)
+    raise OSError(f"no free ports between {FREE_PORTS.start} and {FREE_PORTS.stop}")
+
+
+def is_free(port: int) -> bool:
+    """Whether a node could listen on this port of loopback now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        # As ZeroMQ does: connections of an earlier node that linger do not count.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, port))
+            listener.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def holder_of(port: int) -> str:
+    """Who listens on a port, as ` by NAME (pid N)`, or nothing if that cannot be told."""
+    inodes = _listening_inodes(port)
+    for process in Path("/proc").glob("[0-9]*"):
+        # Processes and their descriptors come and go, and those of others may be none of ours.
+        with suppress(OSError):
+            if any(_target(link) in inodes for link in (process / "fd").iterdir()):
+                name = (process / "comm").read_text().strip()
+                return f" by {name} (pid {process.name})"
+    return ""
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(f"socket:[{fields[9]}]")
+    return inodes

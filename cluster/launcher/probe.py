@@ -1,0 +1,121 @@
+"""Questions a launcher asks its nodes over their client port: how are you, and do you take writes?
+
+A node's answers to `status` say who leads; a write that changes nothing shows whether the cluster
+acknowledges writes. Knows nothing of processes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import zmq
+
+from cluster.wire import WireError, pack, unpack
+
+RECONNECT_MS: Final = 10
+RECONNECT_MS_MAX: Final = 100
+QUEUE_MESSAGES: Final = 256
+
+NO_KEY: Final = b"\x00leasehold launcher probe"
+"""A key that nobody has: deleting it takes the whole way of a write and changes nothing."""
+
+
+class NodeStatus(NamedTuple):
+    """What a node says about itself; `leader` is a member id, 0 when it knows none."""
+
+    member_id: int
+    leader: int
+    term: int
+    revision: int
+    applied_index: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether this node takes itself for the leader."""
+        return self.leader == self.member_id
+
+
+class WriteAnswered(NamedTuple):
+    """The answer to a write probe: `number` is the one `ask_write` gave."""
+
+    number: int
+    acknowledged: bool
+
+
+class NodeLink:
+    """A DEALER to one incarnation of one node. Belongs to the thread that made it."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], client_port: int) -> None:
+        socket = context.socket(zmq.DEALER)
+        socket.linger = 0
+        # A question for a node that is not there is refused instead of queued.
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.SNDHWM, QUEUE_MESSAGES)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
+        socket.connect(f"tcp://127.0.0.1:{client_port}")
+        self.socket = socket
+        self._last_number = 0
+        self._forgotten = 0
+
+    def ask_status(self) -> bool:
+        """Ask without waiting; whether the question could be sent."""
+        return self._ask({"op": "status"}) > 0
+
+    def ask_write(self) -> int:
+        """Ask for a write without waiting; the question's number, 0 if it could not be sent."""
+        return self._ask({"op": "delete_range", "key": NO_KEY})
+
+    def forget_questions(self) -> None:
+        """Ignore the answers to all writes asked for until now."""
+        self._forgotten = self._last_number
+
+    def answers(self) -> list[NodeStatus | WriteAnswered]:
+        """The answers that have arrived, in order."""
+        found: list[NodeStatus | WriteAnswered] = []
+        while True:
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return found
+            try:
+                answer = _read(unpack(frames[-1]))
+            except WireError:
+                continue  # some other program listens on this port
+            if isinstance(answer, WriteAnswered) and answer.number <= self._forgotten:
+                continue
+            if answer is not None:
+                found.append(answer)
+
+    def close(self) -> None:
+        """Forget the node."""
+        self.socket.close()
+
+    def _ask(self, request: dict[str, Any]) -> int:
+        self._last_number += 1
+        try:
+            # A DEALER's payload is a frame of its own: PROTOCOL.md needs no delimiter.
+            self.socket.send(pack({**request, "id": self._last_number}), zmq.NOBLOCK)
+        except zmq.Again:
+            return 0
+        return self._last_number
+
+
+def _read(reply: Any) -> NodeStatus | WriteAnswered | None:
+    """Tell the two kinds of answer apart by their fields; None for an error to a status."""
+    if not isinstance(reply, dict) or not isinstance(number := reply.get("id"), int):
+        return None
+    header = reply.get("header")
+    if not isinstance(header, dict):
+        return WriteAnswered(number, acknowledged=False) if "error" in reply else None
+    if "deleted" in reply:
+        return WriteAnswered(number, acknowledged=True)
+    if "raftTerm" not in reply:
+        return None
+    return NodeStatus(
+        member_id=header["member_id"],
+        leader=reply["leader"],
+        term=reply["raftTerm"],
+        revision=header["revision"],
+        applied_index=reply["raftAppliedIndex"],
+    )

@@ -1,0 +1,70 @@
+"""Signals as something to poll: what arrived, in order. Decides nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+TERMINAL: Final = (signal.SIGCONT, signal.SIGWINCH)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A stopping signal came while something was waited for."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Signals:
+    """Catches signals while it is entered; the main thread's.
+
+    While `interrupting`, the next stopping signal raises Interrupted where the program stands,
+    once: what the program then does to clean up is not interrupted again.
+    """
+
+    def __init__(self) -> None:
+        self.interrupting = False
+        self.fd = -1
+        self._write_fd = -1
+        self._arrived: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        for number in (*STOPPING, *TERMINAL):
+            before = signal.getsignal(number)
+            if number == signal.SIGHUP and before == signal.SIG_IGN:
+                continue  # nohup
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+        os.close(self.fd)
+        os.close(self._write_fd)
+
+    def take(self) -> list[int]:
+        """The signals since the last call; call when `fd` is readable."""
+        with suppress(BlockingIOError):
+            os.read(self.fd, 4096)
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.interrupting and number in STOPPING:
+            self.interrupting = False
+            raise Interrupted(number)
+        self._arrived.append(number)
+        with suppress(BlockingIOError):  # the pipe is full of wake-ups already
+            os.write(self._write_fd, b"!")

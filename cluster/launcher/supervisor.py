@@ -1,0 +1,308 @@
+"""Supervisor: watches a local cluster, says what happens, and does what the user types.
+
+Learns of a death from the kernel (a pidfd), whoever caused it, and measures from there until a
+write is acknowledged again. Prints nothing itself: a Screen does.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Final
+
+import zmq
+
+from cluster.launcher.files import LauncherError
+from cluster.launcher.local import LocalCluster, leader_among
+from cluster.launcher.node import NodeProcess
+from cluster.launcher.outage import Outage, duration
+from cluster.launcher.probe import NodeStatus
+from cluster.launcher.signals import STOPPING, Signals
+from cluster.launcher.task import Task
+from cluster.launcher.view import HELP, Screen, is_silent, view_of
+
+STATUS_SECONDS: Final = 0.2
+STATUS_SECONDS_UNSURE: Final = 0.05
+STATUS_SECONDS_URGENT: Final = 0.01
+"""How often nodes are asked how they are; urgent while a fail-over is under way."""
+
+WRITE_SECONDS: Final = 0.002
+WRITE_SECONDS_LATER: Final = 0.025
+WRITE_URGENT_SECONDS: Final = 0.5
+"""After a death a write is tried this often; less so once this much time has passed."""
+
+SHOW_SECONDS: Final = 0.2
+
+RESTART_SECONDS: Final = 1.0
+RESTART_SECONDS_MAX: Final = 30.0
+SHORT_LIFE_SECONDS: Final = 10.0
+"""--restart waits a second; twice as long, and so on, for a node that keeps dying young."""
+
+
+class Supervisor:
+    """Runs until the user quits, a stopping signal comes, or the task (if any) has ended."""
+
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        screen: Screen,
+        signals: Signals,
+        *,
+        restart: bool = False,
+        task: Task | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self._screen = screen
+        self._signals = signals
+        self._restart = restart
+        self._task = task
+        self._finished = False
+        self._leader: str | None = None
+        self._term = 0
+        self._outage: Outage | None = None
+        self._returning: set[str] = set()
+        self._meant_to_stop: set[str] = set()
+        self._start_again: set[str] = set()
+        self._restart_at: dict[str, float] = {}
+        self._restart_delay: dict[str, float] = {}
+        self._status_due = 0.0
+        self._write_due = 0.0
+        self._show_due = 0.0
+
+    def run(self, leader: str) -> None:
+        """Watch a cluster that is ready and led by `leader`."""
+        self._leader = leader
+        leading = self.cluster.node(leader).status
+        self._term = leading.term if leading is not None else 0
+        for node in self.cluster.nodes.values():
+            if not node.running:
+                self._on_death(node)  # since the cluster was found ready
+        while not self._finished:
+            ready = self._wait()
+            now = time.monotonic()
+            if self._signals.fd in ready:
+                self._take_signals()
+            if self._task is not None and self._task.reap():
+                self._finished = True
+            for node in self.cluster.reap():
+                self._on_death(node)
+            self._take_answers()
+            self._notice_leader()
+            if self._screen.input_fd() in ready:
+                for line in self._screen.typed():
+                    self._obey(line)
+            self._do_what_is_due(now)
+
+    # --- waiting ---
+
+    def _wait(self) -> set[int]:
+        """Wait for the next thing to do; the file descriptors of those that are not nodes."""
+        poller = zmq.Poller()
+        fds = [self._signals.fd, self._screen.input_fd()]
+        if self._task is not None:
+            fds.append(self._task.pidfd)
+        for fd in fds:
+            if fd is not None:
+                poller.register(fd, zmq.POLLIN)
+        for node in self.cluster.running:
+            poller.register(node.pidfd, zmq.POLLIN)
+            if node.link is not None:
+                poller.register(node.link.socket, zmq.POLLIN)
+        due = [self._status_due, *self._restart_at.values()]
+        if not self._is_measuring(time.monotonic()):
+            due.append(self._show_due)
+        if self._writes_are_out:
+            due.append(self._write_due)
+        wait_ms = max(0.0, min(due) - time.monotonic()) * 1000
+        return {fd for fd, _ in poller.poll(int(wait_ms + 0.999)) if isinstance(fd, int)}
+
+    @property
+    def _writes_are_out(self) -> bool:
+        return self._outage is not None and self._outage.acknowledged_at is None
+
+    def _ask_what_is_due(self, now: float) -> None:
+        if now >= self._status_due:
+            self._status_due = now + self._status_interval(now)
+            for node in self.cluster.running:
+                if node.link is not None:
+                    node.link.ask_status()
+        if self._outage is not None and self._writes_are_out and now >= self._write_due:
+            urgent = self._is_measuring(now)
+            self._write_due = now + (WRITE_SECONDS if urgent else WRITE_SECONDS_LATER)
+            for node in self.cluster.running:
+                if node.link is not None:
+                    node.link.ask_write()
+
+    def _status_interval(self, now: float) -> float:
+        if self._is_measuring(now):
+            return STATUS_SECONDS_URGENT
+        unsure = self._outage is not None or self._leader is None or self._returning
+        return STATUS_SECONDS_UNSURE if unsure else STATUS_SECONDS
+
+    def _do_what_is_due(self, now: float) -> None:
+        self._ask_what_is_due(now)
+        for name in [name for name, at in self._restart_at.items() if now >= at]:
+            del self._restart_at[name]
+            self._launch(name)
+        if now >= self._show_due and not self._is_measuring(now):
+            self._show_due = now + SHOW_SECONDS
+            self._show(now)
+
+    def _is_measuring(self, now: float) -> bool:
+        """Whether a fail-over is under way: drawing now would blur the time of an answer."""
+        return self._outage is not None and now - self._outage.began_at < WRITE_URGENT_SECONDS
+
+    def _show(self, now: float) -> None:
+        self._screen.show(view_of(self.cluster, self._leader, now))
+
+    # --- what nodes do ---
+
+    def _on_death(self, node: NodeProcess) -> None:
+        name, cluster = node.name, self.cluster
+        running = len(cluster.running)
+        quorum_lost = running < cluster.quorum
+        self._begin_outage(node, quorum_lost=quorum_lost)
+        role = "leader, " if name == self._leader else ""
+        said = [f"{name} ({role}pid {node.pid}) {node.ending}"]
+        if (node.exit_status or 0) > 0:
+            said.append(f"its last words: {cluster.directory.last_log_line(name)}")
+        if quorum_lost:
+            count = f"{running} of {len(cluster.nodes)} nodes run"
+            said.append(f"{count}: writes wait until {cluster.quorum} do")
+        meant = name in self._meant_to_stop
+        again = name in self._start_again
+        if again:
+            pass
+        elif self._restart and not meant:
+            said.append(f"{name} will be started again in {duration(self._plan_restart(node))}")
+        elif self._task is None:
+            said.append(f"to start it again: restart {name}")
+        # Said at once and in one go: drawing takes time, and an answer may be on its way.
+        self._screen.say("\n".join(said))
+        if name == self._leader:
+            self._leader = None
+        for names in (self._meant_to_stop, self._start_again, self._returning):
+            names.discard(name)
+        if again:
+            self._launch(name)
+
+    def _begin_outage(self, node: NodeProcess, *, quorum_lost: bool) -> None:
+        if self._outage is None:
+            self._outage = Outage(
+                began_at=node.died_at,
+                leader_before=self._leader,
+                leader_died=node.name == self._leader,
+                quorum_lost=quorum_lost,
+            )
+        else:
+            self._outage.another_death(node.name, quorum_lost=quorum_lost)
+        self._status_due = self._write_due = 0.0
+        for other in self.cluster.running:
+            # An answer to a question from before the death would prove nothing.
+            if other.link is not None:
+                other.link.forget_questions()
+        self._ask_what_is_due(time.monotonic())
+
+    def _take_answers(self) -> None:
+        now = time.monotonic()
+        for node in self.cluster.running:
+            for answer in node.link.answers() if node.link is not None else ():
+                if isinstance(answer, NodeStatus):
+                    self._on_status(node, answer, now)
+                elif answer.acknowledged and self._outage is not None and self._writes_are_out:
+                    self._outage.acknowledged_at = now
+
+    def _on_status(self, node: NodeProcess, status: NodeStatus, now: float) -> None:
+        node.hear(status)
+        if node.name in self._returning and status.leader:
+            self._returning.discard(node.name)
+            took = duration(now - node.started_at)
+            count = f"{len(self.cluster.running)} of {len(self.cluster.nodes)} nodes run"
+            self._screen.say(f"{node.name} is back after {took}: {count}")
+
+    def _notice_leader(self) -> None:
+        now = time.monotonic()
+        statuses = {
+            node.name: node.status
+            for node in self.cluster.running
+            if node.status is not None and not is_silent(node, now)
+        }
+        leader = leader_among(statuses)
+        term = statuses[leader].term if leader else self._term
+        outage = self._outage
+        if outage is not None and outage.acknowledged_at is not None and leader is not None:
+            self._screen.say(outage.report(leader, term))
+            self._outage = None
+            self._show_due = 0.0
+        elif outage is None and leader != self._leader:
+            self._screen.say(f"{leader} leads now (term {term})" if leader else "no leader")
+        if (leader, term) != (self._leader, self._term):
+            self._leader, self._term = leader, term
+            self._show_due = 0.0
+
+    def _plan_restart(self, node: NodeProcess) -> float:
+        """Have a node that died started again; in how many seconds."""
+        young = node.died_at - node.started_at < SHORT_LIFE_SECONDS
+        delay = self._restart_delay.get(node.name, 0.0) * 2 if young else 0.0
+        delay = min(max(delay, RESTART_SECONDS), RESTART_SECONDS_MAX)
+        self._restart_delay[node.name] = delay
+        self._restart_at[node.name] = node.died_at + delay
+        return delay
+
+    def _launch(self, name: str) -> None:
+        if self.cluster.node(name).running:
+            return
+        self.cluster.launch_node(name)
+        self._returning.add(name)
+        self._screen.say(f"{name} is starting (pid {self.cluster.node(name).pid})")
+
+    # --- what the user does ---
+
+    def _take_signals(self) -> None:
+        for number in self._signals.take():
+            if number in STOPPING:
+                self._finished = self._task is None or not self._task.interrupt(number)
+            else:
+                self._screen.wake()
+
+    def _obey(self, line: str) -> None:
+        verb, *names = line.split() or [""]
+        try:
+            match verb:
+                case "":
+                    pass
+                case "quit" | "exit":
+                    self._finished = True
+                case "help" | "?":
+                    self._screen.say(HELP)
+                case "status":
+                    self._screen.say(view_of(self.cluster, self._leader, time.monotonic()).line())
+                case "kill" | "stop" | "restart" | "start":
+                    for name in self._names(verb, names):
+                        self._act(verb, name)
+                case _:
+                    raise LauncherError(f'there is no command "{verb}"; help lists them')
+        except LauncherError as error:
+            self._screen.say(str(error))
+
+    def _names(self, verb: str, names: list[str]) -> list[str]:
+        if not names:
+            raise LauncherError(f"which node? For example: {verb} {next(iter(self.cluster.nodes))}")
+        if "leader" in names and self._leader is None:
+            raise LauncherError("nobody is known to lead just now")
+        return [self._leader or name if name == "leader" else name for name in names]
+
+    def _act(self, verb: str, name: str) -> None:
+        node = self.cluster.node(name)
+        self._restart_at.pop(name, None)
+        if verb in {"start", "restart"} and not node.running:
+            self._launch(name)
+        elif verb == "start":
+            raise LauncherError(f"{name} is running already (pid {node.pid})")
+        elif not node.running:
+            raise LauncherError(f"{name} is not running")
+        elif verb == "kill":
+            node.signal(signal.SIGKILL)
+        else:
+            node.signal(signal.SIGTERM)
+            (self._meant_to_stop if verb == "stop" else self._start_again).add(name)

@@ -1,0 +1,72 @@
+"""Task: the command that runs against a cluster (`run_cluster.py -- CMD ARGS`), and its end."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Sequence
+from typing import Final
+
+from cluster.launcher.files import LauncherError
+
+EXIT_NOT_FOUND: Final = 127
+EXIT_NOT_EXECUTABLE: Final = 126
+
+INTERRUPTS: Final = (None, signal.SIGTERM, signal.SIGKILL)
+"""What the first, second and third Ctrl-C sends: the first one the task gets from the terminal."""
+
+
+class TaskError(LauncherError):
+    """The command could not be started; `status` is what a shell would exit with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Task:
+    """The running command. It shares the terminal, stdin and stdout with its launcher."""
+
+    def __init__(self, command: Sequence[str], endpoints: Sequence[str]) -> None:
+        environment = {**os.environ, "LEASECTL_ENDPOINTS": ",".join(endpoints)}
+        try:
+            self._process = subprocess.Popen(command, env=environment)
+        except FileNotFoundError:
+            raise TaskError(f"{command[0]}: command not found", EXIT_NOT_FOUND) from None
+        except OSError as error:
+            reason = error.strerror or "cannot be run"
+            raise TaskError(f"{command[0]}: {reason}", EXIT_NOT_EXECUTABLE) from None
+        self.pidfd = os.pidfd_open(self._process.pid)
+        self._interrupts = 0
+
+    @property
+    def status(self) -> int:
+        """The exit status as a shell gives it: 128 + N for signal N."""
+        code = self._process.returncode
+        assert code is not None, "the task has not ended"
+        return code if code >= 0 else 128 - code
+
+    def reap(self) -> bool:
+        """Whether the command has ended."""
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        return bool(poller.poll(0)) and self._process.wait() is not None
+
+    def interrupt(self, number: int) -> bool:
+        """Pass a stopping signal on, as is fit; true, for the task is to end first."""
+        passed_on: int | None = number
+        if number == signal.SIGINT:
+            passed_on = INTERRUPTS[min(self._interrupts, len(INTERRUPTS) - 1)]
+            self._interrupts += 1
+        if passed_on is not None:
+            self._process.send_signal(passed_on)
+        return True
+
+    def end(self) -> None:
+        """Make sure that the command is gone."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        os.close(self.pidfd)

@@ -1,0 +1,155 @@
+"""What there is to see of a local cluster at one moment, and the words for it.
+
+Values and texts only: where and how they appear is the business of the screens.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from cluster.launcher.local import LocalCluster
+from cluster.launcher.node import NodeProcess
+from cluster.launcher.outage import duration
+
+SILENT_SECONDS: Final = 1.0
+"""A node that runs but has not answered for so long is called silent (paused, or overloaded)."""
+
+HELP: Final = """\
+status      the cluster in one line
+kill n2     kill -9; also: kill leader
+stop n2     stop gracefully (a leader hands over first)
+restart n2  start it; if it runs, stop it first
+quit        stop everything (so does Ctrl-C; twice: at once)"""
+
+
+class NodeView(NamedTuple):
+    """One row: `note` is what to type next about this node."""
+
+    name: str
+    state: str
+    term: int | None
+    revision: int | None
+    pid: int
+    endpoint: str
+    note: str
+
+
+class View(NamedTuple):
+    """The whole cluster; `leader` is a name, or None when nobody is known to lead."""
+
+    leader: str | None
+    term: int
+    revision: int
+    nodes: tuple[NodeView, ...]
+
+    def line(self) -> str:
+        """The cluster in one line."""
+        head = f"{self.leader} leads (term {self.term})" if self.leader else "no leader"
+        rows = ", ".join(
+            f"{row.name} {row.state} pid {row.pid}" if row.pid else f"{row.name} {row.state}"
+            for row in self.nodes
+        )
+        return f"{head}, revision {self.revision}: {rows}"
+
+
+class Screen(Protocol):
+    """Where a supervisor shows what happens, and hears what the user types."""
+
+    def open(self) -> None:
+        """Begin to show and to listen."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+
+    def wake(self) -> None:
+        """The terminal is ours again after a pause, or has another size."""
+
+    def say(self, text: str) -> None:
+        """Something happened just now."""
+
+    def show(self, view: View) -> None:
+        """The cluster looks like this now; called a few times a second."""
+
+    def input_fd(self) -> int | None:
+        """What to poll for typed commands, if anything."""
+
+    def typed(self) -> Iterable[str]:
+        """The lines typed since the last call; call when `input_fd` is readable."""
+
+
+def view_of(cluster: LocalCluster, leader: str | None, now: float) -> View:
+    """The cluster at `now` (time.monotonic seconds)."""
+    rows = tuple(_row(node, leader, now) for node in cluster.nodes.values())
+    return View(
+        leader=leader,
+        term=max((row.term or 0 for row in rows), default=0),
+        revision=max((row.revision or 0 for row in rows), default=0),
+        nodes=rows,
+    )
+
+
+def is_silent(node: NodeProcess, now: float) -> bool:
+    """Whether a node that runs has given no answer for a while."""
+    return node.running and now - max(node.status_at, node.started_at) > SILENT_SECONDS
+
+
+def _row(node: NodeProcess, leader: str | None, now: float) -> NodeView:
+    if not node.running:
+        state = "killed" if (node.exit_status or 0) < 0 else "stopped"
+        return NodeView(node.name, state, None, None, 0, node.endpoint, f"restart {node.name}")
+    status = node.status
+    if is_silent(node, now):
+        state = "silent"
+    elif status is None:
+        state = "starting"
+    else:
+        state = "leader" if node.name == leader else "follower"
+    return NodeView(
+        name=node.name,
+        state=state,
+        term=status.term if status else None,
+        revision=status.revision if status else None,
+        pid=node.pid,
+        endpoint=node.endpoint,
+        note=f"kill -9 {node.pid}",
+    )
+
+
+def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool) -> str:
+    """How to use the cluster that has just started."""
+    endpoints = ",".join(cluster.endpoints)
+    leasectl = leasectl_command()
+    count = len(cluster.nodes)
+    nodes = "1 node" if count == 1 else f"{count} nodes"
+    data = f"data in {cluster.data_dir}" if kept else "its data goes when it stops"
+    return "\n".join(
+        [
+            f"leasehold {version}: {nodes}, ready in {duration(took_seconds)}, {data}",
+            "",
+            f"  export LEASECTL_ENDPOINTS={endpoints}",
+            f"  {leasectl} put greeting hello",
+            f"  {leasectl} get greeting",
+        ]
+    )
+
+
+def leasectl_command() -> str:
+    """How to call leasectl from here: it may lie beside a Python that is not on the path."""
+    if shutil.which("leasectl"):
+        return "leasectl"
+    beside, here = Path(sys.executable).with_name("leasectl"), Path.cwd()
+    if not beside.exists():
+        return f"{sys.executable} -m cluster.cli"  # not installed: in the checkout
+    return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
+
+
+def node_lines(view: View) -> Sequence[str]:
+    """Each node with its address, pid and what to type to kill it."""
+    return [
+        f"  {row.name}  {row.endpoint:<15}  pid {row.pid:<7}  {row.state:<8}  {row.note}"
+        for row in view.nodes
+    ]

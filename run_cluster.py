@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""Starts a Leasehold cluster on this machine: see `run_cluster.py --help`."""
+
+import sys
+
+from cluster.launcher.app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""A stand-in for a node, for tests of the launcher: takes a node's flags and answers two questions.
+
+The first member of --initial-cluster whose peer port is open leads; the term is one more than the
+members before it. It keeps nothing. With STANDIN=deaf it ignores SIGTERM, with STANDIN=fail it
+gives up at once, with STANDIN=mute it answers nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+import zmq
+
+from cluster.config import NodeFlags, resolve
+from cluster.wire import pack, unpack
+
+
+def main() -> None:
+    """Serve until SIGTERM, or until stdin ends."""
+    behaviour = os.environ.get("STANDIN", "")
+    typed = [argument[2:].partition("=") for argument in sys.argv[1:] if "=" in argument]
+    config = resolve(NodeFlags(**{name.replace("-", "_"): value for name, _, value in typed}))
+    if behaviour == "fail":
+        sys.stderr.write("the stand-in was told to fail\n")
+        raise SystemExit(3)
+    if behaviour == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    config.data_dir.mkdir(exist_ok=True)
+    peers = socket.create_server(("127.0.0.1", _port(config.listen_peer_urls[0])))
+    threading.Thread(target=_accept, args=(peers,), daemon=True).start()
+    door = zmq.Context().socket(zmq.ROUTER)
+    door.bind(config.listen_client_urls[0])
+    by_name = sorted(config.members, key=lambda member: member.name)
+    while True:
+        *route, payload = door.recv_multipart()
+        if behaviour == "mute":
+            continue
+        request = unpack(payload)
+        up = [_is_open(_port(member.peer_urls[0])) for member in by_name]
+        first = up.index(True)
+        header = {"member_id": config.member_id, "revision": 1, "raft_term": first + 1}
+        reply: dict[str, Any] = {"id": request["id"], "header": header}
+        if sum(up) <= len(up) // 2:
+            reply = {"id": request["id"], "error": {"code": 14, "message": "no leader"}}
+        elif request["op"] == "status":
+            leader = by_name[first].id
+            reply |= {"leader": leader, "raftTerm": first + 1, "raftAppliedIndex": 1}
+        else:
+            reply |= {"deleted": 0}
+        door.send_multipart([*route, pack(reply)])
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _accept(listener: socket.socket) -> None:
+    while True:
+        listener.accept()[0].close()
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""The launcher's parts that need no process: outages, ports, files, the prompt, the words."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from cluster.launcher.app import Options, parse
+from cluster.launcher.files import DataDirectory, LauncherError
+from cluster.launcher.outage import Outage, duration
+from cluster.launcher.plain import PlainScreen
+from cluster.launcher.ports import FREE_PORTS, free_ports, holder_of, is_free, ports_from
+from cluster.launcher.terminal import LineEditor
+from cluster.launcher.view import NodeView, View
+
+# --- outages ----------------------------------------------------------------------------------
+
+
+def outage(leader_died: bool = False, quorum_lost: bool = False) -> Outage:
+    """An outage that began at second 10 under the leader n1."""
+    return Outage(10.0, "n1", leader_died, quorum_lost)
+
+
+def test_an_outage_lasts_from_the_death_of_the_leader_to_the_first_write() -> None:
+    found = outage(leader_died=True)
+    found.acknowledged_at = 10.034
+    assert found.report("n3", 5) == "n3 leads now (term 5): writes were unavailable for 34 ms"
+
+
+def test_the_death_of_a_follower_interrupts_nothing() -> None:
+    found = outage()
+    found.acknowledged_at = 10.001
+    assert found.report("n1", 4) == (
+        "writes went on: n1 still leads (term 4), unavailable for 0 ms"
+    )
+
+
+def test_a_lost_quorum_counts_from_the_first_death_to_the_next_write() -> None:
+    found = outage()
+    found.another_death("n1", quorum_lost=True)
+    found.acknowledged_at = 22.34
+    assert found.report("n2", 7) == ("writes are back: n2 leads (term 7), they waited for 12.3 s")
+
+
+def test_a_further_death_makes_an_earlier_acknowledgement_void() -> None:
+    found = outage()
+    found.acknowledged_at = 10.001
+    found.another_death("n1", quorum_lost=False)
+    assert found.acknowledged_at is None
+    assert found.leader_died
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "0 ms"), (0.0344, "34 ms"), (1.24, "1.2 s"), (99.9, "99.9 s"), (125, "2 min 5 s")],
+)
+def test_durations_read_well(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+# --- ports ------------------------------------------------------------------------------------
+
+
+def test_the_ports_are_those_of_etcds_examples() -> None:
+    assert [pair.client for pair in ports_from(2379, 7)] == [
+        2379,
+        22379,
+        32379,
+        42379,
+        52379,
+        62379,
+        12379,
+    ]
+    assert all(pair.peer == pair.client + 1 for pair in ports_from(2379, 7))
+
+
+def test_free_ports_are_free_and_different() -> None:
+    ports = [port for pair in free_ports(5) for port in pair]
+    assert len(set(ports)) == 10
+    assert all(port in FREE_PORTS and is_free(port) for port in ports)
+
+
+def test_a_taken_port_names_its_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert not is_free(port)
+        assert holder_of(port).endswith(f"(pid {os.getpid()})")
+
+
+# --- the data directory -----------------------------------------------------------------------
+
+
+def test_a_data_directory_is_used_by_one_launcher_at_a_time(tmp_path: Path) -> None:
+    first = DataDirectory(tmp_path)
+    with pytest.raises(LauncherError, match=f"is in use by pid {os.getpid()}"):
+        DataDirectory(tmp_path)
+    first.release()
+    DataDirectory(tmp_path).release()
+
+
+def test_the_recorded_ports_come_back_once_a_node_has_data(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    directory.record_ports(ports_from(2379, 3))
+    assert directory.recorded_ports() == ()
+    directory.node_directory("n1").mkdir()
+    assert directory.recorded_ports() == ports_from(2379, 3)
+    (tmp_path / "cluster.json").write_text("{}")
+    with pytest.raises(LauncherError, match=r"cluster\.json is damaged"):
+        directory.recorded_ports()
+    directory.release()
+
+
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LauncherError, match=r"cannot use data directory .*file/data"):
+        DataDirectory(tmp_path / "file" / "data")
+
+
+def test_the_last_words_of_a_node_are_its_last_line(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    directory.log_of("n1").write_text("x" * 20_000 + "\nfirst\n  last words \n\n")
+    assert directory.last_log_line("n1") == "last words"
+    assert directory.last_log_line("n2") == ""
+    directory.release()
+
+
+# --- the prompt -------------------------------------------------------------------------------
+
+
+def test_typed_keys_become_lines() -> None:
+    editor = LineEditor()
+    assert editor.feed(b"restart n") == []
+    assert editor.feed(b"1\rstatus\nki") == ["restart n1", "status"]
+    assert editor.text == "ki"
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        (b"statusx\x7f", "status"),
+        (b"\x7f", ""),
+        (b"kill n1\x15stop", "stop"),
+        (b"kill n1\x17n2", "kill n2"),
+        ("n\u00fc".encode(), "n\u00fc"),
+        (b"a\x1b[Cb\x1b[1;5Dc\td", "abcd"),
+        (b"first\nsecond\n\x1b[A\x1b[A\x1b[A", "first"),
+        (b"first\nsecond\n\x1b[A\x1b[A\x1b[B\x1b[B", ""),
+    ],
+)
+def test_the_prompt_can_be_edited(keys: bytes, text: str) -> None:
+    editor = LineEditor()
+    editor.feed(keys)
+    assert editor.text == text
+
+
+def test_a_character_may_arrive_in_pieces() -> None:
+    editor = LineEditor()
+    for byte in "\u00fc".encode():
+        editor.feed(bytes([byte]))
+    assert editor.text == "\u00fc"
+
+
+def test_the_end_of_input_quits_only_on_an_empty_line() -> None:
+    assert LineEditor().feed(b"\x04") == ["quit"]
+    assert LineEditor().feed(b"x\x04") == []
+
+
+# --- plain lines ------------------------------------------------------------------------------
+
+
+def view(leader: str | None, revision: int) -> View:
+    """A cluster of one node."""
+    row = NodeView("n1", "leader", 2, revision, 71, "127.0.0.1:1", "kill -9 71")
+    return View(leader, 2, revision, (row,))
+
+
+def test_plain_lines_tell_only_what_has_changed() -> None:
+    out = io.StringIO()
+    screen = PlainScreen(out)
+    for revision in (1, 1, 2, 3):  # progress of the revision alone waits for its interval
+        screen.show(view("n1", revision))
+    screen.show(view(None, 3))
+    lines = [line.partition("  ")[2] for line in out.getvalue().splitlines()]
+    assert lines == [
+        "n1 leads (term 2), revision 1: n1 leader pid 71",
+        "no leader, revision 3: n1 leader pid 71",
+    ]
+
+
+def test_lines_after_the_first_are_indented_under_it() -> None:
+    out = io.StringIO()
+    PlainScreen(out, "run: ").say("n1 died\nstart it again")
+    assert out.getvalue() == "run: n1 died\n     start it again\n"
+
+
+# --- arguments --------------------------------------------------------------------------------
+
+
+def test_without_arguments_the_defaults_are_left_to_the_data_directory() -> None:
+    assert parse([]) == Options(None, None, "cluster-data", False, (), ())
+
+
+def test_a_command_gets_a_temporary_cluster_unless_a_directory_is_named() -> None:
+    assert parse(["--", "make", "test"]).data_dir is None
+    assert parse(["--", "make", "test"]).command == ("make", "test")
+    assert parse(["--data-dir", "d", "--", "a", "--", "-n", "b"]) == Options(
+        None, None, "d", False, (), ("a", "--", "-n", "b")
+    )
+
+
+def test_node_flags_are_passed_on() -> None:
+    options = parse(["--heartbeat-interval", "10", "--election-timeout=100", "-n", "5"])
+    assert options.size == 5
+    assert options.node_flags == ("--heartbeat-interval=10", "--election-timeout=100")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-n", "0"], "-n 0: a local cluster has 1 to 7 nodes"),
+        (["-n", "8"], "-n 8: a local cluster has 1 to 7 nodes"),
+        (["-n", "x"], "argument -n: invalid int value: 'x'"),
+        (["--ephemeral", "--data-dir", "d"], "--ephemeral and --data-dir exclude each other"),
+        (["--"], "a command is expected after --"),
+        (["up"], "unrecognized arguments: up"),
+        (["--heartbeat-interval", "100"], "--election-timeout[300ms] should be at least as 5"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"run_cluster.py: {message}")
+    assert error.count("\n") == 1

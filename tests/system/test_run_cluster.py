@@ -1,0 +1,259 @@
+"""`run_cluster.py` as its user meets it: real nodes, real signals, a real terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgpack
+import pytest
+import zmq
+
+from cluster.launcher.ports import FREE_PORTS, Ports, is_free, ports_from
+
+SCRIPT = Path(__file__).resolve().parents[2] / "run_cluster.py"
+PATIENCE_SECONDS = 40.0
+
+IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*(?:[A-Za-z]|$)")
+"""What a terminal hears as colours and movements, the last one perhaps not yet whole."""
+
+
+class Launcher:
+    """A running `run_cluster.py`; what it prints is waited for, never slept for."""
+
+    started: ClassVar[list[Launcher]] = []
+
+    def __init__(self, *arguments: str, cwd: Path, terminal: bool = False) -> None:
+        command: Sequence[str] = [sys.executable, str(SCRIPT), *arguments]
+        if terminal:
+            command = [sys.executable, "-c", IN_A_TERMINAL, *command]
+        self.process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.output = ""
+        self._raw = ""
+        self._seen = 0
+        self.started.append(self)
+
+    def expect(self, pattern: str) -> re.Match[str]:
+        """Wait until what was printed since the last match has the pattern."""
+        assert self.process.stdout is not None
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (found := re.search(pattern, self.output[self._seen :])) is None:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, left))
+            data = os.read(self.process.stdout.fileno(), 65_536) if ready else b""
+            assert data, f"no {pattern!r} in\n{self.output}"
+            self._raw += data.decode(errors="replace")
+            self.output = ESCAPES.sub("", self._raw)
+        self._seen += found.end()
+        return found
+
+    def type(self, text: str) -> None:
+        """Write to its stdin, or type at its terminal."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def end(self, number: int | None = signal.SIGINT) -> int:
+        """Send a signal if there is one to send, wait for the end; the exit status."""
+        if number is not None:
+            self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        self.output = ESCAPES.sub("", self._raw + rest.decode())
+        return self.process.returncode
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `run_cluster.py` to its end."""
+    return subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def free_base_port(size: int = 3) -> int:
+    """A base port from which the ports of a whole cluster are free."""
+    for base in range(FREE_PORTS.start + os.getpid() % 1_000, FREE_PORTS.stop, 16):
+        layout = ports_from(base, size)
+        in_range = max(pair.peer for pair in layout) < 65_536
+        if in_range and all(is_free(port) for pair in layout for port in pair):
+            return base
+    raise AssertionError("no free base port")
+
+
+def call(port: int, **request: Any) -> Any:
+    """One request over a plain REQ socket, as PROTOCOL.md has it."""
+    with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+        socket.linger = 0
+        socket.rcvtimeo = int(PATIENCE_SECONDS * 1000)
+        socket.connect(f"tcp://127.0.0.1:{port}")
+        socket.send(msgpack.packb(request))
+        return msgpack.unpackb(socket.recv())
+
+
+@pytest.fixture(autouse=True)
+def no_launcher_outlives_its_test() -> Iterator[None]:
+    """A test that fails half-way leaves nothing running for those after it."""
+    yield
+    while Launcher.started:
+        process = Launcher.started.pop().process
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Iterator[int]:
+    """A free base port whose ports are free again afterwards: no node is left behind."""
+    port = free_base_port()
+    yield port
+    assert all(is_free(one) for pair in ports_from(port, 3) for one in pair)
+
+
+def test_a_kill_from_outside_is_told_and_mended_and_the_data_lives_on(
+    tmp_path: Path, base: int
+) -> None:
+    ports = ports_from(base, 3)
+    launcher = Launcher("--base-port", str(base), cwd=tmp_path)
+    endpoints = ",".join(f"127.0.0.1:{pair.client}" for pair in ports)
+    launcher.expect(rf"3 nodes, ready in .*, data in cluster-data\n(.*\n)*.*={endpoints}\n")
+    name, pid = launcher.expect(r"(n\d) .* pid (\d+) +leader +kill -9 \2").groups()
+    assert "error" not in call(ports[0].client, op="put", key="before", value="kept")
+    os.kill(int(pid), signal.SIGKILL)
+    launcher.expect(rf"{name} \(leader, pid {pid}\) was killed by SIGKILL")
+    found = launcher.expect(r"(n\d) leads now \(term \d+\): writes were unavailable for \d+ ms")
+    assert found[1] != name
+    launcher.type(f"restart {name}\n")
+    launcher.expect(rf"{name} is back after .*: 3 of 3 nodes run")
+    assert launcher.end(signal.SIGINT) == 0
+    assert "stopping; data is kept" in launcher.output
+    again = Launcher("--base-port", str(base), cwd=tmp_path)
+    again.expect("kill -9")
+    for pair in ports:
+        (kept,) = call(pair.client, op="range", key="before")["kvs"]
+        assert kept["value"] == b"kept"
+    assert again.end(signal.SIGTERM) == 0
+
+
+def test_restart_is_by_itself_if_so_wished(tmp_path: Path, base: int) -> None:
+    launcher = Launcher("--restart", "--ephemeral", "--base-port", str(base), cwd=tmp_path)
+    pid = int(launcher.expect(r"pid (\d+) +follower")[1])
+    os.kill(pid, signal.SIGKILL)
+    launcher.expect(r"was killed by SIGKILL\n.* will be started again in 1\.0 s")
+    launcher.expect(r"writes went on: n\d still leads")
+    launcher.expect("is back after")
+    launcher.type("quit\n")
+    assert launcher.end(None) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_on_a_terminal_there_is_a_table_and_a_prompt(tmp_path: Path, base: int) -> None:
+    launcher = Launcher("--base-port", str(base), cwd=tmp_path, terminal=True)
+    launcher.expect(r"node +state +term +revision +pid +try +clients")
+    launcher.expect("leasehold> ")
+    launcher.type("kill leader\r")
+    launcher.expect(r"\(leader, pid \d+\) was killed by SIGKILL")
+    launcher.expect(r"writes were unavailable for")
+    launcher.expect(r"restart n\d")
+    launcher.type("\x03")
+    launcher.expect("stopping; data is kept")
+    assert launcher.end(None) == 0
+    assert max(len(line) for line in re.split(r"[\r\n]+", launcher.output)) <= 80
+
+
+def test_a_command_runs_against_its_own_cluster_and_gives_its_status(tmp_path: Path) -> None:
+    script = (
+        "import msgpack, os, sys, zmq\n"
+        "endpoints = os.environ['LEASECTL_ENDPOINTS'].split(',')\n"
+        "for endpoint in endpoints:\n"
+        "    socket = zmq.Context.instance().socket(zmq.REQ)\n"
+        "    socket.connect('tcp://' + endpoint)\n"
+        "    socket.send(msgpack.packb({'op': 'put', 'key': endpoint, 'value': 'v'}))\n"
+        "    assert 'header' in msgpack.unpackb(socket.recv())\n"
+        "print(len(endpoints), *sys.argv[1:])\n"
+        "sys.exit(7)\n"
+    )
+    ended = run("-n", "3", "--", sys.executable, "-c", script, "--", "-n", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (7, "3 -- -n\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "error"),
+    [
+        (["sh", "-c", "kill -TERM $$"], 143, ""),
+        (["no-such-command"], 127, "run_cluster.py: no-such-command: command not found\n"),
+    ],
+)
+def test_a_commands_end_is_told_as_a_shell_tells_it(
+    command: list[str], status: int, error: str, tmp_path: Path
+) -> None:
+    ended = run("-n", "1", "--", *command, cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (status, error)
+
+
+def test_a_directory_or_port_in_use_is_one_line_and_a_failure(tmp_path: Path, base: int) -> None:
+    launcher = Launcher("-n", "1", "--base-port", str(base), cwd=tmp_path)
+    launcher.expect("kill -9")
+    twice = run("-n", "1", "--base-port", str(base), cwd=tmp_path)
+    assert (twice.returncode, twice.stdout) == (1, "")
+    assert twice.stderr == (
+        f"run_cluster.py: data directory cluster-data is in use by pid {launcher.process.pid}\n"
+    )
+    elsewhere = run("-n", "1", "--base-port", str(base), "--ephemeral", cwd=tmp_path)
+    assert (elsewhere.returncode, elsewhere.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"run_cluster\.py: port {base} is taken by python\S* \(pid \d+\)\n", elsewhere.stderr
+    )
+    assert launcher.end() == 0
+    larger = run("-n", "3", cwd=tmp_path)
+    assert larger.returncode == 1
+    assert larger.stderr == (
+        "run_cluster.py: data directory cluster-data holds a cluster of size 1, not 3\n"
+    )
+
+
+def test_a_killed_launcher_leaves_no_node_and_its_directory_usable(
+    tmp_path: Path, base: int
+) -> None:
+    launcher = Launcher("--base-port", str(base), cwd=tmp_path)
+    launcher.expect("kill -9")
+    assert launcher.end(signal.SIGKILL) == -signal.SIGKILL
+    again = Launcher(cwd=tmp_path)
+    again.expect(f"={Ports(base, base + 1).client}|LEASECTL_ENDPOINTS=127.0.0.1:{base},")
+    assert again.end() == 0
+
+
+def test_a_node_with_damaged_data_is_named_with_its_last_words(tmp_path: Path, base: int) -> None:
+    launcher = Launcher("-n", "1", "--base-port", str(base), cwd=tmp_path)
+    launcher.expect("kill -9")
+    assert launcher.end() == 0
+    for file in (tmp_path / "cluster-data" / "n1").rglob("*"):
+        if file.is_file() and file.name != "lock":
+            file.write_bytes(b"damaged" * 1_000)
+    ended = run(cwd=tmp_path)
+    assert ended.returncode == 1
+    assert re.fullmatch(
+        r"run_cluster\.py: could not start: n1 exited with status [1-9]\d*: .+\n", ended.stderr
+    )
