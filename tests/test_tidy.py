@@ -1,0 +1,382 @@
+"""The rules of the source tree: who may import whom, docstrings, sizes, and words that must not be.
+
+Each rule is a function from source to complaints, and is shown to find a planted fault.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FUNCTION_LINES_MAX = 60
+FILE_LINES_MAX = 400
+COLUMNS_MAX = 100
+
+LONGER_FUNCTIONS: dict[str, int] = {}
+LONGER_FILES: dict[str, int] = {}
+"""Exceptions from the limits, `module.function` or module to lines. They may shrink, never grow."""
+
+# --- the import table of the design -----------------------------------------------------------
+
+IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
+"""What an engine must not import even of the standard library: time and chance are arguments."""
+
+KINDS = {
+    "composer": {"actors", "actors.__main__", "actors.node"},
+    "vocabulary": {"actors.messages"},
+    "shell": {"actors.base", "actors.mailbox", "actors.gateway.outbox"},
+    "storage": {
+        "actors.raft.files",
+        "actors.raft.wal",
+        "actors.raft.wal_records",
+        "actors.raft.snapshot",
+        "actors.store.backend",
+    },
+    "codec": {
+        "actors.encoding",
+        "actors.gateway.operations",
+        "actors.gateway.replies",
+        "actors.gateway.requests",
+        "actors.raft.codec",
+        "actors.store.codec",
+        "actors.watch.frames",
+    },
+}
+"""The modules of a node that are no engines; `*.actor` is a shell, and all others are engines."""
+
+SHARED_VALUES = {"actors.store.commands", "actors.raft.rpc"}
+"""Engine modules of plain values, in which others may speak too."""
+
+THIRD_PARTY = {"pykka", "lmdb", "sortedcontainers", "zmq", "msgpack", "click", "rich"}
+
+ENGINE = {"engine"}
+CODEC = ENGINE | {"codec", "vocabulary"}
+
+
+class Rights(NamedTuple):
+    """What a kind of module may import: packages, kinds in its own folder, other modules."""
+
+    packages: set[str]
+    own_folder: set[str]
+    project: set[str]
+
+
+RIGHTS = {
+    "engine": Rights(set(), ENGINE, {"actors.store.commands"}),
+    "vocabulary": Rights(set(), ENGINE, SHARED_VALUES),
+    "codec": Rights(
+        {"msgpack"},
+        CODEC,
+        {*SHARED_VALUES, *KINDS["codec"], "actors.messages", "cluster.wire", "cluster.errors"},
+    ),
+    "storage": Rights({"msgpack", "lmdb"}, CODEC | {"storage"}, {*SHARED_VALUES, "cluster.wire"}),
+    "shell": Rights(
+        {"pykka", "zmq"},
+        CODEC | {"storage", "shell"},
+        {
+            *SHARED_VALUES,
+            *KINDS["codec"],
+            "actors.base",
+            "actors.mailbox",
+            "actors.messages",
+            "cluster.errors",
+            "cluster.links",
+            "cluster.wire",
+        },
+    ),
+    "composer": Rights(THIRD_PARTY, set(), {"actors", "cluster"}),
+    "cluster": Rights({"zmq", "msgpack", "click", "rich"}, set(), {"cluster"}),
+}
+
+
+def kind_of(module: str) -> str:
+    """The row of the table that a module belongs to."""
+    if module.partition(".")[0] == "cluster":
+        return "cluster"
+    if module.endswith(".actor"):
+        return "shell"
+    return next((kind for kind, modules in KINDS.items() if module in modules), "engine")
+
+
+class Import(NamedTuple):
+    """One imported module; `lazy` inside a function, `for_types` under TYPE_CHECKING."""
+
+    module: str
+    line: int
+    lazy: bool
+    for_types: bool
+
+
+def imports_of(node: ast.AST, *, lazy: bool = False, for_types: bool = False) -> Iterator[Import]:
+    """Every import; `from a import b` is one of `a.b` where that is a module, else of `a`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(alias.name, child.lineno, lazy, for_types)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.module is not None, "relative imports are not used here"
+            for alias in child.names:
+                deeper = f"{child.module}.{alias.name}"
+                name = deeper if deeper in MODULES else child.module
+                yield Import(name, child.lineno, lazy, for_types)
+        inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        checking = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
+        yield from imports_of(child, lazy=lazy or inside, for_types=for_types or checking)
+
+
+def forbidden_imports(module: str, source: str) -> list[str]:
+    """Imports that the table does not allow."""
+    kind = kind_of(module)
+    return [
+        f"{module}:{found.line} ({kind}) must not import {found.module}"
+        for found in imports_of(ast.parse(source))
+        if not _may_import(module, kind, found)
+    ]
+
+
+def _may_import(module: str, kind: str, found: Import) -> bool:
+    top = found.module.partition(".")[0]
+    rights = RIGHTS[kind]
+    if top in {"actors", "cluster"}:
+        folder = module.rpartition(".")[0]
+        at_home = folder.count(".") == 1 and found.module.rpartition(".")[0] == folder
+        if at_home and kind_of(found.module) in rights.own_folder:
+            return True
+        return bool({found.module, top} & rights.project)
+    if top == "sortedcontainers":
+        return module == "actors.store.index"
+    if top == "rich" and not (found.lazy or found.for_types):
+        return False
+    if top in THIRD_PARTY:
+        return top in rights.packages
+    return top in sys.stdlib_module_names and not (kind == "engine" and top in IMPURE)
+
+
+# --- the other rules --------------------------------------------------------------------------
+
+
+def missing_docstring(module: str, source: str) -> list[str]:
+    """A module opens with what it owns and what it refuses to know."""
+    return [] if ast.get_docstring(ast.parse(source)) else [f"{module} has no docstring"]
+
+
+def long_functions(module: str, source: str) -> list[str]:
+    """Functions over the limit, or over what the list of exceptions grants them."""
+    complaints = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            name = f"{module}.{node.name}"
+            if lines > LONGER_FUNCTIONS.get(name, FUNCTION_LINES_MAX):
+                complaints.append(f"{name} has {lines} lines")
+    return complaints
+
+
+def long_files(module: str, source: str) -> list[str]:
+    """A file over the limit, or over what the list of exceptions grants it."""
+    lines = source.count("\n")
+    limit = LONGER_FILES.get(module, FILE_LINES_MAX)
+    return [f"{module} has {lines} lines"] if lines > limit else []
+
+
+def wide_lines(module: str, source: str) -> list[str]:
+    """Lines over the limit."""
+    rows = enumerate(source.splitlines(), start=1)
+    return [f"{module}:{number} is too wide" for number, row in rows if len(row) > COLUMNS_MAX]
+
+
+def broad_excepts(module: str, source: str) -> list[str]:
+    """Handlers that catch everything and keep it, without a reason on their line."""
+    rows = source.splitlines()
+    complaints = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else "Exception"
+            reason = rows[node.lineno - 1].partition("#")[2].strip()
+            keeps = ast.unparse(node.body[-1]) != "raise"
+            broad = re.search(r"\b(Base)?Exception\b", caught)
+            if broad and keeps and len(reason.split()) < 4:
+                complaints.append(f"{module}:{node.lineno} catches everything, and gives no reason")
+    return complaints
+
+
+def postponed_work(module: str, source: str) -> list[str]:
+    """Notes to do something later: an issue is the place for them."""
+    words = r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "X" + "XX"]) + r")\b"
+    return [f"{module}: {word}" for word in re.findall(words, source)]
+
+
+def sleeps(module: str, source: str) -> list[str]:
+    """Calls of anything named sleep: a test waits for a condition."""
+    return [
+        f"{module}:{node.lineno} sleeps"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and re.search(r"(^|\.)sleep$", ast.unparse(node.func))
+    ]
+
+
+PLACES = "|".join(
+    [
+        "(?<![a-z.])/" + "work/",
+        "/tmp/" + "venv",
+        r"\bfarm" + "-[a-z]+",
+        r"\bpy" + r"pi\.",
+        "files.python" + "hosted",
+        "artifact" + "ory",
+    ]
+)
+
+
+def names_of_places(module: str, source: str) -> list[str]:
+    """Where the text was written, or fetched from, is nobody's business."""
+    return [f"{module} names {found}" for found in re.findall(PLACES, source)]
+
+
+def unused_modules(sources: dict[str, str], entry_points: set[str]) -> list[str]:
+    """Modules that nothing imports, not even by name in a table of lazy imports."""
+    used = set(entry_points)
+    for module, source in sources.items():
+        tree = ast.parse(source)
+        used |= {found.module for found in imports_of(tree) if found.module != module}
+        used |= {
+            node.value.partition(":")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+    return [f"{module} is imported by nobody" for module in sources if module not in used]
+
+
+# --- the tree ---------------------------------------------------------------------------------
+
+
+def module_name(path: Path) -> str:
+    """`actors/raft/core.py` is `actors.raft.core`, a package's file the package."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def modules_in(*folders: str) -> dict[str, str]:
+    """Every module below these folders, with its source."""
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return {module_name(path): path.read_text(encoding="utf-8") for path in paths}
+
+
+MODULES = modules_in("actors", "cluster")
+TESTS = modules_in("tests")
+SCRIPTS = {"run_cluster": (ROOT / "run_cluster.py").read_text(encoding="utf-8")}
+
+
+def texts() -> dict[str, str]:
+    """Every text file of the repository."""
+    skipped = {".git", ".venv", "__pycache__", "cluster-data", "dist", "build"}
+    found = {}
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        hidden = parts[0].startswith(".") and parts[0] not in {".ci", ".github", ".gitignore"}
+        if path.is_file() and not hidden and not skipped & set(parts):
+            found["/".join(parts)] = path.read_text(encoding="utf-8", errors="replace")
+    return found
+
+
+def entry_points() -> set[str]:
+    """The modules that are started rather than imported."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    scripts = {target.partition(":")[0] for target in project["scripts"].values()}
+    packages = {module for module in MODULES if (ROOT / module.replace(".", "/")).is_dir()}
+    return scripts | packages | {module for module in MODULES if module.endswith(".__main__")}
+
+
+Rule = Callable[[str, str], list[str]]
+
+
+@pytest.mark.parametrize(
+    ("rule", "tree"),
+    [
+        (forbidden_imports, MODULES),
+        (missing_docstring, {**MODULES, **SCRIPTS, **{m: s for m, s in TESTS.items() if s}}),
+        (long_functions, {**MODULES, **SCRIPTS}),
+        (long_files, {**MODULES, **SCRIPTS}),
+        (wide_lines, {**MODULES, **TESTS, **SCRIPTS}),
+        (broad_excepts, {**MODULES, **TESTS, **SCRIPTS}),
+        (sleeps, TESTS),
+        (postponed_work, texts()),
+        (names_of_places, texts()),
+    ],
+)
+def test_the_tree_keeps_the_rule(rule: Rule, tree: dict[str, str]) -> None:
+    complaints = [line for module, source in tree.items() for line in rule(module, source)]
+    assert complaints == []
+
+
+def test_no_module_is_imported_by_nobody() -> None:
+    assert unused_modules({**MODULES, **SCRIPTS}, entry_points() | set(SCRIPTS)) == []
+
+
+def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
+    script = (
+        "import sys, cluster; cluster.Client; "
+        "print(*{'actors', 'pykka', 'lmdb', 'click', 'rich'} & set(sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "\n", "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "module", "source"),
+    [
+        (forbidden_imports, "actors.raft.core", "import time"),
+        (forbidden_imports, "actors.raft.core", "def f():\n    from os import path"),
+        (forbidden_imports, "actors.raft.core", "import msgpack"),
+        (forbidden_imports, "actors.raft.core", "from actors.messages import Apply"),
+        (forbidden_imports, "actors.raft.core", "from actors.raft.actor import RaftActor"),
+        (forbidden_imports, "actors.lease.book", "from actors.store.mvcc import Store"),
+        (forbidden_imports, "actors.store.mvcc", "from sortedcontainers import SortedDict"),
+        (forbidden_imports, "actors.store.backend", "import zmq"),
+        (forbidden_imports, "actors.watch.actor", "from actors.store.machine import Machine"),
+        (forbidden_imports, "actors.gateway.actor", "import lmdb"),
+        (forbidden_imports, "cluster.client.core", "from actors.base import Ring"),
+        (forbidden_imports, "cluster.client.core", "import pykka"),
+        (forbidden_imports, "cluster.cli", "import rich.table"),
+        (forbidden_imports, "cluster.cli", "import requests"),
+        (missing_docstring, "m", "x = 1"),
+        (long_functions, "m", "def f():\n" + "    pass\n" * FUNCTION_LINES_MAX),
+        (long_files, "m", "pass\n" * (FILE_LINES_MAX + 1)),
+        (wide_lines, "m", "x" * (COLUMNS_MAX + 1)),
+        (broad_excepts, "m", "try:\n    f()\nexcept Exception:\n    pass"),
+        (broad_excepts, "m", "try:\n    f()\nexcept:  # why?\n    pass"),
+        (broad_excepts, "m", "try:\n    f()\nexcept (OSError, BaseException) as e:\n    pass"),
+        (sleeps, "m", "import time\ntime.sleep(1)"),
+        (postponed_work, "m", "# " + "TO" + "DO: later"),
+        (names_of_places, "m", "see /" + "work/here"),
+    ],
+)
+def test_each_rule_finds_a_planted_fault(rule: Rule, module: str, source: str) -> None:
+    assert len(rule(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("actors.raft.core", "import heapq\nfrom actors.raft.rpc import Entry"),
+        ("actors.store.index", "from sortedcontainers import SortedDict"),
+        ("actors.node", "import zmq\nfrom cluster.config import NodeConfig"),
+        ("cluster.cli", "def table():\n    from rich.table import Table"),
+    ],
+)
+def test_what_the_table_allows_is_no_fault(module: str, source: str) -> None:
+    assert forbidden_imports(module, source) == []
+
+
+def test_a_module_that_nobody_imports_is_found() -> None:
+    sources = {"a": "import b", "b": "LAZY = 'c:main'", "c": "", "d": "import d"}
+    assert unused_modules(sources, {"a"}) == ["d is imported by nobody"]
