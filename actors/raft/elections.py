@@ -1,0 +1,70 @@
+"""When to stand for election, whom to ask, and whom to grant a vote (Raft 5.2, 5.4.1; 9.6).
+
+The timer knows nothing of roles; the functions know nothing of what is done with their answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from actors.raft.log import RaftLog
+from actors.raft.rpc import VoteRequest
+
+HURRY_SLOT_MS: Final = 12
+HURRY_JITTER_MS: Final = 6
+HURRY_RETRY_MS: Final = 20
+"""After a broken connection to the leader each member waits its slot, plus jitter, then pre-votes,
+and asks again after the retry time; the slots keep two candidates from splitting the vote."""
+
+
+class ElectionTimer:
+    """`due_ms` is when to stand next; the timeout is drawn anew from [T, 2T) for each role."""
+
+    def __init__(self, election_timeout_ms: int, chance: Callable[[int], int]) -> None:
+        self._base_ms = election_timeout_ms
+        self._chance = chance
+        self._timeout_ms = election_timeout_ms
+        self.due_ms = 0
+
+    def restart(self, now_ms: int) -> None:
+        """Draw a new timeout and wait it out."""
+        self._timeout_ms = self._base_ms + self._chance(self._base_ms)
+        self.due_ms = now_ms + self._timeout_ms
+
+    def heard_leader(self, now_ms: int) -> None:
+        """Wait the same timeout again."""
+        self.due_ms = now_ms + self._timeout_ms
+
+    def hurry(self, now_ms: int, slot: int) -> None:
+        """The leader seems to be gone: stand soon, each member in its own slot."""
+        self.due_ms = now_ms + slot * HURRY_SLOT_MS + self._chance(HURRY_JITTER_MS)
+
+    def retry_soon(self, now_ms: int, pre: bool) -> None:
+        """Others may not have noticed yet that the leader is gone, or the vote may be split."""
+        spread_ms = 0 if pre else self._chance(2 * HURRY_RETRY_MS)
+        self.due_ms = now_ms + HURRY_RETRY_MS + spread_ms
+
+    def yield_to_candidate(self, now_ms: int) -> None:
+        """Leave a candidate time to win before trying the same."""
+        self.due_ms = max(self.due_ms, now_ms + HURRY_RETRY_MS)
+
+
+def may_grant(request: VoteRequest, own_term: int, vote: int, leader: int, log: RaftLog) -> bool:
+    """Whether to grant, for a member that gave `vote` and knows `leader` in its term (0: none).
+
+    A vote is repeated for the same candidate; a pre-vote for a later term costs no vote.
+    """
+    free = vote == 0 and leader == 0
+    may_vote = vote == request.source or free or (request.pre and request.term > own_term)
+    return may_vote and log.is_up_to_date(request.last_index, request.last_term)
+
+
+def vote_requests(
+    own_id: int, peers: Iterable[int], term: int, pre: bool, log: RaftLog
+) -> list[VoteRequest]:
+    """Ask every peer for its vote in `term`."""
+    return [
+        VoteRequest(own_id, peer, term, pre, log.last_index, log.last_term)
+        for peer in sorted(peers)
+    ]

@@ -1,0 +1,202 @@
+"""Elector: terms, votes and roles - who leads, and when to try to (Raft 5.1, 5.2, 5.4.1; 6.2; 9.6).
+
+It knows the log only by its end, and nothing of proposals, reads or commitment: RaftCore builds on
+it and fills in what happens when a leader is found, elected or deposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from actors.raft.elections import ElectionTimer, may_grant, vote_requests
+from actors.raft.leader import Leader
+from actors.raft.log import RaftLog
+from actors.raft.outcome import CoreConfig
+from actors.raft.quorum import Ballot, Configuration
+from actors.raft.roles import Candidate, Follower
+from actors.raft.rpc import (
+    AppendRequest,
+    AppendResponse,
+    HardState,
+    Heartbeat,
+    Message,
+    VoteRequest,
+    VoteResponse,
+)
+from actors.raft.terms import Verdict, judge
+
+NOBODY: Final = 0
+
+
+class Elector:
+    """One member's term, vote and role. `chance(n)` gives a random integer 0 <= x < n."""
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        hard_state: HardState,
+        now_ms: int,
+        chance: Callable[[int], int],
+    ) -> None:
+        self.config = config
+        self.term = hard_state.term
+        self.vote = hard_state.vote
+        self.role: Follower | Candidate | Leader = Follower(NOBODY, now_ms)
+        self._timer = ElectionTimer(config.election_timeout_ms, chance)
+        self._saved = (self.term, self.vote)
+        self._messages: list[Message] = []
+        self._promises: list[Message] = []
+        self._timer.restart(now_ms)
+
+    @property
+    def leader(self) -> int:
+        """The member that leads as far as this one knows, or 0."""
+        match self.role:
+            case Leader():
+                return self.config.member_id
+            case Follower(leader=leader):
+                return leader
+            case Candidate():
+                return NOBODY
+
+    # --- what the whole core fills in ---
+
+    def _configuration(self) -> Configuration:
+        """Who counts now."""
+        raise NotImplementedError
+
+    def _log(self) -> RaftLog:
+        """The log, whose end decides who may lead."""
+        raise NotImplementedError
+
+    def _leader_found(self, now_ms: int) -> None:
+        """Another member leads now."""
+        raise NotImplementedError
+
+    def _elected(self, now_ms: int) -> None:
+        """This member has won the election of its term."""
+        raise NotImplementedError
+
+    def _deposed(self, leader: Leader, now_ms: int) -> None:
+        """This member leads no more; `leader` is what it knew."""
+        raise NotImplementedError
+
+    # --- terms (Raft 5.1) ---
+
+    def _admit(self, message: Message, now_ms: int) -> bool:
+        """Compare terms; False when the message has had its whole effect."""
+        match judge(message, self.term, self._hears_leader(now_ms)):
+            case Verdict.HANDLE:
+                return True
+            case Verdict.FOLLOW_SENDER:
+                self._become_follower(message.term, message.source, now_ms)
+                return True
+            case Verdict.STEP_DOWN:
+                self._become_follower(message.term, NOBODY, now_ms)
+                return True
+            case Verdict.TELL_TERM:
+                assert isinstance(message, AppendRequest | Heartbeat)
+                self._tell_term(message)
+                return False
+            case Verdict.REFUSE_VOTE:
+                assert isinstance(message, VoteRequest)
+                self._refuse_vote(message)
+                return False
+            case Verdict.IGNORE:
+                return False
+
+    def _hears_leader(self, now_ms: int) -> bool:
+        match self.role:
+            case Leader():
+                return True  # check-quorum ends it if it is alone
+            case Follower(leader=leader, heard_ms=heard_ms):
+                return leader != NOBODY and now_ms - heard_ms < self.config.election_timeout_ms
+            case Candidate():
+                return False
+
+    def _become_follower(self, term: int, leader: int, now_ms: int) -> None:
+        assert term >= self.term, "terms only rise"
+        if term > self.term:
+            self.term, self.vote = term, NOBODY
+        if isinstance(self.role, Leader):
+            self._deposed(self.role, now_ms)
+        self.role = Follower(leader, now_ms)
+        self._timer.restart(now_ms)
+        if leader != NOBODY:
+            self._leader_found(now_ms)
+
+    def _follow(self, leader: int, now_ms: int) -> None:
+        """An append or heartbeat of this term arrived: its sender leads."""
+        assert not isinstance(self.role, Leader), "two leaders in one term"
+        if isinstance(self.role, Follower) and self.role.leader == leader:
+            self.role.heard_ms = now_ms
+            self._timer.heard_leader(now_ms)
+        else:
+            self._become_follower(self.term, leader, now_ms)
+
+    def _tell_term(self, message: AppendRequest | Heartbeat) -> None:
+        """Answer a leader of an earlier term with an empty rejection in one's own."""
+        own_id, source = self.config.member_id, message.source
+        self._promise(AppendResponse(own_id, source, self.term, message.session, 0, True, 0, 0))
+
+    # --- elections ---
+
+    def _campaign(self, now_ms: int, pre: bool, hurried_until_ms: int) -> None:
+        own_id = self.config.member_id
+        if not pre:
+            self.term, self.vote = self.term + 1, own_id
+        self.role = Candidate(pre, hurried_until_ms)
+        self._timer.restart(now_ms)
+        if now_ms < hurried_until_ms:
+            self._timer.retry_soon(now_ms, pre)
+        term = self.term + 1 if pre else self.term
+        peers = self._configuration().members() - {own_id}
+        self._promises += vote_requests(own_id, peers, term, pre, self._log())
+        if pre:
+            # A real vote for oneself counts only when it is durable: see RaftCore.persisted.
+            self._count_vote(own_id, True, True, now_ms)
+
+    def _answer_vote(self, request: VoteRequest, now_ms: int) -> None:
+        if not may_grant(request, self.term, self.vote, self.leader, self._log()):
+            self._refuse_vote(request)
+            return
+        if request.pre:
+            self._timer.yield_to_candidate(now_ms)
+        else:
+            self.vote = request.source
+            self._timer.restart(now_ms)
+        own_id = self.config.member_id
+        self._promise(VoteResponse(own_id, request.source, request.term, request.pre, True))
+
+    def _refuse_vote(self, request: VoteRequest) -> None:
+        own_id = self.config.member_id
+        self._promise(VoteResponse(own_id, request.source, self.term, request.pre, False))
+
+    def _count_vote(self, voter: int, granted: bool, pre: bool, now_ms: int) -> None:
+        candidate = self.role
+        if not isinstance(candidate, Candidate) or candidate.pre != pre:
+            return
+        candidate.votes[voter] = granted
+        match self._configuration().ballot(candidate.votes):
+            case Ballot.WON if pre:
+                self._campaign(now_ms, pre=False, hurried_until_ms=candidate.hurried_until_ms)
+            case Ballot.WON:
+                self._elected(now_ms)
+            case Ballot.LOST:
+                self._become_follower(self.term, NOBODY, now_ms)
+            case Ballot.OPEN:
+                pass
+
+    # --- what is said when ---
+
+    def _unsaved(self) -> bool:
+        return (self.term, self.vote) != self._saved
+
+    def _say(self, message: Message) -> None:
+        """Send at once - unless it would show a term that a crash could still undo."""
+        (self._promises if self._unsaved() else self._messages).append(message)
+
+    def _promise(self, message: Message) -> None:
+        """Send when everything that this member has decided so far is durable."""
+        self._promises.append(message)

@@ -1,0 +1,108 @@
+"""The file operations that the write-ahead log is made of: on a disk here, simulated in tests.
+
+Knows paths, bytes and what makes them durable; refuses to know what a log is.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+
+class Files(Protocol):
+    """What a log asks of a file system. Open files are numbers; failures are OSError."""
+
+    def make_directory(self, path: Path) -> None:
+        """Make a directory, durably; it may be there already."""
+
+    def names(self, directory: Path) -> list[str]:
+        """The names in a directory, which may be missing."""
+
+    def read(self, path: Path) -> bytes:
+        """All of a file."""
+
+    def create(self, path: Path, size: int) -> int:
+        """Make, or replace, a file of `size` zero bytes whose space is reserved; open it."""
+
+    def open(self, path: Path) -> int:
+        """Open an existing file for writing."""
+
+    def write(self, file: int, data: bytes, offset: int) -> None:
+        """Write all of `data`; durable only after `sync`."""
+
+    def sync(self, file: int) -> None:
+        """Return when everything written to the file is durable."""
+
+    def close(self, file: int) -> None:
+        """Close an open file."""
+
+    def erase(self, path: Path, offset: int) -> None:
+        """Set everything from `offset` on to zero, durably."""
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file another name in its directory, durably."""
+
+    def remove(self, path: Path) -> None:
+        """Remove a file; not necessarily durably."""
+
+
+class Disk:
+    """The files of the operating system."""
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        _sync_directory(path.parent)
+
+    def names(self, directory: Path) -> list[str]:
+        return [path.name for path in directory.iterdir()] if directory.is_dir() else []
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def create(self, path: Path, size: int) -> int:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.posix_fallocate(file, 0, size)
+        return file
+
+    def open(self, path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def write(self, file: int, data: bytes, offset: int) -> None:
+        written = os.pwrite(file, data, offset)
+        if written != len(data):
+            raise OSError(f"short write: {written} of {len(data)} bytes")
+
+    def sync(self, file: int) -> None:
+        os.fdatasync(file)
+
+    def close(self, file: int) -> None:
+        os.close(file)
+
+    def erase(self, path: Path, offset: int) -> None:
+        file = self.open(path)
+        try:
+            size = os.fstat(file).st_size
+            os.truncate(file, offset)
+            os.posix_fallocate(file, 0, size)
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+    def rename(self, source: Path, target: Path) -> None:
+        source.rename(target)
+        _sync_directory(target.parent)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+
+DISK: Final = Disk()
+
+
+def _sync_directory(directory: Path) -> None:
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

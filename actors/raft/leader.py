@@ -1,0 +1,282 @@
+"""What a leader knows and does: the progress of its peers, commitment by counting, and reads.
+
+One object lives for one leadership of one term. It derives what to send from its state when it is
+asked, so a burst of proposals makes one append a peer. Votes and terms are the core's business.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from actors.raft.log import RaftLog
+from actors.raft.progress import Progress
+from actors.raft.quorum import Configuration
+from actors.raft.rpc import (
+    AppendRequest,
+    AppendResponse,
+    Heartbeat,
+    HeartbeatResponse,
+    Message,
+    Proposal,
+    ReadResponse,
+)
+
+APPEND_BYTES_MAX: Final = 1024 * 1024
+UNCOMMITTED_BYTES_MAX: Final = 64 * 1024 * 1024
+COMMIT_NOTICE_MS: Final = 5
+"""A peer that answers none of what was committed hears of it with the next append, or this late."""
+
+WAVES_MAX: Final = 2
+READ_ROUNDS_MAX: Final = 2
+"""Bursts of proposals, and rounds of reads, that may be under way; what comes meanwhile gathers."""
+
+ENTRY_OVERHEAD_BYTES: Final = 64
+"""What an entry costs beside its command, so that empty commands count too."""
+
+
+class PendingRead(NamedTuple):
+    """A read that waits for a quorum to confirm the leader: whose it is, and the index it needs."""
+
+    round_id: int
+    source: int
+    read_id: int
+    index: int  # type: ignore[assignment]
+
+
+class Leader:
+    """Leads `term` from its entry `start_index` on (the no-op that opens the term).
+
+    Cluster time is `cluster_ms_at_start` plus what the monotonic clock has moved since.
+    """
+
+    def __init__(
+        self,
+        own_id: int,
+        term: int,
+        configuration: Configuration,
+        log: RaftLog,
+        cluster_ms: int,
+        now_ms: int,
+    ) -> None:
+        self.own_id = own_id
+        self.term = term
+        self.configuration = configuration
+        self.log = log
+        self.start_index = log.last_index + 1
+        self.cluster_ms_at_start = cluster_ms
+        self.started_ms = now_ms
+        # The term makes a session unlike those of other leaderships of this member.
+        self.peers = {
+            peer: Progress(session=term, next_index=self.start_index, now_ms=now_ms)
+            for peer in sorted(configuration.members() - {own_id})
+        }
+        self.uncommitted_bytes = 0
+        self.heartbeat_due_ms = now_ms
+        self.quorum_check_due_ms = now_ms
+        self._reads: deque[PendingRead] = deque()
+        self._early_reads: list[tuple[int, int]] = []
+        self._read_acks: dict[int, int] = {}
+        self._read_round_sent = 0
+        self._waves: deque[int] = deque()
+        # Peers that answer some committed entry they have not been told of, and when the rest hear.
+        self._awaiting_commit: set[int] = set()
+        self.notice_due_ms: int | None = None
+
+    def cluster_ms(self, now_ms: int) -> int:
+        """The cluster time now (DESIGN 8)."""
+        return self.cluster_ms_at_start + (now_ms - self.started_ms)
+
+    # --- what peers answer ---
+
+    def acknowledged(self, message: AppendResponse, now_ms: int) -> None:
+        """Learn from a peer's answer to an append."""
+        peer = self.peers.get(message.source)
+        # An answer to an earlier stream proves nothing about this one (reference: rejoin bug).
+        if peer is None or peer.session != message.session:
+            return
+        peer.heard_ms = now_ms
+        if not message.rejected:
+            assert message.index <= self.log.last_index, "a peer holds more than was sent"
+            peer.maybe_accept(message.index)
+        else:
+            resume_after, _ = self.log.last_index_up_to_term(message.hint_index, message.hint_term)
+            peer.maybe_reject(message.index, resume_after)
+
+    def heartbeat_answered(self, message: HeartbeatResponse, now_ms: int) -> None:
+        """Learn from a peer's answer to a heartbeat: it is there, and what it lacks."""
+        peer = self.peers.get(message.source)
+        if peer is None or peer.session != message.session:
+            return
+        peer.heard_ms = now_ms
+        acked = self._read_acks.get(message.source, 0)
+        self._read_acks[message.source] = max(acked, message.read_id)
+        if peer.probing:
+            peer.probe_sent = False
+        elif message.last_index < message.sent_index:
+            peer.probe_from(message.last_index + 1)  # an append was lost
+        elif peer.match < message.sent_index:
+            peer.ack_wanted = True  # its acknowledgement may have been lost
+
+    def agreed_index(self, stable_index: int) -> int:
+        """How far a majority holds the log durably; this node itself up to `stable_index`."""
+        match = {member: peer.match for member, peer in self.peers.items()}
+        match[self.own_id] = stable_index
+        return self.configuration.agreed_index(match)
+
+    def hears_quorum(self, now_ms: int, within_ms: int) -> bool:
+        """Whether a majority, this node included, was heard lately (check-quorum, 6.2)."""
+        heard = [i for i, peer in self.peers.items() if now_ms - peer.heard_ms < within_ms]
+        return self.configuration.majority_reached([self.own_id, *heard])
+
+    def has_news(self, commit: int) -> bool:
+        """Whether some peer waits for a commit index that it can be told."""
+        return any(
+            min(commit, self.peers[target].match) > self.peers[target].commit_sent
+            for target in self._awaiting_commit
+        )
+
+    def under_way(self) -> bool:
+        """Whether so much is being replicated that a small burst of proposals should gather."""
+        return len(self._waves) >= WAVES_MAX
+
+    def maybe_take(self, proposals: Sequence[Proposal]) -> bool:
+        """Count proposals as uncommitted, unless that would be too much while a quorum is away."""
+        size = sum(len(p.command) for p in proposals) + ENTRY_OVERHEAD_BYTES * len(proposals)
+        if self.uncommitted_bytes and self.uncommitted_bytes + size > UNCOMMITTED_BYTES_MAX:
+            return False
+        self.uncommitted_bytes += size
+        self._waves.append(self.log.last_index + len(proposals))
+        return True
+
+    def committed(self, previous: int, commit: int, now_ms: int) -> None:
+        """The commit index moved: free what it counted; the first time, early reads can count."""
+        while self._waves and self._waves[0] <= commit:
+            self._waves.popleft()
+        entries = self.log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
+        size = sum(len(e.command) for e in entries) + ENTRY_OVERHEAD_BYTES * len(entries)
+        # Entries of earlier terms were never counted.
+        self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
+        self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
+        if self.notice_due_ms is None:
+            self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
+        for source, read_id in self._early_reads:
+            self._add_read(source, read_id, commit)
+        self._early_reads.clear()
+
+    # --- reads (dissertation 6.4) ---
+
+    def add_read(self, source: int, read_id: int, commit: int) -> None:
+        """Register a read; before the term's first commit nobody knows what is committed."""
+        if commit < self.start_index:
+            self._early_reads.append((source, read_id))
+        else:
+            self._add_read(source, read_id, commit)
+
+    def _add_read(self, source: int, read_id: int, commit: int) -> None:
+        self._reads.append(PendingRead(self._read_round_sent + 1, source, read_id, commit))
+
+    def _confirmed_reads(self) -> list[PendingRead]:
+        """Take the reads whose round was sent and answered by a majority."""
+        confirmed: list[PendingRead] = []
+        while self._reads and self._reads[0].round_id <= self._read_round_sent:
+            round_id = self._reads[0].round_id
+            agreeing = [i for i, acked in self._read_acks.items() if acked >= round_id]
+            if not self.configuration.majority_reached([self.own_id, *agreeing]):
+                break
+            while self._reads and self._reads[0].round_id == round_id:
+                confirmed.append(self._reads.popleft())
+        return confirmed
+
+    def read_answers(self, now_ms: int) -> list[ReadResponse]:
+        """Answers to the reads that are confirmed now; some may be this member's own."""
+        cluster_ms = self.cluster_ms(now_ms)
+        return [
+            ReadResponse(self.own_id, source, self.term, read_id, index, cluster_ms)
+            for _, source, read_id, index in self._confirmed_reads()
+        ]
+
+    # --- what to send ---
+
+    def messages(self, commit: int, now_ms: int) -> list[Message]:
+        """Everything peers should hear now: a read round, entries they lack, the commit index."""
+        messages: list[Message] = []
+        if self._may_begin_round():
+            self._read_round_sent = self._reads[-1].round_id
+            messages += self.heartbeats(commit, now_ms)
+        everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
+        for target, peer in self.peers.items():
+            messages += self._appends(target, peer, commit)
+            if min(commit, peer.match) > peer.commit_sent and (
+                everybody or target in self._awaiting_commit
+            ):
+                messages.append(self._heartbeat(target, peer, commit, now_ms, answer=False))
+            if peer.commit_sent >= commit:
+                self._awaiting_commit.discard(target)
+        if everybody:
+            self.notice_due_ms = None
+        return messages
+
+    def _may_begin_round(self) -> bool:
+        """Whether reads wait for a round and not too many rounds are unanswered."""
+        if not self._reads or self._reads[-1].round_id <= self._read_round_sent:
+            return False
+        return self._read_round_sent - self._reads[0].round_id + 1 < READ_ROUNDS_MAX
+
+    def heartbeats(self, commit: int, now_ms: int) -> list[Message]:
+        """One heartbeat to every peer; they also carry the latest read round."""
+        return [
+            self._heartbeat(target, peer, commit, now_ms, answer=True)
+            for target, peer in self.peers.items()
+        ]
+
+    def _heartbeat(
+        self, target: int, peer: Progress, commit: int, now_ms: int, answer: bool
+    ) -> Heartbeat:
+        # Never more than the peer is known to hold: its log may still differ beyond.
+        peer.commit_sent = min(commit, peer.match)
+        return Heartbeat(
+            source=self.own_id,
+            target=target,
+            term=self.term,
+            session=peer.session,
+            commit=peer.commit_sent,
+            sent_index=peer.match if peer.probing else peer.next - 1,
+            read_id=self._read_round_sent,
+            cluster_ms=self.cluster_ms(now_ms),
+            answer=answer,
+        )
+
+    def _appends(self, target: int, peer: Progress, commit: int) -> list[AppendRequest]:
+        appends: list[AppendRequest] = []
+        last_index = self.log.last_index
+        while peer.may_send() and (peer.next <= last_index or peer.ack_wanted or peer.probing):
+            append = self._append(target, peer, commit)
+            if append is None:
+                break
+            appends.append(append)
+        return appends
+
+    def _append(self, target: int, peer: Progress, commit: int) -> AppendRequest | None:
+        prev_index = peer.next - 1
+        prev_term = self.log.term(prev_index)
+        if prev_term is None:
+            return None  # compacted away: this peer can only be helped by a snapshot
+        # A full window may be full only because the answers were lost: ask, but send no more.
+        stop = self.log.last_index + 1 if peer.has_room() else peer.next
+        entries = self.log.slice(peer.next, stop, APPEND_BYTES_MAX)
+        last_sent = prev_index + len(entries)
+        peer.sent(last_sent, sum(len(entry.command) for entry in entries))
+        peer.ack_wanted = False
+        peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))
+        return AppendRequest(
+            source=self.own_id,
+            target=target,
+            term=self.term,
+            session=peer.session,
+            prev_index=prev_index,
+            prev_term=prev_term,
+            commit=commit,
+            entries=entries,
+        )

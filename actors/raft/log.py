@@ -1,0 +1,112 @@
+"""The log in memory: entries after a compacted prefix, and the questions Raft asks of them.
+
+Pure: what is durable is the WAL's business, what is applied the store's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.raft.rpc import Entry
+
+
+class RaftLog:
+    """Entries `first_index` to `last_index`; the entry before them is known by index and term.
+
+    Indexes count from 1; (0, 0) stands before the first entry. A truncation below `commit` would
+    break Raft's promise, so it is asserted against.
+    """
+
+    def __init__(
+        self, previous_index: int = 0, previous_term: int = 0, entries: Sequence[Entry] = ()
+    ) -> None:
+        self._previous_index = previous_index
+        self._previous_term = previous_term
+        self._entries = list(entries)
+        for offset, entry in enumerate(self._entries):
+            assert entry.index == previous_index + 1 + offset, "log entries are consecutive"
+
+    @property
+    def first_index(self) -> int:
+        """The lowest index whose entry is still here (one past the last if there is none)."""
+        return self._previous_index + 1
+
+    @property
+    def last_index(self) -> int:
+        """The highest index, durable or not."""
+        return self._previous_index + len(self._entries)
+
+    @property
+    def last_term(self) -> int:
+        """The term of the last entry."""
+        return self._entries[-1].term if self._entries else self._previous_term
+
+    def term(self, index: int) -> int | None:
+        """The term of the entry at `index`; None when it is compacted away or not there yet."""
+        offset = index - self._previous_index
+        if offset == 0:
+            return self._previous_term
+        if 0 < offset <= len(self._entries):
+            return self._entries[offset - 1].term
+        return None
+
+    def is_up_to_date(self, last_index: int, last_term: int) -> bool:
+        """Whether a candidate with that last entry may have this node's vote (Raft 5.4.1)."""
+        return (last_term, last_index) >= (self.last_term, self.last_index)
+
+    def slice(self, start: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
+        """Entries start <= index < stop: as many as fit into `bytes_max`, but at least one."""
+        assert start >= self.first_index, "the entries asked for are compacted away"
+        offset = self._previous_index + 1
+        taken = self._entries[start - offset : stop - offset]
+        size = 0
+        for count, entry in enumerate(taken):
+            size += len(entry.command)
+            if size > bytes_max and count > 0:
+                return tuple(taken[:count])
+        return tuple(taken)
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Append entries that follow the last one."""
+        assert entries[0].index == self.last_index + 1, "entries leave a gap"
+        self._entries.extend(entries)
+
+    def truncate_from(self, index: int, commit: int) -> list[Entry]:
+        """Remove and return the entries from `index` on; only ever at a proven conflict."""
+        assert index > commit, f"cannot truncate at {index}: {commit} is committed"
+        offset = index - self.first_index
+        removed = self._entries[offset:]
+        del self._entries[offset:]
+        return removed
+
+    def first_conflict(self, entries: Sequence[Entry]) -> int | None:
+        """Index of the first of `entries` that is missing or has another term here; None: no such.
+
+        Entries at or below the compacted prefix are committed, so they match.
+        """
+        for entry in entries:
+            if entry.index > self._previous_index and self.term(entry.index) != entry.term:
+                return entry.index
+        return None
+
+    def last_index_up_to_term(self, index: int, term: int) -> tuple[int, int]:
+        """The highest (index', term') with index' <= index and term' <= term: the back-off hint.
+
+        Skips whole terms at a time (etcd's findConflictByTerm); stops at the compacted prefix.
+        """
+        index = min(index, self.last_index)
+        while index > self._previous_index:
+            here = self._entries[index - self.first_index].term
+            if here <= term:
+                return index, here
+            index -= 1
+        return self._previous_index, self._previous_term
+
+    def compact(self, index: int) -> None:
+        """Forget the entries up to and including `index`."""
+        if index <= self._previous_index:
+            return
+        term = self.term(index)
+        assert term is not None, f"cannot compact at {index}: the log ends at {self.last_index}"
+        del self._entries[: index - self._previous_index]
+        self._previous_index, self._previous_term = index, term

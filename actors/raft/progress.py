@@ -1,0 +1,93 @@
+"""What a leader knows of one peer's log, and how much it may send it (etcd-raft's Progress).
+
+A peer is probed, one append at a time, until its log is known to match; then entries are sent
+without waiting, within a window of messages and bytes. Knows nothing of messages or the log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+INFLIGHT_APPENDS_MAX: Final = 256
+INFLIGHT_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+class Progress:
+    """One peer, in one replication session: acknowledgements of another session are not for it."""
+
+    __slots__ = (
+        "_inflight",
+        "_inflight_bytes",
+        "ack_wanted",
+        "commit_sent",
+        "heard_ms",
+        "match",
+        "next",
+        "probe_sent",
+        "probing",
+        "session",
+    )
+
+    def __init__(self, session: int, next_index: int, now_ms: int) -> None:
+        self.session = session
+        self.match = 0
+        self.next = next_index
+        self.probing = True
+        self.probe_sent = False
+        self.ack_wanted = False
+        self.commit_sent = 0
+        self.heard_ms = now_ms
+        self._inflight: deque[tuple[int, int]] = deque()
+        self._inflight_bytes = 0
+
+    def may_send(self) -> bool:
+        """Whether another append may go out now."""
+        if self.probing:
+            return not self.probe_sent
+        return self.ack_wanted or self.has_room()
+
+    def has_room(self) -> bool:
+        """Whether another append may carry entries: without any it may ask for an answer."""
+        return (
+            len(self._inflight) < INFLIGHT_APPENDS_MAX and self._inflight_bytes < INFLIGHT_BYTES_MAX
+        )
+
+    def sent(self, last_index: int, size_bytes: int) -> None:
+        """An append that ends at `last_index` went out."""
+        if self.probing:
+            self.probe_sent = True
+            return
+        if last_index >= self.next:
+            self.next = last_index + 1
+            self._inflight.append((last_index, size_bytes))
+            self._inflight_bytes += size_bytes
+
+    def maybe_accept(self, index: int) -> bool:
+        """The peer holds the log up to `index`; whether that is news."""
+        while self._inflight and self._inflight[0][0] <= index:
+            self._inflight_bytes -= self._inflight.popleft()[1]
+        news = index > self.match
+        self.match = max(self.match, index)
+        if self.probing:
+            self.probing = self.probe_sent = False
+            self.next = self.match + 1
+        self.next = max(self.next, self.match + 1)
+        return news
+
+    def maybe_reject(self, rejected: int, resume_after: int) -> bool:
+        """The peer does not match at `rejected`: go on after `resume_after`. False if stale."""
+        if self.probing:
+            if rejected != self.next - 1:
+                return False
+        elif rejected <= self.match:
+            return False
+        self.probe_from(min(rejected, resume_after + 1))
+        return True
+
+    def probe_from(self, next_index: int) -> None:
+        """Stop streaming: what was sent may be lost, so find out where to go on."""
+        self.probing, self.probe_sent = True, False
+        self.next = max(next_index, self.match + 1)
+        self._inflight.clear()
+        self._inflight_bytes = 0

@@ -1,0 +1,99 @@
+"""What became of the proposals made at this member: held, passed on to the leader, or failed.
+
+A proposal that is in this member's own log is the log's business; this desk keeps those that are
+not there yet. Knows nothing of terms or quorums.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from actors.raft.rpc import Proposal
+
+HELD_PROPOSALS_MAX: Final = 20_000
+
+
+class FailedProposals(NamedTuple):
+    """Tickets that will not be answered by applying an entry, and why (a name of etcd's errors)."""
+
+    tickets: tuple[int, ...]
+    name: str
+    outcome_unknown: bool
+
+
+class ProposalDesk:
+    """Holds proposals while no leader is known, and remembers which were passed on."""
+
+    def __init__(self, hold_ms: int) -> None:
+        self._hold_ms = hold_ms
+        self._held: deque[tuple[int, Proposal]] = deque()
+        self._forwarded: dict[int, tuple[int, Proposal]] = {}
+        self._failed: list[FailedProposals] = []
+
+    def hold(self, proposals: Sequence[Proposal], now_ms: int) -> None:
+        """Keep proposals until a leader is known; over the limit they fail."""
+        room = HELD_PROPOSALS_MAX - len(self._held)
+        self._held.extend((now_ms, proposal) for proposal in proposals[:room])
+        self.fail(proposals[room:], "TooManyRequests", outcome_unknown=False)
+
+    def take_held(self) -> list[Proposal]:
+        """Give out what is held: now there is a leader."""
+        held = [proposal for _, proposal in self._held]
+        self._held.clear()
+        return held
+
+    def forwarded(self, proposals: Sequence[Proposal], now_ms: int) -> None:
+        """These went to the leader; from here on only their entries tell what became of them."""
+        for proposal in proposals:
+            self._forwarded[proposal.ticket] = (now_ms, proposal)
+
+    def under_way(self) -> bool:
+        """Whether something passed on has not come back in the log yet."""
+        return bool(self._forwarded)
+
+    def entered_log(self, tickets: Iterable[int]) -> None:
+        """Entries that answer these tickets are in this member's log."""
+        if self._forwarded:
+            for ticket in tickets:
+                self._forwarded.pop(ticket, None)
+
+    def refused(self, tickets: Sequence[int], busy: bool, now_ms: int) -> None:
+        """The leader says that these did not enter its log: hold them, or fail if it is busy."""
+        known = [self._forwarded.pop(t)[1] for t in tickets if t in self._forwarded]
+        if busy:
+            self.fail(known, "TooManyRequests", outcome_unknown=False)
+        else:
+            self.hold(known, now_ms)
+
+    def leader_changed(self) -> None:
+        """What was passed on and is not in the log here may be lost, or may yet come back."""
+        forwarded = [proposal for _, proposal in self._forwarded.values()]
+        self._forwarded.clear()
+        self.fail(forwarded, "LeaderChanged", outcome_unknown=True)
+
+    def fail(self, proposals: Sequence[Proposal], name: str, outcome_unknown: bool) -> None:
+        """Report a failure for the proposals that somebody waits for."""
+        tickets = tuple(proposal.ticket for proposal in proposals if proposal.ticket)
+        if tickets:
+            self._failed.append(FailedProposals(tickets, name, outcome_unknown))
+
+    def expire(self, now_ms: int) -> None:
+        """Let go of what has waited too long; nobody waits for an answer any more."""
+        oldest = now_ms - self._hold_ms
+        expired: list[Proposal] = []
+        while self._held and self._held[0][0] < oldest:
+            expired.append(self._held.popleft()[1])
+        self.fail(expired, "Timeout", outcome_unknown=False)
+        while self._forwarded:
+            ticket, (since_ms, proposal) = next(iter(self._forwarded.items()))
+            if since_ms >= oldest:
+                break
+            del self._forwarded[ticket]
+            self.fail([proposal], "Timeout", outcome_unknown=True)
+
+    def take_failed(self) -> list[FailedProposals]:
+        """The failures since the last call."""
+        failed, self._failed = self._failed, []
+        return failed

@@ -1,0 +1,141 @@
+"""This member's copy of the log: what follows the leader's, what is durable, what is committed.
+
+Roles, terms and votes are the core's business; here is Raft 5.3 from the follower's side, and the
+hand-over of committed entries. Truncation happens only at a proven conflict, never below commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from actors.raft.log import RaftLog
+from actors.raft.proposals import ProposalDesk
+from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Heartbeat, Proposal
+
+COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
+"""At most so much is handed out as committed at a time: a long replay comes in parts."""
+
+
+class Replica:
+    """`stable_index` is how far the log is durable, `cluster_ms` the greatest cluster time seen."""
+
+    def __init__(
+        self,
+        own_id: int,
+        log: RaftLog,
+        commit: int,
+        applied_index: int,
+        cluster_ms: int,
+        desk: ProposalDesk,
+    ) -> None:
+        assert applied_index <= commit <= log.last_index, "the log must hold what is committed"
+        self._own_id = own_id
+        self._desk = desk
+        self._handed_out = applied_index
+        self.log = log
+        self.commit = commit
+        self.stable_index = log.last_index
+        self.cluster_ms = cluster_ms
+
+    # --- as a follower ---
+
+    def accept(self, message: AppendRequest) -> AppendResponse:
+        """Take a leader's append; the answer may be given once everything here is durable."""
+        prev_index, entries = message.prev_index, message.entries
+        if prev_index < self.commit:
+            # What is committed matches; the leader goes on from there.
+            return self.response(message, self.commit)
+        if self.log.term(prev_index) != message.prev_term:
+            hint = self.log.last_index_up_to_term(prev_index, message.prev_term)
+            return self.response(message, prev_index, hint)
+        conflict = self.log.first_conflict(entries)
+        if conflict is not None:
+            self._truncate_from(conflict)
+            fresh = entries[conflict - prev_index - 1 :]
+            self.log.append(fresh)
+            self.cluster_ms = max(self.cluster_ms, fresh[-1].time_ms)
+            self._desk.entered_log(e.ticket for e in fresh if e.origin == self._own_id)
+        # Only what this message proves may be committed, not what else the log holds.
+        proven = prev_index + len(entries)
+        self.commit_to(min(message.commit, proven))
+        return self.response(message, proven)
+
+    def response(
+        self, message: AppendRequest | Heartbeat, index: int, hint: tuple[int, int] | None = None
+    ) -> AppendResponse:
+        """An answer in the sender's own term; a hint makes it a rejection."""
+        return AppendResponse(
+            source=self._own_id,
+            target=message.source,
+            term=message.term,
+            session=message.session,
+            index=index,
+            rejected=hint is not None,
+            hint_index=hint[0] if hint else 0,
+            hint_term=hint[1] if hint else 0,
+        )
+
+    def hear(self, message: Heartbeat) -> None:
+        """Take the commit index and cluster time of a heartbeat."""
+        assert message.commit <= self.log.last_index, (
+            "told of a commit beyond what was acknowledged"
+        )
+        self.cluster_ms = max(self.cluster_ms, message.cluster_ms)
+        self.commit_to(message.commit)
+
+    # --- as a leader ---
+
+    def append(self, term: int, cluster_ms: int, proposals: Sequence[Proposal]) -> None:
+        """Put proposals at the end of the log."""
+        last_index = self.log.last_index
+        self.log.append(
+            [
+                Entry(last_index + count, term, cluster_ms, origin, ticket, command)
+                for count, (origin, ticket, command) in enumerate(proposals, 1)
+            ]
+        )
+
+    # --- durable and committed ---
+
+    def commit_to(self, index: int) -> None:
+        """The commit index never falls."""
+        self.commit = max(self.commit, index)
+
+    def unstable(self) -> tuple[Entry, ...]:
+        """The entries that are not durable yet; the first may replace durable ones."""
+        last_index = self.log.last_index
+        if self.stable_index == last_index:
+            return ()
+        return self.log.slice(self.stable_index + 1, last_index + 1, bytes_max=1 << 62)
+
+    def persisted(self) -> None:
+        """Everything here is durable now."""
+        self.stable_index = self.log.last_index
+
+    @property
+    def handed_out(self) -> int:
+        """The last index that `take_committed` has given out."""
+        return self._handed_out
+
+    def has_committed(self) -> bool:
+        """Whether `take_committed` would give something."""
+        return min(self.commit, self.stable_index) > self._handed_out
+
+    def take_committed(self) -> tuple[Entry, ...]:
+        """The next entries that are committed and durable here, each once and in order."""
+        if not self.has_committed():
+            return ()
+        stop = min(self.commit, self.stable_index) + 1
+        committed = self.log.slice(self._handed_out + 1, stop, COMMITTED_BYTES_MAX)
+        self._handed_out = committed[-1].index
+        return committed
+
+    def _truncate_from(self, index: int) -> None:
+        if index > self.log.last_index:
+            return
+        removed = self.log.truncate_from(index, self.commit)
+        self.stable_index = min(self.stable_index, index - 1)
+        own = [Proposal(e.origin, e.ticket, e.command) for e in removed if e.origin == self._own_id]
+        # Another member may still hold the entry and bring it back as leader.
+        self._desk.fail(own, "LeaderChanged", outcome_unknown=True)

@@ -1,0 +1,31 @@
+"""What followers and candidates know. (What a leader knows is leader.py: it is most of Raft.)
+
+State that only one role has lives in that role's class, so no other role can read it (STYLE).
+"""
+
+from __future__ import annotations
+
+
+class Follower:
+    """Follows `leader` (0: nobody known), which was last heard at `heard_ms`.
+
+    Until `hurried_until_ms` it does not wait for election timeouts: the leader's connection broke.
+    """
+
+    __slots__ = ("heard_ms", "hurried_until_ms", "leader")
+
+    def __init__(self, leader: int, heard_ms: int) -> None:
+        self.leader = leader
+        self.heard_ms = heard_ms
+        self.hurried_until_ms = 0
+
+
+class Candidate:
+    """Asks for votes; with `pre` it only asks whether it would get them. Votes are by member."""
+
+    __slots__ = ("hurried_until_ms", "pre", "votes")
+
+    def __init__(self, pre: bool, hurried_until_ms: int) -> None:
+        self.pre = pre
+        self.hurried_until_ms = hurried_until_ms
+        self.votes: dict[int, bool] = {}

@@ -1,0 +1,173 @@
+"""What members say to each other, and the entry they replicate (Raft figure 2, dissertation 3-6).
+
+Plain values; the codec turns them to bytes. Every message names its source and target, and the
+sender's term as it was when the message was made. Nothing is promised about delivery or order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One log entry. An empty command is the no-op with which a leader opens its term.
+
+    `time_ms` is the leader's cluster time; `origin` and `ticket` name the request it answers.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+    time_ms: int
+    origin: int
+    ticket: int
+    command: bytes
+
+
+class HardState(NamedTuple):
+    """What must survive a crash before anything that depends on it is said (Raft figure 2)."""
+
+    term: int
+    vote: int  # 0: nobody
+    commit: int  # a hint: never ahead of the truth
+
+
+class VoteRequest(NamedTuple):
+    """May I lead `term`? A pre-vote asks the same without anybody changing a term (9.6)."""
+
+    source: int
+    target: int
+    term: int
+    pre: bool
+    last_index: int
+    last_term: int
+
+
+class VoteResponse(NamedTuple):
+    """A grant carries the term asked for, a refusal the voter's own."""
+
+    source: int
+    target: int
+    term: int
+    pre: bool
+    granted: bool
+
+
+class AppendRequest(NamedTuple):
+    """The leader's entries after (prev_index, prev_term), and how far it has committed.
+
+    `session` names this leader's stream to this peer; the answer repeats it.
+    """
+
+    source: int
+    target: int
+    term: int
+    session: int
+    prev_index: int
+    prev_term: int
+    commit: int
+    entries: tuple[Entry, ...]
+
+
+class AppendResponse(NamedTuple):
+    """Accepted: the log matches up to `index`. Rejected: not at `index`; try after the hint."""
+
+    source: int
+    target: int
+    term: int
+    session: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    rejected: bool
+    hint_index: int
+    hint_term: int
+
+
+class Heartbeat(NamedTuple):
+    """I lead. `commit` is never beyond what this peer is known to hold.
+
+    `sent_index` is how far the log was sent, so that the answer shows whether something was lost;
+    `read_id` asks to confirm all reads up to it; `cluster_ms` is the leader's cluster time.
+    Without `answer` it only tells the commit index.
+    """
+
+    source: int
+    target: int
+    term: int
+    session: int
+    commit: int
+    sent_index: int
+    read_id: int
+    cluster_ms: int
+    answer: bool
+
+
+class HeartbeatResponse(NamedTuple):
+    """I hear you, my log ends at `last_index`; the rest repeats the heartbeat."""
+
+    source: int
+    target: int
+    term: int
+    session: int
+    sent_index: int
+    last_index: int
+    read_id: int
+
+
+class ReadRequest(NamedTuple):
+    """A follower asks its leader from which index on a read is linearizable (dissertation 6.4)."""
+
+    source: int
+    target: int
+    term: int
+    read_id: int
+
+
+class ReadResponse(NamedTuple):
+    """Serve that read from index `index` or later; it is at cluster time `cluster_ms`."""
+
+    source: int
+    target: int
+    term: int
+    read_id: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    cluster_ms: int
+
+
+class Proposal(NamedTuple):
+    """A command on its way into the log, with the member and ticket that will answer it."""
+
+    origin: int
+    ticket: int
+    command: bytes
+
+
+class ForwardRequest(NamedTuple):
+    """A follower passes proposals on to its leader."""
+
+    source: int
+    target: int
+    term: int
+    proposals: tuple[Proposal, ...]
+
+
+class ForwardRefusal(NamedTuple):
+    """These proposals did not enter the log: a limit was reached (`busy`), or I do not lead."""
+
+    source: int
+    target: int
+    term: int
+    tickets: tuple[int, ...]
+    busy: bool
+
+
+Message = (
+    AppendRequest
+    | AppendResponse
+    | Heartbeat
+    | HeartbeatResponse
+    | ForwardRequest
+    | ReadRequest
+    | ReadResponse
+    | VoteRequest
+    | VoteResponse
+    | ForwardRefusal
+)
