@@ -7,12 +7,12 @@ message means: sources turn their frames into messages, and the actor handles th
 from __future__ import annotations
 
 import os
+import select
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-import zmq
 from pykka._envelope import Envelope
 
 from actors.messages import Drained, Tick
@@ -29,11 +29,20 @@ _DRAINED: Final = Envelope(Drained())
 class Source(Protocol):
     """A socket, or several, whose input belongs to the owning actor (see cluster.links)."""
 
-    def sockets(self) -> list[zmq.Socket[bytes]]:
-        """The sockets to poll for input."""
+    def descriptors(self) -> list[int]:
+        """The descriptors (ZMQ_FD) that become readable when there may be something to drain."""
+
+    def must_drain(self) -> bool:
+        """Whether there may be something though no descriptor says so: they are edge-triggered."""
 
     def drain(self, items_max: int) -> list[Any]:
         """Take up to `items_max` items without waiting, in the order of arrival."""
+
+
+class _Attached(NamedTuple):
+    source: Source
+    wrap: Callable[[tuple[Any, ...]], Any]
+    descriptors: frozenset[int]
 
 
 class Mailbox:
@@ -44,10 +53,11 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._queue: deque[Envelope[Any]] = deque()
-        self._sources: list[tuple[Source, Callable[[tuple[Any, ...]], Any]]] = []
-        self._poller = zmq.Poller()
+        self._sources: list[_Attached] = []
+        # Not zmq.Poller: that asks every socket with a system call of its own, at each look.
+        self._poller = select.poll()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poller.register(self._wake_fd, zmq.POLLIN)
+        self._poller.register(self._wake_fd, select.POLLIN)
         self._asleep = False
         self._undrained = False
         self._handled_since_look = 0
@@ -69,9 +79,10 @@ class Mailbox:
 
     def attach(self, source: Source, wrap: Callable[[tuple[Any, ...]], Any]) -> None:
         """Poll a source's sockets from now on; `wrap` makes one message of what a look finds."""
-        self._sources.append((source, wrap))
-        for socket in source.sockets():
-            self._poller.register(socket, zmq.POLLIN)
+        descriptors = frozenset(source.descriptors())
+        self._sources.append(_Attached(source, wrap, descriptors))
+        for descriptor in descriptors:
+            self._poller.register(descriptor, select.POLLIN)
 
     def wake_at(self, monotonic_ms: int) -> None:
         """Deliver one Tick at this time, unless an earlier one is pending already."""
@@ -87,7 +98,7 @@ class Mailbox:
                 return self._queue.popleft()
             self._handled_since_look = 0
             busy = bool(self._queue) or self._undrained
-            self._look(0 if busy else None)
+            self._look(may_sleep=not busy)
             if not self._queue and self._undrained:
                 self._undrained = False
                 return _DRAINED
@@ -115,23 +126,29 @@ class Mailbox:
             os.close(self._wake_fd)
             self._wake_fd = -1
 
-    def _look(self, timeout_ms: int | None) -> None:
-        """Move what is ready - frames, a due timer - into the queue; None waits for something."""
-        if timeout_ms is None:
+    def _look(self, may_sleep: bool) -> None:
+        """Move what is ready - frames, a due timer - into the queue; sleep until there is some."""
+        unsure = [attached for attached in self._sources if attached.source.must_drain()]
+        if may_sleep and not unsure:
             ready = self._sleep()
         else:
-            ready = bool(self._sources) and bool(self._poller.poll(0))
+            ready = self._poller.poll(0) if self._sources else []
         # A stalled process that wakes hears its peers before its timers (reference: stalled node).
-        if ready:
-            for source, wrap in self._sources:
+        if ready or unsure:
+            self._drain({descriptor for descriptor, _ in ready})
+        if self._wake_at_ms is not None:
+            tick = self.pop_tick(monotonic_ms())
+            if tick is not None:
+                self._queue.append(Envelope(tick))
+
+    def _drain(self, ready: set[int]) -> None:
+        for source, wrap, descriptors in self._sources:
+            if source.must_drain() or not ready.isdisjoint(descriptors):
                 items = source.drain(FRAMES_PER_LOOK_MAX)
                 if items:
                     self._queue.append(Envelope(wrap(tuple(items))))
-        tick = self.pop_tick(monotonic_ms())
-        if tick is not None:
-            self._queue.append(Envelope(tick))
 
-    def _sleep(self) -> bool:
+    def _sleep(self) -> list[tuple[int, int]]:
         wait_ms = None
         if self._wake_at_ms is not None:
             wait_ms = max(0, self._wake_at_ms - monotonic_ms())
@@ -139,10 +156,9 @@ class Mailbox:
         # A put that came before the flag was seen wrote no wake-up: look once more.
         ready = self._poller.poll(0 if self._queue else wait_ms)
         self._asleep = False
-        for fd, _ in ready:
-            if fd == self._wake_fd:
-                os.eventfd_read(self._wake_fd)
-        return bool(ready)
+        if any(descriptor == self._wake_fd for descriptor, _ in ready):
+            os.eventfd_read(self._wake_fd)
+        return ready
 
 
 def monotonic_ms() -> int:

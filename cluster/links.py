@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 CLIENT_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 """A larger frame makes libzmq close the client's connection; the request limit is far below."""
@@ -54,15 +53,21 @@ class ClientDoor:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, CLIENT_HEARTBEAT_TIMEOUT_MS)
         _bind(socket, urls)
         self._socket = socket
+        self._unsure = False
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
 
-    def sockets(self) -> list[zmq.Socket[bytes]]:
-        """The one socket to poll."""
-        return [self._socket]
+    def descriptors(self) -> list[int]:
+        """The one socket's."""
+        return [_descriptor(self._socket)]
+
+    def must_drain(self) -> bool:
+        """Whether something may have arrived that the descriptor no longer tells of."""
+        return self._unsure
 
     def drain(self, items_max: int) -> list[tuple[Route, bytes]]:
         """Up to `items_max` requests that have arrived, without waiting."""
         items: list[tuple[Route, bytes]] = []
+        self._unsure = True
         # Frame by frame: recv_multipart costs four times as much.
         receive, option = self._socket.recv, self._socket.getsockopt
         try:
@@ -74,12 +79,13 @@ class ClientDoor:
                     payload = receive()
                 items.append((route, payload))
         except zmq.Again:
-            pass
+            self._unsure = False
         return items
 
     def send(self, route: Route, payload: bytes) -> bool | None:
         """Send without waiting: True when queued, False when its queue is full, None when gone."""
         send = self._socket.send
+        self._unsure = True  # sending may take note of an arrival in the descriptor's place
         try:
             # Only the first frame can fail. Frame by frame, because send_multipart costs thrice.
             for frame in route:
@@ -110,14 +116,20 @@ class PeerDoor:
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         _bind(socket, urls)
         self._socket = socket
+        self._unsure = False
 
-    def sockets(self) -> list[zmq.Socket[bytes]]:
-        """The one socket to poll."""
-        return [self._socket]
+    def descriptors(self) -> list[int]:
+        """The one socket's."""
+        return [_descriptor(self._socket)]
+
+    def must_drain(self) -> bool:
+        """Whether something may have arrived that the descriptor no longer tells of."""
+        return self._unsure
 
     def drain(self, items_max: int) -> list[bytes]:
         """Up to `items_max` frames that have arrived, without waiting."""
         items: list[bytes] = []
+        self._unsure = True
         receive, option = self._socket.recv, self._socket.getsockopt
         try:
             while len(items) < items_max:
@@ -126,7 +138,7 @@ class PeerDoor:
                     frame += receive()
                 items.append(frame)
         except zmq.Again:
-            pass
+            self._unsure = False
         return items
 
     def close(self) -> None:
@@ -160,16 +172,19 @@ class PeerLinks:
         socket.connect(url)
         self._links[member_id] = socket
 
-    def sockets(self) -> list[zmq.Socket[bytes]]:
-        """The monitors, to poll; connect every member first."""
-        return list(self._monitors.values())
+    def descriptors(self) -> list[int]:
+        """The monitors'; connect every member first."""
+        return [_descriptor(monitor) for monitor in self._monitors.values()]
+
+    def must_drain(self) -> bool:
+        """Never: the monitors are only received from, and always until they are empty."""
+        return False
 
     def drain(self, items_max: int) -> list[int]:
         """The members whose connections broke since the last call."""
         down: list[int] = []
         for member_id, monitor in self._monitors.items():
-            while len(down) < items_max and monitor.poll(0):
-                recv_monitor_message(monitor)
+            if _take_all(monitor):
                 down.append(member_id)
         return down
 
@@ -198,3 +213,18 @@ def _bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
         except zmq.ZMQError as error:
             socket.close()
             raise OSError(error.errno, f"cannot listen on {url}: {error.strerror}") from None
+
+
+def _descriptor(socket: zmq.Socket[bytes]) -> int:
+    return int(socket.getsockopt(zmq.FD))
+
+
+def _take_all(monitor: zmq.Socket[bytes]) -> bool:
+    """Take every report of a monitor; whether there was any. They all say the same."""
+    reported = False
+    try:
+        while True:
+            monitor.recv_multipart(_NOWAIT)
+            reported = True
+    except zmq.Again:
+        return reported

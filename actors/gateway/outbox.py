@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol
 
-import zmq
-
 from actors.messages import Connection
 
 CONNECTION_BACKLOG_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -21,8 +19,11 @@ FRAME_OVERHEAD_BYTES: Final = 64
 class Door(Protocol):
     """The clients' socket (cluster.links.ClientDoor), or a simulated one."""
 
-    def sockets(self) -> list[zmq.Socket[bytes]]:
-        """The sockets to poll for input."""
+    def descriptors(self) -> list[int]:
+        """The descriptors that become readable when there may be input."""
+
+    def must_drain(self) -> bool:
+        """Whether there may be input though no descriptor says so."""
 
     def drain(self, items_max: int) -> list[Any]:
         """Up to `items_max` requests that have arrived, each with its connection."""

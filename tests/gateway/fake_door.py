@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import zmq
-
 from actors.messages import Connection
 from cluster.wire import unpack
 
@@ -19,8 +17,11 @@ class FakeDoor:
         self.gone: set[Connection] = set()
         self.closed = False
 
-    def sockets(self) -> list[zmq.Socket[bytes]]:
+    def descriptors(self) -> list[int]:
         return []
+
+    def must_drain(self) -> bool:
+        return False
 
     def drain(self, items_max: int) -> list[Any]:
         return []
