@@ -254,7 +254,7 @@ class RaftCore(Elector):
             self.term,
             self._configuration(),
             self.replica.log,
-            self.replica.cluster_ms,
+            self.replica.start_clock(),
             now_ms,
         )
         leader.quorum_check_due_ms = now_ms + config.election_timeout_ms

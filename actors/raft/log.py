@@ -50,6 +50,11 @@ class RaftLog:
             return self._entries[offset - 1].term
         return None
 
+    def time_ms(self, index: int) -> int:
+        """The cluster time of the entry at `index`; 0 when that is not here."""
+        offset = index - self._previous_index
+        return self._entries[offset - 1].time_ms if 0 < offset <= len(self._entries) else 0
+
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
         """Whether a candidate with that last entry may have this node's vote (Raft 5.4.1)."""
         return (last_term, last_index) >= (self.last_term, self.last_index)

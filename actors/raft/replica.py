@@ -18,7 +18,13 @@ COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
 
 
 class Replica:
-    """`stable_index` is how far the log is durable, `cluster_ms` the greatest cluster time seen."""
+    """`stable_index` is how far the log is durable.
+
+    `cluster_ms` is the clock of the leader that was followed last, as far as it was heard. It is
+    not the greatest ever heard: a leader that was cut off ran on, while deadlines were set by the
+    clock of the next one, which began with less. Whoever leads then must hold those deadlines'
+    entries, so it has followed that next one, and goes by its clock.
+    """
 
     def __init__(
         self,
@@ -37,6 +43,7 @@ class Replica:
         self.commit = commit
         self.stable_index = log.last_index
         self.cluster_ms = cluster_ms
+        self._clock_term = 0
 
     # --- as a follower ---
 
@@ -54,11 +61,12 @@ class Replica:
             self._truncate_from(conflict)
             fresh = entries[conflict - prev_index - 1 :]
             self.log.append(fresh)
-            self.cluster_ms = max(self.cluster_ms, fresh[-1].time_ms)
             self._desk.entered_log(e.ticket for e in fresh if e.origin == self._own_id)
         # Only what this message proves may be committed, not what else the log holds.
         proven = prev_index + len(entries)
         self.commit_to(min(message.commit, proven))
+        if conflict is not None or message.term > self._clock_term:
+            self._hear_clock(message.term, self.log.time_ms(proven))
         return self.response(message, proven)
 
     def response(
@@ -81,10 +89,20 @@ class Replica:
         assert message.commit <= self.log.last_index, (
             "told of a commit beyond what was acknowledged"
         )
-        self.cluster_ms = max(self.cluster_ms, message.cluster_ms)
+        self._hear_clock(message.term, message.cluster_ms)
         self.commit_to(message.commit)
 
+    def _hear_clock(self, term: int, cluster_ms: int) -> None:
+        if term > self._clock_term:
+            self._clock_term, self.cluster_ms = term, cluster_ms
+        else:
+            self.cluster_ms = max(self.cluster_ms, cluster_ms)
+
     # --- as a leader ---
+
+    def start_clock(self) -> int:
+        """The cluster time from which a new leader goes on; its log holds nothing later."""
+        return max(self.cluster_ms, self.log.time_ms(self.log.last_index))
 
     def append(self, term: int, cluster_ms: int, proposals: Sequence[Proposal]) -> None:
         """Put proposals at the end of the log."""

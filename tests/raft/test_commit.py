@@ -15,6 +15,8 @@ from tests.raft.harness import (
     make_core,
 )
 
+NEVER_MS = 1 << 60
+
 
 @pytest.mark.parametrize(
     ("size", "accepting", "commits"),
@@ -232,3 +234,38 @@ def test_a_heartbeat_carries_cluster_time_so_that_an_idle_cluster_does_not_lose_
     cluster.crash(1)
     cluster.elect(2)
     assert cluster.role(2).cluster_ms_at_start >= passed_ms - HEARTBEAT_MS
+
+
+def test_the_clock_of_a_deposed_leader_counts_no_more_once_another_is_followed() -> None:
+    """Deadlines set by the second leader's clock must not be judged by the first one's."""
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.isolate(1)
+    cluster.role(1).quorum_check_due_ms = NEVER_MS
+    cluster.now_ms += 5_000
+    cluster.tick(2)
+    check_clock(cluster, set_by=2, judged_by=1)
+
+
+def test_a_follower_of_a_deposed_leader_forgets_its_clock_too() -> None:
+    cluster = Cluster(5)
+    cluster.elect(1)
+    for member in (3, 4, 5):
+        cluster.cut(1, member)
+        cluster.cut(2, member)
+    cluster.role(1).quorum_check_due_ms = NEVER_MS
+    cluster.now_ms += 5_000
+    cluster.tick(3)
+    cluster.tick(1)  # its heartbeats still tell member 2 the time
+    check_clock(cluster, set_by=3, judged_by=2)
+
+
+def check_clock(cluster: Cluster, set_by: int, judged_by: int) -> None:
+    """Between two leaders' clocks no more time passes than does pass."""
+    cluster.propose(set_by, b"a deadline")
+    set_ms, then_ms = cluster.committed[set_by][-1].time_ms, cluster.now_ms
+    cluster.heal()
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.elect(judged_by)
+    passed_ms = cluster.role(judged_by).cluster_ms(cluster.now_ms) - set_ms
+    assert 0 <= passed_ms <= cluster.now_ms - then_ms

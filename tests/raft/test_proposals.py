@@ -1,4 +1,4 @@
-"""Proposals at members that do not lead: passed on, held, refused, lost - and what is said of it."""
+"""Proposals at members that do not lead: passed on, held, refused, lost, and what is said of it."""
 
 from __future__ import annotations
 
