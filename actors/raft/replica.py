@@ -65,8 +65,10 @@ class Replica:
         # Only what this message proves may be committed, not what else the log holds.
         proven = prev_index + len(entries)
         self.commit_to(min(message.commit, proven))
-        if conflict is not None or message.term > self._clock_term:
-            self._hear_clock(message.term, self.log.time_ms(proven))
+        time_ms = self.log.time_ms(proven)
+        # Nothing is known of the time before the first entry here; a heartbeat will tell.
+        if time_ms and (conflict is not None or message.term > self._clock_term):
+            self._hear_clock(message.term, time_ms)
         return self.response(message, proven)
 
     def response(

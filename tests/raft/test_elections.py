@@ -25,7 +25,7 @@ def campaign(members: int = 3, terms: tuple[int, ...] = ()) -> Solo:
     solo.tick()
     for voter in range(2, members // 2 + 2):
         solo.step(VoteResponse(voter, 1, 2, True, True))
-    assert isinstance(solo.core.role, Candidate) and not solo.core.role.pre or members == 1
+    assert (isinstance(solo.core.role, Candidate) and not solo.core.role.pre) or members == 1
     return solo
 
 

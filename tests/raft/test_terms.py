@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from actors.raft.leader import Leader
@@ -45,6 +47,7 @@ def leader() -> Solo:
     return solo
 
 
+Make = Callable[[], Solo]
 ROLES = pytest.mark.parametrize("make", [follower, candidate, leader])
 
 
@@ -57,7 +60,7 @@ def test_a_core_starts_as_a_follower_in_the_saved_term() -> None:
 @ROLES
 @pytest.mark.parametrize("message", [APPEND, HEARTBEAT])
 def test_every_role_follows_the_sender_of_a_newer_append_or_heartbeat(
-    make: type[Solo], message: Message
+    make: Make, message: Message
 ) -> None:
     solo = make()
     solo.step(message)
@@ -80,7 +83,7 @@ def test_every_role_follows_the_sender_of_a_newer_append_or_heartbeat(
     ],
 )
 def test_every_role_steps_down_for_any_other_newer_message_and_knows_no_leader(
-    make: type[Solo], message: Message
+    make: Make, message: Message
 ) -> None:
     solo = make()
     solo.step(message)
@@ -96,7 +99,7 @@ def test_a_granted_pre_vote_of_a_later_term_changes_nobodys_term() -> None:
 
 @pytest.mark.parametrize("make", [follower, candidate])
 def test_a_newer_vote_request_is_granted_by_every_role_that_hears_no_leader(
-    make: type[Solo],
+    make: Make,
 ) -> None:
     solo = make()
     said = solo.step(VoteRequest(2, 1, 5, False, 9, 9))
@@ -134,7 +137,7 @@ def test_a_follower_that_hears_its_leader_ignores_vote_requests_without_a_word(p
 @ROLES
 @pytest.mark.parametrize("message", [APPEND, HEARTBEAT])
 def test_an_old_append_or_heartbeat_is_answered_with_an_empty_rejection_at_the_own_term(
-    make: type[Solo], message: Message
+    make: Make, message: Message
 ) -> None:
     solo = make()
     solo.step(VoteResponse(3, 1, 9, False, False))
