@@ -53,7 +53,7 @@ class ClientDoor:
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, CLIENT_HEARTBEAT_TIMEOUT_MS)
         _bind(socket, urls)
         self._socket = socket
-        self._unsure = False
+        self._unsure = True  # a descriptor tells of nothing before it was once found empty
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
 
     def descriptors(self) -> list[int]:
@@ -116,7 +116,7 @@ class PeerDoor:
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         _bind(socket, urls)
         self._socket = socket
-        self._unsure = False
+        self._unsure = True  # a descriptor tells of nothing before it was once found empty
 
     def descriptors(self) -> list[int]:
         """The one socket's."""
@@ -154,6 +154,7 @@ class PeerLinks:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._context = context
+        self._unsure = False
         self._links: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, zmq.Socket[bytes]] = {}
 
@@ -171,17 +172,22 @@ class PeerLinks:
         self._monitors[member_id] = socket.get_monitor_socket(MONITORED)
         socket.connect(url)
         self._links[member_id] = socket
+        self._unsure = True
 
     def descriptors(self) -> list[int]:
         """The monitors'; connect every member first."""
         return [_descriptor(monitor) for monitor in self._monitors.values()]
 
     def must_drain(self) -> bool:
-        """Never: the monitors are only received from, and always until they are empty."""
-        return False
+        """Once after connecting: a monitor's descriptor tells of nothing before it was found empty.
+
+        From then on the monitors are only received from, and always until they are empty.
+        """
+        return self._unsure
 
     def drain(self, items_max: int) -> list[int]:
         """The members whose connections broke since the last call."""
+        self._unsure = False
         down: list[int] = []
         for member_id, monitor in self._monitors.items():
             if _take_all(monitor):

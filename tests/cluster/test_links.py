@@ -1,0 +1,33 @@
+"""The links between members on real sockets: what a node learns of a peer that dies."""
+
+from __future__ import annotations
+
+import select
+
+import zmq
+
+from cluster.launcher.ports import free_ports
+from cluster.links import PeerDoor, PeerLinks
+
+WAIT_MS = 10_000
+
+
+def test_a_broken_connection_wakes_whoever_sleeps_on_the_descriptors() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    url = f"tcp://127.0.0.1:{free_ports(1)[0].peer}"
+    door = PeerDoor(context, (url,))
+    links = PeerLinks(context)
+    links.connect(7, url)
+    poller = select.poll()
+    for descriptor in links.descriptors():
+        poller.register(descriptor, select.POLLIN)
+    # As the mailbox does: nobody sleeps while something must be drained.
+    while links.must_drain():
+        assert links.drain(10) == []
+    while not links.send(7, b"hello"):
+        door._socket.poll(1)
+    door.close()
+    assert poller.poll(WAIT_MS), "no word of the broken connection"
+    assert links.drain(10) == [7]
+    links.close()
+    context.destroy(linger=0)
