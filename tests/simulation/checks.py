@@ -74,7 +74,12 @@ class Checker:
                 self._voted(node, term, node.member_id)
             case AppendResponse(_, _, term, _, index, False):
                 held = len(disk.entries)
-                _require(held >= index, f"{node.member_id} acknowledged {index}, saved {held}")
+                # What a later term's leader has replaced in the same burst is no promise any more:
+                # the voters of that term had not accepted it, so no majority ever can.
+                over = disk.hard_state.term > term
+                _require(
+                    over or held >= index, f"{node.member_id} acknowledged {index}, saved {held}"
+                )
                 self._shown_term(node, term)
             case AppendResponse(_, _, term) | HeartbeatResponse(_, _, term):
                 self._shown_term(node, term)

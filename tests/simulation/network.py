@@ -1,8 +1,8 @@
 """The network of a simulation: between members it loses, delays, repeats and reorders; to clients
 it is a stream that breaks only with the node.
 
-Knows frames and who may reach whom; refuses to know what a frame says, but for one thing: links
-between members never repeat a frame by themselves, and a forwarded proposal relies on that.
+Knows frames and who may reach whom; refuses to know what a frame says, but for one thing: real
+links never repeat a frame, and proposals on their way to the leader rely on that.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from actors.raft.codec import PeerCodec
-from actors.raft.rpc import ForwardRequest
+from actors.raft.rpc import ForwardRefusal, ForwardRequest
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
 
@@ -19,7 +19,10 @@ CLUSTER_ID = 1
 """Small, so that the kind of a peer's frame is its third byte."""
 
 _KIND_AT = 2
-_FORWARD = PeerCodec(CLUSTER_ID).encode(ForwardRequest(1, 1, 1, ()))[_KIND_AT]
+_NEVER_REPEATED = {
+    PeerCodec(CLUSTER_ID).encode(message)[_KIND_AT]
+    for message in (ForwardRequest(1, 1, 1, ()), ForwardRefusal(1, 1, 1, (), False))
+}
 
 
 class Network:
@@ -42,7 +45,7 @@ class Network:
             self.lost += 1
             return
         copies = 1
-        if frame[_KIND_AT] != _FORWARD and timeline.happens(swarm.duplication):
+        if frame[_KIND_AT] not in _NEVER_REPEATED and timeline.happens(swarm.duplication):
             copies = 2
             self.repeated += 1
         for _ in range(copies):
