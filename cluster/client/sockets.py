@@ -139,11 +139,12 @@ class Links:
 
     def close(self) -> None:
         """Close every socket; what is still queued is lost."""
-        for monitor in self._monitors:
-            monitor.close(linger=0)
         for socket in self._names:
+            # Before its reader closes: libzmq waits without limit to tell it of the end.
             socket.disable_monitor()
             socket.close(linger=0)
+        for monitor in self._monitors:
+            monitor.close(linger=0)
         self._context.term()
 
 
