@@ -169,6 +169,10 @@ class Wal:
 
     def _resume(self, path: Path, reader: _Reader) -> None:
         self._file = self._files.open(path)
+        # The last flush may be here and not on the disk: its process was killed before the sync, or
+        # ended because the sync failed. Written again, it is synced again (ATC 2020, on fsync).
+        self._files.write(self._file, *reader.last_flush)
+        self._files.sync(self._file)
         self._size = reader.size
         self._offset, self._crc, self._flush = reader.offset, reader.crc, reader.flush
         self._sequence = reader.sequence
@@ -189,6 +193,7 @@ class _Reader:
         self.size = 0
         self.offset = 0
         self.crc = 0
+        self.last_flush = (b"", 0)
         self._previous = (0, 0)
         self._entries: list[Entry] = []
 
@@ -202,6 +207,7 @@ class _Reader:
         self.size, self.offset, self.crc = len(data), 0, 0
         sequence = self.sequence
         for flush in read_flushes(path, data, self.flush, is_last):
+            self.last_flush = (data[self.offset : flush[-1].end], self.offset)
             for record in flush:
                 try:
                     self._take(path, record)

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -435,3 +436,24 @@ def test_a_torn_end_is_repaired_on_a_real_disk_too(tmp_path: Path) -> None:
     wal.save(*FLUSHES[-1])
     wal.close()
     assert holds(read(DISK, tmp_path), FLUSHES)
+
+
+def test_a_flush_that_a_killed_process_left_in_the_cache_is_durable_once_it_was_read() -> None:
+    """The restarted node votes and answers on the strength of it: then the power may go."""
+    disk = SimulatedDisk()
+    wal = write(FLUSHES[:-1], disk)
+    wal._files = NeverSyncing(disk)
+    wal.save(*FLUSHES[-1])
+    assert holds(read(disk), FLUSHES)
+    disk.crash(lambda limit: limit - 1)  # of what is not synced, nothing is kept
+    assert holds(read(disk), FLUSHES)
+
+
+class NeverSyncing:
+    """A disk whose process dies before each sync."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        self._disk = disk
+
+    def __getattr__(self, name: str) -> Any:
+        return (lambda file: None) if name == "sync" else getattr(self._disk, name)
