@@ -23,6 +23,11 @@ from cluster.flags import FlagParser, fail
 
 PROGRAM: Final = "leasehold"
 ENVIRONMENT_PREFIX: Final = "LEASEHOLD_"
+ETCD_PREFIX: Final = "ETCD_"
+ADDED_MEMBER_FLAGS: Final = frozenset(
+    {"name", "initial_cluster", "initial_advertise_peer_urls", "initial_cluster_state"}
+)
+"""What `leasectl member add` prints for the new member's environment, in etcd's spelling."""
 
 STDIN_STOP_SECONDS: Final = 15.0
 """A node whose parent is gone stops gracefully within this time, or at once after it."""
@@ -34,13 +39,20 @@ HELP: Final = {
     "advertise_client_urls": "where clients reach this member (default tcp://localhost:2379)",
     "listen_peer_urls": "where to listen for the other members",
     "initial_advertise_peer_urls": "where the other members reach this one",
-    "initial_cluster": "the first members, NAME=URL,NAME=URL... (default this one alone)",
-    "initial_cluster_state": "new, or existing",
+    "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
+    "initial_cluster_state": "new, or existing: join a running cluster after `member add`",
     "initial_cluster_token": "keeps clusters apart that have the same URLs",
     "heartbeat_interval": "milliseconds between a leader's heartbeats",
     "election_timeout": "milliseconds without a leader before an election",
     "max_request_bytes": "the largest request a client may send",
+    "max_txn_ops": "compares or operations of one transaction, at most",
     "min_lease_ttl": "seconds, may be a fraction (default 1.5 election timeouts, whole seconds)",
+    "snapshot_catchup_entries": "entries kept behind a snapshot, for members that lag",
+    "auto_compaction_mode": "what the next flag is about: periodic (time), or revision",
+    "auto_compaction_retention": "history kept: 30m, 1h30m, 2 (hours); or so many revisions",
+    "quota_backend_bytes": "bytes in use before writes are refused (0: 2 GiB, negative: no limit)",
+    "corrupt_check_time": "time between two checks that the members hold the same (0: none)",
+    "watch_progress_notify_interval": "how often an idle watch that asked hears how far it is",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
 }
 
@@ -56,6 +68,11 @@ log = logging.getLogger("leasehold")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one node with these arguments (the command line's by default); the exit status."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["snapshot"]:
+        from actors import snapshot_commands  # noqa: PLC0415 - a node does not need them
+
+        return snapshot_commands.main(arguments[1:])
     parsed = _parser().parse_args(arguments)
     if parsed.version:
         _print_version()
@@ -70,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _warn_of_unknown_variables(os.environ)
     if parsed.stop_with_stdin:
         threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
-    return _run(config)
+    return _run(config._replace(fault_control=parsed.fault_control))
 
 
 def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) -> NodeFlags:
@@ -80,6 +97,8 @@ def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) 
         value = typed.get(field)
         if value is None:
             value = environment.get(ENVIRONMENT_PREFIX + field.upper())
+        if value is None and field in ADDED_MEMBER_FLAGS:
+            value = environment.get(ETCD_PREFIX + field.upper())
         if value is not None:
             chosen[field] = value
     return NodeFlags(**chosen)
@@ -96,7 +115,9 @@ def _parser() -> FlagParser:
     parser = FlagParser(
         PROGRAM,
         "One member of a Leasehold cluster. The flags are etcd's.",
-        f"Each flag has an environment variable: {ENVIRONMENT_PREFIX}DATA_DIR is --data-dir.",
+        f"Each flag has an environment variable: {ENVIRONMENT_PREFIX}DATA_DIR is --data-dir.\n"
+        f"`{PROGRAM} snapshot status|restore FILE` needs no node (see {PROGRAM} snapshot --help).\n"
+        f"The lines that `leasectl member add` prints ({ETCD_PREFIX}NAME...) are understood too.",
     )
     for field, default in NodeFlags._field_defaults.items():
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]
@@ -104,6 +125,8 @@ def _parser() -> FlagParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # For a parent that holds the other end of a pipe: however it dies, the node follows.
     parser.add_argument("--stop-with-stdin", action="store_true", help=SUPPRESS)
+    # For a test that has a socket there, through which it breaks this node's disk and links.
+    parser.add_argument("--fault-control", default="", help=SUPPRESS)
     return parser
 
 

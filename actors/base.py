@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self, cast
 
 import pykka
 
+from actors.errors import StorageError
 from actors.mailbox import Mailbox
 
 EXIT_FAIL_STOP: Final = 70
@@ -114,7 +115,12 @@ class NodeActor(pykka.ThreadingActor):
             raise
 
     def on_receive(self, message: Any) -> Any:
-        self.receive(message)
+        try:
+            self.receive(message)
+        except (OSError, StorageError) as error:
+            # No fault of the program: said in a line, before Pykka logs a traceback.
+            fail_stop(f"{type(self).__name__} cannot use its disk: {error}")
+            raise
 
     def on_stop(self) -> None:
         self.close()
@@ -125,6 +131,7 @@ class NodeActor(pykka.ThreadingActor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Pykka has logged the traceback before it calls this hook.
-        fail_stop(f"{type(self).__name__} failed: {exception_value!r}")
+        # Pykka has logged the traceback before it calls this hook. A failed disk was said already.
+        if not isinstance(exception_value, OSError | StorageError):
+            fail_stop(f"{type(self).__name__} failed: {exception_value!r}")
         self.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any, Final
 
-from actors.store.commands import KeyValue
+from actors.store.commands import Change, Event, KeyValue
 from cluster import wire
 from cluster.errors import FAULTS, Fault
 
@@ -19,6 +19,12 @@ _ARRAYS: Final = tuple(bytes((0x90 | items,)) for items in range(16))
 _LONG_ARRAY: Final = Struct(">BI")
 
 _ID: Final = wire.pack("id")
+
+_REASONS: Final = {
+    Change.DELETED: "deleted",
+    Change.LEASE_EXPIRED: "lease expired",
+    Change.LEASE_REVOKED: "lease revoked",
+}
 
 
 class FrameEncoder:
@@ -80,6 +86,20 @@ def key_value(kv: KeyValue) -> dict[str, Any]:
         "value": value,
         "lease": lease,
     }
+
+
+def event_map(event: Event) -> dict[str, Any]:
+    """An event as a map of a reply, with its previous value if it has one."""
+    kv = event.kv
+    fields: dict[str, Any]
+    if event.change is Change.PUT:
+        fields = {"type": "PUT", "kv": key_value(kv)}
+    else:
+        tombstone = {"key": kv.key, "mod_revision": kv.mod_revision}
+        fields = {"type": "DELETE", "kv": tombstone, "reason": _REASONS[event.change]}
+    if event.prev_kv is not None:
+        fields["prev_kv"] = key_value(event.prev_kv)
+    return fields
 
 
 def _error_pair(fault: Fault, more: dict[str, Any]) -> bytes:

@@ -79,10 +79,20 @@ class Mailbox:
 
     def attach(self, source: Source, wrap: Callable[[tuple[Any, ...]], Any]) -> None:
         """Poll a source's sockets from now on; `wrap` makes one message of what a look finds."""
-        descriptors = frozenset(source.descriptors())
-        self._sources.append(_Attached(source, wrap, descriptors))
-        for descriptor in descriptors:
-            self._poller.register(descriptor, select.POLLIN)
+        self._sources.append(_Attached(source, wrap, frozenset()))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Some source has other sockets than before: poll those it has now."""
+        self._poller = select.poll()
+        self._poller.register(self._wake_fd, select.POLLIN)
+        self._sources = [
+            attached._replace(descriptors=frozenset(attached.source.descriptors()))
+            for attached in self._sources
+        ]
+        for attached in self._sources:
+            for descriptor in attached.descriptors:
+                self._poller.register(descriptor, select.POLLIN)
 
     def wake_at(self, monotonic_ms: int) -> None:
         """Deliver one Tick at this time, unless an earlier one is pending already."""

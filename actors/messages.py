@@ -6,10 +6,15 @@ the order of events: a query told after the entries it must see needs no other p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+from actors.raft.membership import Change
 from actors.raft.rpc import Entry, Proposal
-from actors.store.commands import Event, Failure, Query, Result
+from actors.store.commands import Event
+from actors.store.queries import Query
+from actors.store.results import Failure, Result
 
 Ticket = int
 """The gateway's name for a request it must answer; unique over restarts, never a request id."""
@@ -54,6 +59,12 @@ class PeerFrames(NamedTuple):
     frames: tuple[bytes, ...]
 
 
+class HandOver(NamedTuple):
+    """The main thread -> Raft: this node stops; let another lead first, then call `done`."""
+
+    done: Callable[[], None]
+
+
 class PeersDown(NamedTuple):
     """Peers' links -> Raft: connections to these members are gone (a kill, or a network)."""
 
@@ -64,9 +75,9 @@ class PeersDown(NamedTuple):
 
 
 class Propose(NamedTuple):
-    """Gateway or Lease -> Raft: put these in the log; their tickets answer when applied here.
+    """Gateway, Lease, Store -> Raft: put these in the log; tickets answer when applied here.
 
-    Lease sends ticket 0: nobody waits for the answer.
+    Lease and Store send ticket 0: nobody waits for the answer.
     """
 
     proposals: tuple[Proposal, ...]
@@ -77,6 +88,20 @@ class Question(NamedTuple):
 
     ticket: Ticket
     query: Query
+
+
+class ChangeMembers(NamedTuple):
+    """Gateway -> Raft: change who the members are; answered like a proposal, when it is applied."""
+
+    change: Change
+    ticket: Ticket
+
+
+class MoveLeader(NamedTuple):
+    """Gateway -> Raft: let that member lead; answered by Moved, or Failed."""
+
+    target: int
+    ticket: Ticket
 
 
 class Read(NamedTuple):
@@ -92,7 +117,7 @@ class LocalRead(NamedTuple):
 
 
 class WatchOpen(NamedTuple):
-    """Gateway -> Store: begin a watch; Store adds the backlog and passes it on as WatchBegin.
+    """Gateway -> Store: begin a watch; Store passes it on, with where it is, as WatchBegin.
 
     `watch_id` 0 lets the hub choose, as in etcd; `start_revision` 0 means from now on; `request_id`
     is what the client's `id` was, packed, or b"" for none.
@@ -107,6 +132,9 @@ class WatchOpen(NamedTuple):
     prev_kv: bool
     no_put: bool
     no_delete: bool
+    progress_notify: bool = False
+    fragment: bool = False
+    keys_only: bool = False
 
 
 class WatchCancel(NamedTuple):
@@ -122,6 +150,34 @@ class WatchProgress(NamedTuple):
 
     connection: Connection
     request_id: bytes
+
+
+class SnapshotPart(NamedTuple):
+    """Gateway -> Store: read a part of a snapshot for a client; with no name, make one first."""
+
+    ticket: Ticket
+    name: str
+    offset: int
+
+
+class Defragment(NamedTuple):
+    """Gateway -> Store: give the disk back what the store's file does not use."""
+
+    ticket: Ticket
+
+
+class Refused(NamedTuple):
+    """Gateway -> Store: a request was refused because there is no room for it."""
+
+
+class Congestion(NamedTuple):
+    """Gateway -> Store -> Watch: too much waits for this connection already, or nothing any more.
+
+    While it does, the events of its watches are left out; it gets them from history later.
+    """
+
+    connection: Connection
+    is_congested: bool
 
 
 class ConnectionGone(NamedTuple):
@@ -161,8 +217,26 @@ class Failed(NamedTuple):
     outcome_unknown: bool
 
 
+class Moved(NamedTuple):
+    """Raft -> Gateway: the leader has handed over, as this ticket asked."""
+
+    ticket: Ticket
+
+
+class TakeSnapshot(NamedTuple):
+    """Raft -> Store: write a hot copy of everything applied to `path`, and serve meanwhile."""
+
+    path: Path
+
+
+class InstallSnapshot(NamedTuple):
+    """Raft -> Store: the verified copy at `path` replaces all that is here (it is moved away)."""
+
+    path: Path
+
+
 class Leadership(NamedTuple):
-    """Raft -> Gateway, Lease, Watch: who leads now (0: nobody known); the clock if this node does.
+    """Raft -> Gateway, Store, Lease, Watch: who leads now (0: nobody); the clock if it is we.
 
     `clock` is set only once this leader has committed an entry of its own term.
     """
@@ -170,6 +244,7 @@ class Leadership(NamedTuple):
     leader: int
     term: int
     clock: ClusterClock | None
+    is_learner: bool = False
 
 
 # --- Store -> ... -----------------------------------------------------------------------------
@@ -181,10 +256,51 @@ class Replies(NamedTuple):
     replies: tuple[tuple[Ticket, Result], ...]
 
 
+class Room(NamedTuple):
+    """Store -> Gateway: refuse what would add more bytes than this; None: there is plenty."""
+
+    bytes: int | None
+
+
+class CopyMade(NamedTuple):
+    """Store's copier -> Store: a sealed copy for clients is at `path`; no bytes: it failed."""
+
+    path: Path
+    total_bytes: int
+    sha256: bytes
+
+
+class Compacted(NamedTuple):
+    """Store's copier -> Store: a compact copy of the store's file is there, or could not be made.
+
+    It follows what is committed until it takes the file's place.
+    """
+
+
 class Durable(NamedTuple):
     """Store -> Raft: the backend holds all entries up to this index: the log may be cut there."""
 
     applied_index: int
+
+
+class SnapshotTaken(NamedTuple):
+    """Store -> Raft: the copy at `path` is complete and synced; it holds entries up to `index`."""
+
+    path: Path
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+
+
+class SnapshotInstalled(NamedTuple):
+    """Store -> Raft: the copy is the store now, durably: entries up to `index` are applied.
+
+    `membership` is Raft's own record that SetMembers left with the data; b"" if there was none.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+    cluster_ms: int
+    membership: bytes
 
 
 class LeaseFact(NamedTuple):
@@ -202,15 +318,10 @@ class LeaseFacts(NamedTuple):
 
 
 class WatchBegin(NamedTuple):
-    """Store -> Watch: a watch, and all it missed from its start revision up to `revision`.
-
-    `compact_revision` is set, and the backlog empty, when the start is compacted away.
-    """
+    """Store -> Watch: a watch, and the revision of the store when it began."""
 
     open: WatchOpen
     revision: int
-    backlog: tuple[Event, ...]
-    compact_revision: int = 0
 
 
 class Events(NamedTuple):
@@ -220,7 +331,42 @@ class Events(NamedTuple):
     events: tuple[Event, ...]
 
 
-# --- Watch -> Gateway -------------------------------------------------------------------------
+class Skipped(NamedTuple):
+    """Store -> Watch: a snapshot brought the store to `revision`; on the way nothing was told.
+
+    Who watches must read the history of what happened since the last revision that was told.
+    """
+
+    revision: int
+
+
+class History(NamedTuple):
+    """Store -> Watch: what happened in these spans from `from_revision` up to `reached`, in order.
+
+    The answer to ReadHistory. `revision` is the store's: all that happens after it is told live.
+    `compact_revision` is set, and nothing else told, when `from_revision` is compacted away.
+    """
+
+    from_revision: int
+    reached: int
+    revision: int
+    events: tuple[Event, ...]
+    compact_revision: int = 0
+
+
+# --- Watch -> ... -----------------------------------------------------------------------------
+
+
+class ReadHistory(NamedTuple):
+    """Watch -> Store: tell a portion of what happened in these spans since a revision.
+
+    A span is (key, range_end) as in a request; no spans are all keys. Each is answered by History,
+    in order, and behind all Events up to then.
+    """
+
+    from_revision: int
+    spans: tuple[tuple[bytes, bytes], ...]
+    prev_kv: bool
 
 
 class Deliver(NamedTuple):

@@ -16,30 +16,35 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import zmq
 
-from actors.base import NodeActor, Ring
+from actors.base import NodeActor, Ring, send
+from actors.errors import StorageError
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.mailbox import Mailbox, monotonic_ms
-from actors.messages import PeerFrames, PeersDown
-from actors.raft.actor import Links, RaftActor
+from actors.messages import HandOver, PeerFrames, PeersDown
+from actors.raft.actor import Links, RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
-from actors.raft.log import RaftLog
+from actors.raft.files import DISK, Files
+from actors.raft.joining import JoinError
 from actors.raft.outcome import CoreConfig, Recovered
-from actors.raft.quorum import Configuration
-from actors.raft.rpc import HardState
+from actors.raft.shipping import Shipping
 from actors.raft.wal import Contents, Identity, Wal
-from actors.raft.wal_records import StorageError
+from actors.recovery import last_time, open_log, reconcile
 from actors.store.actor import StoreActor
 from actors.store.backend import LmdbBackend
-from actors.store.commands import Member
 from actors.store.machine import Machine
+from actors.store.retention import KeepPeriod, KeepRevisions
+from actors.store.retention import Retention as HistoryRetention
+from actors.store.spool import Spool
+from actors.store.upkeep import Settings
 from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
@@ -55,9 +60,21 @@ STOP_SECONDS: Final = 5.0
 SWITCH_INTERVAL_SECONDS: Final = 0.001
 GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 
+LOG_TAIL_BYTES: Final = 64 * 1024 * 1024
+
+
 EXIT_BAD_STORAGE: Final = 1
+EXIT_REMOVED: Final = 3
 
 log = logging.getLogger("leasehold")
+
+
+class Outside(NamedTuple):
+    """How a node reaches its disk and the other members; a test may put faults in the way."""
+
+    files: Files
+    open_door: Callable[[zmq.Context[zmq.Socket[bytes]], tuple[str, ...]], PeerDoor]
+    open_links: Callable[[zmq.Context[zmq.Socket[bytes]], Callable[[], None]], PeerLinks]
 
 
 class Actors(NamedTuple):
@@ -72,62 +89,105 @@ class Actors(NamedTuple):
 
 def run_node(config: NodeConfig) -> int:
     """Serve until SIGTERM or SIGINT; 0 after a graceful stop, else a line on stderr and not 0."""
-    stopping = threading.Event()
+    stopping, removed = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+
+    def on_removed() -> None:
+        removed.set()
+        stopping.set()
+
     try:
         lock = _lock(config.data_dir)
         _try_to_listen((*config.listen_client_urls, *config.listen_peer_urls))
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
-        actors = make_actors(config, context)
-    except (StorageError, OSError) as error:
+        actors = make_actors(config, context, on_removed)
+    except (StorageError, JoinError, OSError) as error:
         sys.stderr.write(f"leasehold: {error}\n")
         return EXIT_BAD_STORAGE
     _tune_interpreter()
     for actor in actors:
         actor.begin()
-    log.info("%s (%x) serves clients on %s", config.name, config.member_id, _clients(config))
+    log.info("%s serves clients on %s", config.name, _clients(config))
     stopping.wait()
     log.info("%s is stopping", config.name)
+    if not removed.is_set():
+        hand_over(actors.raft, config.election_timeout_ms / 1_000)
     stop_actors(actors)
     context.destroy(linger=0)
     os.close(lock)
+    if removed.is_set():
+        sys.stderr.write("leasehold: the member has been permanently removed from the cluster\n")
+        return EXIT_REMOVED
     return 0
 
 
-def make_actors(config: NodeConfig, context: zmq.Context[zmq.Socket[bytes]]) -> Actors:
+def make_actors(
+    config: NodeConfig,
+    context: zmq.Context[zmq.Socket[bytes]],
+    on_removed: Callable[[], None],
+) -> Actors:
     """Open the storage and make the five actors, joined to one ring but not started."""
-    identity = Identity(config.member_id, config.cluster_id)
-    directory = config.data_dir / "wal"
-    fresh = not Wal.exists(directory)
-    if fresh:
-        wal = Wal.create(directory, identity)
-        contents = Contents(identity, HardState(0, 0, 0), RaftLog())
-    else:
-        wal, contents = Wal.open(directory)
-    _check_identity(config, contents.identity)
-    members = [Member(m.id, "", m.peer_urls, (), False) for m in config.members]
+    outside = _outside(config)
+    wal, contents = open_log(config, outside.files)
+    identity = contents.identity
     backend = LmdbBackend(config.data_dir / "store")
-    machine = Machine(backend, members)
-    _check_applied(config, machine.applied_index, contents.log)
+    machine = Machine(backend, members=())
+    contents = reconcile(config, wal, contents, machine)
     actors = Actors(
         watch=WatchActor(
-            config.cluster_id,
-            config.member_id,
+            identity.cluster_id,
+            identity.member_id,
             NO_LEADER_ELECTIONS * config.election_timeout_ms,
             monotonic_ms,
+            progress_interval_ms=config.watch_progress_ms,
+            request_bytes_max=config.max_request_bytes,
         ),
         lease=LeaseActor(LeaseBook(), monotonic_ms),
-        store=StoreActor(machine, backend, config.member_id, monotonic_ms),
-        raft=_make_raft(config, context, wal, contents, machine),
-        gateway=_make_gateway(config, context),
+        store=StoreActor(
+            machine,
+            backend,
+            identity.member_id,
+            monotonic_ms,
+            _history_retention(config),
+            Settings(
+                config.quota_backend_bytes,
+                Spool(config.data_dir / "spool"),
+                config.corrupt_check_ms,
+            ),
+        ),
+        raft=_make_raft(config, context, outside, wal, contents, machine, on_removed),
+        gateway=_make_gateway(config, context, identity),
     )
     ring = Ring(**{name: actor.actor_ref for name, actor in actors._asdict().items()})
     for actor in actors:
         actor.join(ring)
     return actors
+
+
+def _history_retention(config: NodeConfig) -> HistoryRetention | None:
+    if config.retained_revisions:
+        return KeepRevisions(config.retained_revisions)
+    if config.retained_period_ms:
+        return KeepPeriod(config.retained_period_ms)
+    return None
+
+
+def hand_over(raft: RaftActor, timeout_seconds: float) -> None:
+    """Let another member lead before this one goes; it does not matter if that fails."""
+    done = threading.Event()
+    send(raft.actor_ref, HandOver(done.set))
+    done.wait(timeout_seconds)
+
+
+def _outside(config: NodeConfig) -> Outside:
+    if not config.fault_control:
+        return Outside(DISK, PeerDoor, PeerLinks)
+    from actors import faults  # noqa: PLC0415 - for tests only
+
+    return Outside(*faults.outside(config.fault_control, config.name))
 
 
 def stop_actors(actors: Actors) -> None:
@@ -144,51 +204,71 @@ def _stop(actor: NodeActor) -> None:
 def _make_raft(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
+    outside: Outside,
     wal: Wal,
     contents: Contents,
     machine: Machine,
+    on_removed: Callable[[], None],
 ) -> RaftActor:
-    codec = PeerCodec(config.cluster_id)
+    codec = PeerCodec(contents.identity.cluster_id)
     wal.use_encoder(codec.entries)
     core = RaftCore(
         CoreConfig(
-            member_id=config.member_id,
-            configuration=Configuration(frozenset(member.id for member in config.members)),
+            member_id=contents.identity.member_id,
             heartbeat_ms=config.heartbeat_interval_ms,
             election_timeout_ms=config.election_timeout_ms,
             hold_ms=_request_timeout_ms(config),
         ),
         Recovered(
-            contents.hard_state, contents.log, machine.applied_index, _last_time(contents, machine)
+            contents.hard_state,
+            contents.log,
+            contents.membership,
+            machine.applied_index,
+            last_time(contents, machine),
         ),
         monotonic_ms(),
         random.Random().randrange,
     )
 
     def open_links(mailbox: Mailbox) -> Links:
-        door = PeerDoor(context, config.listen_peer_urls)
-        links = PeerLinks(context)
-        for peer in config.peers:
-            links.connect(peer.id, peer.peer_urls[0])
+        door = outside.open_door(context, config.listen_peer_urls)
+        links = outside.open_links(context, mailbox.refresh)
         mailbox.attach(door, PeerFrames)
         mailbox.attach(links, PeersDown)
         return links
 
-    return RaftActor(core, wal, codec, open_links, monotonic_ms)
+    directory = config.data_dir / "snapshots"
+    directory.mkdir(exist_ok=True)
+    for leftover in directory.iterdir():
+        leftover.unlink()  # of a snapshot that a crash cut short; whole ones are moved away
+    return RaftActor(
+        core,
+        wal,
+        codec,
+        Shipping(core, wal, directory, outside.files),
+        Retention(config.snapshot_catchup_entries, LOG_TAIL_BYTES),
+        open_links,
+        monotonic_ms,
+        on_removed,
+    )
 
 
-def _make_gateway(config: NodeConfig, context: zmq.Context[zmq.Socket[bytes]]) -> GatewayActor:
+def _make_gateway(
+    config: NodeConfig, context: zmq.Context[zmq.Socket[bytes]], identity: Identity
+) -> GatewayActor:
     settings = GatewaySettings(
-        cluster_id=config.cluster_id,
-        member_id=config.member_id,
+        cluster_id=identity.cluster_id,
+        member_id=identity.member_id,
         version=__version__,
         request_bytes_max=config.max_request_bytes,
+        txn_ops_max=config.max_txn_ops,
         lease_ttl_ms_min=config.min_lease_ttl_ms,
         request_timeout_ms=_request_timeout_ms(config),
         # Entries of an earlier run of this node must not answer requests of this one.
         first_ticket=random.getrandbits(31) << 32 | 1,
         name=config.name,
         advertised_urls=config.advertise_client_urls,
+        quota_bytes=config.quota_backend_bytes,
     )
     return GatewayActor(
         settings,
@@ -200,15 +280,6 @@ def _make_gateway(config: NodeConfig, context: zmq.Context[zmq.Socket[bytes]]) -
 
 def _request_timeout_ms(config: NodeConfig) -> int:
     return REQUEST_TIMEOUT_MS + 2 * config.election_timeout_ms
-
-
-def _last_time(contents: Contents, machine: Machine) -> int:
-    """The greatest cluster time this node has seen: it must not go back."""
-    last_index = contents.log.last_index
-    if last_index < contents.log.first_index:
-        return machine.cluster_ms
-    (last,) = contents.log.slice(last_index, last_index + 1, bytes_max=0)
-    return max(machine.cluster_ms, last.time_ms)
 
 
 # --- what can fail at the start ---------------------------------------------------------------
@@ -242,25 +313,6 @@ def _try_to_listen(urls: tuple[str, ...]) -> None:
                 probe.bind(("" if host == "*" else host, int(port)))
             except OSError as error:
                 raise OSError(f"cannot listen on {url}: {error.strerror}") from None
-
-
-def _check_identity(config: NodeConfig, found: Identity) -> None:
-    if found != (config.member_id, config.cluster_id):
-        raise StorageError(
-            f"{config.data_dir} belongs to member {found.member_id:x} of cluster "
-            f"{found.cluster_id:x}, but the flags describe member {config.member_id:x} of cluster "
-            f"{config.cluster_id:x}: use the same --initial-cluster and --initial-cluster-token as "
-            "before, or an empty --data-dir"
-        )
-
-
-def _check_applied(config: NodeConfig, applied_index: int, raft_log: RaftLog) -> None:
-    if applied_index > raft_log.last_index:
-        raise StorageError(
-            f"{config.data_dir}: the store has applied entry {applied_index}, but the log ends at "
-            f"{raft_log.last_index}: part of the log is gone. Remove this member from the cluster "
-            "and let it rejoin as a new member with an empty data directory"
-        )
 
 
 def _tune_interpreter() -> None:

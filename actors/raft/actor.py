@@ -7,31 +7,50 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, assert_never
+from typing import Final, NamedTuple, Protocol, assert_never
 
 from actors.base import Clock, NodeActor, send
 from actors.mailbox import Mailbox
 from actors.messages import (
     Apply,
+    ChangeMembers,
     ClusterClock,
     ConfirmedRead,
     Drained,
     Durable,
     Failed,
+    HandOver,
     Leadership,
+    Moved,
+    MoveLeader,
     PeerFrames,
     PeersDown,
     Propose,
     Question,
     Read,
+    SnapshotInstalled,
+    SnapshotTaken,
     Tick,
     Ticket,
 )
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
+from actors.raft.for_store import for_store
+from actors.raft.membership import Membership
 from actors.raft.outcome import Standing
-from actors.raft.rpc import Entry, HardState, Message, Proposal
-from actors.store.commands import Failure, RaftStatus, Status
+from actors.raft.rpc import (
+    Introduction,
+    JoinRequest,
+    Message,
+    Proposal,
+    RemovedNotice,
+    SnapshotAck,
+    SnapshotChunk,
+    VoteRequest,
+)
+from actors.raft.shipping import Shipping, Storage
+from actors.store.queries import RaftStatus, Status
+from actors.store.results import Failure
 from cluster.wire import WireError
 
 FLUSH_PROPOSALS_MAX: Final = 1_024
@@ -42,15 +61,33 @@ GATHER_MS: Final = 2
 """While much is under way, a smaller burst of proposals waits for company, but only so long: fewer
 and larger flushes cost every member less."""
 
+LOOK_FOR_ROOM_MS: Final = 1_000
+
 READS_WAITING_MAX: Final = 20_000
 
 log = logging.getLogger("leasehold.raft")
 
-RaftMessage = Propose | PeerFrames | Read | Drained | Tick | Durable | PeersDown
+RaftMessage = (
+    Propose
+    | PeerFrames
+    | Read
+    | Drained
+    | Tick
+    | Durable
+    | ChangeMembers
+    | SnapshotTaken
+    | SnapshotInstalled
+    | MoveLeader
+    | HandOver
+    | PeersDown
+)
 
 
 class Links(Protocol):
     """The way to the other members (cluster.links.PeerLinks); delivery is not promised."""
+
+    def update(self, urls: dict[int, str]) -> None:
+        """Be connected to exactly these members."""
 
     def send(self, member_id: int, frame: bytes) -> bool:
         """Send without waiting; False when the frame was dropped."""
@@ -59,31 +96,42 @@ class Links(Protocol):
         """Close every link."""
 
 
-class Storage(Protocol):
-    """Where promises are kept (raft.wal.Wal)."""
+class Retention(NamedTuple):
+    """How much of the log stays in memory and on disk for members that lag a little."""
 
-    def save(self, hard_state: HardState, entries: tuple[Entry, ...]) -> None:
-        """Return when all of it is durable; raise, and never be asked again, when it is not."""
-
-    def close(self) -> None:
-        """Close the files."""
+    entries: int
+    bytes: int
 
 
 class RaftActor(NodeActor):
-    """One member's consensus. `open_links` attaches the peers' sockets to a mailbox."""
+    """One member's consensus. `open_links` attaches the peers' sockets to a mailbox.
+
+    `on_removed` is called once this member is sure that it is none any more.
+    """
 
     def __init__(
         self,
         core: RaftCore,
         storage: Storage,
         codec: PeerCodec,
+        shipping: Shipping,
+        retention: Retention,
         open_links: Callable[[Mailbox], Links],
         clock: Clock,
+        on_removed: Callable[[], None],
     ) -> None:
         super().__init__()
         self._core = core
         self._storage = storage
         self._codec = codec
+        self._shipping = shipping
+        self._retention = retention
+        self._on_removed = on_removed
+        self._removed = False
+        self._urls: dict[int, str] = {}
+        self._look_for_room_ms = 0
+        # Who is to be told how a transfer of leadership ends.
+        self._movers: list[Callable[[bool], None]] = []
         self._open_links = open_links
         self._clock = clock
         self._proposals: list[Proposal] = []
@@ -110,9 +158,21 @@ class RaftActor(NodeActor):
                 self._flush()
             case Tick(now_ms):
                 self._forget_old_reads(now_ms)
+                self._look_for_room(now_ms)
                 self._core.tick(now_ms)
-            case Durable():
-                pass  # the log is kept whole until there are snapshots to help slow followers
+            case Durable(applied_index):
+                self._forget_log(applied_index)
+            case ChangeMembers(change, ticket):
+                self._core.change_members(change, ticket, self._clock())
+            case SnapshotTaken():
+                self._shipping.taken(message, self._clock())
+            case SnapshotInstalled():
+                self._shipping.installed(message)
+            case MoveLeader(target, ticket):
+                self._move_leader(target, ticket)
+            case HandOver(done):
+                if self._transfer(self._core.best_successor, lambda moved: done()):
+                    done()  # there is nothing to hand over, or nobody to take it
             case PeersDown(member_ids):
                 for member_id in member_ids:
                     self._core.peer_down(member_id, self._clock())
@@ -122,6 +182,7 @@ class RaftActor(NodeActor):
     def close(self) -> None:
         if self._links is not None:
             self._links.close()
+        self._shipping.close()
         self._storage.close()
 
     # --- the durability contract, top to bottom ---
@@ -135,13 +196,16 @@ class RaftActor(NodeActor):
             output = self._core.output(now_ms)
             self._send(output.messages)
             if output.hard_state is not None:
-                self._storage.save(output.hard_state, output.entries)  # one fsync per burst
+                self._storage.save(output.hard_state, output.entries, output.start)  # one fsync
             self._send(output.promises)
             self._core.persisted(now_ms)
             self._tell_decided(now_ms)
             if not self._core.has_more():
                 break
         self.mailbox.wake_at(self._core.next_tick_ms)
+        resend_ms = self._shipping.next_wake_ms()
+        if resend_ms is not None:
+            self.mailbox.wake_at(resend_ms)
 
     def _hand_over(self, now_ms: int) -> None:
         """Give the core what has gathered since the last flush."""
@@ -165,16 +229,28 @@ class RaftActor(NodeActor):
     def _tell_decided(self, now_ms: int) -> None:
         """Say what is committed before the reads that must see it."""
         decided = self._core.decided(now_ms)
+        if decided.membership is not None and self._links is not None:
+            # Links to members that are going stay: their last acks and notices travel there.
+            self._urls = {**self._urls, **self._peer_urls(decided.membership)}
+            self._links.update(self._urls)
         if decided.standing is not None:
             self._tell_standing(decided.standing)
         if decided.committed:
-            send(self.ring.store, Apply(decided.committed))
+            send(self.ring.store, Apply(for_store(decided.committed)))
         for read_id, cluster_ms in decided.reads:
             _, questions = self._reading.pop(read_id, (0, []))
             if questions:
                 send(self.ring.store, ConfirmedRead(tuple(questions), cluster_ms))
         for tickets, name, outcome_unknown in decided.failed:
             send(self.ring.gateway, Failed(tickets, Failure(name), outcome_unknown))
+        if decided.transferred is not None:
+            for mover in self._movers:
+                mover(decided.transferred)
+            self._movers.clear()
+        self._send(self._shipping.serve(decided.behind, self.ring.store, now_ms))
+        if decided.removed and not self._removed:
+            self._removed = True
+            self._on_removed()
 
     # --- peers ---
 
@@ -187,13 +263,59 @@ class RaftActor(NodeActor):
                 # A peer's oddity is not our failure: whatever it was, Raft sends again.
                 log.warning("ignored a peer message: %s", error)
                 continue
+            if isinstance(message, JoinRequest):
+                self._welcome(message)
+                continue
+            if isinstance(message, Introduction):
+                self._reach({message.member_id: message.url})
+                continue
             self._core.step(message, now_ms)
+            if isinstance(message, SnapshotChunk):
+                ack = self._shipping.received(message, self.ring.store)
+                if ack is not None:
+                    self._send([ack])
+            elif isinstance(message, SnapshotAck):
+                self._shipping.acknowledged(message, now_ms)
+
+    def _welcome(self, request: JoinRequest) -> None:
+        """Tell a member that was added, and is starting, who it is and who the others are."""
+        own_id, membership = self._core.config.member_id, self._core.replica.membership
+        for peer in membership.peers:
+            if set(peer.peer_urls) == set(request.peer_urls) and self._links is not None:
+                welcome = self._codec.encode_welcome(own_id, peer.id, membership)
+                self._links.send(peer.id, welcome)
+
+    def _peer_urls(self, membership: Membership) -> dict[int, str]:
+        own_id = self._core.config.member_id
+        return {peer.id: peer.peer_urls[0] for peer in membership.peers if peer.id != own_id}
 
     def _send(self, messages: Iterable[Message]) -> None:
         if self._links is None:
             return
+        now_ms = self._clock()
         for message in messages:
-            self._links.send(message.target, self._codec.encode(message))
+            target = message.target
+            if isinstance(message, RemovedNotice) and target not in self._urls:
+                # It will ask again, and by then there is a link.
+                former = self._core.replica.committed_membership.former
+                self._reach({peer.id: peer.peer_urls[0] for peer in former if peer.id == target})
+            elif isinstance(message, VoteRequest) or self._core.is_silent(target, now_ms):
+                self._introduce(target)
+            self._links.send(target, self._codec.encode(message))
+
+    def _reach(self, urls: dict[int, str]) -> None:
+        """Open links to members, or former ones, that this member's log does not tell of."""
+        if self._links is not None and not urls.items() <= self._urls.items():
+            self._urls |= urls
+            self._links.update(self._urls)
+
+    def _introduce(self, target: int) -> None:
+        """Say where this member is reached: the answer of one that was away would not find it."""
+        own_id = self._core.config.member_id
+        own = self._core.replica.membership.peer(own_id)
+        if own is not None and self._links is not None:
+            frame = self._codec.encode_introduction(own_id, own.peer_urls[0])
+            self._links.send(target, frame)
 
     # --- reads ---
 
@@ -213,7 +335,7 @@ class RaftActor(NodeActor):
             leader=self._core.leader,
             term=self._core.term,
             last_index=self._core.replica.log.last_index,
-            is_learner=False,
+            is_learner=not self._core.is_voter,
         )
         question = Question(ticket, Status(status))
         send(self.ring.store, ConfirmedRead((question,), cluster_ms=0))
@@ -231,7 +353,45 @@ class RaftActor(NodeActor):
 
     def _tell_standing(self, standing: Standing) -> None:
         clock = None if standing.clock is None else ClusterClock(*standing.clock)
-        leadership = Leadership(standing.leader, standing.term, clock)
+        leadership = Leadership(standing.leader, standing.term, clock, standing.is_learner)
         log.info("term %d: leader %x", standing.term, standing.leader)
-        for address in (self.ring.gateway, self.ring.lease, self.ring.watch):
+        for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
             send(address, leadership)
+
+    def _move_leader(self, target: int, ticket: Ticket) -> None:
+        def answer(moved: bool) -> None:
+            if moved:
+                send(self.ring.gateway, Moved(ticket))
+            else:
+                send(self.ring.gateway, Failed((ticket,), Failure("TimeoutLeaderTransfer"), False))
+
+        refusal = self._transfer(target, answer)
+        if refusal:
+            send(self.ring.gateway, Failed((ticket,), Failure(refusal), False))
+
+    def _transfer(self, target: int, then: Callable[[bool], None]) -> str:
+        """Begin a transfer, and call `then` with how it ended; or the name of what refuses it."""
+        refusal = self._core.transfer(target, self._clock()) if target else "NotLeader"
+        if refusal:
+            return refusal
+        self._movers.append(then)
+        return ""
+
+    # --- the disk ---
+
+    def _look_for_room(self, now_ms: int) -> None:
+        """Refuse writes before the disk is full, and take them again when there is room."""
+        if now_ms < self._look_for_room_ms:
+            return
+        self._look_for_room_ms = now_ms + LOOK_FOR_ROOM_MS
+        is_full = not self._storage.has_room()
+        if is_full != self._core.is_full:
+            log.warning("the disk %s", "is nearly full: refusing writes" if is_full else "has room")
+            self._core.is_full = is_full
+
+    def _forget_log(self, applied_index: int) -> None:
+        keep_after = self._shipping.keep_after
+        if keep_after is not None:
+            applied_index = min(applied_index, keep_after)
+        index = self._core.compact(applied_index, *self._retention)
+        self._storage.cut(index)

@@ -9,20 +9,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from actors.raft.membership import Membership, decode, encode
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
+    ChangeRefusal,
+    ChangeRequest,
     Entry,
     ForwardRefusal,
     ForwardRequest,
     Heartbeat,
     HeartbeatResponse,
+    Introduction,
+    JoinRequest,
     Message,
     Proposal,
     ReadRequest,
     ReadResponse,
+    RemovedNotice,
+    SnapshotAck,
+    SnapshotChunk,
+    TimeoutNow,
     VoteRequest,
     VoteResponse,
+    Welcome,
 )
 from cluster.wire import WireError, pack, unpack
 
@@ -37,8 +47,25 @@ _KINDS: Final[tuple[type[Message], ...]] = (
     VoteRequest,
     VoteResponse,
     ForwardRefusal,
+    SnapshotChunk,
+    SnapshotAck,
+    TimeoutNow,
+    ChangeRequest,
+    ChangeRefusal,
+    RemovedNotice,
 )
 _KIND_OF: Final[dict[type[Message], int]] = {kind: code for code, kind in enumerate(_KINDS)}
+
+_LAST_FIELD: Final[dict[type[Message], type]] = {
+    SnapshotChunk: bytes,
+    ChangeRequest: bytes,
+    ChangeRefusal: str,
+}
+"""Kinds whose last field is no number."""
+
+_HELLO: Final = "hello"
+_JOIN: Final = "join"
+_WELCOME: Final = "welcome"
 
 ENCODINGS_KEPT: Final = 8
 
@@ -105,17 +132,47 @@ class PeerCodec:
             return pack((self._cluster_id, kind, *message[:-1], self.entries.encode(message[-1])))
         return pack((self._cluster_id, kind, *message))
 
-    def decode(self, frame: bytes) -> Message:
+    def encode_introduction(self, member_id: int, url: str) -> bytes:
+        """Where that member is reached."""
+        return pack((_HELLO, self._cluster_id, member_id, url))
+
+    def encode_welcome(self, source: int, member_id: int, membership: Membership) -> bytes:
+        """The answer of member `source` to a JoinRequest of member `member_id`."""
+        return pack((_WELCOME, source, member_id, self._cluster_id, encode(membership)))
+
+    def decode(self, frame: bytes) -> Message | JoinRequest | Introduction:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
         row = unpack(frame)
         if not isinstance(row, tuple) or len(row) < 2:
             raise WireError("not a peer message")
+        match row:
+            case "join", tuple(urls):
+                return JoinRequest(tuple(map(str, urls)))
+            case "hello", self._cluster_id, int(member_id), str(url):
+                return Introduction(member_id, url)
         cluster_id, code, *fields = row
         if cluster_id != self._cluster_id:
             raise WireError(f"a message of another cluster ({cluster_id!r})")
         if not isinstance(code, int) or not 0 <= code < len(_KINDS):
             raise WireError(f"unknown kind of peer message {code!r}")
         return _checked(_KINDS[code], fields)
+
+
+def encode_join(peer_urls: tuple[str, ...]) -> bytes:
+    """A JoinRequest, from a member that knows neither its own id nor the cluster's."""
+    return pack((_JOIN, peer_urls))
+
+
+def decode_welcome(frame: bytes) -> Welcome | None:
+    """The answer to a JoinRequest; None for any other frame."""
+    try:
+        match unpack(frame):
+            case "welcome", int(source), int(member_id), int(cluster_id), bytes(membership):
+                decode(membership)
+                return Welcome(source, member_id, cluster_id, membership)
+    except (WireError, ValueError):
+        pass
+    return None
 
 
 def _checked(kind: type[Message], fields: list[Any]) -> Message:
@@ -127,7 +184,13 @@ def _checked(kind: type[Message], fields: list[Any]) -> Message:
         elif kind is ForwardRequest:
             numbers, fields[-1] = fields[:-1], _proposals(fields[-1])
         elif kind is ForwardRefusal:
-            numbers = [*fields[:3], *_array(fields[3]), fields[4]]
+            numbers = [*fields[:3], *_array(fields[3])]
+            if not isinstance(fields[4], str):
+                raise TypeError("its error is not a name")
+        elif kind in _LAST_FIELD:
+            numbers = fields[:-1]
+            if not isinstance(fields[-1], _LAST_FIELD[kind]):
+                raise TypeError("its last field has the wrong type")
         message: Message = kind._make(fields)
     except (TypeError, IndexError) as error:
         raise WireError(f"malformed {kind.__name__}: {error}") from None

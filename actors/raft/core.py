@@ -7,21 +7,23 @@ source are arguments. Rules are cited as in Raft (extended version) and Ongaro's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import assert_never
 
-from actors.raft.elector import NOBODY, Elector
+from actors.raft.elector import NOBODY
 from actors.raft.leader import Leader
-from actors.raft.log import RaftLog
+from actors.raft.log import LogStart
+from actors.raft.membership import Membership
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Standing
-from actors.raft.proposals import ProposalDesk
-from actors.raft.quorum import Configuration
-from actors.raft.reads import LocalReads
-from actors.raft.replica import Replica
+from actors.raft.progress import Contact
 from actors.raft.roles import Candidate, Follower
+from actors.raft.router import Router
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
+    ChangeRefusal,
+    ChangeRequest,
+    Entry,
     ForwardRefusal,
     ForwardRequest,
     HardState,
@@ -31,30 +33,31 @@ from actors.raft.rpc import (
     Proposal,
     ReadRequest,
     ReadResponse,
+    RemovedNotice,
+    SnapshotAck,
+    SnapshotChunk,
+    TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
 
 
-class RaftCore(Elector):
+class RaftCore(Router):
     """One member's part in consensus. `chance(n)` gives a random integer 0 <= x < n."""
 
     def __init__(
         self, config: CoreConfig, recovered: Recovered, now_ms: int, chance: Callable[[int], int]
     ) -> None:
-        hard_state, log, applied_index, cluster_ms = recovered
-        super().__init__(config, hard_state, now_ms, chance)
-        self._desk = ProposalDesk(config.hold_ms)
-        self._reads = LocalReads(chance(1 << 48))
-        commit = max(hard_state.commit, applied_index)
-        self.replica = Replica(config.member_id, log, commit, applied_index, cluster_ms, self._desk)
-        self._standing = Standing(NOBODY, -1, None)
+        super().__init__(config, recovered, now_ms, chance)
+        self._standing = Standing(NOBODY, -1, None, False)
+        self._membership_told: Membership | None = None
+        self._removed = False
 
     # --- inputs ---
 
     def step(self, message: Message, now_ms: int) -> None:
         """Take another member's message; oddities and old terms are ignored, as `_admit` says."""
-        if message.target != self.config.member_id:
+        if message.target != self.config.member_id or self._is_from_removed(message):
             return
         if message.term != self.term and not self._admit(message, now_ms):
             return
@@ -65,6 +68,7 @@ class RaftCore(Elector):
             case AppendResponse():
                 if isinstance(self.role, Leader):
                     self.role.acknowledged(message, now_ms)
+                    self._maybe_hand_over(self.role)
                     self._advance_commit(self.role, now_ms)
             case Heartbeat():
                 self._follow(message.source, now_ms)
@@ -86,7 +90,23 @@ class RaftCore(Elector):
             case VoteResponse():
                 self._count_vote(message.source, message.granted, message.pre, now_ms)
             case ForwardRefusal():
-                self._desk.refused(message.tickets, message.busy, now_ms)
+                self._desk.refused(message.tickets, message.name, now_ms)
+            case SnapshotChunk():
+                self._follow(message.source, now_ms)
+                if message.last_index <= self.replica.commit:
+                    # There is no need of it: without an answer the leader would offer it for ever.
+                    self._promise(self.replica.response(message, self.replica.commit))
+            case SnapshotAck():
+                pass  # the courier's
+            case TimeoutNow():
+                if self.leader == message.source:
+                    self._campaign(now_ms, pre=False, hurried_until_ms=0, transfer=True)
+            case ChangeRequest():
+                self._take_change(message, now_ms)
+            case ChangeRefusal():
+                self._fail_change(message.ticket, message.name)
+            case RemovedNotice():
+                self._removed = True
             case _:
                 assert_never(message)
 
@@ -106,6 +126,8 @@ class RaftCore(Elector):
         """When `tick` has something to do next."""
         if isinstance(self.role, Leader):
             due_ms = min(self.role.heartbeat_due_ms, self.role.quorum_check_due_ms)
+            if self.role.transferee:
+                due_ms = min(due_ms, self.role.transfer_until_ms)
             notice_ms = self.role.notice_due_ms
             return due_ms if notice_ms is None else min(due_ms, notice_ms)
         asked_ms = self._reads.oldest_asked_ms()
@@ -123,27 +145,6 @@ class RaftCore(Elector):
             case Candidate():
                 return False
 
-    def propose(self, proposals: Sequence[Proposal], now_ms: int) -> None:
-        """Put commands in the log here, pass them to the leader, or hold them until one is known.
-
-        What cannot be done comes back as failed. Ticket 0 has no reader: such a proposal is only
-        for a leader's log, and dropped elsewhere.
-        """
-        if isinstance(self.role, Leader):
-            self._append(self.role, proposals, now_ms)
-        else:
-            self._pass_on([p for p in proposals if p.ticket], now_ms)
-
-    def read_index(self, now_ms: int) -> int:
-        """Ask for a linearizable read; the id comes back in `Decided.reads` (dissertation 6.4)."""
-        read_id = self._reads.open(now_ms)
-        self._ask_read(read_id)
-        return read_id
-
-    def forget_read(self, read_id: int) -> None:
-        """Nobody waits for this read any more."""
-        self._reads.forget(read_id)
-
     def peer_down(self, peer: int, now_ms: int) -> None:
         """The connection to a peer broke. Only a hint: it may be wrong, and costs no safety.
 
@@ -152,12 +153,15 @@ class RaftCore(Elector):
         """
         role = self.role
         if isinstance(role, Leader) and peer in role.peers:
-            role.peers[peer].probe_from(role.peers[peer].match + 1)
+            role.peers[peer].probe_again()
+            # No change of members may count on it until it is heard again.
+            role.peers[peer].contact = Contact.BROKEN
         elif isinstance(role, Follower) and role.leader == peer:
             role.leader = NOBODY
             role.hurried_until_ms = now_ms + self.config.election_timeout_ms
-            survivors = sorted(self._configuration().members() - {peer})
-            self._timer.hurry(now_ms, survivors.index(self.config.member_id))
+            survivors = self._configuration().members() - {peer}
+            slot = sum(1 for member in survivors if member < self.config.member_id)
+            self._timer.hurry(now_ms, slot)
 
     def persisted(self, now_ms: int) -> None:
         """Everything in the last `output` is durable: this member may count itself."""
@@ -166,6 +170,71 @@ class RaftCore(Elector):
             self._count_vote(self.config.member_id, True, False, now_ms)
         elif isinstance(self.role, Leader):
             self._advance_commit(self.role, now_ms)
+
+    # --- snapshots (Raft 7) ---
+
+    def compact(self, durable_index: int, entries_kept: int, bytes_kept: int) -> int:
+        """Forget entries that the store holds durably, but for a tail; up to where it is gone."""
+        index = self.replica.log.tail_start(durable_index, entries_kept, bytes_kept)
+        self.replica.compact(index)
+        return index
+
+    def snapshot_failed(self, peer: int) -> None:
+        """A snapshot did not reach that peer: find out again what it needs."""
+        if isinstance(self.role, Leader) and peer in self.role.peers:
+            progress = self.role.peers[peer]
+            progress.probe_from(progress.match + 1)
+
+    @property
+    def is_learner(self) -> bool:
+        """Whether this member only learns."""
+        return self.config.member_id in self._configuration().learners
+
+    @property
+    def is_voter(self) -> bool:
+        """Whether this member counts, as far as it knows: a new one has yet to hear of itself."""
+        return self.config.member_id in self._configuration().all_voters()
+
+    def is_silent(self, peer: int, now_ms: int) -> bool:
+        """Whether this member leads and has not heard that peer yet, or not for long."""
+        role = self.role
+        if not isinstance(role, Leader) or peer not in role.peers:
+            return False
+        silent_ms = now_ms - role.peers[peer].heard_ms
+        is_heard = role.peers[peer].contact is Contact.HEARD
+        return not is_heard or silent_ms >= self.config.election_timeout_ms
+
+    def sessions(self) -> dict[int, int]:
+        """The replication sessions of this leader's peers."""
+        if not isinstance(self.role, Leader):
+            return {}
+        return {member: peer.session for member, peer in self.role.peers.items()}
+
+    def pause_for_snapshot(self) -> None:
+        """The store is about to be replaced: hand out nothing until `restored` or `resume`."""
+        self.replica.paused = True
+
+    def resume(self) -> None:
+        """The snapshot was not installed: go on with what is here."""
+        self.replica.paused = False
+
+    def restored(
+        self, start: LogStart, cluster_ms: int, chunk: SnapshotChunk
+    ) -> tuple[HardState, tuple[Entry, ...]]:
+        """The store holds everything up to `start`, thanks to this last chunk of a snapshot.
+
+        The WAL must begin after `start`, with the hard state and entries returned, before the
+        answer to the leader - a promise - goes out with the next output.
+        """
+        kept = self.replica.restore(start, chunk.term, cluster_ms)
+        if self.leader == chunk.source and chunk.term == self.term:
+            own_id = self.config.member_id
+            answer = AppendResponse(
+                own_id, chunk.source, self.term, chunk.session, start.index, False, 0, 0
+            )
+            self._promise(answer)
+        self._saved = (self.term, self.vote)
+        return HardState(self.term, self.vote, self.replica.commit), kept
 
     # --- outputs ---
 
@@ -180,7 +249,8 @@ class RaftCore(Elector):
         if entries or self._unsaved():
             hard_state = HardState(self.term, self.vote, self.replica.commit)
             self._saved = (self.term, self.vote)
-        output = Output(tuple(self._messages), hard_state, entries, tuple(self._promises))
+        start = self.replica.start_of(entries)
+        output = Output(tuple(self._messages), hard_state, entries, start, tuple(self._promises))
         self._messages.clear()
         self._promises.clear()
         return output
@@ -188,17 +258,23 @@ class RaftCore(Elector):
     def decided(self, now_ms: int) -> Decided:
         """Take what is committed and durable here, the reads it allows, failures, and who leads."""
         if isinstance(self.role, Leader):
+            self._finish_change(self.role, now_ms)
             for answer in self.role.read_answers(now_ms):
                 if answer.target == self.config.member_id:
                     self._reads.confirm(answer.read_id, answer.index, answer.cluster_ms)
                 else:
                     self._say(answer)
         committed = self.replica.take_committed()
+        transferred, self._transferred = self._transferred, None
         return Decided(
             committed,
             self._reads.take_ready(self.replica.handed_out),
             tuple(self._desk.take_failed()),
             self._take_standing(),
+            self._take_membership(),
+            self._is_removed(),
+            transferred,
+            self.role.behind() if isinstance(self.role, Leader) else (),
         )
 
     def has_more(self) -> bool:
@@ -208,6 +284,14 @@ class RaftCore(Elector):
         if self.replica.stable_index < self.replica.log.last_index:
             return True
         return isinstance(self.role, Leader) and self.role.has_news(self.replica.commit)
+
+    def _is_from_removed(self, message: Message) -> bool:
+        """Whether the sender is no member any more; a candidate is told so."""
+        if not self.replica.committed_membership.has_removed(message.source):
+            return False
+        if isinstance(message, VoteRequest):
+            self._say(RemovedNotice(self.config.member_id, message.source, self.term))
+        return True
 
     def _hear(self, message: Heartbeat, now_ms: int) -> None:
         self.replica.hear(message)
@@ -228,21 +312,10 @@ class RaftCore(Elector):
 
     # --- what an election means ---
 
-    def _configuration(self) -> Configuration:
-        return self.config.configuration
-
-    def _log(self) -> RaftLog:
-        return self.replica.log
-
-    def _leader_found(self, now_ms: int) -> None:
-        # What was passed to the last leader may be lost; what waits goes to this one.
-        self._desk.leader_changed()
-        self._pass_on(self._desk.take_held(), now_ms)
-        for read_id in self._reads.open_ids():
-            self._ask_read(read_id)
-
     def _deposed(self, leader: Leader, now_ms: int) -> None:
         self.replica.cluster_ms = leader.cluster_ms(now_ms)
+        if leader.transferee:
+            self._transferred = True
 
     # --- leading ---
 
@@ -273,6 +346,8 @@ class RaftCore(Elector):
             if not leader.hears_quorum(now_ms, timeout_ms):
                 self._become_follower(self.term, NOBODY, now_ms)
                 return
+        if leader.transferee and now_ms >= leader.transfer_until_ms:
+            self._end_transfer(leader, now_ms)
         if now_ms >= leader.heartbeat_due_ms:
             leader.heartbeat_due_ms = now_ms + self.config.heartbeat_ms
             for message in leader.heartbeats(self.replica.commit, now_ms):
@@ -285,55 +360,27 @@ class RaftCore(Elector):
         if agreed > commit and self.replica.log.term(agreed) == self.term:
             self.replica.commit_to(agreed)
             leader.committed(commit, agreed, now_ms)
+            if self._is_removed():
+                # What removed it is committed: the others go on without it (dissertation 4.2.2).
+                self._become_follower(self.term, NOBODY, now_ms)
 
-    # --- proposals and reads, here and on their way ---
+    def _take_membership(self) -> Membership | None:
+        membership = self.replica.membership
+        if membership is self._membership_told:
+            return None
+        self._membership_told = membership
+        return membership
 
-    def _append(self, leader: Leader, proposals: Sequence[Proposal], now_ms: int) -> None:
-        if not proposals:
-            return
-        if leader.maybe_take(proposals):
-            self.replica.append(self.term, leader.cluster_ms(now_ms), proposals)
-        else:
-            own_id = self.config.member_id
-            own = [p for p in proposals if p.origin == own_id]
-            self._desk.fail(own, "TooManyRequests", outcome_unknown=False)
-            self._refuse([p for p in proposals if p.ticket and p.origin != own_id], busy=True)
-
-    def _pass_on(self, proposals: Sequence[Proposal], now_ms: int) -> None:
-        if not proposals:
-            return
-        leader = self.leader
-        if leader == NOBODY:
-            self._desk.hold(proposals, now_ms)
-        else:
-            self._desk.forwarded(proposals, now_ms)
-            own_id = self.config.member_id
-            self._say(ForwardRequest(own_id, leader, self.term, tuple(proposals)))
-
-    def _take_forwarded(self, message: ForwardRequest, now_ms: int) -> None:
-        if isinstance(self.role, Leader):
-            self._append(self.role, message.proposals, now_ms)
-        else:
-            self._refuse(message.proposals, busy=False)
-
-    def _refuse(self, proposals: Sequence[Proposal], busy: bool) -> None:
-        for origin in sorted({p.origin for p in proposals}):
-            tickets = tuple(p.ticket for p in proposals if p.origin == origin)
-            refusal = ForwardRefusal(self.config.member_id, origin, self.term, tickets, busy)
-            self._say(refusal)
-
-    def _ask_read(self, read_id: int) -> None:
-        own_id, leader = self.config.member_id, self.leader
-        if isinstance(self.role, Leader):
-            self.role.add_read(own_id, read_id, self.replica.commit)
-        elif leader != NOBODY:
-            self._say(ReadRequest(own_id, leader, self.term, read_id))
+    def _is_removed(self) -> bool:
+        """Whether this member knows for sure that it is none any more."""
+        own_id = self.config.member_id
+        return self._removed or self.replica.committed_membership.has_removed(own_id)
 
     def _take_standing(self) -> Standing | None:
         clock = None
         if isinstance(self.role, Leader) and self.replica.commit >= self.role.start_index:
             clock = (self.role.cluster_ms_at_start, self.role.started_ms)
-        standing = Standing(self.leader, self.term, clock)
+        standing = Standing(self.leader, self.term, clock, self.is_learner)
         if standing == self._standing:
             return None
         self._standing = standing

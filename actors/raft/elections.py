@@ -61,10 +61,10 @@ def may_grant(request: VoteRequest, own_term: int, vote: int, leader: int, log: 
 
 
 def vote_requests(
-    own_id: int, peers: Iterable[int], term: int, pre: bool, log: RaftLog
+    own_id: int, peers: Iterable[int], term: int, pre: bool, transfer: bool, log: RaftLog
 ) -> list[VoteRequest]:
     """Ask every peer for its vote in `term`."""
     return [
-        VoteRequest(own_id, peer, term, pre, log.last_index, log.last_term)
+        VoteRequest(own_id, peer, term, pre, log.last_index, log.last_term, transfer)
         for peer in sorted(peers)
     ]

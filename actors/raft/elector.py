@@ -21,6 +21,7 @@ from actors.raft.rpc import (
     HardState,
     Heartbeat,
     Message,
+    SnapshotChunk,
     VoteRequest,
     VoteResponse,
 )
@@ -66,6 +67,10 @@ class Elector:
         """Who counts now."""
         raise NotImplementedError
 
+    def _may_stand(self) -> bool:
+        """Whether this member is, or may still be, one of those who count."""
+        raise NotImplementedError
+
     def _log(self) -> RaftLog:
         """The log, whose end decides who may lead."""
         raise NotImplementedError
@@ -96,7 +101,7 @@ class Elector:
                 self._become_follower(message.term, NOBODY, now_ms)
                 return True
             case Verdict.TELL_TERM:
-                assert isinstance(message, AppendRequest | Heartbeat)
+                assert isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
                 self._tell_term(message)
                 return False
             case Verdict.REFUSE_VOTE:
@@ -119,6 +124,9 @@ class Elector:
         assert term >= self.term, "terms only rise"
         if term > self.term:
             self.term, self.vote = term, NOBODY
+            # The next leader may replace, before they are ever saved, entries that the last one
+            # was about to be told of.
+            self._promises = [p for p in self._promises if not isinstance(p, AppendResponse)]
         if isinstance(self.role, Leader):
             self._deposed(self.role, now_ms)
         self.role = Follower(leader, now_ms)
@@ -135,24 +143,36 @@ class Elector:
         else:
             self._become_follower(self.term, leader, now_ms)
 
-    def _tell_term(self, message: AppendRequest | Heartbeat) -> None:
+    def _tell_term(self, message: AppendRequest | Heartbeat | SnapshotChunk) -> None:
         """Answer a leader of an earlier term with an empty rejection in one's own."""
         own_id, source = self.config.member_id, message.source
         self._promise(AppendResponse(own_id, source, self.term, message.session, 0, True, 0, 0))
 
     # --- elections ---
 
-    def _campaign(self, now_ms: int, pre: bool, hurried_until_ms: int) -> None:
+    def _campaign(
+        self, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
+    ) -> None:
         own_id = self.config.member_id
+        if not self._may_stand():
+            # A learner, or a member that is not one yet or any more, never stands. But it may have
+            # been removed unheard: it asks with a log that wins no vote, and is told if so.
+            self._become_follower(self.term, NOBODY, now_ms)
+            voters = self._configuration().all_voters()
+            self._promises += vote_requests(own_id, voters, self.term + 1, True, False, RaftLog())
+            return
+        late_votes: dict[int, bool] = {}
         if not pre:
             self.term, self.vote = self.term + 1, own_id
-        self.role = Candidate(pre, hurried_until_ms)
+        elif isinstance(self.role, Candidate):
+            late_votes = self.role.votes_of_term()
+        self.role = Candidate(pre, hurried_until_ms, late_votes)
         self._timer.restart(now_ms)
         if now_ms < hurried_until_ms:
             self._timer.retry_soon(now_ms, pre)
         term = self.term + 1 if pre else self.term
-        peers = self._configuration().members() - {own_id}
-        self._promises += vote_requests(own_id, peers, term, pre, self._log())
+        peers = self._configuration().all_voters() - {own_id}
+        self._promises += vote_requests(own_id, peers, term, pre, transfer, self._log())
         if pre:
             # A real vote for oneself counts only when it is durable: see RaftCore.persisted.
             self._count_vote(own_id, True, True, now_ms)
@@ -175,7 +195,12 @@ class Elector:
 
     def _count_vote(self, voter: int, granted: bool, pre: bool, now_ms: int) -> None:
         candidate = self.role
-        if not isinstance(candidate, Candidate) or candidate.pre != pre:
+        if not isinstance(candidate, Candidate):
+            return
+        if candidate.pre and not pre:
+            self._count_late_vote(candidate, voter, granted, now_ms)
+            return
+        if candidate.pre != pre:
             return
         candidate.votes[voter] = granted
         match self._configuration().ballot(candidate.votes):
@@ -187,6 +212,15 @@ class Elector:
                 self._become_follower(self.term, NOBODY, now_ms)
             case Ballot.OPEN:
                 pass
+
+    def _count_late_vote(
+        self, candidate: Candidate, voter: int, granted: bool, now_ms: int
+    ) -> None:
+        if self.config.member_id not in candidate.late_votes:
+            return  # this process never stood in this term
+        candidate.late_votes[voter] = granted
+        if self._configuration().ballot(candidate.late_votes) is Ballot.WON:
+            self._elected(now_ms)
 
     # --- what is said when ---
 

@@ -22,6 +22,15 @@ class Files(Protocol):
     def read(self, path: Path) -> bytes:
         """All of a file."""
 
+    def read_part(self, path: Path, offset: int, size: int) -> bytes:
+        """At most `size` bytes of a file from `offset` on."""
+
+    def size(self, path: Path) -> int:
+        """How many bytes a file has."""
+
+    def free_bytes(self, directory: Path) -> int:
+        """How much more the file system of a directory takes."""
+
     def create(self, path: Path, size: int) -> int:
         """Make, or replace, a file of `size` zero bytes whose space is reserved; open it."""
 
@@ -44,7 +53,7 @@ class Files(Protocol):
         """Give a file another name in its directory, durably."""
 
     def remove(self, path: Path) -> None:
-        """Remove a file; not necessarily durably."""
+        """Remove a file, durably: what is removed next must not be gone before it."""
 
 
 class Disk:
@@ -59,6 +68,20 @@ class Disk:
 
     def read(self, path: Path) -> bytes:
         return path.read_bytes()
+
+    def read_part(self, path: Path, offset: int, size: int) -> bytes:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.pread(file, size, offset)
+        finally:
+            os.close(file)
+
+    def size(self, path: Path) -> int:
+        return path.stat().st_size
+
+    def free_bytes(self, directory: Path) -> int:
+        status = os.statvfs(directory)
+        return status.f_bavail * status.f_frsize
 
     def create(self, path: Path, size: int) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -95,6 +118,7 @@ class Disk:
 
     def remove(self, path: Path) -> None:
         path.unlink()
+        _sync_directory(path.parent)
 
 
 DISK: Final = Disk()

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from actors.raft.log import RaftLog
-from actors.raft.progress import Progress
+from actors.raft.membership import Health
+from actors.raft.progress import Contact, Progress
 from actors.raft.quorum import Configuration
 from actors.raft.rpc import (
     AppendRequest,
@@ -28,6 +29,12 @@ UNCOMMITTED_BYTES_MAX: Final = 64 * 1024 * 1024
 COMMIT_NOTICE_MS: Final = 5
 """A peer that answers none of what was committed hears of it with the next append, or this late."""
 
+CAUGHT_UP_PERCENT_MIN: Final = 90
+CAUGHT_UP_PERCENT_DIVISOR: Final = 100
+"""A learner that holds so much of the leader's log may be promoted, as in etcd."""
+
+SESSION_SHIFT: Final = 48
+
 WAVES_MAX: Final = 2
 READ_ROUNDS_MAX: Final = 2
 """Bursts of proposals, and rounds of reads, that may be under way; what comes meanwhile gathers."""
@@ -43,6 +50,10 @@ class PendingRead(NamedTuple):
     source: int
     read_id: int
     index: int  # type: ignore[assignment]
+
+
+STARTING_TIMES: Final = 10
+"""A peer that a leader has not heard for so many election timeouts counts as never started."""
 
 
 class Leader:
@@ -67,26 +78,70 @@ class Leader:
         self.start_index = log.last_index + 1
         self.cluster_ms_at_start = cluster_ms
         self.started_ms = now_ms
-        # The term makes a session unlike those of other leaderships of this member.
-        self.peers = {
-            peer: Progress(session=term, next_index=self.start_index, now_ms=now_ms)
-            for peer in sorted(configuration.members() - {own_id})
-        }
+        self.peers: dict[int, Progress] = {}
+        self._read_acks: dict[int, int] = {}
+        # Peers that answer some committed entry they have not been told of, and when the rest hear.
+        self._awaiting_commit: set[int] = set()
+        self.notice_due_ms: int | None = None
+        self._reconfigurations = 0
+        self.reconfigure(configuration, now_ms)
+        # Who is to lead next, and how long that may take; 0: nobody.
+        self.transferee = 0
+        self.transfer_until_ms = 0
         self.uncommitted_bytes = 0
         self.heartbeat_due_ms = now_ms
         self.quorum_check_due_ms = now_ms
         self._reads: deque[PendingRead] = deque()
         self._early_reads: list[tuple[int, int]] = []
-        self._read_acks: dict[int, int] = {}
         self._read_round_sent = 0
         self._waves: deque[int] = deque()
-        # Peers that answer some committed entry they have not been told of, and when the rest hear.
-        self._awaiting_commit: set[int] = set()
-        self.notice_due_ms: int | None = None
 
     def cluster_ms(self, now_ms: int) -> int:
         """The cluster time now (DESIGN 8)."""
         return self.cluster_ms_at_start + (now_ms - self.started_ms)
+
+    # --- who the peers are ---
+
+    def reconfigure(self, configuration: Configuration, now_ms: int) -> None:
+        """Talk to the members of a configuration from now on, to new ones in a new session.
+
+        The term and a count make a session unlike any other: a member that was removed and comes
+        back must not be credited with what it acknowledged before.
+        """
+        self.configuration = configuration
+        wanted = configuration.members() - {self.own_id}
+        for gone in self.peers.keys() - wanted:
+            del self.peers[gone]
+            self._read_acks.pop(gone, None)
+            self._awaiting_commit.discard(gone)
+        session = self._reconfigurations << SESSION_SHIFT | self.term
+        self._reconfigurations += 1
+        for member in sorted(wanted - self.peers.keys()):
+            self.peers[member] = Progress(session, self.log.last_index + 1, now_ms)
+
+    def health(self, now_ms: int, within_ms: int) -> Health:
+        """Who was heard lately (this member included), who never was, and who keeps up."""
+        heard: set[int] = set()
+        never: set[int] = set()
+        for member, peer in self.peers.items():
+            silent_ms = now_ms - peer.heard_ms
+            if peer.contact is Contact.HEARD and silent_ms < within_ms:
+                heard.add(member)
+            elif peer.contact is Contact.NONE_YET and silent_ms >= STARTING_TIMES * within_ms:
+                never.add(member)
+        last_index = self.log.last_index
+        keeping_up = {
+            member
+            for member in self.configuration.learners & heard
+            if self.peers[member].match * CAUGHT_UP_PERCENT_DIVISOR
+            >= last_index * CAUGHT_UP_PERCENT_MIN
+        }
+        return Health(frozenset(heard | {self.own_id}), frozenset(never), frozenset(keeping_up))
+
+    def best_successor(self, voters: frozenset[int]) -> int:
+        """The voter that lacks least of the log, among those heard last; 0: nobody."""
+        candidates = [(p.match, p.heard_ms, i) for i, p in self.peers.items() if i in voters]
+        return max(candidates)[2] if candidates else 0
 
     # --- what peers answer ---
 
@@ -97,6 +152,7 @@ class Leader:
         if peer is None or peer.session != message.session:
             return
         peer.heard_ms = now_ms
+        peer.contact = Contact.HEARD
         if not message.rejected:
             assert message.index <= self.log.last_index, "a peer holds more than was sent"
             peer.maybe_accept(message.index)
@@ -110,6 +166,7 @@ class Leader:
         if peer is None or peer.session != message.session:
             return
         peer.heard_ms = now_ms
+        peer.contact = Contact.HEARD
         acked = self._read_acks.get(message.source, 0)
         self._read_acks[message.source] = max(acked, message.read_id)
         if peer.probing:
@@ -258,11 +315,16 @@ class Leader:
             appends.append(append)
         return appends
 
+    def behind(self) -> tuple[int, ...]:
+        """The peers that only a snapshot can help."""
+        return tuple(target for target, peer in self.peers.items() if peer.snapshotting)
+
     def _append(self, target: int, peer: Progress, commit: int) -> AppendRequest | None:
         prev_index = peer.next - 1
         prev_term = self.log.term(prev_index)
         if prev_term is None:
-            return None  # compacted away: this peer can only be helped by a snapshot
+            peer.snapshotting = True  # what it lacks is compacted away
+            return None
         # A full window may be full only because the answers were lost: ask, but send no more.
         stop = self.log.last_index + 1 if peer.has_room() else peer.next
         entries = self.log.slice(peer.next, stop, APPEND_BYTES_MAX)

@@ -6,8 +6,18 @@ Pure: what is durable is the WAL's business, what is applied the store's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from actors.raft.membership import Membership
 from actors.raft.rpc import Entry
+
+
+class LogStart(NamedTuple):
+    """What stands right before some entry: its predecessor, and the members at that place."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+    membership: Membership
 
 
 class RaftLog:
@@ -25,6 +35,7 @@ class RaftLog:
         self._entries = list(entries)
         for offset, entry in enumerate(self._entries):
             assert entry.index == previous_index + 1 + offset, "log entries are consecutive"
+        self.size_bytes = sum(len(entry.command) for entry in self._entries)
 
     @property
     def first_index(self) -> int:
@@ -75,6 +86,7 @@ class RaftLog:
         """Append entries that follow the last one."""
         assert entries[0].index == self.last_index + 1, "entries leave a gap"
         self._entries.extend(entries)
+        self.size_bytes += sum([len(entry.command) for entry in entries])
 
     def truncate_from(self, index: int, commit: int) -> list[Entry]:
         """Remove and return the entries from `index` on; only ever at a proven conflict."""
@@ -82,6 +94,7 @@ class RaftLog:
         offset = index - self.first_index
         removed = self._entries[offset:]
         del self._entries[offset:]
+        self.size_bytes -= sum(len(entry.command) for entry in removed)
         return removed
 
     def first_conflict(self, entries: Sequence[Entry]) -> int | None:
@@ -113,5 +126,31 @@ class RaftLog:
             return
         term = self.term(index)
         assert term is not None, f"cannot compact at {index}: the log ends at {self.last_index}"
-        del self._entries[: index - self._previous_index]
+        removed = self._entries[: index - self._previous_index]
+        del self._entries[: len(removed)]
+        self.size_bytes -= sum(len(entry.command) for entry in removed)
         self._previous_index, self._previous_term = index, term
+
+    def restart_after(self, index: int, term: int) -> list[Entry]:
+        """Begin anew after an installed snapshot; returns the entries that are no longer here.
+
+        What follows the snapshot is kept if the log agrees with it there.
+        """
+        if self.term(index) == term:
+            self.compact(index)
+            return []
+        removed, self._entries = self._entries, []
+        self.size_bytes = 0
+        self._previous_index, self._previous_term = index, term
+        return removed
+
+    def tail_start(self, durable_index: int, entries_kept: int, bytes_kept: int) -> int:
+        """Up to where the log may be forgotten, keeping a tail for members that lag a little."""
+        index = max(self._previous_index, durable_index - entries_kept)
+        size = self.size_bytes
+        for entry in self._entries[: durable_index - self._previous_index]:
+            if entry.index > index and size <= bytes_kept:
+                break
+            size -= len(entry.command)
+            index = max(index, entry.index)
+        return index

@@ -7,38 +7,45 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.raft.log import RaftLog
+from actors.raft.log import LogStart, RaftLog
+from actors.raft.membership import Membership
 from actors.raft.proposals import FailedProposals
-from actors.raft.quorum import Configuration
 from actors.raft.reads import ReadyRead
 from actors.raft.rpc import Entry, HardState, Message
 
 
 class CoreConfig(NamedTuple):
-    """This member, the voters, and Raft's two times; requests are kept for `hold_ms` at most."""
+    """This member, and Raft's two times; requests are kept for `hold_ms` at most."""
 
     member_id: int
-    configuration: Configuration
     heartbeat_ms: int
     election_timeout_ms: int
     hold_ms: int
 
 
 class Recovered(NamedTuple):
-    """What the disk gives a member that starts: WAL, and how far the store has applied it."""
+    """What the disk gives a member that starts: WAL, and how far the store has applied it.
+
+    `membership` is the one that holds where the log begins.
+    """
 
     hard_state: HardState
     log: RaftLog
+    membership: Membership
     applied_index: int
     cluster_ms: int
 
 
 class Output(NamedTuple):
-    """What to send now, what to write and sync, and what may be said only after that."""
+    """What to send now, what to write and sync, and what may be said only after that.
+
+    `start` is what stands before the entries, or at the end of the log if there are none.
+    """
 
     messages: tuple[Message, ...]
     hard_state: HardState | None
     entries: tuple[Entry, ...]
+    start: LogStart
     promises: tuple[Message, ...]
 
 
@@ -51,12 +58,22 @@ class Standing(NamedTuple):
     leader: int
     term: int
     clock: tuple[int, int] | None
+    is_learner: bool
 
 
 class Decided(NamedTuple):
-    """What follows from what is durable; `standing` only when it has changed."""
+    """What follows from what is durable; `standing` and `membership` only when they have changed.
+
+    A membership holds from when it is appended: it says who is to be talked to. `removed`: this
+    member is none any more. `transferred` answers `transfer`, when it is over. `behind` are the
+    peers that lack what this leader's log has no more: they need a snapshot.
+    """
 
     committed: tuple[Entry, ...]
     reads: tuple[ReadyRead, ...]
     failed: tuple[FailedProposals, ...]
     standing: Standing | None
+    membership: Membership | None
+    removed: bool
+    transferred: bool | None
+    behind: tuple[int, ...]

@@ -7,10 +7,19 @@ without waiting, within a window of messages and bytes. Knows nothing of message
 from __future__ import annotations
 
 from collections import deque
+from enum import Enum
 from typing import Final
 
 INFLIGHT_APPENDS_MAX: Final = 256
 INFLIGHT_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+class Contact(Enum):
+    """What a leader has heard of a peer."""
+
+    NONE_YET = "none yet"
+    HEARD = "heard"
+    BROKEN = "broken"
 
 
 class Progress:
@@ -21,12 +30,15 @@ class Progress:
         "_inflight_bytes",
         "ack_wanted",
         "commit_sent",
+        "contact",
         "heard_ms",
         "match",
         "next",
         "probe_sent",
         "probing",
         "session",
+        "snapshotting",
+        "window",
     )
 
     def __init__(self, session: int, next_index: int, now_ms: int) -> None:
@@ -35,23 +47,29 @@ class Progress:
         self.next = next_index
         self.probing = True
         self.probe_sent = False
+        self.snapshotting = False
         self.ack_wanted = False
         self.commit_sent = 0
         self.heard_ms = now_ms
+        # No change of members may count on a peer that is not heard.
+        self.contact = Contact.NONE_YET
+        # Appends that may be under way. Where they overtake each other most are rejected, and each
+        # rejection would set off another stream: so it is narrow after one, and soon wide again.
+        self.window = INFLIGHT_APPENDS_MAX
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
 
     def may_send(self) -> bool:
         """Whether another append may go out now."""
+        if self.snapshotting:
+            return False
         if self.probing:
             return not self.probe_sent
         return self.ack_wanted or self.has_room()
 
     def has_room(self) -> bool:
         """Whether another append may carry entries: without any it may ask for an answer."""
-        return (
-            len(self._inflight) < INFLIGHT_APPENDS_MAX and self._inflight_bytes < INFLIGHT_BYTES_MAX
-        )
+        return len(self._inflight) < self.window and self._inflight_bytes < INFLIGHT_BYTES_MAX
 
     def sent(self, last_index: int, size_bytes: int) -> None:
         """An append that ends at `last_index` went out."""
@@ -68,6 +86,9 @@ class Progress:
         while self._inflight and self._inflight[0][0] <= index:
             self._inflight_bytes -= self._inflight.popleft()[1]
         news = index > self.match
+        if news:
+            self.snapshotting = False
+            self.window = min(2 * self.window, INFLIGHT_APPENDS_MAX)
         self.match = max(self.match, index)
         if self.probing:
             self.probing = self.probe_sent = False
@@ -82,12 +103,22 @@ class Progress:
                 return False
         elif rejected <= self.match:
             return False
+        else:
+            self.window = 1
         self.probe_from(min(rejected, resume_after + 1))
         return True
+
+    def probe_again(self) -> None:
+        """Find out where to go on: behind what it holds, or where we were if nothing is known yet.
+
+        To begin at 1 with a peer that may hold all would ask for a snapshot that it does not need.
+        """
+        self.probe_from(self.match + 1 if self.match else self.next)
 
     def probe_from(self, next_index: int) -> None:
         """Stop streaming: what was sent may be lost, so find out where to go on."""
         self.probing, self.probe_sent = True, False
+        self.snapshotting = False
         self.next = max(next_index, self.match + 1)
         self._inflight.clear()
         self._inflight_bytes = 0

@@ -59,11 +59,11 @@ class ProposalDesk:
             for ticket in tickets:
                 self._forwarded.pop(ticket, None)
 
-    def refused(self, tickets: Sequence[int], busy: bool, now_ms: int) -> None:
-        """The leader says that these did not enter its log: hold them, or fail if it is busy."""
+    def refused(self, tickets: Sequence[int], name: str, now_ms: int) -> None:
+        """The leader says that these did not enter its log: hold them, or fail with its error."""
         known = [self._forwarded.pop(t)[1] for t in tickets if t in self._forwarded]
-        if busy:
-            self.fail(known, "TooManyRequests", outcome_unknown=False)
+        if name:
+            self.fail(known, name, outcome_unknown=False)
         else:
             self.hold(known, now_ms)
 

@@ -20,13 +20,18 @@ class Ballot(Enum):
 
 
 class Configuration(NamedTuple):
-    """The voting members; `outgoing` is the old set while a change is under way, else empty."""
+    """The voters, the old ones while a change is under way, and learners, who do not count."""
 
     voters: frozenset[int]
     outgoing: frozenset[int] = frozenset()
+    learners: frozenset[int] = frozenset()
 
     def members(self) -> frozenset[int]:
         """Everybody who is sent the log."""
+        return self.voters | self.outgoing | self.learners
+
+    def all_voters(self) -> frozenset[int]:
+        """Everybody whose vote may count."""
         return self.voters | self.outgoing
 
     def majority_reached(self, agreeing: Iterable[int]) -> bool:

@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actors.raft.log import RaftLog
+from actors.raft.log import LogStart, RaftLog
+from actors.raft.membership import Membership, decode, is_membership
 from actors.raft.proposals import ProposalDesk
-from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Heartbeat, Proposal
+from actors.raft.rpc import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    Heartbeat,
+    Proposal,
+    SnapshotChunk,
+)
 
 COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
 """At most so much is handed out as committed at a time: a long replay comes in parts."""
@@ -30,6 +38,7 @@ class Replica:
         self,
         own_id: int,
         log: RaftLog,
+        membership: Membership,
         commit: int,
         applied_index: int,
         cluster_ms: int,
@@ -39,11 +48,41 @@ class Replica:
         self._own_id = own_id
         self._desk = desk
         self._handed_out = applied_index
+        self.paused = False
         self.log = log
         self.commit = commit
         self.stable_index = log.last_index
         self.cluster_ms = cluster_ms
         self._clock_term = 0
+        # Every membership that is not committed yet, and the last committed one before them.
+        self._memberships = [(log.first_index - 1, membership)]
+        self._note_memberships(log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62))
+
+    # --- who the members are (dissertation 4.1: a membership holds when it is appended) ---
+
+    @property
+    def membership(self) -> Membership:
+        """The latest in the log, committed or not."""
+        return self._memberships[-1][1]
+
+    @property
+    def membership_committed(self) -> bool:
+        """Whether the latest membership is committed."""
+        return self._memberships[-1][0] <= self.commit
+
+    @property
+    def committed_membership(self) -> Membership:
+        """The latest that is committed."""
+        held = [each for index, each in self._memberships if index <= self.commit]
+        return held[-1] if held else self._memberships[0][1]
+
+    def _note_memberships(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if is_membership(entry.command):
+                committed = [pair for pair in self._memberships if pair[0] <= self.commit]
+                pending = [pair for pair in self._memberships if pair[0] > self.commit]
+                self._memberships = [*(committed[-1:] or self._memberships[:1]), *pending]
+                self._memberships.append((entry.index, decode(entry.command)))
 
     # --- as a follower ---
 
@@ -61,6 +100,7 @@ class Replica:
             self._truncate_from(conflict)
             fresh = entries[conflict - prev_index - 1 :]
             self.log.append(fresh)
+            self._note_memberships(fresh)
             self._desk.entered_log(e.ticket for e in fresh if e.origin == self._own_id)
         # Only what this message proves may be committed, not what else the log holds.
         proven = prev_index + len(entries)
@@ -72,7 +112,10 @@ class Replica:
         return self.response(message, proven)
 
     def response(
-        self, message: AppendRequest | Heartbeat, index: int, hint: tuple[int, int] | None = None
+        self,
+        message: AppendRequest | Heartbeat | SnapshotChunk,
+        index: int,
+        hint: tuple[int, int] | None = None,
     ) -> AppendResponse:
         """An answer in the sender's own term; a hint makes it a rejection."""
         return AppendResponse(
@@ -109,12 +152,12 @@ class Replica:
     def append(self, term: int, cluster_ms: int, proposals: Sequence[Proposal]) -> None:
         """Put proposals at the end of the log."""
         last_index = self.log.last_index
-        self.log.append(
-            [
-                Entry(last_index + count, term, cluster_ms, origin, ticket, command)
-                for count, (origin, ticket, command) in enumerate(proposals, 1)
-            ]
-        )
+        entries = [
+            Entry(last_index + count, term, cluster_ms, origin, ticket, command)
+            for count, (origin, ticket, command) in enumerate(proposals, 1)
+        ]
+        self.log.append(entries)
+        self._note_memberships(entries)
 
     # --- durable and committed ---
 
@@ -129,6 +172,14 @@ class Replica:
             return ()
         return self.log.slice(self.stable_index + 1, last_index + 1, bytes_max=1 << 62)
 
+    def start_of(self, entries: Sequence[Entry]) -> LogStart:
+        """What stands before these entries of the log, or at its end if there are none."""
+        index = entries[0].index - 1 if entries else self.log.last_index
+        term = self.log.term(index)
+        assert term is not None, "what is to be saved follows the log"
+        held = [each for at, each in self._memberships if at <= index]
+        return LogStart(index, term, held[-1] if held else self._memberships[0][1])
+
     def persisted(self) -> None:
         """Everything here is durable now."""
         self.stable_index = self.log.last_index
@@ -140,7 +191,7 @@ class Replica:
 
     def has_committed(self) -> bool:
         """Whether `take_committed` would give something."""
-        return min(self.commit, self.stable_index) > self._handed_out
+        return not self.paused and min(self.commit, self.stable_index) > self._handed_out
 
     def take_committed(self) -> tuple[Entry, ...]:
         """The next entries that are committed and durable here, each once and in order."""
@@ -151,11 +202,36 @@ class Replica:
         self._handed_out = committed[-1].index
         return committed
 
+    # --- snapshots ---
+
+    def compact(self, index: int) -> None:
+        """Forget entries up to `index`, which the store holds durably."""
+        assert index <= self._handed_out, "only what is applied may be forgotten"
+        self.log.compact(index)
+
+    def restore(self, start: LogStart, term: int, cluster_ms: int) -> tuple[Entry, ...]:
+        """Go on after an installed snapshot; returns the entries that are still good after it."""
+        assert start.index > self._handed_out, "a snapshot only ever moves forward"
+        self._fail_lost(self.log.restart_after(start.index, start.term))
+        self.commit = max(self.commit, start.index)
+        self._handed_out = start.index
+        self.stable_index = self.log.last_index
+        self._hear_clock(term, cluster_ms)
+        self.paused = False
+        self._memberships = [(start.index, start.membership)]
+        kept = self.log.slice(self.log.first_index, self.log.last_index + 1, bytes_max=1 << 62)
+        self._note_memberships(kept)
+        return kept
+
     def _truncate_from(self, index: int) -> None:
         if index > self.log.last_index:
             return
         removed = self.log.truncate_from(index, self.commit)
         self.stable_index = min(self.stable_index, index - 1)
+        self._memberships = [pair for pair in self._memberships if pair[0] < index]
+        self._fail_lost(removed)
+
+    def _fail_lost(self, removed: Sequence[Entry]) -> None:
         own = [Proposal(e.origin, e.ticket, e.command) for e in removed if e.origin == self._own_id]
         # Another member may still hold the entry and bring it back as leader.
         self._desk.fail(own, "LeaderChanged", outcome_unknown=True)

@@ -21,11 +21,20 @@ class Follower:
 
 
 class Candidate:
-    """Asks for votes; with `pre` it only asks whether it would get them. Votes are by member."""
+    """Asks for votes; with `pre` it only asks whether it would get them. Votes are by member.
 
-    __slots__ = ("hurried_until_ms", "pre", "votes")
+    `late_votes` are those of its candidacy in this same term, which has timed out: on a slow disk
+    votes may take longer than a timeout, and count all the same.
+    """
 
-    def __init__(self, pre: bool, hurried_until_ms: int) -> None:
+    __slots__ = ("hurried_until_ms", "late_votes", "pre", "votes")
+
+    def __init__(self, pre: bool, hurried_until_ms: int, late_votes: dict[int, bool]) -> None:
         self.pre = pre
         self.hurried_until_ms = hurried_until_ms
         self.votes: dict[int, bool] = {}
+        self.late_votes = late_votes
+
+    def votes_of_term(self) -> dict[int, bool]:
+        """The real votes of the present term, so far."""
+        return self.late_votes if self.pre else self.votes

@@ -32,7 +32,10 @@ class HardState(NamedTuple):
 
 
 class VoteRequest(NamedTuple):
-    """May I lead `term`? A pre-vote asks the same without anybody changing a term (9.6)."""
+    """May I lead `term`? A pre-vote asks the same without anybody changing a term (9.6).
+
+    `transfer`: the leader itself asked for this election, so hearing it is no reason to refuse.
+    """
 
     source: int
     target: int
@@ -40,6 +43,7 @@ class VoteRequest(NamedTuple):
     pre: bool
     last_index: int
     last_term: int
+    transfer: bool = False
 
 
 class VoteResponse(NamedTuple):
@@ -150,13 +154,100 @@ class ForwardRequest(NamedTuple):
 
 
 class ForwardRefusal(NamedTuple):
-    """These proposals did not enter the log: a limit was reached (`busy`), or I do not lead."""
+    """These proposals did not enter the log: `name` is etcd's error, or "" when I do not lead."""
 
     source: int
     target: int
     term: int
     tickets: tuple[int, ...]
-    busy: bool
+    name: str
+
+
+class SnapshotChunk(NamedTuple):
+    """A piece of the leader's snapshot up to entry (last_index, last_term); CRC-32 of its data."""
+
+    source: int
+    target: int
+    term: int
+    session: int
+    snapshot_id: int
+    last_index: int
+    last_term: int
+    total_bytes: int
+    offset: int
+    checksum: int
+    data: bytes
+
+
+class SnapshotAck(NamedTuple):
+    """I have that snapshot up to `next_offset`."""
+
+    source: int
+    target: int
+    term: int
+    snapshot_id: int
+    next_offset: int
+
+
+class TimeoutNow(NamedTuple):
+    """A leader hands over: stand for election at once, your log is complete (dissertation 3.10)."""
+
+    source: int
+    target: int
+    term: int
+
+
+class ChangeRequest(NamedTuple):
+    """A follower passes a change of members on to its leader; `change` is membership.py's JSON."""
+
+    source: int
+    target: int
+    term: int
+    ticket: int
+    change: bytes
+
+
+class ChangeRefusal(NamedTuple):
+    """That change was not begun; `name` is etcd's error."""
+
+    source: int
+    target: int
+    term: int
+    ticket: int
+    name: str
+
+
+class RemovedNotice(NamedTuple):
+    """You have been removed from the cluster: whoever asks for votes may not have heard."""
+
+    source: int
+    target: int
+    term: int
+
+
+class JoinRequest(NamedTuple):
+    """A member that was added starts, reached at these URLs: who am I? No message of Raft's."""
+
+    peer_urls: tuple[str, ...]
+
+
+class Introduction(NamedTuple):
+    """I am that member, and reached here: who was away when I came cannot know. Not Raft's."""
+
+    member_id: int
+    url: str
+
+
+class Welcome(NamedTuple):
+    """One member's answer: your id, the cluster's, and membership.py's JSON of who belongs to it.
+
+    See welcome.py for when it is to be believed.
+    """
+
+    source: int
+    member_id: int
+    cluster_id: int
+    membership: bytes
 
 
 Message = (
@@ -170,4 +261,10 @@ Message = (
     | VoteRequest
     | VoteResponse
     | ForwardRefusal
+    | SnapshotChunk
+    | SnapshotAck
+    | TimeoutNow
+    | ChangeRequest
+    | ChangeRefusal
+    | RemovedNotice
 )

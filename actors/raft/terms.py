@@ -9,11 +9,13 @@ from enum import Enum, auto
 
 from actors.raft.rpc import (
     AppendRequest,
+    ChangeRefusal,
     ForwardRefusal,
     ForwardRequest,
     Heartbeat,
     Message,
     ReadRequest,
+    SnapshotChunk,
     VoteRequest,
     VoteResponse,
 )
@@ -39,14 +41,15 @@ def judge(message: Message, own_term: int, hears_leader: bool) -> Verdict:
 
 def _newer(message: Message, hears_leader: bool) -> Verdict:
     match message:
-        case VoteRequest(pre=pre):
-            # Check-quorum's other half: no vote while a leader is heard. A pre-vote moves no term.
-            if hears_leader:
+        case VoteRequest(pre=pre, transfer=transfer):
+            # Check-quorum's other half: no vote while a leader is heard, unless it hands over
+            # itself. A pre-vote moves no term.
+            if hears_leader and not transfer:
                 return Verdict.IGNORE
             return Verdict.HANDLE if pre else Verdict.STEP_DOWN
         case VoteResponse(pre=True, granted=True):
             return Verdict.HANDLE  # the term it grants is nobody's yet
-        case AppendRequest() | Heartbeat():
+        case AppendRequest() | Heartbeat() | SnapshotChunk():
             return Verdict.FOLLOW_SENDER
         case _:
             return Verdict.STEP_DOWN
@@ -54,12 +57,12 @@ def _newer(message: Message, hears_leader: bool) -> Verdict:
 
 def _older(message: Message) -> Verdict:
     match message:
-        case AppendRequest() | Heartbeat():
+        case AppendRequest() | Heartbeat() | SnapshotChunk():
             # Tells a deposed leader, and frees a member whose term ran ahead of its cluster's.
             return Verdict.TELL_TERM
         case VoteRequest(pre=True):
             return Verdict.REFUSE_VOTE
-        case ForwardRequest() | ReadRequest() | ForwardRefusal():
+        case ForwardRequest() | ReadRequest() | ForwardRefusal() | ChangeRefusal():
             return Verdict.HANDLE  # whoever leads now serves them; a refusal stays true
         case _:
             return Verdict.IGNORE

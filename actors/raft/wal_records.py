@@ -17,21 +17,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from actors.errors import StorageError
+
 SECTOR_BYTES: Final = 512
 
 HEAD: Final = 1
 STATE: Final = 2
 ENTRIES: Final = 3
+EXPECT: Final = 4
 
 _FIELDS: Final = struct.Struct("<QIBBH")
 _CHECKS: Final = struct.Struct("<II")
 _HEADER_BYTES: Final = _FIELDS.size + _CHECKS.size
 _ALIGNMENT: Final = 8
 _ZERO_SECTOR: Final = bytes(SECTOR_BYTES)
-
-
-class StorageError(Exception):
-    """The data on disk cannot be used; the message names the file, the place, and what to do."""
 
 
 class Record(NamedTuple):
@@ -63,6 +62,12 @@ def encode_flush(
 def record_size(payload_length: int) -> int:
     """What a payload of that length takes up on disk."""
     return _HEADER_BYTES + payload_length + -payload_length % _ALIGNMENT
+
+
+def first_flush(data: bytes) -> int:
+    """The number of a segment's first flush, 0 if its first header is not sound."""
+    fields = _read_header(data, 0)
+    return fields[0] if fields else 0
 
 
 def read_flushes(path: Path, data: bytes, last_flush: int, is_last: bool) -> Iterator[list[Record]]:
@@ -117,7 +122,7 @@ def _read_header(data: bytes, offset: int) -> tuple[int, int, int, int, int] | N
     if zlib.crc32(data[offset:start]) != own_crc:
         return None
     flush, length, kind, last, zeros = _FIELDS.unpack_from(data, offset)
-    return (flush, length, kind, last, zeros) if kind in (HEAD, STATE, ENTRIES) else None
+    return (flush, length, kind, last, zeros) if kind in (HEAD, STATE, ENTRIES, EXPECT) else None
 
 
 def _lacks_a_sector(data: bytes, offset: int) -> bool:

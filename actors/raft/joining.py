@@ -1,0 +1,61 @@
+"""What a member that was added to a running cluster asks before it can start: who am I?
+
+The others know it by its peer URLs and are already trying to reach it there: the answer comes the
+way that all their messages will come. Knows nothing of Raft.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import zmq
+
+from actors.raft.codec import decode_welcome, encode_join
+from actors.raft.rpc import Welcome
+from actors.raft.welcome import Welcomes
+from cluster.links import PeerDoor, PeerLinks
+
+ASK_EVERY_MS: Final = 100
+FRAMES_PER_LOOK_MAX: Final = 256
+
+
+class JoinError(Exception):
+    """Too few members have answered; the message says who was asked."""
+
+
+def ask_to_join(
+    listen_urls: tuple[str, ...],
+    own_urls: tuple[str, ...],
+    peer_urls: Sequence[str],
+    timeout_seconds: float,
+) -> Welcome:
+    """Ask every peer until enough answer. Raises JoinError when too few have within the time."""
+    # Of its own: when it has ended, the ports are free again for the node itself.
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    if any("[" in url for url in (*listen_urls, *peer_urls)):
+        context.setsockopt(zmq.IPV6, 1)
+    door = PeerDoor(context, listen_urls)
+    links = PeerLinks(context)
+    welcomes = Welcomes()
+    try:
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            urls = {**dict(enumerate(peer_urls)), **welcomes.urls()}
+            links.update(urls)
+            for target in urls:
+                links.send(target, encode_join(own_urls))
+            door.wait(ASK_EVERY_MS)
+            for frame in door.drain(FRAMES_PER_LOOK_MAX):
+                welcome = decode_welcome(frame)
+                if welcome is not None and welcomes.take(welcome):
+                    return welcome
+    finally:
+        links.close()
+        door.close()
+        context.term()
+    raise JoinError(
+        f"too few members at {', '.join(peer_urls)} know a member at {', '.join(own_urls)}: add it "
+        "with `leasectl member add` first, and use the peer URLs given there"
+    )

@@ -1,0 +1,290 @@
+"""Who the members are, and which changes of that are allowed (dissertation 4; etcd's messages).
+
+A membership travels in the log as a JSON object, so its first byte tells it from a command, which
+is a msgpack array. It takes effect when it is appended. Knows nothing of how it gets there.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, NamedTuple
+
+from actors.raft.quorum import Configuration
+
+MARK: Final = b"{"
+LEARNERS_MAX: Final = 1
+
+
+class Peer(NamedTuple):
+    """A member as the log knows it: where other members reach it, and whether it only learns."""
+
+    id: int
+    peer_urls: tuple[str, ...]
+
+
+class Membership(NamedTuple):
+    """The members at one place in the log.
+
+    `outgoing` are the old voters while a change is under way; then `answer` is the (origin, ticket)
+    of who asked for it. A member in `former` never comes back, but may have to be told so.
+    """
+
+    peers: tuple[Peer, ...]
+    voters: frozenset[int]
+    outgoing: frozenset[int] = frozenset()
+    learners: frozenset[int] = frozenset()
+    former: tuple[Peer, ...] = ()
+    answer: tuple[int, int] = (0, 0)
+
+    @property
+    def configuration(self) -> Configuration:
+        """Who counts."""
+        return Configuration(self.voters, self.outgoing, self.learners)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether a change of voters is half done."""
+        return bool(self.outgoing)
+
+    def peer(self, member_id: int) -> Peer | None:
+        """The member of that id, if it is one."""
+        return next((peer for peer in self.peers if peer.id == member_id), None)
+
+    @property
+    def removed(self) -> frozenset[int]:
+        """The ids of those that were removed, or are being removed."""
+        return frozenset(peer.id for peer in self.former)
+
+    def has_removed(self, member_id: int) -> bool:
+        """Whether that member is out for good: not before the change that removes it is done."""
+        return member_id in self.removed and member_id not in self.outgoing
+
+    def final(self) -> Membership:
+        """What follows this joint membership."""
+        kept = self.voters | self.learners
+        return self._replace(
+            peers=tuple(peer for peer in self.peers if peer.id in kept),
+            outgoing=frozenset(),
+            answer=(0, 0),
+        )
+
+
+UNKNOWN: Final = Membership((), frozenset())
+"""What a member that joins knows before the log, or a snapshot, has told it who is there."""
+
+
+class AddMember(NamedTuple):
+    """Add a voter, or a learner that will not count until it is promoted."""
+
+    peer: Peer
+    learner: bool
+
+
+class RemoveMember(NamedTuple):
+    """Remove a member for good."""
+
+    id: int
+
+
+class ReplaceMember(NamedTuple):
+    """Remove one voter and add another in one step: there is no dip in between."""
+
+    id: int
+    peer: Peer
+
+
+class UpdateMember(NamedTuple):
+    """A member is reached elsewhere from now on."""
+
+    id: int
+    peer_urls: tuple[str, ...]
+
+
+class PromoteMember(NamedTuple):
+    """A learner that has caught up becomes a voter."""
+
+    id: int
+
+
+Change = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember
+
+
+class Health(NamedTuple):
+    """What the leader knows of its peers: who was heard lately, who was never, though it had time,
+    and which learners keep up."""
+
+    active: frozenset[int]
+    unstarted: frozenset[int]
+    caught_up: frozenset[int]
+
+
+def first_membership(peers: tuple[Peer, ...]) -> Membership:
+    """The members a cluster begins with."""
+    return Membership(peers, frozenset(peer.id for peer in peers))
+
+
+def plan(now: Membership, change: Change, health: Health) -> Membership | str:
+    """The membership after a change; or the name of etcd's error that refuses it."""
+    refusal = _refusal(now, change, health)
+    return refusal or _changed(now, change)
+
+
+def encode(membership: Membership) -> bytes:
+    """JSON, with sorted keys and members: equal memberships give equal bytes."""
+    fields: dict[str, Any] = {
+        "peers": [[peer.id, list(peer.peer_urls)] for peer in sorted(membership.peers)],
+        "voters": sorted(membership.voters),
+    }
+    if membership.former:
+        fields["former"] = [[peer.id, list(peer.peer_urls)] for peer in sorted(membership.former)]
+    for name in ("outgoing", "learners"):
+        members = sorted(getattr(membership, name))
+        if members:
+            fields[name] = members
+    if membership.answer != (0, 0):
+        fields["answer"] = list(membership.answer)
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> Membership:
+    """What `encode` made. Raises ValueError for anything else."""
+    try:
+        fields = json.loads(data)
+        origin, ticket = fields.get("answer", (0, 0))
+        return Membership(
+            peers=tuple(_peer(id_, urls) for id_, urls in fields["peers"]),
+            voters=frozenset(map(int, fields["voters"])),
+            outgoing=frozenset(map(int, fields.get("outgoing", ()))),
+            learners=frozenset(map(int, fields.get("learners", ()))),
+            former=tuple(_peer(id_, urls) for id_, urls in fields.get("former", ())),
+            answer=(int(origin), int(ticket)),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a membership: {error!r}") from None
+
+
+def encode_change(change: Change) -> bytes:
+    """JSON: the name of the change and its fields."""
+    return json.dumps([type(change).__name__, *change], separators=(",", ":")).encode()
+
+
+def decode_change(data: bytes) -> Change:
+    """What `encode_change` made. Raises ValueError for anything else."""
+    try:
+        name, *fields = json.loads(data)
+        match name, fields:
+            case "AddMember", [[id_, urls], learner]:
+                return AddMember(_peer(id_, urls), bool(learner))
+            case "RemoveMember", [id_]:
+                return RemoveMember(int(id_))
+            case "ReplaceMember", [old, [id_, urls]]:
+                return ReplaceMember(int(old), _peer(id_, urls))
+            case "UpdateMember", [id_, urls]:
+                return UpdateMember(int(id_), tuple(map(str, urls)))
+            case "PromoteMember", [id_]:
+                return PromoteMember(int(id_))
+    except TypeError as error:
+        raise ValueError(f"not a change of members: {error}") from None
+    raise ValueError(f"not a change of members: {name!r}")
+
+
+def _peer(id_: Any, urls: Any) -> Peer:
+    return Peer(int(id_), tuple(map(str, urls)))
+
+
+def is_membership(command: bytes) -> bool:
+    """Whether a log entry's command is a membership."""
+    return command[:1] == MARK
+
+
+# --- what a change makes of a membership ------------------------------------------------------
+
+
+def _changed(now: Membership, change: Change) -> Membership:
+    match change:
+        case AddMember(peer, learner):
+            added = now._replace(peers=(*now.peers, peer))
+            if learner:
+                return added._replace(learners=now.learners | {peer.id})
+            return _with_voters(added, now.voters | {peer.id})
+        case RemoveMember(id_):
+            without = _without(now, id_)._replace(learners=now.learners - {id_})
+            if id_ in now.learners:
+                return without.final()
+            return _with_voters(without, now.voters - {id_})
+        case ReplaceMember(id_, peer):
+            both = _without(now, id_)._replace(peers=(*now.peers, peer))
+            return _with_voters(both, now.voters - {id_} | {peer.id})
+        case UpdateMember(id_, peer_urls):
+            moved = Peer(id_, peer_urls)
+            return now._replace(peers=tuple(moved if p.id == id_ else p for p in now.peers))
+        case PromoteMember(id_):
+            promoted = now._replace(learners=now.learners - {id_})
+            return _with_voters(promoted, now.voters | {id_})
+
+
+def _without(membership: Membership, member_id: int) -> Membership:
+    gone = tuple(peer for peer in membership.peers if peer.id == member_id)
+    return membership._replace(former=(*membership.former, *gone))
+
+
+def _with_voters(membership: Membership, voters: frozenset[int]) -> Membership:
+    return membership._replace(voters=voters, outgoing=membership.voters)
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+def _refusal(now: Membership, change: Change, health: Health) -> str:
+    """The name of etcd's error, or nothing when the change is allowed."""
+    known = {peer.id for peer in now.peers}
+    match change:
+        case AddMember(peer, learner):
+            refusal = _refuse_new(now, peer)
+            if not refusal and learner and len(now.learners) >= LEARNERS_MAX:
+                return "TooManyLearners"
+            return refusal or ("" if learner else _refuse_growth(now, health))
+        case RemoveMember(id_):
+            if id_ not in known:
+                return "MemberNotFound"
+            return "" if id_ in now.learners else _refuse_shrinking(now, id_, health)
+        case ReplaceMember(id_, peer):
+            if id_ not in now.voters:
+                return "MemberNotFound"
+            return _refuse_new(now, peer) or _refuse_shrinking(now, id_, health, added=1)
+        case UpdateMember(id_, peer_urls):
+            if id_ not in known:
+                return "MemberNotFound"
+            others = {url for peer in now.peers if peer.id != id_ for url in peer.peer_urls}
+            return "PeerURLExist" if others & set(peer_urls) else ""
+        case PromoteMember(id_):
+            if id_ not in known:
+                return "MemberNotFound"
+            if id_ not in now.learners:
+                return "MemberNotLearner"
+            return "" if id_ in health.caught_up else "LearnerNotReady"
+
+
+def _refuse_new(now: Membership, peer: Peer) -> str:
+    if now.peer(peer.id) is not None or peer.id in now.removed:
+        return "MemberExist"
+    taken = {url for known in now.peers for url in known.peer_urls}
+    return "PeerURLExist" if taken & set(peer.peer_urls) else ""
+
+
+def _refuse_growth(now: Membership, health: Health) -> str:
+    """A new voter does not answer yet: without it there must be a quorum of the larger set."""
+    active = len(now.voters & health.active)
+    if len(now.voters) > 1 and active < (len(now.voters) + 1) // 2 + 1:
+        return "Unhealthy"
+    return ""
+
+
+def _refuse_shrinking(now: Membership, removed: int, health: Health, added: int = 0) -> str:
+    left = now.voters - {removed}
+    if not left:
+        return "MemberNotEnoughStarted"
+    needed = (len(left) + added) // 2 + 1
+    if len(left - health.unstarted) < needed:
+        return "MemberNotEnoughStarted"
+    return "" if len(left & health.active) >= needed else "Unhealthy"

@@ -1,0 +1,243 @@
+"""Router: brings proposals, reads and changes of members to the leader, and their fate back.
+
+It knows who leads and what may enter the log; what is sent, saved and committed is RaftCore's. What
+cannot be done comes back as failed, under etcd's name of the error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actors.raft import membership as members
+from actors.raft.elector import NOBODY, Elector
+from actors.raft.leader import Leader
+from actors.raft.log import RaftLog
+from actors.raft.outcome import CoreConfig, Recovered
+from actors.raft.proposals import ProposalDesk
+from actors.raft.quorum import Configuration
+from actors.raft.reads import LocalReads
+from actors.raft.replica import Replica
+from actors.raft.rpc import (
+    ChangeRefusal,
+    ChangeRequest,
+    ForwardRefusal,
+    ForwardRequest,
+    Proposal,
+    ReadRequest,
+    TimeoutNow,
+)
+
+
+class Router(Elector):
+    """One member's desk: what was asked here, and what others pass on to it while it leads."""
+
+    def __init__(
+        self, config: CoreConfig, recovered: Recovered, now_ms: int, chance: Callable[[int], int]
+    ) -> None:
+        super().__init__(config, recovered.hard_state, now_ms, chance)
+        self._desk = ProposalDesk(config.hold_ms)
+        self._reads = LocalReads(chance(1 << 48))
+        commit = max(recovered.hard_state.commit, recovered.applied_index)
+        self.replica = Replica(
+            config.member_id,
+            recovered.log,
+            recovered.membership,
+            commit,
+            recovered.applied_index,
+            recovered.cluster_ms,
+            self._desk,
+        )
+        self._transferred: bool | None = None
+        # Set while the disk has no room for more than what is needed to go on at all.
+        self.is_full = False
+
+    # --- asked here ---
+
+    def propose(self, proposals: Sequence[Proposal], now_ms: int) -> None:
+        """Put commands in the log here, pass them to the leader, or hold them until one is known.
+
+        What cannot be done comes back as failed. Ticket 0 has no reader: such a proposal is only
+        for a leader's log, and dropped elsewhere.
+        """
+        if isinstance(self.role, Leader):
+            self._append(self.role, proposals, now_ms)
+        else:
+            self._pass_on([p for p in proposals if p.ticket], now_ms)
+
+    def read_index(self, now_ms: int) -> int:
+        """Ask for a linearizable read; the id comes back in `Decided.reads` (dissertation 6.4)."""
+        read_id = self._reads.open(now_ms)
+        self._ask_read(read_id)
+        return read_id
+
+    def forget_read(self, read_id: int) -> None:
+        """Nobody waits for this read any more."""
+        self._reads.forget(read_id)
+
+    def change_members(self, change: members.Change, ticket: int, now_ms: int) -> None:
+        """Change the members, one change at a time; applying its last entry answers the ticket."""
+        if isinstance(self.role, Leader):
+            refusal = self._begin_change(self.role, change, (self.config.member_id, ticket), now_ms)
+            if refusal:
+                self._fail_change(ticket, refusal)
+        elif self.leader == NOBODY:
+            self._fail_change(ticket, "NoLeader")
+        else:
+            packed = members.encode_change(change)
+            own_id = self.config.member_id
+            self._say(ChangeRequest(own_id, self.leader, self.term, ticket, packed))
+
+    def transfer(self, target: int, now_ms: int) -> str:
+        """Hand leadership to a voter; `Decided.transferred` tells the end. Or an error's name."""
+        leader = self.role
+        if not isinstance(leader, Leader):
+            return "NotLeader"
+        if target == self.config.member_id:
+            self._transferred = True
+            return ""
+        if target not in self._configuration().voters:
+            return "BadLeaderTransferee"
+        leader.transferee = target
+        leader.transfer_until_ms = now_ms + self.config.election_timeout_ms
+        self._maybe_hand_over(leader)
+        return ""
+
+    @property
+    def best_successor(self) -> int:
+        """The voter that lacks least of this leader's log and was heard lately; 0: nobody."""
+        if not isinstance(self.role, Leader):
+            return NOBODY
+        return self.role.best_successor(self._configuration().voters)
+
+    # --- asked by others, and taken into the log ---
+
+    def _append(self, leader: Leader, proposals: Sequence[Proposal], now_ms: int) -> None:
+        if not proposals:
+            return
+        own_id = self.config.member_id
+        if leader.transferee:
+            # The successor gets them: it needs a log that stands still to take over.
+            self._desk.hold([p for p in proposals if p.ticket and p.origin == own_id], now_ms)
+            self._refuse([p for p in proposals if p.origin != own_id], "")
+            return
+        if self.is_full and any(p.ticket for p in proposals):
+            refusal = "NoSpace"
+        elif leader.maybe_take(proposals):
+            self.replica.append(self.term, leader.cluster_ms(now_ms), proposals)
+            return
+        else:
+            refusal = "TooManyRequests"
+        self._desk.fail([p for p in proposals if p.origin == own_id], refusal, False)
+        self._refuse([p for p in proposals if p.origin != own_id], refusal)
+
+    def _pass_on(self, proposals: Sequence[Proposal], now_ms: int) -> None:
+        if not proposals:
+            return
+        leader = self.leader
+        if leader == NOBODY:
+            self._desk.hold(proposals, now_ms)
+        else:
+            self._desk.forwarded(proposals, now_ms)
+            own_id = self.config.member_id
+            self._say(ForwardRequest(own_id, leader, self.term, tuple(proposals)))
+
+    def _take_forwarded(self, message: ForwardRequest, now_ms: int) -> None:
+        if isinstance(self.role, Leader):
+            self._append(self.role, message.proposals, now_ms)
+        else:
+            self._refuse(message.proposals, "")
+
+    def _refuse(self, proposals: Sequence[Proposal], name: str) -> None:
+        """Tell those who wait elsewhere that these did not enter the log."""
+        for origin in sorted({p.origin for p in proposals if p.ticket}):
+            tickets = tuple(p.ticket for p in proposals if p.origin == origin)
+            self._say(ForwardRefusal(self.config.member_id, origin, self.term, tickets, name))
+
+    def _ask_read(self, read_id: int) -> None:
+        own_id, leader = self.config.member_id, self.leader
+        if isinstance(self.role, Leader):
+            self.role.add_read(own_id, read_id, self.replica.commit)
+        elif leader != NOBODY:
+            self._say(ReadRequest(own_id, leader, self.term, read_id))
+
+    def _take_change(self, request: ChangeRequest, now_ms: int) -> None:
+        own_id, source, ticket = self.config.member_id, request.source, request.ticket
+        refusal = "LeaderChanged"
+        if isinstance(self.role, Leader):
+            change = members.decode_change(request.change)
+            refusal = self._begin_change(self.role, change, (source, ticket), now_ms)
+        if refusal:
+            self._say(ChangeRefusal(own_id, source, self.term, ticket, refusal))
+
+    def _begin_change(
+        self, leader: Leader, change: members.Change, answer: tuple[int, int], now_ms: int
+    ) -> str:
+        """Append the first entry of a change; or the name of the error that refuses it."""
+        # Nothing before the own term's first commit (the single-server bug, raft-dev 2015).
+        replica = self.replica
+        if replica.commit < leader.start_index or not replica.membership_committed:
+            return "Unhealthy"
+        if replica.membership.is_joint:
+            return "Unhealthy"
+        health = leader.health(now_ms, self.config.election_timeout_ms)
+        planned = members.plan(replica.membership, change, health)
+        if isinstance(planned, str):
+            return planned
+        if planned.is_joint:
+            planned = planned._replace(answer=answer)
+            self._append_membership(leader, planned, (self.config.member_id, 0), now_ms)
+        else:
+            self._append_membership(leader, planned, answer, now_ms)
+        return ""
+
+    def _append_membership(
+        self, leader: Leader, membership: members.Membership, answer: tuple[int, int], now_ms: int
+    ) -> None:
+        proposal = Proposal(*answer, members.encode(membership))
+        self.replica.append(self.term, leader.cluster_ms(now_ms), [proposal])
+        leader.reconfigure(membership.configuration, now_ms)
+
+    def _finish_change(self, leader: Leader, now_ms: int) -> None:
+        """Once a joint membership is committed, whoever leads appends what follows it (4.3)."""
+        replica = self.replica
+        if replica.membership.is_joint and replica.membership_committed:
+            joint = replica.membership
+            self._append_membership(leader, joint.final(), joint.answer, now_ms)
+
+    def _fail_change(self, ticket: int, name: str) -> None:
+        change = Proposal(self.config.member_id, ticket, b"")
+        self._desk.fail([change], name, outcome_unknown=False)
+
+    def _maybe_hand_over(self, leader: Leader) -> None:
+        """Let the chosen successor stand as soon as it has the whole log (dissertation 3.10)."""
+        target = leader.transferee
+        peer = leader.peers.get(target)  # a member that is being removed is none any more
+        if peer is not None and peer.match == self.replica.log.last_index:
+            self._say(TimeoutNow(self.config.member_id, target, self.term))
+
+    def _end_transfer(self, leader: Leader, now_ms: int) -> None:
+        """The successor did not take over in time: go on leading."""
+        leader.transferee = NOBODY
+        self._transferred = False
+        self._append(leader, self._desk.take_held(), now_ms)
+
+    # --- what an election means ---
+
+    def _configuration(self) -> Configuration:
+        return self.replica.membership.configuration
+
+    def _may_stand(self) -> bool:
+        # A voter that its latest membership leaves out is needed until that is committed: the
+        # others may not have it yet, and lack the rest of its log (dissertation 4.2.2).
+        own_id, committed = self.config.member_id, self.replica.committed_membership
+        return own_id in self._configuration().all_voters() | committed.configuration.all_voters()
+
+    def _log(self) -> RaftLog:
+        return self.replica.log
+
+    def _leader_found(self, now_ms: int) -> None:
+        # What was passed to the last leader may be lost; what waits goes to this one.
+        self._desk.leader_changed()
+        self._pass_on(self._desk.take_held(), now_ms)
+        for read_id in self._reads.open_ids():
+            self._ask_read(read_id)

@@ -1,0 +1,149 @@
+"""Snapshots between members, from Raft's side: taken by Store, sent, received, installed by Store.
+
+It joins the courier and the receiver to the core, the log on disk and the store, in the one order
+that is safe: note in the WAL, replace the store, cut the WAL, answer the leader.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from actors.base import Address, send
+from actors.messages import InstallSnapshot, SnapshotInstalled, SnapshotTaken, TakeSnapshot
+from actors.raft.core import RaftCore
+from actors.raft.courier import Snapshot, SnapshotCourier, SnapshotReceiver
+from actors.raft.files import Files
+from actors.raft.log import LogStart
+from actors.raft.membership import decode
+from actors.raft.rpc import Entry, HardState, Message, SnapshotAck, SnapshotChunk
+
+TAKE_AGAIN_MS: Final = 1_000
+"""After a copy failed, on a full disk perhaps, the next one is not tried at once."""
+
+log = logging.getLogger("leasehold.raft")
+
+
+class Storage(Protocol):
+    """Where promises are kept (raft.wal.Wal)."""
+
+    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        """Return when all of it is durable; raise, and never be asked again, when it is not."""
+
+    def has_room(self) -> bool:
+        """Whether the disk takes more than what is needed to go on at all."""
+
+    def cut(self, index: int) -> None:
+        """Forget entries up to `index`: the store holds them durably."""
+
+    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
+        """Note, durably, that the store may hold entries up to there before the log does."""
+
+    def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        """The store holds everything up to `start`: only these entries follow."""
+
+    def close(self) -> None:
+        """Close the files."""
+
+
+class Shipping:
+    """At most one snapshot goes out, and at most one comes in."""
+
+    def __init__(self, core: RaftCore, storage: Storage, directory: Path, files: Files) -> None:
+        self._core = core
+        self._storage = storage
+        self._files = files
+        self._outgoing = directory / "outgoing.snapshot"
+        self._courier = SnapshotCourier(core.config.member_id, files)
+        self._receiver = SnapshotReceiver(core.config.member_id, directory, files)
+        self._taking = False
+        self._take_again_ms = 0
+        self._installing: SnapshotChunk | None = None
+
+    # --- out ---
+
+    def serve(self, behind: Sequence[int], store: Address, now_ms: int) -> list[Message]:
+        """Help these members, and nobody else; what to send now."""
+        for target in self._courier.serve(behind, now_ms):
+            log.warning("member %x does not answer to its snapshot", target)
+            self._core.snapshot_failed(target)
+        if not behind:
+            return []
+        snapshot = self._courier.snapshot
+        too_old = snapshot is not None and snapshot.index < self._core.replica.log.first_index - 1
+        may_take = not self._taking and now_ms >= self._take_again_ms
+        if (snapshot is None or too_old) and may_take:
+            self._taking = True
+            send(store, TakeSnapshot(self._outgoing))
+        return [*self._courier.chunks(self._core.term, self._core.sessions(), now_ms)]
+
+    def taken(self, message: SnapshotTaken, now_ms: int) -> None:
+        """Store has made the copy, or could not (index 0)."""
+        self._taking = False
+        if not message.index:
+            self._take_again_ms = now_ms + TAKE_AGAIN_MS  # Store has said why
+            return
+        snapshot = Snapshot(
+            id=int.from_bytes(os.urandom(6)),
+            path=message.path,
+            index=message.index,
+            term=message.term,
+            total_bytes=self._files.size(message.path),
+        )
+        log.info("sending a snapshot of %d bytes up to %d", snapshot.total_bytes, snapshot.index)
+        self._courier.load(snapshot)
+
+    def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
+        """A member says how much it has."""
+        self._courier.acknowledged(message, now_ms)
+
+    @property
+    def keep_after(self) -> int | None:
+        """The log after this index must stay: it follows a snapshot under way."""
+        snapshot = self._courier.snapshot
+        if self._taking and snapshot is None:
+            return 0
+        return None if snapshot is None else snapshot.index
+
+    def next_wake_ms(self) -> int | None:
+        """When a chunk may have to be sent again."""
+        return self._courier.next_resend_ms()
+
+    # --- in ---
+
+    def received(self, chunk: SnapshotChunk, store: Address) -> SnapshotAck | None:
+        """Take a chunk from the leader; when the last has come, let Store install the whole."""
+        if self._installing is not None or self._core.leader != chunk.source:
+            return None
+        if chunk.last_index <= self._core.replica.commit:
+            return None  # the log has caught up by itself
+        ack, complete = self._receiver.take(chunk)
+        if complete is not None:
+            log.info("installing a snapshot up to %d", chunk.last_index)
+            self._installing = chunk
+            self._core.pause_for_snapshot()
+            end = self._core.replica.start_of(())
+            self._storage.expect_snapshot(chunk.last_index, chunk.last_term, end)
+            send(store, InstallSnapshot(complete))
+        return ack
+
+    def installed(self, message: SnapshotInstalled) -> None:
+        """Store holds the snapshot, or has kept what it had: then the leader will try again."""
+        chunk, self._installing = self._installing, None
+        assert chunk is not None, "a snapshot was installed that nobody received"
+        if message.index <= self._core.replica.handed_out:
+            self._core.resume()
+            return
+        membership = self._core.replica.membership
+        if message.membership:
+            membership = decode(message.membership)
+        start = LogStart(message.index, message.term, membership)
+        hard_state, kept = self._core.restored(start, message.cluster_ms, chunk)
+        self._storage.reset(hard_state, kept, start)
+
+    def close(self) -> None:
+        """Leave nothing half received."""
+        self._receiver.close()

@@ -1,0 +1,40 @@
+"""Who a new member is: what the members of a running cluster say of it, and when to believe them.
+
+One that lags may still take the newcomer for a member of earlier days, removed since, that was
+reached at the same URLs: with its id, an empty disk would vote as if it had kept its promises.
+"""
+
+from __future__ import annotations
+
+from actors.raft.membership import decode
+from actors.raft.rpc import Welcome
+
+
+class Welcomes:
+    """The answers to a newcomer's JoinRequests, of each member the latest."""
+
+    def __init__(self) -> None:
+        self._latest: dict[int, Welcome] = {}
+
+    def take(self, welcome: Welcome) -> bool:
+        """Whether this answer is to be believed: most of the other voters that it names agree.
+
+        A removal is known to most of the voters it was of, so those that do not know are too few.
+        """
+        self._latest[welcome.source] = welcome
+        answers = self._latest.values()
+        own_id = welcome.member_id
+        if any(own_id in decode(each.membership).removed for each in answers):
+            return False
+        others = decode(welcome.membership).configuration.all_voters() - {own_id}
+        agreeing = {each.source for each in answers if each[1:3] == welcome[1:3]}
+        return len(others & agreeing) > len(others) // 2
+
+    def urls(self) -> dict[int, str]:
+        """Where the members that were named so far are reached."""
+        return {
+            peer.id: peer.peer_urls[0]
+            for each in self._latest.values()
+            for peer in decode(each.membership).peers
+            if peer.id != each.member_id
+        }

@@ -1,0 +1,127 @@
+"""What a node finds on its disk when it starts, and whether that fits together.
+
+The log is opened, begun, or asked for from the members of a running cluster; store and log are
+brought to agree after a crash in the middle of a snapshot. Starts nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.errors import StorageError
+from actors.raft.files import Files
+from actors.raft.joining import ask_to_join
+from actors.raft.log import LogStart, RaftLog
+from actors.raft.membership import (
+    UNKNOWN,
+    Membership,
+    Peer,
+    decode,
+    encode,
+    first_membership,
+    is_membership,
+)
+from actors.raft.rpc import Entry
+from actors.raft.wal import Contents, Identity, Wal
+from actors.store.machine import Machine
+from cluster.config import NodeConfig
+
+JOIN_SECONDS: Final = 30.0
+FIRST_TERM: Final = 1
+
+
+def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
+    """This member's log: what is on disk, or a new one for a new member."""
+    directory = config.data_dir / "wal"
+    if Wal.exists(directory, files):
+        # As in etcd, what the flags say of the first members counts only the first time.
+        wal, contents = Wal.open(directory, files=files)
+        _check_flags(config, contents)
+        if not config.member_id and contents.log.last_index == 0:
+            # It was welcomed and told nothing since: it may have been removed meanwhile.
+            _check_identity(config, contents.identity, _ask_who_i_am(config))
+        return wal, contents
+    if config.is_joining:
+        identity = _ask_who_i_am(config)
+        # What the others say of the members is not committed perhaps: that is for the log to say.
+        return Wal.create(directory, identity, UNKNOWN, files=files)
+    identity = Identity(config.member_id, config.cluster_id)
+    founders = first_membership(
+        tuple(Peer(member.id, member.peer_urls) for member in config.members)
+    )
+    return Wal.create(directory, identity, founders, files=files, entries=first_entries(founders))
+
+
+def _ask_who_i_am(config: NodeConfig) -> Identity:
+    urls = [url for peer in config.peers for url in peer.peer_urls]
+    welcome = ask_to_join(config.listen_peer_urls, config.peer_urls, urls, JOIN_SECONDS)
+    return Identity(welcome.member_id, welcome.cluster_id)
+
+
+def _check_identity(config: NodeConfig, own: Identity, known: Identity) -> None:
+    """The others may have removed this member, and added another at the same URLs."""
+    if own != known:
+        raise StorageError(
+            f"{config.data_dir} belongs to member {own.member_id:x}, which the cluster has not any "
+            f"more: the member at these URLs is {known.member_id:x}. Start it with an empty "
+            "--data-dir"
+        )
+
+
+def first_entries(founders: Membership) -> tuple[Entry, ...]:
+    """What every founder's log begins with, committed from the beginning, as in etcd.
+
+    So a member that joins later learns from the log, as all else, who the first members were.
+    """
+    return (Entry(1, FIRST_TERM, 0, 0, 0, encode(founders)),)
+
+
+def _check_flags(config: NodeConfig, contents: Contents) -> None:
+    """Members may have come, gone and moved; but flags that share no URL are another cluster's."""
+    log = contents.log
+    entries = log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62)
+    memberships = [decode(entry.command) for entry in entries if is_membership(entry.command)]
+    known = {
+        url
+        for membership in (contents.membership, *memberships)
+        for peer in membership.peers
+        for url in peer.peer_urls
+    }
+    if known and known.isdisjoint(url for member in config.members for url in member.peer_urls):
+        member_id, cluster_id = contents.identity
+        raise StorageError(
+            f"{config.data_dir} belongs to member {member_id:x} of cluster {cluster_id:x}, and the "
+            "flags name none of that cluster's peer URLs: use its --initial-cluster, or an empty "
+            "--data-dir"
+        )
+
+
+def reconcile(config: NodeConfig, wal: Wal, contents: Contents, machine: Machine) -> Contents:
+    """The log and the store must fit together; they may not when a snapshot was being installed."""
+    raft_log = contents.log
+    applied = (machine.applied_index, machine.applied_term)
+    # By term too: what the log holds there may be what the snapshot was to replace.
+    if raft_log.term(applied[0]) == applied[1]:
+        return contents
+    if applied == contents.expected:
+        membership = decode(machine.membership) if machine.membership else contents.membership
+        hard_state = contents.hard_state._replace(commit=applied[0])
+        wal.reset(hard_state, (), LogStart(*applied, membership))
+        return contents._replace(
+            hard_state=hard_state, log=RaftLog(*applied), membership=membership
+        )
+    raise StorageError(
+        f"{config.data_dir}: the store has applied entry {applied[0]} of term {applied[1]}, but "
+        f"the log holds entries {raft_log.first_index} to {raft_log.last_index}, and not that one: "
+        "part of the log is gone. Remove this member from the cluster and let it rejoin as a new "
+        "member with an empty data directory"
+    )
+
+
+def last_time(contents: Contents, machine: Machine) -> int:
+    """The greatest cluster time this node has seen: it must not go back."""
+    last_index = contents.log.last_index
+    if last_index < contents.log.first_index:
+        return machine.cluster_ms
+    (last,) = contents.log.slice(last_index, last_index + 1, bytes_max=0)
+    return max(machine.cluster_ms, last.time_ms)
