@@ -6,17 +6,29 @@ is decided in `requests`, what a reply looks like in `replies`, and what happens
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, assert_never
 
 from actors.base import Clock, NodeActor, send
 from actors.encoding import error_reply
-from actors.gateway.operations import LeaseGrants, fault_of
+from actors.gateway.fields import fault_of
+from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.operations import TXN_OPS_MAX, Transfer
 from actors.gateway.outbox import Door, Outbox
 from actors.gateway.replies import ReplyEncoder
-from actors.gateway.requests import Inquiry, Refusal, RequestDecoder, Write
+from actors.gateway.requests import (
+    NO_SPACE,
+    Chore,
+    Directive,
+    Inquiry,
+    Refusal,
+    RequestDecoder,
+    Write,
+)
 from actors.messages import (
+    ChangeMembers,
     ClientFrames,
+    Congestion,
     Connection,
     ConnectionGone,
     Deliver,
@@ -24,23 +36,34 @@ from actors.messages import (
     Failed,
     Leadership,
     LocalRead,
+    Moved,
+    MoveLeader,
     Propose,
     Question,
     Read,
+    Refused,
     Replies,
+    Room,
     Tick,
     Ticket,
     WatchCancel,
     WatchOpen,
     WatchProgress,
 )
+from actors.raft.membership import AddMember, Change, ReplaceMember
 from actors.raft.rpc import Proposal
 from actors.store.codec import encode_command
-from actors.store.commands import MemberPublish, Result
+from actors.store.commands import MemberPublish
+from actors.store.results import Result
 from cluster.errors import FAULTS, Fault
 
 PENDING_MAX: Final = 50_000
 """Requests that wait for an answer; one more is refused with `too many requests`."""
+
+CHORE_TIMEOUT_MS: Final = 10 * 60 * 1_000
+"""Work on a node's files may take so long."""
+
+CHORES_LOOK_MS: Final = 1_000
 
 BACKLOG_RETRY_MS: Final = 5
 PUBLISH_RETRY_MS: Final = 1_000
@@ -51,7 +74,15 @@ ROUTE_BYTES_MAX: Final = 1_024
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 
 GatewayMessage = (
-    ClientFrames | Replies | Deliver | Drained | Tick | Failed | Leadership  # hottest first
+    ClientFrames
+    | Replies
+    | Deliver
+    | Drained
+    | Tick
+    | Failed
+    | Leadership
+    | Room
+    | Moved  # hottest first
 )
 
 
@@ -70,23 +101,30 @@ class GatewaySettings(NamedTuple):
     first_ticket: Ticket
     name: str = ""
     advertised_urls: tuple[str, ...] = ()
+    cluster_token: str = ""
     pending_max: int = PENDING_MAX
+    quota_bytes: int = 0
+    txn_ops_max: int = TXN_OPS_MAX
 
 
 class Pending(NamedTuple):
-    """A request that waits for its answer; `mutates` decides what a failure must say."""
+    """A request that waits for its answer; `mutates` decides what a failure must say.
+
+    `added` is the id of the member that it adds to the cluster, if it does.
+    """
 
     connection: Connection
     request_id: bytes
     mutates: bool
     deadline_ms: int
+    added: int = 0
 
 
 class GatewayActor(NodeActor):
     """Between clients and the ring.
 
     `open_door` makes the socket, in the actor's thread; `wall_ms` is what the wall clock shows now,
-    and goes into the lease ids made here.
+    and goes into the ids of leases and members made here.
     """
 
     def __init__(
@@ -101,13 +139,22 @@ class GatewayActor(NodeActor):
         self._open_door = open_door
         self._clock = clock
         grants = LeaseGrants(settings.member_id, wall_ms, settings.lease_ttl_ms_min)
-        self._decoder = RequestDecoder(grants, settings.request_bytes_max)
-        self._encoder = ReplyEncoder(settings.cluster_id, settings.member_id, settings.version)
+        wall_offset_ms = wall_ms - clock()
+        newcomers = Newcomers(settings.cluster_token, lambda: (clock() + wall_offset_ms) // 1_000)
+        self._decoder = RequestDecoder(
+            grants, newcomers, settings.request_bytes_max, settings.txn_ops_max
+        )
+        self._decode = self._decoder.decode
+        self._encoder = ReplyEncoder(
+            settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
+        )
         self._publish_ticket = settings.first_ticket
         self._publish_at_ms: int | None = None
         self._next_ticket = settings.first_ticket + 1
         # In the order of tickets, which is also the order of deadlines.
         self._pending: dict[Ticket, Pending] = {}
+        # Likewise, but with more time.
+        self._chores: dict[Ticket, Pending] = {}
         # Connections whose watches are being ended: events on their way to them must not be sent.
         self._ending: set[Connection] = set()
         self._door: Door | None = None
@@ -121,7 +168,8 @@ class GatewayActor(NodeActor):
 
     def close(self) -> None:
         if self._door is not None:
-            self._fail(tuple(self._pending), FAULTS["Stopped"], outcome_unknown=True)
+            waiting = (*self._pending, *self._chores)
+            self._fail(waiting, FAULTS["Stopped"], outcome_unknown=True)
             self._door.close()
             self._door = None
 
@@ -140,8 +188,14 @@ class GatewayActor(NodeActor):
                 self._on_tick(now_ms)
             case Failed(tickets, failure, outcome_unknown):
                 self._fail(tickets, FAULTS[failure.name], outcome_unknown=outcome_unknown)
-            case Leadership(_, term):
+            case Leadership(term=term, is_learner=is_learner):
                 self._encoder.set_term(term)
+                decoder = self._decoder
+                self._decode = decoder.decode_as_learner if is_learner else decoder.decode
+            case Room(room):
+                self._decoder.room = room
+            case Moved(ticket):
+                self._moved(ticket)
             case _:
                 assert_never(message)
         self._arm()
@@ -149,7 +203,7 @@ class GatewayActor(NodeActor):
     # --- requests in ---
 
     def _take(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
-        decode = self._decoder.decode
+        decode = self._decode
         member_id = self._settings.member_id
         deadline_ms = self._clock() + self._settings.request_timeout_ms
         proposals: list[Proposal] = []
@@ -174,6 +228,12 @@ class GatewayActor(NodeActor):
                     send(self.ring.store, request)
                 case Refusal(request_id, fault):
                     self._send(route, error_reply(request_id, fault))
+                    if fault is NO_SPACE:
+                        send(self.ring.store, Refused())
+                case Directive(request_id, order):
+                    self._direct(Pending(route, request_id, True, deadline_ms), order)
+                case Chore() as chore:
+                    self._do(chore, route)
                 case request:
                     assert_never(request)
         # One message for the burst: each one told may cost a wake-up.
@@ -184,9 +244,29 @@ class GatewayActor(NodeActor):
         if local:
             send(self.ring.store, LocalRead(tuple(local)))
 
+    def _direct(self, pending: Pending, order: Change | Transfer) -> None:
+        """Have consensus do something: it has one thing of the kind under way at a time."""
+        if isinstance(order, AddMember | ReplaceMember):
+            pending = pending._replace(added=order.peer.id)
+        ticket = self._ticket(pending)
+        if ticket is None:
+            return
+        if isinstance(order, Transfer):
+            send(self.ring.raft, MoveLeader(order.target, ticket))
+        else:
+            send(self.ring.raft, ChangeMembers(order, ticket))
+
+    def _do(self, chore: Chore, route: Connection) -> None:
+        """Have the store work on its files; it answers when that is done."""
+        deadline_ms = self._clock() + CHORE_TIMEOUT_MS
+        ticket = self._ticket(Pending(route, chore.request_id, False, deadline_ms))
+        if ticket is not None:
+            self._chores[ticket] = self._pending.pop(ticket)
+            send(self.ring.store, chore.work._replace(ticket=ticket))
+
     def _ticket(self, pending: Pending) -> Ticket | None:
         """A ticket for the request, or None when it was refused because too many wait."""
-        if len(self._pending) >= self._settings.pending_max:
+        if len(self._pending) + len(self._chores) >= self._settings.pending_max:
             refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
             self._send(pending.connection, refusal)
             return None
@@ -204,13 +284,22 @@ class GatewayActor(NodeActor):
             pending = take(ticket, None)
             # No request: it has timed out, or Raft has given it up, and its client was told.
             if pending is not None:
-                self._send(pending.connection, encode(pending.request_id, result))
+                connection, request_id, _, _, added = pending
+                self._send(connection, encode(request_id, result, added))
+            elif ticket in self._chores:
+                connection, request_id, *_ = self._chores.pop(ticket)
+                self._send(connection, encode(request_id, result))
             elif ticket == self._publish_ticket:
                 self._publish_at_ms = None
 
+    def _moved(self, ticket: Ticket) -> None:
+        pending = self._pending.pop(ticket, None)
+        if pending is not None:
+            self._send(pending.connection, self._encoder.encode_moved(pending.request_id))
+
     def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
         for ticket in tickets:
-            pending = self._pending.pop(ticket, None)
+            pending = self._pending.pop(ticket, None) or self._chores.pop(ticket, None)
             if pending is not None:
                 unknown = outcome_unknown and pending.mutates
                 frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)
@@ -224,6 +313,12 @@ class GatewayActor(NodeActor):
                 continue
             if self._send(connection, frame) is None:
                 self._end_watches(connection, "")
+        if self._outbox.turned:
+            self._tell_congestion()
+
+    def _tell_congestion(self) -> None:
+        for connection, is_congested in self._outbox.take_turned():
+            send(self.ring.store, Congestion(connection, is_congested))
 
     def _send(self, connection: Connection, frame: bytes) -> bool | None:
         sent = self._outbox.send(connection, frame)
@@ -239,14 +334,12 @@ class GatewayActor(NodeActor):
     # --- time ---
 
     def _on_tick(self, now_ms: int) -> None:
-        overdue = []
-        for ticket, pending in self._pending.items():
-            if pending.deadline_ms > now_ms:
-                break
-            overdue.append(ticket)
+        overdue = [*_overdue(self._pending, now_ms), *_overdue(self._chores, now_ms)]
         self._fail(tuple(overdue), FAULTS["Timeout"], outcome_unknown=True)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
+        if self._outbox.turned:
+            self._tell_congestion()
         if self._publish_at_ms is not None and now_ms >= self._publish_at_ms:
             self._publish(now_ms)
 
@@ -266,10 +359,19 @@ class GatewayActor(NodeActor):
         # A wake-up that is already set is for an older request or a slow client: it comes first.
         if self._pending and self.mailbox.next_wake_ms is None:
             self.mailbox.wake_at(next(iter(self._pending.values())).deadline_ms)
+        if self._chores:
+            self.mailbox.wake_at(self._clock() + CHORES_LOOK_MS)
         if self._publish_at_ms is not None:
             self.mailbox.wake_at(self._publish_at_ms)
         if self._outbox.waiting:
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
+
+
+def _overdue(waiting: dict[Ticket, Pending], now_ms: int) -> Iterator[Ticket]:
+    for ticket, pending in waiting.items():
+        if pending.deadline_ms > now_ms:
+            break
+        yield ticket
 
 
 def _is_envelope(route: Connection) -> bool:

@@ -8,123 +8,69 @@ of frames, tickets or replies.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import isfinite
-from typing import Any, Final, NamedTuple
+from enum import IntEnum
+from typing import Final, NamedTuple
 
-from actors.messages import Connection, WatchCancel, WatchOpen, WatchProgress
+from actors.gateway.fields import (
+    COUNT,
+    FILTERS,
+    FLAG,
+    INTEGER,
+    MEMBER,
+    SECONDS,
+    TEXT,
+    URLS,
+    Fields,
+    Filters,
+    Kind,
+    one_of,
+)
+from actors.gateway.keys import (
+    DELETE_RANGE_FIELDS,
+    HISTORY_FIELDS,
+    INCREMENT_FIELDS,
+    INTERVAL,
+    PUT_FIELDS,
+    RANGE_FIELDS,
+    Puts,
+    make_delete_range,
+    make_history,
+    make_increment,
+    make_range,
+)
+from actors.gateway.newcomers import LeaseGrants, Newcomers, peer_urls
+from actors.gateway.transactions import TXN_FIELDS, ReadOnly, Transactions
+from actors.messages import (
+    Connection,
+    Defragment,
+    SnapshotPart,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+from actors.raft.membership import Change, PromoteMember, RemoveMember, UpdateMember
 from actors.store.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmType,
     Command,
-    DeleteRange,
-    LeaseGrant,
+    Compact,
     LeaseKeepAlive,
-    LeaseLeases,
     LeaseRevoke,
+    SessionOpen,
+)
+from actors.store.queries import (
+    AlarmList,
+    HashKV,
+    LeaseLeases,
     LeaseTimeToLive,
     MemberList,
-    Put,
     Query,
-    Range,
-    SessionOpen,
     Status,
 )
-from cluster.errors import FAULTS, INVALID_ARGUMENT, Fault
 
-INT64_MAX: Final = 2**63 - 1
-LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000
-
-Fields = dict[str, Any]
-"""The fields of one request, by name, each already of the type its operation asks for."""
-
-
-class RefusedError(Exception):
-    """This request cannot be served; `fault` is what its client is told."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
-
-
-def fault_of(text: str) -> Fault:
-    """A fault of the request itself, in our own words."""
-    return Fault(INVALID_ARGUMENT, f"leasehold: {text}")
-
-
-# --- types of fields --------------------------------------------------------------------------
-
-
-class Kind(NamedTuple):
-    """A type of fields: a value of type `exact` is taken as it is, others are converted.
-
-    `convert` raises TypeError for what is not `wanted`, and ValueError with the reason for a
-    value that cannot be.
-    """
-
-    wanted: str
-    exact: type | None
-    convert: Callable[[Any], Any]
-
-
-def _text_to_bytes(value: Any) -> bytes:
-    if type(value) is str:
-        return value.encode()
-    raise TypeError
-
-
-def _no_other(value: Any) -> Any:
-    raise TypeError
-
-
-def _signed_64_bits(value: Any) -> int:
-    if type(value) is not int:  # a bool is an int to Python, and none to a client
-        raise TypeError
-    if value > INT64_MAX:
-        raise ValueError("does not fit in a signed integer of 64 bits")
-    return value
-
-
-def _not_negative(value: Any) -> int:
-    if _signed_64_bits(value) < 0:
-        raise ValueError("must not be negative")
-    return int(value)
-
-
-def _seconds(value: Any) -> int | float:
-    if type(value) is int:
-        return value
-    if type(value) is not float:
-        raise TypeError
-    if not isfinite(value):
-        raise ValueError("must be finite")
-    return value
-
-
-class Filters(NamedTuple):
-    """The kinds of events a watch leaves out."""
-
-    no_put: bool = False
-    no_delete: bool = False
-
-
-_FILTERS: Final = {"NOPUT": 0, "NODELETE": 1, 0: 0, 1: 1}
-
-
-def _filters(value: Any) -> Filters:
-    if type(value) is not tuple:
-        raise TypeError
-    chosen = set()
-    for item in value:
-        if type(item) not in (str, int) or item not in _FILTERS:
-            raise ValueError("may hold only NOPUT (0) and NODELETE (1)")
-        chosen.add(_FILTERS[item])
-    return Filters(no_put=0 in chosen, no_delete=1 in chosen)
-
-
-BYTES: Final = Kind("bytes or text", bytes, _text_to_bytes)
-FLAG: Final = Kind("a boolean", bool, _no_other)
-INTEGER: Final = Kind("an integer", None, _signed_64_bits)
-COUNT: Final = Kind("an integer", None, _not_negative)
-SECONDS: Final = Kind("a number of seconds", None, _seconds)
-FILTERS: Final = Kind("a list of filters", None, _filters)
+TXN_OPS_MAX: Final = 128
+"""Compares or operations of one transaction, as in etcd, unless the node is told otherwise."""
 
 # --- kinds of operations ----------------------------------------------------------------------
 
@@ -138,10 +84,18 @@ class Logged(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """An operation that only reads."""
+    """An operation that only reads. `own`: the node that is asked answers for itself."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Query]
+    own: bool = False
+
+
+class Undecided(NamedTuple):
+    """An operation that goes through the log, or only reads: it depends on what it holds."""
+
+    fields: dict[str, Kind]
+    make: Callable[[Fields], Command | ReadOnly | AlarmList]
 
 
 class Watched(NamedTuple):
@@ -151,87 +105,117 @@ class Watched(NamedTuple):
     make: Callable[[Connection, bytes, Fields], WatchOpen | WatchCancel | WatchProgress]
 
 
-Operation = Logged | Asked | Watched
+class Transfer(NamedTuple):
+    """Let that member lead."""
+
+    target: int
 
 
-def operations(grants: LeaseGrants) -> dict[str, Operation]:
+class Governed(NamedTuple):
+    """An operation that consensus itself carries out: who the members are, and who leads."""
+
+    fields: dict[str, Kind]
+    make: Callable[[Fields], Change | Transfer]
+
+
+class Maintained(NamedTuple):
+    """Work on the files of the node that is asked, which may take long; the ticket is not set."""
+
+    fields: dict[str, Kind]
+    make: Callable[[Fields], SnapshotPart | Defragment]
+
+
+Operation = Logged | Asked | Undecided | Watched | Governed | Maintained
+
+
+class AlarmAction(IntEnum):
+    """rpc.proto AlarmRequest.AlarmAction."""
+
+    GET = 0
+    ACTIVATE = 1
+    DEACTIVATE = 2
+
+
+def operations(
+    grants: LeaseGrants, newcomers: Newcomers, txn_ops_max: int = TXN_OPS_MAX
+) -> dict[str, Operation]:
     """Every operation of the protocol, by name."""
-    interval = {"key": BYTES, "range_end": BYTES}
+    puts = Puts(grants)
     return {
-        "put": Logged(
-            {
-                "key": BYTES,
-                "value": BYTES,
-                "lease": INTEGER,
-                "prev_kv": FLAG,
-                "ignore_value": FLAG,
-                "ignore_lease": FLAG,
-            },
-            _put,
-        ),
-        "range": Asked(
-            {
-                **interval,
-                "limit": INTEGER,
-                "revision": INTEGER,
-                "serializable": FLAG,
-                "keys_only": FLAG,
-                "count_only": FLAG,
-            },
-            _range,
-        ),
-        "delete_range": Logged({**interval, "prev_kv": FLAG}, _delete_range),
+        "put": Logged(PUT_FIELDS, puts.make),
+        "range": Asked(RANGE_FIELDS, make_range),
+        "delete_range": Logged(DELETE_RANGE_FIELDS, make_delete_range),
+        "txn": Undecided(dict(TXN_FIELDS), Transactions(puts, txn_ops_max).make),
+        "increment": Logged(INCREMENT_FIELDS, make_increment),
+        "history": Asked(HISTORY_FIELDS, make_history),
+        "compact": Logged({"revision": INTEGER, "physical": FLAG}, _compact),
+        "session_open": Logged({}, lambda _: SessionOpen(), once=False),
+        **_leases(grants),
+        **_watches(),
+        **_members(newcomers),
+        **_maintenance(),
+    }
+
+
+def _leases(grants: LeaseGrants) -> dict[str, Operation]:
+    return {
         "lease_grant": Logged({"TTL": SECONDS, "ID": INTEGER}, grants.make),
         "lease_revoke": Logged({"ID": INTEGER}, lambda fields: LeaseRevoke(_id(fields))),
         "lease_keep_alive": Logged({"ID": INTEGER}, lambda fields: LeaseKeepAlive(_id(fields))),
         "lease_time_to_live": Asked({"ID": INTEGER, "keys": FLAG}, _lease_time_to_live),
         "lease_leases": Asked({}, lambda _: LeaseLeases()),
-        "watch_create": Watched(
-            {
-                **interval,
-                "start_revision": INTEGER,
-                "prev_kv": FLAG,
-                "filters": FILTERS,
-                "watch_id": COUNT,
-            },
-            _watch_create,
-        ),
+    }
+
+
+def _watches() -> dict[str, Operation]:
+    wishes = {
+        **INTERVAL,
+        "start_revision": INTEGER,
+        "prev_kv": FLAG,
+        "filters": FILTERS,
+        "watch_id": COUNT,
+        "progress_notify": FLAG,
+        "fragment": FLAG,
+        "keys_only": FLAG,
+    }
+    return {
+        "watch_create": Watched(wishes, _watch_create),
         "watch_cancel": Watched({"watch_id": COUNT}, _watch_cancel),
         "watch_progress": Watched({}, _watch_progress),
+    }
+
+
+def _members(newcomers: Newcomers) -> dict[str, Operation]:
+    moved = {"ID": MEMBER, "peerURLs": URLS}
+    return {
         "member_list": Asked({}, lambda _: MemberList()),
+        "member_add": Governed({"peerURLs": URLS, "isLearner": FLAG}, newcomers.add),
+        "member_remove": Governed({"ID": MEMBER}, lambda fields: RemoveMember(_id(fields))),
+        "member_replace": Governed(moved, newcomers.replace),
+        "member_update": Governed(moved, _member_update),
+        "member_promote": Governed({"ID": MEMBER}, lambda fields: PromoteMember(_id(fields))),
+        "move_leader": Governed(
+            {"targetID": MEMBER}, lambda fields: Transfer(fields.get("targetID", 0))
+        ),
+    }
+
+
+def _maintenance() -> dict[str, Operation]:
+    alarm = {"action": one_of(AlarmAction), "memberID": MEMBER, "alarm": one_of(AlarmType)}
+    return {
         "status": Asked({}, lambda _: Status()),
-        "session_open": Logged({}, lambda _: SessionOpen(), once=False),
+        "hash_kv": Asked({"revision": INTEGER}, _hash_kv, own=True),
+        "alarm": Undecided(alarm, _alarm),
+        "defragment": Maintained({}, lambda _: Defragment(0)),
+        "snapshot": Maintained({"name": TEXT, "offset": COUNT}, _snapshot),
     }
 
 
 # --- what they become -------------------------------------------------------------------------
 
 
-def _put(fields: Fields) -> Put:
-    if not fields.get("key"):
-        raise RefusedError(FAULTS["EmptyKey"])
-    put = Put(**fields) if "value" in fields else Put(value=b"", **fields)
-    if put.ignore_value and put.value:
-        raise RefusedError(FAULTS["ValueProvided"])
-    if put.ignore_lease and put.lease:
-        raise RefusedError(FAULTS["LeaseProvided"])
-    return put
-
-
-def _range(fields: Fields) -> Range:
-    if not fields.get("key"):
-        raise RefusedError(FAULTS["EmptyKey"])
-    # As in etcd: a negative limit is none, and a negative revision is the latest.
-    for name in ("limit", "revision"):
-        if name in fields:
-            fields[name] = max(0, fields[name])
-    return Range(**fields)
-
-
-def _delete_range(fields: Fields) -> DeleteRange:
-    if not fields.get("key"):
-        raise RefusedError(FAULTS["EmptyKey"])
-    return DeleteRange(**fields)
+def _compact(fields: Fields) -> Compact:
+    return Compact(fields.get("revision", 0), fields.get("physical", False))
 
 
 def _lease_time_to_live(fields: Fields) -> LeaseTimeToLive:
@@ -239,8 +223,31 @@ def _lease_time_to_live(fields: Fields) -> LeaseTimeToLive:
 
 
 def _id(fields: Fields) -> int:
-    lease_id: int = fields.get("ID", 0)
-    return lease_id
+    named: int = fields.get("ID", 0)
+    return named
+
+
+def _member_update(fields: Fields) -> UpdateMember:
+    return UpdateMember(_id(fields), peer_urls(fields))
+
+
+def _hash_kv(fields: Fields) -> HashKV:
+    return HashKV(fields.get("revision", 0))
+
+
+def _alarm(fields: Fields) -> AlarmActivate | AlarmDeactivate | AlarmList:
+    member_id, alarm = fields.get("memberID", 0), fields.get("alarm", AlarmType.NONE)
+    match fields.get("action", AlarmAction.GET):
+        case AlarmAction.ACTIVATE:
+            return AlarmActivate(member_id, alarm)
+        case AlarmAction.DEACTIVATE:
+            return AlarmDeactivate(member_id, alarm)
+        case _:
+            return AlarmList(alarm)
+
+
+def _snapshot(fields: Fields) -> SnapshotPart:
+    return SnapshotPart(0, fields.get("name", ""), fields.get("offset", 0))
 
 
 def _watch_create(connection: Connection, request_id: bytes, fields: Fields) -> WatchOpen:
@@ -256,6 +263,9 @@ def _watch_create(connection: Connection, request_id: bytes, fields: Fields) -> 
         prev_kv=fields.get("prev_kv", False),
         no_put=filters.no_put,
         no_delete=filters.no_delete,
+        progress_notify=fields.get("progress_notify", False),
+        fragment=fields.get("fragment", False),
+        keys_only=fields.get("keys_only", False),
     )
 
 
@@ -265,29 +275,3 @@ def _watch_cancel(connection: Connection, request_id: bytes, fields: Fields) -> 
 
 def _watch_progress(connection: Connection, request_id: bytes, _: Fields) -> WatchProgress:
     return WatchProgress(connection, request_id)
-
-
-class LeaseGrants:
-    """Makes grants: chooses ids by etcd's formula, and holds TTLs to the cluster's minimum."""
-
-    def __init__(self, member_id: int, wall_ms: int, ttl_ms_min: int) -> None:
-        # 2 bytes of the member, 5 of the time this began, 1 that counts: as the count carries into
-        # the time, ids stay unique over restarts while fewer than 256 are made a millisecond.
-        self._member_bits = (member_id & 0xFFFF) << 48
-        self._count = (wall_ms & 0xFF_FFFF_FFFF) << 8
-        self._ttl_ms_min = ttl_ms_min
-
-    def make(self, fields: Fields) -> LeaseGrant:
-        """The grant a request asks for; its TTL may be 0, negative or a fraction of a second."""
-        ttl_seconds = max(0, fields.get("TTL", 0))
-        if ttl_seconds > LEASE_TTL_SECONDS_MAX:
-            raise RefusedError(FAULTS["LeaseTTLTooLarge"])
-        ttl_ms = max(round(ttl_seconds * 1_000), self._ttl_ms_min)
-        return LeaseGrant(_id(fields) or self._next_id(), ttl_ms)
-
-    def _next_id(self) -> int:
-        while True:
-            self._count = (self._count + 1) & 0xFFFF_FFFF_FFFF
-            lease_id = (self._member_bits | self._count) & INT64_MAX
-            if lease_id:
-                return lease_id

@@ -1,5 +1,8 @@
 """Outbox: what clients that read slowly have still to be sent, in order and within bounds.
 
+A connection for which much waits is congested until nothing does: who can wait should send it no
+more. What is sent to it all the same is kept up to a bound, and then everything is dropped.
+
 Knows connections, frames and bytes; refuses to know what a frame says or why it is sent.
 """
 
@@ -10,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from actors.messages import Connection
 
+CONGESTED_BYTES: Final = 1024 * 1024
 CONNECTION_BACKLOG_BYTES_MAX: Final = 16 * 1024 * 1024
 NODE_BACKLOG_BYTES_MAX: Final = 256 * 1024 * 1024
 FRAME_OVERHEAD_BYTES: Final = 64
@@ -53,10 +57,15 @@ class Outbox:
         door: Door,
         connection_bytes_max: int = CONNECTION_BACKLOG_BYTES_MAX,
         node_bytes_max: int = NODE_BACKLOG_BYTES_MAX,
+        congested_bytes: int = CONGESTED_BYTES,
     ) -> None:
+        # Which connections have become congested (True), or are no more, since they were taken.
+        self.turned: dict[Connection, bool] = {}
+        self._congested: set[Connection] = set()
         self._send = door.send
         self._connection_bytes_max = connection_bytes_max
         self._node_bytes_max = node_bytes_max
+        self._congested_bytes = congested_bytes
         self._backlogs: dict[Connection, _Backlog] = {}
         self._size = 0
 
@@ -83,9 +92,17 @@ class Outbox:
 
     def drop(self, connection: Connection) -> None:
         """Forget what is kept for a connection."""
+        self._congested.discard(connection)
+        self.turned.pop(connection, None)
         backlog = self._backlogs.pop(connection, None)
         if backlog is not None:
             self._size -= backlog.size
+
+    def take_turned(self) -> list[tuple[Connection, bool]]:
+        """Those of `turned`, which is empty afterwards."""
+        taken = list(self.turned.items())
+        self.turned.clear()
+        return taken
 
     @property
     def waiting(self) -> bool:
@@ -103,6 +120,9 @@ class Outbox:
         backlog.frames.append(frame)
         backlog.size += size
         self._size += size
+        if backlog.size > self._congested_bytes and connection not in self._congested:
+            self._congested.add(connection)
+            self.turned[connection] = True
         return True
 
     def _send_backlog(self, connection: Connection) -> bool | None:
@@ -115,4 +135,7 @@ class Outbox:
             backlog.size -= size
             self._size -= size
         del self._backlogs[connection]
+        if connection in self._congested:
+            self._congested.remove(connection)
+            self.turned[connection] = False
         return True

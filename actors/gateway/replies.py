@@ -7,23 +7,30 @@ from __future__ import annotations
 
 from typing import Any, Final, assert_never
 
-from actors.encoding import FrameEncoder, error_reply, key_value
-from actors.store.commands import (
+from actors.encoding import FrameEncoder, error_reply, event_map, key_value
+from actors.store.commands import AlarmMember, Member
+from actors.store.results import (
+    Alarms,
     DeleteDone,
     Done,
     Failure,
+    HashDone,
+    HistoryDone,
+    Incremented,
     LeaseGranted,
     LeaseKeptAlive,
     LeaseLife,
     LeaseRevoked,
     Leases,
-    Member,
     Members,
     PutDone,
     RangeDone,
     Result,
     SessionOpened,
+    SnapshotBlob,
     StatusDone,
+    TxnDone,
+    TxnResponse,
 )
 from cluster.errors import FAULTS
 
@@ -38,56 +45,47 @@ Success = (
     | SessionOpened
     | Done
     | RangeDone
+    | TxnDone
+    | Incremented
+    | HistoryDone
+    | HashDone
+    | Alarms
+    | SnapshotBlob
     | LeaseLife
     | Leases
     | Members
-    | StatusDone
 )
-"""A result with a revision: all but Failure."""
+"""A result that says all there is to say: all but Failure, and StatusDone."""
 
 
 class ReplyEncoder(FrameEncoder):
-    """Encodes the replies of one node; `version` is what `status` calls it."""
+    """Encodes the replies of one node; `version` and `quota_bytes` (0: none) are for `status`."""
 
-    def __init__(self, cluster_id: int, member_id: int, version: str) -> None:
+    def __init__(self, cluster_id: int, member_id: int, version: str, quota_bytes: int = 0) -> None:
         super().__init__(cluster_id, member_id)
         self._version: Final = version
+        self._quota: Final = {"dbSizeQuota": quota_bytes} if quota_bytes else {}
 
-    def encode(self, request_id: bytes, result: Result) -> bytes:
-        """The whole reply to the request with this packed id (b"" for none)."""
-        if isinstance(result, PutDone) and result.prev_kv is None:
+    def encode(self, request_id: bytes, result: Result, added: int = 0) -> bytes:
+        """The whole reply to the request with this packed id (b"" for none).
+
+        `added` is the id of the member that the request added, if it did.
+        """
+        if isinstance(result, PutDone) and result.prev_kv is None and not result.ttl_ms:
             return self.acknowledgement(request_id, result.revision)
         if isinstance(result, Failure):
             return error_reply(request_id, FAULTS[result.name])
-        return self.reply(request_id, result.revision, self._fields(result))
+        if isinstance(result, RangeDone):
+            return self.reply(request_id, result.revision, _range(result))
+        fields = self._status(result) if isinstance(result, StatusDone) else _fields(result)
+        if added and isinstance(result, Members):
+            (newcomer,) = (member for member in result.members if member.id == added)
+            fields["member"] = _member(newcomer)
+        return self.reply(request_id, result.revision, fields)
 
-    def _fields(self, result: Success) -> Fields:
-        match result:
-            case RangeDone(_, kvs, more, count):
-                return {"kvs": [key_value(kv) for kv in kvs], "more": more, "count": count}
-            case PutDone(_, prev_kv):
-                return {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
-            case DeleteDone(_, deleted, prev_kvs):
-                fields: Fields = {"deleted": deleted}
-                if prev_kvs:
-                    fields["prev_kvs"] = [key_value(kv) for kv in prev_kvs]
-                return fields
-            case LeaseGranted(_, lease_id, ttl_ms) | LeaseKeptAlive(_, lease_id, ttl_ms):
-                return {"ID": lease_id, "TTL": seconds(ttl_ms)}
-            case LeaseLife():
-                return _life(result)
-            case SessionOpened(_, session):
-                return {"session": session}
-            case Done() | LeaseRevoked():
-                return {}
-            case Leases(_, ids):
-                return {"leases": [{"ID": lease_id} for lease_id in ids]}
-            case Members(_, members):
-                return {"members": [_member(member) for member in members]}
-            case StatusDone():
-                return self._status(result)
-            case _:
-                assert_never(result)
+    def encode_moved(self, request_id: bytes) -> bytes:
+        """The reply to a move_leader: the store has no part in it, so there is no revision."""
+        return self.acknowledgement(request_id, 0)
 
     def _status(self, status: StatusDone) -> Fields:
         raft = status.raft
@@ -95,13 +93,85 @@ class ReplyEncoder(FrameEncoder):
             "version": self._version,
             "dbSize": status.db_size,
             "dbSizeInUse": status.db_size_in_use,
+            **self._quota,
             "leader": raft.leader,
             "raftIndex": raft.last_index,
             "raftTerm": raft.term,
             "raftAppliedIndex": status.applied_index,
             "isLearner": raft.is_learner,
-            "errors": [] if raft.leader else [FAULTS["NoLeader"].message],
+            "errors": _troubles(status),
         }
+
+
+def _fields(result: Success) -> Fields:
+    match result:
+        case RangeDone() | PutDone() | DeleteDone() | TxnDone() | Incremented():
+            return _operation(result)
+        case LeaseGranted(_, lease_id, ttl_ms) | LeaseKeptAlive(_, lease_id, ttl_ms):
+            return {"ID": lease_id, "TTL": seconds(ttl_ms)}
+        case LeaseLife():
+            return _life(result)
+        case SessionOpened(_, session):
+            return {"session": session}
+        case Done() | LeaseRevoked():
+            return {}
+        case Leases(_, ids):
+            return {"leases": [{"ID": lease_id} for lease_id in ids]}
+        case Members(_, members):
+            return {"members": [_member(member) for member in members]}
+        case HistoryDone(_, events, more, compacted):
+            listed = [event_map(event) for event in events]
+            return {"events": listed, "more": more, "compacted": compacted}
+        case HashDone(_, crc, compact_revision, hash_revision):
+            revisions = {"compact_revision": compact_revision, "hash_revision": hash_revision}
+            return {"hash": crc, **revisions}
+        case Alarms(_, alarms):
+            return {"alarms": [_alarm(alarm) for alarm in alarms]}
+        case SnapshotBlob(_, name, blob, remaining_bytes, sha256):
+            left = {"remaining_bytes": remaining_bytes, "sha256": sha256}
+            return {"name": name, "blob": blob, **left}
+        case _:
+            assert_never(result)
+
+
+def _operation(result: TxnResponse) -> Fields:
+    """What may stand alone, or be a response of a transaction."""
+    match result:
+        case RangeDone():
+            return _range(result)
+        case PutDone(_, prev_kv, lease, ttl_ms):
+            fields: Fields = {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
+            return {**fields, "lease": lease, "TTL": seconds(ttl_ms)} if ttl_ms else fields
+        case DeleteDone(_, deleted, prev_kvs):
+            fields = {"deleted": deleted}
+            if prev_kvs:
+                fields["prev_kvs"] = [key_value(kv) for kv in prev_kvs]
+            return fields
+        case Incremented(_, value):
+            return {"value": value}
+        case TxnDone(_, succeeded, responses):
+            return {"succeeded": succeeded, "responses": [_response(each) for each in responses]}
+        case _:
+            assert_never(result)
+
+
+def _range(done: RangeDone) -> Fields:
+    _, kvs, more, count = done
+    return {"kvs": [key_value(kv) for kv in kvs], "more": more, "count": count}
+
+
+_RESPONSES: Final[dict[type[Any], str]] = {
+    PutDone: "response_put",
+    RangeDone: "response_range",
+    DeleteDone: "response_delete_range",
+    TxnDone: "response_txn",
+    Incremented: "response_increment",
+}
+
+
+def _response(result: TxnResponse) -> Fields:
+    header = {"revision": result.revision}
+    return {_RESPONSES[type(result)]: {"header": header, **_operation(result)}}
 
 
 def seconds(milliseconds: int) -> int | float:
@@ -131,3 +201,14 @@ def _member(member: Member) -> Fields:
         "clientURLs": member.client_urls,
         "isLearner": member.is_learner,
     }
+
+
+def _alarm(alarm: AlarmMember) -> Fields:
+    return {"memberID": alarm.member_id, "alarm": alarm.alarm.name}
+
+
+def _troubles(status: StatusDone) -> list[str]:
+    """The `errors` of a status, in etcd's words; the blank at the end is its own."""
+    leaderless = [] if status.raft.leader else [FAULTS["NoLeader"].message]
+    alarms = [f"memberID:{member} alarm:{alarm.name} " for member, alarm in status.alarms]
+    return leaderless + alarms

@@ -8,39 +8,50 @@ from __future__ import annotations
 from types import NoneType
 from typing import Any, Final, NamedTuple
 
-from actors.gateway.operations import (
+from actors.gateway.fields import (
     INT64_MAX,
     INTEGER,
-    Asked,
     Fields,
-    Kind,
-    LeaseGrants,
-    Logged,
-    Operation,
     RefusedError,
+    check,
+    converted,
     fault_of,
+    shown,
+    type_name,
+)
+from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.operations import (
+    TXN_OPS_MAX,
+    Asked,
+    Governed,
+    Logged,
+    Maintained,
+    Operation,
+    Transfer,
+    Undecided,
     operations,
 )
-from actors.messages import Connection, WatchCancel, WatchOpen, WatchProgress
+from actors.gateway.transactions import ReadOnly
+from actors.messages import (
+    Connection,
+    Defragment,
+    SnapshotPart,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+from actors.raft.membership import Change
 from actors.store.codec import encode_command
-from actors.store.commands import Query, Sequence
+from actors.store.commands import Command, Range, Sequence
+from actors.store.costs import cost_of
+from actors.store.queries import AlarmList, MemberList, Query, Status
 from cluster import wire
 from cluster.errors import FAULTS, Fault
 
 REQUEST_ID_BYTES_MAX: Final = 64
-SHOWN_CHARS_MAX: Final = 40
-"""How much of a client's own text an error repeats."""
 
-_TYPE_NAMES: Final = {
-    NoneType: "nil",
-    bool: "bool",
-    int: "int",
-    float: "float",
-    str: "text",
-    bytes: "bytes",
-    tuple: "list",
-    dict: "map",
-}
+NO_SPACE: Final = FAULTS["NoSpace"]
+
 _ABSENT: Final = object()
 
 
@@ -59,6 +70,20 @@ class Inquiry(NamedTuple):
     serializable: bool
 
 
+class Directive(NamedTuple):
+    """What consensus itself is to do."""
+
+    request_id: bytes
+    order: Change | Transfer
+
+
+class Chore(NamedTuple):
+    """Work on the files of this node; the store gets it with a ticket."""
+
+    request_id: bytes
+    work: SnapshotPart | Defragment
+
+
 class Refusal(NamedTuple):
     """Nothing to serve; this is the error to reply with."""
 
@@ -66,14 +91,24 @@ class Refusal(NamedTuple):
     fault: Fault
 
 
-Request = Write | Inquiry | WatchOpen | WatchCancel | WatchProgress | Refusal
+Request = Write | Inquiry | WatchOpen | WatchCancel | WatchProgress | Directive | Chore | Refusal
 
 
 class RequestDecoder:
-    """Decodes and validates requests; `request_id` in all it returns is packed, b"" for none."""
+    """Decodes and validates requests; `request_id` in all it returns is packed, b"" for none.
 
-    def __init__(self, grants: LeaseGrants, request_bytes_max: int) -> None:
-        self._operations = operations(grants)
+    What would add more than `room` bytes to the store is refused; None: there is plenty.
+    """
+
+    def __init__(
+        self,
+        grants: LeaseGrants,
+        newcomers: Newcomers,
+        request_bytes_max: int,
+        txn_ops_max: int = TXN_OPS_MAX,
+    ) -> None:
+        self.room: int | None = None
+        self._operations = operations(grants, newcomers, txn_ops_max)
         self._request_bytes_max = request_bytes_max
         self._pack = wire.packer()
 
@@ -93,6 +128,16 @@ class RequestDecoder:
         except RefusedError as refused:
             return Refusal(request_id, refused.fault)
 
+    def decode_as_learner(self, connection: Connection, payload: bytes) -> Request:
+        """As `decode`, for a member that only learns: it answers what it can say for itself."""
+        match request := self.decode(connection, payload):
+            case Refusal() | Inquiry(query=Status() | MemberList()):
+                return request
+            case Inquiry(query=Range(), serializable=True) | Chore(work=SnapshotPart()):
+                return request
+            case _:
+                return Refusal(request.request_id, FAULTS["NotSupportedForLearner"])
+
     def _decoded(
         self,
         operation: Operation,
@@ -105,18 +150,45 @@ class RequestDecoder:
             sequence = None
             if operation.once and ("session" in fields or "seq" in fields or "ack" in fields):
                 sequence = _sequence(name, fields)
-            _check(name, operation.fields, fields)
-            return Write(request_id, encode_command(operation.make(fields), sequence))
-        _check(name, operation.fields, fields)
+            check(name, operation.fields, fields)
+            if self.room is None:  # as it nearly always is
+                return Write(request_id, encode_command(operation.make(fields), sequence))
+            return self._write(request_id, operation.make(fields), sequence)
+        if isinstance(operation, Undecided):
+            return self._decided(operation, name, request_id, fields)
+        check(name, operation.fields, fields)
         if isinstance(operation, Asked):
-            serializable = fields.pop("serializable", False)
+            serializable = fields.pop("serializable", operation.own)
             return Inquiry(request_id, operation.make(fields), serializable)
+        if isinstance(operation, Governed):
+            return Directive(request_id, operation.make(fields))
+        if isinstance(operation, Maintained):
+            return Chore(request_id, operation.make(fields))
         if len(connection) > 1:
             raise RefusedError(fault_of(f"{name} needs a DEALER socket, not a REQ"))
         # Events would go on, with a gap, to whoever connects next under a name of its own choice.
         if not connection[0].startswith(b"\0"):
             raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
         return operation.make(connection, request_id, fields)
+
+    def _write(self, request_id: bytes, command: Command, sequence: Sequence | None) -> Write:
+        if self.room is not None and cost_of(command) > self.room:
+            raise RefusedError(NO_SPACE)
+        return Write(request_id, encode_command(command, sequence))
+
+    def _decided(
+        self, operation: Undecided, name: str, request_id: bytes, fields: Fields
+    ) -> Write | Inquiry:
+        # A sequence counts only for what is applied: to read twice does no harm.
+        sequence = _sequence(name, fields)
+        check(name, operation.fields, fields)
+        match operation.make(fields):
+            case ReadOnly(txn, serializable):
+                return Inquiry(request_id, txn, serializable)
+            case AlarmList() as query:
+                return Inquiry(request_id, query, False)
+            case command:
+                return self._write(request_id, command, sequence)
 
     def _request_id(self, request: Fields) -> bytes:
         value = request.pop("id", _ABSENT)
@@ -142,7 +214,7 @@ def _unpacked(payload: bytes) -> Fields:
     except wire.WireError as error:
         raise RefusedError(fault_of(f"the request is not one msgpack value: {error}")) from None
     if type(request) is not dict:
-        raise RefusedError(fault_of(f"a request must be a map, not {_type_name(request)}"))
+        raise RefusedError(fault_of(f"a request must be a map, not {type_name(request)}"))
     return request
 
 
@@ -155,27 +227,7 @@ def _checked_id(value: Any) -> Any:
     if type(value) in (NoneType, int):
         return value
     wanted = "nil, an integer, text or bytes"
-    raise RefusedError(fault_of(f'field "id" must be {wanted}, not {_type_name(value)}'))
-
-
-def _check(name: str, kinds: dict[str, Kind], fields: Fields) -> None:
-    """Check every field, and convert in place those that need it."""
-    for field, value in fields.items():
-        kind = kinds.get(field)
-        if kind is None:
-            raise RefusedError(_unknown_field(name, field))
-        if type(value) is not kind.exact:
-            fields[field] = _converted(name, field, kind, value)
-
-
-def _converted(name: str, field: str, kind: Kind, value: Any) -> Any:
-    try:
-        return kind.convert(value)
-    except TypeError:
-        problem = f"must be {kind.wanted}, not {_type_name(value)}"
-    except ValueError as error:
-        problem = str(error)
-    raise RefusedError(fault_of(f'field "{field}" of {name} {problem}'))
+    raise RefusedError(fault_of(f'field "id" must be {wanted}, not {type_name(value)}'))
 
 
 def _sequence(name: str, fields: Fields) -> Sequence | None:
@@ -184,7 +236,7 @@ def _sequence(name: str, fields: Fields) -> Sequence | None:
     session, seq, ack = take("session", 0), take("seq", 0), take("ack", 0)
     if not (type(session) is type(seq) is type(ack) is int):
         for field, value in Sequence(session, seq, ack)._asdict().items():
-            _converted(name, field, INTEGER, value)
+            converted(name, field, INTEGER, value)
     if session == seq == ack == 0:
         return None
     if not 1 <= session <= INT64_MAX:
@@ -200,19 +252,5 @@ def _unknown_operation(name: Any) -> Fault:
     if name is None:
         return fault_of('the request has no "op"')
     if type(name) is not str:
-        return fault_of(f'field "op" must be text, not {_type_name(name)}')
-    return fault_of(f'unknown operation "{_shown(name)}"')
-
-
-def _unknown_field(name: str, field: Any) -> Fault:
-    if type(field) is not str:
-        return fault_of(f"a field's name must be text, not {_type_name(field)}")
-    return fault_of(f'unknown field "{_shown(field)}" in {name}')
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "..."
-
-
-def _type_name(value: Any) -> str:
-    return _TYPE_NAMES.get(type(value), "an extension")
+        return fault_of(f'field "op" must be text, not {type_name(name)}')
+    return fault_of(f'unknown operation "{shown(name)}"')

@@ -16,7 +16,9 @@ from actors.raft.rpc import Proposal
 from actors.store.codec import encode_command
 from actors.store.commands import AdvanceClock, LeaseExpire
 
-EXPIRIES_PER_ENTRY_MAX: Final = 500
+EXPIRIES_PER_ENTRY_MAX: Final = 50
+"""An entry is applied as a whole, and whatever comes behind it waits so long."""
+
 CLOCK_ENTRY_INTERVAL_MS: Final = 1_000
 """While there are leases, the log learns the cluster time at least so often: a restart of the whole
 cluster then goes on from a time that is no older."""

@@ -16,7 +16,11 @@ from actors.store.commands import Expiry
 RETRY_MS: Final = 1_000
 """An expiry that no fact has confirmed for so long is proposed again: its entry may be lost."""
 
-EXPIRIES_IN_FLIGHT_MAX: Final = 2_000
+EXPIRIES_IN_FLIGHT_MAX: Final = 50
+"""When very many leases end at once the next ones wait until these have: so other requests find
+their place in the log between them. More in flight end no sooner: one entry after the other is
+applied."""
+
 STALE_ENTRIES_MAX: Final = 1_024
 """The heap may hold so many outdated deadlines, and as many more as there are leases."""
 

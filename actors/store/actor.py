@@ -1,27 +1,46 @@
 """StoreActor: carries committed entries to the state machine, and what comes of it round the ring.
 
 It decides in which order others hear of an entry - the waiting client, the watchers, the leases -
-and when the backend makes it durable. What a command means is the machine's.
+when the backend makes it durable, and when there is time to sweep away what a compaction has
+outdated. What a command means is the machine's; when to compact, without being told, `retention`'s.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final, assert_never, cast
 
 from actors.base import Clock, NodeActor, send
+from actors.errors import StorageError
 from actors.messages import (
     Apply,
+    Compacted,
     ConfirmedRead,
+    Congestion,
     Connection,
     ConnectionGone,
+    CopyMade,
+    Defragment,
     Drained,
     Durable,
     Events,
+    History,
+    InstallSnapshot,
+    Leadership,
     LeaseFact,
     LeaseFacts,
     LocalRead,
+    Propose,
     Question,
+    ReadHistory,
+    Refused,
     Replies,
+    Skipped,
+    SnapshotInstalled,
+    SnapshotPart,
+    TakeSnapshot,
     Tick,
     Ticket,
     WatchBegin,
@@ -29,11 +48,17 @@ from actors.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.raft.rpc import Entry
-from actors.store.codec import decode_command
-from actors.store.commands import Event, Result
+from actors.raft.rpc import Entry, Proposal
+from actors.store.backlog import Spans, portion
+from actors.store.codec import decode_command, encode_command
+from actors.store.commands import Compact
+from actors.store.compactor import Compactor
+from actors.store.long_queries import PAUSE_MS, LongQueries
 from actors.store.machine import Machine
+from actors.store.results import Result
+from actors.store.retention import Retention
 from actors.store.storage import Backend
+from actors.store.upkeep import Settings, Upkeep
 
 COMMIT_INTERVAL_MS: Final = 100
 """What is new is durable in the backend after so long; until then the log has it."""
@@ -44,6 +69,14 @@ COMMIT_CHANGES_MAX: Final = 10_000
 COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
 """So many bytes of commands, likewise: they are held in memory until the commit."""
 
+NO_UPKEEP: Final = Settings()
+"""No quota, and no snapshots for clients: a store by itself."""
+
+NOBODY: Final = 0
+"""The origin and ticket of a proposal whose answer nobody waits for."""
+
+log = logging.getLogger("leasehold.store")
+
 Message = (
     Apply
     | ConfirmedRead
@@ -53,26 +86,59 @@ Message = (
     | WatchOpen
     | WatchCancel
     | WatchProgress
+    | ReadHistory
+    | Congestion
     | ConnectionGone
+    | Leadership
+    | TakeSnapshot
+    | InstallSnapshot
+    | SnapshotPart
+    | Refused
+    | Defragment
+    | CopyMade
+    | Compacted
 )
 
 
 class StoreActor(NodeActor):
-    """The store of one node. It alone touches the machine and the backend."""
+    """The store of one node; with a `retention` it has history compacted while it leads.
 
-    def __init__(self, machine: Machine, backend: Backend, member_id: int, clock: Clock) -> None:
+    It alone touches the machine and the backend."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        backend: Backend,
+        member_id: int,
+        clock: Clock,
+        retention: Retention | None = None,
+        upkeep: Settings = NO_UPKEEP,
+    ) -> None:
         super().__init__()
         self._machine = machine
         self._backend = backend
         self._member_id = member_id
         self._clock = clock
         self._uncommitted_bytes = 0
-        self._commit_is_due = False
-        # False while an entry is half applied: such a state must not reach the disk.
+        self._commit_at_ms: int | None = None
+        self._compactor = Compactor(retention)
+        self._long_queries = LongQueries()
+        self._upkeep = Upkeep(upkeep, self, member_id, clock)
+        # False while an entry is half applied or a commit half done: nothing of it may be told.
         self._is_whole = True
         # Connections that watch here; the second set with prev_kv.
         self._watching: set[Connection] = set()
         self._prev_kv_connections: set[Connection] = set()
+
+    @property
+    def machine(self) -> Machine:
+        """The state as it is; another machine after a snapshot was installed."""
+        return self._machine
+
+    @property
+    def backend(self) -> Backend:
+        """Where the state is kept; likewise."""
+        return self._backend
 
     @property
     def applied_index(self) -> int:
@@ -82,16 +148,13 @@ class StoreActor(NodeActor):
     def open(self) -> None:
         """Tell the neighbours what the recovered state holds."""
         self.announce()
+        self._upkeep.open()
+        self._arm()
 
     def announce(self) -> None:
         """Tell Lease of every lease there is, and Watch of the revision, before all else."""
-        machine = self._machine
-        send(self.ring.watch, Events(machine.revision, ()))
-        facts = tuple(
-            LeaseFact(lease.id, lease.deadline_ms) for lease in machine.leases.table.values()
-        )
-        if facts:
-            send(self.ring.lease, LeaseFacts(facts, machine.cluster_ms))
+        send(self.ring.watch, Events(self._machine.revision, ()))
+        self._tell_leases(gone=())
 
     def receive(self, message: Any) -> None:
         """Handle one message."""
@@ -105,23 +168,38 @@ class StoreActor(NodeActor):
                 self._answer(questions, self._machine.cluster_ms)
             case Drained():
                 pass  # everything is told at once, nothing is gathered here
-            case Tick():
-                self._commit_is_due = False
-                self._commit()
+            case Tick(now_ms):
+                self._on_tick(now_ms)
             case WatchOpen():
                 self._open_watch(message)
-            case WatchCancel() | WatchProgress():
+            case ReadHistory(from_revision, spans, prev_kv):
+                self._read_history(from_revision, spans, prev_kv)
+            case WatchCancel() | WatchProgress() | Congestion():
+                if not self._watching:  # then nothing was told for some time
+                    send(self.ring.watch, Events(self.machine.revision, ()))
                 send(self.ring.watch, message)
             case ConnectionGone(connection):
                 self._forget_connection(connection)
                 send(self.ring.watch, message)
+            case Leadership(clock=clock):
+                self._compactor.leads = clock is not None
+                self._upkeep.checker.lead(clock is not None)
+                self._arm()
+            case InstallSnapshot(path):
+                self._install_snapshot(path)
+            case TakeSnapshot() | SnapshotPart() | Defragment() | Refused():
+                self._upkeep.receive(message)
+                self._arm()
+            case CopyMade() | Compacted():
+                self._upkeep.receive(message)
+                self._arm()
             case _:
                 assert_never(message)
 
     def close(self) -> None:
         """Commit what is new and close the backend, unless a failure left the state half done."""
         if self._is_whole:
-            self._commit()
+            self.commit()
         self._backend.close()
 
     # --- entries ---
@@ -129,18 +207,21 @@ class StoreActor(NodeActor):
     def _apply(self, entries: tuple[Entry, ...]) -> None:
         machine = self._machine
         apply = machine.apply
+        owe = self._compactor.owe
         member_id = self._member_id
         revision = machine.revision
         replies: list[tuple[Ticket, Result]] = []
         self._is_whole = False
-        for index, _, time_ms, origin, ticket, data in entries:
+        for index, term, time_ms, origin, ticket, data in entries:
             if not data:
-                machine.skip(index, time_ms)
+                machine.skip(index, term, time_ms)
                 continue
             command, sequence = decode_command(data)
-            result = apply(index, time_ms, command, sequence)
+            result = apply(index, term, time_ms, command, sequence)
             self._uncommitted_bytes += len(data)
-            if ticket and origin == member_id:
+            if not ticket or origin != member_id:
+                continue
+            if type(command) is not Compact or not owe(machine.sweeper, command, ticket, result):
                 replies.append((ticket, result))
         self._is_whole = True
         # The client that waits first, then those who watch.
@@ -153,32 +234,147 @@ class StoreActor(NodeActor):
         if facts:
             told = tuple([LeaseFact(*fact) for fact in facts])
             send(self.ring.lease, LeaseFacts(told, machine.cluster_ms))
+        if not self._long_queries.is_older_than(machine.store.compact_revision):
+            self._compactor.keep_pace(machine.sweeper, len(events))
+        self._upkeep.applied(self._uncommitted_bytes)
+        if machine.checks:
+            self._upkeep.checker.heard(machine.take_checks())
         self._commit_soon()
+        self._arm()
+
+    def _on_tick(self, now_ms: int) -> None:
+        if self._commit_at_ms is not None and now_ms >= self._commit_at_ms:
+            self.commit()
+        self._compact_unasked(now_ms)
+        self._go_on()
+        self._upkeep.tick(now_ms)
+        self._sweep()
+        self._arm()
+
+    def _arm(self) -> None:
+        """Ask to be woken for whatever comes first."""
+        if self._commit_at_ms is not None:
+            self.mailbox.wake_at(self._commit_at_ms)
+        now_ms = self._clock()
+        wake_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
+        if self._long_queries:
+            self.mailbox.wake_at(now_ms + PAUSE_MS)
+        for due_ms in (wake_ms, self._upkeep.next_wake_ms()):
+            if due_ms is not None:
+                self.mailbox.wake_at(due_ms)
 
     def _commit_soon(self) -> None:
         """Commit now if much is new, or else by the end of the interval."""
-        machine = self._machine
-        if machine.uncommitted >= COMMIT_CHANGES_MAX or self._uncommitted_bytes >= COMMIT_BYTES_MAX:
-            self._commit()
-        elif not self._commit_is_due:
-            self._commit_is_due = True
-            self.mailbox.wake_at(self._clock() + COMMIT_INTERVAL_MS)
+        uncommitted = self._machine.uncommitted
+        if uncommitted >= COMMIT_CHANGES_MAX or self._uncommitted_bytes >= COMMIT_BYTES_MAX:
+            self.commit()
+        elif uncommitted and self._commit_at_ms is None:
+            self._commit_at_ms = self._clock() + COMMIT_INTERVAL_MS
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
+        """Make durable what is new, and answer those who waited for that."""
         machine = self._machine
-        if machine.applied_index == machine.committed_index:
-            return
-        # What a failed commit has taken is not offered again: the log has it.
-        self._backend.commit(machine.take_changes())
-        self._uncommitted_bytes = 0
-        send(self.ring.raft, Durable(machine.applied_index))
+        self._commit_at_ms = None
+        if machine.uncommitted:
+            # What a failed commit has taken is not offered again: the log has it.
+            self._is_whole = False
+            self._backend.commit(machine.take_changes())
+            self._is_whole = True
+            self._uncommitted_bytes = 0
+            send(self.ring.raft, Durable(machine.applied_index))
+            self._upkeep.committed()
+        done = self._compactor.take_done(machine.sweeper)
+        if done:
+            send(self.ring.gateway, Replies(done))
+
+    def _sweep(self) -> None:
+        machine = self._machine
+        if not self._long_queries.is_older_than(machine.store.compact_revision):
+            self._compactor.use_time(machine.sweeper, self._clock)
+        if self._compactor.is_awaited() and not machine.sweeper.is_due:
+            self.commit()
+        self._commit_soon()
+
+    def _compact_unasked(self, now_ms: int) -> None:
+        """Propose to compact what is too old, if this member leads."""
+        revision = self._compactor.due(self._machine.store, now_ms)
+        if revision:
+            command = encode_command(Compact(revision), None)
+            send(self.ring.raft, Propose((Proposal(NOBODY, NOBODY, command),)))
+
+    # --- snapshots ---
+
+    def _install_snapshot(self, path: Path) -> None:
+        """Let a copy take the place of everything here, unless it is damaged or not newer."""
+        # Should the copy be no use, what is here stays, and Raft takes it for durable.
+        self.commit()
+        found = self._open_snapshot(path)
+        if found is None:
+            self._backend.discard_copy(path)
+        else:
+            self._switch(*found)
+        now = self._machine
+        send(
+            self.ring.raft,
+            SnapshotInstalled(now.applied_index, now.applied_term, now.cluster_ms, now.membership),
+        )
+        self.commit()
+        self._arm()
+
+    def _open_snapshot(self, path: Path) -> tuple[Backend, Machine] | None:
+        """The copy and the state in it, all of which was read and checked; None if it is no use."""
+        copy: Backend | None = None
+        try:
+            copy = self._backend.open_copy(path)
+            machine = self._machine.reopened(copy)
+            if machine.applied_index > self._machine.applied_index:
+                return copy, machine
+            log.info("the snapshot ends at %d, which is not new", machine.applied_index)
+        except StorageError as error:
+            log.error("the snapshot is not installed: %s", error)
+        if copy is not None:
+            copy.close()
+        return None
+
+    def _switch(self, copy: Backend, machine: Machine) -> None:
+        self._is_whole = False
+        copy.install()
+        old, self._machine, self._backend = self._machine, machine, copy
+        self._is_whole = True
+        machine.gather_previous = old.gather_previous
+        self._long_queries.begin_again()
+        if self._compactor.is_awaited():
+            machine.sweeper.hurry()
+        self._tell_leases(gone=old.leases.table.keys() - machine.leases.table.keys())
+        self._tell_missed(old.revision)
+
+    def _tell_leases(self, gone: Iterable[int]) -> None:
+        """Tell Lease of every lease there is, and of those that are gone."""
+        table = self._machine.leases.table
+        facts = [LeaseFact(lease_id, 0) for lease_id in sorted(gone)]
+        facts += [LeaseFact(lease.id, lease.deadline_ms) for lease in table.values()]
+        if facts:
+            send(self.ring.lease, LeaseFacts(tuple(facts), self._machine.cluster_ms))
+
+    def _tell_missed(self, old_revision: int) -> None:
+        """Tell Watch that it was not told what happened since a revision: it will read it."""
+        if self._watching and self._machine.revision > old_revision:
+            send(self.ring.watch, Skipped(self._machine.revision))
 
     # --- reads and watches ---
 
     def _answer(self, questions: tuple[Question, ...], cluster_ms: int) -> None:
-        answer = self._machine.query
-        replies = tuple([(ticket, answer(query, cluster_ms)) for ticket, query in questions])
-        send(self.ring.gateway, Replies(replies))
+        replies = self._long_queries.answer(self._machine, questions, cluster_ms)
+        if replies:
+            send(self.ring.gateway, Replies(tuple(replies)))
+        if self._long_queries:
+            self._arm()
+
+    def _go_on(self) -> None:
+        """Spend some time on queries that take long."""
+        replies = self._long_queries.work(self._machine, self._clock)
+        if replies:
+            send(self.ring.gateway, Replies(tuple(replies)))
 
     def _open_watch(self, watch: WatchOpen) -> None:
         machine = self._machine
@@ -186,16 +382,17 @@ class StoreActor(NodeActor):
         if watch.prev_kv:
             self._prev_kv_connections.add(watch.connection)
             machine.gather_previous = True
-        compacted = machine.store.compact_revision
-        if 0 < watch.start_revision < compacted:
-            send(self.ring.watch, WatchBegin(watch, machine.revision, (), compacted))
-            return
-        backlog: tuple[Event, ...] = ()
-        if watch.start_revision > 0:
-            backlog = machine.history(
-                watch.key, watch.range_end, watch.start_revision, watch.prev_kv
-            )
-        send(self.ring.watch, WatchBegin(watch, machine.revision, backlog))
+        send(self.ring.watch, WatchBegin(watch, machine.revision))
+
+    def _read_history(self, from_revision: int, spans: Spans, with_previous: bool) -> None:
+        """Answer Watch: it can go on, live, when this has reached the present revision."""
+        store = self._machine.store
+        if from_revision < store.compact_revision:
+            told = History(from_revision, 0, store.revision, (), store.compact_revision)
+        else:
+            reached, events = portion(store, from_revision, spans, with_previous)
+            told = History(from_revision, reached, store.revision, events)
+        send(self.ring.watch, told)
 
     def _forget_connection(self, connection: Connection) -> None:
         self._watching.discard(connection)

@@ -1,331 +1,400 @@
-"""The store on disk: an LMDB file, append-only by revision, committed as a whole or not at all.
+"""The store on disk: an LMDB file by revision, committed as a whole or not at all.
 
-It owns the file's format and every way the file can be wrong. Revisions are keyed by position (8
-bytes of main revision, 4 of sub, big-endian), so each commit appends in one go. It knows nothing of
-what a revision means, and keeps no state that a crash could lose.
+It owns the file: how it is begun, checked, grown, copied and replaced, and every way it can fail.
+At a start all of it is read once, page by page (`pages.py`), before LMDB may use it. What a record
+holds is `records.py`'s. It keeps no state that a crash could lose. LMDB uses the pages of removed
+records again: the file stays as large as what it held at most.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice, takewhile
 from pathlib import Path
-from typing import Any, Final
-from zlib import crc32
+from typing import Any, Final, NamedTuple
 
 import lmdb
-import msgpack
 
-from actors.store.codec import decode_result, encode_result
-from actors.store.commands import Change, Event, KeyValue, Member, Result
-from actors.store.storage import (
-    EMPTY,
-    SUB_BITS,
-    Changes,
-    LeaseRecord,
-    Loaded,
-    Meta,
-    Row,
-    SessionChange,
-    SessionRecord,
-    StorageError,
+from actors.errors import StorageError
+from actors.store.commands import Event, KeyValue
+from actors.store.copier import Copier, Done, Work, no_more
+from actors.store.faults import UNREADABLE, Faults
+from actors.store.follower import Follower, remove_leftovers
+from actors.store.lmdb_files import (
+    ALARMS_KEY,
+    FORMAT_KEY,
+    FORMAT_NUMBER,
+    STATE_KEY,
+    TABLES,
+    create,
+    has_room,
+    open_environment,
+    sync_directory,
 )
+from actors.store.pages import PageFile, Table
+from actors.store.records import (
+    decode_alarms,
+    decode_event,
+    decode_format,
+    decode_lease,
+    decode_member,
+    decode_row,
+    decode_sessions,
+    decode_state,
+    encode_event,
+    position_key,
+    position_of,
+)
+from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, Meta, Row
+from actors.store.tables import Tables, get_key_values, put_changes, put_revisions
 
-FORMAT_NUMBER: Final = 1
-"""The layout below. A file of another format is refused, not guessed at."""
+MAP_SIZE_BYTES: Final = 1 << 34
+"""Address space reserved at first; it takes neither disk nor memory. It is doubled when a commit
+does not fit, which has to wait for a copy that is being made."""
 
-MAP_SIZE_BYTES: Final = 1 << 30
-"""Address space reserved at first; doubled when a commit does not fit. It takes no disk."""
+CLOSE_SECONDS_MAX: Final = 3.0
+"""A copy that is not done by then ends with the process."""
 
-TABLES_MAX: Final = 16
-
-_FORMAT_KEY: Final = b"format"
-_META_KEY: Final = b"state"
-_POSITION_BYTES: Final = 12
 _META_PAGES: Final = 2
 
-_FORMAT: Final = struct.Struct(">I")
-_META: Final = struct.Struct(">QQQQ")
-_LEASE_KEY: Final = struct.Struct(">q")
-_LEASE: Final = struct.Struct(">qq")
-_SESSION_KEY: Final = struct.Struct(
-    ">QQ"
-)  # session and number; number 0 is the session's own record
-_SESSION: Final = struct.Struct(">QQQ")
-_MEMBER_KEY: Final = struct.Struct(">Q")
+_COPY_TRANSACTION: Final = 1
+"""LMDB counts the commits of a copied file anew."""
 
-_CHANGES: Final = tuple(Change)
-_new: Final = tuple.__new__  # spares a NamedTuple's own constructor where it is made by thousands
 
-_CHECKSUM: Final = struct.Struct(">I")
-_HEAD: Final = struct.Struct(
-    ">IBQQqI"
-)  # checksum of the rest, change, create, version, lease, key bytes
-_BODY: Final = struct.Struct(">BQQqI")
+class _Walk(NamedTuple):
+    """A reading of the file that is under way: `load` begins it, `scan` ends it."""
+
+    pages: PageFile
+    tables: dict[bytes, Table]
+    meta: Meta
 
 
 class LmdbBackend:
-    """Backend on one LMDB file, for one thread. The directory must exist; the file need not."""
+    """Backend on one LMDB file, for one thread. The directory must exist; the file need not.
+
+    With an `original` it is a copy of that one's file, only read until it is installed.
+    """
 
     # A commit opens a new one: a reader that stays open would see the past, and keep its pages.
     _reader: lmdb.Transaction
 
-    def __init__(self, path: Path, map_size_bytes: int = MAP_SIZE_BYTES) -> None:
+    # Open while something is removed that the next commit will make durable, by position.
+    _writer: lmdb.Transaction | None = None
+
+    def __init__(
+        self,
+        path: Path,
+        map_size_bytes: int = MAP_SIZE_BYTES,
+        original: LmdbBackend | None = None,
+    ) -> None:
         self._path = path
-        with self._named_errors():
-            file_bytes = path.stat().st_size if path.exists() else 0
-            while map_size_bytes < 2 * file_bytes:
-                map_size_bytes *= 2
-            self._map_size_bytes = map_size_bytes
-            self._environment = lmdb.open(
-                str(path), subdir=False, max_dbs=TABLES_MAX, map_size=map_size_bytes
-            )
+        self._original = original
+        self._faults = Faults(path, is_copy=original is not None)
+        self._map_size_bytes = map_size_bytes
+        self._walk: _Walk | None = None
+        self._removed: list[int] = []
+        self._copier = Copier()
+        # The compact copy that is being made, and follows.
+        self._follower: Follower | None = None
+        self._is_open = False
+        with self._faults.named():
+            if original is None:
+                remove_leftovers(path)
+                if not path.exists():
+                    create(path)
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                self._open(file_bytes)
+                self._check_format()
+                self._open_environment()
             except BaseException:
-                self._environment.close()
+                os.close(self._file)
                 raise
 
     # --- Backend ---
 
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""
-        with self._named_errors():
-            reader = self._reader
-            packed = reader.get(_META_KEY, db=self._meta)
-            meta = EMPTY if packed is None else Meta(*_META.unpack(packed))
-            self._check_last_revision(meta)
-            leases = tuple(
-                LeaseRecord(*_LEASE_KEY.unpack(key), *_LEASE.unpack(value))
-                for key, value in reader.cursor(self._leases)
-            )
-            members = tuple(
-                Member(*_MEMBER_KEY.unpack(key), *msgpack.unpackb(value, use_list=False))
-                for key, value in reader.cursor(self._members)
-            )
-            sessions = _load_sessions(reader.cursor(self._sessions))
-        return Loaded(meta, leases, sessions, members)
+        self._forget_removals()
+        with self._faults.named():
+            pages = self._pages()
+            with self._faults.located(pages):
+                tables = pages.tables()
+                records = dict(pages.records(tables[b"meta"]))
+                meta = self._read_meta(pages, records)
+                record = records.get(ALARMS_KEY)
+                alarms = () if record is None else decode_alarms(ALARMS_KEY, record)
+                leases = tuple([decode_lease(*each) for each in pages.records(tables[b"leases"])])
+                sessions = decode_sessions(pages.records(tables[b"sessions"]))
+                members = tuple([decode_member(*e) for e in pages.records(tables[b"members"])])
+        self._walk = _Walk(pages, tables, meta)
+        return Loaded(meta, leases, sessions, members, alarms)
 
     def scan(self) -> Iterator[Row]:
-        """Every revision in order, without its value."""
-        unpack, key_from = _HEAD.unpack_from, _HEAD.size
-        with self._named_errors(), self._environment.begin(buffers=True) as transaction:
-            for position, record in transaction.cursor(self._revisions):
-                _, change, create_revision, version, lease, key_bytes = unpack(record)
-                key = bytes(record[key_from : key_from + key_bytes])
-                number = int.from_bytes(position, "big")
-                yield number, change, key, create_revision, version, lease
+        """Every revision in order, without its value; at its end all of the file was checked."""
+        if self._walk is None:
+            self.load()
+        assert self._walk is not None
+        (pages, tables, meta), self._walk = self._walk, None
+        last = 0
+        with self._faults.named(), self._faults.located(pages):
+            for at, record in pages.records(tables[b"revisions"]):
+                row = decode_row(at, record)
+                last = row[0]
+                yield row
+            pages.check_free()
+            revision = last >> SUB_BITS or EMPTY.revision
+            if revision != meta.revision:
+                raise ValueError(f"it ends at revision {revision} and should at {meta.revision}")
 
     def read(self, position: int) -> Event:
         """The change at a position that a commit has written; without prev_kv."""
         try:
-            record: Any = self._reader.get(
-                position.to_bytes(_POSITION_BYTES, "big"), db=self._revisions
-            )
+            record: Any = self._reader.get(position_key(position), db=self._tables.revisions)
+            if record is None:
+                raise ValueError(f"revision {position >> SUB_BITS} is missing")
+            return decode_event(position, record)
         except lmdb.Error as error:
             raise StorageError(f"{self._path}: {error}") from None
-        if record is None:
-            raise self._damaged(f"revision {position >> SUB_BITS} is missing")
-        try:
-            return _decode(position, record)
-        except (ValueError, IndexError, struct.error):
-            raise self._damaged(f"revision {position >> SUB_BITS} has a wrong checksum") from None
+        except UNREADABLE as error:
+            raise self._faults.damaged(f": {error}") from None
+
+    def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
+        """What the changes at these positions have put: at most so many bytes, and one more."""
+        with self._reading():
+            return get_key_values(self._reader, self._tables, positions, bytes_max)
+
+    def rows(self, start: int, end: int, rows_max: int) -> list[Row]:
+        """What a commit has written from one position to before another: at most so many."""
+        with self._records(start, end) as records:
+            return [decode_row(at, record) for at, record in islice(records, rows_max)]
+
+    def changes(
+        self, start: int, end: int, changes_max: int, bytes_max: int
+    ) -> list[tuple[int, Event]]:
+        """Those of `rows` as `read` has them: at most so many, or bytes of values and one more."""
+        found: list[tuple[int, Event]] = []
+        with self._records(start, end) as records:
+            for at, record in islice(records, changes_max):
+                position = position_of(at)
+                found.append((position, decode_event(position, record)))
+                bytes_max -= len(record)
+                if bytes_max <= 0:
+                    break
+        return found
+
+    def remove(self, positions: list[int]) -> None:
+        """Let the changes at these positions go with the next commit."""
+        if positions:
+            self._write(lambda transaction: self._delete(transaction, positions))
+            self._removed += positions
 
     def commit(self, changes: Changes) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
-        records = [
-            (position.to_bytes(_POSITION_BYTES, "big"), _encode(event))
-            for position, event in changes.events.items()
-        ]
-        with self._named_errors():
-            while not self._maybe_write(changes, records):
-                self._grow()
+        records = [encode_event(*each) for each in changes.events.items()]
+
+        def put_and_commit(transaction: lmdb.Transaction) -> None:
+            if not put_revisions(transaction, self._tables, records):
+                raise self._faults.damaged(": it holds revisions that were never committed")
+            put_changes(transaction, self._tables, changes)
+            transaction.commit()
             self._reader.abort()
             self._reader = self._environment.begin()
+
+        self._write(put_and_commit)
+        self._writer = None
+        if self._follower is not None:
+            self._follower.note(list(self._removed), changes)
+        self._removed.clear()
 
     def size(self) -> tuple[int, int]:
         """Bytes taken from the disk, and bytes of these in use."""
         page_bytes = self._environment.stat()["psize"]
         pages = _META_PAGES
-        with self._named_errors():
+        with self._faults.named():
             for table in self._tables:
                 stat = self._reader.stat(table)
                 pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-            return self._path.stat().st_size, pages * page_bytes
+            return os.fstat(self._file).st_size, pages * page_bytes
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether a copy is being made, so that another has to wait."""
+        return self._copier.is_busy or self._follower is not None
+
+    def copy(self, path: Path, done: Done) -> None:
+        """Begin to write the last commit to a file of its own, while this one is used on."""
+        self._begin_copy(path, done, no_more)
+
+    def compact(self, done: Done) -> None:
+        """Begin to write what is in use to a file of its own, which follows every commit."""
+        assert self._follower is None, "one compact copy at a time"
+        follower = Follower(self._path, LmdbBackend, done)
+        self._begin_copy(follower.path, follower.done, follower.catch_up)
+        self._follower = follower
+
+    def change_over(self) -> StorageError | None:
+        """Let the compact file take this one's place, right after a commit; or why it cannot."""
+        follower, self._follower = self._follower, None
+        if follower is None:
+            return None  # a snapshot has come instead, which is compact, too
+        assert self._writer is None, "what is new was committed before"
+        error = follower.finish()
+        if error is None:
+            with self._faults.named():
+                self._close_environment()
+                os.close(self._file)
+                follower.replace()
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._open_environment()
+        return error
+
+    def _begin_copy(self, path: Path, done: Done, then: Work) -> None:
+        if self.is_copying:
+            done(StorageError(f"{path}: another copy is being made"))
+            return
+        if not has_room(path.parent, self.size()[1]):
+            done(StorageError(f"{path}: the disk has too little room for a copy"))
+            return
+        # Begun here, in the owner's thread: it pins what is the last commit now.
+        with self._faults.named():
+            transaction = self._environment.begin()
+        self._copier.begin(self._environment, transaction, path, done, then)
+
+    def open_copy(self, path: Path) -> LmdbBackend:
+        """The copy at `path`, to be loaded and scanned, and then installed or closed."""
+        return LmdbBackend(path, self._map_size_bytes, original=self)
+
+    def install(self) -> None:
+        """Put this copy, durably and as a whole, in the place of the backend that opened it."""
+        original = self._original
+        assert original is not None, "only a copy is installed"
+        original._copier.wait()
+        original.close()
+        remove_leftovers(original._path)
+        with self._faults.named():
+            self._close_environment()
+            # Whatever step is the last one: a whole file, old or new, has the store's name.
+            os.fsync(self._file)
+            self._path.rename(original._path)
+            sync_directory(original._path.parent)
+            sync_directory(self._path.parent)
+            self._path, self._original = original._path, None
+            self._faults = original._faults
+            self._open_environment()
+
+    def discard_copy(self, path: Path) -> None:
+        """Remove the copy at `path`, if there is one."""
+        with self._faults.named():
+            path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Give files and memory back; what was not committed is lost."""
-        self._reader.abort()
-        self._environment.close()
+        if self._copier.wait(CLOSE_SECONDS_MAX) and self._is_open:
+            self._close_environment()
+            os.close(self._file)
 
     # --- opening ---
 
-    def _open(self, file_bytes: int) -> None:
-        if not self._environment.stat()["entries"]:
-            self._create_tables()
-            self._reader = self._environment.begin()
-            return
-        needed_bytes = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()[
-            "psize"
-        ]
-        if file_bytes >= needed_bytes:
-            self._open_tables()
-            return
-        # A page past the end of the file would kill the process. LMDB may leave unused pages
-        # off the end, so a short file can be sound: fill it up and see.
-        os.truncate(self._path, needed_bytes)
-        try:
-            self._open_tables()
-            self._verify_all()
-        except BaseException:
-            os.truncate(self._path, file_bytes)
-            raise
+    def _pages(self) -> PageFile:
+        """A reading of the last commit that has yet to be done."""
+        file = self._file
+        return PageFile(lambda offset, size: os.pread(file, size, offset), os.fstat(file).st_size)
 
-    def _create_tables(self) -> None:
-        """A new file: tables and format number appear together or not at all."""
-        with self._environment.begin(write=True) as transaction:
-            self._open_each(txn=transaction, create=True)
-            transaction.put(_FORMAT_KEY, _FORMAT.pack(FORMAT_NUMBER), db=self._meta)
-        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _open_tables(self) -> None:
-        try:
-            self._open_each(create=False)
-        except (lmdb.NotFoundError, lmdb.IncompatibleError):
-            raise StorageError(f"{self._path}: not a store of leasehold") from None
-        self._reader = self._environment.begin()
-        packed = self._reader.get(_FORMAT_KEY, db=self._meta)
-        if packed != _FORMAT.pack(FORMAT_NUMBER):
-            found = "none" if packed is None else str(int.from_bytes(packed, "big"))
+    def _check_format(self) -> None:
+        """Whose file this is; no table may be opened before, a damaged root would kill LMDB."""
+        pages = self._pages()
+        with self._faults.located(pages):
+            tables = pages.tables()
+            if not tables.keys() >= set(TABLES):
+                raise self._faults.damaged(", or not a store of leasehold")
+            records = dict(pages.records(tables[b"meta"]))
+            number = decode_format(FORMAT_KEY, records.get(FORMAT_KEY, b""))
+        if number != FORMAT_NUMBER:
             raise StorageError(
-                f"{self._path}: format {found}; this program reads format {FORMAT_NUMBER}"
+                f"{self._path}: format {number}; this program reads format {FORMAT_NUMBER}"
             )
 
-    def _open_each(self, **options: Any) -> None:
-        open_table = self._environment.open_db
-        self._meta = open_table(b"meta", **options)
-        self._revisions = open_table(b"revisions", **options)
-        self._leases = open_table(b"leases", **options)
-        self._sessions = open_table(b"sessions", **options)
-        self._members = open_table(b"members", **options)
-        self._tables = (self._meta, self._revisions, self._leases, self._sessions, self._members)
+    def _read_meta(self, pages: PageFile, records: dict[bytes, bytes]) -> Meta:
+        record = records.get(STATE_KEY)
+        if record is None:
+            return EMPTY
+        meta, transaction = decode_state(STATE_KEY, record)
+        if pages.transaction not in (transaction, _COPY_TRANSACTION):
+            raise ValueError(f"commit {transaction} is taken for {pages.transaction}")
+        return meta
 
-    def _verify_all(self) -> None:
-        """Read everything there is; anything wrong raises."""
-        self.load()
-        for position, _ in self._reader.cursor(self._revisions).iternext():
-            self.read(int.from_bytes(position, "big"))
+    def _open_environment(self) -> None:
+        is_copy = self._original is not None
+        self._environment = open_environment(
+            self._path, self._map_size_bytes, readonly=is_copy, lock=not is_copy
+        )
+        self._map_size_bytes = self._environment.info()["map_size"]
+        self._tables = Tables(*[self._environment.open_db(name, create=False) for name in TABLES])
+        self._reader = self._environment.begin()
+        self._is_open = True
 
-    def _check_last_revision(self, meta: Meta) -> None:
-        cursor = self._reader.cursor(self._revisions)
-        if not cursor.last():
-            return
-        last = int.from_bytes(cursor.key(), "big") >> SUB_BITS
-        if last != meta.revision:
-            raise self._damaged(f"it ends at revision {last} and should at {meta.revision}")
+    def _close_environment(self) -> None:
+        self._is_open = False
+        self._forget_removals()
+        self._reader.abort()
+        self._environment.close()
 
     # --- committing ---
 
-    def _maybe_write(self, changes: Changes, records: list[tuple[bytes, bytes]]) -> bool:
-        """Whether all is durable now; when the map was too small for it, nothing is."""
+    def _write(self, work: Callable[[lmdb.Transaction], None]) -> None:
+        """Do work in the open transaction, or anew in one with more room if the map is full."""
         try:
-            with self._environment.begin(write=True) as transaction:
-                if records:
-                    cursor = transaction.cursor(self._revisions)
-                    _, added = cursor.putmulti(records, append=True)
-                    if added != len(records):
-                        raise self._damaged("it holds revisions that were never committed")
-                for lease_id, record in changes.leases.items():
-                    self._write_lease(transaction, lease_id, record)
-                for session in changes.sessions:
-                    self._write_session(transaction, session)
-                for member_id, *fields in changes.members:
-                    value = msgpack.packb(fields)
-                    transaction.put(_MEMBER_KEY.pack(member_id), value, db=self._members)
-                transaction.put(_META_KEY, _META.pack(*changes.meta), db=self._meta)
-        except lmdb.MapFullError:
-            return False
-        return True
+            while True:
+                try:
+                    if self._writer is None:
+                        self._writer = self._environment.begin(write=True)
+                        self._delete(self._writer, self._removed)
+                    work(self._writer)
+                    return
+                except lmdb.MapFullError:
+                    self._abort_writer()
+                    self._grow()
+        except (lmdb.Error, OSError) as error:
+            raise self._faults.unwritable(error) from None
 
-    def _write_lease(
-        self, transaction: lmdb.Transaction, lease_id: int, record: LeaseRecord | None
-    ) -> None:
-        key = _LEASE_KEY.pack(lease_id)
-        if record is None:
-            transaction.delete(key, db=self._leases)
-        else:
-            value = _LEASE.pack(record.ttl_ms, record.deadline_ms)
-            transaction.put(key, value, db=self._leases)
+    def _delete(self, transaction: lmdb.Transaction, positions: list[int]) -> None:
+        for position in positions:
+            if not transaction.delete(position_key(position), db=self._tables.revisions):
+                raise self._faults.damaged(f": revision {position >> SUB_BITS} is missing")
 
-    def _write_session(self, transaction: lmdb.Transaction, change: SessionChange) -> None:
-        table = self._sessions
-        if change.record is None:
-            transaction.delete(_SESSION_KEY.pack(change.id, 0), db=table)
-        else:
-            _, *fields = change.record
-            transaction.put(_SESSION_KEY.pack(change.id, 0), _SESSION.pack(*fields), db=table)
-        for seq in change.forgotten:
-            transaction.delete(_SESSION_KEY.pack(change.id, seq), db=table)
-        for seq, result in change.kept:
-            transaction.put(_SESSION_KEY.pack(change.id, seq), encode_result(result), db=table)
+    def _abort_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
+
+    def _forget_removals(self) -> None:
+        self._abort_writer()
+        self._removed.clear()
 
     def _grow(self) -> None:
-        # No transaction may be open while the map moves.
+        # No transaction may be open while the map moves, not even a copy's.
+        self._copier.wait()
         self._reader.abort()
         self._map_size_bytes *= 2
         self._environment.set_mapsize(self._map_size_bytes)
         self._reader = self._environment.begin()
 
-    # --- faults ---
+    @contextmanager
+    def _records(self, start: int, end: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+        """The keys and records of what a commit has written from a position to before another."""
+        end_key = position_key(end)
+        with self._reading(), self._reader.cursor(self._tables.revisions) as cursor:
+            items: Any = cursor if cursor.set_range(position_key(start)) else ()
+            yield takewhile(lambda item: item[0] < end_key, items)
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """LMDB's and the system's errors, and values that do not decode, name the file."""
+    def _reading(self) -> Iterator[None]:
+        """What goes wrong with revisions that a commit has written has the file's name."""
         try:
             yield
-        except (lmdb.Error, OSError) as error:
+        except lmdb.Error as error:
             raise StorageError(f"{self._path}: {error}") from None
-        except (ValueError, TypeError, IndexError, struct.error) as error:
-            raise self._damaged(str(error)) from None
-
-    def _damaged(self, what: str) -> StorageError:
-        return StorageError(f"{self._path}: the file is damaged: {what}")
-
-
-def _encode(event: Event) -> bytes:
-    change, kv, _ = event
-    key, create_revision, _, version, value, lease = kv
-    body = _BODY.pack(change, create_revision, version, lease, len(key)) + key + value
-    return _CHECKSUM.pack(crc32(body)) + body
-
-
-def _decode(position: int, record: bytes) -> Event:
-    """Raises ValueError, IndexError or struct.error for what `_encode` did not make."""
-    checksum, change, create_revision, version, lease, key_bytes = _HEAD.unpack_from(record)
-    if crc32(memoryview(record)[_CHECKSUM.size :]) != checksum:
-        raise ValueError("wrong checksum")
-    value_from = _HEAD.size + key_bytes
-    key = record[_HEAD.size : value_from]
-    revision = position >> SUB_BITS
-    fields = (key, create_revision, revision, version, record[value_from:], lease)
-    kv = _new(KeyValue, fields)
-    return _new(Event, (_CHANGES[change], kv, None))
-
-
-def _load_sessions(cursor: lmdb.Cursor) -> tuple[tuple[SessionRecord, dict[int, Result]], ...]:
-    sessions: list[tuple[SessionRecord, dict[int, Result]]] = []
-    for key, value in cursor:
-        session_id, seq = _SESSION_KEY.unpack(key)
-        if seq == 0:
-            sessions.append((SessionRecord(session_id, *_SESSION.unpack(value)), {}))
-        elif sessions and sessions[-1][0].id == session_id:
-            sessions[-1][1][seq] = decode_result(bytes(value))
-        else:
-            raise ValueError(f"a result of session {session_id}, which does not exist")
-    return tuple(sessions)
+        except UNREADABLE as error:
+            raise self._faults.damaged(f": {error}") from None

@@ -1,44 +1,55 @@
 """Commands as bytes in the log, and their results as bytes in a session's record.
 
 Positional msgpack: `[code, session, seq, ack, field...]`, session 0 for none. The gateway encodes,
-every node decodes once, at apply; so a put is the hot path. A code is never given a new meaning.
-Bytes that are no command are our own bug or damage, not a client's mistake: ValueError.
+every node decodes once, at apply; so a put is the hot path. A code is never given a new meaning;
+what a command or result holds inside is `shapes.py`'s. Bytes that are no command are our own bug or
+damage, not a client's mistake: ValueError.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import msgpack
 
 from actors.store.commands import (
     AdvanceClock,
+    AlarmActivate,
+    AlarmDeactivate,
     Command,
-    DeleteDone,
+    Compact,
     DeleteRange,
-    Done,
-    Expiry,
-    Failure,
-    KeyValue,
+    Increment,
+    IntegrityCheck,
+    IntegrityReport,
     LeaseExpire,
     LeaseGrant,
-    LeaseGranted,
     LeaseKeepAlive,
-    LeaseKeptAlive,
     LeaseRevoke,
-    LeaseRevoked,
     MemberPublish,
     Put,
-    PutDone,
-    Result,
     Sequence,
     SessionOpen,
-    SessionOpened,
+    SetMembers,
+    Txn,
+)
+from actors.store.results import Result
+from actors.store.shapes import (
+    read_alarm_activate,
+    read_alarm_deactivate,
+    read_lease_expire,
+    read_member_publish,
+    read_old_put,
+    read_result,
+    read_set_members,
+    read_txn,
+    result_fields,
+    txn_fields,
 )
 
 _CODES: Final[dict[type[Any], tuple[int]]] = {
-    Put: (1,),
     DeleteRange: (2,),
     LeaseGrant: (3,),
     LeaseRevoke: (4,),
@@ -47,37 +58,46 @@ _CODES: Final[dict[type[Any], tuple[int]]] = {
     AdvanceClock: (7,),
     SessionOpen: (8,),
     MemberPublish: (9,),
+    SetMembers: (10,),
+    Compact: (11,),
+    Put: (12,),
+    Txn: (13,),
+    Increment: (14,),
+    AlarmActivate: (15,),
+    AlarmDeactivate: (16,),
+    IntegrityCheck: (17,),
+    IntegrityReport: (18,),
 }
 
 _HEAD_TYPES: Final = (int, int, int, int)
 _HEAD_FIELDS: Final = len(_HEAD_TYPES)
 
-_SHAPES: Final[dict[int, tuple[type[Any], tuple[type[Any], ...]]]] = {
-    1: (Put, (*_HEAD_TYPES, bytes, bytes, int, bool, bool, bool)),
-    2: (DeleteRange, (*_HEAD_TYPES, bytes, bytes, bool)),
-    3: (LeaseGrant, (*_HEAD_TYPES, int, int)),
-    4: (LeaseRevoke, (*_HEAD_TYPES, int)),
-    5: (LeaseKeepAlive, (*_HEAD_TYPES, int)),
-    6: (LeaseExpire, (*_HEAD_TYPES, tuple)),
-    7: (AdvanceClock, _HEAD_TYPES),
-    8: (SessionOpen, _HEAD_TYPES),
-    9: (MemberPublish, (*_HEAD_TYPES, int, str, tuple)),
-}
+Read = Callable[[tuple[Any, ...]], Command]
 
-_RESULTS: Final[dict[int, type[Any]]] = {
-    1: PutDone,
-    2: DeleteDone,
-    3: LeaseGranted,
-    4: LeaseRevoked,
-    5: LeaseKeptAlive,
-    6: SessionOpened,
-    7: Done,
-    8: Failure,
+_SHAPES: Final[dict[int, tuple[type[Any], tuple[type[Any], ...], Read | None]]] = {
+    1: (Put, (*_HEAD_TYPES, bytes, bytes, int, bool, bool, bool), read_old_put),
+    2: (DeleteRange, (*_HEAD_TYPES, bytes, bytes, bool), None),
+    3: (LeaseGrant, (*_HEAD_TYPES, int, int), None),
+    4: (LeaseRevoke, (*_HEAD_TYPES, int), None),
+    5: (LeaseKeepAlive, (*_HEAD_TYPES, int), None),
+    6: (LeaseExpire, (*_HEAD_TYPES, tuple), read_lease_expire),
+    7: (AdvanceClock, _HEAD_TYPES, None),
+    8: (SessionOpen, _HEAD_TYPES, None),
+    9: (MemberPublish, (*_HEAD_TYPES, int, str, tuple), read_member_publish),
+    10: (SetMembers, (*_HEAD_TYPES, tuple, bytes), read_set_members),
+    11: (Compact, (*_HEAD_TYPES, int, bool), None),
+    12: (Put, (*_HEAD_TYPES, bytes, bytes, int, bool, bool, bool, int), None),
+    13: (Txn, (*_HEAD_TYPES, tuple, tuple, tuple), read_txn),
+    14: (Increment, (*_HEAD_TYPES, bytes, int), None),
+    15: (AlarmActivate, (*_HEAD_TYPES, int, int), read_alarm_activate),
+    16: (AlarmDeactivate, (*_HEAD_TYPES, int, int), read_alarm_deactivate),
+    17: (IntegrityCheck, (*_HEAD_TYPES, int, int, int), None),
+    18: (IntegrityReport, (*_HEAD_TYPES, int, int, int), None),
 }
-
-_RESULT_CODES: Final[dict[type[Any], int]] = {kind: code for code, kind in _RESULTS.items()}
+"""By its code: what a command is, its fields' types, and how to read it if these are not all."""
 
 _NO_SEQUENCE: Final = (0, 0, 0)
+_new: Final = tuple.__new__
 
 
 class _Packers(threading.local):
@@ -91,9 +111,15 @@ _packers: Final = _Packers()
 
 
 def encode_command(command: Command, sequence: Sequence | None) -> bytes:
-    """The canonical bytes of a command; integers must fit 64 bits."""
-    code = _CODES[type(command)]
-    packed: bytes = _packers.pack(code + (sequence or _NO_SEQUENCE) + command)
+    """The canonical bytes of a command; integers must fit 64 bits.
+
+    Raises ValueError for transactions nested deeper than `shapes.TXN_DEPTH_MAX`.
+    """
+    kind = type(command)
+    fields: tuple[Any, ...] = command
+    if kind is Txn:
+        fields = txn_fields(cast(Txn, command))
+    packed: bytes = _packers.pack(_CODES[kind] + (sequence or _NO_SEQUENCE) + fields)
     return packed
 
 
@@ -101,52 +127,30 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
     """What `encode_command` was given. Raises ValueError for bytes that it did not make."""
     try:
         fields = msgpack.unpackb(data, use_list=False)
-        kind, types = _SHAPES[fields[0]]
-        well_formed = tuple(map(type, fields)) == types
+        kind, types, read = _SHAPES[fields[0]]
+        if tuple(map(type, fields)) != types:
+            raise ValueError(f"fields of a {kind.__name__}")
+        if read is None:
+            # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
+            command = cast(Command, _new(kind, fields[_HEAD_FIELDS:]))
+        else:
+            command = read(fields[_HEAD_FIELDS:])
     except (ValueError, TypeError, LookupError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
-    if not well_formed:
-        raise ValueError(f"not a command: fields of a {kind.__name__} are wrong in {data[:64]!r}")
-    # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
-    command = cast(Command, tuple.__new__(kind, fields[_HEAD_FIELDS:]))
-    if kind is LeaseExpire or kind is MemberPublish:
-        command = _with_inner_types(command, data)
     if fields[1]:
-        return command, tuple.__new__(Sequence, fields[1:_HEAD_FIELDS])
+        return command, _new(Sequence, fields[1:_HEAD_FIELDS])
     return command, None
-
-
-def _with_inner_types(command: Command, data: bytes) -> Command:
-    """The commands that hold more than scalars, checked and with the inner values' own types."""
-    match command:
-        case LeaseExpire(expiries):
-            pairs: tuple[object, ...] = expiries
-            if all(
-                isinstance(pair, tuple) and tuple(map(type, pair)) == (int, int) for pair in pairs
-            ):
-                return LeaseExpire(tuple(Expiry(*pair) for pair in expiries))
-        case MemberPublish(client_urls=urls) if all(type(url) is str for url in urls):
-            return command
-    raise ValueError(f"not a command: fields of a {type(command).__name__} in {data[:64]!r}")
 
 
 def encode_result(result: Result) -> bytes:
     """A command's result as bytes, so that a session can give the same answer after a restart."""
-    packed: bytes = _packers.pack((_RESULT_CODES[type(result)], *result))
+    packed: bytes = _packers.pack(result_fields(result))
     return packed
 
 
 def decode_result(data: bytes) -> Result:
     """What `encode_result` was given. Raises ValueError for bytes that it did not make."""
     try:
-        code, *fields = msgpack.unpackb(data, use_list=False)
-        kind = _RESULTS[code]
-        result = cast(Result, kind(*fields))
-        match result:
-            case PutDone(revision, prev_kv) if prev_kv is not None:
-                return PutDone(revision, KeyValue(*prev_kv))
-            case DeleteDone(revision, deleted, prev_kvs):
-                return DeleteDone(revision, deleted, tuple(KeyValue(*kv) for kv in prev_kvs))
-    except (ValueError, TypeError, LookupError) as error:
+        return read_result(msgpack.unpackb(data, use_list=False))
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a result: {error!r} in {data[:64]!r}") from None
-    return result

@@ -1,7 +1,7 @@
-"""The vocabulary of the store: what can be asked of it, what it answers, and what happened in it.
+"""The vocabulary of the store: what it holds, and the commands that change it.
 
-Commands go through the log and are applied on every node; queries only read. Every answer is a
-value, never an exception, and times are milliseconds of cluster time (DESIGN 8). Knows nothing of
+Commands go through the log and are applied on every node; what only reads is in `queries.py`, what
+is answered in `results.py`. Times are milliseconds of cluster time (DESIGN 8). Knows nothing of
 bytes on a wire, of Raft, or of who asked.
 """
 
@@ -51,11 +51,29 @@ class Member(NamedTuple):
     is_learner: bool
 
 
-# --- commands: mutate, go through the log -----------------------------------------------------
+class AlarmType(IntEnum):
+    """What is wrong with a member (rpc.proto AlarmType); NONE stands for any."""
+
+    NONE = 0
+    NOSPACE = 1
+    CORRUPT = 2
+
+
+class AlarmMember(NamedTuple):
+    """An alarm that one member has raised, and nobody has cleared."""
+
+    member_id: int
+    alarm: AlarmType
+
+
+# --- operations: what may stand alone or in a transaction -------------------------------------
 
 
 class Put(NamedTuple):
-    """Set a key (rpc.proto PutRequest). `lease` 0 detaches."""
+    """Set a key (rpc.proto PutRequest). `lease` 0 detaches.
+
+    With a `ttl_ms` the lease is granted here, too, and the key is put on it: etcd has no such put.
+    """
 
     key: bytes
     value: bytes
@@ -63,6 +81,7 @@ class Put(NamedTuple):
     prev_kv: bool = False
     ignore_value: bool = False
     ignore_lease: bool = False
+    ttl_ms: int = 0
 
 
 class DeleteRange(NamedTuple):
@@ -71,6 +90,106 @@ class DeleteRange(NamedTuple):
     key: bytes
     range_end: bytes = b""
     prev_kv: bool = False
+
+
+class Increment(NamedTuple):
+    """Add to a key's value, a decimal integer of 64 bits; an absent key counts as 0 (not in etcd).
+
+    The key keeps its lease. A value that is no such integer, or a sum that does not fit, is
+    refused, and with it the transaction.
+    """
+
+    key: bytes
+    delta: int
+
+
+class SortOrder(IntEnum):
+    """rpc.proto RangeRequest.SortOrder."""
+
+    NONE = 0
+    ASCEND = 1
+    DESCEND = 2
+
+
+class SortTarget(IntEnum):
+    """rpc.proto RangeRequest.SortTarget."""
+
+    KEY = 0
+    VERSION = 1
+    CREATE = 2
+    MOD = 3
+    VALUE = 4
+
+
+class Range(NamedTuple):
+    """Read a key or an interval (rpc.proto RangeRequest); revision 0 is now, limit 0 is none.
+
+    The bounds of revisions are inclusive, and 0 is none.
+    """
+
+    key: bytes
+    range_end: bytes = b""
+    limit: int = 0
+    revision: int = 0
+    keys_only: bool = False
+    count_only: bool = False
+    sort_order: SortOrder = SortOrder.NONE
+    sort_target: SortTarget = SortTarget.KEY
+    min_mod_revision: int = 0
+    max_mod_revision: int = 0
+    min_create_revision: int = 0
+    max_create_revision: int = 0
+
+
+class CompareResult(IntEnum):
+    """How what is found must stand to the operand (rpc.proto Compare.CompareResult)."""
+
+    EQUAL = 0
+    GREATER = 1
+    LESS = 2
+    NOT_EQUAL = 3
+
+
+class CompareTarget(IntEnum):
+    """What of a key is compared (rpc.proto Compare.CompareTarget); COUNT is ours.
+
+    COUNT is how many keys there are in the interval: 0 or 1 for a single key.
+    """
+
+    VERSION = 0
+    CREATE = 1
+    MOD = 2
+    VALUE = 3
+    LEASE = 4
+    COUNT = 5
+
+
+class Compare(NamedTuple):
+    """A condition on a key, or on each key of an interval; the operand of VALUE is bytes."""
+
+    target: CompareTarget
+    result: CompareResult
+    key: bytes
+    range_end: bytes
+    operand: int | bytes
+
+
+class Txn(NamedTuple):
+    """If all compares hold do `success`, else `failure`, in one revision (rpc.proto TxnRequest).
+
+    All compares, those of nested transactions too, are of the state before it. A command, or a
+    query when no branch of it mutates.
+    """
+
+    compare: tuple[Compare, ...]
+    success: tuple[TxnOp, ...]
+    failure: tuple[TxnOp, ...]
+
+
+TxnOp = Put | DeleteRange | Range | Increment | Txn
+
+
+# --- other commands: mutate, go through the log -----------------------------------------------
 
 
 class LeaseGrant(NamedTuple):
@@ -113,12 +232,71 @@ class SessionOpen(NamedTuple):
     """Open an exactly-once session (DESIGN 9); its id is the answer."""
 
 
+class Compact(NamedTuple):
+    """End the history before a revision (rpc.proto CompactionRequest).
+
+    With `physical` the node that was asked answers when nothing is left of it on its disk.
+    """
+
+    revision: int
+    physical: bool = False
+
+
+class AlarmActivate(NamedTuple):
+    """A member has this alarm from now on; NOSPACE refuses what grows, CORRUPT all changes."""
+
+    member_id: int
+    alarm: AlarmType
+
+
+class AlarmDeactivate(NamedTuple):
+    """A member has this alarm no longer; member 0 is every member, NONE every alarm."""
+
+    member_id: int
+    alarm: AlarmType
+
+
+class IntegrityCheck(NamedTuple):
+    """From the leader's store: let each member hash what it has of revisions [start, end)."""
+
+    leader: int
+    start_revision: int
+    end_revision: int
+
+
+class IntegrityReport(NamedTuple):
+    """A member's hash of what the check in the entry at `check_index` is about."""
+
+    check_index: int
+    member_id: int
+    hash: int
+
+
 class MemberPublish(NamedTuple):
     """A member that started says its name and where clients reach it (etcd's member attributes)."""
 
     member_id: int
     name: str
     client_urls: tuple[str, ...]
+
+
+class MemberPeers(NamedTuple):
+    """One member as consensus knows it."""
+
+    id: int
+    peer_urls: tuple[str, ...]
+    is_learner: bool
+
+
+class SetMembers(NamedTuple):
+    """From consensus: who the members are from this entry on.
+
+    `membership` is Raft's own record of it, opaque here: it is kept with the data, because a
+    snapshot must bring it along.
+    """
+
+    members: tuple[MemberPeers, ...]
+    membership: bytes
 
 
 Command = (
@@ -131,6 +309,14 @@ Command = (
     | AdvanceClock
     | SessionOpen
     | MemberPublish
+    | SetMembers
+    | Compact
+    | Txn
+    | Increment
+    | AlarmActivate
+    | AlarmDeactivate
+    | IntegrityCheck
+    | IntegrityReport
 )
 
 
@@ -140,169 +326,3 @@ class Sequence(NamedTuple):
     session: int
     seq: int
     ack: int
-
-
-# --- queries: only read -----------------------------------------------------------------------
-
-
-class Range(NamedTuple):
-    """Read a key or an interval (rpc.proto RangeRequest); revision 0 is now, limit 0 is none."""
-
-    key: bytes
-    range_end: bytes = b""
-    limit: int = 0
-    revision: int = 0
-    keys_only: bool = False
-    count_only: bool = False
-
-
-class LeaseTimeToLive(NamedTuple):
-    """Remaining and granted TTL of a lease, with its keys if asked."""
-
-    id: int
-    keys: bool = False
-
-
-class LeaseLeases(NamedTuple):
-    """The ids of all leases."""
-
-
-class MemberList(NamedTuple):
-    """The members of the cluster."""
-
-
-class RaftStatus(NamedTuple):
-    """What Raft adds to a status on its way to the store."""
-
-    leader: int
-    term: int
-    last_index: int
-    is_learner: bool
-
-
-class Status(NamedTuple):
-    """The node's own state; Raft fills in `raft` before the store answers."""
-
-    raft: RaftStatus | None = None
-
-
-Query = Range | LeaseTimeToLive | LeaseLeases | MemberList | Status
-
-
-# --- answers ----------------------------------------------------------------------------------
-
-
-class Failure(NamedTuple):
-    """A command or query that could not be done: a name of `cluster.errors.FAULTS`."""
-
-    name: str
-
-
-class PutDone(NamedTuple):
-    """`revision` is the put's own; prev_kv only if asked for and there was one."""
-
-    revision: int
-    prev_kv: KeyValue | None = None
-
-
-class DeleteDone(NamedTuple):
-    """`revision` is the store's afterwards (unchanged when nothing was deleted)."""
-
-    revision: int
-    deleted: int
-    prev_kvs: tuple[KeyValue, ...] = ()
-
-
-class LeaseGranted(NamedTuple):
-    """The lease now exists with this TTL."""
-
-    revision: int
-    id: int
-    ttl_ms: int
-
-
-class LeaseRevoked(NamedTuple):
-    """The lease and its keys are gone."""
-
-    revision: int
-
-
-class LeaseKeptAlive(NamedTuple):
-    """ttl_ms is the granted TTL, or 0 when the lease does not exist (etcd's convention)."""
-
-    revision: int
-    id: int
-    ttl_ms: int
-
-
-class SessionOpened(NamedTuple):
-    """The new session's id."""
-
-    revision: int
-    session: int
-
-
-class Done(NamedTuple):
-    """Applied, with nothing to say but the revision."""
-
-    revision: int
-
-
-class RangeDone(NamedTuple):
-    """`count` ignores the limit; `more` says that the limit cut something off."""
-
-    revision: int
-    kvs: tuple[KeyValue, ...]
-    more: bool
-    count: int  # type: ignore[assignment]  # etcd's name; nobody counts in a result
-
-
-class LeaseLife(NamedTuple):
-    """remaining_ms is -1 and granted_ms 0 when the lease does not exist (etcd's convention)."""
-
-    revision: int
-    id: int
-    remaining_ms: int
-    granted_ms: int
-    keys: tuple[bytes, ...] | None = None
-
-
-class Leases(NamedTuple):
-    """Every lease id, the one that ends first in front."""
-
-    revision: int
-    ids: tuple[int, ...]
-
-
-class Members(NamedTuple):
-    """Every member, ordered by id."""
-
-    revision: int
-    members: tuple[Member, ...]
-
-
-class StatusDone(NamedTuple):
-    """Sizes in bytes; `raft` as Raft filled it in."""
-
-    revision: int
-    db_size: int
-    db_size_in_use: int
-    applied_index: int
-    raft: RaftStatus
-
-
-Result = (
-    PutDone
-    | DeleteDone
-    | LeaseGranted
-    | LeaseRevoked
-    | LeaseKeptAlive
-    | SessionOpened
-    | Done
-    | RangeDone
-    | LeaseLife
-    | Leases
-    | Members
-    | StatusDone
-    | Failure
-)

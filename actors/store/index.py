@@ -13,7 +13,8 @@ from heapq import merge
 
 from sortedcontainers import SortedList
 
-from actors.store.storage import SUB_BITS, Row, StorageError
+from actors.errors import StorageError
+from actors.store.storage import SUB_BITS, Row
 
 Live = tuple[int, int, int, int]
 """A key that is there: position, create_revision, version, lease.
@@ -35,15 +36,24 @@ class KeyIndex:
         self._past: dict[bytes, list[int]] = {}
         self._gone: SortedList = SortedList()
 
-    def rebuild(self, rows: Iterable[Row]) -> None:
-        """Fill an empty index from every revision in order."""
+    def rebuild(self, rows: Iterable[Row], compact_revision: int) -> None:
+        """Fill an empty index from every change there is, in order.
+
+        Up to the compacted revision a tombstone may have outlived the value that it ended.
+        """
         assert not self.live, "an index is rebuilt only once"
         live, past = self.live, self._past
+        rows = iter(rows)
         for position, change, key, create_revision, version, lease in rows:
             before = live.get(key)
             if before is not None:
                 past.setdefault(key, []).append(before[0] << 1)
+            elif change and position >> SUB_BITS <= compact_revision:
+                past.setdefault(key, []).append(position << 1 | 1)
+                continue
             elif change:
+                for _ in rows:
+                    pass  # by the end a backend whose file is damaged says so, and where
                 raise StorageError(f"the store deletes {key!r} at {position}, which is not there")
             if change:
                 del live[key]
@@ -79,7 +89,7 @@ class KeyIndex:
         """The keys of an interval that are there now, in order."""
         if not range_end:
             return iter((key,) if key in self.live else ())
-        return _between(self._order, key, range_end)
+        return _irange(self._order, key, end_of(key, range_end), descending=False)
 
     def count(self, key: bytes, range_end: bytes) -> int:
         """How many keys of an interval are there now."""
@@ -90,34 +100,20 @@ class KeyIndex:
         end: int = len(order) if range_end == b"\0" else order.bisect_left(range_end)
         return max(0, end - start)
 
-    def at(self, key: bytes, range_end: bytes, revision: int) -> Iterator[int]:
-        """The positions of an interval's values as they were at a revision, in order of keys."""
-        for each in self._ever(key, range_end):
-            position = self._position_at(each, revision)
-            if position is not None:
-                yield position
+    def between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
+        """The keys from `low` to before `high` (None: to the end) that are there now."""
+        return _irange(self._order, low, high, descending=descending)
 
-    def since(self, key: bytes, range_end: bytes, revision: int) -> list[tuple[int, int | None]]:
-        """All changes in an interval from a revision on: position, and that of the value before."""
-        found: list[tuple[int, int | None]] = []
-        floor = revision << _MARK_BITS
-        for each in self._ever(key, range_end):
-            past = self._past.get(each, [])
-            live = self.live.get(each)
-            marks = past if live is None else [*past, live[0] << 1]
-            for at in range(bisect_left(marks, floor), len(marks)):
-                before = marks[at - 1] if at else 1
-                found.append((marks[at] >> 1, None if before & 1 else before >> 1))
-        found.sort()
-        return found
+    def ever_between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
+        """The keys from `low` to before `high` that are there or once were."""
+        return merge(
+            _irange(self._order, low, high, descending=descending),
+            _irange(self._gone, low, high, descending=descending),
+            reverse=descending,
+        )
 
-    def _ever(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
-        """The keys of an interval that are there or once were, in order."""
-        if not range_end:
-            return iter((key,))
-        return merge(_between(self._order, key, range_end), _between(self._gone, key, range_end))
-
-    def _position_at(self, key: bytes, revision: int) -> int | None:
+    def position_at(self, key: bytes, revision: int) -> int | None:
+        """Where a key's value at a revision is; None if it was not there then."""
         live = self.live.get(key)
         if live is not None and live[0] >> SUB_BITS <= revision:
             return live[0]
@@ -127,14 +123,74 @@ class KeyIndex:
             return None
         return past[at - 1] >> 1
 
+    def changes(self, key: bytes) -> list[tuple[int, bool]]:
+        """All changes of a key, oldest first: positions, and whether it was there afterwards."""
+        live = self.live.get(key)
+        found = [(mark >> 1, not mark & 1) for mark in self._past.get(key, ())]
+        return found if live is None else [*found, (live[0], True)]
 
-def _between(order: SortedList, key: bytes, range_end: bytes) -> Iterator[bytes]:
-    """The keys from `key` to before `range_end`; b"\\0" stands for the end of all keys."""
+    def positions_since(self, key: bytes, revision: int) -> Iterator[int]:
+        """The positions of a key's changes from a revision on, oldest first."""
+        past = self._past.get(key, [])
+        for at in range(bisect_left(past, revision << _MARK_BITS), len(past)):
+            yield past[at] >> 1
+        live = self.live.get(key)
+        if live is not None and live[0] >> SUB_BITS >= revision:
+            yield live[0]
+
+    def since(self, key: bytes, range_end: bytes, revision: int) -> list[int]:
+        """The positions of all changes in an interval from a revision on, oldest first."""
+        found: list[int] = []
+        for each in self._ever(key, range_end):
+            found.extend(self.positions_since(each, revision))
+        found.sort()
+        return found
+
+    def forget(self, key: bytes, position: int, is_outdated: bool) -> list[int]:
+        """Drop all that a key was before its change at a position; returns where that was.
+
+        With `is_outdated` a tombstone at the position itself goes, too.
+        """
+        past = self._past.get(key)
+        if past is None:
+            return []
+        live = self.live.get(key)
+        if live is not None and live[0] == position:
+            count = len(past)
+        else:
+            count = bisect_left(past, position << 1)
+            count += is_outdated and past[count : count + 1] == [position << 1 | 1]
+        dropped = [mark >> 1 for mark in past[:count]]
+        if count < len(past):
+            del past[:count]
+            return dropped
+        del self._past[key]
+        if live is None:
+            self._gone.remove(key)
+        return dropped
+
+    def _ever(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
+        """The keys of an interval that are there or once were, in order."""
+        if not range_end:
+            return iter((key,))
+        return self.ever_between(key, end_of(key, range_end), descending=False)
+
+
+def end_of(key: bytes, range_end: bytes) -> bytes | None:
+    """The key that an interval ends before, None for the end of all keys (etcd's conventions)."""
+    if not range_end:
+        return key + b"\0"
+    return None if range_end == b"\0" else range_end
+
+
+def _irange(
+    order: SortedList, low: bytes, high: bytes | None, *, descending: bool
+) -> Iterator[bytes]:
     found: Iterator[bytes]
-    if range_end == b"\0":
-        found = order.irange(key)
-    elif key < range_end:
-        found = order.irange(key, range_end, inclusive=(True, False))
+    if high is None:
+        found = order.irange(low, reverse=descending)
+    elif low < high:
+        found = order.irange(low, high, inclusive=(True, False), reverse=descending)
     else:
         found = iter(())
     return found

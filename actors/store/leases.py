@@ -6,9 +6,20 @@ entry says so. Deleting the keys, and noticing that a deadline has passed, are o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Final
 
+from actors.store.results import Failure
 from actors.store.storage import LeaseRecord
+
+LEASE_EXISTS: Final = Failure("LeaseExist")
+LEASE_NOT_FOUND: Final = Failure("LeaseNotFound")
+TTL_TOO_LARGE: Final = Failure("LeaseTTLTooLarge")
+
+TTL_MS_MAX: Final = 9_000_000_000 * 1_000
+"""etcd's longest lease."""
+
+_IDS: Final = range(-(2**63), 2**63)
 
 
 class Lease:
@@ -35,13 +46,19 @@ class Leases:
         # Since the last commit.
         self.changed: set[int] = set()
 
-    def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> bool:
-        """Create a lease; False when the id is taken."""
-        if lease_id in self.table:
-            return False
+    def fault_of(self, lease_id: int, ttl_ms: int, granted: Collection[int] = ()) -> Failure | None:
+        """Why a lease cannot be granted; `granted` are those that will be there by then."""
+        if lease_id in self.table or lease_id in granted:
+            return LEASE_EXISTS
+        if ttl_ms > TTL_MS_MAX:
+            return TTL_TOO_LARGE
+        # 0 stands for no lease; whoever chooses ids chooses others.
+        return None if lease_id and lease_id in _IDS else LEASE_NOT_FOUND
+
+    def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> None:
+        """Create a lease that `fault_of` has nothing against."""
         self.table[lease_id] = Lease(LeaseRecord(lease_id, ttl_ms, now_ms + ttl_ms))
         self._tell(lease_id, now_ms + ttl_ms)
-        return True
 
     def keep_alive(self, lease_id: int, now_ms: int) -> int:
         """Start the TTL anew and return it; 0 when there is no such lease.
@@ -60,6 +77,10 @@ class Leases:
         lease = self.table.get(lease_id)
         return lease is not None and lease.deadline_ms == deadline_ms and now_ms >= deadline_ms
 
+    def remind(self, lease_id: int) -> None:
+        """Tell again what a lease's deadline is, though nothing has changed."""
+        self.facts.append((lease_id, self.table[lease_id].deadline_ms))
+
     def end(self, lease_id: int) -> list[bytes] | None:
         """End a lease and return its keys in order; None when there is no such lease."""
         lease = self.table.pop(lease_id, None)
@@ -74,10 +95,6 @@ class Leases:
             self.table[before].keys.remove(key)
         if after:
             self.table[after].keys.add(key)
-
-    def by_deadline(self) -> list[int]:
-        """Every lease id, the one that ends first in front, ties by id."""
-        return sorted(self.table, key=lambda lease_id: (self.table[lease_id].deadline_ms, lease_id))
 
     def take_changes(self) -> dict[int, LeaseRecord | None]:
         """What the leases that changed since the last call are now; None for those that ended."""

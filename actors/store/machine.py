@@ -1,60 +1,90 @@
 """The replicated state machine: what each command does, and what each query sees.
 
 A pure function of the entries applied - index, cluster time, command, sequence - so that all nodes
-agree. It composes keys, leases, sessions and members, and gathers what others must be told or the
-backend must keep; it refuses to know who asked, and what a message or a file is.
+agree. It composes keys, leases, sessions, members and alarms, and gathers what others must be told
+or the backend must keep; it refuses to know who asked, and what a message or a file is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, assert_never
+from typing import Final, Self, assert_never
 
+from actors.errors import StorageError
+from actors.store.alarms import Alarms as AlarmTable
 from actors.store.commands import (
     AdvanceClock,
+    AlarmActivate,
+    AlarmDeactivate,
     Change,
     Command,
-    DeleteDone,
+    Compact,
     DeleteRange,
-    Done,
     Event,
-    Expiry,
-    Failure,
-    KeyValue,
+    Increment,
+    IntegrityCheck,
+    IntegrityReport,
     LeaseExpire,
     LeaseGrant,
-    LeaseGranted,
     LeaseKeepAlive,
-    LeaseKeptAlive,
-    LeaseLeases,
-    LeaseLife,
     LeaseRevoke,
-    LeaseRevoked,
-    Leases,
-    LeaseTimeToLive,
     Member,
-    MemberList,
     MemberPublish,
-    Members,
     Put,
-    PutDone,
-    Query,
     Range,
-    Result,
     Sequence,
     SessionOpen,
-    SessionOpened,
-    Status,
-    StatusDone,
+    SetMembers,
+    Txn,
 )
+from actors.store.digest import read_hash
+from actors.store.history import read_history
+from actors.store.integrity import Check, hash_state
+from actors.store.leases import LEASE_NOT_FOUND
 from actors.store.leases import Leases as LeaseTable
 from actors.store.mvcc import RevisionStore
+from actors.store.queries import (
+    AlarmList,
+    HashKV,
+    History,
+    LeaseLeases,
+    LeaseTimeToLive,
+    MemberList,
+    Query,
+    Status,
+)
+from actors.store.ranges import get, read_range
+from actors.store.results import (
+    Alarms,
+    Done,
+    LeaseGranted,
+    LeaseKeptAlive,
+    LeaseLife,
+    LeaseRevoked,
+    Leases,
+    Members,
+    Result,
+    SessionOpened,
+    StatusDone,
+)
 from actors.store.sessions import Sessions
-from actors.store.storage import Backend, Changes, Meta, StorageError
+from actors.store.steps import Steps, finish, sort
+from actors.store.storage import Backend, Changes, Meta
+from actors.store.txn import read_txn
+from actors.store.writes import Writes
 
-KEY_NOT_FOUND: Final = Failure("KeyNotFound")
-LEASE_NOT_FOUND: Final = Failure("LeaseNotFound")
-LEASE_EXISTS: Final = Failure("LeaseExist")
+Administration = (
+    AdvanceClock
+    | SessionOpen
+    | MemberPublish
+    | SetMembers
+    | AlarmActivate
+    | AlarmDeactivate
+    | IntegrityCheck
+    | IntegrityReport
+)
+
+_OF_ONE_KEY: Final = Range(b"")[1:]
 
 
 class Machine:
@@ -64,16 +94,23 @@ class Machine:
     """
 
     def __init__(self, backend: Backend, members: Iterable[Member]) -> None:
-        meta, leases, sessions, stored_members = backend.load()
+        meta, leases, sessions, stored_members, alarms = backend.load()
         self.applied_index = meta.applied_index
+        self.applied_term = meta.applied_term
+        self.membership = meta.membership
         self.committed_index = meta.applied_index
         self.cluster_ms = meta.cluster_ms
-        self.store = RevisionStore(backend, meta.revision, meta.compact_revision)
+        self.store = RevisionStore(
+            backend, meta.revision, meta.compact_revision, meta.swept_revision
+        )
+        self.sweeper = self.store.sweeper
         self.leases = LeaseTable(leases)
         self.sessions = Sessions(sessions)
         self.members = {member.id: member for member in stored_members or members}
-        # Whether somebody watches with prev_kv: reading each old value is not free.
-        self.gather_previous = False
+        self.alarms = AlarmTable(alarms)
+        # Until the actor takes them: no part of the state.
+        self.checks: list[Check | IntegrityReport] = []
+        self.writes = Writes(self.store, self.leases)
         self._members_changed = not stored_members
         self._backend = backend
         for key, live in self.store.index.live.items():
@@ -81,14 +118,19 @@ class Machine:
                 raise StorageError(f"the store's key {key!r} names the missing lease {live[3]}")
             self.leases.move(key, 0, live[3])
 
+    def reopened(self, backend: Backend) -> Self:
+        """A machine like this one, in the state that another backend holds."""
+        return type(self)(backend, ())
+
     # --- entries ---
 
     def apply(
-        self, index: int, time_ms: int, command: Command, sequence: Sequence | None
+        self, index: int, term: int, time_ms: int, command: Command, sequence: Sequence | None
     ) -> Result:
         """Apply the entry at `index`, the one after the last, and return its answer."""
         assert index == self.applied_index + 1, f"entry {index} after {self.applied_index}"
         self.applied_index = index
+        self.applied_term = term
         if time_ms > self.cluster_ms:  # noqa: PLR1730 - max() costs a call on each entry
             self.cluster_ms = time_ms
         if sequence is None:
@@ -99,32 +141,48 @@ class Machine:
             self.sessions.keep(sequence, result)
         return result
 
-    def skip(self, index: int, time_ms: int) -> None:
+    def skip(self, index: int, term: int, time_ms: int) -> None:
         """Pass an entry without a command: only the log's place and the clock move."""
         assert index == self.applied_index + 1, f"entry {index} after {self.applied_index}"
         self.applied_index = index
+        self.applied_term = term
         # Cluster time never goes back, whatever the entry says.
         self.cluster_ms = max(self.cluster_ms, time_ms)
 
     def _execute(self, command: Command) -> Result:
+        if self.alarms.is_refusing:
+            refusal = self.alarms.refusal(command)
+            if refusal is not None:
+                return refusal
         match command:
             case Put():
-                return self._put(command)
+                return self.writes.put(command, self.cluster_ms)
             case LeaseKeepAlive(lease_id):
                 ttl_ms = self.leases.keep_alive(lease_id, self.cluster_ms)
                 return LeaseKeptAlive(self.store.revision, lease_id, ttl_ms)
+            case Txn():
+                return self.writes.transact(command, self.cluster_ms)
             case DeleteRange():
-                return self._delete_range(command)
-            case LeaseGrant(lease_id, ttl_ms):
-                if not self.leases.grant(lease_id, ttl_ms, self.cluster_ms):
-                    return LEASE_EXISTS
-                return LeaseGranted(self.store.revision, lease_id, ttl_ms)
+                return self.writes.delete_range(command)
+            case Increment():
+                return self.writes.increment(command)
+            case LeaseGrant():
+                return self._grant(command)
             case LeaseRevoke(lease_id):
-                if not self._end_lease(lease_id, Change.LEASE_REVOKED):
+                if self.writes.end_lease(lease_id, Change.LEASE_REVOKED) is None:
                     return LEASE_NOT_FOUND
                 return LeaseRevoked(self.store.revision)
             case LeaseExpire(expiries):
-                return self._expire(expiries)
+                self.writes.expire(expiries, self.cluster_ms)
+                return Done(self.store.revision)
+            case Compact(revision):
+                return self.store.compact(revision) or Done(self.store.revision)
+            case _:
+                return self._administer(command)
+
+    def _administer(self, command: Administration) -> Result:
+        """What neither keys nor leases are changed by, and no alarm refuses."""
+        match command:
             case AdvanceClock():
                 return Done(self.store.revision)
             case SessionOpen():
@@ -132,53 +190,37 @@ class Machine:
                 return SessionOpened(self.store.revision, session_id)
             case MemberPublish():
                 return self._publish(command)
+            case SetMembers():
+                return self._set_members(command)
+            case AlarmActivate():
+                return Alarms(self.revision, self.alarms.activate(command))
+            case AlarmDeactivate():
+                return Alarms(self.revision, self.alarms.deactivate(command))
+            case IntegrityCheck():
+                self.checks.append(self._check(command))
+                return Done(self.revision)
+            case IntegrityReport():
+                self.checks.append(command)
+                return Done(self.revision)
             case _:
                 assert_never(command)
 
-    def _put(self, command: Put) -> Result:
-        key, value, lease, prev_kv, ignore_value, ignore_lease = command
-        if lease and lease not in self.leases.table:
-            return LEASE_NOT_FOUND
-        store = self.store
-        before = store.index.live.get(key)
-        previous: KeyValue | None = None
-        lease_before = 0
-        if before is not None:
-            lease_before = before[3]
-            if prev_kv or ignore_value or self.gather_previous:
-                previous = store.read(before[0]).kv
-                value = previous.value if ignore_value else value
-            lease = lease_before if ignore_lease else lease
-        elif ignore_value or ignore_lease:
-            return KEY_NOT_FOUND
-        if lease != lease_before:
-            self.leases.move(key, lease_before, lease)
-        revision = store.put(key, value, lease, before, previous)
-        return PutDone(revision, previous if prev_kv else None)
+    def _grant(self, command: LeaseGrant) -> Result:
+        lease_id, ttl_ms = command
+        fault = self.leases.fault_of(lease_id, ttl_ms)
+        if fault is not None:
+            return fault
+        self.leases.grant(lease_id, ttl_ms, self.cluster_ms)
+        return LeaseGranted(self.store.revision, lease_id, ttl_ms)
 
-    def _delete_range(self, command: DeleteRange) -> Result:
-        key, range_end, prev_kv = command
-        index = self.store.index
-        keys = list(index.keys(key, range_end))
-        for each in keys:
-            self.leases.move(each, index.live[each][3], 0)
-        events = self.store.delete(keys, Change.DELETED, prev_kv or self.gather_previous)
-        previous = [event.prev_kv for event in events if event.prev_kv] if prev_kv else []
-        return DeleteDone(self.store.revision, len(events), tuple(previous))
-
-    def _end_lease(self, lease_id: int, change: Change) -> bool:
-        keys = self.leases.end(lease_id)
-        if keys is None:
-            return False
-        self.store.delete(keys, change, self.gather_previous)
-        return True
-
-    def _expire(self, expiries: tuple[Expiry, ...]) -> Result:
-        # Checked again here: a renewal may have come first, or a deposed leader have proposed this.
-        for lease_id, deadline_ms in expiries:
-            if self.leases.is_due(lease_id, deadline_ms, self.cluster_ms):
-                self._end_lease(lease_id, Change.LEASE_EXPIRED)
-        return Done(self.store.revision)
+    def _check(self, command: IntegrityCheck) -> Check:
+        """What it is about, as far as it has to be known now."""
+        compact_revision = self.store.compact_revision
+        found = 0
+        if not command.start_revision:
+            members = self._members_by_id()
+            found = hash_state(self.applied_index, self.leases, self.sessions, members, self.alarms)
+        return Check(self.applied_index, command, compact_revision, found)
 
     def _publish(self, command: MemberPublish) -> Result:
         member = self.members.get(command.member_id)
@@ -190,6 +232,18 @@ class Machine:
             self._members_changed = True
         return Done(self.store.revision)
 
+    def _set_members(self, command: SetMembers) -> Result:
+        members: dict[int, Member] = {}
+        for member_id, peer_urls, is_learner in command.members:
+            before = self.members.get(member_id)
+            name, client_urls = ("", ()) if before is None else (before.name, before.client_urls)
+            members[member_id] = Member(member_id, name, peer_urls, client_urls, is_learner)
+        self.alarms.forget(self.members.keys() - members.keys())
+        self.members = members
+        self.membership = command.membership
+        self._members_changed = True
+        return Members(self.revision, tuple(self._members_by_id()))
+
     # --- queries ---
 
     @property
@@ -197,37 +251,74 @@ class Machine:
         """The store's revision: that of the last change, 1 when there was none."""
         return self.store.revision
 
+    @property
+    def gather_previous(self) -> bool:
+        """Whether events carry the value before, because somebody watches with prev_kv."""
+        return self.store.gather_previous
+
+    @gather_previous.setter
+    def gather_previous(self, gather: bool) -> None:
+        self.store.gather_previous = gather
+
     def query(self, query: Query, cluster_ms: int) -> Result:
         """Answer from the state as it is; `cluster_ms` is the time for what is left of a TTL."""
+        answer = self.begin(query, cluster_ms)
+        return answer if isinstance(answer, tuple) else finish(answer)
+
+    def begin(self, query: Query, cluster_ms: int) -> Result | Steps[Result]:
+        """The answer, or the way to one that may be long; it is of the state at its first step.
+
+        Between the steps nothing may be swept that a later compaction outdates.
+        """
+        store = self.store
         match query:
             case Range():
-                return self.store.range(query)
+                if query[1:] == _OF_ONE_KEY:
+                    return get(store, query.key)
+                return read_range(store, query)
+            case Txn():
+                return read_txn(store, query, store.revision)
             case LeaseTimeToLive():
                 return self._time_to_live(query, max(cluster_ms, self.cluster_ms))
+            case History():
+                return read_history(store, query)
+            case HashKV():
+                return read_hash(store, query)
             case LeaseLeases():
-                return Leases(self.revision, tuple(self.leases.by_deadline()))
+                return self._list_leases()
             case MemberList():
                 return Members(self.revision, tuple(self._members_by_id()))
+            case AlarmList(kind):
+                return Alarms(self.revision, self.alarms.of(kind))
             case Status(raft):
                 assert raft is not None, "raft fills in its part of a status first"
-                size, in_use = self._backend.size()
-                return StatusDone(self.revision, size, in_use, self.applied_index, raft)
+                sizes = self._backend.size()
+                alarms = tuple(self.alarms)
+                return StatusDone(self.revision, *sizes, self.applied_index, raft, alarms)
             case _:
                 assert_never(query)
 
     def history(
         self, key: bytes, range_end: bytes, from_revision: int, with_previous: bool
     ) -> tuple[Event, ...]:
-        """Every change in an interval from a revision on, in order: the backlog of a watch."""
+        """Every change in an interval from a revision on, in order."""
         return self.store.history(key, range_end, from_revision, with_previous)
 
-    def _time_to_live(self, query: LeaseTimeToLive, now_ms: int) -> Result:
-        lease = self.leases.table.get(query.id)
+    def _time_to_live(self, query: LeaseTimeToLive, now_ms: int) -> Steps[LeaseLife]:
+        lease, revision = self.leases.table.get(query.id), self.revision
         if lease is None:
-            return LeaseLife(self.revision, query.id, remaining_ms=-1, granted_ms=0)
+            return LeaseLife(revision, query.id, remaining_ms=-1, granted_ms=0)
         remaining_ms = max(0, lease.deadline_ms - now_ms)
-        keys = tuple(sorted(lease.keys)) if query.keys else None
-        return LeaseLife(self.revision, lease.id, remaining_ms, lease.ttl_ms, keys)
+        keys: list[bytes] | None = None
+        if query.keys:
+            keys = yield from sort(list(lease.keys), key=bytes)
+        tuple_of_keys = None if keys is None else tuple(keys)
+        return LeaseLife(revision, lease.id, remaining_ms, lease.ttl_ms, tuple_of_keys)
+
+    def _list_leases(self) -> Steps[Leases]:
+        revision, leases = self.revision, list(self.leases.table.values())
+        ordered = yield from sort(leases, key=lambda lease: (lease.deadline_ms, lease.id))
+        return Leases(revision, tuple([lease.id for lease in ordered]))
 
     def _members_by_id(self) -> list[Member]:
         return sorted(self.members.values(), key=lambda member: member.id)
@@ -240,6 +331,11 @@ class Machine:
         self.store.events = []
         return events
 
+    def take_checks(self) -> list[Check | IntegrityReport]:
+        """The integrity checks and reports since the last call, in order."""
+        checks, self.checks = self.checks, []
+        return checks
+
     def take_lease_facts(self) -> list[tuple[int, int]]:
         """Leases granted, renewed or ended since the last call, in order: id, deadline or 0."""
         facts = self.leases.facts
@@ -249,17 +345,31 @@ class Machine:
     @property
     def uncommitted(self) -> int:
         """How much the backend has not been given yet: entries, or changes if these are more."""
-        return max(self.applied_index - self.committed_index, len(self.store.fresh))
+        changes = max(len(self.store.fresh), self.sweeper.removed, len(self.leases.changed))
+        return max(self.applied_index - self.committed_index, changes)
 
     def take_changes(self) -> Changes:
         """All that the backend has not been given yet; reads look there for it from now on."""
         store = self.store
-        meta = Meta(self.applied_index, self.cluster_ms, store.revision, store.compact_revision)
+        fresh = store.take_fresh()
+        meta = Meta(
+            self.applied_index,
+            self.applied_term,
+            self.cluster_ms,
+            store.revision,
+            store.compact_revision,
+            self.sweeper.swept_revision,
+            self.membership,
+        )
         members = tuple(self._members_by_id()) if self._members_changed else ()
         changes = Changes(
-            meta, store.fresh, self.leases.take_changes(), self.sessions.take_changes(), members
+            meta,
+            fresh,
+            self.leases.take_changes(),
+            self.sessions.take_changes(),
+            members,
+            self.alarms.take_changes(),
         )
-        store.fresh = {}
         self._members_changed = False
         self.committed_index = self.applied_index
         return changes

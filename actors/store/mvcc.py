@@ -1,21 +1,27 @@
-"""Keys, values and revisions by etcd's rules: what a change writes and what a read sees.
+"""Keys, values and revisions by etcd's rules: what a change writes, and what it was.
 
-Changes since the last commit are held here, older ones are read from the backend. Leases are
-numbers here: whether one exists, and what it holds, is `leases.py`'s.
+Changes since the last commit are held here, older ones are read from the backend. What a reader
+makes of them is the business of `ranges.py`, `history.py` and `digest.py`. Leases are numbers here:
+whether one exists, and what it holds, is `leases.py`'s. A compaction ends history at once; what it
+has outdated goes later, bit by bit, and how is `sweeper.py`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from actors.store.commands import Change, Event, Failure, KeyValue, Range, RangeDone
+from actors.store.commands import Change, Event, KeyValue
 from actors.store.index import KeyIndex, Live
+from actors.store.results import Failure
 from actors.store.storage import SUB_BITS, Backend
+from actors.store.sweeper import Sweeper
 
 FUTURE_REVISION: Final = Failure("FutureRev")
 COMPACTED: Final = Failure("Compacted")
+
+_FEW: Final = 2
+"""So many values are read one by one: to read many at once has a price of its own."""
 
 _PUT: Final = Change.PUT
 _new: Final = tuple.__new__
@@ -24,24 +30,42 @@ _new: Final = tuple.__new__
 class RevisionStore:
     """The multi-version store: one ordered space of keys with all its past."""
 
-    def __init__(self, backend: Backend, revision: int, compact_revision: int) -> None:
+    def __init__(
+        self, backend: Backend, revision: int, compact_revision: int, swept_revision: int
+    ) -> None:
         self.revision = revision
         self.compact_revision = compact_revision
         self.index = KeyIndex()
-        self.index.rebuild(backend.scan())
+        self.index.rebuild(backend.scan(), compact_revision)
         # Since the last commit, by position; and since the actor last took them, in order.
         self.fresh: dict[int, Event] = {}
         self.events: list[Event] = []
-        self._backend = backend
+        self.sweeper = Sweeper(self.index, backend, compact_revision, swept_revision, revision)
+        self.backend = backend
+        # Whether somebody watches with prev_kv: reading each old value is not free.
+        self.gather_previous = False
 
     # --- changes ---
 
     def put(
-        self, key: bytes, value: bytes, lease: int, before: Live | None, previous: KeyValue | None
+        self,
+        key: bytes,
+        value: bytes,
+        lease: int,
+        before: Live | None,
+        previous: KeyValue | None,
+        sub: int,
     ) -> int:
-        """Set a key in a revision of its own and return that; `before` is the index's entry."""
-        revision = self.revision = self.revision + 1
-        position = revision << SUB_BITS
+        """Set a key and return the revision of that; `before` is the index's entry.
+
+        `previous` is its value. `sub` counts the changes of a revision: 0 begins a new one.
+        """
+        if not sub:
+            self.revision += 1
+        elif before is not None and previous is not None:
+            previous = self._before_revision(key, before, previous)
+        revision = self.revision
+        position = revision << SUB_BITS | sub
         if before is None:
             create_revision, version = revision, 1
         else:
@@ -53,94 +77,116 @@ class RevisionStore:
         self.events.append(event)
         return revision
 
-    def delete(self, keys: list[bytes], change: Change, with_previous: bool) -> list[Event]:
-        """Delete keys that are there, ordered by name, in one revision; no keys, no revision."""
+    def delete(
+        self, keys: list[bytes], change: Change, with_previous: bool, sub: int
+    ) -> list[KeyValue]:
+        """Delete keys that are there, ordered by name; `sub` as for `put`. No keys, no revision.
+
+        Returns what they were, if that is asked for.
+        """
         if not keys:
             return []
-        revision = self.revision = self.revision + 1
-        events: list[Event] = []
-        for sub, key in enumerate(keys):
-            position = revision << SUB_BITS | sub
-            previous = self.read(self.index.live[key][0]).kv if with_previous else None
+        if not sub:
+            self.revision += 1
+        revision = self.revision
+        deleted: list[KeyValue] = []
+        for position, key in enumerate(keys, start=revision << SUB_BITS | sub):
+            previous: KeyValue | None = None
+            if with_previous:
+                before = self.index.live[key]
+                found = self.read(before[0]).kv
+                deleted.append(found)
+                previous = self._before_revision(key, before, found)
             self.index.remove(key, position)
             event = Event(change, KeyValue(key, 0, revision, 0, b"", 0), previous)
             self.fresh[position] = event
-            events.append(event)
-        self.events += events
-        return events
+            self.events.append(event)
+        return deleted
+
+    def _before_revision(self, key: bytes, before: Live, previous: KeyValue) -> KeyValue | None:
+        """What a key was before this revision, in which it may have been changed already.
+
+        `previous` is what it is now. Watchers never see a state within a revision, as in etcd.
+        """
+        if before[0] >> SUB_BITS < self.revision:
+            return previous
+        position = self.index.position_at(key, self.revision - 1)
+        return None if position is None else self.read(position).kv
+
+    def take_fresh(self) -> dict[int, Event]:
+        """The changes since the last call, by position; reads look to the backend for them now."""
+        fresh, self.fresh = self.fresh, {}
+        self.sweeper.committed(self.revision)
+        return fresh
+
+    def compact(self, revision: int) -> Failure | None:
+        """End the history before a revision, which itself can still be read and watched."""
+        if revision <= self.compact_revision:
+            return COMPACTED
+        if revision > self.revision:
+            return FUTURE_REVISION
+        self.compact_revision = revision
+        self.sweeper.compacted(revision)
+        return None
 
     # --- reads ---
 
     def read(self, position: int) -> Event:
         """The change at a position the index knows."""
         event = self.fresh.get(position)
-        return self._backend.read(position) if event is None else event
+        return self.backend.read(position) if event is None else event
 
-    def range(self, query: Range) -> RangeDone | Failure:
-        """A key or an interval, now or at an earlier revision."""
-        if query.revision > self.revision:
-            return FUTURE_REVISION
-        if 0 < query.revision < self.compact_revision:
-            return COMPACTED
-        if 0 < query.revision < self.revision:
-            return self._range_past(query)
-        return self._range_now(query)
+    def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
+        """What the changes at these positions have put; `Backend.key_values` says how many.
+
+        Two are always read, whatever their size.
+        """
+        if len(positions) <= _FEW:
+            return [self.read(position).kv for position in positions]
+        fresh = self.fresh
+        if not fresh:
+            return self.backend.key_values(positions, bytes_max)
+        committed = [position for position in positions if position not in fresh]
+        read = iter(self.backend.key_values(committed, bytes_max))
+        found: list[KeyValue] = []
+        for position in positions:
+            event = fresh.get(position)
+            kv = next(read, None) if event is None else event.kv
+            if kv is None:
+                break
+            found.append(kv)
+        return found
+
+    def changes(
+        self, start: int, end: int, changes_max: int, bytes_max: int
+    ) -> list[tuple[int, Event]]:
+        """Changes from one position to before another, in order: at most so many, or bytes.
+
+        Fewer do not mean that there are no more, none do.
+        """
+        fresh_from = next(iter(self.fresh), end)
+        found = self.backend.changes(start, min(end, fresh_from), changes_max, bytes_max)
+        if found:
+            return found
+        fresh = ((at, event) for at, event in self.fresh.items() if start <= at < end)
+        return list(islice(fresh, changes_max))
 
     def history(
         self, key: bytes, range_end: bytes, from_revision: int, with_previous: bool
     ) -> tuple[Event, ...]:
-        """Every change in an interval from a revision on, in order."""
+        """Every change in an interval from a revision on, in order: events as they once were."""
         if from_revision > self.revision:
             return ()
-        events: list[Event] = []
-        for position, before in self.index.since(key, range_end, from_revision):
-            change, kv, _ = self.read(position)
-            previous = self.read(before).kv if with_previous and before is not None else None
-            events.append(Event(change, kv, previous))
-        return tuple(events)
+        since = self.index.since(key, range_end, from_revision)
+        return tuple([self.event(position, with_previous) for position in since])
 
-    def _range_now(self, query: Range) -> RangeDone:
-        key, range_end, limit, _, keys_only, count_only = query
-        if not (range_end or keys_only or count_only):
-            return self._get_now(key)
-        count = self.index.count(key, range_end)
-        if count_only or not count:
-            return RangeDone(self.revision, (), False, count)
-        more = 0 < limit < count
-        keys: Iterator[bytes] = self.index.keys(key, range_end)
-        if more:
-            keys = islice(keys, limit)
-        live = self.index.live
-        if keys_only:
-            found = tuple([_without_value(each, live[each]) for each in keys])
-        else:
-            read = self.read
-            found = tuple([read(live[each][0]).kv for each in keys])
-        return RangeDone(self.revision, found, more, count)
-
-    def _get_now(self, key: bytes) -> RangeDone:
-        """The most frequent read of all: one key, as it is."""
-        live = self.index.live.get(key)
-        if live is None:
-            return RangeDone(self.revision, (), False, 0)
-        return RangeDone(self.revision, (self.read(live[0]).kv,), False, 1)
-
-    def _range_past(self, query: Range) -> RangeDone:
-        key, range_end, limit, revision, keys_only, count_only = query
-        positions = list(self.index.at(key, range_end, revision))
-        count = len(positions)
-        if count_only:
-            return RangeDone(self.revision, (), False, count)
-        more = 0 < limit < count
-        if more:
-            del positions[limit:]
-        found = tuple([self.read(position).kv for position in positions])
-        if keys_only:
-            found = tuple([kv._replace(value=b"") for kv in found])
-        return RangeDone(self.revision, found, more, count)
-
-
-def _without_value(key: bytes, live: Live) -> KeyValue:
-    """A keys_only answer: the index alone has it all."""
-    position, create_revision, version, lease = live
-    return KeyValue(key, create_revision, position >> SUB_BITS, version, b"", lease)
+    def event(self, position: int, with_previous: bool) -> Event:
+        """The change at a position as watchers were told of it, as far as that is still known."""
+        change, kv, _ = self.read(position)
+        revision = kv.mod_revision
+        # What was before the compacted revision is gone, whether it was swept away yet or not. And
+        # whatever a transaction has deleted before: a put that creates a key has nothing before it.
+        if not with_previous or revision <= self.compact_revision or kv.create_revision == revision:
+            return Event(change, kv, None)
+        before = self.index.position_at(kv.key, revision - 1)
+        return Event(change, kv, None if before is None else self.read(before).kv)

@@ -10,7 +10,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from actors.store.commands import Failure, Result, Sequence
+from actors.store.commands import Sequence
+from actors.store.results import Failure, Result
 from actors.store.storage import SessionChange, SessionRecord
 
 SESSIONS_MAX: Final = 10_000

@@ -1,15 +1,19 @@
 """The seam between the store's pure part and the disk: what a backend keeps and a commit holds.
 
-A backend is append-only by position and knows nothing of etcd's rules; the state machine knows
-nothing of files. `backend.py` implements this on LMDB, `tests/twins.py` in memory.
+A backend grows at its end, by position, and loses what it is told to; it knows nothing of etcd's
+rules, and the state machine nothing of files. `backend.py` implements this on LMDB,
+`tests/twins.py` in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from actors.store.commands import Event, Member, Result
+from actors.errors import StorageError
+from actors.store.commands import AlarmMember, Event, KeyValue, Member
+from actors.store.results import Result
 
 SUB_BITS: Final = 32
 """A position is `main revision << SUB_BITS | sub`, sub being the order within one revision."""
@@ -17,25 +21,37 @@ SUB_BITS: Final = 32
 Row = tuple[int, int, bytes, int, int, int]
 """What the index keeps of a change: position, Change, key, create_revision, version, lease.
 
-A bare tuple: a start reads one for each revision ever written.
+A bare tuple: a start reads one for each change there is.
 """
 
 
-class StorageError(Exception):
-    """The disk refused, or holds what this program did not write; the message names the file."""
-
-
 class Meta(NamedTuple):
-    """The state's place in the log and in time; consistent with the data beside it."""
+    """The state's place in the log and in time; consistent with the data beside it.
+
+    `applied_term` is the term of the last entry applied; `membership` is Raft's own record of who
+    the members are, opaque here, b"" as long as no entry has said so. `compact_revision` is where
+    history begins; before `swept_revision` nothing is left of what that has outdated.
+    """
 
     applied_index: int
+    applied_term: int
     cluster_ms: int
     revision: int
     compact_revision: int
+    swept_revision: int
+    membership: bytes
 
 
-EMPTY: Final = Meta(applied_index=0, cluster_ms=0, revision=1, compact_revision=0)
-"""An empty store is at revision 1, as in etcd: the first write gets 2."""
+EMPTY: Final = Meta(
+    applied_index=0,
+    applied_term=0,
+    cluster_ms=0,
+    revision=1,
+    compact_revision=-1,
+    swept_revision=0,
+    membership=b"",
+)
+"""An empty store is at revision 1, as in etcd: the first write gets 2. It was compacted at -1."""
 
 
 class LeaseRecord(NamedTuple):
@@ -71,12 +87,14 @@ class Loaded(NamedTuple):
     leases: tuple[LeaseRecord, ...]
     sessions: tuple[tuple[SessionRecord, dict[int, Result]], ...]
     members: tuple[Member, ...]
+    alarms: tuple[AlarmMember, ...] = ()
 
 
 class Changes(NamedTuple):
     """All that one commit makes durable, or none of it.
 
     `events` is by position, ascending, and follows on what is there; a lease that is None is gone.
+    `members` are all there are now, or none when nothing has changed; so are `alarms`, or None.
     """
 
     meta: Meta
@@ -84,10 +102,15 @@ class Changes(NamedTuple):
     leases: dict[int, LeaseRecord | None]
     sessions: tuple[SessionChange, ...]
     members: tuple[Member, ...]
+    alarms: tuple[AlarmMember, ...] | None = None
 
 
 class Backend(Protocol):
-    """Where the store survives a crash. Failures are StorageError; there is nothing to retry."""
+    """Where the store survives a crash. Failures are StorageError; there is nothing to retry.
+
+    At a start `load` and then the whole of `scan` come before all else: together they check
+    everything there is, and what they let through can be read and written without danger.
+    """
 
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""
@@ -98,11 +121,65 @@ class Backend(Protocol):
     def read(self, position: int) -> Event:
         """The change at a position that a commit has written; without prev_kv."""
 
+    def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
+        """What the changes at these positions, which a commit has written, have put, in order.
+
+        Fewer once they have more bytes than that, but never none.
+        """
+
+    def rows(self, start: int, end: int, rows_max: int) -> list[Row]:
+        """What a commit has written from one position to before another: at most so many."""
+
+    def changes(
+        self, start: int, end: int, changes_max: int, bytes_max: int
+    ) -> list[tuple[int, Event]]:
+        """Those of `rows` as `read` has them, with their positions; also at most so many bytes of
+        values, and one more.
+        """
+
+    def remove(self, positions: list[int]) -> None:
+        """Let the changes at these positions, which a commit has written, go with the next one.
+
+        Nobody reads them any more. Until that commit they are lost by no crash.
+        """
+
     def commit(self, changes: Changes) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
 
     def size(self) -> tuple[int, int]:
         """Bytes taken from the disk, and bytes of these in use."""
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether a copy is being made, so that another has to wait."""
+
+    def copy(self, path: Path, done: Callable[[StorageError | None], None]) -> None:
+        """Begin to write the last commit to a file of its own, while this one is used on.
+
+        `done` is called, perhaps in another thread, when the file is complete and durable, or with
+        what went wrong; then there is no file. One copy at a time.
+        """
+
+    def compact(self, done: Callable[[StorageError | None], None]) -> None:
+        """Begin to write what is in use to a file of its own, while this one is used on.
+
+        That one follows every commit until `change_over`. `done` as for `copy`.
+        """
+
+    def change_over(self) -> StorageError | None:
+        """Let the compact file take this one's place, right after a commit; or why it cannot."""
+
+    def open_copy(self, path: Path) -> Backend:
+        """The copy at `path`, to be loaded and scanned, and then installed or closed."""
+
+    def install(self) -> None:
+        """Put this copy, durably and as a whole, in the place of the backend that opened it.
+
+        That one is closed, and the file at the copy's path is gone.
+        """
+
+    def discard_copy(self, path: Path) -> None:
+        """Remove the copy at `path`, if there is one."""
 
     def close(self) -> None:
         """Give files and memory back; what was not committed is lost."""

@@ -1,34 +1,44 @@
 """The replies of watches, as bytes (cluster/PROTOCOL.md, Watches).
 
-A batch of events is encoded once: each event once with and once without its previous value, each
-set of events once, and a watch adds only its id. Knows nothing of who watches what.
+A batch of events is encoded once: each event once for each way of showing it, each set of events
+once, and a watch adds only its id. Knows nothing of who watches what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from actors.encoding import FrameEncoder, array_head, key_value, opening
-from actors.store.commands import Change, Event
+from actors.encoding import FrameEncoder, array_head, event_map, opening
+from actors.store.commands import Event
+from actors.watch.audience import View
 from cluster import wire
 
 EVENTS_PER_REPLY_MAX: Final = 1_000
 REPLY_BYTES_MAX: Final = 1024 * 1024
 """A reply that has passed either bound ends with the revision it is in, and another one follows."""
 
-_REASONS: Final = {
-    Change.DELETED: "deleted",
-    Change.LEASE_EXPIRED: "lease expired",
-    Change.LEASE_REVOKED: "lease revoked",
-}
-
-_EVENTS_HEAD: Final = opening(b"", 3) + wire.pack("watch_id")
+_WATCH_ID: Final = wire.pack("watch_id")
+_WHOLE: Final = opening(b"", 3) + _WATCH_ID
+_PART: Final = opening(b"", 4) + _WATCH_ID
 _EVENTS: Final = wire.pack("events")
+_FRAGMENT: Final = wire.pack("fragment") + wire.pack(True)
+
+
+Reply = tuple[bytes, bytes]
+"""A reply with events, in two parts: the watch id comes between them."""
 
 
 class WatchFrames(FrameEncoder):
-    """Builds every reply of a watch; `request_id` is packed, b"" for none."""
+    """Builds every reply of a watch; `request_id` is packed, b"" for none.
+
+    `pack` makes the watch id that comes between the two parts of a Reply.
+    """
+
+    @property
+    def pack(self) -> Callable[[int], bytes]:
+        """As said; the buffer is this actor's."""
+        return self._pack
 
     def created(self, request_id: bytes, revision: int, watch_id: int) -> bytes:
         """The watch exists; what happens after `revision` will follow."""
@@ -57,31 +67,41 @@ class WatchFrames(FrameEncoder):
         """All that happened up to `revision` was delivered to this connection."""
         return self.reply(request_id, revision, {"watch_id": -1, "events": []})
 
-    def events(self, watch_id: int, tail: bytes) -> bytes:
-        """A reply with events, from a tail that a batch has made."""
-        return _EVENTS_HEAD + self._pack(watch_id) + tail
+    def progress(self, watch_id: int, revision: int) -> bytes:
+        """All that happened up to `revision` was delivered to this watch."""
+        return self.reply(b"", revision, {"watch_id": watch_id, "events": []})
 
 
 class EventBatch:
     """Events up to `revision`, ordered and with whole revisions, encoded as they are asked for."""
 
-    def __init__(self, frames: WatchFrames, revision: int, events: Sequence[Event]) -> None:
+    def __init__(
+        self,
+        frames: WatchFrames,
+        revision: int,
+        events: Sequence[Event],
+        fragment_bytes_max: int,
+    ) -> None:
         self._frames = frames
         self._revision = revision
         self._events = events
-        self._packed: dict[tuple[int, bool], bytes] = {}
-        self._tails: dict[tuple[bool, tuple[int, ...]], list[bytes]] = {}
+        self._fragment_bytes_max = fragment_bytes_max
+        self._packed: dict[tuple[int, bool, bool], bytes] = {}
+        self._replies: dict[tuple[bool, bool, bool, tuple[int, ...]], list[Reply]] = {}
 
-    def tails(self, positions: Sequence[int], prev_kv: bool) -> list[bytes]:
-        """What follows the watch id in the replies with the events at these positions, in order."""
-        key = (prev_kv, tuple(positions))
-        tails = self._tails.get(key)
-        if tails is None:
-            tails = self._tails[key] = self._made(positions, prev_kv)
-        return tails
+    def replies(self, positions: Sequence[int], view: View) -> list[Reply]:
+        """The replies with the events at these positions, in order, as this view wants them."""
+        key = (view.prev_kv, view.keys_only, view.fragment, tuple(positions))
+        replies = self._replies.get(key)
+        if replies is None:
+            replies = self._replies[key] = self._made(positions, view)
+        return replies
 
-    def _made(self, positions: Sequence[int], prev_kv: bool) -> list[bytes]:
-        tails: list[bytes] = []
+    def _made(self, positions: Sequence[int], view: View) -> list[Reply]:
+        if len(positions) == 1:  # the most frequent case of all
+            event = self._event(positions[0], view)
+            return self._whole(self._revision, [event], len(event), view)
+        replies: list[Reply] = []
         packed: list[bytes] = []
         size = 0
         previous_revision = 0
@@ -90,37 +110,60 @@ class EventBatch:
             full = len(packed) >= EVENTS_PER_REPLY_MAX or size >= REPLY_BYTES_MAX
             # Between two revisions only: one revision's events are in one reply.
             if full and revision != previous_revision:
-                tails.append(self._tail(previous_revision, packed))
+                replies += self._whole(previous_revision, packed, size, view)
                 packed = []
                 size = 0
-            event = self._event(position, prev_kv)
+            event = self._event(position, view)
             packed.append(event)
             size += len(event)
             previous_revision = revision
-        tails.append(self._tail(self._revision, packed))
-        return tails
+        return replies + self._whole(self._revision, packed, size, view)
 
-    def _tail(self, revision: int, packed: list[bytes]) -> bytes:
-        head = (self._frames.header(revision), _EVENTS, array_head(len(packed)))
-        return b"".join((*head, *packed))
+    def _whole(self, revision: int, packed: list[bytes], size: int, view: View) -> list[Reply]:
+        """A reply with all these events, or its fragments if it is too large and may have any."""
+        header = self._frames.header(revision)
+        if not view.fragment or size <= self._fragment_bytes_max:
+            return [(_WHOLE, b"".join((header, _EVENTS, array_head(len(packed)), *packed)))]
+        parts = list(_parts(packed, self._fragment_bytes_max))
+        last = parts.pop()
+        return [
+            *[(_PART, _tail(header, part, _FRAGMENT)) for part in parts],
+            (_WHOLE, _tail(header, last, b"")),
+        ]
 
-    def _event(self, position: int, prev_kv: bool) -> bytes:
+    def _event(self, position: int, view: View) -> bytes:
         event = self._events[position]
-        key = (position, prev_kv and event.prev_kv is not None)
+        with_previous = view.prev_kv and event.prev_kv is not None
+        key = (position, with_previous, view.keys_only)
         packed = self._packed.get(key)
         if packed is None:
-            packed = self._packed[key] = wire.pack(_event_map(event, prev_kv))
+            if not with_previous and event.prev_kv is not None:
+                event = event._replace(prev_kv=None)
+            if view.keys_only:
+                event = _without_values(event)
+            packed = self._packed[key] = wire.pack(event_map(event))
         return packed
 
 
-def _event_map(event: Event, prev_kv: bool) -> dict[str, Any]:
-    kv = event.kv
-    fields: dict[str, Any]
-    if event.change is Change.PUT:
-        fields = {"type": "PUT", "kv": key_value(kv)}
-    else:
-        tombstone = {"key": kv.key, "mod_revision": kv.mod_revision}
-        fields = {"type": "DELETE", "kv": tombstone, "reason": _REASONS[event.change]}
-    if prev_kv and event.prev_kv is not None:
-        fields["prev_kv"] = key_value(event.prev_kv)
-    return fields
+def _without_values(event: Event) -> Event:
+    previous = event.prev_kv
+    if previous is not None:
+        previous = previous._replace(value=b"")
+    return event._replace(kv=event.kv._replace(value=b""), prev_kv=previous)
+
+
+def _tail(header: bytes, packed: list[bytes], more: bytes) -> bytes:
+    return b"".join((header, _EVENTS, array_head(len(packed)), *packed, more))
+
+
+def _parts(packed: list[bytes], bytes_max: int) -> Iterator[list[bytes]]:
+    """Events in parts that are as large as they may be; one that is larger is a part by itself."""
+    part: list[bytes] = []
+    size = 0
+    for event in packed:
+        if part and size + len(event) > bytes_max:
+            yield part
+            part, size = [], 0
+        part.append(event)
+        size += len(event)
+    yield part

@@ -1,54 +1,36 @@
-"""Hub: who watches what, and which watches see which events of a batch.
+"""Hub: all watches of a node, what each of them has seen, and what it is told next.
 
-Watches of one span with the same wishes are one group, so what they see is found, and can be
-encoded, once for all of them. Knows nothing of bytes on the wire, of time, or of the store's past.
+A watch is in one of three states:
+
+* live: it has seen all there is, and is told what happens as it happens;
+* behind: it needs what is past - it began in the past, was held, or a snapshot skipped something -
+  and reads history, a portion at a time, until nothing is missing;
+* held: its connection is congested, and it is told nothing; where it stopped is remembered.
+
+Whatever the way between them, a watch is told each event of its span from its start on, once and in
+order. Knows nothing of bytes on the wire, of time, or of how history is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from actors.store.commands import Change, Event, Failure
-from actors.watch.spans import Span, SpanIndex
+from actors.store.commands import Event
+from actors.store.results import Failure
+from actors.watch.audience import Audience, Connection, Match, View, Watch
+from actors.watch.laggards import Laggards
+from actors.watch.spans import Span
 
 WATCHES_PER_CONNECTION_MAX: Final = 10_000
 WATCHES_PER_NODE_MAX: Final = 100_000
 
+READING_SPANS_MAX: Final = 16
+"""An audience with more spans reads what happened to any key, and keeps what it watches."""
+
 DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 COMPACTED: Final = "etcdserver: mvcc: required revision has been compacted"
-
-Connection = tuple[bytes, ...]
-
-
-class View(NamedTuple):
-    """What a watch wants to see of the events in its span; `from_revision` 0: all that come."""
-
-    prev_kv: bool
-    no_put: bool
-    no_delete: bool
-    from_revision: int = 0
-
-    def select(self, events: Sequence[Event], positions: Sequence[int]) -> Sequence[int]:
-        """Those of the positions whose events it lets through."""
-        if not (self.no_put or self.no_delete or self.from_revision):
-            return positions
-        return [position for position in positions if self._admits(events[position])]
-
-    def _admits(self, event: Event) -> bool:
-        if event.kv.mod_revision < self.from_revision:
-            return False
-        return not (self.no_put if event.change is Change.PUT else self.no_delete)
-
-
-class Watch(NamedTuple):
-    """One watch; its id is unique within its connection."""
-
-    connection: Connection
-    watch_id: int
-    span: Span
-    view: View
 
 
 class Refused(NamedTuple):
@@ -57,47 +39,58 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Match(NamedTuple):
-    """The watches that see the same events of a batch, and the positions of those events."""
+class Reading(NamedTuple):
+    """The history that is needed next: of these spans, or of all keys if there are none."""
 
-    view: View
-    watches: tuple[Watch, ...]
-    positions: Sequence[int]
+    from_revision: int
+    spans: tuple[Span, ...]
+    prev_kv: bool
+
+
+class _Seat:
+    """A watch and the audience it is in; without one it is held, and needs `next_revision`."""
+
+    __slots__ = ("audience", "next_revision", "watch")
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.audience: Audience | None = None
+        self.next_revision = 0
 
 
 class _Watcher:
     """The watches of one connection; no id below `lowest_free` is free."""
 
-    __slots__ = ("lowest_free", "watches")
+    __slots__ = ("lowest_free", "seats")
 
     def __init__(self) -> None:
-        self.watches: dict[int, Watch] = {}
+        self.seats: dict[int, _Seat] = {}
         self.lowest_free = 1
 
     def free_id(self) -> int:
-        while self.lowest_free in self.watches:
+        while self.lowest_free in self.seats:
             self.lowest_free += 1
         return self.lowest_free
 
 
-# A group's watches, by view. Dicts, not sets: their order is the same in every run.
-_Group = dict[View, dict[tuple[Connection, int], Watch]]
-
-
 class Hub:
-    """All watches of one node."""
+    """All watches of one node, whose store is at `revision`."""
 
     def __init__(
         self,
         per_connection_max: int = WATCHES_PER_CONNECTION_MAX,
         per_node_max: int = WATCHES_PER_NODE_MAX,
     ) -> None:
+        self.revision = 0
         self._per_connection_max = per_connection_max
         self._per_node_max = per_node_max
         self._watchers: dict[Connection, _Watcher] = {}
-        self._groups: dict[Span, _Group] = {}
-        self._index: SpanIndex[Span] = SpanIndex()
         self._count = 0
+        self._live = Audience()
+        self._laggards = Laggards()
+        # The audience that reads just now: one at a time, for the sake of those that are live.
+        self._reader: Audience | None = None
+        self._congested: set[Connection] = set()
 
     def __len__(self) -> int:
         return self._count
@@ -106,6 +99,8 @@ class Hub:
     def connections(self) -> tuple[Connection, ...]:
         """Every connection that ever asked for a watch and is not forgotten."""
         return tuple(self._watchers)
+
+    # --- watches come and go ---
 
     def meet(self, connection: Connection) -> None:
         """Know a connection from now on, whatever becomes of its watches, until it is forgotten."""
@@ -120,78 +115,174 @@ class Hub:
         view: View,
         start_revision: int,
     ) -> Watch | Refused | Failure:
-        """Begin a watch; id 0 takes the lowest free one. Its past is somebody else's to deliver."""
+        """Begin a watch; id 0 takes the lowest free one, and start 0 what happens from now on."""
         self.meet(connection)
         watcher = self._watchers[connection]
         if start_revision < 0:
             return Refused(COMPACTED)
         if span.is_empty:
             return Refused(EMPTY_RANGE)
-        if watch_id in watcher.watches:
+        if watch_id in watcher.seats:
             return Refused(DUPLICATE_ID)
-        if len(watcher.watches) >= self._per_connection_max or self._count >= self._per_node_max:
+        if len(watcher.seats) >= self._per_connection_max or self._count >= self._per_node_max:
             return Failure("TooManyRequests")
-        watch = Watch(connection, watch_id or watcher.free_id(), span, view)
-        watcher.watches[watch.watch_id] = watch
-        self._join(watch)
-        return watch
+        if start_revision > self.revision + 1:
+            view = view._replace(from_revision=start_revision)
+        seat = _Seat(Watch(connection, watch_id or watcher.free_id(), span, view))
+        watcher.seats[seat.watch.watch_id] = seat
+        self._count += 1
+        self._place(seat, start_revision or self.revision + 1)
+        return seat.watch
 
     def cancel(self, connection: Connection, watch_id: int) -> bool:
         """End a watch; whether there was one."""
         watcher = self._watchers.get(connection)
-        if watcher is None or watch_id not in watcher.watches:
+        if watcher is None or watch_id not in watcher.seats:
             return False
-        self._leave(watcher.watches.pop(watch_id))
+        self._displace(watcher.seats.pop(watch_id))
+        self._count -= 1
         watcher.lowest_free = min(watcher.lowest_free, watch_id)
         return True
 
     def end(self, connection: Connection) -> tuple[Watch, ...]:
         """End all watches of a connection; returns them."""
-        watches = self.forget(connection)
-        self.meet(connection)
-        return watches
+        watcher = self._watchers.get(connection)
+        if watcher is None:
+            return ()
+        self._watchers[connection] = _Watcher()
+        for seat in watcher.seats.values():
+            self._displace(seat)
+        self._count -= len(watcher.seats)
+        return tuple(seat.watch for seat in watcher.seats.values())
 
     def forget(self, connection: Connection) -> tuple[Watch, ...]:
         """End all watches of a connection that is gone; returns them."""
-        watcher = self._watchers.pop(connection, None)
-        if watcher is None:
-            return ()
-        watches = tuple(watcher.watches.values())
-        for watch in watches:
-            self._leave(watch)
+        watches = self.end(connection)
+        self._watchers.pop(connection, None)
+        self._congested.discard(connection)
         return watches
 
-    def match(self, events: Sequence[Event]) -> list[Match]:
-        """Who sees what of these events; a watch is in at most one match."""
-        if not self._count:
-            return []
-        hits: dict[Span, list[int]] = {}
-        at = self._index.at
-        for position, event in enumerate(events):
-            for span in at(event.kv.key):
-                hits.setdefault(span, []).append(position)
-        matches = []
-        for span, positions in hits.items():
-            for view, watches in self._groups[span].items():
-                seen = view.select(events, positions)
-                if seen:
-                    matches.append(Match(view, tuple(watches.values()), seen))
+    # --- what happens ---
+
+    def publish(self, revision: int, events: Sequence[Event]) -> list[Match]:
+        """The store is at a revision, by these events; who is told of them at once."""
+        self.revision = revision
+        return self._live.match(events)
+
+    def skip(self, revision: int) -> None:
+        """The store is at a revision, and nobody says what happened: whoever is live must read."""
+        live = [seat for seat in self._seats() if seat.audience is self._live]
+        needed = [self._needs(seat) for seat in live]
+        self.revision = revision
+        for seat, next_revision in zip(live, needed, strict=True):
+            self._displace(seat)
+            self._place(seat, next_revision)
+
+    def hold(self, connection: Connection) -> None:
+        """A connection is congested: tell it nothing more, and remember what it has been told."""
+        self._congested.add(connection)
+        self._place_anew(connection)
+
+    def release(self, connection: Connection) -> None:
+        """A connection is no more congested: its watches go on where they stopped."""
+        self._congested.discard(connection)
+        self._place_anew(connection)
+
+    # --- what has happened ---
+
+    def next_reading(self) -> Reading | None:
+        """The history that somebody needs, to be answered by `read`; None while that is awaited."""
+        if self._reader is not None:
+            return None
+        self._reader = reader = self._laggards.take()
+        if reader is None:
+            return None
+        spans = reader.spans
+        if len(spans) > READING_SPANS_MAX:
+            spans = ()
+        return Reading(reader.revision, spans, any(view.prev_kv for view, _ in reader.views))
+
+    def read(self, reached: int, revision: int, events: Sequence[Event]) -> list[Match]:
+        """All that happened in the spans of the reading, up to `reached`; who is told of it.
+
+        The store is at `revision`, and all up to there has been published. Who was held meanwhile
+        is told nothing, and reads the same again.
+        """
+        reader, self._reader = self._reader, None
+        assert reader is not None, "nothing is read unasked"
+        self.revision = revision
+        matches = reader.match(events)
+        reader.revision = reached + 1
+        if reader and reached < revision and self._laggards.put_back(reader):
+            return matches
+        for watch in reader:
+            self._place(self._seat(watch), reached + 1)
         return matches
 
-    def _join(self, watch: Watch) -> None:
-        group = self._groups.get(watch.span)
-        if group is None:
-            group = self._groups[watch.span] = {}
-            self._index.add(watch.span, watch.span)
-        group.setdefault(watch.view, {})[watch.connection, watch.watch_id] = watch
-        self._count += 1
+    def lost(self, revision: int) -> tuple[Watch, ...]:
+        """What the reading needs is compacted away: ends the watches that need it."""
+        assert self._reader is not None, "nothing is read unasked"
+        self.revision = revision
+        watches = tuple(self._reader)
+        for watch in watches:
+            self.cancel(watch.connection, watch.watch_id)
+        self._reader = None
+        return watches
 
-    def _leave(self, watch: Watch) -> None:
-        group = self._groups[watch.span]
-        del group[watch.view][watch.connection, watch.watch_id]
-        if not group[watch.view]:
-            del group[watch.view]
-        if not group:
-            del self._groups[watch.span]
-            self._index.remove(watch.span)
-        self._count -= 1
+    # --- how far it is ---
+
+    def delivered(self, connection: Connection) -> int:
+        """The revision up to which all watches of a connection have been told everything."""
+        watcher = self._watchers.get(connection)
+        if watcher is None:
+            return self.revision
+        live = self._live
+        behind = [self._needs(seat) for seat in watcher.seats.values() if seat.audience is not live]
+        return min([self.revision, *[next_revision - 1 for next_revision in behind]])
+
+    def followers(self) -> Iterator[tuple[Watch, ...]]:
+        """The live watches that want to be told how far they are, and have begun."""
+        for view, watches in self._live.views:
+            if view.progress and view.from_revision <= self.revision + 1:
+                yield watches
+
+    # --- where a watch is ---
+
+    def _place(self, seat: _Seat, next_revision: int) -> None:
+        """Put a watch that has seen all before a revision where it belongs."""
+        if seat.watch.connection in self._congested:
+            seat.audience = None
+            seat.next_revision = next_revision
+        elif next_revision > self.revision:
+            seat.audience = self._live
+            self._live.add(seat.watch)
+        else:
+            seat.audience = self._laggards.add(seat.watch, next_revision)
+
+    def _displace(self, seat: _Seat) -> None:
+        audience = seat.audience
+        if audience is self._live or (audience is self._reader and audience is not None):
+            audience.remove(seat.watch)
+        elif audience is not None:
+            self._laggards.remove(seat.watch, audience)
+
+    def _needs(self, seat: _Seat) -> int:
+        """The first revision that a watch has not seen."""
+        if seat.audience is self._live:
+            return max(self.revision + 1, seat.watch.view.from_revision)
+        return seat.next_revision if seat.audience is None else seat.audience.revision
+
+    def _place_anew(self, connection: Connection) -> None:
+        watcher = self._watchers.get(connection)
+        if watcher is not None:
+            for seat in watcher.seats.values():
+                next_revision = self._needs(seat)
+                self._displace(seat)
+                self._place(seat, next_revision)
+
+    def _seat(self, watch: Watch) -> _Seat:
+        return self._watchers[watch.connection].seats[watch.watch_id]
+
+    def _seats(self) -> Iterator[_Seat]:
+        for watcher in self._watchers.values():
+            yield from watcher.seats.values()

@@ -1,0 +1,214 @@
+"""The types that fields of requests may have, and how a map of fields is checked against them.
+
+Everything a client may get wrong about the shape of a request is found here and named in words.
+Knows no operation, and nothing of what a field means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from math import isfinite
+from types import NoneType
+from typing import Any, Final, NamedTuple, TypeVar
+
+from cluster.errors import INVALID_ARGUMENT, Fault
+
+INT64_MAX: Final = 2**63 - 1
+UINT64_MAX: Final = 2**64 - 1
+SHOWN_CHARS_MAX: Final = 40
+"""How much of a client's own text an error repeats."""
+
+Fields = dict[str, Any]
+"""The fields of one request, by name, each already of the type its operation asks for."""
+
+Member = TypeVar("Member", bound=IntEnum)
+
+_TYPE_NAMES: Final = {
+    NoneType: "nil",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "text",
+    bytes: "bytes",
+    tuple: "list",
+    dict: "map",
+}
+
+
+class RefusedError(Exception):
+    """This request cannot be served; `fault` is what its client is told."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def fault_of(text: str) -> Fault:
+    """A fault of the request itself, in our own words."""
+    return Fault(INVALID_ARGUMENT, f"leasehold: {text}")
+
+
+class Kind(NamedTuple):
+    """A type of fields: a value of type `exact` is taken as it is, others are converted.
+
+    `convert` raises TypeError for what is not `wanted`, and ValueError with the reason for a
+    value that cannot be.
+    """
+
+    wanted: str
+    exact: type | None
+    convert: Callable[[Any], Any]
+
+
+# --- checks -----------------------------------------------------------------------------------
+
+
+def check(name: str, kinds: Mapping[str, Kind], fields: Fields) -> None:
+    """Check every field of what goes by this name, and convert in place those that need it."""
+    for field, value in fields.items():
+        kind = kinds.get(field)
+        if kind is None:
+            raise RefusedError(_unknown_field(name, field))
+        if type(value) is not kind.exact:
+            fields[field] = converted(name, field, kind, value)
+
+
+def converted(name: str, field: str, kind: Kind, value: Any) -> Any:
+    """A value as its kind wants it."""
+    try:
+        return kind.convert(value)
+    except TypeError:
+        problem = f"must be {kind.wanted}, not {type_name(value)}"
+    except ValueError as error:
+        problem = str(error)
+    raise RefusedError(fault_of(f'field "{field}" of {name} {problem}'))
+
+
+def shown(text: str) -> str:
+    """A client's own text, cut to what an error repeats."""
+    return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "..."
+
+
+def type_name(value: Any) -> str:
+    """What a client calls the type of a value."""
+    return _TYPE_NAMES.get(type(value), "an extension")
+
+
+def _unknown_field(name: str, field: Any) -> Fault:
+    if type(field) is not str:
+        return fault_of(f"a field's name must be text, not {type_name(field)}")
+    return fault_of(f'unknown field "{shown(field)}" in {name}')
+
+
+# --- kinds ------------------------------------------------------------------------------------
+
+
+def _text_to_bytes(value: Any) -> bytes:
+    if type(value) is str:
+        return value.encode()
+    raise TypeError
+
+
+def _no_other(value: Any) -> Any:
+    raise TypeError
+
+
+def _signed_64_bits(value: Any) -> int:
+    if type(value) is not int:  # a bool is an int to Python, and none to a client
+        raise TypeError
+    if value > INT64_MAX:
+        raise ValueError("does not fit in a signed integer of 64 bits")
+    return value
+
+
+def _not_negative(value: Any) -> int:
+    if _signed_64_bits(value) < 0:
+        raise ValueError("must not be negative")
+    return int(value)
+
+
+def _member_id(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    if not 0 <= value <= UINT64_MAX:
+        raise ValueError("must be a member's id: an unsigned integer of 64 bits")
+    return value
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if type(value) is not tuple:
+        raise TypeError
+    if not all(type(item) is str for item in value):
+        raise ValueError("may hold only text")
+    return value
+
+
+def _seconds(value: Any) -> int | float:
+    if type(value) is int:
+        return value
+    if type(value) is not float:
+        raise TypeError
+    if not isfinite(value):
+        raise ValueError("must be finite")
+    return value
+
+
+class Filters(NamedTuple):
+    """The kinds of events a watch leaves out."""
+
+    no_put: bool = False
+    no_delete: bool = False
+
+
+_FILTERS: Final = {"NOPUT": 0, "NODELETE": 1, 0: 0, 1: 1}
+
+
+def _filters(value: Any) -> Filters:
+    if type(value) is not tuple:
+        raise TypeError
+    chosen = set()
+    for item in value:
+        if type(item) not in (str, int) or item not in _FILTERS:
+            raise ValueError("may hold only NOPUT (0) and NODELETE (1)")
+        chosen.add(_FILTERS[item])
+    return Filters(no_put=0 in chosen, no_delete=1 in chosen)
+
+
+def one_of(members: type[Member]) -> Kind:
+    """The kind of an enum: one of its names, or numbers."""
+    wanted = ", ".join(f"{member.name} ({member.value})" for member in members)
+    find = maybe_one_of(members).convert
+
+    def convert(value: Any) -> Member:
+        member: Member | None = find(value)
+        if member is None:
+            raise ValueError(f"must be one of {wanted}")
+        return member
+
+    return Kind("a name or an integer", None, convert)
+
+
+def maybe_one_of(members: type[Member]) -> Kind:
+    """As `one_of`, but None for any other name or number: the operation says what that means."""
+    by_value: dict[Any, Member] = {member.value: member for member in members}
+    by_value |= {member.name: member for member in members}
+
+    def convert(value: Any) -> Member | None:
+        if type(value) not in (str, int):
+            raise TypeError
+        return by_value.get(value)
+
+    return Kind("a name or an integer", None, convert)
+
+
+BYTES: Final = Kind("bytes or text", bytes, _text_to_bytes)
+FLAG: Final = Kind("a boolean", bool, _no_other)
+INTEGER: Final = Kind("an integer", None, _signed_64_bits)
+COUNT: Final = Kind("an integer", None, _not_negative)
+SECONDS: Final = Kind("a number of seconds", None, _seconds)
+FILTERS: Final = Kind("a list of filters", None, _filters)
+MEMBER: Final = Kind("an integer", None, _member_id)
+URLS: Final = Kind("a list of URLs", None, _texts)
+TEXT: Final = Kind("text", str, _no_other)
+LIST: Final = Kind("a list", tuple, _no_other)

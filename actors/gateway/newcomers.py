@@ -1,0 +1,87 @@
+"""The ids that a gateway chooses, of leases and of members that join, by etcd's formulas.
+
+Every node makes them by itself, and no two the same. Knows nothing of requests but their fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha1
+from typing import Final
+
+from actors.gateway.fields import INT64_MAX, Fields, RefusedError
+from actors.raft.membership import AddMember, Peer, ReplaceMember
+from actors.store.commands import LeaseGrant
+from cluster.addresses import AddressError, member_urls
+from cluster.errors import FAULTS
+
+LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000
+
+
+class LeaseGrants:
+    """Makes grants: chooses ids, and holds TTLs to the cluster's minimum."""
+
+    def __init__(self, member_id: int, wall_ms: int, ttl_ms_min: int) -> None:
+        # 2 bytes of the member, 5 of the time this began, 1 that counts: as the count carries into
+        # the time, ids stay unique over restarts while fewer than 256 are made a millisecond.
+        self._member_bits = (member_id & 0xFFFF) << 48
+        self._count = (wall_ms & 0xFF_FFFF_FFFF) << 8
+        self._ttl_ms_min = ttl_ms_min
+
+    def make(self, fields: Fields) -> LeaseGrant:
+        """The grant a request asks for; its TTL may be 0, negative or a fraction of a second."""
+        ttl_ms = self.ttl_ms(fields.get("TTL", 0))
+        return LeaseGrant(fields.get("ID", 0) or self.next_id(), ttl_ms)
+
+    def ttl_ms(self, seconds: float) -> int:
+        """The TTL that is granted to who asks for so many seconds, in milliseconds."""
+        if seconds > LEASE_TTL_SECONDS_MAX:
+            raise RefusedError(FAULTS["LeaseTTLTooLarge"])
+        return max(round(max(0, seconds) * 1_000), self._ttl_ms_min)
+
+    def next_id(self) -> int:
+        """An id that no lease has."""
+        while True:
+            self._count = (self._count + 1) & 0xFFFF_FFFF_FFFF
+            lease_id = (self._member_bits | self._count) & INT64_MAX
+            if lease_id:
+                return lease_id
+
+
+class Newcomers:
+    """Makes members that join a running cluster.
+
+    Their ids are of their peer URLs, the cluster's token and the time in whole seconds: so a member
+    that was removed gets another id when it is added again. `now_seconds` is the wall clock.
+    """
+
+    def __init__(self, token: str, now_seconds: Callable[[], int]) -> None:
+        self._token = token
+        self._now_seconds = now_seconds
+        self._last_seconds = 0
+
+    def add(self, fields: Fields) -> AddMember:
+        """The change that member_add asks for."""
+        return AddMember(self._peer(fields), fields.get("isLearner", False))
+
+    def replace(self, fields: Fields) -> ReplaceMember:
+        """The change that member_replace asks for."""
+        return ReplaceMember(fields.get("ID", 0), self._peer(fields))
+
+    def _peer(self, fields: Fields) -> Peer:
+        urls = peer_urls(fields)
+        # Two in the same second would have the same id, and the first may be removed by now.
+        self._last_seconds = max(self._now_seconds(), self._last_seconds + 1)
+        # Spelled as etcd does, which knows no tcp://.
+        spelled = "".join(url.replace("tcp://", "http://", 1) for url in urls)
+        text = f"{spelled}{self._token}{self._last_seconds}"
+        digest = sha1(text.encode(), usedforsecurity=False).digest()
+        return Peer(int.from_bytes(digest[:8], "big"), urls)
+
+
+def peer_urls(fields: Fields) -> tuple[str, ...]:
+    """The URLs of a member, in the one spelling that they are kept in."""
+    try:
+        return member_urls(fields.get("peerURLs", ()))
+    except AddressError:
+        raise RefusedError(FAULTS["MemberBadURLs"]) from None

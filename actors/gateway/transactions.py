@@ -1,0 +1,235 @@
+"""From the fields of a `txn` to a transaction that may be proposed, or to the fault to reply with.
+
+Both branches are checked here, before anything is proposed, by etcd's rules and in its order: how
+many operations, what each of them lacks, and whether one key would be changed twice. What depends
+on the state of the store is the store's to check.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import Any, Final, NamedTuple
+
+from actors.gateway.fields import (
+    BYTES,
+    INTEGER,
+    LIST,
+    Fields,
+    RefusedError,
+    check,
+    fault_of,
+    one_of,
+    shown,
+    type_name,
+)
+from actors.gateway.keys import (
+    DELETE_RANGE_FIELDS,
+    INCREMENT_FIELDS,
+    PUT_FIELDS,
+    RANGE_FIELDS,
+    Puts,
+    make_delete_range,
+    make_increment,
+    make_range_in_txn,
+)
+from actors.store.commands import (
+    Compare,
+    CompareResult,
+    CompareTarget,
+    DeleteRange,
+    Increment,
+    Put,
+    Range,
+    Txn,
+    TxnOp,
+)
+from cluster.errors import FAULTS
+
+TXN_DEPTH_MAX: Final = 64
+"""So many transactions may stand one inside another: each takes some of the interpreter's stack."""
+
+TXN_FIELDS: Final = {"compare": LIST, "success": LIST, "failure": LIST}
+
+_OPERANDS: Final = {
+    CompareTarget.VERSION: "version",
+    CompareTarget.CREATE: "create_revision",
+    CompareTarget.MOD: "mod_revision",
+    CompareTarget.VALUE: "value",
+    CompareTarget.LEASE: "lease",
+    CompareTarget.COUNT: "count",
+}
+
+_COMPARE_FIELDS: Final = {
+    "key": BYTES,
+    "range_end": BYTES,
+    "target": one_of(CompareTarget),
+    "result": one_of(CompareResult),
+    **dict.fromkeys(_OPERANDS.values(), INTEGER),
+    "value": BYTES,
+}
+
+
+class ReadOnly(NamedTuple):
+    """A transaction that changes nothing, whatever branch is taken; it is no command."""
+
+    txn: Txn
+    serializable: bool
+
+
+class Transactions:
+    """Makes transactions of at most `ops_max` compares or operations."""
+
+    def __init__(self, puts: Puts, ops_max: int) -> None:
+        self._put = puts.make
+        self._ops_max = ops_max
+
+    def make(self, fields: Fields) -> Txn | ReadOnly:
+        """The transaction that a request asks for; etcd reads one with a nested one as a write."""
+        operations = (*fields.get("success", ()), *fields.get("failure", ()))
+        serializable = bool(operations) and all(map(_is_serializable, operations))
+        txn = self._txn(fields, self._ops_max, 1)
+        _check_changes(txn.success)
+        _check_changes(txn.failure)
+        if all(type(operation) is Range for operation in (*txn.success, *txn.failure)):
+            return ReadOnly(txn, serializable)
+        return txn
+
+    def _txn(self, fields: Fields, ops_max: int, depth: int) -> Txn:
+        if depth > TXN_DEPTH_MAX:
+            raise RefusedError(fault_of(f"transactions are nested more than {TXN_DEPTH_MAX} deep"))
+        check("txn", TXN_FIELDS, fields)
+        compare, success, failure = (fields.get(name, ()) for name in TXN_FIELDS)
+        count = max(len(compare), len(success), len(failure))
+        if count > ops_max:
+            raise RefusedError(FAULTS["TooManyOps"])
+        # As in etcd, a nested transaction may use what this one has left.
+        rest = ops_max - count
+        return Txn(
+            tuple([_compare(each) for each in compare]),
+            tuple([self._operation(each, rest, depth) for each in success]),
+            tuple([self._operation(each, rest, depth) for each in failure]),
+        )
+
+    def _operation(self, operation: Any, ops_max: int, depth: int) -> TxnOp:
+        if type(operation) is not dict:
+            raise RefusedError(_no_map("an operation of txn", operation))
+        if not operation:
+            raise RefusedError(FAULTS["KeyNotFound"])  # what etcd says of an operation without any
+        if len(operation) > 1:
+            raise RefusedError(fault_of("an operation of txn must have one entry only"))
+        ((name, fields),) = operation.items()
+        if type(fields) is not dict:
+            raise RefusedError(_no_map("the value of an operation of txn", fields))
+        match name:
+            case "request_put":
+                check(name, PUT_FIELDS, fields)
+                return self._put(fields)
+            case "request_range":
+                check(name, RANGE_FIELDS, fields)
+                fields.pop("serializable", None)
+                return make_range_in_txn(fields)
+            case "request_delete_range":
+                check(name, DELETE_RANGE_FIELDS, fields)
+                return make_delete_range(fields)
+            case "request_txn":
+                return self._txn(fields, ops_max, depth + 1)
+            case "request_increment":
+                check(name, INCREMENT_FIELDS, fields)
+                return make_increment(fields)
+            case str():
+                raise RefusedError(fault_of(f'unknown operation "{shown(name)}" in txn'))
+            case _:
+                raise RefusedError(fault_of(f"an operation's name must be text, not {name!r:.40}"))
+
+
+def _is_serializable(operation: Any) -> bool:
+    """Whether this is a range that may be answered by any member; it was not checked yet."""
+    fields = operation.get("request_range") if type(operation) is dict else None
+    return type(fields) is dict and fields.get("serializable") is True
+
+
+def _compare(fields: Any) -> Compare:
+    if type(fields) is not dict:
+        raise RefusedError(_no_map("a compare", fields))
+    check("compare", _COMPARE_FIELDS, fields)
+    key = fields.get("key")
+    if not key:
+        raise RefusedError(FAULTS["EmptyKey"])
+    target = fields.get("target", CompareTarget.VERSION)
+    operand = _OPERANDS[target]
+    for name in _OPERANDS.values():
+        if name in fields and name != operand:
+            text = f'a compare of {target.name} has "{operand}", not "{name}"'
+            raise RefusedError(fault_of(text))
+    zero: int | bytes = b"" if target is CompareTarget.VALUE else 0
+    return Compare(
+        target,
+        fields.get("result", CompareResult.EQUAL),
+        key,
+        fields.get("range_end", b""),
+        fields.get(operand, zero),
+    )
+
+
+def _no_map(what: str, value: Any) -> Any:
+    return fault_of(f"{what} must be a map, not {type_name(value)}")
+
+
+# --- keys that would be changed twice ---------------------------------------------------------
+
+
+class _Intervals:
+    """Intervals of keys, kept apart and in order."""
+
+    def __init__(self) -> None:
+        self.starts: list[bytes] = []
+        self.ends: list[bytes] = []
+
+    def add(self, start: bytes, end: bytes) -> None:
+        first, last = bisect_left(self.ends, start), bisect_right(self.starts, end)
+        if first < last:
+            start, end = min(start, self.starts[first]), max(end, self.ends[last - 1])
+        self.starts[first:last] = [start]
+        self.ends[first:last] = [end]
+
+    def add_all(self, others: _Intervals) -> None:
+        for start, end in zip(others.starts, others.ends, strict=True):
+            self.add(start, end)
+
+    def __contains__(self, key: bytes) -> bool:
+        position = bisect_right(self.starts, key) - 1
+        return position >= 0 and key < self.ends[position]
+
+
+def _check_changes(operations: tuple[TxnOp, ...]) -> tuple[set[bytes], _Intervals]:
+    """The keys that these put, and what they delete; a fault if one is changed twice.
+
+    All as etcd's checkIntervals does it: the deletions of these operations count first, then the
+    nested transactions in order - so a nested deletion after a nested put is let through - and then
+    the puts. The branches of one transaction may change the same key.
+    """
+    deleted = _Intervals()
+    for operation in operations:
+        if isinstance(operation, DeleteRange):
+            end = operation.range_end or operation.key + b"\0"
+            # Also left out, as by etcd: an interval without an end (range_end "\0").
+            if operation.key < end:
+                deleted.add(operation.key, end)
+    put: set[bytes] = set()
+    for operation in operations:
+        if isinstance(operation, Txn):
+            put_then, deleted_then = _check_changes(operation.success)
+            put_else, deleted_else = _check_changes(operation.failure)
+            _add_puts(put, put_then | put_else, deleted)
+            deleted.add_all(deleted_then)
+            deleted.add_all(deleted_else)
+    for operation in operations:
+        if isinstance(operation, Put | Increment):
+            _add_puts(put, {operation.key}, deleted)
+    return put, deleted
+
+
+def _add_puts(put: set[bytes], more: set[bytes], deleted: _Intervals) -> None:
+    if not put.isdisjoint(more) or any(key in deleted for key in more):
+        raise RefusedError(FAULTS["DuplicateKey"])
+    put |= more

@@ -1,0 +1,119 @@
+"""Alarms: which members have raised which, and what the cluster refuses as long as they stand.
+
+A part of the replicated state; who raises them and why is others' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from actors.store.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmMember,
+    AlarmType,
+    Command,
+    Compact,
+    DeleteRange,
+    Increment,
+    LeaseExpire,
+    LeaseGrant,
+    LeaseRevoke,
+    Put,
+    Txn,
+)
+from actors.store.results import Failure
+
+NO_SPACE: Final = Failure("NoSpace")
+CORRUPT: Final = Failure("Corrupt")
+
+_CHANGES: Final = (
+    Put,
+    DeleteRange,
+    Txn,
+    Increment,
+    LeaseGrant,
+    LeaseRevoke,
+    LeaseExpire,
+    Compact,
+)
+"""What a corrupt cluster refuses. A lease that is kept alive is not changed, as in etcd."""
+
+
+class Alarms:
+    """The alarms that stand; `is_refusing` as long as there are any."""
+
+    def __init__(self, alarms: Iterable[AlarmMember]) -> None:
+        self._alarms = set(alarms)
+        self._is_changed = False
+        self.is_refusing = bool(self._alarms)
+
+    def __iter__(self) -> Iterator[AlarmMember]:
+        """In the order of members."""
+        return iter(sorted(self._alarms))
+
+    def of(self, kind: AlarmType) -> tuple[AlarmMember, ...]:
+        """Those of one kind, in the order of members; NONE is all of them."""
+        return tuple([alarm for alarm in self if kind in (AlarmType.NONE, alarm.alarm)])
+
+    def __contains__(self, alarm: AlarmMember) -> bool:
+        return alarm in self._alarms
+
+    def activate(self, command: AlarmActivate) -> tuple[AlarmMember, ...]:
+        """Raise an alarm and return it, also if it stands already; NONE raises none."""
+        alarm = AlarmMember(*command)
+        if alarm.alarm is AlarmType.NONE:
+            return ()
+        self._alarms.add(alarm)
+        self._touch()
+        return (alarm,)
+
+    def deactivate(self, command: AlarmDeactivate) -> tuple[AlarmMember, ...]:
+        """Clear the alarms that are meant, and return those that stood."""
+        member_id, kind = command
+        cleared = [
+            alarm
+            for alarm in self
+            if member_id in (0, alarm.member_id) and kind in (AlarmType.NONE, alarm.alarm)
+        ]
+        self._alarms.difference_update(cleared)
+        self._touch()
+        return tuple(cleared)
+
+    def forget(self, member_ids: Iterable[int]) -> None:
+        """These members are gone; nobody else would clear their alarms."""
+        gone = set(member_ids)
+        self._alarms = {alarm for alarm in self._alarms if alarm.member_id not in gone}
+        self._touch()
+
+    def refusal(self, command: Command) -> Failure | None:
+        """Why a command must not be done now."""
+        kinds = {alarm.alarm for alarm in self._alarms}
+        if AlarmType.CORRUPT in kinds and isinstance(command, _CHANGES):
+            return CORRUPT
+        if AlarmType.NOSPACE in kinds and _takes_room(command):
+            return NO_SPACE
+        return None
+
+    def take_changes(self) -> tuple[AlarmMember, ...] | None:
+        """All alarms if any of them changed since the last call."""
+        if not self._is_changed:
+            return None
+        self._is_changed = False
+        return tuple(self)
+
+    def _touch(self) -> None:
+        self._is_changed = True
+        self.is_refusing = bool(self._alarms)
+
+
+def _takes_room(command: object) -> bool:
+    """Whether a command may make the store larger, whatever branch it takes."""
+    match command:
+        case Put() | Increment() | LeaseGrant():
+            return True
+        case Txn(_, success, failure):
+            return any(_takes_room(each) for each in (*success, *failure))
+        case _:
+            return False

@@ -1,0 +1,104 @@
+"""What a watch that is behind has missed, a portion at a time.
+
+A portion is of bounded work and size whatever the store holds, and ends between two revisions: only
+one that is larger by itself makes it larger. A few keys are looked up, each in its own past; for
+more than a few it goes through what was written, in order. Who reads, and when, others decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import merge
+from itertools import islice
+from typing import Final
+
+from actors.store.commands import Event
+from actors.store.index import end_of
+from actors.store.mvcc import RevisionStore
+from actors.store.storage import SUB_BITS
+
+EVENTS_MAX: Final = 500
+BYTES_MAX: Final = 512 * 1024
+ROWS_MAX: Final = 2_048
+"""A portion ends with the revision in which it reaches so many events, bytes or changes seen."""
+
+ROWS_AT_ONCE: Final = 512
+KEYS_MAX: Final = 1_000
+"""So many keys are looked up one by one, if more changes than that are to be gone through."""
+
+Spans = tuple[tuple[bytes, bytes], ...]
+"""Intervals as (key, range_end) of a request; none are all keys."""
+
+
+def portion(
+    store: RevisionStore, from_revision: int, spans: Spans, with_previous: bool
+) -> tuple[int, tuple[Event, ...]]:
+    """What happened in these spans from a revision on, in order, and the revision it reaches.
+
+    The revision must not be before the compacted one. The store's own is reached in the end.
+    """
+    assert from_revision >= store.compact_revision, "what is compacted cannot be read"
+    keys = _few_keys(store, from_revision, spans)
+    if keys is None:
+        steps = _gone_through(store, from_revision, spans)
+    else:
+        past = [store.index.positions_since(key, from_revision) for key in keys]
+        steps = ((position, True) for position in merge(*past))
+    events: list[Event] = []
+    size = current = 0
+    for seen, (position, is_wanted) in enumerate(steps):
+        revision = position >> SUB_BITS
+        if revision != current:
+            if len(events) >= EVENTS_MAX or size >= BYTES_MAX or seen >= ROWS_MAX:
+                return revision - 1, tuple(events)
+            current = revision
+        if is_wanted:
+            event = store.event(position, with_previous)
+            events.append(event)
+            size += len(event.kv.key) + len(event.kv.value)
+            if event.prev_kv is not None:
+                size += len(event.prev_kv.value)
+    return store.revision, tuple(events)
+
+
+def _few_keys(store: RevisionStore, from_revision: int, spans: Spans) -> set[bytes] | None:
+    """The keys that are in these spans, or ever were; None if going through all is cheaper."""
+    if not spans:
+        return None
+    if all(not range_end for _, range_end in spans):
+        return {key for key, _ in spans}
+    if store.revision - from_revision < KEYS_MAX:
+        return None
+    keys: set[bytes] = set()
+    for key, range_end in spans:
+        ever = store.index.ever_between(key, end_of(key, range_end), descending=False)
+        few = list(islice(ever, KEYS_MAX + 1))
+        keys.update(few)
+        if max(len(few), len(keys)) > KEYS_MAX:
+            return None
+    return keys
+
+
+def _gone_through(
+    store: RevisionStore, from_revision: int, spans: Spans
+) -> Iterator[tuple[int, bool]]:
+    """The position of every change from a revision on, and whether it lies in these spans."""
+    bounds = [(key, end_of(key, range_end)) for key, range_end in spans]
+
+    def is_wanted(key: bytes) -> bool:
+        return not bounds or any(
+            low <= key and (high is None or key < high) for low, high in bounds
+        )
+
+    start = from_revision << SUB_BITS
+    fresh_from = next(iter(store.fresh), store.revision + 1 << SUB_BITS)
+    while start < fresh_from:
+        rows = store.backend.rows(start, fresh_from, ROWS_AT_ONCE)
+        for row in rows:
+            yield row[0], is_wanted(row[2])
+        if len(rows) < ROWS_AT_ONCE:
+            break
+        start = rows[-1][0] + 1
+    for position, event in store.fresh.items():
+        if position >= start:
+            yield position, is_wanted(event.kv.key)

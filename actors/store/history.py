@@ -1,0 +1,64 @@
+"""What became of one key, change by change, newest first: as far back as compaction lets one see.
+
+Deterministic: what is outdated does not show, whether it was swept away yet or not. Knows keys and
+revisions, nothing of watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.store.commands import Change, Event
+from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
+from actors.store.queries import History
+from actors.store.results import Failure, HistoryDone
+from actors.store.steps import ITEMS_PER_STEP, Steps
+from actors.store.storage import SUB_BITS
+
+
+def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Failure]:
+    """Answer for one key."""
+    now = store.revision
+    if query.revision > now:
+        return FUTURE_REVISION
+    if 0 < query.revision < store.compact_revision:
+        return COMPACTED
+    positions = _visible(store, query)
+    limit = max(0, query.limit)
+    more = 0 < limit < len(positions)
+    if more:
+        del positions[limit:]
+    events: list[Event] = []
+    for start in range(0, len(positions), ITEMS_PER_STEP):
+        if start:
+            yield
+        for position in positions[start : start + ITEMS_PER_STEP]:
+            change, kv, _ = store.read(position)
+            events.append(Event(change, kv, None))
+    return HistoryDone(now, tuple(events), more, not more and _is_cut(events))
+
+
+def _visible(store: RevisionStore, query: History) -> list[int]:
+    """The positions of a key's changes, newest first: those since the compaction, and its value
+    then.
+    """
+    changes = store.index.changes(query.key)
+    newest = query.revision if query.revision > 0 else store.revision
+    until = (newest + 1) << SUB_BITS
+    since = max(0, store.compact_revision) << SUB_BITS
+    after = since + (1 << SUB_BITS)
+    positions: list[int] = []
+    for position, is_there in reversed(changes):
+        if position < until and (position >= since or is_there):
+            positions.append(position)
+        if position < after:
+            break
+    return positions
+
+
+def _is_cut(events: Sequence[Event]) -> bool:
+    """Whether the oldest change that is left is not the key's beginning."""
+    if not events:
+        return False
+    change, kv, _ = events[-1]
+    return change is not Change.PUT or kv.version != 1

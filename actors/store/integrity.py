@@ -1,0 +1,122 @@
+"""Whether the members hold the same: what each hashes of its state, and whom the hashes accuse.
+
+A check is an entry of the log. It names a slice of revisions, small enough to be hashed in idle
+time; slice by slice all of them have their turn, and at the beginning of each round leases,
+sessions, members and alarms, as they are at that entry. Every member's hash comes back through the
+log. Who accuses whom is decided from hashes alone; what an accusation means is the alarm's.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from struct import Struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+from actors.store.alarms import Alarms
+from actors.store.commands import IntegrityCheck, Member
+from actors.store.leases import Leases
+from actors.store.mvcc import RevisionStore
+from actors.store.sessions import Sessions
+from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps
+from actors.store.storage import SUB_BITS
+
+SLICE_CHANGES: Final = 2_048
+SLICE_BYTES: Final = 8 * 1024 * 1024
+"""A slice ends with the revision in which it reaches so many changes, or bytes of values."""
+
+RECORDS_MAX: Final = 2_000
+"""If there are more leases, or sessions, only a part of them has its turn in each round."""
+
+_LEASE: Final = Struct(">qqq")
+_SESSION: Final = Struct(">QQQQ")
+
+
+class Check(NamedTuple):
+    """A check as it was applied here: its entry, where history began then, and the state's hash."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    command: IntegrityCheck
+    compact_revision: int
+    state_hash: int
+
+
+# --- what is hashed ---------------------------------------------------------------------------
+
+
+def next_slice(store: RevisionStore, start: int) -> Steps[tuple[int, int]]:
+    """Start and end of a slice, from a revision on, or the first one if nothing is there."""
+    changes = count = size = 0
+    at, end = start << SUB_BITS, (store.revision + 1) << SUB_BITS
+    while found := store.changes(at, end, ITEMS_PER_STEP, BYTES_PER_STEP):
+        changes += len(found)
+        size += sum(len(event.kv.value) for _, event in found)
+        at = found[-1][0] + 1
+        count += 1
+        if changes >= SLICE_CHANGES or size >= SLICE_BYTES:
+            return start, (at >> SUB_BITS) + 1
+        yield
+    if not count and start:
+        return (yield from next_slice(store, 0))
+    return start, end >> SUB_BITS
+
+
+def hash_state(
+    index: int, leases: Leases, sessions: Sessions, members: Iterable[Member], alarms: Alarms
+) -> int:
+    """The CRC-32 of what is not in revisions, at the entry of that index; keys are in those."""
+    found = 0
+    for lease_id in _share(index, leases.table):
+        lease = leases.table[lease_id]
+        found = crc32(_LEASE.pack(lease.id, lease.ttl_ms, lease.deadline_ms), found)
+    for session_id in _share(index, sessions.table):
+        session = sessions.table[session_id]
+        fields = (session.id, session.used_index, session.used_ms, session.floor)
+        found = crc32(_SESSION.pack(*fields), found)
+    texts = [repr(tuple(member)) for member in members]
+    texts += [f"{member_id} {int(alarm)}" for member_id, alarm in alarms]
+    return crc32("\n".join(texts).encode(), found)
+
+
+def _share(index: int, ids: Collection[int]) -> list[int]:
+    """The ids whose turn it is, in order: all, or every so manieth."""
+    shares = len(ids) // RECORDS_MAX + 1
+    turn = index % shares
+    return sorted(ids if shares == 1 else [each for each in ids if each % shares == turn])
+
+
+# --- what the hashes say ----------------------------------------------------------------------
+
+
+class Tally:
+    """The hashes that members have reported of one check; `leader` had it made."""
+
+    def __init__(self, index: int, leader: int) -> None:
+        self.index = index
+        self._leader = leader
+        self._hashes: dict[int, int] = {}
+
+    def add(self, member_id: int, found: int) -> None:
+        """A member has reported; what it says first counts."""
+        self._hashes.setdefault(member_id, found)
+
+    def is_complete(self, members: Collection[int]) -> bool:
+        """Whether all have reported."""
+        return self._hashes.keys() >= set(members)
+
+    def accused(self, members: Collection[int]) -> list[int]:
+        """Those that differ from the majority of the members; if there is none, from the leader.
+
+        A member that has not reported is not accused. Neither is anyone if the leader has not, and
+        no majority agrees.
+        """
+        hashes = {each: found for each, found in self._hashes.items() if each in members}
+        if len(set(hashes.values())) <= 1:
+            return []
+        ((common, count),) = Counter(hashes.values()).most_common(1)
+        if 2 * count <= len(members):
+            if self._leader not in hashes:
+                return []
+            common = hashes[self._leader]
+        return sorted(each for each, found in hashes.items() if found != common)

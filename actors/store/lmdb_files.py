@@ -1,0 +1,94 @@
+"""What is done to whole LMDB files of the store: begin, open, copy, and make names durable.
+
+Knows the tables' names and the file's format number; refuses to know what the tables hold.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from actors.store.records import encode_format
+
+FORMAT_NUMBER: Final = 2
+"""The layout of tables and records. A file of another format is refused, not guessed at."""
+
+FORMAT_KEY: Final = b"format"
+STATE_KEY: Final = b"state"
+ALARMS_KEY: Final = b"alarms"
+"""What the table `meta` holds; alarms only if there ever were some."""
+
+TABLES: Final = (b"meta", b"revisions", b"leases", b"sessions", b"members")
+TABLES_MAX: Final = 16
+
+SPARE_BYTES: Final = 128 * 1024 * 1024
+"""With less room on the disk the log takes no writes (raft.wal)."""
+
+_FILE_MODE: Final = 0o600
+_NEW_MAP_BYTES: Final = 1 << 20
+
+
+def create(path: Path) -> None:
+    """Make a store with empty tables whole under another name, then give it its own."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    environment = open_environment(new, _NEW_MAP_BYTES, lock=False)
+    try:
+        with environment.begin(write=True) as transaction:
+            tables = [environment.open_db(name, txn=transaction) for name in TABLES]
+            record = encode_format(FORMAT_KEY, FORMAT_NUMBER)
+            transaction.put(FORMAT_KEY, record, db=tables[0])
+    finally:
+        environment.close()
+    new.rename(path)
+    sync_directory(path.parent)
+
+
+def has_room(directory: Path, needed_bytes: int) -> bool:
+    """Whether so much fits on the disk, and leaves enough for the log to go on."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return True  # whoever tries to write there will say what is wrong
+    return status.f_bavail * status.f_frsize >= needed_bytes + SPARE_BYTES
+
+
+def write_copy(environment: lmdb.Environment, transaction: lmdb.Transaction, path: Path) -> None:
+    """The commit that a transaction sees, without its unused pages, durably; LMDB lets others run.
+
+    A file of that name is the rest of a copy that a crash cut short.
+    """
+    path.unlink(missing_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
+    try:
+        environment.copyfd(file, compact=True, txn=transaction)
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def open_environment(
+    path: Path, map_size_bytes: int, *, readonly: bool = False, lock: bool = True
+) -> lmdb.Environment:
+    """LMDB on one file without a directory of its own."""
+    return lmdb.open(
+        str(path),
+        subdir=False,
+        max_dbs=TABLES_MAX,
+        map_size=map_size_bytes,
+        mode=_FILE_MODE,
+        readonly=readonly,
+        lock=lock,
+    )
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,129 @@
+"""Queries that take long, answered bit by bit between other messages; short ones are at once.
+
+It decides how many run side by side, whose turn it is, and for how long; the machine it is handed
+says what a query means. Times are milliseconds of the caller's clock. A query that waits for its
+turn has not begun: it sees a later state, which a reader may be shown as well.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
+
+from actors.store.machine import Machine
+from actors.store.queries import Query
+from actors.store.results import Failure, Result
+from actors.store.steps import Steps
+
+RUNNING_MAX: Final = 8
+"""So many long queries run side by side: each holds what it has gathered in memory."""
+
+WAITING_MAX: Final = 1_000
+
+SLICE_MS: Final = 2
+"""After so long others have their turn."""
+
+SLICE_STEPS_MAX: Final = 64
+PAUSE_MS: Final = 1
+"""Between two slices, for others: all actors share one interpreter."""
+
+TOO_MANY: Final = Failure("TooManyRequests")
+
+
+class _Asked(NamedTuple):
+    ticket: int
+    query: Query
+    cluster_ms: int
+
+
+class _Running(NamedTuple):
+    """`compact_revision` is where history began when the query did."""
+
+    asked: _Asked
+    steps: Steps[Result]
+    compact_revision: int
+
+
+class LongQueries:
+    """The long queries of one store."""
+
+    def __init__(self) -> None:
+        self._running: deque[_Running] = deque()
+        self._waiting: deque[_Asked] = deque()
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._waiting)
+
+    def answer(
+        self, machine: Machine, questions: Iterable[tuple[int, Query]], cluster_ms: int
+    ) -> list[tuple[int, Result]]:
+        """Tickets and answers of those questions that one step was enough for."""
+        begin = machine.begin
+        replies: list[tuple[int, Result]] = []
+        for ticket, query in questions:
+            result = begin(query, cluster_ms)
+            if isinstance(result, tuple):
+                replies.append((ticket, result))
+            else:
+                self._run(machine, _Asked(ticket, query, cluster_ms), result, replies)
+        return replies
+
+    def work(self, machine: Machine, clock: Callable[[], int]) -> list[tuple[int, Result]]:
+        """Go on with some of the work, in turns; tickets and answers of what is done now."""
+        replies: list[tuple[int, Result]] = []
+        until_ms = clock() + SLICE_MS
+        for _ in range(SLICE_STEPS_MAX):
+            self._begin_waiting(machine, replies)
+            if not self._running:
+                break
+            each = self._running.popleft()
+            if _is_done(each, replies):
+                continue
+            self._running.append(each)
+            if clock() >= until_ms:
+                break
+        return replies
+
+    def is_older_than(self, compact_revision: int) -> bool:
+        """Whether a query goes on that began before that compaction, and may need what it ends."""
+        return any(each.compact_revision != compact_revision for each in self._running)
+
+    def begin_again(self) -> None:
+        """The state is another one, of a later time: what has begun starts afresh."""
+        self._waiting.extendleft(each.asked for each in reversed(self._running))
+        self._running.clear()
+
+    def _run(
+        self,
+        machine: Machine,
+        asked: _Asked,
+        steps: Steps[Result],
+        replies: list[tuple[int, Result]],
+    ) -> None:
+        each = _Running(asked, steps, machine.store.compact_revision)
+        if _is_done(each, replies):
+            return
+        if len(self._running) < RUNNING_MAX:
+            self._running.append(each)
+        elif len(self._waiting) < WAITING_MAX:
+            self._waiting.append(asked)
+        else:
+            replies.append((asked.ticket, TOO_MANY))
+
+    def _begin_waiting(self, machine: Machine, replies: list[tuple[int, Result]]) -> None:
+        while self._waiting and len(self._running) < RUNNING_MAX:
+            asked = self._waiting.popleft()
+            result = machine.begin(asked.query, asked.cluster_ms)
+            assert not isinstance(result, tuple), "only what takes long is made to wait"
+            self._run(machine, asked, result, replies)
+
+
+def _is_done(each: _Running, replies: list[tuple[int, Result]]) -> bool:
+    """Do one step."""
+    try:
+        next(each.steps)
+    except StopIteration as end:
+        replies.append((each.asked.ticket, end.value))
+        return True
+    return False

@@ -1,0 +1,220 @@
+"""What a range sees: an interval at one revision, filtered, sorted and cut by etcd's rules.
+
+Long ones are read in steps (`steps.py`), each of which finds its place again by key, so that writes
+may come between; what they do does not show. Knows keys and revisions, not leases or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from operator import attrgetter
+from typing import Any, Final
+
+from actors.store.commands import KeyValue, Range, SortOrder, SortTarget
+from actors.store.index import Live, end_of
+from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
+from actors.store.results import Failure, RangeDone
+from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps, merge_runs
+from actors.store.storage import SUB_BITS
+
+_SORT_KEYS: Final[dict[SortTarget, Callable[[KeyValue], Any]]] = {
+    SortTarget.KEY: attrgetter("key"),
+    SortTarget.VERSION: attrgetter("version"),
+    SortTarget.CREATE: attrgetter("create_revision"),
+    SortTarget.MOD: attrgetter("mod_revision"),
+    SortTarget.VALUE: attrgetter("value"),
+}
+
+
+class Cursor:
+    """A way through an interval, as it was or is at a revision; writes may come in between."""
+
+    def __init__(
+        self,
+        store: RevisionStore,
+        key: bytes,
+        range_end: bytes,
+        revision: int,
+        *,
+        descending: bool = False,
+    ) -> None:
+        self.is_done = False
+        self._store = store
+        # What is left: from the first key to before the second.
+        self._low = key
+        self._high = end_of(key, range_end)
+        self._revision = revision
+        self._descending = descending
+
+    def read(self, found_max: int, *, with_values: bool) -> list[KeyValue]:
+        """The next key-values, at most so many; fewer, even none, before the way is at its end."""
+        store, live = self._store, self._store.index.live
+        if store.revision == self._revision:
+            keys = self._next_keys(found_max)
+            if not with_values:
+                return [without_value(key, live[key]) for key in keys]
+            positions = [live[key][0] for key in keys]
+        else:
+            keys, positions = self._next_of_the_past(found_max)
+        found = store.key_values(positions, BYTES_PER_STEP)
+        if len(found) < len(positions):
+            self._stop_at(keys[len(found) - 1])
+        return found if with_values else [kv._replace(value=b"") for kv in found]
+
+    def _next_of_the_past(self, found_max: int) -> tuple[list[bytes], list[int]]:
+        """The next keys that were there, and where their values are."""
+        position_at, revision = self._store.index.position_at, self._revision
+        keys: list[bytes] = []
+        positions: list[int] = []
+        candidates = self._next_keys()
+        for key in candidates:
+            position = position_at(key, revision)
+            if position is not None:
+                keys.append(key)
+                positions.append(position)
+                if len(keys) == found_max and key is not candidates[-1]:
+                    self._stop_at(key)
+                    break
+        return keys, positions
+
+    def count(self) -> int:
+        """How many of the next keys are there at the revision."""
+        position_at, revision = self._store.index.position_at, self._revision
+        return sum([position_at(key, revision) is not None for key in self._next_keys()])
+
+    def _next_keys(self, keys_max: int = ITEMS_PER_STEP) -> list[bytes]:
+        """The next keys that are there, or in the past ever were, and go beyond these."""
+        index = self._store.index
+        choose = index.between if self._store.revision == self._revision else index.ever_between
+        keys_max = min(keys_max, ITEMS_PER_STEP)
+        keys = list(islice(choose(self._low, self._high, descending=self._descending), keys_max))
+        if len(keys) < keys_max:
+            self.is_done = True
+        else:
+            self._stop_at(keys[-1])
+        return keys
+
+    def _stop_at(self, key: bytes) -> None:
+        """Go on behind this key, of those that `_next_keys` has given."""
+        self.is_done = False
+        if self._descending:
+            self._high = key
+        else:
+            self._low = key + b"\0"
+
+
+def get(store: RevisionStore, key: bytes) -> RangeDone:
+    """The most frequent read of all: one key, as it is."""
+    live = store.index.live.get(key)
+    if live is None:
+        return RangeDone(store.revision, (), False, 0)
+    return RangeDone(store.revision, (store.read(live[0]).kv,), False, 1)
+
+
+def read_range(store: RevisionStore, query: Range) -> Steps[RangeDone | Failure]:
+    """Answer a range."""
+    if query.revision > store.revision:
+        return FUTURE_REVISION
+    if 0 < query.revision < store.compact_revision:
+        return COMPACTED
+    return (yield from read_interval(store, query, store.revision))
+
+
+def read_interval(store: RevisionStore, query: Range, now: int) -> Steps[RangeDone]:
+    """Answer a range that can be read; `now` is the revision that the present is at."""
+    revision = query.revision if 0 < query.revision < now else now
+    count = yield from count_keys(store, query.key, query.range_end, revision)
+    if query.count_only or not count:
+        return RangeDone(now, (), False, count)
+    if query.sort_target is SortTarget.KEY:
+        kvs, more = yield from _read_in_order(store, query, revision)
+    else:
+        kvs, more = yield from _read_sorted(store, query, revision)
+    return RangeDone(now, tuple(kvs), more, count)
+
+
+def count_keys(store: RevisionStore, key: bytes, range_end: bytes, revision: int) -> Steps[int]:
+    """How many keys of an interval are there at a revision."""
+    if store.revision == revision:
+        return store.index.count(key, range_end)
+    cursor = Cursor(store, key, range_end, revision)
+    count = cursor.count()
+    while not cursor.is_done:
+        yield
+        count += cursor.count()
+    return count
+
+
+def _read_in_order(
+    store: RevisionStore, query: Range, revision: int
+) -> Steps[tuple[list[KeyValue], bool]]:
+    """By key, so that reading ends with the first one over the limit."""
+    limit = max(0, query.limit)
+    descending = query.sort_order is SortOrder.DESCEND
+    cursor = Cursor(store, query.key, query.range_end, revision, descending=descending)
+    kvs: list[KeyValue] = []
+    has_filter = _has_filter(query)
+    while True:
+        wanted = limit + 1 - len(kvs) if limit and not has_filter else ITEMS_PER_STEP
+        kvs += _filtered(query, cursor.read(wanted, with_values=not query.keys_only))
+        if cursor.is_done or 0 < limit < len(kvs):
+            break
+        yield
+    if not 0 < limit < len(kvs):
+        return kvs, False
+    return kvs[:limit], True
+
+
+def _read_sorted(
+    store: RevisionStore, query: Range, revision: int
+) -> Steps[tuple[list[KeyValue], bool]]:
+    """By something else than the key: all must be read, and in order they are merged."""
+    limit = max(0, query.limit)
+    by = _SORT_KEYS[query.sort_target]
+    descending = query.sort_order is SortOrder.DESCEND
+    # etcd's quirk: without an order only the first of them by key are sorted.
+    keys_left = limit + 1 if limit and not query.sort_order and not _has_filter(query) else None
+    needs_value = not query.keys_only or query.sort_target is SortTarget.VALUE
+    cursor = Cursor(store, query.key, query.range_end, revision)
+    runs: list[list[KeyValue]] = []
+    count = 0
+    while not cursor.is_done and keys_left != 0:
+        found = cursor.read(keys_left or ITEMS_PER_STEP, with_values=needs_value)
+        if keys_left is not None:
+            keys_left -= len(found)
+        run = sorted(_filtered(query, found), key=by, reverse=descending)
+        count += len(run)
+        runs.append(run[:limit] if limit else run)
+        if not cursor.is_done:
+            yield
+    kvs = yield from merge_runs(runs, by, limit, descending=descending)
+    for start in range(0, len(kvs) if query.keys_only and needs_value else 0, ITEMS_PER_STEP):
+        part = slice(start, start + ITEMS_PER_STEP)
+        kvs[part] = [kv._replace(value=b"") for kv in kvs[part]]
+        yield
+    return kvs, 0 < limit < count
+
+
+def _has_filter(query: Range) -> bool:
+    return any(query[8:])
+
+
+def _filtered(query: Range, kvs: list[KeyValue]) -> list[KeyValue]:
+    """Those within the bounds of revisions; a bound of 0 is none."""
+    *_, min_mod, max_mod, min_create, max_create = query
+    if max_mod:
+        kvs = [kv for kv in kvs if kv.mod_revision <= max_mod]
+    if min_mod:
+        kvs = [kv for kv in kvs if kv.mod_revision >= min_mod]
+    if max_create:
+        kvs = [kv for kv in kvs if kv.create_revision <= max_create]
+    if min_create:
+        kvs = [kv for kv in kvs if kv.create_revision >= min_create]
+    return kvs
+
+
+def without_value(key: bytes, live: Live) -> KeyValue:
+    """A keys_only answer: the index alone has it all."""
+    position, create_revision, version, lease = live
+    return KeyValue(key, create_revision, position >> SUB_BITS, version, b"", lease)

@@ -1,0 +1,227 @@
+"""The records of the store's file as bytes: what each of its tables holds, sealed against damage.
+
+A record begins with a checksum of its key and itself, so that neither can change, nor one record
+stand in for another, unnoticed. Raises ValueError, IndexError, TypeError or struct.error for bytes
+it did not make. Knows nothing of the file.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+import msgpack
+
+from actors.store.codec import decode_result, encode_result
+from actors.store.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.store.results import Result
+from actors.store.storage import SUB_BITS, LeaseRecord, Meta, Row, SessionRecord
+
+_POSITION_BYTES: Final = 12
+
+_CHECKSUM: Final = struct.Struct(">I")
+_FORMAT: Final = struct.Struct(">I")
+_STATE: Final = struct.Struct(">QQQQqQQ")
+_LEASE_KEY: Final = struct.Struct(">q")
+_LEASE: Final = struct.Struct(">qq")
+# Session and number; number 0 is the session's own record.
+_SESSION_KEY: Final = struct.Struct(">QQ")
+_SESSION: Final = struct.Struct(">QQQ")
+_MEMBER_KEY: Final = struct.Struct(">Q")
+
+_BODY: Final = struct.Struct(">BQQqI")  # change, create_revision, version, lease, key bytes
+_HEAD: Final = struct.Struct(">IBQQqI")  # the same behind the checksum
+_BODY_FROM: Final = _CHECKSUM.size
+_KEY_FROM: Final = _HEAD.size
+
+_CHANGES: Final = tuple(Change)
+_new: Final = tuple.__new__  # spares a NamedTuple's own constructor where it is made by thousands
+
+
+class State(NamedTuple):
+    """Where the data stands, and the file's own number of the commit that wrote it."""
+
+    meta: Meta
+    transaction: int
+
+
+# --- every record -----------------------------------------------------------------------------
+
+
+def seal(key: bytes, body: bytes) -> bytes:
+    """The record that holds `body` under `key`."""
+    return _CHECKSUM.pack(crc32(body, crc32(key))) + body
+
+
+def unseal(key: bytes, record: bytes) -> bytes:
+    """What was sealed; ValueError if it was not this."""
+    body = record[_CHECKSUM.size :]
+    (checksum,) = _CHECKSUM.unpack_from(record)
+    if crc32(body, crc32(key)) != checksum:
+        raise ValueError(f"the record {key.hex()} has a wrong checksum")
+    return body
+
+
+# --- format and state -------------------------------------------------------------------------
+
+
+def encode_format(key: bytes, number: int) -> bytes:
+    """The record of the file's format."""
+    return seal(key, _FORMAT.pack(number))
+
+
+def decode_format(key: bytes, record: bytes) -> int:
+    """The number; that of the first format was not sealed."""
+    body = record if len(record) == _FORMAT.size else unseal(key, record)
+    (number,) = _FORMAT.unpack(body)
+    return int(number)
+
+
+def encode_state(key: bytes, state: State) -> bytes:
+    """The record of the data's place in the log and in time."""
+    *numbers, membership = state.meta
+    return seal(key, _STATE.pack(*numbers, state.transaction) + membership)
+
+
+def decode_state(key: bytes, record: bytes) -> State:
+    """What `encode_state` was given."""
+    body = unseal(key, record)
+    *numbers, transaction = _STATE.unpack_from(body)
+    return State(Meta._make((*numbers, body[_STATE.size :])), transaction)
+
+
+# --- revisions --------------------------------------------------------------------------------
+
+
+def position_key(position: int) -> bytes:
+    """A position as a key: keys sort as positions do."""
+    return position.to_bytes(_POSITION_BYTES, "big")
+
+
+def position_of(key: bytes) -> int:
+    """The position of a key."""
+    if len(key) != _POSITION_BYTES:
+        raise ValueError(f"{key.hex()} is no position")
+    return int.from_bytes(key, "big")
+
+
+def encode_event(position: int, event: Event) -> tuple[bytes, bytes]:
+    """Key and record of a change; its prev_kv is not kept."""
+    change, kv, _ = event
+    key, create_revision, _, version, value, lease = kv
+    at = position_key(position)
+    body = _BODY.pack(change, create_revision, version, lease, len(key)) + key + value
+    return at, _CHECKSUM.pack(crc32(body, crc32(at))) + body
+
+
+def decode_event(position: int, record: bytes) -> Event:
+    """The change at a position."""
+    kv = decode_key_value(position, record)
+    return _new(Event, (_CHANGES[record[_BODY_FROM]], kv, None))
+
+
+def decode_key_value(position: int, record: bytes) -> KeyValue:
+    """What the change at a position has put; ranges read them by thousands."""
+    checksum, _, create_revision, version, lease, key_bytes = _HEAD.unpack_from(record)
+    # A copy costs less than a view of it, unless it is so large that the checksum outweighs both.
+    if crc32(record[_BODY_FROM:], crc32(position.to_bytes(_POSITION_BYTES, "big"))) != checksum:
+        raise ValueError(f"revision {position >> SUB_BITS} has a wrong checksum")
+    value_from = _KEY_FROM + key_bytes
+    fields = (
+        record[_KEY_FROM:value_from],
+        create_revision,
+        position >> SUB_BITS,
+        version,
+        record[value_from:],
+        lease,
+    )
+    return _new(KeyValue, fields)
+
+
+def decode_row(at: bytes, record: bytes) -> Row:
+    """What the index keeps of the change at a position; all of its record is checked."""
+    checksum, change, create_revision, version, lease, key_bytes = _HEAD.unpack_from(record)
+    position = position_of(at)
+    if crc32(record[_BODY_FROM:], crc32(at)) != checksum:
+        raise ValueError(f"revision {position >> SUB_BITS} has a wrong checksum")
+    key = record[_KEY_FROM : _KEY_FROM + key_bytes]
+    return position, change, key, create_revision, version, lease
+
+
+# --- leases, members, alarms, sessions --------------------------------------------------------
+
+
+def lease_key(lease_id: int) -> bytes:
+    """The key of a lease."""
+    return _LEASE_KEY.pack(lease_id)
+
+
+def encode_lease(lease: LeaseRecord) -> tuple[bytes, bytes]:
+    """Key and record of a lease."""
+    key = _LEASE_KEY.pack(lease.id)
+    return key, seal(key, _LEASE.pack(lease.ttl_ms, lease.deadline_ms))
+
+
+def decode_lease(key: bytes, record: bytes) -> LeaseRecord:
+    """What `encode_lease` was given."""
+    return LeaseRecord(*_LEASE_KEY.unpack(key), *_LEASE.unpack(unseal(key, record)))
+
+
+def encode_member(member: Member) -> tuple[bytes, bytes]:
+    """Key and record of a member."""
+    key = _MEMBER_KEY.pack(member.id)
+    return key, seal(key, msgpack.packb(member[1:]))
+
+
+def decode_member(key: bytes, record: bytes) -> Member:
+    """What `encode_member` was given."""
+    fields: Any = msgpack.unpackb(unseal(key, record), use_list=False)
+    return Member(*_MEMBER_KEY.unpack(key), *fields)
+
+
+def encode_alarms(key: bytes, alarms: tuple[AlarmMember, ...]) -> bytes:
+    """The record of all alarms."""
+    return seal(key, msgpack.packb(alarms))
+
+
+def decode_alarms(key: bytes, record: bytes) -> tuple[AlarmMember, ...]:
+    """What `encode_alarms` was given."""
+    pairs: Any = msgpack.unpackb(unseal(key, record), use_list=False)
+    return tuple([AlarmMember(member_id, AlarmType(kind)) for member_id, kind in pairs])
+
+
+def session_key(session_id: int, seq: int = 0) -> bytes:
+    """The key of a session, or of its result of that number."""
+    return _SESSION_KEY.pack(session_id, seq)
+
+
+def encode_session(session: SessionRecord) -> tuple[bytes, bytes]:
+    """Key and record of a session without its results."""
+    session_id, *fields = session
+    key = _SESSION_KEY.pack(session_id, 0)
+    return key, seal(key, _SESSION.pack(*fields))
+
+
+def encode_session_result(session_id: int, seq: int, result: Result) -> tuple[bytes, bytes]:
+    """Key and record of one result of a session."""
+    key = _SESSION_KEY.pack(session_id, seq)
+    return key, seal(key, encode_result(result))
+
+
+def decode_sessions(
+    records: Iterable[tuple[bytes, bytes]],
+) -> tuple[tuple[SessionRecord, dict[int, Result]], ...]:
+    """All sessions, each with its results, from their records in order."""
+    sessions: list[tuple[SessionRecord, dict[int, Result]]] = []
+    for key, record in records:
+        session_id, seq = _SESSION_KEY.unpack(key)
+        body = unseal(key, record)
+        if seq == 0:
+            sessions.append((SessionRecord(session_id, *_SESSION.unpack(body)), {}))
+        elif sessions and sessions[-1][0].id == session_id:
+            sessions[-1][1][seq] = decode_result(body)
+        else:
+            raise ValueError(f"a result of session {session_id}, which does not exist")
+    return tuple(sessions)

@@ -1,0 +1,96 @@
+"""How much history is kept when nobody compacts by hand: so many revisions, or so long a time.
+
+Asked again and again, on every member, so that whoever leads next can go on; only what the leader
+is told here is proposed. A proposal that is lost is made again: nothing but the store's own
+compaction revision counts as done. Times are milliseconds of a clock that only goes forward.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Protocol
+
+REVISIONS_MUCH: Final = 1_000
+"""So many revisions more than are to be kept go soon; fewer wait for QUIET_MS, as in etcd."""
+
+REVISIONS_LOOK_MS: Final = 1_000
+QUIET_MS: Final = 5 * 60 * 1_000
+
+PERIOD_INTERVAL_MS_MAX: Final = 60 * 60 * 1_000
+PERIOD_SAMPLES: Final = 10
+"""The revision is noted so many times in the interval between two compactions."""
+
+PERIOD_LOOK_MS_MIN: Final = 100
+
+
+class Retention(Protocol):
+    """Says from when on history is too old."""
+
+    look_ms: int
+    """How often it wants to be asked."""
+
+    def due(self, now_ms: int, revision: int, compact_revision: int) -> int:
+        """The revision to compact at, or 0 as long as there is nothing to do."""
+
+
+class KeepRevisions:
+    """Keeps the last so many revisions (etcd's mode "revision").
+
+    etcd looks every five minutes; here much is let go at once, so that the disk stays as full as
+    it is however fast the writes come.
+    """
+
+    look_ms = REVISIONS_LOOK_MS
+
+    def __init__(self, revisions: int) -> None:
+        assert revisions > 0, "without a number there is nothing to keep to"
+        self._revisions = revisions
+        self._compacted = 0
+        self._since_ms: int | None = None
+
+    def due(self, now_ms: int, revision: int, compact_revision: int) -> int:
+        """The revision to compact at, or 0 as long as there is nothing to do."""
+        if self._since_ms is None or compact_revision != self._compacted:
+            self._compacted, self._since_ms = compact_revision, now_ms
+        target = revision - self._revisions
+        # Before its first compaction the store holds everything, from revision 1 on.
+        surplus = target - max(1, compact_revision)
+        is_old = surplus > 0 and now_ms - self._since_ms >= QUIET_MS
+        return target if surplus >= REVISIONS_MUCH or is_old else 0
+
+
+class KeepPeriod:
+    """Keeps what was the present within so long a time (etcd's mode "periodic").
+
+    As in etcd, the first compaction comes after a whole period, and each further one after as long
+    or an hour, whichever is less; so what is kept may be older than the period by that much.
+    """
+
+    def __init__(self, period_ms: int) -> None:
+        assert period_ms > 0, "without a period there is nothing to keep to"
+        self._period_ms = period_ms
+        self._interval_ms = min(period_ms, PERIOD_INTERVAL_MS_MAX)
+        self.look_ms = max(PERIOD_LOOK_MS_MIN, self._interval_ms // PERIOD_SAMPLES)
+        # When which revision was the present one, oldest first.
+        self._samples: deque[tuple[int, int]] = deque()
+
+    def due(self, now_ms: int, revision: int, compact_revision: int) -> int:
+        """The revision to compact at, or 0 as long as there is nothing to do."""
+        samples = self._samples
+        samples.append((now_ms, revision))
+        old_ms = now_ms - self._period_ms
+        # The first one stays as long as the second has not had its turn either.
+        while len(samples) > 1 and samples[1][0] <= old_ms - self._interval_ms:
+            samples.popleft()
+        target, target_ms, kept_from_ms = 0, 0, None
+        for at_ms, seen in samples:
+            if at_ms > old_ms:
+                break
+            target, target_ms = seen, at_ms
+            if seen <= compact_revision:
+                kept_from_ms = at_ms
+        if target <= max(1, compact_revision):
+            return 0
+        if kept_from_ms is not None and target_ms - kept_from_ms < self._interval_ms:
+            return 0
+        return target

@@ -1,0 +1,240 @@
+"""Transactions: which branches are taken, whether these can be done, and those that only read.
+
+All is decided on the state before (etcd's rule), so the store is only read here; `writes.py` does
+what was found possible. A transaction that breaks the rules of its form, which a gateway does not
+let pass, is refused rather than done by half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NamedTuple
+
+from actors.store.commands import (
+    Compare,
+    CompareResult,
+    CompareTarget,
+    DeleteRange,
+    Increment,
+    KeyValue,
+    Put,
+    Range,
+    Txn,
+)
+from actors.store.index import end_of
+from actors.store.leases import LEASE_NOT_FOUND, Leases
+from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
+from actors.store.ranges import Cursor, count_keys, read_interval, without_value
+from actors.store.results import Failure, TxnDone, TxnResponse
+from actors.store.steps import ITEMS_PER_STEP, Steps
+
+KEY_NOT_FOUND: Final = Failure("KeyNotFound")
+DUPLICATE_KEY: Final = Failure("DuplicateKey")
+NOT_AN_INTEGER: Final = Failure("NotAnInteger")
+OVERFLOW: Final = Failure("IncrementOverflow")
+
+INTEGER_MIN: Final = -(2**63)
+INTEGER_MAX: Final = 2**63 - 1
+_INTEGER_BYTES_MAX: Final = len(str(INTEGER_MIN))
+
+NESTED_REVISION: Final = 0
+"""What the answer to a nested transaction says of its revision: nothing, as in etcd."""
+
+
+class Branch(NamedTuple):
+    """The operations that a transaction comes to: nested ones are decided, too."""
+
+    succeeded: bool
+    operations: tuple[Put | DeleteRange | Range | Increment | Branch, ...]
+
+
+# --- deciding ---------------------------------------------------------------------------------
+
+
+def decide(store: RevisionStore, txn: Txn, now: int) -> Steps[Branch]:
+    """Which operations are to be done, by what there is at the revision `now`."""
+    succeeded = True
+    for compare in txn.compare:
+        if not (yield from _holds(store, compare, now)):
+            succeeded = False
+            break
+    operations: list[Put | DeleteRange | Range | Increment | Branch] = []
+    for each in txn.success if succeeded else txn.failure:
+        operations.append((yield from decide(store, each, now)) if isinstance(each, Txn) else each)
+    return Branch(succeeded, tuple(operations))
+
+
+_RESULTS: Final[dict[CompareResult, Callable[[Any, Any], bool]]] = {
+    CompareResult.EQUAL: lambda found, operand: found == operand,
+    CompareResult.GREATER: lambda found, operand: found > operand,
+    CompareResult.LESS: lambda found, operand: found < operand,
+    CompareResult.NOT_EQUAL: lambda found, operand: found != operand,
+}
+
+_FIELDS: Final = {
+    CompareTarget.VERSION: KeyValue._fields.index("version"),
+    CompareTarget.CREATE: KeyValue._fields.index("create_revision"),
+    CompareTarget.MOD: KeyValue._fields.index("mod_revision"),
+    CompareTarget.VALUE: KeyValue._fields.index("value"),
+    CompareTarget.LEASE: KeyValue._fields.index("lease"),
+}
+
+_ABSENT: Final = KeyValue(b"", 0, 0, 0, b"", 0)
+
+
+def _holds(store: RevisionStore, compare: Compare, now: int) -> Steps[bool]:
+    """Whether a compare holds; an interval without keys is compared as one that is not there."""
+    target, result, key, range_end, operand = compare
+    is_so = _RESULTS[result]
+    if target is CompareTarget.COUNT:
+        return is_so((yield from count_keys(store, key, range_end, now)), operand)
+    field, is_value = _FIELDS[target], target is CompareTarget.VALUE
+    if not range_end and store.revision == now:
+        live = store.index.live.get(key)  # the most frequent compare of all
+        if live is None:
+            return _holds_absent(compare)
+        kv = store.read(live[0]).kv if is_value else without_value(key, live)
+        return is_so(kv[field], operand)
+    cursor = Cursor(store, key, range_end, now)
+    is_absent = True
+    while True:
+        for kv in cursor.read(ITEMS_PER_STEP, with_values=is_value):
+            is_absent = False
+            if not is_so(kv[field], operand):
+                return False
+        if cursor.is_done:
+            break
+        yield
+    return _holds_absent(compare) if is_absent else True
+
+
+def _holds_absent(compare: Compare) -> bool:
+    """Whether a compare holds for a key that is not there: one of its value never does."""
+    if compare.target is CompareTarget.VALUE:
+        return False
+    return _RESULTS[compare.result](_ABSENT[_FIELDS[compare.target]], compare.operand)
+
+
+# --- whether it can be done -------------------------------------------------------------------
+
+
+def leaves(branch: Branch) -> Iterator[Put | DeleteRange | Range | Increment]:
+    """The operations of a branch in order, nested ones where they stand."""
+    for each in branch.operations:
+        if isinstance(each, Branch):
+            yield from leaves(each)
+        else:
+            yield each
+
+
+def fault_of(store: RevisionStore, leases: Leases, branch: Branch) -> Failure | None:
+    """Why a branch cannot be done, all of it; first what would change something, as in etcd."""
+    operations = list(leaves(branch))
+    changes = _Changes(store, leases)
+    for each in operations:
+        fault = changes.fault_of(each)
+        if fault is not None:
+            return fault
+    return _fault_of_ranges(operations, store.revision, store.compact_revision)
+
+
+class _Changes:
+    """What the operations looked at so far would do."""
+
+    def __init__(self, store: RevisionStore, leases: Leases) -> None:
+        self._store = store
+        self._leases = leases
+        self._granted: set[int] = set()
+        self._keys: set[bytes] = set()
+        self._deleted: list[tuple[bytes, bytes | None]] = []
+
+    def fault_of(self, operation: Put | DeleteRange | Range | Increment) -> Failure | None:
+        match operation:
+            case Put():
+                fault = self._fault_of_put(operation)
+                self._keys.add(operation.key)
+                return fault
+            case Increment():
+                if self._is_changed(operation.key):
+                    return DUPLICATE_KEY
+                self._keys.add(operation.key)
+                total = incremented(self._store, operation)
+                return total if isinstance(total, Failure) else None
+            case DeleteRange(key, range_end):
+                self._deleted.append((key, end_of(key, range_end)))
+        return None
+
+    def _fault_of_put(self, put: Put) -> Failure | None:
+        if put.ignore_value or put.ignore_lease:
+            if put.key not in self._store.index.live:
+                return KEY_NOT_FOUND
+            # Were it changed before, what is to be kept would not be what is there now.
+            if self._is_changed(put.key):
+                return DUPLICATE_KEY
+        if put.ttl_ms:
+            fault = self._leases.fault_of(put.lease, put.ttl_ms, self._granted)
+            self._granted.add(put.lease)
+            return fault
+        if put.lease and put.lease not in self._leases.table and put.lease not in self._granted:
+            return LEASE_NOT_FOUND
+        return None
+
+    def _is_changed(self, key: bytes) -> bool:
+        return key in self._keys or any(
+            low <= key and (high is None or key < high) for low, high in self._deleted
+        )
+
+
+def incremented(store: RevisionStore, increment: Increment) -> int | Failure:
+    """What a key's value would be; only the shortest way to write an integer counts as one."""
+    live = store.index.live.get(increment.key)
+    total = increment.delta
+    if live is not None:
+        value = store.read(live[0]).kv.value
+        digits = value.removeprefix(b"-")
+        if len(value) > _INTEGER_BYTES_MAX or not digits.isdigit() or b"%d" % int(value) != value:
+            return NOT_AN_INTEGER
+        if not INTEGER_MIN <= int(value) <= INTEGER_MAX:
+            return NOT_AN_INTEGER
+        total += int(value)
+    return total if INTEGER_MIN <= total <= INTEGER_MAX else OVERFLOW
+
+
+def _fault_of_ranges(
+    operations: Iterable[Put | DeleteRange | Range | Increment], now: int, compact_revision: int
+) -> Failure | None:
+    for each in operations:
+        if isinstance(each, Range):
+            if each.revision > now:
+                return FUTURE_REVISION
+            # etcd's quirk: here a negative revision is one that was compacted away.
+            if each.revision and each.revision < compact_revision:
+                return COMPACTED
+    return None
+
+
+# --- those that only read ---------------------------------------------------------------------
+
+
+def read_txn(store: RevisionStore, txn: Txn, now: int) -> Steps[TxnDone | Failure]:
+    """Answer a transaction without changes, at the revision `now`."""
+    # What is compacted while this goes on was there when it began, and is not swept before its end.
+    compact_revision = store.compact_revision
+    branch = yield from decide(store, txn, now)
+    fault = _fault_of_ranges(leaves(branch), now, compact_revision)
+    if fault is not None:
+        return fault
+    responses = yield from _read_branch(store, branch, now)
+    return TxnDone(now, branch.succeeded, responses)
+
+
+def _read_branch(store: RevisionStore, branch: Branch, now: int) -> Steps[tuple[TxnResponse, ...]]:
+    responses: list[TxnResponse] = []
+    for each in branch.operations:
+        if isinstance(each, Branch):
+            inner = yield from _read_branch(store, each, now)
+            responses.append(TxnDone(NESTED_REVISION, each.succeeded, inner))
+        else:
+            assert isinstance(each, Range), "a query changes nothing"
+            responses.append((yield from read_interval(store, each, now)))
+    return tuple(responses)

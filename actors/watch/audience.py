@@ -1,0 +1,136 @@
+"""Audience: watches that are told the same events, and which of them see which of these.
+
+Watches of one span with the same wishes are one group, so what they see is found, and can be
+encoded, once for all of them. Knows nothing of ids, of bytes on the wire, or of what was told
+before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from actors.store.commands import Change, Event
+from actors.watch.spans import Span, SpanIndex
+
+Connection = tuple[bytes, ...]
+
+
+class View(NamedTuple):
+    """What a watch wants to see of the events in its span, and how.
+
+    `from_revision` 0: all that come. With `fragment` a reply that is too large comes in parts, and
+    with `progress` a watch that hears nothing is told from time to time how far it is.
+    """
+
+    prev_kv: bool
+    no_put: bool
+    no_delete: bool
+    from_revision: int = 0
+    keys_only: bool = False
+    fragment: bool = False
+    progress: bool = False
+
+    def select(self, events: Sequence[Event], positions: Sequence[int]) -> Sequence[int]:
+        """Those of the positions whose events it lets through."""
+        if not (self.no_put or self.no_delete or self.from_revision):
+            return positions
+        return [position for position in positions if self._admits(events[position])]
+
+    def _admits(self, event: Event) -> bool:
+        if event.kv.mod_revision < self.from_revision:
+            return False
+        return not (self.no_put if event.change is Change.PUT else self.no_delete)
+
+
+class Watch(NamedTuple):
+    """One watch; its id is unique within its connection."""
+
+    connection: Connection
+    watch_id: int
+    span: Span
+    view: View
+
+
+class Match(NamedTuple):
+    """The watches that see the same events of a batch, and the positions of those events."""
+
+    view: View
+    watches: tuple[Watch, ...]
+    positions: Sequence[int]
+
+
+# A group's watches, by view. Dicts, not sets: their order is the same in every run.
+_Group = dict[View, dict[tuple[Connection, int], Watch]]
+
+
+class Audience:
+    """Watches that have seen all before `revision`; 0 for those that follow what happens now."""
+
+    __slots__ = ("_groups", "_index", "connections", "revision")
+
+    def __init__(self, revision: int = 0) -> None:
+        self.revision = revision
+        # How many watches each connection has here.
+        self.connections: dict[Connection, int] = {}
+        self._groups: dict[Span, _Group] = {}
+        self._index: SpanIndex[Span] = SpanIndex()
+
+    def __bool__(self) -> bool:
+        return bool(self._groups)
+
+    def __iter__(self) -> Iterator[Watch]:
+        for group in self._groups.values():
+            for watches in group.values():
+                yield from watches.values()
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """What is watched here, each span once."""
+        return tuple(self._groups)
+
+    @property
+    def views(self) -> Iterator[tuple[View, tuple[Watch, ...]]]:
+        """The watches with the same wishes in the same span."""
+        for group in self._groups.values():
+            for view, watches in group.items():
+                yield view, tuple(watches.values())
+
+    def add(self, watch: Watch) -> None:
+        """Hold a watch that is not here."""
+        group = self._groups.get(watch.span)
+        if group is None:
+            group = self._groups[watch.span] = {}
+            self._index.add(watch.span, watch.span)
+        group.setdefault(watch.view, {})[watch.connection, watch.watch_id] = watch
+        self.connections[watch.connection] = self.connections.get(watch.connection, 0) + 1
+
+    def remove(self, watch: Watch) -> None:
+        """Forget a watch that is here."""
+        group = self._groups[watch.span]
+        del group[watch.view][watch.connection, watch.watch_id]
+        if not group[watch.view]:
+            del group[watch.view]
+        if not group:
+            del self._groups[watch.span]
+            self._index.remove(watch.span)
+        self.connections[watch.connection] -= 1
+        if not self.connections[watch.connection]:
+            del self.connections[watch.connection]
+
+    def match(self, events: Sequence[Event]) -> list[Match]:
+        """Who sees what of these events; a watch is in at most one match."""
+        if not self._groups:
+            return []
+        hits: dict[Span, list[int]] = {}
+        at = self._index.at
+        for position, event in enumerate(events):
+            for span in at(event.kv.key):
+                hits.setdefault(span, []).append(position)
+        matches = []
+        for span, positions in hits.items():
+            for view, watches in self._groups[span].items():
+                seen = view.select(events, positions)
+                if seen:
+                    matches.append(Match(view, tuple(watches.values()), seen))
+        return matches
