@@ -1,7 +1,8 @@
 """Leasehold for its users: `from cluster import Client`. A replicated key-value store's client.
 
-Nothing is imported before it is used, so that a node or a command that needs one module of this
-package does not pay for the others. Needs neither pykka nor lmdb.
+`ops` has the words that transactions are written in. Nothing is imported before it is used, so that
+a node or a command that needs one module of this package does not pay for the others. Needs neither
+pykka nor lmdb.
 """
 
 from __future__ import annotations
@@ -12,27 +13,39 @@ from typing import TYPE_CHECKING, Any, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cluster.client import ops
     from cluster.client.api import Client
+    from cluster.client.election import Election
     from cluster.client.lease import Lease
+    from cluster.client.lock import Lock
     from cluster.client.results import (
         DeleteResult,
         Event,
         Header,
         KeyValue,
         Member,
+        MemberAddResult,
         MemberListResult,
+        MoveLeaderResult,
         PutResult,
         RangeResult,
         StatusResult,
+        TxnResult,
     )
+    from cluster.client.stm import Isolation, Stm
     from cluster.client.watch import Watch
     from cluster.errors import (
         CompactedError,
+        ConflictError,
         DeadlineExceededError,
         FailedPreconditionError,
         InvalidArgumentError,
         LeaseholdError,
+        LeaseLostError,
         LeaseNotFoundError,
+        LockTimeoutError,
+        NoLeaderEndpointError,
+        NotElectedError,
         NotFoundError,
         OutcomeUnknownError,
         OutOfRangeError,
@@ -44,7 +57,10 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
+    "cluster.client.election": ("Election",),
     "cluster.client.lease": ("Lease",),
+    "cluster.client.lock": ("Lock",),
+    "cluster.client.stm": ("Isolation", "Stm"),
     "cluster.client.watch": ("Watch",),
     "cluster.client.results": (
         "DeleteResult",
@@ -52,18 +68,26 @@ _HOMES: Final = {
         "Header",
         "KeyValue",
         "Member",
+        "MemberAddResult",
         "MemberListResult",
+        "MoveLeaderResult",
         "PutResult",
         "RangeResult",
         "StatusResult",
+        "TxnResult",
     ),
     "cluster.errors": (
         "CompactedError",
+        "ConflictError",
         "DeadlineExceededError",
         "FailedPreconditionError",
         "InvalidArgumentError",
         "LeaseholdError",
+        "LeaseLostError",
         "LeaseNotFoundError",
+        "LockTimeoutError",
+        "NoLeaderEndpointError",
+        "NotElectedError",
         "NotFoundError",
         "OutOfRangeError",
         "OutcomeUnknownError",
@@ -79,18 +103,28 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 __all__ = [
     "Client",
     "CompactedError",
+    "ConflictError",
     "DeadlineExceededError",
     "DeleteResult",
+    "Election",
     "Event",
     "FailedPreconditionError",
     "Header",
     "InvalidArgumentError",
+    "Isolation",
     "KeyValue",
     "Lease",
+    "LeaseLostError",
     "LeaseNotFoundError",
     "LeaseholdError",
+    "Lock",
+    "LockTimeoutError",
     "Member",
+    "MemberAddResult",
     "MemberListResult",
+    "MoveLeaderResult",
+    "NoLeaderEndpointError",
+    "NotElectedError",
     "NotFoundError",
     "OutOfRangeError",
     "OutcomeUnknownError",
@@ -99,13 +133,19 @@ __all__ = [
     "RangeResult",
     "ResourceExhaustedError",
     "StatusResult",
+    "Stm",
+    "TxnResult",
     "UnavailableError",
     "Watch",
     "WatchCanceledError",
+    "ops",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "ops":
+        # Itself a module: the words that transactions are written in.
+        return import_module("cluster.client.ops")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

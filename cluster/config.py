@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from cluster.addresses import AddressError, advertised_url, listen_url
+from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
 ELECTION_HEARTBEATS_MIN: Final = 5
@@ -19,6 +22,9 @@ ELECTION_HEARTBEATS_MIN: Final = 5
 
 REQUEST_BYTES_MAX: Final = 8 * 1024 * 1024
 """The highest --max-request-bytes: a request and its framing must fit into a client's frame."""
+
+QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
+"""As in etcd, what --quota-backend-bytes=0 stands for."""
 
 MEMBERS_MAX: Final = 64
 
@@ -47,12 +53,22 @@ class NodeFlags(NamedTuple):
     heartbeat_interval: str = "50"
     election_timeout: str = "300"
     max_request_bytes: str = "1572864"
+    max_txn_ops: str = "128"
     min_lease_ttl: str = ""
+    snapshot_catchup_entries: str = "5000"
+    auto_compaction_mode: str = "periodic"
+    auto_compaction_retention: str = "0"
+    quota_backend_bytes: str = "0"
+    corrupt_check_time: str = "10s"
+    watch_progress_notify_interval: str = "10m"
     log_level: str = "info"
 
 
 class InitialMember(NamedTuple):
-    """A member of the cluster as `--initial-cluster` names it; URLs are canonical and sorted."""
+    """A member of the cluster as `--initial-cluster` names it; URLs are canonical and sorted.
+
+    Where the cluster exists already, only the cluster itself knows the id: it is 0 here.
+    """
 
     id: int
     name: str
@@ -60,7 +76,14 @@ class InitialMember(NamedTuple):
 
 
 class NodeConfig(NamedTuple):
-    """One node, ready to run. URLs are `tcp://HOST:PORT`, as ZeroMQ takes them."""
+    """One node, ready to run. URLs are `tcp://HOST:PORT`, as ZeroMQ takes them.
+
+    With `--initial-cluster-state existing` the ids are 0: the data directory knows them, or, while
+    that holds no log (`is_joining`), the other members do. `peer_urls` are this member's own.
+    Of `retained_revisions` and `retained_period_ms` one may be given; 0 leaves history alone.
+    `quota_backend_bytes` 0 is no quota; `corrupt_check_ms` 0 is no check.
+    `fault_control` is where a test listens that wants to do harm to the node; empty in all others.
+    """
 
     name: str
     member_id: int
@@ -69,17 +92,28 @@ class NodeConfig(NamedTuple):
     listen_client_urls: tuple[str, ...]
     advertise_client_urls: tuple[str, ...]
     listen_peer_urls: tuple[str, ...]
+    peer_urls: tuple[str, ...]
     members: tuple[InitialMember, ...]
+    token: str
+    is_joining: bool
     heartbeat_interval_ms: int
     election_timeout_ms: int
     max_request_bytes: int
+    max_txn_ops: int
     min_lease_ttl_ms: int
+    snapshot_catchup_entries: int
+    retained_revisions: int
+    retained_period_ms: int
+    quota_backend_bytes: int
+    corrupt_check_ms: int
+    watch_progress_ms: int
     log_level: str
+    fault_control: str = ""
 
     @property
     def peers(self) -> tuple[InitialMember, ...]:
         """The other members."""
-        return tuple(member for member in self.members if member.id != self.member_id)
+        return tuple(member for member in self.members if member.name != self.name)
 
     @property
     def uses_ipv6(self) -> bool:
@@ -90,12 +124,7 @@ class NodeConfig(NamedTuple):
 
 def resolve(flags: NodeFlags) -> NodeConfig:
     """Check the flags, apply etcd's defaults and compute the ids. Raises ConfigError."""
-    if not flags.name or re.search(r"[=,\s/]", flags.name):
-        raise _invalid("name", flags.name, "a name has no space, comma, slash or equals sign")
-    if flags.listen_client_urls and not flags.advertise_client_urls:
-        raise ConfigError(
-            "--advertise-client-urls is required when --listen-client-urls is set explicitly"
-        )
+    _check(flags)
     client_default = "tcp://localhost:2379"
     advertised_peer_urls = advertised_urls(
         "initial-advertise-peer-urls", flags.initial_advertise_peer_urls
@@ -104,15 +133,23 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         flags.initial_cluster or ",".join(f"{flags.name}={url}" for url in advertised_peer_urls),
         flags.initial_cluster_token,
     )
+    own = _own_member(flags.name, members, advertised_peer_urls)
+    cluster_id = cluster_id_of([member.id for member in members])
+    is_existing = _is_existing(flags.initial_cluster_state)
+    if is_existing:
+        members = tuple(member._replace(id=0) for member in members)
     heartbeat_ms, election_ms = _timing(flags)
+    retained_revisions, retained_period_ms = _retention(flags)
     data_dir = Path(flags.data_dir or f"{flags.name}.leasehold")
-    _check_state(flags.initial_cluster_state, data_dir)
-    if flags.log_level not in LOG_LEVELS:
-        raise _invalid("log-level", flags.log_level, f"one of {', '.join(LOG_LEVELS)}")
+    is_joining = is_existing and not _has_log(data_dir)
+    if is_joining and len(members) == 1:
+        raise ConfigError(
+            "--initial-cluster-state=existing: --initial-cluster names no other member to join"
+        )
     return NodeConfig(
         name=flags.name,
-        member_id=_own_member(flags.name, members, advertised_peer_urls).id,
-        cluster_id=cluster_id_of([member.id for member in members]),
+        member_id=0 if is_existing else own.id,
+        cluster_id=0 if is_existing else cluster_id,
         data_dir=data_dir,
         listen_client_urls=listen_urls(
             "listen-client-urls", flags.listen_client_urls or client_default
@@ -121,13 +158,38 @@ def resolve(flags: NodeFlags) -> NodeConfig:
             "advertise-client-urls", flags.advertise_client_urls or client_default
         ),
         listen_peer_urls=listen_urls("listen-peer-urls", flags.listen_peer_urls),
+        peer_urls=own.peer_urls,
         members=members,
+        token=flags.initial_cluster_token,
+        is_joining=is_joining,
         heartbeat_interval_ms=heartbeat_ms,
         election_timeout_ms=election_ms,
         max_request_bytes=_max_request_bytes(flags),
+        max_txn_ops=_at_least(1, "max-txn-ops", flags.max_txn_ops),
         min_lease_ttl_ms=_min_lease_ttl_ms(flags, election_ms),
+        snapshot_catchup_entries=_at_least(
+            0, "snapshot-catchup-entries", flags.snapshot_catchup_entries
+        ),
+        retained_revisions=retained_revisions,
+        retained_period_ms=retained_period_ms,
+        quota_backend_bytes=_quota(flags),
+        corrupt_check_ms=_duration_ms("corrupt-check-time", flags.corrupt_check_time),
+        watch_progress_ms=_duration_ms(
+            "watch-progress-notify-interval", flags.watch_progress_notify_interval, lowest_ms=100
+        ),
         log_level=flags.log_level,
     )
+
+
+def _check(flags: NodeFlags) -> None:
+    if not flags.name or re.search(r"[=,\s/]", flags.name):
+        raise _invalid("name", flags.name, "a name has no space, comma, slash or equals sign")
+    if flags.listen_client_urls and not flags.advertise_client_urls:
+        raise ConfigError(
+            "--advertise-client-urls is required when --listen-client-urls is set explicitly"
+        )
+    if flags.log_level not in LOG_LEVELS:
+        raise _invalid("log-level", flags.log_level, f"one of {', '.join(LOG_LEVELS)}")
 
 
 # --- identity ---------------------------------------------------------------------------------
@@ -139,12 +201,12 @@ def member_id_of(peer_urls: tuple[str, ...], token: str) -> int:
     `tcp://` and `http://` are the same address, so both are hashed the way etcd spells it.
     """
     spelled = sorted(url.replace("tcp://", "http://", 1) for url in peer_urls)
-    return _first_eight(("".join(spelled) + token).encode())
+    return first_eight(("".join(spelled) + token).encode())
 
 
 def cluster_id_of(member_ids: list[int]) -> int:
     """Etcd's id of a cluster: from the ids of its first members."""
-    return _first_eight(b"".join(member.to_bytes(8, "big") for member in sorted(member_ids)))
+    return first_eight(b"".join(member.to_bytes(8, "big") for member in sorted(member_ids)))
 
 
 def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
@@ -156,7 +218,7 @@ def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
         name, equals, url_text = part.partition("=")
         if not equals or not name or not url_text:
             raise _invalid(flag, part, "expected NAME=URL")
-        url = _advertised_url(flag, url_text)
+        (url,) = advertised_urls(flag, url_text)
         if url in seen:
             raise ConfigError(f"--{flag}: initial cluster {text} has duplicate url")
         seen.add(url)
@@ -197,7 +259,20 @@ def _own_member(
     return own
 
 
-def _first_eight(data: bytes) -> int:
+def _is_existing(state: str) -> bool:
+    if state not in {"new", "existing"}:
+        raise _invalid("initial-cluster-state", state, "new or existing")
+    return state == "existing"
+
+
+def _has_log(data_dir: Path) -> bool:
+    """Whether a member has lived here: its log is the first thing it writes."""
+    directory = data_dir / "wal"
+    return directory.is_dir() and any(directory.iterdir())
+
+
+def first_eight(data: bytes) -> int:
+    """The first eight bytes of a SHA-1, as etcd makes its ids of them."""
     return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
@@ -206,71 +281,21 @@ def _first_eight(data: bytes) -> int:
 
 def listen_urls(flag: str, text: str) -> tuple[str, ...]:
     """URLs to bind: an IP address, `localhost` or `*` (every interface), in ZeroMQ's form."""
-    urls = []
-    for part in _split(text):
-        host, port = _address(flag, part)
-        bound = {"localhost": "127.0.0.1", "*": "0.0.0.0"}.get(host, host)
-        if not (_is_ipv4(bound) or bound.startswith("[")):
-            raise _invalid(flag, part, f"expected IP in URL for binding ({part})")
-        urls.append(f"tcp://{bound}:{port}")
-    return _at_least_one(flag, text, urls)
+    return _urls(flag, text, listen_url)
 
 
 def advertised_urls(flag: str, text: str) -> tuple[str, ...]:
     """URLs for others to connect to, in the order given."""
-    return _at_least_one(flag, text, [_advertised_url(flag, part) for part in _split(text)])
+    return _urls(flag, text, advertised_url)
 
 
-def _advertised_url(flag: str, text: str) -> str:
-    host, port = _address(flag, text)
-    if host in {"*", "0.0.0.0", "[::]"}:
-        raise _invalid(flag, text, f"nobody can connect to {host}; name an address of this host")
-    return f"tcp://{host}:{port}"
-
-
-def _address(flag: str, text: str) -> tuple[str, int]:
-    """Host and port of a `tcp://` or `http://` URL: both mean plain TCP."""
-    scheme, separator, rest = text.partition("://")
-    if scheme in {"https", "unix", "unixs"}:
-        kind = "TLS" if scheme == "https" else "a unix socket"
-        raise _invalid(flag, text, f"{kind} is not supported, use tcp://HOST:PORT")
-    if not separator or scheme not in {"tcp", "http"}:
-        raise _invalid(flag, text, "URL scheme must be tcp or http")
-    address, slash, _ = rest.partition("/")
-    if slash:
-        raise _invalid(flag, text, "URL must not contain a path")
-    found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,6})", address)
-    if found is None:
-        raise _invalid(flag, text, 'URL address does not have the form "host:port"')
-    host, port = found[1], int(found[2])
-    if not 1 <= port <= 65_535:
-        raise _invalid(flag, text, "the port must be between 1 and 65535")
-    if not _is_host(host):
-        raise _invalid(flag, text, f"{host} is no host name or IP address")
-    return host, port
-
-
-def _is_host(host: str) -> bool:
-    if host.startswith("["):
-        return _parses(socket.AF_INET6, host[1:-1])
-    if re.fullmatch(r"[0-9.]+", host):
-        return _is_ipv4(host)
-    return host == "*" or re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]*)", host) is not None
-
-
-def _is_ipv4(host: str) -> bool:
-    return _parses(socket.AF_INET, host)
-
-
-def _parses(family: socket.AddressFamily, text: str) -> bool:
-    try:
-        socket.inet_pton(family, text)
-    except OSError:
-        return False
-    return True
-
-
-def _at_least_one(flag: str, text: str, urls: list[str]) -> tuple[str, ...]:
+def _urls(flag: str, text: str, convert: Callable[[str], str]) -> tuple[str, ...]:
+    urls = []
+    for part in _split(text):
+        try:
+            urls.append(convert(part))
+        except AddressError as error:
+            raise _invalid(flag, part, error.reason) from None
     if not urls:
         raise _invalid(flag, text, "it names no URL")
     return tuple(urls)
@@ -324,21 +349,50 @@ def _min_lease_ttl_ms(flags: NodeFlags, election_ms: int) -> int:
     return math.ceil(seconds * 1000)
 
 
+def _retention(flags: NodeFlags) -> tuple[int, int]:
+    """How many revisions, and how many milliseconds, of history are kept; 0 is all of it."""
+    mode, text = flags.auto_compaction_mode, flags.auto_compaction_retention
+    if mode == "revision":
+        return _at_least(0, "auto-compaction-retention", text), 0
+    if mode != "periodic":
+        raise ConfigError(f'unknown auto-compaction-mode "{mode}"')
+    try:
+        # As in etcd, a number without a unit is hours.
+        seconds = int(text) * 3_600 if re.fullmatch("[0-9]{1,7}", text) else parse_duration(text)
+    except ValueError as error:
+        raise _invalid("auto-compaction-retention", text, str(error)) from None
+    if seconds < 0:
+        raise _invalid("auto-compaction-retention", text, "at least 0")
+    return 0, math.ceil(seconds * 1_000)
+
+
+def _quota(flags: NodeFlags) -> int:
+    """Bytes; as in etcd a negative number is no quota, which is 0 from here on."""
+    quota = _integer("quota-backend-bytes", flags.quota_backend_bytes)
+    return max(0, quota or QUOTA_BYTES_DEFAULT)
+
+
+def _duration_ms(flag: str, text: str, lowest_ms: int = 0) -> int:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise _invalid(flag, text, str(error)) from None
+    if seconds * 1_000 < lowest_ms:
+        raise _invalid(flag, text, f"at least {lowest_ms}ms")
+    return math.ceil(seconds * 1_000)
+
+
 def _integer(flag: str, text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise _invalid(flag, text, "expected an integer")
     return int(text)
 
 
-def _check_state(state: str, data_dir: Path) -> None:
-    if state not in {"new", "existing"}:
-        raise _invalid("initial-cluster-state", state, "new or existing")
-    empty = not data_dir.is_dir() or not any(data_dir.iterdir())
-    if state == "existing" and empty:
-        raise ConfigError(
-            f"--initial-cluster-state=existing: the data directory {data_dir} is empty, and joining"
-            " a running cluster as a new member is not supported yet"
-        )
+def _at_least(lowest: int, flag: str, text: str) -> int:
+    value = _integer(flag, text)
+    if value < lowest:
+        raise _invalid(flag, text, f"at least {lowest}")
+    return value
 
 
 def _invalid(flag: str, value: str, reason: str) -> ConfigError:

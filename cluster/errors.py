@@ -15,9 +15,11 @@ DEADLINE_EXCEEDED: Final = 4
 NOT_FOUND: Final = 5
 RESOURCE_EXHAUSTED: Final = 8
 FAILED_PRECONDITION: Final = 9
+ABORTED: Final = 10
 OUT_OF_RANGE: Final = 11
 UNIMPLEMENTED: Final = 12
 UNAVAILABLE: Final = 14
+DATA_LOSS: Final = 15
 
 
 class Fault(NamedTuple):
@@ -30,6 +32,10 @@ class Fault(NamedTuple):
 FAULTS: Final[dict[str, Fault]] = {
     "EmptyKey": Fault(INVALID_ARGUMENT, "etcdserver: key is not provided"),
     "KeyNotFound": Fault(INVALID_ARGUMENT, "etcdserver: key not found"),
+    "DuplicateKey": Fault(INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request"),
+    "TooManyOps": Fault(INVALID_ARGUMENT, "etcdserver: too many operations in txn request"),
+    "InvalidSortOption": Fault(INVALID_ARGUMENT, "etcdserver: invalid sort option"),
+    "Corrupt": Fault(DATA_LOSS, "etcdserver: corrupt cluster"),
     "ValueProvided": Fault(INVALID_ARGUMENT, "etcdserver: value is provided"),
     "LeaseProvided": Fault(INVALID_ARGUMENT, "etcdserver: lease is provided"),
     "Compacted": Fault(OUT_OF_RANGE, "etcdserver: mvcc: required revision has been compacted"),
@@ -39,6 +45,32 @@ FAULTS: Final[dict[str, Fault]] = {
     "LeaseTTLTooLarge": Fault(OUT_OF_RANGE, "etcdserver: too large lease TTL"),
     "RequestTooLarge": Fault(INVALID_ARGUMENT, "etcdserver: request is too large"),
     "TooManyRequests": Fault(RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
+    "MemberExist": Fault(FAILED_PRECONDITION, "etcdserver: member ID already exist"),
+    "PeerURLExist": Fault(FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),
+    "MemberNotEnoughStarted": Fault(
+        FAILED_PRECONDITION,
+        "etcdserver: re-configuration failed due to not enough started members",
+    ),
+    "MemberBadURLs": Fault(INVALID_ARGUMENT, "etcdserver: given member URLs are invalid"),
+    "MemberNotFound": Fault(NOT_FOUND, "etcdserver: member not found"),
+    "MemberNotLearner": Fault(FAILED_PRECONDITION, "etcdserver: can only promote a learner member"),
+    "LearnerNotReady": Fault(
+        FAILED_PRECONDITION,
+        "etcdserver: can only promote a learner member which is in sync with leader",
+    ),
+    "TooManyLearners": Fault(
+        FAILED_PRECONDITION, "etcdserver: too many learner members in cluster"
+    ),
+    "NotSupportedForLearner": Fault(
+        FAILED_PRECONDITION, "etcdserver: rpc not supported for learner"
+    ),
+    "BadLeaderTransferee": Fault(FAILED_PRECONDITION, "etcdserver: bad leader transferee"),
+    "TimeoutLeaderTransfer": Fault(
+        UNKNOWN, "etcdserver: request timed out, leader transfer took too long"
+    ),
+    "NotLeader": Fault(FAILED_PRECONDITION, "etcdserver: not leader"),
+    "Unhealthy": Fault(UNAVAILABLE, "etcdserver: unhealthy cluster"),
+    "NoSpace": Fault(RESOURCE_EXHAUSTED, "etcdserver: mvcc: database space exceeded"),
     "NoLeader": Fault(UNAVAILABLE, "etcdserver: no leader"),
     "LeaderChanged": Fault(UNAVAILABLE, "etcdserver: leader changed"),
     "Stopped": Fault(UNAVAILABLE, "etcdserver: server stopped"),
@@ -46,6 +78,16 @@ FAULTS: Final[dict[str, Fault]] = {
     "TimeoutDueToLeaderFail": Fault(
         UNAVAILABLE, "etcdserver: request timed out, possibly due to previous leader failure"
     ),
+    # Ours: etcd streams a snapshot in one call, and does not say why it has none.
+    "SnapshotNotFound": Fault(NOT_FOUND, "leasehold: no snapshot of that name is kept here"),
+    "CopyFailed": Fault(
+        UNAVAILABLE, "leasehold: the store could not be copied, the node's log says why"
+    ),
+    # Ours: etcd has no increment.
+    "NotAnInteger": Fault(
+        FAILED_PRECONDITION, "leasehold: the value is not a decimal integer of 64 bits"
+    ),
+    "IncrementOverflow": Fault(OUT_OF_RANGE, "leasehold: the sum does not fit 64 bits"),
     # Ours: etcd has no exactly-once sessions (DESIGN 9).
     "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
     "SequenceTooOld": Fault(
@@ -87,7 +129,8 @@ class LeaseNotFoundError(NotFoundError):
 
 
 class FailedPreconditionError(LeaseholdError):
-    """The request is sound, but the state of the cluster forbids it (a lease id already taken)."""
+    """The request is sound, but the state of the cluster forbids it: a lease id already taken, a
+    learner that has not caught up."""
 
     code = FAILED_PRECONDITION
 
@@ -118,6 +161,10 @@ class UnavailableError(LeaseholdError):
     code = UNAVAILABLE
 
 
+class NoLeaderEndpointError(UnavailableError):
+    """What only the leader can do was asked of a client that was not told where it is."""
+
+
 class DeadlineExceededError(LeaseholdError, TimeoutError):
     """No answer within the client's timeout, and the request surely had no effect."""
 
@@ -132,6 +179,28 @@ class WatchCanceledError(LeaseholdError):
     """The server ended a watch; the message is its reason."""
 
     code = CANCELED
+
+
+class ConflictError(LeaseholdError):
+    """An stm function found what it had read changed by others, in every attempt; not applied."""
+
+    code = ABORTED
+
+
+class LeaseLostError(LeaseholdError):
+    """What was held by a lease - a lock, a place in an election - is lost, because the lease is."""
+
+    code = FAILED_PRECONDITION
+
+
+class LockTimeoutError(DeadlineExceededError):
+    """The lock, or the election, was not won in time; the place in the queue is given up."""
+
+
+class NotElectedError(LeaseholdError):
+    """What only the elected one may do was asked of another (etcd: `election: not leader`)."""
+
+    code = FAILED_PRECONDITION
 
 
 class ProtocolError(LeaseholdError):

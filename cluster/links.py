@@ -6,14 +6,25 @@ have no idea what is in them. A socket belongs to the thread that made it.
 
 from __future__ import annotations
 
-from typing import Final
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import zmq
 
 CLIENT_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 """A larger frame makes libzmq close the client's connection; the request limit is far below."""
 
-CLIENT_QUEUE_MESSAGES: Final = 20_000
+CLIENT_REQUESTS_MAX: Final = 20_000
+CLIENT_REPLIES_MAX: Final = 1_000
+"""So many frames may wait in the socket for a client: small ones, and of large ones"""
+
+UNSENT_BYTES_MAX: Final = 4 * 1024 * 1024
+"""so many bytes, and one frame more."""
+
+LARGE_FRAME_BYTES: Final = 16 * 1024
+"""Frames from this size on are sent without a copy, and libzmq says when it is done with them."""
+
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 PEER_QUEUE_MESSAGES: Final = 4_096
 PEER_RECONNECT_MS: Final = 20
@@ -26,12 +37,39 @@ CLIENT_HEARTBEAT_MS: Final = 5_000
 CLIENT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 LISTEN_BACKLOG: Final = 1_024
 
+ROUTES_LOOKED_THROUGH: Final = 256
+
 MONITORED: Final = zmq.EVENT_DISCONNECTED
 
 _NOWAIT: Final = zmq.NOBLOCK
 _NOWAIT_MORE: Final = zmq.NOBLOCK | zmq.SNDMORE
 
 Route = tuple[bytes, ...]
+
+
+class _Large(NamedTuple):
+    """A large frame, which libzmq has not done with unless `sent` says so."""
+
+    sent: zmq.MessageTracker
+    size: int
+
+
+class _Unsent:
+    """The large frames that wait in the socket for one client."""
+
+    def __init__(self) -> None:
+        self._frames: deque[_Large] = deque()
+        self._size = 0
+
+    def add(self, sent: zmq.MessageTracker, size: int) -> None:
+        self._frames.append(_Large(sent, size))
+        self._size += size
+
+    def bytes(self) -> int:
+        """How much it is by now; the frames leave in order."""
+        while self._frames and self._frames[0].sent.done:
+            self._size -= self._frames.popleft().size
+        return self._size
 
 
 class ClientDoor:
@@ -45,8 +83,9 @@ class ClientDoor:
         socket.linger = 0
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.MAXMSGSIZE, CLIENT_FRAME_BYTES_MAX)
-        socket.setsockopt(zmq.SNDHWM, CLIENT_QUEUE_MESSAGES)
-        socket.setsockopt(zmq.RCVHWM, CLIENT_QUEUE_MESSAGES)
+        socket.setsockopt(zmq.SNDHWM, CLIENT_REPLIES_MAX)
+        socket.setsockopt(zmq.RCVHWM, CLIENT_REQUESTS_MAX)
+        socket.copy_threshold = LARGE_FRAME_BYTES
         socket.setsockopt(zmq.BACKLOG, LISTEN_BACKLOG)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.HEARTBEAT_IVL, CLIENT_HEARTBEAT_MS)
@@ -54,6 +93,8 @@ class ClientDoor:
         _bind(socket, urls)
         self._socket = socket
         self._unsure = True  # a descriptor tells of nothing before it was once found empty
+        self._unsent: dict[Route, _Unsent] = {}
+        self._look_through_at = ROUTES_LOOKED_THROUGH
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
 
     def descriptors(self) -> list[int]:
@@ -84,6 +125,8 @@ class ClientDoor:
 
     def send(self, route: Route, payload: bytes) -> bool | None:
         """Send without waiting: True when queued, False when its queue is full, None when gone."""
+        if len(payload) >= LARGE_FRAME_BYTES:
+            return self._send_large(route, payload)
         send = self._socket.send
         self._unsure = True  # sending may take note of an arrival in the descriptor's place
         try:
@@ -98,6 +141,35 @@ class ClientDoor:
                 return None
             raise
         return True
+
+    def _send_large(self, route: Route, payload: bytes) -> bool | None:
+        unsent = self._unsent.get(route)
+        if unsent is None:
+            unsent = self._unsent[route] = _Unsent()
+            self._look_through()
+        if unsent.bytes() > UNSENT_BYTES_MAX:
+            return False
+        send = self._socket.send
+        self._unsure = True
+        try:
+            for frame in route:
+                send(frame, _NOWAIT_MORE)
+            sent = send(payload, _NOWAIT, copy=False, track=True)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                del self._unsent[route]
+                return None
+            raise
+        unsent.add(sent, len(payload))
+        return True
+
+    def _look_through(self) -> None:
+        """Now and then, forget the routes with nothing unsent: they may never be used again."""
+        if len(self._unsent) > self._look_through_at:
+            self._unsent = {route: each for route, each in self._unsent.items() if each.bytes()}
+            self._look_through_at = 2 * len(self._unsent) + ROUTES_LOOKED_THROUGH
 
     def close(self) -> None:
         """Close the socket; replies not on the wire after CLIENT_LINGER_MS are lost."""
@@ -126,6 +198,10 @@ class PeerDoor:
         """Whether something may have arrived that the descriptor no longer tells of."""
         return self._unsure
 
+    def wait(self, timeout_ms: int) -> None:
+        """Sleep until a frame arrives, for a caller that has no mailbox."""
+        self._socket.poll(timeout_ms)
+
     def drain(self, items_max: int) -> list[bytes]:
         """Up to `items_max` frames that have arrived, without waiting."""
         items: list[bytes] = []
@@ -152,13 +228,30 @@ class PeerLinks:
     Nothing is promised: a frame for a member that is away or slow is dropped, and Raft sends again.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
         self._context = context
+        self._on_change = on_change
+        self._urls: dict[int, str] = {}
         self._unsure = False
         self._links: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, zmq.Socket[bytes]] = {}
 
-    def connect(self, member_id: int, url: str) -> None:
+    def update(self, urls: dict[int, str]) -> None:
+        """Be connected to exactly these members; `on_change` is told if the sockets change."""
+        if urls == self._urls:
+            return
+        for member_id in [m for m, url in self._urls.items() if urls.get(m) != url]:
+            self._disconnect(member_id)
+        for member_id in urls.keys() - self._links.keys():
+            self._connect(member_id, urls[member_id])
+        self._urls = dict(urls)
+        self._on_change()
+
+    def _connect(self, member_id: int, url: str) -> None:
         """Open the link to a member. Its monitor reports when the connection breaks."""
         socket = self._context.socket(zmq.PUSH)
         socket.linger = 0
@@ -169,13 +262,21 @@ class PeerLinks:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, PEER_RECONNECT_MS_MAX)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        self._monitors[member_id] = socket.get_monitor_socket(MONITORED)
+        monitor = self._monitors[member_id] = socket.get_monitor_socket(MONITORED)
+        # Its descriptor tells of a first report only after somebody has looked in vain.
+        _take_all(monitor)
         socket.connect(url)
         self._links[member_id] = socket
         self._unsure = True
 
+    def _disconnect(self, member_id: int) -> None:
+        socket = self._links.pop(member_id)
+        socket.disable_monitor()
+        self._monitors.pop(member_id).close(linger=0)
+        socket.close()
+
     def descriptors(self) -> list[int]:
-        """The monitors'; connect every member first."""
+        """The monitors'."""
         return [_descriptor(monitor) for monitor in self._monitors.values()]
 
     def must_drain(self) -> bool:
@@ -188,28 +289,23 @@ class PeerLinks:
     def drain(self, items_max: int) -> list[int]:
         """The members whose connections broke since the last call."""
         self._unsure = False
-        down: list[int] = []
-        for member_id, monitor in self._monitors.items():
-            if _take_all(monitor):
-                down.append(member_id)
-        return down
+        return [member_id for member_id, monitor in self._monitors.items() if _take_all(monitor)]
 
     def send(self, member_id: int, frame: bytes) -> bool:
-        """Send without waiting; False when the frame was dropped."""
+        """Send without waiting; False when the frame was dropped, or the member is not known."""
+        link = self._links.get(member_id)
+        if link is None:
+            return False
         try:
-            self._links[member_id].send(frame, _NOWAIT)
+            link.send(frame, _NOWAIT)
         except zmq.Again:
             return False
         return True
 
     def close(self) -> None:
         """Close every link and its monitor."""
-        for member_id, socket in self._links.items():
-            socket.disable_monitor()
-            self._monitors[member_id].close(linger=0)
-            socket.close()
-        self._links.clear()
-        self._monitors.clear()
+        for member_id in list(self._links):
+            self._disconnect(member_id)
 
 
 def _bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:

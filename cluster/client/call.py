@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
 
-from cluster.client.results import Reply
+from cluster.client.replies import Reply
 from cluster.errors import LeaseholdError
 
 FOREVER: Final = float("inf")
@@ -19,11 +19,17 @@ ATTEMPT_SECONDS_MAX: Final = 8.0
 ATTEMPTS_PER_TIMEOUT: Final = 4
 """The first attempt gets this fraction of the timeout, so that other endpoints get their chance."""
 
+UNHEALTHY_ATTEMPTS_MAX: Final = 8
+"""A change of members is refused for the time of an election (about 0.6 s), or for a reason."""
+
 SESSION_WINDOW: Final = 1_000
 """A write waits while one this many numbers older is unanswered: a node keeps 1,024 results."""
 
 SESSION_IDLE_SECONDS_MAX: Final = 300.0
 """A session unused for longer is replaced; the cluster ends one after ten minutes."""
+
+NO_VERDICT: Final = frozenset({"SequenceTooOld", "NotSupportedForLearner", "NoSpace"})
+"""Refusals of one attempt that leave open what became of those before it."""
 
 
 class Phase(IntEnum):
@@ -83,8 +89,10 @@ class Session:
 class Call:
     """A request and all its attempts. Whoever makes one may subclass it to be told of its end.
 
-    `write`: repeating it could apply it twice. `pinned`: it may go to that endpoint only.
+    `write`: repeating it could apply it twice. `repeatable`: no, for it finds itself done; so it
+    needs no session. `pinned`: it may go to that endpoint only.
     `patient`: it waits its whole timeout for a connection, not just the dial timeout.
+    `slow`: its answer takes as long as the work does: an attempt is given all the time there is.
     `uncertain`: an attempt that was given up may have been applied, or may yet be.
     """
 
@@ -103,10 +111,12 @@ class Call:
         "patient",
         "phase",
         "pinned",
+        "repeatable",
         "reply",
         "sent_at",
         "seq",
         "session",
+        "slow",
         "timeout",
         "uncertain",
         "write",
@@ -120,6 +130,8 @@ class Call:
         self.patient = timeout == FOREVER
         self.write = write
         self.pinned = pinned
+        self.repeatable = False
+        self.slow = False
         self.id = 0
         self.phase = Phase.PARKED
         self.deadline = FOREVER
@@ -140,5 +152,14 @@ class Call:
     @property
     def attempt_seconds(self) -> float:
         """How long to wait for an answer to the next attempt; twice as long each time."""
+        if self.slow:
+            return self.timeout
         first = min(ATTEMPT_SECONDS, self.timeout / ATTEMPTS_PER_TIMEOUT)
         return float(min(ATTEMPT_SECONDS_MAX, first * 2 ** min(self.attempts, 16)))
+
+    def parked_until(self, now: float, dial_timeout: float) -> float:
+        """How long it waits for a connection; the first time a call that is not patient has less.
+
+        A slow call has so much time for its answer that a node which died must be noticed.
+        """
+        return min(self.deadline, now + dial_timeout) if self.slow else self.deadline

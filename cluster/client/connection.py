@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from cluster.client.call import Call
 from cluster.client.core import Core, Notice, Options
-from cluster.client.results import Reply, read
+from cluster.client.replies import Reply, read
 from cluster.client.sockets import Links, Waker
 from cluster.errors import (
     DeadlineExceededError,
@@ -85,8 +85,9 @@ class FutureCall(Call, Generic[T]):
         timeout: float,
         decode: Callable[[Reply], T],
         write: bool = False,
+        pinned: str | None = None,
     ) -> None:
-        super().__init__(fields, timeout, write)
+        super().__init__(fields, timeout, write, pinned)
         self._decode = decode
         self.future: Future[T] = Future()
         # From now on nobody can cancel it: what was asked of the cluster cannot be taken back.

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from cluster import wire
-from cluster.client.call import FOREVER, Call, Phase, Session
+from cluster.client.call import FOREVER, NO_VERDICT, UNHEALTHY_ATTEMPTS_MAX, Call, Phase, Session
 from cluster.client.endpoints import Endpoints
 from cluster.client.leasing import Keepers, LeaseLost
-from cluster.client.results import Reply, read, refusal, session_id
+from cluster.client.replies import Reply, read, refusal, session_id
 from cluster.client.watching import WatchEnded, Watches, WatchEvents, WatchOpened
 from cluster.errors import (
     FAULTS,
@@ -35,7 +35,7 @@ REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 """A node would close the connection over a larger frame; its own limit is far below."""
 
 RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding"})
-NOT_THE_ENDPOINT: Final = frozenset({"LeaderChanged", "TooManyRequests", "TooManyOutstanding"})
+NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
 """Failures which another endpoint is as likely to have: the first one is no reason to leave."""
 
 Notice = WatchOpened | WatchEvents | WatchEnded | LeaseLost
@@ -172,14 +172,15 @@ class Core:
 
     def _dispatch(self, call: Call, now: float) -> None:
         """Send the call's next attempt now, or park it until it can be sent."""
-        if call.write and call.session is None and self._options.exactly_once:
+        sequenced = call.write and self._options.exactly_once and not call.repeatable
+        if sequenced and call.session is None:
             self._admit(call, now)
             if call.session is None:
                 return
         endpoint = call.pinned or self.endpoints.choose()
         if endpoint is None or not self.endpoints.is_up(endpoint):
             call.phase = Phase.PARKED
-            call.due = call.deadline
+            call.due = call.parked_until(now, self._options.dial_timeout_seconds)
             self.wake_by(call.due)
             self._parked.append(call)
             return
@@ -285,18 +286,25 @@ class Core:
         except ProtocolError as foreign:
             self._finish(call, now, foreign)
             return
-        name = name_of(message)
+        name, reason = name_of(message), exception_for(code, message)
+        given_up = name == "Unhealthy" and call.attempts >= UNHEALTHY_ATTEMPTS_MAX
         if name == "SessionNotFound" and call.session is not None:
             self._session_gone(call, now)
-        elif name == "SequenceTooOld" and call.uncertain:
+        elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
+            self._attempt_failed(call, now, reason, sure=True, at_once=True)
+        elif name in NO_VERDICT and call.write and call.uncertain:
             self._finish(call, now, OutcomeUnknownError(_unknown(message)))
-        elif code == UNAVAILABLE or name in RETRIED_LIMITS:
+        elif (code == UNAVAILABLE and not given_up) or name in RETRIED_LIMITS:
             if name not in NOT_THE_ENDPOINT or call.failures:
                 self.endpoints.failed(endpoint, now)
-            reason = exception_for(code, message)
             self._attempt_failed(call, now, reason, sure=not unknown, at_once=False)
         else:
-            self._finish(call, now, exception_for(code, message))
+            self._finish(call, now, reason)
+
+    def _may_leave(self, call: Call, endpoint: str, now: float) -> bool:
+        """Prefer other endpoints from now on; whether there is one that was not asked yet."""
+        self.endpoints.failed(endpoint, now)
+        return not call.pinned and call.attempts < self.endpoints.up_count
 
     def _attempt_failed(
         self, call: Call, now: float, error: LeaseholdError, sure: bool, at_once: bool
@@ -304,7 +312,7 @@ class Core:
         """Try again, at once or after a random delay; `sure` that this attempt had no effect."""
         call.last_error = error
         call.uncertain = call.uncertain or not sure
-        if call.write and call.uncertain and call.session is None:
+        if call.write and call.uncertain and call.session is None and not call.repeatable:
             self._finish(call, now, OutcomeUnknownError(_unknown(error.message)))
             return
         call.failures += 1
@@ -323,7 +331,7 @@ class Core:
             self._unanswered(call, now)
         elif call.phase is Phase.BACKING_OFF:
             self._dispatch(call, now)
-        elif self._is_reachable(call) or call.uncertain:
+        elif self._is_reachable(call) or (call.uncertain and call.write):
             call.due = call.deadline
             self.wake_by(call.due)
         else:

@@ -79,6 +79,11 @@ class Endpoints:
         """Whether a connection to some endpoint is established."""
         return bool(self._up)
 
+    @property
+    def up_count(self) -> int:
+        """To how many endpoints a connection is established."""
+        return len(self._up)
+
     def is_up(self, name: str) -> bool:
         """Whether the connection to this endpoint is established."""
         return name in self._up

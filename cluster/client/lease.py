@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from cluster.client import results
+from cluster.client import replies, results
 from cluster.client.connection import Connection
 from cluster.client.core import Notice
 from cluster.client.leasing import LeaseLost
 from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
+    from cluster.client.caller import Caller
 
 
 class Lease:
@@ -33,6 +34,7 @@ class Lease:
         self.error: LeaseholdError | None = None
         self._api = api
         self._kept_by: tuple[Connection, int] | None = None
+        self._told: list[Callable[[], None]] = []
 
     def keep_alive(self) -> Lease:
         """Renew it every third of its TTL in the background, until `stop` or `revoke`."""
@@ -61,6 +63,20 @@ class Lease:
         self.stop()
         return self._api.revoke(self.id)
 
+    @contextmanager
+    def when_lost(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Within the block, call this when the lease is lost, or at once if it is already.
+
+        It may be called twice, and in the client's I/O thread, so it must not wait for anything.
+        """
+        self._told.append(tell)
+        try:
+            if self.lost.is_set():
+                tell()
+            yield
+        finally:
+            self._told.remove(tell)
+
     def __enter__(self) -> Self:
         self.keep_alive()
         return self
@@ -80,20 +96,21 @@ class Lease:
     def notice(self, notice: Notice) -> bool:
         """Take what the core says of it. In the I/O thread."""
         if isinstance(notice, LeaseLost):
-            self.error = notice.error
-            self.lost.set()
+            self.abort(notice.error)
         return True
 
     def abort(self, error: LeaseholdError) -> None:
-        """Whoever renewed it does so no longer."""
+        """It can no longer be relied on, for this reason."""
         self.error = error
         self.lost.set()
+        for tell in tuple(self._told):
+            tell()
 
 
 class LeaseApi:
     """`client.lease`: grant, renew, look at and revoke leases by id."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Caller) -> None:
         self._client = client
 
     def grant(self, ttl: float, id: int = 0) -> Lease:  # noqa: A002 - etcd's name for it
@@ -104,18 +121,28 @@ class LeaseApi:
         fields: dict[str, Any] = {"op": "lease_grant", "TTL": ttl}
         if id:
             fields["ID"] = id
-        return Lease(self, self._client.request(fields, results.lease_grant_result, write=True))
+        return Lease(self, self._client.request(fields, replies.lease_grant_result, write=True))
+
+    def adopt(self, lease_id: int) -> Lease:
+        """A Lease that exists already: of a put with a `ttl`, or of this program's former life.
+
+        LeaseNotFoundError when there is none.
+        """
+        found = self.time_to_live(lease_id)
+        if found.ttl < 0:
+            raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
+        return Lease(self, results.LeaseGrantResult(found.header, lease_id, found.granted_ttl))
 
     def revoke(self, lease_id: int) -> results.LeaseRevokeResult:
         """End a lease and delete its keys; LeaseNotFoundError when it is gone."""
         fields = {"op": "lease_revoke", "ID": lease_id}
-        return self._client.request(fields, results.lease_revoke_result, write=True)
+        return self._client.request(fields, replies.lease_revoke_result, write=True)
 
     def keep_alive_once(self, lease_id: int) -> results.LeaseKeepAliveResult:
         """Renew a lease for its whole TTL; LeaseNotFoundError when it is gone."""
         # No session: to renew twice is to renew.
         fields = {"op": "lease_keep_alive", "ID": lease_id}
-        renewed = self._client.request(fields, results.lease_keep_alive_result)
+        renewed = self._client.request(fields, replies.lease_keep_alive_result)
         if renewed.ttl <= 0:
             raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         return renewed
@@ -125,11 +152,11 @@ class LeaseApi:
         fields: dict[str, Any] = {"op": "lease_time_to_live", "ID": lease_id}
         if keys:
             fields["keys"] = True
-        return self._client.request(fields, results.lease_time_to_live_result)
+        return self._client.request(fields, replies.lease_time_to_live_result)
 
     def list(self) -> results.LeaseListResult:
         """The ids of all leases."""
-        return self._client.request({"op": "lease_leases"}, results.lease_list_result)
+        return self._client.request({"op": "lease_leases"}, replies.lease_list_result)
 
     def keep(self, lease: Lease) -> tuple[Connection, int]:
         """Renew a lease in the background; by which connection, and under which number."""

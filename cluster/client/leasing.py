@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cluster.client.call import FOREVER, Call
-from cluster.client.results import lease_keep_alive_result, read
+from cluster.client.replies import lease_keep_alive_result, read
 from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
 """Request maps of PROTOCOL.md, built from what a program says. Pure.
 
-A field with its zero value is left out.
+A field with its zero value is left out, except where the protocol's default is another one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease
@@ -36,15 +36,81 @@ def prefix_end(prefix: bytes) -> bytes:
     return EVERYTHING
 
 
-def interval_end(key: Key, range_end: Key | None, prefix: bool, from_key: bool) -> bytes | None:
-    """The range_end of an interval, None for a single key; at most one way to say it is allowed."""
+class Interval(NamedTuple):
+    """A single key (no `end`), or the keys from `key` up to `end`, as the protocol says it."""
+
+    key: bytes
+    end: bytes | None
+
+
+def interval(
+    key: Key | None, range_end: Key | None = None, prefix: bool = False, from_key: bool = False
+) -> Interval:
+    """An interval from what a program says of it; at most one way to say its end is allowed.
+
+    Without a key it is all there are, and so is an empty prefix.
+    """
     if (range_end is not None) + prefix + from_key > 1:
         raise ValueError("only one of range_end, prefix and from_key can be given")
+    if key is None:
+        return Interval(EVERYTHING, EVERYTHING)
+    start = to_bytes(key)
     if prefix:
-        return prefix_end(to_bytes(key))
+        return Interval(start or EVERYTHING, prefix_end(start))
     if from_key:
-        return EVERYTHING
-    return None if range_end is None else to_bytes(range_end)
+        return Interval(start or EVERYTHING, EVERYTHING)
+    return Interval(start, None if range_end is None else to_bytes(range_end))
+
+
+class RangeOptions(TypedDict, total=False):
+    """What may be said of a read besides its interval, under the names of PROTOCOL.md.
+
+    `limit` 0 is none; `revision` 0 is now. A `serializable` read is answered by one node from what
+    it has, which may be old. The bounds of revisions are inclusive, 0 is none.
+    """
+
+    limit: int
+    revision: int
+    serializable: bool
+    keys_only: bool
+    count_only: bool
+    sort_order: Literal["NONE", "ASCEND", "DESCEND"]
+    sort_target: Literal["KEY", "VERSION", "CREATE", "MOD", "VALUE"]
+    min_mod_revision: int
+    max_mod_revision: int
+    min_create_revision: int
+    max_create_revision: int
+
+
+RANGE_OPTIONS: Final = frozenset(RangeOptions.__annotations__)
+
+
+def range_fields(keys: Interval, options: RangeOptions) -> dict[str, Any]:
+    """The request map of a range."""
+    unknown = options.keys() - RANGE_OPTIONS
+    if unknown:
+        raise TypeError(f"a read has no option {', '.join(sorted(unknown))}")
+    fields = interval_fields("range", keys)
+    fields.update((name, value) for name, value in options.items() if value)
+    return fields
+
+
+def interval_fields(op: str, keys: Interval) -> dict[str, Any]:
+    """The request map of an operation on an interval."""
+    fields: dict[str, Any] = {"op": op, "key": keys.key}
+    if keys.end is not None:
+        fields["range_end"] = keys.end
+    return fields
+
+
+def get_fields(key: Key, revision: int, serializable: bool) -> dict[str, Any]:
+    """The request map of a range of one key."""
+    fields: dict[str, Any] = {"op": "range", "key": to_bytes(key)}
+    if revision:
+        fields["revision"] = revision
+    if serializable:
+        fields["serializable"] = True
+    return fields
 
 
 def put_fields(
@@ -54,6 +120,7 @@ def put_fields(
     prev_kv: bool,
     ignore_value: bool = False,
     ignore_lease: bool = False,
+    ttl: float = 0,
 ) -> dict[str, Any]:
     """The request map of a put; what is left out has its zero value."""
     fields: dict[str, Any] = {"op": "put", "key": to_bytes(key)}
@@ -67,30 +134,22 @@ def put_fields(
         fields["ignore_value"] = True
     if ignore_lease:
         fields["ignore_lease"] = True
+    if ttl:
+        fields["TTL"] = ttl
     return fields
 
 
-def range_fields(
-    key: Key,
-    range_end: bytes | None,
-    limit: int = 0,
-    revision: int = 0,
-    serializable: bool = False,
-    keys_only: bool = False,
-    count_only: bool = False,
-) -> dict[str, Any]:
-    """The request map of a range; what is left out has its zero value."""
-    fields: dict[str, Any] = {"op": "range", "key": to_bytes(key)}
-    if range_end is not None:
-        fields["range_end"] = range_end
-    if limit:
-        fields["limit"] = limit
-    if revision:
-        fields["revision"] = revision
-    if serializable:
-        fields["serializable"] = True
-    if keys_only:
-        fields["keys_only"] = True
-    if count_only:
-        fields["count_only"] = True
+def delete_fields(keys: Interval, prev_kv: bool) -> dict[str, Any]:
+    """The request map of a delete_range."""
+    fields = interval_fields("delete_range", keys)
+    if prev_kv:
+        fields["prev_kv"] = True
+    return fields
+
+
+def increment_fields(key: Key, delta: int) -> dict[str, Any]:
+    """The request map of an increment; a delta of 0 is said, for left out it is 1."""
+    fields: dict[str, Any] = {"op": "increment", "key": to_bytes(key)}
+    if delta != 1:
+        fields["delta"] = delta
     return fields

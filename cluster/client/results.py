@@ -1,19 +1,12 @@
-"""What a client's calls return: typed values, and how each is read from a reply of PROTOCOL.md.
+"""What a client's calls return: typed values with etcd's names.
 
-Knows the shape of replies and nothing of how they arrive.
+How they are read from a reply is the business of `replies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple, TypeVar
-
-from cluster.errors import ProtocolError
-
-Reply = Mapping[str, Any]
-"""A decoded reply map, as msgpack left it: anything may be missing or of a wrong type."""
-
-T = TypeVar("T")
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
 
 
 class Header(NamedTuple):
@@ -37,10 +30,15 @@ class KeyValue(NamedTuple):
 
 
 class PutResult(NamedTuple):
-    """`prev_kv` is None unless it was asked for and the key existed."""
+    """`prev_kv` is None unless it was asked for and the key existed.
+
+    `lease` and `ttl` (seconds) are of the lease that a put with a `ttl` was granted, else 0.
+    """
 
     header: Header
     prev_kv: KeyValue | None
+    lease: int = 0
+    ttl: float = 0
 
 
 class DeleteResult(NamedTuple):
@@ -49,6 +47,12 @@ class DeleteResult(NamedTuple):
     header: Header
     deleted: int
     prev_kvs: tuple[KeyValue, ...]
+
+
+class CompactResult(NamedTuple):
+    """The history before the revision asked for has ended."""
+
+    header: Header
 
 
 class RangeResult:
@@ -82,6 +86,25 @@ class RangeResult:
         return f"RangeResult(count={self.count}, more={self.more}, kvs={self.kvs!r})"
 
 
+class IncrementResult(NamedTuple):
+    """The value that the key has now."""
+
+    header: Header
+    value: int
+
+
+class TxnResult(NamedTuple):
+    """Whether all compares held, and a response to each operation of the branch, in its order."""
+
+    header: Header
+    succeeded: bool
+    responses: tuple[TxnResponse, ...]
+
+
+TxnResponse = PutResult | RangeResult | DeleteResult | IncrementResult | TxnResult
+"""What `responses` hold: one kind for each kind of operation. Their headers are of the branch."""
+
+
 class Event(NamedTuple):
     """One change of a watched key. A DELETE's `kv` has only `key` and `mod_revision`.
 
@@ -100,10 +123,25 @@ class Event(NamedTuple):
 
 
 class WatchBatch(NamedTuple):
-    """Events that arrived together: whole revisions, in order."""
+    """Events that arrived together: whole revisions, in order.
+
+    One without events is a bookmark: everything up to `header.revision` has been delivered.
+    """
 
     header: Header
     events: tuple[Event, ...]
+
+
+class HistoryResult(NamedTuple):
+    """The changes of one key, newest first.
+
+    `more`: the limit cut some off. `compacted`: what came before them is compacted away.
+    """
+
+    header: Header
+    events: tuple[Event, ...]
+    more: bool
+    compacted: bool
 
 
 class LeaseGrantResult(NamedTuple):
@@ -166,6 +204,21 @@ class MemberListResult(NamedTuple):
     members: tuple[Member, ...]
 
 
+class MemberAddResult(NamedTuple):
+    """The new member, and all members with it."""
+
+    header: Header
+    member: Member
+    members: tuple[Member, ...]
+
+
+class MoveLeaderResult(NamedTuple):
+    """Who led before, and who leads now: member ids."""
+
+    source: int
+    target: int
+
+
 class StatusResult(NamedTuple):
     """One node's own state; `leader` is a member id, 0 when it knows none; sizes are in bytes."""
 
@@ -181,146 +234,51 @@ class StatusResult(NamedTuple):
     errors: tuple[str, ...]
 
 
-def read(decode: Callable[[Reply], T], reply: Reply) -> T:
-    """Decode a reply; one that PROTOCOL.md does not allow is a ProtocolError, not a KeyError."""
-    try:
-        return decode(reply)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ProtocolError(f"unexpected reply ({error!r}); is a Leasehold node there?") from None
+class HashKvResult(NamedTuple):
+    """A hash of all keys and revisions from `compact_revision` to `hash_revision`.
+
+    Members with the same data have the same one at the same two revisions.
+    """
+
+    header: Header
+    hash: int
+    compact_revision: int
+    hash_revision: int
 
 
-def refusal(error: Reply) -> tuple[int, str, bool]:
-    """The code and text of a reply's `error`, and whether the request may have been applied."""
-    return int(error["code"]), str(error["message"]), bool(error.get("unknown", False))
+class Alarm(NamedTuple):
+    """What a member has raised: `NOSPACE` or `CORRUPT`."""
+
+    member_id: int
+    alarm: str
 
 
-def session_id(reply: Reply) -> int:
-    """The answer to a session_open."""
-    return int(reply["session"])
+class AlarmResult(NamedTuple):
+    """The alarms there are, or those that were raised or cleared."""
+
+    header: Header
+    alarms: tuple[Alarm, ...]
 
 
-def header(reply: Reply) -> Header:
-    """The header of any reply."""
-    raw = reply["header"]
-    return Header(raw["cluster_id"], raw["member_id"], raw["revision"], raw["raft_term"])
+class DefragmentResult(NamedTuple):
+    """The node has given back what disk space it could."""
+
+    header: Header
 
 
-def key_value(raw: Reply) -> KeyValue:
-    """A key-value of a read, whole or (keys_only) without its value."""
-    return KeyValue(
-        raw["key"],
-        raw.get("value", b""),
-        raw["create_revision"],
-        raw["mod_revision"],
-        raw["version"],
-        raw.get("lease", 0),
-    )
+class SnapshotPart(NamedTuple):
+    """Some bytes of a snapshot, how many follow, and the SHA-256 of all (raw)."""
+
+    header: Header
+    name: str
+    blob: bytes
+    remaining_bytes: int
+    sha256: bytes
 
 
-def put_result(reply: Reply) -> PutResult:
-    """The answer to a put."""
-    previous = reply.get("prev_kv")
-    return PutResult(header(reply), None if previous is None else key_value(previous))
+class SnapshotResult(NamedTuple):
+    """A snapshot that was saved: from which endpoint, its bytes, and its SHA-256 (hex)."""
 
-
-def range_result(reply: Reply) -> RangeResult:
-    """The answer to a range."""
-    kvs = tuple(map(key_value, reply["kvs"]))
-    return RangeResult(header(reply), kvs, reply["more"], reply["count"])
-
-
-def single_result(reply: Reply) -> KeyValue | None:
-    """The answer to a range of one key: the key-value, or None when there is none."""
-    for raw in reply["kvs"]:
-        return key_value(raw)
-    return None
-
-
-def delete_result(reply: Reply) -> DeleteResult:
-    """The answer to a delete_range."""
-    previous = tuple(map(key_value, reply.get("prev_kvs") or ()))
-    return DeleteResult(header(reply), reply["deleted"], previous)
-
-
-def event(raw: Reply) -> Event:
-    """One event of a watch reply."""
-    kv = raw["kv"]
-    previous = raw.get("prev_kv")
-    return Event(
-        "PUT" if raw["type"] == "PUT" else "DELETE",
-        KeyValue(
-            kv["key"],
-            kv.get("value", b""),
-            kv.get("create_revision", 0),
-            kv["mod_revision"],
-            kv.get("version", 0),
-            kv.get("lease", 0),
-        ),
-        None if previous is None else key_value(previous),
-        raw.get("reason", ""),
-    )
-
-
-def lease_grant_result(reply: Reply) -> LeaseGrantResult:
-    """The answer to a lease_grant."""
-    return LeaseGrantResult(header(reply), reply["ID"], reply["TTL"])
-
-
-def lease_revoke_result(reply: Reply) -> LeaseRevokeResult:
-    """The answer to a lease_revoke."""
-    return LeaseRevokeResult(header(reply))
-
-
-def lease_keep_alive_result(reply: Reply) -> LeaseKeepAliveResult:
-    """The answer to a lease_keep_alive; a TTL of 0 means that there is no such lease."""
-    return LeaseKeepAliveResult(header(reply), reply["ID"], reply["TTL"])
-
-
-def lease_time_to_live_result(reply: Reply) -> LeaseTimeToLiveResult:
-    """The answer to a lease_time_to_live."""
-    ttl = reply["TTL"]
-    keys = reply.get("keys")
-    return LeaseTimeToLiveResult(
-        header(reply),
-        reply["ID"],
-        ttl,
-        reply["grantedTTL"],
-        reply.get("remaining_ms", ttl * 1000 if ttl > 0 else ttl),
-        None if keys is None else tuple(keys),
-    )
-
-
-def lease_list_result(reply: Reply) -> LeaseListResult:
-    """The answer to a lease_leases."""
-    return LeaseListResult(header(reply), tuple(lease["ID"] for lease in reply["leases"]))
-
-
-def member_list_result(reply: Reply) -> MemberListResult:
-    """The answer to a member_list."""
-    members = tuple(
-        Member(
-            raw["ID"],
-            raw["name"],
-            tuple(raw["peerURLs"]),
-            tuple(raw["clientURLs"]),
-            raw.get("isLearner", False),
-        )
-        for raw in reply["members"]
-    )
-    return MemberListResult(header(reply), members)
-
-
-def status_result(reply: Reply) -> StatusResult:
-    """The answer to a status."""
-    return StatusResult(
-        header(reply),
-        reply["version"],
-        reply["dbSize"],
-        reply["dbSizeInUse"],
-        reply["leader"],
-        reply["raftIndex"],
-        reply["raftTerm"],
-        reply["raftAppliedIndex"],
-        reply.get("isLearner", False),
-        tuple(reply.get("errors") or ()),
-    )
+    endpoint: str
+    size: int
+    sha256: str

@@ -7,6 +7,7 @@ Events wait here, in order, for the program to take them. How they survive the d
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
@@ -21,7 +22,7 @@ from cluster.client.watching import WatchEnded, WatchEvents, WatchOpened
 from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
+    from cluster.client.caller import Caller
 
 QUEUED_EVENTS_MAX: Final = 10_000
 """With more events not yet taken, the watch pauses at the cluster; it goes on at half of them."""
@@ -36,7 +37,7 @@ class Watch:
     """
 
     def __init__(
-        self, client: Client, connection: Connection, fields: dict[str, Any], timeout: float
+        self, client: Caller, connection: Connection, fields: dict[str, Any], timeout: float
     ) -> None:
         # A client that nobody holds is closed; whoever watches holds it.
         self._client = client
@@ -53,7 +54,7 @@ class Watch:
         self._number = connection.attach(self)
         number = self._number
         connection.run(lambda core, now: core.watches.open(number, fields, timeout, now))
-        self.header = self._opened(timeout)
+        self.header = self._header_taken = self._opened(timeout)
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -77,11 +78,25 @@ class Watch:
     def batches(self) -> Iterator[WatchBatch]:
         """The events as they arrive: each batch holds whole revisions, with the reply's header."""
         while True:
-            with self._taking:
-                batch = self._take_batch(None)
+            batch = self._next_batch(None)
             if batch is None:
                 return
             yield batch
+
+    def batch(self, timeout: float | None = None) -> WatchBatch:
+        """The next of `batches`; raises as `get` does."""
+        batch = self._next_batch(timeout)
+        if batch is None:
+            raise WatchCanceledError("the watch was cancelled")
+        return batch
+
+    def progress(self) -> None:
+        """Ask how far the watch has come; the answer is an empty batch in `batches`.
+
+        Every event up to its `header.revision` is in a batch before it.
+        """
+        number = self._number
+        self._connection.run(lambda core, now: core.watches.progress(number))
 
     def cancel(self) -> None:
         """Stop watching; whoever waits for an event is released. Doing it again does nothing."""
@@ -138,19 +153,30 @@ class Watch:
         return first.header
 
     def _next(self, timeout: float | None) -> Event | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
         with self._taking:
             while not self._taken:
-                batch = self._take_batch(timeout)
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                batch = self._take_batch(left)
                 if batch is None:
                     return None
                 self._taken.extend(batch.events)
+                self._header_taken = batch.header
             return self._taken.popleft()
+
+    def _next_batch(self, timeout: float | None) -> WatchBatch | None:
+        with self._taking:
+            if self._taken:  # the rest of one that was begun with single events
+                rest = WatchBatch(self._header_taken, tuple(self._taken))
+                self._taken.clear()
+                return rest
+            return self._take_batch(timeout)
 
     def _take_batch(self, timeout: float | None) -> WatchBatch | None:
         try:
             item = self._incoming.get(timeout=timeout)
         except Empty:
-            raise DeadlineExceededError(f"no event within {timeout:g} s") from None
+            raise DeadlineExceededError("no event in time") from None
         if isinstance(item, WatchBatch):
             self._events_out += len(item.events)
             if self._paused and self._events_in - self._events_out <= QUEUED_EVENTS_MAX // 2:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cluster.client.call import FOREVER, Call
-from cluster.client.results import Event, Header, Reply, event, header, read
+from cluster.client.replies import Reply, event, header, read
+from cluster.client.results import Event, Header
 from cluster.errors import (
     FAULTS,
     CompactedError,
@@ -38,7 +39,10 @@ class WatchOpened(NamedTuple):
 
 
 class WatchEvents(NamedTuple):
-    """New events of a watch: whole revisions, in order, none of them seen before."""
+    """New events of a watch: whole revisions, in order, none of them seen before.
+
+    None at all: every event up to the header's revision was delivered before.
+    """
 
     number: int
     header: Header
@@ -61,9 +65,11 @@ class _Watch:
         "endpoint",
         "failures",
         "fields",
+        "fragments",
         "next_revision",
         "number",
         "opened_at",
+        "progress_wanted",
         "was_opened",
         "watch_id",
     )
@@ -79,6 +85,8 @@ class _Watch:
         self.due = FOREVER
         self.opened_at = 0.0
         self.was_opened = False
+        self.progress_wanted = False
+        self.fragments: list[Event] = []
 
 
 class Watches:
@@ -115,6 +123,13 @@ class Watches:
         watch = self._watches.get(number)
         if watch is not None and watch.call is None and watch.endpoint is None:
             self._create(watch, FOREVER, now)
+
+    def progress(self, number: int) -> None:
+        """Ask how far a watch has come; WatchEvents without events comes when it is known."""
+        watch = self._watches.get(number)
+        if watch is not None:
+            watch.progress_wanted = True
+            self._ask_for_progress(watch)
 
     def message(self, endpoint: str, message: Reply, now: float) -> None:
         """A reply without an id: events, a cancellation or a bookmark."""
@@ -191,6 +206,8 @@ class Watches:
         elif not watch.was_opened:
             watch.was_opened = True
             self._core.notices.append(WatchOpened(watch.number, opened))
+        if watch.progress_wanted:
+            self._ask_for_progress(watch)
 
     # --- what an open watch hears ---
 
@@ -201,8 +218,17 @@ class Watches:
         except LeaseholdError as error:
             self._end(watch, error)
             return
+        if message.get("fragment"):
+            watch.fragments += events  # the rest of the revision is still to come
+            return
+        if not events and not watch.fragments:
+            self._progressed(watch, head, wanted=bool(watch.fields.get("progress_notify")))
+            return
+        if watch.fragments:
+            events = (*watch.fragments, *events)
+            watch.fragments = []
         floor = watch.next_revision
-        if events and events[0].revision < floor:
+        if events[0].revision < floor:
             events = tuple(one for one in events if one.revision >= floor)
         if events:
             watch.failures = 0
@@ -210,13 +236,26 @@ class Watches:
             self._core.notices.append(WatchEvents(watch.number, head, events))
 
     def _bookmark(self, endpoint: str, message: Reply) -> None:
+        """Every event up to a revision was delivered, to all watches there."""
         try:
-            revision = read(header, message).revision
+            head = read(header, message)
         except LeaseholdError:
             return
         for watch in self._watches.values():
             if watch.endpoint == endpoint:
-                watch.next_revision = max(watch.next_revision, revision + 1)
+                self._progressed(watch, head, wanted=False)
+
+    def _progressed(self, watch: _Watch, head: Header, wanted: bool) -> None:
+        """Everything up to a revision was delivered; tell the watch's owner, if that is wanted."""
+        watch.next_revision = max(watch.next_revision, head.revision + 1)
+        if wanted or watch.progress_wanted:
+            watch.progress_wanted = False
+            self._core.notices.append(WatchEvents(watch.number, head, ()))
+
+    def _ask_for_progress(self, watch: _Watch) -> None:
+        """Ask the node that serves it; a watch that is not open anywhere asks when it is."""
+        if watch.endpoint is not None:
+            self._core.send(watch.endpoint, {"op": "watch_progress"})
 
     def _canceled(self, watch: _Watch, message: Reply, now: float) -> None:
         reason = str(message.get("cancel_reason", ""))
@@ -268,3 +307,4 @@ class Watches:
             self._core.send(endpoint, {"op": "watch_cancel", "watch_id": watch.watch_id})
         self._by_watch_id.pop(watch.watch_id, None)
         watch.watch_id = 0
+        watch.fragments = []

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from cluster import __version__
 from cluster.config import ConfigError, NodeFlags, resolve
 from cluster.flags import EXIT_USAGE, FlagParser, fail
-from cluster.launcher.files import LauncherError
+from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.plain import PlainScreen, write
 from cluster.launcher.ports import BASE_PORT, SIZE_MAX

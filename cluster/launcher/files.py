@@ -1,7 +1,7 @@
 """A local cluster's data directory: who may use it, what cluster lives in it, what its nodes said.
 
     DIR/lock           locked while a launcher, or a node it started, lives
-    DIR/cluster.json   the cluster's ports: they are its members' addresses, so they never change
+    DIR/cluster.json   the cluster's nodes and ports: these are their addresses, and never change
     DIR/n1/  DIR/n1.log
 
 Knows nothing of what is inside a node's own directory.
@@ -13,20 +13,20 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from cluster.launcher.layout import LauncherError, NodeRecord, founder, name_of
 from cluster.launcher.ports import Ports
+
+__all__ = ["DataDirectory", "LauncherError"]
 
 ORPHANS_SECONDS: Final = 5.0
 """How long the nodes of a launcher that was killed may need to notice it and stop."""
 
 LOCK_RETRY_SECONDS: Final = 0.02
 LOG_TAIL_BYTES: Final = 8_192
-
-
-class LauncherError(Exception):
-    """The cluster cannot be started or used like this; the message is one line."""
 
 
 class DataDirectory:
@@ -66,22 +66,21 @@ class DataDirectory:
             return ""
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def recorded_ports(self) -> tuple[Ports, ...]:
-        """The ports of the cluster that lives here; empty if none has begun to."""
+    def recorded_nodes(self) -> tuple[NodeRecord, ...]:
+        """The nodes of the cluster that lives here; empty if none has begun to."""
         path = self.path / "cluster.json"
         if not path.exists() or not self.node_directory(name_of(0)).exists():
             return ()
         try:
-            nodes = json.loads(path.read_text())["nodes"]
-            return tuple(Ports(int(node["client"]), int(node["peer"])) for node in nodes)
+            return tuple(map(_record, json.loads(path.read_text())["nodes"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LauncherError(f"{path} is damaged: {error!r}") from None
 
-    def record_ports(self, ports: tuple[Ports, ...]) -> None:
-        """Note the ports of a new cluster, all or nothing."""
+    def record_nodes(self, records: Iterable[NodeRecord]) -> None:
+        """Note the nodes of the cluster, all or nothing."""
         path = self.path / "cluster.json"
         draft = path.with_suffix(".new")
-        nodes = [{"name": name_of(number), **pair._asdict()} for number, pair in enumerate(ports)]
+        nodes = [_document(record) for record in records]
         draft.write_text(json.dumps({"nodes": nodes}, indent=2) + "\n")
         draft.replace(path)
 
@@ -105,9 +104,26 @@ class DataDirectory:
             time.sleep(LOCK_RETRY_SECONDS)
 
 
-def name_of(number: int) -> str:
-    """The name of a local cluster's node, counted from 0: n1, n2, n3..."""
-    return f"n{number + 1}"
+def _record(node: dict[str, Any]) -> NodeRecord:
+    record = founder(str(node["name"]), Ports(int(node["client"]), int(node["peer"])))
+    if "joined_with" in node:
+        member_id = int(node["member_id"])
+        record = record._replace(member_id=member_id, joined_with=str(node["joined_with"]))
+    return record._replace(
+        is_learner=bool(node.get("is_learner", False)),
+        is_removed=bool(node.get("is_removed", False)),
+    )
+
+
+def _document(record: NodeRecord) -> dict[str, Any]:
+    """A node in cluster.json: what every node has, and what makes it differ from the first ones."""
+    document: dict[str, Any] = {"name": record.name, **record.ports._asdict()}
+    if record.joined_with:
+        document |= {"member_id": record.member_id, "joined_with": record.joined_with}
+    for name in ("is_learner", "is_removed"):
+        if getattr(record, name):
+            document[name] = True
+    return document
 
 
 def _try_lock(fd: int) -> bool:

@@ -12,20 +12,27 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import zmq
 
-from cluster.launcher.ports import LOOPBACK, Ports
+from cluster.launcher.layout import NodeRecord
 from cluster.launcher.probe import NodeLink, NodeStatus
+
+EXIT_REMOVED: Final = 3
+"""A node's exit status when it learns that it was removed from its cluster."""
 
 
 class NodeProcess:
-    """A node's fixed addresses, and the process that runs it or ran it last."""
+    """What is on record of a node, and the process that runs it or ran it last."""
 
-    def __init__(self, name: str, member_id: int, ports: Ports, log_path: Path) -> None:
-        self.name = name
-        self.member_id = member_id
-        self.ports = ports
+    def __init__(self, record: NodeRecord, log_path: Path) -> None:
+        self.record = record
+        self.name = record.name
+        self.member_id = record.member_id
+        self.ports = record.ports
+        self.endpoint = record.endpoint
+        self.peer_url = record.peer_url
         self.log_path = log_path
         self.link: NodeLink | None = None
         self.status: NodeStatus | None = None
@@ -36,14 +43,14 @@ class NodeProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def endpoint(self) -> str:
-        """Where clients reach it, as HOST:PORT."""
-        return f"{LOOPBACK}:{self.ports.client}"
+    def is_learner(self) -> bool:
+        """Whether it takes no part in votes; as it was added, or as it says itself."""
+        return self.record.is_learner
 
     @property
-    def peer_url(self) -> str:
-        """Where the other nodes reach it."""
-        return f"tcp://{LOOPBACK}:{self.ports.peer}"
+    def is_removed(self) -> bool:
+        """Whether it was removed from the cluster, for good."""
+        return self.record.is_removed
 
     @property
     def pid(self) -> int:
@@ -107,6 +114,8 @@ class NodeProcess:
         """Note what the node says about itself now."""
         self.status = status
         self.status_at = time.monotonic()
+        if not status.is_learner:  # a new voter may not know yet that it is one
+            self.record = self.record._replace(is_learner=False)
 
     def reap(self) -> bool:
         """Whether the process is seen to have ended by this call."""

@@ -1,4 +1,4 @@
-"""What the death of a node did to writes: from the death to the first write acknowledged after it.
+"""What the death of a node, or a change of leaders, did to writes: how long none was acknowledged.
 
 Pure: times are arguments, in seconds of one clock. Sends no probe and prints nothing.
 """
@@ -6,6 +6,12 @@ Pure: times are arguments, in seconds of one clock. Sends no probe and prints no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+FOREVER: Final = float("inf")
+
+HAND_OVER_SECONDS: Final = 10.0
+"""A leader that was told to hand over and still leads after this time does so for good."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,42 @@ class Outage:
         if leader != self.leader_before:
             return f"{leader} leads now (term {term}): the next write was done after {took}"
         return f"writes went on: {leader} still leads (term {term}), unavailable for 0 ms"
+
+
+@dataclass(slots=True)
+class HandOver:
+    """A leader was told to go; until another leads, the longest pause between two writes counts."""
+
+    leader_before: str
+    began_at: float
+    acknowledged_at: float
+    pause: float = 0.0
+    successor_at: float = FOREVER
+
+    def acknowledged(self, now: float) -> None:
+        """A write was acknowledged just now."""
+        self.pause = max(self.pause, now - self.acknowledged_at)
+        self.acknowledged_at = now
+
+    def notice_leader(self, leader: str | None, now: float) -> None:
+        """This one leads, as far as is known."""
+        if leader is not None and leader != self.leader_before:
+            self.successor_at = min(self.successor_at, now)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether writes go on under another leader."""
+        return self.acknowledged_at > self.successor_at
+
+    def is_stale(self, now: float) -> bool:
+        """Whether nothing will come of it any more."""
+        return now - self.began_at > HAND_OVER_SECONDS
+
+    def report(self, leader: str, term: int) -> str:
+        """One line, once it is over."""
+        took = duration(self.pause)
+        before = self.leader_before
+        return f"{leader} leads now (term {term}) in place of {before}: writes paused for {took}"
 
 
 def duration(seconds: float) -> str:

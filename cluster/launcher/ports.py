@@ -15,6 +15,7 @@ OFFSETS: Final = (0, 20_000, 30_000, 40_000, 50_000, 60_000, 10_000)
 """From the base port to each node's client port: 2379, 22379, 32379, as in etcd's own examples."""
 
 SIZE_MAX: Final = len(OFFSETS)
+PORT_MAX: Final = 65_535
 
 FREE_PORTS: Final = range(10_000, 30_000)
 """Below the ports that the kernel gives to outgoing connections: those could take a dead node's

@@ -1,7 +1,7 @@
 """Questions a launcher asks its nodes over their client port: how are you, and do you take writes?
 
 A node's answers to `status` say who leads; a write that changes nothing shows whether the cluster
-acknowledges writes. Knows nothing of processes.
+acknowledges writes; an order changes the cluster. Knows nothing of processes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class NodeStatus(NamedTuple):
     term: int
     revision: int
     applied_index: int
+    is_learner: bool = False
 
     @property
     def leads(self) -> bool:
@@ -40,6 +41,17 @@ class WriteAnswered(NamedTuple):
 
     number: int
     acknowledged: bool
+
+
+class OrderAnswered(NamedTuple):
+    """The answer to an order: an error's text, or none and the id of a member that was added."""
+
+    number: int
+    error: str
+    member_id: int
+
+
+Answer = NodeStatus | WriteAnswered | OrderAnswered
 
 
 class NodeLink:
@@ -57,6 +69,7 @@ class NodeLink:
         self.socket = socket
         self._last_number = 0
         self._forgotten = 0
+        self._orders: set[int] = set()
 
     def ask_status(self) -> bool:
         """Ask without waiting; whether the question could be sent."""
@@ -66,20 +79,26 @@ class NodeLink:
         """Ask for a write without waiting; the question's number, 0 if it could not be sent."""
         return self._ask({"op": "delete_range", "key": NO_KEY})
 
+    def give_order(self, request: dict[str, Any]) -> int:
+        """Ask for anything else without waiting; the order's number, 0 if it could not be sent."""
+        number = self._ask(request)
+        self._orders.add(number)
+        return number
+
     def forget_questions(self) -> None:
         """Ignore the answers to all writes asked for until now."""
         self._forgotten = self._last_number
 
-    def answers(self) -> list[NodeStatus | WriteAnswered]:
+    def answers(self) -> list[Answer]:
         """The answers that have arrived, in order."""
-        found: list[NodeStatus | WriteAnswered] = []
+        found: list[Answer] = []
         while True:
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return found
             try:
-                answer = _read(unpack(frames[-1]))
+                answer = self._read(unpack(frames[-1]))
             except WireError:
                 continue  # some other program listens on this port
             if isinstance(answer, WriteAnswered) and answer.number <= self._forgotten:
@@ -100,11 +119,19 @@ class NodeLink:
             return 0
         return self._last_number
 
+    def _read(self, reply: Any) -> Answer | None:
+        if not isinstance(reply, dict) or not isinstance(number := reply.get("id"), int):
+            return None
+        if number not in self._orders:
+            return _read(number, reply)
+        self._orders.discard(number)
+        error = reply.get("error") or {"message": ""}
+        added = reply.get("member") or {"ID": 0}
+        return OrderAnswered(number, error["message"], added["ID"])
 
-def _read(reply: Any) -> NodeStatus | WriteAnswered | None:
+
+def _read(number: int, reply: dict[Any, Any]) -> NodeStatus | WriteAnswered | None:
     """Tell the two kinds of answer apart by their fields; None for an error to a status."""
-    if not isinstance(reply, dict) or not isinstance(number := reply.get("id"), int):
-        return None
     header = reply.get("header")
     if not isinstance(header, dict):
         return WriteAnswered(number, acknowledged=False) if "error" in reply else None
@@ -118,4 +145,5 @@ def _read(reply: Any) -> NodeStatus | WriteAnswered | None:
         term=reply["raftTerm"],
         revision=header["revision"],
         applied_index=reply["raftAppliedIndex"],
+        is_learner=reply.get("isLearner", False),
     )

@@ -12,11 +12,13 @@ from typing import Final
 
 import zmq
 
-from cluster.launcher.files import LauncherError
-from cluster.launcher.local import LocalCluster, leader_among
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.outage import Outage, duration
-from cluster.launcher.probe import NodeStatus
+from cluster.launcher.layout import LauncherError
+from cluster.launcher.local import LocalCluster
+from cluster.launcher.node import EXIT_REMOVED, NodeProcess
+from cluster.launcher.orders import Orders
+from cluster.launcher.outage import HandOver, Outage, duration
+from cluster.launcher.probe import NodeStatus, OrderAnswered
+from cluster.launcher.processes import leader_among
 from cluster.launcher.signals import STOPPING, Signals
 from cluster.launcher.task import Task
 from cluster.launcher.view import HELP, Screen, is_silent, view_of
@@ -60,6 +62,9 @@ class Supervisor:
         self._leader: str | None = None
         self._term = 0
         self._outage: Outage | None = None
+        self._hand_over: HandOver | None = None
+        self._orders = Orders(cluster, screen.say)
+        self._known = set(cluster.nodes)
         self._returning: set[str] = set()
         self._meant_to_stop: set[str] = set()
         self._start_again: set[str] = set()
@@ -74,7 +79,7 @@ class Supervisor:
         self._leader = leader
         leading = self.cluster.node(leader).status
         self._term = leading.term if leading is not None else 0
-        for node in self.cluster.nodes.values():
+        for node in self.cluster.members:
             if not node.running:
                 self._on_death(node)  # since the cluster was found ready
         while not self._finished:
@@ -108,7 +113,7 @@ class Supervisor:
             poller.register(node.pidfd, zmq.POLLIN)
             if node.link is not None:
                 poller.register(node.link.socket, zmq.POLLIN)
-        due = [self._status_due, *self._restart_at.values()]
+        due = [self._status_due, self._orders.due, *self._restart_at.values()]
         if not self._is_measuring(time.monotonic()):
             due.append(self._show_due)
         if self._writes_are_out:
@@ -118,7 +123,10 @@ class Supervisor:
 
     @property
     def _writes_are_out(self) -> bool:
-        return self._outage is not None and self._outage.acknowledged_at is None
+        """Whether writes are to be tried: to see when they are back, or how long they pause."""
+        if self._outage is not None and self._outage.acknowledged_at is None:
+            return True
+        return self._hand_over is not None
 
     def _ask_what_is_due(self, now: float) -> None:
         if now >= self._status_due:
@@ -126,7 +134,7 @@ class Supervisor:
             for node in self.cluster.running:
                 if node.link is not None:
                     node.link.ask_status()
-        if self._outage is not None and self._writes_are_out and now >= self._write_due:
+        if self._writes_are_out and now >= self._write_due:
             urgent = self._is_measuring(now)
             self._write_due = now + (WRITE_SECONDS if urgent else WRITE_SECONDS_LATER)
             for node in self.cluster.running:
@@ -144,13 +152,17 @@ class Supervisor:
         for name in [name for name, at in self._restart_at.items() if now >= at]:
             del self._restart_at[name]
             self._launch(name)
+        self._orders.tick(now)
+        if self._hand_over is not None and self._hand_over.is_stale(now):
+            self._hand_over = None
         if now >= self._show_due and not self._is_measuring(now):
             self._show_due = now + SHOW_SECONDS
             self._show(now)
 
     def _is_measuring(self, now: float) -> bool:
         """Whether a fail-over is under way: drawing now would blur the time of an answer."""
-        return self._outage is not None and now - self._outage.began_at < WRITE_URGENT_SECONDS
+        events = (self._outage, self._hand_over)
+        return any(e is not None and now - e.began_at < WRITE_URGENT_SECONDS for e in events)
 
     def _show(self, now: float) -> None:
         self._screen.show(view_of(self.cluster, self._leader, now))
@@ -159,19 +171,23 @@ class Supervisor:
 
     def _on_death(self, node: NodeProcess) -> None:
         name, cluster = node.name, self.cluster
-        running = len(cluster.running)
-        quorum_lost = running < cluster.quorum
-        self._begin_outage(node, quorum_lost=quorum_lost)
+        if node.exit_status == EXIT_REMOVED and not node.is_removed:
+            cluster.note_removed(name)  # by somebody else than us
+        self._orders.ended(name)
+        quorum_lost = not cluster.has_quorum
+        handed_over = self._hand_over is not None and name == self._hand_over.leader_before
+        if quorum_lost or not (handed_over or (node.is_removed and name != self._leader)):
+            self._hand_over = None
+            self._begin_outage(node, quorum_lost=quorum_lost)
         role = "leader, " if name == self._leader else ""
         said = [f"{name} ({role}pid {node.pid}) {node.ending}"]
-        if (node.exit_status or 0) > 0:
+        if (node.exit_status or 0) > 0 or node.is_removed:
             said.append(f"its last words: {cluster.directory.last_log_line(name)}")
         if quorum_lost:
-            count = f"{running} of {len(cluster.nodes)} nodes run"
-            said.append(f"{count}: writes wait until {cluster.quorum} do")
+            said.append(f"{cluster.count()}: writes wait until {cluster.quorum} do")
         meant = name in self._meant_to_stop
         again = name in self._start_again
-        if again:
+        if again or node.is_removed:
             pass
         elif self._restart and not meant:
             said.append(f"{name} will be started again in {duration(self._plan_restart(node))}")
@@ -209,16 +225,35 @@ class Supervisor:
             for answer in node.link.answers() if node.link is not None else ():
                 if isinstance(answer, NodeStatus):
                     self._on_status(node, answer, now)
-                elif answer.acknowledged and self._outage is not None and self._writes_are_out:
-                    self._outage.acknowledged_at = now
+                elif isinstance(answer, OrderAnswered):
+                    self._take_order(node, answer)
+                elif answer.acknowledged:
+                    self._on_acknowledged(now)
+
+    def _on_acknowledged(self, now: float) -> None:
+        if self._outage is not None and self._outage.acknowledged_at is None:
+            self._outage.acknowledged_at = now
+        if self._hand_over is not None:
+            self._hand_over.acknowledged(now)
+
+    def _take_order(self, node: NodeProcess, answer: OrderAnswered) -> None:
+        try:
+            self._orders.answered(node, answer)
+        except LauncherError as error:
+            self._screen.say(str(error))
+        if answer.error:
+            self._hand_over = None
+        self._returning |= self.cluster.nodes.keys() - self._known
+        self._show_due = 0.0
 
     def _on_status(self, node: NodeProcess, status: NodeStatus, now: float) -> None:
         node.hear(status)
         if node.name in self._returning and status.leader:
             self._returning.discard(node.name)
             took = duration(now - node.started_at)
-            count = f"{len(self.cluster.running)} of {len(self.cluster.nodes)} nodes run"
-            self._screen.say(f"{node.name} is back after {took}: {count}")
+            how = "has joined" if node.name not in self._known else "is back"
+            self._known.add(node.name)
+            self._screen.say(f"{node.name} {how} after {took}: {self.cluster.count()}")
 
     def _notice_leader(self) -> None:
         now = time.monotonic()
@@ -229,12 +264,18 @@ class Supervisor:
         }
         leader = leader_among(statuses)
         term = statuses[leader].term if leader else self._term
-        outage = self._outage
-        if outage is not None and outage.acknowledged_at is not None and leader is not None:
+        outage, hand_over = self._outage, self._hand_over
+        if hand_over is not None:
+            hand_over.notice_leader(leader, now)
+        if hand_over is not None and hand_over.is_over and leader is not None:
+            self._screen.say(hand_over.report(leader, term))
+            self._hand_over = None
+            self._show_due = 0.0
+        elif outage is not None and outage.acknowledged_at is not None and leader is not None:
             self._screen.say(outage.report(leader, term))
             self._outage = None
             self._show_due = 0.0
-        elif outage is None and leader != self._leader:
+        elif outage is None and hand_over is None and leader != self._leader:
             self._screen.say(f"{leader} leads now (term {term})" if leader else "no leader")
         if (leader, term) != (self._leader, self._term):
             self._leader, self._term = leader, term
@@ -250,7 +291,7 @@ class Supervisor:
         return delay
 
     def _launch(self, name: str) -> None:
-        if self.cluster.node(name).running:
+        if self.cluster.node(name).running or self.cluster.node(name).is_removed:
             return
         self.cluster.launch_node(name)
         self._returning.add(name)
@@ -280,6 +321,8 @@ class Supervisor:
                 case "kill" | "stop" | "restart" | "start":
                     for name in self._names(verb, names):
                         self._act(verb, name)
+                case "add" | "promote" | "remove" | "transfer":
+                    self._order(verb, names)
                 case _:
                     raise LauncherError(f'there is no command "{verb}"; help lists them')
         except LauncherError as error:
@@ -292,9 +335,48 @@ class Supervisor:
             raise LauncherError("nobody is known to lead just now")
         return [self._leader or name if name == "leader" else name for name in names]
 
+    def _order(self, verb: str, words: list[str]) -> None:
+        """Change who belongs to the cluster, or who leads it."""
+        now, orders, leader = time.monotonic(), self._orders, self._leader
+        if verb == "add":
+            orders.add(leader, words, now)
+        elif verb == "transfer":
+            if leader is None:
+                raise LauncherError("nobody is known to lead just now")
+            orders.transfer(leader, words[0] if words else self._successor(), now)
+            self._begin_hand_over(leader)
+        else:
+            for name in self._names(verb, words):
+                if verb == "promote":
+                    orders.promote(leader, name, now)
+                else:
+                    orders.remove(leader, name, now)
+                    self._begin_hand_over(name)
+
+    def _successor(self) -> str:
+        """The voter that has applied most of those that follow."""
+        now = time.monotonic()
+        found = [
+            (node.status.applied_index, node.name)
+            for node in self.cluster.voters
+            if node.status is not None and node.name != self._leader and not is_silent(node, now)
+        ]
+        if not found:
+            raise LauncherError("there is no other node that could lead")
+        return max(found)[1]
+
+    def _begin_hand_over(self, name: str) -> None:
+        """If this node leads, see how long writes pause until another one does."""
+        if name == self._leader and len(self.cluster.voters) > 1 and self._outage is None:
+            now = time.monotonic()
+            self._hand_over = HandOver(name, now, now)
+            self._status_due = self._write_due = 0.0
+
     def _act(self, verb: str, name: str) -> None:
         node = self.cluster.node(name)
         self._restart_at.pop(name, None)
+        if node.is_removed and verb in {"start", "restart"}:
+            raise LauncherError(f"{name} was removed from the cluster for good: add another node")
         if verb in {"start", "restart"} and not node.running:
             self._launch(name)
         elif verb == "start":
@@ -304,5 +386,6 @@ class Supervisor:
         elif verb == "kill":
             node.signal(signal.SIGKILL)
         else:
+            self._begin_hand_over(name)
             node.signal(signal.SIGTERM)
             (self._meant_to_stop if verb == "stop" else self._start_again).add(name)

@@ -31,6 +31,8 @@ NARROW_COLUMNS: Final = 76
 STYLES: Final = {
     "leader": "bold green",
     "follower": "green",
+    "learner": "cyan",
+    "removed": "dim",
     "starting": "yellow",
     "silent": "yellow",
     "stopped": "dim",

@@ -23,6 +23,10 @@ status      the cluster in one line
 kill n2     kill -9; also: kill leader
 stop n2     stop gracefully (a leader hands over first)
 restart n2  start it; if it runs, stop it first
+add         add a node to the cluster; also: add learner
+promote n4  make a voter of a learner that has caught up
+remove n2   remove a node from the cluster for good
+transfer n3 let it lead; without a name, whichever has the newest data
 quit        stop everything (so does Ctrl-C; twice: at once)"""
 
 
@@ -98,6 +102,8 @@ def is_silent(node: NodeProcess, now: float) -> bool:
 
 
 def _row(node: NodeProcess, leader: str | None, now: float) -> NodeView:
+    if node.is_removed:
+        return NodeView(node.name, "removed", None, None, node.pid if node.running else 0, "-", "")
     if not node.running:
         state = "killed" if (node.exit_status or 0) < 0 else "stopped"
         return NodeView(node.name, state, None, None, 0, node.endpoint, f"restart {node.name}")
@@ -106,8 +112,10 @@ def _row(node: NodeProcess, leader: str | None, now: float) -> NodeView:
         state = "silent"
     elif status is None:
         state = "starting"
+    elif node.name == leader:
+        state = "leader"
     else:
-        state = "leader" if node.name == leader else "follower"
+        state = "learner" if node.is_learner else "follower"
     return NodeView(
         name=node.name,
         state=state,
@@ -121,20 +129,24 @@ def _row(node: NodeProcess, leader: str | None, now: float) -> NodeView:
 
 def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool) -> str:
     """How to use the cluster that has just started."""
-    endpoints = ",".join(cluster.endpoints)
     leasectl = leasectl_command()
-    count = len(cluster.nodes)
+    count = len(cluster.members)
     nodes = "1 node" if count == 1 else f"{count} nodes"
     data = f"data in {cluster.data_dir}" if kept else "its data goes when it stops"
     return "\n".join(
         [
             f"leasehold {version}: {nodes}, ready in {duration(took_seconds)}, {data}",
             "",
-            f"  export LEASECTL_ENDPOINTS={endpoints}",
+            f"  {endpoints_line(cluster)}",
             f"  {leasectl} put greeting hello",
             f"  {leasectl} get greeting",
         ]
     )
+
+
+def endpoints_line(cluster: LocalCluster) -> str:
+    """What to type in another terminal so that leasectl finds the cluster."""
+    return f"export LEASECTL_ENDPOINTS={','.join(cluster.endpoints)}"
 
 
 def leasectl_command() -> str:

@@ -1,0 +1,94 @@
+"""Where nodes are: `tcp://HOST:PORT`, checked and spelled in one way. Opens no socket.
+
+`http://` is taken too, for etcd's users write it: both mean plain TCP here.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+MEMBER_URLS_MAX: Final = 8
+HOST_CHARS_MAX: Final = 255
+
+_BOUND: Final = {"localhost": "127.0.0.1", "*": "0.0.0.0"}
+_UNREACHABLE: Final = frozenset({"*", "0.0.0.0", "[::]"})
+
+
+class AddressError(ValueError):
+    """A URL that cannot be used; `reason` says why, the message also which one it is."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(f"{reason}: {text}")
+        self.reason = reason
+
+
+def listen_url(text: str) -> str:
+    """A URL to bind: an IP address, `localhost` or `*` (every interface), in ZeroMQ's form."""
+    host, port = _address(text)
+    bound = _BOUND.get(host, host)
+    if not (_is_ipv4(bound) or bound.startswith("[")):
+        raise AddressError(f"expected IP in URL for binding ({text})", text)
+    return f"tcp://{bound}:{port}"
+
+
+def advertised_url(text: str) -> str:
+    """A URL for others to connect to."""
+    host, port = _address(text)
+    if host in _UNREACHABLE:
+        raise AddressError(f"nobody can connect to {host}; name an address of this host", text)
+    return f"tcp://{host}:{port}"
+
+
+def member_urls(texts: Sequence[str]) -> tuple[str, ...]:
+    """The peer URLs of one member, each once and sorted, as all members keep them."""
+    urls = sorted({advertised_url(text) for text in texts})
+    if not urls:
+        raise AddressError("no valid URLs given", "[]")
+    if len(urls) > MEMBER_URLS_MAX:
+        raise AddressError(f"a member has at most {MEMBER_URLS_MAX} URLs", f"{len(urls)} of them")
+    return tuple(urls)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of a `tcp://` or `http://` URL."""
+    scheme, separator, rest = text.partition("://")
+    if scheme in {"https", "unix", "unixs"}:
+        kind = "TLS" if scheme == "https" else "a unix socket"
+        raise AddressError(f"{kind} is not supported, use tcp://HOST:PORT", text)
+    if not separator or scheme not in {"tcp", "http"}:
+        raise AddressError("URL scheme must be tcp or http", text)
+    address, slash, _ = rest.partition("/")
+    if slash:
+        raise AddressError("URL must not contain a path", text)
+    found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):([0-9]{1,6})", address)
+    if found is None:
+        raise AddressError('URL address does not have the form "host:port"', text)
+    host, port = found[1], int(found[2])
+    if not 1 <= port <= 65_535:
+        raise AddressError("the port must be between 1 and 65535", text)
+    if len(host) > HOST_CHARS_MAX or not _is_host(host):
+        raise AddressError(f"{host[:HOST_CHARS_MAX]} is no host name or IP address", text)
+    return host, port
+
+
+def _is_host(host: str) -> bool:
+    if host.startswith("["):
+        return _parses(socket.AF_INET6, host[1:-1])
+    if re.fullmatch(r"[0-9.]+", host):
+        return _is_ipv4(host)
+    return host == "*" or re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]*)", host) is not None
+
+
+def _is_ipv4(host: str) -> bool:
+    return _parses(socket.AF_INET, host)
+
+
+def _parses(family: socket.AddressFamily, text: str) -> bool:
+    try:
+        socket.inet_pton(family, text)
+    except OSError:
+        return False
+    return True

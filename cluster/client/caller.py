@@ -1,0 +1,153 @@
+"""Caller: a client's connection, and how its requests reach it. The base of all that asks.
+
+Owns the life of the connection (first use, fork, close); knows no operation of the protocol.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from cluster.client import replies
+from cluster.client.connection import Connection, FutureCall, WaitedCall
+from cluster.client.core import Options
+from cluster.client.endpoints import parse
+from cluster.errors import UnavailableError, WatchCanceledError
+
+T = TypeVar("T")
+
+
+class Caller:
+    """Sends requests to a cluster and decodes the replies; started by the first one."""
+
+    def __init__(
+        self,
+        endpoints: str | Iterable[str] | None = None,
+        *,
+        dial_timeout: float = 5.0,
+        timeout: float = 5.0,
+        exactly_once: bool = True,
+    ) -> None:
+        if dial_timeout <= 0 or timeout <= 0:
+            raise ValueError("dial_timeout and timeout must be greater than 0 seconds")
+        self._addresses = parse(endpoints, os.environ)
+        self._options = Options(dial_timeout, exactly_once)
+        self._timeout = timeout
+        self._starting = threading.Lock()
+        self._connection: Connection | None = None
+        self._closed = False
+        _clients.add(self)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The endpoints, as they were given."""
+        return tuple(self._addresses)
+
+    def request(
+        self,
+        fields: dict[str, Any],
+        decode: Callable[[replies.Reply], T],
+        write: bool = False,
+        pinned: str | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Send one request of PROTOCOL.md and decode its reply; `write` if it changes anything.
+
+        `pinned` is the endpoint to ask. With a `timeout` (seconds, instead of the client's) an
+        answer that takes long is waited for rather than asked for again.
+        """
+        call = WaitedCall(fields, self._timeout if timeout is None else timeout, write, pinned)
+        call.slow = timeout is not None
+        return replies.read(decode, self.wait(call))
+
+    def known(self, endpoint: str | None) -> str | None:
+        """The endpoint, if it is one of the client's."""
+        if endpoint is not None and endpoint not in self._addresses:
+            raise ValueError(f"{endpoint!r} is none of the client's endpoints")
+        return endpoint
+
+    def repeatable_call(self, fields: dict[str, Any]) -> WaitedCall:
+        """A call, for `wait`, that changes something and does no more when it is repeated."""
+        call = WaitedCall(fields, self._timeout, write=True)
+        call.repeatable = True
+        return call
+
+    def wait(self, call: WaitedCall) -> replies.Reply:
+        """Send a call and wait for its reply, or raise its error."""
+        connection = self._connection or self.connection()
+        assert not connection.is_own_thread, "a callback of a future must not wait for another call"
+        connection.submit(call)
+        return call.wait()
+
+    def request_async(
+        self,
+        fields: dict[str, Any],
+        decode: Callable[[replies.Reply], T],
+        write: bool = False,
+    ) -> Future[T]:
+        """As `request`, but at once; callbacks of the future must not block."""
+        call = FutureCall(fields, self._timeout, decode, write)
+        (self._connection or self.connection()).submit(call)
+        return call.future
+
+    def connection(self) -> Connection:
+        """The running connection; started when it is first needed, and anew after a fork."""
+        with self._starting:
+            if self._closed:
+                raise UnavailableError("the client is closed")
+            if self._connection is None:
+                connection = Connection(self._addresses, self._options)
+                self._connection = connection
+                self._finalizer = weakref.finalize(self, connection.close)
+                self._finalizer.atexit = False
+            return self._connection
+
+    def close(self) -> None:
+        """End all requests, watches and renewals, and free the sockets. It cannot be used again."""
+        with self._starting:
+            self._closed = True
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            self._finalizer.detach()
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _forked(self) -> None:
+        """In a child process: the thread and the sockets are the parent's, so start anew."""
+        self._starting = threading.Lock()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._finalizer.detach()
+            gone = WatchCanceledError("the process was forked: this belongs to the parent")
+            for sink in connection.orphan():
+                sink.abort(gone)
+            _orphans.append(connection)
+
+
+_clients: weakref.WeakSet[Caller] = weakref.WeakSet()
+
+_orphans: list[Connection] = []
+"""A parent's connections in a forked child: never used, never closed, and so never collected."""
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,220 @@
+"""Election: one of many candidates leads until it resigns or dies; everybody can see who."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import groupby
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from cluster.client.contest import Contest, Holder, Place
+from cluster.client.ops import put
+from cluster.client.requests import Key, to_bytes
+from cluster.client.results import Event, KeyValue
+from cluster.errors import CompactedError, LeaseholdError, NotElectedError, WatchCanceledError
+
+if TYPE_CHECKING:
+    from cluster.client.api import Client
+    from cluster.client.lease import Lease
+    from cluster.client.watch import Watch
+
+NOT_LEADER = "election: not leader"
+"""etcd's text."""
+
+
+class Election(Holder):
+    """A candidate, and a view of who leads; those who use the name, or etcd's recipe, take part.
+
+    What is held is held by a lease: one of `ttl` seconds for each candidacy, or the one that was
+    given. Use one Election for each candidate.
+    """
+
+    def __init__(self, client: Client, name: Key, ttl: float, lease: Lease | None) -> None:
+        super().__init__(Contest(client, name, ttl, lease))
+        self._client = client
+        self._leads = False
+
+    def campaign(self, value: Key = b"", timeout: float | None = None) -> None:
+        """Stand for election and wait to be elected; LockTimeoutError after `timeout` seconds.
+
+        `value` says to the others who leads. LeaseLostError when the lease ends before that. Of a
+        lease that stands, or leads, already it goes on, so a program may resume its former life's.
+        """
+        if self._contest.place is not None:
+            if not self.lost.is_set():
+                raise RuntimeError("this candidate stands already: proclaim, or resign before")
+            self._give_up()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._contest.entering() as lease:
+            found = self._contest.enter(lease, value)
+            if found.value != to_bytes(value):
+                self._proclaim(value)
+            self._contest.wait(lease, deadline)
+        self._leads = True
+
+    def proclaim(self, value: Key) -> None:
+        """Say something new as the leader; NotElectedError when it is not, or not any more."""
+        if not self._leads:
+            raise NotElectedError(NOT_LEADER)
+        try:
+            self._proclaim(value)
+        except NotElectedError:
+            self._give_up()
+            raise
+
+    def resign(self) -> None:
+        """Lead no longer, so that the next one may; LeaseLostError if that was lost before."""
+        if not self._leads:
+            raise NotElectedError(NOT_LEADER)
+        self._leads = False
+        self._contest.leave()
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it was elected, has not resigned, and has not lost it as far as is known here."""
+        return self._leads and not self.lost.is_set()
+
+    def leader(self) -> KeyValue | None:
+        """Who leads: its key, and what it proclaims as the value. None if nobody does."""
+        return self._contest.first()
+
+    def observe(self) -> Observation:
+        """Follow who leads and what it proclaims, from now on."""
+        return Observation(self._client, self._contest.prefix)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Resign, if it leads; what went wrong in the block comes first."""
+        if not self._leads:
+            return
+        if exception_type is None:
+            self.resign()
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Forget a place that is lost already, or of no use any more."""
+        self._leads = False
+        with suppress(LeaseholdError):
+            self._contest.leave()
+
+    def _proclaim(self, value: Key) -> None:
+        place, lease = self._contest.place, self._contest.kept_by
+        assert place is not None, "who proclaims has a place"
+        said = put(place.key, value, lease=lease)
+        if not self._client.txn().if_(place.guard()).then(said).commit().succeeded:
+            raise NotElectedError(NOT_LEADER)
+
+    @property
+    def _place(self) -> Place:
+        place = self._contest.place
+        if place is None or not self._leads:
+            raise NotElectedError(NOT_LEADER)
+        return place
+
+
+class Observation(Iterator[KeyValue]):
+    """Leaders as they come, and what each proclaims: an iterator that waits for the next change.
+
+    The first is the present leader, if there is one. That nobody leads for a while is no change.
+    It ends after `cancel`, or with the `with` block.
+    """
+
+    def __init__(self, client: Client, prefix: bytes) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._changes: deque[KeyValue] = deque()
+        self._told: KeyValue | None = None
+        self._taking = threading.Lock()
+        self._is_cancelled = False
+        self._candidates: dict[bytes, KeyValue] = {}
+        self._watch = self._look_around()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> KeyValue:
+        kv = self._next(None)
+        if kv is None:
+            raise StopIteration
+        return kv
+
+    def get(self, timeout: float | None = None) -> KeyValue:
+        """The next change; DeadlineExceededError (a TimeoutError) when none comes in time."""
+        kv = self._next(timeout)
+        if kv is None:
+            raise WatchCanceledError("the observation was cancelled")
+        return kv
+
+    def cancel(self) -> None:
+        """Stop observing; whoever waits for a change is released."""
+        self._is_cancelled = True
+        self._watch.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def _next(self, timeout: float | None) -> KeyValue | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._taking:
+            while not self._changes and not self._is_cancelled:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                try:
+                    self._follow(self._watch.batch(left).events)
+                except CompactedError:
+                    self._watch = self._look_around()
+                except WatchCanceledError:
+                    if not self._is_cancelled:
+                        raise
+            if self._is_cancelled:
+                self._watch.cancel()
+                return None
+            return self._changes.popleft()
+
+    def _look_around(self) -> Watch:
+        """Learn who stands now, and watch all of them from there on."""
+        while True:
+            # What is compacted while it is read is not needed: the next try begins later.
+            with suppress(CompactedError):
+                scan = self._client.scan(self._prefix, prefix=True)
+                self._candidates = {kv.key: kv for kv in scan}
+                start = scan.revision + 1
+                watch = self._client.watch(self._prefix, prefix=True, start_revision=start)
+                self._settle()
+                return watch
+
+    def _follow(self, events: tuple[Event, ...]) -> None:
+        for _, together in groupby(events, key=lambda event: event.revision):
+            for event in together:
+                if event.type == "PUT":
+                    self._candidates[event.kv.key] = event.kv
+                else:
+                    self._candidates.pop(event.kv.key, None)
+            self._settle()
+
+    def _settle(self) -> None:
+        """Tell of the first candidate, unless that was told already."""
+        candidates = self._candidates.values()
+        leader = min(candidates, key=lambda kv: kv.create_revision, default=None)
+        if leader is not None and leader != self._told:
+            self._told = leader
+            self._changes.append(leader)

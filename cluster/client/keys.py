@@ -1,0 +1,169 @@
+"""What a client does with keys: put, get, range, scan, delete, increment, history, compact."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Unpack
+
+from cluster.client import replies, results
+from cluster.client.caller import Caller
+from cluster.client.requests import (
+    Key,
+    RangeOptions,
+    delete_fields,
+    get_fields,
+    increment_fields,
+    interval,
+    interval_fields,
+    put_fields,
+    range_fields,
+    to_bytes,
+)
+from cluster.client.scan import PAGE_KEYS, Scan
+
+if TYPE_CHECKING:
+    from cluster.client.lease import Lease
+
+
+class KeyApi(Caller):
+    """The operations on keys, and some of them pipelined (`..._async`)."""
+
+    def put(
+        self,
+        key: Key,
+        value: Key = b"",
+        *,
+        lease: int | Lease = 0,
+        prev_kv: bool = False,
+        ignore_value: bool = False,
+        ignore_lease: bool = False,
+        ttl: float = 0,
+    ) -> results.PutResult:
+        """Set a key. A put without a lease detaches the key from the one it had.
+
+        `ignore_value` and `ignore_lease` keep what the key has; it must exist then. With a `ttl`
+        (seconds) the key gets a lease of its own, granted in the same request: the result says
+        which, and for how long. Nobody renews it, unless `client.lease` is told to.
+        """
+        fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
+        return self.request(fields, replies.put_result, write=True)
+
+    def get(
+        self, key: Key, *, revision: int = 0, serializable: bool = False
+    ) -> results.KeyValue | None:
+        """One key, or None when there is no such key."""
+        return self.request(get_fields(key, revision, serializable), replies.single_result)
+
+    def range(
+        self,
+        key: Key | None = None,
+        range_end: Key | None = None,
+        *,
+        prefix: bool = False,
+        from_key: bool = False,
+        **options: Unpack[RangeOptions],
+    ) -> results.RangeResult:
+        """The keys from `key` up to (without) `range_end`, those that begin with `key` (`prefix`),
+        all from `key` on (`from_key`), or all there are (no key).
+
+        Options: `limit`, `revision`, `serializable`, `keys_only`, `count_only`; `sort_order`
+        ("ASCEND", "DESCEND") and `sort_target` ("KEY", "VERSION", "CREATE", "MOD", "VALUE");
+        `min_mod_revision`, `max_mod_revision`, `min_create_revision`, `max_create_revision`. A
+        `limit` of 0 is none, a `revision` of 0 is now, and bounds are inclusive. A serializable
+        read is answered by one node from what it has, which may be old.
+        """
+        keys = interval(key, range_end, prefix, from_key)
+        return self.request(range_fields(keys, options), replies.range_result)
+
+    def get_prefix(self, prefix: Key, **options: Unpack[RangeOptions]) -> results.RangeResult:
+        """The keys that begin with `prefix`; `range(prefix, prefix=True)`, with its options."""
+        return self.range(prefix, prefix=True, **options)
+
+    def scan(
+        self,
+        key: Key | None = None,
+        range_end: Key | None = None,
+        *,
+        prefix: bool = False,
+        from_key: bool = False,
+        revision: int = 0,
+        keys_only: bool = False,
+        page_size: int = PAGE_KEYS,
+    ) -> Scan:
+        """The keys of an interval (as in `range`) of any size, one by one, all at one revision.
+
+        It reads pages of at most `page_size` keys, fewer where values are large, so memory is
+        bounded. See `Scan` for its `revision`.
+        """
+        fields = interval_fields("range", interval(key, range_end, prefix, from_key))
+        if revision:
+            fields["revision"] = revision
+        if keys_only:
+            fields["keys_only"] = True
+        return Scan(self, fields, page_size)
+
+    def delete(
+        self,
+        key: Key,
+        range_end: Key | None = None,
+        *,
+        prefix: bool = False,
+        from_key: bool = False,
+        prev_kv: bool = False,
+    ) -> results.DeleteResult:
+        """Delete a key, or an interval of keys as in `range`, in one revision."""
+        fields = delete_fields(interval(key, range_end, prefix, from_key), prev_kv)
+        return self.request(fields, replies.delete_result, write=True)
+
+    def increment(self, key: Key, delta: int = 1) -> int:
+        """Add to a key's value, a decimal integer of 64 bits, and return the sum; not in etcd.
+
+        A key that is not there counts as 0, and one that is keeps its lease. Raises
+        FailedPreconditionError when the value is no such integer, OutOfRangeError when the sum does
+        not fit.
+        """
+        fields = increment_fields(key, delta)
+        return self.request(fields, replies.increment_result, write=True).value
+
+    def history(self, key: Key, *, limit: int = 0, revision: int = 0) -> results.HistoryResult:
+        """The changes of one key that are not compacted away, newest first; not in etcd.
+
+        `revision` leaves out what came later.
+        """
+        fields: dict[str, Any] = {"op": "history", "key": to_bytes(key)}
+        if limit:
+            fields["limit"] = limit
+        if revision:
+            fields["revision"] = revision
+        return self.request(fields, replies.history_result)
+
+    def compact(self, revision: int, physical: bool = False) -> results.CompactResult:
+        """End the history before a revision, which itself can still be read and watched.
+
+        Raises CompactedError if it has ended there or later already. With `physical` it returns
+        when the node that was asked has nothing of it left on its disk.
+        """
+        fields: dict[str, Any] = {"op": "compact", "revision": revision}
+        if physical:
+            fields["physical"] = True
+        return self.request(fields, replies.compact_result, write=True)
+
+    # --- the same, pipelined ---
+
+    def put_async(
+        self, key: Key, value: Key = b"", *, lease: int | Lease = 0, prev_kv: bool = False
+    ) -> Future[results.PutResult]:
+        """Begin a put and return at once; many may be under way. Their order is not defined."""
+        fields = put_fields(key, value, lease, prev_kv)
+        return self.request_async(fields, replies.put_result, write=True)
+
+    def get_async(
+        self, key: Key, *, revision: int = 0, serializable: bool = False
+    ) -> Future[results.KeyValue | None]:
+        """Begin a get and return at once."""
+        return self.request_async(get_fields(key, revision, serializable), replies.single_result)
+
+    def delete_async(self, key: Key, *, prev_kv: bool = False) -> Future[results.DeleteResult]:
+        """Begin to delete one key and return at once."""
+        fields = delete_fields(interval(key), prev_kv)
+        return self.request_async(fields, replies.delete_result, write=True)

@@ -1,0 +1,112 @@
+"""Lock: mutual exclusion among all clients of a cluster, in the order of asking."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from cluster.client.contest import Contest, Holder, Place
+from cluster.client.requests import Key
+from cluster.errors import LeaseholdError, LockTimeoutError
+
+if TYPE_CHECKING:
+    from cluster.client.api import Client
+    from cluster.client.lease import Lease
+
+
+class Lock(Holder):
+    """A lock by name; those who use a name, here or through etcd's recipe, exclude each other.
+
+    Entering a `with` block waits for it without limit. It is held by a lease, so that a client that
+    dies gives it up after `ttl` seconds; `lost` is set as soon as it may no longer be held. What is
+    written under it is safe even then with `guard()` among the compares of a transaction, or with
+    `revision`, which grows with each holder, given along as a fencing token.
+
+    A Lock may be shared by threads and excludes them, too. `name` must not be another lock's name
+    with a slash and more behind it.
+    """
+
+    def __init__(self, client: Client, name: Key, ttl: float, lease: Lease | None) -> None:
+        super().__init__(Contest(client, name, ttl, lease))
+        self._threads = threading.Lock()
+        self._is_held = False
+
+    def acquire(self, timeout: float | None = None) -> None:
+        """Wait for the lock; LockTimeoutError after `timeout` seconds.
+
+        LeaseLostError when its lease ends before it is won. With a given lease that holds the lock
+        already it returns at once.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._threads.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            raise LockTimeoutError("not in time: another thread of this client holds the lock")
+        with self._taking():
+            with self._contest.entering() as lease:
+                self._contest.enter(lease)
+                self._contest.wait(lease, deadline)
+            self._is_held = True
+
+    def try_acquire(self) -> bool:
+        """Take the lock if nobody has it or waits for it; whether it did."""
+        if not self._threads.acquire(blocking=False):
+            return False
+        with self._taking():
+            with self._contest.entering() as lease:
+                is_first = self._contest.enter_if_first(lease)
+            self._is_held = is_first
+        return self._is_held
+
+    def release(self) -> None:
+        """Give the lock up; LeaseLostError when it had been lost while it was held.
+
+        If the cluster does not answer, the lock ends with its lease: nobody renews that any more.
+        """
+        if not self._is_held:
+            raise RuntimeError("release of a lock that is not held")
+        self._is_held = False
+        try:
+            self._contest.leave()
+        finally:
+            self._threads.release()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was acquired, not released, and not lost as far as this client can know."""
+        return self._is_held and not self.lost.is_set()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if exception_type is None:
+            self.release()
+            return
+        # What went wrong in the block comes first.
+        with suppress(LeaseholdError):
+            self.release()
+
+    @property
+    def _place(self) -> Place:
+        place = self._contest.place
+        if place is None or not self._is_held:
+            raise RuntimeError("the lock is not held")
+        return place
+
+    @contextmanager
+    def _taking(self) -> Iterator[None]:
+        """Other threads of this client may try again if the block does not take the lock."""
+        try:
+            yield
+        finally:
+            if not self._is_held:
+                self._threads.release()

@@ -1,0 +1,175 @@
+"""Who the members are and who leads: what changes it, and how that is repeated safely.
+
+A change that is repeated finds itself done: the refusal that says so, after an attempt whose answer
+was lost, is success. Sends requests through a Client; knows nothing of sockets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, as_completed
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cluster.addresses import AddressError, member_urls
+from cluster.client import replies, results
+from cluster.client.connection import FutureCall, WaitedCall
+from cluster.errors import (
+    FAULTS,
+    InvalidArgumentError,
+    LeaseholdError,
+    NoLeaderEndpointError,
+    UnavailableError,
+    name_of,
+)
+
+if TYPE_CHECKING:
+    from cluster.client.caller import Caller
+
+T = TypeVar("T")
+
+SEARCH_AGAIN_SECONDS: Final = 0.05
+"""How long to wait during an election before the leader is looked for again."""
+
+
+def add(client: Caller, peer_urls: str | Iterable[str], learner: bool) -> results.MemberAddResult:
+    """Add a member."""
+    urls = _checked(peer_urls)
+    fields: dict[str, Any] = {"op": "member_add", "peerURLs": urls}
+    if learner:
+        fields["isLearner"] = True
+
+    def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
+        return _newcomer(listed, urls, learner)
+
+    return _change(client, fields, replies.member_add_result, "PeerURLExist", done)
+
+
+def replace(
+    client: Caller, member_id: int, peer_urls: str | Iterable[str]
+) -> results.MemberAddResult:
+    """Remove a member and add another in one step."""
+    urls = _checked(peer_urls)
+    fields = {"op": "member_replace", "ID": member_id, "peerURLs": urls}
+
+    def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
+        gone = all(member.id != member_id for member in listed.members)
+        return _newcomer(listed, urls, False) if gone else None
+
+    return _change(client, fields, replies.member_add_result, "MemberNotFound", done)
+
+
+def remove(client: Caller, member_id: int) -> results.MemberListResult:
+    """Remove a member."""
+    fields = {"op": "member_remove", "ID": member_id}
+    # It was there when the first attempt was made, or that would have said so: but its answer was
+    # lost. Whoever removed it, it is gone.
+    return _change(
+        client, fields, replies.member_list_result, "MemberNotFound", lambda listed: listed
+    )
+
+
+def update(
+    client: Caller, member_id: int, peer_urls: str | Iterable[str]
+) -> results.MemberListResult:
+    """Say where a member is reached from now on. Doing it again changes nothing."""
+    fields = {"op": "member_update", "ID": member_id, "peerURLs": _checked(peer_urls)}
+    return _change(client, fields, replies.member_list_result)
+
+
+def promote(client: Caller, member_id: int) -> results.MemberListResult:
+    """Make a voter of a learner."""
+    fields = {"op": "member_promote", "ID": member_id}
+    return _change(
+        client, fields, replies.member_list_result, "MemberNotLearner", lambda listed: listed
+    )
+
+
+def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLeaderResult:
+    """Have the leader hand over, wherever it is among the client's endpoints."""
+    deadline = time.monotonic() + timeout
+    fields = {"op": "move_leader", "targetID": target}
+    while True:
+        found = _leader(client, deadline)
+        if found is not None:
+            source, endpoint = found
+            call = WaitedCall(fields, _left(deadline), write=True, pinned=endpoint)
+            call.repeatable = True
+            try:
+                client.wait(call)
+                return results.MoveLeaderResult(source, target)
+            except LeaseholdError as error:
+                # Another one leads by now: it is to hand over, if it is not the one already.
+                if name_of(error.message) != "NotLeader":
+                    raise
+        if time.monotonic() + SEARCH_AGAIN_SECONDS > deadline:
+            raise UnavailableError(FAULTS["NoLeader"].message)
+        time.sleep(SEARCH_AGAIN_SECONDS)
+
+
+def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
+    """The leader's id and the endpoint it has; None while nobody leads. All are asked at once."""
+    asked: dict[Future[results.StatusResult], str] = {}
+    for endpoint in client.endpoints:
+        call = FutureCall({"op": "status"}, _left(deadline), replies.status_result, pinned=endpoint)
+        client.connection().submit(call)
+        asked[call.future] = endpoint
+    silent: BaseException | None = None
+    is_elsewhere = False
+    for future in as_completed(asked):
+        error = future.exception()
+        if error is not None:
+            silent = error
+        elif future.result().leader == future.result().header.member_id:
+            return future.result().leader, asked[future]
+        else:
+            is_elsewhere = is_elsewhere or future.result().leader != 0
+    if silent is not None:
+        raise silent
+    if is_elsewhere:
+        raise NoLeaderEndpointError(f"no leader endpoint given at [{' '.join(client.endpoints)}]")
+    return None
+
+
+def _left(deadline: float) -> float:
+    return max(0.001, deadline - time.monotonic())
+
+
+def _change(
+    client: Caller,
+    fields: dict[str, Any],
+    decode: Callable[[replies.Reply], T],
+    done_name: str = "",
+    done: Callable[[results.MemberListResult], T | None] = lambda listed: None,
+) -> T:
+    """Send a change; after a lost answer, the refusal `done_name` may mean that it was done."""
+    call = client.repeatable_call(fields)
+    try:
+        reply = client.wait(call)
+    except LeaseholdError as error:
+        if not call.uncertain or name_of(error.message) != done_name:
+            raise
+        result = done(client.request({"op": "member_list"}, replies.member_list_result))
+        if result is None:
+            raise
+        return result
+    return replies.read(decode, reply)
+
+
+def _newcomer(
+    listed: results.MemberListResult, urls: tuple[str, ...], learner: bool
+) -> results.MemberAddResult | None:
+    """The member that a lost answer was about: one with these URLs that has not started yet."""
+    for member in listed.members:
+        if (member.name, member.peer_urls, member.is_learner) == ("", urls, learner):
+            return results.MemberAddResult(listed.header, member, listed.members)
+    return None
+
+
+def _checked(peer_urls: str | Iterable[str]) -> tuple[str, ...]:
+    """The URLs as all members keep them; what is wrong with them is said in words here."""
+    texts = peer_urls.split(",") if isinstance(peer_urls, str) else list(peer_urls)
+    try:
+        return member_urls([text.strip() for text in texts])
+    except AddressError as error:
+        raise InvalidArgumentError(str(error)) from None

@@ -1,0 +1,80 @@
+"""Saving a snapshot: a node makes a copy of all it holds, and the client fetches it part by part.
+
+Checks the copy's SHA-256, so that what was saved is what the node made. What is in it, it does not
+know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from cluster.client.replies import snapshot_part
+from cluster.client.results import SnapshotResult
+from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, UnavailableError
+
+if TYPE_CHECKING:
+    from cluster.client.caller import Caller
+
+COPY_SECONDS_MAX: Final = 600.0
+"""How long a node may take to make its copy, before it is taken for lost."""
+
+
+def save(
+    caller: Caller, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None
+) -> SnapshotResult:
+    """Save the copy of the endpoint named, or of the first one that gives one, in order."""
+    places = caller.endpoints if endpoint is None else (endpoint,)
+    for place in places[:-1]:
+        try:
+            return _save(caller, target, place)
+        except (UnavailableError, DeadlineExceededError):
+            if not isinstance(target, str | os.PathLike) and target.tell():
+                raise  # what was written cannot be taken back
+    return _save(caller, target, places[-1])
+
+
+def _save(
+    caller: Caller, target: str | os.PathLike[str] | BinaryIO, endpoint: str
+) -> SnapshotResult:
+    if not isinstance(target, str | os.PathLike):
+        return _fetch(caller, target, endpoint)
+    path = Path(target)
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as file:
+            saved = _fetch(caller, file, endpoint)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # or the name might be lost with the power
+    finally:
+        os.close(folder)
+    return saved
+
+
+def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
+    """Have a copy made, and write all its parts to a file."""
+    digest, size = hashlib.sha256(), 0
+    request: dict[str, Any] = {"op": "snapshot"}
+    part = caller.request(request, snapshot_part, pinned=endpoint, timeout=COPY_SECONDS_MAX)
+    while True:
+        file.write(part.blob)
+        digest.update(part.blob)
+        size += len(part.blob)
+        if not part.remaining_bytes:
+            break
+        if not part.blob:
+            raise LeaseholdError(f"the snapshot of {endpoint} ends early", DATA_LOSS)
+        # A part that is lost is asked for again: this is where a broken connection goes on.
+        request = {"op": "snapshot", "name": part.name, "offset": size}
+        part = caller.request(request, snapshot_part, pinned=endpoint)
+    if digest.digest() != part.sha256:
+        raise LeaseholdError(f"the snapshot of {endpoint} was damaged on its way", DATA_LOSS)
+    return SnapshotResult(endpoint, size, digest.hexdigest())

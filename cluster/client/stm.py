@@ -1,0 +1,203 @@
+"""Software transactional memory: a function that reads and writes keys, done as if it were alone.
+
+Its reads are remembered with their revisions and its writes are kept back; one transaction then
+writes them if nothing that was read has changed, or the function runs again. As etcd's concurrency
+package does it, with its levels of isolation.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+
+from cluster.client import ops
+from cluster.client.replies import txn_result
+from cluster.client.requests import Key, to_bytes
+from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
+from cluster.errors import CompactedError, ConflictError
+
+if TYPE_CHECKING:
+    from cluster.client.caller import Caller
+    from cluster.client.lease import Lease
+
+T = TypeVar("T")
+
+ATTEMPTS_MAX: Final = 100
+BACKOFF_SECONDS: Final = 0.002
+BACKOFF_SECONDS_MAX: Final = 0.2
+
+
+class Isolation(IntEnum):
+    """What an stm function is protected from; each level includes those above it."""
+
+    READ_COMMITTED = 0
+    """It reads what is committed, and repeats a read of the same key. Nothing is checked."""
+    REPEATABLE_READS = 1
+    """Nothing that it has read has changed when it commits."""
+    SERIALIZABLE = 2
+    """Besides, all its reads are of one revision, also those of an attempt that will fail."""
+    SERIALIZABLE_SNAPSHOT = 3
+    """Besides, nobody has put a key that it writes, read or not, since that revision."""
+
+
+class _SnapshotGoneError(CompactedError):
+    """The revision that an attempt reads at was compacted away under it: the next is newer."""
+
+
+class _Read(NamedTuple):
+    """What was found under a key, and at which revision of the store."""
+
+    kv: KeyValue | None
+    revision: int
+
+    @property
+    def mod_revision(self) -> int:
+        return 0 if self.kv is None else self.kv.mod_revision
+
+
+class Stm:
+    """What an stm function works with: the keys as one attempt sees them, its own writes included.
+
+    It is of no use after the function has returned.
+    """
+
+    def __init__(self, caller: Caller, isolation: Isolation, known: dict[bytes, _Read]) -> None:
+        self._caller = caller
+        self._isolation = isolation
+        self._known = known
+        self._snapshot = 0
+        if known and isolation >= Isolation.SERIALIZABLE:
+            # What the last attempt left is of one revision: all that is read goes with it.
+            self._snapshot = next(iter(known.values())).revision
+        self._reads: dict[bytes, _Read] = {}
+        self._writes: dict[bytes, ops.Op] = {}
+        self._values: dict[bytes, bytes | None] = {}
+
+    def get(self, key: Key) -> bytes | None:
+        """The value of a key, None when it is not there."""
+        name = to_bytes(key)
+        if name in self._values:
+            return self._values[name]
+        kv = self._read(name).kv
+        return None if kv is None else kv.value
+
+    def __getitem__(self, key: Key) -> bytes | None:
+        return self.get(key)
+
+    def fetch(self, *keys: Key) -> None:
+        """Read several keys in one request, before they are asked for one by one."""
+        wanted = dict.fromkeys(map(to_bytes, keys))
+        self._fetch([name for name in wanted if name not in self._reads])
+
+    def revision(self, key: Key) -> int:
+        """The revision that last put a key, 0 when it is not there; its own writes do not count."""
+        return self._read(to_bytes(key)).mod_revision
+
+    def put(self, key: Key, value: Key = b"", *, lease: int | Lease = 0) -> None:
+        """Set a key when the transaction commits."""
+        name = to_bytes(key)
+        self._writes[name] = ops.put(name, value, lease=lease)
+        self._values[name] = to_bytes(value)
+
+    def __setitem__(self, key: Key, value: Key) -> None:
+        self.put(key, value)
+
+    def delete(self, key: Key) -> None:
+        """Delete a key when the transaction commits."""
+        name = to_bytes(key)
+        self._writes[name] = ops.delete(name)
+        self._values[name] = None
+
+    def __delitem__(self, key: Key) -> None:
+        self.delete(key)
+
+    # --- reading ---
+
+    def _read(self, name: bytes) -> _Read:
+        if name not in self._reads:
+            self._fetch([name])
+        return self._reads[name]
+
+    def _fetch(self, names: list[bytes]) -> None:
+        """Read keys from what the last attempt left, or from the cluster in one transaction."""
+        for name in names:
+            if name in self._known:
+                self._reads[name] = self._known[name]
+        missing = [name for name in names if name not in self._reads]
+        if not missing:
+            return
+        revision = self._snapshot
+        gets = ops.txn().then(*(ops.get(name, revision=revision) for name in missing))
+        try:
+            found = self._caller.request(gets.fields(), txn_result)
+        except CompactedError as error:
+            raise _SnapshotGoneError(error.message) from None
+        self._reads |= _reads(missing, found, revision)
+        if self._isolation >= Isolation.SERIALIZABLE:
+            self._snapshot = self._reads[missing[0]].revision
+
+    # --- the end of an attempt ---
+
+    def commit(self) -> dict[bytes, _Read] | None:
+        """Write if nothing is in the way: None, or what the keys that were read hold by now."""
+        one_revision = self._isolation >= Isolation.SERIALIZABLE or len(self._reads) < 2
+        if not self._writes and (one_revision or self._isolation is Isolation.READ_COMMITTED):
+            return None  # what was read was so, all at once or as far as was asked for
+        again = list(self._reads)
+        txn = ops.txn().if_(*self._conditions()).then(*self._writes.values())
+        txn.else_(*(ops.get(name) for name in again))
+        done = self._caller.request(txn.fields(), txn_result, write=bool(self._writes))
+        return None if done.succeeded else _reads(again, done, 0)
+
+    def _conditions(self) -> list[ops.Compare]:
+        conditions = []
+        if self._isolation >= Isolation.REPEATABLE_READS:
+            for name, read in self._reads.items():
+                conditions.append(ops.mod_revision(name) == read.mod_revision)
+        if self._isolation >= Isolation.SERIALIZABLE_SNAPSHOT and self._snapshot:
+            for name in self._writes.keys() - self._reads.keys():
+                conditions.append(ops.mod_revision(name) <= self._snapshot)
+        return conditions
+
+
+def run(
+    caller: Caller,
+    function: Callable[[Stm], T],
+    isolation: Isolation,
+    prefetch: Iterable[Key],
+    attempts: int,
+) -> T:
+    """Run the function until an attempt of it commits, and return what that one returned."""
+    first = list(prefetch)
+    known: dict[bytes, _Read] = {}
+    for failures in range(attempts):
+        if failures > 1:
+            # The first repetition has fresh reads and a good chance; then there is a crowd.
+            bound = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** min(failures, 16))
+            time.sleep(random.random() * bound)
+        attempt = Stm(caller, isolation, known)
+        try:
+            attempt.fetch(*first)
+            result = function(attempt)
+            newer = attempt.commit()
+        except _SnapshotGoneError:
+            newer = {}
+        else:
+            if newer is None:
+                return result
+        known = newer
+    raise ConflictError(f"the transaction met others in each of {attempts} attempts")
+
+
+def _reads(names: list[bytes], done: TxnResult, revision: int) -> dict[bytes, _Read]:
+    """What a transaction of one get for each name has found."""
+    found = zip(names, map(_single, done.responses), strict=True)
+    return {name: _Read(kv, revision or done.header.revision) for name, kv in found}
+
+
+def _single(response: TxnResponse) -> KeyValue | None:
+    assert isinstance(response, RangeResult), "a get is answered by a range"
+    return response.kvs[0] if response.kvs else None

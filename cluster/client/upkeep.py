@@ -1,0 +1,108 @@
+"""What a client does to the cluster itself: members and leader, status, integrity, alarms, disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, BinaryIO, Final, Literal
+
+from cluster.client import members, replies, results, snapshot
+from cluster.client.caller import Caller
+
+AlarmName = Literal["NONE", "NOSPACE", "CORRUPT"]
+
+SLOW_SECONDS: Final = 300.0
+"""How long work on a whole disk may take, before it is taken for lost."""
+
+
+class UpkeepApi(Caller):
+    """The operations on members, and on single nodes."""
+
+    def member_list(self) -> results.MemberListResult:
+        """The members of the cluster."""
+        return self.request({"op": "member_list"}, replies.member_list_result)
+
+    def member_add(
+        self, peer_urls: str | Iterable[str], *, learner: bool = False
+    ) -> results.MemberAddResult:
+        """Add a member that the others will reach at these URLs; then start it there.
+
+        It is started with `--initial-cluster-state existing`. A learner takes no part in votes
+        until it is promoted.
+        """
+        return members.add(self, peer_urls, learner)
+
+    def member_remove(self, member_id: int) -> results.MemberListResult:
+        """Remove a member for good; its process ends by itself. NotFoundError if there is none."""
+        return members.remove(self, member_id)
+
+    def member_replace(
+        self, member_id: int, peer_urls: str | Iterable[str]
+    ) -> results.MemberAddResult:
+        """Remove a member and add one at these URLs in one step: all the while as many vote."""
+        return members.replace(self, member_id, peer_urls)
+
+    def member_update(
+        self, member_id: int, peer_urls: str | Iterable[str]
+    ) -> results.MemberListResult:
+        """Say where the others reach a member from now on."""
+        return members.update(self, member_id, peer_urls)
+
+    def member_promote(self, member_id: int) -> results.MemberListResult:
+        """Make a voter of a learner; FailedPreconditionError until it has caught up."""
+        return members.promote(self, member_id)
+
+    def move_leader(self, member_id: int) -> results.MoveLeaderResult:
+        """Let that member lead. The present leader must be one of the client's endpoints."""
+        return members.move_leader(self, member_id, self._timeout)
+
+    # --- single nodes ---
+
+    def status(self, endpoint: str | None = None) -> results.StatusResult:
+        """One node's own state: of the endpoint named, or of whichever answers."""
+        pinned = self.known(endpoint)
+        return self.request({"op": "status"}, replies.status_result, pinned=pinned)
+
+    def hash_kv(self, endpoint: str | None = None, revision: int = 0) -> results.HashKvResult:
+        """A hash of what one node holds, up to a revision (0: its latest): equal on all members."""
+        fields: dict[str, Any] = {"op": "hash_kv"}
+        if revision:
+            fields["revision"] = revision
+        pinned = self.known(endpoint)
+        return self.request(fields, replies.hash_kv_result, pinned=pinned, timeout=SLOW_SECONDS)
+
+    def defragment(self, endpoint: str | None = None) -> results.DefragmentResult:
+        """Have one node give back disk space that it does not use. It serves on meanwhile."""
+        pinned = self.known(endpoint)
+        return self.request(
+            {"op": "defragment"}, replies.defragment_result, pinned=pinned, timeout=SLOW_SECONDS
+        )
+
+    def snapshot_save(
+        self, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None = None
+    ) -> results.SnapshotResult:
+        """Save what one node holds to a path, or to a file that is open for writing bytes.
+
+        A file of that name is replaced when the whole snapshot is on disk. Parts that are lost are
+        asked for again, and the whole is checked. Without an endpoint, the first that serves.
+        """
+        return snapshot.save(self, target, self.known(endpoint))
+
+    # --- alarms ---
+
+    def alarm_list(self) -> results.AlarmResult:
+        """The alarms that members have raised and nobody has cleared."""
+        return self.request({"op": "alarm", "action": "GET"}, replies.alarm_result)
+
+    def alarm_activate(self, member_id: int, alarm: AlarmName) -> results.AlarmResult:
+        """Raise an alarm for a member, as it would by itself."""
+        return self._alarm("ACTIVATE", member_id, alarm)
+
+    def alarm_disarm(self, member_id: int = 0, alarm: AlarmName = "NONE") -> results.AlarmResult:
+        """Clear an alarm of a member; those cleared. Member 0 is every one, NONE every alarm."""
+        return self._alarm("DEACTIVATE", member_id, alarm)
+
+    def _alarm(self, action: str, member_id: int, alarm: AlarmName) -> results.AlarmResult:
+        fields = {"op": "alarm", "action": action, "memberID": member_id, "alarm": alarm}
+        # No session: an alarm that is raised or cleared twice is raised or cleared.
+        return replies.read(replies.alarm_result, self.wait(self.repeatable_call(fields)))

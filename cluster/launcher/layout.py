@@ -1,0 +1,162 @@
+"""Which nodes a local cluster has, on which ports, and with which flags each is started.
+
+Values only: nothing is started or written here, but ports are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from cluster.config import member_id_of
+from cluster.launcher.ports import (
+    BASE_PORT,
+    FREE_PORTS,
+    LOOPBACK,
+    PORT_MAX,
+    SIZE_MAX,
+    Ports,
+    free_ports,
+    is_free,
+    ports_from,
+)
+
+DEFAULT_SIZE: Final = 3
+TOKEN: Final = "etcd-cluster"
+
+
+class LauncherError(Exception):
+    """The cluster cannot be started or used like this; the message is one line."""
+
+
+class NodeRecord(NamedTuple):
+    """What is remembered of a node for the next start.
+
+    `joined_with` is the --initial-cluster of a node that was added later, empty for one of the
+    first. A node in whose place nobody may come (`is_removed`) is kept: its name is used up.
+    """
+
+    name: str
+    ports: Ports
+    member_id: int
+    joined_with: str = ""
+    is_learner: bool = False
+    is_removed: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients reach it, as HOST:PORT."""
+        return f"{LOOPBACK}:{self.ports.client}"
+
+    @property
+    def peer_url(self) -> str:
+        """Where the other nodes reach it."""
+        return f"tcp://{LOOPBACK}:{self.ports.peer}"
+
+
+def name_of(number: int) -> str:
+    """The name of a local cluster's node, counted from 0: n1, n2, n3..."""
+    return f"n{number + 1}"
+
+
+def founder(name: str, ports: Ports) -> NodeRecord:
+    """One of the nodes that a cluster begins with."""
+    record = NodeRecord(name, ports, 0)
+    return record._replace(member_id=member_id_of((record.peer_url,), TOKEN))
+
+
+def choose_nodes(
+    recorded: Sequence[NodeRecord],
+    size: int | None,
+    base_port: int | None,
+    fixed_ports: bool,
+    where: str,
+) -> tuple[NodeRecord, ...]:
+    """The nodes of the cluster that lives in `where`, or the first ones of a new cluster."""
+    members = [record for record in recorded if not record.is_removed]
+    size = size or len(members) or DEFAULT_SIZE
+    if not 1 <= size <= SIZE_MAX:
+        raise LauncherError(f"a local cluster has 1 to {SIZE_MAX} nodes, not {size}")
+    if recorded and len(members) != size:
+        raise LauncherError(
+            f"data directory {where} holds a cluster of size {len(members)}, not {size}"
+        )
+    if recorded:
+        if base_port is not None and recorded[0].ports.client != base_port:
+            raise LauncherError(
+                f"data directory {where} holds a cluster whose first port is"
+                f" {recorded[0].ports.client}, not {base_port}"
+            )
+        return tuple(recorded)
+    if base_port is None and not fixed_ports:
+        ports = free_ports(size)
+    else:
+        ports = _fixed_ports(BASE_PORT if base_port is None else base_port, size)
+    return tuple(founder(name_of(number), pair) for number, pair in enumerate(ports))
+
+
+def next_node(recorded: Sequence[NodeRecord], name: str | None, learner: bool) -> NodeRecord:
+    """A node to be added: the next name and ports, in the layout of the others if that goes on."""
+    members = [record for record in recorded if not record.is_removed]
+    if len(members) >= SIZE_MAX:
+        raise LauncherError(f"a local cluster has at most {SIZE_MAX} nodes")
+    used = {record.name for record in recorded}
+    if name is None:
+        name = next(
+            free for number in range(len(used) + 1) if (free := name_of(number)) not in used
+        )
+    elif name in used:
+        raise LauncherError(f"there is or was a node {name}: a new one needs a name of its own")
+    elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
+        raise LauncherError(f"{name} is no name for a node")
+    record = NodeRecord(name, _next_ports(recorded), 0, is_learner=learner)
+    return record._replace(joined_with=initial_cluster([*members, record]))
+
+
+def initial_cluster(records: Iterable[NodeRecord]) -> str:
+    """The value of --initial-cluster that names these nodes."""
+    return ",".join(f"{record.name}={record.peer_url}" for record in records)
+
+
+def flags_of(
+    record: NodeRecord, recorded: Iterable[NodeRecord], data_dir: str
+) -> Mapping[str, str]:
+    """The flags that a node of these is started with, now and each time again."""
+    client_url = f"tcp://{record.endpoint}"
+    founders = [other for other in recorded if not other.joined_with]
+    return {
+        "name": record.name,
+        "data-dir": data_dir,
+        "listen-client-urls": client_url,
+        "advertise-client-urls": client_url,
+        "listen-peer-urls": record.peer_url,
+        "initial-advertise-peer-urls": record.peer_url,
+        "initial-cluster": record.joined_with or initial_cluster(founders),
+        "initial-cluster-state": "existing" if record.joined_with else "new",
+        "initial-cluster-token": TOKEN,
+    }
+
+
+def _fixed_ports(base_port: int, size: int) -> tuple[Ports, ...]:
+    ports = ports_from(base_port, size)
+    highest = max(pair.peer for pair in ports)
+    if base_port < 1 or highest > PORT_MAX:
+        raise LauncherError(
+            f"--base-port {base_port}: {size} nodes would use ports up to {highest}"
+        )
+    return ports
+
+
+def _next_ports(recorded: Sequence[NodeRecord]) -> Ports:
+    used = {record.ports for record in recorded}
+    base_port = recorded[0].ports.client
+    layout = ports_from(base_port, SIZE_MAX)
+    # The port of a lone node says of the others' whether they are to be found or just free.
+    alone = len(used) == 1 and base_port not in FREE_PORTS
+    if alone or used & set(layout[1:]):
+        for pair in layout:
+            in_range = pair.peer <= PORT_MAX
+            if pair not in used and in_range and is_free(pair.client) and is_free(pair.peer):
+                return pair
+    return next(pair for pair in free_ports(len(used) + 1) if pair not in used)

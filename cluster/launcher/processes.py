@@ -1,0 +1,274 @@
+"""The processes of a local cluster: started, asked, killed and stopped, and kept on record.
+
+Nodes are started as an operator would start them and asked over their client ports; nothing of a
+node is imported. Waits for nothing but the end of a process. One thread at a time.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from cluster.launcher.files import DataDirectory
+from cluster.launcher.layout import (
+    LauncherError,
+    NodeRecord,
+    choose_nodes,
+    flags_of,
+    next_node,
+)
+from cluster.launcher.node import NodeProcess
+from cluster.launcher.ports import holder_of, is_free
+from cluster.launcher.probe import NodeStatus
+
+STOP_SECONDS: Final = 10.0
+"""Nodes that have not stopped this long after SIGTERM are killed."""
+
+KILL_SECONDS: Final = 5.0
+STATUS_SECONDS: Final = 1.0
+ASK_INTERVAL_MS: Final = 10
+
+NODE_COMMAND: Final = (sys.executable, "-P", "-m", "actors")
+IMPORT_ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+class Processes:
+    """The nodes of a local cluster by name. Raises LauncherError.
+
+    Without `data_dir` it lives in a temporary directory that goes with it. Without `base_port` it
+    keeps the ports that `data_dir` was made with; a new one gets free ports, or with
+    `fixed_ports=True` 2379, 22379, 32379...
+    """
+
+    def __init__(
+        self,
+        size: int | None = None,
+        data_dir: str | Path | None = None,
+        *,
+        base_port: int | None = None,
+        fixed_ports: bool = False,
+        node_flags: Sequence[str] = (),
+        command: Sequence[str] = NODE_COMMAND,
+    ) -> None:
+        self._temporary = tempfile.mkdtemp(prefix="leasehold-") if data_dir is None else None
+        path = Path(data_dir or self._temporary or "")
+        self.data_dir = path
+        self.directory = DataDirectory(path)
+        try:
+            recorded = self.directory.recorded_nodes()
+            records = choose_nodes(recorded, size, base_port, fixed_ports, str(path))
+        except BaseException:
+            self._forget_directory()
+            raise
+        # Those removed in an earlier run are only remembered: their names and ports are used up.
+        self._former = tuple(record for record in records if record.is_removed)
+        self.nodes = {
+            record.name: self._node(record) for record in records if not record.is_removed
+        }
+        self._node_flags = tuple(node_flags)
+        self._command = tuple(command)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+
+    # --- all of them ---
+
+    @property
+    def members(self) -> list[NodeProcess]:
+        """The nodes that belong to the cluster, whether they run or not."""
+        return [node for node in self.nodes.values() if not node.is_removed]
+
+    @property
+    def voters(self) -> list[NodeProcess]:
+        """The members that count: all but learners."""
+        return [node for node in self.members if not node.is_learner]
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Every voter's client address, HOST:PORT, whether it runs or not."""
+        return [node.endpoint for node in self.voters]
+
+    @property
+    def running(self) -> list[NodeProcess]:
+        """The nodes whose processes have not been seen to end."""
+        return [node for node in self.nodes.values() if node.running]
+
+    @property
+    def running_members(self) -> list[NodeProcess]:
+        """Those of them that belong to the cluster."""
+        return [node for node in self.members if node.running]
+
+    @property
+    def quorum(self) -> int:
+        """How many voters must run for writes to be acknowledged."""
+        return len(self.voters) // 2 + 1
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether so many run."""
+        return sum(1 for node in self.voters if node.running) >= self.quorum
+
+    def launch(self) -> None:
+        """Start every node's process, if their ports are free."""
+        for node in self.members:
+            for port in node.ports:
+                if not is_free(port):
+                    raise LauncherError(f"port {port} is taken{holder_of(port)}")
+        self.directory.record_nodes(self._records())
+        for node in self.members:
+            self.launch_node(node.name)
+
+    def count(self) -> str:
+        """How many of the members run, in words."""
+        return f"{len(self.running_members)} of {len(self.members)} nodes run"
+
+    def status(self, timeout_seconds: float = STATUS_SECONDS) -> dict[str, NodeStatus]:
+        """What each node says about itself now; those that do not answer in time are left out."""
+        answered: dict[str, NodeStatus] = {}
+        asked: set[str] = set()
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            self.reap()
+            for node in self.running:
+                if node.name not in asked and node.link is not None and node.link.ask_status():
+                    asked.add(node.name)
+                for answer in node.link.answers() if node.link else ():
+                    if isinstance(answer, NodeStatus):
+                        node.hear(answer)
+                        answered[node.name] = answer
+            if all(node.name in answered for node in self.running):
+                break
+            self.poll(ASK_INTERVAL_MS)
+        return {name: answered[name] for name in self.nodes if name in answered}
+
+    def stop(self, timeout_seconds: float = STOP_SECONDS) -> list[str]:
+        """SIGTERM to all, SIGKILL to those that take too long (their names are returned)."""
+        for node in self.running:
+            node.signal(signal.SIGTERM)
+            node.signal(signal.SIGCONT)  # a node that was paused cannot stop
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            for node in self.running:
+                node.wait(deadline - time.monotonic())
+        finally:
+            # Also when a second Ctrl-C ends the waiting: nothing is left behind.
+            stubborn = self.running
+            for node in stubborn:
+                node.signal(signal.SIGKILL)
+            for node in stubborn:
+                node.wait(KILL_SECONDS)
+            self._context.destroy(linger=0)
+            self._forget_directory()
+        return [node.name for node in stubborn]
+
+    # --- one node ---
+
+    def launch_node(self, name: str) -> None:
+        """Start a node's process and return at once."""
+        node = self.node(name)
+        if node.running:
+            raise LauncherError(f"{name} is running already (pid {node.pid})")
+        if node.is_removed:
+            raise LauncherError(f"{name} was removed from the cluster for good: add another node")
+        environment = dict(os.environ)
+        search = [str(IMPORT_ROOT), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(part for part in search if part)
+        command = (*self._command, *self._flags_of(node))
+        node.launch(command, environment, self.directory.lock_fd, self._context)
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Send a signal to a node; after SIGKILL, wait until the process is gone."""
+        node = self.node(name)
+        if not node.running:
+            raise LauncherError(f"{name} is not running")
+        node.signal(number)
+        if number == signal.SIGKILL:
+            node.wait(KILL_SECONDS)
+
+    def stop_node(self, name: str, timeout_seconds: float = STOP_SECONDS) -> None:
+        """Stop one node gracefully, as SIGTERM does."""
+        node = self.node(name)
+        self.kill(name, signal.SIGTERM)
+        if not node.wait(timeout_seconds):
+            raise LauncherError(f"{name} did not stop within {timeout_seconds:g} s of SIGTERM")
+
+    def node(self, name: str) -> NodeProcess:
+        """The node of this name."""
+        if name not in self.nodes:
+            raise LauncherError(f"there is no node {name}; there are {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+    def failure_of(self, node: NodeProcess) -> str:
+        """One line on a node that ended unasked, with its own last words."""
+        last_words = self.directory.last_log_line(node.name)
+        return f"{node.name} {node.ending}: {last_words or f'nothing in {node.log_path}'}"
+
+    def reap(self) -> list[NodeProcess]:
+        """The nodes that are seen to have ended since the last look."""
+        return [node for node in self.nodes.values() if node.reap()]
+
+    def poll(self, timeout_ms: int) -> None:
+        """Wait until a node answers or ends, or until the time is over."""
+        poller = zmq.Poller()
+        for node in self.running:
+            poller.register(node.pidfd, zmq.POLLIN)
+            if node.link is not None:
+                poller.register(node.link.socket, zmq.POLLIN)
+        poller.poll(timeout_ms)
+
+    # --- what is on record ---
+
+    def plan_node(self, name: str | None = None, learner: bool = False) -> NodeRecord:
+        """The next node, not yet a member: to be added and then enlisted."""
+        return next_node(list(self._records()), name, learner)
+
+    def enlist(self, record: NodeRecord, member_id: int) -> None:
+        """Remember a member that was added, and start its process."""
+        self.nodes[record.name] = self._node(record._replace(member_id=member_id))
+        self.directory.record_nodes(self._records())
+        self.launch_node(record.name)
+
+    def note_promoted(self, name: str) -> None:
+        """Remember that a learner is a voter now."""
+        self._note(self.node(name), is_learner=False)
+
+    def note_removed(self, name: str) -> None:
+        """Remember that a member was removed: it is not started again."""
+        self._note(self.node(name), is_removed=True)
+
+    def _note(self, node: NodeProcess, **what: bool) -> None:
+        node.record = NodeRecord(**{**node.record._asdict(), **what})
+        self.directory.record_nodes(self._records())
+
+    def _records(self) -> Iterable[NodeRecord]:
+        return (*self._former, *(node.record for node in self.nodes.values()))
+
+    def _node(self, record: NodeRecord) -> NodeProcess:
+        return NodeProcess(record, self.directory.log_of(record.name))
+
+    def _flags_of(self, node: NodeProcess) -> Iterable[str]:
+        data_dir = str(self.directory.node_directory(node.name).resolve())
+        flags = flags_of(node.record, self._records(), data_dir)
+        return (
+            *(f"--{flag}={value}" for flag, value in flags.items()),
+            *self._node_flags,
+            "--stop-with-stdin",
+        )
+
+    def _forget_directory(self) -> None:
+        self.directory.release()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def leader_among(statuses: dict[str, NodeStatus]) -> str | None:
+    """The node that leads in the highest term, if any says it does."""
+    leading = [(status.term, name) for name, status in statuses.items() if status.leads]
+    return max(leading)[1] if leading else None
