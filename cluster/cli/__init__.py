@@ -15,7 +15,10 @@ COMMANDS: Final[CommandTable] = {
     "put": "cluster.cli.keys:put",
     "get": "cluster.cli.keys:get",
     "del": "cluster.cli.keys:delete",
+    "incr": "cluster.cli.keys:increment",
+    "txn": "cluster.cli.txn:txn",
     "watch": "cluster.cli.watch:watch",
+    "compaction": "cluster.cli.compaction:compaction",
     "lease": (
         "Lease related commands",
         {
@@ -26,14 +29,44 @@ COMMANDS: Final[CommandTable] = {
             "keep-alive": "cluster.cli.lease:keep_alive",
         },
     ),
-    "member": ("Member related commands", {"list": "cluster.cli.member:list_members"}),
+    "member": (
+        "Membership related commands",
+        {
+            "list": "cluster.cli.member:list_members",
+            "add": "cluster.cli.member:add",
+            "remove": "cluster.cli.member:remove",
+            "update": "cluster.cli.member:update",
+            "promote": "cluster.cli.member:promote",
+            "replace": "cluster.cli.member:replace",
+        },
+    ),
+    "move-leader": "cluster.cli.member:move_leader",
     "endpoint": (
         "Endpoint related commands",
         {
             "status": "cluster.cli.endpoint:status",
             "health": "cluster.cli.endpoint:health",
+            "hashkv": "cluster.cli.endpoint:hashkv",
         },
     ),
+    "alarm": (
+        "Alarm related commands",
+        {
+            "list": "cluster.cli.alarm:list_alarms",
+            "disarm": "cluster.cli.alarm:disarm",
+        },
+    ),
+    "defrag": "cluster.cli.defrag:defrag",
+    "snapshot": (
+        "Manages snapshots of a node's data",
+        {
+            "save": "cluster.cli.snapshot:save",
+            "status": "cluster.cli.snapshot:status",
+            "restore": "cluster.cli.snapshot:restore",
+        },
+    ),
+    "lock": "cluster.cli.lock:lock",
+    "elect": "cluster.cli.lock:elect",
     "bench": (
         "Put a load on the cluster and measure it",
         {
@@ -45,6 +78,7 @@ COMMANDS: Final[CommandTable] = {
             "watch": "cluster.cli.bench:watch",
         },
     ),
+    "completion": "cluster.cli.completion:completion",
     "version": "cluster.cli.version:version",
 }
 

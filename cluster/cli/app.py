@@ -29,6 +29,9 @@ PROGRAM: Final = "leasectl"
 TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE_WORDS: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
+WHOLE_NAMES: Final = frozenset({"completion"})
+"""Commands that etcdctl 3.5 has not: they must not make its users' abbreviations ambiguous."""
+
 CommandTable = Mapping[str, "str | tuple[str, CommandTable]"]
 """Name -> `module:function`, or a group's (help, table of its own)."""
 
@@ -38,8 +41,13 @@ class Command(click.Command):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._own_parameters = list(self.params)
         self.params.extend(global_options())
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
+
+    def alone(self) -> click.Command:
+        """What parses the same arguments and options of its own, and no global ones."""
+        return _PlainCommand(self.name, params=self._own_parameters, add_help_option=False)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments and the flags among them."""
@@ -52,6 +60,15 @@ class Command(click.Command):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise SystemExit(EXIT_SIGINT) from None
+
+
+class _PlainCommand(click.Command):
+    """A command that takes flags as `--flag=true`, and nothing else of ours."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments and the flags among them."""
+        with _in_etcdctls_words():
+            return super().parse_args(ctx, _plain_flags(args, self.params))
 
 
 class LazyGroup(click.Group):
@@ -71,7 +88,8 @@ class LazyGroup(click.Group):
         """The command of that name, or the only one that begins so."""
         name = cmd_name
         if name not in self.table:
-            starts = [candidate for candidate in self.table if candidate.startswith(name)]
+            names = self.table.keys() - WHOLE_NAMES
+            starts = [candidate for candidate in names if candidate.startswith(name)]
             if len(starts) != 1:
                 return None
             name = starts[0]

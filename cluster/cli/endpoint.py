@@ -1,4 +1,4 @@
-"""leasectl endpoint status and endpoint health."""
+"""leasectl endpoint status, health and hashkv."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cluster.cli.app import Command, complain, emit
-from cluster.cli.printers import EndpointHealth, EndpointStatus, health_line
-from cluster.cli.settings import EXIT_ERROR, CommandError, Settings
+from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, health_line
+from cluster.cli.settings import EXIT_ERROR, CommandError, GoInt, Settings
 from cluster.errors import LeaseholdError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def status(context: click.Context, words: tuple[str, ...], cluster: bool) -> Non
     """Print the status of each endpoint."""
     settings: Settings = context.obj
     printer = settings.printer("endpoint status")
-    endpoints = _endpoints(settings, cluster)
+    endpoints = endpoints_of(settings, cluster)
     rows: list[EndpointStatus] = []
     for endpoint in endpoints:
         try:
@@ -50,7 +50,7 @@ def status(context: click.Context, words: tuple[str, ...], cluster: bool) -> Non
 def health(settings: Settings, words: tuple[str, ...], cluster: bool) -> None:
     """Check the health of each endpoint: whether it answers a linearizable read."""
     printer = settings.printer("endpoint health")
-    endpoints = _endpoints(settings, cluster)
+    endpoints = endpoints_of(settings, cluster)
     clients = [settings.connect([endpoint]) for endpoint in endpoints]
     with ThreadPoolExecutor(ENDPOINTS_AT_ONCE_MAX) as pool:
         rows = list(pool.map(_check, clients))
@@ -66,6 +66,28 @@ def health(settings: Settings, words: tuple[str, ...], cluster: bool) -> None:
         raise CommandError("unhealthy cluster")
 
 
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="")
+@click.option("--cluster", is_flag=True, help="Ask all members, not just the endpoints given")
+@click.option("--rev", type=GoInt(), default=0, help="Hash up to this revision  [default: latest]")
+@click.pass_obj
+def hashkv(settings: Settings, words: tuple[str, ...], cluster: bool, rev: int) -> None:
+    """Print a hash of what each endpoint's node holds: equal on all, at the same revision."""
+    printer = settings.printer("endpoint hashkv")
+    rows: list[EndpointHash] = []
+    failure = ""
+    for endpoint in endpoints_of(settings, cluster):
+        try:
+            with settings.connect([endpoint]) as client:
+                rows.append(EndpointHash(endpoint, client.hash_kv(endpoint, max(0, rev))))
+        except LeaseholdError as error:
+            complain(f"Failed to get the hash of endpoint {endpoint} ({error.message})")
+            failure = error.message
+    printer.endpoint_hash(rows)
+    if failure:
+        raise CommandError(failure)
+
+
 def _check(client: Client) -> EndpointHealth:
     begun = time.monotonic()
     error_text = ""
@@ -77,7 +99,7 @@ def _check(client: Client) -> EndpointHealth:
     return EndpointHealth(client.endpoints[0], time.monotonic() - begun, error_text)
 
 
-def _endpoints(settings: Settings, cluster: bool) -> list[str]:
+def endpoints_of(settings: Settings, cluster: bool) -> list[str]:
     """The endpoints given, or with `--cluster` every URL that a member advertises to clients."""
     if not cluster:
         return settings.endpoint_list()

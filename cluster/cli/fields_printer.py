@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cluster.cli.app import emit
-from cluster.cli.printers import EndpointHealth, EndpointStatus, Printer, truth
-from cluster.cli.values import format_duration, format_seconds
+from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer, truth
+from cluster.cli.quoting import quoted
+from cluster.client.results import (
+    DeleteResult,
+    Header,
+    IncrementResult,
+    PutResult,
+    RangeResult,
+    TxnResult,
+)
+from cluster.values import format_duration, format_seconds
 
 if TYPE_CHECKING:
     from cluster.client.results import (
-        DeleteResult,
-        Header,
+        AlarmResult,
+        Event,
+        HistoryResult,
         KeyValue,
         LeaseGrantResult,
         LeaseKeepAliveResult,
@@ -19,19 +29,29 @@ if TYPE_CHECKING:
         LeaseRevokeResult,
         LeaseTimeToLiveResult,
         MemberListResult,
-        PutResult,
-        RangeResult,
         WatchBatch,
     )
-
-_ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
 
 
 class FieldsPrinter(Printer):
     """Every field of a result, each in a line of its own."""
 
+    lacking = frozenset(
+        {
+            "member add",
+            "member remove",
+            "member update",
+            "member promote",
+            "member replace",
+            "move-leader",
+        }
+    )
+
     def put(self, result: PutResult) -> None:
         _header(result.header)
+        if result.lease:
+            _field("ID", result.lease)
+            _field("TTL", format_seconds(result.ttl))
         if result.prev_kv is not None:
             _key_value("Prev", result.prev_kv)
 
@@ -48,13 +68,50 @@ class FieldsPrinter(Printer):
         for kv in result.prev_kvs:
             _key_value("Prev", kv)
 
+    def increment(self, result: IncrementResult) -> None:
+        _header(result.header)
+        _field("Value", result.value)
+
+    def txn(self, result: TxnResult) -> None:
+        _header(result.header)
+        _field("Succeeded", truth(result.succeeded))
+        for response in result.responses:
+            # As in etcd, the header of a response within has only the revision.
+            header = Header(0, 0, response.header.revision, 0)
+            match response:
+                case PutResult():
+                    self.put(response._replace(header=header))
+                case RangeResult():
+                    self.get(RangeResult(header, response.kvs, response.more, response.count))
+                case DeleteResult():
+                    self.delete(response._replace(header=header))
+                case IncrementResult():
+                    self.increment(response._replace(header=header))
+                case TxnResult():
+                    self.txn(response._replace(header=header))
+
+    def history(self, result: HistoryResult, values_only: bool = False) -> None:
+        _header(result.header)
+        for event in result.events:
+            self._event(event)
+            if event.reason:
+                _field("Reason", quoted(event.reason.encode()))
+        _field("More", truth(result.more))
+        _field("Compacted", truth(result.compacted))
+
     def watch(self, batch: WatchBatch) -> None:
         _header(batch.header)
         for event in batch.events:
-            _field("Type", event.type)
-            if event.prev_kv is not None:
-                _key_value("Prev", event.prev_kv)
-            _key_value("", event.kv)
+            self._event(event)
+
+    def watch_canceled(self, header: Header, compact_revision: int) -> None:
+        _header(header._replace(revision=0))
+
+    def _event(self, event: Event) -> None:
+        _field("Type", event.type)
+        if event.prev_kv is not None:
+            _key_value("Prev", event.prev_kv)
+        _key_value("", event.kv)
 
     def lease_grant(self, result: LeaseGrantResult) -> None:
         _header(result.header)
@@ -70,7 +127,7 @@ class FieldsPrinter(Printer):
         _field("TTL", result.ttl)
         _field("GrantedTTL", format_seconds(result.granted_ttl))
         for key in result.keys or ():
-            _field("Key", _quoted(key))
+            _field("Key", quoted(key))
 
     def lease_list(self, result: LeaseListResult) -> None:
         _header(result.header)
@@ -86,18 +143,18 @@ class FieldsPrinter(Printer):
         _header(result.header._replace(revision=0))
         for member in result.members:
             _field("ID", f"{member.id:x}" if self.is_hex else member.id)
-            _field("Name", _quoted(member.name.encode()))
+            _field("Name", quoted(member.name.encode()))
             for url in member.peer_urls:
-                _field("PeerURL", _quoted(url.encode()))
+                _field("PeerURL", quoted(url.encode()))
             for url in member.client_urls:
-                _field("ClientURL", _quoted(url.encode()))
+                _field("ClientURL", quoted(url.encode()))
             _field("IsLearner", truth(member.is_learner))
             emit(b"")
 
     def endpoint_status(self, rows: list[EndpointStatus]) -> None:
         for endpoint, status in rows:
             _header(status.header)
-            _field("Version", _quoted(status.version.encode()))
+            _field("Version", quoted(status.version.encode()))
             _field("DBSize", status.db_size)
             _field("Leader", status.leader)
             _field("IsLearner", truth(status.is_learner))
@@ -105,50 +162,45 @@ class FieldsPrinter(Printer):
             _field("RaftTerm", status.raft_term)
             _field("RaftAppliedIndex", status.raft_applied_index)
             _field("Errors", f"[{' '.join(status.errors)}]")
-            _field("Endpoint", _quoted(endpoint.encode()))
+            _field("Endpoint", quoted(endpoint.encode()))
             emit(b"")
 
     def endpoint_health(self, rows: list[EndpointHealth]) -> None:
         for row in rows:
-            _field("Endpoint", _quoted(row.endpoint.encode()))
+            _field("Endpoint", quoted(row.endpoint.encode()))
             _field("Health", truth(not row.error))
             _field("Took", format_duration(row.took_seconds))
             _field("Error", row.error)
             emit(b"")
 
+    def endpoint_hash(self, rows: list[EndpointHash]) -> None:
+        for endpoint, result in rows:
+            _header(result.header)
+            _field("Endpoint", quoted(endpoint.encode()))
+            _field("Hash", result.hash)
+            emit(b"")
+
+    def alarm(self, result: AlarmResult, is_list: bool) -> None:
+        _header(result.header)
+        for alarm in result.alarms:
+            _field("MemberID", alarm.member_id)
+            _field("AlarmType", alarm.alarm)
+
 
 def _header(header: Header) -> None:
     _field("ClusterID", header.cluster_id)
     _field("MemberID", header.member_id)
-    if header.revision > 0:
-        _field("Revision", header.revision)
+    _field("Revision", header.revision)
     _field("RaftTerm", header.raft_term)
 
 
 def _key_value(prefix: str, kv: KeyValue) -> None:
-    _field(f"{prefix}Key", _quoted(kv.key))
+    _field(f"{prefix}Key", quoted(kv.key))
     _field(f"{prefix}CreateRevision", kv.create_revision)
     _field(f"{prefix}ModRevision", kv.mod_revision)
     _field(f"{prefix}Version", kv.version)
-    _field(f"{prefix}Value", _quoted(kv.value))
+    _field(f"{prefix}Value", quoted(kv.value))
     _field(f"{prefix}Lease", kv.lease)
-
-
-def _quoted(raw: bytes) -> str:
-    """A Go string literal: printable text as it is, other bytes escaped."""
-    text = raw.decode("utf-8", "surrogateescape")
-    return '"' + "".join(map(_character, text)) + '"'
-
-
-def _character(character: str) -> str:
-    code = ord(character)
-    if code in _ESCAPES:
-        return _ESCAPES[code]
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if character.isprintable():
-        return character
-    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 
 
 def _field(name: str, value: Any) -> None:

@@ -1,9 +1,10 @@
-"""leasectl put, get and del."""
+"""leasectl put, get, del and incr, and the same as operations of a transaction."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,54 +13,47 @@ from cluster.cli.settings import (
     EXIT_BAD_FEATURE,
     CommandError,
     GoInt,
+    GoSeconds,
     Settings,
     bad_arguments,
 )
-from cluster.cli.values import parse_int
-from cluster.client.requests import EVERYTHING, prefix_end
+from cluster.client.requests import EVERYTHING, RangeOptions, prefix_end
+from cluster.values import parse_int
+
+if TYPE_CHECKING:
+    from cluster.client.ops import Op
 
 WHOLE: tuple[bytes, bytes] = (EVERYTHING, EVERYTHING)
 """Key and range_end of the interval that holds every key."""
+
+SORT_ORDERS: Final = {"": "NONE", "ASCEND": "ASCEND", "DESCEND": "DESCEND"}
+SORT_TARGETS: Final = {
+    "": "KEY",
+    "CREATE": "CREATE",
+    "KEY": "KEY",
+    "MODIFY": "MOD",
+    "VALUE": "VALUE",
+    "VERSION": "VERSION",
+}
 
 
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="KEY [VALUE]")
 @click.option("--lease", default="0", help="Lease ID (in hexadecimal) to attach to the key")
+@click.option("--ttl", type=GoSeconds(), default=0, help="Seconds until the key is gone again")
 @click.option("--prev-kv", is_flag=True, help="Return the key-value pair before the change")
 @click.option("--ignore-value", is_flag=True, help="Keep the key's current value")
 @click.option("--ignore-lease", is_flag=True, help="Keep the key's current lease")
 @click.pass_obj
-def put(
-    settings: Settings,
-    words: tuple[str, ...],
-    lease: str,
-    prev_kv: bool,
-    ignore_value: bool,
-    ignore_lease: bool,
-) -> None:
+def put(settings: Settings, /, **parameters: Any) -> None:
     """Put the given key into the store; without VALUE, it is read from standard input.
 
     A value that begins with a dash goes after two: put KEY -- -VALUE
     """
-    if not words:
-        bad_arguments("put command needs 1 argument and input from stdin or 2 arguments")
-    if ignore_value and len(words) > 1:
-        bad_arguments("put command needs only 1 argument when 'ignore-value' is set")
+    fields = _put_fields(**parameters)
     printer = settings.printer("put")
-    try:
-        lease_id = parse_int(lease, 16)
-    except ValueError as error:
-        bad_arguments(f"bad lease ID ({error}), expecting ID in Hex")
-    value = b"" if ignore_value else _value(words)
     with settings.connect() as client:
-        result = client.put(
-            os.fsencode(words[0]),
-            value,
-            lease=lease_id,
-            prev_kv=prev_kv,
-            ignore_value=ignore_value,
-            ignore_lease=ignore_lease,
-        )
+        result = client.put(**fields)
     printer.put(result)
 
 
@@ -69,64 +63,218 @@ def put(
 @click.option("--from-key", is_flag=True, help="Get keys that are greater or equal, by bytes")
 @click.option("--limit", type=GoInt(), default=0, help="Maximum number of results")
 @click.option("--rev", type=GoInt(), default=0, help="Specify the kv revision")
+@click.option("--order", default="", help="Order of results: ASCEND or DESCEND")
+@click.option("--sort-by", default="", help="CREATE, KEY, MODIFY, VALUE or VERSION")
 @click.option("--keys-only", is_flag=True, help="Get only the keys")
 @click.option("--count-only", is_flag=True, help="Get only the count (with -w fields)")
 @click.option("--print-value-only", is_flag=True, help="Only write values (with -w simple)")
 @click.option("--consistency", default="l", help="Linearizable(l) or Serializable(s)")
+@click.option("--min-mod-rev", type=GoInt(), default=0, help="Only keys last put at or after it")
+@click.option("--max-mod-rev", type=GoInt(), default=0, help="Only keys last put at or before it")
+@click.option("--min-create-rev", type=GoInt(), default=0, help="Only keys created at or after it")
+@click.option("--max-create-rev", type=GoInt(), default=0, help="Only keys created at or before it")
+@click.option("--history", is_flag=True, help="All changes of one key, newest first")
 @click.pass_obj
-def get(
-    settings: Settings,
-    words: tuple[str, ...],
-    prefix: bool,
-    from_key: bool,
-    limit: int,
-    rev: int,
-    keys_only: bool,
-    count_only: bool,
-    print_value_only: bool,
-    consistency: str,
-) -> None:
-    """Get the key or a range of keys."""
-    key, range_end = _interval("get", words, prefix, from_key)
-    if keys_only and count_only:
-        bad_arguments("`--keys-only` and `--count-only` cannot be set at the same time, choose one")
-    if consistency not in ("l", "s"):
-        raise CommandError(f'unknown consistency flag "{consistency}"', EXIT_BAD_FEATURE)
+def get(settings: Settings, /, **parameters: Any) -> None:
+    """Get the key or a range of keys.
+
+    With --history: every change of one key that is not compacted away, newest first; --limit and
+    --rev (nothing that came later) apply.
+    """
+    if parameters["history"]:
+        _history(settings, **parameters)
+        return
+    key, range_end, options = _get_fields(**parameters)
     printer = settings.printer("get")
-    if count_only and settings.write_out != "fields":
+    if parameters["count_only"] and settings.write_out != "fields":
         bad_arguments("--count-only is only for `--write-out=fields`")
-    if print_value_only and settings.write_out != "simple":
+    if parameters["print_value_only"] and settings.write_out != "simple":
         bad_arguments("print-value-only is only for `--write-out=simple`")
     with settings.connect() as client:
-        result = client.range(
-            key,
-            range_end,
-            limit=max(0, limit),
-            revision=max(0, rev),
-            serializable=consistency == "s",
-            keys_only=keys_only,
-            count_only=count_only,
-        )
-    printer.get(result, print_value_only)
+        result = client.range(key, range_end, **options)
+    printer.get(result, parameters["print_value_only"])
 
 
 @click.command("del", cls=Command)
 @click.argument("words", nargs=-1, metavar="KEY [RANGE_END]")
 @click.option("--prefix", is_flag=True, help="Delete keys with matching prefix")
 @click.option("--from-key", is_flag=True, help="Delete keys that are greater or equal, by bytes")
+@click.option("--range", "is_range", is_flag=True, help="As etcd 3.6: [KEY, RANGE_END) is meant")
 @click.option("--prev-kv", is_flag=True, help="Return deleted key-value pairs")
 @click.pass_obj
-def delete(
-    settings: Settings, words: tuple[str, ...], prefix: bool, from_key: bool, prev_kv: bool
-) -> None:
+def delete(settings: Settings, /, **parameters: Any) -> None:
     """Remove the specified key or range of keys [KEY, RANGE_END)."""
-    if len(words) > 2:
-        words = ()
-    key, range_end = _interval("del", words, prefix, from_key)
+    key, range_end = _delete_interval(**parameters)
     printer = settings.printer("del")
     with settings.connect() as client:
-        result = client.delete(key, range_end, prev_kv=prev_kv)
+        result = client.delete(key, range_end, prev_kv=parameters["prev_kv"])
     printer.delete(result)
+
+
+@click.command("incr", cls=Command)
+@click.argument("words", nargs=-1, metavar="KEY [DELTA]")
+@click.pass_obj
+def increment(settings: Settings, words: tuple[str, ...]) -> None:
+    """Add DELTA (1 if left out) to the decimal number a key holds, and print the sum (not in etcd).
+
+    A key that is not there counts as 0; one that is keeps its lease. incr KEY -- -DELTA subtracts.
+    """
+    from cluster.client.replies import increment_result  # noqa: PLC0415 - as connect() does
+    from cluster.client.requests import increment_fields  # noqa: PLC0415
+
+    key, delta = _increment_arguments(words)
+    printer = settings.printer("incr")
+    with settings.connect() as client:
+        result = client.request(increment_fields(key, delta), increment_result, write=True)
+    printer.increment(result)
+
+
+# --- as operations of a transaction: the same arguments, checked in the same way ---
+
+
+def put_op(**parameters: Any) -> Op:
+    """The put that these parameters of the command describe."""
+    from cluster.client import ops  # noqa: PLC0415 - `leasectl put` needs no transactions
+
+    # What is left of standard input are the transaction's own lines.
+    return ops.put(**_put_fields(**parameters, has_stdin=False))
+
+
+def get_op(**parameters: Any) -> Op:
+    """The read that these parameters of the command describe; how it is printed is not its own."""
+    from cluster.client import ops  # noqa: PLC0415
+
+    if parameters["history"]:
+        bad_arguments("`--history` cannot be set in a transaction")
+    key, range_end, options = _get_fields(**parameters)
+    return ops.get(key, range_end, **options)
+
+
+def delete_op(**parameters: Any) -> Op:
+    """The delete that these parameters of the command describe."""
+    from cluster.client import ops  # noqa: PLC0415
+
+    key, range_end = _delete_interval(**parameters)
+    return ops.delete(key, range_end, prev_kv=parameters["prev_kv"])
+
+
+def increment_op(words: tuple[str, ...]) -> Op:
+    """The increment that these parameters of the command describe."""
+    from cluster.client import ops  # noqa: PLC0415
+
+    return ops.increment(*_increment_arguments(words))
+
+
+# --- what the parameters say ---
+
+
+def _put_fields(
+    words: tuple[str, ...],
+    lease: str,
+    ttl: float,
+    prev_kv: bool,
+    ignore_value: bool,
+    ignore_lease: bool,
+    has_stdin: bool = True,
+) -> dict[str, Any]:
+    if not words or (len(words) == 1 and not ignore_value and not has_stdin):
+        bad_arguments("put command needs 1 argument and input from stdin or 2 arguments")
+    if ignore_value and len(words) > 1:
+        bad_arguments("put command needs only 1 argument when 'ignore-value' is set")
+    try:
+        lease_id = parse_int(lease, 16)
+    except ValueError as error:
+        bad_arguments(f"bad lease ID ({error}), expecting ID in Hex")
+    if ttl and (lease_id or ignore_lease):
+        bad_arguments("`--ttl` grants a lease of its own: choose it, `--lease` or `--ignore-lease`")
+    return {
+        "key": os.fsencode(words[0]),
+        "value": b"" if ignore_value else _value(words),
+        "lease": lease_id,
+        "prev_kv": prev_kv,
+        "ignore_value": ignore_value,
+        "ignore_lease": ignore_lease,
+        "ttl": ttl,
+    }
+
+
+def _get_fields(
+    words: tuple[str, ...],
+    prefix: bool,
+    from_key: bool,
+    limit: int,
+    rev: int,
+    order: str,
+    sort_by: str,
+    keys_only: bool,
+    count_only: bool,
+    consistency: str,
+    min_mod_rev: int,
+    max_mod_rev: int,
+    min_create_rev: int,
+    max_create_rev: int,
+    **_printing: bool,
+) -> tuple[bytes, bytes | None, RangeOptions]:
+    key, range_end = _interval("get", words, prefix, from_key)
+    if keys_only and count_only:
+        bad_arguments("`--keys-only` and `--count-only` cannot be set at the same time, choose one")
+    if consistency not in ("l", "s"):
+        raise CommandError(f'unknown consistency flag "{consistency}"', EXIT_BAD_FEATURE)
+    if order.upper() not in SORT_ORDERS:
+        raise CommandError(f"bad sort order {order}", EXIT_BAD_FEATURE)
+    if sort_by.upper() not in SORT_TARGETS:
+        raise CommandError(f"bad sort target {sort_by}", EXIT_BAD_FEATURE)
+    options: dict[str, Any] = {
+        "limit": max(0, limit),
+        "revision": max(0, rev),
+        "serializable": consistency == "s",
+        "keys_only": keys_only,
+        "count_only": count_only,
+        "min_mod_revision": min_mod_rev,
+        "max_mod_revision": max_mod_rev,
+        "min_create_revision": min_create_rev,
+        "max_create_revision": max_create_rev,
+    }
+    if order or sort_by:
+        options["sort_order"] = SORT_ORDERS[order.upper()]
+        options["sort_target"] = SORT_TARGETS[sort_by.upper()]
+    return key, range_end, RangeOptions(**options)  # type: ignore[typeddict-item]
+
+
+def _delete_interval(
+    words: tuple[str, ...], prefix: bool, from_key: bool, **_: bool
+) -> tuple[bytes, bytes | None]:
+    return _interval("del", () if len(words) > 2 else words, prefix, from_key)
+
+
+def _increment_arguments(words: tuple[str, ...]) -> tuple[bytes, int]:
+    if not 1 <= len(words) <= 2:
+        bad_arguments("incr command needs a key and an optional delta")
+    try:
+        delta = parse_int(words[1]) if len(words) > 1 else 1
+    except ValueError as error:
+        bad_arguments(f"bad delta ({error})")
+    return os.fsencode(words[0]), delta
+
+
+def _history(
+    settings: Settings,
+    words: tuple[str, ...],
+    limit: int,
+    rev: int,
+    print_value_only: bool,
+    consistency: str,
+    history: bool,
+    **others: Any,
+) -> None:
+    if len(words) != 1 or any(others.values()) or consistency != "l":
+        bad_arguments("`--history` is of one key, and goes with `--limit` and `--rev` only")
+    printer = settings.printer("get")
+    if print_value_only and settings.write_out != "simple":
+        bad_arguments("print-value-only is only for `--write-out=simple`")
+    with settings.connect() as client:
+        result = client.history(os.fsencode(words[0]), limit=max(0, limit), revision=max(0, rev))
+    printer.history(result, print_value_only)
 
 
 def _interval(

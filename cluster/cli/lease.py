@@ -9,8 +9,8 @@ import click
 
 from cluster.cli.app import Command
 from cluster.cli.settings import EXIT_BAD_CONNECTION, Settings, bad_arguments, failure
-from cluster.cli.values import parse_int, parse_seconds
 from cluster.errors import LeaseholdError, LeaseNotFoundError
+from cluster.values import parse_int, parse_seconds
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer

@@ -1,11 +1,19 @@
-"""leasectl member list."""
+"""leasectl member list, add, remove, update, promote and replace; leasectl move-leader."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import click
 
 from cluster.cli.app import Command
-from cluster.cli.settings import Settings
+from cluster.cli.settings import Settings, bad_arguments
+from cluster.errors import NoLeaderEndpointError
+from cluster.values import parse_hex_id
+
+PEER_URLS: Final = click.option(
+    "--peer-urls", default="", metavar="URL,...", help="Where the other members reach this one"
+)
 
 
 @click.command("list", cls=Command)
@@ -17,3 +25,112 @@ def list_members(settings: Settings, words: tuple[str, ...]) -> None:
     with settings.connect() as client:
         result = client.member_list()
     printer.member_list(result)
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="NAME")
+@PEER_URLS
+@click.option("--learner", is_flag=True, help="It learns, and takes no part in votes")
+@click.pass_obj
+def add(settings: Settings, words: tuple[str, ...], peer_urls: str, learner: bool) -> None:
+    """Add a member to the cluster; then start it with what this prints."""
+    if not words:
+        bad_arguments("member name not provided")
+    if len(words) > 1:
+        bad_arguments("too many arguments")
+    urls = _urls(peer_urls)
+    printer = settings.printer("member add")
+    with settings.connect() as client:
+        result = client.member_add(urls, learner=learner)
+    printer.member_add(result, words[0])
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.pass_obj
+def remove(settings: Settings, words: tuple[str, ...]) -> None:
+    """Remove a member from the cluster for good."""
+    member_id = _member_id(words)
+    printer = settings.printer("member remove")
+    with settings.connect() as client:
+        result = client.member_remove(member_id)
+    printer.member_changed(member_id, "removed from", result)
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@PEER_URLS
+@click.pass_obj
+def update(settings: Settings, words: tuple[str, ...], peer_urls: str) -> None:
+    """Say where the other members reach a member from now on."""
+    member_id = _member_id(words)
+    urls = _urls(peer_urls)
+    printer = settings.printer("member update")
+    with settings.connect() as client:
+        result = client.member_update(member_id, urls)
+    printer.member_changed(member_id, "updated in", result)
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.pass_obj
+def promote(settings: Settings, words: tuple[str, ...]) -> None:
+    """Make a voting member of a learner that has caught up."""
+    member_id = _member_id(words)
+    printer = settings.printer("member promote")
+    with settings.connect() as client:
+        result = client.member_promote(member_id)
+    printer.member_changed(member_id, "promoted in", result)
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="MEMBER_ID NAME")
+@PEER_URLS
+@click.pass_obj
+def replace(settings: Settings, words: tuple[str, ...], peer_urls: str) -> None:
+    """Remove a voting member and add another in one step (not in etcd)."""
+    member_id = _member_id(words[:1])
+    if len(words) < 2:
+        bad_arguments("member name not provided")
+    if len(words) > 2:
+        bad_arguments("too many arguments")
+    urls = _urls(peer_urls)
+    printer = settings.printer("member replace")
+    with settings.connect() as client:
+        result = client.member_replace(member_id, urls)
+    printer.member_replace(member_id, result, words[1])
+
+
+@click.command("move-leader", cls=Command)
+@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.pass_obj
+def move_leader(settings: Settings, words: tuple[str, ...]) -> None:
+    """Transfer leadership to another member."""
+    if len(words) != 1:
+        bad_arguments("move-leader command needs 1 argument")
+    try:
+        member_id = parse_hex_id(words[0])
+    except ValueError as error:
+        bad_arguments(str(error))
+    printer = settings.printer("move-leader")
+    with settings.connect() as client:
+        try:
+            result = client.move_leader(member_id)
+        except NoLeaderEndpointError as error:
+            bad_arguments(error.message)
+    printer.move_leader(result)
+
+
+def _member_id(words: tuple[str, ...]) -> int:
+    if len(words) != 1:
+        bad_arguments("member ID is not provided")
+    try:
+        return parse_hex_id(words[0])
+    except ValueError as error:
+        bad_arguments(f"bad member ID arg ({error}), expecting ID in Hex")
+
+
+def _urls(text: str) -> str:
+    if not text:
+        bad_arguments("member peer urls not provided")
+    return text

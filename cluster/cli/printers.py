@@ -1,4 +1,4 @@
-"""What a printer is, the one for people (`simple`), and how the others are found.
+"""What a printer is, what several of them share, and how the one of a format is found.
 
 A printer turns one command's result into lines of bytes; keys and values pass as they are.
 """
@@ -6,29 +6,33 @@ A printer turns one command's result into lines of bytes; keys and values pass a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from cluster.cli.app import emit
 from cluster.cli.settings import EXIT_BAD_FEATURE, CommandError
-from cluster.cli.values import format_duration, format_seconds, format_size
+from cluster.values import format_duration, format_size
 
 if TYPE_CHECKING:
     from cluster.client.results import (
+        AlarmResult,
         DeleteResult,
-        KeyValue,
+        HashKvResult,
+        Header,
+        HistoryResult,
+        IncrementResult,
         LeaseGrantResult,
         LeaseKeepAliveResult,
         LeaseListResult,
         LeaseRevokeResult,
         LeaseTimeToLiveResult,
+        MemberAddResult,
         MemberListResult,
+        MoveLeaderResult,
         PutResult,
         RangeResult,
         StatusResult,
+        TxnResult,
         WatchBatch,
     )
-
-FORMATS: Final = ("simple", "json", "fields", "table")
 
 
 class EndpointStatus(NamedTuple):
@@ -36,6 +40,13 @@ class EndpointStatus(NamedTuple):
 
     endpoint: str
     status: StatusResult
+
+
+class EndpointHash(NamedTuple):
+    """One endpoint and the hash of what it holds."""
+
+    endpoint: str
+    result: HashKvResult
 
 
 class EndpointHealth(NamedTuple):
@@ -52,6 +63,9 @@ class Printer:
     commands: frozenset[str] | None = None
     """The commands that this format can print; None for all."""
 
+    lacking: frozenset[str] = frozenset()
+    """Those of them that it cannot print after all."""
+
     def __init__(self, is_hex: bool) -> None:
         self.is_hex = is_hex
 
@@ -67,9 +81,24 @@ class Printer:
         """The answer to a del."""
         raise NotImplementedError
 
-    def watch(self, batch: WatchBatch) -> None:
-        """Events of a watch."""
+    def increment(self, result: IncrementResult) -> None:
+        """The answer to an incr."""
         raise NotImplementedError
+
+    def txn(self, result: TxnResult) -> None:
+        """The answer to a txn, and to each of its operations."""
+        raise NotImplementedError
+
+    def history(self, result: HistoryResult, values_only: bool = False) -> None:
+        """The changes of a key, newest first."""
+        raise NotImplementedError
+
+    def watch(self, batch: WatchBatch) -> None:
+        """Events of a watch; none says how far it has come."""
+        raise NotImplementedError
+
+    def watch_canceled(self, header: Header, compact_revision: int) -> None:
+        """The end of a watch by the server; why is said elsewhere."""
 
     def lease_grant(self, result: LeaseGrantResult) -> None:
         """A lease that was granted."""
@@ -98,6 +127,22 @@ class Printer:
         """All members."""
         raise NotImplementedError
 
+    def member_add(self, result: MemberAddResult, name: str) -> None:
+        """A member that was added, and will be started under this name."""
+        raise NotImplementedError
+
+    def member_replace(self, removed_id: int, result: MemberAddResult, name: str) -> None:
+        """A member that was added in the place of another."""
+        raise NotImplementedError
+
+    def member_changed(self, member_id: int, done: str, result: MemberListResult) -> None:
+        """A member that was `removed from`, `updated in` or `promoted in` the cluster."""
+        raise NotImplementedError
+
+    def move_leader(self, result: MoveLeaderResult) -> None:
+        """Who leads now, and who did before."""
+        raise NotImplementedError
+
     def endpoint_status(self, rows: list[EndpointStatus]) -> None:
         """The state of some nodes."""
         raise NotImplementedError
@@ -106,79 +151,13 @@ class Printer:
         """The health of some nodes."""
         raise NotImplementedError
 
+    def endpoint_hash(self, rows: list[EndpointHash]) -> None:
+        """The hashes of some nodes."""
+        raise NotImplementedError
 
-class SimplePrinter(Printer):
-    """For people, and for scripts that read lines: etcdctl's default format."""
-
-    def put(self, result: PutResult) -> None:
-        emit(b"OK")
-        if result.prev_kv is not None:
-            self._key_value(result.prev_kv)
-
-    def get(self, result: RangeResult, values_only: bool = False) -> None:
-        for kv in result:
-            if values_only:
-                emit(self._text(kv.value))
-            else:
-                self._key_value(kv)
-
-    def delete(self, result: DeleteResult) -> None:
-        emit(b"%d" % result.deleted)
-        for kv in result.prev_kvs:
-            self._key_value(kv)
-
-    def watch(self, batch: WatchBatch) -> None:
-        for event in batch.events:
-            emit(event.type.encode())
-            if event.prev_kv is not None:
-                self._key_value(event.prev_kv)
-            self._key_value(event.kv)
-
-    def lease_grant(self, result: LeaseGrantResult) -> None:
-        _line(f"lease {result.id:016x} granted with TTL({format_seconds(result.ttl)}s)")
-
-    def lease_revoke(self, lease_id: int, result: LeaseRevokeResult) -> None:
-        _line(f"lease {lease_id:016x} revoked")
-
-    def lease_time_to_live(self, result: LeaseTimeToLiveResult, with_keys: bool) -> None:
-        if result.ttl == -1:
-            _line(f"lease {result.id:016x} already expired")
-            return
-        granted = f"granted with TTL({format_seconds(result.granted_ttl)}s)"
-        text = f"lease {result.id:016x} {granted}, remaining({format_seconds(result.ttl)}s)"
-        if with_keys:
-            keys = b" ".join(result.keys or ())
-            emit(text.encode() + b", attached keys([" + keys + b"])")
-        else:
-            _line(text)
-
-    def lease_list(self, result: LeaseListResult) -> None:
-        _line(f"found {len(result.ids)} leases")
-        for lease_id in result.ids:
-            _line(f"{lease_id:016x}")
-
-    def lease_keep_alive(self, result: LeaseKeepAliveResult) -> None:
-        _line(f"lease {result.id:016x} keepalived with TTL({format_seconds(result.ttl)})")
-
-    def lease_gone(self, lease_id: int) -> None:
-        _line(f"lease {lease_id:016x} expired or revoked.")
-
-    def member_list(self, result: MemberListResult) -> None:
-        for row in member_rows(result):
-            _line(", ".join(row))
-
-    def endpoint_status(self, rows: list[EndpointStatus]) -> None:
-        for row in status_rows(rows):
-            _line(", ".join(row))
-
-    def endpoint_health(self, rows: list[EndpointHealth]) -> None:
-        raise AssertionError("each endpoint's line is written as it comes")
-
-    def _key_value(self, kv: KeyValue) -> None:
-        emit(self._text(kv.key), self._text(kv.value))
-
-    def _text(self, raw: bytes) -> bytes:
-        return b"".join(b"\\x%02x" % byte for byte in raw) if self.is_hex else raw
+    def alarm(self, result: AlarmResult, is_list: bool) -> None:
+        """The alarms there are (`is_list`), or those that were cleared."""
+        raise NotImplementedError
 
 
 def member_rows(result: MemberListResult) -> list[list[str]]:
@@ -215,6 +194,11 @@ def status_rows(rows: Iterable[EndpointStatus]) -> list[list[str]]:
     ]
 
 
+def hash_rows(rows: Iterable[EndpointHash]) -> list[list[str]]:
+    """One row for each endpoint: ENDPOINT, HASH."""
+    return [[endpoint, str(result.hash)] for endpoint, result in rows]
+
+
 def health_line(row: EndpointHealth) -> str:
     """One endpoint's health, for people."""
     if row.error:
@@ -233,7 +217,9 @@ def make_printer(write_out: str, is_hex: bool, command: str) -> Printer:
     printer: Printer
     match write_out:
         case "simple":
-            return SimplePrinter(is_hex)
+            from cluster.cli.simple_printer import SimplePrinter  # noqa: PLC0415
+
+            printer = SimplePrinter(is_hex)
         case "json":
             from cluster.cli.json_printer import JsonPrinter  # noqa: PLC0415
 
@@ -248,10 +234,7 @@ def make_printer(write_out: str, is_hex: bool, command: str) -> Printer:
             printer = TablePrinter(is_hex)
         case _:
             raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
-    if printer.commands is not None and command not in printer.commands:
+    known = printer.commands is None or command in printer.commands
+    if not known or command in printer.lacking:
         raise CommandError(f"{write_out} not supported as output format", EXIT_BAD_FEATURE)
     return printer
-
-
-def _line(text: str) -> None:
-    emit(text.encode())

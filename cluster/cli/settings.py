@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from cluster.cli.values import parse_duration, parse_int
 from cluster.errors import LeaseholdError
+from cluster.values import parse_duration, parse_int, parse_seconds
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
@@ -33,6 +33,8 @@ EXIT_INTERRUPTED: Final = 5
 EXIT_BAD_ARGUMENTS: Final = 128
 EXIT_SIGINT: Final = 130
 EXIT_SIGPIPE: Final = 141
+
+FORMATS: Final = ("simple", "json", "fields", "table")
 
 ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
 
@@ -74,6 +76,11 @@ class Settings:
             dial_timeout=self.dial_timeout_seconds,
             timeout=self.command_timeout_seconds,
         )
+
+    def require_known_format(self) -> None:
+        """Refuse an unknown format; for commands that print the same in every one."""
+        if self.write_out not in FORMATS:
+            raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
 
     def printer(self, command: str) -> Printer:
         """What prints this command's results in the format asked for; refused before it runs."""
@@ -125,6 +132,26 @@ class GoDuration(_FloatType):
             raise invalid_argument(value, param, error) from None
         if seconds <= 0:
             raise invalid_argument(value, param, ValueError("must be greater than 0s"))
+        return seconds
+
+
+class GoSeconds(_FloatType):
+    """Seconds: a whole number as etcd takes them, or a decimal fraction; more than none."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse the text of the option."""
+        if not isinstance(value, str):
+            return float(value)
+        try:
+            seconds = parse_seconds(value)
+        except ValueError as error:
+            raise invalid_argument(value, param, error) from None
+        if seconds <= 0:
+            raise invalid_argument(value, param, ValueError("must be greater than 0"))
         return seconds
 
 

@@ -6,20 +6,23 @@ from typing import TYPE_CHECKING, Final
 
 from cluster.cli.app import emit
 from cluster.cli.printers import (
+    EndpointHash,
     EndpointHealth,
     EndpointStatus,
     Printer,
+    hash_rows,
     member_rows,
     status_rows,
     truth,
 )
-from cluster.cli.values import format_duration
+from cluster.values import format_duration
 
 if TYPE_CHECKING:
     from cluster.client.results import MemberListResult
 
 MEMBER_COLUMNS: Final = ("ID", "STATUS", "NAME", "PEER ADDRS", "CLIENT ADDRS", "IS LEARNER")
 HEALTH_COLUMNS: Final = ("ENDPOINT", "HEALTH", "TOOK", "ERROR")
+HASH_COLUMNS: Final = ("ENDPOINT", "HASH")
 STATUS_COLUMNS: Final = (
     "ENDPOINT",
     "ID",
@@ -37,7 +40,7 @@ STATUS_COLUMNS: Final = (
 class TablePrinter(Printer):
     """Tables of members and endpoints."""
 
-    commands = frozenset({"member list", "endpoint status", "endpoint health"})
+    commands = frozenset({"member list", "endpoint status", "endpoint health", "endpoint hashkv"})
 
     def member_list(self, result: MemberListResult) -> None:
         _table(MEMBER_COLUMNS, member_rows(result))
@@ -51,6 +54,9 @@ class TablePrinter(Printer):
             for row in rows
         ]
         _table(HEALTH_COLUMNS, cells)
+
+    def endpoint_hash(self, rows: list[EndpointHash]) -> None:
+        _table(HASH_COLUMNS, hash_rows(rows))
 
 
 def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:

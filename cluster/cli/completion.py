@@ -1,0 +1,29 @@
+"""leasectl completion: a script that completes leasectl's commands and flags in a shell."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+from click.shell_completion import get_completion_class
+
+from cluster.cli.app import PROGRAM, Command, emit
+from cluster.cli.settings import bad_arguments
+
+SHELLS: Final = ("bash", "fish", "zsh")
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="|".join(SHELLS))
+@click.pass_context
+def completion(context: click.Context, words: tuple[str, ...]) -> None:
+    """Print a completion script for a shell: source <(leasectl completion bash)."""
+    if len(words) != 1 or words[0] not in SHELLS:
+        bad_arguments(f"completion command needs one argument: {', '.join(SHELLS)}")
+    made = get_completion_class(words[0])
+    assert made is not None, "click knows these shells"
+    root = context.find_root().command
+    variable = f"_{PROGRAM.upper()}_COMPLETE"  # click looks for it when leasectl starts
+    # The class's own check of the shell's version would run it, and complain where it is old.
+    script = made(root, {}, PROGRAM, variable)
+    emit((script.source_template % script.source_vars()).encode(), end=b"")

@@ -1,0 +1,106 @@
+"""leasectl snapshot save, status and restore.
+
+Only `save` talks to a cluster. The others are about files, which only a node understands: they are
+the node program's own, run as a process, because this package knows nothing of a node's insides.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from cluster.cli.app import Command, complain, emit
+from cluster.cli.settings import (
+    EXIT_ERROR,
+    EXIT_INTERRUPTED,
+    CommandError,
+    Settings,
+    bad_arguments,
+)
+from cluster.errors import LeaseholdError
+
+USAGE_STATUS: Final = 2
+"""The node program's status when it was called wrongly."""
+
+SYSTEM_CALLS: Final = {"status": "stat", "restore": "open"}
+"""What etcdctl tries first with a file, and names when there is none."""
+
+_MISSING: Final = re.compile(r"(.*): No such file or directory\Z")
+_SPEAKER: Final = re.compile(r"\Aleasehold[\w ]*: ")
+
+
+@click.command(cls=Command)
+@click.argument("words", nargs=-1, metavar="FILE")
+@click.pass_obj
+def save(settings: Settings, words: tuple[str, ...]) -> None:
+    """Store all that one node holds in a file; it serves on meanwhile."""
+    if len(words) != 1:
+        bad_arguments("snapshot save expects one argument")
+    settings.require_known_format()
+    path = Path(words[0])
+    endpoints = settings.endpoint_list()
+    if len(endpoints) != 1:
+        listed = " ".join(endpoints)
+        text = f"snapshot must be requested to one selected node, not multiple [{listed}]"
+        raise CommandError(text, EXIT_INTERRUPTED)
+    try:
+        with settings.connect() as client:
+            client.snapshot_save(path)
+    except OSError as error:
+        part = f"{path}.part"
+        reason = (error.strerror or str(error)).lower()
+        raise CommandError(
+            f"could not open {part} (open {part}: {reason})", EXIT_INTERRUPTED
+        ) from None
+    except LeaseholdError as error:
+        raise CommandError(error.message, EXIT_INTERRUPTED) from None
+    emit(f"Snapshot saved at {words[0]}".encode())
+
+
+class NodeCommand(click.Command):
+    """A command whose options and help are the node program's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take all words as they are."""
+        ctx.args = args
+        return args
+
+
+@click.command(cls=NodeCommand)
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Print the hash, revision, number of keys and size of a snapshot file."""
+    settings: Settings = context.obj
+    words = [f"--write-out={settings.write_out}", *context.args]
+    _node("status", words)
+
+
+@click.command(cls=NodeCommand)
+@click.pass_context
+def restore(context: click.Context) -> None:
+    """Make a new member's data directory of a snapshot file."""
+    _node("restore", context.args)
+
+
+def _node(command: str, words: list[str]) -> None:
+    """Run the node program on a file, and end as it ends; its errors in etcdctl's form."""
+    program = [sys.executable, "-m", "actors", "snapshot", command, *words]
+    ended = subprocess.run(program, stderr=subprocess.PIPE, check=False)
+    said = ended.stderr.decode(errors="replace").rstrip("\n")
+    if ended.returncode == 0:
+        if said:
+            complain(said)
+        return
+    text = _SPEAKER.sub("", said)
+    if ended.returncode == USAGE_STATUS:
+        if "required: FILE" in text:
+            text = f"snapshot {command} requires exactly one argument"
+        bad_arguments(text)
+    if (missing := _MISSING.match(text)) is not None:
+        text = f"{SYSTEM_CALLS[command]} {missing[1]}: no such file or directory"
+    raise CommandError(text, EXIT_ERROR)
