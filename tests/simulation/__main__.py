@@ -1,72 +1,71 @@
-"""`python -m tests.simulation`: run seeds, print one line of figures, stop at the first finding."""
+"""`python -m tests.simulation`: run seeds, or one of the other commands; see README.
+
+It stops at the first finding, prints it, how to see it again and a shrunk script, and exits with 1.
+The last line has the figures. `mutants` shows that planted bugs are found, `liveness` that a leader
+is found in networks that are broken for good, `play FILE` runs a script again.
+"""
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import logging
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
+from pathlib import Path
 
-from tests.simulation.runner import Report, run
+from tests.simulation import campaign, liveness, planted, shrinking
+from tests.simulation.runner import play
+from tests.simulation.script import read
+
+SEEDS = 50
 
 
-def main() -> int:
-    """0 if nothing was found; otherwise the finding and the command that shows it again."""
-    options = _options()
+def main(arguments: list[str] | None = None) -> int:
+    """0 if nothing was found."""
+    options = _parser().parse_args(arguments)
     logging.disable(logging.CRITICAL)
-    started = time.monotonic()
-    counts: Counter[str] = Counter()
-    seeds = events = 0
-    for seed in _seeds(options, started):
-        report = run(seed)
-        seeds += 1
-        events += report.events
-        counts.update(report.counts)
-        if options.seeds == 1:
-            sys.stdout.write(f"seed {seed}: digest {report.digest}, {report.swarm}\n")
-        if report.finding:
-            _tell(report)
-            return 1
-    seconds = time.monotonic() - started
-    figures = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-    sys.stdout.write(
-        f"{seeds} seeds, {events} events, {events / seconds:.0f} events/s: no finding; {figures}\n"
-    )
-    return 0
+    match options.command:
+        case "mutants":
+            return planted.table(options.seeds or planted.SEEDS_MAX, options.names, options.jobs)
+        case "liveness":
+            return liveness.table(options.seeds or liveness.SEEDS)
+        case "play":
+            report = play(read(Path(options.names[0]).read_text()))
+            sys.stdout.write(f"digest {report.digest}: {report.finding or 'no finding'}\n")
+            return 1 if report.finding else 0
+        case _:
+            return _run_seeds(options)
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, help="how many seeds to run (20)")
-    parser.add_argument("--seed", type=int, help="run this one; with others: begin here")
-    parser.add_argument("--minutes", type=float, help="run seeds for so long instead")
-    options = parser.parse_args()
-    if options.seeds is None:
-        options.seeds = 20 if options.seed is None else 1
+def _run_seeds(options: argparse.Namespace) -> int:
+    one = options.seed is not None and options.seeds is None and options.minutes is None
+    count = options.seeds or (1 if one else SEEDS)
     if options.minutes is not None:
-        options.seeds = 0
-    return options
+        count = 1 << 40
+    seconds = 60 * options.minutes if options.minutes is not None else None
+    result = campaign.run_seeds(options.seed or 0, count, seconds, 1 if one else options.jobs)
+    if one:
+        sys.stdout.write(f"seed {options.seed}: digest {result.digests[options.seed]}\n")
+    if result.failed is not None:
+        sys.stdout.write(campaign.tell(result.failed))
+        if not options.as_it_is:
+            sys.stdout.write(shrinking.tell(result.failed))
+    sys.stdout.write(result.line + "\n")
+    complaint = "" if one or result.failed else campaign.missing(result.counts, result.seeds)
+    if complaint:
+        sys.stdout.write(complaint + "\n")
+    return 1 if result.failed or complaint else 0
 
 
-def _seeds(options: argparse.Namespace, started: float) -> Iterator[int]:
-    first = options.seed or 0
-    if options.minutes is None:
-        yield from range(first, first + options.seeds)
-        return
-    for seed in itertools.count(first):
-        if time.monotonic() - started >= options.minutes * 60:
-            return
-        yield seed
-
-
-def _tell(report: Report) -> None:
-    sys.stdout.write(
-        f"FINDING at seed {report.seed} after {report.events} events (digest {report.digest})\n"
-        f"{report.finding}\n{report.swarm}\nto see it again: {report.command}\n"
-    )
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=("mutants", "liveness", "play"))
+    parser.add_argument("names", nargs="*", help="mutants to plant, or the script to play")
+    parser.add_argument("--seeds", type=int, help="how many seeds to run")
+    parser.add_argument("--seed", type=int, help="run this one; with --seeds: begin here")
+    parser.add_argument("--minutes", type=float, help="run seeds for so long instead")
+    parser.add_argument("--jobs", type=int, default=campaign.JOBS, help="processes (%(default)s)")
+    parser.add_argument("--as-it-is", action="store_true", help="do not shrink what is found")
+    return parser
 
 
 if __name__ == "__main__":

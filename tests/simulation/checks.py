@@ -7,10 +7,13 @@ ever committed. A violation raises FindingError; nothing here changes what a nod
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from actors.raft.leader import Leader
-from actors.raft.quorum import Configuration
+from actors.raft.log import LogStart
+from actors.raft.membership import Membership
+from actors.raft.roles import Candidate
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -18,156 +21,155 @@ from actors.raft.rpc import (
     HardState,
     HeartbeatResponse,
     Message,
+    SnapshotChunk,
     VoteRequest,
     VoteResponse,
 )
 from actors.raft.wal import Contents
-from actors.store.commands import Command, Failure, LeaseExpire, Result, Sequence
-from tests.simulation.timeline import FindingError
+from tests.simulation.lineage import Lineage
+from tests.simulation.saved import Saved, require
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
 
 
-class _Disk:
-    """What a member has surely saved, and what it is saving just now."""
+class _Seen(NamedTuple):
+    """What a node was at the end of its last step."""
 
-    def __init__(self) -> None:
-        self.hard_state = HardState(0, 0, 0)
-        self.entries: list[Entry] = []
-        self.saving: tuple[HardState, tuple[Entry, ...]] | None = None
-
-    def after_saving(self) -> tuple[HardState, list[Entry]]:
-        """How it looks when the present save has come through."""
-        assert self.saving is not None
-        hard_state, new = self.saving
-        kept = self.entries[: new[0].index - 1] if new else self.entries
-        return hard_state, [*kept, *new]
+    term: int = 0
+    commit: int = 0
+    applied: int = 0
+    leads: int = 0
+    last: tuple[int, int] = (0, 0)
+    candidate: int = 0
 
 
 class Checker:
-    """`lease_ends_ms` tells when leases were first seen to expire, `counts` what has happened."""
+    """`chosen` is the log as it was committed, `counts` how much has happened."""
 
-    def __init__(self, members: tuple[int, ...]) -> None:
-        self.counts: Counter[str] = Counter()
-        self.results: dict[int, tuple[Result, int]] = {}
-        self.lease_ends_ms: dict[int, int] = {}
-        # What was committed at each index, and in which term that was.
-        self._commits: list[tuple[Entry, int]] = []
-        self._configuration = Configuration(frozenset(members))
-        self._disks = {member: _Disk() for member in members}
+    def __init__(self, first: Membership, counts: Counter[str]) -> None:
+        self.counts = counts
+        self.chosen: list[Entry] = []
+        self.lineage = Lineage(first)
+        self._chosen_in_term: list[int] = []
+        self._disks: dict[int, Saved] = {}
         self._leader_of: dict[int, int] = {}
-        self._votes: dict[tuple[int, int], int] = {}
-        self._entries: dict[tuple[int, int], tuple[int, Entry]] = {}
-        self._seen: dict[int, tuple[int, int, int, int]] = {}
-        self._executed: dict[tuple[int, int], tuple[Result, int]] = {}
+        self._votes: dict[int, dict[int, int]] = {}
+        self._seen: dict[int, _Seen] = {}
+
+    def saved(self, member: int) -> Saved:
+        """What a member has surely saved."""
+        disk = self._disks.get(member)
+        if disk is None:
+            disk = self._disks[member] = Saved()
+        return disk
 
     # --- what a node says ---
 
     def said(self, node: Node, message: Message) -> None:
         """A message is about to leave: is what it promises true, and durable?"""
-        disk = self._disks[node.member_id]
+        disk = self.saved(node.member_id)
         match message:
             case VoteResponse(_, target, term, False, True):
                 self._voted(node, term, target)
             case VoteRequest(_, _, term, False):
                 self._voted(node, term, node.member_id)
             case AppendResponse(_, _, term, _, index, False):
-                held = len(disk.entries)
-                # What a later term's leader has replaced in the same burst is no promise any more:
-                # the voters of that term had not accepted it, so no majority ever can.
-                over = disk.hard_state.term > term
-                _require(
-                    over or held >= index, f"{node.member_id} acknowledged {index}, saved {held}"
-                )
+                held = disk.last_index
+                require(held >= index, f"{node} acknowledged {index}, saved {held}")
                 self._shown_term(node, term)
             case AppendResponse(_, _, term) | HeartbeatResponse(_, _, term):
                 self._shown_term(node, term)
             case AppendRequest(_, _, term, _, prev_index, prev_term, _, entries):
-                self._sent(node, term, prev_index, prev_term, entries)
+                sender = self._leader_of.get(term, node.member_id)
+                require(sender == node.member_id, f"two members send entries in term {term}")
+                self._know_before(node, prev_index)
+                self.lineage.add(prev_index, prev_term, entries)
+            case SnapshotChunk(last_index=index, last_term=term):
+                known = index <= len(self.chosen) and self.chosen[index - 1].term == term
+                require(known, f"{node} sends a snapshot up to {index}, which is not committed")
+                self.counts["snapshot chunks"] += 1
             case _:
                 pass
 
+    def _know_before(self, node: Node, prev_index: int) -> None:
+        """A new member is sent what comes next before anybody is sent what came before it."""
+        log, first = node.core.replica.log, prev_index + 1
+        while first > log.first_index and not self.lineage.knows(first - 1, log.term(first - 1)):
+            first -= 1
+        if first <= prev_index:
+            before_term = log.term(first - 1) or 0
+            entries = log.slice(first, prev_index + 1, bytes_max=1 << 62)
+            self.lineage.add(first - 1, before_term, entries)
+
     def _voted(self, node: Node, term: int, candidate: int) -> None:
         """Votes that leave are durable, and one a term."""
-        hard_state = self._disks[node.member_id].hard_state
-        saved = hard_state.term > term or hard_state[:2] == (term, candidate)
-        _require(saved, f"{node.member_id} voted for {candidate} in {term}, saved {hard_state}")
-        first = self._votes.setdefault((node.member_id, term), candidate)
-        _require(
-            first == candidate,
-            f"{node.member_id} voted for {first} and for {candidate} in term {term}",
+        disk = self.saved(node.member_id)
+        durable = disk.term > term or (disk.term, disk.vote) == (term, candidate)
+        require(
+            durable, f"{node} voted for {candidate} in {term}, saved {disk.vote} in {disk.term}"
         )
+        first = self._votes.setdefault(term, {}).setdefault(node.member_id, candidate)
+        require(first == candidate, f"{node} voted for {first} and {candidate} in term {term}")
         self.counts["votes"] += 1
 
     def _shown_term(self, node: Node, term: int) -> None:
-        saved = self._disks[node.member_id].hard_state.term
-        _require(saved >= term, f"{node.member_id} showed term {term}, saved {saved}")
-
-    def _sent(
-        self, node: Node, term: int, prev_index: int, prev_term: int, entries: tuple[Entry, ...]
-    ) -> None:
-        _require(self._leader_of.get(term, node.member_id) == node.member_id, "two senders")
-        self._match_log(prev_term, prev_index, entries)
-
-    def _match_log(self, prev_term: int, prev_index: int, entries: tuple[Entry, ...]) -> None:
-        """Log matching: an index and a term stand for one entry and all before it (Raft 5.3)."""
-        for entry in entries:
-            known = self._entries.setdefault((entry.index, entry.term), (prev_term, entry))
-            _require(
-                known == (prev_term, entry),
-                f"entry {entry.index} of term {entry.term} exists twice, and differs",
-            )
-            _require(entry.index == prev_index + 1, "entries leave a gap")
-            prev_term, prev_index = entry.term, entry.index
+        saved = self.saved(node.member_id).term
+        require(saved >= term, f"{node} showed term {term}, saved {saved}")
 
     # --- what a node saves, and finds again ---
 
-    def saving_new_term(self, node: Node, hard_state: HardState) -> bool:
-        """Whether this is the first that a node saves of a term."""
-        return hard_state.term > self._disks[node.member_id].hard_state.term
+    def creating(self, node: Node, entries: tuple[Entry, ...]) -> None:
+        """A new log is made, with entries that are committed from the beginning."""
+        disk = self.saved(node.member_id)
+        disk.term, disk.vote = (entries[-1].term if entries else 0), 0
+        disk.entries = list(entries)
+        self.lineage.add(0, 0, entries)
+        self.lineage.changes.clear()
+        if entries and not self.chosen:
+            self.chosen.extend(entries)
+            self._chosen_in_term.extend(entry.term for entry in entries)
 
-    def saving(self, node: Node, hard_state: HardState, entries: tuple[Entry, ...]) -> None:
+    def saving(self, node: Node, hard_state: HardState, entries: Sequence[Entry]) -> None:
         """A save begins."""
-        disk = self._disks[node.member_id]
-        _require(hard_state.term >= disk.hard_state.term, "a saved term fell")
+        disk = self.saved(node.member_id)
+        if disk.saving(hard_state, entries):
+            self.counts["truncations"] += 1
         if entries:
             first = entries[0].index
-            _require(first <= len(disk.entries) + 1, "a save leaves a gap")
-            if first <= len(disk.entries):
-                self.counts["truncations"] += 1
-            prev_term = disk.entries[first - 2].term if first > 1 else 0
-            self._match_log(prev_term, first - 1, entries)
-        disk.saving = (hard_state, entries)
+            before = disk.entry(first - 1)
+            prev_term = before.term if before is not None else 0
+            if before is None and first > 1:
+                prev_term = self.chosen[first - 2].term
+            self.lineage.add(first - 1, prev_term, entries)
 
-    def saved(self, node: Node) -> None:
-        """It is done."""
-        disk = self._disks[node.member_id]
-        assert disk.saving is not None
-        disk.hard_state, new = disk.saving
-        if new:
-            del disk.entries[new[0].index - 1 :]
-            disk.entries += new
-        disk.saving = None
-        self.counts["saves"] += 1
+    def resetting(
+        self, node: Node, hard_state: HardState, entries: Sequence[Entry], start: LogStart
+    ) -> None:
+        """The log begins anew after a snapshot."""
+        chosen = self.chosen[start.index - 1] if start.index <= len(self.chosen) else None
+        require(
+            chosen is not None and chosen.term == start.term,
+            f"{node} installed a snapshot up to {start.index} that is not committed",
+        )
+        expected = self.lineage.membership((start.index, start.term))
+        require(
+            start.membership == expected,
+            f"{node} has wrong members after a snapshot: {start.membership}, not {expected}",
+        )
+        self.saved(node.member_id).resetting(hard_state, entries, start)
+        self.counts["snapshots installed"] += 1
+        if entries:
+            self.counts["logs kept behind a snapshot"] += 1
 
-    def recovered(self, node: Node, contents: Contents) -> None:
-        """A node reads its log: all that was saved is there, the last save wholly or not at all."""
-        disk = self._disks[node.member_id]
-        log = contents.log
-        found = list(log.slice(1, log.last_index + 1, 1 << 60)) if log.last_index else []
-        state = contents.hard_state[:2]
-        if state != disk.hard_state[:2] or found != disk.entries:
-            _require(disk.saving is not None, f"{node.member_id} lost what it had saved")
-            hard_state, entries = disk.after_saving()
-            _require(
-                state == hard_state[:2] and found == entries,
-                f"{node.member_id} found neither its last state nor the one it was saving",
-            )
-            disk.hard_state, disk.entries = hard_state, entries
-        elif disk.saving is not None:
+    def recovered(self, node: Node, contents: Contents, applied_index: int) -> None:
+        """A node reads what is on its disk."""
+        try:
+            lost = self.saved(node.member_id).found(contents, applied_index)
+        except AssertionError as error:
+            raise type(error)(f"{node} started: {error}") from None
+        if lost:
             self.counts["saves lost in a crash"] += 1
-        disk.saving = None
         self._seen.pop(node.member_id, None)
         self.counts["starts"] += 1
 
@@ -175,107 +177,139 @@ class Checker:
 
     def look(self, node: Node) -> None:
         """Look at a node that has just finished a step."""
-        if not node.is_up:
-            return
         core = node.core
-        commit, applied = core.replica.commit, node.machine.applied_index
-        leads = core.term if isinstance(core.role, Leader) else 0
-        before = self._seen.get(node.member_id, (0, 0, 0, 0))
-        now = (core.term, commit, applied, leads)
+        replica = core.replica
+        log = replica.log
+        role = core.role
+        now = _Seen(
+            core.term,
+            replica.commit,
+            node.machine.applied_index,
+            core.term if isinstance(role, Leader) else 0,
+            (log.last_index, log.last_term),
+            core.term if isinstance(role, Candidate) and not role.pre else 0,
+        )
+        before = self._seen.get(node.member_id)
         if now == before:
             return
         self._seen[node.member_id] = now
-        _require(core.term >= before[0], f"the term of {node.member_id} fell")
-        _require(commit >= before[1], f"the commit index of {node.member_id} fell")
-        _require(applied >= before[2], f"the applied index of {node.member_id} fell")
-        log = core.replica.log
-        _require(applied <= commit <= log.last_index, "applied, commit, last are out of order")
-        if leads and leads != before[3]:
+        if before is None:
+            before = _Seen(last=(log.first_index - 1, log.term(log.first_index - 1) or 0))
+        self._compare(node, before, now)
+        if now.leads and now.leads != before.leads:
             self._elected(node)
-        if commit > before[1]:
-            self._committed(node, before[1], commit)
+        if now.commit > before.commit:
+            self._committed(node, before, now)
+        if self.lineage.changes:
+            self._changed()
+        if before.candidate and isinstance(role, Candidate) and now.candidate != before.candidate:
+            self.counts["elections without a winner"] += 1
+
+    def _compare(self, node: Node, before: _Seen, now: _Seen) -> None:
+        require(now.term >= before.term, f"the term of {node} fell")
+        require(now.commit >= before.commit, f"the commit index of {node} fell")
+        require(now.applied >= before.applied, f"the applied index of {node} fell")
+        replica = node.core.replica
+        # A snapshot takes the store ahead of the log for a moment.
+        ahead = now.applied > now.commit and not replica.paused
+        require(not ahead, f"{node} applied {now.applied} and committed {now.commit}")
+        require(now.commit <= now.last[0], f"{node} committed more than it holds")
+        start = replica.log.first_index - 1
+        require(start <= node.machine.committed_index, f"{node} cut its log before its store")
 
     def _elected(self, node: Node) -> None:
         """Election safety, and leader completeness by the term of the commit (CCF PR 7970)."""
         term, log = node.core.term, node.core.replica.log
         first = self._leader_of.setdefault(term, node.member_id)
-        _require(first == node.member_id, f"{first} and {node.member_id} lead term {term}")
+        require(first == node.member_id, f"{first} and {node} lead term {term}")
         # Entries are chosen in order, so the last one that counts stands for those before it.
-        for entry, in_term in reversed(self._commits):
-            if in_term < term:
-                held = log.term(entry.index)
-                _require(
-                    held == entry.term,
-                    f"leader {node.member_id} of term {term} lacks entry {entry.index} of term "
-                    f"{entry.term}, which term {in_term} committed",
-                )
-                break
+        latest_first = (reversed(self.chosen), reversed(self._chosen_in_term))
+        for entry, in_term in zip(*latest_first, strict=False):
+            if in_term >= term:
+                continue
+            kept = entry.index < log.first_index or log.term(entry.index) == entry.term
+            require(
+                kept,
+                f"leader {node} of term {term} lacks entry {entry.index} of term {entry.term}, "
+                f"which term {in_term} committed",
+            )
+            break
+        self._check_ballot(node)
         self.counts["leaders"] += 1
 
-    def _committed(self, node: Node, before: int, commit: int) -> None:
+    def _check_ballot(self, node: Node) -> None:
+        """A majority of each set of voters, by the candidate's own log, has voted for it."""
+        term, log = node.core.term, node.core.replica.log
+        index = log.last_index
+        while index >= log.first_index and log.term(index) == term:
+            index -= 1
+        place = (index, log.term(index) or 0)
+        configuration = self.lineage.membership(place).configuration
+        votes = self._votes.get(term, {})
+        voters = [each for each, candidate in votes.items() if candidate == node.member_id]
+        require(
+            configuration.majority_reached([node.member_id, *voters]),
+            f"{node} leads term {term} with the votes of {voters} only",
+        )
+        if configuration.outgoing:
+            self.counts["leaders elected in a joint membership"] += 1
+
+    def _committed(self, node: Node, before: _Seen, now: _Seen) -> None:
         """State machine safety; and what is committed is on a majority of disks."""
         core = node.core
-        for entry in core.replica.log.slice(before + 1, commit + 1, 1 << 60):
+        log = core.replica.log
+        start = max(before.commit, log.first_index - 1)
+        for entry in log.slice(start + 1, now.commit + 1, 1 << 60):
             index = entry.index
-            if index <= len(self._commits):
-                chosen, _ = self._commits[index - 1]
-                _require(
-                    chosen == entry,
-                    f"{node.member_id} committed another entry at {index}: {chosen} and {entry}",
+            if index <= len(self.chosen):
+                require(
+                    self.chosen[index - 1] == entry,
+                    f"{node} committed another entry at {index}: "
+                    f"{self.chosen[index - 1]} and {entry}",
                 )
                 continue
-            holders = [
-                member
-                for member, disk in self._disks.items()
-                if len(disk.entries) >= index and disk.entries[index - 1] == entry
-            ]
-            _require(
-                self._configuration.majority_reached(holders),
-                f"{node.member_id} committed entry {index} of term {entry.term}, "
-                f"which only {holders} hold on disk",
-            )
-            self._commits.append((entry, core.term))
+            self._check_quorum(node, entry, before, now)
+            require(index == len(self.chosen) + 1, "an entry was committed before those below it")
+            self.chosen.append(entry)
+            self._chosen_in_term.append(core.term)
             if entry.term < core.term:
                 self.counts["commits of earlier terms"] += 1
 
-    # --- what entries do ---
+    def _check_quorum(self, node: Node, entry: Entry, before: _Seen, now: _Seen) -> None:
+        # In one step the leader may have committed by one membership and begun the next.
+        places = [now.last]
+        if before.last[1] <= now.term and before.last != now.last:
+            log = node.core.replica.log
+            if log.term(before.last[0]) == before.last[1]:
+                places.append(before.last)
+                later = log.slice(before.last[0] + 1, now.last[0] + 1, 1 << 60)
+                places += [(each.index, each.term) for each in later]
+        memberships = self.lineage.memberships(places)
+        # A leader may commit by what follows a joint membership, tell of it, and die before anybody
+        # has seen that: nobody wins without the new voters any more, once the joint one stands.
+        joint = [each for each in memberships if each.is_joint]
+        if joint:
+            done = self.lineage.memberships((chosen.index, chosen.term) for chosen in self.chosen)
+            memberships += [each.final() for each in joint if each in done]
+        holders = [member for member, disk in self._disks.items() if disk.holds(entry)]
+        agreed = any(each.configuration.majority_reached(holders) for each in memberships)
+        require(
+            agreed,
+            f"{node} committed entry {entry.index} of term {entry.term}, which only {holders} "
+            "hold on disk",
+        )
 
-    def applied(
-        self,
-        node: Node,
-        index: int,
-        command: Command,
-        sequence: Sequence | None,
-        result: Result,
-        revision: int,
-        leases_ended: list[int],
-    ) -> None:
-        """An entry was applied: everywhere with the same effect, and each number once."""
-        known = self.results.get(index)
-        if known is not None:
-            _require(known == (result, revision), f"entry {index} had another result elsewhere")
-            return
-        self.results[index] = (result, revision)
-        self.counts["entries applied"] += 1
-        if isinstance(command, LeaseExpire):
-            self.counts["leases expired"] += len(leases_ended)
-            for lease in leases_ended:
-                self.lease_ends_ms[lease] = node.true_ms
-        if sequence is None or isinstance(result, Failure):
-            return
-        number = (sequence.session, sequence.seq)
-        if number in self._executed:
-            first, _ = self._executed[number]
-            before = self.results.get(index - 1)
-            _require(first == result, f"a retry of {number} had another result")
-            _require(
-                before is None or before[1] == revision, f"a retry of {number} changed the store"
-            )
-            self.counts["retries answered"] += 1
-        else:
-            self._executed[number] = (result, revision)
-
-
-def _require(condition: bool, reason: str) -> None:
-    if not condition:
-        raise FindingError(reason)
+    def _changed(self) -> None:
+        """One change at a time, each after the leader's first commit of its term."""
+        for known, earlier in self.lineage.changes:
+            entry = known.entry
+            if earlier is not None:
+                place = earlier.entry.index
+                done = place <= len(self.chosen) and self.chosen[place - 1] == earlier.entry
+                require(done, f"the change at {entry.index} began before that at {place} was done")
+            # What ends a change follows from what began it, whoever leads.
+            ends = earlier is not None and earlier.membership.is_joint
+            own = ends or entry.term in self._chosen_in_term
+            require(own, f"the change at {entry.index} came before its leader's first commit")
+            self.counts["joint memberships" if known.membership.is_joint else "memberships"] += 1
+        self.lineage.changes.clear()

@@ -1,19 +1,25 @@
-"""The simulated cluster: nodes, clients and the network between them, composed for one run."""
+"""The simulated cluster: hosts, clients and the network between them, composed for one run."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Protocol
 
 from actors.messages import Connection
+from actors.raft.leader import Leader
+from actors.raft.membership import Membership, Peer, first_membership
 from tests.simulation.checks import Checker
-from tests.simulation.clients import Client, Flood, Watcher
+from tests.simulation.effects import Effects, Replay
 from tests.simulation.history import History
 from tests.simulation.network import Network
 from tests.simulation.node import Node
+from tests.simulation.saved import require
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
+from tests.store.driver import everything
 
 _IDENTITY = struct.Struct(">BHH")
 """As a ROUTER names a client that did not choose its name: five bytes, the first one zero."""
@@ -21,36 +27,65 @@ _IDENTITY = struct.Struct(">BHH")
 HINT_MS = 4
 """A broken connection is noticed within so long."""
 
+HOSTS_MAX = 7
+
+
+class Visitor(Protocol):
+    """Somebody outside who talks to nodes."""
+
+    number: int
+
+    def reply(self, node: int, payload: bytes) -> None:
+        """A frame has come from some node."""
+
+    def node_up(self, node: int) -> None:
+        """A connection to a node is there."""
+
+    def node_down(self, node: int) -> None:
+        """The connection to a node broke."""
+
 
 class Cluster:
-    """Everything of one run. Clients are numbered from 100 on."""
+    """Everything of one run but who visits it."""
 
     def __init__(self, timeline: Timeline, swarm: Swarm) -> None:
         self.timeline = timeline
         self.swarm = swarm
-        self.members = tuple(range(1, swarm.nodes + 1))
-        self.checker = Checker(self.members)
-        self.history = History(self.checker.counts)
+        self.first_size = swarm.nodes
+        # By how much clocks may have been ahead, all together.
+        self.clocks_ahead_ms = 0
+        self.counts: Counter[str] = Counter()
+        founders = tuple(Peer(n, (f"tcp://h{n}:2380",)) for n in range(1, swarm.nodes + 1))
+        self.first = first_membership(founders)
+        self.checker = Checker(self.first, self.counts)
+        self.effects = Effects(self.counts)
+        self.history = History(self.counts)
         self.network = Network(timeline, swarm)
-        self.nodes = {member: Node(self, member) for member in self.members}
-        self.clients = [Client(self, 100 + n) for n in range(swarm.clients)]
-        self.watchers = [Watcher(self, 200 + n) for n in range(swarm.watchers)]
-        self.floods = [Flood(self, 300)] if swarm.flood_every_ms else []
-        self._by_number: dict[int, Client | Watcher | Flood] = {}
-        self._by_number.update({each.number: each for each in self.clients})
-        self._by_number.update({each.number: each for each in self.watchers})
-        self._by_number.update({each.number: each for each in self.floods})
-        for node in self.nodes.values():
-            node.start()
+        self.nodes = {number: Node(self, number) for number in range(1, HOSTS_MAX + 1)}
+        self.visitors: dict[int, Visitor] = {}
+        # Members whose disk is gone or damaged: they must never come back as who they were.
+        self.lost_members: set[int] = set()
+        self.on_moment: Callable[[str, Node], None] = lambda name, node: None
+        self._by_url = {node.url: node for node in self.nodes.values()}
+        # The last process of a node that a visitor knows is gone.
+        self._known_dead: dict[tuple[int, int], int] = {}
+        self._replay = Replay()
+        self._chance = timeline.stream("cluster")
+
+    def begin(self) -> None:
+        """Start the first members."""
+        for peer in self.first.peers:
+            self.nodes[peer.id].found(peer.id, self.first)
 
     def calm(self) -> None:
         """From now on nothing goes wrong any more."""
         self.swarm = self.network.swarm = self.swarm.calm()
         self.network.heal()
         for node in self.nodes.values():
-            node.crash_in_effects = None
-            if not node.is_up:
-                node.start()
+            node.trap = None
+            node.fails = ""
+            node.disk.is_full = False
+            node.slow_until_ms = 0
 
     def close(self) -> None:
         """Give back what the actors' mailboxes hold."""
@@ -58,59 +93,128 @@ class Cluster:
             for actor in node.actors or ():
                 actor.mailbox.close()
 
+    # --- who is there ---
+
+    @property
+    def members(self) -> Membership:
+        """The members as the last committed entry has them."""
+        chosen = self.checker.chosen
+        place = (chosen[-1].index, chosen[-1].term) if chosen else (0, 0)
+        return self.checker.lineage.membership(place)
+
+    def leader(self) -> Node | None:
+        """The leader of the highest term, if there is one that runs."""
+        leaders = [
+            node for node in self.nodes.values() if node.runs and isinstance(node.core.role, Leader)
+        ]
+        return max(leaders, key=lambda node: node.core.term, default=None)
+
+    def host_of(self, url: str) -> Node:
+        """Who is reached at a URL."""
+        return self._by_url[url]
+
+    def running(self) -> list[Node]:
+        """The nodes whose actors run."""
+        return [node for node in self.nodes.values() if node.runs]
+
     # --- frames ---
 
-    def send(self, source: Node, target: int, frame: bytes) -> None:
+    def send(self, source: Node, url: str, frame: bytes) -> None:
         """A member sends to another."""
-        node = self.nodes[target]
-        self.network.send(source.member_id, target, frame, source.true_ms, node.take_peer_frame)
+        node = self._by_url[url]
+        self.network.send(source.number, node.number, frame, source.true_ms, node.take_peer_frame)
 
-    def request(self, client: int, member: int, frame: bytes) -> None:
+    def request(self, client: int, number: int, frame: bytes) -> None:
         """A client sends to a node; it gets there if the node is still the same process."""
-        node = self.nodes[member]
-        if not node.is_up:
-            self.timeline.after(HINT_MS, f"refused {client}", lambda: self._down(client, member))
+        node = self.nodes[number]
+        if not node.runs:
             return
         incarnation = node.incarnation
         connection = (_IDENTITY.pack(0, client, incarnation),)
 
         def arrive() -> None:
-            if node.is_up and node.incarnation == incarnation:
+            if node.runs and node.incarnation == incarnation:
                 node.take_client_frame(connection, frame)
 
-        self.network.stream("ask", client, member, self.timeline.now_ms, arrive, frame)
+        self.network.stream("ask", client, number, self.timeline.now_ms, arrive, frame)
 
     def reply(self, node: Node, connection: Connection, frame: bytes) -> None:
         """A node sends to a client."""
         _, client, _ = _IDENTITY.unpack(connection[0])
-        to = self._by_number[client]
-        self.network.stream(
-            "answer", client, node.member_id, node.true_ms, lambda: to.reply(frame), frame
-        )
+        visitor = self.visitors[client]
+        incarnation = node.incarnation
+
+        def arrive() -> None:
+            # What a process said before it died may still arrive, but not once it is known dead.
+            if self._known_dead.get((client, node.number), 0) < incarnation:
+                visitor.reply(node.number, frame)
+
+        self.network.stream("answer", client, node.number, node.true_ms, arrive, frame)
+
+    # --- what becomes of nodes ---
+
+    def serving(self, node: Node) -> None:
+        """A node's process serves clients now."""
+        for visitor in self.visitors.values():
+            delay_ms = 1 + self._chance(HINT_MS)
+            what = f"up {visitor.number} {node.number}"
+            self.timeline.after(delay_ms, what, partial(self._up, visitor, node, node.incarnation))
+
+    def _up(self, visitor: Visitor, node: Node, incarnation: int) -> None:
+        if node.runs and node.incarnation == incarnation:
+            visitor.node_up(node.number)
+
+    def _down(self, visitor: Visitor, node: Node, incarnation: int) -> None:
+        self._known_dead[visitor.number, node.number] = incarnation
+        visitor.node_down(node.number)
 
     def crashed(self, node: Node) -> None:
         """A node's process is gone: whoever was connected to it notices; later it comes back."""
-        self.checker.counts["crashes"] += 1
-        gone = node.member_id
-        short = self.timeline.happens(0.5)
-        outage_ms = 5 + self.timeline.chance(30 if short else self.swarm.outage_ms)
-        self.timeline.after(outage_ms, f"restart {gone}", lambda: self._restart(node))
-        for number in self._by_number:
-            delay_ms = 1 + self.timeline.chance(HINT_MS)
-            self.timeline.after(delay_ms, f"lost {number}", partial(self._down, number, gone))
-        if self.swarm.peers_down_hints:
-            self.hint((other, gone) for other in self.members if other != gone)
+        self.counts["ends of processes"] += 1
+        if node.is_wanted and not node.refusal and not node.is_removed:
+            self._come_back(node)
+        for visitor in self.visitors.values():
+            delay_ms = 1 + self._chance(HINT_MS)
+            what = f"lost {visitor.number} {node.number}"
+            self.timeline.after(
+                delay_ms, what, partial(self._down, visitor, node, node.incarnation)
+            )
+        if self.swarm.hints:
+            others = (other.number for other in self.nodes.values() if other is not node)
+            self.hint((other, node.number) for other in others)
+
+    def _come_back(self, node: Node) -> None:
+        swarm, chance = self.swarm, self._chance
+        outage_ms = 5 + chance(30 if chance.happens(0.5) else swarm.outage_ms)
+        if chance.happens(swarm.long_outage):
+            outage_ms += 500 + chance(700)
+        incarnation = node.incarnation
+
+        def restart() -> None:
+            sound = node.is_wanted and not node.refusal and not node.is_removed
+            if sound and not node.is_up and node.incarnation == incarnation:
+                node.start()
+
+        self.timeline.after(outage_ms, f"restart {node.number}", restart)
 
     def hint(self, broken: Iterable[tuple[int, int]]) -> None:
-        """Members notice, each a little later, that their connection to another one broke."""
-        for member, gone in sorted(broken):
-            notice = partial(self.nodes[member].notice_down, gone)
-            delay_ms = 1 + self.timeline.chance(HINT_MS)
-            self.timeline.after(delay_ms, f"hint {member} {gone}", notice)
+        """Nodes notice, each a little later, that their connection to another one broke."""
+        for number, gone in sorted(broken):
+            node = self.nodes[number]
+            if node.runs:
+                notice = partial(node.notice_down, self.nodes[gone].url)
+                delay_ms = 1 + self._chance(HINT_MS)
+                self.timeline.after(delay_ms, f"hint {number} {gone}", notice)
 
-    def _restart(self, node: Node) -> None:
-        if not node.is_up:
-            node.start()
+    def moment(self, name: str, node: Node) -> None:
+        """A node is at a place where a crash would be interesting."""
+        self.on_moment(name, node)
 
-    def _down(self, client: int, member: int) -> None:
-        self._by_number[client].node_down(member)
+    def installed(self, node: Node) -> None:
+        """A node's store came out of a snapshot: it is what the log makes of it."""
+        expected = self._replay.at(node.machine.applied_index, self.checker.chosen)
+        if expected is not None:
+            found = everything(node.machine)
+            wrong = [name for name, value in expected.items() if found[name] != value]
+            require(not wrong, f"{node} installed a snapshot with other {', '.join(wrong)}")
+            self.counts["snapshots compared"] += 1

@@ -1,11 +1,12 @@
-"""A disk in memory that loses what was not synced, sector by sector, when its machine crashes.
+"""A disk in memory that loses what was not synced, sector by sector, when its machine loses power.
 
-It stands in for `actors.raft.files.Disk` under the real write-ahead log. Each operation may be the
-last one: `before_effect` is called first and may raise. Knows nothing of what a file holds.
+It stands in for `actors.raft.files.Disk` under the log and the snapshots. Each operation may be the
+last one, or fail: `before_effect` is called first and may raise. Knows nothing of what files hold.
 """
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ SECTOR_BYTES: Final = 512
 
 
 class _File:
-    """What a reader sees now, what a crash cannot take away, and the writes between them."""
+    """What a reader sees now, what a power cut cannot take away, and the writes between them."""
 
     __slots__ = ("durable", "pending", "visible")
 
@@ -30,20 +31,26 @@ class _File:
 
 
 class SimulatedDisk:
-    """One machine's files. Directories need not exist; renames are atomic and durable."""
+    """One machine's files. Directories need not exist; renames and removals are durable.
+
+    While it `is_full` no file can be made; what has been reserved can be written. `doing` names the
+    operation that is about to happen.
+    """
 
     def __init__(self, before_effect: Callable[[], None] = lambda: None) -> None:
         self._before_effect = before_effect
         self._files: dict[Path, _File] = {}
         self._open: dict[int, _File] = {}
         self._last_number = 0
+        self.is_full = False
+        self.doing = ""
         self.syncs = 0
         self.sectors_lost = 0
 
     # --- actors.raft.files.Files ---
 
     def make_directory(self, path: Path) -> None:
-        self._before_effect()
+        self._begin("directory")
 
     def names(self, directory: Path) -> list[str]:
         return [path.name for path in self._files if path.parent == directory]
@@ -51,8 +58,19 @@ class SimulatedDisk:
     def read(self, path: Path) -> bytes:
         return bytes(self._files[path].visible)
 
+    def read_part(self, path: Path, offset: int, size: int) -> bytes:
+        return bytes(self._files[path].visible[offset : offset + size])
+
+    def size(self, path: Path) -> int:
+        return len(self._files[path].visible)
+
+    def free_bytes(self, directory: Path) -> int:
+        return 0 if self.is_full else 1 << 40
+
     def create(self, path: Path, size: int) -> int:
-        self._before_effect()
+        self._begin("create")
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "no space left on the simulated disk")
         self._files[path] = _File(size)
         return self.open(path)
 
@@ -62,14 +80,19 @@ class SimulatedDisk:
         return self._last_number
 
     def write(self, file: int, data: bytes, offset: int) -> None:
-        self._before_effect()
+        self._begin("write")
         target = self._open[file]
         assert offset + len(data) <= len(target.visible), "a write beyond the reserved space"
         target.visible[offset : offset + len(data)] = data
         target.pending.append((offset, data))
 
     def sync(self, file: int) -> None:
-        self._before_effect()
+        try:
+            self._begin("sync")
+        except OSError:
+            # As Linux has it: what could not be written counts as clean, and is not tried again.
+            self._open[file].pending.clear()
+            raise
         self._open[file].sync()
         self.syncs += 1
 
@@ -77,20 +100,29 @@ class SimulatedDisk:
         del self._open[file]
 
     def erase(self, path: Path, offset: int) -> None:
-        self._before_effect()
+        self._begin("erase")
         file = self._files[path]
+        file.sync()
         for content in (file.visible, file.durable):
             content[offset:] = bytes(len(content) - offset)
-        file.pending.clear()
 
     def rename(self, source: Path, target: Path) -> None:
-        self._before_effect()
+        self._begin("rename")
         self._files[target] = self._files.pop(source)
 
     def remove(self, path: Path) -> None:
+        self._begin("remove")
         del self._files[path]
 
+    def _begin(self, doing: str) -> None:
+        self.doing = doing
+        self._before_effect()
+
     # --- what happens to it ---
+
+    def stop(self) -> None:
+        """The process is gone: files are closed, and what it wrote is on its way to the disk."""
+        self._open.clear()
 
     def crash(self, chance: Callable[[int], int]) -> None:
         """Lose power: of each unsynced write any set of sectors is kept. All files are closed."""
@@ -106,6 +138,11 @@ class SimulatedDisk:
             file.visible[:] = file.durable
         self._open.clear()
 
+    def wipe(self) -> None:
+        """Every file is gone."""
+        self._files.clear()
+        self._open.clear()
+
     def content(self, path: Path) -> bytearray:
         """A file as it is on the platter, for tests that damage it."""
         return self._files[path].durable
@@ -116,9 +153,20 @@ class SimulatedDisk:
         file.visible = bytearray(content)
         file.durable = bytearray(content)
 
+    def flip(self, path: Path, offset: int, bit: int) -> None:
+        """Turn one bit of a file over."""
+        file = self._files[path]
+        for content in (file.visible, file.durable):
+            content[offset] ^= 1 << bit
+
     def paths(self) -> list[Path]:
         """All files, in the order of their names."""
         return sorted(self._files)
+
+    @property
+    def total_bytes(self) -> int:
+        """How much all files take up."""
+        return sum(len(file.visible) for file in self._files.values())
 
 
 def sectors(start: int, stop: int) -> list[tuple[int, int]]:

@@ -1,136 +1,312 @@
-"""Faults: what is done to a running cluster, and when, as the run's swarm has it."""
+"""What is done to a running cluster: `Nemesis` chooses, `Hands` carries it out, act by act.
+
+Every act is kept, so that a run can be played again without the chance that chose it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from actors.raft.leader import Leader
 from actors.raft.roles import Candidate
 from tests.simulation.cluster import Cluster
-from tests.simulation.node import Node
+from tests.simulation.node import Node, Trap
+from tests.simulation.script import Act, act
+from tests.simulation.swarm import FAULTS
+from tests.simulation.upkeep import Operator
 
 EFFECTS_UNTIL_CRASH_MAX = 12
 TARGET_EVERY_MS = 3
+KINDS = ("any", "any", "write", "sync", "rename", "remove", "create", "commit", "send", "reply")
+SNAPSHOT_KINDS = ("write", "sync", "rename", "remove", "create", "install", "send")
 
 
-class Faults:
-    """Injects faults until told to stop."""
+class Hands:
+    """Does what acts say."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, operator: Operator) -> None:
         self._cluster = cluster
         self._timeline = cluster.timeline
+        self._operator = operator
+        self.done: list[Act] = []
+        self._blocked = 0
+
+    def do(self, each: Act) -> None:
+        """Carry out an act now, if it still makes sense."""
+        self.done.append(each)
+        self._cluster.counts[f"act: {each.kind}"] += 1
+        name, words = each.kind, each.words
+        if name in ("block", "clog", "heal", "hint"):
+            self._on_network(name, [int(word) for word in words])
+        elif name in ("change", "transfer"):
+            self._operator.order(name, words)
+        else:
+            node = self._cluster.nodes[int(words[0])]
+            self._on_node(name, node, words[1:])
+
+    def _on_network(self, name: str, numbers: list[int]) -> None:
+        network = self._cluster.network
+        ways = list(zip(numbers[1::2], numbers[2::2], strict=False))
+        match name:
+            case "block":
+                network.block(ways)
+                self._blocked += 1
+                self._timeline.after(numbers[0], "heal", partial(self._heal, self._blocked))
+            case "clog":
+                for way in ways:
+                    network.clog(way, self._timeline.now_ms + numbers[0])
+            case "heal":
+                network.heal()
+            case _:
+                self._cluster.hint(ways)
+
+    def _on_node(self, name: str, node: Node, words: tuple[str, ...]) -> None:
+        now_ms = self._timeline.now_ms
+        match name, words:
+            case "crash", [power] if node.is_up:
+                node.crash(power == "power")
+            case "trap", [kind, count, power] if node.is_up:
+                node.trap = Trap(kind, int(count), power == "power")
+            case "stall", [ms]:
+                node.stall(int(ms))
+            case "stop", [] if node.runs:
+                node.stop()
+            case "slow", [each_ms, ms]:
+                node.slow_ms, node.slow_until_ms = int(each_ms), now_ms + int(ms)
+            case "fail", [kind]:
+                node.fails = kind
+            case "full", [ms]:
+                node.disk.is_full = True
+                self._timeline.after(int(ms), "room", partial(self._make_room, node))
+            case "jump", [ms]:
+                node.jump(int(ms))
+                self._cluster.clocks_ahead_ms += int(ms)
+            case "flip", [place, bit]:
+                self._flip(node, int(place), int(bit))
+            case "wipe", []:
+                self._operator.lose(node)
+            case _:
+                pass  # it was up, or down, when this was chosen
+
+    def _heal(self, number: int) -> None:
+        if number == self._blocked:
+            self._cluster.network.heal()
+
+    def _make_room(self, node: Node) -> None:
+        node.disk.is_full = False
+
+    def _flip(self, node: Node, place: int, bit: int) -> None:
+        """Damage one of the files of a node that is down, or now goes down."""
+        if node.is_up:
+            node.crash(power=True)
+        paths = node.disk.paths()
+        if paths:
+            path = paths[place % len(paths)]
+            size = node.disk.size(path)
+            used = len(bytes(node.disk.content(path)).rstrip(b"\0"))
+            # Mostly where something stands.
+            node.disk.flip(path, place % max(1, min(size, used + 64)), bit)
+            node.is_damaged = True
+
+
+class Nemesis:
+    """Injects faults until told to stop."""
+
+    def __init__(self, cluster: Cluster, hands: Hands, operator: Operator) -> None:
+        self._cluster = cluster
+        self._timeline = cluster.timeline
+        self._hands = hands
+        self._operator = operator
+        self._chance = cluster.timeline.stream("nemesis")
         self._stopped = False
-        self._aimed_at: tuple[int, int] = (0, 0)
+        self._aimed_at = (0, 0, False)
+        weights = cluster.swarm._asdict()
+        self._weights = [(name, float(weights[name])) for name in FAULTS if weights[name] > 0]
+        cluster.on_moment = self._moment
         self._schedule()
-        swarm = cluster.swarm
-        if swarm.crash_after_vote or swarm.crash_new_leader:
+        if cluster.swarm.at_vote or cluster.swarm.at_victory or cluster.swarm.at_change:
             self._aim()
 
     def stop(self) -> None:
         """No more faults."""
         self._stopped = True
 
+    def _do(self, kind: str, *words: object) -> None:
+        self._hands.do(act(self._timeline.now_ms, kind, *words))
+
     def _schedule(self) -> None:
-        delay_ms = 1 + self._timeline.chance(2 * self._cluster.swarm.faults_every_ms)
+        delay_ms = 1 + self._chance(2 * self._cluster.swarm.faults_every_ms)
         self._timeline.after(delay_ms, "fault", self._strike)
 
     def _strike(self) -> None:
         if self._stopped:
             return
-        swarm = self._cluster.swarm
-        kinds: list[tuple[float, Callable[[], None]]] = [
-            (swarm.crash, self._crash_one),
-            (swarm.crash_all, self._crash_all),
-            (swarm.partition, self._part),
-            (swarm.stall, self._stall),
-        ]
-        for probability, strike in kinds:
-            if self._timeline.happens(probability):
-                strike()
+        if self._weights:
+            total = sum(weight for _, weight in self._weights)
+            at = self._chance.random.random() * total
+            for name, weight in self._weights:
+                at -= weight
+                if at < 0:
+                    strike: Callable[[], None] = getattr(self, f"_{name}")
+                    strike()
+                    break
         self._schedule()
 
-    # --- crashes ---
+    # --- processes and clocks ---
 
-    def _crash_one(self) -> None:
+    def _power(self) -> str:
+        return "power" if self._chance.happens(self._cluster.swarm.power_cuts) else "kill"
+
+    def _crash(self) -> None:
         node = self._victim()
-        if node.is_up:
-            self._crash(node, 1 + self._timeline.chance(EFFECTS_UNTIL_CRASH_MAX))
+        count = 1 + self._chance(EFFECTS_UNTIL_CRASH_MAX)
+        self._do("trap", node.number, self._chance.of(KINDS), count, self._power())
 
     def _crash_all(self) -> None:
+        power = self._power()
         for node in self._cluster.nodes.values():
             if node.is_up:
-                self._crash(node, 0)
+                self._do("crash", node.number, power)
 
-    def _crash(self, node: Node, in_effects: int) -> None:
-        """Crash now, or just before one of the next effects."""
-        if in_effects:
-            node.crash_in_effects = in_effects
-        else:
-            node.crash()
+    def _stall(self) -> None:
+        node = self._victim()
+        self._do("stall", node.number, 20 + self._chance(4 * self._cluster.swarm.election_ms))
+
+    def _stop(self) -> None:
+        self._do("stop", self._victim().number)
+
+    def _clock_jump(self) -> None:
+        self._do("jump", self._victim().number, 1 + self._chance(300))
+
+    # --- disks ---
+
+    def _slow_disk(self) -> None:
+        each_ms = 1 + self._chance(self._cluster.swarm.election_ms)
+        self._do("slow", self._victim().number, each_ms, 20 + self._chance(400))
+
+    def _failing_disk(self) -> None:
+        kind = self._chance.of(("sync", "sync", "write", "create", "rename"))
+        self._do("fail", self._victim().number, kind)
+
+    def _full_disk(self) -> None:
+        self._do("full", self._victim().number, 50 + self._chance(600))
+
+    def _bit_flip(self) -> None:
+        node = self._any_node()
+        if self._operator.may_lose(node):
+            place = self._chance.random.getrandbits(24)
+            self._do("flip", node.number, place, self._chance(8))
+
+    def _wipe(self) -> None:
+        node = self._any_node()
+        if self._operator.may_lose(node):
+            self._do("wipe", node.number)
+
+    # --- the network ---
+
+    def _partition(self) -> None:
+        """One of several kinds of partitions, for a while."""
+        chance = self._chance
+        if self._cluster.network.blocked:
+            if chance(2):
+                return
+            # At one blow: whoever was cut off is back, and whoever leads now is gone.
+            self._do("heal")
+        hosts = [node.number for node in self._cluster.nodes.values() if node.is_up]
+        if len(hosts) < 2:
+            return
+        chance.random.shuffle(hosts)
+        hosts.sort(key=self._victim().number.__ne__)
+        cut = 1 + chance(len(hosts) - 1)
+        one, other = hosts[:1], hosts[1:]
+        both_ways = True
+        match chance(6):
+            case 0 | 1 | 2:
+                pass
+            case 3:
+                one, other = hosts[:cut], hosts[cut:]
+            case 4:
+                both_ways = False
+            case _:  # a bridge: one member hears both sides, which do not hear each other
+                side = 1 + max(1, cut - 1)
+                one, other = hosts[1:side], hosts[side:]
+        ways = [(a, b) for a in one for b in other]
+        if both_ways:
+            ways += [(b, a) for a, b in ways]
+        elif chance(2):
+            ways = [(b, a) for a, b in ways]
+        numbers = [number for way in ways for number in way]
+        self._do("block", 20 + chance(6 * self._cluster.swarm.election_ms), *numbers)
+        if self._cluster.swarm.hints:
+            self._do("hint", 0, *numbers)
+
+    def _clog(self) -> None:
+        hosts = [node.number for node in self._cluster.nodes.values() if node.is_up]
+        if len(hosts) > 1:
+            one, other = self._chance.random.sample(hosts, 2)
+            clog_ms = 10 + self._chance(4 * self._cluster.swarm.election_ms)
+            self._do("clog", clog_ms, one, other)
+
+    # --- operators ---
+
+    def _transfer(self) -> None:
+        self._do("transfer", self._chance.random.getrandbits(16))
+
+    def _change(self) -> None:
+        kind = self._chance.of(
+            ("learner", "learner", "promote", "promote", "voter", "remove", "remove", "leader")
+        )
+        if self._chance(5) == 0:
+            kind = "replace"
+        self._do("change", kind, self._chance.random.getrandbits(16))
+
+    # --- moments ---
+
+    def _moment(self, name: str, node: Node) -> None:
+        """A node is at a place where a crash would be interesting."""
+        if self._stopped or node.trap is not None:
+            return
+        if self._chance.happens(getattr(self._cluster.swarm, name)):
+            kind = "any" if name == "at_new_term" else self._chance.of(SNAPSHOT_KINDS)
+            count = 2 if name == "at_new_term" else 1 + self._chance(2)
+            self._do("trap", node.number, kind, count, self._power())
 
     def _aim(self) -> None:
-        """Strike where it hurts: at whoever has just asked for votes, or has just won."""
+        """Strike where it hurts: at whoever has just asked for votes, won, or begun a change."""
         if self._stopped:
             return
         swarm = self._cluster.swarm
-        for node in self._cluster.nodes.values():
-            if not node.is_up or node.crash_in_effects is not None:
-                continue
+        for node in self._cluster.running():
             core = node.core
-            here = (node.member_id, core.term)
-            if here == self._aimed_at:
+            here = (node.number, core.term, core.replica.membership.is_joint)
+            if node.trap is not None or here == self._aimed_at:
                 continue
-            if isinstance(core.role, Leader) and core.replica.commit < core.role.start_index:
-                self._aimed_at = here
-                if self._timeline.happens(swarm.crash_new_leader):
-                    self._crash(node, 1 + self._timeline.chance(6))
+            if isinstance(core.role, Leader):
+                if core.replica.commit < core.role.start_index:
+                    self._aimed_at = here
+                    if self._chance.happens(swarm.at_victory):
+                        count = 1 + self._chance(6)
+                        self._do("trap", node.number, "any", count, self._power())
+                elif core.replica.membership.is_joint:
+                    self._aimed_at = here
+                    if self._chance.happens(swarm.at_change):
+                        count = 1 + self._chance(6)
+                        self._cluster.counts["crashes of a leader in a joint membership"] += 1
+                        self._do("trap", node.number, "any", count, self._power())
             elif isinstance(core.role, Candidate) and not core.role.pre:
                 self._aimed_at = here
-                if self._timeline.happens(swarm.crash_after_vote):
-                    self._crash(self._any_node(), 0 if self._timeline.happens(0.5) else 1)
+                if self._chance.happens(swarm.at_vote):
+                    self._do("trap", self._any_node().number, "any", 1, self._power())
         self._timeline.after(TARGET_EVERY_MS, "aim", self._aim)
-
-    # --- the network and the clock ---
-
-    def _part(self) -> None:
-        """One of several kinds of partitions, for a while."""
-        network, chance = self._cluster.network, self._timeline.chance
-        if network.blocked:
-            return
-        members = list(self._cluster.members)
-        self._timeline.random.shuffle(members)
-        members.sort(key=self._victim().member_id.__ne__)
-        cut = 1 + chance(len(members) - 1)
-        match chance(6):
-            case 0 | 1 | 2:
-                network.part(members[:1], members[1:])
-            case 3:
-                network.part(members[:cut], members[cut:])
-            case 4:
-                network.part(members[:1], members[1:], both_ways=False)
-            case _:  # a bridge: one member hears both sides, which do not hear each other
-                side = 1 + max(1, cut - 1)
-                network.part(members[1:side], members[side:])
-        self._cluster.checker.counts["partitions"] += 1
-        if self._cluster.swarm.peers_down_hints:
-            self._cluster.hint(tuple(network.blocked))
-        heal_ms = 20 + chance(6 * self._cluster.swarm.election_ms)
-        self._timeline.after(heal_ms, "heal", network.heal)
-
-    def _stall(self) -> None:
-        """A node is stopped for a while (SIGSTOP), and its clock goes on."""
-        node = self._victim()
-        if node.is_up:
-            node.stall(20 + self._timeline.chance(4 * self._cluster.swarm.election_ms))
-            self._cluster.checker.counts["stalls"] += 1
 
     def _victim(self) -> Node:
         """Often the leader: that is where it hurts."""
-        nodes = self._cluster.nodes.values()
-        leaders = [node for node in nodes if node.is_up and isinstance(node.core.role, Leader)]
-        if leaders and self._timeline.happens(0.8):
-            return leaders[0]
+        leader = self._cluster.leader()
+        if leader is not None and self._chance.happens(0.6):
+            return leader
         return self._any_node()
 
     def _any_node(self) -> Node:
-        return self._cluster.nodes[1 + self._timeline.chance(len(self._cluster.nodes))]
+        nodes = [node for node in self._cluster.nodes.values() if node.is_up]
+        return self._chance.of(nodes or [self._cluster.nodes[1]])

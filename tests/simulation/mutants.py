@@ -1,32 +1,34 @@
-"""Planted bugs: each breaks one rule, and the simulation must find it. The evidence that it can.
+"""Planted bugs in elections, logs, reads and disks: the simulation must find each of them.
 
 A mutant is a context in which some function of a node is replaced. All are mistakes that were made
-in real systems, or that a careless edit would make here.
+in real systems, or that a careless edit would make here. Those in what is built on consensus are in
+`mutants_beyond`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from actors.lease.book import LeaseBook
+from actors.errors import StorageError
 from actors.raft import wal
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader, PendingRead
 from actors.raft.log import RaftLog
-from actors.raft.quorum import Configuration
+from actors.raft.progress import Progress
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
-from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Message, VoteResponse
-from actors.raft.wal_records import Record, _read_record, read_flushes
-from actors.store.commands import Result
-from actors.store.commands import Sequence as Numbered
-from actors.store.leases import Leases
-from actors.store.machine import Machine
-from actors.store.sessions import Sessions
+from actors.raft.rpc import (
+    AppendRequest,
+    AppendResponse,
+    Entry,
+    Heartbeat,
+    VoteRequest,
+)
+from actors.raft.wal_records import Record, read_flushes
 
 Mutant = Callable[[], AbstractContextManager[Any]]
 
@@ -44,8 +46,10 @@ def own_vote_counts_before_it_is_saved() -> AbstractContextManager[Any]:
     """A candidate that crashes may vote again in a term that it has won."""
     campaign = RaftCore._campaign
 
-    def careless(core: RaftCore, now_ms: int, pre: bool, hurried_until_ms: int) -> None:
-        campaign(core, now_ms, pre, hurried_until_ms)
+    def careless(
+        core: RaftCore, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
+    ) -> None:
+        campaign(core, now_ms, pre, hurried_until_ms, transfer)
         if not pre:
             core._messages += core._promises
             core._promises.clear()
@@ -105,8 +109,14 @@ def truncates_always() -> AbstractContextManager[Any]:
 
 
 def commits_beyond_what_is_proven() -> AbstractContextManager[Any]:
-    """A follower believes the leader's commit index for all that it holds."""
-    accept = Replica.accept
+    """A follower believes the leader's commit index for all that it holds.
+
+    It takes a leader that goes back further than it must: ours hits the place where logs part.
+    """
+    accept, maybe_reject = Replica.accept, Progress.maybe_reject
+
+    def cautious(progress: Progress, rejected: int, resume_after: int) -> bool:
+        return maybe_reject(progress, rejected, max(0, resume_after - 3))
 
     def careless(replica: Replica, message: AppendRequest) -> AppendResponse:
         response = accept(replica, message)
@@ -114,7 +124,10 @@ def commits_beyond_what_is_proven() -> AbstractContextManager[Any]:
             replica.commit_to(min(message.commit, replica.log.last_index))
         return response
 
-    return patch.object(Replica, "accept", careless)
+    both = ExitStack()
+    both.enter_context(patch.object(Progress, "maybe_reject", cautious))
+    both.enter_context(patch.object(Replica, "accept", careless))
+    return both
 
 
 def does_not_compare_the_previous_term() -> AbstractContextManager[Any]:
@@ -138,18 +151,6 @@ def commits_on_a_minority() -> AbstractContextManager[Any]:
     return patch.object(Leader, "agreed_index", careless)
 
 
-def counts_votes_of_any_term() -> AbstractContextManager[Any]:
-    """A vote that was given in an earlier term counts in this one."""
-    step = RaftCore.step
-
-    def careless(core: RaftCore, message: Message, now_ms: int) -> None:
-        if isinstance(message, VoteResponse) and not message.pre:
-            message = message._replace(term=core.term)
-        step(core, message, now_ms)
-
-    return patch.object(RaftCore, "step", careless)
-
-
 def reads_without_a_quorum() -> AbstractContextManager[Any]:
     """A leader believes in itself."""
 
@@ -168,81 +169,6 @@ def reads_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
         leader._add_read(source, read_id, commit)
 
     return patch.object(Leader, "add_read", careless)
-
-
-def half_a_flush_counts() -> AbstractContextManager[Any]:
-    """Of a torn write, the records that came through are kept."""
-
-    def careless(
-        path: Path, data: bytes, last_flush: int, is_last: bool
-    ) -> Iterator[Sequence[Record]]:
-        flushes = list(read_flushes(path, data, last_flush, is_last))
-        yield from flushes
-        end = flushes[-1][-1].end
-        head = _first_record(data, end, flushes[-1][-1])
-        if is_last and head is not None:
-            yield [head]
-
-    return patch.object(wal, "read_flushes", careless)
-
-
-def _first_record(data: bytes, offset: int, before: Record) -> Record | None:
-    record = _read_record(data, offset, before.crc)
-    return record if record is not None and record.flush == before.flush + 1 else None
-
-
-def retries_are_applied_again() -> AbstractContextManager[Any]:
-    """The session table forgets."""
-    admit = Sessions.admit
-
-    def careless(sessions: Sessions, index: int, now_ms: int, sequence: Numbered) -> Result | None:
-        admit(sessions, index, now_ms, sequence)
-        return None
-
-    return patch.object(Sessions, "admit", careless)
-
-
-@contextmanager
-def leases_end_early() -> Iterator[None]:
-    """The leader proposes what is not due yet, and the store believes it."""
-    expire = LeaseBook.expire
-
-    def careless(book: LeaseBook, cluster_ms: int, expiries_max: int) -> Any:
-        return expire(book, cluster_ms + 200, expiries_max)
-
-    def is_due(leases: Leases, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
-        return lease_id in leases.table
-
-    with patch.object(LeaseBook, "expire", careless), patch.object(Leases, "is_due", is_due):
-        yield
-
-
-def cluster_time_starts_anew_with_each_leader() -> AbstractContextManager[Any]:
-    """Deadlines that another leader set mean nothing to this one."""
-    init = Leader.__init__
-
-    def careless(
-        leader: Leader,
-        own_id: int,
-        term: int,
-        configuration: Configuration,
-        log: RaftLog,
-        cluster_ms: int,
-        now_ms: int,
-    ) -> None:
-        init(leader, own_id, term, configuration, log, cluster_ms + 1_000, now_ms)
-
-    return patch.object(Leader, "__init__", careless)
-
-
-def watches_resume_one_too_late() -> AbstractContextManager[Any]:
-    """The first event after a watch moves to another node is left out."""
-    history = Machine.history
-
-    def careless(machine: Machine, key: bytes, end: bytes, start: int, previous: bool) -> Any:
-        return history(machine, key, end, start + 1 if start > 1 else start, previous)
-
-    return patch.object(Machine, "history", careless)
 
 
 def reads_overtake_what_they_must_see() -> AbstractContextManager[Any]:
@@ -266,40 +192,128 @@ def tells_of_commits_before_the_save() -> AbstractContextManager[Any]:
     return patch.object(Replica, "unstable", careless)
 
 
-def the_greatest_clock_heard_counts() -> AbstractContextManager[Any]:
-    """A leader that was cut off ran on; its clock judges deadlines that the next one set."""
+def votes_again_in_the_same_term() -> AbstractContextManager[Any]:
+    """A refused candidate's voter thinks that its vote is free again (eliben/raft, 2026)."""
+    refuse = RaftCore._refuse_vote
 
-    def careless(replica: Replica, term: int, cluster_ms: int) -> None:
-        replica.cluster_ms = max(replica.cluster_ms, cluster_ms)
+    def careless(core: RaftCore, request: VoteRequest) -> None:
+        if not request.pre and not isinstance(core.role, Leader):
+            core.vote = 0
+        refuse(core, request)
 
-    return patch.object(Replica, "_hear_clock", careless)
+    return patch.object(RaftCore, "_refuse_vote", careless)
 
 
-FOUND_BY_SIMULATION: Final[tuple[Mutant, ...]] = (
+def heartbeats_commit_what_they_do_not_know() -> AbstractContextManager[Any]:
+    """The commit index of a heartbeat is the leader's, whatever the follower's log holds."""
+    heartbeats = Leader._heartbeat
+
+    def careless(
+        leader: Leader, target: int, peer: Progress, commit: int, now_ms: int, answer: bool
+    ) -> Heartbeat:
+        beat = heartbeats(leader, target, peer, commit, now_ms, answer)
+        return beat._replace(commit=commit)
+
+    def hear(replica: Replica, message: Heartbeat) -> None:
+        replica._hear_clock(message.term, message.cluster_ms)
+        replica.commit_to(min(message.commit, replica.log.last_index))
+
+    return both(patch.object(Leader, "_heartbeat", careless), patch.object(Replica, "hear", hear))
+
+
+def a_failed_sync_is_tried_again() -> AbstractContextManager[Any]:
+    """The second sync succeeds, but the pages are lost (fsyncgate)."""
+    append = wal.Wal._append
+
+    def careless(log: wal.Wal, *arguments: Any, **named: Any) -> None:
+        try:
+            append(log, *arguments, **named)
+        except OSError:
+            log._files.sync(log._file)
+
+    return patch.object(wal.Wal, "_append", careless)
+
+
+def a_killed_process_is_believed() -> AbstractContextManager[Any]:
+    """What the last process wrote is read again, and taken for durable."""
+    resume = wal.Wal._resume
+
+    def careless(log: wal.Wal, path: Path, reader: Any) -> None:
+        files: Any = log._files
+        never: Any = _NeverWrites(files)
+        log._files = never
+        resume(log, path, reader)
+        log._files = files
+
+    return patch.object(wal.Wal, "_resume", careless)
+
+
+class _NeverWrites:
+    """Opens files and does nothing else."""
+
+    def __init__(self, files: Any) -> None:
+        self.open = files.open
+
+    def write(self, file: int, data: bytes, offset: int) -> None:
+        pass
+
+    def sync(self, file: int) -> None:
+        pass
+
+
+def damage_is_cut_off() -> AbstractContextManager[Any]:
+    """Whatever does not check is taken for a torn write, wherever it is (FAST 2018)."""
+
+    def careless(
+        path: Path, data: bytes, last_flush: int, is_last: bool
+    ) -> Iterator[Sequence[Record]]:
+        with suppress(StorageError):
+            yield from read_flushes(path, data, last_flush, is_last)
+
+    return patch.object(wal, "read_flushes", careless)
+
+
+def terms_fall_at_a_restart() -> AbstractContextManager[Any]:
+    """The term is that of the last entry, not the one that was saved (PySyncObj 201)."""
+    opened = wal.Wal.open
+
+    def careless(*arguments: Any, **named: Any) -> tuple[wal.Wal, wal.Contents]:
+        log, contents = opened(*arguments, **named)
+        state = contents.hard_state
+        lower = min(state.term, contents.log.last_term)
+        return log, contents._replace(hard_state=state._replace(term=lower, vote=0))
+
+    return patch.object(wal.Wal, "open", careless)
+
+
+@contextmanager
+def both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
+    """Several changes that make one mistake."""
+    with ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
+        yield
+
+
+MUTANTS: Final[tuple[Mutant, ...]] = (
     vote_not_saved,
     own_vote_counts_before_it_is_saved,
-    promises_leave_before_the_save,
+    votes_again_in_the_same_term,
     votes_for_any_log,
-    truncates_always,
+    compares_logs_by_length,
+    terms_fall_at_a_restart,
+    old_terms_are_counted,
     commits_on_a_minority,
+    commits_beyond_what_is_proven,
+    heartbeats_commit_what_they_do_not_know,
+    does_not_compare_the_previous_term,
+    truncates_always,
+    promises_leave_before_the_save,
+    tells_of_commits_before_the_save,
+    a_failed_sync_is_tried_again,
+    a_killed_process_is_believed,
+    damage_is_cut_off,
     reads_without_a_quorum,
     reads_before_the_own_term_is_committed,
     reads_overtake_what_they_must_see,
-    retries_are_applied_again,
-    leases_end_early,
-    cluster_time_starts_anew_with_each_leader,
-    watches_resume_one_too_late,
-    tells_of_commits_before_the_save,
 )
-
-FOUND_BY_SCRIPT: Final[tuple[Mutant, ...]] = (
-    old_terms_are_counted,
-    compares_logs_by_length,
-    commits_beyond_what_is_proven,
-    does_not_compare_the_previous_term,
-    counts_votes_of_any_term,
-    half_a_flush_counts,
-    the_greatest_clock_heard_counts,
-)
-"""These need so rare a course of events that a modest number of seeds may miss them; a test of its
-own in tests/raft makes each of them."""

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import NamedTuple
 from unittest.mock import patch
 
-from actors.raft import leader
+from actors.raft import courier, leader
 from actors.raft.leader import Leader
+from actors.store import actor as store_actor
+from actors.store import backlog
+from tests.linearizability import FindingError
+from tests.simulation.clients import Client, Flood, Follower, Watcher
 from tests.simulation.cluster import Cluster
-from tests.simulation.faults import Faults
-from tests.simulation.history import History
+from tests.simulation.effects import Replay
+from tests.simulation.faults import Hands, Nemesis
 from tests.simulation.node import Node
+from tests.simulation.script import Act, Script
 from tests.simulation.swarm import Swarm, draw
-from tests.simulation.timeline import FindingError, Timeline
+from tests.simulation.timeline import Chance, Timeline
+from tests.simulation.upkeep import Operator
 from tests.store.driver import everything
 
-FAULTY_MS = 1_500
+FAULTY_MS = 1_000
 FAULTY_ELECTIONS = 10
 """Faults go on for so long, and for so many election timeouts."""
 
-RECOVERY_MS = 12_000
+RECOVERY_MS = 15_000
 LEASE_MS = 2_500
 """After so long in peace every lease that nobody renews has ended."""
+
+GIVE_UP_MS = 1_000
 
 
 class Report(NamedTuple):
@@ -34,101 +45,217 @@ class Report(NamedTuple):
     events: int
     counts: dict[str, int]
     finding: str
+    ended_ms: int
+    acts: tuple[Act, ...]
 
     @property
     def command(self) -> str:
         """How to see it again."""
         return f"python -m tests.simulation --seed {self.seed}"
 
+    @property
+    def script(self) -> Script:
+        """The run, to be played again without the chance that chose its faults."""
+        end_ms = min(self.ended_ms, faulty_ms(self.swarm))
+        return Script(self.seed, self.swarm, end_ms, self.acts)
+
+
+class Stage:
+    """A cluster, those who visit it, and what is done to it."""
+
+    def __init__(self, timeline: Timeline, swarm: Swarm) -> None:
+        self.timeline = timeline
+        self.cluster = Cluster(timeline, swarm)
+        self.clients = [Client(self.cluster, 100 + n) for n in range(swarm.clients)]
+        for number in range(swarm.watchers):
+            kind = Follower if number % 2 else Watcher
+            kind(self.cluster, 200 + number)
+        if swarm.flood_every_ms:
+            Flood(self.cluster, 300)
+        self.operator = Operator(self.cluster, 400)
+        self.hands = Hands(self.cluster, self.operator)
+
+
+def faulty_ms(swarm: Swarm) -> int:
+    """How long faults go on."""
+    return max(FAULTY_MS, FAULTY_ELECTIONS * swarm.election_ms)
+
 
 def run(seed: int) -> Report:
     """Run one seed to its end, or to its first finding."""
+    return _play(seed, draw(Chance(seed, "swarm").random), None)
+
+
+def play(script: Script) -> Report:
+    """Run a script: the acts it names are done, and no others."""
+    return _play(script.seed, script.swarm, script)
+
+
+def _play(seed: int, swarm: Swarm, script: Script | None) -> Report:
     timeline = Timeline(seed)
-    swarm = draw(timeline.random)
-    cluster: Cluster | None = None
+    stage: Stage | None = None
     finding = ""
-    counts: dict[str, int] = {}
     try:
-        with patch.object(leader, "APPEND_BYTES_MAX", swarm.append_bytes_max):
-            cluster = Cluster(timeline, swarm)
-            _run(cluster)
+        with small_limits(timeline, swarm):
+            stage = Stage(timeline, swarm)
+            _run(stage, script)
     except FindingError as error:
         finding = str(error)
-    except Exception:  # noqa: BLE001 - a node's own assertion or error is a finding too
+    except Exception:  # noqa: BLE001 - a node's own assertion or error is a finding like any other
         finding = traceback.format_exc()
-    if cluster is not None:
-        counts = dict(cluster.checker.counts)
-        counts["messages lost"] = cluster.network.lost
-        counts["messages repeated"] = cluster.network.repeated
-        counts["sectors lost"] = sum(node.disk.sectors_lost for node in cluster.nodes.values())
-        cluster.close()
-    return Report(seed, swarm, timeline.digest, timeline.events, counts, finding)
+    counts: dict[str, int] = {}
+    acts: tuple[Act, ...] = ()
+    if stage is not None:
+        counts = _counts(stage.cluster)
+        acts = tuple(stage.hands.done)
+        stage.cluster.close()
+    return Report(
+        seed, swarm, timeline.digest, timeline.events, counts, finding, timeline.now_ms, acts
+    )
 
 
-def _run(cluster: Cluster) -> None:
-    timeline = cluster.timeline
-    faults = Faults(cluster)
-    timeline.run_until(max(FAULTY_MS, FAULTY_ELECTIONS * cluster.swarm.election_ms))
-    faults.stop()
-    timeline.step()  # a fault that was due is let pass
+@contextmanager
+def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
+    """Limits are small, so that they are met; nothing but the seed decides."""
+    chance = timeline.stream("snapshot ids")
+    with ExitStack() as stack:
+        for module, name, value in (
+            (leader, "APPEND_BYTES_MAX", swarm.append_bytes_max),
+            (courier, "CHUNK_BYTES", swarm.chunk_bytes),
+            (courier, "SYNC_BYTES", 3 * swarm.chunk_bytes),
+            (courier, "RESEND_MS", swarm.election_ms // 2),
+            (courier, "GIVE_UP_MS", GIVE_UP_MS),
+            (store_actor, "COMMIT_INTERVAL_MS", swarm.commit_ms),
+            (backlog, "EVENTS_MAX", 5),
+            (backlog, "ROWS_AT_ONCE", 7),
+        ):
+            stack.enter_context(patch.object(module, name, value))
+        stack.enter_context(patch("actors.raft.shipping.os.urandom", chance.random.randbytes))
+        yield
+
+
+def _counts(cluster: Cluster) -> dict[str, int]:
+    counts = cluster.counts
+    counts["messages lost"] = cluster.network.lost
+    counts["messages repeated"] = cluster.network.repeated
+    counts["sectors lost"] = sum(node.disk.sectors_lost for node in cluster.nodes.values())
+    return dict(counts)
+
+
+def _run(stage: Stage, script: Script | None) -> None:
+    timeline, cluster = stage.timeline, stage.cluster
+    cluster.begin()
+    if script is None:
+        nemesis = Nemesis(cluster, stage.hands, stage.operator)
+        timeline.run_until(faulty_ms(cluster.swarm))
+        nemesis.stop()
+    else:
+        for each in script.acts:
+            timeline.at(each.at_ms, "act", partial(stage.hands.do, each))
+        timeline.run_until(script.end_ms)
     cluster.calm()
-    _recover(cluster)
-    timeline.run_until(timeline.now_ms + (LEASE_MS if cluster.swarm.leases else 300))
-    _judge(cluster, cluster.history)
-
-
-def _recover(cluster: Cluster) -> None:
-    """In peace, every client gets its answers, and all nodes come to the same state."""
-    timeline = cluster.timeline
+    stage.operator.is_finishing = True
+    _recover(stage)
+    timeline.run_until(timeline.now_ms + (LEASE_MS if cluster.swarm.leases else 100))
     deadline_ms = timeline.now_ms + RECOVERY_MS
-    for client in cluster.clients:
+    while lagging := _lagging(cluster):
+        _advance(stage, deadline_ms, lagging)
+    _judge(stage)
+
+
+def _recover(stage: Stage) -> None:
+    """In peace, every client gets its answers, and all nodes come to the same state."""
+    deadline_ms = stage.timeline.now_ms + RECOVERY_MS
+    for client in stage.clients:
         client.stopping = True
-    while not all(client.is_idle for client in cluster.clients):
-        _advance(cluster, deadline_ms, "a client waits for an answer")
-    for client in cluster.clients:
+    while not all(client.is_idle for client in stage.clients):
+        _advance(stage, deadline_ms, "a client waits for an answer")
+    while not stage.operator.is_settled:
+        _advance(stage, deadline_ms, "the members are not settled")
+    for client in stage.clients:
         client.last()
-    while not all(client.is_idle for client in cluster.clients):
-        _advance(cluster, deadline_ms, "a client waits for its last answer")
-    while not _agree(cluster):
-        _advance(cluster, deadline_ms, "the nodes do not agree")
+    while not all(client.is_idle for client in stage.clients):
+        _advance(stage, deadline_ms, "a client waits for its last answer")
+    while waiting_for := _disagreement(stage.cluster):
+        _advance(stage, deadline_ms, waiting_for)
 
 
-def _advance(cluster: Cluster, deadline_ms: int, waiting_for: str) -> None:
-    timeline = cluster.timeline
+def _advance(stage: Stage, deadline_ms: int, waiting_for: str) -> None:
+    timeline = stage.timeline
     if timeline.now_ms >= deadline_ms:
-        roles = {
-            member: (type(node.core.role).__name__, node.core.term, node.core.replica.commit)
-            for member, node in cluster.nodes.items()
-            if node.is_up
-        }
-        raise FindingError(f"after {RECOVERY_MS} ms without faults {waiting_for}: {roles}")
+        roles = {node.number: _describe(node) for node in stage.cluster.running()}
+        members = [each._replace(peers=()) for each in dict.fromkeys(stage.operator.memberships())]
+        raise FindingError(
+            f"after {RECOVERY_MS} ms without faults {waiting_for}: {roles}, {members}, "
+            f"lost {stage.cluster.lost_members}"
+        )
     timeline.run_until(timeline.now_ms + 20)
-    for node in cluster.nodes.values():
-        if not node.is_up:
-            node.start()
 
 
-def _agree(cluster: Cluster) -> bool:
-    nodes = list(cluster.nodes.values())
+def _describe(node: Node) -> tuple[int, str, int, int, int]:
+    core = node.core
+    return (
+        node.member_id,
+        type(core.role).__name__,
+        core.term,
+        core.replica.commit,
+        core.replica.log.last_index,
+    )
+
+
+def _members(cluster: Cluster) -> list[Node]:
+    """The hosts of all members that run."""
+    hosts = [(peer.id, cluster.host_of(peer.peer_urls[0])) for peer in cluster.members.peers]
+    return [host for member, host in hosts if host.runs and host.member_id == member]
+
+
+def _disagreement(cluster: Cluster) -> str:
+    """What keeps the cluster from being whole, and all of the same mind; empty when it is."""
+    nodes = _members(cluster)
+    if len(nodes) != len(cluster.members.peers):
+        return "a member does not run"
     leaders = [node for node in nodes if isinstance(node.core.role, Leader)]
+    if len(leaders) != 1:
+        return "nobody leads, or several do"
     last = max(node.core.replica.log.last_index for node in nodes)
-    return len(leaders) == 1 and all(node.machine.applied_index == last for node in nodes)
+    if any(node.machine.applied_index != last for node in nodes):
+        return "the nodes do not agree"
+    # Who was added, and has received nothing yet, knows nobody to ask: it asks when it restarts.
+    removed = {peer.id for peer in cluster.members.former}
+    strangers = [
+        node
+        for node in cluster.running()
+        if node.member_id in removed and node.core.replica.log.last_index
+    ]
+    if strangers:
+        return f"{', '.join(map(str, strangers))} does not know that it is removed"
+    return ""
 
 
-def _judge(cluster: Cluster, history: History) -> None:
-    nodes: list[Node] = list(cluster.nodes.values())
-    states = [everything(node.machine) for node in nodes]
-    for node, state in zip(nodes[1:], states[1:], strict=True):
-        # Two nodes may just now differ by what is under way; a moment later they agree.
-        same = state == states[0] or node.machine.applied_index != nodes[0].machine.applied_index
-        if not same:
-            raise FindingError(f"{nodes[0].member_id} and {node.member_id} differ")
+def _lagging(cluster: Cluster) -> str:
+    """Which watcher has not been told everything; empty if none."""
+    revision = max(node.machine.revision for node in _members(cluster))
+    for number, stream in enumerate(cluster.history.streams):
+        if stream.last != revision and revision > 1:
+            return f"watcher {number} has heard of {stream.last}, not of {revision}"
+    return ""
+
+
+def _judge(stage: Stage) -> None:
+    cluster = stage.cluster
+    nodes = _members(cluster)
+    newest = max(nodes, key=lambda node: node.machine.applied_index)
+    replay = Replay()
+    for node in sorted(nodes, key=lambda node: node.machine.applied_index):
+        expected = replay.at(node.machine.applied_index, cluster.checker.chosen)
+        found = everything(node.machine)
+        wrong = [name for name, value in found.items() if expected and expected[name] != value]
+        if wrong:
+            raise FindingError(f"{node} has other {', '.join(wrong)} than its log")
     leases = set().union(*(node.machine.leases.table for node in nodes))
     if leases:
         raise FindingError(f"leases outlived their time: {sorted(leases)}")
-    newest = max(nodes, key=lambda node: node.machine.applied_index)
     events = newest.machine.history(b"\0", b"\0", 1, False)
-    history.judge(events, cluster.checker.lease_ends_ms)
-    for watcher in cluster.watchers:
-        if watcher.stream.last != newest.machine.revision:
-            raise FindingError(f"watcher {watcher.number} stopped at {watcher.stream.last}")
+    drift_ms = 2_000 * cluster.swarm.drift_ppm // 1_000_000
+    early_ms = 1 + cluster.clocks_ahead_ms + drift_ms
+    cluster.history.judge(events, cluster.effects.lease_ends_ms, early_ms)

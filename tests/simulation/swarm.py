@@ -6,83 +6,210 @@ A run with a little of everything finds less than many runs with much of somethi
 from __future__ import annotations
 
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Swarm(NamedTuple):
-    """The rates of one run. Probabilities are per message, or per fault drawn; times are in ms."""
+    """The rates of one run; its defaults are a calm cluster. Times are in ms.
 
-    nodes: int
-    clients: int
-    watchers: int
-    in_order: bool
-    loss: float
-    duplication: float
-    peer_delay_ms: int
-    client_delay_ms: int
-    sync_ms: int
-    think_ms: int
-    peers_down_hints: bool
-    faults_every_ms: int
-    crash: float
-    crash_all: float
-    crash_after_vote: float
-    crash_new_leader: float
-    partition: float
-    stall: float
-    crash_in_save: float
-    crash_in_new_term: float
-    outage_ms: int
-    election_ms: int
-    append_bytes_max: int
-    value_bytes: int
-    flood_every_ms: int
-    unsessioned: float
-    leases: float
+    Probabilities are per message, or per fault drawn. Those from `crash` on are the weights by
+    which the next fault is chosen, or the probability that a moment is used (`at_...`).
+    """
+
+    nodes: int = 3
+    clients: int = 1
+    clients_outstanding: int = 1
+    watchers: int = 0
+    think_ms: int = 10
+    value_bytes: int = 0
+    flood_every_ms: int = 0
+    unsessioned: bool = False
+    leases: float = 0.0
+    election_ms: int = 60
+    append_bytes_max: int = 1_000_000
+    segment_bytes: int = 4_096
+    entries_kept: int = 50
+    commit_ms: int = 100
+    chunk_bytes: int = 256 * 1024
+    in_order: bool = True
+    loss: float = 0.0
+    duplication: float = 0.0
+    peer_delay_ms: int = 2
+    client_delay_ms: int = 2
+    sync_ms: int = 1
+    hints: bool = True
+    drift_ppm: int = 0
+    outage_ms: int = 50
+    long_outage: float = 0.0
+    faults_every_ms: int = 100
+    power_cuts: float = 0.5
+    crash: float = 0.0
+    crash_all: float = 0.0
+    partition: float = 0.0
+    clog: float = 0.0
+    stall: float = 0.0
+    stop: float = 0.0
+    slow_disk: float = 0.0
+    failing_disk: float = 0.0
+    full_disk: float = 0.0
+    bit_flip: float = 0.0
+    wipe: float = 0.0
+    clock_jump: float = 0.0
+    transfer: float = 0.0
+    change: float = 0.0
+    at_vote: float = 0.0
+    at_victory: float = 0.0
+    at_new_term: float = 0.0
+    at_snapshot: float = 0.0
+    at_change: float = 0.0
 
     def calm(self) -> Swarm:
         """The same cluster with nothing going wrong any more."""
+        quiet: dict[str, Any] = dict.fromkeys((*FAULTS, *MOMENTS), 0.0)
         return self._replace(
-            in_order=True,
-            loss=0.0,
-            duplication=0.0,
-            peer_delay_ms=3,
-            crash_in_save=0.0,
-            crash_in_new_term=0.0,
-            flood_every_ms=0,
+            loss=0.0, duplication=0.0, peer_delay_ms=2, flood_every_ms=0, sync_ms=1, **quiet
         )
 
 
+FAULTS = (
+    "crash",
+    "crash_all",
+    "partition",
+    "clog",
+    "stall",
+    "stop",
+    "slow_disk",
+    "failing_disk",
+    "full_disk",
+    "bit_flip",
+    "wipe",
+    "clock_jump",
+    "transfer",
+    "change",
+)
+MOMENTS = ("at_vote", "at_victory", "at_new_term", "at_snapshot", "at_change")
+
+CLASSES: dict[str, dict[str, Any]] = {
+    **{name: {name: 0.0} for name in (*FAULTS, *MOMENTS)},
+    "loss": {"loss": 0.0},
+    "duplication": {"duplication": 0.0},
+    "reordering": {"in_order": True, "peer_delay_ms": 2},
+    "drift": {"drift_ppm": 0},
+    "leases": {"leases": 0.0},
+    "watchers": {"watchers": 0},
+    "flood": {"flood_every_ms": 0},
+    "values": {"value_bytes": 0},
+    "clients": {"clients": 1, "clients_outstanding": 1},
+    "power cuts": {"power_cuts": 0.0},
+}
+"""What can be left out of a run as a whole, and how."""
+
+
 def draw(random: Random) -> Swarm:
-    """The swarm of a seed."""
-    hostile = random.random() < 0.6
-    election_ms = random.choice((60, 60, 60, 120, 300))
+    """The swarm of a seed: one of several kinds of trouble, or a little of everything."""
+    pick = random.choice
+    swarm = _surroundings(random)
+    match pick(("elections", "elections", "members", "snapshots", "disks", "any", "any")):
+        case "elections":
+            swarm = swarm._replace(
+                nodes=pick((3, 3, 5)),
+                crash=pick((0.0, 2.0, 4.0)),
+                crash_all=pick((0.0, 0.0, 0.5)),
+                partition=pick((2.0, 4.0)),
+                clog=pick((0.0, 2.0)),
+                stall=pick((0.0, 0.0, 2.0)),
+                transfer=pick((0.0, 0.0, 0.5)),
+                flood_every_ms=pick((3, 6)),
+                append_bytes_max=pick((1, 1, 2_000)),
+                entries_kept=pick((5, 50, 1_000)),
+                outage_ms=50,
+                faults_every_ms=pick((15, 30, 60)),
+                election_ms=60,
+                hints=random.random() < 0.8,
+            )
+        case "members":
+            swarm = swarm._replace(
+                nodes=pick((3, 4, 5)),
+                change=6.0,
+                transfer=pick((0.0, 1.0)),
+                partition=pick((1.0, 3.0)),
+                crash=pick((0.0, 2.0)),
+                wipe=pick((0.0, 0.0, 1.0)),
+                clog=pick((0.0, 1.0)),
+                faults_every_ms=pick((30, 60)),
+                at_change=pick((0.2, 0.5)),
+            )
+        case "snapshots":
+            swarm = swarm._replace(
+                entries_kept=pick((0, 0, 5)),
+                commit_ms=pick((5, 20)),
+                partition=pick((2.0, 4.0)),
+                crash=pick((1.0, 3.0)),
+                change=pick((0.0, 1.0)),
+                bit_flip=pick((0.0, 0.5)),
+                long_outage=pick((0.0, 0.5)),
+                flood_every_ms=pick((4, 8)),
+                faults_every_ms=pick((30, 60)),
+                at_snapshot=pick((0.0, 0.3, 0.6)),
+            )
+        case "disks":
+            swarm = swarm._replace(
+                crash=4.0,
+                crash_all=pick((0.0, 1.0)),
+                slow_disk=pick((0.0, 1.0)),
+                failing_disk=pick((0.0, 2.0)),
+                full_disk=pick((0.0, 0.5)),
+                bit_flip=pick((0.0, 0.5)),
+                # Votes that are lost: a term then comes with its first entries, in one write.
+                loss=pick((0.0, 0.15, 0.3)),
+                partition=pick((0.0, 2.0)),
+                at_new_term=1.0,
+                power_cuts=pick((0.5, 1.0)),
+                value_bytes=1_200,
+                outage_ms=50,
+            )
+        case _:
+            faults: dict[str, Any] = {}
+            for name in random.sample(FAULTS, pick((2, 3, 5, 8))):
+                faults[name] = pick((1.0, 2.0, 4.0))
+            swarm = swarm._replace(**faults)
+    return swarm
+
+
+def _surroundings(random: Random) -> Swarm:
+    """Everything but the faults."""
+    pick = random.choice
+    election_ms = pick((60, 60, 60, 60, 120, 120, 300))
+    moments: dict[str, Any] = {}
+    if random.random() < 0.5:
+        moments = {name: pick((0.0, 0.2, 0.5)) for name in MOMENTS}
     return Swarm(
-        nodes=random.choice((3, 3, 3, 4, 5)),
-        clients=random.choice((1, 3, 5)),
-        watchers=random.choice((0, 1, 2)),
-        in_order=random.random() < 0.75,
-        loss=random.choice((0.0, 0.0, 0.0, 0.02, 0.15)),
-        duplication=random.choice((0.0, 0.0, 0.1)),
-        peer_delay_ms=random.choice((1, 3, election_ms // 8)),
-        client_delay_ms=random.choice((1, 10)),
-        sync_ms=random.choice((1, 1, 5, election_ms // 6)),
-        think_ms=random.choice((1, 10, 60)),
-        peers_down_hints=random.random() < 0.7,
-        faults_every_ms=random.choice((40, 80, 200)),
-        crash=random.choice((0.0, 0.2, 0.6)),
-        crash_all=random.choice((0.0, 0.05)),
-        crash_after_vote=random.choice((0.0, 0.3)) if hostile else 0.0,
-        crash_new_leader=random.choice((0.0, 0.5)) if hostile else 0.0,
-        partition=random.choice((0.0, 0.3, 0.7)),
-        stall=random.choice((0.0, 0.2)),
-        crash_in_save=random.choice((0.0, 0.0, 0.02)) if hostile else 0.0,
-        crash_in_new_term=random.choice((0.0, 0.2)) if hostile else 0.0,
-        outage_ms=random.choice((50, 200, 600)),
+        nodes=pick((3, 3, 3, 4, 5)),
+        clients=pick((1, 2, 4)),
+        clients_outstanding=pick((1, 1, 3)),
+        watchers=pick((0, 1, 2)),
+        think_ms=pick((1, 10, 60)),
+        value_bytes=pick((0, 0, 1_200)),
+        flood_every_ms=pick((0, 4, 8, 30)),
+        unsessioned=random.random() < 0.2,
+        leases=pick((0.0, 0.0, 0.3)),
         election_ms=election_ms,
-        append_bytes_max=random.choice((1, 2_000, 1_000_000)),
-        value_bytes=random.choice((0, 0, 1_200)),
-        flood_every_ms=random.choice((0, 2, 8, 30)),
-        unsessioned=random.choice((0.0, 0.3)),
-        leases=random.choice((0.0, 0.0, 0.3)),
+        append_bytes_max=pick((1, 2_000, 1_000_000)),
+        segment_bytes=pick((2_048, 4_096, 16_384)),
+        entries_kept=pick((0, 5, 20, 50)),
+        commit_ms=pick((5, 20, 100)),
+        chunk_bytes=pick((700, 4_096, 256 * 1024)),
+        in_order=random.random() < 0.75,
+        loss=pick((0.0, 0.0, 0.0, 0.02, 0.15)),
+        duplication=pick((0.0, 0.0, 0.1)),
+        peer_delay_ms=pick((1, 3, election_ms // 8)),
+        client_delay_ms=pick((1, 10)),
+        sync_ms=pick((1, 1, 5, election_ms // 6)),
+        hints=random.random() < 0.7,
+        drift_ppm=pick((0, 0, 0, 20_000)),
+        outage_ms=pick((50, 200, 600)),
+        long_outage=pick((0.0, 0.0, 0.0, 0.4)),
+        faults_every_ms=pick((30, 60, 150)),
+        power_cuts=pick((0.2, 0.5, 1.0)),
+        **moments,
     )

@@ -1,30 +1,54 @@
 """Time in a simulation: a heap of events, one at a time, and a digest of everything that happened.
 
-The same seed gives the same events in the same order, and so the same digest.
+The same seed gives the same events in the same order, and so the same digest. Chance comes from
+streams, one for each purpose: what is left out of one does not change what another gives.
 """
 
 from __future__ import annotations
 
 import heapq
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from random import Random
+from typing import TypeVar
+
+Thing = TypeVar("Thing")
 
 
-class FindingError(AssertionError):
-    """The simulation has seen something that must never happen."""
+class Chance:
+    """Random choices for one purpose."""
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        self.random = Random(f"{seed} {purpose}")
+        self._next = self.random.random
+
+    def __call__(self, limit: int) -> int:
+        """A random integer 0 <= x < limit."""
+        return int(self._next() * limit)
+
+    def happens(self, probability: float) -> bool:
+        """Whether something of this probability happens now."""
+        return probability > 0 and self._next() < probability
+
+    def of(self, things: Sequence[Thing]) -> Thing:
+        """One of several things."""
+        return things[int(self._next() * len(things))]
 
 
 class Timeline:
     """Milliseconds from 0 on. Events of one moment happen in the order in which they were set."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.now_ms = 0
         self.events = 0
-        self.random = random.Random(seed)
         self._heap: list[tuple[int, int, str, bytes, Callable[[], None]]] = []
         self._last_number = 0
         self._hash = blake2b(digest_size=8)
+
+    def stream(self, purpose: str) -> Chance:
+        """Random choices that belong to this purpose only."""
+        return Chance(self.seed, purpose)
 
     def at(self, time_ms: int, what: str, do: Callable[[], None], detail: bytes = b"") -> None:
         """Let something happen at a time; `what` and `detail` tell it apart in the digest."""
@@ -47,15 +71,7 @@ class Timeline:
         """Let everything happen up to and including a time."""
         while self._heap and self._heap[0][0] <= time_ms:
             self.step()
-        self.now_ms = time_ms
-
-    def chance(self, limit: int) -> int:
-        """A random integer 0 <= x < limit."""
-        return self.random.randrange(limit)
-
-    def happens(self, probability: float) -> bool:
-        """Whether something of this probability happens now."""
-        return self.random.random() < probability
+        self.now_ms = max(self.now_ms, time_ms)
 
     @property
     def digest(self) -> str:

@@ -1,0 +1,189 @@
+"""Many seeds on several processes: figures, the first finding, and whether anything was tested.
+
+A campaign in which an interesting thing never happened has not shown that it goes well.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from tests.simulation.runner import Report, run
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+JOBS = min(4, os.cpu_count() or 1)
+BATCH_SEEDS = 5
+REPEATED_ONE_IN = 50
+"""So many seeds are run twice: their digests must be equal."""
+
+INTERESTING = (
+    "leaders",
+    "elections without a winner",
+    "commits of earlier terms",
+    "truncations",
+    "saves lost in a crash",
+    "sectors lost",
+    "messages lost",
+    "messages repeated",
+    "snapshot chunks",
+    "snapshots installed",
+    "snapshots compared",
+    "joint memberships",
+    "leaders elected in a joint membership",
+    "crashes of a leader in a joint membership",
+    "removed members that ended",
+    "disks lost",
+    "refused to start",
+    "failed: sync",
+    "failed: write",
+    "ended by its disk",
+    "stopped",
+    "retries answered",
+    "outcomes unknown",
+    "leases expired",
+    "expiries refused",
+    "watches moved",
+    "keys checked by search",
+    "done: member_add",
+    "done: member_promote",
+    "done: member_remove",
+    "done: member_replace",
+    "done: move_leader",
+    "put",
+    "delete_range",
+    "range",
+    "lease_grant",
+    "lease_keep_alive",
+    "lease_revoke",
+    "act: block",
+    "act: clog",
+    "act: crash",
+    "act: fail",
+    "act: flip",
+    "act: full",
+    "act: jump",
+    "act: slow",
+    "act: stall",
+    "act: stop",
+    "act: transfer",
+    "act: trap",
+    "act: wipe",
+)
+SEEDS_FOR_ALL_MIN = 100
+"""Fewer seeds than that need not meet everything."""
+
+
+class Result(NamedTuple):
+    """What a campaign came to; `failed` is the first run with a finding."""
+
+    seeds: int
+    events: int
+    seconds: float
+    counts: Counter[str]
+    failed: Report | None
+    digests: dict[int, str]
+
+    @property
+    def line(self) -> str:
+        """One line of figures."""
+        figures = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
+        verdict = "1 finding" if self.failed else "no finding"
+        rate = self.events / max(self.seconds, 0.001)
+        return (
+            f"{self.seeds} seeds, {self.events} events, {rate:.0f} events/s, {self.seconds:.0f} s: "
+            f"{verdict}; {figures}"
+        )
+
+
+def run_seeds(first: int, count: int, seconds: float | None = None, jobs: int = JOBS) -> Result:
+    """Run seeds from `first` on, so many or for so long, until there is a finding."""
+    started = time.monotonic()
+    counts: Counter[str] = Counter()
+    digests: dict[int, str] = {}
+    seeds = events = 0
+    failed: Report | None = None
+    batches = _batches(first, count, started, seconds)
+    for reports in each_result(_run_batch, batches, jobs):
+        for report in reports:
+            seeds += 1
+            events += report.events
+            counts.update(report.counts)
+            digests[report.seed] = report.digest
+            if report.finding and (failed is None or report.seed < failed.seed):
+                failed = report
+        if failed is not None:
+            break
+    return Result(seeds, events, time.monotonic() - started, counts, failed, digests)
+
+
+def each_result(
+    work: Callable[[Task], Answer], tasks: Iterable[Task], jobs: int
+) -> Iterator[Answer]:
+    """The result of each task, as they come; with one job they are done here."""
+    if jobs == 1:
+        yield from map(work, tasks)
+        return
+    waiting = iter(tasks)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_begin) as pool:
+        running: list[Future[Answer]] = [pool.submit(work, task) for task in islice(waiting, jobs)]
+        try:
+            while running:
+                done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
+                running.remove(done)
+                running += [pool.submit(work, task) for task in islice(waiting, 1)]
+                yield done.result()
+        finally:
+            for each in running:
+                each.cancel()
+
+
+def _begin() -> None:
+    logging.disable(logging.CRITICAL)
+
+
+def _batches(first: int, count: int, started: float, seconds: float | None) -> Iterator[range]:
+    for start in range(first, first + count, BATCH_SEEDS):
+        if seconds is not None and time.monotonic() - started >= seconds:
+            return
+        yield range(start, min(start + BATCH_SEEDS, first + count))
+
+
+def _run_batch(seeds: range) -> list[Report]:
+    return [_run_checked(seed) for seed in seeds]
+
+
+def _run_checked(seed: int) -> Report:
+    report = run(seed)
+    if seed % REPEATED_ONE_IN == 0 and not report.finding:
+        again = run(seed)
+        if again.digest != report.digest:
+            finding = f"seed {seed} does not replay: {report.digest}, then {again.digest}"
+            return report._replace(finding=finding)
+    return report
+
+
+def missing(counts: Counter[str], seeds: int) -> str:
+    """What never happened and should have; nothing if all did, or if there were too few seeds."""
+    absent = [name for name in INTERESTING if not counts[name]]
+    if seeds < SEEDS_FOR_ALL_MIN or not absent:
+        return ""
+    return f"NEVER HAPPENED in {seeds} seeds: {', '.join(absent)}"
+
+
+def tell(report: Report) -> str:
+    """A finding, and how to see it again."""
+    return (
+        f"FINDING at seed {report.seed} after {report.events} events, {report.ended_ms} ms "
+        f"(digest {report.digest})\n{report.finding}\n{report.swarm}\n"
+        f"to see it again: {report.command}\n"
+    )

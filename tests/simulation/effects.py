@@ -1,0 +1,97 @@
+"""What entries did to the stores: the same everywhere, and each numbered command once.
+
+Also when leases ended, by the simulation's own time. Knows nothing of logs or of who leads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from actors.raft.for_store import for_store
+from actors.raft.rpc import Entry
+from actors.store.codec import decode_command
+from actors.store.commands import AlarmActivate, AlarmType, Command, IntegrityReport, LeaseExpire
+from actors.store.commands import Sequence as Numbered
+from actors.store.machine import Machine
+from actors.store.results import Failure, Result
+from tests.simulation.saved import require
+from tests.store.driver import everything
+from tests.twins import MemoryBackend
+
+if TYPE_CHECKING:
+    from tests.simulation.node import Node
+
+
+class Effects:
+    """`lease_ends_ms` tells when the end of a lease was first seen."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self.lease_ends_ms: dict[int, int] = {}
+        self._counts = counts
+        self._results: dict[int, tuple[Result, int]] = {}
+        self._executed: dict[tuple[int, int], Result] = {}
+
+    def applied(
+        self,
+        node: Node,
+        index: int,
+        command: Command,
+        sequence: Numbered | None,
+        result: Result,
+        revision: int,
+        leases_ended: list[int],
+    ) -> None:
+        """An entry was applied: everywhere with the same effect, and each number once."""
+        if isinstance(command, AlarmActivate):
+            require(command.alarm is not AlarmType.CORRUPT, f"{node} applies {command}")
+        known = self._results.get(index)
+        if known is not None:
+            require(
+                known == (result, revision),
+                f"entry {index} gave {result} at {revision} on {node}, elsewhere {known}",
+            )
+            return
+        self._results[index] = (result, revision)
+        self._counts["entries applied"] += 1
+        if isinstance(command, IntegrityReport):
+            self._counts["integrity reports"] += 1
+        if leases_ended:
+            if isinstance(command, LeaseExpire):
+                self._counts["leases expired"] += len(leases_ended)
+            for lease in leases_ended:
+                self.lease_ends_ms[lease] = node.true_ms
+        elif isinstance(command, LeaseExpire):
+            self._counts["expiries refused"] += 1
+        if sequence is None or isinstance(result, Failure):
+            return
+        number = (sequence.session, sequence.seq)
+        first = self._executed.setdefault(number, result)
+        if first is not result:
+            before = self._results.get(index - 1)
+            require(first == result, f"a retry of {number} had another result")
+            require(
+                before is None or before[1] == revision, f"a retry of {number} changed the store"
+            )
+            self._counts["retries answered"] += 1
+
+
+class Replay:
+    """The whole log applied anew, without any restart or snapshot: what every store must be."""
+
+    def __init__(self) -> None:
+        self._machine = Machine(MemoryBackend(), ())
+
+    def at(self, index: int, chosen: Sequence[Entry]) -> dict[str, Any] | None:
+        """The state at an index; None if the replay is beyond that."""
+        machine = self._machine
+        if index < machine.applied_index:
+            return None
+        for entry in for_store(tuple(chosen[machine.applied_index : index])):
+            if entry.command:
+                command, sequence = decode_command(entry.command)
+                machine.apply(entry.index, entry.term, entry.time_ms, command, sequence)
+            else:
+                machine.skip(entry.index, entry.term, entry.time_ms)
+        return everything(machine)

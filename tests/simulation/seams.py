@@ -1,0 +1,210 @@
+"""What stands where a node touches the world, in the simulation: sockets, disk and state machine.
+
+Each is the shipped thing or its twin, with two additions: it says what is about to happen, so that
+the node can crash right before, and it shows the checker what has happened.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.errors import StorageError
+from actors.messages import Connection
+from actors.raft.codec import PeerCodec
+from actors.raft.log import LogStart
+from actors.raft.rpc import Entry, HardState, Message
+from actors.raft.wal import Wal
+from actors.store.commands import Command
+from actors.store.commands import Sequence as Numbered
+from actors.store.machine import Machine
+from actors.store.results import Result
+from actors.store.storage import Backend, Changes
+from tests.simulation.network import CLUSTER_ID
+from tests.twins import MemoryBackend
+
+if TYPE_CHECKING:
+    from tests.simulation.node import Node
+
+
+class CrashError(BaseException):
+    """The node's process has died just now. Not an Exception: nothing may handle it."""
+
+
+class TappedCodec(PeerCodec):
+    """Shows each message that leaves, before it leaves."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(CLUSTER_ID)
+        self._node = node
+
+    def encode(self, message: Message) -> bytes:
+        self._node.cluster.checker.said(self._node, message)
+        return super().encode(message)
+
+
+class TappedWal:
+    """Tells the checker what is durable, when it is."""
+
+    def __init__(self, node: Node, wal: Wal) -> None:
+        self._node = node
+        self._wal = wal
+        self._checker = node.cluster.checker
+
+    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        node = self._node
+        saved = self._checker.saved(node.member_id)
+        if entries and hard_state.term > saved.term:
+            node.cluster.moment("at_new_term", node)
+        self._checker.saving(node, hard_state, entries)
+        self._wal.save(hard_state, entries, start)
+        saved.saved()
+        self._checker.counts["saves"] += 1
+
+    def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        node = self._node
+        node.cluster.moment("at_snapshot", node)
+        self._checker.resetting(node, hard_state, entries, start)
+        self._wal.reset(hard_state, entries, start)
+        self._checker.saved(node.member_id).saved()
+        if node.actors is not None:  # else it is what an earlier process installed
+            node.cluster.installed(node)
+
+    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
+        self._node.cluster.moment("at_snapshot", self._node)
+        self._wal.expect_snapshot(index, term, start)
+
+    def has_room(self) -> bool:
+        return self._wal.has_room()
+
+    def cut(self, index: int) -> None:
+        self._wal.cut(index)
+
+    def close(self) -> None:
+        self._wal.close()
+
+
+class TappedMachine(Machine):
+    """Tells the observer what each entry did."""
+
+    node: Node
+
+    def apply(
+        self, index: int, term: int, time_ms: int, command: Command, sequence: Numbered | None
+    ) -> Result:
+        leases = self.leases.table
+        count, before = len(leases), None
+        if count:
+            before = leases.copy()
+        result = super().apply(index, term, time_ms, command, sequence)
+        ended = [] if before is None else [each for each in before if each not in leases]
+        self.node.cluster.effects.applied(
+            self.node, index, command, sequence, result, self.revision, ended
+        )
+        return result
+
+    def reopened(self, backend: Backend) -> TappedMachine:
+        machine = super().reopened(backend)
+        machine.node = self.node
+        return machine
+
+
+class SimulatedBackend(MemoryBackend):
+    """The store's twin: a commit may be the last thing that happens, and a copy takes its time."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.disk)
+        self._node = node
+
+    def commit(self, changes: Changes) -> None:
+        self._node.effect("commit")
+        if self._node.disk.is_full:
+            raise StorageError("the simulated disk is full")
+        super().commit(changes)
+        self._node.effect("commit")
+
+    def copy(self, path: Path, done: Callable[[StorageError | None], None]) -> None:
+        """Pin the last commit now, and write it a little later, as another thread would."""
+        data = self._place.content.encode()
+
+        def write() -> None:
+            try:
+                self._write(path, data)
+            except OSError as error:
+                self.discard_copy(path)
+                done(StorageError(f"{path}: {error}"))
+            else:
+                done(None)
+
+        self._node.later("copy", write)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        files, part = self._files, path.with_name(path.name + ".part")
+        file = files.create(part, len(data))
+        try:
+            files.write(file, data, 0)
+            files.sync(file)
+        finally:
+            files.close(file)
+        files.rename(part, path)
+
+    def open_copy(self, path: Path) -> SimulatedBackend:
+        self._node.cluster.moment("at_snapshot", self._node)
+        return super().open_copy(path)
+
+    def install(self) -> None:
+        self._node.effect("install")
+        super().install()
+        self._node.effect("install")
+
+
+class SimulatedDoor:
+    """The clients' socket."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def must_drain(self) -> bool:
+        return False
+
+    def drain(self, items_max: int) -> list[Any]:
+        return []
+
+    def send(self, route: Connection, payload: bytes) -> bool | None:
+        self._node.effect("reply")
+        self._node.cluster.reply(self._node, route, payload)
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class SimulatedLinks:
+    """The way to the other members, by their URLs."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.urls: dict[int, str] = {}
+
+    def update(self, urls: dict[int, str]) -> None:
+        self.urls = dict(urls)
+
+    def send(self, member_id: int, frame: bytes) -> bool:
+        self._node.effect("send")
+        url = self.urls.get(member_id)
+        if url is not None:
+            self._node.cluster.send(self._node, url, frame)
+        return url is not None
+
+    def close(self) -> None:
+        self.urls = {}
+
+
+def failing(kind: str) -> OSError:
+    """The error of a disk that cannot do this."""
+    return OSError(errno.EIO, f"the simulated disk failed to {kind}")
