@@ -1,17 +1,70 @@
-"""`python -m tests.chaos failover|import|crash`: kills real nodes and checks what clients saw."""
+"""`python -m tests.chaos`: does harm to real nodes and checks what clients saw.
+
+Without a command: a campaign of all kinds of faults, several at a time, from a seed. A finding ends
+it with a status that is not 0, with the logs and the history kept and the command that repeats it.
+Ctrl-C, or SIGTERM, ends a long run early: what it has shown until then is checked and told.
+"""
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
 
-from tests.chaos import crash, failover, stdlib_import
+from cluster import LeaseholdError
+from cluster.launcher.layout import LauncherError
+from tests.chaos import campaign, crash, failover, leader_kills, stdlib_import
 
 
 def main() -> int:
-    """Run one of the proofs; a finding is an AssertionError, and so a status that is not 0."""
+    """Run one of the proofs; the exit status."""
+    options = _parser().parse_args()
+    stopping = threading.Event()
+    if options.command not in ("failover", "import", "check"):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
+    try:
+        _run(options, stopping.is_set)
+    except (AssertionError, LauncherError, LeaseholdError) as error:
+        notes = "\n".join(getattr(error, "__notes__", ()))
+        sys.stdout.write(f"FOUND: {error}\n{notes}\n")
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
+    match options.command:
+        case "failover":
+            failover.run(options.kills)
+        case "import":
+            _say(stdlib_import.run(stdlib_import.library(options.files)).text())
+        case "check":
+            _say(campaign.check_again(options.directory))
+        case "crash":
+            _say(crash.run(options.rounds, stopped).text())
+        case "leader-kills":
+            _say(leader_kills.run(options.kills, options.seed, stopped).text())
+        case _:
+            seconds = 60 * options.minutes
+            _say(f"seed {options.seed}")
+            figures = campaign.run(seconds, options.seed, options.kills, options.nodes, stopped)
+            _say(figures.text())
+            missing = figures.without_effect()
+            if missing and not stopped():
+                raise AssertionError(f"no fault of this kind took effect: {', '.join(missing)}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long (default 2)")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000_000)
+    parser.add_argument("--kills", type=int, default=None, help="end after so many kill -9")
+    parser.add_argument("--nodes", type=int, default=None, help="default 3 and 5 in turn")
+    commands = parser.add_subparsers(dest="command")
     killing = commands.add_parser("failover", help="kill -9 the leader, measure unavailability")
     killing.add_argument("--kills", type=int, default=20)
     importing = commands.add_parser("import", help="the standard library, with kills on the way")
@@ -20,14 +73,19 @@ def main() -> int:
         "crash", help="kill -9 all nodes at once under load, start again"
     )
     crashing.add_argument("--rounds", type=int, default=10)
-    options = parser.parse_args()
-    if options.command == "failover":
-        failover.run(options.kills)
-    elif options.command == "import":
-        sys.stdout.write(stdlib_import.run(stdlib_import.library(options.files)).text() + "\n")
-    else:
-        sys.stdout.write(crash.run(options.rounds).text() + "\n")
-    return 0
+    checking = commands.add_parser("check", help="judge the history that a finding left once more")
+    checking.add_argument("directory", type=Path)
+    leaders = commands.add_parser(
+        "leader-kills", help="kill -9 the leader, again as soon as the cluster has recovered"
+    )
+    leaders.add_argument("--kills", type=int, default=100)
+    leaders.add_argument("--seed", type=int, default=1)
+    return parser
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -88,11 +88,11 @@ def _kill_leader(cluster: LocalCluster, raw: Writer, client: Writer) -> Kill:
     explanation: list[str] = []
     if max(raw_gap_ms, client_gap_ms) > EXPLAINED_MS:
         until_ms = max(raw_gap_ms, client_gap_ms) + EXPLAINED_AFTER_MS
-        explanation = _logged_since(cluster, killed_at + clock_offset, until_ms)
+        explanation = logged_since(cluster, killed_at + clock_offset, until_ms)
     return Kill(leader, raw_gap_ms, client_gap_ms, tuple(explanation))
 
 
-def _logged_since(cluster: LocalCluster, epoch_seconds: float, until_ms: float) -> list[str]:
+def logged_since(cluster: LocalCluster, epoch_seconds: float, until_ms: float) -> list[str]:
     """What the surviving nodes logged since then, each line with the milliseconds since then."""
     found = []
     for node in cluster.running:

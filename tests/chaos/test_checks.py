@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster import Event, KeyValue
-from tests.chaos import crash, failover, stdlib_import
+from tests.chaos import failover, stdlib_import
 from tests.chaos.writers import Acknowledged
 
 
@@ -48,22 +48,6 @@ def test_wrong_revisions_are_found(revisions: dict[str, int]) -> None:
     stdlib_import.check_revisions(REVISIONS, files, 5)
     with pytest.raises(AssertionError):
         stdlib_import.check_revisions(revisions, files, 5)
-
-
-@pytest.mark.parametrize(
-    "found",
-    [
-        {},
-        {b"k": KeyValue(b"k", b"other", 4, 4, 1, 0)},
-        {b"k": KeyValue(b"k", b"k", 4, 9, 1, 0)},
-        {b"k": KeyValue(b"k", b"k", 4, 4, 2, 0)},
-    ],
-    ids=["missing", "another value", "another revision", "written twice"],
-)
-def test_wrong_keys_after_a_crash_are_found(found: dict[bytes, KeyValue]) -> None:
-    crash.check_keys({b"k": KeyValue(b"k", b"k", 4, 4, 1, 0)}, {b"k": 4})
-    with pytest.raises(AssertionError):
-        crash.check_keys(found, {b"k": 4})
 
 
 def test_gap_is_the_longest_time_between_two_acknowledgements() -> None:
