@@ -2,6 +2,8 @@
 
 Runs etcd, leasehold, etcd, leasehold... one at a time on an otherwise idle machine, and prints the
 medians of all rounds. DIR holds the binaries `etcd` and `etcd_load` (see tests/bench/etcd.py).
+`python -m tests.bench million DIR`: what a million keys take, on both.
+`python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Final
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.launcher.local import LocalCluster
+from tests.bench import disk, million
 from tests.bench.etcd import EtcdCluster
 from tests.bench.measure import Measurement, median_of, table
 
@@ -30,14 +33,29 @@ Runs = dict[tuple[str, int], list[Measurement]]
 
 
 def main() -> int:
-    """Compare, and print a table."""
+    """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     comparing = commands.add_parser("etcd", help="compare with a real etcd")
     comparing.add_argument("directory", type=Path, help="where the binaries are")
     comparing.add_argument("--rounds", type=int, default=3)
     comparing.add_argument("--operations", default="put,get", help="of put,get,sget,lease")
+    filling = commands.add_parser("disk", help="overwrite a few keys, and see that space is flat")
+    filling.add_argument("--writes", type=int, default=1_000_000)
+    filling.add_argument("--every", type=int, default=100_000, help="writes between two rows")
+    many = commands.add_parser("million", help="load a million keys on both, and look")
+    many.add_argument("directory", type=Path, help="where the binaries are")
+    many.add_argument("--keys", type=int, default=million.KEYS)
     options = parser.parse_args()
+    if options.command == "disk":
+        return 0 if disk.run(options.writes, options.every, _say) else 1
+    if options.command == "million":
+        million.run(options.directory, options.keys, _say)
+        return 0
+    return _compare(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
     etcd: Runs = defaultdict(list)
     own: Runs = defaultdict(list)
     operations = options.operations.split(",")

@@ -6,12 +6,15 @@ client (`-endpoints -op put|get|sget|lease -conns -clients -total [-leader]`).
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +28,7 @@ READY_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 10.0
 LOAD_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 0.1
+RESTART_RETRY_SECONDS: Final = 0.01
 
 _REPORT: Final = re.compile(r": (\d+) op/s p50=([\d.]+)ms p99=([\d.]+)ms .*max=([\d.]+)ms")
 
@@ -70,6 +74,31 @@ class EtcdCluster:
         assert result.returncode == 0 and found is not None, f"the load failed: {result.stderr}"
         rate, p50, p99, longest = map(float, found.groups())
         return Measurement(rate, p50, p99, longest)
+
+    @property
+    def pids(self) -> list[int]:
+        """Every node's process."""
+        return [node.pid for node in self._nodes]
+
+    def start_program(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start one of the programs beside etcd, on all endpoints; what it prints is captured."""
+        command = [str(self._binaries / name), f"-endpoints={self.endpoints}", *arguments]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def restart(self, number: int, key: bytes) -> float:
+        """Stop a node and start it again; seconds from its start until it has that key to give."""
+        node = self._nodes[number]
+        node.send_signal(signal.SIGTERM)
+        node.wait(STOP_SECONDS)
+        began = time.monotonic()
+        node = self._nodes[number] = self._launch(number)
+        while time.monotonic() < began + READY_SECONDS:
+            if _has(self._ports[number].client, key):
+                return time.monotonic() - began
+            with suppress(subprocess.TimeoutExpired):
+                status = node.wait(RESTART_RETRY_SECONDS)
+                raise AssertionError(f"an etcd node ended with status {status}")
+        raise AssertionError(f"an etcd node was not ready after {READY_SECONDS:g} s")
 
     def stop(self) -> None:
         """End every node and forget the data."""
@@ -132,3 +161,16 @@ class EtcdCluster:
         return subprocess.run(
             command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False
         )
+
+
+def _has(port: int, key: bytes) -> bool:
+    """Whether the node on this port gives the key from its own store."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
+    body = {"key": b64encode(key).decode(), "serializable": True}
+    try:
+        link.request("POST", "/v3/kv/range", json.dumps(body))
+        return "kvs" in json.loads(link.getresponse().read())
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        link.close()

@@ -1,0 +1,1 @@
+"""Programs that run on a real etcd and on a real node, and everything they answer, compared."""

@@ -1,0 +1,155 @@
+"""What may differ between etcdctl's output and leasectl's: by nature, and on purpose.
+
+MASKS are values that no two runs share, and what the programs call themselves. HABITS are what
+etcdctl does with every command, and we do not. ON_PURPOSE are single command lines; each must
+differ, or its entry is stale.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+
+class Outcome(NamedTuple):
+    """What a command left behind: its output, and the exit code that a shell sees."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+
+class Mask(NamedTuple):
+    """A pattern, and what stands for it in both outputs."""
+
+    what: str
+    pattern: re.Pattern[str]
+    stands: str
+
+
+class Purpose(NamedTuple):
+    """Command lines (by the text of the step) that differ on purpose, and why."""
+
+    pattern: re.Pattern[str]
+    reason: str
+
+
+def _masks(*rows: tuple[str, str, str]) -> tuple[Mask, ...]:
+    return tuple(Mask(what, re.compile(pattern, re.MULTILINE), to) for what, pattern, to in rows)
+
+
+MASKS: Final = _masks(
+    ("names of the programs", r"\b(etcdctl|leasectl)\b", "<program>"),
+    ("versions", r'(?<=version: )[\d.]+|(?<="version":")[\d.]+|(?<="Version" : ")[\d.]+', "<v>"),
+    ("versions", r"(?<=API version: )[\d.]+", "<v>"),
+    (
+        "ids in JSON",
+        r'("(cluster_id|member_id|leader|ID|id|lease)":)"?[1-9a-f][0-9a-f]{4,}"?',
+        r"\1<id>",
+    ),
+    ("ids in fields", r'("(ClusterID|MemberID|Leader|ID|Lease)" : )[1-9]\d{4,}', r"\1<id>"),
+    ("ids of leases and members", r"\b(?=[0-9a-f]*\d)(?!0{10})[0-9a-f]{13,16}\b", "<id>"),
+    ("ids shorter than their column", r"\b(Member|cluster|from|to) +(?=<id>)", r"\1 "),
+    ("terms", r'("raft_term":|"raftTerm":|"RaftTerm" : )[1-9]\d*', r"\1<n>"),
+    ("raft indexes", r'("raftIndex":|"raftAppliedIndex":)\d+', r"\1<n>"),
+    ("raft indexes", r'("RaftIndex" : |"RaftAppliedIndex" : )\d+', r"\1<n>"),
+    ("sizes", r'("dbSize":|"dbSizeInUse":|"totalSize":|"DBSize" : |"Size" : )\d+', r"\1<n>"),
+    ("hashes", r'("hash":|"Hash" : )\d+', r"\1<n>"),
+    ("times", r'(took = |"took":"|"Took" : )[\d.]+(ns|µs|ms|s)', r"\1<time>"),
+    ("time that is left", r"remaining\(\d+s\)", "remaining(<n>s)"),
+    ("time that is left", r'"ttl":\d+', '"ttl":<n>'),
+    ("time that is left", r'"TTL" : \d+(?=\n"GrantedTTL")', '"TTL" : <n>'),
+    (
+        "rows of status",
+        r"^(\S+, <id>), [\d.]+, [\d.]+ \w?B, (\w+), (\w+), \d+, \d+, \d+, ",
+        r"\1, \2, \3, ",
+    ),
+    ("rows of hashes", r"^(\S+:\d+), \d+$", r"\1, <n>"),
+    ("rows of snapshots", r"^[0-9a-f]+, (\d+), \d+, [\d.]+ \w?B$", r"<hash>, \1, <n>, <size>"),
+    (
+        "cells of status",
+        r"^(\|\S+\|<id>\|)[\d.]+\|[\d.]+ \w?B\|(\w+)\|(\w+)\|\d+\|\d+\|\d+\|",
+        r"\1\2|\3|",
+    ),
+    ("cells of health", r"\|[\d.]+(ns|µs|ms|s)\|", "|<time>|"),
+    ("cells of hashes", r"^(\|[^|]*:\d+\|)\d+\|$", r"\1<n>|"),
+    ("cells of snapshots", r"^\|[0-9a-f]+\|(\d+)\|\d+\|[\d.]+ \w?B\|$", r"|<hash>|\1|<n>|<size>|"),
+    ("sizes", r'("totalKey":|"Keys" : )\d+', r"\1<n>"),
+    ("names of members", r'(, |"name":"|"Name" : "|\|)(etcd|n1)(?=[,"|])', r"\1<name>"),
+    ("addresses", r"(http|tcp)://127\.0\.0\.1:\d{4,}", "<url>"),
+    ("addresses", r"127\.0\.0\.1:\d{4,}", "<endpoint>"),
+)
+
+HABITS: Final = _masks(
+    (
+        "snapshot files are said to be etcdutl's business, and its log is on stderr",
+        r"^Deprecated: Use `etcdutl .*\n\n|^\d{4}-\d\d-\d\dT\S+\tinfo\t.*\n",
+        "",
+    ),
+    (
+        "the client's log on stderr, which etcd's users dislike",
+        r'^\{"level":.*\n',
+        "",
+    ),
+    (
+        "a wrong flag prints the whole help on stdout, and the error twice",
+        r"\A(?:NAME|Usage):\n[\s\S]*?(?=^Error: |\Z)",
+        "",
+    ),
+    (
+        "a wrong flag prints the whole help on stdout, and the error twice",
+        r"\A(Error: [^\n]*\n)(Run '.*\n)?\n?\1\Z",
+        r"\1",
+    ),
+    (
+        "a deadline that has passed does not say whose",
+        r"context deadline exceeded: no endpoint answered(?: within [\d.]+ s)? \([^)]*\)",
+        "context deadline exceeded",
+    ),
+    ("help is worded and laid out by other libraries", r"\AUsage: <program>[\s\S]*", ""),
+    ("an unknown command is reported twice", r"^Run '<program> --help' for usage\.\n", ""),
+)
+
+ON_PURPOSE: Final = tuple(
+    Purpose(re.compile(pattern), reason)
+    for pattern, reason in (
+        (
+            r"^watch (w|-i) -w table( <<|$)",
+            "a format without a form is refused at once, not when there is something to print",
+        ),
+        (r'txn .*<< ver\("a"\) >=', "etcdctl panics; an unknown operator is named"),
+        (r'txn .*<< lease\("a"\)', "etcdctl panics, as of 3.5; the id is hexadecimal, as of 3.8"),
+        (r"^txn << get '", "etcdctl 3.5 cuts words in single quotes to a wrong length"),
+        (r"^member list --hex -w (json|fields)$", "etcdctl 3.5 misspells clientURLs; ids in hex"),
+        (r"--peer-urls=nonsense$", "other URL schemes"),
+        (r"^endpoint hashkv -w json$", "hash_revision is there, as of etcd 3.6"),
+        (r"^alarm disarm -w fields$", "etcdctl 3.5 panics for want of a header"),
+        (r"^snapshot restore <scratch>/snapshot --data-dir <", "we say that it is done"),
+    )
+)
+
+
+def masked(text: str) -> str:
+    """The text without what may differ by nature or habit."""
+    text = _with_narrow_tables(text)
+    for mask in (*MASKS, *HABITS):
+        text = mask.pattern.sub(mask.stands, text)
+    return text
+
+
+def purpose_of(step: str) -> Purpose | None:
+    """Why a command line may differ, if it may."""
+    return next((one for one in ON_PURPOSE if one.pattern.search(step)), None)
+
+
+def _with_narrow_tables(text: str) -> str:
+    """Tables without the blanks and rules whose length depends on the cells."""
+    return "\n".join(map(_narrow, text.split("\n")))
+
+
+def _narrow(line: str) -> str:
+    if line.startswith("+-"):
+        return re.sub("-+", "-", line)
+    if line.startswith("|"):
+        return "|".join(cell.strip() for cell in line.split("|"))
+    return line

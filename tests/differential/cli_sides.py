@@ -1,0 +1,196 @@
+"""The two sides of the comparison of command lines: a server each, and the program that asks it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Final, NamedTuple
+
+from cluster.launcher.local import LocalCluster
+from tests.differential.cli_masks import Outcome
+from tests.differential.cli_script import Step
+from tests.differential.etcd import MISSING, Etcd, binaries
+from tests.differential.leasehold import FLAGS
+from tests.differential.sides import memory_directory
+
+COMMAND_SECONDS: Final = 30.0
+TIMEOUT_CODE: Final = 124
+"""What `timeout` of a shell would say."""
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+_IDS: Final = (
+    (re.compile(r"^lease ([0-9a-f]+) granted", re.MULTILINE), 16),
+    (re.compile(r'"ID":(\d+)'), 10),
+    (re.compile(r'"ID" : (\d+)'), 10),
+    (re.compile(r"^([0-9a-f]+), started, ", re.MULTILINE), 16),
+)
+_REVISION: Final = re.compile(r'"Revision" : (\d+)')
+
+
+class Place(NamedTuple):
+    """A server that runs, and how its command line is called."""
+
+    name: str
+    program: tuple[str, ...]
+    endpoint: str
+    peer_url: str
+
+
+@contextmanager
+def etcd_side() -> Iterator[Place]:
+    """An etcd, and etcdctl."""
+    programs = binaries()
+    assert programs is not None, MISSING
+    etcd = Etcd()
+    try:
+        client, peer = etcd.addresses
+        yield Place("etcdctl", (str(programs / "etcdctl"),), client, f"http://{peer}")
+    finally:
+        etcd.stop()
+
+
+@contextmanager
+def leasehold_side() -> Iterator[Place]:
+    """A node, and leasectl."""
+    with (
+        tempfile.TemporaryDirectory(prefix="leasehold-", dir=memory_directory()) as data,
+        LocalCluster(1, Path(data) / "cluster", node_flags=FLAGS) as cluster,
+    ):
+        (node,) = cluster.nodes.values()
+        program = (sys.executable, "-m", "cluster.cli")
+        yield Place("leasectl", program, cluster.endpoints[0], node.peer_url)
+
+
+class Typist:
+    """Types the script at one side, in a directory of its own, and remembers the names in it."""
+
+    def __init__(self, place: Place, scratch: Path) -> None:
+        self._place = place
+        self._scratch = scratch
+        self._names = {"peer": place.peer_url, "scratch": str(scratch)}
+
+    def type(self, step: Step) -> Outcome:
+        """Run a step, to its end or until it has printed what it should."""
+        outcome = self._follow(step) if step.is_following else self._run(step)
+        if step.remember:
+            self._names[step.remember] = _remembered(outcome.stdout)
+        return outcome._replace(
+            stdout=self._impersonal(outcome.stdout), stderr=self._impersonal(outcome.stderr)
+        )
+
+    def _run(self, step: Step) -> Outcome:
+        try:
+            ended = subprocess.run(
+                self._words(step),
+                input=step.stdin.encode(),
+                env=self._environment(step),
+                cwd=self._scratch,
+                capture_output=True,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Outcome("", f"no end after {COMMAND_SECONDS:g} s\n", TIMEOUT_CODE)
+        return Outcome(ended.stdout.decode(), ended.stderr.decode(), _shell_code(ended.returncode))
+
+    def _follow(self, step: Step) -> Outcome:
+        with subprocess.Popen(
+            self._words(step),
+            env=self._environment(step),
+            cwd=self._scratch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                reader = _Reader(process.stdout)
+                reader.wait_for(step.lines_before)
+                said = [self._run(other) for other in step.meanwhile]
+                reader.wait_for(step.lines_in_all)
+                process.send_signal(signal.SIGINT)
+                assert process.stderr is not None
+                errors = process.stderr.read().decode()
+                code = process.wait(COMMAND_SECONDS)
+            finally:
+                process.kill()
+            # What was typed meanwhile is compared, too, after what it caused.
+            rest = "".join(f"{one.stdout}{one.stderr}{one.code}\n" for one in said)
+            return Outcome(reader.text() + rest, errors, _shell_code(code))
+
+    def _words(self, step: Step) -> list[str]:
+        return [*self._place.program, *map(self._named, step.words)]
+
+    def _named(self, text: str) -> str:
+        return re.sub(r"<(\w+)>", lambda name: self._names[name[1]], text)
+
+    def _environment(self, step: Step) -> Mapping[str, str]:
+        kept = {name: v for name, v in os.environ.items() if not name.startswith("ETCDCTL_")}
+        given = {name: self._named(text) for name, text in step.environment}
+        # etcdctl does not stand both the variable and the flag.
+        if not any(word.startswith("--endpoints") for word in step.words):
+            given["ETCDCTL_ENDPOINTS"] = self._place.endpoint
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of starts: compile once
+        bytecode = {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(self._scratch / "bytecode")}
+        return {**kept, **bytecode, **given}
+
+    def _impersonal(self, text: str) -> str:
+        return text.replace(str(self._scratch), "<scratch>")
+
+
+class _Reader:
+    """Reads a process's output in a thread, so that waiting for a line has an end."""
+
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        assert stream is not None
+        self._stream = stream
+        self._lines: SimpleQueue[bytes] = SimpleQueue()
+        self._read: list[bytes] = []
+        self._thread = threading.Thread(target=self._pump, daemon=True)
+        self._thread.start()
+
+    def wait_for(self, count: int) -> None:
+        """Until so many lines have come in all, or the output has ended, or time is up."""
+        while len(self._read) < count:
+            try:
+                line = self._lines.get(timeout=COMMAND_SECONDS)
+            except Empty:
+                return
+            if not line:
+                return
+            self._read.append(line)
+
+    def text(self) -> str:
+        """All that was written, once the process has ended."""
+        self._thread.join()
+        while not self._lines.empty():
+            self._read.append(self._lines.get())
+        return b"".join(self._read).decode()
+
+    def _pump(self) -> None:
+        for line in self._stream:
+            self._lines.put(line)
+        self._lines.put(b"")
+
+
+def _shell_code(returncode: int) -> int:
+    return returncode if returncode >= 0 else 128 - returncode
+
+
+def _remembered(output: str) -> str:
+    """The first id in an output, in the hexadecimal form that commands take; or the revision."""
+    for pattern, base in _IDS:
+        found = pattern.search(output)
+        if found is not None:
+            return f"{int(found[1], base):x}"
+    found = _REVISION.search(output)
+    return found[1] if found is not None else ""
