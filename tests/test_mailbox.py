@@ -169,7 +169,7 @@ def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
     actor = Recorder(open_door)
     actor.begin()
     links = PeerLinks(context)
-    links.connect(7, urls.get(timeout=WAIT_SECONDS))
+    links.update({7: urls.get(timeout=WAIT_SECONDS)})
     count, sent, arrived = 3 * FRAMES_PER_LOOK_MAX + 5, 0, 0
     while arrived < count:
         while sent < count and links.send(7, b"%d" % sent):
@@ -202,6 +202,22 @@ def test_an_actor_that_cannot_start_stops_the_process(failures: queue.Queue[str]
 
     Recorder(refuse).begin()
     assert "the port is taken" in failures.get(timeout=WAIT_SECONDS)
+
+
+def test_a_failed_disk_is_said_in_a_line_without_a_traceback() -> None:
+    code = """
+import time
+from actors.base import NodeActor
+class Writer(NodeActor):
+    def receive(self, message):
+        raise OSError(28, "No space left on device")
+Writer().begin().tell("write")
+time.sleep(60)
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert finished.returncode == base.EXIT_FAIL_STOP
+    (line,) = finished.stderr.splitlines()
+    assert line.endswith(b"Writer cannot use its disk: [Errno 28] No space left on device")
 
 
 def test_a_message_for_an_actor_that_has_stopped_is_dropped(recorder: Recorder) -> None:

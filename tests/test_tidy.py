@@ -31,29 +31,67 @@ IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
 """What an engine must not import even of the standard library: time and chance are arguments."""
 
 KINDS = {
-    "composer": {"actors", "actors.__main__", "actors.node"},
+    "composer": {
+        "actors",
+        "actors.__main__",
+        "actors.faults",
+        "actors.node",
+        "actors.recovery",
+        "actors.restore",
+        "actors.snapshot_commands",
+    },
     "vocabulary": {"actors.messages"},
-    "shell": {"actors.base", "actors.mailbox", "actors.gateway.outbox"},
+    "shell": {
+        "actors.base",
+        "actors.mailbox",
+        "actors.gateway.outbox",
+        "actors.raft.joining",
+        "actors.raft.shipping",
+        "actors.store.checker",
+        "actors.store.upkeep",
+    },
     "storage": {
+        "actors.raft.courier",
         "actors.raft.files",
         "actors.raft.wal",
         "actors.raft.wal_records",
-        "actors.raft.snapshot",
         "actors.store.backend",
+        "actors.store.copier",
+        "actors.store.faults",
+        "actors.store.follower",
+        "actors.store.lmdb_files",
+        "actors.store.snapshot_file",
+        "actors.store.spool",
+        "actors.store.tables",
     },
     "codec": {
         "actors.encoding",
+        "actors.gateway.fields",
+        "actors.gateway.keys",
+        "actors.gateway.newcomers",
         "actors.gateway.operations",
         "actors.gateway.replies",
         "actors.gateway.requests",
+        "actors.gateway.transactions",
         "actors.raft.codec",
+        "actors.raft.for_store",
         "actors.store.codec",
+        "actors.store.records",
         "actors.watch.frames",
     },
 }
 """The modules of a node that are no engines; `*.actor` is a shell, and all others are engines."""
 
-SHARED_VALUES = {"actors.store.commands", "actors.raft.rpc"}
+VOCABULARY = {"actors.store.commands", "actors.store.queries", "actors.store.results"}
+"""What can be asked of the store, and what it answers."""
+
+SHARED_VALUES = {
+    "actors.errors",
+    *VOCABULARY,
+    "actors.store.costs",
+    "actors.raft.rpc",
+    "actors.raft.membership",
+}
 """Engine modules of plain values, in which others may speak too."""
 
 THIRD_PARTY = {"pykka", "lmdb", "sortedcontainers", "zmq", "msgpack", "click", "rich"}
@@ -71,12 +109,19 @@ class Rights(NamedTuple):
 
 
 RIGHTS = {
-    "engine": Rights(set(), ENGINE, {"actors.store.commands"}),
+    "engine": Rights(set(), ENGINE, {"actors.errors", *VOCABULARY}),
     "vocabulary": Rights(set(), ENGINE, SHARED_VALUES),
     "codec": Rights(
         {"msgpack"},
         CODEC,
-        {*SHARED_VALUES, *KINDS["codec"], "actors.messages", "cluster.wire", "cluster.errors"},
+        {
+            *SHARED_VALUES,
+            *KINDS["codec"],
+            "actors.messages",
+            "cluster.addresses",
+            "cluster.errors",
+            "cluster.wire",
+        },
     ),
     "storage": Rights({"msgpack", "lmdb"}, CODEC | {"storage"}, {*SHARED_VALUES, "cluster.wire"}),
     "shell": Rights(

@@ -6,9 +6,20 @@ the last one - and none of its cost. To crash, drop a machine and make a new one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import copy
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+from zlib import crc32
 
-from actors.store.commands import Event, Member, Result
+import msgpack
+
+from actors.errors import StorageError
+from actors.raft.files import DISK, Files
+from actors.store.codec import decode_result, encode_result
+from actors.store.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.store.results import Result
 from actors.store.storage import (
     EMPTY,
     SUB_BITS,
@@ -18,69 +29,235 @@ from actors.store.storage import (
     Meta,
     Row,
     SessionRecord,
-    StorageError,
 )
+
+_CHECKSUM_BYTES = 4
+
+
+class _Content:
+    """All that a backend holds, as the last commit left it."""
+
+    def __init__(self) -> None:
+        self.meta: Meta = EMPTY
+        self.events: dict[int, Event] = {}
+        self.leases: dict[int, LeaseRecord] = {}
+        self.sessions: dict[int, tuple[SessionRecord, dict[int, Result]]] = {}
+        self.members: dict[int, Member] = {}
+        self.alarms: tuple[AlarmMember, ...] = ()
+
+    def encode(self) -> bytes:
+        """Equal contents give equal bytes: a simulation must not depend on who shares an object."""
+        packed: bytes = msgpack.packb(
+            (
+                self.meta,
+                [(at, change, *kv) for at, (change, kv, _) in self.events.items()],
+                tuple(self.leases.values()),
+                [
+                    (record, [(seq, encode_result(result)) for seq, result in results.items()])
+                    for record, results in self.sessions.values()
+                ],
+                tuple(self.members.values()),
+                self.alarms,
+            )
+        )
+        return crc32(packed).to_bytes(_CHECKSUM_BYTES, "big") + packed
+
+    @classmethod
+    def decode(cls, data: bytes) -> _Content:
+        """What `encode` made; ValueError for anything else."""
+        packed = data[_CHECKSUM_BYTES:]
+        if crc32(packed).to_bytes(_CHECKSUM_BYTES, "big") != data[:_CHECKSUM_BYTES]:
+            raise ValueError("it has a wrong checksum")
+        meta, events, leases, sessions, members, alarms = msgpack.unpackb(packed, use_list=False)
+        content = cls()
+        content.meta = Meta(*meta)
+        content.events = {at: _event(change, kv) for at, change, *kv in events}
+        content.leases = {lease[0]: LeaseRecord(*lease) for lease in leases}
+        content.sessions = {
+            record[0]: (SessionRecord(*record), {seq: decode_result(r) for seq, r in results})
+            for record, results in sessions
+        }
+        content.members = {member[0]: Member(*member) for member in members}
+        content.alarms = tuple(AlarmMember(each, AlarmType(kind)) for each, kind in alarms)
+        return content
+
+
+class _Place:
+    """Where a backend's content is; what is installed there is seen by every backend that uses it,
+    also by one that was opened before.
+    """
+
+    def __init__(self) -> None:
+        self.content = _Content()
 
 
 class MemoryBackend:
-    """The store's backend as dictionaries; `commits` counts what a disk would have synced."""
+    """The store's backend as dictionaries; `commits` counts what a disk would have synced.
 
-    def __init__(self) -> None:
+    Copies are whole before `copy` returns; they are files of `files`, as Raft wants them.
+    """
+
+    def __init__(self, files: Files = DISK) -> None:
         self.commits = 0
         self.is_closed = False
-        self._meta: Meta = EMPTY
-        self._events: dict[int, Event] = {}
-        self._leases: dict[int, LeaseRecord] = {}
-        self._sessions: dict[int, tuple[SessionRecord, dict[int, Result]]] = {}
-        self._members: dict[int, Member] = {}
+        self._files = files
+        self._place = _Place()
+        # To be gone with the next commit.
+        self._removed: list[int] = []
+        # Set in a copy that is not installed yet: where to, and its file.
+        self._target: _Place | None = None
+        self._path = Path()
 
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""
+        content = self._place.content
+        self._removed = []
         return Loaded(
-            self._meta,
-            tuple(self._leases.values()),
-            tuple((record, dict(results)) for record, results in self._sessions.values()),
-            tuple(self._members.values()),
+            content.meta,
+            tuple(content.leases.values()),
+            tuple((record, dict(results)) for record, results in content.sessions.values()),
+            tuple(content.members.values()),
+            content.alarms,
         )
 
     def scan(self) -> Iterator[Row]:
         """Every revision in order, without its value."""
-        for position, (change, kv, _) in self._events.items():
+        for position, (change, kv, _) in self._place.content.events.items():
             yield position, change, kv.key, kv.create_revision, kv.version, kv.lease
 
     def read(self, position: int) -> Event:
         """The change at a position that a commit has written; without prev_kv."""
-        if position not in self._events:
+        event = self._place.content.events.get(position)
+        if event is None:
             raise StorageError(f"revision {position >> SUB_BITS} is missing")
-        return self._events[position]
+        return event
+
+    def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
+        """What the changes at these positions have put: at most so many bytes, and one more."""
+        found: list[KeyValue] = []
+        for position in positions:
+            found.append(self.read(position).kv)
+            bytes_max -= len(found[-1].value)
+            if bytes_max <= 0:
+                break
+        return found
+
+    def rows(self, start: int, end: int, rows_max: int) -> list[Row]:
+        """What a commit has written from one position to before another: at most so many."""
+        within = (row for row in self.scan() if start <= row[0] < end)
+        return list(islice(within, rows_max))
+
+    def changes(
+        self, start: int, end: int, changes_max: int, bytes_max: int
+    ) -> list[tuple[int, Event]]:
+        """Those of `rows` as `read` has them: at most so many, or bytes of values and one more."""
+        found: list[tuple[int, Event]] = []
+        size = 0
+        for position, event in self._place.content.events.items():
+            if start <= position < end and len(found) < changes_max and size < bytes_max:
+                found.append((position, event))
+                size += len(event.kv.value)
+        return found
+
+    def remove(self, positions: list[int]) -> None:
+        """Let the changes at these positions go with the next commit."""
+        self._removed += positions
 
     def commit(self, changes: Changes) -> None:
         """Take all changes; as on a disk, positions only ever go up."""
-        last = next(reversed(self._events), 0)
+        content = self._place.content
+        last = next(reversed(content.events), 0)
+        for position in self._removed:
+            del content.events[position]
+        self._removed = []
         for position, event in changes.events.items():
             assert position > last, f"position {position} after {last}"
             last = position
-            self._events[position] = event._replace(prev_kv=None)
+            content.events[position] = event._replace(prev_kv=None)
         for lease_id, lease in changes.leases.items():
             if lease is None:
-                self._leases.pop(lease_id, None)
+                content.leases.pop(lease_id, None)
             else:
-                self._leases[lease_id] = lease
+                content.leases[lease_id] = lease
         for session_id, record, kept, forgotten in changes.sessions:
-            _, results = self._sessions.pop(session_id, (record, {}))
+            _, results = content.sessions.pop(session_id, (record, {}))
             for seq in forgotten:
                 del results[seq]
             if record is not None:
-                self._sessions[session_id] = (record, {**results, **dict(kept)})
-        self._members.update((member.id, member) for member in changes.members)
-        self._meta = changes.meta
+                content.sessions[session_id] = (record, {**results, **dict(kept)})
+        if changes.members:
+            content.members = {member.id: member for member in changes.members}
+        if changes.alarms is not None:
+            content.alarms = changes.alarms
+        content.meta = changes.meta
         self.commits += 1
 
     def size(self) -> tuple[int, int]:
         """Bytes of keys and values; the same for both, nothing is wasted."""
-        in_use = sum(len(kv.key) + len(kv.value) for _, kv, _ in self._events.values())
+        events = self._place.content.events.values()
+        in_use = sum(len(kv.key) + len(kv.value) for _, kv, _ in events)
         return in_use, in_use
+
+    @property
+    def is_copying(self) -> bool:
+        """Copies are whole at once."""
+        return False
+
+    def copy(self, path: Path, done: Callable[[StorageError | None], None]) -> None:
+        """Write the last commit to a file of its own, at once."""
+        part = path.with_name(path.name + ".part")
+        data = self._place.content.encode()
+        try:
+            file = self._files.create(part, len(data))
+            try:
+                self._files.write(file, data, 0)
+                self._files.sync(file)
+            finally:
+                self._files.close(file)
+            self._files.rename(part, path)
+        except OSError as error:
+            self.discard_copy(part)
+            done(StorageError(f"{path}: {error}"))
+            return
+        done(None)
+
+    def compact(self, done: Callable[[StorageError | None], None]) -> None:
+        """Nothing is wasted here."""
+        done(None)
+
+    def change_over(self) -> StorageError | None:
+        """As it was."""
+        return None
+
+    def open_copy(self, path: Path) -> Self:
+        """The copy at `path`, to be loaded and scanned, and then installed or closed."""
+        if path.name not in self._files.names(path.parent):
+            raise StorageError(f"{path}: there is no such file")
+        opened = copy(self)  # also what a subclass is and has
+        opened._target, opened._path, opened._place = self._place, path, _Place()
+        opened._removed = []
+        try:
+            opened._place.content = _Content.decode(self._files.read(path))
+        except ValueError as error:
+            raise StorageError(f"{path}: damaged: {error}") from None
+        return opened
+
+    def install(self) -> None:
+        """Put this copy, as a whole, in the place of the backend that opened it."""
+        assert self._target is not None, "only a copy is installed"
+        self._target.content = self._place.content
+        self._place, self._target = self._target, None
+        self._files.remove(self._path)
+
+    def discard_copy(self, path: Path) -> None:
+        """Remove the copy at `path`, if there is one."""
+        if path.name in self._files.names(path.parent):
+            self._files.remove(path)
 
     def close(self) -> None:
         """What was committed stays, for the next machine on this twin."""
         self.is_closed = True
+
+
+def _event(change: int, kv: list[Any]) -> Event:
+    return Event(Change(change), KeyValue(*kv), None)

@@ -27,11 +27,13 @@ class Store:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.revision = 1
+        self.compacted = -1
         self.keys: dict[bytes, dict[str, Any]] = {}
         self.leases: dict[int, float] = {}
         self.history: list[dict[str, Any]] = []
         self.sessions: dict[int, dict[int, dict[str, Any]]] = {}
         self.applied: list[str] = []
+        self.members = [dict(member) for member in MEMBERS]
 
     def apply(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer a request; one that was seen in its session gets the first answer again."""
@@ -85,12 +87,55 @@ class Store:
                 return {**life, "keys": keys} if request.get("keys") else life
             case "lease_leases":
                 return {"leases": [{"ID": lease} for lease in self.leases]}
+            case "compact":
+                if request["revision"] > self.revision:
+                    return error(11, "etcdserver: mvcc: required revision is a future revision")
+                if request["revision"] <= self.compacted:
+                    return error(11, "etcdserver: mvcc: required revision has been compacted")
+                self.compacted = request["revision"]
+                return {}
             case "member_list":
-                return {"members": MEMBERS}
+                return {"members": self.members}
+            case "member_add" | "member_remove" | "member_replace" | "member_update":
+                return self._change_members(op, request)
+            case "member_promote":
+                member = self._member(request)
+                if member is None or not member["isLearner"]:
+                    name = (
+                        "member not found"
+                        if member is None
+                        else "can only promote a learner member"
+                    )
+                    return error(5 if member is None else 9, f"etcdserver: {name}")
+                member["isLearner"] = False
+                return {"members": self.members}
+            case "move_leader":
+                return {}
             case "lease_keep_alive":
                 return {"ID": request["ID"], "TTL": self.leases.get(request["ID"], 0)}
             case _:
                 return error(3, f'leasehold: unknown operation "{op}"')
+
+    def _member(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        return next((one for one in self.members if one["ID"] == request["ID"]), None)
+
+    def _change_members(self, op: str, request: dict[str, Any]) -> dict[str, Any]:
+        old = None if op == "member_add" else self._member(request)
+        if old is None and op != "member_add":
+            return error(5, "etcdserver: member not found")
+        if op == "member_update" and old is not None:
+            old["peerURLs"] = request["peerURLs"]
+            return {"members": self.members}
+        if old is not None:
+            self.members.remove(old)
+        if op == "member_remove":
+            return {"members": self.members}
+        if any(one["peerURLs"] == request["peerURLs"] for one in self.members):
+            return error(9, "etcdserver: Peer URLs already exists")
+        new = {"ID": 0xC0FFEE00C0FFEE00 + len(self.members), "name": "", "clientURLs": []}
+        new |= {"peerURLs": request["peerURLs"], "isLearner": request.get("isLearner", False)}
+        self.members.append(new)
+        return {"member": new, "members": self.members}
 
     def _put(self, request: dict[str, Any]) -> dict[str, Any]:
         key, value = _bytes(request["key"]), _bytes(request.get("value", b""))
@@ -109,6 +154,9 @@ class Store:
         return {"prev_kv": old} if old and request.get("prev_kv") else {}
 
     def _select(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        if not request.get("range_end"):
+            kv = self.keys.get(_bytes(request["key"]))
+            return [] if kv is None else [kv]
         return [self.keys[key] for key in sorted(self.keys) if covers(request, key)]
 
 
@@ -162,15 +210,6 @@ class ProbeNode:
     def do(self, action: Callable[[], None]) -> None:
         """Have something done in the node's thread."""
         self._posted.append(action)
-
-    def send_to_watchers(self, message: dict[str, Any]) -> None:
-        """Send every watching connection a message as it stands (with the usual header)."""
-
-        def send() -> None:
-            for route in {route for route, _ in self._watches}:
-                self._send(route, {**message, "header": self.header()})
-
-        self.do(send)
 
     def cancel_watches(self, reason: str, compact_revision: int = 0) -> None:
         """Cancel every watch, as a node without a leader does."""

@@ -1,8 +1,9 @@
 """A stand-in for a node, for tests of the launcher: takes a node's flags and answers two questions.
 
 The first member of --initial-cluster whose peer port is open leads; the term is one more than the
-members before it. It keeps nothing. With STANDIN=deaf it ignores SIGTERM, with STANDIN=fail it
-gives up at once, with STANDIN=mute it answers nothing.
+members before it. It keeps nothing, adds and removes members by saying so, and never hands over;
+one that is removed itself ends as a node does. With STANDIN=deaf it ignores SIGTERM, with
+STANDIN=fail it gives up at once, with STANDIN=mute it answers nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Any
 
 import zmq
 
-from cluster.config import NodeFlags, resolve
+from cluster.config import NodeFlags, member_id_of, resolve
 from cluster.wire import pack, unpack
+
+STATUS = {"version": "0", "dbSize": 0, "dbSizeInUse": 0, "raftIndex": 1}
 
 
 def main() -> None:
@@ -37,6 +40,8 @@ def main() -> None:
     door = zmq.Context().socket(zmq.ROUTER)
     door.bind(config.listen_client_urls[0])
     by_name = sorted(config.members, key=lambda member: member.name)
+    ids = {member.name: member_id_of(member.peer_urls, config.token) for member in by_name}
+    own_id = ids[config.name]
     while True:
         *route, payload = door.recv_multipart()
         if behaviour == "mute":
@@ -44,16 +49,27 @@ def main() -> None:
         request = unpack(payload)
         up = [_is_open(_port(member.peer_urls[0])) for member in by_name]
         first = up.index(True)
-        header = {"member_id": config.member_id, "revision": 1, "raft_term": first + 1}
+        header = {"cluster_id": 7, "member_id": own_id, "revision": 1, "raft_term": first + 1}
         reply: dict[str, Any] = {"id": request["id"], "header": header}
         if sum(up) <= len(up) // 2:
             reply = {"id": request["id"], "error": {"code": 14, "message": "no leader"}}
         elif request["op"] == "status":
-            leader = by_name[first].id
-            reply |= {"leader": leader, "raftTerm": first + 1, "raftAppliedIndex": 1}
-        else:
+            leader = ids[by_name[first].name]
+            reply |= {"leader": leader, "raftTerm": first + 1, "raftAppliedIndex": 1, **STATUS}
+        elif request["op"] == "member_add":
+            urls = request["peerURLs"]
+            new = {"ID": member_id_of(tuple(urls), config.token), "name": "", "peerURLs": urls}
+            reply |= {"member": {**new, "clientURLs": []}, "members": []}
+        elif request["op"] in {"move_leader", "member_promote"}:
+            reply = {"id": request["id"], "error": {"code": 9, "message": "not in a stand-in"}}
+        elif request["op"] == "member_remove":
+            reply |= {"members": []}
+        elif request["op"] == "delete_range":
             reply |= {"deleted": 0}
         door.send_multipart([*route, pack(reply)])
+        if request["op"] == "member_remove" and request["ID"] == own_id:
+            sys.stderr.write("the stand-in was removed\n")
+            os._exit(3)
 
 
 def _port(url: str) -> int:

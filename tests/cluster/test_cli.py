@@ -74,7 +74,7 @@ def line(stream: IO[bytes] | None) -> bytes:
     return stream.readline()
 
 
-# --- put, get, del ---
+# --- put, get, del, compaction ---
 
 
 def test_put_get_and_del_print_as_etcdctl_does(leasectl: Leasectl) -> None:
@@ -89,6 +89,18 @@ def test_put_get_and_del_print_as_etcdctl_does(leasectl: Leasectl) -> None:
     assert leasectl("del", "/users/user1", "--prev-kv").stdout == b"1\n/users/user1\nzs\n"
     assert leasectl("del", "/users/", "--prefix").stdout == b"1\n"
     assert leasectl("get", "/users/", "--prefix") == (b"", "", 0)
+
+
+def test_compaction_prints_one_line_in_every_format(
+    leasectl: Leasectl, probes: ProbeCluster
+) -> None:
+    for value in "123":
+        leasectl("put", "k", value)
+    assert leasectl("compaction", "0") == (b"compacted revision 0\n", "", 0)
+    assert leasectl("compact", "2", "--physical") == (b"compacted revision 2\n", "", 0)
+    assert probes.nodes[0].requests[-1]["physical"] is True
+    assert leasectl("comp", "3", "-w", "json").stdout == b"compacted revision 3\n"
+    assert leasectl("-w", "table", "compaction", "4").stdout == b"compacted revision 4\n"
 
 
 def test_get_prints_what_its_flags_ask_for(leasectl: Leasectl) -> None:
@@ -223,6 +235,76 @@ def test_members_are_listed_in_each_format(leasectl: Leasectl) -> None:
     assert in_hex["members"][0]["ID"] == "628170c800dbcee"
 
 
+def test_a_member_is_added_with_what_it_needs_to_start(leasectl: Leasectl) -> None:
+    added = leasectl("member", "add", "n3", "--peer-urls=http://h4:2380,tcp://h3:2380")
+    lines = added.stdout.decode().splitlines()
+    assert lines == [
+        "Member c0ffee00c0ffee02 added to cluster               4d",
+        "",
+        'ETCD_NAME="n3"',
+        'ETCD_INITIAL_CLUSTER="n1=tcp://h1:2380,=tcp://h2:2380,n3=tcp://h3:2380,n3=tcp://h4:2380"',
+        'ETCD_INITIAL_ADVERTISE_PEER_URLS="tcp://h3:2380,tcp://h4:2380"',
+        'ETCD_INITIAL_CLUSTER_STATE="existing"',
+    ]
+    learner = leasectl("member", "add", "n4", "--learner", "--peer-urls", "tcp://h5:2380").stdout
+    assert learner.startswith(b"Member c0ffee00c0ffee03 added as learner to cluster ")
+    assert b'ETCD_NAME="n4"' in learner
+
+
+def test_members_are_changed_as_etcdctl_says_it(leasectl: Leasectl) -> None:
+    member, cluster_id = "9e737febb6b99eee", "              4d"
+    for arguments, done in (
+        (["update", member, "--peer-urls=tcp://h8:1"], "updated in"),
+        (["promote", member], "promoted in"),
+        (["remove", member], "removed from"),
+    ):
+        line_of = f"Member {member} {done} cluster {cluster_id}\n"
+        assert leasectl("member", *arguments) == (line_of.encode(), "", 0)
+    replaced = leasectl("member", "replace", "628170c800dbcee", "n9", "--peer-urls=tcp://h9:1")
+    assert replaced.stdout.decode().splitlines()[:3] == [
+        "Member  628170c800dbcee replaced by c0ffee00c0ffee00 in cluster               4d",
+        "",
+        'ETCD_NAME="n9"',
+    ]
+
+
+def test_changes_of_members_in_json_have_etcds_fields(leasectl: Leasectl) -> None:
+    urls = "--peer-urls=tcp://h3:2380"
+    added = json.loads(leasectl("member", "add", "n3", urls, "-w", "json").stdout)
+    assert list(added) == ["header", "member", "members"]
+    assert added["header"] == {"cluster_id": 77, "member_id": 1, "raft_term": 2}
+    assert added["member"] == {"ID": 0xC0FFEE00C0FFEE02, "peerURLs": ["tcp://h3:2380"]}
+    assert added["members"][2] == added["member"]
+    removed = leasectl("member", "remove", "c0ffee00c0ffee02", "-w", "json", "--hex").stdout
+    assert [member["ID"] for member in json.loads(removed)["members"]] == [
+        "628170c800dbcee",
+        "9e737febb6b99eee",
+    ]
+
+
+def test_a_format_that_has_no_form_is_refused_before_anything_is_done(
+    leasectl: Leasectl, probes: ProbeCluster
+) -> None:
+    for write_out in ("fields", "table"):
+        text = f"Error: {write_out} not supported as output format\n"
+        for arguments in (
+            ("member", "remove", "1"),
+            ("member", "add", "n3", "--peer-urls=tcp://h:1"),
+            ("move-leader", "2"),
+        ):
+            assert leasectl(*arguments, "-w", write_out) == (b"", text, 4)
+    assert probes.nodes[0].requests == []
+
+
+def test_a_new_leader_is_told_with_the_old_one(leasectl: Leasectl, probes: ProbeCluster) -> None:
+    text = "Leadership transferred from                1 to c0ffee00c0ffee00\n"
+    assert leasectl("move-leader", "c0ffee00c0ffee00") == (text.encode(), "", 0)
+    assert leasectl("move-leader", "1", "-w", "json").stdout == b"{}\n"
+    probes.nodes[0].member_id = 2
+    text = f"Error: no leader endpoint given at [{probes.endpoints[0]}]\n"
+    assert leasectl("move-leader", "1") == (b"", text, 128)
+
+
 def test_endpoint_status_prints_one_row_for_each(leasectl: Leasectl, probes: ProbeCluster) -> None:
     endpoint = probes.endpoints[0]
     row = f"{endpoint}, 1, 0.1.0, 20 kB, true, false, 2, 8, 8, \n"
@@ -262,6 +344,22 @@ def test_version_needs_no_cluster(leasectl: Leasectl) -> None:
     assert leasectl("version").stdout == b"leasectl version: 0.1.0\nAPI version: 0.1\n"
 
 
+def test_a_shell_completes_commands_and_flags(leasectl: Leasectl) -> None:
+    assert b"_LEASECTL_COMPLETE=bash_complete" in leasectl("completion", "bash").stdout
+    assert leasectl("completion", "tcsh").code == 128
+    with subprocess.Popen(
+        [sys.executable, "-c", "from cluster.cli import main; main()"],
+        env={
+            **os.environ,
+            "_LEASECTL_COMPLETE": "bash_complete",
+            "COMP_WORDS": "leasectl lease k",
+            "COMP_CWORD": "2",
+        },
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.communicate(timeout=20)[0] == b"plain,keep-alive\n"
+
+
 # --- errors ---
 
 PUT_USAGE = "put command needs 1 argument and input from stdin or 2 arguments"
@@ -275,6 +373,14 @@ BOOLEAN = 'strconv.ParseBool: parsing "zz": invalid syntax'
 NO_UNIT = 'time: missing unit in duration "5"'
 UNKNOWN = 'unknown command "bogus" for "leasectl"'
 SYNTAX = 'strconv.ParseInt: parsing "zz": invalid syntax'
+
+
+TOO_LARGE = 'strconv.ParseInt: parsing "99999999999999999999": value out of range'
+NO_MEMBER = 'strconv.ParseUint: parsing "zz": invalid syntax'
+BAD_MEMBER = f"bad member ID arg ({NO_MEMBER}), expecting ID in Hex"
+TOO_LONG_MEMBER = BAD_MEMBER.replace("zz", "12345678901234567").replace(
+    "invalid syntax", "value out of range"
+)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +417,37 @@ SYNTAX = 'strconv.ParseInt: parsing "zz": invalid syntax'
         ("lease timetolive", "lease timetolive command needs lease ID as argument", 128),
         ("lease keep-alive", "lease keep-alive command needs lease ID as argument", 128),
         ("lease keep-alive --once 1", "etcdserver: requested lease not found", 2),
+        ("member add", "member name not provided", 128),
+        ("member add n4", "member peer urls not provided", 128),
+        ("member add n4 --peer-urls=", "member peer urls not provided", 128),
+        ("member add n4 x --peer-urls=tcp://h:1", "too many arguments", 128),
+        ("member add n4 --peer-urls=foo", "URL scheme must be tcp or http: foo", 1),
+        ("member add n4 --peer-urls=tcp://h1:2380", "etcdserver: Peer URLs already exists", 1),
+        ("member remove", "member ID is not provided", 128),
+        ("member remove zz", BAD_MEMBER, 128),
+        ("member remove -- -1", BAD_MEMBER.replace("zz", "-1"), 128),
+        ("member remove 12345678901234567", TOO_LONG_MEMBER, 128),
+        ("member remove 12345", "etcdserver: member not found", 1),
+        ("member update", "member ID is not provided", 128),
+        ("member update abc", "member peer urls not provided", 128),
+        ("member update zz --peer-urls=tcp://h:1", BAD_MEMBER, 128),
+        ("member promote", "member ID is not provided", 128),
+        ("member promote zz", BAD_MEMBER, 128),
+        ("member promote 628170c800dbcee", "etcdserver: can only promote a learner member", 1),
+        ("member replace 1", "member name not provided", 128),
+        ("member replace 1 n4", "member peer urls not provided", 128),
+        ("member replace 1 n4 --peer-urls=tcp://h:1", "etcdserver: member not found", 1),
+        ("compaction", "compaction command needs 1 argument", 128),
+        ("compaction 1 2", "compaction command needs 1 argument", 128),
+        ("compaction a", 'strconv.ParseInt: parsing "a": invalid syntax', 1),
+        ("compaction 0x5", 'strconv.ParseInt: parsing "0x5": invalid syntax', 1),
+        ("compaction 99999999999999999999", TOO_LARGE, 1),
+        ("compaction -1", "unknown shorthand flag: '1' in -1", 1),
+        ("compaction -- -1", "etcdserver: mvcc: required revision has been compacted", 1),
+        ("compact 99", "etcdserver: mvcc: required revision is a future revision", 1),
+        ("move-leader", "move-leader command needs 1 argument", 128),
+        ("move-leader 1 2", "move-leader command needs 1 argument", 128),
+        ("move-leader zz", NO_MEMBER, 128),
         ("--endpoints=x get k", "endpoint 'x' is not host:port", 2),
         ("bogus", f"{UNKNOWN}\nRun 'leasectl --help' for usage.", 1),
     ],

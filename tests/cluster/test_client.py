@@ -23,6 +23,7 @@ from cluster import (
     KeyValue,
     LeaseNotFoundError,
     OutcomeUnknownError,
+    OutOfRangeError,
     ResourceExhaustedError,
     UnavailableError,
     WatchCanceledError,
@@ -30,8 +31,8 @@ from cluster import (
 from cluster.client import connection as connection_module
 from cluster.client import watch as watch_module
 from cluster.client.endpoints import parse
+from cluster.client.replies import put_result
 from cluster.client.requests import prefix_end
-from cluster.client.results import put_result
 from cluster.client.sockets import Waker
 from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error
 
@@ -68,6 +69,24 @@ def once(*answers: Answer | bool) -> Callable[[dict[str, Any]], Answer | bool]:
 
 
 # --- what people give and get ---
+
+
+def test_compact_ends_history_once_and_can_wait_for_the_disk(
+    probes: ProbeCluster, client: Client
+) -> None:
+    client.put("k", "v")
+    assert client.compact(2, physical=True).header.revision == 2
+    with pytest.raises(CompactedError, match="has been compacted"):
+        client.compact(2)
+    with pytest.raises(OutOfRangeError, match="is a future revision"):
+        client.compact(3)
+    asked = [each for node in probes.nodes for each in node.requests if each["op"] == "compact"]
+    assert [(each["revision"], each.get("physical")) for each in asked] == [
+        (2, True),
+        (2, None),
+        (3, None),
+    ]
+    assert len({each["seq"] for each in asked}) == 3, "applied once, however often it is sent"
 
 
 def test_put_get_and_delete_give_typed_results(client: Client) -> None:

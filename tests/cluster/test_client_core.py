@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster.client.call import ATTEMPT_SECONDS, SESSION_IDLE_SECONDS_MAX, SESSION_WINDOW
+from cluster.client.call import ATTEMPT_SECONDS, SESSION_IDLE_SECONDS_MAX, SESSION_WINDOW, Call
 from cluster.errors import (
     DeadlineExceededError,
     InvalidArgumentError,
@@ -176,6 +176,20 @@ def test_a_retry_refused_for_an_ended_session_has_an_unknown_outcome() -> None:
     assert isinstance(call.error, OutcomeUnknownError)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["etcdserver: mvcc: database space exceeded", "etcdserver: rpc not supported for learner"],
+)
+def test_a_refusal_says_nothing_of_an_earlier_attempt_that_was_not_answered(text: str) -> None:
+    rig = Rig("a")
+    call = rig.write()
+    rig.sent()
+    rig.core.endpoint_down("a", rig.now)
+    rig.core.endpoint_up("a", rig.now)
+    rig.answer(rig.one(), error={"code": 9, "message": text})
+    assert isinstance(call.error, OutcomeUnknownError)
+
+
 def test_a_session_that_was_idle_for_long_is_replaced() -> None:
     rig = Rig()
     rig.write()
@@ -215,6 +229,77 @@ def test_without_a_session_a_refused_write_is_repeated() -> None:
     rig.answer(rig.one(), error=NO_LEADER)
     rig.advance(0.1)
     assert rig.one()[1]["op"] == "put"
+
+
+def repeatable(rig: Rig, op: str = "member_remove") -> Call:
+    """A change that finds itself done when it is repeated."""
+    call = Call({"op": op}, 5.0, write=True)
+    call.repeatable = True
+    rig.core.call(call, rig.now)
+    return call
+
+
+def test_a_repeatable_write_needs_no_session_and_is_repeated() -> None:
+    rig = Rig()
+    call = repeatable(rig)
+    first, request = rig.one()
+    assert request == {"op": "member_remove", "id": call.id}
+    rig.core.endpoint_down(first, rig.now)
+    again = rig.one()
+    assert again[1] == request
+    rig.answer(again)
+    assert call.error is None
+    assert call.uncertain
+
+
+def test_a_repeatable_write_without_answer_has_an_unknown_outcome() -> None:
+    rig = Rig()
+    call = repeatable(rig)
+    rig.advance(5.0)
+    assert isinstance(call.error, OutcomeUnknownError)
+
+
+def test_an_unhealthy_cluster_is_asked_again_for_the_time_of_an_election() -> None:
+    rig = Rig()
+    call = repeatable(rig)
+    begun = rig.now
+    unhealthy = {"code": 14, "message": "etcdserver: unhealthy cluster"}
+    while call.error is None:
+        rig.answer(rig.one(), error=unhealthy)
+        while call.error is None and not rig.core.sends:
+            rig.now = rig.core.wake_at
+            rig.core.tick(rig.now)
+    assert 0.3 < rig.now - begun < 1.5
+    assert isinstance(call.error, UnavailableError)
+    assert call.error.message == "etcdserver: unhealthy cluster"
+
+
+LEARNS = {"code": 9, "message": "etcdserver: rpc not supported for learner"}
+
+
+def test_a_learner_is_passed_over_from_then_on() -> None:
+    rig = Rig()
+    call = rig.write()
+    first = rig.one()
+    rig.answer(first, error=LEARNS)
+    second = rig.one()
+    assert second[0] != first[0]
+    rig.answer(second)
+    assert rig.core.completed[-1] is call
+    rig.call()
+    assert rig.one()[0] == second[0]
+
+
+def test_a_client_of_learners_only_is_told_so() -> None:
+    rig = Rig()
+    call = rig.call()
+    asked = set()
+    while call.error is None:
+        frame = rig.one()
+        asked.add(frame[0])
+        rig.answer(frame, error=LEARNS)
+    assert len(asked) == 3
+    assert call.error.message == LEARNS["message"]
 
 
 def test_refusals_are_retried_after_a_growing_random_delay() -> None:
@@ -308,3 +393,28 @@ def test_closing_ends_every_call() -> None:
     rig.core.close(rig.now)
     assert isinstance(write.error, OutcomeUnknownError)
     assert isinstance(read.error, UnavailableError)
+
+
+def test_a_slow_call_is_asked_once_and_waited_for() -> None:
+    rig = Rig()
+    call = Call({"op": "hash_kv"}, 300.0, pinned="b")
+    call.slow = True
+    rig.core.call(call, rig.now)
+    frame = rig.one()
+    rig.advance(299.0)
+    assert rig.sent() == []
+    rig.answer(frame, hash=7)
+    assert rig.core.completed == [call]
+
+
+def test_a_slow_call_to_a_node_that_dies_waits_for_it_as_for_a_first_connection() -> None:
+    rig = Rig()
+    call = Call({"op": "hash_kv"}, 300.0, pinned="b")
+    call.slow = True
+    rig.core.call(call, rig.now)
+    rig.core.endpoint_down("b", rig.now)
+    rig.advance(4.9)
+    assert rig.core.completed == []
+    rig.advance(0.2)
+    assert isinstance(call.error, UnavailableError)
+    assert "no endpoint answered within 5 s (b)" in str(call.error)

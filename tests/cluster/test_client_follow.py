@@ -105,6 +105,81 @@ def test_a_bookmark_does_not_move_a_watch_of_the_future_back() -> None:
     assert rig.created()[1]["start_revision"] == 80
 
 
+def bookmarks(rig: WatchRig) -> list[int]:
+    """The revisions that the watch was told it has come to."""
+    told = [notice for notice in rig.core.notices if isinstance(notice, WatchEvents)]
+    return [notice.header.revision for notice in told if not notice.events]
+
+
+def test_a_bookmark_is_told_to_a_watch_that_asked_for_it_and_once() -> None:
+    rig = WatchRig()
+    first = rig.created()
+    bookmark = {"watch_id": -1, "header": {**HEADER, "revision": 50}, "events": ()}
+    rig.core.reply(first[0], bookmark, rig.now)
+    assert bookmarks(rig) == []
+    rig.core.watches.progress(1)
+    assert rig.sent() == [(first[0], {"op": "watch_progress"})]
+    rig.core.reply(first[0], bookmark, rig.now)
+    rig.core.reply(first[0], bookmark, rig.now)
+    assert bookmarks(rig) == [50]
+
+
+def test_a_wish_for_a_bookmark_outlives_the_node_that_was_asked() -> None:
+    rig = WatchRig()
+    first = rig.created()
+    rig.core.watches.progress(1)
+    rig.core.endpoint_down(first[0], rig.now)
+    second = rig.created()
+    assert rig.sent() == [(second[0], {"op": "watch_progress"})]
+    bookmark = {"watch_id": -1, "header": {**HEADER, "revision": 50}, "events": ()}
+    rig.core.reply(second[0], bookmark, rig.now)
+    assert bookmarks(rig) == [50]
+
+
+def test_a_bookmark_of_its_own_is_told_to_a_watch_with_progress_notify() -> None:
+    for wanted in (False, True):
+        rig = WatchRig(**({"progress_notify": True} if wanted else {}))
+        first = rig.created()
+        own = {"watch_id": first[1]["watch_id"], "header": {**HEADER, "revision": 50}}
+        rig.core.reply(first[0], {**own, "events": ()}, rig.now)
+        assert bookmarks(rig) == ([50] if wanted else [])
+        rig.core.endpoint_down(first[0], rig.now)
+        assert rig.created()[1]["start_revision"] == 51
+
+
+def fragment(rig: WatchRig, frame: tuple[str, dict[str, Any]], more: bool, *keys: bytes) -> None:
+    message = {
+        "watch_id": frame[1]["watch_id"],
+        "header": HEADER,
+        "fragment": more,
+        "events": tuple(event(9, key) for key in keys),
+    }
+    rig.core.reply(frame[0], message, rig.now)
+
+
+def test_fragments_are_told_when_the_last_one_has_come() -> None:
+    rig = WatchRig(fragment=True)
+    frame = rig.created()
+    fragment(rig, frame, True, b"a", b"b")
+    fragment(rig, frame, True, b"c")
+    assert rig.seen() == []
+    fragment(rig, frame, False, b"d")
+    (told,) = [notice for notice in rig.core.notices if isinstance(notice, WatchEvents)]
+    assert [one.kv.key for one in told.events] == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_revision_whose_fragments_broke_off_comes_whole_from_elsewhere() -> None:
+    rig = WatchRig(fragment=True)
+    first = rig.created()
+    fragment(rig, first, True, b"a", b"b")
+    rig.core.endpoint_down(first[0], rig.now)
+    second = rig.created()
+    assert second[1]["start_revision"] == 9
+    fragment(rig, second, True, b"a")
+    fragment(rig, second, False, b"b")
+    assert rig.seen() == [9, 9]
+
+
 def test_events_already_seen_are_dropped() -> None:
     rig = WatchRig()
     frame = rig.created()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.addresses import AddressError, member_urls
 from cluster.config import (
     ConfigError,
     NodeFlags,
@@ -191,6 +192,28 @@ def test_a_host_name_cannot_be_listened_on() -> None:
             'invalid value "0" for flag --min-lease-ttl: between 0.001 and 9000000000 seconds',
         ),
         (
+            {"auto_compaction_mode": "x"},
+            'unknown auto-compaction-mode "x"',
+        ),
+        (
+            {"auto_compaction_retention": "abc"},
+            'invalid value "abc" for flag --auto-compaction-retention:'
+            ' time: invalid duration "abc"',
+        ),
+        (
+            {"auto_compaction_retention": "1.5"},
+            'invalid value "1.5" for flag --auto-compaction-retention:'
+            ' time: missing unit in duration "1.5"',
+        ),
+        (
+            {"auto_compaction_retention": "-1h"},
+            'invalid value "-1h" for flag --auto-compaction-retention: at least 0',
+        ),
+        (
+            {"auto_compaction_mode": "revision", "auto_compaction_retention": "1h"},
+            'invalid value "1h" for flag --auto-compaction-retention: expected an integer',
+        ),
+        (
             {"log_level": "loud"},
             'invalid value "loud" for flag --log-level: one of debug, info, warn, error',
         ),
@@ -217,19 +240,130 @@ def test_the_smallest_lease_ttl_is_etcds_unless_told(
     assert config.min_lease_ttl_ms == ttl_ms
 
 
+@pytest.mark.parametrize(
+    ("mode", "retention", "kept"),
+    [
+        ("periodic", "0", (0, 0)),
+        ("periodic", "2", (0, 7_200_000)),
+        ("periodic", "1m30s", (0, 90_000)),
+        ("periodic", "500ms", (0, 500)),
+        ("revision", "0", (0, 0)),
+        ("revision", "1000", (1_000, 0)),
+    ],
+)
+def test_history_is_kept_for_hours_or_a_duration_or_so_many_revisions(
+    mode: str, retention: str, kept: tuple[int, int]
+) -> None:
+    flags = node(auto_compaction_mode=mode, auto_compaction_retention=retention)
+    config = resolve(flags)
+    assert (config.retained_revisions, config.retained_period_ms) == kept
+
+
+def test_history_is_kept_for_ever_unless_told() -> None:
+    config = resolve(node())
+    assert (config.retained_revisions, config.retained_period_ms) == (0, 0)
+
+
 def test_not_a_number_is_no_lease_ttl() -> None:
     with pytest.raises(ConfigError, match="between"):
         resolve(node(min_lease_ttl="nan"))
 
 
-def test_joining_a_running_cluster_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_member_that_joins_knows_no_ids_and_whom_to_ask(tmp_path: Path) -> None:
+    config = resolve(node(initial_cluster_state="existing", data_dir=str(tmp_path)))
+    assert config.is_joining
+    assert (config.member_id, config.cluster_id) == (0, 0)
+    assert config.peer_urls == ("tcp://10.0.0.1:2380",)
+    assert [(peer.id, peer.name) for peer in config.peers] == [(0, "n2"), (0, "n3")]
+    assert all(peer.peer_urls for peer in config.peers)
+    assert config.token == "etcd-cluster"
+
+
+def test_a_member_that_has_joined_starts_from_its_own_data(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()  # left by a first start that failed
     flags = node(initial_cluster_state="existing", data_dir=str(tmp_path))
-    with pytest.raises(ConfigError, match=r"data directory .* is empty, and joining .* not supp"):
-        resolve(flags)
-    (tmp_path / "store").touch()
-    assert resolve(flags).name == "n1"
+    assert resolve(flags).is_joining
+    (tmp_path / "wal").mkdir()
+    assert resolve(flags).is_joining
+    (tmp_path / "wal" / "0.wal").touch()
+    joined = resolve(flags)
+    assert (joined.is_joining, joined.member_id) == (False, 0)
+    assert not resolve(flags._replace(initial_cluster_state="new")).is_joining
+
+
+def test_a_member_that_joins_is_in_the_initial_cluster_and_not_alone(tmp_path: Path) -> None:
+    flags = node(initial_cluster_state="existing", data_dir=str(tmp_path))
+    with pytest.raises(ConfigError, match="couldn't find local name"):
+        resolve(flags._replace(name="n4"))
+    with pytest.raises(ConfigError, match="names no other member to join"):
+        resolve(flags._replace(initial_cluster="n1=tcp://10.0.0.1:2380"))
+
+
+def test_snapshots_have_etcds_flags() -> None:
+    config = resolve(node())
+    assert config.snapshot_catchup_entries == 5_000
+    config = resolve(node(snapshot_catchup_entries="0"))
+    assert config.snapshot_catchup_entries == 0
+    with pytest.raises(ConfigError, match='"-1" for flag --snapshot-catchup-entries: at least 0'):
+        resolve(node(snapshot_catchup_entries="-1"))
+
+
+@pytest.mark.parametrize(
+    ("texts", "urls"),
+    [
+        (["http://h:2", "tcp://h:1", "tcp://h:2"], ("tcp://h:1", "tcp://h:2")),
+        (["tcp://[::1]:2380"], ("tcp://[::1]:2380",)),
+    ],
+)
+def test_a_members_urls_are_sorted_and_in_one_spelling(
+    texts: list[str], urls: tuple[str, ...]
+) -> None:
+    assert member_urls(texts) == urls
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([], "no valid URLs given: []"),
+        (["foo"], "URL scheme must be tcp or http: foo"),
+        (["tcp://h:1", "ftp://h:1"], "URL scheme must be tcp or http: ftp://h:1"),
+        (["tcp://h:1/x"], "URL must not contain a path: tcp://h:1/x"),
+        (["tcp://h"], 'URL address does not have the form "host:port": tcp://h'),
+        ([f"tcp://{'h' * 300}:1"], f"{'h' * 255} is no host name or IP address: tcp://"),
+        ([f"tcp://h:{port}" for port in range(1, 10)], "a member has at most 8 URLs"),
+    ],
+)
+def test_a_members_bad_url_is_named(texts: list[str], message: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        member_urls(texts)
+    assert str(caught.value).startswith(message)
 
 
 def test_an_ipv6_address_anywhere_asks_for_ipv6_sockets() -> None:
     assert not resolve(node()).uses_ipv6
     assert resolve(node(listen_peer_urls="tcp://[::1]:2380")).uses_ipv6
+
+
+@pytest.mark.parametrize(
+    ("text", "quota"),
+    [("0", 2 * 1024**3), ("8388608", 8_388_608), ("-1", 0)],
+)
+def test_a_quota_is_etcds_and_a_negative_one_is_none(text: str, quota: int) -> None:
+    assert resolve(node(quota_backend_bytes=text)).quota_backend_bytes == quota
+
+
+def test_members_are_compared_unless_the_time_between_is_zero() -> None:
+    assert resolve(node()).corrupt_check_ms == 10_000
+    assert resolve(node(corrupt_check_time="0s")).corrupt_check_ms == 0
+    with pytest.raises(ConfigError, match="corrupt-check-time"):
+        resolve(node(corrupt_check_time="often"))
+
+
+def test_watches_and_transactions_have_etcds_limits_unless_told_otherwise() -> None:
+    config = resolve(node())
+    assert (config.max_txn_ops, config.watch_progress_ms) == (128, 600_000)
+    chosen = resolve(node(max_txn_ops="9", watch_progress_notify_interval="100ms"))
+    assert (chosen.max_txn_ops, chosen.watch_progress_ms) == (9, 100)
+    for flag, value in (("max_txn_ops", "0"), ("watch_progress_notify_interval", "99ms")):
+        with pytest.raises(ConfigError, match="at least"):
+            resolve(node(**{flag: value}))

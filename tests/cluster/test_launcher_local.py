@@ -6,13 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.launcher.files import LauncherError
+from cluster.config import member_id_of
+from cluster.launcher import orders
+from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.orders import ANSWER_SECONDS, Orders
+from cluster.launcher.outage import FOREVER
 from cluster.launcher.ports import is_free
 from cluster.launcher.signals import Signals
 from cluster.launcher.supervisor import Supervisor
@@ -152,6 +157,48 @@ def test_nodes_end_when_their_launcher_is_killed(tmp_path: Path) -> None:
         os.close(pidfd)
 
 
+def test_a_node_that_was_added_belongs_to_the_cluster_from_then_on(tmp_path: Path) -> None:
+    with LocalCluster(3, tmp_path, command=STANDIN) as cluster:
+        assert cluster.add() == "n4"
+        node = cluster.nodes["n4"]
+        assert node.running and node.member_id == member_id_of((node.peer_url,), "etcd-cluster")
+        assert cluster.quorum == 3
+        endpoints = cluster.endpoints
+        assert len(endpoints) == 4
+    with LocalCluster(data_dir=tmp_path, command=STANDIN) as cluster:
+        assert cluster.endpoints == endpoints
+        assert cluster.nodes["n4"].member_id == node.member_id
+
+
+def test_a_learner_is_no_voter_and_no_endpoint(cluster: LocalCluster) -> None:
+    record = cluster.plan_node(learner=True)
+    cluster.enlist(record, 77)
+    assert [node.name for node in cluster.voters] == ["n1", "n2", "n3"]
+    assert len(cluster.endpoints) == 3
+    cluster.note_promoted("n4")
+    assert len(cluster.endpoints) == 4
+
+
+def test_a_removed_node_is_stopped_and_never_started_again(tmp_path: Path) -> None:
+    with LocalCluster(3, tmp_path, command=STANDIN) as cluster:
+        cluster.remove("n3", timeout_seconds=0.1)  # a stand-in does not hear of its removal
+        assert not cluster.nodes["n3"].running
+        assert len(cluster.members) == len(cluster.endpoints) == 2
+        with pytest.raises(LauncherError, match="n3 was removed from the cluster for good"):
+            cluster.restart("n3")
+        assert cluster.add() == "n4"
+    with LocalCluster(data_dir=tmp_path, command=STANDIN) as cluster:
+        assert list(cluster.nodes) == ["n1", "n2", "n4"]
+        assert cluster.add() == "n5"
+
+
+def test_what_a_node_refuses_is_said_in_its_words(cluster: LocalCluster) -> None:
+    with pytest.raises(LauncherError, match="not in a stand-in"):
+        cluster.promote("n2")
+    with pytest.raises(LauncherError, match="not in a stand-in"):
+        cluster.transfer()
+
+
 # --- Supervisor -------------------------------------------------------------------------------
 
 
@@ -257,6 +304,108 @@ def test_a_node_that_is_stopped_on_purpose_stays_stopped(cluster: LocalCluster) 
     said = watch(cluster, screen, restart=True)
     assert not cluster.nodes["n2"].running
     assert not any("n2 will be started" in line for line in said)
+
+
+def test_a_leader_that_is_stopped_hands_over_and_the_pause_is_told(cluster: LocalCluster) -> None:
+    screen = ScriptedScreen(("open", "stop leader"), ("in place of n1: writes paused for", "quit"))
+    said = watch(cluster, screen)
+    assert "to start it again: restart n1" in said
+    assert any(line.startswith("n2 leads now (term 2) in place of n1") for line in said)
+    assert not any("unavailable" in line for line in said)
+
+
+def test_a_node_is_added_and_removed_at_the_prompt(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "REMOVED_SECONDS", 0.1)
+    screen = ScriptedScreen(
+        ("open", "add"),
+        ("n4 was added as a member and is starting (pid", lambda: None),
+        ("n4 has joined after", "remove n4"),
+        ("n4 was removed from the cluster", lambda: None),
+        (") was killed by SIGTERM", "restart n4"),
+        ("n4 was removed from the cluster for good", "quit"),
+    )
+    said = watch(cluster, screen)
+    four, three = (line for line in said if line.startswith("export LEASECTL_ENDPOINTS="))
+    assert (four.count(","), three.count(",")) == (3, 2)
+    assert screen.views[-1].nodes[-1].state == "removed"
+
+
+def test_a_node_that_somebody_else_removed_is_known_as_removed(cluster: LocalCluster) -> None:
+    node = cluster.nodes["n3"]
+
+    def remove() -> None:
+        assert node.link is not None
+        node.link.give_order({"op": "member_remove", "ID": node.member_id})
+
+    screen = ScriptedScreen(("open", remove), ("its last words: the stand-in was removed", "quit"))
+    said = watch(cluster, screen, restart=True)
+    assert node.is_removed
+    assert not any("started again" in line for line in said)
+
+
+def test_orders_that_are_refused_are_answered(cluster: LocalCluster) -> None:
+    screen = ScriptedScreen(
+        ("open", "transfer n1"),
+        ("n1 leads already", "transfer n2"),
+        ("transfer n2: not in a stand-in", "promote n3"),
+        ("promote n3: not in a stand-in", "add x/y"),
+        ("x/y is no name for a node", "add n8 n9"),
+        ("one node at a time: add n8", "remove"),
+        ("which node? For example: remove n1", "transfer n9"),
+        ("there is no node n9", "transfer"),
+        (": not in a stand-in", "quit"),
+    )
+    watch(cluster, screen)
+
+
+def test_one_node_grows_by_a_learner() -> None:
+    with LocalCluster(1, command=STANDIN) as cluster:
+        screen = ScriptedScreen(
+            ("open", "add"),
+            ("one node grows by a learner", "add learner"),
+            ("n2 was added as a learner", "quit"),
+        )
+        watch(cluster, screen)
+        assert (cluster.quorum, len(cluster.members)) == (1, 2)
+
+
+def reach(cluster: LocalCluster, name: str) -> None:
+    """Wait until the launcher is connected to a node."""
+    link = cluster.nodes[name].link
+    assert link is not None
+    deadline = time.monotonic() + 10
+    while not link.give_order({"op": "status"}):
+        assert time.monotonic() < deadline, f"{name} cannot be reached"
+        cluster.poll(10)
+
+
+def test_an_order_to_a_node_that_dies_is_given_up(cluster: LocalCluster) -> None:
+    said: list[str] = []
+    given = Orders(cluster, said.append)
+    reach(cluster, "n1")
+    cluster.kill("n1", signal.SIGSTOP)
+    given.promote("n1", "n3", now=0.0)
+    assert given.due == ANSWER_SECONDS
+    given.ended("n2")
+    assert said == []
+    given.ended("n1")
+    assert said == ["promote n3: n1 ended before it answered; look at the member list"]
+    assert given.due == FOREVER
+
+
+def test_an_order_that_is_not_answered_in_time_is_given_up(cluster: LocalCluster) -> None:
+    said: list[str] = []
+    given = Orders(cluster, said.append)
+    reach(cluster, "n2")
+    cluster.kill("n2", signal.SIGSTOP)
+    given.remove("n2", "n3", now=0.0)
+    given.tick(ANSWER_SECONDS - 1)
+    assert said == []
+    given.tick(ANSWER_SECONDS)
+    assert said == ["remove n3: no answer; it may be done yet"]
+    assert not cluster.nodes["n3"].is_removed
 
 
 def test_commands_that_cannot_be_obeyed_are_answered(cluster: LocalCluster) -> None:

@@ -11,9 +11,24 @@ import pytest
 
 from cluster.launcher.app import Options, parse
 from cluster.launcher.files import DataDirectory, LauncherError
-from cluster.launcher.outage import Outage, duration
+from cluster.launcher.layout import (
+    NodeRecord,
+    choose_nodes,
+    flags_of,
+    founder,
+    name_of,
+    next_node,
+)
+from cluster.launcher.outage import HandOver, Outage, duration
 from cluster.launcher.plain import PlainScreen
-from cluster.launcher.ports import FREE_PORTS, free_ports, holder_of, is_free, ports_from
+from cluster.launcher.ports import (
+    FREE_PORTS,
+    Ports,
+    free_ports,
+    holder_of,
+    is_free,
+    ports_from,
+)
 from cluster.launcher.terminal import LineEditor
 from cluster.launcher.view import NodeView, View
 
@@ -52,6 +67,27 @@ def test_a_further_death_makes_an_earlier_acknowledgement_void() -> None:
     found.another_death("n1", quorum_lost=False)
     assert found.acknowledged_at is None
     assert found.leader_died
+
+
+def test_a_hand_over_lasts_as_long_as_the_longest_pause_of_writes() -> None:
+    moved = HandOver("n1", 10.0, 10.0)
+    for acknowledged in (10.002, 10.014):
+        moved.acknowledged(acknowledged)
+        moved.notice_leader("n1", acknowledged)
+    assert not moved.is_over
+    moved.notice_leader(None, 10.015)
+    moved.notice_leader("n2", 10.016)
+    assert not moved.is_over
+    moved.acknowledged(10.018)
+    moved.acknowledged(10.019)
+    assert moved.is_over
+    assert moved.report("n2", 6) == "n2 leads now (term 6) in place of n1: writes paused for 12 ms"
+
+
+def test_a_hand_over_that_comes_to_nothing_is_given_up() -> None:
+    moved = HandOver("n1", 10.0, 10.0)
+    assert not moved.is_stale(12.0)
+    assert moved.is_stale(30.0)
 
 
 @pytest.mark.parametrize(
@@ -102,16 +138,86 @@ def test_a_data_directory_is_used_by_one_launcher_at_a_time(tmp_path: Path) -> N
     DataDirectory(tmp_path).release()
 
 
-def test_the_recorded_ports_come_back_once_a_node_has_data(tmp_path: Path) -> None:
+def first_nodes(size: int = 3, base_port: int = 2379) -> list[NodeRecord]:
+    """The first nodes of a cluster on fixed ports."""
+    return [founder(name_of(i), pair) for i, pair in enumerate(ports_from(base_port, size))]
+
+
+def test_the_recorded_nodes_come_back_once_a_node_has_data(tmp_path: Path) -> None:
     directory = DataDirectory(tmp_path)
-    directory.record_ports(ports_from(2379, 3))
-    assert directory.recorded_ports() == ()
+    first = first_nodes()
+    joined = NodeRecord("n4", Ports(5, 6), 2**64 - 1, "n1=tcp://h:1,n4=tcp://h:6", is_learner=True)
+    records = (first[0]._replace(is_removed=True), *first[1:], joined)
+    directory.record_nodes(records)
+    assert directory.recorded_nodes() == ()
     directory.node_directory("n1").mkdir()
-    assert directory.recorded_ports() == ports_from(2379, 3)
+    assert directory.recorded_nodes() == records
     (tmp_path / "cluster.json").write_text("{}")
     with pytest.raises(LauncherError, match=r"cluster\.json is damaged"):
-        directory.recorded_ports()
+        directory.recorded_nodes()
     directory.release()
+
+
+# --- which nodes, and with which flags --------------------------------------------------------
+
+
+def test_the_next_node_goes_on_with_names_and_ports() -> None:
+    base = free_ports(1)[0].client
+    first = first_nodes(2, base)
+    third = next_node(first, None, learner=False)
+    assert third.name == "n3"
+    assert third.joined_with.endswith(f",n3={third.peer_url}")
+    assert third.ports == ports_from(base, 3)[2] or not is_free(ports_from(base, 3)[2].client)
+    gone = [*first, third._replace(is_removed=True)]
+    fourth = next_node(gone, None, learner=True)
+    assert (fourth.name, fourth.is_learner) == ("n4", True)
+    assert third.peer_url not in fourth.joined_with
+
+
+def test_a_node_on_ports_of_no_layout_gets_free_ones() -> None:
+    scattered = [founder(name_of(i), pair) for i, pair in enumerate(free_ports(3))]
+    added = next_node(scattered, None, learner=False)
+    assert added.ports not in {record.ports for record in scattered}
+    assert is_free(added.ports.client) and is_free(added.ports.peer)
+
+
+def test_a_lone_node_on_a_free_port_gets_company_on_free_ports() -> None:
+    """Not 20,000 further up, where the kernel takes ports for outgoing connections."""
+    added = next_node([founder("n1", free_ports(1)[0])], None, learner=False)
+    assert added.ports.client in FREE_PORTS
+    on_default_ports = next_node([founder("n1", ports_from(2379, 1)[0])], None, learner=False)
+    assert on_default_ports.ports.client == 22_379 or not is_free(22_379)
+
+
+def test_a_name_is_used_once_and_a_cluster_has_its_limit() -> None:
+    first = first_nodes(6)
+    removed = [first[0]._replace(is_removed=True), *first[1:]]
+    with pytest.raises(LauncherError, match="there is or was a node n1"):
+        next_node(removed, "n1", learner=False)
+    with pytest.raises(LauncherError, match="n/1 is no name for a node"):
+        next_node(removed, "n/1", learner=False)
+    with pytest.raises(LauncherError, match="at most 7 nodes"):
+        next_node(first_nodes(7), None, learner=False)
+
+
+def test_the_first_nodes_keep_their_flags_whoever_joins_or_goes() -> None:
+    first = first_nodes(2)
+    joined = NodeRecord("n3", Ports(5, 6), 7, "n1=tcp://a:1,n3=tcp://b:6")
+    before = flags_of(first[1], first, "d")
+    after = flags_of(first[1], [first[0]._replace(is_removed=True), first[1], joined], "d")
+    assert before == after
+    assert before["initial-cluster-state"] == "new"
+    flags = flags_of(joined, [*first, joined], "d")
+    assert flags["initial-cluster"] == joined.joined_with
+    assert flags["initial-cluster-state"] == "existing"
+
+
+def test_a_data_directory_counts_the_members_that_are_left() -> None:
+    first = first_nodes(3)
+    records = (first[0]._replace(is_removed=True), *first[1:])
+    assert choose_nodes(records, 2, None, False, "d") == records
+    with pytest.raises(LauncherError, match="holds a cluster of size 2, not 3"):
+        choose_nodes(records, 3, None, False, "d")
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

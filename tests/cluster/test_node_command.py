@@ -31,6 +31,20 @@ def test_a_flag_wins_over_its_environment_variable() -> None:
     assert flags.heartbeat_interval == NodeFlags().heartbeat_interval
 
 
+def test_the_lines_that_member_add_prints_are_understood() -> None:
+    printed = {
+        "ETCD_NAME": "n4",
+        "ETCD_INITIAL_CLUSTER": "n1=tcp://h:1,n4=tcp://h:4",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": "tcp://h:4",
+        "ETCD_INITIAL_CLUSTER_STATE": "existing",
+        "ETCD_DATA_DIR": "of another program",
+    }
+    flags = read_flags({}, printed)
+    assert (flags.name, flags.initial_cluster_state) == ("n4", "existing")
+    assert flags.data_dir == ""
+    assert read_flags({}, {**printed, "LEASEHOLD_NAME": "n5"}).name == "n5"
+
+
 def test_every_flag_is_explained() -> None:
     assert set(HELP) == set(NodeFlags._fields)
 

@@ -10,23 +10,32 @@ from actors.gateway import actor as gateway_module
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.gateway.outbox import Outbox
 from actors.messages import (
+    ChangeMembers,
     ClientFrames,
+    Congestion,
     Connection,
     ConnectionGone,
     Deliver,
     Failed,
     Leadership,
     LocalRead,
+    Moved,
+    MoveLeader,
     Propose,
     Question,
     Read,
+    Refused,
     Replies,
+    Room,
+    SnapshotPart,
     WatchCancel,
     WatchOpen,
 )
+from actors.raft.membership import AddMember, PromoteMember, RemoveMember
 from actors.raft.rpc import Proposal
 from actors.store.codec import decode_command
-from actors.store.commands import Done, Failure, MemberPublish, Put, PutDone, Range, RangeDone
+from actors.store.commands import Member, MemberPublish, Put, Range, Txn
+from actors.store.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
 from cluster.wire import pack, unpack
 from tests.gateway.fake_door import FakeDoor
 from tests.probes import ManualClock, ProbeRing
@@ -132,6 +141,69 @@ def test_watch_requests_go_to_the_store_and_deliveries_to_the_client() -> None:
     bench.actor.receive(Deliver(((ONE, b"a"), (TWO, b"b"), (ONE, b"c"))))
     assert bench.door.frames(ONE) == [b"a", b"c"]
     assert bench.door.frames(TWO) == [b"b"]
+
+
+# --- members and leaders ---
+
+
+def test_a_member_added_is_named_in_the_answer() -> None:
+    bench = Bench()
+    bench.ask(op="member_add", peerURLs=["tcp://h:1"], id=1)
+    (asked,) = bench.probes.raft.take()
+    assert isinstance(asked, ChangeMembers) and isinstance(asked.change, AddMember)
+    assert asked.ticket == FIRST_TICKET
+    new = Member(asked.change.peer.id, "", asked.change.peer.peer_urls, (), False)
+    bench.actor.receive(Replies(((asked.ticket, Members(8, (new,))),)))
+    (reply,) = bench.door.replies(ONE)
+    assert reply["member"]["ID"] == asked.change.peer.id
+    assert reply["members"] == (reply["member"],)
+
+
+def test_other_changes_of_members_are_answered_with_all() -> None:
+    bench = Bench()
+    bench.ask(op="member_remove", ID=5)
+    bench.ask(op="member_promote", ID=6)
+    asked = bench.probes.raft.take()
+    assert asked == [
+        ChangeMembers(RemoveMember(5), FIRST_TICKET),
+        ChangeMembers(PromoteMember(6), FIRST_TICKET + 1),
+    ]
+    bench.actor.receive(Replies(((FIRST_TICKET, Members(8, ())),)))
+    (reply,) = bench.door.replies(ONE)
+    assert reply.keys() == {"header", "members"}
+
+
+def test_a_change_that_is_refused_or_unanswered_says_so() -> None:
+    bench = Bench()
+    bench.ask(op="member_remove", ID=5)
+    bench.actor.receive(Failed((FIRST_TICKET,), Failure("MemberNotFound"), False))
+    assert bench.errors() == [{"code": 5, "message": "etcdserver: member not found"}]
+    bench.ask(op="member_remove", ID=5)
+    bench.wait(TIMEOUT_MS)
+    (late,) = bench.errors()
+    assert (late["message"], late["unknown"]) == ("etcdserver: request timed out", True)
+
+
+def test_a_moved_leader_is_answered_once() -> None:
+    bench = Bench()
+    bench.ask(op="move_leader", targetID=7, id=2)
+    assert bench.probes.raft.take() == [MoveLeader(7, FIRST_TICKET)]
+    for _ in range(2):
+        bench.actor.receive(Moved(FIRST_TICKET))
+    assert [reply["id"] for reply in bench.door.replies(ONE)] == [2]
+
+
+def test_a_node_is_a_learner_for_its_clients_until_it_is_promoted() -> None:
+    bench = Bench()
+    bench.actor.receive(Leadership(leader=5, term=6, clock=None, is_learner=True))
+    bench.ask(op="put", key="k")
+    refused = {"code": 9, "message": "etcdserver: rpc not supported for learner"}
+    assert bench.errors() == [refused]
+    bench.ask(op="range", key="k", serializable=True)
+    assert len(bench.probes.store.take()) == 1
+    bench.actor.receive(Leadership(leader=5, term=6, clock=None))
+    bench.ask(op="put", key="k")
+    assert len(bench.proposed()) == 1
 
 
 def test_a_req_socket_is_told_that_watching_needs_a_dealer() -> None:
@@ -250,6 +322,54 @@ def test_a_client_that_is_too_slow_gets_no_event_after_the_gap() -> None:
     assert bench.door.frames(TWO) == [b"other"]
     bench.actor.receive(Deliver(((ONE, b"canceled"),), ended=(ONE,)))
     assert bench.door.frames(ONE) == [b"canceled"]
+
+
+def test_a_connection_for_which_much_waits_is_congested_until_it_has_read_all() -> None:
+    bench = Bench()
+    bench.actor._outbox = Outbox(bench.door, congested_bytes=200)
+    bench.door.full.add(ONE)
+    bench.actor.receive(Deliver(tuple((ONE, b"%d" % n * 50) for n in range(4))))
+    assert bench.probes.store.take() == [Congestion(ONE, True)]
+    bench.door.full.clear()
+    bench.wait(gateway_module.BACKLOG_RETRY_MS)
+    assert bench.probes.store.take() == [Congestion(ONE, False)]
+    assert bench.door.frames(ONE) == [b"%d" % n * 50 for n in range(4)]
+
+
+def test_a_transaction_that_only_reads_is_a_read() -> None:
+    bench = Bench()
+    bench.ask(op="txn", success=[{"request_range": {"key": "k"}}])
+    txn = Txn((), (Range(b"k"),), ())
+    assert bench.probes.raft.take() == [Read((Question(FIRST_TICKET, txn),))]
+    bench.ask(op="txn", success=[{"request_range": {"key": "k", "serializable": True}}])
+    assert bench.probes.store.take() == [LocalRead((Question(FIRST_TICKET + 1, txn),))]
+
+
+def test_what_finds_no_room_is_refused_and_the_store_is_told_of_it() -> None:
+    bench = Bench()
+    bench.actor.receive(Room(0))
+    bench.ask(op="put", key="k")
+    full = {"code": 8, "message": "etcdserver: mvcc: database space exceeded"}
+    assert bench.errors() == [full]
+    assert bench.probes.store.take() == [Refused()]
+    bench.actor.receive(Room(None))
+    bench.ask(op="put", key="k")
+    assert len(bench.proposed()) == 1
+
+
+def test_work_on_files_may_take_longer_than_a_request() -> None:
+    bench = Bench()
+    bench.ask(op="snapshot", id=1)
+    bench.ask(op="put", key="k", id=2)
+    assert bench.probes.store.take() == [SnapshotPart(FIRST_TICKET, "", 0)]
+    bench.wait(TIMEOUT_MS)
+    assert [reply["id"] for reply in bench.door.replies(ONE)] == [2]
+    bench.actor.receive(Replies(((FIRST_TICKET, SnapshotBlob(8, "s", b"b", 5, b"h")),)))
+    (reply,) = bench.door.replies(ONE)
+    assert (reply["id"], reply["name"], reply["remaining_bytes"]) == (1, "s", 5)
+    bench.ask(op="snapshot", id=3)
+    bench.wait(gateway_module.CHORE_TIMEOUT_MS + 1_000)
+    assert [error["message"] for error in bench.errors()] == ["etcdserver: request timed out"]
 
 
 def test_a_gateway_that_stops_answers_what_waits_and_closes_its_door() -> None:

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.gateway.actor import GatewayActor, GatewaySettings
-from actors.gateway.operations import LeaseGrants, operations
+from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.operations import operations
 from actors.messages import ClientFrames
 from cluster.wire import unpack
 from tests.gateway.fake_door import FakeDoor
@@ -24,7 +25,7 @@ SETTINGS = GatewaySettings(
     request_timeout_ms=1_000,
     first_ticket=1,
 )
-OPERATIONS = operations(LeaseGrants(1, 1, 1))
+OPERATIONS = operations(LeaseGrants(1, 1, 1), Newcomers("", lambda: 1))
 FIELDS = sorted({field for operation in OPERATIONS.values() for field in operation.fields})
 NAMES = st.sampled_from([*FIELDS, "id", "session", "seq", "ack"])
 
@@ -47,6 +48,24 @@ REQUESTS = st.builds(
     lambda operation, fields: {"op": operation, **fields},
     st.sampled_from(sorted(OPERATIONS)) | VALUES,
     st.dictionaries(NAMES | st.text(max_size=4), VALUES, max_size=6),
+)
+OPERATION_NAMES = st.sampled_from(
+    [f"request_{name}" for name in ("put", "range", "delete_range", "txn", "increment", "x")]
+)
+TXN_OPERATIONS = st.recursive(
+    st.dictionaries(OPERATION_NAMES | st.text(max_size=3), st.dictionaries(NAMES, VALUES) | VALUES),
+    lambda inner: st.fixed_dictionaries(
+        {"request_txn": st.dictionaries(st.sampled_from(["success", "failure"]), st.lists(inner))}
+    ),
+    max_leaves=5,
+)
+TXNS = st.fixed_dictionaries(
+    {"op": st.just("txn")},
+    optional={
+        "compare": st.lists(st.dictionaries(NAMES, VALUES) | VALUES, max_size=3),
+        "success": st.lists(TXN_OPERATIONS | VALUES, max_size=3),
+        "failure": st.lists(TXN_OPERATIONS | VALUES, max_size=3),
+    },
 )
 ANY_MAPS = st.dictionaries(st.text(max_size=3) | st.integers(-5, 5) | st.binary(max_size=3), VALUES)
 ROUTES = st.sampled_from([(b"\0a",), (b"\0a", b""), (b"a",), (b"\0a", b"x"), (b"\0a", b"", b"x")])
@@ -75,7 +94,7 @@ def test_arbitrary_bytes_are_answered(route: tuple[bytes, ...], payload: bytes) 
     handled_once(route, payload)
 
 
-@given(ROUTES, REQUESTS | ANY_MAPS)
+@given(ROUTES, REQUESTS | TXNS | ANY_MAPS)
 def test_arbitrary_maps_are_answered_or_passed_on(
     route: tuple[bytes, ...], request_map: dict[Any, Any]
 ) -> None:

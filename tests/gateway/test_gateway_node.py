@@ -15,7 +15,8 @@ from actors.base import Ring
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.mailbox import monotonic_ms
 from actors.messages import Deliver, Propose, Read, Replies, WatchOpen
-from actors.store.commands import PutDone, Range, RangeDone, Result
+from actors.store.commands import Range
+from actors.store.results import PutDone, RangeDone, Result
 from cluster.links import ClientDoor
 from cluster.wire import pack, unpack
 from tests.probes import Probe

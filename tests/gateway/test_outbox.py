@@ -74,3 +74,31 @@ def test_a_backlog_that_shrinks_makes_room_again() -> None:
         door.full.clear()
         assert outbox.retry() == []
     assert len(door.frames(ONE)) == 15
+
+
+def test_a_connection_is_congested_from_the_mark_on_until_nothing_waits() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, congested_bytes=250)
+    door.full |= {ONE, TWO}
+    outbox.send(TWO, bytes(FRAME))
+    for _ in range(2):
+        outbox.send(ONE, bytes(FRAME))
+    assert outbox.take_turned() == []
+    for _ in range(2):
+        outbox.send(ONE, bytes(FRAME))
+    assert outbox.take_turned() == [(ONE, True)]
+    outbox.retry()
+    assert outbox.take_turned() == []
+    door.full.clear()
+    outbox.retry()
+    assert outbox.take_turned() == [(ONE, False)]
+
+
+def test_a_connection_that_loses_its_backlog_is_congested_no_more() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, connection_bytes_max=300, congested_bytes=100)
+    door.full.add(ONE)
+    assert [outbox.send(ONE, bytes(FRAME)) for _ in range(4)] == [True, True, True, False]
+    assert outbox.take_turned() == []
+    assert [outbox.send(ONE, bytes(FRAME)) for _ in range(2)] == [True, True]
+    assert outbox.take_turned() == [(ONE, True)]

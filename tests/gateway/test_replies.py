@@ -8,24 +8,29 @@ import pytest
 
 from actors.encoding import error_reply
 from actors.gateway.replies import ReplyEncoder
-from actors.store.commands import (
+from actors.store.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.store.queries import RaftStatus
+from actors.store.results import (
+    Alarms,
     DeleteDone,
     Done,
     Failure,
-    KeyValue,
+    HashDone,
+    HistoryDone,
+    Incremented,
     LeaseGranted,
     LeaseKeptAlive,
     LeaseLife,
     LeaseRevoked,
     Leases,
-    Member,
     Members,
     PutDone,
-    RaftStatus,
     RangeDone,
     Result,
     SessionOpened,
+    SnapshotBlob,
     StatusDone,
+    TxnDone,
 )
 from cluster.errors import FAULTS
 from cluster.wire import pack, unpack
@@ -58,6 +63,21 @@ def fields(result: Result) -> dict[str, Any]:
         (RangeDone(8, (KV,), True, 5), {"kvs": (KV._asdict(),), "more": True, "count": 5}),
         (DeleteDone(8, 0), {"deleted": 0}),
         (DeleteDone(8, 1, (KV,)), {"deleted": 1, "prev_kvs": (KV._asdict(),)}),
+        (PutDone(8, None, 5, 1_500), {"lease": 5, "TTL": 1.5}),
+        (PutDone(8, KV, 5, 2_000), {"prev_kv": KV._asdict(), "lease": 5, "TTL": 2}),
+        (Incremented(8, -3), {"value": -3}),
+        (
+            HashDone(8, 2**32 - 1, -1, 7),
+            {"hash": 2**32 - 1, "compact_revision": -1, "hash_revision": 7},
+        ),
+        (
+            Alarms(8, (AlarmMember(2**64 - 1, AlarmType.NOSPACE),)),
+            {"alarms": ({"memberID": 2**64 - 1, "alarm": "NOSPACE"},)},
+        ),
+        (
+            SnapshotBlob(8, "s", b"part", 5, b"h"),
+            {"name": "s", "blob": b"part", "remaining_bytes": 5, "sha256": b"h"},
+        ),
         (LeaseGranted(8, 5, 10_000), {"ID": 5, "TTL": 10}),
         (LeaseGranted(8, 5, 750), {"ID": 5, "TTL": 0.75}),
         (LeaseRevoked(8), {}),
@@ -83,6 +103,37 @@ def test_each_result_has_the_fields_of_its_table(result: Result, expected: dict[
     assert fields(result) == expected
 
 
+def test_a_history_has_events_as_of_a_watch() -> None:
+    gone = Event(Change.LEASE_EXPIRED, KeyValue(b"k", 0, 4, 0, b"", 0), None)
+    reply = fields(HistoryDone(8, (gone, Event(Change.PUT, KV, None)), True, False))
+    assert (reply["more"], reply["compacted"]) == (True, False)
+    assert reply["events"] == (
+        {"type": "DELETE", "kv": {"key": b"k", "mod_revision": 4}, "reason": "lease expired"},
+        {"type": "PUT", "kv": KV._asdict()},
+    )
+
+
+def test_a_transaction_answers_for_each_of_its_operations() -> None:
+    nested = TxnDone(8, False, (Incremented(8, 5),))
+    responses = (PutDone(8, KV), RangeDone(8, (KV,), False, 1), DeleteDone(7, 0), nested)
+    at = {"header": {"revision": 8}}
+    assert fields(TxnDone(8, True, responses)) == {
+        "succeeded": True,
+        "responses": (
+            {"response_put": {**at, "prev_kv": KV._asdict()}},
+            {"response_range": {**at, "kvs": (KV._asdict(),), "more": False, "count": 1}},
+            {"response_delete_range": {"header": {"revision": 7}, "deleted": 0}},
+            {
+                "response_txn": {
+                    **at,
+                    "succeeded": False,
+                    "responses": ({"response_increment": {**at, "value": 5}},),
+                }
+            },
+        ),
+    }
+
+
 def test_whole_ttls_are_integers() -> None:
     assert type(fields(LeaseGranted(8, 5, 10_000))["TTL"]) is int
 
@@ -100,6 +151,20 @@ def test_members_are_listed_with_etcds_names() -> None:
     )
 
 
+def test_a_member_that_was_added_is_named_beside_all() -> None:
+    old = Member(1, "n1", ("tcp://a:1",), ("tcp://a:2",), False)
+    new = Member(2, "", ("tcp://b:1",), (), True)
+    reply = unpack(encoder().encode(b"", Members(8, (old, new)), added=2))
+    assert reply["member"]["ID"] == 2
+    assert reply["member"] == reply["members"][1]
+    assert [member["ID"] for member in reply["members"]] == [1, 2]
+
+
+def test_a_moved_leader_is_answered_by_a_header_without_a_revision() -> None:
+    reply = unpack(encoder().encode_moved(pack(3)))
+    assert reply == {"id": 3, "header": {**HEADER, "revision": 0}}
+
+
 def test_a_status_names_the_leader_or_says_that_there_is_none() -> None:
     raft = RaftStatus(MEMBER_ID, 2, 40, False)
     assert fields(StatusDone(8, 100, 90, 39, raft)) == {
@@ -115,6 +180,15 @@ def test_a_status_names_the_leader_or_says_that_there_is_none() -> None:
     }
     alone = StatusDone(8, 100, 90, 39, raft._replace(leader=0))
     assert fields(alone)["errors"] == ("etcdserver: no leader",)
+    alarmed = StatusDone(8, 100, 90, 39, raft, (AlarmMember(7, AlarmType.CORRUPT),))
+    assert fields(alarmed)["errors"] == ("memberID:7 alarm:CORRUPT ",)
+
+
+def test_a_status_tells_the_quota_if_there_is_one() -> None:
+    status = StatusDone(8, 100, 90, 39, RaftStatus(1, 2, 40, is_learner=False))
+    assert "dbSizeQuota" not in fields(status)
+    encoder = ReplyEncoder(CLUSTER_ID, MEMBER_ID, "1.2.3", quota_bytes=5_000)
+    assert unpack(encoder.encode(b"", status))["dbSizeQuota"] == 5_000
 
 
 @pytest.mark.parametrize("request_id", [7, "seven", b"\x07", None, 2**64 - 1])

@@ -6,37 +6,70 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.operations import LeaseGrants
-from actors.gateway.requests import Inquiry, Refusal, Request, RequestDecoder, Write
-from actors.messages import WatchCancel, WatchOpen, WatchProgress
+from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.operations import Transfer
+from actors.gateway.requests import (
+    Chore,
+    Directive,
+    Inquiry,
+    Refusal,
+    Request,
+    RequestDecoder,
+    Write,
+)
+from actors.messages import Defragment, SnapshotPart, WatchCancel, WatchOpen, WatchProgress
+from actors.raft.membership import (
+    AddMember,
+    Change,
+    Peer,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+)
 from actors.store.codec import decode_command
 from actors.store.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmType,
     Command,
+    Compact,
     DeleteRange,
+    Increment,
     LeaseGrant,
     LeaseKeepAlive,
-    LeaseLeases,
     LeaseRevoke,
-    LeaseTimeToLive,
-    MemberList,
     Put,
-    Query,
     Range,
     Sequence,
     SessionOpen,
+    SortOrder,
+    SortTarget,
+)
+from actors.store.queries import (
+    AlarmList,
+    HashKV,
+    History,
+    LeaseLeases,
+    LeaseTimeToLive,
+    MemberList,
+    Query,
     Status,
 )
+from cluster.errors import FAULTS
 from cluster.wire import pack
 
 DEALER = (b"\0\0\0\0\1",)
 REQ = (b"\0\0\0\0\1", b"")
 REQUEST_BYTES_MAX = 1_500
 TTL_MS_MIN = 450
+BAD_URLS = "etcdserver: given member URLs are invalid"
+NOW_SECONDS = 1_795_167_240
 
 
 def decoder() -> RequestDecoder:
     grants = LeaseGrants(member_id=0x1234_5678_9ABC_694D, wall_ms=1_000, ttl_ms_min=TTL_MS_MIN)
-    return RequestDecoder(grants, REQUEST_BYTES_MAX)
+    return RequestDecoder(grants, Newcomers("", lambda: NOW_SECONDS), REQUEST_BYTES_MAX)
 
 
 def decode(**request: Any) -> Request:
@@ -57,6 +90,12 @@ def query(**request: Any) -> Query:
     return decoded.query
 
 
+def order(**request: Any) -> Change | Transfer:
+    decoded = decode(**request)
+    assert isinstance(decoded, Directive), decoded
+    return decoded.order
+
+
 def message(**request: Any) -> str:
     decoded = decode(**request)
     assert isinstance(decoded, Refusal), decoded
@@ -68,6 +107,7 @@ def test_a_field_that_is_left_out_has_its_zero_value() -> None:
     assert query(op="range", key=b"k") == Range(b"k")
     assert command(op="delete_range", key=b"k") == DeleteRange(b"k")
     assert command(op="lease_revoke") == LeaseRevoke(0)
+    assert command(op="compact") == Compact(0, False)
 
 
 def test_every_field_arrives() -> None:
@@ -82,6 +122,85 @@ def test_every_field_arrives() -> None:
     )
     assert query(op="lease_time_to_live", ID=7, keys=True) == LeaseTimeToLive(7, True)
     assert command(op="lease_keep_alive", ID=7) == LeaseKeepAlive(7)
+    assert command(op="compact", revision=9, physical=True) == Compact(9, True)
+    assert command(op="compact", revision=-1) == Compact(-1)
+
+
+def test_every_field_of_a_range_arrives() -> None:
+    assert query(
+        op="range",
+        key="a",
+        sort_order="DESCEND",
+        sort_target=3,
+        min_mod_revision=4,
+        max_mod_revision=5,
+        min_create_revision=6,
+        max_create_revision=7,
+    ) == Range(b"a", b"", 0, 0, False, False, SortOrder.DESCEND, SortTarget.MOD, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize("field", ["sort_order", "sort_target"])
+@pytest.mark.parametrize("value", [-1, 9, "UP", ""])
+def test_a_sort_option_that_etcd_does_not_know_has_its_words(field: str, value: Any) -> None:
+    assert message(op="range", key="k", **{field: value}) == "etcdserver: invalid sort option"
+    assert message(op="range", **{field: value}) == "etcdserver: key is not provided"
+
+
+def test_increments_history_and_hashes_are_what_they_say() -> None:
+    assert command(op="increment", key="k") == Increment(b"k", 1)
+    assert command(op="increment", key="k", delta=-5) == Increment(b"k", -5)
+    assert query(op="history", key="k", limit=3, revision=9) == History(b"k", 3, 9)
+    assert query(op="history", key="k", limit=-3, revision=-9) == History(b"k")
+    assert decode(op="hash_kv", revision=9) == Inquiry(b"", HashKV(9), serializable=True)
+
+
+def test_an_alarm_is_asked_for_raised_or_cleared() -> None:
+    assert decode(op="alarm") == Inquiry(b"", AlarmList(AlarmType.NONE), False)
+    assert decode(op="alarm", alarm=2, memberID=5) == Inquiry(
+        b"", AlarmList(AlarmType.CORRUPT), False
+    )
+    assert decode(op="alarm", action="GET", seq=1, session=1, ack=1) == decode(op="alarm")
+    raised = command(op="alarm", action="ACTIVATE", memberID=5, alarm="NOSPACE")
+    assert raised == AlarmActivate(5, AlarmType.NOSPACE)
+    assert command(op="alarm", action=2) == AlarmDeactivate(0, AlarmType.NONE)
+    text = message(op="alarm", alarm="FIRE")
+    assert text.endswith("must be one of NONE (0), NOSPACE (1), CORRUPT (2)")
+
+
+def test_work_on_files_is_the_stores() -> None:
+    assert decode(op="defragment", id=1) == Chore(pack(1), Defragment(0))
+    assert decode(op="snapshot", name="n", offset=9) == Chore(b"", SnapshotPart(0, "n", 9))
+
+
+def test_a_put_with_a_ttl_has_a_lease_of_its_own() -> None:
+    first = (0x694D << 48) + (1_000 << 8) + 1
+    assert command(op="put", key="k", value="v", TTL=1.5) == Put(
+        b"k", b"v", lease=first, ttl_ms=1_500
+    )
+    assert command(op="put", key="k", TTL=0.01) == Put(b"k", b"", lease=first, ttl_ms=TTL_MS_MIN)
+    assert command(op="put", key="k", TTL=0, lease=5) == Put(b"k", b"", lease=5)
+    assert message(op="put", key="k", TTL=1e10) == "etcdserver: too large lease TTL"
+
+
+@pytest.mark.parametrize("other", [{"lease": 5}, {"ignore_lease": True}, {"TTL": -1}])
+def test_a_ttl_and_a_lease_do_not_go_together(other: dict[str, Any]) -> None:
+    assert message(op="put", key="k", **{"TTL": 5, **other}).startswith("leasehold: ")
+
+
+def test_what_does_not_fit_is_refused_and_what_takes_no_room_is_not() -> None:
+    full = decoder()
+    full.room = 300
+
+    def answer(**request: Any) -> Request:
+        return full.decode(DEALER, pack(request))
+
+    assert isinstance(answer(op="put", key="k", value=b"v" * 43), Write)
+    assert answer(op="put", key="k", value=b"v" * 44) == Refusal(b"", FAULTS["NoSpace"])
+    full.room = 0
+    put = {"request_put": {"key": "k"}}
+    assert answer(op="txn", success=[put], failure=[]) == Refusal(b"", FAULTS["NoSpace"])
+    assert isinstance(answer(op="delete_range", key="k"), Write)
+    assert isinstance(answer(op="range", key="k"), Inquiry)
 
 
 def test_operations_without_fields_are_what_they_say() -> None:
@@ -110,7 +229,10 @@ def test_a_watch_keeps_its_connection_and_request_id() -> None:
         prev_kv=True,
         filters=["NOPUT"],
         watch_id=2,
-    ) == WatchOpen(DEALER, pack(4), 2, b"a", b"b", 5, True, True, False)
+        progress_notify=True,
+        fragment=True,
+        keys_only=True,
+    ) == WatchOpen(DEALER, pack(4), 2, b"a", b"b", 5, True, True, False, True, True, True)
     assert decode(op="watch_cancel", watch_id=2) == WatchCancel(DEALER, b"", 2)
     assert decode(op="watch_progress", id="p") == WatchProgress(DEALER, pack("p"))
 
@@ -189,6 +311,15 @@ def test_a_fault_is_named(request_map: dict[str, Any], text: str) -> None:
         ),
         ({"op": "lease_grant", "TTL": 9_000_000_001}, "etcdserver: too large lease TTL"),
         ({"op": "lease_grant", "TTL": 1e300}, "etcdserver: too large lease TTL"),
+        ({"op": "member_add"}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": []}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": ["127.0.0.1:2380"]}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": ["https://h:1"]}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": ["tcp://h:1/x"]}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": ["tcp://*:1"]}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": [f"tcp://h:{port}" for port in range(1, 10)]}, BAD_URLS),
+        ({"op": "member_replace", "ID": 1}, BAD_URLS),
+        ({"op": "member_update", "ID": 1, "peerURLs": ["tcp://h"]}, BAD_URLS),
     ],
 )
 def test_etcds_errors_have_etcds_words(request_map: dict[str, Any], text: str) -> None:
@@ -289,3 +420,97 @@ def test_a_named_socket_and_a_req_may_do_everything_else() -> None:
     payload = pack({"op": "put", "key": "k"})
     assert isinstance(decoder().decode(REQ, payload), Write)
     assert isinstance(decoder().decode((b"my-own-name",), payload), Write)
+
+
+# --- members and leaders ---
+
+
+def test_a_new_members_id_is_the_one_that_etcd_gave_it() -> None:
+    # As `etcdctl member add` of etcd 3.5.1 printed it at that second.
+    added = order(op="member_add", peerURLs=["http://127.0.0.1:48380"], isLearner=True)
+    assert added == AddMember(Peer(0xB786CFDF628D490F, ("tcp://127.0.0.1:48380",)), True)
+
+
+def test_a_clusters_token_and_the_time_make_ids_differ() -> None:
+    def made(token: str, seconds: int) -> int:
+        return Newcomers(token, lambda: seconds).add({"peerURLs": ("tcp://h:1",)}).peer.id
+
+    assert len({made("", 1), made("", 2), made("t", 1), made("t", 2)}) == 4
+
+
+def test_two_members_added_in_one_second_have_different_ids() -> None:
+    newcomers = Newcomers("t", lambda: NOW_SECONDS)
+    first, second = (newcomers.add({"peerURLs": ("tcp://h:1",)}).peer for _ in range(2))
+    assert first.peer_urls == second.peer_urls
+    assert first.id != second.id
+
+
+def test_peer_urls_are_kept_once_sorted_and_in_one_spelling() -> None:
+    urls = ["tcp://h:2", "http://h:1", "http://h:2"]
+    assert order(op="member_update", ID=5, peerURLs=urls) == UpdateMember(
+        5, ("tcp://h:1", "tcp://h:2")
+    )
+    replaced = order(op="member_replace", ID=5, peerURLs=urls)
+    assert isinstance(replaced, ReplaceMember)
+    assert (replaced.id, replaced.peer.peer_urls) == (5, ("tcp://h:1", "tcp://h:2"))
+
+
+def test_members_are_named_by_unsigned_ids() -> None:
+    last = 2**64 - 1
+    assert order(op="member_remove", ID=last) == RemoveMember(last)
+    assert order(op="member_promote", ID=last) == PromoteMember(last)
+    assert order(op="move_leader", targetID=last) == Transfer(last)
+    text = 'field "ID" of member_remove must be a member\'s id: an unsigned integer of 64 bits'
+    assert message(op="member_remove", ID=-1) == f"leasehold: {text}"
+    assert "must be a list of URLs, not text" in message(op="member_add", peerURLs="tcp://h:1")
+    assert "may hold only text" in message(op="member_add", peerURLs=[b"tcp://h:1"])
+
+
+def test_a_change_of_members_is_part_of_no_session() -> None:
+    text = 'leasehold: unknown field "session" in member_remove'
+    assert message(op="member_remove", ID=1, session=5, seq=1, ack=1) == text
+
+
+@pytest.mark.parametrize(
+    "request_map",
+    [
+        {"op": "put", "key": "k"},
+        {"op": "range", "key": "k"},
+        {"op": "lease_leases"},
+        {"op": "watch_create", "key": "k"},
+        {"op": "session_open"},
+        {"op": "member_remove", "ID": 1},
+        {"op": "move_leader", "targetID": 1},
+        {"op": "hash_kv"},
+        {"op": "defragment"},
+        {"op": "txn", "success": [{"request_range": {"key": "k", "serializable": True}}]},
+    ],
+)
+def test_a_learner_refuses_what_it_cannot_say_for_itself(request_map: dict[str, Any]) -> None:
+    refusal = decoder().decode_as_learner(DEALER, pack({**request_map, "id": 4}))
+    assert refusal == Refusal(pack(4), FAULTS["NotSupportedForLearner"])
+
+
+@pytest.mark.parametrize(
+    "request_map",
+    [
+        {"op": "status"},
+        {"op": "member_list"},
+        {"op": "range", "key": "k", "serializable": True},
+    ],
+)
+def test_a_learner_answers_for_itself(request_map: dict[str, Any]) -> None:
+    payload = pack(request_map)
+    answer = decoder().decode_as_learner(DEALER, payload)
+    assert isinstance(answer, Inquiry)
+    assert answer == decoder().decode(DEALER, payload)
+
+
+def test_a_learner_hands_out_snapshots() -> None:
+    answer = decoder().decode_as_learner(DEALER, pack({"op": "snapshot"}))
+    assert answer == Chore(b"", SnapshotPart(0, "", 0))
+
+
+def test_a_learner_names_the_fault_of_a_request_first() -> None:
+    refusal = decoder().decode_as_learner(DEALER, pack({"op": "put"}))
+    assert refusal == Refusal(b"", FAULTS["EmptyKey"])

@@ -14,9 +14,9 @@ from typing import NamedTuple, TypeVar
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
+from actors.raft.membership import UNKNOWN, Change, Membership, Peer, first_membership
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Standing
 from actors.raft.proposals import FailedProposals
-from actors.raft.quorum import Configuration
 from actors.raft.reads import ReadyRead
 from actors.raft.rpc import Entry, HardState, Message, Proposal
 
@@ -54,15 +54,20 @@ def make_core(
 ) -> RaftCore:
     """A core that recovered a log of these terms, in the term of its last entry unless told."""
     log = RaftLog(0, 0, entries(1, *terms))
-    config = CoreConfig(
-        member,
-        Configuration(frozenset(range(1, members + 1))),
-        HEARTBEAT_MS,
-        ELECTION_MS,
-        HOLD_MS,
-    )
+    config = CoreConfig(member, HEARTBEAT_MS, ELECTION_MS, HOLD_MS)
     state = hard_state or HardState(log.last_term, 0, 0)
-    return RaftCore(config, Recovered(state, log, 0, log.last_index), now_ms, chance)
+    recovered = Recovered(state, log, voters(members), 0, log.last_index)
+    return RaftCore(config, recovered, now_ms, chance)
+
+
+def peer(member: int) -> Peer:
+    """A member and its only URL."""
+    return Peer(member, (f"tcp://host{member}:2380",))
+
+
+def voters(count: int) -> Membership:
+    """The membership of voters 1 to `count`."""
+    return first_membership(tuple(peer(member) for member in range(1, count + 1)))
 
 
 class Flushed(NamedTuple):
@@ -153,7 +158,8 @@ class Cluster:
 
     def __init__(self, size: int = 3) -> None:
         self.now_ms = START_MS
-        self.members = range(1, size + 1)
+        self.members = list(range(1, size + 1))
+        self.first = voters(size)
         self.disks = {member: Saved() for member in self.members}
         self.cores: dict[int, RaftCore] = {}
         self.cut_links: set[tuple[int, int]] = set()
@@ -165,6 +171,8 @@ class Cluster:
         self.reads: dict[int, list[ReadyRead]] = {member: [] for member in self.members}
         self.failed: dict[int, list[FailedProposals]] = {member: [] for member in self.members}
         self.standings: dict[int, Standing] = {}
+        self.removed: set[int] = set()
+        self.transferred: dict[int, list[bool]] = {}
         self.leader_of: dict[int, int] = {}
         self._chosen: dict[int, Entry] = {}
         self._last_ticket = 0
@@ -178,11 +186,9 @@ class Cluster:
         disk = self.disks[member]
         cluster_ms = disk.entries[-1].time_ms if disk.entries else 0
         log = RaftLog(0, 0, disk.entries)
-        recovered = Recovered(disk.hard_state, log, applied_index, cluster_ms)
+        recovered = Recovered(disk.hard_state, log, self.first, applied_index, cluster_ms)
         size = len(self.members)
-        config = CoreConfig(
-            member, Configuration(frozenset(self.members)), HEARTBEAT_MS, ELECTION_MS, HOLD_MS
-        )
+        config = CoreConfig(member, HEARTBEAT_MS, ELECTION_MS, HOLD_MS)
         core = RaftCore(
             config, recovered, self.now_ms, lambda limit: (member - 1) * (limit - 1) // size
         )
@@ -190,6 +196,22 @@ class Cluster:
         self.committed[member] = []
         self.flush(member)
         return core
+
+    def join(self, member: int) -> RaftCore:
+        """Start a new member with an empty disk, which knows nobody."""
+        self.members.append(member)
+        self.disks[member] = Saved()
+        self.reads[member], self.failed[member] = [], []
+        first, self.first = self.first, UNKNOWN
+        core = self.restart(member)
+        self.first = first
+        return core
+
+    def change(self, member: int, change: Change, ticket: int = 77) -> None:
+        """Ask a member for a change of members, and settle."""
+        self.cores[member].change_members(change, ticket, self.now_ms)
+        self.flush(member)
+        self.settle()
 
     def crash(self, member: int) -> None:
         """Lose a member and everything that it has not saved."""
@@ -259,6 +281,10 @@ class Cluster:
         self.failed[member] += decided.failed
         if decided.standing is not None:
             self.standings[member] = decided.standing
+        if decided.removed:
+            self.removed.add(member)
+        if decided.transferred is not None:
+            self.transferred.setdefault(member, []).append(decided.transferred)
 
     def settle(self) -> None:
         """Deliver messages, each as a burst of its own, until none is under way."""

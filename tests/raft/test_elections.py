@@ -49,6 +49,24 @@ def test_of_five_members_few_time_out_together() -> None:
     assert conflicts < 50
 
 
+def test_a_vote_that_took_longer_than_a_timeout_counts_as_long_as_the_term_lasts() -> None:
+    solo = campaign()
+    solo.tick()
+    assert isinstance(solo.core.role, Candidate) and solo.core.role.pre
+    solo.step(VoteResponse(3, 1, 2, False, False))
+    solo.step(VoteResponse(2, 1, 2, False, True))
+    assert isinstance(solo.core.role, Leader)
+    assert solo.core.term == 2
+
+
+def test_a_late_vote_of_a_term_in_which_this_process_never_stood_makes_no_leader() -> None:
+    solo = Solo(make_core(hard_state=HardState(2, 1, 0)))
+    solo.tick()
+    solo.step(VoteResponse(2, 1, 2, False, True))
+    solo.step(VoteResponse(3, 1, 2, False, True))
+    assert isinstance(solo.core.role, Candidate) and solo.core.role.pre
+
+
 def test_a_follower_that_hears_nothing_asks_everybody_for_a_pre_vote() -> None:
     solo = Solo(make_core(terms=(1, 1, 2)))
     said = solo.tick()

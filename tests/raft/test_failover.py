@@ -132,4 +132,4 @@ def test_a_standing_names_the_leader_and_its_clock_once_it_has_committed() -> No
     cluster.heal()
     cluster.run(2 * HEARTBEAT_MS)
     assert cluster.standings[1].clock is not None
-    assert cluster.standings[2] == (1, 1, None)
+    assert cluster.standings[2] == (1, 1, None, False)

@@ -103,3 +103,18 @@ def test_probing_again_forgets_what_was_under_way() -> None:
     assert (progress.next, progress.match) == (7, 5)
     progress.probe_from(2)
     assert progress.next == 6
+
+
+def test_after_a_rejection_appends_go_one_by_one_until_they_are_accepted() -> None:
+    """Where appends overtake each other, a stream after each rejection would never end."""
+    peer = Progress(1, 1, 0)
+    assert peer.maybe_accept(0) is False
+    peer.sent(5, 10)
+    assert peer.may_send()
+    assert peer.maybe_reject(3, 0)
+    for under_way in (2, 4, 8):
+        peer.maybe_accept(peer.next)
+        for _ in range(under_way):
+            assert peer.may_send()
+            peer.sent(peer.next, 10)
+        assert not peer.may_send()

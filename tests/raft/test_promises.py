@@ -167,3 +167,13 @@ def test_a_crash_before_any_save_of_an_election_leaves_one_leader_a_term(
     cluster.propose(cluster.leader, b"a")
     cluster.run(ELECTION_MS)
     assert all(cluster.commands(each) == [b"a"] for each in cluster.members)
+
+
+def test_entries_replaced_in_the_burst_they_came_in_are_never_acknowledged() -> None:
+    solo = in_term(4)
+    old = AppendRequest(2, 1, 4, 4, 1, 1, 0, entries(2, 4, 4, 4))
+    new = AppendRequest(3, 1, 5, 5, 1, 1, 0, entries(2, 5))
+    said = solo.step(old, new)
+    assert [(entry.index, entry.term) for entry in said.entries] == [(2, 5)]
+    acks = [each for each in said.promises if isinstance(each, AppendResponse)]
+    assert [(ack.target, ack.index) for ack in acks] == [(3, 2)]

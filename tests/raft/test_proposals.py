@@ -124,7 +124,7 @@ def test_an_entry_that_is_superseded_fails_only_the_tickets_of_this_member() -> 
 def test_a_member_that_does_not_lead_refuses_and_the_sender_asks_whoever_does() -> None:
     solo = Solo(make_core())
     said = solo.step(ForwardRequest(2, 1, 0, (Proposal(2, 5, b"x"), Proposal(2, 6, b"y"))))
-    assert said.only(ForwardRefusal) == ForwardRefusal(1, 2, 0, (5, 6), False)
+    assert said.only(ForwardRefusal) == ForwardRefusal(1, 2, 0, (5, 6), "")
 
 
 def test_a_refused_proposal_is_held_and_passed_on_again() -> None:
@@ -135,7 +135,7 @@ def test_a_refused_proposal_is_held_and_passed_on_again() -> None:
     cluster.cores[3].propose(proposal, cluster.now_ms)
     cluster.flush(3)
     cluster.flying.clear()
-    cluster.step(ForwardRefusal(1, 3, 1, (99,), False))
+    cluster.step(ForwardRefusal(1, 3, 1, (99,), ""))
     cluster.run(3 * HEARTBEAT_MS)
     assert cluster.commands(3) == [b"x", b"y"]
 
@@ -144,7 +144,7 @@ def test_a_refusal_of_a_busy_leader_fails_the_proposal_at_once() -> None:
     solo = Solo(make_core())
     solo.step(Heartbeat(2, 1, 1, 1, 0, 0, 0, 0, True))
     solo.propose(b"x", first_ticket=7)
-    decided = solo.step(ForwardRefusal(2, 1, 1, (7, 8), True)).decided
+    decided = solo.step(ForwardRefusal(2, 1, 1, (7, 8), "TooManyRequests")).decided
     assert failures(decided) == [FailedProposals((7,), "TooManyRequests", False)]
 
 
@@ -152,7 +152,7 @@ def test_a_late_refusal_for_a_ticket_that_is_settled_does_nothing() -> None:
     cluster = Cluster()
     cluster.elect(1)
     (ticket,) = cluster.propose(3, b"x")
-    cluster.step(ForwardRefusal(1, 3, 1, (ticket,), False))
+    cluster.step(ForwardRefusal(1, 3, 1, (ticket,), ""))
     cluster.run(2 * HEARTBEAT_MS)
     assert cluster.commands(3) == [b"x"]
     assert not cluster.failed[3]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +13,14 @@ from actors.base import Ring
 from actors.mailbox import Mailbox
 from actors.messages import (
     Apply,
+    ChangeMembers,
     ConfirmedRead,
     Drained,
+    Durable,
     Failed,
+    HandOver,
     Leadership,
+    MoveLeader,
     PeerFrames,
     PeersDown,
     Propose,
@@ -22,8 +28,18 @@ from actors.messages import (
     Read,
     Tick,
 )
-from actors.raft.actor import FLUSH_PROPOSALS_MAX, GATHER_MS, Links, RaftActor
+from actors.raft.actor import (
+    FLUSH_PROPOSALS_MAX,
+    GATHER_MS,
+    LOOK_FOR_ROOM_MS,
+    Links,
+    RaftActor,
+    Retention,
+)
 from actors.raft.codec import PeerCodec
+from actors.raft.files import DISK
+from actors.raft.log import LogStart
+from actors.raft.membership import AddMember
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -31,14 +47,30 @@ from actors.raft.rpc import (
     HardState,
     Heartbeat,
     HeartbeatResponse,
+    Introduction,
+    JoinRequest,
     Message,
     Proposal,
+    RemovedNotice,
+    TimeoutNow,
     VoteRequest,
     VoteResponse,
 )
-from actors.store.commands import RaftStatus, Range, Status
+from actors.raft.shipping import Shipping
+from actors.store.codec import decode_command
+from actors.store.commands import Range, SetMembers
+from actors.store.queries import RaftStatus, Status
+from actors.store.results import Failure
 from tests.probes import ManualClock
-from tests.raft.harness import HOLD_MS, START_MS, entries, make_core
+from tests.raft.harness import (
+    ELECTION_MS,
+    HEARTBEAT_MS,
+    HOLD_MS,
+    START_MS,
+    entries,
+    make_core,
+    peer,
+)
 
 CODEC = PeerCodec(7)
 SAVED = "saved"
@@ -51,14 +83,37 @@ class Recorder:
         self.happened: list[Any] = []
         self.fails_to_save = False
         self.closed: list[str] = []
+        self.linked: set[int] = set()
+        self.introduced: list[int] = []
+        self.room = True
 
-    def save(self, hard_state: HardState, entries: tuple[Entry, ...]) -> None:
+    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         if self.fails_to_save:
             raise OSError(errno.EIO, "input/output error")
         self.happened.append((SAVED, hard_state, entries))
 
+    def cut(self, index: int) -> None:
+        self.happened.append(("cut", index))
+
+    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
+        self.happened.append(("expects", index, term))
+
+    def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        self.happened.append(("reset", start.index, start.term))
+
+    def has_room(self) -> bool:
+        return self.room
+
+    def update(self, urls: dict[int, str]) -> None:
+        self.linked = set(urls)
+
     def send(self, member_id: int, frame: bytes) -> bool:
         message = CODEC.decode(frame)
+        assert not isinstance(message, JoinRequest)
+        if isinstance(message, Introduction):
+            assert message.member_id == 1
+            self.introduced.append(member_id)
+            return member_id in self.linked
         assert message.target == member_id
         self.happened.append(message)
         return True
@@ -92,7 +147,16 @@ class Shell:
 
         core = make_core(members=members, terms=terms, hard_state=HardState(1, 0, 0))
         self.core = core
-        self.actor = RaftActor(core, recorder, PeerCodec(7), open_links, self.clock)
+        self.actor = RaftActor(
+            core,
+            recorder,
+            PeerCodec(7),
+            Shipping(core, recorder, Path("/nowhere"), DISK),
+            Retention(entries=10, bytes=1 << 20),
+            open_links,
+            self.clock,
+            lambda: self.recorder.happened.append("removed"),
+        )
         self.actor.join(Ring(recorder, recorder, recorder, recorder, recorder))
         self.actor.open()
         recorder.take()
@@ -115,6 +179,17 @@ class Shell:
             self.hear(VoteResponse(2, 1, 2, pre, True))
         self.acknowledge()
         self.recorder.take()
+
+    def lead_alone(self) -> None:
+        """Be elected, as the only member is at its first tick."""
+        self.clock.now_ms = self.core.next_tick_ms
+        self.burst(Tick(self.clock.now_ms))
+        self.recorder.take()
+
+    def wait(self, milliseconds: int) -> None:
+        """Let time pass, and tick."""
+        self.clock.now_ms += milliseconds
+        self.burst(Tick(self.clock.now_ms))
 
     def acknowledge(self) -> None:
         """Member 2 holds everything."""
@@ -284,7 +359,7 @@ def test_neighbours_are_told_who_leads_once_for_each_change() -> None:
     shell.hear(Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True))
     shell.hear(Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True))
     told = [e for e in shell.recorder.take() if isinstance(e, Leadership)]
-    assert told == [Leadership(2, 3, None)] * 3
+    assert told == [Leadership(2, 3, None)] * 4
 
 
 def test_a_broken_connection_to_the_leader_asks_for_a_wake_up_soon() -> None:
@@ -315,3 +390,103 @@ def test_closing_gives_back_links_and_storage() -> None:
     shell = Shell()
     shell.actor.close()
     assert shell.recorder.closed == ["closed", "closed"]
+
+
+# --- the disk, members, and handing over ---
+
+
+def test_writes_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_room() -> None:
+    shell = Shell(members=1)
+    shell.lead_alone()
+    shell.recorder.room = False
+    shell.wait(LOOK_FOR_ROOM_MS)
+    shell.burst(Propose((Proposal(1, 5, b"x"),)))
+    failed = [each for each in shell.recorder.take() if isinstance(each, Failed)]
+    assert failed == [Failed((5,), Failure("NoSpace"), outcome_unknown=False)]
+    shell.recorder.room = True
+    shell.wait(LOOK_FOR_ROOM_MS)
+    shell.recorder.take()
+    shell.burst(Propose((Proposal(1, 6, b"x"),)))
+    applied = [each for each in shell.recorder.take() if isinstance(each, Apply)]
+    assert [entry.ticket for apply in applied for entry in apply.entries] == [6]
+
+
+def test_the_log_is_cut_behind_what_the_store_holds_but_for_a_tail() -> None:
+    shell = Shell(members=1)
+    shell.lead_alone()
+    shell.burst(Propose(tuple(Proposal(1, ticket, b"x") for ticket in range(1, 50))))
+    shell.recorder.take()
+    shell.burst(Durable(40))
+    assert ("cut", 30) in shell.recorder.take()
+    assert shell.core.replica.log.first_index == 31
+
+
+def test_a_change_of_members_reaches_the_store_as_its_command_and_changes_the_links() -> None:
+    shell = Shell(members=1)
+    shell.lead_alone()
+    shell.burst(ChangeMembers(AddMember(peer(2), learner=True), 9))
+    (apply,) = [each for each in shell.recorder.take() if isinstance(each, Apply)]
+    command, _ = decode_command(apply.entries[-1].command)
+    assert isinstance(command, SetMembers)
+    assert [(m.id, m.is_learner) for m in command.members] == [(1, False), (2, True)]
+    assert apply.entries[-1].ticket == 9
+    assert shell.recorder.linked == {2}
+
+
+def test_a_candidate_and_a_leader_say_where_they_are_until_they_are_heard() -> None:
+    shell = Shell()
+    shell.clock.now_ms = shell.core.next_tick_ms
+    shell.burst(Tick(shell.clock.now_ms))
+    assert shell.recorder.introduced == [2, 3]
+    for pre in (True, False):
+        shell.hear(VoteResponse(2, 1, 2, pre, True))
+    shell.acknowledge()
+    shell.recorder.introduced.clear()
+    shell.wait(HEARTBEAT_MS)
+    assert shell.recorder.introduced == [3], "member 2 was heard"
+    last_index = shell.core.replica.log.last_index
+    for _ in range(ELECTION_MS // HEARTBEAT_MS + 1):
+        shell.recorder.introduced.clear()
+        shell.hear(AppendResponse(3, 1, 2, 2, last_index, False, 0, 0))
+        shell.wait(HEARTBEAT_MS)
+    assert shell.recorder.introduced == [2], "it may have been started again"
+
+
+def test_a_member_that_introduces_itself_is_reached_though_the_log_does_not_tell_of_it() -> None:
+    shell = Shell()
+    shell.burst(PeerFrames((CODEC.encode_introduction(9, "tcp://host9:2380"),)))
+    assert shell.recorder.linked == {2, 3, 9}
+
+
+def test_a_lone_node_that_stops_has_nobody_to_hand_over_to_and_does_not_wait() -> None:
+    done: list[str] = []
+    shell = Shell(members=1)
+    shell.lead_alone()
+    shell.burst(HandOver(lambda: done.append("done")))
+    assert done == ["done"]
+
+
+def test_a_leader_that_stops_lets_the_one_that_lacks_least_stand_at_once() -> None:
+    done: list[str] = []
+    shell = Shell()
+    shell.lead()
+    shell.burst(HandOver(lambda: done.append("done")))
+    sent = [each for each in shell.recorder.take() if isinstance(each, TimeoutNow)]
+    assert (sent, done) == ([TimeoutNow(1, 2, 2)], [])
+    shell.hear(VoteRequest(2, 1, 3, False, 99, 2, True))
+    assert done == ["done"]
+
+
+def test_a_move_to_a_member_that_is_none_fails_under_etcds_name() -> None:
+    shell = Shell()
+    shell.lead()
+    shell.burst(MoveLeader(9, 4))
+    (failed,) = [each for each in shell.recorder.take() if isinstance(each, Failed)]
+    assert failed == Failed((4,), Failure("BadLeaderTransferee"), outcome_unknown=False)
+
+
+def test_a_removed_member_says_so_once() -> None:
+    shell = Shell()
+    shell.hear(RemovedNotice(2, 1, 1))
+    shell.hear(RemovedNotice(3, 1, 1))
+    assert shell.recorder.take().count("removed") == 1

@@ -79,7 +79,7 @@ def test_every_role_follows_the_sender_of_a_newer_append_or_heartbeat(
         ReadRequest(2, 1, 5, 1),
         ReadResponse(2, 1, 5, 1, 1, 0),
         ForwardRequest(2, 1, 5, ()),
-        ForwardRefusal(2, 1, 5, (), False),
+        ForwardRefusal(2, 1, 5, (), ""),
     ],
 )
 def test_every_role_steps_down_for_any_other_newer_message_and_knows_no_leader(

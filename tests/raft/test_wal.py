@@ -5,23 +5,25 @@ Most tests run the real log over a disk in memory, so that each byte of it can b
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
+from actors.errors import StorageError
 from actors.raft.files import DISK, Files
+from actors.raft.log import LogStart, RaftLog
 from actors.raft.rpc import Entry, HardState
 from actors.raft.wal import RUN_BYTES_MAX, Contents, Identity, Wal
-from actors.raft.wal_records import StorageError
-from tests.raft.harness import entry
+from tests.raft.harness import entry, voters
 from tests.simulation.disk import SECTOR_BYTES, SimulatedDisk, sectors
 
 IDENTITY = Identity(0xA1, 0xC1)
+MEMBERS = voters(3)
 DIRECTORY = Path("/data/wal")
 SEGMENT_BYTES = 8 * 1024
 
@@ -37,11 +39,54 @@ def state(term: int, commit: int = 0, vote: int = 1) -> HardState:
     return HardState(term, vote, commit)
 
 
+class Writer:
+    """A log on disk, and what its owner knows of it: which entry stands before those it saves."""
+
+    def __init__(self, wal: Wal, log: RaftLog) -> None:
+        self.wal = wal
+        self.log = log
+
+    def save(self, hard_state: HardState, entries: tuple[Entry, ...]) -> None:
+        if entries and entries[0].index <= self.log.last_index:
+            self.log.truncate_from(entries[0].index, commit=0)
+        start = LogStart(self.log.last_index, self.log.last_term, MEMBERS)
+        self.wal.save(hard_state, entries, start)
+        if entries:
+            self.log.append(entries)
+
+    def close(self) -> None:
+        self.wal.close()
+
+
+def create(
+    files: Files = DISK,
+    directory: Path = DIRECTORY,
+    size: int = SEGMENT_BYTES,
+    identity: Identity = IDENTITY,
+) -> Writer:
+    """A new, empty log."""
+    wal, _ = Wal.create(directory, identity, MEMBERS, size, files)
+    return Writer(wal, RaftLog())
+
+
+class Reopened(Writer):
+    """A log that was there already, and what it held."""
+
+    def __init__(self, wal: Wal, contents: Contents) -> None:
+        super().__init__(wal, contents.log)
+        self.contents = contents
+
+
+def reopen(files: Files, directory: Path = DIRECTORY) -> Reopened:
+    """A log that is there already."""
+    return Reopened(*Wal.open(directory, SEGMENT_BYTES, files))
+
+
 def write(
     flushes: Sequence[Flush], files: Files, directory: Path = DIRECTORY, size: int = SEGMENT_BYTES
-) -> Wal:
+) -> Writer:
     """A new log with these flushes, still open."""
-    wal = Wal.create(directory, IDENTITY, size, files)
+    wal = create(files, directory, size)
     for hard_state, entries in flushes:
         wal.save(hard_state, entries)
     return wal
@@ -88,7 +133,7 @@ FLUSHES: tuple[Flush, ...] = (
 
 
 def test_a_new_log_is_empty_and_knows_whose_it_is(tmp_path: Path) -> None:
-    Wal.create(tmp_path / "wal", IDENTITY).close()
+    create(directory=tmp_path / "wal").close()
     wal, contents = Wal.open(tmp_path / "wal")
     wal.close()
     assert contents.identity == IDENTITY
@@ -106,7 +151,7 @@ def test_a_reopened_log_goes_on_where_it_ended() -> None:
     disk = SimulatedDisk()
     write((), disk).close()
     for count, (hard_state, entries) in enumerate(FLUSHES, 1):
-        wal, _ = Wal.open(DIRECTORY, SEGMENT_BYTES, disk)
+        wal = reopen(disk)
         wal.save(hard_state, entries)
         wal.close()
         assert holds(read(disk), FLUSHES[:count])
@@ -182,15 +227,37 @@ def test_the_latest_vote_and_term_come_back_from_a_later_segment_too() -> None:
 # --- torn writes ---
 
 
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_what_was_written_and_not_synced_is_durable_once_it_has_been_read_again(
+    error: type[Exception],
+) -> None:
+    """The process is killed before the sync, or ends because it fails; later the power is cut."""
+    disk = SimulatedDisk()
+    wal = write(FLUSHES[:2], disk)
+
+    def fail() -> None:
+        if disk.doing == "sync":
+            raise error
+
+    disk._before_effect = fail
+    with pytest.raises(error):
+        wal.save(*FLUSHES[2])
+    disk._before_effect = lambda: None
+    disk.stop()
+    assert holds(read(disk), FLUSHES[:3])
+    disk.crash(lambda limit: limit - 1)  # nothing that is not synced is kept
+    assert holds(read(disk), FLUSHES[:3])
+
+
 def last_flush_of(flushes: Sequence[Flush]) -> tuple[SimulatedDisk, Path, int, int]:
     """A disk with these flushes, its last file, and the range of bytes of the last flush."""
     disk = SimulatedDisk()
     wal = write(flushes[:-1], disk)
-    path = disk.paths()[-1]
-    start = wal._offset
+    path, start = disk.paths()[-1], wal.wal._offset
     wal.save(*flushes[-1])
+    stop = wal.wal._offset
     assert disk.paths()[-1] == path, "the last flush stays in the segment"
-    return disk, path, start, wal._offset
+    return disk, path, start, stop
 
 
 TORN = [
@@ -244,8 +311,8 @@ def test_after_a_repair_the_log_goes_on_and_can_be_torn_again() -> None:
     for _ in range(20):
         disk.content(path)[start + 100 :] = bytes(len(disk.content(path)) - start - 100)
         disk.damage(path, disk.content(path))
-        wal, contents = Wal.open(DIRECTORY, SEGMENT_BYTES, disk)
-        assert holds(Contents(*contents), FLUSHES[:-1])
+        wal = reopen(disk)
+        assert holds(wal.contents, FLUSHES[:-1])
         wal.save(*FLUSHES[-1])
         disk.crash(random.randrange)
     assert holds(read(disk), FLUSHES)
@@ -253,7 +320,11 @@ def test_after_a_repair_the_log_goes_on_and_can_be_torn_again() -> None:
 
 def test_a_crash_at_any_moment_of_any_save_keeps_all_that_was_saved_before() -> None:
     """Over hundreds of crashes: each save is there wholly or not at all, and all before it are."""
-    flushes = [(state(1 + n // 9), (sized(n, 1 + n // 9, 37 * n % 2000),)) for n in range(1, 60)]
+    # Each ninth save is of a new term, and replaces what the last two had.
+    flushes = [
+        (state(1 + n // 9), (sized(n - 2 * (n // 9), 1 + n // 9, 37 * n % 2000),))
+        for n in range(1, 60)
+    ]
     for seed in range(150):
         random = Random(seed)
         countdown = random.randrange(1, 150)
@@ -267,12 +338,13 @@ def test_a_crash_at_any_moment_of_any_save_keeps_all_that_was_saved_before() -> 
         disk = SimulatedDisk(count_down)
         done = -1
         try:
-            wal = Wal.create(DIRECTORY, IDENTITY, SEGMENT_BYTES, disk)
+            wal = create(disk)
             for done, (hard_state, entries) in enumerate(flushes):  # noqa: B007
                 wal.save(hard_state, entries)
             done = len(flushes)
         except InterruptedError:
             pass
+        countdown = 0
         disk.crash(random.randrange)
         if not Wal.exists(DIRECTORY, disk):
             assert done <= 0
@@ -370,7 +442,14 @@ def test_a_file_cut_off_exactly_between_two_flushes_is_refused_too() -> None:
         read(disk)
 
 
-@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_log_without_its_oldest_segments_begins_later_as_the_node_can_tell() -> None:
+    disk = SimulatedDisk()
+    write([(state(1), (sized(n, 1, 900),)) for n in range(1, 40)], disk).close()
+    disk.remove(disk.paths()[0])
+    assert read(disk).log.first_index > 1
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
 def test_a_missing_segment_is_refused(missing: int) -> None:
     disk = SimulatedDisk()
     write([(state(1), (sized(n, 1, 900),)) for n in range(1, 40)], disk).close()
@@ -385,7 +464,7 @@ def test_segments_of_two_members_do_not_make_a_log() -> None:
     disk, other = SimulatedDisk(), SimulatedDisk()
     flushes = [(state(1), (sized(n, 1, 900),)) for n in range(1, 40)]
     write(flushes, disk).close()
-    wal = Wal.create(DIRECTORY, Identity(0xA2, 0xC1), SEGMENT_BYTES, other)
+    wal = create(other, identity=Identity(0xA2, 0xC1))
     for hard_state, entries in flushes:
         wal.save(hard_state, entries)
     path = disk.paths()[2]
@@ -432,28 +511,118 @@ def test_a_torn_end_is_repaired_on_a_real_disk_too(tmp_path: Path) -> None:
     path.write_bytes(content[: end // 512 * 512] + bytes(len(content) - end // 512 * 512))
     assert holds(read(DISK, tmp_path), FLUSHES[:-1])
     assert len(path.read_bytes()) == len(content)
-    wal, _ = Wal.open(tmp_path, SEGMENT_BYTES)
+    wal = reopen(DISK, tmp_path)
     wal.save(*FLUSHES[-1])
     wal.close()
     assert holds(read(DISK, tmp_path), FLUSHES)
 
 
-def test_a_flush_that_a_killed_process_left_in_the_cache_is_durable_once_it_was_read() -> None:
-    """The restarted node votes and answers on the strength of it: then the power may go."""
+# --- the log behind a snapshot, and members ---
+
+
+class FewRemovals(SimulatedDisk):
+    """A disk whose process dies when it removes one file more than that."""
+
+    def __init__(self, removals: int) -> None:
+        super().__init__(self.count_down)
+        self.removals_left = removals
+
+    def count_down(self) -> None:
+        self.removals_left -= self.doing == "remove"
+        if self.removals_left < 0:
+            raise InterruptedError
+
+
+def test_a_log_that_was_replaced_from_before_its_oldest_segments_can_be_cut_at_any_moment() -> None:
+    """The replacement stands in a later segment that begins earlier."""
+    cut_short = 0
+    for removals in range(20):
+        disk = FewRemovals(removals)
+        wal = create(disk)
+        for index in range(1, 13):
+            wal.save(state(1), (sized(index, 1, SEGMENT_BYTES // 2),))
+        for index in range(3, 10):
+            wal.save(state(2), (sized(index, 2, SEGMENT_BYTES // 2),))
+        try:
+            wal.wal.cut(6)
+        except InterruptedError:
+            cut_short += 1
+        disk.removals_left = 0
+        disk.doing = ""
+        disk.stop()
+        contents = read(disk)
+        assert contents.log.first_index <= 7 <= contents.log.last_index == 9
+        found = [each.term for each in log_of(contents) if each.index > 6]
+        assert (found, contents.hard_state[:2]) == ([2, 2, 2], (2, 1))
+    assert 5 < cut_short < 20
+
+
+def test_a_cut_removes_only_whole_segments_that_the_store_holds() -> None:
     disk = SimulatedDisk()
-    wal = write(FLUSHES[:-1], disk)
-    wal._files = NeverSyncing(disk)
-    wal.save(*FLUSHES[-1])
+    flushes = [(state(1), (sized(n, 1, 3000),)) for n in range(1, 13)]
+    wal = write(flushes, disk)
+    segments = len(disk.paths())
+    assert segments > 3
+    wal.wal.cut(6)
+    wal.close()
+    contents = read(disk)
+    assert len(disk.paths()) < segments
+    assert contents.log.first_index <= 7
+    assert log_of(contents) == expected(flushes)[1][contents.log.first_index - 1 :]
+    assert contents.membership == MEMBERS
+
+
+def test_entries_replaced_below_the_head_of_a_segment_begin_another() -> None:
+    disk = SimulatedDisk()
+    flushes = [(state(1), (sized(n, 1, 3000),)) for n in range(1, 9)]
+    flushes += [(state(2), (sized(4, 2, 10),)), (state(2), (sized(5, 2, 10),))]
+    wal = write(flushes, disk)
+    assert holds(read(disk), flushes)
+    wal.wal.cut(3)
+    contents = read(disk)
+    assert [each.term for each in log_of(contents)][-2:] == [2, 2]
+    assert contents.log.last_index == 5
+
+
+def test_a_reset_leaves_nothing_but_what_follows_the_snapshot() -> None:
+    disk = SimulatedDisk()
+    wal = write(FLUSHES, disk)
+    members = voters(5)
+    wal.wal.reset(state(7), (sized(101, 7, 20),), LogStart(100, 6, members))
+    wal.close()
+    contents = read(disk)
+    assert (contents.log.first_index, contents.log.last_index) == (101, 101)
+    assert (contents.hard_state, contents.membership) == (state(7), members)
+    assert len(disk.paths()) == 1
+
+
+def test_a_note_of_a_coming_snapshot_is_remembered_until_the_reset() -> None:
+    disk = SimulatedDisk()
+    wal = write(FLUSHES, disk)
+    wal.wal.expect_snapshot(100, 6, LogStart(5, 3, MEMBERS))
+    assert read(disk).expected == (100, 6)
     assert holds(read(disk), FLUSHES)
-    disk.crash(lambda limit: limit - 1)  # of what is not synced, nothing is kept
-    assert holds(read(disk), FLUSHES)
+    wal.wal.reset(state(7), (), LogStart(100, 6, MEMBERS))
+    assert read(disk).log.last_index == 100
 
 
-class NeverSyncing:
-    """A disk whose process dies before each sync."""
+def test_a_crash_at_any_moment_of_a_reset_leaves_the_old_log_or_the_new_one() -> None:
+    for seed in range(40):
+        random = Random(seed)
+        countdown = 1 << 30
 
-    def __init__(self, disk: SimulatedDisk) -> None:
-        self._disk = disk
+        def count_down() -> None:
+            nonlocal countdown
+            countdown -= 1
+            if countdown == 0:
+                raise InterruptedError
 
-    def __getattr__(self, name: str) -> Any:
-        return (lambda file: None) if name == "sync" else getattr(self._disk, name)
+        disk = SimulatedDisk(count_down)
+        wal = write(FLUSHES, disk)
+        countdown = random.randrange(1, 8)
+        with contextlib.suppress(InterruptedError):
+            wal.wal.reset(state(7), (sized(101, 7, 20),), LogStart(100, 6, MEMBERS))
+        countdown = 1 << 30
+        disk.crash(random.randrange)
+        contents = read(disk)
+        assert holds(contents, FLUSHES) or contents.log.first_index == 101

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.store.commands import Command, KeyValue, Member, Query, Range, RangeDone, Sequence
+from actors.store.commands import Command, KeyValue, Member, Range, Sequence
 from actors.store.machine import Machine
+from actors.store.queries import Query
+from actors.store.results import RangeDone
 from actors.store.storage import Backend
 from tests.twins import MemoryBackend
+
+TERM = 3
 
 FOUNDERS = (
     Member(2, "", ("tcp://b:2380",), (), False),
@@ -33,7 +37,7 @@ class Driver:
     def do(self, command: Command, sequence: Sequence | None = None) -> Any:
         """Apply one command and return its result."""
         index = self.machine.applied_index + 1
-        result = self.machine.apply(index, self.now_ms, command, sequence)
+        result = self.machine.apply(index, TERM, self.now_ms, command, sequence)
         if self.commits:
             self.commit()
         if self.restarts:
@@ -54,6 +58,14 @@ class Driver:
         """Make durable what is new."""
         self.backend.commit(self.machine.take_changes())
 
+    def sweep(self, portion: int = 1_000) -> None:
+        """Make durable what is new, sweep away all that compaction has outdated, and that, too."""
+        self.commit()
+        self.machine.sweeper.hurry()
+        while self.machine.sweeper.is_due:
+            self.machine.sweeper.work(portion)
+        self.commit()
+
     def crash(self) -> None:
         """Lose what is not durable; go on with what is."""
         self.machine = Machine(self.backend, FOUNDERS)
@@ -63,10 +75,12 @@ def everything(machine: Machine) -> dict[str, Any]:
     """All replicated state of a machine, comparable; not what is on disk and what in memory."""
     index = machine.store.index
     return {
-        "meta": (machine.applied_index, machine.cluster_ms, machine.revision),
+        "place": (machine.applied_index, machine.applied_term, machine.cluster_ms),
+        "revision": machine.revision,
         "live": dict(index.live),
         "keys": list(index.keys(b"\0", b"\0")),
-        "history": machine.history(b"\0", b"\0", 1, True),
+        "compacted": machine.store.compact_revision,
+        "history": machine.history(b"\0", b"\0", max(1, machine.store.compact_revision), True),
         "leases": {
             lease.id: (lease.ttl_ms, lease.deadline_ms, sorted(lease.keys))
             for lease in machine.leases.table.values()
@@ -75,5 +89,6 @@ def everything(machine: Machine) -> dict[str, Any]:
             (session.id, session.used_index, session.used_ms, session.floor, dict(session.results))
             for session in machine.sessions.table.values()
         ],
-        "members": dict(machine.members),
+        "members": (dict(machine.members), machine.membership),
+        "alarms": list(machine.alarms),
     }

@@ -6,117 +6,61 @@ from typing import Any
 
 import pytest
 
-from actors.base import Ring
+from actors.errors import StorageError
 from actors.messages import (
     Apply,
     ConfirmedRead,
+    Congestion,
     ConnectionGone,
     Drained,
     Durable,
     Events,
+    History,
     LeaseFact,
     LeaseFacts,
     LocalRead,
     Question,
+    ReadHistory,
     Replies,
     Tick,
     WatchBegin,
     WatchCancel,
-    WatchOpen,
     WatchProgress,
 )
 from actors.raft.rpc import Entry
 from actors.store import actor as actor_module
-from actors.store.actor import COMMIT_INTERVAL_MS, StoreActor
-from actors.store.codec import encode_command
+from actors.store.actor import COMMIT_INTERVAL_MS
 from actors.store.commands import (
     AdvanceClock,
     Change,
-    Command,
+    Compact,
     DeleteRange,
     Event,
     Expiry,
-    Failure,
     KeyValue,
     LeaseExpire,
     LeaseGrant,
-    LeaseGranted,
     LeaseKeepAlive,
-    LeaseLife,
-    LeaseTimeToLive,
     Put,
-    PutDone,
     Range,
-    RangeDone,
     Sequence,
     SessionOpen,
 )
 from actors.store.machine import Machine
-from actors.store.storage import Backend, Changes, StorageError
+from actors.store.queries import LeaseTimeToLive
+from actors.store.results import Failure, LeaseGranted, LeaseLife, PutDone, RangeDone
+from actors.store.storage import Backend, Changes
 from tests.store.driver import FOUNDERS, everything
+from tests.store.shell import HERE, Node, watch
 from tests.twins import MemoryBackend
 
-HERE, ELSEWHERE = 1, 2
-
-
-class Probe:
-    """An address that keeps what it is told, in one list for all."""
-
-    def __init__(self, name: str, told: list[tuple[str, Any]]) -> None:
-        self.name = name
-        self.told = told
-
-    def tell(self, message: Any) -> None:
-        self.told.append((self.name, message))
-
-
-class Node:
-    """An unstarted StoreActor on a backend, with a clock and a log at hand."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.now_ms = 50_000
-        self.time_ms = 1_000
-        self.told: list[tuple[str, Any]] = []
-        self.backend = backend
-        self.machine = Machine(backend, FOUNDERS)
-        self.actor = StoreActor(self.machine, backend, HERE, lambda: self.now_ms)
-        self.actor.join(Ring(*(Probe(name, self.told) for name in Ring._fields)))
-        self.last_index = self.machine.applied_index
-        self.actor.receive(_watch(b"elsewhere"))
-        self.told.clear()
-
-    def entry(
-        self, command: Command | None, origin: int = HERE, ticket: int = 0, sequence: Any = None
-    ) -> Entry:
-        """The next entry of the log; None is Raft's no-op."""
-        self.last_index += 1
-        data = encode_command(command, sequence) if command is not None else b""
-        return Entry(self.last_index, 1, self.time_ms, origin, ticket, data)
-
-    def apply(self, *commands: Command | None) -> list[tuple[str, Any]]:
-        """Apply commands that nobody here waits for, and return what was told."""
-        return self.hear(Apply(tuple(self.entry(command) for command in commands)))
-
-    def hear(self, message: Any) -> list[tuple[str, Any]]:
-        """Handle one message and return what was told."""
-        self.told.clear()
-        self.actor.receive(message)
-        return list(self.told)
-
-    def tick(self) -> list[tuple[str, Any]]:
-        """Handle the actor's timer if it is due."""
-        tick = self.actor.mailbox.pop_tick(self.now_ms)
-        return self.hear(tick) if tick else []
+ELSEWHERE = 2
 
 
 @pytest.fixture
 def node(backend: Backend) -> Node:
     """A node on the disk, and on its twin."""
     return Node(backend)
-
-
-def _watch(key: bytes, range_end: bytes = b"", start: int = 0, prev_kv: bool = False) -> WatchOpen:
-    return WatchOpen((b"client",), b"", 0, key, range_end, start, prev_kv, False, False)
 
 
 def _put_event(key: bytes, revision: int, value: bytes) -> Event:
@@ -141,8 +85,8 @@ def test_a_batch_tells_each_neighbour_once_the_waiting_client_first(node: Node) 
 def test_events_are_told_only_while_somebody_watches(node: Node) -> None:
     node.actor.receive(ConnectionGone((b"client",)))
     assert node.apply(Put(b"a", b"1")) == []
-    opened = _watch(b"a")
-    assert node.hear(opened) == [("watch", WatchBegin(opened, 2, ()))]
+    opened = watch(b"a")
+    assert node.hear(opened) == [("watch", WatchBegin(opened, 2))]
     told = node.apply(Put(b"a", b"2"))
     assert [event.kv.value for _, message in told for event in message.events] == [b"2"]
 
@@ -189,47 +133,64 @@ def test_reads_are_answered_at_once_with_the_time_they_came_with(node: Node) -> 
     ]
 
 
-def test_a_watch_gets_its_backlog_and_then_what_comes_with_no_gap(node: Node) -> None:
+def test_history_is_told_as_it_was_asked_for_and_then_what_comes(node: Node) -> None:
     node.apply(Put(b"a", b"1"), Put(b"x", b"1"), DeleteRange(b"a"), Put(b"a", b"2"))
-    opened = _watch(b"a", start=4)
     gone = Event(Change.DELETED, KeyValue(b"a", 0, 4, 0, b"", 0), None)
-    backlog = (gone, _put_event(b"a", 5, b"2"))
-    assert node.hear(opened) == [("watch", WatchBegin(opened, 5, backlog))]
+    told = node.hear(ReadHistory(4, ((b"a", b""),), False))
+    assert told == [("watch", History(4, 5, 5, (gone, _put_event(b"a", 5, b"2"))))]
     told = node.apply(Put(b"b", b"1"))
     assert told == [("watch", Events(6, (_put_event(b"b", 6, b"1"),)))]
 
 
-@pytest.mark.parametrize("start", [0, 3, 99])
-def test_a_watch_from_now_or_later_has_no_backlog(node: Node, start: int) -> None:
+@pytest.mark.parametrize("start", [0, 2, 99])
+def test_a_watch_is_passed_on_with_the_revision_where_it_begins(node: Node, start: int) -> None:
     node.apply(Put(b"a", b"1"))
-    opened = _watch(b"a", start=start)
-    assert node.hear(opened) == [("watch", WatchBegin(opened, 2, ()))]
+    opened = watch(b"a", start=start)
+    assert node.hear(opened) == [("watch", WatchBegin(opened, 2))]
 
 
-def test_a_watch_from_before_the_compaction_is_told_so(node: Node) -> None:
+def test_history_from_before_the_compaction_is_gone(node: Node) -> None:
     node.apply(Put(b"a", b"1"), Put(b"a", b"2"), Put(b"a", b"3"))
-    node.machine.store.compact_revision = 3
-    opened = _watch(b"a", start=2)
-    assert node.hear(opened) == [("watch", WatchBegin(opened, 4, (), 3))]
-    ((_, begin),) = node.hear(_watch(b"a", start=3))
-    assert [event.kv.mod_revision for event in begin.backlog] == [3, 4]
+    node.apply(Compact(3))
+    spans = ((b"a", b""),)
+    assert node.hear(ReadHistory(2, spans, False)) == [("watch", History(2, 0, 4, (), 3))]
+    ((_, history),) = node.hear(ReadHistory(3, spans, True))
+    assert [event.kv.mod_revision for event in history.events] == [3, 4]
+    assert [event.prev_kv is None for event in history.events] == [True, False]
+
+
+@pytest.mark.parametrize("is_congested", [True, False])
+def test_congestion_is_passed_on_behind_the_watches(node: Node, is_congested: bool) -> None:
+    node.hear(watch(b"a"))
+    congestion = Congestion((b"client",), is_congested)
+    assert node.hear(congestion) == [("watch", congestion)]
 
 
 def test_previous_values_are_gathered_while_a_connection_watches_with_them(node: Node) -> None:
     node.apply(Put(b"a", b"1"))
-    node.hear(_watch(b"a", prev_kv=True))
+    node.hear(watch(b"a", prev_kv=True))
     ((_, events),) = node.apply(Put(b"a", b"2"))
     assert events.events[0].prev_kv == KeyValue(b"a", 2, 2, 1, b"1", 0)
     gone = ConnectionGone((b"client",))
     assert node.hear(gone) == [("watch", gone)]
-    node.hear(_watch(b"a"))
+    node.hear(watch(b"a"))
     ((_, events),) = node.apply(Put(b"a", b"3"))
     assert events.events[0].prev_kv is None
 
 
 def test_cancels_and_bookmarks_pass_through_in_order(node: Node) -> None:
+    node.hear(watch(b"a"))
     for message in (WatchCancel((b"c",), b"1", 3), WatchProgress((b"c",), b"2")):
         assert node.hear(message) == [("watch", message)]
+
+
+def test_who_asks_how_far_it_is_while_nobody_watches_hears_of_all_that_was_applied(
+    node: Node,
+) -> None:
+    node.hear(ConnectionGone((b"client",)))
+    node.apply(Put(b"a", b"1"))
+    asked = WatchProgress((b"c",), b"2")
+    assert node.hear(asked) == [("watch", Events(2, ())), ("watch", asked)]
 
 
 def test_what_is_new_is_durable_at_the_end_of_the_interval(node: Node) -> None:

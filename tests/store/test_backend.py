@@ -9,13 +9,25 @@ from typing import Any
 import lmdb
 import pytest
 
+from actors.errors import StorageError
 from actors.store.backend import LmdbBackend
-from actors.store.commands import Change, Event, KeyValue, LeaseGrant, Put, Range
+from actors.store.commands import Change, Event, KeyValue, LeaseGrant, Put, Range, SortOrder
 from actors.store.machine import Machine
-from actors.store.storage import EMPTY, Backend, Changes, Loaded, Meta, StorageError
-from tests.store.driver import FOUNDERS, Driver, everything
+from actors.store.records import decode_state, encode_format, encode_state
+from actors.store.results import RangeDone
+from actors.store.steps import BYTES_PER_STEP, finish
+from actors.store.storage import EMPTY, Backend, Changes, Loaded, Meta
+from tests.store.driver import FOUNDERS, TERM, Driver, everything
 
 VALUE = b"v" * 300
+
+
+def _change(path: Path, table: bytes, key: bytes, record: bytes) -> None:
+    """Write one record past the backend."""
+    with lmdb.open(str(path), subdir=False, max_dbs=8) as environment:
+        opened = environment.open_db(table, create=False)
+        with environment.begin(write=True) as transaction:
+            transaction.put(key, record, db=opened)
 
 
 def _filled(path: Path, keys: int = 200) -> dict[str, Any]:
@@ -35,6 +47,10 @@ def _reopened(path: Path) -> dict[str, Any]:
         return everything(Machine(backend, FOUNDERS))
     finally:
         backend.close()
+
+
+def _meta(index: int, cluster_ms: int, revision: int) -> Meta:
+    return Meta(index, TERM, cluster_ms, revision, -1, 0, b"membership")
 
 
 def _event(revision: int) -> Event:
@@ -82,6 +98,39 @@ def test_lease_ids_may_be_negative(backend: Backend) -> None:
 def test_reading_a_revision_that_is_not_there_is_a_fault(backend: Backend) -> None:
     with pytest.raises(StorageError, match="revision 2 is missing"):
         backend.read(2 << 32)
+    with pytest.raises(StorageError, match="revision 2 is missing"):
+        backend.key_values([2 << 32], 1)
+
+
+def test_many_values_are_read_in_the_order_asked_for_up_to_so_many_bytes(backend: Backend) -> None:
+    driver = Driver(backend)
+    for key in (b"a", b"b", b"c"):
+        driver.do(Put(key, key * 1_000))
+    driver.commit()
+    positions = [4 << 32, 2 << 32, 3 << 32]
+    read = [backend.read(position).kv for position in positions]
+    assert backend.key_values(positions, 10_000) == read
+    assert [len(backend.key_values(positions, most)) for most in (1, 1_100)] == [1, 2]
+    assert backend.key_values([], 10_000) == []
+
+
+@pytest.mark.parametrize("order", [SortOrder.ASCEND, SortOrder.DESCEND])
+def test_a_range_of_large_values_is_whole_whether_these_are_committed_or_not(
+    backend: Backend, order: SortOrder
+) -> None:
+    driver = Driver(backend)
+    keys = [b"key%02d" % number for number in range(12)]
+    for round_of_puts in (keys, keys[::3], keys[1::4]):
+        driver.commit()
+        for key in round_of_puts:
+            driver.do(Put(key, key * (BYTES_PER_STEP // 15)))
+    steps = driver.machine.begin(Range(b"\0", b"\0", sort_order=order), 0)
+    assert not isinstance(steps, tuple)
+    assert next(steps) is None  # more than one step is needed
+    done = finish(steps)
+    assert isinstance(done, RangeDone)
+    expected = keys if order is SortOrder.ASCEND else keys[::-1]
+    assert done.kvs == tuple(driver.get(key) for key in expected)
 
 
 def test_a_map_that_is_too_small_grows_without_losing_anything(path: Path) -> None:
@@ -101,10 +150,10 @@ def test_a_map_that_is_too_small_grows_without_losing_anything(path: Path) -> No
 
 def test_a_commit_that_fails_leaves_the_one_before(path: Path) -> None:
     backend = LmdbBackend(path)
-    backend.commit(Changes(Meta(1, 5, 3, 0), {3 << 32: _event(3)}, {}, (), ()))
+    backend.commit(Changes(_meta(1, 5, 3), {3 << 32: _event(3)}, {}, (), ()))
     with pytest.raises(StorageError, match=r"store\.lmdb"):
-        backend.commit(Changes(Meta(2, 9, 2, 0), {2 << 32: _event(2)}, {}, (), ()))
-    assert backend.load().meta == Meta(1, 5, 3, 0)
+        backend.commit(Changes(_meta(2, 9, 2), {2 << 32: _event(2)}, {}, (), ()))
+    assert backend.load().meta == _meta(1, 5, 3)
     assert [row[0] for row in backend.scan()] == [3 << 32]
     backend.close()
 
@@ -139,13 +188,18 @@ def test_an_lmdb_file_of_another_program_is_refused_and_left_alone(path: Path) -
     assert path.read_bytes() == before
 
 
-def test_a_file_of_another_format_is_refused_with_its_number(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("record", "number"),
+    [((1).to_bytes(4, "big"), 1), (encode_format(b"format", 3), 3)],
+)
+def test_a_file_of_another_format_is_refused_with_its_number(
+    path: Path, record: bytes, number: int
+) -> None:
     _filled(path)
-    with lmdb.open(str(path), subdir=False, max_dbs=8) as environment:
-        table = environment.open_db(b"meta", create=False)
-        with environment.begin(write=True) as transaction:
-            transaction.put(b"format", (2).to_bytes(4, "big"), db=table)
-    with pytest.raises(StorageError, match=r"store\.lmdb: format 2; this program reads format 1"):
+    _change(path, b"meta", b"format", record)
+    with pytest.raises(
+        StorageError, match=rf"store\.lmdb: format {number}; this program reads format 2"
+    ):
         LmdbBackend(path)
 
 
@@ -155,22 +209,41 @@ def test_a_file_that_was_cut_short_is_refused_each_time(path: Path, kept: float)
     size = int(path.stat().st_size * kept)
     os.truncate(path, size)
     for _ in range(2):
-        with pytest.raises(StorageError, match=r"store\.lmdb"):
-            LmdbBackend(path)
+        with pytest.raises(StorageError, match=r"store\.lmdb: damaged at byte \d+: .* rejoin"):
+            _reopened(path)
         assert path.stat().st_size == size
 
 
 def _without_its_unused_end(path: Path) -> None:
     """A large value, deleted again, leaves free pages at the end of the file: cut these off."""
     with lmdb.open(str(path), subdir=False, max_dbs=8) as environment:
-        table = environment.open_db(b"members", create=False)
-        with environment.begin(write=True) as transaction:
-            transaction.put(b"\0" * 8, b"x" * 200_000, db=table)
-        with environment.begin(write=True) as transaction:
-            transaction.delete(b"\0" * 8, db=table)
+        members, meta = (environment.open_db(name, create=False) for name in (b"members", b"meta"))
+        # The last commits find free pages before those at the end.
+        for value in (b"x" * 20_000, b"x" * 200_000, b"", b""):
+            with environment.begin(write=True) as transaction:
+                if value:
+                    transaction.put(b"\0" * 8, value, db=members)
+                else:
+                    transaction.delete(b"\0" * 8, db=members)
+                record: Any = transaction.get(b"state", db=meta)
+                state = decode_state(b"state", record)._replace(transaction=transaction.id())
+                transaction.put(b"state", encode_state(b"state", state), db=meta)
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     os.truncate(path, path.stat().st_size - 100_000)
     assert path.stat().st_size < needed
+
+
+def test_a_file_short_of_pages_that_nothing_uses_is_sound(path: Path) -> None:
+    state = _filled(path)
+    _without_its_unused_end(path)
+    assert _reopened(path) == state
+    driver = Driver(LmdbBackend(path))
+    for number in range(500):
+        driver.do(Put(b"more%06d" % number, VALUE))
+    driver.commit()
+    state = everything(driver.machine)
+    driver.backend.close()
+    assert _reopened(path) == state
 
 
 def _damage(path: Path, key: bytes) -> None:
@@ -180,41 +253,35 @@ def _damage(path: Path, key: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_a_file_short_of_pages_that_nothing_uses_is_sound(path: Path) -> None:
-    state = _filled(path)
-    _without_its_unused_end(path)
-    assert _reopened(path) == state
-
-
-def test_a_short_file_is_read_in_full_before_it_is_trusted(path: Path) -> None:
-    _filled(path)
-    _without_its_unused_end(path)
-    _damage(path, b"key000100")
-    with pytest.raises(StorageError, match="revision 102 has a wrong checksum"):
-        LmdbBackend(path)
-
-
-def test_a_value_that_changed_on_disk_is_noticed_when_read(path: Path) -> None:
+def test_a_value_that_changed_on_disk_is_noticed_at_start(path: Path) -> None:
     _filled(path)
     _damage(path, b"key000100")
-    backend = LmdbBackend(path)
-    driver = Driver(backend)
+    with pytest.raises(
+        StorageError, match=r"store\.lmdb: damaged at byte \d+: revision 102 has a wrong checksum"
+    ):
+        _reopened(path)
+
+
+def test_a_value_that_changes_on_disk_later_is_noticed_when_read(path: Path) -> None:
+    _filled(path)
+    driver = Driver(LmdbBackend(path))
+    _damage(path, b"key000100")
     with pytest.raises(StorageError, match=r"store\.lmdb.*revision 102 has a wrong checksum"):
         driver.get(b"key000100")
     assert driver.get(b"key000101") is not None
-    backend.close()
+    driver.backend.close()
 
 
 def test_revisions_that_do_not_fit_the_state_are_noticed_at_start(path: Path) -> None:
     backend = LmdbBackend(path)
-    backend.commit(Changes(Meta(1, 5, 7, 0), {3 << 32: _event(3)}, {}, (), ()))
+    backend.commit(Changes(_meta(1, 5, 7), {3 << 32: _event(3)}, {}, (), ()))
     with pytest.raises(StorageError, match="ends at revision 3 and should at 7"):
-        backend.load()
+        list(backend.scan())
     backend.close()
 
 
 def test_a_key_whose_lease_is_missing_is_noticed_at_start(backend: Backend) -> None:
     kv = KeyValue(b"a", 2, 2, 1, b"1", 7)
-    backend.commit(Changes(Meta(1, 5, 2, 0), {2 << 32: Event(Change.PUT, kv, None)}, {}, (), ()))
+    backend.commit(Changes(_meta(1, 5, 2), {2 << 32: Event(Change.PUT, kv, None)}, {}, (), ()))
     with pytest.raises(StorageError, match="names the missing lease 7"):
         Machine(backend, FOUNDERS)

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import pytest
 
+from actors.store import writes
 from actors.store.commands import (
     AdvanceClock,
     Change,
     DeleteRange,
-    Done,
     Event,
     Expiry,
-    Failure,
     KeyValue,
     LeaseExpire,
     LeaseGrant,
-    LeaseGranted,
     LeaseKeepAlive,
-    LeaseKeptAlive,
-    LeaseLeases,
-    LeaseLife,
     LeaseRevoke,
+    Put,
+    Range,
+)
+from actors.store.queries import LeaseLeases, LeaseTimeToLive
+from actors.store.results import (
+    Done,
+    Failure,
+    LeaseGranted,
+    LeaseKeptAlive,
+    LeaseLife,
     LeaseRevoked,
     Leases,
-    LeaseTimeToLive,
-    Put,
     PutDone,
-    Range,
 )
 from actors.store.storage import Backend
 from tests.store.driver import Driver
@@ -201,3 +203,22 @@ def test_facts_tell_of_each_grant_renewal_and_end_in_order(backend: Backend) -> 
     driver.do(LeaseKeepAlive(7))
     assert driver.machine.take_lease_facts() == [(7, 6_000), (7, 7_000), (7, 0)]
     assert driver.machine.take_lease_facts() == []
+
+
+def test_an_entry_expires_no_more_leases_when_it_has_deleted_very_many_keys(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    driver = Driver()
+    monkeypatch.setattr(writes, "EXPIRED_KEYS_MAX", 3)
+    for lease in (1, 2, 3):
+        driver.do(LeaseGrant(lease, 1_000))
+        driver.do(Put(b"a%d" % lease, b"1", lease=lease))
+        driver.do(Put(b"b%d" % lease, b"1", lease=lease))
+    driver.machine.take_lease_facts()
+    driver.now_ms += 1_000
+    due = LeaseExpire(tuple(Expiry(lease, 2_000) for lease in (1, 2, 3)))
+    driver.do(due)
+    assert driver.machine.take_lease_facts() == [(1, 0), (2, 0), (3, 2_000)]
+    driver.do(due)
+    assert driver.machine.take_lease_facts() == [(3, 0)]
+    assert driver.ask(ALL).count == 0

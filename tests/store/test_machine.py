@@ -13,47 +13,97 @@ from hypothesis import strategies as st
 from actors.store.backend import LmdbBackend
 from actors.store.commands import (
     AdvanceClock,
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmType,
     Command,
+    Compare,
+    CompareResult,
+    CompareTarget,
     DeleteRange,
-    Done,
     Event,
     Expiry,
+    Increment,
     LeaseExpire,
     LeaseGrant,
     LeaseKeepAlive,
     LeaseRevoke,
     Member,
-    MemberList,
+    MemberPeers,
     MemberPublish,
-    Members,
     Put,
-    RaftStatus,
-    Result,
+    Range,
     Sequence,
     SessionOpen,
-    Status,
-    StatusDone,
+    SetMembers,
+    Txn,
 )
 from actors.store.machine import Machine
+from actors.store.queries import MemberList, RaftStatus, Status
+from actors.store.results import Done, Members, Result, StatusDone
 from actors.store.sessions import SESSION_TTL_MS
 from actors.store.storage import Backend
-from tests.store.driver import FOUNDERS, Driver, everything
+from tests.store.driver import FOUNDERS, TERM, Driver, everything
 from tests.twins import MemoryBackend
 
 _keys = st.sampled_from([b"a", b"b", b"b1", b"c"])
 _leases = st.integers(1, 3)
 _flags = st.booleans()
 
+_counters = st.just(b"n")
+_puts = st.builds(
+    Put,
+    _keys,
+    st.binary(max_size=3),
+    st.just(0) | _leases,
+    _flags,
+    _flags,
+    _flags,
+    st.sampled_from([0, 0, 900]),
+)
+_compares = st.builds(
+    Compare,
+    st.sampled_from([CompareTarget.VERSION, CompareTarget.LEASE, CompareTarget.COUNT]),
+    st.sampled_from(CompareResult),
+    _keys,
+    st.sampled_from([b"", b"\0"]),
+    st.integers(0, 2),
+)
+_operations = st.one_of(
+    _puts,
+    st.builds(DeleteRange, _keys, st.sampled_from([b"", b"c"]), _flags),
+    st.builds(Increment, _counters, st.integers(-3, 3)),
+    st.builds(Range, _keys, st.just(b"\0"), st.integers(0, 2)),
+)
+_branches = st.lists(_operations, max_size=3).map(tuple)
+_txns = st.builds(Txn, st.lists(_compares, max_size=1).map(tuple), _branches, _branches)
+_alarm = (st.integers(0, 2), st.sampled_from(AlarmType))
+
 _commands: st.SearchStrategy[Command | None] = st.one_of(
-    st.builds(Put, _keys, st.binary(max_size=3), st.just(0) | _leases, _flags, _flags, _flags),
+    _puts,
+    st.builds(Increment, _keys | _counters, st.integers(-3, 3)),
+    _txns,
     st.builds(DeleteRange, _keys, st.sampled_from([b"", b"c", b"\0"]), _flags),
     st.builds(LeaseGrant, _leases, st.integers(1, 4).map(lambda seconds: seconds * 1_000)),
     st.builds(LeaseRevoke, _leases),
     st.builds(LeaseKeepAlive, _leases),
+    st.builds(AlarmActivate, *_alarm),
+    st.builds(AlarmDeactivate, *_alarm),
+    st.builds(AlarmDeactivate, st.just(0), st.just(AlarmType.NONE)),
     st.just(SessionOpen()),
     st.just(AdvanceClock()),
     st.none(),  # Raft's no-op
     st.builds(MemberPublish, st.integers(1, 3), st.text(max_size=3), st.just(("tcp://c:1",))),
+    st.builds(
+        SetMembers,
+        st.lists(
+            st.builds(MemberPeers, st.integers(1, 4), st.just(("tcp://d:1",)), _flags),
+            min_size=1,
+            max_size=4,
+            unique_by=lambda member: member.id,
+        ).map(tuple),
+        st.binary(max_size=3),
+    ),
 )
 
 # Deadlines guessed at random are never due: the run fills in the real ones.
@@ -76,10 +126,11 @@ Entry = tuple[int, Command | None, Sequence | None]
 def _apply(machine: Machine, entry: Entry) -> Result | None:
     time_ms, command, sequence = entry
     index = machine.applied_index + 1
+    term = 1 + index // 5
     if command is None:
-        machine.skip(index, time_ms)
+        machine.skip(index, term, time_ms)
         return None
-    return machine.apply(index, time_ms, command, sequence)
+    return machine.apply(index, term, time_ms, command, sequence)
 
 
 def _due(machine: Machine, time_ms: int) -> LeaseExpire:
@@ -143,9 +194,9 @@ def test_entries_must_follow_one_another(driver: Driver) -> None:
     driver.do(Put(b"a", b"1"))
     for index in (1, 3):
         with pytest.raises(AssertionError, match=f"entry {index} after 1"):
-            driver.machine.apply(index, 1_000, Put(b"a", b"1"), None)
+            driver.machine.apply(index, TERM, 1_000, Put(b"a", b"1"), None)
         with pytest.raises(AssertionError, match=f"entry {index} after 1"):
-            driver.machine.skip(index, 1_000)
+            driver.machine.skip(index, TERM, 1_000)
     assert driver.machine.revision == 2
 
 
@@ -158,6 +209,41 @@ def test_founding_members_have_no_name_until_they_publish_one(driver: Driver) ->
     driver.commit()
     driver.crash()
     assert driver.ask(MemberList()) == Members(1, (published, second))
+
+
+def test_members_that_are_known_keep_what_they_published_and_others_come_and_go(
+    driver: Driver,
+) -> None:
+    driver.do(MemberPublish(1, "n1", ("tcp://a:2379",)))
+    one = MemberPeers(1, ("tcp://a:9",), False)
+    three = MemberPeers(3, ("tcp://c:2380",), True)
+    done = driver.do(SetMembers((three, one), b"raft's own"))
+    assert done == Members(
+        1,
+        (
+            Member(1, "n1", ("tcp://a:9",), ("tcp://a:2379",), False),
+            Member(3, "", ("tcp://c:2380",), (), True),
+        ),
+    )
+    assert driver.ask(MemberList()) == done
+    driver.commit()
+    driver.crash()
+    assert driver.ask(MemberList()) == done
+    assert driver.machine.membership == b"raft's own"
+
+
+def test_a_removed_member_that_publishes_late_does_not_come_back(driver: Driver) -> None:
+    driver.do(SetMembers((MemberPeers(1, ("tcp://a:2380",), False),), b""))
+    driver.do(MemberPublish(2, "n2", ("tcp://b:2379",)))
+    assert [member.id for member in driver.ask(MemberList()).members] == [1]
+
+
+def test_the_term_of_the_last_entry_is_kept_with_its_index(driver: Driver) -> None:
+    driver.machine.apply(1, 4, 1_000, Put(b"a", b"1"), None)
+    driver.machine.skip(2, 7, 1_000)
+    driver.commit()
+    driver.crash()
+    assert (driver.machine.applied_index, driver.machine.applied_term) == (2, 7)
 
 
 def test_a_stranger_publishes_nothing(driver: Driver) -> None:

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store.commands import (
-    Change,
-    DeleteDone,
-    DeleteRange,
-    Event,
-    Failure,
-    KeyValue,
-    Put,
-    PutDone,
-    Range,
-    RangeDone,
-)
+from actors.store.commands import Change, Compact, DeleteRange, Event, KeyValue, Put, Range
+from actors.store.results import DeleteDone, Failure, PutDone, RangeDone
 from actors.store.storage import Backend
 from tests.store.driver import Driver
 
@@ -166,7 +156,7 @@ def test_a_revision_ahead_of_the_store_is_refused(driver: Driver) -> None:
 def test_a_revision_behind_the_compaction_is_refused(driver: Driver) -> None:
     for value in (b"1", b"2", b"3"):
         driver.do(Put(b"a", value))
-    driver.machine.store.compact_revision = 3
+    driver.do(Compact(3))
     assert driver.ask(Range(b"a", revision=2)) == Failure("Compacted")
     assert driver.get(b"a", 3) == KeyValue(b"a", 2, 3, 2, b"2", 0)
 

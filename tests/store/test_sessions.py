@@ -5,17 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actors.store import sessions
-from actors.store.commands import (
-    AdvanceClock,
-    DeleteRange,
-    Failure,
-    LeaseGrant,
-    Put,
-    PutDone,
-    Sequence,
-    SessionOpen,
-    SessionOpened,
-)
+from actors.store.commands import AdvanceClock, DeleteRange, LeaseGrant, Put, Sequence, SessionOpen
+from actors.store.results import Failure, PutDone, SessionOpened
 from actors.store.storage import Backend
 from tests.store.driver import Driver, everything
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from actors.store.commands import Change, Event, Failure, KeyValue
-from actors.watch.hub import DUPLICATE_ID, EMPTY_RANGE, Connection, Hub, Refused, View, Watch
+from actors.store.commands import Change, Event, KeyValue
+from actors.store.results import Failure
+from actors.watch.audience import Connection, Match, View, Watch
+from actors.watch.hub import DUPLICATE_ID, EMPTY_RANGE, READING_SPANS_MAX, Hub, Reading, Refused
 from actors.watch.spans import OPEN_END, Span
 
 ONE = (b"\0one",)
@@ -27,17 +29,22 @@ def watch(
     *,
     connection: Connection = ONE,
     watch_id: int = 0,
+    start: int = 0,
 ) -> Watch:
-    opened = hub.open(connection, watch_id, Span(key, range_end), view, 0)
+    opened = hub.open(connection, watch_id, Span(key, range_end), view, start)
     assert isinstance(opened, Watch)
     return opened
 
 
 def seen(hub: Hub, *events: Event) -> dict[tuple[Connection, int], list[int]]:
-    """For each watch that sees anything, the positions of what it sees."""
+    """For each watch that sees anything of what happens, the positions of what it sees."""
+    return positions(hub.publish(events[-1].kv.mod_revision, events))
+
+
+def positions(matches: list[Match]) -> dict[tuple[Connection, int], list[int]]:
     return {
         (each.connection, each.watch_id): list(match.positions)
-        for match in hub.match(events)
+        for match in matches
         for each in match.watches
     }
 
@@ -63,7 +70,7 @@ def test_filters_leave_out_what_they_name() -> None:
 
 def test_a_watch_of_the_future_is_silent_until_its_revision() -> None:
     hub = Hub()
-    watch(hub, b"k", view=PLAIN._replace(from_revision=5))
+    watch(hub, b"k", start=5)
     assert seen(hub, put(b"k", 3)) == {}
     assert seen(hub, put(b"k", 4), put(b"k", 5)) == {(ONE, 1): [1]}
 
@@ -135,5 +142,157 @@ def test_a_hundred_watches_of_one_prefix_are_one_match() -> None:
     hub = Hub()
     for number in range(100):
         watch(hub, b"p/", b"p0", connection=(b"\0%d" % number,))
-    (match,) = hub.match([put(b"p/k", 2)])
+    (match,) = hub.publish(2, [put(b"p/k", 2)])
     assert len(match.watches) == 100
+
+
+# --- behind, and held -------------------------------------------------------------------------
+
+
+def at(revision: int) -> Hub:
+    hub = Hub()
+    hub.publish(revision, ())
+    return hub
+
+
+def test_a_watch_of_the_past_reads_until_nothing_is_missing_and_then_follows() -> None:
+    hub = at(9)
+    watch(hub, b"k", start=3)
+    assert hub.next_reading() == Reading(3, (Span(b"k", b""),), False)
+    assert hub.next_reading() is None
+    assert positions(hub.read(5, 9, [put(b"k", 4)])) == {(ONE, 1): [0]}
+    assert seen(hub, put(b"k", 10)) == {}
+    assert hub.next_reading() == Reading(6, (Span(b"k", b""),), False)
+    assert positions(hub.read(10, 10, [put(b"k", 10)])) == {(ONE, 1): [0]}
+    assert hub.next_reading() is None
+    assert seen(hub, put(b"k", 11)) == {(ONE, 1): [0]}
+
+
+def test_watches_that_need_the_same_read_it_once() -> None:
+    hub = at(9)
+    watch(hub, b"a", start=3)
+    watch(hub, b"b", view=PLAIN._replace(prev_kv=True), start=3, connection=TWO)
+    assert hub.next_reading() == Reading(3, (Span(b"a", b""), Span(b"b", b"")), True)
+    events = put(b"a", 4), put(b"b", 5)
+    assert positions(hub.read(9, 9, events)) == {(ONE, 1): [0], (TWO, 1): [1]}
+
+
+def test_an_audience_of_many_spans_reads_everything_and_keeps_what_it_watches() -> None:
+    hub = at(9)
+    for number in range(READING_SPANS_MAX + 1):
+        watch(hub, b"%d" % number, start=3)
+    assert hub.next_reading() == Reading(3, (), False)
+    assert positions(hub.read(9, 9, [put(b"x", 4), put(b"3", 5)])) == {(ONE, 4): [1]}
+
+
+def test_a_watch_that_begins_during_a_reading_has_a_reading_of_its_own() -> None:
+    hub = at(9)
+    watch(hub, b"a", start=3)
+    hub.next_reading()
+    watch(hub, b"b", start=3)
+    assert positions(hub.read(9, 9, [put(b"a", 4), put(b"b", 5)])) == {(ONE, 1): [0]}
+    assert hub.next_reading() == Reading(3, (Span(b"b", b""),), False)
+
+
+def test_a_held_connection_is_told_nothing_and_goes_on_where_it_stopped() -> None:
+    hub = at(3)
+    watch(hub, b"k")
+    watch(hub, b"k", connection=TWO)
+    hub.hold(ONE)
+    assert seen(hub, put(b"k", 4), put(b"k", 5)) == {(TWO, 1): [0, 1]}
+    assert hub.next_reading() is None
+    assert (hub.delivered(ONE), hub.delivered(TWO)) == (3, 5)
+    hub.release(ONE)
+    assert hub.next_reading() == Reading(4, (Span(b"k", b""),), False)
+    assert positions(hub.read(5, 5, [put(b"k", 4), put(b"k", 5)])) == {(ONE, 1): [0, 1]}
+    assert seen(hub, put(b"k", 6)) == {(ONE, 1): [0], (TWO, 1): [0]}
+
+
+def test_a_connection_that_missed_nothing_while_it_was_held_needs_not_read() -> None:
+    hub = at(3)
+    watch(hub, b"k")
+    hub.hold(ONE)
+    watch(hub, b"k")
+    hub.release(ONE)
+    assert hub.next_reading() is None
+    assert seen(hub, put(b"k", 4)) == {(ONE, 1): [0], (ONE, 2): [0]}
+
+
+def test_what_was_read_for_a_watch_that_is_held_meanwhile_is_read_again() -> None:
+    hub = at(9)
+    watch(hub, b"k", start=3)
+    hub.next_reading()
+    hub.hold(ONE)
+    assert hub.read(9, 9, [put(b"k", 4)]) == []
+    hub.release(ONE)
+    assert hub.next_reading() == Reading(3, (Span(b"k", b""),), False)
+
+
+def test_a_canceled_watch_reads_nothing_more() -> None:
+    hub = at(9)
+    for start in (3, 3, 5):
+        watch(hub, b"k", start=start)
+    hub.next_reading()
+    assert [hub.cancel(ONE, number) for number in (1, 2, 3)] == [True, True, True]
+    assert hub.read(4, 9, [put(b"k", 4)]) == []
+    assert hub.next_reading() is None
+
+
+def test_what_is_skipped_is_read_by_all_who_wanted_it() -> None:
+    hub = at(3)
+    watch(hub, b"k")
+    watch(hub, b"k", start=6)
+    watch(hub, b"k", start=20)
+    hub.skip(9)
+    assert hub.next_reading() == Reading(4, (Span(b"k", b""),), False)
+    assert positions(hub.read(9, 9, [put(b"k", 5), put(b"k", 6)])) == {(ONE, 1): [0, 1]}
+    assert hub.next_reading() == Reading(6, (Span(b"k", b""),), False)
+    assert positions(hub.read(9, 9, [put(b"k", 6)])) == {(ONE, 2): [0]}
+    assert seen(hub, put(b"k", 19), put(b"k", 20)) == {
+        (ONE, 1): [0, 1],
+        (ONE, 2): [0, 1],
+        (ONE, 3): [1],
+    }
+
+
+def test_whoever_needs_what_is_compacted_away_ends_and_others_do_not() -> None:
+    hub = at(9)
+    early = watch(hub, b"k", start=3)
+    watch(hub, b"k", start=8)
+    hub.next_reading()
+    assert hub.lost(9) == (early,)
+    assert not hub.cancel(ONE, 1)
+    assert hub.next_reading() == Reading(8, (Span(b"k", b""),), False)
+
+
+def test_turns_go_round_the_connections() -> None:
+    hub = at(99)
+    for start in range(2, 90):
+        watch(hub, b"k", start=start)
+    watch(hub, b"x", start=95, connection=TWO)
+    turns = []
+    while reading := hub.next_reading():
+        turns.append(reading.from_revision)
+        hub.read(99, 99, ())
+    assert turns == [2, 95, *range(3, 90)]
+
+
+def test_a_long_history_does_not_keep_a_short_one_waiting() -> None:
+    hub = at(99)
+    watch(hub, b"k", start=2)
+    watch(hub, b"x", start=95, connection=TWO)
+    turns = []
+    while reading := hub.next_reading():
+        turns.append(reading.from_revision)
+        hub.read(min(reading.from_revision + 30, 99), 99, ())
+    assert turns == [2, 95, 33, 64, 95]
+
+
+def test_only_live_watches_that_asked_and_have_begun_follow_the_progress() -> None:
+    hub = at(9)
+    asks = PLAIN._replace(progress=True)
+    watch(hub, b"k")
+    live = watch(hub, b"k", view=asks)
+    watch(hub, b"k", view=asks, start=3)
+    watch(hub, b"k", view=asks, start=12)
+    assert list(hub.followers()) == [(live,)]

@@ -5,18 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from actors.messages import (
+    Congestion,
     Connection,
     ConnectionGone,
     Deliver,
     Events,
+    History,
     Leadership,
+    ReadHistory,
+    Skipped,
     WatchBegin,
     WatchCancel,
     WatchOpen,
     WatchProgress,
 )
 from actors.store.commands import Change, Event, KeyValue
-from actors.watch.actor import PROGRESS_INTERVAL_MS, WatchActor
+from actors.watch.actor import (
+    BOOKMARK_INTERVAL_MS,
+    FRAMING_BYTES,
+    READING_PAUSE_MS,
+    WatchActor,
+)
 from actors.watch.hub import Hub
 from cluster.wire import pack, unpack
 from tests.probes import ManualClock, ProbeRing
@@ -24,12 +33,18 @@ from tests.probes import ManualClock, ProbeRing
 ONE = (b"\0one",)
 TWO = (b"\0two",)
 NO_LEADER_MS = 900
+PROGRESS_MS = 10_000
 LED = Leadership(leader=1, term=4, clock=None)
 LEADERLESS = Leadership(leader=0, term=5, clock=None)
 
 
-def put(key: bytes, revision: int) -> Event:
-    return Event(Change.PUT, KeyValue(key, revision, revision, 1, b"v", 0), None)
+def put(key: bytes, revision: int, value: bytes = b"v") -> Event:
+    return Event(Change.PUT, KeyValue(key, revision, revision, 1, value, 0), None)
+
+
+def revisions(replies: list[dict[str, Any]]) -> list[int]:
+    """Of the events in these replies."""
+    return [event["kv"]["mod_revision"] for reply in replies for event in reply["events"]]
 
 
 class Bench:
@@ -38,7 +53,9 @@ class Bench:
     def __init__(self, hub: Hub | None = None) -> None:
         self.clock = ManualClock()
         self.probes = ProbeRing()
-        self.actor = WatchActor(11, 22, NO_LEADER_MS, self.clock, hub)
+        self.actor = WatchActor(
+            11, 22, NO_LEADER_MS, self.clock, hub, PROGRESS_MS, request_bytes_max=1_000
+        )
         self.actor.join(self.probes.ring)
         self.actor.open()
         self.actor.receive(LED)
@@ -53,15 +70,27 @@ class Bench:
         watch_id: int = 0,
         start_revision: int = 0,
         revision: int = 1,
-        backlog: tuple[Event, ...] = (),
-        compact_revision: int = 0,
         no_put: bool = False,
+        **wishes: bool,
     ) -> list[dict[str, Any]]:
         opened = WatchOpen(
-            connection, pack(5), watch_id, key, range_end, start_revision, False, no_put, False
+            connection,
+            pack(5),
+            watch_id,
+            key,
+            range_end,
+            start_revision,
+            False,
+            no_put,
+            False,
+            **wishes,
         )
-        self.actor.receive(WatchBegin(opened, revision, backlog, compact_revision))
+        self.actor.receive(WatchBegin(opened, revision))
         return self.to(connection)
+
+    def asked(self) -> list[ReadHistory]:
+        """What the store was asked to read since the last look."""
+        return self.probes.store.take()
 
     def to(self, connection: Connection) -> list[dict[str, Any]]:
         """What the connection is sent since the last look; others' frames are dropped."""
@@ -95,23 +124,85 @@ def test_a_watch_is_created_and_then_sees_what_happens() -> None:
     assert reply["header"]["revision"] == 5
 
 
-def test_the_backlog_comes_after_created_and_before_what_follows() -> None:
+def test_what_it_missed_comes_after_created_and_before_what_follows() -> None:
     bench = Bench()
-    backlog = tuple(put(b"k", revision) for revision in range(2, 1_503))
-    created, *parts = bench.begin(start_revision=2, revision=1_502, backlog=backlog)
+    (created,) = bench.begin(start_revision=2, revision=1_502)
     assert created["created"]
-    revisions = [event["kv"]["mod_revision"] for part in parts for event in part["events"]]
-    assert revisions == list(range(2, 1_503))
-    assert len(parts) == 2
+    assert bench.asked() == [ReadHistory(2, ((b"k", b""),), False)]
+    missed = tuple(put(b"k", revision) for revision in range(2, 1_503))
+    bench.actor.receive(History(2, 1_502, 1_502, missed))
+    parts = bench.to(ONE)
+    assert revisions(parts) == list(range(2, 1_503))
+    assert [part["header"]["revision"] for part in parts] == [1_001, 1_502]
     bench.actor.receive(Events(1_503, (put(b"k", 1_503),)))
-    assert len(bench.to(ONE)) == 1
+    assert revisions(bench.to(ONE)) == [1_503]
 
 
-def test_a_filter_holds_for_the_backlog_too() -> None:
+def test_a_filter_holds_for_the_past_too() -> None:
     bench = Bench()
     gone = Event(Change.DELETED, KeyValue(b"k", 0, 3, 0, b"", 0), None)
-    _, part = bench.begin(start_revision=2, revision=3, backlog=(put(b"k", 2), gone), no_put=True)
+    bench.begin(start_revision=2, revision=3, no_put=True)
+    bench.actor.receive(History(2, 3, 3, (put(b"k", 2), gone)))
+    (part,) = bench.to(ONE)
     assert [event["type"] for event in part["events"]] == ["DELETE"]
+
+
+def test_a_portion_without_an_event_is_not_told() -> None:
+    bench = Bench()
+    bench.begin(start_revision=2, revision=9)
+    bench.actor.receive(History(2, 9, 9, ()))
+    assert bench.sent() == []
+
+
+def test_a_long_history_is_read_in_portions_with_pauses() -> None:
+    bench = Bench()
+    bench.begin(start_revision=2, revision=9)
+    bench.asked()
+    bench.actor.receive(History(2, 5, 9, (put(b"k", 3),)))
+    assert (revisions(bench.to(ONE)), bench.asked()) == ([3], [])
+    bench.actor.receive(Events(10, (put(b"k", 10),)))
+    assert bench.sent() == []
+    bench.wait(READING_PAUSE_MS)
+    assert bench.asked() == [ReadHistory(6, ((b"k", b""),), False)]
+    bench.actor.receive(History(6, 10, 10, (put(b"k", 10),)))
+    assert revisions(bench.to(ONE)) == [10]
+    bench.wait(10 * READING_PAUSE_MS)
+    assert bench.asked() == []
+
+
+def test_one_reads_at_a_time_and_the_next_at_once_when_little_was_read() -> None:
+    bench = Bench()
+    bench.begin(start_revision=2, revision=9)
+    bench.begin(start_revision=4, revision=9, connection=TWO)
+    assert [asked.from_revision for asked in bench.asked()] == [2]
+    bench.actor.receive(History(2, 9, 9, ()))
+    assert [asked.from_revision for asked in bench.asked()] == [4]
+
+
+def test_a_congested_connection_hears_nothing_until_it_has_room_and_then_all() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.begin(connection=TWO)
+    bench.actor.receive(Congestion(ONE, True))
+    bench.actor.receive(Events(3, (put(b"k", 2), put(b"k", 3))))
+    assert [target for target, _ in bench.sent()] == [TWO]
+    bench.actor.receive(Congestion(ONE, False))
+    assert bench.asked() == [ReadHistory(2, ((b"k", b""),), False)]
+    bench.actor.receive(History(2, 3, 3, (put(b"k", 2), put(b"k", 3))))
+    bench.actor.receive(Events(4, (put(b"k", 4),)))
+    assert revisions(bench.to(ONE)) == [2, 3, 4]
+
+
+def test_a_snapshot_that_skips_events_makes_watches_read_them() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.begin(connection=TWO, start_revision=12)
+    bench.actor.receive(Skipped(11))
+    assert bench.asked() == [ReadHistory(2, ((b"k", b""),), False)]
+    bench.actor.receive(History(2, 11, 11, (put(b"k", 9),)))
+    assert revisions(bench.to(ONE)) == [9]
+    bench.actor.receive(Events(12, (put(b"k", 12),)))
+    assert sorted(target for target, _ in bench.sent()) == [ONE, TWO]
 
 
 def test_a_start_in_the_future_is_waited_for_and_a_past_one_is_not() -> None:
@@ -140,11 +231,13 @@ def test_refusals_are_told_in_etcds_way() -> None:
 
 def test_a_compacted_start_is_created_and_canceled_with_the_oldest_revision() -> None:
     bench = Bench()
-    created, canceled = bench.begin(start_revision=2, revision=9, compact_revision=5)
-    assert created["created"]
-    assert canceled["canceled"]
-    assert canceled["compact_revision"] == 5
+    (created,) = bench.begin(start_revision=2, revision=9)
+    bench.actor.receive(History(2, 0, 9, (), compact_revision=5))
+    (canceled,) = bench.to(ONE)
+    assert (created["created"], canceled["canceled"]) == (True, True)
     assert canceled["watch_id"] == created["watch_id"]
+    assert canceled["cancel_reason"] == "etcdserver: mvcc: required revision has been compacted"
+    assert (canceled["compact_revision"], canceled["header"]["revision"]) == (5, 9)
     bench.actor.receive(Events(10, (put(b"k", 10),)))
     assert bench.sent() == []
 
@@ -177,7 +270,7 @@ def test_a_bookmark_comes_when_asked_for_and_once_a_minute() -> None:
     (asked,) = bench.to(ONE)
     assert (asked["id"], asked["watch_id"], asked["events"]) == (9, -1, ())
     assert asked["header"]["revision"] == 6
-    bench.wait(PROGRESS_INTERVAL_MS - 1)
+    bench.wait(BOOKMARK_INTERVAL_MS - 1)
     assert bench.sent() == []
     bench.wait(1)
     ((target, unasked),) = bench.sent()
@@ -186,16 +279,92 @@ def test_a_bookmark_comes_when_asked_for_and_once_a_minute() -> None:
     assert "id" not in unasked
 
 
+def test_a_bookmark_that_is_asked_for_waits_for_what_is_on_its_way() -> None:
+    bench = Bench()
+    bench.begin(start_revision=2, revision=9)
+    bench.actor.receive(WatchProgress(ONE, pack(6)))
+    bench.actor.receive(WatchProgress(TWO, pack(7)))
+    assert [reply["id"] for _, reply in bench.sent()] == [7]
+    bench.actor.receive(History(2, 5, 9, (put(b"k", 3),)))
+    bench.actor.receive(Events(10, ()))
+    assert revisions(bench.to(ONE)) == [3]
+    bench.wait(READING_PAUSE_MS)
+    bench.actor.receive(History(6, 10, 10, (put(b"k", 7),)))
+    event, bookmark = bench.to(ONE)
+    assert revisions([event]) == [7]
+    assert (bookmark["id"], bookmark["watch_id"], bookmark["header"]["revision"]) == (6, -1, 10)
+
+
+def test_a_bookmark_that_waits_is_given_when_the_watch_ends() -> None:
+    bench = Bench()
+    bench.begin(start_revision=2, revision=9)
+    bench.actor.receive(WatchProgress(ONE, pack(6)))
+    bench.actor.receive(WatchCancel(ONE, b"", 1))
+    assert [reply.get("id") for reply in bench.to(ONE)] == [None, 6]
+
+
+def test_a_bookmark_says_no_more_than_what_was_delivered() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.begin(connection=TWO)
+    bench.actor.receive(Congestion(ONE, True))
+    bench.actor.receive(Events(6, (put(b"k", 6),)))
+    bench.sent()
+    bench.wait(BOOKMARK_INTERVAL_MS)
+    told = {target: reply["header"]["revision"] for target, reply in bench.sent()}
+    assert told == {ONE: 1, TWO: 6}
+
+
+def test_a_watch_that_asked_hears_how_far_it_is_while_nothing_happens() -> None:
+    bench = Bench()
+    bench.begin(progress_notify=True)
+    bench.begin()
+    bench.wait(PROGRESS_MS - 1)
+    assert bench.sent() == []
+    bench.wait(1)
+    (progress,) = bench.to(ONE)
+    assert (progress["watch_id"], progress["events"]) == (1, ())
+    assert progress["header"]["revision"] == 1
+
+
+def test_a_watch_that_heard_events_or_waits_for_some_hears_no_progress() -> None:
+    bench = Bench()
+    bench.begin(progress_notify=True)
+    bench.begin(b"x", progress_notify=True, start_revision=4)
+    bench.begin(b"x", progress_notify=True, connection=TWO)
+    bench.actor.receive(Congestion(TWO, True))
+    bench.actor.receive(Events(2, (put(b"k", 2), put(b"x", 2))))
+    bench.sent()
+    bench.wait(PROGRESS_MS)
+    assert bench.sent() == []
+    bench.wait(PROGRESS_MS)
+    assert [(target, reply["watch_id"]) for target, reply in bench.sent()] == [(ONE, 1)]
+
+
+def test_keys_only_and_fragments_are_each_watchs_own_wish() -> None:
+    bench = Bench()
+    bench.begin(keys_only=True)
+    bench.begin(fragment=True)
+    value = b"v" * FRAMING_BYTES
+    bench.actor.receive(Events(2, (put(b"k", 2, value), put(b"k", 2, value))))
+    bare, *parts = bench.to(ONE)
+    assert [event["kv"]["value"] for event in bare["events"]] == [b"", b""]
+    assert [(part["watch_id"], part.get("fragment"), len(part["events"])) for part in parts] == [
+        (2, True, 1),
+        (2, None, 1),
+    ]
+
+
 def test_a_connection_without_watches_left_is_still_visited_in_case_it_is_gone() -> None:
     bench = Bench()
     bench.begin()
     bench.actor.receive(WatchCancel(ONE, b"", 1))
     bench.to(ONE)
-    bench.wait(PROGRESS_INTERVAL_MS)
+    bench.wait(BOOKMARK_INTERVAL_MS)
     assert [target for target, _ in bench.sent()] == [ONE]
     bench.actor.receive(ConnectionGone(ONE))
     bench.probes.gateway.take()
-    bench.wait(PROGRESS_INTERVAL_MS)
+    bench.wait(BOOKMARK_INTERVAL_MS)
     assert bench.sent() == []
 
 

@@ -6,11 +6,15 @@ from typing import Any
 
 from actors.store.commands import Change, Event, KeyValue
 from actors.watch import frames as frames_module
+from actors.watch.audience import View
 from actors.watch.frames import EVENTS_PER_REPLY_MAX, EventBatch, WatchFrames
 from cluster.wire import pack, unpack
 
 CLUSTER_ID = 2**64 - 1
 MEMBER_ID = 2**63 + 5
+FRAGMENT_BYTES = 1_000
+PLAIN = View(prev_kv=False, no_put=False, no_delete=False)
+WITH_PREVIOUS = PLAIN._replace(prev_kv=True)
 
 
 def put(revision: int, value: bytes = b"v", prev_kv: KeyValue | None = None) -> Event:
@@ -23,11 +27,13 @@ def frames() -> WatchFrames:
     return made
 
 
-def replies(events: list[Event], revision: int, prev_kv: bool = False) -> list[dict[str, Any]]:
-    made = frames()
-    batch = EventBatch(made, revision, events)
-    tails = batch.tails(range(len(events)), prev_kv)
-    return [unpack(made.events(7, tail)) for tail in tails]
+def batch_of(events: list[Event], revision: int) -> EventBatch:
+    return EventBatch(frames(), revision, events, FRAGMENT_BYTES)
+
+
+def replies(events: list[Event], revision: int, view: View = PLAIN) -> list[dict[str, Any]]:
+    made = batch_of(events, revision).replies(range(len(events)), view)
+    return [unpack(head + frames().pack(7) + tail) for head, tail in made]
 
 
 def header(revision: int) -> dict[str, int]:
@@ -65,7 +71,7 @@ def test_a_put_has_all_six_fields_and_no_previous_value_unless_asked_for() -> No
 def test_the_previous_value_comes_with_those_who_asked_for_it() -> None:
     before = KeyValue(b"k", 2, 4, 2, b"old", 0)
     ((event, created),) = (
-        reply["events"] for reply in replies([put(5, prev_kv=before), put(6)], 6, prev_kv=True)
+        reply["events"] for reply in replies([put(5, prev_kv=before), put(6)], 6, WITH_PREVIOUS)
     )
     assert event["prev_kv"] == before._asdict()
     assert "prev_kv" not in created
@@ -107,9 +113,47 @@ def test_large_values_split_a_batch_by_bytes() -> None:
 
 
 def test_the_same_events_are_encoded_once_for_all() -> None:
-    batch = EventBatch(frames(), 5, [put(4), put(5)])
-    assert batch.tails([0, 1], False) is batch.tails(range(2), False)
-    assert batch.tails([0], False) is not batch.tails([0, 1], False)
+    batch = batch_of([put(4), put(5)], 5)
+    assert batch.replies([0, 1], PLAIN) is batch.replies(range(2), PLAIN)
+    assert batch.replies([0], PLAIN) is not batch.replies([0, 1], PLAIN)
+
+
+def test_each_view_has_a_reply_of_its_own() -> None:
+    before = KeyValue(b"k", 2, 4, 2, b"old", 0)
+    batch = batch_of([put(5, prev_kv=before)], 5)
+    views = [PLAIN, WITH_PREVIOUS, PLAIN._replace(keys_only=True)]
+    views.append(WITH_PREVIOUS._replace(keys_only=True))
+    made = [
+        unpack(head + b"\7" + tail) for view in views for head, tail in batch.replies([0], view)
+    ]
+    assert [
+        (event["kv"]["value"], event.get("prev_kv", {}).get("value"))
+        for reply in made
+        for event in reply["events"]
+    ] == [(b"v", None), (b"v", b"old"), (b"", None), (b"", b"")]
+
+
+def test_one_revision_that_is_too_large_comes_in_fragments_if_it_may() -> None:
+    large = [put(5, b"v" * 300) for _ in range(7)]
+    whole = replies(large, 5)
+    assert [len(reply["events"]) for reply in whole] == [7]
+    parts = replies(large, 5, PLAIN._replace(fragment=True))
+    assert [(len(part["events"]), part.get("fragment")) for part in parts] == [
+        (2, True),
+        (2, True),
+        (2, True),
+        (1, None),
+    ]
+    assert {part["header"]["revision"] for part in parts} == {5}
+    assert sum((part["events"] for part in parts), ()) == whole[0]["events"]
+
+
+def test_what_is_small_enough_is_no_fragment_and_a_huge_event_is_one_alone() -> None:
+    fragment = PLAIN._replace(fragment=True)
+    (small,) = replies([put(5), put(5)], 5, fragment)
+    assert "fragment" not in small
+    huge = [put(5, b"v" * 2_000), put(5), put(5)]
+    assert [len(part["events"]) for part in replies(huge, 5, fragment)] == [1, 2]
 
 
 def test_a_request_id_is_echoed_and_else_there_is_none() -> None:

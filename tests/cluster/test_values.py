@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cluster.cli.settings import Settings, environment_settings
-from cluster.cli.values import (
+from cluster.values import (
     format_duration,
     format_seconds,
     format_size,

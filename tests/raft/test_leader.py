@@ -1,0 +1,20 @@
+"""What a leader keeps of its peers, beside their progress."""
+
+from __future__ import annotations
+
+from actors.raft.leader import Leader
+from actors.raft.log import RaftLog
+from actors.raft.quorum import Configuration
+from actors.raft.rpc import Entry
+
+
+def test_member_that_is_removed_while_it_awaits_a_commit_is_forgotten() -> None:
+    both = Configuration(frozenset({1, 2}))
+    log = RaftLog(0, 0, [Entry(1, 1, 0, 2, 7, b"x")])
+    leader = Leader(1, 1, both, log, 0, 0)
+    leader.peers[2].maybe_accept(1)
+    leader.committed(0, 1, 0)
+    assert leader.has_news(1)
+    leader.reconfigure(Configuration(frozenset({1})), 0)
+    assert not leader.has_news(1)
+    assert not leader.messages(1, 0)

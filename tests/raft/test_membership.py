@@ -1,0 +1,397 @@
+"""Changing who the members are: joint consensus, learners, removal, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.raft.elector import NOBODY
+from actors.raft.leader import STARTING_TIMES
+from actors.raft.membership import (
+    AddMember,
+    Change,
+    Health,
+    Membership,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+    decode,
+    decode_change,
+    encode,
+    encode_change,
+    is_membership,
+    plan,
+)
+from actors.raft.roles import Candidate
+from actors.raft.rpc import AppendRequest, VoteRequest
+from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, Cluster, peer, voters
+
+EVERYBODY = Health(frozenset(range(1, 10)), frozenset(), frozenset(range(1, 10)))
+CHANGES: list[Change] = [
+    AddMember(peer(4), learner=False),
+    AddMember(peer(4), learner=True),
+    RemoveMember(3),
+    ReplaceMember(3, peer(4)),
+    UpdateMember(3, ("tcp://elsewhere:1",)),
+    PromoteMember(3),
+]
+
+
+def failure(cluster: Cluster, member: int) -> str:
+    """The name of the one failure that a member reported."""
+    (failed,) = cluster.failed[member]
+    return failed.name
+
+
+def members_of(cluster: Cluster, member: int) -> set[int]:
+    """Who votes, as far as a member's committed membership says."""
+    return set(cluster.cores[member].replica.committed_membership.voters)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_survives_its_encoding(change: Change) -> None:
+    assert decode_change(encode_change(change)) == change
+
+
+@pytest.mark.parametrize("change", CHANGES[:5])
+def test_a_membership_survives_its_encoding(change: Change) -> None:
+    planned = plan(voters(3), change, EVERYBODY)
+    assert isinstance(planned, Membership)
+    packed = encode(planned._replace(answer=(3, 4)))
+    assert is_membership(packed)
+    again = decode(packed)
+    assert again._replace(peers=tuple(sorted(again.peers))) == planned._replace(
+        peers=tuple(sorted(planned.peers)), answer=(3, 4)
+    )
+
+
+@pytest.mark.parametrize("damaged", [b"{}", b"[]", b"nonsense", b'{"peers":[[1]],"voters":[1]}'])
+def test_what_is_no_membership_is_an_error(damaged: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(damaged)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (AddMember(peer(3), False), "MemberExist"),
+        (AddMember(peer(3)._replace(id=9), False), "PeerURLExist"),
+        (RemoveMember(9), "MemberNotFound"),
+        (UpdateMember(9, ("tcp://a:1",)), "MemberNotFound"),
+        (UpdateMember(3, peer(2).peer_urls), "PeerURLExist"),
+        (PromoteMember(3), "MemberNotLearner"),
+        (PromoteMember(9), "MemberNotFound"),
+        (ReplaceMember(9, peer(4)), "MemberNotFound"),
+        (ReplaceMember(3, peer(2)), "MemberExist"),
+    ],
+)
+def test_what_etcd_refuses_is_refused_under_its_name(change: Change, name: str) -> None:
+    assert plan(voters(3), change, EVERYBODY) == name
+
+
+def test_the_last_voter_cannot_be_removed() -> None:
+    assert plan(voters(1), RemoveMember(1), EVERYBODY) == "MemberNotEnoughStarted"
+
+
+def test_a_change_that_would_lose_the_quorum_is_refused() -> None:
+    two_up = Health(frozenset({1, 2}), frozenset(), frozenset())
+    assert plan(voters(3), RemoveMember(2), two_up) == "Unhealthy"
+    assert (
+        plan(voters(3), RemoveMember(2), two_up._replace(unstarted=frozenset({3})))
+        == "MemberNotEnoughStarted"
+    )
+    assert plan(voters(3), AddMember(peer(4), False), two_up) == "Unhealthy"
+    assert isinstance(plan(voters(3), RemoveMember(3), two_up), Membership)
+    assert isinstance(plan(voters(3), ReplaceMember(3, peer(4)), two_up), Membership)
+
+
+def test_a_new_leader_does_not_count_on_members_that_it_has_not_heard() -> None:
+    cluster = Cluster()
+    cluster.crash(3)
+    cluster.elect(1)
+    cluster.change(1, RemoveMember(2))
+    cluster.run(STARTING_TIMES * ELECTION_MS)
+    cluster.change(1, RemoveMember(2))
+    # At first it may still hear of member 3, and only then it is sure.
+    assert [failed.name for failed in cluster.failed[1]] == ["Unhealthy", "MemberNotEnoughStarted"]
+    assert members_of(cluster, 1) == {1, 2, 3}
+
+
+def test_a_removed_member_never_comes_back() -> None:
+    without = plan(voters(3), RemoveMember(3), EVERYBODY)
+    assert isinstance(without, Membership)
+    assert plan(without.final(), AddMember(peer(3), False), EVERYBODY) == "MemberExist"
+
+
+def test_a_member_is_added_by_a_joint_membership_and_the_asker_is_answered_at_the_end() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(2, AddMember(peer(4), learner=False))
+    cluster.join(4)
+    cluster.run(4 * HEARTBEAT_MS)
+    assert members_of(cluster, 1) == {1, 2, 3, 4}
+    changes = [e for e in cluster.committed[1] if is_membership(e.command)]
+    joint, final = (decode(entry.command) for entry in changes)
+    assert joint.is_joint and not final.is_joint
+    assert (changes[0].ticket, (changes[1].origin, changes[1].ticket)) == (0, (2, 77))
+    cluster.propose(1, b"after")
+    cluster.run(2 * HEARTBEAT_MS)
+    assert cluster.commands(4)[-1] == b"after"
+
+
+def test_a_joint_membership_needs_a_majority_of_both_sets() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.join(4)
+    cluster.join(5)
+    for new in (4, 5):
+        cluster.change(1, AddMember(peer(new), learner=True))
+        cluster.run(2 * HEARTBEAT_MS)
+        cluster.change(1, PromoteMember(new))
+        cluster.run(2 * HEARTBEAT_MS)
+    assert members_of(cluster, 1) == {1, 2, 3, 4, 5}
+    cluster.isolate(3)
+    cluster.isolate(4)
+    cluster.propose(1, b"three of five are enough")
+    assert cluster.commands(1)[-1] == b"three of five are enough"
+    cluster.isolate(5)
+    cluster.propose(1, b"two are not")
+    assert cluster.commands(1)[-1] != b"two are not"
+
+
+def test_no_change_begins_before_the_leader_has_committed_in_its_term() -> None:
+    cluster = Cluster()
+    cluster.drop = lambda message: isinstance(message, AppendRequest)
+    cluster.elect(1)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    assert failure(cluster, 1) == "Unhealthy"
+
+
+def test_only_one_change_is_under_way() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.drop = lambda message: isinstance(message, AppendRequest)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    cluster.change(1, AddMember(peer(5), learner=True), ticket=78)
+    assert failure(cluster, 1) == "Unhealthy"
+
+
+def test_a_learner_gets_the_log_but_neither_counts_nor_stands() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    learner = cluster.join(4)
+    cluster.run(2 * HEARTBEAT_MS)
+    assert learner.is_learner
+    cluster.isolate(2)
+    cluster.isolate(3)
+    cluster.propose(1, b"no quorum")
+    assert b"no quorum" not in cluster.commands(1)
+    cluster.crash(1)
+    cluster.run(10 * ELECTION_MS)
+    assert not isinstance(learner.role, Candidate)
+    assert learner.leader == NOBODY, "it does not name one that has been silent for so long"
+    asked = [m for m in cluster.log if isinstance(m, VoteRequest) and m.source == 4]
+    assert all(m.pre and m.last_index == 0 for m in asked), "it only asks whether it is removed"
+
+
+def test_a_learner_that_lags_is_not_promoted_until_it_has_caught_up() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.propose(1, *[b"x"] * 50)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(1, PromoteMember(4))
+    assert failure(cluster, 1) == "LearnerNotReady"
+    cluster.join(4)
+    cluster.run(4 * HEARTBEAT_MS)
+    cluster.change(1, PromoteMember(4))
+    cluster.run(2 * HEARTBEAT_MS)
+    assert members_of(cluster, 1) == {1, 2, 3, 4}
+
+
+def test_a_removed_member_is_told_and_disturbs_nobody() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(1, RemoveMember(3))
+    term = cluster.cores[1].term
+    cluster.run(10 * ELECTION_MS)
+    assert members_of(cluster, 1) == {1, 2}
+    assert 3 in cluster.removed
+    assert cluster.removed == {3}
+    assert (cluster.leader, cluster.cores[1].term) == (1, term)
+
+
+def test_a_learner_that_was_removed_while_it_was_away_is_told() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    cluster.join(4)
+    cluster.run(4 * HEARTBEAT_MS)
+    cluster.isolate(4)
+    cluster.change(1, RemoveMember(4))
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.heal()
+    term = cluster.cores[1].term
+    cluster.run(4 * ELECTION_MS)
+    assert cluster.removed == {4}
+    assert (cluster.leader, cluster.cores[1].term) == (1, term), "it has disturbed nobody"
+
+
+def test_a_leader_that_removes_itself_steps_down_and_another_leads() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(1, RemoveMember(1))
+    cluster.run(10 * ELECTION_MS)
+    assert 1 in cluster.removed
+    assert cluster.leader in {2, 3}
+    assert members_of(cluster, cluster.leader) == {2, 3}
+    cluster.propose(cluster.leader, b"life goes on")
+    assert cluster.commands(cluster.leader)[-1] == b"life goes on"
+
+
+def test_one_member_is_replaced_by_another_in_one_step() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.crash(3)
+    cluster.run(2 * ELECTION_MS)
+    cluster.change(1, ReplaceMember(3, peer(4)))
+    cluster.join(4)
+    cluster.run(4 * HEARTBEAT_MS)
+    assert members_of(cluster, 1) == {1, 2, 4}
+
+
+def test_whoever_leads_next_finishes_a_change_that_was_half_done() -> None:
+    cluster = Cluster(5)
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.change(1, RemoveMember(5))
+    joint_only = [e for e in cluster.committed[1] if is_membership(e.command)][:1]
+    again = Cluster(5)
+    again.elect(1)
+    again.run(2 * HEARTBEAT_MS)
+    again.drop = lambda m: (
+        isinstance(m, AppendRequest)
+        and any(is_membership(e.command) and not decode(e.command).is_joint for e in m.entries)
+    )
+    again.change(1, RemoveMember(5))
+    assert again.cores[1].replica.committed_membership.is_joint
+    again.crash(1)
+    again.heal()
+    again.run(10 * ELECTION_MS)
+    assert members_of(again, again.leader) == {1, 2, 3, 4}
+    assert joint_only
+
+
+def test_a_leader_that_is_being_removed_stands_again_as_long_as_that_is_not_committed() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.drop = lambda m: (
+        isinstance(m, AppendRequest)
+        and any(is_membership(e.command) and not decode(e.command).is_joint for e in m.entries)
+    )
+    cluster.change(1, ReplaceMember(1, peer(4)))
+    cluster.join(4)
+    cluster.run(4 * HEARTBEAT_MS)
+    assert members_of(cluster, 1) == {2, 3, 4}
+    assert cluster.cores[2].replica.committed_membership.is_joint
+    cluster.crash(3)
+    cluster.crash(1)
+    cluster.restart(1)
+    cluster.heal()
+    # Without 3 neither 2 nor 4 can win: member 1 has the longer log, and a vote in both.
+    cluster.run(10 * ELECTION_MS)
+    assert cluster.leader in {2, 4}
+    assert cluster.removed == {1}
+
+
+def test_an_uncommitted_membership_is_undone_when_it_is_truncated() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.isolate(1)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    assert cluster.cores[1].replica.membership.learners == {4}
+    cluster.elect(2)
+    cluster.heal()
+    cluster.run(4 * HEARTBEAT_MS)
+    assert cluster.cores[1].replica.membership.learners == frozenset()
+
+
+def test_a_restart_remembers_a_membership_that_is_not_committed() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.isolate(1)
+    cluster.change(1, AddMember(peer(4), learner=True))
+    cluster.crash(1)
+    core = cluster.restart(1)
+    assert core.replica.membership.learners == {4}
+
+
+def test_leadership_is_handed_over_at_once_and_without_a_pre_vote() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    before_ms = cluster.now_ms
+    assert cluster.cores[1].transfer(3, cluster.now_ms) == ""
+    cluster.flush(1)
+    cluster.settle()
+    assert (cluster.leader, cluster.now_ms) == (3, before_ms)
+    assert cluster.transferred[1] == [True]
+    assert not any(isinstance(m, VoteRequest) and m.pre and m.source == 3 for m in cluster.log)
+
+
+def test_proposals_made_during_a_transfer_reach_the_successor() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.cores[1].transfer(2, cluster.now_ms)
+    cluster.submit(1, b"held")
+    cluster.settle()
+    cluster.run(2 * HEARTBEAT_MS)
+    assert cluster.leader == 2
+    assert cluster.commands(2) == [b"held"]
+
+
+def test_a_transfer_to_a_member_that_does_not_answer_is_given_up() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.isolate(3)
+    cluster.cores[1].transfer(3, cluster.now_ms)
+    cluster.submit(1, b"held")
+    cluster.run(2 * ELECTION_MS)
+    assert (cluster.leader, cluster.transferred[1]) == (1, [False])
+    assert cluster.commands(1) == [b"held"]
+
+
+def test_a_successor_that_is_removed_meanwhile_does_not_take_over() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.isolate(3)
+    cluster.cores[1].change_members(RemoveMember(3), 77, cluster.now_ms)
+    cluster.cores[1].transfer(3, cluster.now_ms)
+    cluster.flush(1)
+    cluster.settle()
+    cluster.run(2 * ELECTION_MS)
+    assert members_of(cluster, 1) == {1, 2}
+    assert cluster.leader == 1
+
+
+@pytest.mark.parametrize(("target", "name"), [(9, "BadLeaderTransferee"), (1, "")])
+def test_only_a_voter_can_be_handed_leadership(target: int, name: str) -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    assert cluster.cores[1].transfer(target, cluster.now_ms) == name
+    assert cluster.cores[2].transfer(1, cluster.now_ms) == "NotLeader"

@@ -1,0 +1,172 @@
+"""Alarms: raised, cleared, kept, and what the cluster refuses as long as they stand."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.store.commands import (
+    AdvanceClock,
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmMember,
+    AlarmType,
+    Command,
+    Compact,
+    DeleteRange,
+    Expiry,
+    Increment,
+    LeaseExpire,
+    LeaseGrant,
+    LeaseKeepAlive,
+    LeaseRevoke,
+    MemberPeers,
+    MemberPublish,
+    Put,
+    Range,
+    SessionOpen,
+    SetMembers,
+    Txn,
+)
+from actors.store.queries import AlarmList
+from actors.store.results import Alarms, Failure
+from tests.store.driver import Driver
+
+NOSPACE, CORRUPT, ANY = AlarmType.NOSPACE, AlarmType.CORRUPT, AlarmType.NONE
+
+
+def _alarms(*alarms: tuple[int, AlarmType], revision: int = 1) -> Alarms:
+    return Alarms(revision, tuple(AlarmMember(*alarm) for alarm in alarms))
+
+
+def test_alarms_are_answered_listed_and_survive_a_restart(driver: Driver) -> None:
+    assert driver.ask(AlarmList()) == _alarms()
+    assert driver.do(AlarmActivate(2, CORRUPT)) == _alarms((2, CORRUPT))
+    assert driver.do(AlarmActivate(1, NOSPACE)) == _alarms((1, NOSPACE))
+    assert driver.do(AlarmActivate(1, NOSPACE)) == _alarms((1, NOSPACE))
+    driver.commit()
+    driver.crash()
+    assert driver.ask(AlarmList()) == _alarms((1, NOSPACE), (2, CORRUPT))
+    assert driver.do(AlarmDeactivate(1, NOSPACE)) == _alarms((1, NOSPACE))
+    driver.commit()
+    driver.crash()
+    assert driver.ask(AlarmList()) == _alarms((2, CORRUPT))
+
+
+def test_an_alarm_of_no_kind_cannot_be_raised(driver: Driver) -> None:
+    assert driver.do(AlarmActivate(1, ANY)) == _alarms()
+    assert driver.ask(AlarmList()) == _alarms()
+
+
+@pytest.mark.parametrize(
+    ("command", "cleared"),
+    [
+        (AlarmDeactivate(1, NOSPACE), [(1, NOSPACE)]),
+        (AlarmDeactivate(1, CORRUPT), []),
+        (AlarmDeactivate(3, ANY), []),
+        (AlarmDeactivate(2, ANY), [(2, NOSPACE), (2, CORRUPT)]),
+        (AlarmDeactivate(0, NOSPACE), [(1, NOSPACE), (2, NOSPACE)]),
+        (AlarmDeactivate(0, ANY), [(1, NOSPACE), (2, NOSPACE), (2, CORRUPT)]),
+    ],
+)
+def test_the_alarms_that_are_meant_are_cleared(
+    driver: Driver, command: AlarmDeactivate, cleared: list[tuple[int, AlarmType]]
+) -> None:
+    raised = [(1, NOSPACE), (2, NOSPACE), (2, CORRUPT)]
+    for alarm in raised:
+        driver.do(AlarmActivate(*alarm))
+    assert driver.do(command) == _alarms(*cleared)
+    left = [alarm for alarm in raised if alarm not in cleared]
+    assert driver.ask(AlarmList()) == _alarms(*left)
+
+
+@pytest.mark.parametrize(
+    ("kind", "listed"),
+    [
+        (ANY, [(1, CORRUPT), (2, NOSPACE), (2, CORRUPT)]),
+        (NOSPACE, [(2, NOSPACE)]),
+        (CORRUPT, [(1, CORRUPT), (2, CORRUPT)]),
+    ],
+)
+def test_the_alarms_of_one_kind_or_of_all_are_listed(
+    driver: Driver, kind: AlarmType, listed: list[tuple[int, AlarmType]]
+) -> None:
+    for alarm in ((2, NOSPACE), (1, CORRUPT), (2, CORRUPT)):
+        driver.do(AlarmActivate(*alarm))
+    assert driver.ask(AlarmList(kind)) == _alarms(*listed)
+
+
+def test_the_alarms_of_a_member_that_is_removed_go_with_it(driver: Driver) -> None:
+    for member_id in (1, 2, 9):
+        driver.do(AlarmActivate(member_id, NOSPACE))
+    driver.do(SetMembers((MemberPeers(1, ("tcp://a:2380",), False),), b""))
+    assert driver.ask(AlarmList()) == _alarms((1, NOSPACE), (9, NOSPACE))
+
+
+GROWS: list[Command] = [
+    Put(b"k", b"2"),
+    Put(b"new", b""),
+    Increment(b"n", 1),
+    LeaseGrant(8, 1_000),
+    Txn((), (Range(b"k"), Put(b"k", b"2")), ()),
+    Txn((), (), (Put(b"k", b"2"),)),
+    Txn((), (Txn((), (), (Txn((), (Increment(b"n", 1),), ()),)),), ()),
+]
+CHANGES: list[Command] = [
+    DeleteRange(b"k"),
+    Txn((), (DeleteRange(b"k"), Range(b"k")), ()),
+    LeaseRevoke(7),
+    LeaseExpire((Expiry(7, 2_000),)),
+    Compact(2),
+]
+PASSES: list[Command] = [
+    LeaseKeepAlive(7),
+    AdvanceClock(),
+    SessionOpen(),
+    MemberPublish(1, "n1", ()),
+    SetMembers((MemberPeers(1, ("tcp://a:2380",), False),), b""),
+    AlarmActivate(1, CORRUPT),
+    AlarmDeactivate(1, CORRUPT),
+]
+
+
+@pytest.fixture
+def filled(driver: Driver) -> Driver:
+    """A store with a key, a lease and a session."""
+    driver.do(Put(b"k", b"1"))
+    driver.do(LeaseGrant(7, 1_000))
+    return driver
+
+
+@pytest.mark.parametrize("command", GROWS)
+def test_without_space_what_grows_is_refused_until_there_is(
+    filled: Driver, command: Command
+) -> None:
+    filled.do(AlarmActivate(2, NOSPACE))
+    revision = filled.machine.revision
+    assert filled.do(command) == Failure("NoSpace")
+    assert filled.machine.revision == revision
+    filled.do(AlarmDeactivate(0, ANY))
+    assert not isinstance(filled.do(command), Failure)
+
+
+@pytest.mark.parametrize("command", [*CHANGES, *PASSES])
+def test_without_space_all_else_goes_on(filled: Driver, command: Command) -> None:
+    filled.do(AlarmActivate(2, NOSPACE))
+    assert not isinstance(filled.do(command), Failure)
+
+
+@pytest.mark.parametrize("command", [*GROWS, *CHANGES])
+def test_a_corrupt_cluster_changes_nothing(filled: Driver, command: Command) -> None:
+    filled.do(AlarmActivate(2, NOSPACE))
+    filled.do(AlarmActivate(1, CORRUPT))
+    assert filled.do(command) == Failure("Corrupt")
+    assert 7 in filled.machine.leases.table
+
+
+@pytest.mark.parametrize("command", PASSES)
+def test_a_corrupt_cluster_can_still_be_administered_and_read(
+    filled: Driver, command: Command
+) -> None:
+    filled.do(AlarmActivate(2, CORRUPT))
+    assert not isinstance(filled.do(command), Failure)
+    assert filled.get(b"k") is not None

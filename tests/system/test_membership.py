@@ -1,0 +1,339 @@
+"""Members that come and go, and leaders that hand over, on real processes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import (
+    Client,
+    FailedPreconditionError,
+    LeaseholdError,
+    NoLeaderEndpointError,
+    NotFoundError,
+    UnavailableError,
+)
+from cluster.launcher.local import LocalCluster
+from cluster.launcher.node import EXIT_REMOVED
+from tests.chaos.failover import longest_gap_ms
+from tests.chaos.writers import Acknowledged, ClientWriter, RawWriter
+from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
+
+SECONDS = 20.0
+PAUSE_MS_MAX = 2_000.0
+"""Generous: what is measured elsewhere must not make a test of a busy machine fail."""
+
+
+@pytest.fixture
+def cluster() -> Iterator[LocalCluster]:
+    """Three nodes of its own for each test."""
+    with LocalCluster() as made:
+        yield made
+
+
+def wait_until_removed(cluster: LocalCluster, name: str) -> None:
+    """Wait until a node has ended by itself and said why."""
+    node = cluster.node(name)
+    assert node.wait(SECONDS), f"{name} still runs"
+    assert node.exit_status == EXIT_REMOVED
+    assert "removed from the cluster" in cluster.directory.last_log_line(name)
+
+
+def remove(cluster: LocalCluster, name: str) -> None:
+    """Remove a member as an operator would, and leave its process alone."""
+    others = [node.name for node in cluster.members if node.running and node.name != name]
+    with client_of(cluster, *others) as client:
+
+        def removed() -> bool:
+            try:
+                client.member_remove(cluster.node(name).member_id)
+            except UnavailableError:
+                return False  # the leader is new, and has not heard everybody yet
+            return True
+
+        wait_until(cluster, f"{name} is removed", removed)
+    cluster.note_removed(name)
+
+
+def assert_kept(cluster: LocalCluster, name: str, writes: list[Acknowledged]) -> None:
+    """This node has applied all these writes, each once."""
+    wait_for_revision(cluster, name, max(write.revision for write in writes))
+    with client_of(cluster, name) as there:
+        found = {kv.key: kv for kv in there.range(serializable=True)}
+    assert all(write.key in found for write in writes)
+    assert all(found[write.key].version == 1 for write in writes)
+
+
+# --- who belongs to it ------------------------------------------------------------------------
+
+
+def test_a_member_joins_while_writes_go_on_and_has_them_all(cluster: LocalCluster) -> None:
+    with ClientWriter(cluster.endpoints, "w/") as writer:
+        writer.wait_for_more(200, SECONDS)
+        since = time.monotonic()
+        name = cluster.add()
+        writer.wait_for_more(200, SECONDS)
+        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writes = writer.stop()
+    assert_kept(cluster, name, writes)
+    with client_of(cluster, name) as there:
+        members = {member.name: member for member in there.member_list().members}
+        there.put("from", "the new one")
+    assert set(members) == {"n1", "n2", "n3", "n4"}
+    assert members["n4"].id == cluster.node("n4").member_id
+    assert members["n4"].client_urls == (f"tcp://{cluster.node('n4').endpoint}",)
+
+
+def test_a_member_that_joined_counts(cluster: LocalCluster) -> None:
+    cluster.add()
+    cluster.add()
+    for name in followers(cluster)[:2]:
+        cluster.kill(name)
+    cluster.wait_for_leader()
+    with client_of(cluster, *(node.name for node in cluster.running)) as client:
+        client.put("three of five", "are enough")
+    assert cluster.quorum == 3
+
+
+def test_a_learner_learns_and_votes_only_when_it_is_promoted(cluster: LocalCluster) -> None:
+    with client_of(cluster) as client:
+        revision = client.put("k", "v").header.revision
+        cluster.add(learner=True)
+        wait_for_revision(cluster, "n4", revision)
+        with client_of(cluster, "n4") as there:
+            kv = there.range("k", serializable=True)[0]
+            assert (kv.value, there.status().is_learner) == (b"v", True)
+            with pytest.raises(FailedPreconditionError, match="rpc not supported for learner"):
+                there.put("k", "w")
+            with pytest.raises(FailedPreconditionError, match="rpc not supported for learner"):
+                there.watch("k")
+            assert any(member.is_learner for member in there.member_list().members)
+            with pytest.raises(FailedPreconditionError, match="bad leader transferee"):
+                client.move_leader(cluster.node("n4").member_id)
+            with pytest.raises(FailedPreconditionError, match="too many learner members"):
+                client.member_add("tcp://127.0.0.1:9", learner=True)
+            cluster.promote("n4")
+            wait_until(cluster, "n4 votes", lambda: not there.status().is_learner)
+            there.put("k", "w")
+    assert cluster.transfer("n4") == cluster.leader() == "n4"
+
+
+def test_a_removed_follower_ends_by_itself_and_stays_removed(cluster: LocalCluster) -> None:
+    name = followers(cluster)[0]
+    with client_of(cluster) as client:
+        client.put("k", "v")
+        remove(cluster, name)
+        wait_until_removed(cluster, name)
+        assert len(client.member_list().members) == 2
+        client.put("k", "w")
+    # Somebody starts it again by hand, with all its data.
+    node = cluster.node(name)
+    node.record = node.record._replace(is_removed=False)
+    cluster.launch_node(name)
+    wait_until_removed(cluster, name)
+
+
+def test_a_removed_leader_gives_way_and_ends(cluster: LocalCluster) -> None:
+    leader = cluster.leader()
+    others = followers(cluster)
+    with ClientWriter([cluster.node(name).endpoint for name in others], "w/") as writer:
+        writer.wait_for_more(50, SECONDS)
+        since = time.monotonic()
+        remove(cluster, leader)
+        writer.wait_for_more(50, SECONDS)
+        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writes = writer.stop()
+    wait_until_removed(cluster, leader)
+    assert cluster.leader() in others
+    for name in others:
+        assert_kept(cluster, name, writes)
+
+
+def test_a_member_is_replaced_in_one_step(cluster: LocalCluster) -> None:
+    with client_of(cluster) as client:
+        client.put("k", "v")
+        old = followers(cluster)[0]
+        new = cluster.replace(old)
+        names = {member.id for member in client.member_list().members}
+        assert cluster.node(old).member_id not in names
+        assert cluster.node(new).member_id in names
+        wait_for_revision(cluster, new, client.put("k", "w").header.revision)
+    assert cluster.node(old).exit_status == EXIT_REMOVED
+
+
+def test_every_first_member_can_be_replaced_under_load(cluster: LocalCluster) -> None:
+    with ClientWriter(cluster.endpoints, "w/") as writer:
+        for name in ("n1", "n2"):
+            writer.wait_for_more(20, SECONDS)
+            cluster.replace(name)
+        writer.wait_for_more(20, SECONDS)
+        writes = writer.stop()
+    assert [node.name for node in cluster.members] == ["n3", "n4", "n5"]
+    for node in cluster.members:
+        assert_kept(cluster, node.name, writes)
+
+
+def test_changes_that_would_cost_the_quorum_are_refused(cluster: LocalCluster) -> None:
+    down, other = followers(cluster)
+    cluster.kill(down)
+    cluster.wait_for_leader()
+    alive = [node.name for node in cluster.running]
+    with client_of(cluster, *alive) as client:
+        for number in range(50):  # meanwhile the leader notices that one is gone
+            client.put(f"{number}", "x")
+        with pytest.raises(UnavailableError, match="unhealthy cluster"):
+            client.member_remove(cluster.node(other).member_id)
+        client.member_remove(cluster.node(down).member_id)
+        client.put("two of two", "go on")
+
+
+def test_what_etcd_refuses_is_refused_in_its_words(cluster: LocalCluster) -> None:
+    leader = cluster.leader()
+    with client_of(cluster) as client, client_of(cluster, followers(cluster)[0]) as follower:
+        with pytest.raises(FailedPreconditionError, match="Peer URLs already exists"):
+            follower.member_add(cluster.node("n1").peer_url)
+        with pytest.raises(NotFoundError, match="member not found"):
+            follower.member_remove(5)
+        with pytest.raises(FailedPreconditionError, match="can only promote a learner member"):
+            follower.member_promote(cluster.node("n1").member_id)
+        with pytest.raises(FailedPreconditionError, match="bad leader transferee"):
+            client.move_leader(5)
+        with pytest.raises(NoLeaderEndpointError):
+            follower.move_leader(cluster.node("n1").member_id)
+        client.member_update(cluster.node(leader).member_id, cluster.node(leader).peer_url)
+    assert cluster.leader() == leader
+
+
+def test_the_last_voter_cannot_be_removed() -> None:
+    with LocalCluster(1) as cluster, client_of(cluster) as client:
+        with pytest.raises(FailedPreconditionError, match="not enough started members"):
+            client.member_remove(cluster.node("n1").member_id)
+        client.put("k", "v")
+
+
+def test_one_node_grows_to_three_and_shrinks_again() -> None:
+    with LocalCluster(1) as cluster, client_of(cluster) as client:
+        revision = client.put("k", "v").header.revision
+        cluster.add()
+        cluster.add()
+        for name in ("n2", "n3"):
+            wait_for_revision(cluster, name, revision)
+        cluster.kill("n1")
+        cluster.wait_for_leader()
+        cluster.restart("n1")
+        cluster.transfer("n1")
+        for name in ("n2", "n3"):
+            cluster.remove(name)
+        assert client.put("k", "w").header.revision == revision + 1
+
+
+def test_who_belongs_to_it_survives_a_stop_of_all(tmp_path: Path) -> None:
+    with LocalCluster(3, tmp_path) as cluster:
+        cluster.remove(followers(cluster)[0])
+        cluster.add()
+        cluster.add(learner=True)
+        with client_of(cluster) as client:
+            client.put("k", "v")
+            # Each says its name when it runs.
+            wait_until(
+                cluster,
+                "all members are named",
+                lambda: all(member.name for member in client.member_list().members),
+            )
+            members = client.member_list().members
+    with LocalCluster(data_dir=tmp_path) as cluster, client_of(cluster) as client:
+        assert client.member_list().members == members
+        kv = client.get("k")
+        assert kv is not None and kv.value == b"v"
+        assert cluster.status()["n5"].is_learner
+
+
+# --- who leads --------------------------------------------------------------------------------
+
+
+def test_leadership_goes_to_whoever_is_named_while_writes_go_on(cluster: LocalCluster) -> None:
+    with ClientWriter(cluster.endpoints, "w/") as writer:
+        writer.wait_for_more(50, SECONDS)
+        since = time.monotonic()
+        for _ in range(3):
+            for name in ("n1", "n2", "n3"):
+                cluster.transfer(name)
+                assert cluster.leader() == name
+                writer.wait_for_more(20, SECONDS)
+        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writes = writer.stop()
+    assert writer.sent == len(writes)
+    assert_kept(cluster, "n1", writes)
+
+
+def test_a_leader_that_is_stopped_hands_over_first(cluster: LocalCluster) -> None:
+    leader = cluster.leader()
+    term = cluster.status()[leader].term
+    with RawWriter(cluster.endpoints, "w/") as writer:
+        writer.wait_for_more(100, SECONDS)
+        since = time.monotonic()
+        cluster.kill(leader, signal.SIGTERM)
+        writer.wait_for_more(200, SECONDS)
+        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writer.stop()
+    assert cluster.node(leader).wait(SECONDS)
+    assert cluster.node(leader).exit_status == 0
+    successor = cluster.leader()
+    # One election, which nobody contested: it was handed over.
+    assert cluster.status()[successor].term == term + 1
+
+
+def test_leadership_is_not_given_to_the_dead(cluster: LocalCluster) -> None:
+    leader = cluster.leader()
+    dead = followers(cluster)[0]
+    cluster.kill(dead)
+    alive = [node.name for node in cluster.running]
+    with client_of(cluster, *alive) as client:
+        with pytest.raises(LeaseholdError, match="leader transfer took too long"):
+            client.move_leader(cluster.node(dead).member_id)
+        client.put("the leader", "leads on")
+    assert cluster.leader() == leader
+
+
+# --- from the command line --------------------------------------------------------------------
+
+
+def leasectl(cluster: LocalCluster, *arguments: str) -> str:
+    """What a command prints; it must succeed."""
+    return subprocess.run(
+        [sys.executable, "-m", "cluster.cli", *arguments, f"--endpoints={cluster.endpoints[0]}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+
+
+def test_a_member_is_started_with_what_member_add_prints(cluster: LocalCluster) -> None:
+    record = cluster.plan_node("fourth")
+    printed = leasectl(cluster, "member", "add", "fourth", f"--peer-urls={record.peer_url}")
+    first, _, *lines = printed.splitlines()
+    member_id = int(first.split()[1], 16)
+    environment = dict(line.replace('"', "").split("=", 1) for line in lines)
+    assert environment["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
+    assert f"fourth={record.peer_url}" in environment["ETCD_INITIAL_CLUSTER"].split(",")
+    cluster.enlist(record._replace(joined_with=environment["ETCD_INITIAL_CLUSTER"]), member_id)
+    with Client(record.endpoint, timeout=SECONDS) as there:
+        there.put("from", "the fourth")
+    row = f"{member_id:x}, started, fourth, {record.peer_url}, tcp://{record.endpoint}, false"
+    # It says its name when it runs; it may serve a client before that.
+    wait_until(
+        cluster,
+        "the new member is listed as started",
+        lambda: row in leasectl(cluster, "member", "list").splitlines(),
+    )
+    gone = leasectl(cluster, "member", "remove", f"{member_id:x}")
+    assert gone.startswith(f"Member {member_id:16x} removed from cluster ")
+    cluster.note_removed("fourth")
+    wait_until_removed(cluster, "fourth")
