@@ -12,6 +12,11 @@ def put(key: bytes, value: bytes = b"", **options: Any) -> Fields:
     return {"request_put": {"key": key, "value": value, **options}}
 
 
+def keep(key: bytes, **options: Any) -> Fields:
+    """A put that is to keep the value and the lease."""
+    return {"request_put": {"key": key, "ignore_value": True, "ignore_lease": True, **options}}
+
+
 def get(key: bytes, **options: Any) -> Fields:
     """A range as one."""
     return {"request_range": {"key": key, **options}}
@@ -156,6 +161,32 @@ CASES: dict[str, Program] = {
         op("txn", success=[put(b"b", b"4"), delete(b"b", range_end=b"\0"), get(b"b")]),
         op("txn", success=[delete(b"\0", range_end=b"\0"), put(b"b", b"5", ignore_lease=True)]),
         op("range", key=b"\0", range_end=b"\0"),
+    ],
+    "a put that keeps something beside deletes that are none of its business": [
+        op("lease_grant", ID=1, TTL=1000),
+        op("put", key=b"b", value=b"1", lease=1),
+        op("put", key=b"c", value=b"2", lease=1),
+        op("txn", success=[delete(b"c", range_end=b"\0"), keep(b"b"), get(b"b")]),
+        op("txn", success=[delete(b"b"), keep(b"b")]),
+        op("txn", success=[delete(b"a", range_end=b"c"), keep(b"b")]),
+        op("txn", success=[delete(b"a", range_end=b"b"), keep(b"b"), get(b"b")]),
+        op("txn", success=[delete(b"c", range_end=b"a"), keep(b"b"), get(b"b")]),
+        op("txn", success=[delete(b"a", range_end=b"\0"), put(b"b", lease=1)]),
+        op("put", key=b"c", value=b"2", lease=1),
+        op("txn", success=[delete(b"a", range_end=b"\0")], failure=[keep(b"c")]),
+        op("put", key=b"b", value=b"3", lease=1),
+        op("txn", success=[keep(b"b"), delete(b"a", range_end=b"\0", prev_kv=True)]),
+        op("put", key=b"b", value=b"4", lease=1),
+        op("txn", success=[txn(success=[keep(b"b")]), txn(success=[delete(b"b")])]),
+        op("put", key=b"b", value=b"5", lease=1),
+        op(
+            "txn",
+            success=[txn(success=[keep(b"b")], failure=[delete(b"a", range_end=b"\0")]), get(b"b")],
+        ),
+        op("txn", success=[delete(b"a", range_end=b"\0"), keep(b"b", value=b"6")]),
+        op("txn", success=[delete(b"a", range_end=b"\0"), keep(b"b", lease=1)]),
+        op("range", key=b"\0", range_end=b"\0"),
+        op("lease_time_to_live", ID=1, keys=True),
     ],
     "a key twice": [
         op("txn", success=[put(b"a"), put(b"a")]),
