@@ -3,6 +3,7 @@
 Runs etcd, leasehold, etcd, leasehold... one at a time on an otherwise idle machine, and prints the
 medians of all rounds. DIR holds the binaries `etcd` and `etcd_load` (see tests/bench/etcd.py).
 `python -m tests.bench million DIR`: what a million keys take, on both.
+`python -m tests.bench expiry`: what the end of very many leases at once costs everybody else.
 `python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
 """
 
@@ -18,7 +19,7 @@ from typing import Final
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.launcher.local import LocalCluster
-from tests.bench import disk, million
+from tests.bench import disk, expiry, million
 from tests.bench.etcd import EtcdCluster
 from tests.bench.measure import Measurement, median_of, table
 
@@ -46,11 +47,16 @@ def main() -> int:
     many = commands.add_parser("million", help="load a million keys on both, and look")
     many.add_argument("directory", type=Path, help="where the binaries are")
     many.add_argument("--keys", type=int, default=million.KEYS)
+    ending = commands.add_parser("expiry", help="have very many leases end at once, and look")
+    ending.add_argument("--leases", type=int, default=expiry.LEASES)
     options = parser.parse_args()
     if options.command == "disk":
         return 0 if disk.run(options.writes, options.every, _say) else 1
     if options.command == "million":
         million.run(options.directory, options.keys, _say)
+        return 0
+    if options.command == "expiry":
+        expiry.run(options.leases, _say)
         return 0
     return _compare(options)
 

@@ -30,11 +30,11 @@ KEYS: Final = 1_000_000
 VALUE_BYTES: Final = 256
 PUTS_PER_TXN: Final = 100
 CONNECTIONS: Final = 50
-OUTSTANDING: Final = 500
+OUTSTANDING: Final = CONNECTIONS  # as etcd_lease has
 PREFIX: Final = b"/registry/"
 PREFIX_END: Final = b"/registry0"
 
-GETS_PER_BATCH: Final = 200
+GETS_PER_BATCH: Final = 50
 GET_KEYS: Final = 10_000
 RANGE_KEYS: Final = 10_000
 RANGES: Final = 20
