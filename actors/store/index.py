@@ -138,14 +138,6 @@ class KeyIndex:
         if live is not None and live[0] >> SUB_BITS >= revision:
             yield live[0]
 
-    def since(self, key: bytes, range_end: bytes, revision: int) -> list[int]:
-        """The positions of all changes in an interval from a revision on, oldest first."""
-        found: list[int] = []
-        for each in self._ever(key, range_end):
-            found.extend(self.positions_since(each, revision))
-        found.sort()
-        return found
-
     def forget(self, key: bytes, position: int, is_outdated: bool) -> list[int]:
         """Drop all that a key was before its change at a position; returns where that was.
 
@@ -168,12 +160,6 @@ class KeyIndex:
         if live is None:
             self._gone.remove(key)
         return dropped
-
-    def _ever(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
-        """The keys of an interval that are there or once were, in order."""
-        if not range_end:
-            return iter((key,))
-        return self.ever_between(key, end_of(key, range_end), descending=False)
 
 
 def end_of(key: bytes, range_end: bytes) -> bytes | None:

@@ -298,12 +298,6 @@ class Machine:
             case _:
                 assert_never(query)
 
-    def history(
-        self, key: bytes, range_end: bytes, from_revision: int, with_previous: bool
-    ) -> tuple[Event, ...]:
-        """Every change in an interval from a revision on, in order."""
-        return self.store.history(key, range_end, from_revision, with_previous)
-
     def _time_to_live(self, query: LeaseTimeToLive, now_ms: int) -> Steps[LeaseLife]:
         lease, revision = self.leases.table.get(query.id), self.revision
         if lease is None:

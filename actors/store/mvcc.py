@@ -171,15 +171,6 @@ class RevisionStore:
         fresh = ((at, event) for at, event in self.fresh.items() if start <= at < end)
         return list(islice(fresh, changes_max))
 
-    def history(
-        self, key: bytes, range_end: bytes, from_revision: int, with_previous: bool
-    ) -> tuple[Event, ...]:
-        """Every change in an interval from a revision on, in order: events as they once were."""
-        if from_revision > self.revision:
-            return ()
-        since = self.index.since(key, range_end, from_revision)
-        return tuple([self.event(position, with_previous) for position in since])
-
     def event(self, position: int, with_previous: bool) -> Event:
         """The change at a position as watchers were told of it, as far as that is still known."""
         change, kv, _ = self.read(position)

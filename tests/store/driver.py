@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.store.commands import Command, KeyValue, Member, Range, Sequence
+from actors.store.backlog import portion
+from actors.store.commands import Command, Event, KeyValue, Member, Range, Sequence
 from actors.store.machine import Machine
 from actors.store.queries import Query
 from actors.store.results import RangeDone
@@ -54,6 +55,12 @@ class Driver:
         assert isinstance(result, RangeDone), result
         return result.kvs[0] if result.kvs else None
 
+    def history(
+        self, key: bytes, range_end: bytes, from_revision: int, with_previous: bool
+    ) -> tuple[Event, ...]:
+        """Every change in an interval from a revision on, in order."""
+        return history(self.machine, key, range_end, from_revision, with_previous)
+
     def commit(self) -> None:
         """Make durable what is new."""
         self.backend.commit(self.machine.take_changes())
@@ -71,6 +78,19 @@ class Driver:
         self.machine = Machine(self.backend, FOUNDERS)
 
 
+def history(
+    machine: Machine, key: bytes, range_end: bytes, from_revision: int, with_previous: bool
+) -> tuple[Event, ...]:
+    """Every change in an interval from a revision on, in order, as a watch is fed with it."""
+    store, spans = machine.store, ((key, range_end),)
+    found: list[Event] = []
+    while from_revision <= store.revision:
+        reached, events = portion(store, from_revision, spans, with_previous)
+        found += events
+        from_revision = reached + 1
+    return tuple(found)
+
+
 def everything(machine: Machine) -> dict[str, Any]:
     """All replicated state of a machine, comparable; not what is on disk and what in memory."""
     index = machine.store.index
@@ -80,7 +100,7 @@ def everything(machine: Machine) -> dict[str, Any]:
         "live": dict(index.live),
         "keys": list(index.keys(b"\0", b"\0")),
         "compacted": machine.store.compact_revision,
-        "history": machine.history(b"\0", b"\0", max(1, machine.store.compact_revision), True),
+        "history": history(machine, b"\0", b"\0", max(1, machine.store.compact_revision), True),
         "leases": {
             lease.id: (lease.ttl_ms, lease.deadline_ms, sorted(lease.keys))
             for lease in machine.leases.table.values()

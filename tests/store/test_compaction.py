@@ -108,7 +108,7 @@ def test_a_delete_at_the_compacted_revision_is_told_until_the_next_compaction(
     driver.do(Compact(3))
     gone = Event(Change.DELETED, KeyValue(b"a", 0, 3, 0, b"", 0), None)
     for _ in range(3):
-        assert driver.machine.history(b"a", b"", 3, True) == (gone,)
+        assert driver.history(b"a", b"", 3, True) == (gone,)
         driver.sweep()
         driver.crash()
     driver.do(Compact(4))
@@ -125,7 +125,7 @@ def test_what_was_before_the_compacted_revision_is_no_previous_value_any_more(
     for swept in (False, True):
         if swept:
             driver.sweep()
-        events = driver.machine.history(b"a", b"", 3, True)
+        events = driver.history(b"a", b"", 3, True)
         assert [event.prev_kv and event.prev_kv.value for event in events] == [None, b"2"]
 
 

@@ -122,7 +122,7 @@ def test_revoking_deletes_the_keys_in_order_in_one_revision(driver: Driver) -> N
     driver.do(Put(b"other", b"1"))
     assert driver.do(LeaseRevoke(7)) == LeaseRevoked(6)
     assert [kv.key for kv in driver.ask(ALL).kvs] == [b"other"]
-    assert driver.machine.history(b"\0", b"\0", 6, False) == tuple(
+    assert driver.history(b"\0", b"\0", 6, False) == tuple(
         Event(Change.LEASE_REVOKED, KeyValue(key, 0, 6, 0, b"", 0), None)
         for key in (b"a", b"b", b"c")
     )
@@ -176,7 +176,7 @@ def test_each_expired_lease_with_keys_takes_one_revision(driver: Driver) -> None
     driver.now_ms += 5_000
     expiries = tuple(Expiry(lease_id, 6_000) for lease_id in (9, 8, 7, 6))
     assert driver.do(LeaseExpire(expiries)) == Done(6)
-    events = driver.machine.history(b"\0", b"\0", 5, False)
+    events = driver.history(b"\0", b"\0", 5, False)
     assert [(change, kv.key, kv.mod_revision) for change, kv, _ in events] == [
         (Change.LEASE_EXPIRED, b"c", 5),
         (Change.LEASE_EXPIRED, b"a", 6),

@@ -43,7 +43,7 @@ from actors.store.queries import MemberList, RaftStatus, Status
 from actors.store.results import Done, Members, Result, StatusDone
 from actors.store.sessions import SESSION_TTL_MS
 from actors.store.storage import Backend
-from tests.store.driver import FOUNDERS, TERM, Driver, everything
+from tests.store.driver import FOUNDERS, TERM, Driver, everything, history
 from tests.twins import MemoryBackend
 
 _keys = st.sampled_from([b"a", b"b", b"b1", b"c"])
@@ -165,7 +165,7 @@ def _run(
                 assert _apply(shaken, log[index]) == results[index]
         assert everything(shaken) == everything(steady)
     told = [event._replace(prev_kv=None) for event in events]
-    assert told == list(steady.history(b"\0", b"\0", 0, False))
+    assert told == list(history(steady, b"\0", b"\0", 0, False))
 
 
 @settings(max_examples=300, deadline=None)

@@ -56,7 +56,7 @@ def test_a_range_is_deleted_in_one_revision(driver: Driver) -> None:
     assert driver.do(DeleteRange(b"a", b"d")) == DeleteDone(6, 3)
     assert _keys(driver.ask(Range(*ALL))) == [b"d"]
     tombstones = [KeyValue(key, 0, 6, 0, b"", 0) for key in (b"a", b"b", b"c")]
-    history = driver.machine.history(*ALL, 6, False)
+    history = driver.history(*ALL, 6, False)
     assert history == tuple(Event(Change.DELETED, kv, None) for kv in tombstones)
 
 
@@ -169,11 +169,11 @@ def test_history_tells_each_change_with_the_value_before_it(driver: Driver) -> N
     driver.do(Put(b"a", b"3"))
     a1, b1 = KeyValue(b"a", 2, 2, 1, b"1", 0), KeyValue(b"b", 3, 3, 1, b"1", 0)
     a2, a3 = KeyValue(b"a", 2, 4, 2, b"2", 0), KeyValue(b"a", 6, 6, 1, b"3", 0)
-    assert driver.machine.history(*ALL, 4, True) == (
+    assert driver.history(*ALL, 4, True) == (
         Event(Change.PUT, a2, a1),
         Event(Change.DELETED, KeyValue(b"a", 0, 5, 0, b"", 0), a2),
         Event(Change.DELETED, KeyValue(b"b", 0, 5, 0, b"", 0), b1),
         Event(Change.PUT, a3, None),
     )
-    assert driver.machine.history(b"b", b"", 3, False)[0] == Event(Change.PUT, b1, None)
-    assert driver.machine.history(*ALL, 7, True) == ()
+    assert driver.history(b"b", b"", 3, False)[0] == Event(Change.PUT, b1, None)
+    assert driver.history(*ALL, 7, True) == ()

@@ -226,7 +226,7 @@ class Pair:
             self.compare_hash(at.revision)
             start = max(0, at.revision, model.compacted)
             expected = model.history(at.key, at.range_end, start)
-            assert driver.machine.history(at.key, at.range_end, start, True) == expected
+            assert driver.history(at.key, at.range_end, start, True) == expected
 
     def compare_hash(self, revision: int) -> None:
         """It never changes, unless by a compaction."""

@@ -121,7 +121,7 @@ def test_all_changes_are_one_revision_in_the_order_of_the_operations(driver: Dri
         (b"old", 3),
     ]
     assert events[-1].change is Change.DELETED
-    assert driver.machine.history(b"\0", b"\0", 3, False) == events
+    assert driver.history(b"\0", b"\0", 3, False) == events
 
 
 def test_later_operations_see_what_earlier_ones_did(driver: Driver) -> None:
@@ -272,7 +272,7 @@ def test_watchers_see_the_value_before_the_revision_however_often_a_key_is_chang
         assert previous == (first.kv if was_there and not is_created else None)
     for _ in range(2):
         store = driver.machine.store
-        assert driver.machine.history(b"\0", b"\0", revision, True) == events
+        assert driver.history(b"\0", b"\0", revision, True) == events
         assert portion(store, revision, (), True) == (revision, events)
         driver.commit()
 
