@@ -1,41 +1,37 @@
 """Simulated clients: the shipped client's core between a workload and the nodes.
 
-What they saw is kept for `history`, which judges it. Beside them are two that speak the protocol
-themselves: one that floods, and one whose watch shows what nodes send, not what the core lets
-through. Knows nothing of Raft.
+What they saw is kept for `history`, which judges it. Beside them is one that speaks the protocol
+itself, and floods. Knows nothing of Raft, or of watches.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.call import Call
 from cluster.client.core import Core, Options
-from cluster.client.watching import WatchEnded, WatchEvents
 from cluster.errors import LeaseholdError, OutcomeUnknownError
-from cluster.wire import WireError, pack, unpack
-from tests.simulation.history import LEASED, REASONS, Operation, Stream, Told
+from cluster.wire import pack, unpack
+from tests.simulation.history import Operation
+from tests.simulation.requests import FLOOD, OWN, TTLS_SECONDS, Requests, is_write
 from tests.simulation.saved import require
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
 TIMEOUT_SECONDS = 3.0
-PATIENCE_MS = 600
-KEYS = tuple(b"k%d" % number for number in range(6))
-LEASED_KEYS = tuple(b"%s%d" % (LEASED.encode(), number) for number in range(3))
-TTLS_SECONDS = (0.2, 0.5, 1.5)
 REFUSALS = (
     "lease not found",
     "context deadline exceeded",
     "not supported for learner",
     "space exceeded",
+    "has been compacted",
+    "future revision",
 )
-"""A client that reaches only a learner, or a leader whose disk is nearly full, is told so."""
-
-WRITES = frozenset(("put", "delete_range", "lease_grant", "lease_revoke"))
+"""A client that reaches only a learner, or a leader whose disk is nearly full, is told so; whether
+it was told of revisions with reason, is judged at the end.
+"""
 
 
 class Endpoint:
@@ -117,7 +113,9 @@ class Request(Call):
 
 
 class Client(Endpoint):
-    """A workload of puts, deletes, reads and leases; every value is its own."""
+    """A workload of puts, deletes, reads and leases, and at times of all that there is besides;
+    every value is its own.
+    """
 
     def __init__(self, cluster: Cluster, number: int) -> None:
         super().__init__(cluster, number, exactly_once=not cluster.swarm.unsessioned)
@@ -125,6 +123,7 @@ class Client(Endpoint):
         self.outstanding = 0
         self._last_value = 0
         self._leases: list[int] = []
+        self._requests = Requests(self.chance, OWN, self._value, self._delta)
         for _ in range(cluster.swarm.clients_outstanding):
             self.timeline.after(1 + self.chance(20), f"client {number}", self._next)
 
@@ -136,17 +135,20 @@ class Client(Endpoint):
     def last(self) -> None:
         """One more write and one more read, to see that the cluster serves."""
         self.stopping = True
-        self._begin({"op": "put", "key": KEYS[0], "value": self._value()})
-        self._begin({"op": "range", "key": KEYS[0], "range_end": b"l"})
+        self._begin({"op": "put", "key": OWN.plain[0], "value": self._value()})
+        self._begin({"op": "range", "key": OWN.plain[0], "range_end": b"l"})
 
     def _next(self) -> None:
         if not self.stopping:
             self._begin(self._choose())
 
     def _choose(self) -> dict[str, Any]:
-        chance = self.chance
-        key = chance.of(KEYS)
-        if chance.happens(self.cluster.swarm.leases):
+        chance, swarm = self.chance, self.cluster.swarm
+        if chance.happens(swarm.breadth):
+            more = ("compact",) * swarm.compactions + ("alarm",) * swarm.alarms
+            return self._requests.draw(self.cluster.history.revision, self._leases, more)
+        key = chance.of(OWN.plain)
+        if chance.happens(swarm.leases):
             return self._choose_lease()
         choice = chance(10)
         if choice < 5:
@@ -154,8 +156,8 @@ class Client(Endpoint):
         if choice == 5:
             if chance(2):
                 return {"op": "delete_range", "key": key, "prev_kv": True}
-            return {"op": "delete_range", "key": LEASED_KEYS[0], "range_end": b"m"}
-        fields = {"key": KEYS[0], "range_end": b"l"} if choice < 8 else {"key": key}
+            return {"op": "delete_range", "key": OWN.leased[0], "range_end": b"m"}
+        fields = {"key": OWN.plain[0], "range_end": b"l"} if choice < 8 else {"key": key}
         return {"op": "range", **fields, "serializable": choice == 9}
 
     def _choose_lease(self) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class Client(Endpoint):
         lease = chance.of(self._leases)
         match chance(6):
             case 0 | 1:
-                key = chance.of(LEASED_KEYS)
+                key = chance.of(OWN.leased)
                 return {"op": "put", "key": key, "value": self._value(), "lease": lease}
             case 2 | 3 | 4:
                 return {"op": "lease_keep_alive", "ID": lease}
@@ -177,9 +179,14 @@ class Client(Endpoint):
         padding = self.chance(1 + self.cluster.swarm.value_bytes)
         return b"c%d-%d" % (self.number, self._last_value) + b"." * padding
 
+    def _delta(self) -> int:
+        self._last_value += 1
+        return 1_000 * self._last_value + self.number
+
     def _begin(self, fields: dict[str, Any]) -> None:
-        request = Request(dict(fields), TIMEOUT_SECONDS, write=fields["op"] in WRITES)
+        request = Request(dict(fields), TIMEOUT_SECONDS, write=is_write(fields))
         request.patient = True
+        request.repeatable = fields["op"] == "alarm"
         client = f"client {self.number}"
         request.operation = self.cluster.history.begin(client, fields, self.timeline.now_ms)
         self.outstanding += 1
@@ -199,7 +206,7 @@ class Client(Endpoint):
         else:
             assert call.error is not None
             self._refused(operation, call.error)
-            history.refuse(operation, now_ms)
+            history.refuse(operation, now_ms, call.error.message)
         if not self.stopping:
             delay_ms = 1 + self.chance(2 * self.cluster.swarm.think_ms)
             self.timeline.after(delay_ms, f"client {self.number}", self._next)
@@ -209,6 +216,11 @@ class Client(Endpoint):
         match operation.fields["op"]:
             case "lease_grant":
                 self._leases.append(reply["ID"])
+            case "put" if "TTL" in operation.fields:
+                self._leases.append(reply["lease"])
+            case "txn":
+                nested = any("response_txn" in each for each in reply["responses"])
+                self.cluster.counts["txns in txns"] += nested
             case "lease_revoke":
                 self._forget(operation)
             case "lease_keep_alive" if not reply["TTL"]:
@@ -226,42 +238,22 @@ class Client(Endpoint):
             self._leases.remove(operation.fields["ID"])
 
 
-class Follower(Endpoint):
-    """Watches every key from the first revision on, through the core."""
-
-    def __init__(self, cluster: Cluster, number: int) -> None:
-        super().__init__(cluster, number, exactly_once=False)
-        self.stream = Stream()
-        cluster.history.streams.append(self.stream)
-        self.timeline.after(number % 100, f"follower {number}", self._open)
-
-    def _open(self) -> None:
-        start = self.stream.last + 1
-        fields = {"op": "watch_create", "key": b"\0", "range_end": b"\0", "start_revision": start}
-        self.core.watches.open(1, fields, inf, self.now)
-        self.pump()
-
-    def noticed(self, notice: Any) -> None:
-        if isinstance(notice, WatchEvents):
-            self.stream.take(
-                Told(each.revision, each.kv.key, each.kv.value, REASONS[each.reason])
-                for each in notice.events
-            )
-        elif isinstance(notice, WatchEnded):
-            require("for learner" in notice.error.message, f"a watch ended: {notice}")
-            self.timeline.after(PATIENCE_MS, f"follower {self.number}", self._open)
-
-
 class Flood:
-    """A client that puts and reads without waiting for answers, at any node: so logs diverge."""
+    """A client that asks without waiting for answers, at any node: so logs diverge.
+
+    It puts and reads one key, or does all that there is with a few.
+    """
 
     def __init__(self, cluster: Cluster, number: int) -> None:
         self.number = number
         self._cluster = cluster
         self._chance = cluster.timeline.stream(f"flood {number}")
         self._last_id = 0
+        self._last_mark = 0
         self._up: list[int] = []
         self._operations: dict[int, Operation] = {}
+        self._leases: list[int] = []
+        self._requests = Requests(self._chance, FLOOD, self._value, self._delta)
         cluster.visitors[number] = self
         cluster.timeline.after(1, "flood", self._ask)
 
@@ -277,13 +269,27 @@ class Flood:
     def _send(self) -> None:
         cluster = self._cluster
         self._last_id += 1
-        fields: dict[str, Any] = {"op": "range", "key": b"flood"}
-        if self._chance.happens(0.7):
-            fields = {"op": "put", "key": b"flood", "value": b"f%d" % self._last_id}
+        fields = self._choose()
         operation = cluster.history.begin("flood", fields, cluster.timeline.now_ms)
         self._operations[self._last_id] = operation
         frame = pack({"id": self._last_id, **fields})
         cluster.request(self.number, self._chance.of(self._up), frame)
+
+    def _choose(self) -> dict[str, Any]:
+        chance, swarm = self._chance, self._cluster.swarm
+        if chance.happens(swarm.breadth):
+            return self._requests.draw(self._cluster.history.revision, self._leases, ())
+        if chance.happens(0.7):
+            return {"op": "put", "key": b"flood", "value": self._value()}
+        return {"op": "range", "key": b"flood"}
+
+    def _value(self) -> bytes:
+        self._last_mark += 1
+        return b"f%d" % self._last_mark
+
+    def _delta(self) -> int:
+        self._last_mark += 1
+        return 1_000 * self._last_mark + self.number
 
     def reply(self, node: int, payload: bytes) -> None:
         """A frame has come from some node."""
@@ -292,10 +298,13 @@ class Flood:
         error = message.get("error")
         if error is None:
             self._cluster.history.complete(operation, message, self._cluster.timeline.now_ms)
+            if "TTL" in operation.fields:
+                self._leases = [*self._leases[-5:], message["lease"]]
         elif error.get("unknown"):
             self._cluster.history.lose(operation)
         else:
-            self._cluster.history.refuse(operation, self._cluster.timeline.now_ms)
+            now_ms, why = self._cluster.timeline.now_ms, error["message"]
+            self._cluster.history.refuse(operation, now_ms, why)
 
     def node_up(self, node: int) -> None:
         """A connection to a node is there."""
@@ -306,79 +315,3 @@ class Flood:
         """The connection to a node broke; whatever was under way there is forgotten."""
         if node in self._up:
             self._up.remove(node)
-
-
-class Watcher:
-    """Watches every key from the first revision on, on one node after another, without the core."""
-
-    def __init__(self, cluster: Cluster, number: int) -> None:
-        self.number = number
-        self.stream = Stream()
-        self._cluster = cluster
-        self._chance = cluster.timeline.stream(f"watcher {number}")
-        self._up: list[int] = []
-        self._node = 0
-        self._last_id = 0
-        cluster.visitors[number] = self
-        cluster.history.streams.append(self.stream)
-        cluster.timeline.after(number % 100, f"watcher {number}", self._open)
-
-    def _open(self) -> None:
-        self._last_id += 1
-        opening = self._last_id
-        if self._up:
-            self._node = self._chance.of(self._up)
-            # The watch's id is the request's: what an earlier watch still says is told apart.
-            fields = {"key": b"\0", "range_end": b"\0", "start_revision": self.stream.last + 1}
-            frame = pack({"op": "watch_create", "id": opening, "watch_id": opening, **fields})
-            self._cluster.request(self.number, self._node, frame)
-        # A node that is cut off says nothing: now and then, go and watch at another one.
-        move = partial(self._move, opening)
-        self._cluster.timeline.after(PATIENCE_MS, f"patience {self.number}", move)
-
-    def reply(self, node: int, payload: bytes) -> None:
-        """A frame has come from some node."""
-        try:
-            message = unpack(payload)
-        except WireError as error:
-            raise AssertionError(f"node {node} sent what is no message: {error}") from None
-        if "error" in message or message.get("canceled"):
-            if self._last_id in (message.get("id"), message.get("watch_id")):
-                self._move(self._last_id)
-        elif message.get("watch_id") == self._last_id and message.get("events"):
-            self.stream.take(
-                Told(
-                    each["kv"]["mod_revision"],
-                    each["kv"]["key"],
-                    each["kv"].get("value", b""),
-                    REASONS[each.get("reason", "")],
-                )
-                for each in message["events"]
-            )
-
-    def node_up(self, node: int) -> None:
-        """A connection to a node is there."""
-        if node not in self._up:
-            self._up.append(node)
-
-    def node_down(self, node: int) -> None:
-        """The connection to a node broke."""
-        if node in self._up:
-            self._up.remove(node)
-        if node == self._node:
-            self._move(self._last_id)
-
-    def _move(self, opening: int) -> None:
-        if opening != self._last_id:
-            return
-        self._last_id += 1
-        number = self._last_id
-
-        def again() -> None:
-            if number == self._last_id:
-                self._open()
-
-        self._node = 0
-        delay_ms = 5 + self._chance(50)
-        self._cluster.timeline.after(delay_ms, f"watcher {self.number}", again)
-        self._cluster.counts["watches moved"] += 1

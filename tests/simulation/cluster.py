@@ -17,8 +17,9 @@ from tests.simulation.history import History
 from tests.simulation.network import Network
 from tests.simulation.node import Node
 from tests.simulation.saved import require
+from tests.simulation.streams import EVERYTHING, Wishes, draw_wishes
 from tests.simulation.swarm import Swarm
-from tests.simulation.timeline import Timeline
+from tests.simulation.timeline import Chance, Timeline
 from tests.store.driver import everything
 
 _IDENTITY = struct.Struct(">BHH")
@@ -71,6 +72,10 @@ class Cluster:
         self._known_dead: dict[tuple[int, int], int] = {}
         self._replay = Replay()
         self._chance = timeline.stream("cluster")
+
+    def wishes(self, chance: Chance) -> Wishes:
+        """What a watcher wants to see: everything, where the whole data model is not used."""
+        return draw_wishes(chance) if self.swarm.breadth else EVERYTHING
 
     def begin(self) -> None:
         """Start the first members."""

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from actors.raft.for_store import for_store
 from actors.raft.rpc import Entry
 from actors.store.codec import decode_command
-from actors.store.commands import AlarmActivate, AlarmType, Command, IntegrityReport, LeaseExpire
+from actors.store.commands import (
+    AlarmActivate,
+    AlarmType,
+    Command,
+    Event,
+    IntegrityReport,
+    LeaseExpire,
+)
 from actors.store.commands import Sequence as Numbered
 from actors.store.machine import Machine
 from actors.store.results import Failure, Result
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Effects:
-    """`lease_ends_ms` tells when the end of a lease was first seen."""
+    """`lease_ends_ms` tells when the end of a lease was first seen by anybody."""
 
     def __init__(self, counts: Counter[str]) -> None:
         self.lease_ends_ms: dict[int, int] = {}
@@ -46,6 +53,10 @@ class Effects:
         """An entry was applied: everywhere with the same effect, and each number once."""
         if isinstance(command, AlarmActivate):
             require(command.alarm is not AlarmType.CORRUPT, f"{node} applies {command}")
+        for lease in leases_ended:
+            # A node may be ahead of the others by the time its work takes.
+            ended_ms = self.lease_ends_ms.get(lease, node.true_ms)
+            self.lease_ends_ms[lease] = min(ended_ms, node.true_ms)
         known = self._results.get(index)
         if known is not None:
             require(
@@ -60,8 +71,6 @@ class Effects:
         if leases_ended:
             if isinstance(command, LeaseExpire):
                 self._counts["leases expired"] += len(leases_ended)
-            for lease in leases_ended:
-                self.lease_ends_ms[lease] = node.true_ms
         elif isinstance(command, LeaseExpire):
             self._counts["expiries refused"] += 1
         if sequence is None or isinstance(result, Failure):
@@ -89,9 +98,21 @@ class Replay:
         if index < machine.applied_index:
             return None
         for entry in for_store(tuple(chosen[machine.applied_index : index])):
-            if entry.command:
-                command, sequence = decode_command(entry.command)
-                machine.apply(entry.index, entry.term, entry.time_ms, command, sequence)
-            else:
-                machine.skip(entry.index, entry.term, entry.time_ms)
+            _apply(machine, entry)
         return everything(machine)
+
+
+def whole_history(index: int, chosen: Sequence[Entry]) -> tuple[Event, ...]:
+    """All changes that the log makes up to an index, those too that were compacted away since."""
+    machine = Machine(MemoryBackend(), ())
+    for entry in for_store(tuple(chosen[:index])):
+        _apply(machine, entry)
+    return machine.take_events()
+
+
+def _apply(machine: Machine, entry: Entry) -> None:
+    if entry.command:
+        command, sequence = decode_command(entry.command)
+        machine.apply(entry.index, entry.term, entry.time_ms, command, sequence)
+    else:
+        machine.skip(entry.index, entry.term, entry.time_ms)

@@ -56,6 +56,8 @@ REQUEST_TIMEOUT_MS = 2_000
 CHECK_MS = 1_000
 """So often the leader has its members compared."""
 
+PROGRESS_INTERVAL_MS = 150
+FRAGMENT_BYTES = 300
 LEASE_TTL_MS_MIN = 100
 LOG_TAIL_BYTES = 1 << 20
 ASK_EVERY_MS = 40
@@ -99,7 +101,7 @@ class Node:
         self.slow_ms = 0
         self.slow_until_ms = 0
         self.links: SimulatedLinks | None = None
-        self._chance = cluster.timeline.stream(f"node {number}")
+        self.chance = cluster.timeline.stream(f"node {number}")
         self._founders: Membership | None = None
         self._mailboxes: list[Mailbox] = []
         self._busy_until_ms = 0
@@ -147,8 +149,8 @@ class Node:
             self.trap = trap = trap._replace(left=trap.left - 1)
             if trap.left <= 0:
                 raise CrashError
-        if self.cluster.swarm.stall and self._chance.happens(STALL_IN_STEP):
-            self._ahead_ms += self._chance(2 * self.cluster.swarm.election_ms)
+        if self.cluster.swarm.stall and self.chance.happens(STALL_IN_STEP):
+            self._ahead_ms += self.chance(2 * self.cluster.swarm.election_ms)
 
     def _before_disk_effect(self) -> None:
         kind = self.disk.doing
@@ -158,7 +160,7 @@ class Node:
             self.cluster.counts[f"failed: {kind}"] += 1
             raise failing(kind)
         if kind == "sync":
-            self._ahead_ms += self._chance(self.cluster.swarm.sync_ms)
+            self._ahead_ms += self.chance(self.cluster.swarm.sync_ms)
             if self.true_ms < self.slow_until_ms:
                 self._ahead_ms += self.slow_ms
 
@@ -193,8 +195,8 @@ class Node:
         swarm = self.cluster.swarm
         self.incarnation += 1
         self.is_up = True
-        self._boot_ms = self._chance(MILLION)
-        self._ppm = self._chance(2 * swarm.drift_ppm + 1) - swarm.drift_ppm
+        self._boot_ms = self.chance(MILLION)
+        self._ppm = self.chance(2 * swarm.drift_ppm + 1) - swarm.drift_ppm
         self._busy_until_ms = self.cluster.timeline.now_ms
         self._ahead_ms = 0
         self.attempt(self._boot)
@@ -220,7 +222,7 @@ class Node:
             if self.is_up and self.incarnation == incarnation:
                 self.attempt(do)
 
-        delay_ms = 1 + self._chance(self.cluster.swarm.election_ms)
+        delay_ms = 1 + self.chance(self.cluster.swarm.election_ms)
         self.cluster.timeline.after(delay_ms, f"{what} {self.number}", now)
 
     def _give_up(self, error: Exception) -> None:
@@ -243,7 +245,7 @@ class Node:
             actor.mailbox.close()
         self.cluster.checker.lineage.changes.clear()  # nobody can say any more why it made them
         if power:
-            self.disk.crash(self._chance)
+            self.disk.crash(self.chance)
         else:
             self.disk.stop()
         self.cluster.crashed(self)
@@ -330,6 +332,8 @@ class Node:
                 self.member_id,
                 shipped.NO_LEADER_ELECTIONS * cluster.swarm.election_ms,
                 self.clock,
+                progress_interval_ms=PROGRESS_INTERVAL_MS,
+                request_bytes_max=FRAGMENT_BYTES,
             ),
             lease=LeaseActor(LeaseBook(), self.clock),
             store=StoreActor(
@@ -337,7 +341,7 @@ class Node:
                 self.backend,
                 self.member_id,
                 self.clock,
-                upkeep=Settings(check_ms=CHECK_MS),
+                upkeep=Settings(cluster.swarm.quota_bytes, check_ms=CHECK_MS),
             ),
             raft=self._make_raft(wal, tapped, contents, machine),
             gateway=self._make_gateway(),
@@ -367,7 +371,7 @@ class Node:
             machine.applied_index,
             recovery.last_time(contents, machine),
         )
-        core = RaftCore(config, recovered, self.clock(), self._chance)
+        core = RaftCore(config, recovered, self.clock(), self.chance)
 
         def open_links(mailbox: Mailbox) -> Links:
             self.links = SimulatedLinks(self)
@@ -385,7 +389,7 @@ class Node:
         )
 
     def _make_gateway(self) -> GatewayActor:
-        random = self._chance.random
+        random = self.chance.random
         settings = GatewaySettings(
             cluster_id=CLUSTER_ID,
             member_id=self.member_id,
@@ -449,7 +453,7 @@ class Node:
     def _handle(self) -> None:
         """Take messages until there are none; which actor is next is up to chance."""
         assert self.actors is not None
-        actors, mailboxes, chance = self.actors, self._mailboxes, self._chance
+        actors, mailboxes, chance = self.actors, self._mailboxes, self.chance
         now_ms = self.clock()
         for mailbox in mailboxes:
             wake_ms = mailbox.next_wake_ms

@@ -12,10 +12,13 @@ from typing import Final, NamedTuple
 from tests.simulation.campaign import each_result
 from tests.simulation.mutants import MUTANTS, Mutant
 from tests.simulation.mutants_beyond import MUTANTS_BEYOND
+from tests.simulation.mutants_data import MUTANTS_DATA
 from tests.simulation.runner import run
 
 SEEDS_MAX: Final = 1_000
-ALL: Final[dict[str, Mutant]] = {mutant.__name__: mutant for mutant in (*MUTANTS, *MUTANTS_BEYOND)}
+ALL: Final[dict[str, Mutant]] = {
+    mutant.__name__: mutant for mutant in (*MUTANTS, *MUTANTS_BEYOND, *MUTANTS_DATA)
+}
 
 
 class Catch(NamedTuple):

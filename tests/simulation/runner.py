@@ -9,20 +9,25 @@ from functools import partial
 from typing import NamedTuple
 from unittest.mock import patch
 
+from actors.gateway import actor as gateway_actor
+from actors.gateway.outbox import Outbox
 from actors.raft import courier, leader
 from actors.raft.leader import Leader
 from actors.store import actor as store_actor
-from actors.store import backlog
+from actors.store import backlog, compactor, digest, history, ranges, steps, sweeper, txn
+from actors.watch import actor as watch_actor
+from actors.watch import frames
 from tests.linearizability import FindingError
-from tests.simulation.clients import Client, Flood, Follower, Watcher
+from tests.simulation.clients import Client, Flood
 from tests.simulation.cluster import Cluster
-from tests.simulation.effects import Replay
+from tests.simulation.effects import Replay, whole_history
 from tests.simulation.faults import Hands, Nemesis
 from tests.simulation.node import Node
 from tests.simulation.script import Act, Script
 from tests.simulation.swarm import Swarm, draw
 from tests.simulation.timeline import Chance, Timeline
 from tests.simulation.upkeep import Operator
+from tests.simulation.watchers import Follower, Watcher
 from tests.store.driver import everything
 
 FAULTY_MS = 1_000
@@ -34,6 +39,9 @@ LEASE_MS = 2_500
 """After so long in peace every lease that nobody renews has ended."""
 
 GIVE_UP_MS = 1_000
+
+IN_STEPS = (digest, history, ranges, steps, txn)
+"""What reads long things a bit at a time."""
 
 
 class Report(NamedTuple):
@@ -128,6 +136,13 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (store_actor, "COMMIT_INTERVAL_MS", swarm.commit_ms),
             (backlog, "EVENTS_MAX", 5),
             (backlog, "ROWS_AT_ONCE", 7),
+            (sweeper, "OUTDATED_MIN", 20),
+            (compactor, "PORTION_MIN", 2),
+            (compactor, "PORTION_MAX", 8),
+            (watch_actor, "FRAMING_BYTES", 0),
+            (frames, "REPLY_BYTES_MAX", 2_000),
+            (gateway_actor, "Outbox", partial(Outbox, congested_bytes=1_000)),
+            *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
         ):
             stack.enter_context(patch.object(module, name, value))
         stack.enter_context(patch("actors.raft.shipping.os.urandom", chance.random.randbytes))
@@ -156,7 +171,8 @@ def _run(stage: Stage, script: Script | None) -> None:
     cluster.calm()
     stage.operator.is_finishing = True
     _recover(stage)
-    timeline.run_until(timeline.now_ms + (LEASE_MS if cluster.swarm.leases else 100))
+    has_leases = cluster.swarm.leases or cluster.swarm.breadth
+    timeline.run_until(timeline.now_ms + (LEASE_MS if has_leases else 100))
     deadline_ms = timeline.now_ms + RECOVERY_MS
     while lagging := _lagging(cluster):
         _advance(stage, deadline_ms, lagging)
@@ -221,11 +237,14 @@ def _disagreement(cluster: Cluster) -> str:
     if any(node.machine.applied_index != last for node in nodes):
         return "the nodes do not agree"
     # Who was added, and has received nothing yet, knows nobody to ask: it asks when it restarts.
+    # Nor does somebody whose fellows have all been replaced at other places: nobody is there.
     removed = {peer.id for peer in cluster.members.former}
+    places = {url for peer in cluster.members.peers for url in peer.peer_urls}
     strangers = [
         node
         for node in cluster.running()
         if node.member_id in removed and node.core.replica.log.last_index
+        if places & {url for peer in node.core.replica.membership.peers for url in peer.peer_urls}
     ]
     if strangers:
         return f"{', '.join(map(str, strangers))} does not know that it is removed"
@@ -255,7 +274,7 @@ def _judge(stage: Stage) -> None:
     leases = set().union(*(node.machine.leases.table for node in nodes))
     if leases:
         raise FindingError(f"leases outlived their time: {sorted(leases)}")
-    events = newest.machine.history(b"\0", b"\0", 1, False)
+    events = whole_history(newest.machine.applied_index, cluster.checker.chosen)
     drift_ms = 2_000 * cluster.swarm.drift_ppm // 1_000_000
     early_ms = 1 + cluster.clocks_ahead_ms + drift_ms
     cluster.history.judge(events, cluster.effects.lease_ends_ms, early_ms)

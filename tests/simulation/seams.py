@@ -161,10 +161,11 @@ class SimulatedBackend(MemoryBackend):
 
 
 class SimulatedDoor:
-    """The clients' socket."""
+    """The clients' socket; at times the queue of a connection is full for a while."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._full_until_ms: dict[Connection, int] = {}
 
     def descriptors(self) -> list[int]:
         return []
@@ -176,9 +177,21 @@ class SimulatedDoor:
         return []
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
+        if self._is_full(route):
+            return False
         self._node.effect("reply")
         self._node.cluster.reply(self._node, route, payload)
         return True
+
+    def _is_full(self, route: Connection) -> bool:
+        node = self._node
+        now_ms, congestion = node.true_ms, node.cluster.swarm.congestion
+        if now_ms < self._full_until_ms.get(route, 0):
+            node.cluster.counts["frames that had to wait"] += 1
+            return True
+        if node.chance.happens(congestion * 0.05):
+            self._full_until_ms[route] = now_ms + node.chance(200)
+        return False
 
     def close(self) -> None:
         pass

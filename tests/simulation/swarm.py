@@ -13,7 +13,8 @@ class Swarm(NamedTuple):
     """The rates of one run; its defaults are a calm cluster. Times are in ms.
 
     Probabilities are per message, or per fault drawn. Those from `crash` on are the weights by
-    which the next fault is chosen, or the probability that a moment is used (`at_...`).
+    which the next fault is chosen, or the probability that a moment is used (`at_...`). The last
+    ones say how much of the data model is used, and how little of it fits.
     """
 
     nodes: int = 3
@@ -62,12 +63,24 @@ class Swarm(NamedTuple):
     at_new_term: float = 0.0
     at_snapshot: float = 0.0
     at_change: float = 0.0
+    breadth: float = 0.0
+    compactions: bool = False
+    alarms: bool = False
+    quota_bytes: int = 0
+    congestion: float = 0.0
+    items_per_step: int = 256
 
     def calm(self) -> Swarm:
         """The same cluster with nothing going wrong any more."""
         quiet: dict[str, Any] = dict.fromkeys((*FAULTS, *MOMENTS), 0.0)
         return self._replace(
-            loss=0.0, duplication=0.0, peer_delay_ms=2, flood_every_ms=0, sync_ms=1, **quiet
+            loss=0.0,
+            duplication=0.0,
+            peer_delay_ms=2,
+            flood_every_ms=0,
+            sync_ms=1,
+            congestion=0.0,
+            **quiet,
         )
 
 
@@ -99,6 +112,10 @@ CLASSES: dict[str, dict[str, Any]] = {
     "watchers": {"watchers": 0},
     "flood": {"flood_every_ms": 0},
     "values": {"value_bytes": 0},
+    "breadth": {"breadth": 0.0, "quota_bytes": 0, "items_per_step": 256},
+    "compactions": {"compactions": False},
+    "alarms": {"alarms": False},
+    "congestion": {"congestion": 0.0},
     "clients": {"clients": 1, "clients_outstanding": 1},
     "power cuts": {"power_cuts": 0.0},
 }
@@ -173,7 +190,22 @@ def draw(random: Random) -> Swarm:
             for name in random.sample(FAULTS, pick((2, 3, 5, 8))):
                 faults[name] = pick((1.0, 2.0, 4.0))
             swarm = swarm._replace(**faults)
-    return swarm
+    return _broad(swarm, random) if random.random() < 0.5 else swarm
+
+
+def _broad(swarm: Swarm, random: Random) -> Swarm:
+    """With the whole data model, and limits of it that are met."""
+    pick = random.choice
+    return swarm._replace(
+        breadth=pick((0.2, 0.6)),
+        compactions=random.random() < 0.5,
+        alarms=random.random() < 0.3,
+        quota_bytes=pick((0, 0, 4_000)),
+        congestion=pick((0.0, 0.0, 0.2)),
+        items_per_step=pick((2, 2, 256)),
+        watchers=pick((1, 2, 3)),
+        leases=pick((0.0, 0.2)),
+    )
 
 
 def _surroundings(random: Random) -> Swarm:
