@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, assert_never
 
 from actors.base import Clock, NodeActor, send
 from actors.encoding import error_reply
+from actors.gateway.admission import Admission
 from actors.gateway.fields import fault_of
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import TXN_OPS_MAX, Transfer
@@ -155,6 +156,7 @@ class GatewayActor(NodeActor):
         self._pending: dict[Ticket, Pending] = {}
         # Likewise, but with more time.
         self._chores: dict[Ticket, Pending] = {}
+        self._admission: Admission[Proposal] = Admission()
         # Connections whose watches are being ended: events on their way to them must not be sent.
         self._ending: set[Connection] = set()
         self._door: Door | None = None
@@ -238,11 +240,15 @@ class GatewayActor(NodeActor):
                     assert_never(request)
         # One message for the burst: each one told may cost a wake-up.
         if proposals:
-            send(self.ring.raft, Propose(tuple(proposals)))
+            self._propose(self._admission.ask(proposals))
         if linearizable:
             send(self.ring.raft, Read(tuple(linearizable)))
         if local:
             send(self.ring.store, LocalRead(tuple(local)))
+
+    def _propose(self, proposals: list[Proposal]) -> None:
+        if proposals:
+            send(self.ring.raft, Propose(tuple(proposals)))
 
     def _direct(self, pending: Pending, order: Change | Transfer) -> None:
         """Have consensus do something: it has one thing of the kind under way at a time."""
@@ -280,8 +286,10 @@ class GatewayActor(NodeActor):
     def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
         take = self._pending.pop
         encode = self._encoder.encode
+        done = self._admission.done
         for ticket, result in replies:
             pending = take(ticket, None)
+            done(ticket)
             # No request: it has timed out, or Raft has given it up, and its client was told.
             if pending is not None:
                 connection, request_id, _, _, added = pending
@@ -291,6 +299,7 @@ class GatewayActor(NodeActor):
                 self._send(connection, encode(request_id, result))
             elif ticket == self._publish_ticket:
                 self._publish_at_ms = None
+        self._propose(self._admission.let_in())
 
     def _moved(self, ticket: Ticket) -> None:
         pending = self._pending.pop(ticket, None)
@@ -300,10 +309,12 @@ class GatewayActor(NodeActor):
     def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
         for ticket in tickets:
             pending = self._pending.pop(ticket, None) or self._chores.pop(ticket, None)
+            was_waiting = self._admission.done(ticket)
             if pending is not None:
-                unknown = outcome_unknown and pending.mutates
+                unknown = outcome_unknown and pending.mutates and not was_waiting
                 frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)
                 self._send(pending.connection, frame)
+        self._propose(self._admission.let_in())
 
     def _deliver(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
         ending = self._ending

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from actors.gateway import actor as gateway_actor
+from actors.gateway.admission import Admission
 from actors.gateway.outbox import Outbox
 from actors.raft import courier, leader
 from actors.raft.leader import Leader
@@ -35,8 +36,10 @@ FAULTY_ELECTIONS = 10
 """Faults go on for so long, and for so many election timeouts."""
 
 RECOVERY_MS = 15_000
-LEASE_MS = 2_500
-"""After so long in peace every lease that nobody renews has ended."""
+LEASE_MS = 4_500
+"""After so long in peace every lease that nobody renews has ended: a flood's last requests are done
+or given up within two seconds.
+"""
 
 GIVE_UP_MS = 1_000
 
@@ -141,6 +144,7 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (compactor, "PORTION_MAX", 8),
             (watch_actor, "FRAMING_BYTES", 0),
             (frames, "REPLY_BYTES_MAX", 2_000),
+            (gateway_actor, "Admission", partial(Admission, swarm.under_way_bytes)),
             (gateway_actor, "Outbox", partial(Outbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
         ):

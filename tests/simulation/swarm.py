@@ -69,6 +69,7 @@ class Swarm(NamedTuple):
     quota_bytes: int = 0
     congestion: float = 0.0
     items_per_step: int = 256
+    under_way_bytes: int = 128 * 1024
 
     def calm(self) -> Swarm:
         """The same cluster with nothing going wrong any more."""
@@ -113,6 +114,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "flood": {"flood_every_ms": 0},
     "values": {"value_bytes": 0},
     "breadth": {"breadth": 0.0, "quota_bytes": 0, "items_per_step": 256},
+    "admission": {"under_way_bytes": 128 * 1024},
     "compactions": {"compactions": False},
     "alarms": {"alarms": False},
     "congestion": {"congestion": 0.0},
@@ -203,6 +205,7 @@ def _broad(swarm: Swarm, random: Random) -> Swarm:
         quota_bytes=pick((0, 0, 4_000)),
         congestion=pick((0.0, 0.0, 0.2)),
         items_per_step=pick((2, 2, 256)),
+        under_way_bytes=pick((200, 128 * 1024)),
         watchers=pick((1, 2, 3)),
         leases=pick((0.0, 0.2)),
     )

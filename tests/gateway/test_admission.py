@@ -1,0 +1,55 @@
+"""Admission: writes beyond a mark wait, go in the order they came in, and none is forgotten."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.gateway.admission import Admission
+from actors.raft.rpc import Proposal
+
+
+def _write(ticket: int, size: int) -> Proposal:
+    return Proposal(1, ticket, bytes(size))
+
+
+def _tickets(proposals: list[Proposal]) -> list[int]:
+    return [proposal.ticket for proposal in proposals]
+
+
+def test_writes_go_until_the_mark_is_passed_and_the_rest_when_they_are_done() -> None:
+    admission: Admission[Proposal] = Admission(bytes_max=100)
+    writes = [_write(ticket, 60) for ticket in range(1, 6)]
+    assert _tickets(admission.ask(writes)) == [1, 2]
+    assert admission.ask([_write(6, 1)]) == [], "it is small, but not before those that came first"
+    assert not admission.done(1)
+    assert _tickets(admission.let_in()) == [3]
+    assert not admission.done(2) and not admission.done(3)
+    assert _tickets(admission.let_in()) == [4, 5]
+
+
+def test_a_write_of_any_size_goes_when_nothing_is_under_way() -> None:
+    admission: Admission[Proposal] = Admission(bytes_max=100)
+    assert _tickets(admission.ask([_write(1, 10_000), _write(2, 1)])) == [1]
+    admission.done(1)
+    assert _tickets(admission.let_in()) == [2]
+
+
+def test_a_write_that_is_given_up_while_it_waits_never_goes() -> None:
+    admission: Admission[Proposal] = Admission(bytes_max=1)
+    assert _tickets(admission.ask([_write(1, 1), _write(2, 1), _write(3, 1)])) == [1]
+    assert admission.done(2), "nothing came of it"
+    assert not admission.done(1)
+    assert _tickets(admission.let_in()) == [3]
+
+
+@given(st.lists(st.integers(0, 50), max_size=30))
+def test_every_write_goes_once_and_in_order(sizes: list[int]) -> None:
+    admission: Admission[Proposal] = Admission(bytes_max=64)
+    writes = [_write(ticket, size) for ticket, size in enumerate(sizes)]
+    gone = _tickets(admission.ask(writes))
+    for ticket in range(len(sizes)):
+        assert ticket in gone, "what is done makes room"
+        assert not admission.done(ticket)
+        gone += _tickets(admission.let_in())
+    assert gone == list(range(len(sizes)))
