@@ -257,6 +257,12 @@ class Replies(NamedTuple):
     replies: tuple[tuple[Ticket, Result], ...]
 
 
+class Lengthy(NamedTuple):
+    """Store -> Gateway: the answers for these tickets are being made, and take their time."""
+
+    tickets: tuple[Ticket, ...]
+
+
 class Room(NamedTuple):
     """Store -> Gateway: refuse what would add more bytes than this; None: there is plenty."""
 

@@ -44,6 +44,9 @@ FAULTS: Final[dict[str, Fault]] = {
     "LeaseExist": Fault(FAILED_PRECONDITION, "etcdserver: lease already exists"),
     "LeaseTTLTooLarge": Fault(OUT_OF_RANGE, "etcdserver: too large lease TTL"),
     "RequestTooLarge": Fault(INVALID_ARGUMENT, "etcdserver: request is too large"),
+    "AnswerTooLarge": Fault(
+        RESOURCE_EXHAUSTED, "leasehold: the answer is larger than 64 MiB: read it in pages"
+    ),
     "TooManyRequests": Fault(RESOURCE_EXHAUSTED, "etcdserver: too many requests"),
     "MemberExist": Fault(FAILED_PRECONDITION, "etcdserver: member ID already exist"),
     "PeerURLExist": Fault(FAILED_PRECONDITION, "etcdserver: Peer URLs already exists"),

@@ -26,6 +26,7 @@ from actors.gateway.requests import (
     RequestDecoder,
     Write,
 )
+from actors.gateway.routes import is_envelope, way_back
 from actors.messages import (
     ChangeMembers,
     ClientFrames,
@@ -36,6 +37,7 @@ from actors.messages import (
     Drained,
     Failed,
     Leadership,
+    Lengthy,
     LocalRead,
     Moved,
     MoveLeader,
@@ -62,15 +64,12 @@ PENDING_MAX: Final = 50_000
 """Requests that wait for an answer; one more is refused with `too many requests`."""
 
 CHORE_TIMEOUT_MS: Final = 10 * 60 * 1_000
-"""Work on a node's files may take so long."""
+"""Work on a node's files may take so long, and so may an answer that has been begun."""
 
 CHORES_LOOK_MS: Final = 1_000
 
 BACKLOG_RETRY_MS: Final = 5
 PUBLISH_RETRY_MS: Final = 1_000
-ROUTE_FRAMES_MAX: Final = 8
-ROUTE_BYTES_MAX: Final = 1_024
-"""A route back through proxies may have so many frames and bytes."""
 
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 
@@ -82,6 +81,7 @@ GatewayMessage = (
     | Tick
     | Failed
     | Leadership
+    | Lengthy
     | Room
     | Moved  # hottest first
 )
@@ -194,6 +194,8 @@ class GatewayActor(NodeActor):
                 self._encoder.set_term(term)
                 decoder = self._decoder
                 self._decode = decoder.decode_as_learner if is_learner else decoder.decode
+            case Lengthy(tickets):
+                self._give_time(tickets)
             case Room(room):
                 self._decoder.room = room
             case Moved(ticket):
@@ -212,9 +214,9 @@ class GatewayActor(NodeActor):
         linearizable: list[Question] = []
         local: list[Question] = []
         for route, payload in frames:
-            if len(route) > 1 and not _is_envelope(route):
+            if len(route) > 1 and not is_envelope(route):
                 fault = fault_of("a request must be one frame")
-                self._send(_way_back(route), error_reply(b"", fault))
+                self._send(way_back(route), error_reply(b"", fault))
                 continue
             match decode(route, payload):
                 case Write(request_id, command):
@@ -269,6 +271,14 @@ class GatewayActor(NodeActor):
         if ticket is not None:
             self._chores[ticket] = self._pending.pop(ticket)
             send(self.ring.store, chore.work._replace(ticket=ticket))
+
+    def _give_time(self, tickets: tuple[Ticket, ...]) -> None:
+        """What is being answered may take as long as work on files: it is not lost."""
+        deadline_ms = self._clock() + CHORE_TIMEOUT_MS
+        for ticket in tickets:
+            pending = self._pending.pop(ticket, None)
+            if pending is not None:
+                self._chores[ticket] = pending._replace(deadline_ms=deadline_ms)
 
     def _ticket(self, pending: Pending) -> Ticket | None:
         """A ticket for the request, or None when it was refused because too many wait."""
@@ -383,15 +393,3 @@ def _overdue(waiting: dict[Ticket, Pending], now_ms: int) -> Iterator[Ticket]:
         if pending.deadline_ms > now_ms:
             break
         yield ticket
-
-
-def _is_envelope(route: Connection) -> bool:
-    """Whether a route of several frames ends as a REQ's does, perhaps with proxies before it."""
-    if route[-1] or len(route) > ROUTE_FRAMES_MAX:
-        return False
-    return sum(map(len, route)) <= ROUTE_BYTES_MAX
-
-
-def _way_back(route: Connection) -> Connection:
-    """As much of a malformed route as leads to whoever sent it."""
-    return route[:2] if route[1] == b"" else route[:1]

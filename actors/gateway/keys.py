@@ -20,7 +20,7 @@ from actors.gateway.fields import (
 )
 from actors.gateway.newcomers import LeaseGrants
 from actors.store.commands import DeleteRange, Increment, Put, Range, SortOrder, SortTarget
-from actors.store.queries import History
+from actors.store.queries import History, Page
 from cluster.errors import FAULTS
 
 INTERVAL: Final = {"key": BYTES, "range_end": BYTES}
@@ -49,6 +49,9 @@ RANGE_FIELDS: Final = {
     "min_create_revision": INTEGER,
     "max_create_revision": INTEGER,
 }
+
+RANGE_REQUEST_FIELDS: Final = {**RANGE_FIELDS, "no_count": FLAG}
+"""Of a range that stands alone."""
 
 DELETE_RANGE_FIELDS: Final = {**INTERVAL, "prev_kv": FLAG}
 INCREMENT_FIELDS: Final = {"key": BYTES, "delta": INTEGER}
@@ -82,7 +85,7 @@ class Puts:
         return put._replace(lease=self._grants.next_id(), ttl_ms=ttl_ms)
 
 
-def make_range(fields: Fields) -> Range:
+def make_range(fields: Fields) -> Range | Page:
     """The range that a request asks for."""
     key = fields.get("key")
     if key and len(fields) == 1:  # most reads name a key and nothing else
@@ -90,6 +93,8 @@ def make_range(fields: Fields) -> Range:
     # As in etcd a negative revision is the latest; in a transaction it is one before all others.
     if fields.get("revision", 0) < 0:
         fields["revision"] = 0
+    if fields.pop("no_count", False):
+        return Page(make_range_in_txn(fields))
     return make_range_in_txn(fields)
 
 

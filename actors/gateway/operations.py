@@ -31,7 +31,7 @@ from actors.gateway.keys import (
     INCREMENT_FIELDS,
     INTERVAL,
     PUT_FIELDS,
-    RANGE_FIELDS,
+    RANGE_REQUEST_FIELDS,
     Puts,
     make_delete_range,
     make_history,
@@ -143,7 +143,7 @@ def operations(
     puts = Puts(grants)
     return {
         "put": Logged(PUT_FIELDS, puts.make),
-        "range": Asked(RANGE_FIELDS, make_range),
+        "range": Asked(RANGE_REQUEST_FIELDS, make_range),
         "delete_range": Logged(DELETE_RANGE_FIELDS, make_delete_range),
         "txn": Undecided(dict(TXN_FIELDS), Transactions(puts, txn_ops_max).make),
         "increment": Logged(INCREMENT_FIELDS, make_increment),

@@ -44,7 +44,7 @@ from actors.raft.membership import Change
 from actors.store.codec import encode_command
 from actors.store.commands import Command, Range, Sequence
 from actors.store.costs import cost_of
-from actors.store.queries import AlarmList, MemberList, Query, Status
+from actors.store.queries import AlarmList, MemberList, Page, Query, Status
 from cluster import wire
 from cluster.errors import FAULTS, Fault
 
@@ -133,7 +133,7 @@ class RequestDecoder:
         match request := self.decode(connection, payload):
             case Refusal() | Inquiry(query=Status() | MemberList()):
                 return request
-            case Inquiry(query=Range(), serializable=True) | Chore(work=SnapshotPart()):
+            case Inquiry(query=Range() | Page(), serializable=True) | Chore(work=SnapshotPart()):
                 return request
             case _:
                 return Refusal(request.request_id, FAULTS["NotSupportedForLearner"])

@@ -31,6 +31,7 @@ from actors.messages import (
     Leadership,
     LeaseFact,
     LeaseFacts,
+    Lengthy,
     LocalRead,
     Propose,
     Question,
@@ -225,8 +226,7 @@ class StoreActor(NodeActor):
                 replies.append((ticket, result))
         self._is_whole = True
         # The client that waits first, then those who watch.
-        if replies:
-            send(self.ring.gateway, Replies(tuple(replies)))
+        self._reply(replies)
         events = machine.take_events()
         if machine.revision != revision and self._watching:
             send(self.ring.watch, Events(machine.revision, events))
@@ -283,9 +283,7 @@ class StoreActor(NodeActor):
             self._uncommitted_bytes = 0
             send(self.ring.raft, Durable(machine.applied_index))
             self._upkeep.committed()
-        done = self._compactor.take_done(machine.sweeper)
-        if done:
-            send(self.ring.gateway, Replies(done))
+        self._reply(self._compactor.take_done(machine.sweeper))
 
     def _sweep(self) -> None:
         machine = self._machine
@@ -364,17 +362,19 @@ class StoreActor(NodeActor):
     # --- reads and watches ---
 
     def _answer(self, questions: tuple[Question, ...], cluster_ms: int) -> None:
-        replies = self._long_queries.answer(self._machine, questions, cluster_ms)
-        if replies:
-            send(self.ring.gateway, Replies(tuple(replies)))
+        self._reply(self._long_queries.answer(self._machine, questions, cluster_ms))
         if self._long_queries:
+            if begun := self._long_queries.take_begun():
+                send(self.ring.gateway, Lengthy(begun))
             self._arm()
 
     def _go_on(self) -> None:
         """Spend some time on queries that take long."""
-        replies = self._long_queries.work(self._machine, self._clock)
-        if replies:
-            send(self.ring.gateway, Replies(tuple(replies)))
+        self._reply(self._long_queries.work(self._machine, self._clock))
+
+    def _reply(self, replies: Iterable[tuple[Ticket, Result]]) -> None:
+        if replies := tuple(replies):
+            send(self.ring.gateway, Replies(replies))
 
     def _open_watch(self, watch: WatchOpen) -> None:
         machine = self._machine

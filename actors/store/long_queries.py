@@ -51,6 +51,7 @@ class LongQueries:
     def __init__(self) -> None:
         self._running: deque[_Running] = deque()
         self._waiting: deque[_Asked] = deque()
+        self._begun: list[int] = []
 
     def __len__(self) -> int:
         return len(self._running) + len(self._waiting)
@@ -65,9 +66,14 @@ class LongQueries:
             result = begin(query, cluster_ms)
             if isinstance(result, tuple):
                 replies.append((ticket, result))
-            else:
-                self._run(machine, _Asked(ticket, query, cluster_ms), result, replies)
+            elif self._run(machine, _Asked(ticket, query, cluster_ms), result, replies):
+                self._begun.append(ticket)
         return replies
+
+    def take_begun(self) -> tuple[int, ...]:
+        """The tickets of the queries that have turned out to take long since the last call."""
+        begun, self._begun = tuple(self._begun), []
+        return begun
 
     def work(self, machine: Machine, clock: Callable[[], int]) -> list[tuple[int, Result]]:
         """Go on with some of the work, in turns; tickets and answers of what is done now."""
@@ -100,16 +106,19 @@ class LongQueries:
         asked: _Asked,
         steps: Steps[Result],
         replies: list[tuple[int, Result]],
-    ) -> None:
+    ) -> bool:
+        """Do the first step; whether there are more, now or later."""
         each = _Running(asked, steps, machine.store.compact_revision)
         if _is_done(each, replies):
-            return
+            return False
         if len(self._running) < RUNNING_MAX:
             self._running.append(each)
         elif len(self._waiting) < WAITING_MAX:
             self._waiting.append(asked)
         else:
             replies.append((asked.ticket, TOO_MANY))
+            return False
+        return True
 
     def _begin_waiting(self, machine: Machine, replies: list[tuple[int, Result]]) -> None:
         while self._waiting and len(self._running) < RUNNING_MAX:

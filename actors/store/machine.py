@@ -50,6 +50,7 @@ from actors.store.queries import (
     LeaseLeases,
     LeaseTimeToLive,
     MemberList,
+    Page,
     Query,
     Status,
 )
@@ -276,6 +277,8 @@ class Machine:
                 if query[1:] == _OF_ONE_KEY:
                     return get(store, query.key)
                 return read_range(store, query)
+            case Page(page):
+                return read_range(store, page, counts=False)
             case Txn():
                 return read_txn(store, query, store.revision)
             case LeaseTimeToLive():

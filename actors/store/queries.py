@@ -11,6 +11,12 @@ from typing import NamedTuple
 from actors.store.commands import AlarmType, Range, Txn
 
 
+class Page(NamedTuple):
+    """A range of which nobody needs the count (not in etcd): the cost of a page is its own."""
+
+    range: Range
+
+
 class History(NamedTuple):
     """Every change of one key that is not compacted away, newest first (not in etcd).
 
@@ -65,5 +71,14 @@ class Status(NamedTuple):
 
 
 Query = (
-    Range | Txn | History | LeaseTimeToLive | LeaseLeases | MemberList | Status | HashKV | AlarmList
+    Range
+    | Page
+    | Txn
+    | History
+    | LeaseTimeToLive
+    | LeaseLeases
+    | MemberList
+    | Status
+    | HashKV
+    | AlarmList
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
+from math import inf
 from operator import attrgetter
 from typing import Any, Final
 
@@ -18,6 +19,14 @@ from actors.store.results import Failure, RangeDone
 from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps, merge_runs
 from actors.store.storage import SUB_BITS
 
+ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
+"""What an answer may take in memory: to make it into one message keeps everybody else waiting."""
+
+KEY_VALUE_BYTES: Final = 100
+"""Counted for each key beside its own bytes and its value's."""
+
+ANSWER_TOO_LARGE: Final = Failure("AnswerTooLarge")
+
 _SORT_KEYS: Final[dict[SortTarget, Callable[[KeyValue], Any]]] = {
     SortTarget.KEY: attrgetter("key"),
     SortTarget.VERSION: attrgetter("version"),
@@ -25,6 +34,10 @@ _SORT_KEYS: Final[dict[SortTarget, Callable[[KeyValue], Any]]] = {
     SortTarget.MOD: attrgetter("mod_revision"),
     SortTarget.VALUE: attrgetter("value"),
 }
+
+
+class AnswerTooLargeError(Exception):
+    """Somebody asks for more than fits one answer."""
 
 
 class Cursor:
@@ -112,25 +125,46 @@ def get(store: RevisionStore, key: bytes) -> RangeDone:
     return RangeDone(store.revision, (store.read(live[0]).kv,), False, 1)
 
 
-def read_range(store: RevisionStore, query: Range) -> Steps[RangeDone | Failure]:
-    """Answer a range."""
+def read_range(
+    store: RevisionStore, query: Range, *, counts: bool = True
+) -> Steps[RangeDone | Failure]:
+    """Answer a range; without `counts` it is not found out how many keys there are."""
     if query.revision > store.revision:
         return FUTURE_REVISION
     if 0 < query.revision < store.compact_revision:
         return COMPACTED
-    return (yield from read_interval(store, query, store.revision))
+    try:
+        return (
+            yield from read_interval(
+                store, query, store.revision, bytes_max=ANSWER_BYTES_MAX, counts=counts
+            )
+        )
+    except AnswerTooLargeError:
+        return ANSWER_TOO_LARGE
 
 
-def read_interval(store: RevisionStore, query: Range, now: int) -> Steps[RangeDone]:
-    """Answer a range that can be read; `now` is the revision that the present is at."""
+def read_interval(
+    store: RevisionStore,
+    query: Range,
+    now: int,
+    *,
+    bytes_max: float = inf,
+    counts: bool = True,
+) -> Steps[RangeDone]:
+    """Answer a range that can be read; `now` is the revision that the present is at.
+
+    Raises AnswerTooLargeError when it has gathered more than `bytes_max`.
+    """
     revision = query.revision if 0 < query.revision < now else now
-    count = yield from count_keys(store, query.key, query.range_end, revision)
-    if query.count_only or not count:
-        return RangeDone(now, (), False, count)
+    count = 0
+    if counts or query.count_only:
+        count = yield from count_keys(store, query.key, query.range_end, revision)
+        if query.count_only or not count:
+            return RangeDone(now, (), False, count)
     if query.sort_target is SortTarget.KEY:
-        kvs, more = yield from _read_in_order(store, query, revision)
+        kvs, more = yield from _read_in_order(store, query, revision, bytes_max)
     else:
-        kvs, more = yield from _read_sorted(store, query, revision)
+        kvs, more = yield from _read_sorted(store, query, revision, bytes_max)
     return RangeDone(now, tuple(kvs), more, count)
 
 
@@ -147,7 +181,7 @@ def count_keys(store: RevisionStore, key: bytes, range_end: bytes, revision: int
 
 
 def _read_in_order(
-    store: RevisionStore, query: Range, revision: int
+    store: RevisionStore, query: Range, revision: int, bytes_max: float
 ) -> Steps[tuple[list[KeyValue], bool]]:
     """By key, so that reading ends with the first one over the limit."""
     limit = max(0, query.limit)
@@ -157,7 +191,9 @@ def _read_in_order(
     has_filter = _has_filter(query)
     while True:
         wanted = limit + 1 - len(kvs) if limit and not has_filter else ITEMS_PER_STEP
-        kvs += _filtered(query, cursor.read(wanted, with_values=not query.keys_only))
+        found = _filtered(query, cursor.read(wanted, with_values=not query.keys_only))
+        bytes_max = _less(bytes_max, found)
+        kvs += found
         if cursor.is_done or 0 < limit < len(kvs):
             break
         yield
@@ -167,7 +203,7 @@ def _read_in_order(
 
 
 def _read_sorted(
-    store: RevisionStore, query: Range, revision: int
+    store: RevisionStore, query: Range, revision: int, bytes_max: float
 ) -> Steps[tuple[list[KeyValue], bool]]:
     """By something else than the key: all must be read, and in order they are merged."""
     limit = max(0, query.limit)
@@ -186,6 +222,7 @@ def _read_sorted(
         run = sorted(_filtered(query, found), key=by, reverse=descending)
         count += len(run)
         runs.append(run[:limit] if limit else run)
+        bytes_max = _less(bytes_max, runs[-1])
         if not cursor.is_done:
             yield
     kvs = yield from merge_runs(runs, by, limit, descending=descending)
@@ -194,6 +231,15 @@ def _read_sorted(
         kvs[part] = [kv._replace(value=b"") for kv in kvs[part]]
         yield
     return kvs, 0 < limit < count
+
+
+def _less(bytes_max: float, kvs: list[KeyValue]) -> float:
+    """What is left for others when these are kept."""
+    if bytes_max < inf:
+        bytes_max -= sum([len(kv.key) + len(kv.value) + KEY_VALUE_BYTES for kv in kvs])
+        if bytes_max < 0:
+            raise AnswerTooLargeError
+    return bytes_max
 
 
 def _has_filter(query: Range) -> bool:

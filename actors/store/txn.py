@@ -24,7 +24,15 @@ from actors.store.commands import (
 from actors.store.index import end_of
 from actors.store.leases import LEASE_NOT_FOUND, Leases
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
-from actors.store.ranges import Cursor, count_keys, read_interval, without_value
+from actors.store.ranges import (
+    ANSWER_BYTES_MAX,
+    ANSWER_TOO_LARGE,
+    AnswerTooLargeError,
+    Cursor,
+    count_keys,
+    read_interval,
+    without_value,
+)
 from actors.store.results import Failure, TxnDone, TxnResponse
 from actors.store.steps import ITEMS_PER_STEP, Steps
 
@@ -224,7 +232,10 @@ def read_txn(store: RevisionStore, txn: Txn, now: int) -> Steps[TxnDone | Failur
     fault = _fault_of_ranges(leaves(branch), now, compact_revision)
     if fault is not None:
         return fault
-    responses = yield from _read_branch(store, branch, now)
+    try:
+        responses = yield from _read_branch(store, branch, now)
+    except AnswerTooLargeError:
+        return ANSWER_TOO_LARGE
     return TxnDone(now, branch.succeeded, responses)
 
 
@@ -236,5 +247,6 @@ def _read_branch(store: RevisionStore, branch: Branch, now: int) -> Steps[tuple[
             responses.append(TxnDone(NESTED_REVISION, each.succeeded, inner))
         else:
             assert isinstance(each, Range), "a query changes nothing"
-            responses.append((yield from read_interval(store, each, now)))
+            read = read_interval(store, each, now, bytes_max=ANSWER_BYTES_MAX)
+            responses.append((yield from read))
     return tuple(responses)

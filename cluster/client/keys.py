@@ -20,6 +20,7 @@ from cluster.client.requests import (
     to_bytes,
 )
 from cluster.client.scan import PAGE_KEYS, Scan
+from cluster.errors import LeaseholdError, name_of
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease
@@ -70,10 +71,18 @@ class KeyApi(Caller):
         ("ASCEND", "DESCEND") and `sort_target` ("KEY", "VERSION", "CREATE", "MOD", "VALUE");
         `min_mod_revision`, `max_mod_revision`, `min_create_revision`, `max_create_revision`. A
         `limit` of 0 is none, a `revision` of 0 is now, and bounds are inclusive. A serializable
-        read is answered by one node from what it has, which may be old.
+        read is answered by one node from what it has, which may be old. What is too large for one
+        answer (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
         """
         keys = interval(key, range_end, prefix, from_key)
-        return self.request(range_fields(keys, options), replies.range_result)
+        fields = range_fields(keys, options)
+        try:
+            return self.request(fields, replies.range_result)
+        except LeaseholdError as error:
+            if name_of(error.message) != "AnswerTooLarge" or not _may_be_scanned(fields):
+                raise
+        scan = Scan(self, fields, PAGE_KEYS)
+        return results.RangeResult(scan.header, tuple(scan), more=False, count=scan.count)
 
     def get_prefix(self, prefix: Key, **options: Unpack[RangeOptions]) -> results.RangeResult:
         """The keys that begin with `prefix`; `range(prefix, prefix=True)`, with its options."""
@@ -167,3 +176,9 @@ class KeyApi(Caller):
         """Begin to delete one key and return at once."""
         fields = delete_fields(interval(key), prev_kv)
         return self.request_async(fields, replies.delete_result, write=True)
+
+
+def _may_be_scanned(fields: dict[str, Any]) -> bool:
+    """Whether a range wants all of its keys, in their order."""
+    in_order = fields.get("sort_order", "NONE") != "DESCEND"
+    return in_order and fields.get("sort_target", "KEY") == "KEY" and not fields.get("limit")

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client.replies import range_result
 from cluster.client.results import Header, KeyValue, RangeResult
+from cluster.errors import LeaseholdError, name_of
 
 if TYPE_CHECKING:
     from cluster.client.caller import Caller
 
 PAGE_KEYS: Final = 1_000
-FIRST_PAGE_KEYS: Final = 100
+FIRST_PAGE_KEYS: Final = 40
+"""So many keys fit one answer, however large their values are (a request is 1.5 MiB at most)."""
+
 PAGE_GROWTH: Final = 4
 PAGE_BYTES_AIM: Final = 4 * 1024 * 1024
 """Pages of large values hold fewer keys, so that about this many bytes come at once."""
@@ -41,6 +44,7 @@ class Scan(Iterator[KeyValue]):
         self.header: Header = first.header
         self.count: int = first.count
         self.revision: int = fields.get("revision") or first.header.revision
+        self._page: dict[str, Any] = {}
         self._next_page: Future[RangeResult] | None = None
         self._kvs = self._turn(first)
 
@@ -52,7 +56,15 @@ class Scan(Iterator[KeyValue]):
             return kv
         if self._next_page is None:
             raise StopIteration
-        self._kvs = self._turn(self._next_page.result())
+        try:
+            page = self._next_page.result()
+        except LeaseholdError as error:
+            if name_of(error.message) != "AnswerTooLarge" or self._limit <= FIRST_PAGE_KEYS:
+                raise
+            # The values have become much larger than those before.
+            self._limit = FIRST_PAGE_KEYS
+            page = self._caller.request({**self._page, "limit": self._limit}, range_result)
+        self._kvs = self._turn(page)
         return next(self._kvs)
 
     def _turn(self, page: RangeResult) -> Iterator[KeyValue]:
@@ -62,11 +74,13 @@ class Scan(Iterator[KeyValue]):
             size = sum(len(kv.key) + len(kv.value) for kv in page.kvs)
             fitting = len(page) * PAGE_BYTES_AIM // size
             self._limit = max(1, min(self._page_size, self._limit * PAGE_GROWTH, fitting))
-            fields = {
+            # How many keys there are is known: to count them again would cost more than the page.
+            self._page = {
                 **self._fields,
+                "no_count": True,
                 "key": page.kvs[-1].key + b"\0",
                 "limit": self._limit,
                 "revision": self.revision,
             }
-            self._next_page = self._caller.request_async(fields, range_result)
+            self._next_page = self._caller.request_async(self._page, range_result)
         return iter(page.kvs)

@@ -13,6 +13,7 @@ from cluster import (
     CompactedError,
     FailedPreconditionError,
     InvalidArgumentError,
+    LeaseholdError,
     LeaseNotFoundError,
     OutOfRangeError,
     ops,
@@ -91,6 +92,27 @@ def test_a_scan_is_of_one_revision_whatever_happens_meanwhile(client: Client) ->
     assert [event.type for event in events] == ["DELETE"] * 351 + ["PUT"]
 
 
+def test_range_that_is_too_large_for_one_answer_is_read_in_pages(client: Client) -> None:
+    value = b"x" * 1_400_000
+    for number in range(50):
+        client.put(f"large/{number:02}", value)
+    found = client.range("large/", prefix=True)
+    assert (len(found), found.count, found.more) == (50, 50, False)
+    assert {kv.value for kv in found} == {value}
+    with pytest.raises(LeaseholdError, match="read it in pages"):
+        client.range("large/", prefix=True, sort_order="DESCEND")
+
+
+def test_scan_goes_on_when_values_become_too_large_for_its_pages(client: Client) -> None:
+    fill(client, 200)
+    value = b"x" * 1_400_000
+    for number in range(50):
+        client.put(f"s/large/{number:02}", value)
+    found = list(client.scan("s/", prefix=True))
+    assert len(found) == 250
+    assert [kv.value for kv in found[-50:]] == [value] * 50
+
+
 def test_scans_take_every_form_of_interval(client: Client) -> None:
     for key in ("a", "b/1", "b/2", "c"):
         client.put(key, "x")
@@ -119,7 +141,7 @@ def test_pages_of_large_values_hold_fewer_keys(monkeypatch: pytest.MonkeyPatch) 
             client.put(f"s/{number:03}", b"x" * 995)
         assert len(list(client.scan("s/", prefix=True))) == 250
         asked = [one["limit"] for one in probes.nodes[0].requests if one["op"] == "range"]
-    assert asked == [100] + [10] * 15
+    assert asked == [40] + [10] * 21
 
 
 def test_a_scan_that_makes_no_sense_is_refused(client: Client) -> None:

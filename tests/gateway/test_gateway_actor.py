@@ -18,6 +18,7 @@ from actors.messages import (
     Deliver,
     Failed,
     Leadership,
+    Lengthy,
     LocalRead,
     Moved,
     MoveLeader,
@@ -355,6 +356,17 @@ def test_what_finds_no_room_is_refused_and_the_store_is_told_of_it() -> None:
     bench.actor.receive(Room(None))
     bench.ask(op="put", key="k")
     assert len(bench.proposed()) == 1
+
+
+def test_answer_that_has_been_begun_may_take_longer_than_a_request() -> None:
+    bench = Bench()
+    bench.ask(op="range", key="k", range_end="z", serializable=True, id=1)
+    bench.ask(op="put", key="k", id=2)
+    bench.actor.receive(Lengthy((FIRST_TICKET, 12_345)))
+    bench.wait(TIMEOUT_MS)
+    assert [reply["id"] for reply in bench.door.replies(ONE)] == [2]
+    bench.actor.receive(Replies(((FIRST_TICKET, RangeDone(8, (), False, 0)),)))
+    assert [reply["id"] for reply in bench.door.replies(ONE)] == [1]
 
 
 def test_work_on_files_may_take_longer_than_a_request() -> None:

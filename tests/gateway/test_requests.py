@@ -53,6 +53,7 @@ from actors.store.queries import (
     LeaseLeases,
     LeaseTimeToLive,
     MemberList,
+    Page,
     Query,
     Status,
 )
@@ -108,6 +109,12 @@ def test_a_field_that_is_left_out_has_its_zero_value() -> None:
     assert command(op="delete_range", key=b"k") == DeleteRange(b"k")
     assert command(op="lease_revoke") == LeaseRevoke(0)
     assert command(op="compact") == Compact(0, False)
+
+
+def test_a_range_of_which_nobody_needs_the_count_is_a_page() -> None:
+    asked = query(op="range", key="a", range_end="b", limit=3, no_count=True)
+    assert asked == Page(Range(b"a", b"b", limit=3))
+    assert query(op="range", key="a", no_count=False) == Range(b"a")
 
 
 def test_every_field_arrives() -> None:

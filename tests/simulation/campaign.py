@@ -73,6 +73,7 @@ INTERESTING = (
     "compact",
     "alarm",
     "hash_kv",
+    "defragment",
     "answers as the model has them",
     "refused: Compacted",
     "refused: FutureRev",

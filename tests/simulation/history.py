@@ -51,7 +51,7 @@ class Operation:
         self.refusal = ""
 
 
-OWN = frozenset(("member_list", "status", "hash_kv"))
+OWN = frozenset(("member_list", "status", "hash_kv", "defragment"))
 """What the node that is asked answers by itself: it may lag."""
 
 

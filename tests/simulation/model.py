@@ -136,6 +136,8 @@ class Doing:
         count, limit = len(kvs), fields.get("limit", 0)
         if fields.get("count_only"):
             return {"kvs": [], "more": False, "count": count}
+        if fields.get("no_count"):
+            count = 0
         order = fields.get("sort_order", "NONE")
         bounds = ("min_mod", "max_mod", "min_create", "max_create")
         if limit and order == "NONE" and not any(fields.get(f"{b}_revision") for b in bounds):

@@ -49,7 +49,7 @@ WRITES = frozenset(
     ("put", "delete_range", "increment", "lease_grant", "lease_revoke", "compact", "alarm")
 )
 
-KINDS = ("txn",) * 3 + ("range",) * 2 + ("history", "increment", "put", "lease", "hash_kv")
+KINDS = ("txn",) * 3 + ("range",) * 2 + ("history", "increment", "put", "lease", "node")
 
 Fields = dict[str, Any]
 
@@ -96,7 +96,8 @@ class Requests:
             case "txn":
                 return {"op": "txn", **self._txn(list(self._shuffled()), revision, leases, 2)}
             case "range":
-                return {"op": "range", **self._range(revision), "serializable": chance(4) == 0}
+                flags = {"serializable": chance(4) == 0, "no_count": chance(4) == 0}
+                return {"op": "range", **self._range(revision), **flags}
             case "history":
                 key = chance.of((*space.plain, *space.counted))
                 limit, at = chance.of((0, 1, 3)), self._some(revision)
@@ -118,8 +119,10 @@ class Requests:
                 action = chance.of(("GET", "ACTIVATE", "DEACTIVATE", "DEACTIVATE"))
                 member = 0 if action != "ACTIVATE" else 1 + chance(3)
                 return {"op": "alarm", "action": action, "memberID": member, "alarm": "NOSPACE"}
-            case _:
+            case _ if chance(4):
                 return {"op": "hash_kv", "revision": self._some(revision)}
+            case _:
+                return {"op": "defragment"}
 
     def _shuffled(self) -> Iterator[bytes]:
         """Every key that a transaction may change, each once: it may not change one twice."""

@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from actors.messages import Apply, ConfirmedRead, InstallSnapshot, LocalRead, Question, Replies
-from actors.store import long_queries
-from actors.store.commands import Compact, Put, Range
+from actors.messages import (
+    Apply,
+    ConfirmedRead,
+    InstallSnapshot,
+    Lengthy,
+    LocalRead,
+    Question,
+    Replies,
+)
+from actors.store import long_queries, ranges, txn
+from actors.store.commands import Compact, Put, Range, SortOrder, SortTarget, Txn
 from actors.store.long_queries import PAUSE_MS, RUNNING_MAX, WAITING_MAX
-from actors.store.queries import HashKV
+from actors.store.queries import HashKV, Page, Query
 from actors.store.results import Done, Failure, HashDone, RangeDone
 from actors.store.steps import ITEMS_PER_STEP
 from tests.store.shell import HERE, Node
@@ -58,6 +66,44 @@ def test_a_long_range_lets_others_pass_and_does_not_show_what_they_write(node: N
     assert isinstance(answer, RangeDone)
     assert (answer.revision, answer.count, len(answer.kvs)) == (KEYS + 1, KEYS, KEYS)
     assert {kv.value for kv in answer.kvs} == {b"1"}
+
+
+def test_gateway_hears_which_answers_take_long(node: Node) -> None:
+    told = node.hear(LocalRead((Question(1, EVERYTHING), Question(2, Range(b"k0000")))))
+    assert ("gateway", Lengthy((1,))) in told
+    assert list(work(node)) == [1]
+
+
+def test_page_has_no_count_and_one_of_the_past_does_not_go_through_all_keys(node: Node) -> None:
+    past = node.machine.revision
+    node.apply(Put(b"z", b"new"))
+    page = EVERYTHING._replace(limit=2, revision=past)
+    (answer,) = replies(node.hear(LocalRead((Question(1, Page(page)),)))).values()
+    assert (len(answer.kvs), answer.more, answer.count) == (2, True, 0)
+    assert replies(node.hear(LocalRead((Question(2, page),)))) == {}, "its count takes long"
+    (whole,) = work(node).values()
+    assert whole == answer._replace(count=KEYS)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        EVERYTHING,
+        EVERYTHING._replace(sort_order=SortOrder.DESCEND, sort_target=SortTarget.VALUE),
+        Txn((), (EVERYTHING,), ()),
+    ],
+)
+def test_answer_that_would_be_too_large_is_refused(
+    node: Node, query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (ranges, txn):
+        monkeypatch.setattr(module, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 5))
+    node.hear(LocalRead((Question(1, query),)))
+    assert work(node) == {1: Failure("AnswerTooLarge")}
+    for module in (ranges, txn):
+        monkeypatch.setattr(module, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 6))
+    node.hear(LocalRead((Question(2, query),)))
+    assert not isinstance(work(node)[2], Failure)
 
 
 def test_several_long_queries_take_turns(node: Node) -> None:
