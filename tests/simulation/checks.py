@@ -263,8 +263,12 @@ class Checker:
         """State machine safety; and what is committed is on a majority of disks."""
         core = node.core
         log = core.replica.log
+        disk = self.saved(node.member_id)
+        # What was committed in this step, and applied and made durable too, the log may have cut.
+        cut = [disk.entry(index) for index in range(before.commit + 1, log.first_index)]
         start = max(before.commit, log.first_index - 1)
-        for entry in log.slice(start + 1, now.commit + 1, 1 << 60):
+        entries = [entry for entry in cut if entry is not None and entry.index <= now.commit]
+        for entry in (*entries, *log.slice(start + 1, now.commit + 1, 1 << 60)):
             index = entry.index
             if index <= len(self.chosen):
                 require(
