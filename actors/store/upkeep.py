@@ -108,6 +108,8 @@ class Upkeep:
         self._defragmenting: list[Ticket] = []
         self._sweeping_since_ms: int | None = None
         self.checker = Checker(store, member_id, clock, settings.check_ms)
+        # What was proposed of the alarm, and when to propose it again: None when it came true.
+        self._wished = False
         self._propose_at_ms: int | None = None
         self._copy_at_ms: int | None = None
 
@@ -137,8 +139,9 @@ class Upkeep:
     def applied(self, uncommitted_bytes: int) -> None:
         """Entries were applied; so many bytes of commands have come since the last commit."""
         used = self._in_use + uncommitted_bytes
-        if self._quota_bytes and used > self._quota_bytes:
-            self._look_at_quota(used)
+        if self._quota_bytes and used > self._quota_bytes and not self._has_alarm():
+            # What commands take on disk is measured there: a guess would raise, and clear again.
+            self._store.commit()
 
     def committed(self) -> None:
         """What was new is on disk."""
@@ -192,9 +195,10 @@ class Upkeep:
     def _wish_for(self, raised: bool, used_bytes: int) -> None:
         """Propose to raise or clear the alarm, and again if that is lost."""
         now_ms = self._clock()
-        if self._propose_at_ms is not None and now_ms < self._propose_at_ms:
+        again_ms = self._propose_at_ms
+        if again_ms is not None and now_ms < again_ms and raised == self._wished:
             return
-        self._propose_at_ms = now_ms + PROPOSE_AGAIN_MS
+        self._propose_at_ms, self._wished = now_ms + PROPOSE_AGAIN_MS, raised
         if raised:
             log.warning("%d bytes are in use, the quota is exceeded: raising NOSPACE", used_bytes)
         else:

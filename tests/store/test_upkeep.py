@@ -12,6 +12,7 @@ import pytest
 from actors.messages import (
     Apply,
     CopyMade,
+    Durable,
     Propose,
     Refused,
     Replies,
@@ -61,6 +62,27 @@ def full() -> Node:
 
 
 # --- quota ------------------------------------------------------------------------------------
+
+
+def test_what_may_be_over_the_quota_is_measured_before_the_alarm_is_raised(full: Node) -> None:
+    # Commands are larger than what becomes of them: on disk there is room for these.
+    told = full.apply(*(Put(b"more%d" % number, b"v" * 35) for number in range(100)))
+    assert ("raft", Durable(full.machine.applied_index)) in told
+    assert proposed(RAISE) not in told
+    assert proposed(RAISE) in full.apply(Put(b"and", b"v" * 500))
+
+
+def test_alarm_is_raised_again_at_once_when_what_made_room_is_used_up(full: Node) -> None:
+    full.hear(Refused())
+    full.apply(RAISE)
+    full.apply(DeleteRange(b"key", b"kez"), Compact(97, physical=True))
+    told = full.commit()
+    while not told or told[-1] != proposed(CLEAR):
+        full.now_ms += 50
+        told += full.tick()
+    full.apply(CLEAR)
+    refilled = full.apply(*(Put(b"new%d" % number, b"v" * 1_010) for number in range(100)))
+    assert proposed(RAISE) in refilled, "though something was proposed a moment ago"
 
 
 def test_a_store_over_its_quota_raises_the_alarm_even_before_it_is_on_disk(full: Node) -> None:
