@@ -238,8 +238,7 @@ class InstallSnapshot(NamedTuple):
 class Leadership(NamedTuple):
     """Raft -> Gateway, Store, Lease, Watch: who leads now (0: nobody); the clock if it is we.
 
-    `clock` is set only once this leader has committed an entry of its own term. A member that has
-    not heard yet what it is, only learns.
+    `clock` is set only once this leader has committed an entry of its own term.
     """
 
     leader: int

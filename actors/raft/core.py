@@ -186,6 +186,11 @@ class RaftCore(Router):
             progress.probe_from(progress.match + 1)
 
     @property
+    def is_learner(self) -> bool:
+        """Whether this member only learns."""
+        return self.config.member_id in self._configuration().learners
+
+    @property
     def is_voter(self) -> bool:
         """Whether this member counts, as far as it knows: a new one has yet to hear of itself."""
         return self.config.member_id in self._configuration().all_voters()
@@ -375,7 +380,7 @@ class RaftCore(Router):
         clock = None
         if isinstance(self.role, Leader) and self.replica.commit >= self.role.start_index:
             clock = (self.role.cluster_ms_at_start, self.role.started_ms)
-        standing = Standing(self.leader, self.term, clock, not self.is_voter)
+        standing = Standing(self.leader, self.term, clock, self.is_learner)
         if standing == self._standing:
             return None
         self._standing = standing

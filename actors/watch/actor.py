@@ -100,6 +100,7 @@ class WatchActor(NodeActor):
         self._read_at_ms: int | None = None
         # When the wait for a leader is over; None while there is one.
         self._patience_until_ms: int | None = None
+        self._is_learner = False
 
     def open(self) -> None:
         now_ms = self._clock()
@@ -124,8 +125,9 @@ class WatchActor(NodeActor):
                 self._regulate(connection, is_congested)
             case ConnectionGone(connection, reason):
                 self._end(connection, reason)
-            case Leadership(leader, term):
+            case Leadership(leader, term, is_learner=is_learner):
                 self._lead(leader, term)
+                self._learn(is_learner)
             case Skipped(revision):
                 self._hub.skip(revision)
                 self._read_on()
@@ -199,6 +201,9 @@ class WatchActor(NodeActor):
         self._hub.meet(opened.connection)
         if self._leaderless(self._clock()):
             self._deliver([_error(opened, FAULTS["NoLeader"])])
+            return
+        if self._is_learner:
+            self._deliver([_error(opened, FAULTS["NotSupportedForLearner"])])
             return
         watch = self._hub.open(
             opened.connection,
@@ -278,15 +283,23 @@ class WatchActor(NodeActor):
             self._patience_until_ms = self._clock() + self._no_leader_ms
         self._arm()
 
+    def _learn(self, is_learner: bool) -> None:
+        """A learner serves no watches; a new member may have begun some before it knew its part."""
+        self._is_learner = is_learner
+        if is_learner:
+            self._end_all(FAULTS["NotSupportedForLearner"].message)
+
+    def _end_all(self, reason: str) -> None:
+        for connection in self._hub.connections:
+            self._deliver(self._cancellations(self._hub.end(connection), reason))
+        self._answer()
+
     def _leaderless(self, now_ms: int) -> bool:
         return self._patience_until_ms is not None and now_ms >= self._patience_until_ms
 
     def _on_tick(self, now_ms: int) -> None:
         if self._leaderless(now_ms):
-            reason = FAULTS["NoLeader"].message
-            for connection in self._hub.connections:
-                self._deliver(self._cancellations(self._hub.end(connection), reason))
-            self._answer()
+            self._end_all(FAULTS["NoLeader"].message)
         if now_ms >= self._bookmarks_at_ms:
             self._bookmarks_at_ms = now_ms + BOOKMARK_INTERVAL_MS
             delivered, bookmark = self._hub.delivered, self._frames.bookmark

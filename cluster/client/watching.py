@@ -22,7 +22,9 @@ from cluster.errors import (
 if TYPE_CHECKING:
     from cluster.client.core import Core
 
-RESUMED: Final = frozenset({"NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout"})
+RESUMED: Final = frozenset(
+    ("NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout", "NotSupportedForLearner")
+)
 """Reasons of a cancellation that are the node's trouble: the watch goes on at another one."""
 
 STEADY_SECONDS: Final = 1.0

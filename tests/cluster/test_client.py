@@ -357,10 +357,13 @@ def test_watches_survive_the_death_of_the_node_that_serves_them(
         assert quiet.get(5).kv.value == b"seen"
 
 
-def test_a_watch_leaves_a_node_that_has_no_leader(client: Client, probes: ProbeCluster) -> None:
+@pytest.mark.parametrize("trouble", ["no leader", "rpc not supported for learner"])
+def test_a_watch_leaves_a_node_that_cannot_serve_it(
+    client: Client, probes: ProbeCluster, trouble: str
+) -> None:
     with client.watch("k") as watch:
         old = next(node for node in probes.nodes if node.watch_count)
-        old.cancel_watches("etcdserver: no leader")
+        old.cancel_watches(f"etcdserver: {trouble}")
         until(lambda: any(node.watch_count for node in probes.nodes if node is not old))
         client.put("k", "v")
         assert watch.get(5).kv.value == b"v"

@@ -368,6 +368,19 @@ def test_a_connection_without_watches_left_is_still_visited_in_case_it_is_gone()
     assert bench.sent() == []
 
 
+def test_watches_end_when_a_new_member_hears_that_it_is_a_learner() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.actor.receive(LED._replace(is_learner=True))
+    (canceled,) = bench.to(ONE)
+    assert canceled["cancel_reason"] == "etcdserver: rpc not supported for learner"
+    (error,) = bench.begin()
+    assert error["error"] == {"code": 9, "message": "etcdserver: rpc not supported for learner"}
+    bench.actor.receive(LED)
+    (created,) = bench.begin()
+    assert created["created"]
+
+
 def test_watches_end_when_there_was_no_leader_for_long_enough() -> None:
     bench = Bench()
     bench.begin()
