@@ -57,7 +57,8 @@ class RaftCore(Router):
 
     def step(self, message: Message, now_ms: int) -> None:
         """Take another member's message; oddities and old terms are ignored, as `_admit` says."""
-        if message.target != self.config.member_id or self._is_from_removed(message):
+        # A removed member may ask for one that was here before this one: it is told all the same.
+        if self._is_from_removed(message) or message.target != self.config.member_id:
             return
         if message.term != self.term and not self._admit(message, now_ms):
             return

@@ -23,7 +23,7 @@ from actors.raft.membership import (
     plan,
 )
 from actors.raft.roles import Candidate
-from actors.raft.rpc import AppendRequest, VoteRequest
+from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, Cluster, peer, voters
 
 EVERYBODY = Health(frozenset(range(1, 10)), frozenset(), frozenset(range(1, 10)))
@@ -225,6 +225,24 @@ def test_a_removed_member_is_told_and_disturbs_nobody() -> None:
     assert 3 in cluster.removed
     assert cluster.removed == {3}
     assert (cluster.leader, cluster.cores[1].term) == (1, term)
+
+
+def test_a_removed_member_is_told_by_who_lives_where_it_asks_for_somebody_else() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.isolate(3)
+    cluster.change(1, RemoveMember(3))
+    cluster.run(2 * HEARTBEAT_MS)
+    core = cluster.cores[1]
+    core.step(VoteRequest(3, 9, core.term + 1, True, 0, 0, False), cluster.now_ms)
+    cluster.flush(1)
+    assert RemovedNotice(1, 3, core.term) in cluster.log
+    core.step(VoteRequest(2, 9, core.term + 1, True, 0, 0, False), cluster.now_ms)
+    cluster.flush(1)
+    assert [m for m in cluster.log if isinstance(m, RemovedNotice)] == [
+        RemovedNotice(1, 3, core.term)
+    ]
 
 
 def test_a_learner_that_was_removed_while_it_was_away_is_told() -> None:
