@@ -122,7 +122,7 @@ class Upkeep:
                 self._send_part(ticket, name, offset)
             case Refused():
                 self._quota.refused()
-                self._look_at_quota(self._in_use)
+                self._look_at_quota()
             case CopyMade():
                 self._copy_made(message)
             case Defragment(ticket):
@@ -148,7 +148,7 @@ class Upkeep:
         if not (self._quota_bytes or self._has_alarm()):
             return
         self._in_use = self._store.backend.size()[1]
-        self._look_at_quota(self._in_use)
+        self._look_at_quota()
 
     def tick(self, now_ms: int) -> None:
         """Do what is due."""
@@ -156,7 +156,7 @@ class Upkeep:
         if self._spool is not None:
             self._spool.end_idle(now_ms)
         if self._propose_at_ms is not None and now_ms >= self._propose_at_ms:
-            self._look_at_quota(self._in_use)
+            self._look_at_quota()
         if self._copy_at_ms is not None and now_ms >= self._copy_at_ms:
             self._copy_at_ms = None
             self._begin_compact(now_ms)
@@ -174,25 +174,25 @@ class Upkeep:
     def _has_alarm(self) -> bool:
         return self._own_alarm in self._store.machine.alarms
 
-    def _look_at_quota(self, used_bytes: int) -> None:
+    def _look_at_quota(self) -> None:
         """Raise or clear the alarm of this member, by the log; tell Gateway how much it may take.
 
         What is outdated but still on disk goes first when room gets scarce.
         """
-        wish = self._quota.wish(used_bytes, self._has_alarm())
+        wish = self._quota.wish(self._in_use, self._has_alarm())
         if wish is None:
             self._propose_at_ms = None
         else:
-            self._wish_for(wish, used_bytes)
-        room = self._quota.room(used_bytes)
+            self._wish_for(wish)
+        room = self._quota.room(self._in_use)
         if room != self._told_room:
             self._told_room = room
             send(self._store.ring.gateway, Room(room))
         sweeper = self._store.machine.sweeper
-        if self._quota.is_tight(used_bytes) and sweeper.lingers:
+        if self._quota.is_tight(self._in_use) and sweeper.lingers:
             sweeper.hurry()
 
-    def _wish_for(self, raised: bool, used_bytes: int) -> None:
+    def _wish_for(self, raised: bool) -> None:
         """Propose to raise or clear the alarm, and again if that is lost."""
         now_ms = self._clock()
         again_ms = self._propose_at_ms
@@ -200,9 +200,9 @@ class Upkeep:
             return
         self._propose_at_ms, self._wished = now_ms + PROPOSE_AGAIN_MS, raised
         if raised:
-            log.warning("%d bytes are in use, the quota is exceeded: raising NOSPACE", used_bytes)
+            log.warning("%d bytes are in use, the quota is exceeded: raising NOSPACE", self._in_use)
         else:
-            log.warning("%d bytes are in use: clearing NOSPACE", used_bytes)
+            log.warning("%d bytes are in use: clearing NOSPACE", self._in_use)
         make = AlarmActivate if raised else AlarmDeactivate
         command = encode_command(make(*self._own_alarm), None)
         send(self._store.ring.raft, Propose((Proposal(self._member_id, NOBODY, command),)))

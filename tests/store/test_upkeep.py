@@ -85,7 +85,9 @@ def test_alarm_is_raised_again_at_once_when_what_made_room_is_used_up(full: Node
     assert proposed(RAISE) in refilled, "though something was proposed a moment ago"
 
 
-def test_a_store_over_its_quota_raises_the_alarm_even_before_it_is_on_disk(full: Node) -> None:
+def test_a_store_over_its_quota_raises_the_alarm_without_waiting_for_its_next_commit(
+    full: Node,
+) -> None:
     told = full.apply(*(Put(b"more%d" % number, b"v" * 1_000) for number in range(10)))
     assert proposed(RAISE) in told
 
