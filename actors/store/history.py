@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from actors.store.commands import Change, Event
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
 from actors.store.queries import History
+from actors.store.ranges import ANSWER_TOO_LARGE, AnswerTooLargeError, Budget
 from actors.store.results import Failure, HistoryDone
 from actors.store.steps import ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
@@ -29,12 +30,17 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
     if more:
         del positions[limit:]
     events: list[Event] = []
+    budget = Budget()
     for start in range(0, len(positions), ITEMS_PER_STEP):
         if start:
             yield
         for position in positions[start : start + ITEMS_PER_STEP]:
             change, kv, _ = store.read(position)
             events.append(Event(change, kv, None))
+        try:
+            budget.spend(event.kv for event in events[start:])
+        except AnswerTooLargeError:
+            return ANSWER_TOO_LARGE
     return HistoryDone(now, tuple(events), more, not more and _is_cut(events))
 
 

@@ -6,9 +6,8 @@ may come between; what they do does not show. Knows keys and revisions, not leas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
-from math import inf
 from operator import attrgetter
 from typing import Any, Final
 
@@ -38,6 +37,19 @@ _SORT_KEYS: Final[dict[SortTarget, Callable[[KeyValue], Any]]] = {
 
 class AnswerTooLargeError(Exception):
     """Somebody asks for more than fits one answer."""
+
+
+class Budget:
+    """What one answer may still gather, in all of its parts."""
+
+    def __init__(self) -> None:
+        self._bytes = ANSWER_BYTES_MAX
+
+    def spend(self, kvs: Iterable[KeyValue]) -> None:
+        """These are kept; AnswerTooLargeError when they are too much."""
+        self._bytes -= sum([len(kv.key) + len(kv.value) + KEY_VALUE_BYTES for kv in kvs])
+        if self._bytes < 0:
+            raise AnswerTooLargeError
 
 
 class Cursor:
@@ -134,11 +146,7 @@ def read_range(
     if 0 < query.revision < store.compact_revision:
         return COMPACTED
     try:
-        return (
-            yield from read_interval(
-                store, query, store.revision, bytes_max=ANSWER_BYTES_MAX, counts=counts
-            )
-        )
+        return (yield from read_interval(store, query, store.revision, Budget(), counts=counts))
     except AnswerTooLargeError:
         return ANSWER_TOO_LARGE
 
@@ -147,13 +155,13 @@ def read_interval(
     store: RevisionStore,
     query: Range,
     now: int,
+    budget: Budget | None = None,
     *,
-    bytes_max: float = inf,
     counts: bool = True,
 ) -> Steps[RangeDone]:
     """Answer a range that can be read; `now` is the revision that the present is at.
 
-    Raises AnswerTooLargeError when it has gathered more than `bytes_max`.
+    Raises AnswerTooLargeError when it gathers more than the budget has; None: it may take anything.
     """
     revision = query.revision if 0 < query.revision < now else now
     count = 0
@@ -162,9 +170,9 @@ def read_interval(
         if query.count_only or not count:
             return RangeDone(now, (), False, count)
     if query.sort_target is SortTarget.KEY:
-        kvs, more = yield from _read_in_order(store, query, revision, bytes_max)
+        kvs, more = yield from _read_in_order(store, query, revision, budget)
     else:
-        kvs, more = yield from _read_sorted(store, query, revision, bytes_max)
+        kvs, more = yield from _read_sorted(store, query, revision, budget)
     return RangeDone(now, tuple(kvs), more, count)
 
 
@@ -181,7 +189,7 @@ def count_keys(store: RevisionStore, key: bytes, range_end: bytes, revision: int
 
 
 def _read_in_order(
-    store: RevisionStore, query: Range, revision: int, bytes_max: float
+    store: RevisionStore, query: Range, revision: int, budget: Budget | None
 ) -> Steps[tuple[list[KeyValue], bool]]:
     """By key, so that reading ends with the first one over the limit."""
     limit = max(0, query.limit)
@@ -192,7 +200,8 @@ def _read_in_order(
     while True:
         wanted = limit + 1 - len(kvs) if limit and not has_filter else ITEMS_PER_STEP
         found = _filtered(query, cursor.read(wanted, with_values=not query.keys_only))
-        bytes_max = _less(bytes_max, found)
+        if budget is not None:
+            budget.spend(found)
         kvs += found
         if cursor.is_done or 0 < limit < len(kvs):
             break
@@ -203,7 +212,7 @@ def _read_in_order(
 
 
 def _read_sorted(
-    store: RevisionStore, query: Range, revision: int, bytes_max: float
+    store: RevisionStore, query: Range, revision: int, budget: Budget | None
 ) -> Steps[tuple[list[KeyValue], bool]]:
     """By something else than the key: all must be read, and in order they are merged."""
     limit = max(0, query.limit)
@@ -222,7 +231,8 @@ def _read_sorted(
         run = sorted(_filtered(query, found), key=by, reverse=descending)
         count += len(run)
         runs.append(run[:limit] if limit else run)
-        bytes_max = _less(bytes_max, runs[-1])
+        if budget is not None:
+            budget.spend(runs[-1])
         if not cursor.is_done:
             yield
     kvs = yield from merge_runs(runs, by, limit, descending=descending)
@@ -231,15 +241,6 @@ def _read_sorted(
         kvs[part] = [kv._replace(value=b"") for kv in kvs[part]]
         yield
     return kvs, 0 < limit < count
-
-
-def _less(bytes_max: float, kvs: list[KeyValue]) -> float:
-    """What is left for others when these are kept."""
-    if bytes_max < inf:
-        bytes_max -= sum([len(kv.key) + len(kv.value) + KEY_VALUE_BYTES for kv in kvs])
-        if bytes_max < 0:
-            raise AnswerTooLargeError
-    return bytes_max
 
 
 def _has_filter(query: Range) -> bool:

@@ -25,9 +25,9 @@ from actors.store.index import end_of
 from actors.store.leases import LEASE_NOT_FOUND, Leases
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
 from actors.store.ranges import (
-    ANSWER_BYTES_MAX,
     ANSWER_TOO_LARGE,
     AnswerTooLargeError,
+    Budget,
     Cursor,
     count_keys,
     read_interval,
@@ -233,20 +233,21 @@ def read_txn(store: RevisionStore, txn: Txn, now: int) -> Steps[TxnDone | Failur
     if fault is not None:
         return fault
     try:
-        responses = yield from _read_branch(store, branch, now)
+        responses = yield from _read_branch(store, branch, now, Budget())
     except AnswerTooLargeError:
         return ANSWER_TOO_LARGE
     return TxnDone(now, branch.succeeded, responses)
 
 
-def _read_branch(store: RevisionStore, branch: Branch, now: int) -> Steps[tuple[TxnResponse, ...]]:
+def _read_branch(
+    store: RevisionStore, branch: Branch, now: int, budget: Budget
+) -> Steps[tuple[TxnResponse, ...]]:
     responses: list[TxnResponse] = []
     for each in branch.operations:
         if isinstance(each, Branch):
-            inner = yield from _read_branch(store, each, now)
+            inner = yield from _read_branch(store, each, now, budget)
             responses.append(TxnDone(NESTED_REVISION, each.succeeded, inner))
         else:
             assert isinstance(each, Range), "a query changes nothing"
-            read = read_interval(store, each, now, bytes_max=ANSWER_BYTES_MAX)
-            responses.append((yield from read))
+            responses.append((yield from read_interval(store, each, now, budget)))
     return tuple(responses)

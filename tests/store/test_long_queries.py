@@ -15,10 +15,10 @@ from actors.messages import (
     Question,
     Replies,
 )
-from actors.store import long_queries, ranges, txn
+from actors.store import long_queries, ranges
 from actors.store.commands import Compact, Put, Range, SortOrder, SortTarget, Txn
 from actors.store.long_queries import PAUSE_MS, RUNNING_MAX, WAITING_MAX
-from actors.store.queries import HashKV, Page, Query
+from actors.store.queries import HashKV, History, Page, Query
 from actors.store.results import Done, Failure, HashDone, RangeDone
 from actors.store.steps import ITEMS_PER_STEP
 from tests.store.shell import HERE, Node
@@ -96,14 +96,33 @@ def test_page_has_no_count_and_one_of_the_past_does_not_go_through_all_keys(node
 def test_answer_that_would_be_too_large_is_refused(
     node: Node, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (ranges, txn):
-        monkeypatch.setattr(module, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 5))
+    monkeypatch.setattr(ranges, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 5))
     node.hear(LocalRead((Question(1, query),)))
     assert work(node) == {1: Failure("AnswerTooLarge")}
-    for module in (ranges, txn):
-        monkeypatch.setattr(module, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 6))
+    monkeypatch.setattr(ranges, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 6))
     node.hear(LocalRead((Question(2, query),)))
     assert not isinstance(work(node)[2], Failure)
+
+
+def test_parts_of_one_answer_share_what_it_may_take(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranges, "ANSWER_BYTES_MAX", KEYS * (ranges.KEY_VALUE_BYTES + 6))
+    twice = Txn((), (EVERYTHING, Txn((), (Range(b"k0000"),), ())), ())
+    node.hear(LocalRead((Question(1, twice),)))
+    assert work(node) == {1: Failure("AnswerTooLarge")}
+
+
+def test_history_that_would_be_too_large_is_refused(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node.apply(*(Put(b"k", b"v") for _ in range(3)))
+    size = ranges.KEY_VALUE_BYTES + 2
+    monkeypatch.setattr(ranges, "ANSWER_BYTES_MAX", 3 * size - 1)
+    told = replies(node.hear(LocalRead((Question(1, History(b"k")),))))
+    assert told == {1: Failure("AnswerTooLarge")}
+    told = replies(node.hear(LocalRead((Question(2, History(b"k", limit=2)),))))
+    assert len(told[2].events) == 2
 
 
 def test_several_long_queries_take_turns(node: Node) -> None:
