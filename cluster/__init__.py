@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cluster.client.stm import Isolation, Stm
     from cluster.client.watch import Watch
     from cluster.errors import (
+        AnswerTooLargeError,
         CompactedError,
         ConflictError,
         DeadlineExceededError,
@@ -77,6 +78,7 @@ _HOMES: Final = {
         "TxnResult",
     ),
     "cluster.errors": (
+        "AnswerTooLargeError",
         "CompactedError",
         "ConflictError",
         "DeadlineExceededError",
@@ -101,6 +103,7 @@ _HOMES: Final = {
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnswerTooLargeError",
     "Client",
     "CompactedError",
     "ConflictError",

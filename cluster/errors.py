@@ -210,9 +210,14 @@ class ProtocolError(LeaseholdError):
     """A reply that PROTOCOL.md does not allow: a different program answers at this endpoint."""
 
 
+class AnswerTooLargeError(ResourceExhaustedError):
+    """More was asked for than fits one answer (64 MiB): `Client.scan` reads it in pages."""
+
+
 _BY_NAME: Final[dict[str, type[LeaseholdError]]] = {
     "LeaseNotFound": LeaseNotFoundError,
     "Compacted": CompactedError,
+    "AnswerTooLarge": AnswerTooLargeError,
 }
 
 _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {

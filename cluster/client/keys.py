@@ -20,7 +20,7 @@ from cluster.client.requests import (
     to_bytes,
 )
 from cluster.client.scan import PAGE_KEYS, Scan
-from cluster.errors import LeaseholdError, name_of
+from cluster.errors import AnswerTooLargeError
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease
@@ -78,8 +78,8 @@ class KeyApi(Caller):
         fields = range_fields(keys, options)
         try:
             return self.request(fields, replies.range_result)
-        except LeaseholdError as error:
-            if name_of(error.message) != "AnswerTooLarge" or not _may_be_scanned(fields):
+        except AnswerTooLargeError:
+            if not _may_be_scanned(fields):
                 raise
         scan = Scan(self, fields, PAGE_KEYS)
         return results.RangeResult(scan.header, tuple(scan), more=False, count=scan.count)

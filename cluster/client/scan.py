@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client.replies import range_result
 from cluster.client.results import Header, KeyValue, RangeResult
-from cluster.errors import LeaseholdError, name_of
+from cluster.errors import AnswerTooLargeError
 
 if TYPE_CHECKING:
     from cluster.client.caller import Caller
 
 PAGE_KEYS: Final = 1_000
 FIRST_PAGE_KEYS: Final = 40
-"""So many keys fit one answer, however large their values are (a request is 1.5 MiB at most)."""
+"""So many keys fit one answer, whatever their values, while a request is 1.5 MiB at most."""
 
 PAGE_GROWTH: Final = 4
 PAGE_BYTES_AIM: Final = 4 * 1024 * 1024
@@ -40,7 +40,7 @@ class Scan(Iterator[KeyValue]):
         self._fields = fields
         self._page_size = page_size
         self._limit = min(page_size, FIRST_PAGE_KEYS)
-        first = caller.request({**fields, "limit": self._limit}, range_result)
+        first = self._fitting(fields)
         self.header: Header = first.header
         self.count: int = first.count
         self.revision: int = fields.get("revision") or first.header.revision
@@ -58,14 +58,22 @@ class Scan(Iterator[KeyValue]):
             raise StopIteration
         try:
             page = self._next_page.result()
-        except LeaseholdError as error:
-            if name_of(error.message) != "AnswerTooLarge" or self._limit <= FIRST_PAGE_KEYS:
-                raise
+        except AnswerTooLargeError:
             # The values have become much larger than those before.
-            self._limit = FIRST_PAGE_KEYS
-            page = self._caller.request({**self._page, "limit": self._limit}, range_result)
+            self._limit = max(1, self._limit // PAGE_GROWTH)
+            page = self._fitting(self._page)
         self._kvs = self._turn(page)
         return next(self._kvs)
+
+    def _fitting(self, fields: dict[str, Any]) -> RangeResult:
+        """A page, of fewer keys if the values are too large for so many in one answer."""
+        while True:
+            try:
+                return self._caller.request({**fields, "limit": self._limit}, range_result)
+            except AnswerTooLargeError:
+                if self._limit == 1:
+                    raise
+                self._limit = max(1, self._limit // PAGE_GROWTH)
 
     def _turn(self, page: RangeResult) -> Iterator[KeyValue]:
         """Ask for the page after this one, if there is one, and begin to take this one."""
