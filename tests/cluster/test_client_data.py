@@ -3,9 +3,6 @@ increments, transactions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from cluster import (
@@ -20,23 +17,7 @@ from cluster import (
 )
 from cluster.client import scan as scan_module
 from cluster.client.results import DeleteResult, IncrementResult, PutResult, RangeResult, TxnResult
-from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    folder: Path = tmp_path_factory.mktemp("node")
-    with LocalCluster(size=1, data_dir=folder) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def client(node: LocalCluster) -> Iterator[Client]:
-    """A client of a node that holds no key."""
-    with Client(node.endpoints) as connected:
-        connected.delete(b"\0", from_key=True)
-        yield connected
 
 
 def keys(found: RangeResult) -> list[bytes]:

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from cluster import Client, ops
-from cluster.launcher.local import LocalCluster
 
 VALUE = b"x" * 100_000
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    folder: Path = tmp_path_factory.mktemp("node")
-    with LocalCluster(size=1, data_dir=folder) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def client(node: LocalCluster) -> Iterator[Client]:
-    with Client(node.endpoints) as connected:
-        yield connected
 
 
 def test_a_watch_tells_how_far_it_has_come_when_asked(client: Client) -> None:
