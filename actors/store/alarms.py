@@ -28,6 +28,9 @@ from actors.store.results import Failure
 NO_SPACE: Final = Failure("NoSpace")
 CORRUPT: Final = Failure("Corrupt")
 
+_REFUSING: Final = frozenset({AlarmType.NOSPACE, AlarmType.CORRUPT})
+"""The other alarms only warn."""
+
 _CHANGES: Final = (
     Put,
     DeleteRange,
@@ -42,12 +45,12 @@ _CHANGES: Final = (
 
 
 class Alarms:
-    """The alarms that stand; `is_refusing` as long as there are any."""
+    """The alarms that stand; `is_refusing` as long as one of them refuses anything."""
 
     def __init__(self, alarms: Iterable[AlarmMember]) -> None:
         self._alarms = set(alarms)
         self._is_changed = False
-        self.is_refusing = bool(self._alarms)
+        self.is_refusing = self._has_refusing()
 
     def __iter__(self) -> Iterator[AlarmMember]:
         """In the order of members."""
@@ -105,7 +108,10 @@ class Alarms:
 
     def _touch(self) -> None:
         self._is_changed = True
-        self.is_refusing = bool(self._alarms)
+        self.is_refusing = self._has_refusing()
+
+    def _has_refusing(self) -> bool:
+        return any(alarm.alarm in _REFUSING for alarm in self._alarms)
 
 
 def _takes_room(command: object) -> bool:

@@ -52,11 +52,16 @@ class Member(NamedTuple):
 
 
 class AlarmType(IntEnum):
-    """What is wrong with a member (rpc.proto AlarmType); NONE stands for any."""
+    """What is wrong with a member (rpc.proto AlarmType); NONE stands for any.
+
+    UNREADABLE and DATA_LOSS are not in etcd. They warn, and refuse nothing.
+    """
 
     NONE = 0
     NOSPACE = 1
     CORRUPT = 2
+    UNREADABLE = 3  # the member could not read an entry of the log, and skipped it
+    DATA_LOSS = 4  # the member lacks, or contradicts, what the cluster has committed
 
 
 class AlarmMember(NamedTuple):
@@ -243,7 +248,10 @@ class Compact(NamedTuple):
 
 
 class AlarmActivate(NamedTuple):
-    """A member has this alarm from now on; NOSPACE refuses what grows, CORRUPT all changes."""
+    """A member has this alarm from now on.
+
+    NOSPACE refuses what grows, CORRUPT all changes; the others refuse nothing.
+    """
 
     member_id: int
     alarm: AlarmType

@@ -6,7 +6,7 @@ Knows the shape of replies and nothing of how they arrive.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from cluster.client.results import (
     Alarm,
@@ -42,7 +42,9 @@ Reply = Mapping[str, Any]
 
 T = TypeVar("T")
 
-ALARM_NAMES: Final = ("NONE", "NOSPACE", "CORRUPT")
+AlarmName = Literal["NONE", "NOSPACE", "CORRUPT", "UNREADABLE", "DATA_LOSS"]
+ALARM_NAMES: Final[tuple[str, ...]] = get_args(AlarmName)
+"""By the number each has in the protocol."""
 
 
 def read(decode: Callable[[Reply], T], reply: Reply) -> T:

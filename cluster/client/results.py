@@ -247,7 +247,7 @@ class HashKvResult(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """What a member has raised: `NOSPACE` or `CORRUPT`."""
+    """What a member has raised: `NOSPACE`, `CORRUPT`, `UNREADABLE` or `DATA_LOSS`."""
 
     member_id: int
     alarm: str

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 
 from cluster.client import members, replies, results, snapshot
 from cluster.client.caller import Caller
-
-AlarmName = Literal["NONE", "NOSPACE", "CORRUPT"]
+from cluster.client.replies import AlarmName
 
 SLOW_SECONDS: Final = 300.0
 """How long work on a whole disk may take, before it is taken for lost."""

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from actors.store.commands import AlarmType
 from cluster import ops
-from cluster.client.replies import alarm_result, history_result, read, txn_result
+from cluster.client.replies import ALARM_NAMES, alarm_result, history_result, read, txn_result
 from cluster.client.requests import interval, range_fields
 from cluster.client.results import Alarm, DeleteResult, IncrementResult, PutResult, TxnResult
 from cluster.errors import ProtocolError
@@ -165,6 +166,11 @@ def test_the_responses_of_a_transaction_are_typed() -> None:
 def test_a_response_that_the_protocol_does_not_know_is_a_protocol_error(responses: Any) -> None:
     with pytest.raises(ProtocolError):
         read(txn_result, {"header": HEADER, "succeeded": True, "responses": responses})
+
+
+def test_the_names_of_alarms_are_the_nodes() -> None:
+    assert tuple(kind.name for kind in AlarmType) == ALARM_NAMES
+    assert [AlarmType[name] for name in ALARM_NAMES] == list(range(len(ALARM_NAMES)))
 
 
 def test_alarms_may_come_by_name_or_by_number() -> None:

@@ -171,7 +171,8 @@ def test_an_alarm_is_asked_for_raised_or_cleared() -> None:
     assert raised == AlarmActivate(5, AlarmType.NOSPACE)
     assert command(op="alarm", action=2) == AlarmDeactivate(0, AlarmType.NONE)
     text = message(op="alarm", alarm="FIRE")
-    assert text.endswith("must be one of NONE (0), NOSPACE (1), CORRUPT (2)")
+    kinds = "NONE (0), NOSPACE (1), CORRUPT (2), UNREADABLE (3), DATA_LOSS (4)"
+    assert text.endswith(f"must be one of {kinds}")
 
 
 def test_work_on_files_is_the_stores() -> None:

@@ -31,6 +31,7 @@ from actors.store.queries import AlarmList
 from actors.store.results import Alarms, Failure
 from tests.store.driver import Driver
 
+NO_SPACE, CORRUPTED = Failure("NoSpace"), Failure("Corrupt")
 NOSPACE, CORRUPT, ANY = AlarmType.NOSPACE, AlarmType.CORRUPT, AlarmType.NONE
 
 
@@ -161,6 +162,30 @@ def test_a_corrupt_cluster_changes_nothing(filled: Driver, command: Command) -> 
     filled.do(AlarmActivate(1, CORRUPT))
     assert filled.do(command) == Failure("Corrupt")
     assert 7 in filled.machine.leases.table
+
+
+@pytest.mark.parametrize("kind", [AlarmType.UNREADABLE, AlarmType.DATA_LOSS])
+def test_a_warning_stands_until_it_is_cleared_and_refuses_nothing(
+    filled: Driver, kind: AlarmType
+) -> None:
+    assert filled.do(AlarmActivate(2, kind)) == _alarms((2, kind), revision=2)
+    for command in GROWS + CHANGES:
+        assert filled.do(command) != NO_SPACE
+        assert filled.do(command) != CORRUPTED
+    assert not filled.machine.alarms.is_refusing
+    filled.commit()
+    filled.crash()
+    assert not filled.machine.alarms.is_refusing
+    assert filled.ask(AlarmList(kind)) == filled.do(AlarmDeactivate(2, kind))
+    assert filled.ask(AlarmList()) == _alarms(revision=filled.machine.revision)
+
+
+def test_a_warning_beside_a_refusal_lets_nothing_pass(filled: Driver) -> None:
+    filled.do(AlarmActivate(2, NOSPACE))
+    filled.do(AlarmActivate(2, AlarmType.DATA_LOSS))
+    assert filled.do(Put(b"k", b"2")) == NO_SPACE
+    filled.do(AlarmDeactivate(2, NOSPACE))
+    assert filled.do(Put(b"k", b"2")) != NO_SPACE
 
 
 @pytest.mark.parametrize("command", PASSES)

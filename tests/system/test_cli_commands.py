@@ -171,6 +171,21 @@ def test_an_alarm_is_listed_and_disarmed(leasectl: Terminal, client: Client) -> 
     assert leasectl("alarm", "list") == ("", "", 0)
 
 
+def test_a_warning_is_listed_and_disarmed_and_refuses_nothing(
+    leasectl: Terminal, client: Client
+) -> None:
+    member = client.status().header.member_id
+    client.alarm_activate(member, "DATA_LOSS")
+    said = f"memberID:{member} alarm:DATA_LOSS \n"
+    assert leasectl("alarm", "list") == (said, "", 0)
+    assert client.status().errors == (said.strip() + " ",)
+    assert leasectl("put", "k", "v").stdout == "OK\n"
+    listed = json.loads(leasectl("alarm", "list", "-w", "json").stdout)
+    assert listed["alarms"] == [{"memberID": member, "alarm": 4}]
+    assert leasectl("alarm", "disarm") == (said, "", 0)
+    assert client.status().errors == ()
+
+
 def test_a_snapshot_is_saved_looked_at_and_restored(leasectl: Terminal, tmp_path: Path) -> None:
     leasectl("put", "k", "v")
     file, restored = tmp_path / "snapshot", tmp_path / "restored"
