@@ -43,6 +43,7 @@ KINDS = {
     "vocabulary": {"actors.messages"},
     "shell": {
         "actors.base",
+        "actors.complaints",
         "actors.mailbox",
         "actors.gateway.outbox",
         "actors.raft.joining",
@@ -131,6 +132,7 @@ RIGHTS = {
             *SHARED_VALUES,
             *KINDS["codec"],
             "actors.base",
+            "actors.complaints",
             "actors.mailbox",
             "actors.messages",
             "cluster.errors",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol, assert_never
 
 from actors.base import Clock, NodeActor, send
+from actors.complaints import Complaints
 from actors.mailbox import Mailbox
 from actors.messages import (
     Apply,
@@ -134,6 +135,7 @@ class RaftActor(NodeActor):
         self._movers: list[Callable[[bool], None]] = []
         self._open_links = open_links
         self._clock = clock
+        self._complaints = Complaints(clock, log)
         self._proposals: list[Proposal] = []
         self._gather_until_ms: int | None = None
         self._questions: list[Question] = []
@@ -159,6 +161,7 @@ class RaftActor(NodeActor):
             case Tick(now_ms):
                 self._forget_old_reads(now_ms)
                 self._look_for_room(now_ms)
+                self._complaints.tick(now_ms)
                 self._core.tick(now_ms)
             case Durable(applied_index):
                 self._forget_log(applied_index)
@@ -261,7 +264,7 @@ class RaftActor(NodeActor):
                 message = self._codec.decode(frame)
             except WireError as error:
                 # A peer's oddity is not our failure: whatever it was, Raft sends again.
-                log.warning("ignored a peer message: %s", error)
+                self._complaints.say("malformed", f"ignored a peer message: {error}")
                 continue
             if isinstance(message, JoinRequest):
                 self._welcome(message)
