@@ -10,15 +10,10 @@ import time
 from typing import Final, NamedTuple
 
 from tests.simulation.campaign import each_result
-from tests.simulation.mutants import MUTANTS, Mutant
-from tests.simulation.mutants_beyond import MUTANTS_BEYOND
-from tests.simulation.mutants_data import MUTANTS_DATA
+from tests.simulation.mutants.planting import PLANTED
 from tests.simulation.runner import run
 
 SEEDS_MAX: Final = 1_000
-ALL: Final[dict[str, Mutant]] = {
-    mutant.__name__: mutant for mutant in (*MUTANTS, *MUTANTS_BEYOND, *MUTANTS_DATA)
-}
 
 
 class Catch(NamedTuple):
@@ -36,7 +31,7 @@ def hunt(task: tuple[str, int]) -> Catch:
     name, seeds_max = task
     started = time.process_time()
     events = 0
-    with ALL[name]():
+    with PLANTED[name]():
         for seed in range(seeds_max):
             report = run(seed)
             events += report.events
@@ -54,7 +49,7 @@ def last_line(finding: str) -> str:
 
 def table(seeds_max: int, names: list[str], jobs: int) -> int:
     """Print a line for each mutant; 1 if one survives."""
-    chosen = names or list(ALL)
+    chosen = names or list(PLANTED)
     tasks = [(name, seeds_max) for name in chosen]
     caught: list[Catch] = []
     _row("mutant", "seeds", "seconds", "caught by")

@@ -18,7 +18,7 @@ import pytest
 
 from tests.simulation import __main__ as command
 from tests.simulation import campaign, liveness
-from tests.simulation.mutants import promises_leave_before_the_save
+from tests.simulation.mutants.consensus import promises_leave_before_the_save
 from tests.simulation.runner import play, run
 from tests.simulation.script import read
 from tests.simulation.shrinking import SCRIPTS

@@ -1,14 +1,14 @@
-"""Planted bugs in the data model: transactions, long reads, history, alarms and slow watchers."""
+"""Planted bugs in the data model: transactions, long reads, history and alarms."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any
 from unittest.mock import patch
 
 from actors.gateway.requests import Inquiry, RequestDecoder
 from actors.store import digest
-from actors.store.commands import Event, Put, Txn
+from actors.store.commands import Put, Txn
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import Cursor
@@ -16,14 +16,11 @@ from actors.store.results import Failure, TxnDone
 from actors.store.steps import finish
 from actors.store.txn import decide
 from actors.store.writes import Writes
-from actors.watch import frames
 from actors.watch.audience import Connection
-from actors.watch.hub import Hub
-from tests.simulation.mutants import Mutant
-
-# --- transactions -----------------------------------------------------------------------------
+from tests.simulation.mutants.planting import mutant
 
 
+@mutant
 def a_refused_transaction_does_what_comes_first() -> AbstractContextManager[Any]:
     """What can be done is done until something cannot."""
     transact = Writes.transact
@@ -40,6 +37,7 @@ def a_refused_transaction_does_what_comes_first() -> AbstractContextManager[Any]
     return patch.object(Writes, "transact", careless)
 
 
+@mutant
 def transactions_that_read_ask_nobody() -> AbstractContextManager[Any]:
     """A transaction of ranges is answered by whoever is asked, as if it were serializable."""
     decode = RequestDecoder.decode
@@ -53,6 +51,7 @@ def transactions_that_read_ask_nobody() -> AbstractContextManager[Any]:
     return patch.object(RequestDecoder, "decode", careless)
 
 
+@mutant
 def a_granting_put_forgets_what_it_granted() -> AbstractContextManager[Any]:
     """A put with a TTL grants a lease, and leaves the key without one when a key was there."""
     put = Writes.put
@@ -67,9 +66,7 @@ def a_granting_put_forgets_what_it_granted() -> AbstractContextManager[Any]:
     return patch.object(Writes, "put", careless)
 
 
-# --- reads and history ------------------------------------------------------------------------
-
-
+@mutant
 def long_reads_see_what_comes_between() -> AbstractContextManager[Any]:
     """Each step of a range reads what there is by then."""
     read = Cursor.read
@@ -82,6 +79,7 @@ def long_reads_see_what_comes_between() -> AbstractContextManager[Any]:
     return patch.object(Cursor, "read", careless)
 
 
+@mutant
 def a_compaction_takes_one_revision_more() -> AbstractContextManager[Any]:
     """The revision that is compacted to can be read no more."""
     compact = RevisionStore.compact
@@ -92,11 +90,13 @@ def a_compaction_takes_one_revision_more() -> AbstractContextManager[Any]:
     return patch.object(RevisionStore, "compact", careless)
 
 
+@mutant
 def hashes_count_what_was_compacted() -> AbstractContextManager[Any]:
     """Nodes that have swept more, or less, hash something else."""
     return patch.object(digest, "_is_visible", lambda *arguments: True)
 
 
+@mutant
 def alarms_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
     """A node that was away does not know that there is no space."""
     reopened = Machine.reopened
@@ -108,58 +108,3 @@ def alarms_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
         return opened
 
     return patch.object(Machine, "reopened", careless)
-
-
-# --- watches ----------------------------------------------------------------------------------
-
-
-def bookmarks_come_too_early() -> AbstractContextManager[Any]:
-    """Who asks how far it is, is told how far the node is (etcd 15220)."""
-    return patch.object(Hub, "delivered", lambda hub, connection: hub.revision)
-
-
-def a_congested_watch_goes_on_with_the_present() -> AbstractContextManager[Any]:
-    """What happened while a connection was congested is told to nobody there."""
-    release = Hub.release
-
-    def careless(hub: Hub, connection: Connection) -> None:
-        if connection in hub._watchers:
-            for seat in hub._watchers[connection].seats.values():
-                seat.next_revision = hub.revision + 1
-        release(hub, connection)
-
-    return patch.object(Hub, "release", careless)
-
-
-def fragments_are_not_marked() -> AbstractContextManager[Any]:
-    """Each part of a reply that is too large looks like a whole one."""
-    return patch.multiple(frames, _PART=frames._WHOLE, _FRAGMENT=b"")
-
-
-def the_value_before_is_the_last_but_one() -> AbstractContextManager[Any]:
-    """A watch that reads history with prev_kv is told a value before the one that was there."""
-    event = RevisionStore.event
-
-    def careless(store: RevisionStore, position: int, with_previous: bool) -> Event:
-        told = event(store, position, with_previous)
-        if told.prev_kv is None or told.prev_kv.version == 1:
-            return told
-        at = store.index.position_at(told.kv.key, told.prev_kv.mod_revision - 1)
-        return told if at is None else told._replace(prev_kv=store.read(at).kv)
-
-    return patch.object(RevisionStore, "event", careless)
-
-
-MUTANTS_DATA: Final[tuple[Mutant, ...]] = (
-    a_refused_transaction_does_what_comes_first,
-    transactions_that_read_ask_nobody,
-    a_granting_put_forgets_what_it_granted,
-    long_reads_see_what_comes_between,
-    a_compaction_takes_one_revision_more,
-    hashes_count_what_was_compacted,
-    alarms_are_left_out_of_snapshots,
-    bookmarks_come_too_early,
-    a_congested_watch_goes_on_with_the_present,
-    fragments_are_not_marked,
-    the_value_before_is_the_last_but_one,
-)

@@ -1,38 +1,22 @@
-"""Planted bugs in elections, logs, reads and disks: the simulation must find each of them.
-
-A mutant is a context in which some function of a node is replaced. All are mistakes that were made
-in real systems, or that a careless edit would make here. Those in what is built on consensus are in
-`mutants_beyond`.
-"""
+"""Planted bugs in elections, logs, commitment and reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any, Final
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
 from unittest.mock import patch
 
-from actors.errors import StorageError
-from actors.raft import wal
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader, PendingRead
 from actors.raft.log import RaftLog
 from actors.raft.progress import Progress
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
-from actors.raft.rpc import (
-    AppendRequest,
-    AppendResponse,
-    Entry,
-    Heartbeat,
-    VoteRequest,
-)
-from actors.raft.wal_records import Record, read_flushes
-
-Mutant = Callable[[], AbstractContextManager[Any]]
+from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Heartbeat, VoteRequest
+from tests.simulation.mutants.planting import both, mutant
 
 
+@mutant
 def vote_not_saved() -> AbstractContextManager[Any]:
     """Only a new term is saved, a vote is not (PySyncObj 84)."""
 
@@ -42,6 +26,7 @@ def vote_not_saved() -> AbstractContextManager[Any]:
     return patch.object(RaftCore, "_unsaved", unsaved)
 
 
+@mutant
 def own_vote_counts_before_it_is_saved() -> AbstractContextManager[Any]:
     """A candidate that crashes may vote again in a term that it has won."""
     campaign = RaftCore._campaign
@@ -58,6 +43,7 @@ def own_vote_counts_before_it_is_saved() -> AbstractContextManager[Any]:
     return patch.object(RaftCore, "_campaign", careless)
 
 
+@mutant
 def old_terms_are_counted() -> AbstractContextManager[Any]:
     """Whatever a majority holds is committed (Raft figure 8)."""
 
@@ -70,6 +56,7 @@ def old_terms_are_counted() -> AbstractContextManager[Any]:
     return patch.object(RaftCore, "_advance_commit", careless)
 
 
+@mutant
 def promises_leave_before_the_save() -> AbstractContextManager[Any]:
     """Acknowledge first, save later."""
     output = RaftCore.output
@@ -81,11 +68,13 @@ def promises_leave_before_the_save() -> AbstractContextManager[Any]:
     return patch.object(RaftCore, "output", careless)
 
 
+@mutant
 def votes_for_any_log() -> AbstractContextManager[Any]:
     """A candidate whose log lacks committed entries can win (Raft 5.4.1)."""
     return patch.object(RaftLog, "is_up_to_date", lambda *_: True)
 
 
+@mutant
 def compares_logs_by_length() -> AbstractContextManager[Any]:
     """The longer log wins, whatever the terms of its entries."""
 
@@ -95,6 +84,7 @@ def compares_logs_by_length() -> AbstractContextManager[Any]:
     return patch.object(RaftLog, "is_up_to_date", careless)
 
 
+@mutant
 def truncates_always() -> AbstractContextManager[Any]:
     """Every append cuts off what is behind it, stale ones too (PySyncObj)."""
     accept = Replica.accept
@@ -108,6 +98,7 @@ def truncates_always() -> AbstractContextManager[Any]:
     return patch.object(Replica, "accept", careless)
 
 
+@mutant
 def commits_beyond_what_is_proven() -> AbstractContextManager[Any]:
     """A follower believes the leader's commit index for all that it holds.
 
@@ -130,6 +121,7 @@ def commits_beyond_what_is_proven() -> AbstractContextManager[Any]:
     return both
 
 
+@mutant
 def does_not_compare_the_previous_term() -> AbstractContextManager[Any]:
     """An append is taken wherever the log is long enough."""
     accept = Replica.accept
@@ -141,6 +133,7 @@ def does_not_compare_the_previous_term() -> AbstractContextManager[Any]:
     return patch.object(Replica, "accept", careless)
 
 
+@mutant
 def commits_on_a_minority() -> AbstractContextManager[Any]:
     """One copy too few."""
 
@@ -151,6 +144,7 @@ def commits_on_a_minority() -> AbstractContextManager[Any]:
     return patch.object(Leader, "agreed_index", careless)
 
 
+@mutant
 def reads_without_a_quorum() -> AbstractContextManager[Any]:
     """A leader believes in itself."""
 
@@ -162,6 +156,7 @@ def reads_without_a_quorum() -> AbstractContextManager[Any]:
     return patch.object(Leader, "_confirmed_reads", careless)
 
 
+@mutant
 def reads_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
     """A new leader answers with a commit index that may be out of date (dissertation 6.4)."""
 
@@ -171,6 +166,7 @@ def reads_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
     return patch.object(Leader, "add_read", careless)
 
 
+@mutant
 def reads_overtake_what_they_must_see() -> AbstractContextManager[Any]:
     """A read is served as soon as its index is known, whether or not that is applied here."""
 
@@ -182,6 +178,7 @@ def reads_overtake_what_they_must_see() -> AbstractContextManager[Any]:
     return patch.object(LocalReads, "take_ready", careless)
 
 
+@mutant
 def tells_of_commits_before_the_save() -> AbstractContextManager[Any]:
     """Entries are applied that this member has not saved."""
 
@@ -192,6 +189,7 @@ def tells_of_commits_before_the_save() -> AbstractContextManager[Any]:
     return patch.object(Replica, "unstable", careless)
 
 
+@mutant
 def votes_again_in_the_same_term() -> AbstractContextManager[Any]:
     """A refused candidate's voter thinks that its vote is free again (eliben/raft, 2026)."""
     refuse = RaftCore._refuse_vote
@@ -204,6 +202,7 @@ def votes_again_in_the_same_term() -> AbstractContextManager[Any]:
     return patch.object(RaftCore, "_refuse_vote", careless)
 
 
+@mutant
 def heartbeats_commit_what_they_do_not_know() -> AbstractContextManager[Any]:
     """The commit index of a heartbeat is the leader's, whatever the follower's log holds."""
     heartbeats = Leader._heartbeat
@@ -219,101 +218,3 @@ def heartbeats_commit_what_they_do_not_know() -> AbstractContextManager[Any]:
         replica.commit_to(min(message.commit, replica.log.last_index))
 
     return both(patch.object(Leader, "_heartbeat", careless), patch.object(Replica, "hear", hear))
-
-
-def a_failed_sync_is_tried_again() -> AbstractContextManager[Any]:
-    """The second sync succeeds, but the pages are lost (fsyncgate)."""
-    append = wal.Wal._append
-
-    def careless(log: wal.Wal, *arguments: Any, **named: Any) -> None:
-        try:
-            append(log, *arguments, **named)
-        except OSError:
-            log._files.sync(log._file)
-
-    return patch.object(wal.Wal, "_append", careless)
-
-
-def a_killed_process_is_believed() -> AbstractContextManager[Any]:
-    """What the last process wrote is read again, and taken for durable."""
-    resume = wal.Wal._resume
-
-    def careless(log: wal.Wal, path: Path, reader: Any) -> None:
-        files: Any = log._files
-        never: Any = _NeverWrites(files)
-        log._files = never
-        resume(log, path, reader)
-        log._files = files
-
-    return patch.object(wal.Wal, "_resume", careless)
-
-
-class _NeverWrites:
-    """Opens files and does nothing else."""
-
-    def __init__(self, files: Any) -> None:
-        self.open = files.open
-
-    def write(self, file: int, data: bytes, offset: int) -> None:
-        pass
-
-    def sync(self, file: int) -> None:
-        pass
-
-
-def damage_is_cut_off() -> AbstractContextManager[Any]:
-    """Whatever does not check is taken for a torn write, wherever it is (FAST 2018)."""
-
-    def careless(
-        path: Path, data: bytes, last_flush: int, is_last: bool
-    ) -> Iterator[Sequence[Record]]:
-        with suppress(StorageError):
-            yield from read_flushes(path, data, last_flush, is_last)
-
-    return patch.object(wal, "read_flushes", careless)
-
-
-def terms_fall_at_a_restart() -> AbstractContextManager[Any]:
-    """The term is that of the last entry, not the one that was saved (PySyncObj 201)."""
-    opened = wal.Wal.open
-
-    def careless(*arguments: Any, **named: Any) -> tuple[wal.Wal, wal.Contents]:
-        log, contents = opened(*arguments, **named)
-        state = contents.hard_state
-        lower = min(state.term, contents.log.last_term)
-        return log, contents._replace(hard_state=state._replace(term=lower, vote=0))
-
-    return patch.object(wal.Wal, "open", careless)
-
-
-@contextmanager
-def both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
-    """Several changes that make one mistake."""
-    with ExitStack() as stack:
-        for each in patches:
-            stack.enter_context(each)
-        yield
-
-
-MUTANTS: Final[tuple[Mutant, ...]] = (
-    vote_not_saved,
-    own_vote_counts_before_it_is_saved,
-    votes_again_in_the_same_term,
-    votes_for_any_log,
-    compares_logs_by_length,
-    terms_fall_at_a_restart,
-    old_terms_are_counted,
-    commits_on_a_minority,
-    commits_beyond_what_is_proven,
-    heartbeats_commit_what_they_do_not_know,
-    does_not_compare_the_previous_term,
-    truncates_always,
-    promises_leave_before_the_save,
-    tells_of_commits_before_the_save,
-    a_failed_sync_is_tried_again,
-    a_killed_process_is_believed,
-    damage_is_cut_off,
-    reads_without_a_quorum,
-    reads_before_the_own_term_is_committed,
-    reads_overtake_what_they_must_see,
-)

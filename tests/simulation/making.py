@@ -1,0 +1,142 @@
+"""How a simulated host makes its actors from what is on its disk, as `actors.node` does.
+
+Limits and times are the simulation's. Knows nothing of when the actors run, or of crashes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from actors import node as shipped
+from actors import recovery
+from actors.base import Ring
+from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.lease.actor import LeaseActor
+from actors.lease.book import LeaseBook
+from actors.mailbox import Mailbox
+from actors.raft.actor import Links, RaftActor, Retention
+from actors.raft.core import RaftCore
+from actors.raft.outcome import CoreConfig, Recovered
+from actors.raft.shipping import Shipping
+from actors.raft.wal import Contents, Wal
+from actors.store.actor import StoreActor
+from actors.store.machine import Machine
+from actors.store.upkeep import Settings
+from actors.watch.actor import WatchActor
+from cluster.config import NodeConfig
+from tests.simulation.network import CLUSTER_ID
+from tests.simulation.seams import (
+    SimulatedDoor,
+    SimulatedLinks,
+    TappedCodec,
+    TappedMachine,
+    TappedWal,
+)
+
+if TYPE_CHECKING:
+    from tests.simulation.node import Node
+
+REQUEST_TIMEOUT_MS = 2_000
+CHECK_MS = 1_000
+"""So often the leader has its members compared."""
+
+PROGRESS_INTERVAL_MS = 150
+FRAGMENT_BYTES = 300
+LEASE_TTL_MS_MIN = 100
+LOG_TAIL_BYTES = 1 << 20
+SNAPSHOTS = Path("/snapshots")
+
+Actors = shipped.Actors
+
+
+class _Config(NamedTuple):
+    """As much of a NodeConfig as making a node from its disk needs."""
+
+    data_dir: Path
+
+
+def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
+    """The five actors of a node, joined to a ring; the checker is shown what was found on disk."""
+    cluster = node.cluster
+    machine = TappedMachine(node.backend, ())
+    machine.node = node
+    cluster.checker.recovered(node, contents, machine.applied_index)
+    tapped = TappedWal(node, wal)
+    config = cast(NodeConfig, _Config(Path("/data")))
+    contents = recovery.reconcile(config, cast(Wal, tapped), contents, machine)
+    actors = Actors(
+        watch=WatchActor(
+            CLUSTER_ID,
+            node.member_id,
+            shipped.NO_LEADER_ELECTIONS * cluster.swarm.election_ms,
+            node.clock,
+            progress_interval_ms=PROGRESS_INTERVAL_MS,
+            request_bytes_max=FRAGMENT_BYTES,
+        ),
+        lease=LeaseActor(LeaseBook(), node.clock),
+        store=StoreActor(
+            machine,
+            node.backend,
+            node.member_id,
+            node.clock,
+            upkeep=Settings(cluster.swarm.quota_bytes, check_ms=CHECK_MS),
+        ),
+        raft=_make_raft(node, wal, tapped, contents, machine),
+        gateway=_make_gateway(node),
+    )
+    ring = Ring(**{name: actor.actor_ref for name, actor in actors._asdict().items()})
+    for actor in actors:
+        actor.join(ring)
+    return actors
+
+
+def _make_raft(
+    node: Node, wal: Wal, tapped: TappedWal, contents: Contents, machine: Machine
+) -> RaftActor:
+    swarm = node.cluster.swarm
+    codec = TappedCodec(node)
+    wal.use_encoder(codec.entries)
+    config = CoreConfig(
+        node.member_id, swarm.election_ms // 6, swarm.election_ms, REQUEST_TIMEOUT_MS
+    )
+    recovered = Recovered(
+        contents.hard_state,
+        contents.log,
+        contents.membership,
+        machine.applied_index,
+        recovery.last_time(contents, machine),
+    )
+    core = RaftCore(config, recovered, node.clock(), node.chance)
+
+    def open_links(mailbox: Mailbox) -> Links:
+        node.links = SimulatedLinks(node)
+        return node.links
+
+    return RaftActor(
+        core,
+        tapped,
+        codec,
+        Shipping(core, tapped, SNAPSHOTS, node.disk),
+        Retention(swarm.entries_kept, LOG_TAIL_BYTES),
+        open_links,
+        node.clock,
+        node.removed,
+    )
+
+
+def _make_gateway(node: Node) -> GatewayActor:
+    random = node.chance.random
+    settings = GatewaySettings(
+        cluster_id=CLUSTER_ID,
+        member_id=node.member_id,
+        version="0",
+        request_bytes_max=1_500_000,
+        lease_ttl_ms_min=LEASE_TTL_MS_MIN,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        first_ticket=random.getrandbits(31) << 32 | 1,
+        name=f"n{node.number}",
+        advertised_urls=(f"tcp://h{node.number}:2379",),
+    )
+    wall_ms = random.getrandbits(40)
+    return GatewayActor(settings, lambda: SimulatedDoor(node), node.clock, wall_ms)

@@ -1,0 +1,18 @@
+"""Planted bugs, by what they are planted in: the simulation must find each of them.
+
+Importing a module of this package puts its bugs into `PLANTED`; `planted` looks for them.
+"""
+
+from __future__ import annotations
+
+from tests.simulation.mutants import (
+    clients,
+    consensus,
+    data,
+    disks,
+    members,
+    snapshots,
+    watches,
+)
+
+MODULES = (consensus, disks, members, snapshots, clients, watches, data)

@@ -1,0 +1,88 @@
+"""Planted bugs in leases, sessions and the client's core."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.lease.book import LeaseBook
+from actors.raft.replica import Replica
+from actors.store.commands import Sequence as Numbered
+from actors.store.leases import Leases
+from actors.store.results import Result
+from actors.store.sessions import Sessions
+from cluster.client import core as client_core
+from cluster.client.call import Call
+from tests.simulation.mutants.planting import both, mutant
+
+
+@mutant
+def leases_end_early() -> AbstractContextManager[Any]:
+    """The leader proposes what is not due yet, and the store believes it."""
+    expire = LeaseBook.expire
+
+    def careless(book: LeaseBook, cluster_ms: int, expiries_max: int) -> Any:
+        return expire(book, cluster_ms + 200, expiries_max)
+
+    return both(patch.object(LeaseBook, "expire", careless), expiries_are_not_checked_again())
+
+
+@mutant
+def expiries_are_not_checked_again() -> AbstractContextManager[Any]:
+    """An expiry ends a lease that was renewed meanwhile (etcd 15247)."""
+
+    def is_due(leases: Leases, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
+        return lease_id in leases.table
+
+    return patch.object(Leases, "is_due", is_due)
+
+
+@mutant
+def cluster_time_starts_anew_with_each_leader() -> AbstractContextManager[Any]:
+    """Deadlines that another leader set mean nothing to this one."""
+    start_clock = Replica.start_clock
+    return patch.object(Replica, "start_clock", lambda replica: start_clock(replica) + 1_000)
+
+
+@mutant
+def retries_are_applied_again() -> AbstractContextManager[Any]:
+    """The session table forgets."""
+    admit = Sessions.admit
+
+    def careless(sessions: Sessions, index: int, now_ms: int, sequence: Numbered) -> Result | None:
+        admit(sessions, index, now_ms, sequence)
+        return None
+
+    return patch.object(Sessions, "admit", careless)
+
+
+@mutant
+def session_results_are_not_kept_on_disk() -> AbstractContextManager[Any]:
+    """A restart forgets what was answered."""
+    take = Sessions.take_changes
+
+    def careless(sessions: Sessions) -> Any:
+        return tuple(change._replace(kept=(), forgotten=()) for change in take(sessions))
+
+    return patch.object(Sessions, "take_changes", careless)
+
+
+@mutant
+def each_attempt_is_a_new_command() -> AbstractContextManager[Any]:
+    """The client gives a retry another number."""
+    send = client_core.Core._send_attempt
+
+    def careless(core: client_core.Core, call: Call, endpoint: str, now: float) -> None:
+        if call.session is not None and call.attempts:
+            call.session.end(call.seq)
+            call.seq = call.session.begin(now)
+        send(core, call, endpoint, now)
+
+    return patch.object(client_core.Core, "_send_attempt", careless)
+
+
+@mutant
+def a_refused_retry_had_no_effect() -> AbstractContextManager[Any]:
+    """The client takes a refusal of its last attempt for the fate of all of them."""
+    return patch.object(client_core, "NO_VERDICT", frozenset())

@@ -1,0 +1,30 @@
+"""What a planted bug is: a context in which some function of a node or of a client is replaced.
+
+All are mistakes that were made in real systems, or that a careless edit would make here. `PLANTED`
+holds them by their names, in the order in which they are defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Final
+
+Mutant = Callable[[], AbstractContextManager[Any]]
+
+PLANTED: Final[dict[str, Mutant]] = {}
+
+
+def mutant(plant: Mutant) -> Mutant:
+    """Keep a function that plants a bug: the simulation must find it."""
+    PLANTED[plant.__name__] = plant
+    return plant
+
+
+@contextmanager
+def both(*patches: AbstractContextManager[Any]) -> Iterator[None]:
+    """Several changes that make one mistake."""
+    with ExitStack() as stack:
+        for each in patches:
+            stack.enter_context(each)
+        yield

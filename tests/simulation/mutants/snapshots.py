@@ -1,0 +1,137 @@
+"""Planted bugs in snapshots, and in what the log and the store keep of each other."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.raft.actor import RaftActor
+from actors.raft.log import LogStart, RaftLog
+from actors.raft.rpc import AppendResponse, Entry, HardState, SnapshotChunk
+from actors.raft.shipping import Shipping
+from actors.raft.wal import Wal
+from actors.store.actor import StoreActor
+from actors.store.machine import Machine
+from actors.store.storage import Changes
+from tests.simulation.mutants.planting import mutant
+
+
+@mutant
+def a_snapshot_is_acknowledged_when_it_has_arrived() -> AbstractContextManager[Any]:
+    """The leader is told before the snapshot is installed."""
+    received = Shipping.received
+
+    def careless(shipping: Shipping, chunk: SnapshotChunk, store: Any) -> Any:
+        was = shipping._installing
+        ack = received(shipping, chunk, store)
+        if shipping._installing is not was:
+            core = shipping._core
+            core._promise(
+                AppendResponse(
+                    core.config.member_id,
+                    chunk.source,
+                    core.term,
+                    chunk.session,
+                    chunk.last_index,
+                    False,
+                    0,
+                    0,
+                )
+            )
+        return ack
+
+    return patch.object(Shipping, "received", careless)
+
+
+@mutant
+def a_snapshot_keeps_what_contradicts_it() -> AbstractContextManager[Any]:
+    """What stands behind a snapshot's end stays, though the log differs there (openraft 531)."""
+
+    def careless(log: RaftLog, index: int, term: int) -> list[Entry]:
+        kept = [entry for entry in log._entries if entry.index > index]
+        log._entries = kept
+        log.size_bytes = sum(len(entry.command) for entry in kept)
+        log._previous_index, log._previous_term = index, term
+        return []
+
+    return patch.object(RaftLog, "restart_after", careless)
+
+
+@mutant
+def the_log_is_cut_before_the_store_is_durable() -> AbstractContextManager[Any]:
+    """What is applied counts as durable."""
+    forget = RaftActor._forget_log
+
+    def careless(actor: RaftActor, applied_index: int) -> None:
+        forget(actor, actor._core.replica.handed_out)
+
+    return patch.object(RaftActor, "_forget_log", careless)
+
+
+@mutant
+def a_reset_log_forgets_the_vote() -> AbstractContextManager[Any]:
+    """After an installed snapshot the log begins without the vote of the present term."""
+    reset = Wal.reset
+
+    def careless(
+        wal: Wal, hard_state: HardState, entries: tuple[Entry, ...], start: LogStart
+    ) -> None:
+        reset(wal, hard_state._replace(vote=0), entries, start)
+
+    return patch.object(Wal, "reset", careless)
+
+
+@mutant
+def a_snapshot_brings_its_own_members() -> AbstractContextManager[Any]:
+    """Members stay as they were before the snapshot (openraft 1808)."""
+    installed = Shipping.installed
+
+    def careless(shipping: Shipping, message: Any) -> None:
+        installed(shipping, message._replace(membership=b""))
+
+    return patch.object(Shipping, "installed", careless)
+
+
+@mutant
+def sessions_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
+    """A retry after an installed snapshot is applied again."""
+    reopened = Machine.reopened
+
+    def careless(machine: Machine, backend: Any) -> Machine:
+        opened = reopened(machine, backend)
+        opened.sessions.table.clear()
+        return opened
+
+    return patch.object(Machine, "reopened", careless)
+
+
+@mutant
+def watchers_miss_what_a_snapshot_brought() -> AbstractContextManager[Any]:
+    """Only what is applied is told to watchers."""
+    return patch.object(StoreActor, "_tell_missed", lambda store, old_revision: None)
+
+
+@mutant
+def leases_of_a_snapshot_never_end() -> AbstractContextManager[Any]:
+    """The lease actor does not hear of leases that a snapshot brought."""
+    switch = StoreActor._switch
+
+    def careless(store: StoreActor, *arguments: Any) -> None:
+        with patch.object(StoreActor, "_tell_leases", lambda store, gone: None):
+            switch(store, *arguments)
+
+    return patch.object(StoreActor, "_switch", careless)
+
+
+@mutant
+def data_and_index_are_kept_apart() -> AbstractContextManager[Any]:
+    """The applied index lags behind the data beside it (etcd 3.5.0)."""
+    take = Machine.take_changes
+
+    def careless(machine: Machine) -> Changes:
+        changes = take(machine)
+        meta = changes.meta
+        return changes._replace(meta=meta._replace(applied_index=meta.applied_index - 1))
+
+    return patch.object(Machine, "take_changes", careless)

@@ -1,0 +1,92 @@
+"""Planted bugs in what watches are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.store.backlog import portion
+from actors.store.commands import Event
+from actors.store.mvcc import RevisionStore
+from actors.watch import frames
+from actors.watch.audience import Connection, View
+from actors.watch.frames import EventBatch, Reply
+from actors.watch.hub import Hub
+from tests.simulation.mutants.planting import mutant
+
+
+def _portions_from(shifted: Callable[[RevisionStore, int], int]) -> AbstractContextManager[Any]:
+    """What a watch that is behind reads begins at another revision than it should."""
+
+    def careless(store: RevisionStore, start: int, *more: Any) -> Any:
+        return portion(store, shifted(store, start), *more)
+
+    return patch("actors.store.actor.portion", careless)
+
+
+@mutant
+def watches_resume_one_too_late() -> AbstractContextManager[Any]:
+    """The first event after a watch moves to another node is left out."""
+    return _portions_from(lambda store, start: start + 1 if start > 1 else start)
+
+
+@mutant
+def watches_resume_one_too_early() -> AbstractContextManager[Any]:
+    """A watch is told again what it has seen last."""
+    return _portions_from(lambda store, start: max(1, start - 1, store.compact_revision))
+
+
+@mutant
+def revisions_are_split() -> AbstractContextManager[Any]:
+    """What one revision did reaches watchers in two messages."""
+    replies = EventBatch.replies
+
+    def careless(batch: EventBatch, positions: Sequence[int], view: View) -> list[Reply]:
+        middle = len(positions) // 2
+        parts = [part for part in (positions[:middle], positions[middle:]) if part]
+        return [reply for part in parts for reply in replies(batch, part, view)]
+
+    return patch.object(EventBatch, "replies", careless)
+
+
+@mutant
+def bookmarks_come_too_early() -> AbstractContextManager[Any]:
+    """Who asks how far it is, is told how far the node is (etcd 15220)."""
+    return patch.object(Hub, "delivered", lambda hub, connection: hub.revision)
+
+
+@mutant
+def a_congested_watch_goes_on_with_the_present() -> AbstractContextManager[Any]:
+    """What happened while a connection was congested is told to nobody there."""
+    release = Hub.release
+
+    def careless(hub: Hub, connection: Connection) -> None:
+        if connection in hub._watchers:
+            for seat in hub._watchers[connection].seats.values():
+                seat.next_revision = hub.revision + 1
+        release(hub, connection)
+
+    return patch.object(Hub, "release", careless)
+
+
+@mutant
+def fragments_are_not_marked() -> AbstractContextManager[Any]:
+    """Each part of a reply that is too large looks like a whole one."""
+    return patch.multiple(frames, _PART=frames._WHOLE, _FRAGMENT=b"")
+
+
+@mutant
+def the_value_before_is_the_last_but_one() -> AbstractContextManager[Any]:
+    """A watch that reads history with prev_kv is told a value before the one that was there."""
+    event = RevisionStore.event
+
+    def careless(store: RevisionStore, position: int, with_previous: bool) -> Event:
+        told = event(store, position, with_previous)
+        if told.prev_kv is None or told.prev_kv.version == 1:
+            return told
+        at = store.index.position_at(told.kv.key, told.prev_kv.mod_revision - 1)
+        return told if at is None else told._replace(prev_kv=store.read(at).kv)
+
+    return patch.object(RevisionStore, "event", careless)
