@@ -29,11 +29,12 @@ from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.mailbox import Mailbox, monotonic_ms
 from actors.messages import HandOver, PeerFrames, PeersDown
-from actors.raft.actor import Links, RaftActor, Retention
+from actors.raft.actor import RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.files import DISK, Files
 from actors.raft.joining import JoinError
+from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.shipping import Shipping
 from actors.raft.wal import Contents, Identity, Wal

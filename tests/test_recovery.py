@@ -14,7 +14,7 @@ from actors.raft.codec import PeerCodec
 from actors.raft.files import DISK
 from actors.raft.log import LogStart
 from actors.raft.membership import UNKNOWN, Peer, encode
-from actors.raft.rpc import HardState
+from actors.raft.rpc import HardState, JoinRequest
 from actors.raft.wal import SEGMENT_BYTES, Contents, Identity, Wal
 from actors.recovery import open_log, reconcile
 from actors.store.commands import SetMembers
@@ -97,8 +97,11 @@ class Member(threading.Thread):
         links.update({1: self.newcomer_url})
         while not self.is_answered.is_set():
             self._door.wait(50)
-            for _ in self._door.drain(10):
-                links.send(1, PeerCodec(7).encode_welcome(1, self._member_id, voters(1)))
+            for frame in self._door.drain(10):
+                request = PeerCodec(7).decode(frame)
+                assert isinstance(request, JoinRequest)
+                nonce = request.nonce
+                links.send(1, PeerCodec(7).encode_welcome(1, self._member_id, nonce, voters(1)))
         links.close()
         self._door.close()
         self._context.term()

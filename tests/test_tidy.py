@@ -47,6 +47,7 @@ KINDS = {
         "actors.mailbox",
         "actors.gateway.outbox",
         "actors.raft.joining",
+        "actors.raft.neighbours",
         "actors.raft.shipping",
         "actors.store.checker",
         "actors.store.upkeep",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple, Protocol, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from actors.base import Clock, NodeActor, send
 from actors.complaints import Complaints
@@ -37,17 +37,15 @@ from actors.messages import (
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.for_store import for_store
-from actors.raft.membership import Membership
+from actors.raft.neighbours import Links, Neighbours
 from actors.raft.outcome import Standing
 from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
     Proposal,
-    RemovedNotice,
     SnapshotAck,
     SnapshotChunk,
-    VoteRequest,
 )
 from actors.raft.shipping import Shipping, Storage
 from actors.store.queries import RaftStatus, Status
@@ -84,19 +82,6 @@ RaftMessage = (
 )
 
 
-class Links(Protocol):
-    """The way to the other members (cluster.links.PeerLinks); delivery is not promised."""
-
-    def update(self, urls: dict[int, str]) -> None:
-        """Be connected to exactly these members."""
-
-    def send(self, member_id: int, frame: bytes) -> bool:
-        """Send without waiting; False when the frame was dropped."""
-
-    def close(self) -> None:
-        """Close every link."""
-
-
 class Retention(NamedTuple):
     """How much of the log stays in memory and on disk for members that lag a little."""
 
@@ -129,7 +114,6 @@ class RaftActor(NodeActor):
         self._retention = retention
         self._on_removed = on_removed
         self._removed = False
-        self._urls: dict[int, str] = {}
         self._look_for_room_ms = 0
         # Who is to be told how a transfer of leadership ends.
         self._movers: list[Callable[[bool], None]] = []
@@ -140,10 +124,10 @@ class RaftActor(NodeActor):
         self._gather_until_ms: int | None = None
         self._questions: list[Question] = []
         self._reading: dict[int, tuple[int, list[Question]]] = {}
-        self._links: Links | None = None
+        self._neighbours: Neighbours | None = None
 
     def open(self) -> None:
-        self._links = self._open_links(self.mailbox)
+        self._neighbours = Neighbours(self._core, self._codec, self._open_links(self.mailbox))
         self._flush()
 
     def receive(self, message: RaftMessage) -> None:
@@ -183,8 +167,8 @@ class RaftActor(NodeActor):
                 assert_never(message)
 
     def close(self) -> None:
-        if self._links is not None:
-            self._links.close()
+        if self._neighbours is not None:
+            self._neighbours.close()
         self._shipping.close()
         self._storage.close()
 
@@ -232,10 +216,8 @@ class RaftActor(NodeActor):
     def _tell_decided(self, now_ms: int) -> None:
         """Say what is committed before the reads that must see it."""
         decided = self._core.decided(now_ms)
-        if decided.membership is not None and self._links is not None:
-            # Links to members that are going stay: their last acks and notices travel there.
-            self._urls = {**self._urls, **self._peer_urls(decided.membership)}
-            self._links.update(self._urls)
+        if decided.membership is not None and self._neighbours is not None:
+            self._neighbours.follow(decided.membership)
         if decided.standing is not None:
             self._tell_standing(decided.standing)
         if decided.committed:
@@ -266,11 +248,8 @@ class RaftActor(NodeActor):
                 # A peer's oddity is not our failure: whatever it was, Raft sends again.
                 self._complaints.say("malformed", f"ignored a peer message: {error}")
                 continue
-            if isinstance(message, JoinRequest):
-                self._welcome(message)
-                continue
-            if isinstance(message, Introduction):
-                self._reach({message.member_id: message.url})
+            if isinstance(message, JoinRequest | Introduction):
+                self._meet(message)
                 continue
             self._core.step(message, now_ms)
             if isinstance(message, SnapshotChunk):
@@ -280,45 +259,17 @@ class RaftActor(NodeActor):
             elif isinstance(message, SnapshotAck):
                 self._shipping.acknowledged(message, now_ms)
 
-    def _welcome(self, request: JoinRequest) -> None:
-        """Tell a member that was added, and is starting, who it is and who the others are."""
-        own_id, membership = self._core.config.member_id, self._core.replica.membership
-        for peer in membership.peers:
-            if set(peer.peer_urls) == set(request.peer_urls) and self._links is not None:
-                welcome = self._codec.encode_welcome(own_id, peer.id, membership)
-                self._links.send(peer.id, welcome)
-
-    def _peer_urls(self, membership: Membership) -> dict[int, str]:
-        own_id = self._core.config.member_id
-        return {peer.id: peer.peer_urls[0] for peer in membership.peers if peer.id != own_id}
+    def _meet(self, message: JoinRequest | Introduction) -> None:
+        if self._neighbours is None:
+            return
+        if isinstance(message, JoinRequest):
+            self._neighbours.welcome(message)
+        else:
+            self._neighbours.introduced(message)
 
     def _send(self, messages: Iterable[Message]) -> None:
-        if self._links is None:
-            return
-        now_ms = self._clock()
-        for message in messages:
-            target = message.target
-            if isinstance(message, RemovedNotice) and target not in self._urls:
-                # It will ask again, and by then there is a link.
-                former = self._core.replica.committed_membership.former
-                self._reach({peer.id: peer.peer_urls[0] for peer in former if peer.id == target})
-            elif isinstance(message, VoteRequest) or self._core.is_silent(target, now_ms):
-                self._introduce(target)
-            self._links.send(target, self._codec.encode(message))
-
-    def _reach(self, urls: dict[int, str]) -> None:
-        """Open links to members, or former ones, that this member's log does not tell of."""
-        if self._links is not None and not urls.items() <= self._urls.items():
-            self._urls |= urls
-            self._links.update(self._urls)
-
-    def _introduce(self, target: int) -> None:
-        """Say where this member is reached: the answer of one that was away would not find it."""
-        own_id = self._core.config.member_id
-        own = self._core.replica.membership.peer(own_id)
-        if own is not None and self._links is not None:
-            frame = self._codec.encode_introduction(own_id, own.peer_urls[0])
-            self._links.send(target, frame)
+        if self._neighbours is not None:
+            self._neighbours.send(messages, self._clock())
 
     # --- reads ---
 

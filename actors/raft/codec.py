@@ -136,9 +136,12 @@ class PeerCodec:
         """Where that member is reached."""
         return pack((_HELLO, self._cluster_id, member_id, url))
 
-    def encode_welcome(self, source: int, member_id: int, membership: Membership) -> bytes:
+    def encode_welcome(
+        self, source: int, member_id: int, nonce: int, membership: Membership
+    ) -> bytes:
         """The answer of member `source` to a JoinRequest of member `member_id`."""
-        return pack((_WELCOME, source, member_id, self._cluster_id, encode(membership)))
+        welcome = Welcome(source, member_id, self._cluster_id, nonce, encode(membership))
+        return pack((_WELCOME, *welcome))
 
     def decode(self, frame: bytes) -> Message | JoinRequest | Introduction:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
@@ -146,8 +149,8 @@ class PeerCodec:
         if not isinstance(row, tuple) or len(row) < 2:
             raise WireError("not a peer message")
         match row:
-            case "join", tuple(urls):
-                return JoinRequest(tuple(map(str, urls)))
+            case "join", int(nonce), int(member_id), tuple(urls):
+                return JoinRequest(nonce, member_id, tuple(map(str, urls)))
             case "hello", self._cluster_id, int(member_id), str(url):
                 return Introduction(member_id, url)
         cluster_id, code, *fields = row
@@ -158,18 +161,18 @@ class PeerCodec:
         return _checked(_KINDS[code], fields)
 
 
-def encode_join(peer_urls: tuple[str, ...]) -> bytes:
-    """A JoinRequest, from a member that knows neither its own id nor the cluster's."""
-    return pack((_JOIN, peer_urls))
+def encode_join(request: JoinRequest) -> bytes:
+    """A JoinRequest: who sends it may know neither its own id nor the cluster's."""
+    return pack((_JOIN, *request))
 
 
 def decode_welcome(frame: bytes) -> Welcome | None:
     """The answer to a JoinRequest; None for any other frame."""
     try:
         match unpack(frame):
-            case "welcome", int(source), int(member_id), int(cluster_id), bytes(membership):
-                decode(membership)
-                return Welcome(source, member_id, cluster_id, membership)
+            case "welcome", int(source), int(member_id), int(cluster), int(nonce), bytes(packed):
+                decode(packed)
+                return Welcome(source, member_id, cluster, nonce, packed)
     except (WireError, ValueError):
         pass
     return None

@@ -6,6 +6,7 @@ way that all their messages will come. Knows nothing of Raft.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -13,12 +14,13 @@ from typing import Final
 import zmq
 
 from actors.raft.codec import decode_welcome, encode_join
-from actors.raft.rpc import Welcome
+from actors.raft.rpc import JoinRequest, Welcome
 from actors.raft.welcome import Welcomes
 from cluster.links import PeerDoor, PeerLinks
 
 ASK_EVERY_MS: Final = 100
 FRAMES_PER_LOOK_MAX: Final = 256
+NONCE_BYTES: Final = 8
 
 
 class JoinError(Exception):
@@ -38,14 +40,15 @@ def ask_to_join(
         context.setsockopt(zmq.IPV6, 1)
     door = PeerDoor(context, listen_urls)
     links = PeerLinks(context)
-    welcomes = Welcomes()
+    request = JoinRequest(int.from_bytes(os.urandom(NONCE_BYTES)), 0, own_urls)
+    welcomes = Welcomes(request.nonce)
     try:
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             urls = {**dict(enumerate(peer_urls)), **welcomes.urls()}
             links.update(urls)
             for target in urls:
-                links.send(target, encode_join(own_urls))
+                links.send(target, encode_join(request))
             door.wait(ASK_EVERY_MS)
             for frame in door.drain(FRAMES_PER_LOOK_MAX):
                 welcome = decode_welcome(frame)

@@ -226,8 +226,15 @@ class RemovedNotice(NamedTuple):
 
 
 class JoinRequest(NamedTuple):
-    """A member that was added starts, reached at these URLs: who am I? No message of Raft's."""
+    """Who am I, and who are the members? No message of Raft's.
 
+    From a member that was added and starts, which knows only the URLs it is reached at, or from one
+    (`member_id`) that hears a member its log does not tell of. `nonce` is random: an answer that
+    repeats it comes from who was asked.
+    """
+
+    nonce: int
+    member_id: int  # 0: not known
     peer_urls: tuple[str, ...]
 
 
@@ -241,12 +248,15 @@ class Introduction(NamedTuple):
 class Welcome(NamedTuple):
     """One member's answer: your id, the cluster's, and membership.py's JSON of who belongs to it.
 
+    `nonce` is the question's.
+
     See welcome.py for when it is to be believed.
     """
 
     source: int
     member_id: int
     cluster_id: int
+    nonce: int
     membership: bytes
 
 

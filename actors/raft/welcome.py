@@ -6,14 +6,20 @@ reached at the same URLs: with its id, an empty disk would vote as if it had kep
 
 from __future__ import annotations
 
+from typing import Final
+
 from actors.raft.membership import decode
 from actors.raft.rpc import Welcome
 
+WELCOMES_MAX: Final = 64
+"""Members whose answers are kept; a cluster has fewer."""
+
 
 class Welcomes:
-    """The answers to a newcomer's JoinRequests, of each member the latest."""
+    """The answers to a newcomer's JoinRequests with this nonce, of each member the latest."""
 
-    def __init__(self) -> None:
+    def __init__(self, nonce: int) -> None:
+        self._nonce = nonce
         self._latest: dict[int, Welcome] = {}
 
     def take(self, welcome: Welcome) -> bool:
@@ -21,13 +27,21 @@ class Welcomes:
 
         A removal is known to most of the voters it was of, so those that do not know are too few.
         """
+        # Whoever was not asked does not know the nonce. Those who were are few.
+        is_known = welcome.source in self._latest or len(self._latest) < WELCOMES_MAX
+        if welcome.nonce != self._nonce or not is_known:
+            return False
         self._latest[welcome.source] = welcome
         answers = self._latest.values()
         own_id = welcome.member_id
         if any(own_id in decode(each.membership).removed for each in answers):
             return False
         others = decode(welcome.membership).configuration.all_voters() - {own_id}
-        agreeing = {each.source for each in answers if each[1:3] == welcome[1:3]}
+        agreeing = {
+            each.source
+            for each in answers
+            if (each.member_id, each.cluster_id) == (own_id, welcome.cluster_id)
+        }
         return len(others & agreeing) > len(others) // 2
 
     def urls(self) -> dict[int, str]:

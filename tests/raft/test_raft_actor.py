@@ -32,7 +32,6 @@ from actors.raft.actor import (
     FLUSH_PROPOSALS_MAX,
     GATHER_MS,
     LOOK_FOR_ROOM_MS,
-    Links,
     RaftActor,
     Retention,
 )
@@ -40,6 +39,7 @@ from actors.raft.codec import PeerCodec
 from actors.raft.files import DISK
 from actors.raft.log import LogStart
 from actors.raft.membership import AddMember
+from actors.raft.neighbours import Links
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,

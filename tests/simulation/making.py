@@ -15,8 +15,9 @@ from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.mailbox import Mailbox
-from actors.raft.actor import Links, RaftActor, Retention
+from actors.raft.actor import RaftActor, Retention
 from actors.raft.core import RaftCore
+from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.shipping import Shipping
 from actors.raft.wal import Contents, Wal

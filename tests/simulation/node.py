@@ -16,7 +16,7 @@ from actors.messages import ClientFrames, Connection, HandOver, PeerFrames, Peer
 from actors.raft.codec import decode_welcome, encode_join
 from actors.raft.core import RaftCore
 from actors.raft.membership import UNKNOWN, Membership
-from actors.raft.rpc import Entry
+from actors.raft.rpc import Entry, JoinRequest
 from actors.raft.wal import Contents, Identity, Wal
 from actors.raft.welcome import Welcomes
 from actors.store.machine import Machine
@@ -268,19 +268,20 @@ class Node:
             self._create(Identity(self.member_id, CLUSTER_ID), self._founders, entries)
         else:
             self.member_id = 0
-            self._welcomes = Welcomes()
-            self._ask()
+            request = JoinRequest(self.chance(MILLION), 0, (self.url,))
+            self._welcomes = Welcomes(request.nonce)
+            self._ask(encode_join(request))
 
-    def _ask(self) -> None:
+    def _ask(self, frame: bytes) -> None:
         """Ask the others who this new member is, until one of them says so."""
         incarnation = self.incarnation
         for other in self.cluster.nodes.values():
             if other is not self:
-                self.cluster.send(self, other.url, encode_join((self.url,)))
+                self.cluster.send(self, other.url, frame)
 
         def again() -> None:
             if self.is_up and self.incarnation == incarnation and self.actors is None:
-                self._ask()
+                self._ask(frame)
 
         self.cluster.timeline.after(ASK_EVERY_MS, f"ask {self.number}", again)
 
