@@ -12,12 +12,16 @@ from actors.raft.leader import Leader
 from actors.raft.roles import Candidate
 from tests.simulation.cluster import Cluster
 from tests.simulation.node import Node, Trap
+from tests.simulation.rival import Rival
 from tests.simulation.script import Act, act
 from tests.simulation.swarm import FAULTS
 from tests.simulation.upkeep import Operator
 
 EFFECTS_UNTIL_CRASH_MAX = 12
 TARGET_EVERY_MS = 3
+AIMED = ("at_vote", "at_victory", "at_change", "at_joint")
+"""The moments that are looked for so often; nodes tell of the others."""
+
 KINDS = ("any", "any", "write", "sync", "rename", "remove", "create", "commit", "send", "reply")
 SNAPSHOT_KINDS = ("write", "sync", "rename", "remove", "create", "install", "send")
 
@@ -25,10 +29,11 @@ SNAPSHOT_KINDS = ("write", "sync", "rename", "remove", "create", "install", "sen
 class Hands:
     """Does what acts say."""
 
-    def __init__(self, cluster: Cluster, operator: Operator) -> None:
+    def __init__(self, cluster: Cluster, operator: Operator, rival: Rival) -> None:
         self._cluster = cluster
         self._timeline = cluster.timeline
         self._operator = operator
+        self._rival = rival
         self.done: list[Act] = []
         self._blocked = 0
 
@@ -41,6 +46,8 @@ class Hands:
             self._on_network(name, [int(word) for word in words])
         elif name in ("change", "transfer"):
             self._operator.order(name, words)
+        elif name == "hurry":
+            self._rival.hurry(int(words[0]))
         else:
             node = self._cluster.nodes[int(words[0])]
             self._on_node(name, node, words[1:])
@@ -125,7 +132,7 @@ class Nemesis:
         self._weights = [(name, float(weights[name])) for name in FAULTS if weights[name] > 0]
         cluster.on_moment = self._moment
         self._schedule()
-        if cluster.swarm.at_vote or cluster.swarm.at_victory or cluster.swarm.at_change:
+        if any(getattr(cluster.swarm, moment) for moment in AIMED):
             self._aim()
 
     def stop(self) -> None:
@@ -290,6 +297,8 @@ class Nemesis:
                         self._do("trap", node.number, "any", count, self._power())
                 elif core.replica.membership.is_joint:
                     self._aimed_at = here
+                    if self._chance.happens(swarm.at_joint):
+                        self._do("hurry", 10 + self._chance(40))
                     if self._chance.happens(swarm.at_change):
                         count = 1 + self._chance(6)
                         self._cluster.counts["crashes of a leader in a joint membership"] += 1

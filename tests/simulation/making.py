@@ -38,7 +38,6 @@ from tests.simulation.seams import (
 if TYPE_CHECKING:
     from tests.simulation.node import Node
 
-REQUEST_TIMEOUT_MS = 2_000
 CHECK_MS = 1_000
 """So often the leader has its members compared."""
 
@@ -99,7 +98,7 @@ def _make_raft(
     codec = TappedCodec(node)
     wal.use_encoder(codec.entries)
     config = CoreConfig(
-        node.member_id, swarm.election_ms // 6, swarm.election_ms, REQUEST_TIMEOUT_MS
+        node.member_id, swarm.election_ms // 6, swarm.election_ms, swarm.request_timeout_ms
     )
     recovered = Recovered(
         contents.hard_state,
@@ -134,7 +133,7 @@ def _make_gateway(node: Node) -> GatewayActor:
         version="0",
         request_bytes_max=1_500_000,
         lease_ttl_ms_min=LEASE_TTL_MS_MIN,
-        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        request_timeout_ms=node.cluster.swarm.request_timeout_ms,
         first_ticket=random.getrandbits(31) << 32 | 1,
         name=f"n{node.number}",
         advertised_urls=(f"tcp://h{node.number}:2379",),

@@ -15,6 +15,9 @@ from actors.raft.rpc import ChangeRefusal, ChangeRequest, ForwardRefusal, Forwar
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
 
+LATE_MS_MAX = 600
+"""A frame that is held up somewhere arrives up to so much later, perhaps at a later process."""
+
 CLUSTER_ID = 1
 """Small, so that the kind of a peer's frame is its third byte."""
 
@@ -38,6 +41,7 @@ class Network:
         self.blocked: set[tuple[int, int]] = set()
         self.lost = 0
         self.repeated = 0
+        self.late = 0
         self._timeline = timeline
         self._chance = timeline.stream("network")
         self._client_chance = timeline.stream("client network")
@@ -61,7 +65,10 @@ class Network:
             arrival_ms = sent_ms + 1 + chance(swarm.peer_delay_ms)
             if self._clogged_until_ms:
                 arrival_ms = max(arrival_ms, self._clogged_until_ms.get(way, 0))
-            if swarm.in_order:
+            if chance.happens(swarm.late):
+                arrival_ms += chance(LATE_MS_MAX)
+                self.late += 1
+            elif swarm.in_order:
                 arrival_ms = self._in_order(("peer", source, target), arrival_ms)
             what = f"peer {source}>{target}"
             self._timeline.at(arrival_ms, what, partial(deliver, frame), frame)

@@ -24,6 +24,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.effects import Replay, whole_history
 from tests.simulation.faults import Hands, Nemesis
 from tests.simulation.node import Node
+from tests.simulation.rival import Rival
 from tests.simulation.script import Act, Script
 from tests.simulation.swarm import Swarm, draw
 from tests.simulation.timeline import Chance, Timeline
@@ -84,7 +85,7 @@ class Stage:
         if swarm.flood_every_ms:
             Flood(self.cluster, 300)
         self.operator = Operator(self.cluster, 400)
-        self.hands = Hands(self.cluster, self.operator)
+        self.hands = Hands(self.cluster, self.operator, Rival(self.cluster, 401))
 
 
 def faulty_ms(swarm: Swarm) -> int:
@@ -156,6 +157,7 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
 def _counts(cluster: Cluster) -> dict[str, int]:
     counts = cluster.counts
     counts["messages lost"] = cluster.network.lost
+    counts["messages late"] = cluster.network.late
     counts["messages repeated"] = cluster.network.repeated
     counts["sectors lost"] = sum(node.disk.sectors_lost for node in cluster.nodes.values())
     return dict(counts)

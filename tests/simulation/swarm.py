@@ -63,6 +63,7 @@ class Swarm(NamedTuple):
     at_new_term: float = 0.0
     at_snapshot: float = 0.0
     at_change: float = 0.0
+    at_joint: float = 0.0
     breadth: float = 0.0
     compactions: bool = False
     alarms: bool = False
@@ -70,6 +71,8 @@ class Swarm(NamedTuple):
     congestion: float = 0.0
     items_per_step: int = 256
     under_way_bytes: int = 128 * 1024
+    request_timeout_ms: int = 2_000
+    late: float = 0.0
 
     def calm(self) -> Swarm:
         """The same cluster with nothing going wrong any more."""
@@ -77,6 +80,7 @@ class Swarm(NamedTuple):
         return self._replace(
             loss=0.0,
             duplication=0.0,
+            late=0.0,
             peer_delay_ms=2,
             flood_every_ms=0,
             sync_ms=1,
@@ -101,12 +105,15 @@ FAULTS = (
     "transfer",
     "change",
 )
-MOMENTS = ("at_vote", "at_victory", "at_new_term", "at_snapshot", "at_change")
+CRASHES = ("at_vote", "at_victory", "at_new_term", "at_snapshot", "at_change")
+MOMENTS = (*CRASHES, "at_joint")
 
 CLASSES: dict[str, dict[str, Any]] = {
     **{name: {name: 0.0} for name in (*FAULTS, *MOMENTS)},
     "loss": {"loss": 0.0},
     "duplication": {"duplication": 0.0},
+    "late": {"late": 0.0},
+    "short timeouts": {"request_timeout_ms": 2_000},
     "reordering": {"in_order": True, "peer_delay_ms": 2},
     "drift": {"drift_ppm": 0},
     "leases": {"leases": 0.0},
@@ -192,7 +199,19 @@ def draw(random: Random) -> Swarm:
             for name in random.sample(FAULTS, pick((2, 3, 5, 8))):
                 faults[name] = pick((1.0, 2.0, 4.0))
             swarm = swarm._replace(**faults)
-    return _broad(swarm, random) if random.random() < 0.5 else swarm
+    if random.random() < 0.5:
+        swarm = _broad(swarm, random)
+    return _more(swarm, random)
+
+
+def _more(swarm: Swarm, random: Random) -> Swarm:
+    """Drawn last, so that what was drawn before stays the same for each seed."""
+    pick = random.choice
+    return swarm._replace(
+        request_timeout_ms=pick((2_000, 2_000, 300)),
+        late=pick((0.0, 0.0, 0.05)),
+        at_joint=pick((0.0, 1.0)) if swarm.change else 0.0,
+    )
 
 
 def _broad(swarm: Swarm, random: Random) -> Swarm:
@@ -217,7 +236,7 @@ def _surroundings(random: Random) -> Swarm:
     election_ms = pick((60, 60, 60, 60, 120, 120, 300))
     moments: dict[str, Any] = {}
     if random.random() < 0.5:
-        moments = {name: pick((0.0, 0.2, 0.5)) for name in MOMENTS}
+        moments = {name: pick((0.0, 0.2, 0.5)) for name in CRASHES}
     return Swarm(
         nodes=pick((3, 3, 3, 4, 5)),
         clients=pick((1, 2, 4)),

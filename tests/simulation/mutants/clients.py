@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from actors.gateway.admission import Admission
 from actors.lease.book import LeaseBook
 from actors.raft.replica import Replica
 from actors.store.commands import Sequence as Numbered
@@ -86,3 +87,14 @@ def each_attempt_is_a_new_command() -> AbstractContextManager[Any]:
 def a_refused_retry_had_no_effect() -> AbstractContextManager[Any]:
     """The client takes a refusal of its last attempt for the fate of all of them."""
     return patch.object(client_core, "NO_VERDICT", frozenset())
+
+
+@mutant
+def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
+    """Its client was told that it had no effect: it waited before the log, and goes on waiting."""
+
+    def careless(admission: Admission[Any], ticket: int) -> bool:
+        admission._bytes -= admission._under_way.pop(ticket, 0)
+        return ticket in admission._waiting
+
+    return patch.object(Admission, "done", careless)

@@ -218,3 +218,10 @@ def heartbeats_commit_what_they_do_not_know() -> AbstractContextManager[Any]:
         replica.commit_to(min(message.commit, replica.log.last_index))
 
     return both(patch.object(Leader, "_heartbeat", careless), patch.object(Replica, "hear", hear))
+
+
+@mutant
+def read_ids_begin_anew() -> AbstractContextManager[Any]:
+    """An answer to a read of the last process confirms a read of this one."""
+    init = LocalReads.__init__
+    return patch.object(LocalReads, "__init__", lambda reads, first_id: init(reads, 0))

@@ -99,3 +99,15 @@ def truncation_keeps_the_members() -> AbstractContextManager[Any]:
         replica._memberships = kept
 
     return patch.object(Replica, "_truncate_from", careless)
+
+
+@mutant
+def a_change_begins_while_the_last_is_half_done() -> AbstractContextManager[Any]:
+    """A committed joint membership counts as done, though nobody has left it yet."""
+    begin = RaftCore._begin_change
+
+    def careless(core: RaftCore, leader: Leader, *arguments: Any) -> str:
+        with patch.object(Membership, "is_joint", False):
+            return begin(core, leader, *arguments)
+
+    return patch.object(RaftCore, "_begin_change", careless)
