@@ -56,13 +56,14 @@ class Router(Elector):
     def propose(self, proposals: Sequence[Proposal], now_ms: int) -> None:
         """Put commands in the log here, pass them to the leader, or hold them until one is known.
 
-        What cannot be done comes back as failed. Ticket 0 has no reader: such a proposal is only
-        for a leader's log, and dropped elsewhere.
+        What cannot be done comes back as failed. Ticket 0 has no reader: such a proposal is sent to
+        the leader and forgotten, for who made it makes it again. What nobody in particular proposes
+        is only for a leader's log, and dropped elsewhere.
         """
         if isinstance(self.role, Leader):
             self._append(self.role, proposals, now_ms)
         else:
-            self._pass_on([p for p in proposals if p.ticket], now_ms)
+            self._pass_on([p for p in proposals if p.ticket or p.origin], now_ms)
 
     def read_index(self, now_ms: int) -> int:
         """Ask for a linearizable read; the id comes back in `Decided.reads` (dissertation 6.4)."""
@@ -134,10 +135,11 @@ class Router(Elector):
         if not proposals:
             return
         leader = self.leader
+        awaited = [p for p in proposals if p.ticket]
         if leader == NOBODY:
-            self._desk.hold(proposals, now_ms)
+            self._desk.hold(awaited, now_ms)
         else:
-            self._desk.forwarded(proposals, now_ms)
+            self._desk.forwarded(awaited, now_ms)
             own_id = self.config.member_id
             self._say(ForwardRequest(own_id, leader, self.term, tuple(proposals)))
 

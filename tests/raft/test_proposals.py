@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.raft.elector import NOBODY
 from actors.raft.outcome import Decided
 from actors.raft.proposals import HELD_PROPOSALS_MAX, FailedProposals
 from actors.raft.rpc import (
@@ -34,6 +35,25 @@ def test_a_follower_passes_proposals_on_and_answers_when_its_own_log_has_them() 
     assert cluster.commands(3) == [b"a", b"b"]
     assert [(e.origin, e.ticket) for e in cluster.committed[3][1:]] == [(3, t) for t in tickets]
     assert not cluster.failed[3]
+
+
+def test_what_a_follower_proposes_for_nobody_to_wait_for_enters_the_log_once() -> None:
+    """An alarm, say, or its part of an integrity check."""
+    cluster = Cluster()
+    cluster.elect(1)
+    for origin in (3, NOBODY):
+        cluster.cores[3].propose([Proposal(origin, 0, b"by %d" % origin)], cluster.now_ms)
+        cluster.flush(3)
+    cluster.settle()
+    assert cluster.commands(1) == [b"by 3"]
+    assert not cluster.cores[3].under_way()
+
+
+def test_without_a_leader_what_nobody_waits_for_is_not_held() -> None:
+    cluster = Cluster()
+    cluster.cores[3].propose([Proposal(3, 0, b"lost")], cluster.now_ms)
+    cluster.elect(1)
+    assert cluster.commands(3) == []
 
 
 def test_proposals_are_held_while_no_leader_is_known() -> None:
@@ -158,13 +178,13 @@ def test_a_late_refusal_for_a_ticket_that_is_settled_does_nothing() -> None:
     assert not cluster.failed[3]
 
 
-def test_a_proposal_that_nobody_waits_for_is_dropped_away_from_the_leader() -> None:
+def test_a_proposal_of_nobody_is_dropped_away_from_the_leader() -> None:
     cluster = Cluster()
     cluster.elect(1)
-    cluster.cores[3].propose([Proposal(3, 0, b"expire")], cluster.now_ms)
+    cluster.cores[3].propose([Proposal(NOBODY, 0, b"expire")], cluster.now_ms)
     cluster.flush(3)
     assert not cluster.flying
-    cluster.cores[1].propose([Proposal(1, 0, b"expire")], cluster.now_ms)
+    cluster.cores[1].propose([Proposal(NOBODY, 0, b"expire")], cluster.now_ms)
     cluster.flush(1)
     cluster.settle()
     assert cluster.commands(1) == [b"expire"]
