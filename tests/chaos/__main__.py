@@ -18,6 +18,8 @@ from pathlib import Path
 from cluster import LeaseholdError
 from cluster.launcher.layout import LauncherError
 from tests.chaos import campaign, crash, failover, leader_kills, stdlib_import
+from tests.chaos.hostile import campaign as hostile
+from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS
 
 
 def main() -> int:
@@ -46,6 +48,8 @@ def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
             _say(campaign.check_again(options.directory))
         case "crash":
             _say(crash.run(options.rounds, stopped).text())
+        case "hostile":
+            _hostile(options, stopped)
         case "leader-kills":
             _say(leader_kills.run(options.kills, options.seed, stopped).text())
         case _:
@@ -56,6 +60,20 @@ def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
             missing = figures.without_effect()
             if missing and not stopped():
                 raise AssertionError(f"no fault of this kind took effect: {', '.join(missing)}")
+
+
+def _hostile(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
+    """All kinds at once, or each in a cluster of its own."""
+    kinds = options.only or list(HOSTILE_KINDS)
+    failed = []
+    for group in [[kind] for kind in kinds] if options.each else [kinds]:
+        if stopped():
+            break
+        report = hostile.run(60 * options.minutes, options.seed, group, options.clients, stopped)
+        _say(report.text())
+        failed += report.failed
+    if failed:
+        raise AssertionError("; ".join(failed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,6 +98,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     leaders.add_argument("--kills", type=int, default=100)
     leaders.add_argument("--seed", type=int, default=1)
+    hostiles = commands.add_parser("hostile", help="hostile clients and strangers, all at once")
+    hostiles.add_argument("--minutes", type=float, default=2.0, help="of harm, after some of peace")
+    hostiles.add_argument("--seed", type=int, default=1)
+    hostiles.add_argument("--clients", type=int, default=hostile.HOSTILE_CLIENTS)
+    hostiles.add_argument(
+        "--only", action="append", choices=HOSTILE_KINDS, help="this kind (may be repeated)"
+    )
+    hostiles.add_argument("--each", action="store_true", help="one kind after the other")
     return parser
 
 

@@ -125,16 +125,20 @@ class Figures(NamedTuple):
 
 
 class Episode:
-    """One cluster with its clients, in a directory that stays only if something was found."""
+    """One cluster with its clients, in a directory that stays only if something was found.
 
-    def __init__(self, seed: str, size: int, node_flags: Sequence[str] = ()) -> None:
+    With `faults` its nodes are under control of `server`; without, they run as anybody's do.
+    """
+
+    def __init__(
+        self, seed: str, size: int, node_flags: Sequence[str] = (), *, faults: bool = True
+    ) -> None:
         self.seed = seed
         self.directory = Path(tempfile.mkdtemp(prefix="leasehold-chaos-"))
         self.server = FaultServer(self.directory / "faults")
         self.history = History(self.directory / OPERATIONS)
-        self.cluster = LocalCluster(
-            size, self.directory, node_flags=(*self.server.node_flags, *node_flags)
-        )
+        control = self.server.node_flags if faults else ()
+        self.cluster = LocalCluster(size, self.directory, node_flags=(*control, *node_flags))
         self.clients = Clients(self.cluster.endpoints, self.history, seed)
         self.scene = Scene(self.cluster, self.server, self.clients, seed)
         self.nemesis = Nemesis(self.scene)

@@ -1,0 +1,161 @@
+"""The process of the hostile clients: apart from the honest ones, and below them in priority.
+
+They stand for programs on other machines, so what they cost the processor must not be taken for
+what they do to a node: they have what nodes and honest clients leave. The process ends when its
+standard input does, so none outlives who started it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+import zmq
+
+from cluster.wire import WireError, pack, unpack
+from tests.chaos.hostile import on_clients, on_peers
+from tests.chaos.hostile.intruder import Address, Facts, Intruder, Kind, Sight
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind for kind in (*on_clients.KINDS, *on_peers.KINDS)
+}
+"""Every kind of harm by name."""
+
+NICE: Final = 19
+ASK_SECONDS: Final = 1.0
+ANSWER_MS: Final = 1_000
+JOIN_SECONDS: Final = 10.0
+END_SECONDS: Final = 30.0
+"""A process that has not ended by then is killed."""
+
+
+class Plan(NamedTuple):
+    """Who does what to whom; the number of hostile clients is for all kinds together."""
+
+    clients: Mapping[str, Address]
+    peers: Mapping[str, Address]
+    kinds: Sequence[str]
+    hostile_clients: int
+    seed: str
+
+
+class Row(NamedTuple):
+    """What the hostile clients of a kind did and saw."""
+
+    kind: str
+    clients: int
+    acts: int
+    seen: Mapping[str, int]
+
+
+class HostileProcess:
+    """The process, for whoever starts it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[3],
+            start_new_session=True,  # Ctrl-C is for who started it, who ends it then
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(plan._asdict()).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+            self._process.communicate()
+
+    def stop(self) -> list[Row]:
+        """End it; what it has seen."""
+        output, _ = self._process.communicate(timeout=END_SECONDS)
+        return [Row(**row) for row in json.loads(output)]
+
+
+def main() -> None:
+    """Do what the first line of the standard input says, until the input ends."""
+    os.nice(NICE)
+    document: dict[str, Any] = json.loads(sys.stdin.readline())
+    plan = Plan(**document)
+    stopping = threading.Event()
+    threading.Thread(target=_wait_for_the_end, args=(stopping,), daemon=True).start()
+    asking = Asking(plan)
+    while not (asking.facts.members or stopping.is_set()):
+        asking.ask()
+    sights = {name: Sight() for name in plan.kinds}
+    drawn = itertools.islice(itertools.cycle(plan.kinds), plan.hostile_clients)
+    intruders = [
+        Intruder(f"{plan.seed}-{number}", KINDS[kind], lambda: asking.facts, sights[kind], stopping)
+        for number, kind in enumerate(drawn)
+    ]
+    for intruder in intruders:
+        intruder.start()
+    while not stopping.wait(ASK_SECONDS):
+        asking.ask()
+    for intruder in intruders:
+        intruder.join(JOIN_SECONDS / len(intruders))
+    share = plan.hostile_clients / len(plan.kinds)
+    rows = [
+        Row(name, round(share), sight.acts, dict(sight.seen.most_common()))._asdict()
+        for name, sight in sights.items()
+    ]
+    sys.stdout.write(json.dumps(rows))
+    sys.stdout.flush()
+    os._exit(0)  # whoever still waits for a node waits no longer
+
+
+def _wait_for_the_end(stopping: threading.Event) -> None:
+    while sys.stdin.readline():
+        pass
+    stopping.set()
+
+
+class Asking:
+    """Asks the nodes now and then what anybody may ask. One thread's."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        clients = {name: (host, port) for name, (host, port) in plan.clients.items()}
+        peers = {name: (host, port) for name, (host, port) in plan.peers.items()}
+        self.facts = Facts(clients, peers, {}, 0, 0, 0, 0)
+
+    def ask(self) -> None:
+        """Ask one node after the other until one answers."""
+        for host, port in self.facts.clients.values():
+            with suppress(WireError, KeyError, zmq.Again):
+                self._ask(f"tcp://{host}:{port}")
+                return
+
+    def _ask(self, url: str) -> None:
+        with self._context.socket(zmq.DEALER) as socket:
+            socket.linger = 0
+            socket.setsockopt(zmq.RCVTIMEO, ANSWER_MS)
+            socket.connect(url)
+            socket.send(pack({"op": "status"}))
+            status = unpack(socket.recv())
+            socket.send(pack({"op": "member_list"}))
+            members = unpack(socket.recv())["members"]
+        self.facts = self.facts._replace(
+            members={member["name"]: member["ID"] for member in members},
+            cluster_id=status["header"]["cluster_id"],
+            term=status["raftTerm"],
+            leader=status["leader"],
+            log_index=status["raftIndex"],
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A short campaign of hostile clients, of which only safety is judged, and its own measures."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from tests.chaos.hostile.campaign import ALIVE, SAFE, Check, Report, latencies, run
+from tests.chaos.hostile.zmtp import GREETING, endless, http_post, message, ready, version_1
+from tests.linearizability import Operation, Outcome
+
+HELD = ("request-flood", "no-reading", "claimed-names", "session-flood", "connections")
+"""The kinds of harm that every node bears today."""
+
+
+@pytest.mark.timeout(600)
+def test_hostile_clients_end_no_node_and_honest_ones_lose_nothing() -> None:
+    report = run(10.0, 1, HELD, 2 * len(HELD), peace_seconds=0.0)
+    held = {check.what: check.holds for check in report.checks}
+    assert held[ALIVE] and held[SAFE], report.text()
+    assert all(row.acts for row in report.rows), report.text()
+
+
+def _put(client: str, began: float, took: float, outcome: Outcome = Outcome.OK) -> Operation:
+    return Operation(client, "put", "k", began, began + took, outcome, value="v")
+
+
+def test_honest_write_that_was_refused_took_for_ever() -> None:
+    peace = [_put("probe", 0.1, 0.01), _put("r1", 0.2, 0.01)]
+    harm = [_put("probe", 1.1, 0.04), _put("r1", 1.2, 0.04, Outcome.FAILED)]
+    probe, client = latencies([*peace, *harm], (0.0, 1.0), (1.0, 2.0))
+    assert probe.holds and "p99 10.0 to 40.0 ms (4.0 times)" in probe.seen
+    assert not client.holds and "1 of 1 not served" in client.seen
+
+
+def test_honest_write_that_became_too_slow_does_not_hold() -> None:
+    puts = [_put("probe", 0.1, 0.01), _put("probe", 1.1, 0.06)]
+    probe, _ = latencies(puts, (0.0, 1.0), (1.0, 2.0))
+    assert not probe.holds
+    unanswered = [puts[0], _put("probe", 1.1, inf, Outcome.UNKNOWN)]
+    assert not latencies(unanswered, (0.0, 1.0), (1.0, 2.0))[0].holds
+
+
+def test_report_names_what_does_not_hold() -> None:
+    report = Report(7, 1.0, [], [Check("a", "1", True), Check("b", "2", False)])
+    assert report.failed == ["b: 2"]
+    assert "seed 7" in report.text()
+
+
+def test_frames_by_hand_are_what_a_socket_would_send() -> None:
+    assert message(b"a", b"b" * 300) == b"\1\1a" + b"\2" + (300).to_bytes(8, "big") + b"b" * 300
+    assert endless(b"x") == b"\1\1x"
+    assert version_1(b"x") == b"\1\0" + b"\2\0x"
+    assert len(GREETING) == 64
+    assert ready(b"PUSH").startswith(b"\4")
+
+
+def test_post_of_a_web_page_holds_the_request_behind_whole_frames() -> None:
+    post = http_post("127.0.0.1", 12_345, b"a request", range(600))
+    assert post is not None and post.startswith(b"POST /")
+    at = 0
+    bodies = []
+    while at < len(post) - 500 or b"a request" not in bodies:
+        bodies.append(post[at + 2 : at + 1 + post[at]])
+        at += 1 + post[at]
+    assert bodies[-1] == b"a request"
