@@ -16,10 +16,9 @@ from actors.raft.membership import (
     UNKNOWN,
     Membership,
     Peer,
-    decode,
     encode,
     first_membership,
-    is_membership,
+    read,
 )
 from actors.raft.rpc import Entry
 from actors.raft.wal import Contents, Identity, Wal
@@ -80,7 +79,7 @@ def _check_flags(config: NodeConfig, contents: Contents) -> None:
     """Members may have come, gone and moved; but flags that share no URL are another cluster's."""
     log = contents.log
     entries = log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62)
-    memberships = [decode(entry.command) for entry in entries if is_membership(entry.command)]
+    memberships = [each for entry in entries if (each := read(entry.command)) is not None]
     known = {
         url
         for membership in (contents.membership, *memberships)
@@ -104,7 +103,7 @@ def reconcile(config: NodeConfig, wal: Wal, contents: Contents, machine: Machine
     if raft_log.term(applied[0]) == applied[1]:
         return contents
     if applied == contents.expected:
-        membership = decode(machine.membership) if machine.membership else contents.membership
+        membership = read(machine.membership) or contents.membership
         hard_state = contents.hard_state._replace(commit=applied[0])
         wal.reset(hard_state, (), LogStart(*applied, membership))
         return contents._replace(

@@ -6,7 +6,7 @@ of `FAULTS`, and the client turns the message back into an exception. Knows noth
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 CANCELED: Final = 1
 UNKNOWN: Final = 2
@@ -29,7 +29,56 @@ class Fault(NamedTuple):
     message: str
 
 
-FAULTS: Final[dict[str, Fault]] = {
+FaultName = Literal[
+    "EmptyKey",
+    "KeyNotFound",
+    "DuplicateKey",
+    "TooManyOps",
+    "InvalidSortOption",
+    "Corrupt",
+    "ValueProvided",
+    "LeaseProvided",
+    "Compacted",
+    "FutureRev",
+    "LeaseNotFound",
+    "LeaseExist",
+    "LeaseTTLTooLarge",
+    "RequestTooLarge",
+    "AnswerTooLarge",
+    "TooManyRequests",
+    "MemberExist",
+    "PeerURLExist",
+    "MemberNotEnoughStarted",
+    "MemberBadURLs",
+    "MemberNotFound",
+    "MemberNotLearner",
+    "LearnerNotReady",
+    "TooManyLearners",
+    "NotSupportedForLearner",
+    "BadLeaderTransferee",
+    "TimeoutLeaderTransfer",
+    "NotLeader",
+    "Unhealthy",
+    "NoSpace",
+    "NoLeader",
+    "LeaderChanged",
+    "Stopped",
+    "Timeout",
+    "TimeoutDueToLeaderFail",
+    "SnapshotNotFound",
+    "CopyFailed",
+    "NotAnInteger",
+    "IncrementOverflow",
+    "SessionNotFound",
+    "SequenceTooOld",
+    "TooManyOutstanding",
+]
+"""The names of `FAULTS`, for the type checker: a typo is an error there, not a KeyError here."""
+
+MaybeFault = FaultName | Literal[""]
+"""Such a name, or nothing: there was no fault."""
+
+FAULTS: Final[dict[FaultName, Fault]] = {
     "EmptyKey": Fault(INVALID_ARGUMENT, "etcdserver: key is not provided"),
     "KeyNotFound": Fault(INVALID_ARGUMENT, "etcdserver: key not found"),
     "DuplicateKey": Fault(INVALID_ARGUMENT, "etcdserver: duplicate key given in txn request"),
@@ -214,7 +263,7 @@ class AnswerTooLargeError(ResourceExhaustedError):
     """More was asked for than fits one answer (64 MiB): `Client.scan` reads it in pages."""
 
 
-_BY_NAME: Final[dict[str, type[LeaseholdError]]] = {
+_BY_NAME: Final[dict[FaultName | None, type[LeaseholdError]]] = {
     "LeaseNotFound": LeaseNotFoundError,
     "Compacted": CompactedError,
     "AnswerTooLarge": AnswerTooLargeError,
@@ -231,15 +280,21 @@ _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
     UNAVAILABLE: UnavailableError,
 }
 
-_NAME_OF: Final[dict[str, str]] = {fault.message: name for name, fault in FAULTS.items()}
+_NAME_OF: Final[dict[str, FaultName]] = {fault.message: name for name, fault in FAULTS.items()}
+_NAMES: Final[dict[str, FaultName]] = {name: name for name in FAULTS}
 
 
-def name_of(message: str) -> str | None:
+def fault_name(text: str) -> FaultName | None:
+    """A text that came from elsewhere as a name of `FAULTS`; None if it is none."""
+    return _NAMES.get(text)
+
+
+def name_of(message: str) -> FaultName | None:
     """The name in `FAULTS` of a server's error text, or None for a text that is not there."""
     return _NAME_OF.get(message)
 
 
 def exception_for(code: int, message: str) -> LeaseholdError:
     """The exception that stands for an `error` {code, message} of a reply."""
-    kind = _BY_NAME.get(name_of(message) or "") or _BY_CODE.get(code, LeaseholdError)
+    kind = _BY_NAME.get(name_of(message)) or _BY_CODE.get(code, LeaseholdError)
     return kind(message, code)

@@ -111,7 +111,7 @@ class Rights(NamedTuple):
 
 
 RIGHTS = {
-    "engine": Rights(set(), ENGINE, {"actors.errors", *VOCABULARY}),
+    "engine": Rights(set(), ENGINE, {"actors.errors", *VOCABULARY, "cluster.errors"}),
     "vocabulary": Rights(set(), ENGINE, SHARED_VALUES),
     "codec": Rights(
         {"msgpack"},

@@ -46,10 +46,12 @@ from actors.raft.rpc import (
     Proposal,
     SnapshotAck,
     SnapshotChunk,
+    Welcome,
 )
 from actors.raft.shipping import Shipping, Storage
 from actors.store.queries import RaftStatus, Status
 from actors.store.results import Failure
+from cluster.errors import MaybeFault
 from cluster.wire import WireError
 
 FLUSH_PROPOSALS_MAX: Final = 1_024
@@ -248,7 +250,7 @@ class RaftActor(NodeActor):
                 # A peer's oddity is not our failure: whatever it was, Raft sends again.
                 self._complaints.say("malformed", f"ignored a peer message: {error}")
                 continue
-            if isinstance(message, JoinRequest | Introduction):
+            if isinstance(message, JoinRequest | Introduction | Welcome):
                 self._meet(message)
                 continue
             self._core.step(message, now_ms)
@@ -259,13 +261,16 @@ class RaftActor(NodeActor):
             elif isinstance(message, SnapshotAck):
                 self._shipping.acknowledged(message, now_ms)
 
-    def _meet(self, message: JoinRequest | Introduction) -> None:
+    def _meet(self, message: JoinRequest | Introduction | Welcome) -> None:
         if self._neighbours is None:
             return
-        if isinstance(message, JoinRequest):
-            self._neighbours.welcome(message)
-        else:
-            self._neighbours.introduced(message)
+        match message:
+            case JoinRequest():
+                self._neighbours.welcome(message)
+            case Introduction():
+                self._neighbours.introduced(message)
+            case Welcome():
+                pass  # the answer to an earlier run of this member
 
     def _send(self, messages: Iterable[Message]) -> None:
         if self._neighbours is not None:
@@ -323,7 +328,7 @@ class RaftActor(NodeActor):
         if refusal:
             send(self.ring.gateway, Failed((ticket,), Failure(refusal), False))
 
-    def _transfer(self, target: int, then: Callable[[bool], None]) -> str:
+    def _transfer(self, target: int, then: Callable[[bool], None]) -> MaybeFault:
         """Begin a transfer, and call `then` with how it ended; or the name of what refuses it."""
         refusal = self._core.transfer(target, self._clock()) if target else "NotLeader"
         if refusal:

@@ -1,15 +1,24 @@
 """Bytes of peer messages and log entries: positional msgpack, checked on the way in.
 
 A frame is (cluster id, kind, fields...); the entries of an append are packed once, by themselves,
-so that one encoding serves every peer and the write-ahead log. Knows no rule of Raft.
+so that one encoding serves every peer and the write-ahead log. What a field may hold is checked by
+its annotation in `rpc`: whoever gets a message may rely on it. Knows no rule of Raft.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, get_type_hints
 
-from actors.raft.membership import Membership, decode, encode
+from actors.raft.membership import (
+    Change,
+    Membership,
+    decode,
+    decode_change,
+    encode,
+    encode_change,
+    urls_of,
+)
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -34,6 +43,10 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
+from actors.store.codec import decode_command
+from actors.store.commands import SetMembers
+from cluster.addresses import MEMBER_URLS_MAX, member_urls
+from cluster.errors import FaultName, MaybeFault, fault_name
 from cluster.wire import WireError, pack, unpack
 
 _KINDS: Final[tuple[type[Message], ...]] = (
@@ -56,16 +69,12 @@ _KINDS: Final[tuple[type[Message], ...]] = (
 )
 _KIND_OF: Final[dict[type[Message], int]] = {kind: code for code, kind in enumerate(_KINDS)}
 
-_LAST_FIELD: Final[dict[type[Message], type]] = {
-    SnapshotChunk: bytes,
-    ChangeRequest: bytes,
-    ChangeRefusal: str,
-}
-"""Kinds whose last field is no number."""
-
 _HELLO: Final = "hello"
 _JOIN: Final = "join"
 _WELCOME: Final = "welcome"
+
+NUMBER_MAX: Final = 1 << 62
+"""No term, index or time comes near: sums of two still fit 64 bits."""
 
 ENCODINGS_KEPT: Final = 8
 
@@ -97,22 +106,26 @@ class EntriesEncoder:
 def decode_entries(packed: bytes) -> tuple[Entry, ...]:
     """The entries of one packed run; WireError if they are not entries in consecutive order."""
     rows = unpack(packed)
+    if not isinstance(rows, tuple):
+        raise WireError("not log entries")
     try:
-        entries = tuple(map(Entry._make, _array(rows)))
-        for number, entry in enumerate(entries, entries[0].index if entries else 0):
-            if entry[0] != number:
+        entries = tuple(map(Entry._make, rows))
+        number = entries[0].index if entries else 0
+        for index, term, time_ms, origin, ticket, command in entries:
+            if index != number:
                 raise WireError("entries are not consecutive")
-            if not isinstance(entry.command, bytes) or not isinstance(sum(entry[1:5]), int):
+            number += 1
+            if type(command) is not bytes or type(term + time_ms + origin + ticket) is not int:
                 raise WireError("an entry has a field of the wrong type")
+            if not (0 <= term <= NUMBER_MAX and 0 <= time_ms <= NUMBER_MAX):
+                raise WireError("an entry has a field out of range")
+            if origin < 0 or ticket < 0:
+                raise WireError("an entry has a field out of range")
     except TypeError as error:
         raise WireError(f"not log entries: {error}") from None
+    if entries and not (isinstance(number, int) and 0 < number <= NUMBER_MAX):
+        raise WireError("an entry has an index out of range")
     return entries
-
-
-def _array(value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, tuple):
-        raise TypeError("not an array")
-    return value
 
 
 _NO_ENTRIES: Final = pack(())
@@ -130,6 +143,8 @@ class PeerCodec:
         kind = _KIND_OF[type(message)]
         if isinstance(message, AppendRequest):
             return pack((self._cluster_id, kind, *message[:-1], self.entries.encode(message[-1])))
+        if isinstance(message, ChangeRequest):
+            return pack((self._cluster_id, kind, *message[:-1], encode_change(message[-1])))
         return pack((self._cluster_id, kind, *message))
 
     def encode_introduction(self, member_id: int, url: str) -> bytes:
@@ -143,22 +158,27 @@ class PeerCodec:
         welcome = Welcome(source, member_id, self._cluster_id, nonce, encode(membership))
         return pack((_WELCOME, *welcome))
 
-    def decode(self, frame: bytes) -> Message | JoinRequest | Introduction:
+    def decode(self, frame: bytes) -> Message | JoinRequest | Introduction | Welcome:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
         row = unpack(frame)
         if not isinstance(row, tuple) or len(row) < 2:
             raise WireError("not a peer message")
         match row:
             case "join", int(nonce), int(member_id), tuple(urls):
-                return JoinRequest(nonce, member_id, tuple(map(str, urls)))
+                return JoinRequest(nonce, member_id, _urls(urls))
             case "hello", self._cluster_id, int(member_id), str(url):
                 return Introduction(member_id, url)
+            case "welcome", *_:
+                welcome = _welcome(row)
+                if welcome.cluster_id != self._cluster_id:
+                    raise WireError(f"a message of another cluster ({welcome.cluster_id:x})")
+                return welcome
         cluster_id, code, *fields = row
         if cluster_id != self._cluster_id:
-            raise WireError(f"a message of another cluster ({cluster_id!r})")
+            raise WireError(f"a message of another cluster ({_shown(cluster_id)})")
         if not isinstance(code, int) or not 0 <= code < len(_KINDS):
-            raise WireError(f"unknown kind of peer message {code!r}")
-        return _checked(_KINDS[code], fields)
+            raise WireError(f"unknown kind of peer message {_shown(code)}")
+        return _message(_KINDS[code], fields)
 
 
 def encode_join(request: JoinRequest) -> bytes:
@@ -169,49 +189,122 @@ def encode_join(request: JoinRequest) -> bytes:
 def decode_welcome(frame: bytes) -> Welcome | None:
     """The answer to a JoinRequest; None for any other frame."""
     try:
-        match unpack(frame):
-            case "welcome", int(source), int(member_id), int(cluster), int(nonce), bytes(packed):
+        row = unpack(frame)
+        return _welcome(row) if isinstance(row, tuple) else None
+    except WireError:
+        return None
+
+
+def _welcome(row: tuple[Any, ...]) -> Welcome:
+    match row:
+        case "welcome", int(source), int(member_id), int(cluster), int(nonce), bytes(packed):
+            try:
                 decode(packed)
-                return Welcome(source, member_id, cluster, nonce, packed)
-    except (WireError, ValueError):
-        pass
-    return None
+            except ValueError as error:
+                raise WireError(str(error)) from None
+            return Welcome(source, member_id, cluster, nonce, packed)
+    raise WireError("malformed Welcome")
 
 
-def _checked(kind: type[Message], fields: list[Any]) -> Message:
-    """The message, if every field has the type it must have: a peer may be another program."""
-    numbers = fields
+# --- the fields of a message, by their annotations --------------------------------------------
+
+
+def _proposals(rows: tuple[Any, ...]) -> tuple[Proposal, ...]:
+    """Commands are decoded before they enter the log: who could not read one could not go on."""
+    proposals = tuple(map(Proposal._make, rows))
+    for origin, ticket, command in proposals:
+        _count(origin), _count(ticket)
+        if type(command) is not bytes:
+            raise TypeError("not proposals")
+        if isinstance(decode_command(command)[0], SetMembers):
+            raise ValueError("members are not changed by a command")
+    return proposals
+
+
+def _tickets(numbers: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(map(_count, numbers))
+
+
+def _fault(name: str) -> FaultName:
+    known = fault_name(name)
+    if known is None:
+        raise ValueError(f"unknown name of an error {_shown(name)}")
+    return known
+
+
+def _maybe_fault(name: str) -> MaybeFault:
+    return _fault(name) if name else ""
+
+
+def _change(packed: bytes) -> Change:
+    change = decode_change(packed)
+    urls = urls_of(change)
+    if urls and urls != member_urls(urls):
+        raise ValueError("URLs that are not spelled as members keep them")
+    return change
+
+
+def _urls(urls: tuple[Any, ...]) -> tuple[str, ...]:
+    if len(urls) > MEMBER_URLS_MAX or not all(isinstance(url, str) for url in urls):
+        raise WireError("malformed JoinRequest")
+    return urls
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{_shown(value)} is no count")
+    return value
+
+
+def _shown(value: Any) -> str:
+    """A value of a stranger's, short enough for the log."""
+    return repr(value)[:_SHOWN_CHARS_MAX]
+
+
+_SHOWN_CHARS_MAX: Final = 40
+
+Read = Callable[[Any], Any]
+
+_ON_THE_WIRE: Final[dict[Any, tuple[type, Read | None]]] = {
+    int: (int, None),
+    bool: (bool, None),
+    bytes: (bytes, None),
+    tuple[int, ...]: (tuple, _tickets),
+    tuple[Entry, ...]: (bytes, decode_entries),
+    tuple[Proposal, ...]: (tuple, _proposals),
+    FaultName: (str, _fault),
+    MaybeFault: (str, _maybe_fault),
+    Change: (bytes, _change),
+}
+"""What stands in a frame for each kind of field, and how it is read if not as it is."""
+
+_FIELDS: Final = {
+    kind: [_ON_THE_WIRE[hint] for hint in get_type_hints(kind).values()] for kind in _KINDS
+}
+_TYPES: Final = {kind: tuple([type_ for type_, _ in fields]) for kind, fields in _FIELDS.items()}
+_READS: Final = {
+    kind: [(place, read) for place, (_, read) in enumerate(fields) if read is not None]
+    for kind, fields in _FIELDS.items()
+}
+
+
+def _message(kind: type[Message], fields: list[Any]) -> Message:
+    """The message, if every field is what it must be: a peer may be another program or version."""
     try:
-        if kind is AppendRequest:
-            numbers, fields[-1] = fields[:-1], _entries_after(fields[4], fields[-1])
-        elif kind is ForwardRequest:
-            numbers, fields[-1] = fields[:-1], _proposals(fields[-1])
-        elif kind is ForwardRefusal:
-            numbers = [*fields[:3], *_array(fields[3])]
-            if not isinstance(fields[4], str):
-                raise TypeError("its error is not a name")
-        elif kind in _LAST_FIELD:
-            numbers = fields[:-1]
-            if not isinstance(fields[-1], _LAST_FIELD[kind]):
-                raise TypeError("its last field has the wrong type")
+        if tuple(map(type, fields)) != _TYPES[kind]:
+            raise TypeError("its fields have other types")
+        for place, read in _READS[kind]:
+            fields[place] = read(fields[place])
+        if any(value < 0 for value in fields if type(value) is int):
+            raise TypeError("a field is below zero")
         message: Message = kind._make(fields)
-    except (TypeError, IndexError) as error:
+    except (TypeError, ValueError) as error:
         raise WireError(f"malformed {kind.__name__}: {error}") from None
-    if not all(isinstance(number, int) for number in numbers):
-        raise WireError(f"malformed {kind.__name__}: a field is not a number")
+    if isinstance(message, AppendRequest):
+        _check_place(message)
     return message
 
 
-def _entries_after(prev_index: Any, packed: bytes) -> tuple[Entry, ...]:
-    entries = decode_entries(packed)
-    if entries and entries[0].index != prev_index + 1:
+def _check_place(message: AppendRequest) -> None:
+    if message.entries and message.entries[0].index != message.prev_index + 1:
         raise WireError("entries do not follow the index they are said to follow")
-    return entries
-
-
-def _proposals(rows: Any) -> tuple[Proposal, ...]:
-    proposals = tuple(map(Proposal._make, _array(rows)))
-    for origin, ticket, command in proposals:
-        if not (isinstance(origin, int) and isinstance(ticket, int) and isinstance(command, bytes)):
-            raise TypeError("not proposals")
-    return proposals

@@ -5,29 +5,29 @@ The one place where consensus and the state machine share a word about who the m
 
 from __future__ import annotations
 
-from actors.raft.membership import decode, is_membership
+from actors.raft.membership import is_membership, read
 from actors.raft.rpc import Entry
 from actors.store.codec import encode_command
 from actors.store.commands import MemberPeers, SetMembers
 
 
 def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Entries as Store understands them: a membership becomes its command SetMembers."""
+    """Entries as Store understands them: a membership becomes its command SetMembers.
+
+    One that nobody can read stays as it is, and Store says so of it as of any such command.
+    """
     if not any(is_membership(entry.command) for entry in entries):
         return entries
-    return tuple(
-        entry._replace(command=_set_members(entry.command))
-        if is_membership(entry.command)
-        else entry
-        for entry in entries
-    )
+    return tuple(map(_for_store, entries))
 
 
-def _set_members(packed: bytes) -> bytes:
-    membership = decode(packed)
+def _for_store(entry: Entry) -> Entry:
+    membership = read(entry.command)
+    if membership is None:
+        return entry
     peers = tuple(
         MemberPeers(peer.id, peer.peer_urls, peer.id in membership.learners)
         for peer in membership.peers
         if peer.id in membership.voters | membership.learners
     )
-    return encode_command(SetMembers(peers, packed), None)
+    return entry._replace(command=encode_command(SetMembers(peers, entry.command), None))

@@ -10,9 +10,11 @@ import json
 from typing import Any, Final, NamedTuple
 
 from actors.raft.quorum import Configuration
+from cluster.errors import FaultName, MaybeFault
 
 MARK: Final = b"{"
 LEARNERS_MAX: Final = 1
+NUMBERS: Final = 1 << 64
 
 
 class Peer(NamedTuple):
@@ -123,7 +125,7 @@ def first_membership(peers: tuple[Peer, ...]) -> Membership:
     return Membership(peers, frozenset(peer.id for peer in peers))
 
 
-def plan(now: Membership, change: Change, health: Health) -> Membership | str:
+def plan(now: Membership, change: Change, health: Health) -> Membership | FaultName:
     """The membership after a change; or the name of etcd's error that refuses it."""
     refusal = _refusal(now, change, health)
     return refusal or _changed(now, change)
@@ -151,16 +153,34 @@ def decode(data: bytes) -> Membership:
     try:
         fields = json.loads(data)
         origin, ticket = fields.get("answer", (0, 0))
-        return Membership(
+        membership = Membership(
             peers=tuple(_peer(id_, urls) for id_, urls in fields["peers"]),
-            voters=frozenset(map(int, fields["voters"])),
-            outgoing=frozenset(map(int, fields.get("outgoing", ()))),
-            learners=frozenset(map(int, fields.get("learners", ()))),
+            voters=_ids(fields["voters"]),
+            outgoing=_ids(fields.get("outgoing", ())),
+            learners=_ids(fields.get("learners", ())),
             former=tuple(_peer(id_, urls) for id_, urls in fields.get("former", ())),
-            answer=(int(origin), int(ticket)),
+            answer=(_number(origin), _number(ticket)),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a membership: {error!r}") from None
+    if membership.configuration.members() - {peer.id for peer in membership.peers}:
+        raise ValueError("not a membership: somebody in it is reached nowhere")
+    return membership
+
+
+def read(command: bytes) -> Membership | None:
+    """The membership that an entry's command is; None if it is none, or one nobody can read.
+
+    Every member goes by this one rule: an entry that does not decode changes no member's mind about
+    who counts. So what a membership holds may only ever change under another MARK.
+    """
+    if not is_membership(command):
+        return None
+    try:
+        membership = decode(command)
+    except ValueError:
+        return None
+    return membership if membership.voters else None
 
 
 def encode_change(change: Change) -> bytes:
@@ -176,20 +196,49 @@ def decode_change(data: bytes) -> Change:
             case "AddMember", [[id_, urls], learner]:
                 return AddMember(_peer(id_, urls), bool(learner))
             case "RemoveMember", [id_]:
-                return RemoveMember(int(id_))
+                return RemoveMember(_id(id_))
             case "ReplaceMember", [old, [id_, urls]]:
-                return ReplaceMember(int(old), _peer(id_, urls))
+                return ReplaceMember(_id(old), _peer(id_, urls))
             case "UpdateMember", [id_, urls]:
-                return UpdateMember(int(id_), tuple(map(str, urls)))
+                return UpdateMember(*_peer(id_, urls))
             case "PromoteMember", [id_]:
-                return PromoteMember(int(id_))
-    except TypeError as error:
+                return PromoteMember(_id(id_))
+    except (TypeError, RecursionError) as error:
         raise ValueError(f"not a change of members: {error}") from None
-    raise ValueError(f"not a change of members: {name!r}")
+    raise ValueError("not a change of members, or one of another version")
+
+
+def urls_of(change: Change) -> tuple[str, ...]:
+    """The URLs that a change names, if it names any."""
+    match change:
+        case AddMember(peer) | ReplaceMember(_, peer):
+            return peer.peer_urls
+        case UpdateMember(_, peer_urls):
+            return peer_urls
+        case RemoveMember() | PromoteMember():
+            return ()
 
 
 def _peer(id_: Any, urls: Any) -> Peer:
-    return Peer(int(id_), tuple(map(str, urls)))
+    if not (isinstance(urls, list) and urls and all(isinstance(url, str) for url in urls)):
+        raise TypeError("URLs are a list of texts")
+    return Peer(_id(id_), tuple(urls))
+
+
+def _ids(values: Any) -> frozenset[int]:
+    return frozenset(map(_id, values))
+
+
+def _id(value: Any) -> int:
+    if not _number(value):
+        raise TypeError("0 is nobody")
+    return int(value)
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < NUMBERS:
+        raise TypeError(f"{str(value)[:20]} is no number of 64 bits")
+    return value
 
 
 def is_membership(command: bytes) -> bool:
@@ -235,7 +284,7 @@ def _with_voters(membership: Membership, voters: frozenset[int]) -> Membership:
 # --- what is refused --------------------------------------------------------------------------
 
 
-def _refusal(now: Membership, change: Change, health: Health) -> str:
+def _refusal(now: Membership, change: Change, health: Health) -> MaybeFault:
     """The name of etcd's error, or nothing when the change is allowed."""
     known = {peer.id for peer in now.peers}
     match change:
@@ -265,14 +314,14 @@ def _refusal(now: Membership, change: Change, health: Health) -> str:
             return "" if id_ in health.caught_up else "LearnerNotReady"
 
 
-def _refuse_new(now: Membership, peer: Peer) -> str:
+def _refuse_new(now: Membership, peer: Peer) -> MaybeFault:
     if now.peer(peer.id) is not None or peer.id in now.removed:
         return "MemberExist"
     taken = {url for known in now.peers for url in known.peer_urls}
     return "PeerURLExist" if taken & set(peer.peer_urls) else ""
 
 
-def _refuse_growth(now: Membership, health: Health) -> str:
+def _refuse_growth(now: Membership, health: Health) -> MaybeFault:
     """A new voter does not answer yet: without it there must be a quorum of the larger set."""
     active = len(now.voters & health.active)
     if len(now.voters) > 1 and active < (len(now.voters) + 1) // 2 + 1:
@@ -280,7 +329,7 @@ def _refuse_growth(now: Membership, health: Health) -> str:
     return ""
 
 
-def _refuse_shrinking(now: Membership, removed: int, health: Health, added: int = 0) -> str:
+def _refuse_shrinking(now: Membership, removed: int, health: Health, added: int = 0) -> MaybeFault:
     left = now.voters - {removed}
     if not left:
         return "MemberNotEnoughStarted"

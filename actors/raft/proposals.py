@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from actors.raft.rpc import Proposal
+from cluster.errors import FaultName, MaybeFault
 
 HELD_PROPOSALS_MAX: Final = 20_000
 
@@ -19,7 +20,7 @@ class FailedProposals(NamedTuple):
     """Tickets that will not be answered by applying an entry, and why (a name of etcd's errors)."""
 
     tickets: tuple[int, ...]
-    name: str
+    name: FaultName
     outcome_unknown: bool
 
 
@@ -59,7 +60,7 @@ class ProposalDesk:
             for ticket in tickets:
                 self._forwarded.pop(ticket, None)
 
-    def refused(self, tickets: Sequence[int], name: str, now_ms: int) -> None:
+    def refused(self, tickets: Sequence[int], name: MaybeFault, now_ms: int) -> None:
         """The leader says that these did not enter its log: hold them, or fail with its error."""
         known = [self._forwarded.pop(t)[1] for t in tickets if t in self._forwarded]
         if name:
@@ -73,7 +74,7 @@ class ProposalDesk:
         self._forwarded.clear()
         self.fail(forwarded, "LeaderChanged", outcome_unknown=True)
 
-    def fail(self, proposals: Sequence[Proposal], name: str, outcome_unknown: bool) -> None:
+    def fail(self, proposals: Sequence[Proposal], name: FaultName, outcome_unknown: bool) -> None:
         """Report a failure for the proposals that somebody waits for."""
         tickets = tuple(proposal.ticket for proposal in proposals if proposal.ticket)
         if tickets:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors.raft.log import LogStart, RaftLog
-from actors.raft.membership import Membership, decode, is_membership
+from actors.raft.membership import Membership, read
 from actors.raft.proposals import ProposalDesk
 from actors.raft.rpc import (
     AppendRequest,
@@ -78,11 +78,12 @@ class Replica:
 
     def _note_memberships(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            if is_membership(entry.command):
+            membership = read(entry.command)
+            if membership is not None:
                 committed = [pair for pair in self._memberships if pair[0] <= self.commit]
                 pending = [pair for pair in self._memberships if pair[0] > self.commit]
                 self._memberships = [*(committed[-1:] or self._memberships[:1]), *pending]
-                self._memberships.append((entry.index, decode(entry.command)))
+                self._memberships.append((entry.index, membership))
 
     # --- as a follower ---
 

@@ -26,6 +26,7 @@ from actors.raft.rpc import (
     ReadRequest,
     TimeoutNow,
 )
+from cluster.errors import FaultName, MaybeFault
 
 
 class Router(Elector):
@@ -84,11 +85,10 @@ class Router(Elector):
         elif self.leader == NOBODY:
             self._fail_change(ticket, "NoLeader")
         else:
-            packed = members.encode_change(change)
             own_id = self.config.member_id
-            self._say(ChangeRequest(own_id, self.leader, self.term, ticket, packed))
+            self._say(ChangeRequest(own_id, self.leader, self.term, ticket, change))
 
-    def transfer(self, target: int, now_ms: int) -> str:
+    def transfer(self, target: int, now_ms: int) -> MaybeFault:
         """Hand leadership to a voter; `Decided.transferred` tells the end. Or an error's name."""
         leader = self.role
         if not isinstance(leader, Leader):
@@ -121,6 +121,7 @@ class Router(Elector):
             self._desk.hold([p for p in proposals if p.ticket and p.origin == own_id], now_ms)
             self._refuse([p for p in proposals if p.origin != own_id], "")
             return
+        refusal: FaultName
         if self.is_full and any(p.ticket for p in proposals):
             refusal = "NoSpace"
         elif leader.maybe_take(proposals):
@@ -149,7 +150,7 @@ class Router(Elector):
         else:
             self._refuse(message.proposals, "")
 
-    def _refuse(self, proposals: Sequence[Proposal], name: str) -> None:
+    def _refuse(self, proposals: Sequence[Proposal], name: MaybeFault) -> None:
         """Tell those who wait elsewhere that these did not enter the log."""
         for origin in sorted({p.origin for p in proposals if p.ticket}):
             tickets = tuple(p.ticket for p in proposals if p.origin == origin)
@@ -164,16 +165,15 @@ class Router(Elector):
 
     def _take_change(self, request: ChangeRequest, now_ms: int) -> None:
         own_id, source, ticket = self.config.member_id, request.source, request.ticket
-        refusal = "LeaderChanged"
+        refusal: MaybeFault = "LeaderChanged"
         if isinstance(self.role, Leader):
-            change = members.decode_change(request.change)
-            refusal = self._begin_change(self.role, change, (source, ticket), now_ms)
+            refusal = self._begin_change(self.role, request.change, (source, ticket), now_ms)
         if refusal:
             self._say(ChangeRefusal(own_id, source, self.term, ticket, refusal))
 
     def _begin_change(
         self, leader: Leader, change: members.Change, answer: tuple[int, int], now_ms: int
-    ) -> str:
+    ) -> MaybeFault:
         """Append the first entry of a change; or the name of the error that refuses it."""
         # Nothing before the own term's first commit (the single-server bug, raft-dev 2015).
         replica = self.replica
@@ -206,7 +206,7 @@ class Router(Elector):
             joint = replica.membership
             self._append_membership(leader, joint.final(), joint.answer, now_ms)
 
-    def _fail_change(self, ticket: int, name: str) -> None:
+    def _fail_change(self, ticket: int, name: FaultName) -> None:
         change = Proposal(self.config.member_id, ticket, b"")
         self._desk.fail([change], name, outcome_unknown=False)
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from actors.raft.membership import Change
+from cluster.errors import FaultName, MaybeFault
+
 
 class Entry(NamedTuple):
     """One log entry. An empty command is the no-op with which a leader opens its term.
@@ -160,7 +163,7 @@ class ForwardRefusal(NamedTuple):
     target: int
     term: int
     tickets: tuple[int, ...]
-    name: str
+    name: MaybeFault
 
 
 class SnapshotChunk(NamedTuple):
@@ -198,13 +201,13 @@ class TimeoutNow(NamedTuple):
 
 
 class ChangeRequest(NamedTuple):
-    """A follower passes a change of members on to its leader; `change` is membership.py's JSON."""
+    """A follower passes a change of members on to its leader."""
 
     source: int
     target: int
     term: int
     ticket: int
-    change: bytes
+    change: Change
 
 
 class ChangeRefusal(NamedTuple):
@@ -214,7 +217,7 @@ class ChangeRefusal(NamedTuple):
     target: int
     term: int
     ticket: int
-    name: str
+    name: FaultName
 
 
 class RemovedNotice(NamedTuple):

@@ -18,7 +18,7 @@ from actors.raft.core import RaftCore
 from actors.raft.courier import Snapshot, SnapshotCourier, SnapshotReceiver
 from actors.raft.files import Files
 from actors.raft.log import LogStart
-from actors.raft.membership import decode
+from actors.raft.membership import read
 from actors.raft.rpc import Entry, HardState, Message, SnapshotAck, SnapshotChunk
 
 TAKE_AGAIN_MS: Final = 1_000
@@ -137,9 +137,7 @@ class Shipping:
         if message.index <= self._core.replica.handed_out:
             self._core.resume()
             return
-        membership = self._core.replica.membership
-        if message.membership:
-            membership = decode(message.membership)
+        membership = read(message.membership) or self._core.replica.membership
         start = LogStart(message.index, message.term, membership)
         hard_state, kept = self._core.restored(start, message.cluster_ms, chunk)
         self._storage.reset(hard_state, kept, start)

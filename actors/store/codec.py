@@ -135,7 +135,7 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
             command = cast(Command, _new(kind, fields[_HEAD_FIELDS:]))
         else:
             command = read(fields[_HEAD_FIELDS:])
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
     if fields[1]:
         return command, _new(Sequence, fields[1:_HEAD_FIELDS])

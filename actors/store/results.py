@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from actors.store.commands import AlarmMember, Event, KeyValue, Member
 from actors.store.queries import RaftStatus
+from cluster.errors import FaultName
 
 
 class Failure(NamedTuple):
-    """A command or query that could not be done: a name of `cluster.errors.FAULTS`."""
+    """A command or query that could not be done, and why."""
 
-    name: str
+    name: FaultName
 
 
 class PutDone(NamedTuple):

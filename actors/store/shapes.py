@@ -50,6 +50,7 @@ from actors.store.results import (
     TxnDone,
     TxnResponse,
 )
+from cluster.errors import fault_name
 
 TXN_DEPTH_MAX: Final = 128
 """So many transactions may stand one inside another; more would exhaust the interpreter's stack."""
@@ -274,6 +275,14 @@ def _range_done(fields: Fields) -> RangeDone:
     return RangeDone(revision, _key_values(kvs), more, count)
 
 
+def _failure(fields: Fields) -> Failure:
+    (text,) = _checked(fields, str)
+    name = fault_name(text)
+    if name is None:
+        raise ValueError(f"unknown name of an error {text!r}")
+    return Failure(name)
+
+
 _READ_RESULT: Final[dict[int, Callable[[Fields], Result]]] = {
     1: _put_done,
     2: _delete_done,
@@ -282,7 +291,7 @@ _READ_RESULT: Final[dict[int, Callable[[Fields], Result]]] = {
     5: lambda fields: LeaseKeptAlive(*_checked(fields, int, int, int)),
     6: lambda fields: SessionOpened(*_checked(fields, int, int)),
     7: lambda fields: Done(*_checked(fields, int)),
-    8: lambda fields: Failure(*_checked(fields, str)),
+    8: _failure,
     9: _members,
     _TXN_DONE: _txn_done,
     11: lambda fields: Incremented(*_checked(fields, int, int)),

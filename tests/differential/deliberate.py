@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from cluster.errors import FAULTS, INVALID_ARGUMENT
+from cluster.errors import FAULTS, INVALID_ARGUMENT, FaultName
 from tests.differential.language import ALARMED_MEMBER, Fields, Program, op
 
 
@@ -21,7 +21,7 @@ class Deliberate(NamedTuple):
     own: Fields
 
 
-def fault(name: str) -> Fields:
+def fault(name: FaultName) -> Fields:
     """An answer that is one of etcd's errors."""
     code, message = FAULTS[name]
     return {"error": {"code": code, "message": message}}

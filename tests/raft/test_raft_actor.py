@@ -55,6 +55,7 @@ from actors.raft.rpc import (
     TimeoutNow,
     VoteRequest,
     VoteResponse,
+    Welcome,
 )
 from actors.raft.shipping import Shipping
 from actors.store.codec import decode_command
@@ -109,7 +110,7 @@ class Recorder:
 
     def send(self, member_id: int, frame: bytes) -> bool:
         message = CODEC.decode(frame)
-        assert not isinstance(message, JoinRequest)
+        assert not isinstance(message, JoinRequest | Welcome)
         if isinstance(message, Introduction):
             assert message.member_id == 1
             self.introduced.append(member_id)

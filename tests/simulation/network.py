@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from actors.raft.codec import PeerCodec
+from actors.raft.membership import RemoveMember
 from actors.raft.rpc import ChangeRefusal, ChangeRequest, ForwardRefusal, ForwardRequest
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
@@ -27,8 +28,8 @@ _ONCE_ONLY = frozenset(
     (
         _codec.encode(ForwardRequest(1, 1, 1, ()))[_KIND_AT],
         _codec.encode(ForwardRefusal(1, 1, 1, (), ""))[_KIND_AT],
-        _codec.encode(ChangeRequest(1, 1, 1, 1, b""))[_KIND_AT],
-        _codec.encode(ChangeRefusal(1, 1, 1, 1, ""))[_KIND_AT],
+        _codec.encode(ChangeRequest(1, 1, 1, 1, RemoveMember(1)))[_KIND_AT],
+        _codec.encode(ChangeRefusal(1, 1, 1, 1, "NotLeader"))[_KIND_AT],
     )
 )
 

@@ -43,6 +43,7 @@ from actors.store.results import (
     TxnDone,
     TxnResponse,
 )
+from cluster.errors import FaultName
 from tests.store.driver import Driver
 from tests.store.test_mvcc_model import select
 
@@ -157,7 +158,7 @@ class Model:
             leaves += self._leaves(each) if is_inner else [each]  # type: ignore[arg-type]
         return leaves
 
-    def _fault(self, branch: tuple[bool, list[object]]) -> str | None:
+    def _fault(self, branch: tuple[bool, list[object]]) -> FaultName | None:
         before, changed, leaves = self.past[-1], set[bytes](), self._leaves(branch)
         for each in leaves:
             match each:
