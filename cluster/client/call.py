@@ -28,7 +28,7 @@ SESSION_WINDOW: Final = 1_000
 SESSION_IDLE_SECONDS_MAX: Final = 300.0
 """A session unused for longer is replaced; the cluster ends one after ten minutes."""
 
-NO_VERDICT: Final = frozenset({"SequenceTooOld", "NotSupportedForLearner", "NoSpace"})
+NO_VERDICT: Final = frozenset({"NotSupportedForLearner", "NoSpace"})
 """Refusals of one attempt that leave open what became of those before it."""
 
 

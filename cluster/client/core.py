@@ -6,7 +6,6 @@ arguments. Put in calls, replies, ups and downs; take out `sends`, `completed` a
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +13,8 @@ from cluster import wire
 from cluster.client.call import FOREVER, NO_VERDICT, UNHEALTHY_ATTEMPTS_MAX, Call, Phase, Session
 from cluster.client.endpoints import Endpoints
 from cluster.client.leasing import Keepers, LeaseLost
-from cluster.client.replies import Reply, read, refusal, session_id
+from cluster.client.replies import Reply, read, refusal
+from cluster.client.sessions import Sessions
 from cluster.client.watching import WatchEnded, Watches, WatchEvents, WatchOpened
 from cluster.errors import (
     FAULTS,
@@ -34,9 +34,12 @@ BACKOFF_SECONDS_MAX: Final = 0.500
 REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
 """A node would close the connection over a larger frame; its own limit is far below."""
 
-RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding"})
+RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
 NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
 """Failures which another endpoint is as likely to have: the first one is no reason to leave."""
+
+LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
+"""The cluster knows nothing of a session, or no more what became of a number: it is left."""
 
 Notice = WatchOpened | WatchEvents | WatchEnded | LeaseLost
 
@@ -66,11 +69,9 @@ class Core:
         self._calls: dict[int, Call] = {}
         self._last_id = 0
         self._parked: list[Call] = []
-        self._session: Session | None = None
-        self._session_opening: Call | None = None
-        self._session_waiting: deque[Call] = deque()
         self._heard_at: dict[str, float] = dict.fromkeys(self.endpoints.names, 0.0)
         self._wake_at = FOREVER
+        self.sessions = Sessions(self)
         self.watches = Watches(self)
         self.keepers = Keepers(self)
 
@@ -90,7 +91,7 @@ class Core:
         """Begin a call; it comes back in `completed` (or to its `on_done`) within its timeout."""
         call.deadline = now + call.timeout
         self._register(call)
-        self._dispatch(call, now)
+        self.dispatch(call, now)
         if call.phase is Phase.PARKED and not call.patient:
             call.due = min(call.deadline, now + self._options.dial_timeout_seconds)
             self.wake_by(call.due)
@@ -110,7 +111,7 @@ class Core:
         error = message.get("error")
         if error is None:
             call.reply = message
-            self._finish(call, now)
+            self.finish(call, now)
         elif endpoint == call.endpoint and call.phase is Phase.SENT:
             self._refused(call, endpoint, error, now)
 
@@ -120,7 +121,7 @@ class Core:
         parked, self._parked = self._parked, []
         for call in parked:
             if call.phase is Phase.PARKED:
-                self._dispatch(call, now)
+                self.dispatch(call, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is gone, and all that was under way there."""
@@ -170,11 +171,11 @@ class Core:
         call.id = self._last_id
         self._calls[call.id] = call
 
-    def _dispatch(self, call: Call, now: float) -> None:
+    def dispatch(self, call: Call, now: float) -> None:
         """Send the call's next attempt now, or park it until it can be sent."""
         sequenced = call.write and self._options.exactly_once and not call.repeatable
         if sequenced and call.session is None:
-            self._admit(call, now)
+            self.sessions.admit(call, now)
             if call.session is None:
                 return
         endpoint = call.pinned or self.endpoints.choose()
@@ -188,7 +189,7 @@ class Core:
             self._send_attempt(call, endpoint, now)
         except (OverflowError, TypeError, ValueError) as error:
             # The caller's own mistake: a field that msgpack has no form for, or far too much.
-            self._finish(call, now, InvalidArgumentError(str(error)))
+            self.finish(call, now, InvalidArgumentError(str(error)))
 
     def _send_attempt(self, call: Call, endpoint: str, now: float) -> None:
         if call.on_attempt is not None:
@@ -218,65 +219,6 @@ class Core:
             raise ValueError(FAULTS["RequestTooLarge"].message)
         return frame
 
-    # --- the exactly-once session ---
-
-    def _admit(self, call: Call, now: float) -> None:
-        """Give a write its number, or let it wait for a session or for room in the window."""
-        session = self._session
-        if session is not None and session.is_stale(now):
-            session = self._session = None
-        if session is None or session.is_full:
-            call.phase = Phase.PARKED
-            call.due = call.deadline
-            self.wake_by(call.due)
-            self._session_waiting.append(call)
-            if session is None and self._session_opening is None:
-                opening = Call({"op": "session_open"}, FOREVER)
-                opening.on_done = self._session_opened
-                self._session_opening = opening
-                self.call(opening, now)
-            return
-        call.session = session
-        call.seq = session.begin(now)
-
-    def _session_opened(self, call: Call, now: float) -> None:
-        self._session_opening = None
-        try:
-            if call.error is not None:
-                raise call.error
-            assert call.reply is not None, "a call that is done has a reply or an error"
-            self._session = Session(read(session_id, call.reply), now)
-        except LeaseholdError as error:
-            self._fail_waiting(error, now)
-        else:
-            self._admit_waiting(now)
-
-    def _fail_waiting(self, error: LeaseholdError, now: float) -> None:
-        waiting, self._session_waiting = self._session_waiting, deque()
-        for waiter in waiting:
-            if waiter.phase is Phase.PARKED:
-                self._finish(waiter, now, error)
-
-    def _admit_waiting(self, now: float) -> None:
-        waiting = self._session_waiting
-        while waiting and self._session is not None and not self._session.is_full:
-            call = waiting.popleft()
-            if call.phase is Phase.PARKED:
-                self._dispatch(call, now)
-
-    def _session_gone(self, call: Call, now: float) -> None:
-        """The cluster has forgotten the call's session: go on in a new one if that is safe."""
-        session = call.session
-        assert session is not None, "a call without a session cannot lose it"
-        if self._session is session:
-            self._session = None
-        session.end(call.seq)
-        call.session = None
-        if call.uncertain:
-            self._finish(call, now, OutcomeUnknownError(_unknown("its session has ended")))
-        else:
-            self._dispatch(call, now)
-
     # --- failures ---
 
     def _refused(self, call: Call, endpoint: str, error: Reply, now: float) -> None:
@@ -284,22 +226,35 @@ class Core:
         try:
             code, message, unknown = read(refusal, error)
         except ProtocolError as foreign:
-            self._finish(call, now, foreign)
+            self.finish(call, now, foreign)
             return
         name, reason = name_of(message), exception_for(code, message)
         given_up = name == "Unhealthy" and call.attempts >= UNHEALTHY_ATTEMPTS_MAX
-        if name == "SessionNotFound" and call.session is not None:
-            self._session_gone(call, now)
+        if name in LOST_SESSION and call.session is not None:
+            self._session_lost(call, call.session, reason, now)
         elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
             self._attempt_failed(call, now, reason, sure=True, at_once=True)
         elif name in NO_VERDICT and call.write and call.uncertain:
-            self._finish(call, now, OutcomeUnknownError(_unknown(message)))
+            self.finish(call, now, OutcomeUnknownError(_unknown(message)))
         elif (code == UNAVAILABLE and not given_up) or name in RETRIED_LIMITS:
             if name not in NOT_THE_ENDPOINT or call.failures:
                 self.endpoints.failed(endpoint, now)
             self._attempt_failed(call, now, reason, sure=not unknown, at_once=False)
         else:
-            self._finish(call, now, reason)
+            self.finish(call, now, reason)
+
+    def _session_lost(
+        self, call: Call, session: Session, reason: LeaseholdError, now: float
+    ) -> None:
+        """The call was refused because its session, or its number, is not known (any more).
+
+        So this attempt was not applied, and neither was any before it that was answered. But one
+        whose answer was lost may have been, while the session lived or in another life of the
+        cluster; nobody can tell, and the caller hears that, once. Without such an attempt the write
+        was surely never applied: it begins anew in another session.
+        """
+        self.sessions.leave(call, session, now)
+        self._attempt_failed(call, now, reason, sure=True, at_once=not call.failures)
 
     def _may_leave(self, call: Call, endpoint: str, now: float) -> bool:
         """Prefer other endpoints from now on; whether there is one that was not asked yet."""
@@ -313,11 +268,11 @@ class Core:
         call.last_error = error
         call.uncertain = call.uncertain or not sure
         if call.write and call.uncertain and call.session is None and not call.repeatable:
-            self._finish(call, now, OutcomeUnknownError(_unknown(error.message)))
+            self.finish(call, now, OutcomeUnknownError(_unknown(error.message)))
             return
         call.failures += 1
         if at_once:
-            self._dispatch(call, now)
+            self.dispatch(call, now)
             return
         call.phase = Phase.BACKING_OFF
         call.due = min(call.deadline, now + self.backoff(call.failures - 1))
@@ -326,18 +281,18 @@ class Core:
     def _overdue(self, call: Call, now: float) -> None:
         """The time of the call, of its attempt, or of its delay has come."""
         if now >= call.deadline:
-            self._finish(call, now, self._timed_out(call))
+            self.finish(call, now, self._timed_out(call))
         elif call.phase is Phase.SENT:
             self._unanswered(call, now)
         elif call.phase is Phase.BACKING_OFF:
-            self._dispatch(call, now)
+            self.dispatch(call, now)
         elif self._is_reachable(call) or (call.uncertain and call.write):
             call.due = call.deadline
             self.wake_by(call.due)
         else:
             waited = self._options.dial_timeout_seconds
             text = f"context deadline exceeded: no endpoint answered within {waited:g} s"
-            self._finish(call, now, UnavailableError(f"{text} ({self._tried(call)})"))
+            self.finish(call, now, UnavailableError(f"{text} ({self._tried(call)})"))
 
     def _unanswered(self, call: Call, now: float) -> None:
         """The attempt has had its time: try elsewhere, and look after the watches there."""
@@ -371,23 +326,22 @@ class Core:
 
     def close(self, now: float) -> None:
         """End every call: nobody will answer. A write that was sent may still be applied."""
-        self._session_waiting.clear()
+        self.sessions.close()
         closed = "the client was closed"
         for call in list(self._calls.values()):
             sent = call.uncertain or call.phase is Phase.SENT
             unknown = call.write and sent
             error = OutcomeUnknownError(_unknown(closed)) if unknown else UnavailableError(closed)
-            self._finish(call, now, error)
+            self.finish(call, now, error)
 
-    def _finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:
+    def finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:
         call.error = error or call.error
         self._drop(call)
         if call.on_done is not None:
             call.on_done(call, now)
         else:
             self.completed.append(call)
-        if self._session_waiting:
-            self._admit_waiting(now)
+        self.sessions.made_room(now)
 
     def _drop(self, call: Call) -> None:
         del self._calls[call.id]

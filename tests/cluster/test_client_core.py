@@ -19,6 +19,11 @@ from tests.cluster.rig import Rig
 
 NO_LEADER = {"code": 14, "message": "etcdserver: no leader"}
 NO_SESSION = {"code": 5, "message": "leasehold: session not found or expired"}
+TOO_OLD = {
+    "code": 11,
+    "message": "leasehold: the result of this sequence number is no longer kept",
+}
+lost_sessions = pytest.mark.parametrize("lost", [NO_SESSION, TOO_OLD], ids=["unknown", "too old"])
 
 
 def test_a_reply_completes_its_call() -> None:
@@ -156,10 +161,11 @@ def test_writes_wait_while_the_session_window_is_full() -> None:
     assert [frame[1]["seq"] for frame in rig.sent()] == [SESSION_WINDOW + 1, SESSION_WINDOW + 2]
 
 
-def test_a_write_refused_for_an_ended_session_goes_on_in_a_new_one() -> None:
+@lost_sessions
+def test_a_write_refused_for_a_lost_session_goes_on_in_a_new_one(lost: dict[str, Any]) -> None:
     rig = Rig()
     call = rig.write()
-    rig.answer(rig.one(), error=NO_SESSION)
+    rig.answer(rig.one(), error=lost)
     rig.open_session(6)
     frame = rig.one()
     assert (frame[1]["session"], frame[1]["seq"]) == (6, 1)
@@ -168,12 +174,70 @@ def test_a_write_refused_for_an_ended_session_goes_on_in_a_new_one() -> None:
     assert rig.core.completed == [call]
 
 
-def test_a_retry_refused_for_an_ended_session_has_an_unknown_outcome() -> None:
+@lost_sessions
+def test_a_retry_refused_for_a_lost_session_has_an_unknown_outcome_once(
+    lost: dict[str, Any],
+) -> None:
     rig = Rig()
     call = rig.write()
     rig.core.endpoint_down(rig.one()[0], rig.now)
-    rig.answer(rig.one(), error=NO_SESSION)
+    rig.answer(rig.one(), error=lost)
     assert isinstance(call.error, OutcomeUnknownError)
+    then = rig.call("put", write=True)
+    rig.open_session(6)
+    rig.answer(rig.one())
+    assert then.error is None
+
+
+@lost_sessions
+def test_an_attempt_that_surely_had_no_effect_makes_no_outcome_unknown(
+    lost: dict[str, Any],
+) -> None:
+    rig = Rig("a")
+    call = rig.write()
+    rig.answer(rig.one(), error={"code": 14, "message": "etcdserver: leader changed"})
+    rig.advance(0.1)
+    rig.answer(rig.one(), error=lost)
+    rig.advance(0.1)
+    rig.open_session(6)
+    rig.answer(rig.one())
+    assert call.error is None
+
+
+def test_writes_that_wait_for_room_in_a_lost_session_go_on_in_a_new_one() -> None:
+    rig = Rig("a")
+    rig.write()
+    for _ in range(SESSION_WINDOW):
+        waiting = rig.call("put", write=True)
+    frames = rig.sent()
+    rig.core.endpoint_down("a", rig.now)
+    rig.core.endpoint_up("a", rig.now)
+    for frame in rig.sent():
+        rig.answer(frame, error=NO_SESSION)
+    assert len(frames) == len(rig.core.completed) == SESSION_WINDOW
+    rig.open_session(6)
+    frame = rig.one()
+    assert frame[1]["session"] == 6
+    rig.answer(frame)
+    assert (waiting.error, waiting.reply is not None) == (None, True)
+
+
+def test_a_cluster_that_loses_sessions_again_and_again_is_not_asked_without_a_pause() -> None:
+    rig = Rig("a")
+    call = rig.write()
+    asked = 0
+    for session in range(6, 60):
+        rig.answer(rig.one(), error=NO_SESSION)
+        before = rig.now
+        while not rig.core.sends and call.error is None:
+            rig.advance(0.01)
+        asked += rig.now == before
+        if call.error is not None:
+            break
+        rig.open_session(session)
+    assert asked == 1
+    assert isinstance(call.error, DeadlineExceededError)
+    assert "session not found" in call.error.message
 
 
 @pytest.mark.parametrize(
