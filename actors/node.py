@@ -37,7 +37,8 @@ from actors.raft.joining import JoinError
 from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.shipping import Shipping
-from actors.raft.wal import Contents, Identity, Wal
+from actors.raft.wal import Contents, Wal
+from actors.raft.wal_reader import Identity
 from actors.recovery import last_time, open_log, reconcile
 from actors.store.actor import StoreActor
 from actors.store.backend import LmdbBackend

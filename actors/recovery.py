@@ -21,7 +21,8 @@ from actors.raft.membership import (
     read,
 )
 from actors.raft.rpc import Entry
-from actors.raft.wal import Contents, Identity, Wal
+from actors.raft.wal import Contents, Wal
+from actors.raft.wal_reader import Identity
 from actors.store.machine import Machine
 from cluster.config import NodeConfig
 

@@ -22,7 +22,8 @@ from actors.errors import StorageError
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership, Peer, encode, first_membership
 from actors.raft.rpc import HardState
-from actors.raft.wal import Identity, Wal
+from actors.raft.wal import Wal
+from actors.raft.wal_reader import Identity
 from actors.recovery import FIRST_TERM
 from actors.store.backend import LmdbBackend
 from actors.store.commands import Change, Event, KeyValue, Member

@@ -15,7 +15,8 @@ from actors.raft.files import DISK
 from actors.raft.log import LogStart
 from actors.raft.membership import UNKNOWN, Peer, encode
 from actors.raft.rpc import HardState, JoinRequest
-from actors.raft.wal import SEGMENT_BYTES, Contents, Identity, Wal
+from actors.raft.wal import SEGMENT_BYTES, Contents, Wal
+from actors.raft.wal_reader import Identity
 from actors.recovery import open_log, reconcile
 from actors.store.commands import SetMembers
 from actors.store.machine import Machine

@@ -56,6 +56,7 @@ KINDS = {
         "actors.raft.courier",
         "actors.raft.files",
         "actors.raft.wal",
+        "actors.raft.wal_reader",
         "actors.raft.wal_records",
         "actors.store.backend",
         "actors.store.copier",

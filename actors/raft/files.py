@@ -46,9 +46,6 @@ class Files(Protocol):
     def close(self, file: int) -> None:
         """Close an open file."""
 
-    def erase(self, path: Path, offset: int) -> None:
-        """Set everything from `offset` on to zero, durably."""
-
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name in its directory, durably."""
 
@@ -101,16 +98,6 @@ class Disk:
 
     def close(self, file: int) -> None:
         os.close(file)
-
-    def erase(self, path: Path, offset: int) -> None:
-        file = self.open(path)
-        try:
-            size = os.fstat(file).st_size
-            os.truncate(file, offset)
-            os.posix_fallocate(file, 0, size)
-            os.fsync(file)
-        finally:
-            os.close(file)
 
     def rename(self, source: Path, target: Path) -> None:
         source.rename(target)

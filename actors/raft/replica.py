@@ -175,7 +175,13 @@ class Replica:
 
     def start_of(self, entries: Sequence[Entry]) -> LogStart:
         """What stands before these entries of the log, or at its end if there are none."""
-        index = entries[0].index - 1 if entries else self.log.last_index
+        return self._place(entries[0].index - 1 if entries else self.log.last_index)
+
+    def saved_end(self) -> LogStart:
+        """The last entry that is durable and still stands: what follows it has yet to be saved."""
+        return self._place(self.stable_index)
+
+    def _place(self, index: int) -> LogStart:
         term = self.log.term(index)
         assert term is not None, "what is to be saved follows the log"
         held = [each for at, each in self._memberships if at <= index]

@@ -125,8 +125,8 @@ class Shipping:
             log.info("installing a snapshot up to %d", chunk.last_index)
             self._installing = chunk
             self._core.pause_for_snapshot()
-            end = self._core.replica.start_of(())
-            self._storage.expect_snapshot(chunk.last_index, chunk.last_term, end)
+            saved = self._core.replica.saved_end()
+            self._storage.expect_snapshot(chunk.last_index, chunk.last_term, saved)
             send(store, InstallSnapshot(complete))
         return ack
 

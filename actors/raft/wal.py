@@ -8,69 +8,41 @@ Knows nothing of what entries mean.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from actors.errors import StorageError
-from actors.raft.codec import EntriesEncoder, decode_entries
+from actors.raft.codec import EntriesEncoder
 from actors.raft.files import DISK, Files
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.membership import Membership, decode, encode
 from actors.raft.rpc import Entry, HardState
+from actors.raft.wal_reader import (
+    FORMAT,
+    NOTHING_EXPECTED,
+    Head,
+    Identity,
+    LogReader,
+    has_segments,
+    segments_of,
+)
 from actors.raft.wal_records import (
     ENTRIES,
     EXPECT,
     HEAD,
     SECTOR_BYTES,
     STATE,
-    Record,
-    damaged,
     encode_flush,
-    first_flush,
-    read_flushes,
     record_size,
 )
-from cluster.wire import WireError, pack, unpack
+from cluster.wire import pack
 
-FORMAT: Final = 1
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 RUN_BYTES_MAX: Final = 16 * 1024 * 1024
 """Entries of one flush are split into records of about so much."""
 
 RESERVED_SEGMENTS: Final = 2
 """Writes are refused in time: a log that cannot be written ends the process."""
-
-_SEGMENT_NAME: Final = re.compile(r"([0-9a-f]{16})\.wal")
-
-
-class Identity(NamedTuple):
-    """Whose log this is; another member's data must not be taken for one's own."""
-
-    member_id: int
-    cluster_id: int
-
-
-class _Head(NamedTuple):
-    """First record of each segment: where the log stood when it was begun.
-
-    The segment's entries follow (start_index, start_term), and `membership` holds there. With
-    `resets` nothing that stands in earlier segments counts any more.
-    """
-
-    format: int
-    member_id: int
-    cluster_id: int
-    sequence: int
-    size: int
-    resets: bool
-    term: int
-    vote: int
-    commit: int
-    start_index: int
-    start_term: int
-    membership: bytes
 
 
 class Contents(NamedTuple):
@@ -105,6 +77,9 @@ class Wal:
         self._flush = 0
         self._sequence = -1
         self._hard_state = HardState(0, 0, 0)
+        # The last entry that was saved: what is written next follows it, or replaces it.
+        self._last_index = 0
+        self._expected = NOTHING_EXPECTED
         # Sequence and start index of every segment, oldest first.
         self._segments: list[tuple[int, int]] = []
 
@@ -123,18 +98,19 @@ class Wal:
         wal = cls(directory, identity, segment_bytes, files)
         if entries:
             wal._hard_state = HardState(entries[-1].term, 0, entries[-1].index)
+            wal._last_index = entries[-1].index
         records = [(ENTRIES, wal._encoder.encode(run)) for run in _runs(entries)]
         wal._begin_segment(segment_bytes, LogStart(0, 0, membership), records)
         log = RaftLog(0, 0, entries)
-        return wal, Contents(identity, wal._hard_state, log, membership, (0, 0))
+        return wal, Contents(identity, wal._hard_state, log, membership, NOTHING_EXPECTED)
 
     @classmethod
     def open(
         cls, directory: Path, segment_bytes: int = SEGMENT_BYTES, files: Files = DISK
     ) -> tuple[Wal, Contents]:
         """Open an existing log and read it; repairs a torn end. Raises StorageError for damage."""
-        segments = _segments(directory, files)
-        reader = _Reader(files)
+        segments = segments_of(directory, files)
+        reader = LogReader(files)
         for path in segments:
             reader.read(path, is_last=path == segments[-1])
         assert reader.identity is not None
@@ -151,7 +127,7 @@ class Wal:
     @staticmethod
     def exists(directory: Path, files: Files = DISK) -> bool:
         """Whether the directory holds a log."""
-        return any(_SEGMENT_NAME.fullmatch(name) for name in files.names(directory))
+        return has_segments(directory, files)
 
     def use_encoder(self, encoder: EntriesEncoder) -> None:
         """Share the encodings that the peers' messages need anyway."""
@@ -169,6 +145,7 @@ class Wal:
         # A segment never rewrites what stands before it: earlier ones can then be cut off.
         rewrites = bool(entries) and start.index < self._segments[-1][1]
         self._append(records, start, begin=rewrites)
+        self._last_index = entries[-1].index if entries else start.index
         self._hard_state = hard_state
 
     def has_room(self) -> bool:
@@ -186,13 +163,18 @@ class Wal:
         del self._segments[:first]
 
     def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        """Note that the store may hold entries up to there before the log does."""
-        records = [(EXPECT, pack((index, term)))]
-        self._append(records, start)
+        """Note that the store may hold entries up to there before the log does.
+
+        `start` is the last entry that was saved, not the last there is: a segment may begin here.
+        """
+        self._expected = (index, term)
+        self._append([(EXPECT, pack(self._expected))], start)
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         """A snapshot up to `start` was installed: the log is only what follows it from now on."""
         self._hard_state = hard_state
+        self._last_index = entries[-1].index if entries else start.index
+        self._expected = NOTHING_EXPECTED
         records = [(ENTRIES, self._encoder.encode(run)) for run in _runs(entries)]
         size = sum(record_size(len(payload)) for _, payload in records)
         size = max(self._segment_bytes, size + SECTOR_BYTES)
@@ -233,15 +215,16 @@ class Wal:
         resets: bool = False,
     ) -> None:
         """Make the next segment whole under another name, then give it its own."""
+        assert resets or start.index <= self._last_index, "a segment follows what is saved"
         self.close()
         self._sequence += 1
         path = self._path(self._sequence)
         temporary = path.with_suffix(".new")
         membership = encode(start.membership)
-        size += record_size(len(membership) + SECTOR_BYTES)
+        size += record_size(len(membership) + len(pack(self._expected)) + SECTOR_BYTES)
         self._file = self._files.create(temporary, size)
         self._size, self._offset, self._crc = size, 0, 0
-        head = _Head(
+        head = Head(
             FORMAT,
             *self._identity,
             self._sequence,
@@ -252,6 +235,9 @@ class Wal:
             start.term,
             membership,
         )
+        # What an earlier segment expects is repeated: that segment may be cut off too soon.
+        if self._expected[0] > start.index:
+            records = [(EXPECT, pack(self._expected)), *records]
         self._write([(HEAD, pack(head)), *records])
         self._files.sync(self._file)
         self._files.rename(temporary, path)
@@ -260,8 +246,11 @@ class Wal:
     def _path(self, sequence: int) -> Path:
         return self._directory / f"{sequence:016x}.wal"
 
-    def _resume(self, path: Path, reader: _Reader) -> None:
+    def _resume(self, path: Path, reader: LogReader) -> None:
         self._file = self._files.open(path)
+        # In place, and at no other size: with any of these zeros missing it is a torn write still.
+        if reader.torn_bytes:
+            self._files.write(self._file, bytes(reader.torn_bytes), reader.offset)
         # The last flush may be here and not on the disk: its process was killed before the sync, or
         # ended because the sync failed. Written again, it is synced again (ATC 2020, on fsync).
         self._files.write(self._file, *reader.last_flush)
@@ -271,100 +260,8 @@ class Wal:
         self._sequence = reader.sequence
         self._segments = reader.segments
         self._hard_state = reader.hard_state
-
-
-class _Reader:
-    """Reads segments in order and gathers what they say."""
-
-    def __init__(self, files: Files) -> None:
-        self._files = files
-        self.identity: Identity | None = None
-        self.hard_state = HardState(0, 0, 0)
-        self.sequence = -1
-        self.flush = 0
-        self.size = 0
-        self.offset = 0
-        self.crc = 0
-        self.last_flush = (b"", 0)
-        self.membership = b""
-        self.expected = (0, 0)
-        self.segments: list[tuple[int, int]] = []
-        self._start = (0, 0)
-        self._entries: list[Entry] = []
-
-    def log(self) -> RaftLog:
-        """The log as it stood at the end."""
-        return RaftLog(*self._start, self._entries)
-
-    def read(self, path: Path, is_last: bool) -> None:
-        """Take one segment; a torn end of the last one is cut off, on disk too."""
-        data = self._files.read(path)
-        self.size, self.offset, self.crc = len(data), 0, 0
-        sequence = self.sequence
-        if self.identity is None:
-            # What came before the oldest segment was cut off, and its flushes with it.
-            self.flush = max(0, first_flush(data) - 1)
-        for flush in read_flushes(path, data, self.flush, is_last):
-            self.last_flush = (data[self.offset : flush[-1].end], self.offset)
-            for record in flush:
-                try:
-                    self._take(path, record)
-                except (WireError, TypeError) as error:
-                    raise damaged(path, self.offset, str(error)) from None
-                self.offset, self.crc, self.flush = record.end, record.crc, record.flush
-        if self.sequence == sequence:
-            raise damaged(path, 0, "the segment has no head")
-        if is_last and data[self.offset :].strip(b"\0"):
-            self._files.erase(path, self.offset)
-
-    def _take(self, path: Path, record: Record) -> None:
-        if record.kind == HEAD:
-            self._take_head(path, _Head(*unpack(record.payload)))
-        elif record.kind == STATE:
-            self.hard_state = HardState(*unpack(record.payload))
-        elif record.kind == EXPECT:
-            index, term = unpack(record.payload)
-            self.expected = (index, term)
-        else:
-            self._take_entries(decode_entries(record.payload))
-
-    def _take_head(self, path: Path, head: _Head) -> None:
-        if head.format != FORMAT:
-            raise StorageError(
-                f"{path}: log format {head.format} is unknown to this version, which has {FORMAT}"
-            )
-        identity = Identity(head.member_id, head.cluster_id)
-        if self.identity is not None and (
-            identity != self.identity or head.sequence != self.sequence + 1
-        ):
-            raise WireError("the segment does not follow the one before it")
-        if self.identity is None or head.resets or head.start_index < self._start[0]:
-            # The last of these: earlier segments were cut off, and their removal cut short.
-            self._start, self._entries = (head.start_index, head.start_term), []
-            self.hard_state = HardState(head.term, head.vote, head.commit)
-            self.membership = head.membership
-        else:
-            self._truncate_after(head.start_index, head.start_term)
-        if head.size != self.size:
-            raise WireError(f"the file has {self.size} bytes of {head.size}")
-        self.identity, self.sequence = identity, head.sequence
-        self.segments.append((head.sequence, head.start_index))
-
-    def _truncate_after(self, index: int, term: int) -> None:
-        """A segment begins after this entry: what stood behind it was replaced."""
-        kept = index - self._start[0]
-        if not 0 <= kept <= len(self._entries):
-            raise WireError("the segment leaves a gap in the log")
-        if term != (self._entries[kept - 1].term if kept else self._start[1]):
-            raise WireError("the segment follows another entry than the log ends with")
-        del self._entries[kept:]
-
-    def _take_entries(self, entries: tuple[Entry, ...]) -> None:
-        first = entries[0].index - 1 - self._start[0]
-        if not 0 <= first <= len(self._entries):
-            raise WireError("entries leave a gap")
-        del self._entries[first:]
-        self._entries += entries
+        self._last_index = reader.last_index
+        self._expected = reader.expected
 
 
 def _runs(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
@@ -379,15 +276,3 @@ def _runs(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
     if entries:
         runs.append(entries[start:] if start else entries)
     return runs
-
-
-def _segments(directory: Path, files: Files) -> list[Path]:
-    names = sorted(files.names(directory))
-    for name in names:
-        if name.endswith(".new"):
-            # A segment whose making a crash cut short; nothing was in it yet.
-            files.remove(directory / name)
-    segments = [directory / name for name in names if _SEGMENT_NAME.fullmatch(name)]
-    if not segments:
-        raise StorageError(f"{directory}: no log segment found")
-    return segments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,6 @@ from actors.raft.actor import (
     Retention,
 )
 from actors.raft.codec import PeerCodec
-from actors.raft.files import DISK
 from actors.raft.log import LogStart
 from actors.raft.membership import AddMember
 from actors.raft.neighbours import Links
@@ -52,6 +52,7 @@ from actors.raft.rpc import (
     Message,
     Proposal,
     RemovedNotice,
+    SnapshotChunk,
     TimeoutNow,
     VoteRequest,
     VoteResponse,
@@ -72,6 +73,7 @@ from tests.raft.harness import (
     make_core,
     peer,
 )
+from tests.simulation.disk import SimulatedDisk
 
 CODEC = PeerCodec(7)
 SAVED = "saved"
@@ -97,7 +99,7 @@ class Recorder:
         self.happened.append(("cut", index))
 
     def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        self.happened.append(("expects", index, term))
+        self.happened.append(("expects", index, term, start.index))
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         self.happened.append(("reset", start.index, start.term))
@@ -152,7 +154,7 @@ class Shell:
             core,
             recorder,
             PeerCodec(7),
-            Shipping(core, recorder, Path("/nowhere"), DISK),
+            Shipping(core, recorder, Path("/nowhere"), SimulatedDisk()),
             Retention(entries=10, bytes=1 << 20),
             open_links,
             self.clock,
@@ -484,6 +486,15 @@ def test_a_move_to_a_member_that_is_none_fails_under_etcds_name() -> None:
     shell.burst(MoveLeader(9, 4))
     (failed,) = [each for each in shell.recorder.take() if isinstance(each, Failed)]
     assert failed == Failed((4,), Failure("BadLeaderTransferee"), outcome_unknown=False)
+
+
+def test_a_coming_snapshot_is_noted_after_what_is_saved_not_after_what_has_just_arrived() -> None:
+    shell = Shell(terms=(1, 1, 1))
+    chunk = SnapshotChunk(2, 1, 3, 9, 5, 100, 3, 1, 0, zlib.crc32(b"x"), b"x")
+    shell.hear(AppendRequest(2, 1, 3, 9, 3, 1, 0, entries(4, 3, 3)), chunk)
+    happened = shell.recorder.take()
+    (note,) = [each for each in happened if each[0] == "expects"]
+    assert note == ("expects", 100, 3, 3)
 
 
 def test_a_removed_member_says_so_once() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -15,119 +14,32 @@ from random import Random
 import pytest
 
 from actors.errors import StorageError
-from actors.raft.files import DISK, Files
-from actors.raft.log import LogStart, RaftLog
-from actors.raft.rpc import Entry, HardState
-from actors.raft.wal import RUN_BYTES_MAX, Contents, Identity, Wal
-from tests.raft.harness import entry, voters
-from tests.simulation.disk import SECTOR_BYTES, SimulatedDisk, sectors
-
-IDENTITY = Identity(0xA1, 0xC1)
-MEMBERS = voters(3)
-DIRECTORY = Path("/data/wal")
-SEGMENT_BYTES = 8 * 1024
-
-Flush = tuple[HardState, tuple[Entry, ...]]
-
-
-def sized(index: int, term: int, size: int, fill: bytes = b"v") -> Entry:
-    """An entry with a command of `size` bytes."""
-    return entry(index, term, fill * size)
-
-
-def state(term: int, commit: int = 0, vote: int = 1) -> HardState:
-    return HardState(term, vote, commit)
-
-
-class Writer:
-    """A log on disk, and what its owner knows of it: which entry stands before those it saves."""
-
-    def __init__(self, wal: Wal, log: RaftLog) -> None:
-        self.wal = wal
-        self.log = log
-
-    def save(self, hard_state: HardState, entries: tuple[Entry, ...]) -> None:
-        if entries and entries[0].index <= self.log.last_index:
-            self.log.truncate_from(entries[0].index, commit=0)
-        start = LogStart(self.log.last_index, self.log.last_term, MEMBERS)
-        self.wal.save(hard_state, entries, start)
-        if entries:
-            self.log.append(entries)
-
-    def close(self) -> None:
-        self.wal.close()
-
-
-def create(
-    files: Files = DISK,
-    directory: Path = DIRECTORY,
-    size: int = SEGMENT_BYTES,
-    identity: Identity = IDENTITY,
-) -> Writer:
-    """A new, empty log."""
-    wal, _ = Wal.create(directory, identity, MEMBERS, size, files)
-    return Writer(wal, RaftLog())
-
-
-class Reopened(Writer):
-    """A log that was there already, and what it held."""
-
-    def __init__(self, wal: Wal, contents: Contents) -> None:
-        super().__init__(wal, contents.log)
-        self.contents = contents
-
-
-def reopen(files: Files, directory: Path = DIRECTORY) -> Reopened:
-    """A log that is there already."""
-    return Reopened(*Wal.open(directory, SEGMENT_BYTES, files))
-
-
-def write(
-    flushes: Sequence[Flush], files: Files, directory: Path = DIRECTORY, size: int = SEGMENT_BYTES
-) -> Writer:
-    """A new log with these flushes, still open."""
-    wal = create(files, directory, size)
-    for hard_state, entries in flushes:
-        wal.save(hard_state, entries)
-    return wal
-
-
-def read(files: Files, directory: Path = DIRECTORY) -> Contents:
-    """What a log holds."""
-    wal, contents = Wal.open(directory, SEGMENT_BYTES, files)
-    wal.close()
-    return contents
-
-
-def log_of(contents: Contents) -> list[Entry]:
-    return list(contents.log.slice(contents.log.first_index, contents.log.last_index + 1, 1 << 60))
-
-
-def expected(flushes: Sequence[Flush]) -> tuple[HardState, list[Entry]]:
-    """What a log with these flushes must say; the commit index is saved only with a new term."""
-    hard_state, log = HardState(0, 0, 0), list[Entry]()
-    for saved, entries in flushes:
-        if saved[:2] != hard_state[:2]:
-            hard_state = saved
-        if entries:
-            del log[entries[0].index - 1 :]
-            log += entries
-    return hard_state, log
-
-
-def holds(contents: Contents, flushes: Sequence[Flush]) -> bool:
-    hard_state, log = expected(flushes)
-    return contents.hard_state[:2] == hard_state[:2] and log_of(contents) == log
-
-
-FLUSHES: tuple[Flush, ...] = (
-    (state(1), (sized(1, 1, 0),)),
-    (state(1), (sized(2, 1, 300), sized(3, 1, 40))),
-    (state(2), (sized(3, 2, 700),)),
-    (state(3, vote=2), ()),
-    (state(3, vote=2), (sized(4, 3, 90), sized(5, 3, 1300))),
+from actors.raft.files import DISK
+from actors.raft.log import LogStart
+from actors.raft.rpc import AppendRequest, HardState
+from actors.raft.wal import RUN_BYTES_MAX, Wal
+from actors.raft.wal_reader import Identity
+from tests.raft.harness import START_MS, entry, make_core, voters
+from tests.raft.wal_rig import (
+    DIRECTORY,
+    FLUSHES,
+    IDENTITY,
+    MEMBERS,
+    SEGMENT_BYTES,
+    Flush,
+    create,
+    expected,
+    holds,
+    last_flush_of,
+    log_of,
+    read,
+    reopen,
+    sized,
+    state,
+    write,
 )
-
+from tests.simulation.disk import SECTOR_BYTES, SimulatedDisk, sectors
+from tests.simulation.seams import CrashError
 
 # --- what is saved comes back ---
 
@@ -222,135 +134,6 @@ def test_the_latest_vote_and_term_come_back_from_a_later_segment_too() -> None:
     write(votes, disk).close()
     assert len(disk.paths()) > 1
     assert read(disk).hard_state == state(399, vote=1)
-
-
-# --- torn writes ---
-
-
-@pytest.mark.parametrize("error", [OSError, RuntimeError])
-def test_what_was_written_and_not_synced_is_durable_once_it_has_been_read_again(
-    error: type[Exception],
-) -> None:
-    """The process is killed before the sync, or ends because it fails; later the power is cut."""
-    disk = SimulatedDisk()
-    wal = write(FLUSHES[:2], disk)
-
-    def fail() -> None:
-        if disk.doing == "sync":
-            raise error
-
-    disk._before_effect = fail
-    with pytest.raises(error):
-        wal.save(*FLUSHES[2])
-    disk._before_effect = lambda: None
-    disk.stop()
-    assert holds(read(disk), FLUSHES[:3])
-    disk.crash(lambda limit: limit - 1)  # nothing that is not synced is kept
-    assert holds(read(disk), FLUSHES[:3])
-
-
-def last_flush_of(flushes: Sequence[Flush]) -> tuple[SimulatedDisk, Path, int, int]:
-    """A disk with these flushes, its last file, and the range of bytes of the last flush."""
-    disk = SimulatedDisk()
-    wal = write(flushes[:-1], disk)
-    path, start = disk.paths()[-1], wal.wal._offset
-    wal.save(*flushes[-1])
-    stop = wal.wal._offset
-    assert disk.paths()[-1] == path, "the last flush stays in the segment"
-    return disk, path, start, stop
-
-
-TORN = [
-    pytest.param(FLUSHES[:count], id=f"flush {count}") for count in range(1, len(FLUSHES) + 1)
-] + [
-    pytest.param((*FLUSHES, (state(4), (sized(3, 4, 2900, bytes(1)),))), id="zeros"),
-    pytest.param((*FLUSHES, (state(4), (sized(3, 4, 2900),))), id="a new term and a suffix"),
-    pytest.param((*FLUSHES, (state(3, vote=2), (sized(6, 3, 2600),))), id="seven sectors"),
-]
-
-
-@pytest.mark.parametrize("flushes", TORN)
-def test_every_set_of_lost_sectors_of_the_last_flush_is_repaired(flushes: Sequence[Flush]) -> None:
-    disk, path, start, stop = last_flush_of(flushes)
-    whole = bytes(disk.content(path))
-    parts = sectors(start, stop)
-    assert len(parts) <= 8
-    for lost in itertools.product((False, True), repeat=len(parts)):
-        torn = bytearray(whole)
-        for (first, last), is_lost in zip(parts, lost, strict=True):
-            if is_lost:
-                torn[first:last] = bytes(last - first)
-        disk.damage(path, torn)
-        survives = torn == whole
-        contents = read(disk)
-        assert holds(contents, flushes if survives else flushes[:-1]), lost
-        assert contents.hard_state.commit <= contents.log.last_index
-        assert bytes(disk.content(path)[stop:]).strip(b"\0") == b"", "the torn end is erased"
-        assert holds(read(disk), flushes if survives else flushes[:-1])
-
-
-def test_a_torn_flush_leaves_neither_its_term_nor_its_commit_index_behind() -> None:
-    """The commit index of a flush that replaced entries must not commit those it replaced."""
-    flushes = [
-        (state(2), (sized(1, 1, 10), sized(2, 2, 10), sized(3, 2, 10))),
-        (state(3, commit=3), (sized(2, 3, 600), sized(3, 3, 600))),
-    ]
-    disk, path, start, stop = last_flush_of(flushes)
-    torn = bytearray(disk.content(path))
-    first_sector_end = sectors(start, stop)[0][1]
-    torn[first_sector_end:stop] = bytes(stop - first_sector_end)
-    disk.damage(path, torn)
-    contents = read(disk)
-    assert contents.hard_state == state(2)
-    assert [each.term for each in log_of(contents)] == [1, 2, 2]
-
-
-def test_after_a_repair_the_log_goes_on_and_can_be_torn_again() -> None:
-    disk, path, start, _ = last_flush_of(FLUSHES)
-    random = Random(5)
-    for _ in range(20):
-        disk.content(path)[start + 100 :] = bytes(len(disk.content(path)) - start - 100)
-        disk.damage(path, disk.content(path))
-        wal = reopen(disk)
-        assert holds(wal.contents, FLUSHES[:-1])
-        wal.save(*FLUSHES[-1])
-        disk.crash(random.randrange)
-    assert holds(read(disk), FLUSHES)
-
-
-def test_a_crash_at_any_moment_of_any_save_keeps_all_that_was_saved_before() -> None:
-    """Over hundreds of crashes: each save is there wholly or not at all, and all before it are."""
-    # Each ninth save is of a new term, and replaces what the last two had.
-    flushes = [
-        (state(1 + n // 9), (sized(n - 2 * (n // 9), 1 + n // 9, 37 * n % 2000),))
-        for n in range(1, 60)
-    ]
-    for seed in range(150):
-        random = Random(seed)
-        countdown = random.randrange(1, 150)
-
-        def count_down() -> None:
-            nonlocal countdown
-            countdown -= 1
-            if countdown == 0:
-                raise InterruptedError
-
-        disk = SimulatedDisk(count_down)
-        done = -1
-        try:
-            wal = create(disk)
-            for done, (hard_state, entries) in enumerate(flushes):  # noqa: B007
-                wal.save(hard_state, entries)
-            done = len(flushes)
-        except InterruptedError:
-            pass
-        countdown = 0
-        disk.crash(random.randrange)
-        if not Wal.exists(DIRECTORY, disk):
-            assert done <= 0
-            continue
-        contents = read(disk)
-        assert holds(contents, flushes[:done]) or holds(contents, flushes[: done + 1]), seed
 
 
 # --- damage ---
@@ -530,7 +313,7 @@ class FewRemovals(SimulatedDisk):
     def count_down(self) -> None:
         self.removals_left -= self.doing == "remove"
         if self.removals_left < 0:
-            raise InterruptedError
+            raise CrashError
 
 
 def test_a_log_that_was_replaced_from_before_its_oldest_segments_can_be_cut_at_any_moment() -> None:
@@ -545,7 +328,7 @@ def test_a_log_that_was_replaced_from_before_its_oldest_segments_can_be_cut_at_a
             wal.save(state(2), (sized(index, 2, SEGMENT_BYTES // 2),))
         try:
             wal.wal.cut(6)
-        except InterruptedError:
+        except CrashError:
             cut_short += 1
         disk.removals_left = 0
         disk.doing = ""
@@ -606,6 +389,32 @@ def test_a_note_of_a_coming_snapshot_is_remembered_until_the_reset() -> None:
     assert read(disk).log.last_index == 100
 
 
+def test_a_note_that_begins_a_segment_while_entries_are_unsaved_follows_what_is_saved() -> None:
+    """An append, its conflict, and the last part of a snapshot come in one burst."""
+    core = make_core(terms=(1,) * 6)
+    disk = SimulatedDisk()
+    flushes: list[Flush] = [(state(1), tuple(sized(n, 1, 1200) for n in range(1, 7)))]
+    wal = write(flushes, disk)
+    append = AppendRequest(2, 1, 3, 0, 4, 1, 4, (entry(5, 3), entry(6, 3), entry(7, 3)))
+    core.step(append, START_MS)
+    assert core.replica.log.last_index == 7
+    segments = len(disk.paths())
+    while len(disk.paths()) == segments:
+        wal.wal.expect_snapshot(100, 6, core.replica.saved_end())
+    disk.crash(lambda limit: limit - 1)
+    contents = read(disk)
+    assert contents.expected == (100, 6)
+    assert log_of(contents) == list(flushes[0][1][:4]), "what was replaced may be gone"
+
+
+def test_a_segment_is_never_begun_behind_a_gap() -> None:
+    disk = SimulatedDisk()
+    wal = write(FLUSHES[:1], disk)
+    with pytest.raises(AssertionError, match="a segment follows what is saved"):
+        for _ in range(SEGMENT_BYTES):
+            wal.wal.expect_snapshot(100, 6, LogStart(2, 1, MEMBERS))
+
+
 def test_a_crash_at_any_moment_of_a_reset_leaves_the_old_log_or_the_new_one() -> None:
     for seed in range(40):
         random = Random(seed)
@@ -615,12 +424,12 @@ def test_a_crash_at_any_moment_of_a_reset_leaves_the_old_log_or_the_new_one() ->
             nonlocal countdown
             countdown -= 1
             if countdown == 0:
-                raise InterruptedError
+                raise CrashError
 
         disk = SimulatedDisk(count_down)
         wal = write(FLUSHES, disk)
         countdown = random.randrange(1, 8)
-        with contextlib.suppress(InterruptedError):
+        with contextlib.suppress(CrashError):
             wal.wal.reset(state(7), (sized(101, 7, 20),), LogStart(100, 6, MEMBERS))
         countdown = 1 << 30
         disk.crash(random.randrange)

@@ -99,12 +99,14 @@ class SimulatedDisk:
     def close(self, file: int) -> None:
         del self._open[file]
 
-    def erase(self, path: Path, offset: int) -> None:
-        self._begin("erase")
+    def resize(self, path: Path, size: int) -> None:
+        """Cut a file, or add zeros to it, durably. Only planted bugs do that."""
+        self._begin("resize")
         file = self._files[path]
-        file.sync()
+        if size > len(file.visible) and self.is_full:
+            raise OSError(errno.ENOSPC, "no space left on the simulated disk")
         for content in (file.visible, file.durable):
-            content[offset:] = bytes(len(content) - offset)
+            content[size:] = bytes(max(0, size - len(content)))
 
     def rename(self, source: Path, target: Path) -> None:
         self._begin("rename")
@@ -142,6 +144,10 @@ class SimulatedDisk:
         """Every file is gone."""
         self._files.clear()
         self._open.clear()
+
+    def pending(self, path: Path) -> list[tuple[int, bytes]]:
+        """What was written to a file and not synced: offsets and data."""
+        return self._files[path].pending
 
     def content(self, path: Path) -> bytearray:
         """A file as it is on the platter, for tests that damage it."""

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.errors import StorageError
-from actors.raft import wal
+from actors.raft import wal, wal_reader
 from actors.raft.wal_records import Record, read_flushes
 from tests.simulation.mutants.planting import mutant
 
@@ -66,7 +66,7 @@ def damage_is_cut_off() -> AbstractContextManager[Any]:
         with suppress(StorageError):
             yield from read_flushes(path, data, last_flush, is_last)
 
-    return patch.object(wal, "read_flushes", careless)
+    return patch.object(wal_reader, "read_flushes", careless)
 
 
 @mutant
