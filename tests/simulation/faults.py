@@ -24,6 +24,10 @@ AIMED = ("at_vote", "at_victory", "at_change", "at_joint")
 
 KINDS = ("any", "any", "write", "sync", "rename", "remove", "create", "commit", "send", "reply")
 SNAPSHOT_KINDS = ("write", "sync", "rename", "remove", "create", "install", "send")
+START_KINDS = ("write", "sync", "resize", "any")
+"""What a node does with the log that it finds: most of it is the repair of a torn end."""
+
+KINDS_AT = {"at_new_term": ("any",), "at_snapshot": SNAPSHOT_KINDS, "at_start": START_KINDS}
 
 
 class Hands:
@@ -275,7 +279,10 @@ class Nemesis:
         if self._stopped or node.trap is not None:
             return
         if self._chance.happens(getattr(self._cluster.swarm, name)):
-            kind = "any" if name == "at_new_term" else self._chance.of(SNAPSHOT_KINDS)
+            kind = self._chance.of(KINDS_AT[name])
+            if name == "at_start" and self._chance(3) == 0:
+                self._do("fail", node.number, kind)
+                return
             count = 2 if name == "at_new_term" else 1 + self._chance(2)
             self._do("trap", node.number, kind, count, self._power())
 

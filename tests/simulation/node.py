@@ -17,7 +17,8 @@ from actors.raft.codec import decode_welcome, encode_join
 from actors.raft.core import RaftCore
 from actors.raft.membership import UNKNOWN, Membership
 from actors.raft.rpc import Entry, JoinRequest
-from actors.raft.wal import Contents, Identity, Wal
+from actors.raft.wal import Contents, Wal
+from actors.raft.wal_reader import Identity
 from actors.raft.welcome import Welcomes
 from actors.store.machine import Machine
 from tests.simulation.disk import SimulatedDisk
@@ -262,6 +263,7 @@ class Node:
 
     def _boot(self) -> None:
         if Wal.exists(DIRECTORY, self.disk):
+            self.cluster.moment("at_start", self)
             self._run(*Wal.open(DIRECTORY, self.cluster.swarm.segment_bytes, self.disk))
         elif self._founders is not None:
             entries = recovery.first_entries(self._founders)

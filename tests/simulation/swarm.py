@@ -64,6 +64,7 @@ class Swarm(NamedTuple):
     at_snapshot: float = 0.0
     at_change: float = 0.0
     at_joint: float = 0.0
+    at_start: float = 0.0
     breadth: float = 0.0
     compactions: bool = False
     alarms: bool = False
@@ -106,7 +107,7 @@ FAULTS = (
     "change",
 )
 CRASHES = ("at_vote", "at_victory", "at_new_term", "at_snapshot", "at_change")
-MOMENTS = (*CRASHES, "at_joint")
+MOMENTS = (*CRASHES, "at_joint", "at_start")
 
 CLASSES: dict[str, dict[str, Any]] = {
     **{name: {name: 0.0} for name in (*FAULTS, *MOMENTS)},
@@ -211,6 +212,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         request_timeout_ms=pick((2_000, 2_000, 300)),
         late=pick((0.0, 0.0, 0.05)),
         at_joint=pick((0.0, 1.0)) if swarm.change else 0.0,
+        at_start=pick((0.0, 0.0, 0.3)),
     )
 
 
