@@ -11,6 +11,7 @@ import gc
 import logging
 import os
 import random
+import secrets
 import signal
 import socket
 import sys
@@ -277,6 +278,7 @@ def _make_gateway(
         lambda: ClientDoor(context, config.listen_client_urls),
         monotonic_ms,
         time.time_ns() // 1_000_000,
+        secrets.randbits,
     )
 
 

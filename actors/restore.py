@@ -48,9 +48,6 @@ eleven days. So who has seen one of those revisions, and asks for what came afte
 is compacted; and revisions stay below 2^53, where the numbers of JSON end, for 900,000 restores.
 """
 
-INDEX_BUMP: Final = 10_000_000_000
-"""The log begins so far after the snapshot's: no session gets an id that the old cluster gave."""
-
 _COPY_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -166,7 +163,6 @@ def _changes(loaded: Loaded, config: NodeConfig, founders: Membership, bump: int
     meta = loaded.meta
     revision = meta.revision + bump
     meta = meta._replace(
-        applied_index=meta.applied_index + INDEX_BUMP,
         applied_term=FIRST_TERM,
         membership=encode(founders),
         revision=revision,
@@ -177,6 +173,8 @@ def _changes(loaded: Loaded, config: NodeConfig, founders: Membership, bump: int
         # The store ends at its last change: at the tombstone of a key that there cannot be.
         nothing = KeyValue(b"", 0, revision, 0, b"", 0)
         events[revision << SUB_BITS] = Event(Change.DELETED, nothing, None)
+    # Their clients are the old cluster's, and may go on there, or in another cluster that is made
+    # of the same snapshot. To them this one is unknown: they are told so, and open others.
     sessions = tuple(
         SessionChange(record.id, None, (), tuple(results)) for record, results in loaded.sessions
     )

@@ -71,6 +71,8 @@ FaultName = Literal[
     "IncrementOverflow",
     "SessionNotFound",
     "SequenceTooOld",
+    "SessionExist",
+    "TooManySessions",
     "TooManyOutstanding",
 ]
 """The names of `FAULTS`, for the type checker: a typo is an error there, not a KeyError here."""
@@ -144,6 +146,10 @@ FAULTS: Final[dict[FaultName, Fault]] = {
     "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
     "SequenceTooOld": Fault(
         OUT_OF_RANGE, "leasehold: the result of this sequence number is no longer kept"
+    ),
+    "SessionExist": Fault(UNAVAILABLE, "leasehold: the id of the new session is taken: try again"),
+    "TooManySessions": Fault(
+        RESOURCE_EXHAUSTED, "leasehold: too many sessions are in use (SESSIONS_MAX)"
     ),
     "TooManyOutstanding": Fault(
         RESOURCE_EXHAUSTED, "leasehold: the session has too many unacknowledged results"

@@ -6,7 +6,7 @@ is decided in `requests`, what a reply looks like in `replies`, and what happens
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
 from actors.base import Clock, NodeActor, send
@@ -14,14 +14,18 @@ from actors.encoding import error_reply
 from actors.gateway.admission import Admission
 from actors.gateway.fields import fault_of
 from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.openings import OpeningLimits, Openings, RandomBits
 from actors.gateway.operations import TXN_OPS_MAX, Transfer
 from actors.gateway.outbox import Door, Outbox
+from actors.gateway.pending import Pending, overdue
+from actors.gateway.publication import Publication
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import (
     NO_SPACE,
     Chore,
     Directive,
     Inquiry,
+    Opening,
     Refusal,
     RequestDecoder,
     Write,
@@ -56,7 +60,7 @@ from actors.messages import (
 from actors.raft.membership import AddMember, Change, ReplaceMember
 from actors.raft.rpc import Proposal
 from actors.store.codec import encode_command
-from actors.store.commands import MemberPublish
+from actors.store.commands import MemberPublish, SessionOpen
 from actors.store.results import Result
 from cluster.errors import FAULTS, Fault
 
@@ -69,7 +73,6 @@ CHORE_TIMEOUT_MS: Final = 10 * 60 * 1_000
 CHORES_LOOK_MS: Final = 1_000
 
 BACKLOG_RETRY_MS: Final = 5
-PUBLISH_RETRY_MS: Final = 1_000
 
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 
@@ -106,26 +109,14 @@ class GatewaySettings(NamedTuple):
     pending_max: int = PENDING_MAX
     quota_bytes: int = 0
     txn_ops_max: int = TXN_OPS_MAX
-
-
-class Pending(NamedTuple):
-    """A request that waits for its answer; `mutates` decides what a failure must say.
-
-    `added` is the id of the member that it adds to the cluster, if it does.
-    """
-
-    connection: Connection
-    request_id: bytes
-    mutates: bool
-    deadline_ms: int
-    added: int = 0
+    opening_limits: OpeningLimits = OpeningLimits()
 
 
 class GatewayActor(NodeActor):
     """Between clients and the ring.
 
     `open_door` makes the socket, in the actor's thread; `wall_ms` is what the wall clock shows now,
-    and goes into the ids of leases and members made here.
+    and goes into the ids of leases and members made here; `random_bits` chooses those of sessions.
     """
 
     def __init__(
@@ -134,6 +125,7 @@ class GatewayActor(NodeActor):
         open_door: Callable[[], Door],
         clock: Clock,
         wall_ms: int,
+        random_bits: RandomBits,
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -149,14 +141,16 @@ class GatewayActor(NodeActor):
         self._encoder = ReplyEncoder(
             settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
         )
-        self._publish_ticket = settings.first_ticket
-        self._publish_at_ms: int | None = None
+        member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
+        self._own = self._proposal(settings.first_ticket, member)
+        self._publication = Publication(clock())
         self._next_ticket = settings.first_ticket + 1
         # In the order of tickets, which is also the order of deadlines.
         self._pending: dict[Ticket, Pending] = {}
         # Likewise, but with more time.
         self._chores: dict[Ticket, Pending] = {}
         self._admission: Admission[Proposal] = Admission()
+        self._openings = Openings(random_bits, settings.opening_limits)
         # Connections whose watches are being ended: events on their way to them must not be sent.
         self._ending: set[Connection] = set()
         self._door: Door | None = None
@@ -165,7 +159,6 @@ class GatewayActor(NodeActor):
         self._door = self._open_door()
         self._outbox = Outbox(self._door)
         self.mailbox.attach(self._door, ClientFrames)
-        self._publish_at_ms = self._clock()
         self._arm()
 
     def close(self) -> None:
@@ -234,6 +227,8 @@ class GatewayActor(NodeActor):
                     self._send(route, error_reply(request_id, fault))
                     if fault is NO_SPACE:
                         send(self.ring.store, Refused())
+                case Opening(request_id):
+                    proposals += self._open_session(Pending(route, request_id, True, deadline_ms))
                 case Directive(request_id, order):
                     self._direct(Pending(route, request_id, True, deadline_ms), order)
                 case Chore() as chore:
@@ -251,6 +246,22 @@ class GatewayActor(NodeActor):
     def _propose(self, proposals: list[Proposal]) -> None:
         if proposals:
             send(self.ring.raft, Propose(tuple(proposals)))
+
+    def _open_session(self, pending: Pending) -> list[Proposal]:
+        """Propose a session under an id of its own, or under another one if that was taken."""
+        now_ms = self._clock()
+        if not pending.ids and not self._openings.admit(pending.connection, now_ms):
+            refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
+            self._send(pending.connection, refusal)
+            return []
+        deadline_ms = now_ms + self._settings.request_timeout_ms
+        ticket = self._ticket(pending._replace(ids=pending.ids + 1, deadline_ms=deadline_ms))
+        if ticket is None:
+            return []
+        return [self._proposal(ticket, self._openings.command())]
+
+    def _proposal(self, ticket: Ticket, command: SessionOpen | MemberPublish) -> Proposal:
+        return Proposal(self._settings.member_id, ticket, encode_command(command, None))
 
     def _direct(self, pending: Pending, order: Change | Transfer) -> None:
         """Have consensus do something: it has one thing of the kind under way at a time."""
@@ -297,19 +308,23 @@ class GatewayActor(NodeActor):
         take = self._pending.pop
         encode = self._encoder.encode
         done = self._admission.done
+        again: list[Proposal] = []
         for ticket, result in replies:
             pending = take(ticket, None)
             done(ticket)
             # No request: it has timed out, or Raft has given it up, and its client was told.
             if pending is not None:
-                connection, request_id, _, _, added = pending
+                connection, request_id, _, _, added, ids = pending
+                if ids and self._openings.is_worth_another(result, ids):
+                    again += self._open_session(pending)
+                    continue
                 self._send(connection, encode(request_id, result, added))
             elif ticket in self._chores:
                 connection, request_id, *_ = self._chores.pop(ticket)
                 self._send(connection, encode(request_id, result))
-            elif ticket == self._publish_ticket:
-                self._publish_at_ms = None
-        self._propose(self._admission.let_in())
+            elif ticket == self._own.ticket:
+                self._publication.done()
+        self._propose(self._admission.ask(again))
 
     def _moved(self, ticket: Ticket) -> None:
         pending = self._pending.pop(ticket, None)
@@ -355,25 +370,14 @@ class GatewayActor(NodeActor):
     # --- time ---
 
     def _on_tick(self, now_ms: int) -> None:
-        overdue = [*_overdue(self._pending, now_ms), *_overdue(self._chores, now_ms)]
-        self._fail(tuple(overdue), FAULTS["Timeout"], outcome_unknown=True)
+        late = (*overdue(self._pending, now_ms), *overdue(self._chores, now_ms))
+        self._fail(late, FAULTS["Timeout"], outcome_unknown=True)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
         if self._outbox.turned:
             self._tell_congestion()
-        if self._publish_at_ms is not None and now_ms >= self._publish_at_ms:
-            self._publish(now_ms)
-
-    def _publish(self, now_ms: int) -> None:
-        """Let every member know this one's name and address, until the log has it (etcd's publish).
-
-        The log may get it twice; it says the same each time.
-        """
-        self._publish_at_ms = now_ms + PUBLISH_RETRY_MS
-        settings = self._settings
-        command = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
-        proposal = Proposal(settings.member_id, self._publish_ticket, encode_command(command, None))
-        send(self.ring.raft, Propose((proposal,)))
+        if self._publication.maybe_due(now_ms):
+            send(self.ring.raft, Propose((self._own,)))
 
     def _arm(self) -> None:
         """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""
@@ -382,14 +386,7 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(next(iter(self._pending.values())).deadline_ms)
         if self._chores:
             self.mailbox.wake_at(self._clock() + CHORES_LOOK_MS)
-        if self._publish_at_ms is not None:
-            self.mailbox.wake_at(self._publish_at_ms)
+        if self._publication.due_ms is not None:
+            self.mailbox.wake_at(self._publication.due_ms)
         if self._outbox.waiting:
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
-
-
-def _overdue(waiting: dict[Ticket, Pending], now_ms: int) -> Iterator[Ticket]:
-    for ticket, pending in waiting.items():
-        if pending.deadline_ms > now_ms:
-            break
-        yield ticket

@@ -57,7 +57,6 @@ from actors.store.commands import (
     Compact,
     LeaseKeepAlive,
     LeaseRevoke,
-    SessionOpen,
 )
 from actors.store.queries import (
     AlarmList,
@@ -76,11 +75,16 @@ TXN_OPS_MAX: Final = 128
 
 
 class Logged(NamedTuple):
-    """An operation that goes through the log. `once`: it may be part of an exactly-once session."""
+    """An operation that goes through the log; it may be part of an exactly-once session."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Command]
-    once: bool = True
+
+
+class Opened(NamedTuple):
+    """The operation that opens a session, under an id that the gateway chooses."""
+
+    fields: dict[str, Kind]
 
 
 class Asked(NamedTuple):
@@ -125,7 +129,7 @@ class Maintained(NamedTuple):
     make: Callable[[Fields], SnapshotPart | Defragment]
 
 
-Operation = Logged | Asked | Undecided | Watched | Governed | Maintained
+Operation = Logged | Opened | Asked | Undecided | Watched | Governed | Maintained
 
 
 class AlarmAction(IntEnum):
@@ -149,7 +153,7 @@ def operations(
         "increment": Logged(INCREMENT_FIELDS, make_increment),
         "history": Asked(HISTORY_FIELDS, make_history),
         "compact": Logged({"revision": INTEGER, "physical": FLAG}, _compact),
-        "session_open": Logged({}, lambda _: SessionOpen(), once=False),
+        "session_open": Opened({}),
         **_leases(grants),
         **_watches(),
         **_members(newcomers),

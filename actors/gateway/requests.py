@@ -26,6 +26,7 @@ from actors.gateway.operations import (
     Governed,
     Logged,
     Maintained,
+    Opened,
     Operation,
     Transfer,
     Undecided,
@@ -62,6 +63,12 @@ class Write(NamedTuple):
     command: bytes
 
 
+class Opening(NamedTuple):
+    """A session to be opened."""
+
+    request_id: bytes
+
+
 class Inquiry(NamedTuple):
     """A query; `serializable` asks for what this node has, however old."""
 
@@ -91,7 +98,17 @@ class Refusal(NamedTuple):
     fault: Fault
 
 
-Request = Write | Inquiry | WatchOpen | WatchCancel | WatchProgress | Directive | Chore | Refusal
+Request = (
+    Write
+    | Opening
+    | Inquiry
+    | WatchOpen
+    | WatchCancel
+    | WatchProgress
+    | Directive
+    | Chore
+    | Refusal
+)
 
 
 class RequestDecoder:
@@ -148,7 +165,7 @@ class RequestDecoder:
     ) -> Request:
         if isinstance(operation, Logged):
             sequence = None
-            if operation.once and ("session" in fields or "seq" in fields or "ack" in fields):
+            if "session" in fields or "seq" in fields or "ack" in fields:
                 sequence = _sequence(name, fields)
             check(name, operation.fields, fields)
             if self.room is None:  # as it nearly always is
@@ -160,6 +177,8 @@ class RequestDecoder:
         if isinstance(operation, Asked):
             serializable = fields.pop("serializable", operation.own)
             return Inquiry(request_id, operation.make(fields), serializable)
+        if isinstance(operation, Opened):
+            return Opening(request_id)
         if isinstance(operation, Governed):
             return Directive(request_id, operation.make(fields))
         if isinstance(operation, Maintained):

@@ -42,7 +42,9 @@ from actors.store.shapes import (
     read_lease_expire,
     read_member_publish,
     read_old_put,
+    read_old_session_open,
     read_result,
+    read_session_open,
     read_set_members,
     read_txn,
     result_fields,
@@ -56,7 +58,6 @@ _CODES: Final[dict[type[Any], tuple[int]]] = {
     LeaseKeepAlive: (5,),
     LeaseExpire: (6,),
     AdvanceClock: (7,),
-    SessionOpen: (8,),
     MemberPublish: (9,),
     SetMembers: (10,),
     Compact: (11,),
@@ -67,6 +68,7 @@ _CODES: Final[dict[type[Any], tuple[int]]] = {
     AlarmDeactivate: (16,),
     IntegrityCheck: (17,),
     IntegrityReport: (18,),
+    SessionOpen: (19,),
 }
 
 _HEAD_TYPES: Final = (int, int, int, int)
@@ -82,7 +84,7 @@ _SHAPES: Final[dict[int, tuple[type[Any], tuple[type[Any], ...], Read | None]]] 
     5: (LeaseKeepAlive, (*_HEAD_TYPES, int), None),
     6: (LeaseExpire, (*_HEAD_TYPES, tuple), read_lease_expire),
     7: (AdvanceClock, _HEAD_TYPES, None),
-    8: (SessionOpen, _HEAD_TYPES, None),
+    8: (SessionOpen, _HEAD_TYPES, read_old_session_open),
     9: (MemberPublish, (*_HEAD_TYPES, int, str, tuple), read_member_publish),
     10: (SetMembers, (*_HEAD_TYPES, tuple, bytes), read_set_members),
     11: (Compact, (*_HEAD_TYPES, int, bool), None),
@@ -93,6 +95,7 @@ _SHAPES: Final[dict[int, tuple[type[Any], tuple[type[Any], ...], Read | None]]] 
     16: (AlarmDeactivate, (*_HEAD_TYPES, int, int), read_alarm_deactivate),
     17: (IntegrityCheck, (*_HEAD_TYPES, int, int, int), None),
     18: (IntegrityReport, (*_HEAD_TYPES, int, int, int), None),
+    19: (SessionOpen, (*_HEAD_TYPES, int), read_session_open),
 }
 """By its code: what a command is, its fields' types, and how to read it if these are not all."""
 

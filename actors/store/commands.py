@@ -8,7 +8,7 @@ bytes on a wire, of Raft, or of who asked.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 # --- what the store holds ---------------------------------------------------------------------
 
@@ -233,8 +233,17 @@ class AdvanceClock(NamedTuple):
     """From the leader's LeaseActor: nothing but the entry's cluster time, so a restart knows it."""
 
 
+SESSION_ID_BITS: Final = 63
+"""A session's id is a random number of so many bits, and not 0."""
+
+
 class SessionOpen(NamedTuple):
-    """Open an exactly-once session (DESIGN 9); its id is the answer."""
+    """Open an exactly-once session (DESIGN 9) under an id that the gateway chose by chance.
+
+    An id of 0 is of a log that an earlier version wrote: the session gets the entry's index.
+    """
+
+    id: int
 
 
 class Compact(NamedTuple):

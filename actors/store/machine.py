@@ -68,7 +68,7 @@ from actors.store.results import (
     SessionOpened,
     StatusDone,
 )
-from actors.store.sessions import Sessions
+from actors.store.sessions import SESSION_LIMITS, SessionLimits, Sessions
 from actors.store.steps import Steps, finish, sort
 from actors.store.storage import Backend, Changes, Meta
 from actors.store.txn import read_txn
@@ -91,10 +91,16 @@ _OF_ONE_KEY: Final = Range(b"")[1:]
 class Machine:
     """The state of one node, as the entries up to `applied_index` have made it.
 
-    `members` are those the cluster was founded with; a backend that has members knows better.
+    `members` are those the cluster was founded with; a backend that has members knows better. The
+    limits decide what commands do, so all nodes of a cluster must have the same.
     """
 
-    def __init__(self, backend: Backend, members: Iterable[Member]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        members: Iterable[Member],
+        session_limits: SessionLimits = SESSION_LIMITS,
+    ) -> None:
         meta, leases, sessions, stored_members, alarms = backend.load()
         self.applied_index = meta.applied_index
         self.applied_term = meta.applied_term
@@ -106,7 +112,8 @@ class Machine:
         )
         self.sweeper = self.store.sweeper
         self.leases = LeaseTable(leases)
-        self.sessions = Sessions(sessions)
+        self.sessions = Sessions(sessions, session_limits)
+        self._limits = (session_limits,)
         self.members = {member.id: member for member in stored_members or members}
         self.alarms = AlarmTable(alarms)
         # Until the actor takes them: no part of the state.
@@ -121,7 +128,7 @@ class Machine:
 
     def reopened(self, backend: Backend) -> Self:
         """A machine like this one, in the state that another backend holds."""
-        return type(self)(backend, ())
+        return type(self)(backend, (), *self._limits)
 
     # --- entries ---
 
@@ -186,9 +193,8 @@ class Machine:
         match command:
             case AdvanceClock():
                 return Done(self.store.revision)
-            case SessionOpen():
-                session_id = self.sessions.open(self.applied_index, self.cluster_ms)
-                return SessionOpened(self.store.revision, session_id)
+            case SessionOpen(session_id):
+                return self._open_session(session_id or self.applied_index)
             case MemberPublish():
                 return self._publish(command)
             case SetMembers():
@@ -205,6 +211,10 @@ class Machine:
                 return Done(self.revision)
             case _:
                 assert_never(command)
+
+    def _open_session(self, session_id: int) -> Result:
+        fault = self.sessions.open(session_id, self.applied_index, self.cluster_ms)
+        return fault or SessionOpened(self.store.revision, session_id)
 
     def _grant(self, command: LeaseGrant) -> Result:
         lease_id, ttl_ms = command

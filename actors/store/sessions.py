@@ -1,64 +1,121 @@
 """Exactly-once sessions: the results of recent commands, so that a retry is answered, not applied.
 
-All is decided by the log alone (entry index, cluster time, sequence), so every node answers a retry
-alike (DESIGN 9). What a command does is none of its business.
+All is decided by the log alone (entry index, cluster time, sequence, limits), so every node answers
+a retry alike (DESIGN 9). What a command does is none of its business.
+
+An id is given once in all lives of all clusters: it is a random number of 63 bits. So (session,
+number) names one request of one client, also where a table is older than its client: in a cluster
+that was rolled back, a number that the table has is that request's and was applied before, and one
+that it has not is applied. That holds as long as the client gives each request a number of its own;
+hence no digest of the command is compared, which would cost every write, and would refuse retries
+through a gateway that grants other lease ids or TTLs.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from actors.store.commands import Sequence
-from actors.store.results import Failure, Result
+from actors.store.costs import RESULT_BYTES, size_of
+from actors.store.results import Failure, PutDone, Result
 from actors.store.storage import SessionChange, SessionRecord
 
-SESSIONS_MAX: Final = 10_000
-"""One more, and the session that was used least recently ends."""
-
-SESSION_RESULTS_MAX: Final = 1_024
-"""So many results are kept for a client that does not acknowledge them."""
-
-SESSION_TTL_MS: Final = 10 * 60 * 1_000
-"""A session that was not used for so long, in cluster time, ends."""
-
 SESSION_NOT_FOUND: Final = Failure("SessionNotFound")
+SESSION_EXISTS: Final = Failure("SessionExist")
 SEQUENCE_TOO_OLD: Final = Failure("SequenceTooOld")
 TOO_MANY_OUTSTANDING: Final = Failure("TooManyOutstanding")
+TOO_MANY_SESSIONS: Final = Failure("TooManySessions")
+
+MIB: Final = 1024 * 1024
+
+
+SESSIONS_MAX: Final = 10_000
+
+
+class SessionLimits(NamedTuple):
+    """What sessions may take; a part of the state machine, so all nodes must have the same.
+
+    A session that was not used for `ttl_ms` of cluster time ends. One more than `sessions_max`, and
+    the one that was used least recently ends; one that was used within `spared_ms` does not, and
+    nobody opens another. A client that does not acknowledge results has `results_max`, or
+    `results_bytes_max`, kept for it. A result of more than `result_bytes_max` is not kept, only
+    that it was given. When all results take more than `table_bytes_max`, those sessions end that
+    have the most.
+    """
+
+    sessions_max: int = SESSIONS_MAX
+    ttl_ms: int = 10 * 60 * 1_000
+    spared_ms: int = 60 * 1_000
+    results_max: int = 1_024
+    results_bytes_max: int = 16 * MIB
+    result_bytes_max: int = 4 * MIB
+    table_bytes_max: int = 128 * MIB
+
+
+SESSION_LIMITS: Final = SessionLimits()
 
 
 class Session:
     """One client's numbered commands: results from `floor` on that it may still ask for."""
 
-    __slots__ = ("floor", "id", "results", "stored", "used_index", "used_ms")
+    __slots__ = ("floor", "id", "results", "results_bytes", "stored", "used_index", "used_ms")
 
     def __init__(self, record: SessionRecord, results: dict[int, Result]) -> None:
         self.id, self.used_index, self.used_ms, self.floor = record
         self.results = results
+        self.results_bytes = sum(map(size_of, results.values()))
         # The numbers whose results the backend has; says nothing about the replicated state.
         self.stored = set(results)
+
+    def forget(self, ack: int) -> int:
+        """The client has the answers to all numbers below `ack`; how many bytes that frees."""
+        results, floor = self.results, self.floor
+        if ack - floor <= len(results):
+            gone = [results.pop(seq) for seq in range(floor, ack) if seq in results]
+        else:
+            gone = [result for seq, result in results.items() if seq < ack]
+            self.results = {seq: result for seq, result in results.items() if seq >= ack}
+        self.floor = ack
+        freed = sum([_size_of(result) for result in gone])
+        self.results_bytes -= freed
+        return freed
 
 
 class Sessions:
     """The table of sessions, the least recently used one in front."""
 
-    def __init__(self, stored: Iterable[tuple[SessionRecord, dict[int, Result]]]) -> None:
+    def __init__(
+        self,
+        stored: Iterable[tuple[SessionRecord, dict[int, Result]]],
+        limits: SessionLimits = SESSION_LIMITS,
+    ) -> None:
         by_use = sorted(stored, key=lambda pair: pair[0].used_index)
         self.table = OrderedDict((pair[0].id, Session(*pair)) for pair in by_use)
+        self._limits = limits
+        self._results_bytes = sum(session.results_bytes for session in self.table.values())
         # Ended or used since the last commit.
         self._touched: dict[int, Session] = {}
         # No session can become too old twice in the same millisecond.
         self._checked_ms = -1
 
-    def open(self, index: int, now_ms: int) -> int:
-        """Open a session in the entry at `index`, which is its id."""
+    def open(self, session_id: int, index: int, now_ms: int) -> Failure | None:
+        """Open a session of this id in the entry at `index`; or why not."""
         self._end_unused(now_ms)
-        if len(self.table) >= SESSIONS_MAX:
-            self._end_oldest()
-        session = Session(SessionRecord(index, index, now_ms, floor=1), {})
-        self.table[index] = self._touched[index] = session
-        return index
+        if session_id in self.table:
+            return SESSION_EXISTS
+        limits = self._limits
+        if len(self.table) >= limits.sessions_max:
+            oldest = next(iter(self.table.values()))
+            if now_ms - oldest.used_ms < limits.spared_ms:
+                return TOO_MANY_SESSIONS
+            self._end(oldest)
+        session = Session(SessionRecord(session_id, index, now_ms, floor=1), {})
+        if session_id in self._touched:  # it was there before: its results still are on the disk
+            session.stored = self._touched[session_id].stored
+        self.table[session_id] = self._touched[session_id] = session
+        return None
 
     def admit(self, index: int, now_ms: int, sequence: Sequence) -> Result | None:
         """The answer if there is one already - an earlier result or a refusal - or None: apply."""
@@ -72,59 +129,83 @@ class Sessions:
         session.used_index = index
         session.used_ms = now_ms
         self._touched[session_id] = session
-        results = session.results
         if ack > session.floor:
-            _forget(session, ack)
+            self._results_bytes -= session.forget(ack)
         if seq < session.floor:
             return SEQUENCE_TOO_OLD
+        results = session.results
         result = results.get(seq)
-        if result is None and len(results) >= SESSION_RESULTS_MAX:
-            return TOO_MANY_OUTSTANDING
+        # The lowest number always has room: the client cannot acknowledge others before it.
+        if result is None and seq != session.floor:
+            limits = self._limits
+            if len(results) >= limits.results_max:
+                return TOO_MANY_OUTSTANDING
+            if session.results_bytes >= limits.results_bytes_max:
+                return TOO_MANY_OUTSTANDING
         return result
 
     def keep(self, sequence: Sequence, result: Result) -> None:
         """Remember the result of a command that `admit` let through just now."""
-        self.table[sequence.session].results[sequence.seq] = result
+        limits, session = self._limits, self.table[sequence.session]
+        size = _size_of(result)
+        if size > limits.result_bytes_max:
+            result, size = SEQUENCE_TOO_OLD, RESULT_BYTES
+        session.results[sequence.seq] = result
+        session.results_bytes += size
+        self._results_bytes += size
+        if self._results_bytes > limits.table_bytes_max:
+            self._make_room()
 
     def take_changes(self) -> tuple[SessionChange, ...]:
         """What became of the sessions that were used or ended since the last call."""
-        changes = tuple([self._change(session) for session in self._touched.values()])
+        changes: list[SessionChange] = []
+        for session_id, session in self._touched.items():
+            changes.append(self._change(session_id, session))
         self._touched = {}
-        return changes
+        return tuple(changes)
 
-    def _change(self, session: Session) -> SessionChange:
+    def _change(self, session_id: int, session: Session) -> SessionChange:
         stored = session.stored
-        if self.table.get(session.id) is not session:
-            return SessionChange(session.id, None, (), tuple(stored))
+        if self.table.get(session_id) is not session:
+            return SessionChange(session_id, None, (), tuple(stored))
         results = session.results
         kept = tuple([(seq, result) for seq, result in results.items() if seq not in stored])
         forgotten = tuple(stored.difference(results))
         session.stored = set(results)
-        record = SessionRecord(session.id, session.used_index, session.used_ms, session.floor)
-        return SessionChange(session.id, record, kept, forgotten)
+        record = SessionRecord(session_id, session.used_index, session.used_ms, session.floor)
+        return SessionChange(session_id, record, kept, forgotten)
+
+    # --- ends ---
 
     def _end_unused(self, now_ms: int) -> None:
         """Sessions end when a session is asked for: nothing else could see that they are there."""
         self._checked_ms = now_ms
         while self.table:
             oldest = next(iter(self.table.values()))
-            if now_ms - oldest.used_ms < SESSION_TTL_MS:
+            if now_ms - oldest.used_ms < self._limits.ttl_ms:
                 break
-            self._end_oldest()
+            self._end(oldest)
 
-    def _end_oldest(self) -> None:
-        session_id, session = self.table.popitem(last=False)
-        self._touched[session_id] = session
+    def _make_room(self) -> None:
+        """End the sessions with the largest results: who keeps little must not pay for others.
+
+        An eighth is freed at a time, so that not each command has to look for them.
+        """
+        target_bytes = self._limits.table_bytes_max * 7 // 8
+        by_size = sorted(self.table.values(), key=lambda each: (-each.results_bytes, each.id))
+        for session in by_size:
+            if self._results_bytes <= target_bytes:
+                break
+            self._end(session)
+
+    def _end(self, session: Session) -> None:
+        del self.table[session.id]
+        self._results_bytes -= session.results_bytes
+        self._touched[session.id] = session
 
 
-def _forget(session: Session, ack: int) -> None:
-    """The client has the answers to all numbers below `ack`."""
-    results, floor = session.results, session.floor
-    if ack == floor + 1:
-        results.pop(floor, None)
-    elif ack - floor <= len(results):
-        for seq in range(floor, ack):
-            results.pop(seq, None)
-    else:
-        session.results = {seq: result for seq, result in results.items() if seq >= ack}
-    session.floor = ack
+def _size_of(result: Result) -> int:
+    """As `size_of`; most results are of puts and hold nothing."""
+    if type(result) is PutDone and result.prev_kv is None:
+        return RESULT_BYTES
+    return size_of(result)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from actors.store.commands import (
+    SESSION_ID_BITS,
     AlarmActivate,
     AlarmDeactivate,
     AlarmMember,
@@ -27,6 +28,7 @@ from actors.store.commands import (
     MemberPublish,
     Put,
     Range,
+    SessionOpen,
     SetMembers,
     SortOrder,
     SortTarget,
@@ -159,6 +161,19 @@ def _compare(fields: Fields) -> Compare:
 def read_old_put(fields: Fields) -> Put:
     """A put from before it could grant a lease."""
     return Put(*fields)
+
+
+def read_session_open(fields: Fields) -> SessionOpen:
+    """A session and its id."""
+    (session_id,) = fields
+    if not 0 <= session_id < 1 << SESSION_ID_BITS:
+        raise ValueError(f"{session_id} is no id of a session")
+    return SessionOpen(session_id)
+
+
+def read_old_session_open(fields: Fields) -> SessionOpen:
+    """A session from before its id was chosen by chance."""
+    return SessionOpen(0)
 
 
 def read_lease_expire(fields: Fields) -> LeaseExpire:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from actors.gateway import actor as gateway_module
-from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.gateway.outbox import Outbox
 from actors.messages import (
     ChangeMembers,
@@ -22,7 +19,6 @@ from actors.messages import (
     LocalRead,
     Moved,
     MoveLeader,
-    Propose,
     Question,
     Read,
     Refused,
@@ -33,68 +29,11 @@ from actors.messages import (
     WatchOpen,
 )
 from actors.raft.membership import AddMember, PromoteMember, RemoveMember
-from actors.raft.rpc import Proposal
 from actors.store.codec import decode_command
 from actors.store.commands import Member, MemberPublish, Put, Range, Txn
 from actors.store.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
 from cluster.wire import pack, unpack
-from tests.gateway.fake_door import FakeDoor
-from tests.probes import ManualClock, ProbeRing
-
-ONE = (b"\0one",)
-TWO = (b"\0two",)
-REQ = (b"\0req", b"")
-TIMEOUT_MS = 5_000
-PUBLISH_TICKET = 700
-FIRST_TICKET = PUBLISH_TICKET + 1
-
-SETTINGS = GatewaySettings(
-    cluster_id=11,
-    member_id=22,
-    version="1.2.3",
-    request_bytes_max=1_000,
-    lease_ttl_ms_min=450,
-    request_timeout_ms=TIMEOUT_MS,
-    first_ticket=PUBLISH_TICKET,
-    name="n1",
-    advertised_urls=("tcp://127.0.0.1:2379",),
-)
-
-
-class Bench:
-    def __init__(self, settings: GatewaySettings = SETTINGS, published: bool = True) -> None:
-        self.clock = ManualClock()
-        self.probes = ProbeRing()
-        self.door = FakeDoor()
-        self.actor = GatewayActor(settings, lambda: self.door, self.clock, wall_ms=0)
-        self.actor.join(self.probes.ring)
-        self.actor.open()
-        if published:
-            self.wait(0)
-            self.actor.receive(Replies(((PUBLISH_TICKET, Done(1)),)))
-            self.probes.raft.take()
-
-    def ask(self, connection: Connection = ONE, **request: Any) -> None:
-        self.actor.receive(ClientFrames(((connection, pack(request)),)))
-
-    def wait(self, milliseconds: int) -> None:
-        """Let time pass, with every tick that the actor asked for."""
-        end_ms = self.clock.now_ms + milliseconds
-        while (wake_ms := self.actor.mailbox.next_wake_ms) is not None and wake_ms <= end_ms:
-            self.clock.now_ms = max(wake_ms, self.clock.now_ms)
-            tick = self.actor.mailbox.pop_tick(self.clock.now_ms)
-            assert tick is not None
-            self.actor.receive(tick)
-        self.clock.now_ms = end_ms
-
-    def proposed(self) -> list[Proposal]:
-        """What Raft was asked to put in the log since the last call."""
-        messages = self.probes.raft.take()
-        assert all(isinstance(message, Propose) for message in messages)
-        return [proposal for message in messages for proposal in message.proposals]
-
-    def errors(self, connection: Connection = ONE) -> list[dict[str, Any]]:
-        return [reply["error"] for reply in self.door.replies(connection)]
+from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench
 
 
 def test_a_member_publishes_its_name_and_address_until_the_log_has_it() -> None:

@@ -73,7 +73,9 @@ ROUTES = st.sampled_from([(b"\0a",), (b"\0a", b""), (b"a",), (b"\0a", b"x"), (b"
 
 def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
     probes, door = ProbeRing(), FakeDoor()
-    actor = GatewayActor(SETTINGS, lambda: door, ManualClock(), wall_ms=0)
+    actor = GatewayActor(
+        SETTINGS, lambda: door, ManualClock(), wall_ms=0, random_bits=lambda bits: bits
+    )
     actor.join(probes.ring)
     actor.open()
     actor.receive(ClientFrames(((route, payload),)))

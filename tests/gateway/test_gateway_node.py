@@ -82,7 +82,9 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
         return door
 
     neighbour = Answering()
-    actor = GatewayActor(SETTINGS, open_door, monotonic_ms, wall_ms=0)
+    actor = GatewayActor(
+        SETTINGS, open_door, monotonic_ms, wall_ms=0, random_bits=lambda bits: bits
+    )
     actor.join(Ring(actor.actor_ref, neighbour, neighbour, neighbour, neighbour))
     neighbour.gateway = actor.actor_ref
     reference = actor.begin()

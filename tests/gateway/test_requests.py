@@ -12,6 +12,7 @@ from actors.gateway.requests import (
     Chore,
     Directive,
     Inquiry,
+    Opening,
     Refusal,
     Request,
     RequestDecoder,
@@ -42,7 +43,6 @@ from actors.store.commands import (
     Put,
     Range,
     Sequence,
-    SessionOpen,
     SortOrder,
     SortTarget,
 )
@@ -215,7 +215,7 @@ def test_operations_without_fields_are_what_they_say() -> None:
     assert query(op="lease_leases") == LeaseLeases()
     assert query(op="member_list") == MemberList()
     assert query(op="status") == Status()
-    assert command(op="session_open") == SessionOpen()
+    assert decode(op="session_open", id=4) == Opening(pack(4))
 
 
 def test_a_read_is_linearizable_unless_it_says_otherwise() -> None:

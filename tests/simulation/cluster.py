@@ -72,6 +72,7 @@ class Cluster:
         self._known_dead: dict[tuple[int, int], int] = {}
         self._replay = Replay()
         self._chance = timeline.stream("cluster")
+        self.session_ids = timeline.stream("session ids").random.getrandbits
 
     def wishes(self, chance: Chance) -> Wishes:
         """What a watcher wants to see: everything, where the whole data model is not used."""

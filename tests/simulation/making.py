@@ -139,4 +139,5 @@ def _make_gateway(node: Node) -> GatewayActor:
         advertised_urls=(f"tcp://h{node.number}:2379",),
     )
     wall_ms = random.getrandbits(40)
-    return GatewayActor(settings, lambda: SimulatedDoor(node), node.clock, wall_ms)
+    session_ids = node.cluster.session_ids
+    return GatewayActor(settings, lambda: SimulatedDoor(node), node.clock, wall_ms, session_ids)

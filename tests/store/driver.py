@@ -9,6 +9,7 @@ from actors.store.commands import Command, Event, KeyValue, Member, Range, Seque
 from actors.store.machine import Machine
 from actors.store.queries import Query
 from actors.store.results import RangeDone
+from actors.store.sessions import SESSION_LIMITS, SessionLimits
 from actors.store.storage import Backend
 from tests.twins import MemoryBackend
 
@@ -27,12 +28,17 @@ class Driver:
     """
 
     def __init__(
-        self, backend: Backend | None = None, commits: bool = False, restarts: bool = False
+        self,
+        backend: Backend | None = None,
+        commits: bool = False,
+        restarts: bool = False,
+        session_limits: SessionLimits = SESSION_LIMITS,
     ) -> None:
         self.backend = backend or MemoryBackend()
         self.commits = commits or restarts
         self.restarts = restarts
-        self.machine = Machine(self.backend, FOUNDERS)
+        self._limits = (session_limits,)
+        self.machine = Machine(self.backend, FOUNDERS, *self._limits)
         self.now_ms = 1_000
 
     def do(self, command: Command, sequence: Sequence | None = None) -> Any:
@@ -75,7 +81,7 @@ class Driver:
 
     def crash(self) -> None:
         """Lose what is not durable; go on with what is."""
-        self.machine = Machine(self.backend, FOUNDERS)
+        self.machine = Machine(self.backend, FOUNDERS, *self._limits)
 
 
 def history(

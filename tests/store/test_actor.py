@@ -111,10 +111,10 @@ def test_an_expired_lease_tells_the_watchers_why_and_the_lease_actor_that(node: 
 
 
 def test_a_retried_command_is_answered_to_its_new_ticket_without_events(node: Node) -> None:
-    node.apply(SessionOpen())
+    node.apply(SessionOpen(77))
     put = Put(b"a", b"1")
-    first = node.hear(Apply((node.entry(put, HERE, 11, Sequence(1, 1, 1)),)))
-    again = node.hear(Apply((node.entry(put, HERE, 12, Sequence(1, 1, 1)),)))
+    first = node.hear(Apply((node.entry(put, HERE, 11, Sequence(77, 1, 1)),)))
+    again = node.hear(Apply((node.entry(put, HERE, 12, Sequence(77, 1, 1)),)))
     assert first[0] == ("gateway", Replies(((11, PutDone(2)),)))
     assert again == [("gateway", Replies(((12, PutDone(2)),)))]
 

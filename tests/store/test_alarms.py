@@ -122,7 +122,7 @@ CHANGES: list[Command] = [
 PASSES: list[Command] = [
     LeaseKeepAlive(7),
     AdvanceClock(),
-    SessionOpen(),
+    SessionOpen(7),
     MemberPublish(1, "n1", ()),
     SetMembers((MemberPeers(1, ("tcp://a:2380",), False),), b""),
     AlarmActivate(1, CORRUPT),

@@ -120,7 +120,7 @@ commands: st.SearchStrategy[Command] = st.one_of(
     st.builds(LeaseKeepAlive, _ids),
     st.builds(LeaseExpire, st.lists(st.builds(Expiry, _ids, _numbers), max_size=4).map(tuple)),
     st.just(AdvanceClock()),
-    st.just(SessionOpen()),
+    st.builds(SessionOpen, st.integers(1, 2**63 - 1)),
     st.builds(MemberPublish, _numbers, st.text(max_size=20), _texts),
     st.builds(
         SetMembers,
@@ -259,6 +259,8 @@ _IS_NEW = (0, 0, b"key", b"", 0)
         (13, 0, 0, 0, (), ((5, (), ((6, b"key"),), ()),), ()),
         (13, 0, 0, 0, (), ((3, b"", b"", 0, 0, False, False, 3, 0, 0, 0, 0, 0),), ()),
         (15, 0, 0, 0, 1, 99),  # an unknown alarm
+        (19, 0, 0, 0, -1),  # no id of a session
+        (19, 0, 0, 0, 2**63),
         ((1,), 0, 0, 0),
         (),
         {"op": "put"},
@@ -331,6 +333,10 @@ def test_a_put_from_before_puts_had_a_ttl_is_still_understood() -> None:
     fields = (1, 7, 8, 9, b"key", b"value", 5, True, False, False)
     put = Put(b"key", b"value", 5, prev_kv=True)
     assert decode_command(msgpack.packb(fields)) == (put, Sequence(7, 8, 9))
+
+
+def test_a_session_from_before_its_id_was_chosen_by_chance_is_still_understood() -> None:
+    assert decode_command(msgpack.packb((8, 0, 0, 0))) == (SessionOpen(0), None)
 
 
 def test_a_put_s_result_from_before_puts_granted_leases_is_still_understood() -> None:

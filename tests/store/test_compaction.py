@@ -144,7 +144,7 @@ def test_what_a_lease_held_goes_with_the_deletes_it_made(driver: Driver) -> None
 
 
 def test_a_retried_compaction_gets_its_first_answer(driver: Driver) -> None:
-    session = driver.do(SessionOpen()).session
+    session = driver.do(SessionOpen(77)).session
     driver.do(Put(b"a", b"1"))
     compact, sequence = Compact(2), Sequence(session, 1, 1)
     assert driver.do(compact, sequence) == driver.do(compact, sequence) == Done(2)

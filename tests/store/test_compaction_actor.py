@@ -142,8 +142,8 @@ def test_a_physical_compaction_that_is_refused_is_answered_at_once(node: Node) -
 
 
 def test_a_retry_waits_as_the_first_try_did(node: Node) -> None:
-    node.apply(SessionOpen())
-    sequence = Sequence(node.last_index, 1, 1)
+    node.apply(SessionOpen(77))
+    sequence = Sequence(77, 1, 1)
     for ticket in (TICKET, TICKET + 1):
         entry = node.entry(Compact(300, True), HERE, ticket, sequence)
         assert _answers(node.hear(Apply((entry,)))) == []

@@ -60,7 +60,7 @@ class Victim:
     def __init__(self, path: Path) -> None:
         self.path = path
         driver = Driver(LmdbBackend(path))
-        session = driver.do(SessionOpen()).session
+        session = driver.do(SessionOpen(77)).session
         for seq in range(1, 40):
             driver.do(Put(b"once", b"x"), Sequence(session, seq, 1))
         driver.do(SetMembers((MemberPeers(1, ("tcp://a:1",), False),), b"raft's own"))

@@ -139,7 +139,7 @@ def test_the_hash_of_a_slice_does_not_change_with_what_comes_later(driver: Drive
     [
         LeaseGrant(9, 1_000),
         LeaseKeepAlive(7),
-        SessionOpen(),
+        SessionOpen(9),
         MemberPublish(1, "other", ("tcp://h:1",)),
         AlarmActivate(2, AlarmType.NOSPACE),
     ],
@@ -148,7 +148,7 @@ def test_the_beginning_of_a_round_hashes_all_that_is_no_revision(command: Comman
     drivers = [Driver(), Driver()]
     for driver in drivers:
         driver.do(LeaseGrant(7, 5_000))
-        driver.do(SessionOpen())
+        driver.do(SessionOpen(7))
         driver.now_ms += 10
     assert len({check_of(driver).state_hash for driver in drivers}) == 1
     drivers[0].do(command)
@@ -159,7 +159,7 @@ def test_the_beginning_of_a_round_hashes_all_that_is_no_revision(command: Comman
 def test_a_restart_hashes_the_same() -> None:
     driver = Driver()
     driver.do(LeaseGrant(7, 5_000))
-    driver.do(SessionOpen())
+    driver.do(SessionOpen(7))
     driver.do(MemberPublish(1, "n1", ("tcp://h:1",)))
     driver.commit()
     restarted = Driver(driver.backend)

@@ -41,7 +41,7 @@ from actors.store.commands import (
 from actors.store.machine import Machine
 from actors.store.queries import MemberList, RaftStatus, Status
 from actors.store.results import Done, Members, Result, StatusDone
-from actors.store.sessions import SESSION_TTL_MS
+from actors.store.sessions import SessionLimits
 from actors.store.storage import Backend
 from tests.store.driver import FOUNDERS, TERM, Driver, everything, history
 from tests.twins import MemoryBackend
@@ -90,7 +90,7 @@ _commands: st.SearchStrategy[Command | None] = st.one_of(
     st.builds(AlarmActivate, *_alarm),
     st.builds(AlarmDeactivate, *_alarm),
     st.builds(AlarmDeactivate, st.just(0), st.just(AlarmType.NONE)),
-    st.just(SessionOpen()),
+    st.builds(SessionOpen, st.integers(1, 3)),
     st.just(AdvanceClock()),
     st.none(),  # Raft's no-op
     st.builds(MemberPublish, st.integers(1, 3), st.text(max_size=3), st.just(("tcp://c:1",))),
@@ -113,14 +113,29 @@ _sequences = st.none() | st.builds(
     Sequence, st.integers(1, 3), st.integers(1, 6), st.integers(1, 5)
 )
 
+LIMITS = SessionLimits(
+    sessions_max=2,
+    ttl_ms=20_000,
+    spared_ms=700,
+    results_max=3,
+    results_bytes_max=800,
+    result_bytes_max=900,
+    table_bytes_max=1_200,
+)
+"""So small that all of them are met."""
+
 _steps = st.tuples(
-    st.sampled_from([0, 0, 1, 700, 2_500, SESSION_TTL_MS // 2]),
+    st.sampled_from([0, 0, 1, 700, 2_500, LIMITS.ttl_ms // 2]),
     _commands | _expire,
     _sequences,
     st.sampled_from(["go on", "go on", "commit", "crash"]),
 )
 
 Entry = tuple[int, Command | None, Sequence | None]
+
+
+def _machine(backend: Backend) -> Machine:
+    return Machine(backend, FOUNDERS, LIMITS)
 
 
 def _apply(machine: Machine, entry: Entry) -> Result | None:
@@ -144,12 +159,12 @@ def _run(
     backend: Backend, steps: list[tuple[int, Command | str | None, Sequence | None, str]]
 ) -> None:
     """One machine that never stops, and one that commits and crashes: they must not differ."""
-    steady, shaken = Machine(MemoryBackend(), FOUNDERS), Machine(backend, FOUNDERS)
+    steady, shaken = _machine(MemoryBackend()), _machine(backend)
     log: list[Entry] = []
     results: list[Result | None] = []
     events: list[Event] = []
     time_ms = 1_000
-    opening = [(0, SessionOpen(), None, "go on")] * 2
+    opening = [(0, SessionOpen(session), None, "go on") for session in (1, 2)]
     for pause_ms, command, sequence, then in [*opening, *steps]:
         time_ms += pause_ms
         made = _due(steady, time_ms) if isinstance(command, str) else command
@@ -160,7 +175,7 @@ def _run(
         if then == "commit":
             backend.commit(shaken.take_changes())
         if then == "crash":
-            shaken = Machine(backend, FOUNDERS)
+            shaken = _machine(backend)
             for index in range(shaken.applied_index, len(log)):
                 assert _apply(shaken, log[index]) == results[index]
         assert everything(shaken) == everything(steady)

@@ -1,15 +1,21 @@
-"""Waiting for what real processes do, with a limit and a message instead of a sleep."""
+"""What tests do to real processes, and waiting for it with a limit instead of a sleep."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
+from actors.__main__ import main
 from cluster import Client, DeadlineExceededError, Event, Watch
+from cluster.launcher.layout import flags_of
 from cluster.launcher.local import LocalCluster
 
 T = TypeVar("T")
+
+RESTORE_FLAGS = ("name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls")
 
 
 def wait_until(
@@ -79,3 +85,19 @@ def events_until(watch: Watch, revision: int, seconds: float = 15.0) -> list[Eve
 def revisions(events: Sequence[Event]) -> list[int]:
     """The revision of each event."""
     return [event.revision for event in events]
+
+
+def restore(cluster: LocalCluster, snapshot: Path) -> None:
+    """Stop all nodes, and start a new cluster made of a snapshot, at the same places."""
+    records = [node.record for node in cluster.nodes.values()]
+    for record in records:
+        cluster.kill(record.name)
+    for record in records:
+        directory = cluster.directory.node_directory(record.name)
+        shutil.rmtree(directory)
+        flags = flags_of(record, records, str(directory))
+        given = [f"--{flag}={flags[flag]}" for flag in RESTORE_FLAGS if flag in flags]
+        assert main(["snapshot", "restore", str(snapshot), f"--data-dir={directory}", *given]) == 0
+    for record in records:
+        cluster.launch_node(record.name)
+    cluster.wait_until_ready()

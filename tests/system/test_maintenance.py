@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,14 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from actors.__main__ import main
 from cluster import Client, CompactedError, ResourceExhaustedError
-from cluster.launcher.layout import flags_of
 from cluster.launcher.local import LocalCluster
-from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
+from tests.system.conditions import client_of, followers, restore, wait_for_revision, wait_until
 
 FLAGS = ("--corrupt-check-time=200ms",)
-RESTORE_FLAGS = ("name", "initial-cluster", "initial-cluster-token", "initial-advertise-peer-urls")
 
 
 @pytest.fixture(scope="module")
@@ -125,22 +121,6 @@ def test_a_node_that_is_killed_while_it_defragments_has_lost_nothing(
 
 
 # --- snapshots --------------------------------------------------------------------------------
-
-
-def restore(cluster: LocalCluster, snapshot: Path) -> None:
-    """Stop all nodes, and start a new cluster made of a snapshot, at the same places."""
-    records = [node.record for node in cluster.nodes.values()]
-    for record in records:
-        cluster.kill(record.name)
-    for record in records:
-        directory = cluster.directory.node_directory(record.name)
-        shutil.rmtree(directory)
-        flags = flags_of(record, records, str(directory))
-        given = [f"--{flag}={flags[flag]}" for flag in RESTORE_FLAGS if flag in flags]
-        assert main(["snapshot", "restore", str(snapshot), f"--data-dir={directory}", *given]) == 0
-    for record in records:
-        cluster.launch_node(record.name)
-    cluster.wait_until_ready()
 
 
 def test_a_cluster_is_restored_from_a_snapshot_that_was_saved_under_load(
