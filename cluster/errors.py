@@ -69,6 +69,7 @@ FaultName = Literal[
     "CopyFailed",
     "NotAnInteger",
     "IncrementOverflow",
+    "TooManyLeases",
     "SessionNotFound",
     "SequenceTooOld",
     "SessionExist",
@@ -142,6 +143,8 @@ FAULTS: Final[dict[FaultName, Fault]] = {
         FAILED_PRECONDITION, "leasehold: the value is not a decimal integer of 64 bits"
     ),
     "IncrementOverflow": Fault(OUT_OF_RANGE, "leasehold: the sum does not fit 64 bits"),
+    # Ours: etcd has as many leases as memory allows.
+    "TooManyLeases": Fault(RESOURCE_EXHAUSTED, "leasehold: too many leases (LEASES_MAX)"),
     # Ours: etcd has no exactly-once sessions (DESIGN 9).
     "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
     "SequenceTooOld": Fault(

@@ -14,10 +14,17 @@ from actors.store.storage import LeaseRecord
 
 LEASE_EXISTS: Final = Failure("LeaseExist")
 LEASE_NOT_FOUND: Final = Failure("LeaseNotFound")
+TOO_MANY_LEASES: Final = Failure("TooManyLeases")
 TTL_TOO_LARGE: Final = Failure("LeaseTTLTooLarge")
 
 TTL_MS_MAX: Final = 9_000_000_000 * 1_000
 """etcd's longest lease."""
+
+LEASES_MAX: Final = 300_000
+"""A cluster has no more: each takes 0.7 KB of every member's memory, 200 MB in all.
+
+A part of the state machine: all nodes must have the same.
+"""
 
 _IDS: Final = range(-(2**63), 2**63)
 
@@ -39,7 +46,8 @@ class Lease:
 class Leases:
     """The table of leases. `facts` and `changed` gather what the caller must pass on."""
 
-    def __init__(self, records: Iterable[LeaseRecord]) -> None:
+    def __init__(self, records: Iterable[LeaseRecord], leases_max: int = LEASES_MAX) -> None:
+        self._leases_max = leases_max
         self.table = {record.id: Lease(record) for record in records}
         # (lease, deadline) in order, deadline 0 for an end; until the actor takes them.
         self.facts: list[tuple[int, int]] = []
@@ -53,7 +61,11 @@ class Leases:
         if ttl_ms > TTL_MS_MAX:
             return TTL_TOO_LARGE
         # 0 stands for no lease; whoever chooses ids chooses others.
-        return None if lease_id and lease_id in _IDS else LEASE_NOT_FOUND
+        if not lease_id or lease_id not in _IDS:
+            return LEASE_NOT_FOUND
+        if len(self.table) + len(granted) >= self._leases_max:
+            return TOO_MANY_LEASES
+        return None
 
     def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> None:
         """Create a lease that `fault_of` has nothing against."""

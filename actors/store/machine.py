@@ -40,7 +40,7 @@ from actors.store.commands import (
 from actors.store.digest import read_hash
 from actors.store.history import read_history
 from actors.store.integrity import Check, hash_state
-from actors.store.leases import LEASE_NOT_FOUND
+from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX
 from actors.store.leases import Leases as LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.queries import (
@@ -100,6 +100,7 @@ class Machine:
         backend: Backend,
         members: Iterable[Member],
         session_limits: SessionLimits = SESSION_LIMITS,
+        leases_max: int = LEASES_MAX,
     ) -> None:
         meta, leases, sessions, stored_members, alarms = backend.load()
         self.applied_index = meta.applied_index
@@ -111,9 +112,9 @@ class Machine:
             backend, meta.revision, meta.compact_revision, meta.swept_revision
         )
         self.sweeper = self.store.sweeper
-        self.leases = LeaseTable(leases)
+        self.leases = LeaseTable(leases, leases_max)
         self.sessions = Sessions(sessions, session_limits)
-        self._limits = (session_limits,)
+        self._limits = (session_limits, leases_max)
         self.members = {member.id: member for member in stored_members or members}
         self.alarms = AlarmTable(alarms)
         # Until the actor takes them: no part of the state.

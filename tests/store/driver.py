@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.store.backlog import portion
 from actors.store.commands import Command, Event, KeyValue, Member, Range, Sequence
+from actors.store.leases import LEASES_MAX
 from actors.store.machine import Machine
 from actors.store.queries import Query
 from actors.store.results import RangeDone
@@ -33,11 +34,12 @@ class Driver:
         commits: bool = False,
         restarts: bool = False,
         session_limits: SessionLimits = SESSION_LIMITS,
+        leases_max: int = LEASES_MAX,
     ) -> None:
         self.backend = backend or MemoryBackend()
         self.commits = commits or restarts
         self.restarts = restarts
-        self._limits = (session_limits,)
+        self._limits = (session_limits, leases_max)
         self.machine = Machine(self.backend, FOUNDERS, *self._limits)
         self.now_ms = 1_000
 

@@ -18,6 +18,7 @@ from actors.store.commands import (
     LeaseRevoke,
     Put,
     Range,
+    Txn,
 )
 from actors.store.queries import LeaseLeases, LeaseTimeToLive
 from actors.store.results import (
@@ -52,6 +53,22 @@ def test_a_grant_takes_no_revision_and_an_id_only_once(driver: Driver) -> None:
     assert driver.do(LeaseGrant(7, 5_000)) == LeaseGranted(1, 7, 5_000)
     assert driver.do(LeaseGrant(7, 9_000)) == Failure("LeaseExist")
     assert _life(driver, 7) == (5_000, 5_000, ())
+
+
+def test_a_cluster_has_only_so_many_leases_at_a_time(backend: Backend) -> None:
+    driver = Driver(backend, restarts=True, leases_max=2)
+    too_many = Failure("TooManyLeases")
+    for lease_id in (7, 8):
+        driver.do(LeaseGrant(lease_id, 5_000))
+    assert driver.do(LeaseGrant(9, 5_000)) == too_many
+    assert driver.do(LeaseGrant(8, 5_000)) == Failure("LeaseExist")
+    assert driver.do(Put(b"a", b"1", lease=9, ttl_ms=5_000)) == too_many
+    assert driver.do(LeaseKeepAlive(8)) == LeaseKeptAlive(1, 8, 5_000)
+    driver.do(LeaseRevoke(7))
+    two = tuple(Put(key, b"1", lease=lease, ttl_ms=5_000) for key, lease in ((b"a", 7), (b"b", 9)))
+    assert driver.do(Txn((), two, ())) == too_many
+    assert driver.do(Txn((), two[:1], ())).succeeded
+    assert sorted(driver.machine.leases.table) == [7, 8]
 
 
 def test_what_remains_of_a_lease_follows_cluster_time_and_stops_at_0(driver: Driver) -> None:

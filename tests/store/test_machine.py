@@ -135,7 +135,7 @@ Entry = tuple[int, Command | None, Sequence | None]
 
 
 def _machine(backend: Backend) -> Machine:
-    return Machine(backend, FOUNDERS, LIMITS)
+    return Machine(backend, FOUNDERS, LIMITS, leases_max=2)
 
 
 def _apply(machine: Machine, entry: Entry) -> Result | None:
