@@ -18,7 +18,8 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from cluster.client.call import Call
 from cluster.client.core import Core, Notice, Options
 from cluster.client.replies import Reply, read
-from cluster.client.sockets import Links, Waker
+from cluster.client.sockets import Links
+from cluster.client.waker import Waker
 from cluster.errors import (
     DeadlineExceededError,
     LeaseholdError,
@@ -184,7 +185,7 @@ class Connection:
 
     def _run(self) -> None:
         core = self._core
-        links = Links(self._addresses, self._waker)
+        links = Links(self._waker)
         try:
             while not self._stopping:
                 self._turn(core, links)
@@ -213,8 +214,10 @@ class Connection:
             else:
                 item(core, now)
         links.send(core.sends)
+            links.open(self._addresses, core)
         self._report(core)
-        wait_ms = max(0, math.ceil(min(POLL_SECONDS_MAX, core.wake_at - now) * 1000))
+        due_at = min(core.wake_at, links.wake_at)
+        wait_ms = max(0, math.ceil(min(POLL_SECONDS_MAX, due_at - now) * 1000))
         self._asleep = True
         # Whoever posted before the flag was set did not wake us: look once more.
         ready = links.poll(0 if posted or self._stopping else wait_ms)
@@ -239,6 +242,7 @@ class Connection:
     def _refuse_posted(self) -> None:
         while True:
             try:
+        links.tick(core, now)
                 item = self._posted.popleft()
             except IndexError:
                 return

@@ -320,7 +320,7 @@ class Core:
         return self.endpoints.is_up(call.pinned) if call.pinned else self.endpoints.any_up
 
     def _tried(self, call: Call) -> str:
-        return call.pinned or ", ".join(self.endpoints.names)
+        return self.endpoints.described(call.pinned)
 
     # --- the end of a call ---
 

@@ -73,6 +73,7 @@ class Endpoints:
         self._up: set[str] = set()
         self._failed_at: dict[str, float] = dict.fromkeys(self.names, _NEVER)
         self._current: str | None = None
+        self._set_aside: dict[str, str] = {}
 
     @property
     def any_up(self) -> bool:
@@ -92,6 +93,7 @@ class Endpoints:
         """The connection is there: the endpoint may be used."""
         assert name in self._failed_at, f"{name} is none of the endpoints"
         self._up.add(name)
+        self._set_aside.pop(name, None)
 
     def went_down(self, name: str, now: float) -> None:
         """The connection is gone: nothing can be sent until it comes up again."""
@@ -103,6 +105,18 @@ class Endpoints:
         self._failed_at[name] = now
         if self._current == name:
             self._current = None
+
+    def set_aside(self, name: str, reason: str) -> bool:
+        """No connection can be had there, for this reason; whether that is news."""
+        is_news = self._set_aside.get(name) != reason
+        self._set_aside[name] = reason
+        return is_news
+
+    def described(self, only: str | None = None) -> str:
+        """The endpoints, or only one of them, each with why it was set aside if it was."""
+        names = self.names if only is None else (only,)
+        reasons = self._set_aside
+        return ", ".join(f"{n} ({reasons[n]})" if n in reasons else n for n in names)
 
     def choose(self) -> str | None:
         """The endpoint to send to, or None while no connection is established."""

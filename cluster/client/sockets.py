@@ -1,22 +1,23 @@
-"""The client's sockets: one DEALER and its monitor for each endpoint, and what wakes their poll.
+"""The client's sockets: one DEALER and its monitor for each endpoint.
 
-Every option that bounds memory or time is set here. Frames are moved, not understood.
+Every option that bounds memory or time is set here. Frames are moved, not understood. Host names
+are resolved elsewhere: libzmq would do it in the one thread that serves all endpoints.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import socket as stdlib_socket
 import sys
-import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
 import zmq
 
 from cluster import wire
+from cluster.client.call import FOREVER
 from cluster.client.core import Core
+from cluster.client.resolving import Resolved, Resolver, is_numeric
+from cluster.client.waker import Waker
 
 FRAMES_PER_LOOK_MAX: Final = 256
 REPLY_BYTES_MAX: Final = 1 << 30
@@ -27,7 +28,20 @@ HANDSHAKE_MS: Final = 2_000
 HEARTBEAT_MS: Final = 1_000
 HEARTBEAT_TIMEOUT_MS: Final = 3_000
 
-MONITORED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+LOOK_UP_AGAIN_SECONDS: Final = 5.0
+"""A host name whose node cannot be reached is resolved again so often: it may have moved."""
+
+NEXT_ADDRESS_SECONDS: Final = 1.0
+"""A host name that has several addresses is tried at each of them for so long."""
+
+FAILED_HANDSHAKES: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+MONITORED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED_HANDSHAKES
+
+NO_HANDSHAKE: Final = "no Leasehold node answers there"
 
 EVENT_BYTES: Final = 2
 """The first frame of a monitor's message begins with the number of the event, 16 bits."""
@@ -37,21 +51,74 @@ _NOWAIT: Final = zmq.NOBLOCK
 log = logging.getLogger("leasehold.client")
 
 
+class _Link:
+    """An endpoint: where its node is, and the sockets there once that is known."""
+
+    __slots__ = ("address", "host", "monitor", "name", "port", "retry_at", "socket")
+
+    def __init__(self, name: str, address: str) -> None:
+        self.name = name
+        self.host, _, self.port = address.removeprefix("tcp://").rpartition(":")
+        self.address = ""
+        self.socket: zmq.Socket[bytes] | None = None
+        self.monitor: zmq.Socket[bytes] | None = None
+        # When to look its host name up again, unless the connection is there before.
+        self.retry_at = FOREVER
+
+
 class Links:
     """One DEALER and its monitor for each endpoint; they belong to the I/O thread."""
 
-    def __init__(self, addresses: Mapping[str, str], waker: Waker) -> None:
+    def __init__(self, waker: Waker) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._waker = waker
+        self._resolver = Resolver(waker)
         self._poller = zmq.Poller()
         self._poller.register(waker.fd, zmq.POLLIN)
-        self._sockets: dict[str, zmq.Socket[bytes]] = {}
-        self._names: dict[zmq.Socket[bytes], str] = {}
-        self._monitors: dict[zmq.Socket[bytes], str] = {}
-        for name, address in addresses.items():
-            self._open(name, address)
+        self._links: dict[str, _Link] = {}
+        self._by_socket: dict[zmq.Socket[bytes], _Link] = {}
+        self._by_monitor: dict[zmq.Socket[bytes], _Link] = {}
 
-    def _open(self, name: str, address: str) -> None:
+    @property
+    def wake_at(self) -> float:
+        """When `tick` has something to do next."""
+        return min((link.retry_at for link in self._links.values()), default=FOREVER)
+
+    def open(self, addresses: Mapping[str, str], core: Core) -> None:
+        """Begin to connect to all endpoints; one that cannot be used is set aside, and said."""
+        for name, address in addresses.items():
+            link = self._links[name] = _Link(name, address)
+            if is_numeric(link.host):
+                self._connect(link, address, core)
+            else:
+                self._resolver.begin(name, link.host)
+
+    def tick(self, core: Core, now: float) -> None:
+        """Connect to what was resolved, and look up again where no node was found."""
+        for resolved in self._resolver.take():
+            self._resolved(self._links[resolved.name], resolved, core, now)
+        for link in self._links.values():
+            if link.retry_at <= now:
+                link.retry_at = FOREVER
+                if not core.endpoints.is_up(link.name):
+                    self._resolver.begin(link.name, link.host)
+
+    def _resolved(self, link: _Link, resolved: Resolved, core: Core, now: float) -> None:
+        link.retry_at = now + LOOK_UP_AGAIN_SECONDS
+        if resolved.reason:
+            self._set_aside(link, resolved.reason, core)
+        elif not core.endpoints.is_up(link.name):
+            addresses = [f"tcp://{host}:{link.port}" for host in resolved.hosts]
+            tried = addresses.index(link.address) if link.address in addresses else -1
+            following = addresses[(tried + 1) % len(addresses)]
+            if following != link.address:
+                self._disconnect(link)
+                self._connect(link, following, core)
+            if len(addresses) > 1:
+                link.retry_at = now + NEXT_ADDRESS_SECONDS
+
+    def _connect(self, link: _Link, address: str, core: Core) -> None:
+        link.address = address
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
         # A request must never queue for a dead node: it would reach the node's next life.
@@ -69,12 +136,32 @@ class Links:
         if address.startswith("tcp://["):
             socket.setsockopt(zmq.IPV6, 1)
         monitor = socket.get_monitor_socket(MONITORED)
-        socket.connect(address)
-        self._sockets[name] = socket
-        self._names[socket] = name
-        self._monitors[monitor] = name
+        link.socket, link.monitor = socket, monitor
+        self._by_socket[socket] = self._by_monitor[monitor] = link
         self._poller.register(socket, zmq.POLLIN)
         self._poller.register(monitor, zmq.POLLIN)
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            self._disconnect(link)
+            self._set_aside(link, error.strerror, core)
+
+    def _disconnect(self, link: _Link) -> None:
+        """Close the sockets of an endpoint, if there are any; what is still queued is lost."""
+        socket, monitor = link.socket, link.monitor
+        link.socket = link.monitor = None
+        if socket is not None and monitor is not None:
+            del self._by_socket[socket], self._by_monitor[monitor]
+            self._poller.unregister(socket)
+            self._poller.unregister(monitor)
+            # Before its reader closes: libzmq waits without limit to tell it of the end.
+            socket.disable_monitor()
+            socket.close(linger=0)
+            monitor.close(linger=0)
+
+    def _set_aside(self, link: _Link, reason: str, core: Core) -> None:
+        if core.endpoints.set_aside(link.name, reason):
+            log.warning("endpoint %s is set aside: %s", link.name, reason)
 
     def send(self, frames: list[tuple[str, bytes]]) -> None:
         """Send all and empty the list.
@@ -82,10 +169,12 @@ class Links:
         A frame that finds its connection gone is lost: the monitor will say so, and the core tries
         again.
         """
-        sockets = self._sockets
+        links = self._links
         for name, frame in frames:
+            socket = links[name].socket
+            assert socket is not None, "the core sends only where a connection is"
             try:
-                sockets[name].send(frame, _NOWAIT)
+                socket.send(frame, _NOWAIT)
             except zmq.Again:
                 log.debug("dropped a request: no connection to %s", name)
         frames.clear()
@@ -98,20 +187,19 @@ class Links:
         """Give the core what has come. Answers first: those of a node that just died count too."""
         monitors = []
         for source, _ in ready:
-            name = self._names.get(source) if source is not self._waker.fd else None
-            if name is not None:
-                self._receive_replies(source, name, core, now)
-            elif source == self._waker.fd:
+            if source == self._waker.fd:
                 self._waker.clear()
+            elif source in self._by_socket:
+                self._receive_replies(self._by_socket[source], core, now)
             else:
                 monitors.append(source)
         for monitor in monitors:
-            self._receive_events(monitor, self._monitors[monitor], core, now)
+            self._receive_events(self._by_monitor[monitor], monitor, core, now)
 
-    def _receive_replies(
-        self, socket: zmq.Socket[bytes], name: str, core: Core, now: float
-    ) -> None:
-        receive = socket.recv
+    def _receive_replies(self, link: _Link, core: Core, now: float) -> bool:
+        """Give the core a portion of what a node has sent; whether there may be more."""
+        assert link.socket is not None, "who is polled has a socket"
+        receive, name = link.socket.recv, link.name
         try:
             for _ in range(FRAMES_PER_LOOK_MAX):
                 frame = receive(_NOWAIT)
@@ -122,82 +210,34 @@ class Links:
                 else:
                     core.reply(name, message, now)
         except zmq.Again:
-            pass
+            return False
+        return True
 
     def _receive_events(
-        self, monitor: zmq.Socket[bytes], name: str, core: Core, now: float
+        self, link: _Link, monitor: zmq.Socket[bytes], core: Core, now: float
     ) -> None:
         while monitor.poll(0):
             # Read by hand: pyzmq's helper would import asyncio, which costs every command 15 ms.
             event = int.from_bytes(monitor.recv_multipart()[0][:EVENT_BYTES], sys.byteorder)
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                assert link.socket is not None, "its monitor has just spoken"
                 # The pipe is ready, but a send looks for it only now and then: make it look.
-                self._sockets[name].getsockopt(zmq.EVENTS)
-                core.endpoint_up(name, now)
-            elif event == zmq.EVENT_DISCONNECTED and core.endpoints.is_up(name):
-                core.endpoint_down(name, now)
+                link.socket.getsockopt(zmq.EVENTS)
+                link.retry_at = FOREVER
+                core.endpoint_up(link.name, now)
+            elif event & FAILED_HANDSHAKES:
+                self._set_aside(link, NO_HANDSHAKE, core)
+            elif core.endpoints.is_up(link.name):
+                # All that came before the end, before the end: a bookmark that is read later would
+                # count for the watches of the next connection.
+                while self._receive_replies(link, core, now):
+                    pass
+                core.endpoint_down(link.name, now)
+                if not is_numeric(link.host):
+                    link.retry_at = now + LOOK_UP_AGAIN_SECONDS
 
     def close(self) -> None:
         """Close every socket; what is still queued is lost."""
-        for socket in self._names:
-            # Before its reader closes: libzmq waits without limit to tell it of the end.
-            socket.disable_monitor()
-            socket.close(linger=0)
-        for monitor in self._monitors:
-            monitor.close(linger=0)
+        for link in self._links.values():
+            self._disconnect(link)
         self._context.term()
-
-
-class Waker:
-    """Wakes a poll from any thread: an eventfd, or a socket pair where there is none."""
-
-    def __init__(self) -> None:
-        self._pair: tuple[stdlib_socket.socket, stdlib_socket.socket] | None = None
-        # A descriptor that is closed may be somebody else's a moment later: never write to it then.
-        self._lock = threading.Lock()
-        self._closed = False
-        if hasattr(os, "eventfd"):
-            self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        else:
-            self._pair = stdlib_socket.socketpair()
-            for end in self._pair:
-                end.setblocking(False)
-            self.fd = self._pair[0].fileno()
-
-    def wake(self) -> None:
-        """Make the poll return, now or when it next begins."""
-        with self._lock:
-            if self._closed:
-                return
-            if self._pair is None:
-                os.eventfd_write(self.fd, 1)
-                return
-            try:
-                self._pair[1].send(b"\0")
-            except BlockingIOError:
-                return  # it is full, so the other side is awake already
-
-    def clear(self) -> None:
-        """Forget that it was woken; in the thread that polls."""
-        try:
-            if self._pair is None:
-                os.eventfd_read(self.fd)
-            else:
-                self._pair[0].recv(4096)
-        except BlockingIOError:
-            return
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        with self._lock:
-            self._closed = True
-            if self._pair is None:
-                os.close(self.fd)
-                return
-            for end in self._pair:
-                end.close()
-
-    def disown(self) -> None:
-        """In a forked child: the descriptors are shared with the parent, so touch them no more."""
-        self._lock = threading.Lock()
-        self._closed = True

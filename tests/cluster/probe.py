@@ -7,6 +7,7 @@ silenced, killed and started again on its port, and `script` answers as a test w
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -19,6 +20,15 @@ Script = Callable[[dict[str, Any]], Answer | bool]
 
 LOST_AFTER_WORK = "lost after work"
 """An `error` of a scripted reply that says: do the work, but lose the answer."""
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait for a condition to hold."""
+    limit = threading.Event()
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        limit.wait(0.002)
 
 
 class Store:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from typing import Any
@@ -33,8 +32,8 @@ from cluster.client import watch as watch_module
 from cluster.client.endpoints import parse
 from cluster.client.replies import put_result
 from cluster.client.requests import prefix_end
-from cluster.client.sockets import Waker
-from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error
+from cluster.client.waker import Waker
+from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error, until
 
 
 @pytest.fixture
@@ -47,15 +46,6 @@ def probes() -> Iterator[ProbeCluster]:
 def client(probes: ProbeCluster) -> Iterator[Client]:
     with Client(probes.endpoints) as connected:
         yield connected
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for a condition to hold."""
-    limit = threading.Event()
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come to hold"
-        limit.wait(0.002)
 
 
 def once(*answers: Answer | bool) -> Callable[[dict[str, Any]], Answer | bool]:
