@@ -11,15 +11,17 @@ import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from cluster.client import replies
 from cluster.client.connection import Connection, FutureCall, WaitedCall
 from cluster.client.core import Options
 from cluster.client.endpoints import parse
-from cluster.errors import UnavailableError, WatchCanceledError
+from cluster.errors import UnavailableError
 
 T = TypeVar("T")
+
+FORKED: Final = "the process was forked: this belongs to the parent"
 
 
 class Caller:
@@ -133,9 +135,7 @@ class Caller:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._finalizer.detach()
-            gone = WatchCanceledError("the process was forked: this belongs to the parent")
-            for sink in connection.orphan():
-                sink.abort(gone)
+            connection.orphan(FORKED)
             _orphans.append(connection)
 
 

@@ -23,6 +23,7 @@ from cluster.client.waker import Waker
 from cluster.errors import (
     DeadlineExceededError,
     LeaseholdError,
+    OutcomeUnknownError,
     ResourceExhaustedError,
     UnavailableError,
     WatchCanceledError,
@@ -46,6 +47,12 @@ class Sink(Protocol):
 
     def abort(self, error: LeaseholdError) -> None:
         """No more notices will come, for this reason. In any thread."""
+
+    def orphan(self, error: LeaseholdError) -> None:
+        """This process was forked, and all this is the parent's: the reason for who asks here.
+
+        Threads that are not here may hold locks, for ever: none may be taken that existed before.
+        """
 
 
 class WaitedCall(Call):
@@ -107,6 +114,13 @@ class FutureCall(Call, Generic[T]):
         else:
             self.future.set_result(result)
 
+    def orphan(self, error: LeaseholdError) -> None:
+        """In a forked child: nobody else will settle the future here."""
+        # Begun anew: a thread that is not here may have been about to settle it, and hold its
+        # lock; and whom it would call back waits in the parent.
+        Future.__init__(self.future)
+        self.future.set_exception(error)
+
 
 class Connection:
     """A running I/O thread and the core that it serves; made when a client is first used."""
@@ -118,6 +132,8 @@ class Connection:
         self._addresses = addresses
         self._posted: deque[Call | Action] = deque()
         self._sinks: dict[int, Sink] = {}
+        # Futures that are not settled, for the child if the process forks.
+        self._unsettled: set[Call] = set()
         self._last_number = 0
         self._numbers = threading.Lock()
         self._waker = Waker()
@@ -136,6 +152,8 @@ class Connection:
             raise ResourceExhaustedError(
                 f"{OUTSTANDING_CALLS_MAX} requests of this client are under way: wait for some"
             )
+        if isinstance(call, FutureCall):
+            self._unsettled.add(call)
         self._post(call)
 
     def run(self, action: Action) -> None:
@@ -167,11 +185,20 @@ class Connection:
         if not self.is_own_thread:
             self._thread.join(JOIN_SECONDS_MAX)
 
-    def orphan(self) -> tuple[Sink, ...]:
-        """In a forked child: the thread is the parent's. Leave its sockets alone; whom to tell."""
+    def orphan(self, reason: str) -> None:
+        """In a forked child: the thread and the sockets are the parent's. Leave them alone, and
+        end here what was begun there.
+        """
         self._ended = True
+        self._reason = reason
         self._waker.disown()
-        return tuple(self._sinks.values())
+        self._posted.clear()
+        unavailable = UnavailableError(reason)
+        for sink in tuple(self._sinks.values()):
+            sink.orphan(WatchCanceledError(reason))
+        for call in tuple(self._unsettled):
+            if isinstance(call, FutureCall):
+                call.orphan(OutcomeUnknownError(reason) if call.write else unavailable)
 
     def _post(self, item: Call | Action) -> None:
         self._posted.append(item)
@@ -187,6 +214,7 @@ class Connection:
         core = self._core
         links = Links(self._waker)
         try:
+            links.open(self._addresses, core)
             while not self._stopping:
                 self._turn(core, links)
         except BaseException as error:
@@ -213,8 +241,8 @@ class Connection:
                 core.call(item, now)
             else:
                 item(core, now)
+        links.tick(core, now)
         links.send(core.sends)
-            links.open(self._addresses, core)
         self._report(core)
         due_at = min(core.wake_at, links.wake_at)
         wait_ms = max(0, math.ceil(min(POLL_SECONDS_MAX, due_at - now) * 1000))
@@ -231,7 +259,7 @@ class Connection:
             completed, core.completed = core.completed, []
             for call in completed:
                 assert isinstance(call, WaitedCall | FutureCall), "nobody waits for it"
-                call.finished()
+                self._settle(call)
         if core.notices:
             notices, core.notices = core.notices, []
             for notice in notices:
@@ -242,10 +270,13 @@ class Connection:
     def _refuse_posted(self) -> None:
         while True:
             try:
-        links.tick(core, now)
                 item = self._posted.popleft()
             except IndexError:
                 return
             if isinstance(item, WaitedCall | FutureCall):
                 item.error = UnavailableError(self._reason)
-                item.finished()
+                self._settle(item)
+
+    def _settle(self, call: WaitedCall | FutureCall[Any]) -> None:
+        call.finished()
+        self._unsettled.discard(call)

@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
 from cluster.client.requests import Key, RangeOptions, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse
+from cluster.client.standing import LEASE_LOST, Place, Standing
 from cluster.errors import (
     CompactedError,
     DeadlineExceededError,
@@ -29,21 +30,7 @@ if TYPE_CHECKING:
     from cluster.client.api import Client
     from cluster.client.lease import Lease
 
-LEASE_LOST: Final = "mutex: session is expired"
-"""etcd's text, for an election too."""
-
 FIRST: Final[RangeOptions] = {"sort_target": "CREATE", "sort_order": "ASCEND", "limit": 1}
-
-
-class Place(NamedTuple):
-    """A place in the queue: its key, and the revision that created it, which is its number."""
-
-    key: bytes
-    revision: int
-
-    def guard(self) -> ops.Compare:
-        """True as long as the place is kept: guards the writes of who has it."""
-        return ops.create_revision(self.key) == self.revision
 
 
 class Contest:
@@ -55,29 +42,35 @@ class Contest:
 
     def __init__(self, client: Client, name: Key, ttl: float, lease: Lease | None) -> None:
         self.prefix = to_bytes(name) + b"/"
-        self.lease = lease
-        self.place: Place | None = None
+        self.standing: Standing | None = None
+        self._lease = lease
         self._client = client
         self._ttl = ttl
         self._owns_lease = lease is None
 
     @contextmanager
     def entering(self) -> Iterator[Lease]:
-        """The lease to enter with. If the block fails, nothing of the attempt is left behind."""
-        lease = self.lease
+        """The lease to enter with. If the block fails, nothing of the attempt is left behind.
+
+        LeaseLostError when the place that was taken, or the lease before that, is lost meanwhile.
+        """
+        lease = self._lease
         if self._owns_lease:
-            lease = self.lease = self._client.lease.grant(self._ttl).keep_alive()
+            lease = self._lease = self._client.lease.grant(self._ttl).keep_alive()
         assert lease is not None, "a contest has a lease of its own or was given one"
+        lease.refuse_if_inherited()
         try:
             yield lease
-            if lease.lost.is_set():
-                raise LeaseLostError(LEASE_LOST)
+            if self.standing is not None and self.standing.why is not None:
+                raise self.standing.why
         except BaseException as error:
+            if isinstance(error, LeaseNotFoundError):
+                lease.abort(error)
+            lost = self._why_lost(lease)
             with suppress(LeaseholdError):  # what cannot be taken back now ends with the lease
                 self._abandon(lease)
-            is_lost = isinstance(error, LeaseNotFoundError) or lease.lost.is_set()
-            if is_lost and isinstance(error, LeaseholdError):
-                raise LeaseLostError(LEASE_LOST) from error
+            if lost is not None and isinstance(error, LeaseholdError):
+                raise lost from error
             raise
 
     def enter(self, lease: Lease, value: Key = b"") -> KeyValue:
@@ -89,7 +82,7 @@ class Contest:
         found = KeyValue(key, to_bytes(value), revision, revision, 1, lease.id)
         if not done.succeeded:
             (found,) = _kvs(done.responses[0])
-        self.place = Place(key, found.create_revision)
+        self._stand(Place(key, found.create_revision), lease)
         return found
 
     def enter_if_first(self, lease: Lease) -> bool:
@@ -99,53 +92,50 @@ class Contest:
         first = ops.get(self.prefix, prefix=True, **FIRST)
         done = txn.then(ops.put(key, lease=lease)).else_(first).commit()
         if done.succeeded:
-            self.place = Place(key, done.header.revision)
-        else:
-            (kv,) = _kvs(done.responses[0])
-            if kv.key == key:
-                self.place = Place(key, kv.create_revision)
-            elif self._owns_lease:
-                with suppress(LeaseholdError):  # nothing hangs on it
-                    lease.revoke()
-        return self.place is not None
+            self._stand(Place(key, done.header.revision), lease)
+            return True
+        (kv,) = _kvs(done.responses[0])
+        if kv.key == key:
+            self._stand(Place(key, kv.create_revision), lease)
+            return True
+        if self._owns_lease:
+            with suppress(LeaseholdError):  # nothing hangs on it
+                lease.revoke()
+        return False
 
-    def wait(self, lease: Lease, deadline: float | None) -> None:
+    def wait(self, deadline: float | None) -> None:
         """Wait until the place is the first one; LockTimeoutError at the deadline.
 
-        LeaseLostError when it is gone: its lease has ended, or somebody has deleted its key.
+        Some error at once when the place is gone: `entering` says why.
         """
+        standing = self.kept
         while True:
-            last, revision = self._before()
+            last, revision = self._before(standing)
             if last is None:
                 return
             # Compacted meanwhile: it need not be known how, only who is there now.
             with suppress(CompactedError):
-                self._wait_for_deletion(last.key, revision + 1, lease, deadline)
+                self._wait_for_deletion(last.key, revision + 1, standing, deadline)
 
     @property
-    def kept_by(self) -> Lease:
-        """The lease that the place is kept by; RuntimeError without a place."""
-        if self.lease is None or self.place is None:
+    def kept(self) -> Standing:
+        """The place that was taken; RuntimeError when there is none."""
+        if self.standing is None:
             raise RuntimeError("nothing is held")
-        return self.lease
+        return self.standing
 
     def leave(self) -> None:
         """Give the place up; LeaseLostError when it was lost before."""
-        lease, place = self.kept_by, self.place
-        assert place is not None, "a place is kept"
-        self.place = None
-        was_lost = lease.lost.is_set()
-        if self._owns_lease:
-            try:
-                lease.revoke()
-            except LeaseNotFoundError:
-                was_lost = True
-        elif (
-            not self._client.txn().if_(place.guard()).then(ops.delete(place.key)).commit().succeeded
-        ):
-            was_lost = True
-        if was_lost:
-            raise LeaseLostError(LEASE_LOST)
+        standing = self.kept
+        lease, place, lost = standing.lease, standing.place, standing.why
+        self._sit_down()
+        lease.refuse_if_inherited()
+        if lost is not None:
+            with suppress(LeaseholdError):  # what cannot be taken back now ends with the lease
+                self._vacate(lease, place)
+            raise lost
+        if not self._vacate(lease, place):
+            raise standing.gone()
 
     def first(self) -> KeyValue | None:
         """Who has the turn now: the key and its value."""
@@ -155,10 +145,9 @@ class Contest:
     def _key(self, lease: Lease) -> bytes:
         return self.prefix + f"{lease.id:x}".encode()
 
-    def _before(self) -> tuple[KeyValue | None, int]:
+    def _before(self, standing: Standing) -> tuple[KeyValue | None, int]:
         """The place just before this one, None if this one is the first; and as of when."""
-        place = self.place
-        assert place is not None, "who waits has a place"
+        place = standing.place
         before = ops.get(
             self.prefix,
             prefix=True,
@@ -169,24 +158,52 @@ class Contest:
         )
         done = self._client.txn().if_(place.guard()).then(before).commit()
         if not done.succeeded:
-            raise LeaseLostError(LEASE_LOST)
+            raise standing.gone()
         kvs = _kvs(done.responses[0])
         return (kvs[0] if kvs else None), done.header.revision
 
     def _wait_for_deletion(
-        self, key: bytes, start_revision: int, lease: Lease, deadline: float | None
+        self, key: bytes, start_revision: int, standing: Standing, deadline: float | None
     ) -> None:
         watch = self._client.watch(key, start_revision=start_revision, filters=["NOPUT"])
-        with watch, lease.when_lost(watch.cancel):
+        with watch, standing.when_lost(watch.cancel):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 watch.get(left)
             except DeadlineExceededError as error:
-                raise LockTimeoutError(f"not in time: {key!r} is still there") from error
+                other = key.decode(errors="backslashreplace")
+                raise LockTimeoutError(f"not in time: {other} comes first") from error
+
+    def _stand(self, place: Place, lease: Lease) -> None:
+        self.standing = Standing(self._client, place, lease)
+
+    def _sit_down(self) -> None:
+        standing, self.standing = self.standing, None
+        if standing is not None:
+            standing.end()
+
+    def _vacate(self, lease: Lease, place: Place) -> bool:
+        """Take the key away, and the lease with it if it is this contest's; was the key there?"""
+        deleting = self._client.txn().if_(place.guard()).then(ops.delete(place.key))
+        try:
+            # Also where the lease goes: only so it is known who took the key away.
+            was_there = deleting.commit().succeeded
+            if self._owns_lease:
+                with suppress(LeaseNotFoundError):
+                    lease.revoke()
+        finally:
+            if self._owns_lease:
+                lease.stop()
+        return was_there
+
+    def _why_lost(self, lease: Lease) -> LeaseLostError | None:
+        if self.standing is not None:
+            return self.standing.why
+        return LeaseLostError(LEASE_LOST) if lease.lost.is_set() else None
 
     def _abandon(self, lease: Lease) -> None:
         """After a failure: whatever was done, undo it."""
-        self.place = None
+        self._sit_down()
         if self._owns_lease:
             lease.revoke()
         else:
@@ -201,8 +218,8 @@ class Holder:
 
     @property
     def lost(self) -> threading.Event:
-        """Set as soon as the place, once won, may be kept no longer: its lease is lost."""
-        return self._contest.kept_by.lost
+        """Set as soon as the place, once won, may be kept no longer: its lease or key is lost."""
+        return self._contest.kept.lost
 
     @property
     def key(self) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from cluster import wire
 from cluster.client.call import FOREVER, NO_VERDICT, UNHEALTHY_ATTEMPTS_MAX, Call, Phase, Session
 from cluster.client.endpoints import Endpoints
-from cluster.client.leasing import Keepers, LeaseLost
+from cluster.client.leasing import Keepers, LeaseLost, LeaseRenewed
 from cluster.client.replies import Reply, read, refusal
 from cluster.client.sessions import Sessions
 from cluster.client.watching import WatchEnded, Watches, WatchEvents, WatchOpened
@@ -41,7 +41,7 @@ NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
 LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
 """The cluster knows nothing of a session, or no more what became of a number: it is left."""
 
-Notice = WatchOpened | WatchEvents | WatchEnded | LeaseLost
+Notice = WatchOpened | WatchEvents | WatchEnded | LeaseRenewed | LeaseLost
 
 
 class Options(NamedTuple):

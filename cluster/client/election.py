@@ -11,10 +11,13 @@ from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from cluster.client.contest import Contest, Holder, Place
+from cluster.client.arguments import patience
+from cluster.client.contest import Contest, Holder
+from cluster.client.inherited import INHERITED, Owned
 from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import Event, KeyValue
+from cluster.client.standing import Place
 from cluster.errors import CompactedError, LeaseholdError, NotElectedError, WatchCanceledError
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ class Election(Holder):
         `value` says to the others who leads. LeaseLostError when the lease ends before that. Of a
         lease that stands, or leads, already it goes on, so a program may resume its former life's.
         """
-        if self._contest.place is not None:
+        patience(timeout)
+        if self._contest.standing is not None:
             if not self.lost.is_set():
                 raise RuntimeError("this candidate stands already: proclaim, or resign before")
             self._give_up()
@@ -53,7 +57,7 @@ class Election(Holder):
             found = self._contest.enter(lease, value)
             if found.value != to_bytes(value):
                 self._proclaim(value)
-            self._contest.wait(lease, deadline)
+            self._contest.wait(deadline)
         self._leads = True
 
     def proclaim(self, value: Key) -> None:
@@ -110,18 +114,17 @@ class Election(Holder):
             self._contest.leave()
 
     def _proclaim(self, value: Key) -> None:
-        place, lease = self._contest.place, self._contest.kept_by
-        assert place is not None, "who proclaims has a place"
-        said = put(place.key, value, lease=lease)
+        standing = self._contest.kept
+        place = standing.place
+        said = put(place.key, value, lease=standing.lease)
         if not self._client.txn().if_(place.guard()).then(said).commit().succeeded:
             raise NotElectedError(NOT_LEADER)
 
     @property
     def _place(self) -> Place:
-        place = self._contest.place
-        if place is None or not self._leads:
+        if self._contest.standing is None or not self._leads:
             raise NotElectedError(NOT_LEADER)
-        return place
+        return self._contest.standing.place
 
 
 class Observation(Iterator[KeyValue]):
@@ -138,6 +141,7 @@ class Observation(Iterator[KeyValue]):
         self._told: KeyValue | None = None
         self._taking = threading.Lock()
         self._is_cancelled = False
+        self._process = Owned()
         self._candidates: dict[bytes, KeyValue] = {}
         self._watch = self._look_around()
 
@@ -174,6 +178,9 @@ class Observation(Iterator[KeyValue]):
         self.cancel()
 
     def _next(self, timeout: float | None) -> KeyValue | None:
+        patience(timeout)
+        if self._process.is_inherited:
+            raise WatchCanceledError(INHERITED)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._taking:
             while not self._changes and not self._is_cancelled:

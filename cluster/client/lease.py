@@ -2,65 +2,115 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client import replies, results
+from cluster.client.arguments import lease_ttl
 from cluster.client.connection import Connection
 from cluster.client.core import Notice
-from cluster.client.leasing import LeaseLost
-from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
+from cluster.client.inherited import INHERITED, Owned
+from cluster.client.leasing import LeaseLost, LeaseRenewed
+from cluster.client.lost import Lost
+from cluster.errors import FAULTS, LeaseholdError, LeaseLostError, LeaseNotFoundError
 
 if TYPE_CHECKING:
     from cluster.client.caller import Caller
 
+NOT_RENEWED: Final = "no renewal was acknowledged within its TTL"
+REVOKED: Final = "it was revoked by this client"
+NEVER: Final = float("-inf")
 
-class Lease:
+
+class Lease(Owned):
     """A lease: keys put with it are deleted when its TTL (seconds) has passed without a renewal.
 
     In a `with` block it is renewed in the background and revoked at the end. `lost` is set as soon
-    as it can no longer be relied on - revoked, expired, or not renewed within its TTL - and `error`
-    then says why.
+    as it can no longer be relied on, and stays set; `error` then says why. It is lost when this
+    client revokes it, when no renewal was acknowledged within its TTL - whether nobody renews it,
+    nobody answers, or this process stood still - and when a renewal finds that it is gone.
+
+    In a forked child it counts as lost: it is the parent's, and nothing is sent for it.
     """
 
-    def __init__(self, api: LeaseApi, granted: results.LeaseGrantResult) -> None:
+    def __init__(self, api: LeaseApi, granted: results.LeaseGrantResult, good_until: float) -> None:
+        super().__init__()
         self.id = granted.id
         self.ttl = granted.ttl
         self.granted = granted
-        self.lost = threading.Event()
-        self.error: LeaseholdError | None = None
+        self.lost = Lost(self.seconds_left)
         self._api = api
+        # By the monotonic clock. Counted from before the request: it cannot have begun earlier.
+        self._good_until = good_until
+        self._error: LeaseholdError | None = None
         self._kept_by: tuple[Connection, int] | None = None
         self._told: list[Callable[[], None]] = []
 
+    @property
+    def error(self) -> LeaseholdError | None:
+        """Why it is lost; None while it is not."""
+        if self.is_inherited:
+            return LeaseLostError(INHERITED)
+        self.seconds_left()
+        return self._error
+
+    def seconds_left(self) -> float:
+        """How long it can be relied on, as far as is known here, if nobody renews it."""
+        if self.is_inherited:
+            return NEVER
+        left = self._good_until - time.monotonic()
+        if left <= 0 and self._error is None:
+            # For good: an answer that comes now comes too late for those who were told.
+            self.abort(LeaseLostError(NOT_RENEWED))
+        return left
+
     def keep_alive(self) -> Lease:
-        """Renew it every third of its TTL in the background, until `stop` or `revoke`."""
+        """Renew it every third of its TTL in the background, until `stop` or `revoke`.
+
+        LeaseLostError when it is lost already.
+        """
+        self.refuse_if_inherited()
+        if self.lost.is_set():
+            raise LeaseLostError(f"the lease is lost: {self._error}")
         if self._kept_by is None:
-            self._kept_by = self._api.keep(self)
+            self._kept_by = self._api.keep(self, self._good_until)
         return self
 
     def stop(self) -> None:
-        """Renew it in the background no longer; it ends when its TTL has passed."""
-        if self._kept_by is not None:
-            connection, number = self._kept_by
-            self._kept_by = None
+        """Renew it in the background no longer; it is lost when its TTL has passed."""
+        kept_by, self._kept_by = self._kept_by, None
+        if kept_by is not None:
+            connection, number = kept_by
             connection.detach(number)
             connection.run(lambda core, now: core.keepers.drop(number))
 
     def keep_alive_once(self) -> results.LeaseKeepAliveResult:
         """Renew it now; LeaseNotFoundError when it is gone."""
-        return self._api.keep_alive_once(self.id)
+        self.refuse_if_inherited()
+        asked = time.monotonic()
+        try:
+            renewed = self._api.keep_alive_once(self.id)
+        except LeaseNotFoundError as error:
+            self.abort(error)
+            raise
+        self._renewed(asked + renewed.ttl)
+        return renewed
 
     def time_to_live(self, keys: bool = False) -> results.LeaseTimeToLiveResult:
         """What is left of it, and (`keys`) which keys it holds."""
-        return self._api.time_to_live(self.id, keys)
+        found = self._api.time_to_live(self.id, keys)
+        if found.ttl < 0:
+            self.abort(LeaseNotFoundError(FAULTS["LeaseNotFound"].message))
+        return found
 
     def revoke(self) -> results.LeaseRevokeResult:
         """End it now and delete its keys; LeaseNotFoundError when it is gone."""
-        self.stop()
+        self.refuse_if_inherited()
+        # Before the request: from then on others may have what it held.
+        self.abort(LeaseLostError(REVOKED))
         return self._api.revoke(self.id)
 
     @contextmanager
@@ -69,13 +119,21 @@ class Lease:
 
         It may be called twice, and in the client's I/O thread, so it must not wait for anything.
         """
-        self._told.append(tell)
+        self.tell_when_lost(tell)
         try:
-            if self.lost.is_set():
-                tell()
             yield
         finally:
-            self._told.remove(tell)
+            self.tell_no_more(tell)
+
+    def tell_when_lost(self, tell: Callable[[], None]) -> None:
+        """As `when_lost`, until `tell_no_more`."""
+        self._told.append(tell)
+        if self.lost.is_set():
+            tell()
+
+    def tell_no_more(self, tell: Callable[[], None]) -> None:
+        """Call this no more."""
+        self._told.remove(tell)
 
     def __enter__(self) -> Self:
         self.keep_alive()
@@ -87,24 +145,47 @@ class Lease:
         exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(LeaseNotFoundError):
+        try:
             self.revoke()
+        except LeaseNotFoundError:
+            return
+        except LeaseholdError:
+            # What went wrong in the block comes first.
+            if exception_type is None:
+                raise
 
     def __repr__(self) -> str:
         return f"Lease(id={self.id:016x}, ttl={self.ttl:g})"
 
     def notice(self, notice: Notice) -> bool:
         """Take what the core says of it. In the I/O thread."""
-        if isinstance(notice, LeaseLost):
-            self.abort(notice.error)
+        match notice:
+            case LeaseRenewed():
+                self._renewed(notice.good_until)
+            case LeaseLost():
+                self.abort(notice.error)
+            case _:
+                raise AssertionError("a lease is told of its renewals")
         return True
 
     def abort(self, error: LeaseholdError) -> None:
-        """It can no longer be relied on, for this reason."""
-        self.error = error
+        """It can no longer be relied on, for this reason; the first one stays. In any thread."""
+        if self.is_inherited:
+            return  # it counts as lost here anyway
+        if self._error is None:
+            self._error = error
+        self._good_until = NEVER
+        self.stop()
         self.lost.set()
         for tell in tuple(self._told):
             tell()
+
+    def orphan(self, error: LeaseholdError) -> None:
+        """In a forked child there is nothing to do: whoever asks is told whose it is."""
+
+    def _renewed(self, good_until: float) -> None:
+        if self._error is None:
+            self._good_until = max(self._good_until, good_until)
 
 
 class LeaseApi:
@@ -118,20 +199,24 @@ class LeaseApi:
 
         FailedPreconditionError when the id is taken. The Lease's `ttl` is what was really granted.
         """
-        fields: dict[str, Any] = {"op": "lease_grant", "TTL": ttl}
+        fields: dict[str, Any] = {"op": "lease_grant", "TTL": lease_ttl(ttl)}
         if id:
             fields["ID"] = id
-        return Lease(self, self._client.request(fields, replies.lease_grant_result, write=True))
+        asked = time.monotonic()
+        granted = self._client.request(fields, replies.lease_grant_result, write=True)
+        return Lease(self, granted, asked + granted.ttl)
 
     def adopt(self, lease_id: int) -> Lease:
         """A Lease that exists already: of a put with a `ttl`, or of this program's former life.
 
         LeaseNotFoundError when there is none.
         """
+        asked = time.monotonic()
         found = self.time_to_live(lease_id)
         if found.ttl < 0:
             raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
-        return Lease(self, results.LeaseGrantResult(found.header, lease_id, found.granted_ttl))
+        granted = results.LeaseGrantResult(found.header, lease_id, found.granted_ttl)
+        return Lease(self, granted, asked + found.remaining_ms / 1000)
 
     def revoke(self, lease_id: int) -> results.LeaseRevokeResult:
         """End a lease and delete its keys; LeaseNotFoundError when it is gone."""
@@ -158,9 +243,9 @@ class LeaseApi:
         """The ids of all leases."""
         return self._client.request({"op": "lease_leases"}, replies.lease_list_result)
 
-    def keep(self, lease: Lease) -> tuple[Connection, int]:
+    def keep(self, lease: Lease, good_until: float) -> tuple[Connection, int]:
         """Renew a lease in the background; by which connection, and under which number."""
         connection = self._client.connection()
         number = connection.attach(lease)
-        connection.run(lambda core, now: core.keepers.keep(number, lease.id, lease.ttl, now))
+        connection.run(lambda core, now: core.keepers.keep(number, lease.id, good_until, now))
         return connection, number

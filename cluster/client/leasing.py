@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 RENEWALS_PER_TTL: Final = 3
 
 
+class LeaseRenewed(NamedTuple):
+    """The lease kept under this number can be relied on until then (seconds, monotonic)."""
+
+    number: int
+    good_until: float
+
+
 class LeaseLost(NamedTuple):
     """The lease kept under this number is gone, or must be taken to be."""
 
@@ -28,14 +35,13 @@ class LeaseLost(NamedTuple):
 class _Keeper:
     """One lease: the next renewal, and until when the last acknowledged one is good."""
 
-    __slots__ = ("call", "due", "good_until", "lease_id", "number", "ttl")
+    __slots__ = ("call", "due", "good_until", "lease_id", "number")
 
-    def __init__(self, number: int, lease_id: int, ttl: float, now: float) -> None:
+    def __init__(self, number: int, lease_id: int, good_until: float) -> None:
         self.number = number
         self.lease_id = lease_id
-        self.ttl = ttl
-        self.due = now
-        self.good_until = now + ttl
+        self.due = FOREVER
+        self.good_until = good_until
         self.call: Call | None = None
 
 
@@ -46,9 +52,12 @@ class Keepers:
         self._core = core
         self._keepers: dict[int, _Keeper] = {}
 
-    def keep(self, number: int, lease_id: int, ttl: float, now: float) -> None:
-        """Renew a lease now and then three times per TTL (seconds), until `drop` or LeaseLost."""
-        keeper = _Keeper(number, lease_id, ttl, now)
+    def keep(self, number: int, lease_id: int, good_until: float, now: float) -> None:
+        """Renew a lease, good until then, now and three times per TTL, until `drop` or LeaseLost.
+
+        LeaseRenewed tells of each renewal.
+        """
+        keeper = _Keeper(number, lease_id, good_until)
         self._keepers[number] = keeper
         self._renew(keeper, now)
 
@@ -76,19 +85,20 @@ class Keepers:
 
     def _renewed(self, keeper: _Keeper, call: Call, sent_at: float, now: float) -> None:
         keeper.call = None
-        error = call.error
+        ttl, error = 0.0, call.error
         if error is None and call.reply is not None:
             try:
-                keeper.ttl = read(lease_keep_alive_result, call.reply).ttl
+                ttl = read(lease_keep_alive_result, call.reply).ttl
             except LeaseholdError as failure:
                 error = failure
-        if error is None and keeper.ttl <= 0:
+        if error is None and ttl <= 0:
             error = LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         if error is not None:
             if self._keepers.pop(keeper.number, None) is not None:
                 self._core.notices.append(LeaseLost(keeper.number, error))
             return
         # Counted from the sending: the cluster cannot have renewed it earlier than that.
-        keeper.good_until = sent_at + keeper.ttl
-        keeper.due = sent_at + keeper.ttl / RENEWALS_PER_TTL
+        keeper.good_until = sent_at + ttl
+        keeper.due = sent_at + ttl / RENEWALS_PER_TTL
+        self._core.notices.append(LeaseRenewed(keeper.number, keeper.good_until))
         self._core.wake_by(keeper.due)

@@ -9,8 +9,11 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from cluster.client.contest import Contest, Holder, Place
+from cluster.client.arguments import patience
+from cluster.client.contest import Contest, Holder
+from cluster.client.inherited import Owned
 from cluster.client.requests import Key
+from cluster.client.standing import Place
 from cluster.errors import LeaseholdError, LockTimeoutError
 
 if TYPE_CHECKING:
@@ -34,24 +37,33 @@ class Lock(Holder):
         super().__init__(Contest(client, name, ttl, lease))
         self._threads = threading.Lock()
         self._is_held = False
+        self._process = Owned()
+        # Who has `_threads`: to tell one who waits for itself.
+        self._taker: int | None = None
 
     def acquire(self, timeout: float | None = None) -> None:
         """Wait for the lock; LockTimeoutError after `timeout` seconds.
 
-        LeaseLostError when its lease ends before it is won. With a given lease that holds the lock
-        already it returns at once.
+        LeaseLostError when its lease or its key goes before it is won, and in a forked child whose
+        parent holds it by this very object. With a given lease that holds the lock already it
+        returns at once.
         """
+        patience(timeout)
+        self._refuse_if_inherited()
         deadline = None if timeout is None else time.monotonic() + timeout
-        if not self._threads.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
-            raise LockTimeoutError("not in time: another thread of this client holds the lock")
+        if not self._threads.acquire(timeout=-1 if timeout is None else timeout):
+            own = self._taker == threading.get_ident()
+            who = "this thread holds the lock" if own else "another thread of this client has it"
+            raise LockTimeoutError(f"not in time: {who}")
         with self._taking():
             with self._contest.entering() as lease:
                 self._contest.enter(lease)
-                self._contest.wait(lease, deadline)
+                self._contest.wait(deadline)
             self._is_held = True
 
     def try_acquire(self) -> bool:
         """Take the lock if nobody has it or waits for it; whether it did."""
+        self._refuse_if_inherited()
         if not self._threads.acquire(blocking=False):
             return False
         with self._taking():
@@ -71,7 +83,7 @@ class Lock(Holder):
         try:
             self._contest.leave()
         finally:
-            self._threads.release()
+            self._free()
 
     @property
     def is_held(self) -> bool:
@@ -97,16 +109,27 @@ class Lock(Holder):
 
     @property
     def _place(self) -> Place:
-        place = self._contest.place
-        if place is None or not self._is_held:
+        if self._contest.standing is None or not self._is_held:
             raise RuntimeError("the lock is not held")
-        return place
+        return self._contest.standing.place
 
     @contextmanager
     def _taking(self) -> Iterator[None]:
         """Other threads of this client may try again if the block does not take the lock."""
+        self._taker = threading.get_ident()
         try:
             yield
         finally:
             if not self._is_held:
-                self._threads.release()
+                self._free()
+
+    def _free(self) -> None:
+        self._taker = None
+        self._threads.release()
+
+    def _refuse_if_inherited(self) -> None:
+        """In a forked child nobody frees what a thread of the parent had taken."""
+        if self._process.is_inherited:
+            if self._threads.locked():
+                self._process.refuse_if_inherited()
+            self._process = Owned()

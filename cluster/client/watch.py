@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client.connection import ANSWER_GRACE_SECONDS, Connection
 from cluster.client.core import Notice
-from cluster.client.leasing import LeaseLost
+from cluster.client.leasing import LeaseLost, LeaseRenewed
 from cluster.client.results import Event, Header, WatchBatch
 from cluster.client.watching import WatchEnded, WatchEvents, WatchOpened
 from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
@@ -130,12 +130,19 @@ class Watch:
             case WatchEnded():
                 self._connection.detach(self._number)
                 self._incoming.put(notice.error)
-            case LeaseLost():
+            case LeaseRenewed() | LeaseLost():
                 raise AssertionError("a watch keeps no lease")
         return True
 
     def abort(self, error: LeaseholdError) -> None:
         """End the watch from outside, whatever the core does."""
+        self._incoming.put(error)
+
+    def orphan(self, error: LeaseholdError) -> None:
+        """In a forked child: what has come and was not taken is the parent's, too."""
+        self._taking = threading.Lock()
+        self._taken.clear()
+        self._incoming = SimpleQueue()
         self._incoming.put(error)
 
     def _opened(self, timeout: float) -> Header:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.client.call import ATTEMPT_SECONDS, FOREVER
-from cluster.client.leasing import LeaseLost
+from cluster.client.leasing import LeaseLost, LeaseRenewed
 from cluster.client.watching import WatchEnded, WatchEvents, WatchOpened
 from cluster.errors import CompactedError, LeaseNotFoundError, WatchCanceledError
 from tests.cluster.rig import HEADER, Rig
@@ -352,7 +352,7 @@ class LeaseRig(Rig):
 
     def __init__(self) -> None:
         super().__init__()
-        self.core.keepers.keep(1, 3, 9.0, self.now)
+        self.core.keepers.keep(1, 3, self.now + 9.0, self.now)
 
 
 def test_a_kept_lease_is_renewed_every_third_of_its_ttl() -> None:
@@ -363,7 +363,9 @@ def test_a_kept_lease_is_renewed_every_third_of_its_ttl() -> None:
         rig.answer(rig.one(), ID=3, TTL=9)
         rig.advance(3.0)
     assert times == [0.0, 3.0, 6.0, 9.0]
-    assert rig.core.notices == []
+    told = [notice for notice in rig.core.notices if isinstance(notice, LeaseRenewed)]
+    assert [notice.good_until - 100.0 for notice in told] == [9.0, 12.0, 15.0, 18.0]
+    assert len(rig.core.notices) == 4
 
 
 def test_a_lease_that_is_gone_is_lost() -> None:
@@ -380,9 +382,9 @@ def test_a_lease_that_cannot_be_renewed_is_lost_when_its_ttl_has_passed() -> Non
     for name in "abc":
         rig.core.endpoint_down(name, rig.now)
     rig.advance(8.9)
-    assert rig.core.notices == []
+    assert [type(notice) for notice in rig.core.notices] == [LeaseRenewed]
     rig.advance(0.2)
-    assert [type(notice) for notice in rig.core.notices] == [LeaseLost]
+    assert [type(notice) for notice in rig.core.notices] == [LeaseRenewed, LeaseLost]
 
 
 def test_a_dropped_lease_is_not_renewed() -> None:

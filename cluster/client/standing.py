@@ -1,0 +1,175 @@
+"""Standing: a place in a queue of keys that was taken, and whether it is still there.
+
+A place goes with its lease, or because somebody deletes its key. The key is watched, over the
+connection that the client's other watches use, so that who has the place learns of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cluster.client import ops, replies, results
+from cluster.client.call import FOREVER
+from cluster.client.connection import FutureCall
+from cluster.client.core import Notice
+from cluster.client.inherited import INHERITED
+from cluster.client.lost import Lost
+from cluster.client.requests import get_fields
+from cluster.client.watching import WatchEnded, WatchEvents
+from cluster.errors import CompactedError, LeaseholdError, LeaseLostError
+
+if TYPE_CHECKING:
+    from cluster.client.api import Client
+    from cluster.client.lease import Lease
+
+LEASE_LOST: Final = "mutex: session is expired"
+"""etcd's text, for an election too."""
+
+DELETED: Final = "deleted"
+"""The reason of a DELETE that did not come from a lease's end."""
+
+
+class Place(NamedTuple):
+    """A place in the queue: its key, and the revision that created it, which is its number."""
+
+    key: bytes
+    revision: int
+
+    def guard(self) -> ops.Compare:
+        """True as long as the place is kept: guards the writes of who has it."""
+        return ops.create_revision(self.key) == self.revision
+
+
+class Standing:
+    """A place that this client has taken with a lease, until `end`.
+
+    `lost` is set as soon as it cannot be relied on any more; `why` then says why.
+    """
+
+    def __init__(self, client: Client, place: Place, lease: Lease) -> None:
+        self.place = place
+        self.lease = lease
+        self.lost = Lost(lease.seconds_left)
+        self._client = client
+        self._connection = client.connection()
+        self._error: LeaseLostError | None = None
+        self._told: list[Callable[[], None]] = []
+        self._is_over = False
+        self._number = 0
+        self._watch(place.revision + 1)
+        lease.tell_when_lost(self._lease_lost)
+
+    @property
+    def why(self) -> LeaseLostError | None:
+        """Why it is lost; None while it is not."""
+        if not self.lost.is_set():
+            return None
+        return LeaseLostError(INHERITED if self.lease.is_inherited else self._reason())
+
+    def gone(self) -> LeaseLostError:
+        """What to raise when the key turns out not to be there any more."""
+        return LeaseLostError(f"the key {self._key} is gone")
+
+    @contextmanager
+    def when_lost(self, tell: Callable[[], None]) -> Iterator[None]:
+        """Within the block, call this when it is lost, or at once if it is already.
+
+        It may be called twice, and in the client's I/O thread, so it must not wait for anything.
+        """
+        self._told.append(tell)
+        try:
+            if self.lost.is_set():
+                tell()
+            yield
+        finally:
+            self._told.remove(tell)
+
+    def end(self) -> None:
+        """Look after it no longer."""
+        self._is_over = True
+        self.lease.tell_no_more(self._lease_lost)
+        self._unwatch(self._number)
+
+    # --- from the client's core, in the I/O thread ---
+
+    def notice(self, notice: Notice) -> bool:
+        """Take what the core says of the key's watch."""
+        match notice:
+            case WatchEvents(events=(first, *_)):
+                self._deleted(first)
+            case WatchEnded(error=error):
+                self._connection.detach(self._number)
+                if isinstance(error, CompactedError):
+                    self._look()  # what happened to the key is not known: see whether it is there
+                else:
+                    self.abort(error)
+            case _:
+                pass  # it has opened, or tells how far it is
+        return True
+
+    def abort(self, error: LeaseholdError) -> None:
+        """Nobody looks after the key any more, for this reason. In any thread."""
+        self._lose(LeaseLostError(f"the key cannot be watched any more: {error}"))
+
+    def orphan(self, error: LeaseholdError) -> None:
+        """In a forked child there is nothing to do: the lease says whose it is."""
+
+    # --- the own key ---
+
+    def _watch(self, start_revision: int) -> None:
+        fields: dict[str, Any] = {"op": "watch_create", "key": self.place.key}
+        fields.update(start_revision=start_revision, filters=["NOPUT"])
+        number = self._number = self._connection.attach(self)
+        self._connection.run(lambda core, now: core.watches.open(number, fields, FOREVER, now))
+        if self._is_over:  # it has ended in the meantime, and may not have known this number
+            self._unwatch(number)
+
+    def _unwatch(self, number: int) -> None:
+        self._connection.detach(number)
+        self._connection.run(lambda core, now: core.watches.cancel(number))
+
+    def _look(self) -> None:
+        fields = get_fields(self.place.key, 0, serializable=False)
+        looking = FutureCall(fields, FOREVER, replies.range_result)
+        looking.future.add_done_callback(self._looked)
+        try:
+            self._connection.submit(looking)
+        except LeaseholdError as error:
+            self.abort(error)
+
+    def _looked(self, looking: Future[results.RangeResult]) -> None:
+        error = looking.exception()
+        if isinstance(error, LeaseholdError):
+            self.abort(error)
+            return
+        found = looking.result()
+        if not any(kv.create_revision == self.place.revision for kv in found):
+            self._lose(self.gone())
+        elif not self._is_over:
+            self._watch(found.header.revision + 1)
+
+    # --- how it is lost ---
+
+    @property
+    def _key(self) -> str:
+        return self.place.key.decode(errors="backslashreplace")
+
+    def _deleted(self, event: results.Event) -> None:
+        by_hand = event.reason == DELETED
+        self._lose(LeaseLostError(f"the key {self._key} was deleted" if by_hand else LEASE_LOST))
+
+    def _lease_lost(self) -> None:
+        self._lose(LeaseLostError(LEASE_LOST))
+
+    def _lose(self, error: LeaseLostError) -> None:
+        if self._error is None:
+            self._error = error
+        self.lost.set()
+        for tell in tuple(self._told):
+            tell()
+
+    def _reason(self) -> str:
+        return LEASE_LOST if self._error is None else self._error.message
