@@ -57,6 +57,7 @@ FaultName = Literal[
     "NotSupportedForLearner",
     "BadLeaderTransferee",
     "TimeoutLeaderTransfer",
+    "TransferUnderWay",
     "NotLeader",
     "Unhealthy",
     "NoSpace",
@@ -120,6 +121,9 @@ FAULTS: Final[dict[FaultName, Fault]] = {
         FAILED_PRECONDITION, "etcdserver: rpc not supported for learner"
     ),
     "BadLeaderTransferee": Fault(FAILED_PRECONDITION, "etcdserver: bad leader transferee"),
+    "TransferUnderWay": Fault(
+        FAILED_PRECONDITION, "leasehold: a transfer to another member is under way"
+    ),
     "TimeoutLeaderTransfer": Fault(
         UNKNOWN, "etcdserver: request timed out, leader transfer took too long"
     ),

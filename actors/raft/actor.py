@@ -117,8 +117,8 @@ class RaftActor(NodeActor):
         self._on_removed = on_removed
         self._removed = False
         self._look_for_room_ms = 0
-        # Who is to be told how a transfer of leadership ends.
-        self._movers: list[Callable[[bool], None]] = []
+        # Who is to be told how a transfer of leadership ends, by its target.
+        self._movers: dict[int, list[Callable[[bool], None]]] = {}
         self._open_links = open_links
         self._clock = clock
         self._complaints = Complaints(clock, log)
@@ -160,7 +160,8 @@ class RaftActor(NodeActor):
             case MoveLeader(target, ticket):
                 self._move_leader(target, ticket)
             case HandOver(done):
-                if self._transfer(self._core.best_successor, lambda moved: done()):
+                target = self._core.transferee or self._core.best_successor
+                if self._transfer(target, lambda moved: done()):
                     done()  # there is nothing to hand over, or nobody to take it
             case PeersDown(member_ids):
                 for member_id in member_ids:
@@ -230,10 +231,9 @@ class RaftActor(NodeActor):
                 send(self.ring.store, ConfirmedRead(tuple(questions), cluster_ms))
         for tickets, name, outcome_unknown in decided.failed:
             send(self.ring.gateway, Failed(tickets, Failure(name), outcome_unknown))
-        if decided.transferred is not None:
-            for mover in self._movers:
-                mover(decided.transferred)
-            self._movers.clear()
+        for target, succeeded in decided.transferred:
+            for mover in self._movers.pop(target, ()):
+                mover(succeeded)
         self._send(self._shipping.serve(decided.behind, self.ring.store, now_ms))
         if decided.removed and not self._removed:
             self._removed = True
@@ -333,7 +333,7 @@ class RaftActor(NodeActor):
         refusal = self._core.transfer(target, self._clock()) if target else "NotLeader"
         if refusal:
             return refusal
-        self._movers.append(then)
+        self._movers.setdefault(target, []).append(then)
         return ""
 
     # --- the disk ---

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from actors.raft.elector import NOBODY
 from actors.raft.leader import Leader
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Standing
 from actors.raft.progress import Contact
-from actors.raft.roles import Candidate, Follower
+from actors.raft.roles import NOBODY, Candidate, Follower
 from actors.raft.router import Router
 from actors.raft.rpc import (
     AppendRequest,
@@ -114,6 +113,7 @@ class RaftCore(Router):
     def tick(self, now_ms: int) -> None:
         """Let time pass: elections, heartbeats, check-quorum, expiry of what waits."""
         self._desk.expire(now_ms)
+        self._judge_transfer(now_ms)
         if isinstance(self.role, Leader):
             self._tick_leader(self.role, now_ms)
         elif now_ms >= self._timer.due_ms:
@@ -125,16 +125,15 @@ class RaftCore(Router):
     @property
     def next_tick_ms(self) -> int:
         """When `tick` has something to do next."""
+        due: list[int | None] = [self._transfers.due_ms]
         if isinstance(self.role, Leader):
-            due_ms = min(self.role.heartbeat_due_ms, self.role.quorum_check_due_ms)
-            if self.role.transferee:
-                due_ms = min(due_ms, self.role.transfer_until_ms)
-            notice_ms = self.role.notice_due_ms
-            return due_ms if notice_ms is None else min(due_ms, notice_ms)
-        asked_ms = self._reads.oldest_asked_ms()
-        if asked_ms is None:
-            return self._timer.due_ms
-        return min(self._timer.due_ms, asked_ms + self.config.election_timeout_ms)
+            due.append(self.role.notice_due_ms)
+            first_ms = min(self.role.heartbeat_due_ms, self.role.quorum_check_due_ms)
+        else:
+            asked_ms = self._reads.oldest_asked_ms()
+            due.append(None if asked_ms is None else asked_ms + self.config.election_timeout_ms)
+            first_ms = self._timer.due_ms
+        return min([first_ms, *(due_ms for due_ms in due if due_ms is not None)])
 
     def under_way(self) -> bool:
         """Whether proposals and reads that come in now do better to gather for a moment."""
@@ -258,6 +257,7 @@ class RaftCore(Router):
 
     def decided(self, now_ms: int) -> Decided:
         """Take what is committed and durable here, the reads it allows, failures, and who leads."""
+        self._judge_transfer(now_ms)
         if isinstance(self.role, Leader):
             self._finish_change(self.role, now_ms)
             for answer in self.role.read_answers(now_ms):
@@ -266,7 +266,6 @@ class RaftCore(Router):
                 else:
                     self._say(answer)
         committed = self.replica.take_committed()
-        transferred, self._transferred = self._transferred, None
         return Decided(
             committed,
             self._reads.take_ready(self.replica.handed_out),
@@ -274,7 +273,7 @@ class RaftCore(Router):
             self._take_standing(),
             self._take_membership(),
             self._is_removed(),
-            transferred,
+            self._transfers.take_ended(),
             self.role.behind() if isinstance(self.role, Leader) else (),
         )
 
@@ -315,8 +314,6 @@ class RaftCore(Router):
 
     def _deposed(self, leader: Leader, now_ms: int) -> None:
         self.replica.cluster_ms = leader.cluster_ms(now_ms)
-        if leader.transferee:
-            self._transferred = True
 
     # --- leading ---
 
@@ -347,8 +344,6 @@ class RaftCore(Router):
             if not leader.hears_quorum(now_ms, timeout_ms):
                 self._become_follower(self.term, NOBODY, now_ms)
                 return
-        if leader.transferee and now_ms >= leader.transfer_until_ms:
-            self._end_transfer(leader, now_ms)
         if now_ms >= leader.heartbeat_due_ms:
             leader.heartbeat_due_ms = now_ms + self.config.heartbeat_ms
             for message in leader.heartbeats(self.replica.commit, now_ms):

@@ -7,14 +7,13 @@ it and fills in what happens when a leader is found, elected or deposed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from actors.raft.elections import ElectionTimer, may_grant, vote_requests
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.outcome import CoreConfig
 from actors.raft.quorum import Ballot, Configuration
-from actors.raft.roles import Candidate, Follower
+from actors.raft.roles import NOBODY, Candidate, Follower
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -26,8 +25,6 @@ from actors.raft.rpc import (
     VoteResponse,
 )
 from actors.raft.terms import Verdict, judge
-
-NOBODY: Final = 0
 
 
 class Elector:

@@ -85,9 +85,6 @@ class Leader:
         self.notice_due_ms: int | None = None
         self._reconfigurations = 0
         self.reconfigure(configuration, now_ms)
-        # Who is to lead next, and how long that may take; 0: nobody.
-        self.transferee = 0
-        self.transfer_until_ms = 0
         self.uncommitted_bytes = 0
         self.heartbeat_due_ms = now_ms
         self.quorum_check_due_ms = now_ms

@@ -12,6 +12,7 @@ from actors.raft.membership import Membership
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
 from actors.raft.rpc import Entry, HardState, Message
+from actors.raft.transfers import Transferred
 
 
 class CoreConfig(NamedTuple):
@@ -65,7 +66,7 @@ class Decided(NamedTuple):
     """What follows from what is durable; `standing` and `membership` only when they have changed.
 
     A membership holds from when it is appended: it says who is to be talked to. `removed`: this
-    member is none any more. `transferred` answers `transfer`, when it is over. `behind` are the
+    member is none any more. `transferred` are the transfers that are over. `behind` are the
     peers that lack what this leader's log has no more: they need a snapshot.
     """
 
@@ -75,5 +76,5 @@ class Decided(NamedTuple):
     standing: Standing | None
     membership: Membership | None
     removed: bool
-    transferred: bool | None
+    transferred: tuple[Transferred, ...]
     behind: tuple[int, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from actors.raft import membership as members
-from actors.raft.elector import NOBODY, Elector
+from actors.raft.elector import Elector
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.outcome import CoreConfig, Recovered
@@ -17,6 +17,7 @@ from actors.raft.proposals import ProposalDesk
 from actors.raft.quorum import Configuration
 from actors.raft.reads import LocalReads
 from actors.raft.replica import Replica
+from actors.raft.roles import NOBODY
 from actors.raft.rpc import (
     ChangeRefusal,
     ChangeRequest,
@@ -26,6 +27,7 @@ from actors.raft.rpc import (
     ReadRequest,
     TimeoutNow,
 )
+from actors.raft.transfers import Transfers
 from cluster.errors import FaultName, MaybeFault
 
 
@@ -48,7 +50,7 @@ class Router(Elector):
             recovered.cluster_ms,
             self._desk,
         )
-        self._transferred: bool | None = None
+        self._transfers = Transfers(config.election_timeout_ms)
         # Set while the disk has no room for more than what is needed to go on at all.
         self.is_full = False
 
@@ -94,14 +96,19 @@ class Router(Elector):
         if not isinstance(leader, Leader):
             return "NotLeader"
         if target == self.config.member_id:
-            self._transferred = True
+            self._transfers.was_done(target)
             return ""
         if target not in self._configuration().voters:
             return "BadLeaderTransferee"
-        leader.transferee = target
-        leader.transfer_until_ms = now_ms + self.config.election_timeout_ms
+        self._judge_transfer(now_ms)
+        refusal = self._transfers.begin(target, self.term, now_ms)
         self._maybe_hand_over(leader)
-        return ""
+        return refusal
+
+    @property
+    def transferee(self) -> int:
+        """To whom this leader is handing over just now; 0: to nobody."""
+        return self._transfers.target_in(self.term) if isinstance(self.role, Leader) else NOBODY
 
     @property
     def best_successor(self) -> int:
@@ -116,7 +123,7 @@ class Router(Elector):
         if not proposals:
             return
         own_id = self.config.member_id
-        if leader.transferee:
+        if self.transferee:
             # The successor gets them: it needs a log that stands still to take over.
             self._desk.hold([p for p in proposals if p.ticket and p.origin == own_id], now_ms)
             self._refuse([p for p in proposals if p.origin != own_id], "")
@@ -212,16 +219,16 @@ class Router(Elector):
 
     def _maybe_hand_over(self, leader: Leader) -> None:
         """Let the chosen successor stand as soon as it has the whole log (dissertation 3.10)."""
-        target = leader.transferee
+        target = self.transferee
         peer = leader.peers.get(target)  # a member that is being removed is none any more
         if peer is not None and peer.match == self.replica.log.last_index:
             self._say(TimeoutNow(self.config.member_id, target, self.term))
 
-    def _end_transfer(self, leader: Leader, now_ms: int) -> None:
-        """The successor did not take over in time: go on leading."""
-        leader.transferee = NOBODY
-        self._transferred = False
-        self._append(leader, self._desk.take_held(), now_ms)
+    def _judge_transfer(self, now_ms: int) -> None:
+        """A leader whose successor did not take over in time goes on."""
+        is_over = self._transfers.maybe_end(self.leader, self.term, now_ms)
+        if is_over and isinstance(self.role, Leader):
+            self._append(self.role, self._desk.take_held(), now_ms)
 
     # --- what an election means ---
 

@@ -172,7 +172,7 @@ class Cluster:
         self.failed: dict[int, list[FailedProposals]] = {member: [] for member in self.members}
         self.standings: dict[int, Standing] = {}
         self.removed: set[int] = set()
-        self.transferred: dict[int, list[bool]] = {}
+        self.transferred: dict[int, list[tuple[int, bool]]] = {}
         self.leader_of: dict[int, int] = {}
         self._chosen: dict[int, Entry] = {}
         self._last_ticket = 0
@@ -283,8 +283,8 @@ class Cluster:
             self.standings[member] = decided.standing
         if decided.removed:
             self.removed.add(member)
-        if decided.transferred is not None:
-            self.transferred.setdefault(member, []).append(decided.transferred)
+        for target, succeeded in decided.transferred:
+            self.transferred.setdefault(member, []).append((target, succeeded))
 
     def settle(self) -> None:
         """Deliver messages, each as a burst of its own, until none is under way."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from actors.raft.elector import NOBODY
 from actors.raft.leader import STARTING_TIMES
 from actors.raft.membership import (
     AddMember,
@@ -22,7 +21,7 @@ from actors.raft.membership import (
     is_membership,
     plan,
 )
-from actors.raft.roles import Candidate
+from actors.raft.roles import NOBODY, Candidate
 from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, Cluster, peer, voters
 
@@ -354,62 +353,3 @@ def test_a_restart_remembers_a_membership_that_is_not_committed() -> None:
     cluster.crash(1)
     core = cluster.restart(1)
     assert core.replica.membership.learners == {4}
-
-
-def test_leadership_is_handed_over_at_once_and_without_a_pre_vote() -> None:
-    cluster = Cluster()
-    cluster.elect(1)
-    cluster.run(2 * HEARTBEAT_MS)
-    before_ms = cluster.now_ms
-    assert cluster.cores[1].transfer(3, cluster.now_ms) == ""
-    cluster.flush(1)
-    cluster.settle()
-    assert (cluster.leader, cluster.now_ms) == (3, before_ms)
-    assert cluster.transferred[1] == [True]
-    assert not any(isinstance(m, VoteRequest) and m.pre and m.source == 3 for m in cluster.log)
-
-
-def test_proposals_made_during_a_transfer_reach_the_successor() -> None:
-    cluster = Cluster()
-    cluster.elect(1)
-    cluster.run(2 * HEARTBEAT_MS)
-    cluster.cores[1].transfer(2, cluster.now_ms)
-    cluster.submit(1, b"held")
-    cluster.settle()
-    cluster.run(2 * HEARTBEAT_MS)
-    assert cluster.leader == 2
-    assert cluster.commands(2) == [b"held"]
-
-
-def test_a_transfer_to_a_member_that_does_not_answer_is_given_up() -> None:
-    cluster = Cluster()
-    cluster.elect(1)
-    cluster.run(2 * HEARTBEAT_MS)
-    cluster.isolate(3)
-    cluster.cores[1].transfer(3, cluster.now_ms)
-    cluster.submit(1, b"held")
-    cluster.run(2 * ELECTION_MS)
-    assert (cluster.leader, cluster.transferred[1]) == (1, [False])
-    assert cluster.commands(1) == [b"held"]
-
-
-def test_a_successor_that_is_removed_meanwhile_does_not_take_over() -> None:
-    cluster = Cluster()
-    cluster.elect(1)
-    cluster.run(2 * HEARTBEAT_MS)
-    cluster.isolate(3)
-    cluster.cores[1].change_members(RemoveMember(3), 77, cluster.now_ms)
-    cluster.cores[1].transfer(3, cluster.now_ms)
-    cluster.flush(1)
-    cluster.settle()
-    cluster.run(2 * ELECTION_MS)
-    assert members_of(cluster, 1) == {1, 2}
-    assert cluster.leader == 1
-
-
-@pytest.mark.parametrize(("target", "name"), [(9, "BadLeaderTransferee"), (1, "")])
-def test_only_a_voter_can_be_handed_leadership(target: int, name: str) -> None:
-    cluster = Cluster()
-    cluster.elect(1)
-    assert cluster.cores[1].transfer(target, cluster.now_ms) == name
-    assert cluster.cores[2].transfer(1, cluster.now_ms) == "NotLeader"

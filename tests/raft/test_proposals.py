@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.raft.elector import NOBODY
 from actors.raft.outcome import Decided
 from actors.raft.proposals import HELD_PROPOSALS_MAX, FailedProposals
+from actors.raft.roles import NOBODY
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,

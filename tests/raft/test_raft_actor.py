@@ -21,6 +21,7 @@ from actors.messages import (
     Failed,
     HandOver,
     Leadership,
+    Moved,
     MoveLeader,
     PeerFrames,
     PeersDown,
@@ -477,7 +478,23 @@ def test_a_leader_that_stops_lets_the_one_that_lacks_least_stand_at_once() -> No
     sent = [each for each in shell.recorder.take() if isinstance(each, TimeoutNow)]
     assert (sent, done) == ([TimeoutNow(1, 2, 2)], [])
     shell.hear(VoteRequest(2, 1, 3, False, 99, 2, True))
+    assert done == [], "its vote may be needed yet"
+    shell.hear(Heartbeat(2, 1, 3, 1, 0, 0, 0, 0, True))
     assert done == ["done"]
+
+
+def test_every_move_of_the_leader_is_answered_by_what_became_of_it() -> None:
+    shell = Shell()
+    shell.lead()
+    shell.burst(MoveLeader(2, 4), MoveLeader(3, 5), MoveLeader(2, 6), MoveLeader(1, 7))
+    answers = [each for each in shell.recorder.take() if isinstance(each, Failed | Moved)]
+    refused = Failed((5,), Failure("TransferUnderWay"), outcome_unknown=False)
+    assert answers == [refused, Moved(7)]
+    shell.hear(VoteRequest(2, 1, 3, False, 99, 2, True))
+    shell.hear(Heartbeat(3, 1, 4, 1, 0, 0, 0, 0, True))
+    answers = [each for each in shell.recorder.take() if isinstance(each, Failed | Moved)]
+    failure = Failure("TimeoutLeaderTransfer")
+    assert answers == [Failed((ticket,), failure, False) for ticket in (4, 6)]
 
 
 def test_a_move_to_a_member_that_is_none_fails_under_etcds_name() -> None:

@@ -222,6 +222,12 @@ class Checker:
         start = replica.log.first_index - 1
         require(start <= node.machine.committed_index, f"{node} cut its log before its store")
 
+    def has_led(self, member_id: int, since_term: int) -> bool:
+        """Whether that member has led in this term, or in a later one."""
+        return any(
+            member == member_id for term, member in self._leader_of.items() if term >= since_term
+        )
+
     def _elected(self, node: Node) -> None:
         """Election safety, and leader completeness by the term of the commit (CCF PR 7970)."""
         term, log = node.core.term, node.core.replica.log

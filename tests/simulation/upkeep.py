@@ -13,6 +13,7 @@ from actors.raft.membership import Membership
 from cluster.client.call import Call
 from cluster.errors import name_of
 from tests.simulation.clients import Endpoint
+from tests.simulation.saved import require
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
@@ -31,6 +32,8 @@ class Operator(Endpoint):
         super().__init__(cluster, number, exactly_once=False)
         self.is_finishing = False
         self._outstanding = 0
+        # In which term each transfer of leadership was asked for.
+        self._moves: dict[Call, int] = {}
         self._joining_since_ms: dict[int, int] = {}
         self.timeline.after(ROUND_MS, "upkeep", self._round)
 
@@ -98,7 +101,8 @@ class Operator(Endpoint):
         voters = sorted(self.cluster.members.voters)
         if leader is not None:
             target = voters[pick % len(voters)]
-            self._ask({"op": "move_leader", "targetID": target}, pinned=leader.number)
+            call = self._ask({"op": "move_leader", "targetID": target}, pinned=leader.number)
+            self._moves[call] = leader.core.term
 
     def _change(self, kind: str, pick: int) -> None:
         members = self.cluster.members
@@ -146,18 +150,23 @@ class Operator(Endpoint):
         self._joining_since_ms[node.number] = self.timeline.now_ms
         node.start()
 
-    def _ask(self, fields: dict[str, Any], pinned: int = 0) -> None:
+    def _ask(self, fields: dict[str, Any], pinned: int = 0) -> Call:
         call = Call(fields, TIMEOUT_SECONDS, write=True, pinned=str(pinned) if pinned else None)
         call.repeatable = True
         self._outstanding += 1
         self.core.call(call, self.now)
         self.pump()
+        return call
 
     def completed(self, call: Call) -> None:
         self._outstanding -= 1
         op = call.fields["op"]
         if call.error is None:
             self.cluster.counts[f"done: {op}"] += 1
+            if op == "move_leader":
+                target, since = call.fields["targetID"], self._moves[call]
+                has_led = self.cluster.checker.has_led(target, since)
+                require(has_led, f"leadership moved to {target:x}, which has not led since")
         else:
             name = name_of(call.error.message) or type(call.error).__name__
             self.cluster.counts[f"{op}: {name}"] += 1

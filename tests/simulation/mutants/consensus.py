@@ -13,6 +13,7 @@ from actors.raft.progress import Progress
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
 from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Heartbeat, VoteRequest
+from actors.raft.transfers import Transfers
 from tests.simulation.mutants.planting import both, mutant
 
 
@@ -225,3 +226,17 @@ def read_ids_begin_anew() -> AbstractContextManager[Any]:
     """An answer to a read of the last process confirms a read of this one."""
     init = LocalReads.__init__
     return patch.object(LocalReads, "__init__", lambda reads, first_id: init(reads, 0))
+
+
+@mutant
+def a_transfer_succeeds_whatever_ends_the_leadership() -> AbstractContextManager[Any]:
+    """Another winner is taken for the target, and so is nobody."""
+    maybe_end = Transfers.maybe_end
+
+    def careless(transfers: Transfers, leader: int, term: int, now_ms: int) -> bool:
+        under_way = transfers._under_way
+        if under_way is not None and term > under_way.term:
+            leader = under_way.target
+        return maybe_end(transfers, leader, term, now_ms)
+
+    return patch.object(Transfers, "maybe_end", careless)
