@@ -26,6 +26,7 @@ REFUSALS = (
     "context deadline exceeded",
     "not supported for learner",
     "space exceeded",
+    "too many leases",
     "has been compacted",
     "future revision",
 )

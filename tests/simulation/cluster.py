@@ -70,7 +70,7 @@ class Cluster:
         self._by_url = {node.url: node for node in self.nodes.values()}
         # The last process of a node that a visitor knows is gone.
         self._known_dead: dict[tuple[int, int], int] = {}
-        self._replay = Replay()
+        self._replay = Replay(swarm)
         self._chance = timeline.stream("cluster")
         self.session_ids = timeline.stream("session ids").random.getrandbits
 

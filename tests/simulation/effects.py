@@ -24,6 +24,7 @@ from actors.store.commands import Sequence as Numbered
 from actors.store.machine import Machine
 from actors.store.results import Failure, Result
 from tests.simulation.saved import require
+from tests.simulation.swarm import Swarm
 from tests.store.driver import everything
 from tests.twins import MemoryBackend
 
@@ -73,7 +74,10 @@ class Effects:
                 self._counts["leases expired"] += len(leases_ended)
         elif isinstance(command, LeaseExpire):
             self._counts["expiries refused"] += 1
-        if sequence is None or isinstance(result, Failure):
+        if isinstance(result, Failure):
+            self._counts[f"applied: {result.name}"] += 1
+            return
+        if sequence is None:
             return
         number = (sequence.session, sequence.seq)
         first = self._executed.setdefault(number, result)
@@ -89,8 +93,8 @@ class Effects:
 class Replay:
     """The whole log applied anew, without any restart or snapshot: what every store must be."""
 
-    def __init__(self) -> None:
-        self._machine = Machine(MemoryBackend(), ())
+    def __init__(self, swarm: Swarm) -> None:
+        self._machine = Machine(MemoryBackend(), (), *swarm.machine_limits)
 
     def at(self, index: int, chosen: Sequence[Entry]) -> dict[str, Any] | None:
         """The state at an index; None if the replay is beyond that."""
@@ -102,9 +106,9 @@ class Replay:
         return everything(machine)
 
 
-def whole_history(index: int, chosen: Sequence[Entry]) -> tuple[Event, ...]:
+def whole_history(swarm: Swarm, index: int, chosen: Sequence[Entry]) -> tuple[Event, ...]:
     """All changes that the log makes up to an index, those too that were compacted away since."""
-    machine = Machine(MemoryBackend(), ())
+    machine = Machine(MemoryBackend(), (), *swarm.machine_limits)
     for entry in for_store(tuple(chosen[:index])):
         _apply(machine, entry)
     return machine.take_events()

@@ -59,7 +59,7 @@ class _Config(NamedTuple):
 def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
     """The five actors of a node, joined to a ring; the checker is shown what was found on disk."""
     cluster = node.cluster
-    machine = TappedMachine(node.backend, ())
+    machine = TappedMachine(node.backend, (), *cluster.swarm.machine_limits)
     machine.node = node
     cluster.checker.recovered(node, contents, machine.applied_index)
     tapped = TappedWal(node, wal)

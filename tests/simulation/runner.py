@@ -270,7 +270,7 @@ def _judge(stage: Stage) -> None:
     cluster = stage.cluster
     nodes = _members(cluster)
     newest = max(nodes, key=lambda node: node.machine.applied_index)
-    replay = Replay()
+    replay = Replay(cluster.swarm)
     for node in sorted(nodes, key=lambda node: node.machine.applied_index):
         expected = replay.at(node.machine.applied_index, cluster.checker.chosen)
         found = everything(node.machine)
@@ -280,7 +280,7 @@ def _judge(stage: Stage) -> None:
     leases = set().union(*(node.machine.leases.table for node in nodes))
     if leases:
         raise FindingError(f"leases outlived their time: {sorted(leases)}")
-    events = whole_history(newest.machine.applied_index, cluster.checker.chosen)
+    events = whole_history(cluster.swarm, newest.machine.applied_index, cluster.checker.chosen)
     drift_ms = 2_000 * cluster.swarm.drift_ppm // 1_000_000
     early_ms = 1 + cluster.clocks_ahead_ms + drift_ms
     cluster.history.judge(events, cluster.effects.lease_ends_ms, early_ms)

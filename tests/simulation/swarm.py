@@ -8,6 +8,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any, NamedTuple
 
+from actors.store.sessions import SessionLimits
+
 
 class Swarm(NamedTuple):
     """The rates of one run; its defaults are a calm cluster. Times are in ms.
@@ -74,6 +76,26 @@ class Swarm(NamedTuple):
     under_way_bytes: int = 128 * 1024
     request_timeout_ms: int = 2_000
     late: float = 0.0
+    sessions_max: int = 10_000
+    session_ttl_ms: int = 600_000
+    session_spared_ms: int = 60_000
+    results_max: int = 1_024
+    results_bytes_max: int = 1 << 24
+    leases_max: int = 300_000
+
+    @property
+    def machine_limits(self) -> tuple[SessionLimits, int]:
+        """What limits a state machine: of the cluster as a whole, in peace, too."""
+        sessions = SessionLimits(
+            sessions_max=self.sessions_max,
+            ttl_ms=self.session_ttl_ms,
+            spared_ms=self.session_spared_ms,
+            results_max=self.results_max,
+            results_bytes_max=self.results_bytes_max,
+            result_bytes_max=self.results_bytes_max // 2,
+            table_bytes_max=2 * self.results_bytes_max,
+        )
+        return sessions, self.leases_max
 
     def calm(self) -> Swarm:
         """The same cluster with nothing going wrong any more."""
@@ -128,6 +150,13 @@ CLASSES: dict[str, dict[str, Any]] = {
     "congestion": {"congestion": 0.0},
     "clients": {"clients": 1, "clients_outstanding": 1},
     "power cuts": {"power_cuts": 0.0},
+    "session limits": {
+        "sessions_max": 10_000,
+        "session_ttl_ms": 600_000,
+        "results_max": 1_024,
+        "results_bytes_max": 1 << 24,
+    },
+    "lease limits": {"leases_max": 300_000},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -213,6 +242,12 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         late=pick((0.0, 0.0, 0.05)),
         at_joint=pick((0.0, 1.0)) if swarm.change else 0.0,
         at_start=pick((0.0, 0.0, 0.3)),
+        sessions_max=pick((1, 2, 3, 10_000, 10_000, 10_000)),
+        session_ttl_ms=pick((100, 1_000, 600_000, 600_000)),
+        session_spared_ms=pick((0, 20, 300)),
+        results_max=pick((1, 2, 1_024, 1_024)),
+        results_bytes_max=pick((600, 3_000, 1 << 24, 1 << 24)),
+        leases_max=pick((2, 300_000, 300_000)),
     )
 
 
