@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ from actors.store.pages import PageError, PageFile
 from actors.store.records import decode_format, decode_row, decode_state, unseal
 from actors.store.snapshot_file import is_sealed, verify
 from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, SessionChange
-from cluster.config import NodeConfig, first_eight
+from cluster.config import InitialMember, NodeConfig, first_eight
 
 REVISION_BUMP: Final = 10_000_000_000
 """A restored store's revision is so much higher than the snapshot's, unless told otherwise.
@@ -151,7 +151,7 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
         loaded = backend.load()
         for _ in backend.scan():
             pass  # so that all of it is checked
-        changes = _changes(loaded, config, founders, bump)
+        changes = changes_of(loaded, config.members, founders, bump)
         backend.commit(changes)
     finally:
         backend.close()
@@ -159,7 +159,10 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
     return changes.meta.applied_index
 
 
-def _changes(loaded: Loaded, config: NodeConfig, founders: Membership, bump: int) -> Changes:
+def changes_of(
+    loaded: Loaded, members: Iterable[InitialMember], founders: Membership, bump: int
+) -> Changes:
+    """What makes a new cluster's store of the one in a snapshot."""
     meta = loaded.meta
     revision = meta.revision + bump
     meta = meta._replace(
@@ -178,10 +181,8 @@ def _changes(loaded: Loaded, config: NodeConfig, founders: Membership, bump: int
     sessions = tuple(
         SessionChange(record.id, None, (), tuple(results)) for record, results in loaded.sessions
     )
-    members = tuple(
-        Member(each.id, each.name, each.peer_urls, (), False) for each in config.members
-    )
-    return Changes(meta, events, {}, sessions, members, alarms=())
+    first = tuple(Member(each.id, each.name, each.peer_urls, (), False) for each in members)
+    return Changes(meta, events, {}, sessions, first, alarms=())
 
 
 # --- the file ---------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ the last one - and none of its cost. To crash, drop a machine and make a new one
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from copy import copy
+from copy import copy, deepcopy
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -107,6 +107,12 @@ class MemoryBackend:
         # Set in a copy that is not installed yet: where to, and its file.
         self._target: _Place | None = None
         self._path = Path()
+
+    def clone(self) -> MemoryBackend:
+        """Another backend, with what the last commit left in this one."""
+        other = MemoryBackend()
+        other._place.content = deepcopy(self._place.content)
+        return other
 
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""

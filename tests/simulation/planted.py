@@ -9,8 +9,9 @@ import sys
 import time
 from typing import Final, NamedTuple
 
+from tests.simulation import lives
 from tests.simulation.campaign import each_result
-from tests.simulation.mutants.planting import PLANTED
+from tests.simulation.mutants.planting import OF_LIVES, PLANTED
 from tests.simulation.runner import run
 
 SEEDS_MAX: Final = 1_000
@@ -29,11 +30,12 @@ class Catch(NamedTuple):
 def hunt(task: tuple[str, int]) -> Catch:
     """Plant one mutant, and run seeds until it is found."""
     name, seeds_max = task
+    look = lives.run if name in OF_LIVES else run
     started = time.process_time()
     events = 0
     with PLANTED[name]():
         for seed in range(seeds_max):
-            report = run(seed)
+            report = look(seed)
             events += report.events
             if report.finding:
                 seconds = time.process_time() - started

@@ -11,8 +11,9 @@ from tests.simulation.mutants import (
     data,
     disks,
     members,
+    sessions,
     snapshots,
     watches,
 )
 
-MODULES = (consensus, disks, members, snapshots, clients, watches, data)
+MODULES = (consensus, disks, members, snapshots, clients, sessions, watches, data)

@@ -13,12 +13,19 @@ from typing import Any, Final
 Mutant = Callable[[], AbstractContextManager[Any]]
 
 PLANTED: Final[dict[str, Mutant]] = {}
+OF_LIVES: Final[set[str]] = set()
 
 
 def mutant(plant: Mutant) -> Mutant:
     """Keep a function that plants a bug: the simulation must find it."""
     PLANTED[plant.__name__] = plant
     return plant
+
+
+def mutant_of_lives(plant: Mutant) -> Mutant:
+    """Likewise, of a bug that shows only where clients outlive clusters (`lives`)."""
+    OF_LIVES.add(plant.__name__)
+    return mutant(plant)
 
 
 @contextmanager

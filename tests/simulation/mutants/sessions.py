@@ -1,0 +1,69 @@
+"""Planted bugs in whose session is whose, and for how long: most show only when clusters end."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.gateway.openings import Openings
+from actors.restore import changes_of
+from actors.store.commands import SessionOpen
+from actors.store.sessions import Session
+from actors.store.storage import Changes
+from cluster.client import core as client_core
+from cluster.client.call import Call
+from cluster.client.call import Session as ClientSession
+from cluster.client.sessions import Sessions as ClientSessions
+from tests.simulation.mutants.planting import mutant, mutant_of_lives
+
+
+@mutant_of_lives
+def session_ids_come_again() -> AbstractContextManager[Any]:
+    """A session is named by its place in the log, which another cluster has, too."""
+    return patch.object(Openings, "command", lambda openings: SessionOpen(0))
+
+
+@mutant_of_lives
+def a_restored_cluster_keeps_its_sessions() -> AbstractContextManager[Any]:
+    """The answers of the old cluster are given for the new one's."""
+
+    def careless(*arguments: Any) -> Changes:
+        return changes_of(*arguments)._replace(sessions=())
+
+    return patch("tests.simulation.lives.changes_of", careless)
+
+
+@mutant_of_lives
+def a_client_stays_in_a_dead_session() -> AbstractContextManager[Any]:
+    """It tries again where nobody knows it, as long as it is asked to."""
+
+    def careless(sessions: ClientSessions, call: Call, session: ClientSession, now: float) -> None:
+        session.end(call.seq)
+        call.session = None
+
+    return patch.object(ClientSessions, "leave", careless)
+
+
+@mutant_of_lives
+def a_lost_session_says_that_nothing_was_done() -> AbstractContextManager[Any]:
+    """The client forgets that an earlier attempt was not answered, and sends it all again."""
+    lost = client_core.Core._session_lost
+
+    def careless(core: client_core.Core, call: Call, *arguments: Any) -> None:
+        call.uncertain = False
+        lost(core, call, *arguments)
+
+    return patch.object(client_core.Core, "_session_lost", careless)
+
+
+@mutant
+def results_weigh_nothing_after_a_restart() -> AbstractContextManager[Any]:
+    """A member that has restarted lets in what others refuse."""
+    make = Session.__init__
+
+    def careless(session: Session, *arguments: Any) -> None:
+        make(session, *arguments)
+        session.results_bytes = 0
+
+    return patch.object(Session, "__init__", careless)
