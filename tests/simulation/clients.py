@@ -20,7 +20,6 @@ from tests.simulation.saved import require
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
-TIMEOUT_SECONDS = 3.0
 REFUSALS = (
     "lease not found",
     "context deadline exceeded",
@@ -185,7 +184,8 @@ class Client(Endpoint):
         return 1_000 * self._last_value + self.number
 
     def _begin(self, fields: dict[str, Any]) -> None:
-        request = Request(dict(fields), TIMEOUT_SECONDS, write=is_write(fields))
+        timeout_seconds = self.cluster.swarm.client_timeout_ms / 1_000
+        request = Request(dict(fields), timeout_seconds, write=is_write(fields))
         request.patient = True
         request.repeatable = fields["op"] == "alarm"
         client = f"client {self.number}"

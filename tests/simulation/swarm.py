@@ -75,6 +75,7 @@ class Swarm(NamedTuple):
     items_per_step: int = 256
     under_way_bytes: int = 128 * 1024
     request_timeout_ms: int = 2_000
+    client_timeout_ms: int = 3_000
     late: float = 0.0
     sessions_max: int = 10_000
     session_ttl_ms: int = 600_000
@@ -136,7 +137,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "loss": {"loss": 0.0},
     "duplication": {"duplication": 0.0},
     "late": {"late": 0.0},
-    "short timeouts": {"request_timeout_ms": 2_000},
+    "short timeouts": {"request_timeout_ms": 2_000, "client_timeout_ms": 3_000},
     "reordering": {"in_order": True, "peer_delay_ms": 2},
     "drift": {"drift_ppm": 0},
     "leases": {"leases": 0.0},
@@ -239,6 +240,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
     pick = random.choice
     return swarm._replace(
         request_timeout_ms=pick((2_000, 2_000, 300)),
+        client_timeout_ms=pick((3_000, 3_000, 600)),
         late=pick((0.0, 0.0, 0.05)),
         at_joint=pick((0.0, 1.0)) if swarm.change else 0.0,
         at_start=pick((0.0, 0.0, 0.3)),

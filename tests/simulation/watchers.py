@@ -41,6 +41,8 @@ class Follower(Endpoint):
     def _open(self) -> None:
         start = self.stream.last + 1
         fields = {"op": "watch_create", "start_revision": start, **self.stream.wishes.fields}
+        if self.cluster.swarm.breadth:
+            fields["fragment"] = self.chance(2) == 0
         self.core.watches.open(1, fields, inf, self.now)
         self.pump()
 

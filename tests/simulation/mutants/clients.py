@@ -98,3 +98,15 @@ def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
         return ticket in admission._waiting
 
     return patch.object(Admission, "done", careless)
+
+
+@mutant
+def an_uncertain_attempt_is_forgotten() -> AbstractContextManager[Any]:
+    """The client judges a call by its last attempt alone."""
+    send = client_core.Core._send_attempt
+
+    def careless(core: client_core.Core, call: Call, endpoint: str, now: float) -> None:
+        call.uncertain = False
+        send(core, call, endpoint, now)
+
+    return patch.object(client_core.Core, "_send_attempt", careless)

@@ -14,6 +14,7 @@ from actors.watch import frames
 from actors.watch.audience import Connection, View
 from actors.watch.frames import EventBatch, Reply
 from actors.watch.hub import Hub
+from cluster.client.watching import Watches
 from tests.simulation.mutants.planting import mutant
 
 
@@ -90,3 +91,16 @@ def the_value_before_is_the_last_but_one() -> AbstractContextManager[Any]:
         return told if at is None else told._replace(prev_kv=store.read(at).kv)
 
     return patch.object(RevisionStore, "event", careless)
+
+
+@mutant
+def fragments_survive_a_watchs_move() -> AbstractContextManager[Any]:
+    """The client keeps the first parts of a revision, and the next node tells all of it again."""
+    release = Watches._release_id
+
+    def careless(watches: Watches, watch: Any, endpoint: str | None) -> None:
+        kept = watch.fragments
+        release(watches, watch, endpoint)
+        watch.fragments = kept
+
+    return patch.object(Watches, "_release_id", careless)
