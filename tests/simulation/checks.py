@@ -19,6 +19,7 @@ from actors.raft.rpc import (
     AppendResponse,
     Entry,
     HardState,
+    Heartbeat,
     HeartbeatResponse,
     Message,
     SnapshotChunk,
@@ -81,16 +82,22 @@ class Checker:
             case AppendResponse(_, _, term) | HeartbeatResponse(_, _, term):
                 self._shown_term(node, term)
             case AppendRequest(_, _, term, _, prev_index, prev_term, _, entries):
-                sender = self._leader_of.get(term, node.member_id)
-                require(sender == node.member_id, f"two members send entries in term {term}")
+                self._leads(node, term)
                 self._know_before(node, prev_index)
                 self.lineage.add(prev_index, prev_term, entries)
+            case Heartbeat(_, _, term):
+                self._leads(node, term)
             case SnapshotChunk(last_index=index, last_term=term):
                 known = index <= len(self.chosen) and self.chosen[index - 1].term == term
                 require(known, f"{node} sends a snapshot up to {index}, which is not committed")
                 self.counts["snapshot chunks"] += 1
             case _:
                 pass
+
+    def _leads(self, node: Node, term: int) -> None:
+        """One member speaks as the leader of a term, also one that dies before it is looked at."""
+        first = self._leader_of.setdefault(term, node.member_id)
+        require(first == node.member_id, f"{first} and {node} lead term {term}")
 
     def _know_before(self, node: Node, prev_index: int) -> None:
         """A new member is sent what comes next before anybody is sent what came before it."""
@@ -231,8 +238,7 @@ class Checker:
     def _elected(self, node: Node) -> None:
         """Election safety, and leader completeness by the term of the commit (CCF PR 7970)."""
         term, log = node.core.term, node.core.replica.log
-        first = self._leader_of.setdefault(term, node.member_id)
-        require(first == node.member_id, f"{first} and {node} lead term {term}")
+        self._leads(node, term)
         # Entries are chosen in order, so the last one that counts stands for those before it.
         latest_first = (reversed(self.chosen), reversed(self._chosen_in_term))
         for entry, in_term in zip(*latest_first, strict=False):
