@@ -72,15 +72,23 @@ class Session:
     def forget(self, ack: int) -> int:
         """The client has the answers to all numbers below `ack`; how many bytes that frees."""
         results, floor = self.results, self.floor
+        self.floor = ack
+        if ack == floor + 1:  # as it nearly always is
+            result = results.pop(floor, None)
+            freed = 0 if result is None else _size_of(result)
+        else:
+            freed = self._forget_many(floor, ack)
+        self.results_bytes -= freed
+        return freed
+
+    def _forget_many(self, floor: int, ack: int) -> int:
+        results = self.results
         if ack - floor <= len(results):
             gone = [results.pop(seq) for seq in range(floor, ack) if seq in results]
         else:
             gone = [result for seq, result in results.items() if seq < ack]
             self.results = {seq: result for seq, result in results.items() if seq >= ack}
-        self.floor = ack
-        freed = sum([_size_of(result) for result in gone])
-        self.results_bytes -= freed
-        return freed
+        return sum([_size_of(result) for result in gone])
 
 
 class Sessions:
@@ -146,11 +154,12 @@ class Sessions:
 
     def keep(self, sequence: Sequence, result: Result) -> None:
         """Remember the result of a command that `admit` let through just now."""
-        limits, session = self._limits, self.table[sequence.session]
+        session_id, seq, _ = sequence
+        limits, session = self._limits, self.table[session_id]
         size = _size_of(result)
         if size > limits.result_bytes_max:
             result, size = SEQUENCE_TOO_OLD, RESULT_BYTES
-        session.results[sequence.seq] = result
+        session.results[seq] = result
         session.results_bytes += size
         self._results_bytes += size
         if self._results_bytes > limits.table_bytes_max:
@@ -206,6 +215,6 @@ class Sessions:
 
 def _size_of(result: Result) -> int:
     """As `size_of`; most results are of puts and hold nothing."""
-    if type(result) is PutDone and result.prev_kv is None:
+    if type(result) is PutDone and result[1] is None:
         return RESULT_BYTES
     return size_of(result)
