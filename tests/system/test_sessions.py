@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import zmq
 
+from actors.store.sessions import SESSIONS_MAX
 from cluster import Client, LeaseholdError, OutcomeUnknownError
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
@@ -21,6 +22,7 @@ from tests.system.short_sessions import TTL_MS
 
 ROUNDS = 20
 LIMIT_SECONDS = 10.0
+BATCH = 500
 
 
 @pytest.fixture
@@ -214,3 +216,22 @@ def session_of(writer: Writer) -> int:
     session = writer.client.connection()._core.sessions._session
     assert session is not None
     return session.id
+
+
+def test_a_flood_of_openings_ends_nobody_s_session(stack: ExitStack) -> None:
+    cluster = stack.enter_context(LocalCluster(1))
+    idle = writer(stack, cluster, "idle")
+    session = session_of(idle)
+    hostile = stack.enter_context(stack.enter_context(zmq.Context()).socket(zmq.DEALER))
+    hostile.linger = 0
+    hostile.rcvtimeo = int(LIMIT_SECONDS * 1_000)
+    hostile.connect(f"tcp://{cluster.endpoints[0]}")
+    refused = 0
+    for _ in range(2 * SESSIONS_MAX // BATCH):
+        for _ in range(BATCH):
+            hostile.send(pack({"op": "session_open"}))
+        answers = [unpack(hostile.recv()) for _ in range(BATCH)]
+        refused += sum("too many requests" in str(each.get("error")) for each in answers)
+    assert refused > SESSIONS_MAX
+    write_in_turn([idle])
+    assert session_of(idle) == session
