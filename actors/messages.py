@@ -337,6 +337,13 @@ class Events(NamedTuple):
     events: tuple[Event, ...]
 
 
+class HistoryCut(NamedTuple):
+    """Store -> Watch: history was compacted, so say to those who watch how far they are.
+
+    Who must go on at another node then needs nothing of what is gone.
+    """
+
+
 class Skipped(NamedTuple):
     """Store -> Watch: a snapshot brought the store to `revision`; on the way nothing was told.
 

@@ -27,6 +27,7 @@ from actors.messages import (
     Durable,
     Events,
     History,
+    HistoryCut,
     InstallSnapshot,
     Leadership,
     LeaseFact,
@@ -210,7 +211,7 @@ class StoreActor(NodeActor):
         apply = machine.apply
         owe = self._compactor.owe
         member_id = self._member_id
-        revision = machine.revision
+        revision, compact_revision = machine.revision, machine.store.compact_revision
         replies: list[tuple[Ticket, Result]] = []
         self._is_whole = False
         for index, term, time_ms, origin, ticket, data in entries:
@@ -230,6 +231,8 @@ class StoreActor(NodeActor):
         events = machine.take_events()
         if machine.revision != revision and self._watching:
             send(self.ring.watch, Events(machine.revision, events))
+        if machine.store.compact_revision != compact_revision and self._watching:
+            send(self.ring.watch, HistoryCut())
         facts = machine.take_lease_facts()
         if facts:
             told = tuple([LeaseFact(*fact) for fact in facts])

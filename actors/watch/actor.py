@@ -21,6 +21,7 @@ from actors.messages import (
     Drained,
     Events,
     History,
+    HistoryCut,
     Leadership,
     ReadHistory,
     Skipped,
@@ -39,7 +40,11 @@ from actors.watch.progress import Progress
 from actors.watch.spans import Span
 from cluster.errors import FAULTS, NOT_FOUND, Fault
 
-BOOKMARK_INTERVAL_MS: Final = 60_000
+BOOKMARK_INTERVAL_MS: Final = 5_000
+"""So often those who watch are told how far they are, if anything has happened. A quiet watch that
+must go on at another node goes on from there: what is compacted that is older does not end it."""
+
+BEAT_INTERVAL_MS: Final = 60_000
 """Every connection that watches hears something so often: so the gateway notices that it died."""
 
 PROGRESS_INTERVAL_MS: Final = 10 * 60 * 1_000
@@ -62,6 +67,7 @@ WatchMessage = (
     | ConnectionGone
     | Leadership
     | Skipped
+    | HistoryCut
     | Drained
     | Tick  # hottest first
 )
@@ -95,6 +101,9 @@ class WatchActor(NodeActor):
         self._progress_interval_ms = progress_interval_ms
         self._fragment_bytes_max = request_bytes_max + FRAMING_BYTES
         self._bookmarks_at_ms = 0
+        self._beat_at_ms = 0
+        # As of when those who watch were last told how far they are.
+        self._bookmarked = 0
         self._progress_at_ms = 0
         # When the next portion of history may be read; None while nobody needs any.
         self._read_at_ms: int | None = None
@@ -105,6 +114,7 @@ class WatchActor(NodeActor):
     def open(self) -> None:
         now_ms = self._clock()
         self._bookmarks_at_ms = now_ms + BOOKMARK_INTERVAL_MS
+        self._beat_at_ms = now_ms + BEAT_INTERVAL_MS
         self._progress_at_ms = now_ms + self._progress_interval_ms
         self._patience_until_ms = now_ms + self._no_leader_ms
         self._arm()
@@ -131,6 +141,8 @@ class WatchActor(NodeActor):
             case Skipped(revision):
                 self._hub.skip(revision)
                 self._read_on()
+            case HistoryCut():
+                self._bookmark()
             case Drained():
                 pass
             case Tick(now_ms):
@@ -273,6 +285,12 @@ class WatchActor(NodeActor):
             ]
         )
 
+    def _bookmark(self) -> None:
+        """Tell all who watch how far they are."""
+        self._bookmarked = self._hub.revision
+        delivered, bookmark = self._hub.delivered, self._frames.bookmark
+        self._deliver([(to, bookmark(b"", delivered(to))) for to in self._hub.connections])
+
     # --- time and leaders ---
 
     def _lead(self, leader: int, term: int) -> None:
@@ -302,8 +320,9 @@ class WatchActor(NodeActor):
             self._end_all(FAULTS["NoLeader"].message)
         if now_ms >= self._bookmarks_at_ms:
             self._bookmarks_at_ms = now_ms + BOOKMARK_INTERVAL_MS
-            delivered, bookmark = self._hub.delivered, self._frames.bookmark
-            self._deliver([(to, bookmark(b"", delivered(to))) for to in self._hub.connections])
+            if now_ms >= self._beat_at_ms or self._hub.revision != self._bookmarked:
+                self._beat_at_ms = now_ms + BEAT_INTERVAL_MS
+                self._bookmark()
         if now_ms >= self._progress_at_ms:
             self._progress_at_ms = now_ms + self._progress_interval_ms
             revision, progress = self._hub.revision, self._frames.progress

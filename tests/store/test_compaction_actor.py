@@ -11,7 +11,9 @@ from actors.errors import StorageError
 from actors.messages import (
     Apply,
     ClusterClock,
+    Events,
     History,
+    HistoryCut,
     InstallSnapshot,
     Leadership,
     Propose,
@@ -122,6 +124,13 @@ def test_nobody_is_told_that_it_is_done_by_a_commit_that_failed() -> None:
     node.told.clear()
     node.actor.close()
     assert node.told == []
+
+
+def test_who_watches_hears_of_a_compaction_after_all_that_happened_before(node: Node) -> None:
+    told = node.apply(Put(b"a", b"new"), Compact(301))
+    events, cut = [message for to, message in told if to == "watch"]
+    assert isinstance(events, Events) and events.revision == 302
+    assert cut == HistoryCut()
 
 
 def test_what_was_not_committed_yet_is_waited_for_too(node: Node) -> None:
