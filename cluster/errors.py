@@ -214,6 +214,10 @@ class CompactedError(OutOfRangeError):
         self.compact_revision = compact_revision
 
 
+class HistoryLostError(OutOfRangeError):
+    """The cluster is behind what a watch has seen of it, or is another one: read all again."""
+
+
 class ResourceExhaustedError(LeaseholdError):
     """A limit of the node was reached (`etcdserver: too many requests`); try again later."""
 
@@ -253,7 +257,11 @@ class ConflictError(LeaseholdError):
 
 
 class LeaseLostError(LeaseholdError):
-    """What was held by a lease - a lock, a place in an election - is lost, because the lease is."""
+    """A lease is lost, or what was held by it: a lock, or a place in an election.
+
+    Because the lease or the key is gone, because it was not renewed in time, or because another
+    process has it: the one from which this one was forked.
+    """
 
     code = FAILED_PRECONDITION
 

@@ -18,7 +18,13 @@ from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import Event, KeyValue
 from cluster.client.standing import Place
-from cluster.errors import CompactedError, LeaseholdError, NotElectedError, WatchCanceledError
+from cluster.errors import (
+    CompactedError,
+    HistoryLostError,
+    LeaseholdError,
+    NotElectedError,
+    WatchCanceledError,
+)
 
 if TYPE_CHECKING:
     from cluster.client.api import Client
@@ -187,7 +193,7 @@ class Observation(Iterator[KeyValue]):
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 try:
                     self._follow(self._watch.batch(left).events)
-                except CompactedError:
+                except (CompactedError, HistoryLostError):
                     self._watch = self._look_around()
                 except WatchCanceledError:
                     if not self._is_cancelled:

@@ -19,7 +19,7 @@ from cluster.client.inherited import INHERITED
 from cluster.client.lost import Lost
 from cluster.client.requests import get_fields
 from cluster.client.watching import WatchEnded, WatchEvents
-from cluster.errors import CompactedError, LeaseholdError, LeaseLostError
+from cluster.errors import CompactedError, HistoryLostError, LeaseholdError, LeaseLostError
 
 if TYPE_CHECKING:
     from cluster.client.api import Client
@@ -102,7 +102,7 @@ class Standing:
                 self._deleted(first)
             case WatchEnded(error=error):
                 self._connection.detach(self._number)
-                if isinstance(error, CompactedError):
+                if isinstance(error, CompactedError | HistoryLostError):
                     self._look()  # what happened to the key is not known: see whether it is there
                 else:
                     self.abort(error)

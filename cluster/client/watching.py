@@ -1,7 +1,8 @@
 """Watches that outlive the nodes that serve them: every event once, in order, from any endpoint.
 
 Pure, a part of the client's core. A watch remembers the next revision it has not seen; whatever
-breaks, it is opened again from there.
+breaks, it is opened again from there. A bookmark moves that revision on though nothing happened to
+the watch, so that a compaction of what it has seen does not end it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from cluster.client.results import Event, Header
 from cluster.errors import (
     FAULTS,
     CompactedError,
+    HistoryLostError,
     LeaseholdError,
     WatchCanceledError,
     name_of,
@@ -63,6 +65,7 @@ class _Watch:
 
     __slots__ = (
         "call",
+        "cluster_id",
         "due",
         "endpoint",
         "failures",
@@ -72,6 +75,7 @@ class _Watch:
         "number",
         "opened_at",
         "progress_wanted",
+        "seen",
         "was_opened",
         "watch_id",
     )
@@ -80,6 +84,9 @@ class _Watch:
         self.number = number
         self.fields = fields
         self.next_revision: int = fields.get("start_revision", 0)
+        # What a node has shown of the cluster: it cannot go back behind that.
+        self.cluster_id = 0
+        self.seen = 0
         self.call: Call | None = None
         self.endpoint: str | None = None
         self.watch_id = 0
@@ -99,6 +106,10 @@ class Watches:
         self._watches: dict[int, _Watch] = {}
         self._by_watch_id: dict[int, _Watch] = {}
         self._last_watch_id = 0
+        # Watches whose node is behind what they have seen, with that; and the question whether the
+        # whole cluster is.
+        self._doubts: dict[int, int] = {}
+        self._asking: Call | None = None
 
     # --- inputs ---
 
@@ -137,7 +148,7 @@ class Watches:
         """A reply without an id: events, a cancellation or a bookmark."""
         watch_id = message.get("watch_id")
         if watch_id == BOOKMARK_WATCH_ID:
-            self._bookmark(endpoint, message)
+            self._bookmark(endpoint, message, now)
             return
         watch = self._by_watch_id.get(watch_id) if isinstance(watch_id, int) else None
         if watch is None or watch.endpoint != endpoint:
@@ -145,7 +156,7 @@ class Watches:
         if message.get("canceled"):
             self._canceled(watch, message, now)
         else:
-            self._events(watch, message)
+            self._events(watch, message, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
         """The node is gone: its watches go on at another one. Those just opening retry as calls."""
@@ -200,6 +211,8 @@ class Watches:
             return
         watch.endpoint = call.endpoint
         watch.opened_at = now
+        if not self._heard(watch, opened, now):
+            return
         if watch.next_revision == 0:
             # Remembered at once: a node that dies before the first event costs none.
             watch.next_revision = opened.revision + 1
@@ -213,12 +226,14 @@ class Watches:
 
     # --- what an open watch hears ---
 
-    def _events(self, watch: _Watch, message: Reply) -> None:
+    def _events(self, watch: _Watch, message: Reply, now: float) -> None:
         try:
             head = read(header, message)
             events = tuple(read(event, raw) for raw in message.get("events", ()))
         except LeaseholdError as error:
             self._end(watch, error)
+            return
+        if not self._heard(watch, head, now):
             return
         if message.get("fragment"):
             watch.fragments += events  # the rest of the revision is still to come
@@ -237,14 +252,14 @@ class Watches:
             watch.next_revision = events[-1].revision + 1
             self._core.notices.append(WatchEvents(watch.number, head, events))
 
-    def _bookmark(self, endpoint: str, message: Reply) -> None:
+    def _bookmark(self, endpoint: str, message: Reply, now: float) -> None:
         """Every event up to a revision was delivered, to all watches there."""
         try:
             head = read(header, message)
         except LeaseholdError:
             return
-        for watch in self._watches.values():
-            if watch.endpoint == endpoint:
+        for watch in list(self._watches.values()):
+            if watch.endpoint == endpoint and self._heard(watch, head, now):
                 self._progressed(watch, head, wanted=False)
 
     def _progressed(self, watch: _Watch, head: Header, wanted: bool) -> None:
@@ -273,6 +288,49 @@ class Watches:
         else:
             self._end(watch, WatchCanceledError(reason or "the server canceled the watch"))
 
+    # --- a cluster that has gone back ---
+
+    def _heard(self, watch: _Watch, head: Header, now: float) -> bool:
+        """Compare a header with those before it; False if that has ended the watch."""
+        if watch.cluster_id not in (0, head.cluster_id):
+            was = f"{watch.cluster_id:x}, which was watched"
+            text = f"another cluster ({head.cluster_id:x}) answers than {was}"
+            self._leave(watch, HistoryLostError(f"leasehold: {text}"))
+            return False
+        watch.cluster_id = head.cluster_id
+        if head.revision >= watch.seen:
+            watch.seen = head.revision
+        else:
+            # This node may just be late. All of them cannot be.
+            self._doubts[watch.number] = watch.seen
+            self._ask_how_far(now)
+        return True
+
+    def _ask_how_far(self, now: float) -> None:
+        """Ask the cluster for its revision: a linearizable read is never behind what was seen."""
+        if self._asking is None and self._doubts:
+            doubts, self._doubts = self._doubts, {}
+            call = Call({"op": "range", "key": b"\0", "count_only": True}, FOREVER)
+            call.on_done = lambda done, when: self._know_how_far(doubts, done, when)
+            self._asking = call
+            self._core.call(call, now)
+
+    def _know_how_far(self, doubts: dict[int, int], call: Call, now: float) -> None:
+        self._asking = None
+        if call.reply is None:
+            return  # nothing is proved; the next header that is behind asks again
+        try:
+            revision = read(header, call.reply).revision
+        except LeaseholdError:
+            return
+        for number, seen in doubts.items():
+            watch = self._watches.get(number)
+            if watch is not None and revision < seen:
+                text = f"the watch has seen revision {seen}, and the cluster is at {revision}"
+                why = "it was made anew, or restored from an older snapshot"
+                self._leave(watch, HistoryLostError(f"leasehold: {text}: {why}"))
+        self._ask_how_far(now)
+
     # --- interruptions and the end ---
 
     def _interrupted(self, watch: _Watch, now: float, at_once: bool) -> None:
@@ -291,6 +349,11 @@ class Watches:
         self._release_id(watch, None)
         if self._watches.pop(watch.number, None) is not None:
             self._core.notices.append(WatchEnded(watch.number, error))
+
+    def _leave(self, watch: _Watch, error: LeaseholdError) -> None:
+        """End a watch that its node would go on with."""
+        self._detach(watch)
+        self._end(watch, error)
 
     def _detach(self, watch: _Watch) -> None:
         """Stop hearing of the watch, wherever it is."""

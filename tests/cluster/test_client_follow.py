@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from cluster.client.call import ATTEMPT_SECONDS, FOREVER
 from cluster.client.leasing import LeaseLost, LeaseRenewed
 from cluster.client.watching import WatchEnded, WatchEvents, WatchOpened
-from cluster.errors import CompactedError, LeaseNotFoundError, WatchCanceledError
+from cluster.errors import (
+    CompactedError,
+    HistoryLostError,
+    LeaseNotFoundError,
+    WatchCanceledError,
+)
 from tests.cluster.rig import HEADER, Rig
 
 # --- watches ---
@@ -244,6 +249,87 @@ def test_a_watch_that_cannot_stay_open_backs_off() -> None:
             rig.canceled(rig.created(), "etcdserver: no leader")
             attempts += 1
     assert attempts < 40
+
+
+# --- a node that is behind what the watch has seen ---
+
+
+def behind(rig: WatchRig, revision: int) -> tuple[str, dict[str, Any]]:
+    """The watch has seen revision 20, and is opened again at a node that is at another."""
+    first = rig.created()
+    mark = {"watch_id": -1, "header": {**HEADER, "revision": 20}, "events": ()}
+    rig.core.reply(first[0], mark, rig.now)
+    rig.core.endpoint_down(first[0], rig.now)
+    (second,) = rig.sent()
+    created = {"id": second[1]["id"], "watch_id": second[1]["watch_id"], "created": True}
+    rig.core.reply(second[0], {**created, "header": {**HEADER, "revision": revision}}, rig.now)
+    return second
+
+
+def ask(rig: WatchRig, revision: int) -> None:
+    """The cluster, asked how far it is, answers."""
+    (asked,) = [frame for frame in rig.sent() if frame[1]["op"] == "range"]
+    assert "serializable" not in asked[1]
+    header = {**HEADER, "revision": revision}
+    rig.core.reply(asked[0], {"id": asked[1]["id"], "header": header, "count": 0}, rig.now)
+
+
+def test_a_watch_goes_on_at_a_node_that_is_merely_late() -> None:
+    rig = WatchRig()
+    second = behind(rig, 12)
+    ask(rig, 20)
+    message = {"watch_id": second[1]["watch_id"], "header": {**HEADER, "revision": 21}}
+    rig.core.reply(second[0], {**message, "events": (event(21),)}, rig.now)
+    assert rig.seen() == [21]
+    assert rig.sent() == []
+
+
+def test_a_watch_that_is_ahead_of_its_cluster_ends_and_says_by_how_much() -> None:
+    rig = WatchRig()
+    second = behind(rig, 12)
+    ask(rig, 13)
+    error = rig.ended()
+    assert isinstance(error, HistoryLostError)
+    assert "seen revision 20, and the cluster is at 13" in error.message
+    assert rig.one()[1] == {"op": "watch_cancel", "watch_id": second[1]["watch_id"]}
+
+
+def test_a_header_that_is_behind_is_looked_into_while_the_watch_is_open() -> None:
+    rig = WatchRig()
+    first = rig.created()
+    for revision in (20, 12):
+        mark = {"watch_id": -1, "header": {**HEADER, "revision": revision}, "events": ()}
+        rig.core.reply(first[0], mark, rig.now)
+    ask(rig, 13)
+    assert isinstance(rig.ended(), HistoryLostError)
+
+
+def test_what_is_seen_while_the_cluster_is_asked_is_not_held_against_it() -> None:
+    rig = WatchRig()
+    second = behind(rig, 12)
+    mark = {"watch_id": -1, "header": {**HEADER, "revision": 30}, "events": ()}
+    rig.core.reply(second[0], mark, rig.now)
+    ask(rig, 25)
+    assert not [notice for notice in rig.core.notices if isinstance(notice, WatchEnded)]
+
+
+def test_a_doubt_is_not_settled_by_an_answer_that_was_asked_for_before() -> None:
+    rig = WatchRig()
+    second = behind(rig, 12)
+    for revision in (40, 15):
+        mark = {"watch_id": -1, "header": {**HEADER, "revision": revision}, "events": ()}
+        rig.core.reply(second[0], mark, rig.now)
+    ask(rig, 22)
+    ask(rig, 22)
+    assert "seen revision 40, and the cluster is at 22" in str(rig.ended())
+
+
+def test_a_watch_ends_when_another_cluster_answers() -> None:
+    rig = WatchRig()
+    first = rig.created()
+    mark = {"watch_id": -1, "header": {**HEADER, "cluster_id": 255, "revision": 20}, "events": ()}
+    rig.core.reply(first[0], mark, rig.now)
+    assert "another cluster (ff) answers than 7" in str(rig.ended())
 
 
 def test_a_compacted_watch_ends_and_says_from_where_one_may_watch() -> None:
