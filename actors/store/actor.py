@@ -189,14 +189,10 @@ class StoreActor(NodeActor):
                 self._arm()
             case InstallSnapshot(path):
                 self._install_snapshot(path)
-            case (
-                TakeSnapshot()
-                | SnapshotPart()
-                | Defragment()
-                | Refused()
-                | CopyMade()
-                | Compacted()
-            ):
+            case TakeSnapshot() | SnapshotPart() | Defragment() | Refused():
+                self._upkeep.receive(message)
+                self._arm()
+            case CopyMade() | Compacted():
                 self._upkeep.receive(message)
                 self._arm()
             case _:
@@ -351,7 +347,9 @@ class StoreActor(NodeActor):
         if self._compactor.is_awaited():
             machine.sweeper.hurry()
         self._tell_leases(gone=old.leases.table.keys() - machine.leases.table.keys())
-        self._tell_missed(old.revision)
+        if self._watching and machine.revision > old.revision:
+            # Nothing was told of what happened in between: Watch reads it.
+            send(self.ring.watch, Skipped(machine.revision))
 
     def _tell_leases(self, gone: Iterable[int]) -> None:
         """Tell Lease of every lease there is, and of those that are gone."""
@@ -360,11 +358,6 @@ class StoreActor(NodeActor):
         facts += [LeaseFact(lease.id, lease.deadline_ms) for lease in table.values()]
         if facts:
             send(self.ring.lease, LeaseFacts(tuple(facts), self._machine.cluster_ms))
-
-    def _tell_missed(self, old_revision: int) -> None:
-        """Tell Watch that it was not told what happened since a revision: it will read it."""
-        if self._watching and self._machine.revision > old_revision:
-            send(self.ring.watch, Skipped(self._machine.revision))
 
     # --- reads and watches ---
 

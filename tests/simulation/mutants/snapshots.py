@@ -6,11 +6,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from actors.messages import Drained
 from actors.raft.actor import RaftActor
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.rpc import AppendResponse, Entry, HardState, SnapshotChunk
 from actors.raft.shipping import Shipping
 from actors.raft.wal import Wal
+from actors.store import actor as store_actor
 from actors.store.actor import StoreActor
 from actors.store.machine import Machine
 from actors.store.storage import Changes
@@ -109,7 +111,7 @@ def sessions_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
 @mutant
 def watchers_miss_what_a_snapshot_brought() -> AbstractContextManager[Any]:
     """Only what is applied is told to watchers."""
-    return patch.object(StoreActor, "_tell_missed", lambda store, old_revision: None)
+    return patch.object(store_actor, "Skipped", lambda revision: Drained())
 
 
 @mutant
