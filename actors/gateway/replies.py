@@ -117,8 +117,9 @@ def _fields(result: Success) -> Fields:
             return {}
         case Leases(_, ids):
             return {"leases": [{"ID": lease_id} for lease_id in ids]}
-        case Members(_, members):
-            return {"members": [_member(member) for member in members]}
+        case Members(_, members, waiting):
+            fields = {"members": [_member(member) for member in members]}
+            return {**fields, "waiting": True} if waiting else fields
         case HistoryDone(_, events, more, compacted):
             listed = [event_map(event) for event in events]
             return {"events": listed, "more": more, "compacted": compacted}

@@ -36,7 +36,7 @@ from actors.messages import (
 )
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
-from actors.raft.for_store import for_store
+from actors.raft.for_store import for_store, question_of
 from actors.raft.neighbours import Links, Neighbours
 from actors.raft.outcome import Standing
 from actors.raft.rpc import (
@@ -231,6 +231,8 @@ class RaftActor(NodeActor):
                 send(self.ring.store, ConfirmedRead(tuple(questions), cluster_ms))
         for tickets, name, outcome_unknown in decided.failed:
             send(self.ring.gateway, Failed(tickets, Failure(name), outcome_unknown))
+        if decided.certain is not None:
+            send(self.ring.store, ConfirmedRead((question_of(decided.certain),), cluster_ms=0))
         for target, succeeded in decided.transferred:
             for mover in self._movers.pop(target, ()):
                 mover(succeeded)

@@ -273,6 +273,7 @@ class RaftCore(Router):
             self._take_standing(),
             self._take_membership(),
             self._is_removed(),
+            self._take_certain(),
             self._transfers.take_ended(),
             self.role.behind() if isinstance(self.role, Leader) else (),
         )

@@ -5,10 +5,13 @@ The one place where consensus and the state machine share a word about who the m
 
 from __future__ import annotations
 
-from actors.raft.membership import is_membership, read
+from actors.messages import Question
+from actors.raft.membership import Membership, is_membership, read
+from actors.raft.outcome import Certain
 from actors.raft.rpc import Entry
 from actors.store.codec import encode_command
 from actors.store.commands import MemberPeers, SetMembers
+from actors.store.queries import MembersToCome
 
 
 def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -25,9 +28,19 @@ def _for_store(entry: Entry) -> Entry:
     membership = read(entry.command)
     if membership is None:
         return entry
-    peers = tuple(
+    return entry._replace(
+        command=encode_command(SetMembers(_peers(membership), entry.command), None)
+    )
+
+
+def question_of(certain: Certain) -> Question:
+    """Who asked for a change that is certain is told the members as they will be."""
+    return Question(certain.ticket, MembersToCome(_peers(certain.membership)))
+
+
+def _peers(membership: Membership) -> tuple[MemberPeers, ...]:
+    return tuple(
         MemberPeers(peer.id, peer.peer_urls, peer.id in membership.learners)
         for peer in membership.peers
         if peer.id in membership.voters | membership.learners
     )
-    return entry._replace(command=encode_command(SetMembers(peers, entry.command), None))

@@ -62,11 +62,22 @@ class Standing(NamedTuple):
     is_learner: bool
 
 
+class Certain(NamedTuple):
+    """A change of members that nothing can undo any more, though it is not done: who asked for it.
+
+    It waits for a member that is new, and may not have been started yet.
+    """
+
+    ticket: int
+    membership: Membership
+
+
 class Decided(NamedTuple):
     """What follows from what is durable; `standing` and `membership` only when they have changed.
 
     A membership holds from when it is appended: it says who is to be talked to. `removed`: this
-    member is none any more. `transferred` are the transfers that are over. `behind` are the
+    member is none any more. `certain` is a change that will be done, but waits for its new member;
+    it answers who asked for it. `transferred` are the transfers that are over. `behind` are the
     peers that lack what this leader's log has no more: they need a snapshot.
     """
 
@@ -76,5 +87,6 @@ class Decided(NamedTuple):
     standing: Standing | None
     membership: Membership | None
     removed: bool
+    certain: Certain | None
     transferred: tuple[Transferred, ...]
     behind: tuple[int, ...]

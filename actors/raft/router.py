@@ -12,7 +12,7 @@ from actors.raft import membership as members
 from actors.raft.elector import Elector
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
-from actors.raft.outcome import CoreConfig, Recovered
+from actors.raft.outcome import Certain, CoreConfig, Recovered
 from actors.raft.proposals import ProposalDesk
 from actors.raft.quorum import Configuration
 from actors.raft.reads import LocalReads
@@ -51,6 +51,8 @@ class Router(Elector):
             self._desk,
         )
         self._transfers = Transfers(config.election_timeout_ms)
+        # A change that waits for the member it adds: the index of its first entry, and whose it is.
+        self._waiting: tuple[int, Certain] | None = None
         # Set while the disk has no room for more than what is needed to go on at all.
         self.is_full = False
 
@@ -194,7 +196,11 @@ class Router(Elector):
             return planned
         if planned.is_joint:
             planned = planned._replace(answer=answer)
-            self._append_membership(leader, planned, (self.config.member_id, 0), now_ms)
+            own_id = self.config.member_id
+            self._append_membership(leader, planned, (own_id, 0), now_ms)
+            if isinstance(change, members.AddMember) and planned.outgoing == {own_id}:
+                # Nothing is committed without the newcomer, which may be started after the answer.
+                self._waiting = replica.log.last_index, Certain(answer[1], planned)
         else:
             self._append_membership(leader, planned, answer, now_ms)
         return ""
@@ -205,6 +211,16 @@ class Router(Elector):
         proposal = Proposal(*answer, members.encode(membership))
         self.replica.append(self.term, leader.cluster_ms(now_ms), [proposal])
         leader.reconfigure(membership.configuration, now_ms)
+
+    def _take_certain(self) -> Certain | None:
+        """A change that waits is certain once the only voter of old has saved it.
+
+        Nobody can be elected without this member, which has it in its log.
+        """
+        if self._waiting is None or self.replica.stable_index < self._waiting[0]:
+            return None
+        (_, certain), self._waiting = self._waiting, None
+        return certain
 
     def _finish_change(self, leader: Leader, now_ms: int) -> None:
         """Once a joint membership is committed, whoever leads appends what follows it (4.3)."""

@@ -29,6 +29,7 @@ from actors.store.commands import (
     LeaseKeepAlive,
     LeaseRevoke,
     Member,
+    MemberPeers,
     MemberPublish,
     Put,
     Range,
@@ -50,6 +51,7 @@ from actors.store.queries import (
     LeaseLeases,
     LeaseTimeToLive,
     MemberList,
+    MembersToCome,
     Page,
     Query,
     Status,
@@ -245,16 +247,21 @@ class Machine:
         return Done(self.store.revision)
 
     def _set_members(self, command: SetMembers) -> Result:
-        members: dict[int, Member] = {}
-        for member_id, peer_urls, is_learner in command.members:
-            before = self.members.get(member_id)
-            name, client_urls = ("", ()) if before is None else (before.name, before.client_urls)
-            members[member_id] = Member(member_id, name, peer_urls, client_urls, is_learner)
+        members = self._named(command.members)
         self.alarms.forget(self.members.keys() - members.keys())
         self.members = members
         self.membership = command.membership
         self._members_changed = True
         return Members(self.revision, tuple(self._members_by_id()))
+
+    def _named(self, peers: tuple[MemberPeers, ...]) -> dict[int, Member]:
+        """Members as consensus knows them, with what each has said of itself."""
+        members: dict[int, Member] = {}
+        for member_id, peer_urls, is_learner in peers:
+            before = self.members.get(member_id)
+            name, client_urls = ("", ()) if before is None else (before.name, before.client_urls)
+            members[member_id] = Member(member_id, name, peer_urls, client_urls, is_learner)
+        return members
 
     # --- queries ---
 
@@ -302,6 +309,9 @@ class Machine:
                 return self._list_leases()
             case MemberList():
                 return Members(self.revision, tuple(self._members_by_id()))
+            case MembersToCome(peers):
+                named = sorted(self._named(peers).values(), key=lambda member: member.id)
+                return Members(self.revision, tuple(named), waiting=True)
             case AlarmList(kind):
                 return Alarms(self.revision, self.alarms.of(kind))
             case Status(raft):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.store.commands import AlarmType, Range, Txn
+from actors.store.commands import AlarmType, MemberPeers, Range, Txn
 
 
 class Page(NamedTuple):
@@ -55,6 +55,12 @@ class MemberList(NamedTuple):
     """The members of the cluster."""
 
 
+class MembersToCome(NamedTuple):
+    """The members as they will be once a change that waits for a new member is done."""
+
+    members: tuple[MemberPeers, ...]
+
+
 class RaftStatus(NamedTuple):
     """What Raft adds to a status on its way to the store."""
 
@@ -78,6 +84,7 @@ Query = (
     | LeaseTimeToLive
     | LeaseLeases
     | MemberList
+    | MembersToCome
     | Status
     | HashKV
     | AlarmList

@@ -144,10 +144,11 @@ class Leases(NamedTuple):
 
 
 class Members(NamedTuple):
-    """Every member, ordered by id."""
+    """Every member, ordered by id; `waiting`: as they will be when a new one has started."""
 
     revision: int
     members: tuple[Member, ...]
+    waiting: bool = False
 
 
 class StatusDone(NamedTuple):

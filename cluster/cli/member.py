@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from cluster.cli.app import Command
+from cluster.cli.app import Command, complain
 from cluster.cli.settings import Settings, bad_arguments
 from cluster.errors import NoLeaderEndpointError
 from cluster.values import parse_hex_id
@@ -43,6 +43,8 @@ def add(settings: Settings, words: tuple[str, ...], peer_urls: str, learner: boo
     with settings.connect() as client:
         result = client.member_add(urls, learner=learner)
     printer.member_add(result, words[0])
+    if result.waiting:
+        complain("the cluster takes no writes until the new member has started")
 
 
 @click.command(cls=Command)

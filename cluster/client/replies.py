@@ -231,7 +231,8 @@ def member_list_result(reply: Reply) -> MemberListResult:
 def member_add_result(reply: Reply) -> MemberAddResult:
     """The answer to a member_add and to a member_replace."""
     listed = member_list_result(reply)
-    return MemberAddResult(listed.header, _member(reply["member"]), listed.members)
+    waiting = reply.get("waiting", False)
+    return MemberAddResult(listed.header, _member(reply["member"]), listed.members, waiting)
 
 
 def _member(raw: Reply) -> Member:

@@ -205,11 +205,15 @@ class MemberListResult(NamedTuple):
 
 
 class MemberAddResult(NamedTuple):
-    """The new member, and all members with it."""
+    """The new member, and all members with it.
+
+    `waiting`: it is certain to be added, but the cluster takes no writes until it has started.
+    """
 
     header: Header
     member: Member
     members: tuple[Member, ...]
+    waiting: bool = False
 
 
 class MoveLeaderResult(NamedTuple):

@@ -21,6 +21,7 @@ from actors.raft.membership import (
     is_membership,
     plan,
 )
+from actors.raft.outcome import Certain
 from actors.raft.roles import NOBODY, Candidate
 from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, Cluster, peer, voters
@@ -120,6 +121,33 @@ def test_a_removed_member_never_comes_back() -> None:
     without = plan(voters(3), RemoveMember(3), EVERYBODY)
     assert isinstance(without, Membership)
     assert plan(without.final(), AddMember(peer(3), False), EVERYBODY) == "MemberExist"
+
+
+def test_a_lone_voter_says_that_a_second_one_is_certain_once_it_has_saved_so() -> None:
+    cluster = Cluster(1)
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    core = cluster.cores[1]
+    core.change_members(AddMember(peer(2), learner=False), 77, cluster.now_ms)
+    assert core.decided(cluster.now_ms).certain is None, "a crash would undo it"
+    core.output(cluster.now_ms)
+    core.persisted(cluster.now_ms)
+    certain = core.decided(cluster.now_ms).certain
+    assert certain == Certain(77, core.replica.membership)
+    assert not core.replica.membership_committed
+    assert core.decided(cluster.now_ms).certain is None, "it is said once"
+
+
+@pytest.mark.parametrize("change", [AddMember(peer(4), learner=True), RemoveMember(3)])
+def test_other_changes_are_answered_when_they_are_done(change: Change) -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    core = cluster.cores[1]
+    core.change_members(change, 77, cluster.now_ms)
+    core.output(cluster.now_ms)
+    core.persisted(cluster.now_ms)
+    assert core.decided(cluster.now_ms).certain is None
 
 
 def test_a_member_is_added_by_a_joint_membership_and_the_asker_is_answered_at_the_end() -> None:

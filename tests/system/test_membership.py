@@ -306,13 +306,18 @@ def test_leadership_is_not_given_to_the_dead(cluster: LocalCluster) -> None:
 
 def leasectl(cluster: LocalCluster, *arguments: str) -> str:
     """What a command prints; it must succeed."""
+    return run_leasectl(cluster, *arguments).stdout
+
+
+def run_leasectl(cluster: LocalCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that has succeeded, with all it printed."""
     return subprocess.run(
         [sys.executable, "-m", "cluster.cli", *arguments, f"--endpoints={cluster.endpoints[0]}"],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
-    ).stdout
+    )
 
 
 def test_a_member_is_started_with_what_member_add_prints(cluster: LocalCluster) -> None:
@@ -337,3 +342,24 @@ def test_a_member_is_started_with_what_member_add_prints(cluster: LocalCluster) 
     assert gone.startswith(f"Member {member_id:16x} removed from cluster ")
     cluster.note_removed("fourth")
     wait_until_removed(cluster, "fourth")
+
+
+def test_a_second_member_is_named_at_once_and_waited_for() -> None:
+    with LocalCluster(1) as cluster:
+        record = cluster.plan_node("second")
+        peer_urls = f"--peer-urls={record.peer_url}"
+        added = run_leasectl(cluster, "member", "add", "second", peer_urls)
+        assert added.stderr == "the cluster takes no writes until the new member has started\n"
+        first, _, *lines = added.stdout.splitlines()
+        member_id = int(first.split()[1], 16)
+        environment = dict(line.replace('"', "").split("=", 1) for line in lines)
+        old = cluster.node("n1")
+        members = f"n1={old.peer_url},second={record.peer_url}"
+        assert sorted(environment["ETCD_INITIAL_CLUSTER"].split(",")) == members.split(",")
+        # What was answered outlives the process that answered it.
+        cluster.kill("n1")
+        cluster.launch_node("n1")
+        cluster.enlist(record._replace(joined_with=members), member_id)
+        with Client(cluster.endpoints, timeout=SECONDS) as client:
+            client.put("both", "serve")
+            assert {each.id for each in client.member_list().members} == {old.member_id, member_id}
