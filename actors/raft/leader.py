@@ -29,10 +29,6 @@ UNCOMMITTED_BYTES_MAX: Final = 64 * 1024 * 1024
 COMMIT_NOTICE_MS: Final = 5
 """A peer that answers none of what was committed hears of it with the next append, or this late."""
 
-CAUGHT_UP_PERCENT_MIN: Final = 90
-CAUGHT_UP_PERCENT_DIVISOR: Final = 100
-"""A learner that holds so much of the leader's log may be promoted, as in etcd."""
-
 SESSION_SHIFT: Final = 48
 
 WAVES_MAX: Final = 2
@@ -126,14 +122,21 @@ class Leader:
                 heard.add(member)
             elif peer.contact is Contact.NONE_YET and silent_ms >= STARTING_TIMES * within_ms:
                 never.add(member)
-        last_index = self.log.last_index
         keeping_up = {
             member
             for member in self.configuration.learners & heard
-            if self.peers[member].match * CAUGHT_UP_PERCENT_DIVISOR
-            >= last_index * CAUGHT_UP_PERCENT_MIN
+            if self._lag_ms(self.peers[member], now_ms) < within_ms
         }
         return Health(frozenset(heard | {self.own_id}), frozenset(never), frozenset(keeping_up))
+
+    def _lag_ms(self, peer: Progress, now_ms: int) -> int:
+        """For how long this leader's log has held what a peer lacks; 0 if it lacks nothing.
+
+        Entries do not tell: where the log begins, and how fast it grows, is not the peer's doing.
+        """
+        if peer.match >= self.log.last_index:
+            return 0
+        return self.cluster_ms(now_ms) - self.log.time_ms(peer.match + 1)
 
     def best_successor(self, voters: frozenset[int]) -> int:
         """The voter that lacks least of the log, among those heard last; 0: nobody."""

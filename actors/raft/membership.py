@@ -14,6 +14,13 @@ from cluster.errors import FaultName, MaybeFault
 
 MARK: Final = b"{"
 LEARNERS_MAX: Final = 1
+
+FORMER_MAX: Final = 32
+"""So many removed members are remembered, to be told so if they ask; every membership carries them.
+
+One that was removed before these is a stranger, as is whoever never was a member: nobody answers
+it. None comes back by its id, which is made of its URLs and the time at which it was added.
+"""
 NUMBERS: Final = 1 << 64
 
 
@@ -28,7 +35,7 @@ class Membership(NamedTuple):
     """The members at one place in the log.
 
     `outgoing` are the old voters while a change is under way; then `answer` is the (origin, ticket)
-    of who asked for it. A member in `former` never comes back, but may have to be told so.
+    of who asked for it. A member in `former`, oldest first, never comes back; it is told so.
     """
 
     peers: tuple[Peer, ...]
@@ -132,13 +139,16 @@ def plan(now: Membership, change: Change, health: Health) -> Membership | FaultN
 
 
 def encode(membership: Membership) -> bytes:
-    """JSON, with sorted keys and members: equal memberships give equal bytes."""
+    """JSON, with sorted keys and members: equal memberships give equal bytes.
+
+    Those that were removed stand in the order of their removal.
+    """
     fields: dict[str, Any] = {
         "peers": [[peer.id, list(peer.peer_urls)] for peer in sorted(membership.peers)],
         "voters": sorted(membership.voters),
     }
     if membership.former:
-        fields["former"] = [[peer.id, list(peer.peer_urls)] for peer in sorted(membership.former)]
+        fields["former"] = [[peer.id, list(peer.peer_urls)] for peer in membership.former]
     for name in ("outgoing", "learners"):
         members = sorted(getattr(membership, name))
         if members:
@@ -274,7 +284,7 @@ def _changed(now: Membership, change: Change) -> Membership:
 
 def _without(membership: Membership, member_id: int) -> Membership:
     gone = tuple(peer for peer in membership.peers if peer.id == member_id)
-    return membership._replace(former=(*membership.former, *gone))
+    return membership._replace(former=(*membership.former, *gone)[-FORMER_MAX:])
 
 
 def _with_voters(membership: Membership, voters: frozenset[int]) -> Membership:

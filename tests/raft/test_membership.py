@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from actors.raft.leader import STARTING_TIMES
+from actors.raft.leader import STARTING_TIMES, Leader
+from actors.raft.log import RaftLog
 from actors.raft.membership import (
+    FORMER_MAX,
     AddMember,
     Change,
     Health,
@@ -18,13 +20,15 @@ from actors.raft.membership import (
     decode_change,
     encode,
     encode_change,
+    first_membership,
     is_membership,
     plan,
 )
 from actors.raft.outcome import Certain
+from actors.raft.progress import Contact
 from actors.raft.roles import NOBODY, Candidate
-from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
-from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, Cluster, peer, voters
+from actors.raft.rpc import AppendRequest, Entry, RemovedNotice, VoteRequest
+from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, START_MS, Cluster, peer, voters
 
 EVERYBODY = Health(frozenset(range(1, 10)), frozenset(), frozenset(range(1, 10)))
 CHANGES: list[Change] = [
@@ -121,6 +125,60 @@ def test_a_removed_member_never_comes_back() -> None:
     without = plan(voters(3), RemoveMember(3), EVERYBODY)
     assert isinstance(without, Membership)
     assert plan(without.final(), AddMember(peer(3), False), EVERYBODY) == "MemberExist"
+
+
+def test_the_last_removed_members_are_remembered_in_the_order_of_their_removal() -> None:
+    membership = voters(3)
+    for member in range(4, 4 + FORMER_MAX + 8):
+        added = plan(membership, AddMember(peer(member), learner=True), EVERYBODY)
+        assert isinstance(added, Membership)
+        removed = plan(added, RemoveMember(member), EVERYBODY)
+        assert isinstance(removed, Membership)
+        membership = decode(encode(removed))
+    last = range(12, 4 + FORMER_MAX + 8)
+    assert [each.id for each in membership.former] == list(last)
+    assert plan(membership, AddMember(peer(12), learner=True), EVERYBODY) == "MemberExist"
+    assert not membership.has_removed(11)
+
+
+def far_from_the_first_index(lacking: int) -> Leader:
+    """A leader of a log that begins at ten billion, and a learner that lacks some entries."""
+    start = 10_000_000_000
+    times = [Entry(start + n, 3, 1_000 + n, 0, 0, b"x") for n in range(1, 101)]
+    log = RaftLog(start, 3, times)
+    members = first_membership((peer(1),))._replace(learners=frozenset({2}))
+    leader = Leader(1, 3, members.configuration, log, 2_000, START_MS)
+    progress = leader.peers[2]
+    progress.contact = Contact.HEARD
+    progress.match = log.last_index - lacking
+    return leader
+
+
+@pytest.mark.parametrize(
+    ("lacking", "late_ms", "ready"),
+    [
+        (0, ELECTION_MS - 1, True),
+        (1, 0, False),
+        (99, 0, False),
+        (100, 0, False),
+    ],
+)
+def test_a_learner_is_ready_when_it_lacks_nothing_old_wherever_the_log_begins(
+    lacking: int, late_ms: int, ready: bool
+) -> None:
+    leader = far_from_the_first_index(lacking)
+    health = leader.health(START_MS + late_ms, ELECTION_MS)
+    assert (2 in health.caught_up) == ready
+
+
+def test_a_learner_may_lack_what_is_newer_than_an_election_timeout() -> None:
+    leader = far_from_the_first_index(0)
+    now_ms = START_MS + 5
+    fresh = [Entry(leader.log.last_index + n, 3, 2_004, 0, 0, b"x") for n in range(1, 50)]
+    leader.log.append(fresh)
+    assert 2 in leader.health(now_ms, ELECTION_MS).caught_up
+    leader.peers[2].heard_ms = now_ms + ELECTION_MS
+    assert 2 not in leader.health(now_ms + ELECTION_MS, ELECTION_MS).caught_up
 
 
 def test_a_lone_voter_says_that_a_second_one_is_certain_once_it_has_saved_so() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from actors.raft.membership import Membership, decode, is_membership
+from actors.raft.membership import FORMER_MAX, Membership, decode, is_membership
 from actors.raft.rpc import Entry
 from tests.simulation.saved import require
 
@@ -92,7 +92,11 @@ def _check_step(before: Membership, after: Membership) -> None:
         require(after.outgoing == before.voters, "a change begins with other voters than there are")
     else:
         require(after.voters == before.voters, "voters changed without a joint membership")
-    require(before.removed <= after.removed, "a removed member came back")
+    ids = {peer.id for peer in after.peers} - after.outgoing
+    require(not before.removed & ids, "a removed member came back")
+    forgotten = before.removed - after.removed
+    require(len(forgotten) <= 1, "more removed members are forgotten than are removed")
+    require(not forgotten or len(after.former) == FORMER_MAX, "it was forgotten too soon")
     require(not after.removed & after.voters, "a removed member is a voter again")
     require(bool(after.voters), "nobody is left")
     known = {peer.id for peer in after.peers}
