@@ -6,15 +6,18 @@ revisions, nothing of watches.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Final
 
-from actors.store.commands import Change, Event
+from actors.store.commands import Event
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
 from actors.store.queries import History
 from actors.store.ranges import ANSWER_TOO_LARGE, AnswerTooLargeError, Budget
 from actors.store.results import Failure, HistoryDone
 from actors.store.steps import ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
+
+FIRST_CHANGE: Final = 2
+"""The revision of the first change there ever was: 1 is the empty store."""
 
 
 def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Failure]:
@@ -41,7 +44,7 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
             budget.spend(event.kv for event in events[start:])
         except AnswerTooLargeError:
             return ANSWER_TOO_LARGE
-    return HistoryDone(now, tuple(events), more, not more and _is_cut(events))
+    return HistoryDone(now, tuple(events), more, not more and _may_be_cut(store))
 
 
 def _visible(store: RevisionStore, query: History) -> list[int]:
@@ -62,9 +65,8 @@ def _visible(store: RevisionStore, query: History) -> list[int]:
     return positions
 
 
-def _is_cut(events: Sequence[Event]) -> bool:
-    """Whether the oldest change that is left is not the key's beginning."""
-    if not events:
-        return False
-    change, kv, _ = events[-1]
-    return change is not Change.PUT or kv.version != 1
+def _may_be_cut(store: RevisionStore) -> bool:
+    """Whether there may have been older changes. A life of the key that had ended before a
+    compaction has left no trace, so from then on nobody can tell.
+    """
+    return store.compact_revision > FIRST_CHANGE

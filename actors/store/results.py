@@ -102,7 +102,7 @@ TxnResponse = PutDone | DeleteDone | RangeDone | Incremented | TxnDone
 
 
 class HistoryDone(NamedTuple):
-    """The changes, newest first; `more` says that the limit, `compacted` that a compaction, cut."""
+    """The changes, newest first; `more`: the limit cut; `compacted`: a compaction may have cut."""
 
     revision: int
     events: tuple[Event, ...]

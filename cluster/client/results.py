@@ -135,7 +135,8 @@ class WatchBatch(NamedTuple):
 class HistoryResult(NamedTuple):
     """The changes of one key, newest first.
 
-    `more`: the limit cut some off. `compacted`: what came before them is compacted away.
+    `more`: the limit cut some off. `compacted`: what came before them, if anything did, is
+    compacted away; when neither is set these are all there ever were.
     """
 
     header: Header

@@ -170,6 +170,16 @@ def test_the_history_of_a_key_is_told_newest_first(client: Client) -> None:
 # --- transactions ---
 
 
+def test_an_earlier_life_of_a_key_that_was_compacted_away_is_not_denied(client: Client) -> None:
+    client.put("k", "first")
+    client.delete("k")
+    client.compact(client.put("k", "second").header.revision)
+    found = client.history("k")
+    assert [event.kv.value for event in found.events] == [b"second"]
+    assert found.compacted and not found.more
+    assert client.history("never").compacted, "nobody can tell any more"
+
+
 def test_a_transaction_takes_the_branch_that_its_compares_say(client: Client) -> None:
     txn = client.txn().if_(ops.version("k") == 0).then(ops.put("k", "v")).else_(ops.get("k"))
     first, second = txn.commit(), txn.commit()

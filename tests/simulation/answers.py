@@ -143,9 +143,8 @@ class Answers:
             require(same, f"{fields} told {seen}, but there was {event}")
         require(len(told) <= len(every), f"{fields} told more than there was: {told}")
         require(not reply["more"] or len(told) == limit, f"{fields}: {reply} has more")
-        if not reply["more"]:
-            is_first = not told or (told[-1]["type"] == "PUT" and told[-1]["kv"]["version"] == 1)
-            require(reply["compacted"] != is_first, f"{fields}: {reply}, where all is {every}")
+        if not reply["more"] and not reply["compacted"]:
+            require(len(told) == len(every), f"{fields}: {reply}, where all is {every}")
 
     def _check_life(self, operation: Operation) -> None:
         fields, reply = operation.fields, operation.reply

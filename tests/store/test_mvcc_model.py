@@ -124,9 +124,11 @@ class Model:
         ]
         more = 0 < query.limit < len(events)
         events = events[: query.limit] if more else events
-        oldest = events[-1] if events else None
-        is_cut = oldest is not None and oldest.kv.version != 1
-        return HistoryDone(self.revision, tuple(events), more, is_cut and not more)
+        is_cut = not more and self.compacted > 2
+        ever = [event for event in self.events if event.kv.key == query.key]
+        upto = [event for event in ever if not 0 < query.revision < event.kv.mod_revision]
+        assert more or is_cut or len(events) == len(upto), "not all, and nothing says so"
+        return HistoryDone(self.revision, tuple(events), more, is_cut)
 
     def history(self, key: bytes, range_end: bytes, from_revision: int) -> tuple[Event, ...]:
         return tuple(
