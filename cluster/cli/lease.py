@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,9 @@ from cluster.values import parse_int, parse_seconds
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
     from cluster.client.api import Client
+
+SHORTEST_SECONDS: Final = 0.001
+"""Less than any cluster grants."""
 
 
 @click.command(cls=Command)
@@ -31,7 +34,8 @@ def grant(settings: Settings, words: tuple[str, ...]) -> None:
     printer = settings.printer("lease grant")
     with settings.connect() as client:
         try:
-            result = client.lease.grant(ttl).granted
+            # As in etcd, what is too short is made as long as the cluster's shortest.
+            result = client.lease.grant(ttl if ttl > 0 else SHORTEST_SECONDS).granted
         except LeaseholdError as error:
             failure(error, text="failed to grant lease ({})")
     printer.lease_grant(result)

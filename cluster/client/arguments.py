@@ -15,9 +15,9 @@ LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000
 
 
 def lease_ttl(ttl: float) -> float:
-    """The TTL of a lease in seconds."""
+    """The TTL of a lease in seconds; the cluster refuses what is too large in etcd's words."""
     _number("ttl", ttl)
-    if not 0 < ttl <= LEASE_TTL_SECONDS_MAX:
+    if not ttl > 0:
         most = f"at most {LEASE_TTL_SECONDS_MAX}"
         raise ValueError(f"ttl must be greater than 0 and {most} seconds, not {ttl!r}")
     return ttl
@@ -25,7 +25,7 @@ def lease_ttl(ttl: float) -> float:
 
 def put_ttl(ttl: float) -> float:
     """The TTL of the lease that a put asks for in seconds; 0 for none."""
-    return ttl if type(ttl) is int and ttl == 0 else lease_ttl(ttl)
+    return ttl if ttl == 0 and not isinstance(ttl, bool) else lease_ttl(ttl)
 
 
 def patience(timeout: float | None) -> float | None:

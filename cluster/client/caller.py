@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from cluster.client import replies
+from cluster.client.arguments import time_limit
 from cluster.client.connection import Connection, FutureCall, WaitedCall
 from cluster.client.core import Options
 from cluster.client.endpoints import parse
@@ -35,11 +36,9 @@ class Caller:
         timeout: float = 5.0,
         exactly_once: bool = True,
     ) -> None:
-        if dial_timeout <= 0 or timeout <= 0:
-            raise ValueError("dial_timeout and timeout must be greater than 0 seconds")
         self._addresses = parse(endpoints, os.environ)
-        self._options = Options(dial_timeout, exactly_once)
-        self._timeout = timeout
+        self._options = Options(time_limit("dial_timeout", dial_timeout), exactly_once)
+        self._timeout = time_limit("timeout", timeout)
         self._starting = threading.Lock()
         self._connection: Connection | None = None
         self._closed = False

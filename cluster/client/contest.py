@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
+from cluster.client.arguments import lease_ttl
 from cluster.client.requests import Key, RangeOptions, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse
 from cluster.client.standing import LEASE_LOST, Place, Standing
@@ -45,7 +46,7 @@ class Contest:
         self.standing: Standing | None = None
         self._lease = lease
         self._client = client
-        self._ttl = ttl
+        self._ttl = lease_ttl(ttl)
         self._owns_lease = lease is None
 
     @contextmanager

@@ -28,7 +28,10 @@ def parse(
         for name in ENVIRONMENT_NAMES:
             given = given or (environment or {}).get(name)
         given = given or DEFAULT_ENDPOINT
-    texts = [given] if isinstance(given, str) else list(given)
+    texts = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"an endpoint is a text such as {DEFAULT_ENDPOINT!r}, not {text!r}")
     written = [part.strip() for text in texts for part in text.split(",") if part.strip()]
     if not written:
         raise ValueError("no endpoints were given")

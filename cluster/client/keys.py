@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Unpack
 
 from cluster.client import replies, results
+from cluster.client.arguments import not_negative
 from cluster.client.caller import Caller
 from cluster.client.requests import (
     Key,
@@ -53,6 +54,7 @@ class KeyApi(Caller):
         self, key: Key, *, revision: int = 0, serializable: bool = False
     ) -> results.KeyValue | None:
         """One key, or None when there is no such key."""
+        not_negative("revision", revision)
         return self.request(get_fields(key, revision, serializable), replies.single_result)
 
     def range(
@@ -74,6 +76,8 @@ class KeyApi(Caller):
         read is answered by one node from what it has, which may be old. What is too large for one
         answer (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
         """
+        not_negative("limit", options.get("limit", 0))
+        not_negative("revision", options.get("revision", 0))
         keys = interval(key, range_end, prefix, from_key)
         fields = range_fields(keys, options)
         try:
@@ -105,7 +109,7 @@ class KeyApi(Caller):
         bounded. See `Scan` for its `revision`.
         """
         fields = interval_fields("range", interval(key, range_end, prefix, from_key))
-        if revision:
+        if not_negative("revision", revision):
             fields["revision"] = revision
         if keys_only:
             fields["keys_only"] = True
@@ -140,9 +144,9 @@ class KeyApi(Caller):
         `revision` leaves out what came later.
         """
         fields: dict[str, Any] = {"op": "history", "key": to_bytes(key)}
-        if limit:
+        if not_negative("limit", limit):
             fields["limit"] = limit
-        if revision:
+        if not_negative("revision", revision):
             fields["revision"] = revision
         return self.request(fields, replies.history_result)
 
@@ -170,6 +174,7 @@ class KeyApi(Caller):
         self, key: Key, *, revision: int = 0, serializable: bool = False
     ) -> Future[results.KeyValue | None]:
         """Begin a get and return at once."""
+        not_negative("revision", revision)
         return self.request_async(get_fields(key, revision, serializable), replies.single_result)
 
     def delete_async(self, key: Key, *, prev_kv: bool = False) -> Future[results.DeleteResult]:

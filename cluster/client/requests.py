@@ -5,7 +5,9 @@ A field with its zero value is left out, except where the protocol's default is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
+
+from cluster.client.arguments import one_of, put_ttl
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease
@@ -62,6 +64,10 @@ def interval(
     return Interval(start, None if range_end is None else to_bytes(range_end))
 
 
+SortOrder = Literal["NONE", "ASCEND", "DESCEND"]
+SortTarget = Literal["KEY", "VERSION", "CREATE", "MOD", "VALUE"]
+
+
 class RangeOptions(TypedDict, total=False):
     """What may be said of a read besides its interval, under the names of PROTOCOL.md.
 
@@ -74,8 +80,8 @@ class RangeOptions(TypedDict, total=False):
     serializable: bool
     keys_only: bool
     count_only: bool
-    sort_order: Literal["NONE", "ASCEND", "DESCEND"]
-    sort_target: Literal["KEY", "VERSION", "CREATE", "MOD", "VALUE"]
+    sort_order: SortOrder
+    sort_target: SortTarget
     min_mod_revision: int
     max_mod_revision: int
     min_create_revision: int
@@ -90,6 +96,8 @@ def range_fields(keys: Interval, options: RangeOptions) -> dict[str, Any]:
     unknown = options.keys() - RANGE_OPTIONS
     if unknown:
         raise TypeError(f"a read has no option {', '.join(sorted(unknown))}")
+    one_of("sort_order", options.get("sort_order", "NONE"), get_args(SortOrder))
+    one_of("sort_target", options.get("sort_target", "KEY"), get_args(SortTarget))
     fields = interval_fields("range", keys)
     fields.update((name, value) for name, value in options.items() if value)
     return fields
@@ -134,7 +142,7 @@ def put_fields(
         fields["ignore_value"] = True
     if ignore_lease:
         fields["ignore_lease"] = True
-    if ttl:
+    if put_ttl(ttl):
         fields["TTL"] = ttl
     return fields
 

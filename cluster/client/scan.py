@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from cluster.client.arguments import at_least_one
 from cluster.client.replies import range_result
 from cluster.client.results import Header, KeyValue, RangeResult
 from cluster.errors import AnswerTooLargeError
@@ -34,8 +35,7 @@ class Scan(Iterator[KeyValue]):
     """
 
     def __init__(self, caller: Caller, fields: dict[str, Any], page_size: int) -> None:
-        if page_size <= 0:
-            raise ValueError("page_size must be greater than 0 keys")
+        at_least_one("page_size", page_size)
         self._caller = caller
         self._fields = fields
         self._page_size = page_size

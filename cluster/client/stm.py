@@ -14,6 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from cluster.client import ops
+from cluster.client.arguments import at_least_one
 from cluster.client.replies import txn_result
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
@@ -173,7 +174,7 @@ def run(
     """Run the function until an attempt of it commits, and return what that one returned."""
     first = list(prefetch)
     known: dict[bytes, _Read] = {}
-    for failures in range(attempts):
+    for failures in range(at_least_one("attempts", attempts)):
         if failures > 1:
             # The first repetition has fresh reads and a good chance; then there is a crowd.
             bound = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** min(failures, 16))

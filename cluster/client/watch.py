@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from cluster.client.arguments import patience
 from cluster.client.connection import ANSWER_GRACE_SECONDS, Connection
 from cluster.client.core import Notice
 from cluster.client.leasing import LeaseLost, LeaseRenewed
@@ -160,6 +161,7 @@ class Watch:
         return first.header
 
     def _next(self, timeout: float | None) -> Event | None:
+        patience(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._taking:
             while not self._taken:
@@ -172,6 +174,7 @@ class Watch:
             return self._taken.popleft()
 
     def _next_batch(self, timeout: float | None) -> WatchBatch | None:
+        patience(timeout)
         with self._taking:
             if self._taken:  # the rest of one that was begun with single events
                 rest = WatchBatch(self._header_taken, tuple(self._taken))
