@@ -1,6 +1,7 @@
 """Msgpack as every socket and file of the project speaks it: bytes stay bytes, lists are tuples.
 
-One place, so that limits and options are the same everywhere. Knows nothing of what values mean.
+One place, so that limits and options are the same everywhere. A map's keys are text or bytes: their
+hashes are seeded, so nobody can choose keys that collide. Knows nothing of what values mean.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ PEEKED_FIELDS_MAX: Final = 64
 """`peek` gives up on maps with more fields; no request or reply has as many."""
 
 
+UNCOUNTED_BYTES_MAX: Final = 4 * 1024
+"""Values in what is no longer than this are not counted before it is decoded: they are few."""
+
+_ARRAYS: Final = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
+_MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
+"""The first bytes of msgpack's arrays and maps."""
+
+
 class WireError(ValueError):
     """The bytes are not one msgpack value; the message says why."""
 
@@ -29,15 +38,56 @@ def pack(value: Any) -> bytes:
 def unpack(data: bytes) -> Any:
     """Decode exactly one value; arrays become tuples. Raises WireError for anything else."""
     try:
-        return msgpack.unpackb(data, use_list=False, strict_map_key=False)
+        return msgpack.unpackb(data, use_list=False, strict_map_key=True)
     except msgpack.ExtraData:
         raise WireError("trailing bytes after the value") from None
     except msgpack.StackError:
         raise WireError(NESTING_FAULT) from None
     except (ValueError, TypeError, RecursionError) as error:
-        # ValueError covers FormatError, truncated input and text that is not UTF-8;
-        # TypeError a map key that cannot be hashed.
-        raise WireError(str(error) or type(error).__name__) from None
+        # ValueError covers FormatError, truncated input, text that is not UTF-8, and a map key that
+        # is neither text nor bytes.
+        raise WireError(_reason(error)) from None
+
+
+def unpack_few(data: bytes, values_max: int) -> Any:
+    """As `unpack`, for whoever is not trusted: raises WireError before it builds too many values.
+
+    A frame of a megabyte may hold a million values, which take a hundred times as long to build as
+    one value of that size. A limit near `values_max` lets through what is short all the same.
+    """
+    if len(data) > UNCOUNTED_BYTES_MAX:
+        _count(data, values_max)
+    return unpack(data)
+
+
+def _count(data: bytes, values_max: int) -> None:
+    """Raise WireError if there are more values, those in arrays and maps and their keys included.
+
+    A header that promises more is believed: the decoder makes room for as many as it says.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=len(data))
+    unpacker.feed(data)
+    left = values_max
+    to_come = 1
+    try:
+        while to_come:
+            first = data[unpacker.tell()]
+            if first in _ARRAYS:
+                to_come += unpacker.read_array_header()
+            elif first in _MAPS:
+                to_come += 2 * unpacker.read_map_header()
+            else:
+                unpacker.skip()
+            to_come -= 1
+            left -= 1
+            if to_come > left:
+                raise WireError(f"more than {values_max} values")
+    except (ValueError, IndexError, msgpack.UnpackException) as error:
+        raise error if isinstance(error, WireError) else WireError(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def packer() -> Callable[[Any], bytes]:
@@ -67,5 +117,5 @@ def peek(data: bytes, name: str, bytes_max: int) -> Any:
                 return unpacker.unpack()
             unpacker.skip()
     except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise WireError(str(error) or type(error).__name__) from None
+        raise WireError(_reason(error)) from None
     raise WireError(f"no field {name}")

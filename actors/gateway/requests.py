@@ -51,6 +51,12 @@ from cluster.errors import FAULTS, Fault
 
 REQUEST_ID_BYTES_MAX: Final = 64
 
+VALUES_PER_TXN_OP_MAX: Final = 80
+"""The msgpack values of a compare and an operation of either branch, all of their fields given."""
+
+VALUES_MIN: Final = 64
+"""The msgpack values of a request that is no transaction."""
+
 NO_SPACE: Final = FAULTS["NoSpace"]
 
 _ABSENT: Final = object()
@@ -127,6 +133,7 @@ class RequestDecoder:
         self.room: int | None = None
         self._operations = operations(grants, newcomers, txn_ops_max)
         self._request_bytes_max = request_bytes_max
+        self._values_max = VALUES_MIN + VALUES_PER_TXN_OP_MAX * txn_ops_max
         self._pack = wire.packer()
 
     def decode(self, connection: Connection, payload: bytes) -> Request:
@@ -135,7 +142,7 @@ class RequestDecoder:
             return Refusal(self._peeked_id(payload), FAULTS["RequestTooLarge"])
         request_id = b""
         try:
-            request = _unpacked(payload)
+            request = _unpacked(payload, self._values_max)
             request_id = self._request_id(request)
             name = request.pop("op", None)
             operation = self._operations.get(name) if type(name) is str else None
@@ -227,9 +234,9 @@ class RequestDecoder:
 # --- checks -----------------------------------------------------------------------------------
 
 
-def _unpacked(payload: bytes) -> Fields:
+def _unpacked(payload: bytes, values_max: int) -> Fields:
     try:
-        request = wire.unpack(payload)
+        request = wire.unpack_few(payload, values_max)
     except wire.WireError as error:
         raise RefusedError(fault_of(f"the request is not one msgpack value: {error}")) from None
     if type(request) is not dict:

@@ -138,7 +138,7 @@ def test_a_compare_has_the_operand_that_goes_with_its_target(
         ({"success": [{"request_put": None}]}, "the value of an operation of txn must be a map"),
         ({"success": [{"request_put": {"keys": "k"}}]}, 'unknown field "keys" in request_put'),
         ({"success": [{"request_watch": {}}]}, 'unknown operation "request_watch" in txn'),
-        ({"success": [{5: {}}]}, "an operation's name must be text, not 5"),
+        ({"success": [{b"put": {}}]}, "an operation's name must be text, not b'put'"),
         ({"success": [{**put("a"), **get("b")}]}, "must have one entry only"),
         ({"success": [txn(5)]}, "an operation of txn must be a map, not int"),
         ({"success": [{"request_txn": {"op": "txn"}}]}, 'unknown field "op" in txn'),

@@ -1,0 +1,87 @@
+"""Msgpack from strangers: what costs more than its size is refused before it is built."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+import subprocess
+import sys
+
+import pytest
+
+from cluster.wire import UNCOUNTED_BYTES_MAX, WireError, pack, unpack, unpack_few
+
+COLLIDING_KEYS = 2_000
+KEY_ITEMS = 11
+NESTED = 500
+PROMISED = 1_000_000
+ADDRESS_SPACE_BYTES = 1024 * 1024 * 1024
+WAIT_SECONDS = 60
+
+
+def array(items: int) -> bytes:
+    return b"\xdd" + struct.pack(">I", items)
+
+
+def colliding_keys() -> bytes:
+    """A map whose keys are arrays of -1 and -2, which all have few hashes in Python."""
+    choices = itertools.islice(itertools.product(b"\xff\xfe", repeat=KEY_ITEMS), COLLIDING_KEYS)
+    pairs = b"".join(b"\x9b" + bytes(choice) + b"\xc0" for choice in choices)
+    return b"\xdf" + struct.pack(">I", COLLIDING_KEYS) + pairs
+
+
+@pytest.mark.parametrize("data", [colliding_keys(), b"\x81\x01\x02", b"\x81\xc0\x02"])
+def test_keys_of_maps_are_text_or_bytes(data: bytes) -> None:
+    with pytest.raises(WireError, match="not allowed for map key"):
+        unpack(data)
+    assert unpack(pack({"text": 1, b"bytes": 2})) == {"text": 1, b"bytes": 2}
+
+
+def test_arrays_in_arrays_that_promise_much_take_no_memory() -> None:
+    """A million items in each of five hundred levels would be 4 GB if they were believed."""
+    script = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_AS, ({ADDRESS_SPACE_BYTES}, {ADDRESS_SPACE_BYTES}))
+from cluster.wire import WireError, unpack
+try:
+    unpack({array(PROMISED)!r} * {NESTED} + bytes({PROMISED}))
+except WireError:
+    print("refused")
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert ended.stdout == "refused\n", ended.stderr
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        array(PROMISED) + b"\xc0" * PROMISED,
+        array(PROMISED) + b"\x80" * PROMISED,
+        b"\xdf" + struct.pack(">I", PROMISED) + b"\xa0\xc0" * PROMISED,
+        (array(1_000) + b"\x90" * 999) * 10 + b"\xc0",
+    ],
+    ids=["nils", "maps", "pairs", "levels"],
+)
+def test_a_great_many_small_values_are_refused_before_they_are_built(many: bytes) -> None:
+    with pytest.raises(WireError, match="more than 5000 values"):
+        unpack_few(many, 5_000)
+
+
+def test_few_values_are_let_through_whatever_their_size() -> None:
+    value = {"op": "put", "value": bytes(UNCOUNTED_BYTES_MAX), "list": (1, 2.5, None, "x", {})}
+    assert unpack_few(pack(value), 12) == value
+    with pytest.raises(WireError, match="more than 11 values"):
+        unpack_few(pack(value), 11)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\xc1", b"\x01\x02"])
+def test_what_is_no_value_is_refused_when_its_values_are_counted(rest: bytes) -> None:
+    start = b"\x93" + pack(bytes(UNCOUNTED_BYTES_MAX))
+    with pytest.raises(WireError):
+        unpack_few(start + rest + rest, 100)
