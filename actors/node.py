@@ -51,7 +51,8 @@ from actors.store.upkeep import Settings
 from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
-from cluster.links import ClientDoor, PeerDoor, PeerLinks
+from cluster.door import ClientDoor
+from cluster.links import PeerDoor, PeerLinks
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 """As in etcd, a request is answered within this time and two election timeouts."""
@@ -275,7 +276,9 @@ def _make_gateway(
     )
     return GatewayActor(
         settings,
-        lambda: ClientDoor(context, config.listen_client_urls),
+        lambda: ClientDoor(
+            context, config.listen_client_urls, monotonic_ms, config.max_request_bytes
+        ),
         monotonic_ms,
         time.time_ns() // 1_000_000,
         secrets.randbits,

@@ -1,4 +1,4 @@
-"""The server side's ZeroMQ sockets: where clients come in, and the links between members.
+"""The links between members, and what every listening socket has in common.
 
 Every option that bounds memory or time is set here and nowhere else. The classes move frames; they
 have no idea what is in them. A socket belongs to the thread that made it.
@@ -6,174 +6,28 @@ have no idea what is in them. A socket belongs to the thread that made it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import zmq
-
-CLIENT_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
-"""A larger frame makes libzmq close the client's connection; the request limit is far below."""
-
-CLIENT_REQUESTS_MAX: Final = 20_000
-CLIENT_REPLIES_MAX: Final = 1_000
-"""So many frames may wait in the socket for a client: small ones, and of large ones"""
-
-UNSENT_BYTES_MAX: Final = 4 * 1024 * 1024
-"""so many bytes, and one frame more."""
-
-LARGE_FRAME_BYTES: Final = 16 * 1024
-"""Frames from this size on are sent without a copy, and libzmq says when it is done with them."""
 
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 PEER_QUEUE_MESSAGES: Final = 4_096
 PEER_RECONNECT_MS: Final = 20
 PEER_RECONNECT_MS_MAX: Final = 200
 HANDSHAKE_MS: Final = 2_000
-CLIENT_LINGER_MS: Final = 200
-"""How long a closing node still sends its last replies (the context's term waits for it)."""
-
-CLIENT_HEARTBEAT_MS: Final = 5_000
-CLIENT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 LISTEN_BACKLOG: Final = 1_024
 
-ROUTES_LOOKED_THROUGH: Final = 256
+FRAMES_PER_LOOK_MAX: Final = 1_024
+"""After so many frames of one message others have their turn."""
+
+ZAP_DOMAIN: Final = b"leasehold"
+"""A socket with a domain refuses ZMTP 1 and 2, in which the bytes of a web page can be a request.
+There is no handler, so libzmq admits whoever speaks ZMTP 3."""
 
 MONITORED: Final = zmq.EVENT_DISCONNECTED
 
 _NOWAIT: Final = zmq.NOBLOCK
-_NOWAIT_MORE: Final = zmq.NOBLOCK | zmq.SNDMORE
-
-Route = tuple[bytes, ...]
-
-
-class _Large(NamedTuple):
-    """A large frame, which libzmq has not done with unless `sent` says so."""
-
-    sent: zmq.MessageTracker
-    size: int
-
-
-class _Unsent:
-    """The large frames that wait in the socket for one client."""
-
-    def __init__(self) -> None:
-        self._frames: deque[_Large] = deque()
-        self._size = 0
-
-    def add(self, sent: zmq.MessageTracker, size: int) -> None:
-        self._frames.append(_Large(sent, size))
-        self._size += size
-
-    def bytes(self) -> int:
-        """How much it is by now; the frames leave in order."""
-        while self._frames and self._frames[0].sent.done:
-            self._size -= self._frames.popleft().size
-        return self._size
-
-
-class ClientDoor:
-    """The ROUTER that clients connect to; an item is (route back, payload).
-
-    `endpoint` is the last URL it listens on, as bound: with the port that a port 0 became.
-    """
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], urls: tuple[str, ...]) -> None:
-        socket = context.socket(zmq.ROUTER)
-        socket.linger = 0
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, CLIENT_FRAME_BYTES_MAX)
-        socket.setsockopt(zmq.SNDHWM, CLIENT_REPLIES_MAX)
-        socket.setsockopt(zmq.RCVHWM, CLIENT_REQUESTS_MAX)
-        socket.copy_threshold = LARGE_FRAME_BYTES
-        socket.setsockopt(zmq.BACKLOG, LISTEN_BACKLOG)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, CLIENT_HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, CLIENT_HEARTBEAT_TIMEOUT_MS)
-        _bind(socket, urls)
-        self._socket = socket
-        self._unsure = True  # a descriptor tells of nothing before it was once found empty
-        self._unsent: dict[Route, _Unsent] = {}
-        self._look_through_at = ROUTES_LOOKED_THROUGH
-        self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
-
-    def descriptors(self) -> list[int]:
-        """The one socket's."""
-        return [_descriptor(self._socket)]
-
-    def must_drain(self) -> bool:
-        """Whether something may have arrived that the descriptor no longer tells of."""
-        return self._unsure
-
-    def drain(self, items_max: int) -> list[tuple[Route, bytes]]:
-        """Up to `items_max` requests that have arrived, without waiting."""
-        items: list[tuple[Route, bytes]] = []
-        self._unsure = True
-        # Frame by frame: recv_multipart costs four times as much.
-        receive, option = self._socket.recv, self._socket.getsockopt
-        try:
-            while len(items) < items_max:
-                route: Route = (receive(_NOWAIT),)
-                payload = receive()  # a message arrives whole: no waiting after its first frame
-                while option(zmq.RCVMORE):
-                    route = (*route, payload)
-                    payload = receive()
-                items.append((route, payload))
-        except zmq.Again:
-            self._unsure = False
-        return items
-
-    def send(self, route: Route, payload: bytes) -> bool | None:
-        """Send without waiting: True when queued, False when its queue is full, None when gone."""
-        if len(payload) >= LARGE_FRAME_BYTES:
-            return self._send_large(route, payload)
-        send = self._socket.send
-        self._unsure = True  # sending may take note of an arrival in the descriptor's place
-        try:
-            # Only the first frame can fail. Frame by frame, because send_multipart costs thrice.
-            for frame in route:
-                send(frame, _NOWAIT_MORE)
-            send(payload, _NOWAIT)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno == zmq.EHOSTUNREACH:
-                return None
-            raise
-        return True
-
-    def _send_large(self, route: Route, payload: bytes) -> bool | None:
-        unsent = self._unsent.get(route)
-        if unsent is None:
-            unsent = self._unsent[route] = _Unsent()
-            self._look_through()
-        if unsent.bytes() > UNSENT_BYTES_MAX:
-            return False
-        send = self._socket.send
-        self._unsure = True
-        try:
-            for frame in route:
-                send(frame, _NOWAIT_MORE)
-            sent = send(payload, _NOWAIT, copy=False, track=True)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno == zmq.EHOSTUNREACH:
-                del self._unsent[route]
-                return None
-            raise
-        unsent.add(sent, len(payload))
-        return True
-
-    def _look_through(self) -> None:
-        """Now and then, forget the routes with nothing unsent: they may never be used again."""
-        if len(self._unsent) > self._look_through_at:
-            self._unsent = {route: each for route, each in self._unsent.items() if each.bytes()}
-            self._look_through_at = 2 * len(self._unsent) + ROUTES_LOOKED_THROUGH
-
-    def close(self) -> None:
-        """Close the socket; replies not on the wire after CLIENT_LINGER_MS are lost."""
-        self._socket.close(linger=CLIENT_LINGER_MS)
 
 
 class PeerDoor:
@@ -182,17 +36,19 @@ class PeerDoor:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], urls: tuple[str, ...]) -> None:
         socket = context.socket(zmq.PULL)
         socket.linger = 0
+        socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
         socket.setsockopt(zmq.MAXMSGSIZE, PEER_FRAME_BYTES_MAX)
         socket.setsockopt(zmq.RCVHWM, PEER_QUEUE_MESSAGES)
         socket.setsockopt(zmq.BACKLOG, LISTEN_BACKLOG)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        _bind(socket, urls)
+        bind(socket, urls)
         self._socket = socket
         self._unsure = True  # a descriptor tells of nothing before it was once found empty
+        self._skipping = False
 
     def descriptors(self) -> list[int]:
         """The one socket's."""
-        return [_descriptor(self._socket)]
+        return [descriptor_of(self._socket)]
 
     def must_drain(self) -> bool:
         """Whether something may have arrived that the descriptor no longer tells of."""
@@ -203,19 +59,29 @@ class PeerDoor:
         self._socket.poll(timeout_ms)
 
     def drain(self, items_max: int) -> list[bytes]:
-        """Up to `items_max` frames that have arrived, without waiting."""
+        """Up to `items_max` frames that have arrived, without waiting.
+
+        A message of several frames is none of a member's; it counts as an empty frame.
+        """
         items: list[bytes] = []
         self._unsure = True
         receive, option = self._socket.recv, self._socket.getsockopt
         try:
-            while len(items) < items_max:
+            while len(items) < items_max and not self._is_skipping():
                 frame = receive(_NOWAIT)
-                while option(zmq.RCVMORE):
-                    frame += receive()
+                if option(zmq.RCVMORE):
+                    self._skipping = True
+                    frame = b""
                 items.append(frame)
         except zmq.Again:
             self._unsure = False
         return items
+
+    def _is_skipping(self) -> bool:
+        """Leave out some of a message of several frames; whether there are more of them."""
+        if self._skipping:
+            self._skipping = not skip_frames(self._socket, FRAMES_PER_LOOK_MAX)
+        return self._skipping
 
     def close(self) -> None:
         """Close the socket; frames not yet taken are lost, as on a broken network."""
@@ -277,7 +143,7 @@ class PeerLinks:
 
     def descriptors(self) -> list[int]:
         """The monitors'."""
-        return [_descriptor(monitor) for monitor in self._monitors.values()]
+        return [descriptor_of(monitor) for monitor in self._monitors.values()]
 
     def must_drain(self) -> bool:
         """Once after connecting: a monitor's descriptor tells of nothing before it was found empty.
@@ -308,7 +174,8 @@ class PeerLinks:
             self._disconnect(member_id)
 
 
-def _bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
+def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
+    """Listen on all of these; OSError, with the URL, where that cannot be."""
     for url in urls:
         try:
             socket.bind(url)
@@ -317,8 +184,15 @@ def _bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
             raise OSError(error.errno, f"cannot listen on {url}: {error.strerror}") from None
 
 
-def _descriptor(socket: zmq.Socket[bytes]) -> int:
+def descriptor_of(socket: zmq.Socket[bytes]) -> int:
+    """What becomes readable when there may be something to receive."""
     return int(socket.getsockopt(zmq.FD))
+
+
+def skip_frames(socket: zmq.Socket[bytes], frames_max: int) -> bool:
+    """Leave out up to so many more frames of a message; whether that was the last of it."""
+    # Without a copy: frames are large at times, and one that is not copied tells if there are more.
+    return any(not socket.recv(copy=False).more for _ in range(frames_max))
 
 
 def _take_all(monitor: zmq.Socket[bytes]) -> bool:

@@ -17,8 +17,8 @@ from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import OpeningLimits, Openings, RandomBits
 from actors.gateway.operations import TXN_OPS_MAX, Transfer
 from actors.gateway.outbox import Door, Outbox
-from actors.gateway.pending import Pending, overdue
 from actors.gateway.publication import Publication
+from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import (
     NO_SPACE,
@@ -31,6 +31,7 @@ from actors.gateway.requests import (
     Write,
 )
 from actors.gateway.routes import is_envelope, way_back
+from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
 from actors.messages import (
     ChangeMembers,
     ClientFrames,
@@ -64,15 +65,12 @@ from actors.store.commands import MemberPublish, SessionOpen
 from actors.store.results import Result
 from cluster.errors import FAULTS, Fault
 
-PENDING_MAX: Final = 50_000
-"""Requests that wait for an answer; one more is refused with `too many requests`."""
-
-CHORE_TIMEOUT_MS: Final = 10 * 60 * 1_000
-"""Work on a node's files may take so long, and so may an answer that has been begun."""
-
 CHORES_LOOK_MS: Final = 1_000
 
 BACKLOG_RETRY_MS: Final = 5
+
+LARGE_ANSWER_BYTES: Final = 16 * 1024
+"""An answer from this size on is refused while too much waits for clients that do not read."""
 
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 
@@ -88,6 +86,10 @@ GatewayMessage = (
     | Room
     | Moved  # hottest first
 )
+
+
+Named = tuple[bytes, Proposal]
+"""A proposal, and the name of the connection whose turn it takes."""
 
 
 class GatewaySettings(NamedTuple):
@@ -106,7 +108,7 @@ class GatewaySettings(NamedTuple):
     name: str = ""
     advertised_urls: tuple[str, ...] = ()
     cluster_token: str = ""
-    pending_max: int = PENDING_MAX
+    requests_max: int = REQUESTS_NODE_MAX
     quota_bytes: int = 0
     txn_ops_max: int = TXN_OPS_MAX
     opening_limits: OpeningLimits = OpeningLimits()
@@ -144,11 +146,7 @@ class GatewayActor(NodeActor):
         member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
         self._own = self._proposal(settings.first_ticket, member)
         self._publication = Publication(clock())
-        self._next_ticket = settings.first_ticket + 1
-        # In the order of tickets, which is also the order of deadlines.
-        self._pending: dict[Ticket, Pending] = {}
-        # Likewise, but with more time.
-        self._chores: dict[Ticket, Pending] = {}
+        self._tickets = Tickets(settings.first_ticket + 1, settings.requests_max)
         self._admission: Admission[Proposal] = Admission()
         self._openings = Openings(random_bits, settings.opening_limits)
         # Connections whose watches are being ended: events on their way to them must not be sent.
@@ -159,12 +157,12 @@ class GatewayActor(NodeActor):
         self._door = self._open_door()
         self._outbox = Outbox(self._door)
         self.mailbox.attach(self._door, ClientFrames)
+        self._reception = Reception(self._door, self._clock)
         self._arm()
 
     def close(self) -> None:
         if self._door is not None:
-            waiting = (*self._pending, *self._chores)
-            self._fail(waiting, FAULTS["Stopped"], outcome_unknown=True)
+            self._fail(tuple(self._tickets), FAULTS["Stopped"], outcome_unknown=True)
             self._door.close()
             self._door = None
 
@@ -188,7 +186,7 @@ class GatewayActor(NodeActor):
                 decoder = self._decoder
                 self._decode = decoder.decode_as_learner if is_learner else decoder.decode
             case Lengthy(tickets):
-                self._give_time(tickets)
+                self._tickets.give_time(tickets, self._clock())
             case Room(room):
                 self._decoder.room = room
             case Moved(ticket):
@@ -203,7 +201,7 @@ class GatewayActor(NodeActor):
         decode = self._decode
         member_id = self._settings.member_id
         deadline_ms = self._clock() + self._settings.request_timeout_ms
-        proposals: list[Proposal] = []
+        proposals: list[Named] = []
         linearizable: list[Question] = []
         local: list[Question] = []
         for route, payload in frames:
@@ -213,9 +211,13 @@ class GatewayActor(NodeActor):
                 continue
             match decode(route, payload):
                 case Write(request_id, command):
-                    ticket = self._ticket(Pending(route, request_id, True, deadline_ms))
+                    pending = Pending(route, request_id, True, deadline_ms)
+                    if not self._admission.has_room(route[0], len(command)):
+                        self._refuse(pending)
+                        continue
+                    ticket = self._ticket(pending)
                     if ticket is not None:
-                        proposals.append(Proposal(member_id, ticket, command))
+                        proposals.append((route[0], Proposal(member_id, ticket, command)))
                 case Inquiry(request_id, query, serializable):
                     ticket = self._ticket(Pending(route, request_id, False, deadline_ms))
                     if ticket is not None:
@@ -247,18 +249,17 @@ class GatewayActor(NodeActor):
         if proposals:
             send(self.ring.raft, Propose(tuple(proposals)))
 
-    def _open_session(self, pending: Pending) -> list[Proposal]:
+    def _open_session(self, pending: Pending) -> list[Named]:
         """Propose a session under an id of its own, or under another one if that was taken."""
         now_ms = self._clock()
         if not pending.ids and not self._openings.admit(pending.connection, now_ms):
-            refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
-            self._send(pending.connection, refusal)
+            self._refuse(pending)
             return []
         deadline_ms = now_ms + self._settings.request_timeout_ms
         ticket = self._ticket(pending._replace(ids=pending.ids + 1, deadline_ms=deadline_ms))
         if ticket is None:
             return []
-        return [self._proposal(ticket, self._openings.command())]
+        return [(pending.connection[0], self._proposal(ticket, self._openings.command()))]
 
     def _proposal(self, ticket: Ticket, command: SessionOpen | MemberPublish) -> Proposal:
         return Proposal(self._settings.member_id, ticket, encode_command(command, None))
@@ -277,63 +278,59 @@ class GatewayActor(NodeActor):
 
     def _do(self, chore: Chore, route: Connection) -> None:
         """Have the store work on its files; it answers when that is done."""
-        deadline_ms = self._clock() + CHORE_TIMEOUT_MS
-        ticket = self._ticket(Pending(route, chore.request_id, False, deadline_ms))
+        ticket = self._ticket(Pending(route, chore.request_id, False, self._clock()))
         if ticket is not None:
-            self._chores[ticket] = self._pending.pop(ticket)
+            self._tickets.give_time((ticket,), self._clock())
             send(self.ring.store, chore.work._replace(ticket=ticket))
-
-    def _give_time(self, tickets: tuple[Ticket, ...]) -> None:
-        """What is being answered may take as long as work on files: it is not lost."""
-        deadline_ms = self._clock() + CHORE_TIMEOUT_MS
-        for ticket in tickets:
-            pending = self._pending.pop(ticket, None)
-            if pending is not None:
-                self._chores[ticket] = pending._replace(deadline_ms=deadline_ms)
 
     def _ticket(self, pending: Pending) -> Ticket | None:
         """A ticket for the request, or None when it was refused because too many wait."""
-        if len(self._pending) + len(self._chores) >= self._settings.pending_max:
-            refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
-            self._send(pending.connection, refusal)
-            return None
-        ticket = self._next_ticket
-        self._next_ticket = ticket + 1
-        self._pending[ticket] = pending
+        ticket = self._tickets.issue(pending)
+        if ticket is None:
+            self._refuse(pending)
         return ticket
+
+    def _refuse(self, pending: Pending) -> None:
+        refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
+        self._send(pending.connection, refusal)
 
     # --- answers out ---
 
     def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
-        take = self._pending.pop
-        encode = self._encoder.encode
+        take = self._tickets.take
         done = self._admission.done
-        again: list[Proposal] = []
+        again: list[Named] = []
         for ticket, result in replies:
-            pending = take(ticket, None)
+            pending = take(ticket)
             done(ticket)
             # No request: it has timed out, or Raft has given it up, and its client was told.
-            if pending is not None:
-                connection, request_id, _, _, added, ids = pending
-                if ids and self._openings.is_worth_another(result, ids):
-                    again += self._open_session(pending)
-                    continue
-                self._send(connection, encode(request_id, result, added))
-            elif ticket in self._chores:
-                connection, request_id, *_ = self._chores.pop(ticket)
-                self._send(connection, encode(request_id, result))
-            elif ticket == self._own.ticket:
-                self._publication.done()
-        self._propose(self._admission.ask(again))
+            if pending is None:
+                if ticket == self._own.ticket:
+                    self._publication.done()
+            elif pending.ids and self._openings.is_worth_another(result, pending.ids):
+                again += self._open_session(pending)
+            else:
+                self._send_answer(pending, result)
+        self._propose([*self._admission.let_in(), *self._admission.ask(again)])
+
+    def _send_answer(self, pending: Pending, result: Result) -> None:
+        """Answer, or refuse to where that is large; what is done cannot be refused any more."""
+        connection, request_id, mutates, _, added, _ = pending
+        frame = self._encoder.encode(request_id, result, added)
+        size = len(frame)
+        if size < LARGE_ANSWER_BYTES or mutates or self._outbox.has_room(size):
+            self._send(connection, frame)
+        else:
+            self._refuse(pending)
 
     def _moved(self, ticket: Ticket) -> None:
-        pending = self._pending.pop(ticket, None)
+        pending = self._tickets.take(ticket)
         if pending is not None:
             self._send(pending.connection, self._encoder.encode_moved(pending.request_id))
 
     def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
         for ticket in tickets:
-            pending = self._pending.pop(ticket, None) or self._chores.pop(ticket, None)
+            pending = self._tickets.take(ticket)
             was_waiting = self._admission.done(ticket)
             if pending is not None:
                 unknown = outcome_unknown and pending.mutates and not was_waiting
@@ -370,21 +367,25 @@ class GatewayActor(NodeActor):
     # --- time ---
 
     def _on_tick(self, now_ms: int) -> None:
-        late = (*overdue(self._pending, now_ms), *overdue(self._chores, now_ms))
-        self._fail(late, FAULTS["Timeout"], outcome_unknown=True)
+        self._fail(self._tickets.overdue(now_ms), FAULTS["Timeout"], outcome_unknown=True)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
         if self._outbox.turned:
             self._tell_congestion()
         if self._publication.maybe_due(now_ms):
             send(self.ring.raft, Propose((self._own,)))
+        for connection in self._reception.gone(now_ms):
+            self._end_watches(connection, "")
 
     def _arm(self) -> None:
         """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""
         # A wake-up that is already set is for an older request or a slow client: it comes first.
-        if self._pending and self.mailbox.next_wake_ms is None:
-            self.mailbox.wake_at(next(iter(self._pending.values())).deadline_ms)
-        if self._chores:
+        deadline_ms = self._tickets.next_deadline_ms
+        if deadline_ms is not None and self.mailbox.next_wake_ms is None:
+            self.mailbox.wake_at(deadline_ms)
+        if self._reception.due_ms is not None:
+            self.mailbox.wake_at(self._reception.due_ms)
+        if self._tickets.has_chores:
             self.mailbox.wake_at(self._clock() + CHORES_LOOK_MS)
         if self._publication.due_ms is not None:
             self.mailbox.wake_at(self._publication.due_ms)

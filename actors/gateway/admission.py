@@ -2,16 +2,26 @@
 
 What is committed is applied in order, and a read must see all that was committed before it: it
 would wait for whatever writers have sent, however much. So what is more than keeps everybody busy
-waits here, before the log, where no read has to wait for it. Knows nothing of what a write does.
+waits here, before the log, where no read has to wait for it. Turns go round the connections, so
+that one with a great many writes does not keep the others waiting. Knows nothing of what a write
+does.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, Generic, Protocol, TypeVar
 
 UNDER_WAY_BYTES_MAX: Final = 128 * 1024
 """Writes are let in while fewer bytes are under way: one may pass the mark, whatever its size."""
+
+WAITING_NODE_BYTES_MAX: Final = 64 * 1024 * 1024
+WAITING_CONNECTION_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Writes are refused while as many bytes wait, of all connections or of their own."""
+
+Name = bytes
+"""What a connection's messages go by: the first frame of a route."""
 
 
 class Write(Protocol):
@@ -30,38 +40,82 @@ W = TypeVar("W", bound=Write)
 
 
 class Admission(Generic[W]):
-    """The writes of one node's clients, in the order in which they came."""
+    """The writes of one node's clients."""
 
-    def __init__(self, bytes_max: int = UNDER_WAY_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        bytes_max: int = UNDER_WAY_BYTES_MAX,
+        waiting_node_bytes_max: int = WAITING_NODE_BYTES_MAX,
+        waiting_connection_bytes_max: int = WAITING_CONNECTION_BYTES_MAX,
+    ) -> None:
         self._bytes_max = bytes_max
+        self._waiting_node_bytes_max = waiting_node_bytes_max
+        self._waiting_connection_bytes_max = waiting_connection_bytes_max
         self._bytes = 0
         self._under_way: dict[int, int] = {}
-        self._waiting: dict[int, W] = {}
+        # The writes of each connection as they came, and the connections in the order of turns.
+        self._queues: OrderedDict[Name, OrderedDict[int, W]] = OrderedDict()
+        self._names: dict[int, Name] = {}
+        self._waiting_bytes: dict[Name, int] = {}
+        self._all_waiting_bytes = 0
 
-    def ask(self, writes: Iterable[W]) -> list[W]:
+    def has_room(self, name: Name, size: int) -> bool:
+        """Whether another write of so many bytes may wait, if it has to."""
+        own = self._waiting_bytes.get(name, 0) + size
+        return (
+            own <= self._waiting_connection_bytes_max
+            and self._all_waiting_bytes + size <= self._waiting_node_bytes_max
+        )
+
+    def ask(self, writes: Iterable[tuple[Name, W]]) -> list[W]:
         """Those that may go now; the others wait."""
-        self._waiting.update((write.ticket, write) for write in writes)
-        return self.let_in()
+        admitted: list[W] = []
+        for name, write in writes:
+            if self._bytes < self._bytes_max and not self._queues:
+                admitted.append(self._let_in(write))
+            else:
+                self._queues.setdefault(name, OrderedDict())[write.ticket] = write
+                self._names[write.ticket] = name
+                self._count(name, len(write.command))
+        return admitted
 
     def done(self, ticket: int) -> bool:
         """A write has its answer, or is given up; whether it was still waiting for its turn."""
         self._bytes -= self._under_way.pop(ticket, 0)
-        return self._waiting.pop(ticket, None) is not None
+        name = self._names.get(ticket)
+        if name is None:
+            return False
+        self._take(name, self._queues[name].pop(ticket))
+        return True
 
     def let_in(self) -> list[W]:
         """Those that may go now, in the place of what is done."""
-        waiting, under_way = self._waiting, self._under_way
         admitted: list[W] = []
-        for write in waiting.values():
-            if self._bytes >= self._bytes_max:
-                break
-            size = len(write.command)
-            under_way[write.ticket] = size
-            self._bytes += size
-            admitted.append(write)
-        if len(admitted) == len(waiting):
-            waiting.clear()
-        else:
-            for write in admitted:
-                del waiting[write.ticket]
+        queues = self._queues
+        while queues and self._bytes < self._bytes_max:
+            name, queue = next(iter(queues.items()))
+            _, write = queue.popitem(last=False)
+            queues.move_to_end(name)
+            self._take(name, write)
+            admitted.append(self._let_in(write))
         return admitted
+
+    def _let_in(self, write: W) -> W:
+        size = self._under_way[write.ticket] = len(write.command)
+        self._bytes += size
+        return write
+
+    def _take(self, name: Name, write: W) -> None:
+        """A write has left the queue of its connection."""
+        del self._names[write.ticket]
+        if not self._queues[name]:
+            del self._queues[name]
+        self._count(name, -len(write.command))
+
+    def _count(self, name: Name, size: int) -> None:
+        self._all_waiting_bytes += size
+        own = self._waiting_bytes.get(name, 0) + size
+        if name in self._queues:
+            self._waiting_bytes[name] = own
+        else:
+            del self._waiting_bytes[name]

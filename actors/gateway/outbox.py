@@ -15,13 +15,19 @@ from actors.messages import Connection
 
 CONGESTED_BYTES: Final = 1024 * 1024
 CONNECTION_BACKLOG_BYTES_MAX: Final = 16 * 1024 * 1024
-NODE_BACKLOG_BYTES_MAX: Final = 256 * 1024 * 1024
+ANSWERS_UNDER_WAY_BYTES_MAX: Final = 128 * 1024 * 1024
+"""What may wait here and in the socket for all clients of a node, before large answers are refused
+and what waits here is dropped."""
+
 FRAME_OVERHEAD_BYTES: Final = 64
 """Counted for each kept frame, so that a great many tiny ones are bounded too."""
 
 
 class Door(Protocol):
-    """The clients' socket (cluster.links.ClientDoor), or a simulated one."""
+    """The clients' socket (cluster.door.ClientDoor), or a simulated one."""
+
+    look_ms: int | None
+    """How often it wants to `look`; None: never."""
 
     def descriptors(self) -> list[int]:
         """The descriptors that become readable when there may be input."""
@@ -34,6 +40,12 @@ class Door(Protocol):
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
         """Send without waiting: True when queued, False when its queue is full, None when gone."""
+
+    def look(self) -> list[Any]:
+        """What became of connections since the last time (cluster.visitors.Gone and Notice)."""
+
+    def unread(self, bytes_max: int) -> int:
+        """Bytes in the socket for clients that have not read them; exact above `bytes_max`."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -56,13 +68,14 @@ class Outbox:
         self,
         door: Door,
         connection_bytes_max: int = CONNECTION_BACKLOG_BYTES_MAX,
-        node_bytes_max: int = NODE_BACKLOG_BYTES_MAX,
+        node_bytes_max: int = ANSWERS_UNDER_WAY_BYTES_MAX,
         congested_bytes: int = CONGESTED_BYTES,
     ) -> None:
         # Which connections have become congested (True), or are no more, since they were taken.
         self.turned: dict[Connection, bool] = {}
         self._congested: set[Connection] = set()
         self._send = door.send
+        self._unread = door.unread
         self._connection_bytes_max = connection_bytes_max
         self._node_bytes_max = node_bytes_max
         self._congested_bytes = congested_bytes
@@ -80,6 +93,11 @@ class Outbox:
                 return sent
             self._backlogs[connection] = _Backlog()
         return self._keep(connection, frame)
+
+    def has_room(self, size: int) -> bool:
+        """Whether an answer of this size fits beside all that waits for clients to read it."""
+        room = self._node_bytes_max - self._size - size
+        return self._unread(room) <= room
 
     def retry(self) -> list[Connection]:
         """Send what the queues will take now; returns the connections found to be gone."""

@@ -11,11 +11,15 @@ from cluster.wire import unpack
 class FakeDoor:
     """Keeps what is sent; `full` connections take nothing just now, `gone` ones never again."""
 
+    look_ms: int | None = None
+
     def __init__(self) -> None:
         self.sent: list[tuple[Connection, bytes]] = []
         self.full: set[Connection] = set()
         self.gone: set[Connection] = set()
         self.closed = False
+        self.unread_bytes = 0
+        self.news: list[Any] = []
 
     def descriptors(self) -> list[int]:
         return []
@@ -33,6 +37,13 @@ class FakeDoor:
             return False
         self.sent.append((route, payload))
         return True
+
+    def look(self) -> list[Any]:
+        news, self.news = self.news, []
+        return news
+
+    def unread(self, bytes_max: int) -> int:
+        return self.unread_bytes
 
     def close(self) -> None:
         self.closed = True

@@ -1,4 +1,4 @@
-"""Admission: writes beyond a mark wait, go in the order they came in, and none is forgotten."""
+"""Admission: writes beyond a mark wait, each connection's in order, and none is forgotten."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from actors.gateway.admission import Admission
 from actors.raft.rpc import Proposal
 
+ONE, TWO = b"\0one", b"\0two"
 
-def _write(ticket: int, size: int) -> Proposal:
-    return Proposal(1, ticket, bytes(size))
+
+def _write(ticket: int, size: int, name: bytes = ONE) -> tuple[bytes, Proposal]:
+    return name, Proposal(1, ticket, bytes(size))
 
 
 def _tickets(proposals: list[Proposal]) -> list[int]:
@@ -41,6 +43,29 @@ def test_a_write_that_is_given_up_while_it_waits_never_goes() -> None:
     assert admission.done(2), "nothing came of it"
     assert not admission.done(1)
     assert _tickets(admission.let_in()) == [3]
+
+
+def test_turns_go_round_the_connections() -> None:
+    admission: Admission[Proposal] = Admission(bytes_max=1)
+    flood = [_write(ticket, 1) for ticket in range(1, 6)]
+    assert _tickets(admission.ask([*flood, _write(6, 1, TWO), _write(7, 1, TWO)])) == [1]
+    gone = [1]
+    for _ in range(6):
+        admission.done(gone[-1])
+        gone += _tickets(admission.let_in())
+    assert gone == [1, 2, 6, 3, 7, 4, 5]
+
+
+def test_the_bytes_that_wait_are_bounded_for_a_connection_and_for_all() -> None:
+    admission: Admission[Proposal] = Admission(1, 250, 150)
+    admission.ask([_write(1, 500), _write(2, 100), _write(3, 100, TWO)])
+    assert admission.has_room(ONE, 50) and not admission.has_room(ONE, 51)
+    assert not admission.has_room(b"\0three", 51), "all of them have 200 already"
+    assert admission.done(2)
+    assert admission.has_room(ONE, 150) and not admission.has_room(ONE, 151)
+    admission.done(1)
+    assert _tickets(admission.let_in()) == [3]
+    assert admission.has_room(TWO, 150), "nothing waits any more"
 
 
 @given(st.lists(st.integers(0, 50), max_size=30))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from actors.gateway import actor as gateway_module
-from actors.gateway.outbox import Outbox
+from actors.gateway.actor import LARGE_ANSWER_BYTES
+from actors.gateway.admission import Admission
+from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, Outbox
+from actors.gateway.reception import Reception
+from actors.gateway.tickets import CHORE_TIMEOUT_MS
 from actors.messages import (
     ChangeMembers,
     ClientFrames,
@@ -25,13 +29,15 @@ from actors.messages import (
     Replies,
     Room,
     SnapshotPart,
+    Tick,
     WatchCancel,
     WatchOpen,
 )
 from actors.raft.membership import AddMember, PromoteMember, RemoveMember
 from actors.store.codec import decode_command
-from actors.store.commands import Member, MemberPublish, Put, Range, Txn
+from actors.store.commands import KeyValue, Member, MemberPublish, Put, Range, Txn
 from actors.store.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
+from cluster.visitors import Gone, Notice
 from cluster.wire import pack, unpack
 from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench
 
@@ -194,7 +200,7 @@ def test_an_answered_request_does_not_time_out() -> None:
 
 
 def test_requests_beyond_the_limit_are_refused_until_others_are_answered() -> None:
-    bench = Bench(SETTINGS._replace(pending_max=1))
+    bench = Bench(SETTINGS._replace(requests_max=1))
     bench.ask(op="put", key="k")
     bench.ask(op="range", key="k", id=4)
     refused = {"code": 8, "message": "etcdserver: too many requests"}
@@ -319,7 +325,7 @@ def test_work_on_files_may_take_longer_than_a_request() -> None:
     (reply,) = bench.door.replies(ONE)
     assert (reply["id"], reply["name"], reply["remaining_bytes"]) == (1, "s", 5)
     bench.ask(op="snapshot", id=3)
-    bench.wait(gateway_module.CHORE_TIMEOUT_MS + 1_000)
+    bench.wait(CHORE_TIMEOUT_MS + 1_000)
     assert [error["message"] for error in bench.errors()] == ["etcdserver: request timed out"]
 
 
@@ -345,3 +351,50 @@ def test_a_burst_of_requests_is_one_message_in_order() -> None:
     bench.actor.receive(Replies(tuple((ticket, PutDone(ticket)) for ticket in tickets)))
     sent = [unpack(frame)["header"]["revision"] for frame in bench.door.frames(ONE)]
     assert sent == list(tickets)
+
+
+# --- what connections keep waiting ---
+
+
+def test_a_large_answer_is_refused_while_clients_leave_too_much_unread() -> None:
+    bench = Bench()
+    bench.door.unread_bytes = ANSWERS_UNDER_WAY_BYTES_MAX
+    large = KeyValue(b"k", 1, 1, 1, bytes(LARGE_ANSWER_BYTES), 0)
+    for number, kvs in enumerate([(large,), ()]):
+        bench.ask(op="range", key="k", id=number)
+        done = RangeDone(8, kvs, False, len(kvs))
+        bench.actor.receive(Replies(((FIRST_TICKET + number, done),)))
+    refused, served = bench.door.replies(ONE)
+    assert (refused["id"], refused["error"]["code"]) == (0, 8)
+    assert (served["id"], served["count"]) == (1, 0)
+
+
+def test_what_is_done_is_said_however_much_is_unread() -> None:
+    bench = Bench()
+    bench.door.unread_bytes = ANSWERS_UNDER_WAY_BYTES_MAX
+    bench.ask(op="put", key="k", prev_kv=True, id=1)
+    before = KeyValue(b"k", 1, 1, 1, bytes(LARGE_ANSWER_BYTES), 0)
+    bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8, before)),)))
+    assert "prev_kv" in bench.door.replies(ONE)[0]
+
+
+def test_writes_are_refused_while_too_many_bytes_of_others_wait() -> None:
+    bench = Bench()
+    bench.actor._admission = Admission(1, 1_000, 1_000)
+    for number in range(5):
+        bench.ask(op="put", key="k", value=bytes(400), id=number)
+    (refused, also) = bench.door.replies(ONE)
+    assert [refused["id"], also["id"]] == [3, 4]
+    assert refused["error"]["message"] == "etcdserver: too many requests"
+
+
+def test_the_watches_of_a_connection_that_is_gone_are_ended(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.door.look_ms = 100
+    bench.actor._reception = Reception(bench.door, bench.clock)
+    bench.door.news = [Gone(ONE[0]), Notice("closed", "10.0.0.1"), Notice("closed", "10.0.0.1")]
+    bench.actor.receive(Tick(bench.clock.advance(100)))
+    assert bench.probes.store.take() == [ConnectionGone(ONE, "")]
+    assert caplog.messages == ["closed, from 10.0.0.1"], "the second is counted, not said"

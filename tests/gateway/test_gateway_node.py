@@ -17,7 +17,7 @@ from actors.mailbox import monotonic_ms
 from actors.messages import Deliver, Propose, Read, Replies, WatchOpen
 from actors.store.commands import Range
 from actors.store.results import PutDone, RangeDone, Result
-from cluster.links import ClientDoor
+from cluster.door import ClientDoor
 from cluster.wire import pack, unpack
 from tests.probes import Probe
 
@@ -77,7 +77,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     doors: queue.Queue[ClientDoor] = queue.Queue()
 
     def open_door() -> ClientDoor:
-        door = ClientDoor(context, ("tcp://127.0.0.1:0",))
+        door = ClientDoor(context, ("tcp://127.0.0.1:0",), monotonic_ms, SETTINGS.request_bytes_max)
         doors.put(door)
         return door
 

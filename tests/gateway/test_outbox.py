@@ -102,3 +102,14 @@ def test_a_connection_that_loses_its_backlog_is_congested_no_more() -> None:
     assert outbox.take_turned() == []
     assert [outbox.send(ONE, bytes(FRAME)) for _ in range(2)] == [True, True]
     assert outbox.take_turned() == [(ONE, True)]
+
+
+def test_there_is_room_for_an_answer_beside_what_waits_here_and_in_the_socket() -> None:
+    door = FakeDoor()
+    outbox = Outbox(door, node_bytes_max=1_000)
+    door.full.add(ONE)
+    outbox.send(ONE, bytes(FRAME))
+    door.unread_bytes = 300
+    assert outbox.has_room(600) and not outbox.has_room(601)
+    outbox.drop(ONE)
+    assert outbox.has_room(700) and not outbox.has_room(701)

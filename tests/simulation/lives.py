@@ -66,6 +66,8 @@ class Report(NamedTuple):
 class _Door:
     """The clients' socket of one process."""
 
+    look_ms: int | None = None
+
     def __init__(self, life: Life) -> None:
         self._life = life
         self._incarnation = life.incarnation
@@ -82,6 +84,12 @@ class _Door:
     def send(self, route: Connection, payload: bytes) -> bool | None:
         self._life.world.reply(self._life, self._incarnation, int(route[0][1:]), payload)
         return True
+
+    def look(self) -> list[Any]:
+        return []
+
+    def unread(self, bytes_max: int) -> int:
+        return 0
 
     def close(self) -> None:
         pass

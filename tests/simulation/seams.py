@@ -163,6 +163,8 @@ class SimulatedBackend(MemoryBackend):
 class SimulatedDoor:
     """The clients' socket; at times the queue of a connection is full for a while."""
 
+    look_ms: int | None = None
+
     def __init__(self, node: Node) -> None:
         self._node = node
         self._full_until_ms: dict[Connection, int] = {}
@@ -182,6 +184,12 @@ class SimulatedDoor:
         self._node.effect("reply")
         self._node.cluster.reply(self._node, route, payload)
         return True
+
+    def look(self) -> list[Any]:
+        return []
+
+    def unread(self, bytes_max: int) -> int:
+        return 0
 
     def _is_full(self, route: Connection) -> bool:
         node = self._node

@@ -95,7 +95,7 @@ def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
 
     def careless(admission: Admission[Any], ticket: int) -> bool:
         admission._bytes -= admission._under_way.pop(ticket, 0)
-        return ticket in admission._waiting
+        return ticket in admission._names
 
     return patch.object(Admission, "done", careless)
 

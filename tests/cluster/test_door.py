@@ -1,0 +1,349 @@
+"""The clients' socket on real connections: what it lets in, takes apart, bounds and cuts."""
+
+from __future__ import annotations
+
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import zmq
+
+from cluster import visitors
+from cluster.door import (
+    AUTOMATIC_NAME,
+    CLIENT_REPLIES_MAX,
+    LARGE_FRAME_BYTES,
+    MESSAGE_FRAMES_MAX,
+    TOO_MANY_FRAMES,
+    UNREAD_CONNECTION_BYTES_MAX,
+    ClientDoor,
+)
+from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor
+from cluster.visitors import Gone, Notice
+from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
+from tests.probes import ManualClock
+
+WAIT_MS = 30_000
+REQUEST_BYTES_MAX = 1_000_000
+PAYLOAD_WORDS = 64 * 1024
+HOST = "127.0.0.1"
+LOOKS_MAX = 1_000
+
+NOT_ZMTP = [Notice(visitors.NOT_ZMTP, address) for address in (HOST, "")]
+"""Of a connection that is closed at once there may be no address any more."""
+
+Item = tuple[tuple[bytes, ...], bytes]
+News = Notice | Gone
+
+
+class Bench:
+    """A door, the clock it looks at, and clients of it."""
+
+    def __init__(self) -> None:
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.clock = ManualClock()
+        urls = (f"tcp://{HOST}:*",)
+        self.door = ClientDoor(self.context, urls, self.clock, REQUEST_BYTES_MAX)
+        self.address = (HOST, int(self.door.endpoint.rpartition(":")[2]))
+
+    def client(self, kind: int = zmq.DEALER) -> zmq.Socket[bytes]:
+        made = self.context.socket(kind)
+        made.linger = 0
+        made.rcvtimeo = WAIT_MS
+        made.connect(self.door.endpoint)
+        return made
+
+    def raw(self, identity: bytes = b"") -> Connection:
+        connection = Connection(self.address)
+        connection.socket.settimeout(WAIT_MS / 1_000)
+        connection.shake_hands(b"DEALER", identity)
+        return connection
+
+    def take(self, count: int = 1) -> list[Item]:
+        """The next requests, however long they take."""
+        items: list[Item] = []
+        while len(items) < count:
+            self.wait()
+            items += self.door.drain(count - len(items))
+        return items
+
+    def wait(self) -> None:
+        """Until something may have come, or for a moment."""
+        if not self.door.must_drain():
+            select.select(self.door.descriptors(), [], [], 0.01)
+
+    def news(self, *wanted: News) -> list[Item]:
+        """Look until one of these is said; the requests that came meanwhile."""
+        items: list[Item] = []
+        for _ in range(LOOKS_MAX):
+            self.wait()
+            items += self.door.drain(10)
+            self.clock.now_ms += visitors.LOOK_MS
+            if not set(wanted).isdisjoint(self.door.look()):
+                return items
+        raise AssertionError(f"it was never said: {wanted}")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.door.close()
+    made.context.destroy(linger=0)
+
+
+def is_closed(connection: Connection) -> bool:
+    """Whether the other side ends it, within the time that there is."""
+    connection.socket.settimeout(WAIT_MS / 1_000)
+    try:
+        while connection.socket.recv(65_536):
+            pass
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_dealers_and_reqs_are_served(bench: Bench) -> None:
+    dealer, req = bench.client(), bench.client(zmq.REQ)
+    dealer.send(b"one")
+    [(route, payload)] = bench.take()
+    assert (len(route), payload) == (1, b"one")
+    assert bench.door.send(route, b"first")
+    assert dealer.recv() == b"first"
+    req.send(b"two")
+    [(route, payload)] = bench.take()
+    assert (route[1:], payload) == ((b"",), b"two")
+    assert bench.door.send(route, b"second")
+    assert req.recv() == b"second"
+
+
+@pytest.mark.parametrize("version", [b"\x00", b"\x01", b"\x02"])
+def test_older_versions_of_the_protocol_are_refused(bench: Bench, version: bytes) -> None:
+    with Connection(bench.address) as connection:
+        if version == b"\x00":
+            connection.send(version_1(b"a request"))
+        else:
+            greeting = b"\xff" + bytes(8) + b"\x7f" + version + b"\x05" + b"\x00\x00"
+            connection.send(greeting + b"\x00\x09a request")
+        assert is_closed(connection)
+    assert bench.news(*NOT_ZMTP) == []
+
+
+def test_the_bytes_of_a_web_page_are_refused(bench: Bench) -> None:
+    with Connection(bench.address) as connection:
+        connection.send(
+            b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 400\r\n\r\n" + bytes(400)
+        )
+        assert is_closed(connection)
+    assert bench.news(*NOT_ZMTP) == []
+
+
+def test_the_peers_socket_refuses_old_versions_too() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with socket.create_server((HOST, 0)) as free:
+        address = free.getsockname()
+    door = PeerDoor(context, (f"tcp://{HOST}:{address[1]}",))
+    with Connection(address) as connection:
+        connection.send(version_1(b"a frame"))
+        assert is_closed(connection)
+    assert door.drain(10) == []
+    door.close()
+    context.destroy(linger=0)
+
+
+def test_a_message_of_several_frames_is_no_peers_message() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with socket.create_server((HOST, 0)) as free:
+        port = free.getsockname()[1]
+    door = PeerDoor(context, (f"tcp://{HOST}:{port}",))
+    sender = context.socket(zmq.PUSH)
+    sender.connect(f"tcp://{HOST}:{port}")
+    sender.send_multipart([b"x"] * 3 * FRAMES_PER_LOOK_MAX)
+    sender.send(b"sound")
+    items: list[bytes] = []
+    portions = 0
+    while b"sound" not in items:
+        door.wait(WAIT_MS)
+        items += door.drain(10)
+        portions += 1
+    assert items == [b"", b"sound"]
+    assert portions >= 3, "others have their turn in between"
+    sender.close(linger=0)
+    door.close()
+    context.destroy(linger=0)
+
+
+def test_frames_of_a_far_too_long_message_are_left_out_in_portions(bench: Bench) -> None:
+    honest = bench.client()
+    with bench.raw() as hostile:
+        hostile.send(message(*[b"x"] * 10 * FRAMES_PER_LOOK_MAX))
+        assert bench.news(Notice(TOO_MANY_FRAMES, HOST)) == []
+        honest.send(b"request")
+        portions = 1
+        while not (items := bench.door.drain(10)):
+            bench.wait()
+            portions += 1
+        assert [payload for _, payload in items] == [b"request"]
+        assert portions >= 9, "others have their turn in between"
+        assert is_closed(hostile)
+
+
+def test_a_message_of_some_frames_is_taken_whole(bench: Bench) -> None:
+    client = bench.client()
+    client.send_multipart([b"x"] * MESSAGE_FRAMES_MAX)
+    [(route, _)] = bench.take()
+    assert len(route) == MESSAGE_FRAMES_MAX
+    client.send(b"goes on")
+    assert bench.take() == [(route[:1], b"goes on")]
+
+
+def test_a_claimed_automatic_name_ends_the_connection(bench: Bench) -> None:
+    with bench.raw(identity=b"\0\1\2\3\4") as hostile:
+        hostile.send(message(b"request"))
+        assert bench.news(Notice(AUTOMATIC_NAME, HOST)) == []
+        assert is_closed(hostile)
+    bench.client().send(b"honest")
+    assert [payload for _, payload in bench.take()] == [b"honest"]
+
+
+def test_a_name_of_its_own_is_a_clients_right(bench: Bench) -> None:
+    with bench.raw(identity=b"mine") as client:
+        client.send(message(b"request"))
+        assert bench.take() == [((b"mine",), b"request")]
+
+
+def test_a_message_that_never_ends_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "INCOMING_CONNECTION_BYTES_MAX", 100_000)
+    with bench.raw() as hostile:
+        for _ in range(30):
+            hostile.send(endless(bytes(10_000)))
+        bench.news(Notice(visitors.ENDLESS, HOST))
+        assert is_closed(hostile)
+
+
+def test_what_all_have_sent_and_nobody_took_is_bounded(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visitors, "INCOMING_NODE_BYTES_MAX", 100_000)
+    with bench.raw() as more, bench.raw() as less:
+        less.send(endless(bytes(40_000)))
+        more.send(endless(bytes(80_000)))
+        bench.news(Notice(visitors.ENDLESS, HOST))
+        assert is_closed(more)
+        less.send(message(b"last"))
+        assert [payload for _, payload in bench.take()] == [b"last"]
+
+
+def test_a_connection_that_takes_its_time_is_not_cut(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats and the handshake are not taken for messages that nobody took."""
+    monkeypatch.setattr(visitors, "INCOMING_CONNECTION_BYTES_MAX", 2_000)
+    client = bench.client()
+    for number in range(100):
+        client.send(bytes(1_000))
+        assert len(bench.take()) == 1
+        bench.clock.now_ms += visitors.LOOK_MS
+        assert bench.door.look() == [], number
+
+
+def test_whoever_is_gone_is_told_of(bench: Bench) -> None:
+    client = bench.client()
+    client.send(b"here")
+    [(route, _)] = bench.take()
+    client.close(linger=0)
+    bench.news(Gone(route[0]))
+    while bench.door.send(route, b"answer") is not None:
+        bench.door.drain(1)
+
+
+def test_there_are_only_so_many_connections(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "CONNECTIONS_MAX", 2)
+    first, second = bench.raw(), bench.raw()
+    with first, second, Connection(bench.address) as third:
+        bench.news(Notice(visitors.TOO_MANY, HOST))
+        assert is_closed(third)
+        second.send(message(b"served"))
+        assert [payload for _, payload in bench.take()] == [b"served"]
+
+
+@contextmanager
+def client_that_reads_little(
+    bench: Bench,
+) -> Iterator[tuple[tuple[bytes, ...], zmq.Socket[bytes]]]:
+    """A client that takes one message at a time, and the way to it."""
+    client = bench.context.socket(zmq.DEALER)
+    client.setsockopt(zmq.RCVHWM, 1)
+    client.setsockopt(zmq.RCVBUF, 4_096)
+    client.setsockopt(zmq.RCVTIMEO, WAIT_MS)
+    client.connect(bench.door.endpoint)
+    client.send(b"here")
+    [(route, _)] = bench.take()
+    yield route, client
+    client.close(linger=0)
+
+
+@pytest.mark.parametrize("words", [PAYLOAD_WORDS, 3_000], ids=["large", "small"])
+def test_a_client_that_does_not_read_holds_only_so_many_bytes(bench: Bench, words: int) -> None:
+    with client_that_reads_little(bench) as (route, client):
+        sent = 0
+        while bench.door.send(route, sent.to_bytes(4, "big") * words):
+            sent += 1
+        # Besides, what the system has taken may be with the client already.
+        assert UNREAD_CONNECTION_BYTES_MAX // (4 * words) <= sent < CLIENT_REPLIES_MAX
+        assert [int.from_bytes(client.recv()[:4], "big") for _ in range(sent)] == list(range(sent))
+        while not bench.door.send(route, bytes(LARGE_FRAME_BYTES)):
+            pass
+        assert client.recv() == bytes(LARGE_FRAME_BYTES)
+
+
+def test_one_frame_may_be_larger_than_what_may_wait(bench: Bench) -> None:
+    with client_that_reads_little(bench) as (route, client):
+        large = bytes(2 * UNREAD_CONNECTION_BYTES_MAX)
+        assert bench.door.send(route, large)
+        assert client.recv() == large
+
+
+def test_who_reads_least_of_most_has_to_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "UNREAD_BYTES_MAX", 2 * UNREAD_CONNECTION_BYTES_MAX)
+    reader = bench.client()
+    reader.send(b"here")
+    [(route, _)] = bench.take()
+    with Connection(bench.address, small_buffer=True) as hostile:
+        hostile.shake_hands(b"DEALER")
+        hostile.send(message(b"here"))
+        [(slow, _)] = bench.take()
+        assert bench.door.send(slow, bytes(3 * UNREAD_CONNECTION_BYTES_MAX))
+        assert bench.door.unread(0) > 2 * UNREAD_CONNECTION_BYTES_MAX
+        bench.news(Notice(visitors.UNREAD, HOST))
+        assert bench.door.send(route, b"answer")
+        assert reader.recv() == b"answer"
+
+
+def test_a_large_frame_to_a_client_that_is_gone_is_said_to_be(bench: Bench) -> None:
+    assert bench.door.send((b"\0nobody",), bytes(LARGE_FRAME_BYTES)) is None
+
+
+def test_a_door_that_nobody_closes_closes_nobodys_descriptors() -> None:
+    """The descriptors of connections are libzmq's: it ends the process when one is gone."""
+    script = """
+import zmq
+from cluster.door import ClientDoor
+context = zmq.Context()
+door = ClientDoor(context, ("tcp://127.0.0.1:*",), lambda: 0, 1)
+client = context.socket(zmq.DEALER)
+client.connect(door.endpoint)
+client.send(b"x")
+while not door.drain(1):
+    pass
+door.look()
+client.close(linger=0)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], timeout=WAIT_MS / 1_000, check=False)
+    assert ended.returncode == 0
