@@ -23,6 +23,7 @@ from tests.simulation.clients import Client, Flood
 from tests.simulation.cluster import Cluster
 from tests.simulation.effects import Replay, whole_history
 from tests.simulation.faults import Hands, Nemesis
+from tests.simulation.holders import PEACE_MS, Holder
 from tests.simulation.node import Node
 from tests.simulation.rival import Rival
 from tests.simulation.script import Act, Script
@@ -82,6 +83,7 @@ class Stage:
         for number in range(swarm.watchers):
             kind = Follower if number % 2 else Watcher
             kind(self.cluster, 200 + number)
+        self.holders = [Holder(self.cluster, 500 + n) for n in range(swarm.holders)]
         if swarm.flood_every_ms:
             Flood(self.cluster, 300)
         self.operator = Operator(self.cluster, 400)
@@ -177,7 +179,9 @@ def _run(stage: Stage, script: Script | None) -> None:
     cluster.calm()
     stage.operator.is_finishing = True
     _recover(stage)
-    has_leases = cluster.swarm.leases or cluster.swarm.breadth
+    if stage.holders:
+        _hold(stage)
+    has_leases = cluster.swarm.leases or cluster.swarm.breadth or cluster.swarm.holders
     timeline.run_until(timeline.now_ms + (LEASE_MS if has_leases else 100))
     deadline_ms = timeline.now_ms + RECOVERY_MS
     while lagging := _lagging(cluster):
@@ -200,6 +204,15 @@ def _recover(stage: Stage) -> None:
         _advance(stage, deadline_ms, "a client waits for its last answer")
     while waiting_for := _disagreement(stage.cluster):
         _advance(stage, deadline_ms, waiting_for)
+
+
+def _hold(stage: Stage) -> None:
+    """In peace, leases that are kept last."""
+    for holder in stage.holders:
+        holder.peace()
+    stage.timeline.run_until(stage.timeline.now_ms + PEACE_MS)
+    for holder in stage.holders:
+        holder.let_go()
 
 
 def _advance(stage: Stage, deadline_ms: int, waiting_for: str) -> None:
@@ -284,3 +297,5 @@ def _judge(stage: Stage) -> None:
     drift_ms = 2_000 * cluster.swarm.drift_ppm // 1_000_000
     early_ms = 1 + cluster.clocks_ahead_ms + drift_ms
     cluster.history.judge(events, cluster.effects.lease_ends_ms, early_ms)
+    for holder in stage.holders:
+        holder.judge(cluster.effects.lease_ends_ms, early_ms)

@@ -77,6 +77,7 @@ class Swarm(NamedTuple):
     request_timeout_ms: int = 2_000
     client_timeout_ms: int = 3_000
     late: float = 0.0
+    holders: int = 0
     sessions_max: int = 10_000
     session_ttl_ms: int = 600_000
     session_spared_ms: int = 60_000
@@ -138,6 +139,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "duplication": {"duplication": 0.0},
     "late": {"late": 0.0},
     "short timeouts": {"request_timeout_ms": 2_000, "client_timeout_ms": 3_000},
+    "holders": {"holders": 0},
     "reordering": {"in_order": True, "peer_delay_ms": 2},
     "drift": {"drift_ppm": 0},
     "leases": {"leases": 0.0},
@@ -242,6 +244,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         request_timeout_ms=pick((2_000, 2_000, 300)),
         client_timeout_ms=pick((3_000, 3_000, 600)),
         late=pick((0.0, 0.0, 0.05)),
+        holders=pick((0, 0, 2)),
         at_joint=pick((0.0, 1.0)) if swarm.change else 0.0,
         at_start=pick((0.0, 0.0, 0.3)),
         sessions_max=pick((1, 2, 3, 10_000, 10_000, 10_000)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,7 @@ from actors.store.results import Result
 from actors.store.sessions import Sessions
 from cluster.client import core as client_core
 from cluster.client.call import Call
+from cluster.client.leasing import Keepers
 from tests.simulation.mutants.planting import both, mutant
 
 
@@ -110,3 +112,27 @@ def an_uncertain_attempt_is_forgotten() -> AbstractContextManager[Any]:
         send(core, call, endpoint, now)
 
     return patch.object(client_core.Core, "_send_attempt", careless)
+
+
+@mutant
+def a_renewal_that_needed_a_second_attempt_is_the_last() -> AbstractContextManager[Any]:
+    """The client forgets to renew again, and says of the lease neither this nor that."""
+    renewed = Keepers._renewed
+
+    def careless(keepers: Keepers, keeper: Any, call: Call, sent_at: float, now: float) -> None:
+        renewed(keepers, keeper, call, sent_at, now)
+        if call.attempts > 1:
+            keeper.due = inf
+
+    return patch.object(Keepers, "_renewed", careless)
+
+
+@mutant
+def renewals_count_from_their_answers() -> AbstractContextManager[Any]:
+    """The client relies on a lease for as long as the answer was under way after its end."""
+    renewed = Keepers._renewed
+
+    def careless(keepers: Keepers, keeper: Any, call: Call, sent_at: float, now: float) -> None:
+        renewed(keepers, keeper, call, now, now)
+
+    return patch.object(Keepers, "_renewed", careless)
