@@ -1,43 +1,34 @@
-"""For the whole suite: no process that a test started outlives it."""
+"""For the whole suite: no process that a test started outlives it, however the suite ends."""
 
 from __future__ import annotations
 
 import os
 import select
+import signal
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-MARK = "LEASEHOLD-TEST-SESSION"  # hyphens: no flag's environment variable looks like this
-ENDING_SECONDS = 10.0
+from tests.guard import Guard
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_is_left_behind() -> Iterator[None]:
-    """Mark the environment that every descendant inherits, and look for the mark at the end."""
-    mark = uuid.uuid4().hex
-    os.environ[MARK] = mark
+    """At the end all have ended by themselves; the guard is for other ends than this."""
+    # Who starts the tests in the background of a script lets them ignore Ctrl-C, and with them all
+    # that they start: what tests interrupt would go on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    guard = Guard()
     yield
-    deadline = time.monotonic() + ENDING_SECONDS
-    left = [pid for pid in _marked(mark) if not _ends(pid, deadline)]
+    deadline = time.monotonic() + HANG_SECONDS
+    left = [pid for pid in guard.left() if not _ends(pid, deadline)]
+    names = ", ".join(f"{pid} ({_command(pid)})" for pid in left)
+    guard.dismiss()
     if left:
-        names = ", ".join(f"{pid} ({_command(pid)})" for pid in left)
         pytest.fail(f"processes were left behind: {names}")
-
-
-def _marked(mark: str) -> list[int]:
-    needle = f"{MARK}={mark}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if needle in (process / "environ").read_bytes() and int(process.name) != os.getpid():
-                found.append(int(process.name))
-        except OSError:
-            continue  # it has just ended, or it is somebody else's
-    return found
 
 
 def _ends(pid: int, deadline: float) -> bool:

@@ -22,6 +22,7 @@ from cluster.launcher.local import LocalCluster
 from tests.bench import disk, expiry, million
 from tests.bench.etcd import EtcdCluster
 from tests.bench.measure import Measurement, median_of, table
+from tests.guard import end_all_with_this_process
 
 CLIENTS: Final = {1: 1_500, 64: 20_000, 1_000: 40_000}
 """Requests under way at a time -> how many in all."""
@@ -113,4 +114,5 @@ def _say(*lines: str) -> None:
 
 
 if __name__ == "__main__":
+    end_all_with_this_process()
     sys.exit(main())

@@ -20,6 +20,7 @@ from cluster.launcher.layout import LauncherError
 from tests.chaos import campaign, crash, failover, leader_kills, stdlib_import
 from tests.chaos.hostile import campaign as hostile
 from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS
+from tests.guard import end_all_with_this_process
 
 
 def main() -> int:
@@ -115,4 +116,5 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
+    end_all_with_this_process()
     sys.exit(main())

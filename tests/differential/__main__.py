@@ -18,6 +18,7 @@ from tests.differential.etcd import MISSING, binaries
 from tests.differential.language import NAMES, Program
 from tests.differential.report import report
 from tests.differential.runner import Difference
+from tests.guard import end_all_with_this_process
 
 
 def main(arguments: list[str]) -> int:
@@ -81,4 +82,5 @@ def say(*lines: str) -> None:
 
 
 if __name__ == "__main__":
+    end_all_with_this_process()
     sys.exit(main(sys.argv[1:]))

@@ -13,6 +13,7 @@ import logging
 import sys
 from pathlib import Path
 
+from tests.guard import end_all_with_this_process
 from tests.simulation import campaign, liveness, lives, planted, shrinking
 from tests.simulation.runner import play
 from tests.simulation.script import read
@@ -72,4 +73,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    end_all_with_this_process()
     sys.exit(main())
