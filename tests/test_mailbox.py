@@ -19,8 +19,7 @@ from actors.base import NodeActor, send
 from actors.mailbox import ENVELOPES_PER_LOOK, FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
 from actors.messages import Drained, PeerFrames, Tick
 from cluster.links import PeerDoor, PeerLinks
-
-WAIT_SECONDS = 10.0
+from tests.limits import HANG_SECONDS
 
 
 class Recorder(NodeActor):
@@ -57,14 +56,14 @@ def recorder() -> Iterator[Recorder]:
     actor.begin()
     yield actor
     if actor.actor_ref.is_alive():
-        actor.actor_ref.stop(block=True, timeout=WAIT_SECONDS)
+        actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
 
 
 def taken(actor: Recorder, count: int) -> list[Any]:
     """The next messages that are not Drained."""
     messages: list[Any] = []
     while len(messages) < count:
-        message = actor.seen.get(timeout=WAIT_SECONDS)
+        message = actor.seen.get(timeout=HANG_SECONDS)
         if message != Drained():
             messages.append(message)
     return messages
@@ -88,7 +87,7 @@ def test_messages_come_in_order_and_drained_comes_after_them(recorder: Recorder)
     for number in range(3):
         recorder.actor_ref.tell(number)
     assert taken(recorder, 3) == [0, 1, 2]
-    assert recorder.seen.get(timeout=WAIT_SECONDS) == Drained()
+    assert recorder.seen.get(timeout=HANG_SECONDS) == Drained()
 
 
 def test_no_message_is_left_asleep_by_many_threads(recorder: Recorder) -> None:
@@ -113,7 +112,7 @@ def test_a_timer_wakes_once_and_not_early() -> None:
     (tick,) = taken(actor, 1)
     assert isinstance(tick, Tick) and tick.now_ms >= due_ms
     assert actor.mailbox.next_wake_ms is None
-    actor.actor_ref.stop(block=True, timeout=WAIT_SECONDS)
+    actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
 
 
 def test_the_earliest_of_several_wake_ups_counts() -> None:
@@ -169,7 +168,7 @@ def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
     actor = Recorder(open_door)
     actor.begin()
     links = PeerLinks(context)
-    links.update({7: urls.get(timeout=WAIT_SECONDS)})
+    links.update({7: urls.get(timeout=HANG_SECONDS)})
     count, sent, arrived = 3 * FRAMES_PER_LOOK_MAX + 5, 0, 0
     while arrived < count:
         while sent < count and links.send(7, b"%d" % sent):
@@ -182,7 +181,7 @@ def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
             assert len(message.frames) <= FRAMES_PER_LOOK_MAX
             assert message.frames[0] == b"%d" % arrived
             arrived += len(message.frames)
-    actor.actor_ref.stop(block=True, timeout=WAIT_SECONDS)
+    actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
     doors[0].close()
     links.close()
     context.term()
@@ -192,7 +191,7 @@ def test_an_actor_that_raises_stops_the_process(failures: queue.Queue[str]) -> N
     actor = Recorder()
     actor.begin()
     actor.actor_ref.tell("fail")
-    assert "Recorder failed" in failures.get(timeout=WAIT_SECONDS)
+    assert "Recorder failed" in failures.get(timeout=HANG_SECONDS)
     assert taken(actor, 1) == ["closed"]
 
 
@@ -201,7 +200,7 @@ def test_an_actor_that_cannot_start_stops_the_process(failures: queue.Queue[str]
         raise OSError("the port is taken")
 
     Recorder(refuse).begin()
-    assert "the port is taken" in failures.get(timeout=WAIT_SECONDS)
+    assert "the port is taken" in failures.get(timeout=HANG_SECONDS)
 
 
 def test_a_failed_disk_is_said_in_a_line_without_a_traceback() -> None:
@@ -221,7 +220,7 @@ time.sleep(60)
 
 
 def test_a_message_for_an_actor_that_has_stopped_is_dropped(recorder: Recorder) -> None:
-    recorder.actor_ref.stop(block=True, timeout=WAIT_SECONDS)
+    recorder.actor_ref.stop(block=True, timeout=HANG_SECONDS)
     send(recorder.actor_ref, "too late")
     with pytest.raises(pykka.ActorDeadError):
         recorder.actor_ref.tell("too late")

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["IMPORT_ROOT", "REMOVED_SECONDS", "LocalCluster"]
 
-READY_SECONDS: Final = 30.0
+READY_SECONDS: Final = 120.0
 """A cluster that has not acknowledged a write after this time is given up."""
 
-REMOVED_SECONDS: Final = 3.0
+REMOVED_SECONDS: Final = 15.0
 """A node that was removed ends by itself; one that has not done so by now is stopped."""
 
-ASKED_SECONDS: Final = 10.0
+ASKED_SECONDS: Final = 30.0
 
 PASSING: Final = frozenset((FAULTS["Unhealthy"].message, FAULTS["LearnerNotReady"].message))
 """What a change of members may be refused with while nodes are starting."""

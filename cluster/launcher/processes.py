@@ -30,10 +30,10 @@ from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import holder_of, is_free
 from cluster.launcher.probe import NodeStatus
 
-STOP_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 30.0
 """Nodes that have not stopped this long after SIGTERM are killed."""
 
-KILL_SECONDS: Final = 5.0
+KILL_SECONDS: Final = 60.0
 STATUS_SECONDS: Final = 1.0
 ASK_INTERVAL_MS: Final = 10
 

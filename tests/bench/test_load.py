@@ -18,6 +18,7 @@ from cluster.bench.figures import Figures, figures_of
 from cluster.bench.wires import Wires
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
 from tests.bench.measure import Measurement, median_of, table
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def _leasectl(cluster: LocalCluster, *arguments: str) -> subprocess.CompletedPro
         },
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

@@ -41,6 +41,7 @@ from tests.chaos.history import (
 )
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.scene import Scene
+from tests.limits import HANG_SECONDS
 from tests.linearizability import (
     Change,
     FindingError,
@@ -51,8 +52,6 @@ from tests.linearizability import (
 )
 
 EPISODE_SECONDS: Final = 120.0
-CONVERGE_SECONDS: Final = 30.0
-READ_SECONDS: Final = 30.0
 POLL_MS: Final = 20
 
 OPERATIONS: Final = "history.jsonl"
@@ -127,12 +126,20 @@ class Figures(NamedTuple):
 class Episode:
     """One cluster with its clients, in a directory that stays only if something was found.
 
-    With `faults` its nodes are under control of `server`; without, they run as anybody's do.
+    With `faults` its nodes are under control of `server`; without, they run as anybody's do. No
+    lease may end more than `late_seconds` late.
     """
 
     def __init__(
-        self, seed: str, size: int, node_flags: Sequence[str] = (), *, faults: bool = True
+        self,
+        seed: str,
+        size: int,
+        node_flags: Sequence[str] = (),
+        *,
+        faults: bool = True,
+        late_seconds: float = LEASE_LATE_SECONDS,
     ) -> None:
+        self._late_seconds = late_seconds
         self.seed = seed
         self.directory = Path(tempfile.mkdtemp(prefix="leasehold-chaos-"))
         self.server = FaultServer(self.directory / "faults")
@@ -199,7 +206,11 @@ class Episode:
             revisions=last,
             keys=check_keys(_of_registers(history.operations)),
             leases_expired=check_leases(
-                history.leases, changes, Bounds(history.operations, seen), gaps
+                history.leases,
+                changes,
+                Bounds(history.operations, seen),
+                gaps,
+                self._late_seconds,
             ),
             kills=self.scene.kills,
             worst=self._worst(gaps),
@@ -220,14 +231,12 @@ class Episode:
     def _converge(self) -> None:
         """All members run and have applied the same, and every lease has ended."""
         try:
-            self.cluster.wait_until_ready(CONVERGE_SECONDS)
+            self.cluster.wait_until_ready(HANG_SECONDS)
         except LauncherError as error:
             raise FindingError(f"everything is healed, but: {error}") from None
         ttl = LEASE_TTL_SECONDS[1]
-        self._wait(
-            "all leases end", lambda: not self._leases(), ttl + LEASE_LATE_SECONDS + READ_SECONDS
-        )
-        with Client(self.cluster.endpoints, timeout=READ_SECONDS) as client:
+        self._wait("all leases end", lambda: not self._leases(), ttl + HANG_SECONDS)
+        with Client(self.cluster.endpoints, timeout=HANG_SECONDS) as client:
             goal = client.range("\0", from_key=True, count_only=True).header.revision
         names = {node.name for node in self.cluster.members}
 
@@ -236,17 +245,17 @@ class Episode:
             one_for_all = len(set(revisions.values())) == 1
             return revisions.keys() >= names and one_for_all and min(revisions.values()) >= goal
 
-        self._wait(f"all reach revision {goal}", equal, CONVERGE_SECONDS)
+        self._wait(f"all reach revision {goal}", equal, HANG_SECONDS)
 
     def _leases(self) -> tuple[int, ...]:
-        with Client(self.cluster.endpoints, timeout=READ_SECONDS) as client:
+        with Client(self.cluster.endpoints, timeout=HANG_SECONDS) as client:
             return client.lease.list().ids
 
     def _compare_copies(self) -> tuple[list[Change], int]:
         """The history of the store and its last revision: the same on every node."""
         found: dict[str, str] = {}
         for node in self.cluster.members:
-            with Client(node.endpoint, timeout=READ_SECONDS) as client:
+            with Client(node.endpoint, timeout=HANG_SECONDS) as client:
                 keys = client.range("\0", from_key=True, serializable=True)
                 last = keys.header.revision
                 changes = _history(client, last)
@@ -261,7 +270,7 @@ class Episode:
             self.clients.check()
             return all(watcher.last >= last for watcher in self.clients.watchers)
 
-        self._wait(f"the watchers see revision {last}", arrived, CONVERGE_SECONDS)
+        self._wait(f"the watchers see revision {last}", arrived, HANG_SECONDS)
 
     def _wait(self, what: str, condition: Callable[[], bool], seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -285,7 +294,7 @@ def _history(client: Client, last: int) -> list[Change]:
         return changes
     with client.watch("\0", from_key=True, start_revision=1) as watch:
         while not changes or changes[-1].revision < last:
-            changes.append(change_of(watch.get(READ_SECONDS)))
+            changes.append(change_of(watch.get(HANG_SECONDS)))
         # The last revision may hold several events; they come in one batch.
         while True:
             try:

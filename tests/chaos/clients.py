@@ -22,6 +22,7 @@ from cluster import (
 from tests.chaos.history import History, LeaseStep, Stream, held_of
 from tests.chaos.probe import Probe
 from tests.chaos.worker import HARMLESS, REQUEST_SECONDS, Answer, Members, Worker
+from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError, Outcome
 
 KEYS: Final = 6
@@ -31,7 +32,6 @@ histories of each."""
 
 LEASE_TTL_SECONDS: Final = (1.0, 2.5)
 WATCH_AGAIN_SECONDS: Final = 7.0
-STOP_SECONDS: Final = 30.0
 
 
 class RegisterWorker(Worker):
@@ -231,6 +231,6 @@ def _stop(workers: Sequence[Worker]) -> None:
         worker.stopping.set()
     for worker in workers:
         if worker.ident is not None:
-            worker.join(STOP_SECONDS)
+            worker.join(HANG_SECONDS)
             if worker.is_alive():
                 raise FindingError(f"{worker.name} does not stop: a request hangs")

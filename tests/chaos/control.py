@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from actors.faults import LINE_BYTES_MAX, DiskFault, LinkFault
+from tests.limits import HANG_SECONDS
 
 READ_BYTES: Final = 64 * 1024
-APPLIED_SECONDS: Final = 2.0
-"""A node that runs has taken a new plan within this time."""
-
 Token = object
 
 
@@ -89,7 +87,7 @@ class FaultServer:
                 if layers.pop(token, None) is not None:
                     self._tell(name)
 
-    def wait_until_applied(self, name: str, seconds: float = APPLIED_SECONDS) -> bool:
+    def wait_until_applied(self, name: str, seconds: float = HANG_SECONDS) -> bool:
         """Whether a node is up and lives under the present plan, waited for so long."""
 
         def applied() -> bool:

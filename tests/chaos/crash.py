@@ -13,11 +13,11 @@ from typing import Final, NamedTuple
 
 from cluster.launcher.local import LocalCluster
 from tests.chaos.campaign import Episode
-from tests.chaos.checks import quantile
+from tests.chaos.checks import LEASE_LATE_SECONDS, quantile
+from tests.limits import HANG_SECONDS
 
 WRITES_PER_ROUND: Final = 100
 ROUNDS_PER_CLUSTER: Final = 50
-WAIT_SECONDS: Final = 30.0
 
 
 class Report(NamedTuple):
@@ -42,12 +42,16 @@ class Report(NamedTuple):
         )
 
 
-def run(rounds: int, stopped: Callable[[], bool] = lambda: False) -> Report:
+def run(
+    rounds: int,
+    stopped: Callable[[], bool] = lambda: False,
+    late_seconds: float = LEASE_LATE_SECONDS,
+) -> Report:
     """So many rounds; AssertionError when anything was lost, doubled or seen out of order."""
     report = Report(0, 0.0, 0, 0, ())
     while report.rounds < rounds and not stopped():
         wanted = min(ROUNDS_PER_CLUSTER, rounds - report.rounds)
-        with Episode(f"crash {report.rounds}", 3) as episode:
+        with Episode(f"crash {report.rounds}", 3, late_seconds=late_seconds) as episode:
             began = time.monotonic()
             gaps: list[float] = []
             while len(gaps) < wanted and not stopped():
@@ -72,9 +76,9 @@ def _round(episode: Episode) -> float:
     count = len(probe.acknowledged_at)
     for node in cluster.members:
         cluster.launch_node(node.name)
-    until = time.monotonic() + WAIT_SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while len(probe.acknowledged_at) < count + WRITES_PER_ROUND:
-        assert time.monotonic() < until, f"no writes {WAIT_SECONDS:g} s after all were started"
+        assert time.monotonic() < until, f"no writes {HANG_SECONDS:g} s after all were started"
         episode.scene.turn()
     after = next(at for at in probe.acknowledged_at[count:] if at > last)
     return 1000 * (after - last)
@@ -85,7 +89,7 @@ def kill_all(cluster: LocalCluster) -> None:
     for node in cluster.running:
         node.signal(signal.SIGKILL)
     for node in cluster.running:
-        assert node.wait(WAIT_SECONDS), f"{node.name} survived SIGKILL"
+        assert node.wait(HANG_SECONDS), f"{node.name} survived SIGKILL"
 
 
 def start_all(cluster: LocalCluster) -> None:

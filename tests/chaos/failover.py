@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 
 from cluster.launcher.local import LocalCluster
 from tests.chaos.writers import Acknowledged, ClientWriter, RawWriter, Writer
+from tests.limits import HANG_SECONDS
 
 WRITES_AFTER: Final = 100
 """So many writes are waited for after each kill, before the dead node is started again."""
 
-RECOVERY_SECONDS: Final = 30.0
 EXPLAINED_MS: Final = 100.0
 """A gap longer than this is explained from the nodes' logs."""
 
@@ -75,14 +75,14 @@ def summary(kills: Sequence[Kill]) -> list[str]:
 def _kill_leader(cluster: LocalCluster, raw: Writer, client: Writer) -> Kill:
     leader = cluster.leader()
     for writer in (raw, client):
-        writer.wait_for_more(WRITES_AFTER // 2, RECOVERY_SECONDS)
+        writer.wait_for_more(WRITES_AFTER // 2, HANG_SECONDS)
     # The last write before the kill may lie a little before it.
     since = time.monotonic() - 0.05
     clock_offset = time.time() - time.monotonic()
     killed_at = time.monotonic()
     cluster.kill(leader)
     for writer in (raw, client):
-        writer.wait_for_more(WRITES_AFTER, RECOVERY_SECONDS)
+        writer.wait_for_more(WRITES_AFTER, HANG_SECONDS)
     raw_gap_ms = longest_gap_ms(raw.acknowledged, since)
     client_gap_ms = longest_gap_ms(client.acknowledged, since)
     explanation: list[str] = []

@@ -22,13 +22,15 @@ from cluster.launcher.layout import NodeRecord, initial_cluster
 from cluster.launcher.node import EXIT_REMOVED
 from tests.chaos.control import Layer
 from tests.chaos.scene import Scene, Steps
+from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError
 
-EXIT_SECONDS: Final = 10.0
+EFFECT_SECONDS: Final = 10.0
+"""A node that writes nothing for this time is spared: the fault had no effect."""
+
 REPORT_SECONDS: Final = 2.0
 """What a node reports as it dies may arrive after its end is seen."""
 
-REMOVED_SECONDS: Final = 10.0
 EXIT_DAMAGED: Final = 1
 
 
@@ -48,8 +50,8 @@ def kill(scene: Scene, target: str) -> Steps:
 def term(scene: Scene, target: str) -> Steps:
     scene.down.add(target)
     scene.cluster.kill(target, signal.SIGTERM)
-    if not (yield from scene.wait(lambda: scene.ended(target), EXIT_SECONDS)):
-        raise FindingError(f"{target} does not stop within {EXIT_SECONDS:g} s of SIGTERM")
+    if not (yield from scene.wait(lambda: scene.ended(target), HANG_SECONDS)):
+        raise FindingError(f"{target} does not stop within {HANG_SECONDS:g} s of SIGTERM")
     scene.expect_exit(target, 0, "it was told to stop")
     yield from scene.hold(0.0, 1.0)
     yield from scene.start(target)
@@ -154,11 +156,16 @@ def _broken_disk(scene: Scene, target: str, fault: DiskFault, effect: str) -> St
     scene.down.add(target)
     scene.server.impose(target, token, Layer(fault))
     try:
-        yield from scene.wait(lambda: scene.ended(target), EXIT_SECONDS)
+        yield from scene.wait(
+            lambda: scene.ended(target) or scene.server.took_effect(target, effect, since),
+            EFFECT_SECONDS,
+        )
         yield from scene.hold(0.0, 1.0)
     finally:
         scene.server.lift(token)
     took_effect = scene.server.took_effect(target, effect, since)
+    if took_effect:
+        yield from scene.wait(lambda: scene.ended(target), HANG_SECONDS)
     if scene.ended(target):
         scene.expect_exit(target, EXIT_FAIL_STOP, "its disk failed")
         yield from scene.start(target)
@@ -173,7 +180,7 @@ def torn_tail(scene: Scene, target: str) -> Steps:
     scene.down.add(target)
     scene.server.impose(target, token, Layer(DiskFault(torn=True)))
     try:
-        yield from scene.wait(lambda: scene.ended(target), EXIT_SECONDS)
+        yield from scene.wait(lambda: scene.ended(target), EFFECT_SECONDS)
     finally:
         scene.server.lift(token)
     effect = scene.ended(target) and scene.server.wait_for_effect(
@@ -199,7 +206,7 @@ def bit_flip(scene: Scene, target: str) -> Steps:
     scene.kills += 1
     where = flip_a_bit(scene.cluster.directory.node_directory(target) / "wal", scene.chance)
     scene.cluster.launch_node(target)
-    if not (yield from scene.wait(lambda: scene.ended(target), EXIT_SECONDS)):
+    if not (yield from scene.wait(lambda: scene.ended(target), HANG_SECONDS)):
         raise FindingError(f"{target} started on a damaged log: {where}")
     scene.expect_exit(target, EXIT_DAMAGED, f"its log is damaged: {where}")
     words = scene.cluster.directory.last_log_line(target)
@@ -259,7 +266,7 @@ def wipe_and_rejoin(scene: Scene, target: str) -> Steps:
 
 def _welcome(scene: Scene, target: str, record: NodeRecord, member_id: int) -> Steps:
     """The old process is gone or goes, the new one comes and catches up."""
-    if not (yield from scene.wait(lambda: scene.ended(target), REMOVED_SECONDS)):
+    if not (yield from scene.wait(lambda: scene.ended(target), HANG_SECONDS)):
         scene.notes["removed members that did not notice"] += 1
         scene.cluster.stop_node(target)
     elif scene.cluster.node(target).exit_status == EXIT_REMOVED:

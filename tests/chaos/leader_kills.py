@@ -13,14 +13,14 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tests.chaos.campaign import Episode
-from tests.chaos.checks import quantile
+from tests.chaos.checks import LEASE_LATE_SECONDS, quantile
 from tests.chaos.failover import EXPLAINED_AFTER_MS, logged_since
+from tests.limits import HANG_SECONDS
 
 KILLS_PER_CLUSTER: Final = 100
 WRITES_AFTER: Final = 20
 """So many writes are acknowledged after a kill before the dead node is started again."""
 
-WAIT_SECONDS: Final = 30.0
 POLL_MS: Final = 5
 EXPLAINED_MS: Final = 1_000.0
 """A longer time without an acknowledged write is explained from the nodes' logs."""
@@ -49,12 +49,19 @@ class Report(NamedTuple):
         )
 
 
-def run(kills: int, seed: int, stopped: Callable[[], bool] = lambda: False) -> Report:
+def run(
+    kills: int,
+    seed: int,
+    stopped: Callable[[], bool] = lambda: False,
+    late_seconds: float = LEASE_LATE_SECONDS,
+) -> Report:
     """So many kills; AssertionError when anything was lost, doubled or seen out of order."""
     report = Report(0.0, 0, ())
     while len(report.unavailable_ms) < kills and not stopped():
         wanted = min(KILLS_PER_CLUSTER, kills - len(report.unavailable_ms))
-        with Episode(f"{seed} {len(report.unavailable_ms)}", 3) as episode:
+        with Episode(
+            f"{seed} {len(report.unavailable_ms)}", 3, late_seconds=late_seconds
+        ) as episode:
             began = time.monotonic()
             gaps: list[float] = []
             while len(gaps) < wanted and not stopped():
@@ -91,22 +98,22 @@ def _kill_leader(episode: Episode) -> float:
 
 
 def _wait_for_writes(episode: Episode, count: int) -> None:
-    until = time.monotonic() + WAIT_SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while len(episode.clients.probe.acknowledged_at) < count:
-        assert time.monotonic() < until, f"no writes {WAIT_SECONDS:g} s after a kill of the leader"
+        assert time.monotonic() < until, f"no writes {HANG_SECONDS:g} s after a kill of the leader"
         episode.cluster.poll(POLL_MS)
         episode.clients.check()
 
 
 def _wait_until_all_follow(episode: Episode) -> None:
-    until = time.monotonic() + WAIT_SECONDS
+    until = time.monotonic() + HANG_SECONDS
     members = episode.cluster.members
     while time.monotonic() < until:
         episode.scene.turn()
         statuses = episode.scene.statuses()
         if all(node.name in statuses and statuses[node.name].leader for node in members):
             return
-    raise AssertionError(f"a node knows no leader {WAIT_SECONDS:g} s after its start")
+    raise AssertionError(f"a node knows no leader {HANG_SECONDS:g} s after its start")
 
 
 def _say(*lines: str) -> None:

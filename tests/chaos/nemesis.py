@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from tests.chaos.harm import BRIEF, DESTRUCTIVE, HARD, KINDS, SOFT
-from tests.chaos.scene import REPAIR_SECONDS, Scene, Steps
+from tests.chaos.scene import Scene, Steps
+from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError
 
 OVERLAP_CHANCE: Final = 0.15
@@ -64,13 +65,13 @@ class Nemesis:
                     self._begin(kinds)
                 continue
             if heal_by is None:
-                heal_by = now + REPAIR_SECONDS
+                heal_by = now + HANG_SECONDS
                 scene.healing = True
             if not self._faults:
                 break
             if now > heal_by:
                 left = ", ".join(fault.kind for fault in self._faults)
-                raise FindingError(f"not in order {REPAIR_SECONDS:g} s after the end: {left}")
+                raise FindingError(f"not in order {HANG_SECONDS:g} s after the end: {left}")
         scene.close()
 
     @property

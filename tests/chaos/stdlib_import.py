@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from cluster import Client, Event, PutResult
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
 PREFIX: Final = "stdlib/"
 REQUEST_BYTES_MAX: Final = 1_500_000
@@ -26,7 +27,6 @@ OUTSTANDING_MAX: Final = 32
 KILLS_AT: Final = (0.2, 0.45, 0.7)
 """After which part of the files a node is killed: the leader, a follower, the leader."""
 
-TIMEOUT_SECONDS: Final = 60.0
 DIALS_MAX: Final = 200
 
 
@@ -59,7 +59,7 @@ class Follower(threading.Thread):
         super().__init__(daemon=True)
         self.events: list[Event] = []
         self.error: BaseException | None = None
-        self._client = Client(endpoints, timeout=TIMEOUT_SECONDS)
+        self._client = Client(endpoints, timeout=HANG_SECONDS)
         self._watch = self._client.watch(prefix, prefix=True)
         self.served_by = self._watch.header.member_id
         self._changed = threading.Condition()
@@ -88,7 +88,7 @@ class Follower(threading.Thread):
         self._watch.cancel()
         self._client.close()
         if self.ident is not None:
-            self.join(TIMEOUT_SECONDS)
+            self.join(HANG_SECONDS)
 
 
 def followers_on_each_node(cluster: LocalCluster, prefix: str) -> list[Follower]:
@@ -134,13 +134,13 @@ def run(files: dict[str, bytes]) -> Report:
             for follower in followers:
                 follower.start()
             began = time.monotonic()
-            with Client(cluster.endpoints, timeout=TIMEOUT_SECONDS) as client:
+            with Client(cluster.endpoints, timeout=HANG_SECONDS) as client:
                 first_revision = client.range(PREFIX, prefix=True).header.revision + 1
                 revisions, killed = _import(cluster, client, files)
             seconds = time.monotonic() - began
             check_revisions(revisions, files, first_revision)
             for follower in followers:
-                events = follower.wait_for(max(revisions.values()), TIMEOUT_SECONDS)
+                events = follower.wait_for(max(revisions.values()), HANG_SECONDS)
                 check_events(events, revisions, first_revision)
         finally:
             for follower in followers:
@@ -169,16 +169,16 @@ def _import(
             under_way[name] = client.put_async(PREFIX + name, content)
             if number in kill_at:
                 if kills:
-                    kills[-1].result(TIMEOUT_SECONDS)
+                    kills[-1].result(HANG_SECONDS)
                 kills.append(killer.submit(_kill_and_restart, cluster, leader=kill_at[number]))
         while under_way:
             _take_oldest(under_way, revisions)
-        return revisions, [kill.result(TIMEOUT_SECONDS) for kill in kills]
+        return revisions, [kill.result(HANG_SECONDS) for kill in kills]
 
 
 def _take_oldest(under_way: dict[str, Future[PutResult]], revisions: dict[str, int]) -> None:
     name = next(iter(under_way))
-    revisions[name] = under_way.pop(name).result(TIMEOUT_SECONDS).header.revision
+    revisions[name] = under_way.pop(name).result(HANG_SECONDS).header.revision
 
 
 def _kill_and_restart(cluster: LocalCluster, *, leader: bool) -> str:
@@ -218,7 +218,7 @@ def _check_every_node(
     last = max(revisions.values())
     for name, node in cluster.nodes.items():
         wait_for_revision(cluster, name, last)
-        with Client(node.endpoint, timeout=TIMEOUT_SECONDS) as client:
+        with Client(node.endpoint, timeout=HANG_SECONDS) as client:
             count = client.range(PREFIX, prefix=True, count_only=True, serializable=True).count
             assert count == len(files), f"{name} holds {count} of {len(files)} files"
             for path, content in files.items():
@@ -231,7 +231,7 @@ def _check_every_node(
 
 def wait_for_revision(cluster: LocalCluster, name: str, revision: int) -> None:
     """Wait until a node has applied everything up to a revision."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while time.monotonic() < deadline:
         status = cluster.status().get(name)
         if status is not None and status.revision >= revision:

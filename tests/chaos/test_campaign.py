@@ -28,12 +28,12 @@ from tests.chaos.history import (
     name_in,
     padded,
 )
+from tests.limits import HANG_SECONDS
 from tests.linearizability import Change, FindingError, Held, Operation, Outcome, Seen
 
 
-@pytest.mark.timeout(300)
 def test_every_kind_of_fault_takes_effect_and_nothing_is_lost_doubled_or_out_of_order() -> None:
-    with Episode("pytest", 3) as episode:
+    with Episode("pytest", 3, late_seconds=HANG_SECONDS) as episode:
         effective = episode.nemesis.effective
         episode.scene.pace = 0.3
         # Others may be in the way of one: then it is done once more.
@@ -56,7 +56,7 @@ def test_kind_of_fault_that_never_took_effect_is_named() -> None:
 
 def test_run_that_is_stopped_early_judges_what_it_did() -> None:
     asked = iter([False, False, True])
-    report = leader_kills.run(1_000, 1, lambda: next(asked, True))
+    report = leader_kills.run(1_000, 1, lambda: next(asked, True), HANG_SECONDS)
     assert len(report.unavailable_ms) == 1
     assert report.text().startswith("1 kills of the leader in ")
 

@@ -16,11 +16,11 @@ import zmq
 
 from cluster import Client
 from cluster.wire import pack, unpack
+from tests.limits import HANG_SECONDS
 
 SEND_INTERVAL_SECONDS: Final = 0.001
 POLL_MS: Final = 1
 RECONNECT_MS: Final = 10
-STOP_SECONDS: Final = 10.0
 
 
 class Acknowledged(NamedTuple):
@@ -88,7 +88,7 @@ class Writer(threading.Thread):
     def stop(self) -> list[Acknowledged]:
         """End the loop; every write that was acknowledged."""
         self._stopping.set()
-        self.join(STOP_SECONDS)
+        self.join(HANG_SECONDS)
         assert not self.is_alive(), f"{self.name} does not stop"
         assert self.error is None, f"{self.name} failed: {self.error!r}"
         return self.acknowledged
@@ -104,7 +104,7 @@ class Writer(threading.Thread):
         traceback: TracebackType | None,
     ) -> None:
         self._stopping.set()
-        self.join(STOP_SECONDS)
+        self.join(HANG_SECONDS)
 
 
 class RawWriter(Writer):
@@ -164,7 +164,9 @@ class RawWriter(Writer):
 class ClientWriter(Writer):
     """One write after the other through cluster.Client, which retries by itself."""
 
-    def __init__(self, endpoints: Sequence[str], prefix: str, timeout: float = 10.0) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], prefix: str, timeout: float = HANG_SECONDS
+    ) -> None:
         super().__init__(prefix)
         self._endpoints = endpoints
         self._timeout = timeout

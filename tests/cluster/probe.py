@@ -14,6 +14,8 @@ from typing import Any, Self
 import msgpack
 import zmq
 
+from tests.limits import HANG_SECONDS
+
 Answer = dict[str, Any] | None
 Script = Callable[[dict[str, Any]], Answer | bool]
 """What to answer a request: a reply map, None for silence, True for the usual answer."""
@@ -22,7 +24,7 @@ LOST_AFTER_WORK = "lost after work"
 """An `error` of a scripted reply that says: do the work, but lose the answer."""
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], Any], seconds: float = HANG_SECONDS) -> None:
     """Wait for a condition to hold."""
     limit = threading.Event()
     deadline = time.monotonic() + seconds
@@ -201,7 +203,7 @@ class ProbeNode:
         self._posted: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(HANG_SECONDS)
 
     @property
     def endpoint(self) -> str:

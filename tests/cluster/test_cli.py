@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import IO, Any, NamedTuple
+from contextlib import contextmanager
+from typing import IO, NamedTuple
 
 import pytest
 
 from cluster.cli import COMMANDS, HELP
 from cluster.cli.app import PROGRAM, LazyGroup, run
 from tests.cluster.probe import ProbeCluster, error
+from tests.limits import HANG_SECONDS
 
 
 class Ended(NamedTuple):
@@ -57,15 +59,19 @@ def leasectl(
     return call
 
 
-def command(probes: ProbeCluster, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Start leasectl as a process of its own."""
-    return subprocess.Popen(
+@contextmanager
+def command(probes: ProbeCluster, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Leasectl as a process of its own, which ends with the test."""
+    with subprocess.Popen(
         [sys.executable, "-m", "cluster.cli", *arguments],
         env={**os.environ, "LEASECTL_ENDPOINTS": probes.endpoints[0]},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **options,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def line(stream: IO[bytes] | None) -> bytes:
@@ -142,7 +148,7 @@ def test_flags_may_stand_anywhere(leasectl: Leasectl, probes: ProbeCluster) -> N
     endpoint = f"--endpoints={probes.endpoints[0]}"
     assert leasectl("put", "k", "v", "--lease=1234").code == 0
     assert leasectl("put", "--lease", "1234", "k", "v", endpoint).code == 0
-    assert leasectl(endpoint, "--command-timeout=1s", "put", "k", "v", "--lease=1234").code == 0
+    assert leasectl(endpoint, "--command-timeout=100s", "put", "k", "v", "--lease=1234").code == 0
     assert [put.get("lease") for put in probes.nodes[0].requests if put["op"] == "put"] == [
         0x1234
     ] * 3
@@ -318,13 +324,13 @@ def test_an_endpoint_that_is_down_is_reported_and_the_others_shown(
     leasectl: Leasectl, probes: ProbeCluster
 ) -> None:
     both = f"--endpoints={probes.endpoints[0]},127.0.0.1:1"
-    status = leasectl("endpoint", "status", both, "--dial-timeout=100ms")
+    status = leasectl("endpoint", "status", both, "--dial-timeout=1s")
     assert status.stdout.count(b"\n") == 1
     assert status.stderr.startswith(
         "Failed to get the status of endpoint 127.0.0.1:1 (context deadline exceeded"
     )
     assert status.code == 1
-    health = leasectl("endpoint", "health", both, "--dial-timeout=100ms")
+    health = leasectl("endpoint", "health", both, "--dial-timeout=1s")
     healthy = f"{probes.endpoints[0]} is healthy: successfully committed proposal: took = "
     assert health.stdout.startswith(healthy.encode())
     assert "127.0.0.1:1 is unhealthy: failed to commit proposal: context d" in health.stderr
@@ -357,7 +363,7 @@ def test_a_shell_completes_commands_and_flags(leasectl: Leasectl) -> None:
         },
         stdout=subprocess.PIPE,
     ) as process:
-        assert process.communicate(timeout=20)[0] == b"plain,keep-alive\n"
+        assert process.communicate(timeout=HANG_SECONDS)[0] == b"plain,keep-alive\n"
 
 
 # --- errors ---
@@ -503,7 +509,7 @@ def test_watch_prints_each_event_as_it_comes_until_ctrl_c(probes: ProbeCluster) 
         deleted = [line(process.stdout) for _ in range(3)]
         assert deleted == [b"DELETE\n", b"/users/user1\n", b"\n"]
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=10) == (b"", b"")
+        assert process.communicate(timeout=HANG_SECONDS) == (b"", b"")
     assert process.returncode == 130
 
 
@@ -512,7 +518,7 @@ def test_watch_json_is_what_etcdctl_prints(probes: ProbeCluster) -> None:
     with command(probes, "watch", "k", "--rev=1", "-w", "json") as process:
         printed = line(process.stdout)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        process.communicate(timeout=HANG_SECONDS)
     assert printed == (
         b'{"Header":{"cluster_id":77,"member_id":1,"revision":2,"raft_term":2},"Events":[{"kv":'
         b'{"key":"aw==","create_revision":2,"mod_revision":2,"version":1,"value":"dg=="}}],'
@@ -525,7 +531,7 @@ def test_a_watch_that_the_server_ends_says_why(probes: ProbeCluster) -> None:
     with command(probes, "watch", "k", "--rev=1") as process:
         assert line(process.stdout) == b"PUT\n"
         probes.nodes[0].cancel_watches("", compact_revision=9)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=HANG_SECONDS)
     reason = "etcdserver: mvcc: required revision has been compacted"
     assert errors.decode() == (
         f"watch was canceled ({reason})\nError: watch is canceled by the server\n"
@@ -539,7 +545,7 @@ def test_keep_alive_goes_on_every_third_of_the_ttl_until_ctrl_c(probes: ProbeClu
         for _ in range(3):
             assert line(process.stdout) == b"lease 0000000000001234 keepalived with TTL(0.15)\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=10)[1] == b""
+        assert process.communicate(timeout=HANG_SECONDS)[1] == b""
     assert process.returncode == 130
 
 
@@ -548,7 +554,7 @@ def test_keep_alive_ends_with_its_lease(probes: ProbeCluster) -> None:
     with command(probes, "lease", "keep-alive", "1234") as process:
         assert b"keepalived" in line(process.stdout)
         probes.store.leases.clear()
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=HANG_SECONDS)
     assert output.endswith(b"lease 0000000000001234 expired or revoked.\n")
     assert (errors, process.returncode) == (b"", 0)
 
@@ -560,5 +566,5 @@ def test_a_closed_pipe_ends_a_command_quietly(probes: ProbeCluster) -> None:
         assert process.stdout is not None
         process.stdout.close()
         put(probes, b"k", b"w")
-        assert process.wait(timeout=10) == 141
+        assert process.wait(timeout=HANG_SECONDS) == 141
         assert line(process.stderr) == b""

@@ -34,6 +34,7 @@ from cluster.client.replies import put_result
 from cluster.client.requests import prefix_end
 from cluster.client.waker import Waker
 from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error, until
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture
@@ -201,7 +202,7 @@ def test_a_write_whose_answer_was_lost_is_applied_once(probes: ProbeCluster) -> 
     script = once({"error": LOST_AFTER_WORK})
     for node in probes.nodes:
         node.script = script
-    with Client(probes.endpoints, timeout=1.0) as client:
+    with Client(probes.endpoints, timeout=HANG_SECONDS) as client:
         result = client.put("k", "v", prev_kv=True)
     assert probes.store.applied.count("put") == 1
     assert sum(request["op"] == "put" for node in probes.nodes for request in node.requests) == 2
@@ -215,7 +216,7 @@ def test_pipelined_writes_across_a_death_are_applied_once(
     node = probes.busy("put")
     futures = [client.put_async(f"k{index}", "v") for index in range(500)]
     probes.kill(node)
-    wait(futures, 10)
+    wait(futures, HANG_SECONDS)
     assert [future.exception() for future in futures if future.exception()] == []
     assert probes.store.applied.count("put") == 501
 
@@ -313,7 +314,7 @@ def test_a_watch_sees_what_is_written_after_it_began(client: Client) -> None:
         client.put("/users/a", "1")
         client.put("/other", "x")
         client.delete("/users/a")
-        first, second = watch.get(5), watch.get(5)
+        first, second = watch.get(HANG_SECONDS), watch.get(HANG_SECONDS)
     assert (first.type, first.kv.value, first.revision) == ("PUT", b"1", 2)
     assert (second.type, second.reason, second.revision) == ("DELETE", "deleted", 4)
     assert list(watch) == []
@@ -323,7 +324,7 @@ def test_a_watch_from_a_revision_replays_it(client: Client) -> None:
     for value in "123":
         client.put("k", value)
     with client.watch("k", start_revision=3) as watch:
-        assert [watch.get(5).kv.value for _ in range(2)] == [b"2", b"3"]
+        assert [watch.get(HANG_SECONDS).kv.value for _ in range(2)] == [b"2", b"3"]
 
 
 def test_a_watch_gives_up_waiting_when_told_to(client: Client) -> None:
@@ -336,13 +337,13 @@ def test_watches_survive_the_death_of_the_node_that_serves_them(
 ) -> None:
     with client.watch("k") as watch, client.watch("j") as quiet:
         client.put("k", "0")
-        assert watch.get(5).kv.value == b"0"
+        assert watch.get(HANG_SECONDS).kv.value == b"0"
         for index in range(1, 3):
             node = next(node for node in probes.nodes if node.watch_count)
             probes.kill(node)
             probes.nodes.remove(node)
             client.put("k", str(index))
-            assert watch.get(5).kv.value == str(index).encode()
+            assert watch.get(HANG_SECONDS).kv.value == str(index).encode()
         client.put("j", "seen")
         assert quiet.get(5).kv.value == b"seen"
 
@@ -356,7 +357,7 @@ def test_a_watch_leaves_a_node_that_cannot_serve_it(
         old.cancel_watches(f"etcdserver: {trouble}")
         until(lambda: any(node.watch_count for node in probes.nodes if node is not old))
         client.put("k", "v")
-        assert watch.get(5).kv.value == b"v"
+        assert watch.get(HANG_SECONDS).kv.value == b"v"
 
 
 def test_a_compacted_watch_raises_with_the_oldest_revision(
@@ -376,11 +377,11 @@ def test_a_slow_reader_loses_no_event_and_bounds_the_queue(
 ) -> None:
     monkeypatch.setattr(watch_module, "QUEUED_EVENTS_MAX", 20)
     with client.watch("k") as watch:
-        wait([client.put_async("k", str(index)) for index in range(50)], 10)
+        wait([client.put_async("k", str(index)) for index in range(50)], HANG_SECONDS)
         until(lambda: not any(node.watch_count for node in probes.nodes))
-        wait([client.put_async("k", str(index)) for index in range(200)], 10)
+        wait([client.put_async("k", str(index)) for index in range(200)], HANG_SECONDS)
         assert watch._incoming.qsize() <= 50
-        revisions = [watch.get(5).revision for _ in range(250)]
+        revisions = [watch.get(HANG_SECONDS).revision for _ in range(250)]
     assert revisions == list(range(2, 252))
 
 
@@ -389,7 +390,7 @@ def test_a_watch_keeps_its_client_running(probes: ProbeCluster) -> None:
     gc.collect()
     with Client(probes.endpoints) as other, watch:
         other.put("k", "v")
-        assert watch.get(5).kv.value == b"v"
+        assert watch.get(HANG_SECONDS).kv.value == b"v"
 
 
 def test_cancelling_a_watch_releases_whoever_waits(client: Client, probes: ProbeCluster) -> None:
@@ -411,7 +412,7 @@ def test_closing_the_client_ends_its_watches(probes: ProbeCluster) -> None:
     watch = client.watch("k")
     client.close()
     with pytest.raises(WatchCanceledError, match="the client was closed"):
-        watch.get(5)
+        watch.get(HANG_SECONDS)
 
 
 def test_batches_keep_revisions_whole(client: Client) -> None:
@@ -443,7 +444,7 @@ def test_a_forked_child_starts_anew_and_leaves_the_parent_alone(
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
     client.put("k", "3")
-    assert watch.get(5).kv.value == b"3"
+    assert watch.get(HANG_SECONDS).kv.value == b"3"
     assert set(probes.store.keys) == {b"parent", b"child", b"k"}
     assert len(probes.store.sessions) == 2
 
@@ -462,7 +463,11 @@ def test_importing_the_client_brings_no_server_and_no_terminal_library() -> None
 def test_a_program_that_forgets_to_close_still_ends(probes: ProbeCluster) -> None:
     code = f"from cluster import Client; c = Client({probes.endpoints!r}); c.put('k'); c.watch('k')"
     result = subprocess.run(
-        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
     )
     assert (result.returncode, result.stderr) == (0, "")
 

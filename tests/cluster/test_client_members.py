@@ -18,6 +18,7 @@ from cluster import (
     UnavailableError,
 )
 from tests.cluster.probe import LOST_AFTER_WORK, STATUS, ProbeCluster, Script, error
+from tests.limits import HANG_SECONDS
 
 N1, N2 = 0x628170C800DBCEE, 0x9E737FEBB6B99EEE
 
@@ -30,7 +31,7 @@ def probes() -> Iterator[ProbeCluster]:
 
 @pytest.fixture
 def client(probes: ProbeCluster) -> Iterator[Client]:
-    with Client(probes.endpoints, timeout=2.0) as connected:
+    with Client(probes.endpoints, timeout=HANG_SECONDS) as connected:
         yield connected
 
 
@@ -135,7 +136,7 @@ def test_the_leader_is_found_among_the_endpoints(client: Client, probes: ProbeCl
 
 def test_the_leader_is_found_though_another_endpoint_is_dead(probes: ProbeCluster) -> None:
     probes.kill(probes.nodes[1])
-    with Client(probes.endpoints, timeout=5.0) as client:
+    with Client(probes.endpoints, timeout=HANG_SECONDS) as client:
         assert client.move_leader(3).source == 1
 
 

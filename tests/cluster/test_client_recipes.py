@@ -24,8 +24,7 @@ from cluster import (
 )
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster
-
-WAIT = 20.0
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
 @pytest.fixture
 def client(nodes: LocalCluster) -> Iterator[Client]:
     """A client of a cluster that holds no key."""
-    with Client(nodes.endpoints, timeout=WAIT) as connected:
+    with Client(nodes.endpoints, timeout=HANG_SECONDS) as connected:
         connected.delete(b"\0", from_key=True)
         yield connected
 
@@ -51,7 +50,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def wait_for_keys(client: Client, prefix: str, count: int) -> None:
     """Wait until there are so many keys that begin with the prefix."""
-    deadline = time.monotonic() + WAIT
+    deadline = time.monotonic() + HANG_SECONDS
     start = client.range(prefix, prefix=True, count_only=True)
     with client.watch(prefix, prefix=True, start_revision=start.header.revision + 1) as watch:
         found = start.count
@@ -62,7 +61,7 @@ def wait_for_keys(client: Client, prefix: str, count: int) -> None:
 
 def joins(client: Client, pool: ThreadPoolExecutor, lock: Lock, place: int) -> Future[None]:
     """Begin to acquire a lock in another thread, and wait until it stands in the queue."""
-    begun = pool.submit(lock.acquire, WAIT)
+    begun = pool.submit(lock.acquire, HANG_SECONDS)
     wait_for_keys(client, "job/", place)
     return begun
 
@@ -89,7 +88,7 @@ def test_a_lock_goes_to_those_who_wait_in_their_order(
     begun = [joins(client, pool, lock, place + 1) for place, lock in enumerate(locks)]
     tokens = []
     for place, lock in enumerate(locks):
-        begun[place].result(WAIT)
+        begun[place].result(HANG_SECONDS)
         assert not any(future.done() for future in begun[place + 1 :])
         tokens.append(lock.revision)
         lock.release()
@@ -105,11 +104,11 @@ def test_one_who_waits_and_goes_leaves_the_others_waiting(
     wait_for_keys(client, "job/", 2)
     last = joins(client, pool, third, 3)
     with pytest.raises(LockTimeoutError):
-        middle.result(WAIT)
+        middle.result(HANG_SECONDS)
     wait_for_keys(client, "job/", 2)
     assert not last.done()
     first.release()
-    last.result(WAIT)
+    last.result(HANG_SECONDS)
     third.release()
 
 
@@ -153,7 +152,7 @@ def test_threads_that_share_a_lock_exclude_each_other(
             inside -= 1
 
     for future in [pool.submit(work) for _ in range(8)]:
-        future.result(WAIT)
+        future.result(HANG_SECONDS)
     assert most == 1
     assert client.increment("n", 0) == 8
 
@@ -166,7 +165,7 @@ def test_a_holder_whose_lease_ends_is_told_and_cannot_pass_its_guard(client: Cli
     (kv,) = client.get_prefix("job/")
     client.lease.revoke(kv.lease)
     assert not write.commit().succeeded
-    assert lock.lost.wait(WAIT)
+    assert lock.lost.wait(HANG_SECONDS)
     assert not lock.is_held
     with pytest.raises(LeaseLostError, match="session is expired"):
         lock.release()
@@ -192,7 +191,7 @@ def test_one_who_waits_without_a_lease_is_told(client: Client, pool: ThreadPoolE
         (kv,) = [kv for kv in client.get_prefix("job/") if kv.key != lock.key]
         client.lease.revoke(kv.lease)
         with pytest.raises(LeaseLostError):
-            waiting.result(WAIT)
+            waiting.result(HANG_SECONDS)
 
 
 def test_a_lock_is_not_won_with_a_lease_that_nobody_renews_any_more(client: Client) -> None:
@@ -215,7 +214,7 @@ def test_a_try_leaves_the_place_in_the_queue_of_its_lease_alone(
         waiting = joins(client, pool, client.lock("job", lease=lease), 2)
         assert not client.lock("job", lease=lease).try_acquire()
         assert len(client.get_prefix("job/")) == 2
-    waiting.result(WAIT)
+    waiting.result(HANG_SECONDS)
     lease.revoke()
 
 
@@ -229,7 +228,7 @@ def test_one_whose_key_was_deleted_does_not_take_the_lock(
     client.delete(kv.key)
     lock.release()
     with pytest.raises(LeaseLostError):
-        waiting.result(WAIT)
+        waiting.result(HANG_SECONDS)
     assert kv.lease not in client.lease.list().ids
 
 
@@ -239,7 +238,7 @@ def test_a_lease_that_holds_a_lock_holds_it_again_in_the_next_life(nodes: LocalC
         lock = former.lock("job", lease=lease)
         lock.acquire()
         token = lock.revision
-    with Client(nodes.endpoints, timeout=WAIT) as present:
+    with Client(nodes.endpoints, timeout=HANG_SECONDS) as present:
         again = present.lock("job", lease=present.lease.adopt(lease.id))
         again.acquire(0)
         assert again.revision == token
@@ -265,7 +264,7 @@ def test_a_client_that_is_closed_releases_those_who_wait(
         waiting = joins(client, pool, other.lock("job"), 2)
         other.close()
         with pytest.raises((WatchCanceledError, LeaseLostError, UnavailableError)):
-            waiting.result(WAIT)
+            waiting.result(HANG_SECONDS)
 
 
 def test_locks_survive_the_death_of_the_leader(
@@ -280,7 +279,7 @@ def test_locks_survive_the_death_of_the_leader(
     assert client.txn().if_(lock.guard()).then(ops.put("guarded")).commit().succeeded
     assert not waiting.done()
     lock.release()
-    waiting.result(WAIT)
+    waiting.result(HANG_SECONDS)
     assert other.revision > token
     other.release()
     nodes.restart(leader)
@@ -292,14 +291,14 @@ def test_locks_survive_the_death_of_the_leader(
 def test_candidates_lead_one_after_the_other(client: Client, pool: ThreadPoolExecutor) -> None:
     first, second = client.election("job"), client.election("job")
     first.campaign("one")
-    waiting = pool.submit(second.campaign, "two", WAIT)
+    waiting = pool.submit(second.campaign, "two", HANG_SECONDS)
     wait_for_keys(client, "job/", 2)
     leader = first.leader()
     assert leader is not None
     assert (leader.key, leader.value, leader.create_revision) == (first.key, b"one", first.revision)
     assert first.is_leader and not second.is_leader and not waiting.done()
     first.resign()
-    waiting.result(WAIT)
+    waiting.result(HANG_SECONDS)
     leader = first.leader()
     assert leader is not None and leader.value == b"two"
     second.resign()
@@ -331,7 +330,7 @@ def test_a_candidate_may_stand_again_when_its_lease_was_lost(client: Client) -> 
         election.campaign("two")
     (kv,) = client.get_prefix("job/")
     client.lease.revoke(kv.lease)
-    assert election.lost.wait(WAIT)
+    assert election.lost.wait(HANG_SECONDS)
     assert not election.is_leader
     election.campaign("three")
     assert election.is_leader
@@ -366,16 +365,16 @@ def test_observers_see_each_leader_and_what_it_proclaims(
     first, second = client.election("job"), client.election("job")
     first.campaign("one")
     with first.observe() as seen:
-        assert seen.get(WAIT).value == b"one"
-        waiting = pool.submit(second.campaign, "two", WAIT)
+        assert seen.get(HANG_SECONDS).value == b"one"
+        waiting = pool.submit(second.campaign, "two", HANG_SECONDS)
         wait_for_keys(client, "job/", 2)
         first.proclaim("uno")
-        assert seen.get(WAIT).value == b"uno"
+        assert seen.get(HANG_SECONDS).value == b"uno"
         with pytest.raises(DeadlineExceededError):
             seen.get(0.02)
         first.resign()
-        assert seen.get(WAIT).value == b"two"
-        waiting.result(WAIT)
+        assert seen.get(HANG_SECONDS).value == b"two"
+        waiting.result(HANG_SECONDS)
         second.resign()
         first.campaign("three")
         leader = next(seen)
@@ -383,18 +382,18 @@ def test_observers_see_each_leader_and_what_it_proclaims(
         first.resign()
     assert list(seen) == []
     with pytest.raises(WatchCanceledError):
-        seen.get(WAIT)
+        seen.get(HANG_SECONDS)
 
 
 def test_an_observation_outlives_a_compaction() -> None:
     with ProbeCluster(size=1) as probes, Client(probes.endpoints) as client:
         client.put("job/x", "one")
         with client.election("job").observe() as seen:
-            assert seen.get(WAIT).value == b"one"
+            assert seen.get(HANG_SECONDS).value == b"one"
             for node in probes.nodes:
                 node.cancel_watches("", compact_revision=9)
             client.put("job/x", "two")
-            assert seen.get(WAIT).value == b"two"
+            assert seen.get(HANG_SECONDS).value == b"two"
 
 
 def test_cancelling_an_observation_releases_whoever_waits(client: Client) -> None:
@@ -403,5 +402,5 @@ def test_cancelling_an_observation_releases_whoever_waits(client: Client) -> Non
     thread = threading.Thread(target=lambda: taken.extend(seen))
     thread.start()
     seen.cancel()
-    thread.join(WAIT)
+    thread.join(HANG_SECONDS)
     assert not thread.is_alive() and taken == []

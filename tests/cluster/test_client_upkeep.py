@@ -154,7 +154,7 @@ def test_a_snapshot_is_fetched_from_another_node_when_the_first_is_gone(
         return parts(request)
 
     first.script = dies
-    with Client(probes.endpoints, dial_timeout=0.3, timeout=1.0) as client:
+    with Client(probes.endpoints, timeout=3.0) as client:
         assert client.snapshot_save(tmp_path / "copy").endpoint == second.endpoint
     assert (tmp_path / "copy").read_bytes() == b"0123456789"
 

@@ -23,6 +23,7 @@ from cluster.launcher.signals import Signals
 from cluster.launcher.supervisor import Supervisor
 from cluster.launcher.task import Task, TaskError
 from cluster.launcher.view import View
+from tests.limits import HANG_SECONDS
 
 STANDIN = (sys.executable, "-P", "-m", "tests.cluster.standin")
 
@@ -62,7 +63,7 @@ def test_a_killed_node_is_seen_and_another_leads(cluster: LocalCluster) -> None:
 
 def test_a_kill_by_somebody_else_is_seen_too(cluster: LocalCluster) -> None:
     os.kill(cluster.nodes["n3"].pid, signal.SIGKILL)
-    assert cluster.nodes["n3"].wait(10.0)
+    assert cluster.nodes["n3"].wait(HANG_SECONDS)
     assert [node.name for node in cluster.running] == ["n1", "n2"]
 
 
@@ -375,7 +376,7 @@ def reach(cluster: LocalCluster, name: str) -> None:
     """Wait until the launcher is connected to a node."""
     link = cluster.nodes[name].link
     assert link is not None
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_SECONDS
     while not link.give_order({"op": "status"}):
         assert time.monotonic() < deadline, f"{name} cannot be reached"
         cluster.poll(10)

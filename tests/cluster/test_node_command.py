@@ -10,6 +10,7 @@ import pytest
 
 from actors.__main__ import HELP, main, read_flags
 from cluster.config import NodeFlags
+from tests.limits import HANG_SECONDS
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -19,7 +20,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

@@ -21,8 +21,8 @@ from tests.differential.cli_script import Step
 from tests.differential.etcd import MISSING, Etcd, binaries
 from tests.differential.leasehold import FLAGS
 from tests.differential.sides import memory_directory
+from tests.limits import HANG_SECONDS
 
-COMMAND_SECONDS: Final = 30.0
 TIMEOUT_CODE: Final = 124
 """What `timeout` of a shell would say."""
 
@@ -96,11 +96,11 @@ class Typist:
                 env=self._environment(step),
                 cwd=self._scratch,
                 capture_output=True,
-                timeout=COMMAND_SECONDS,
+                timeout=HANG_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return Outcome("", f"no end after {COMMAND_SECONDS:g} s\n", TIMEOUT_CODE)
+            return Outcome("", f"no end after {HANG_SECONDS:g} s\n", TIMEOUT_CODE)
         return Outcome(ended.stdout.decode(), ended.stderr.decode(), _shell_code(ended.returncode))
 
     def _follow(self, step: Step) -> Outcome:
@@ -120,7 +120,7 @@ class Typist:
                 process.send_signal(signal.SIGINT)
                 assert process.stderr is not None
                 errors = process.stderr.read().decode()
-                code = process.wait(COMMAND_SECONDS)
+                code = process.wait(HANG_SECONDS)
             finally:
                 process.kill()
             # What was typed meanwhile is compared, too, after what it caused.
@@ -162,7 +162,7 @@ class _Reader:
         """Until so many lines have come in all, or the output has ended, or time is up."""
         while len(self._read) < count:
             try:
-                line = self._lines.get(timeout=COMMAND_SECONDS)
+                line = self._lines.get(timeout=HANG_SECONDS)
             except Empty:
                 return
             if not line:

@@ -24,9 +24,8 @@ from tests.differential.gateway import Link
 from tests.differential.language import Fields
 from tests.differential.sides import ANSWER_SECONDS, SideDiedError, memory_directory
 from tests.differential.websocket import ClosedError, WebSocket
+from tests.limits import HANG_SECONDS
 
-READY_SECONDS: Final = 20.0
-STOP_SECONDS: Final = 10.0
 RETRY_SECONDS: Final = 0.02
 LOG_LINES_TOLD: Final = 12
 
@@ -123,7 +122,7 @@ class Etcd:
         self._link.close()
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(HANG_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -136,7 +135,7 @@ class Etcd:
         return client, peer
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while time.monotonic() < deadline:
             try:
                 self.send("range", {"key": b"a"})
@@ -147,7 +146,7 @@ class Etcd:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(RETRY_SECONDS)
                 raise self._dead("it ended at once")
-        raise self._dead(f"not ready after {READY_SECONDS:g} s")
+        raise self._dead(f"not ready after {HANG_SECONDS:g} s")
 
     def _dead(self, reason: object) -> SideDiedError:
         lines = (self._data / "log").read_text(errors="replace").splitlines()

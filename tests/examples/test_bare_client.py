@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
 SCRIPT = Path(__file__).with_name("bare_client.py")
 
@@ -25,6 +26,6 @@ def test_ten_lines_from_the_protocol_page_are_a_client(tmp_path: Path) -> None:
                 check=True,
                 capture_output=True,
                 text=True,
-                timeout=30,
+                timeout=HANG_SECONDS,
             )
             assert printed.stdout == OUTPUT

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
 SCRIPT = Path(__file__).with_name("recipes.py")
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ def test_the_example_of_recipes_does_what_it_says(tmp_path: Path) -> None:
             check=True,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=HANG_SECONDS,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )

@@ -19,6 +19,7 @@ from actors.store.commands import Range
 from actors.store.results import PutDone, RangeDone, Result
 from cluster.door import ClientDoor
 from cluster.wire import pack, unpack
+from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import Probe
 
 SETTINGS = GatewaySettings(
@@ -30,7 +31,6 @@ SETTINGS = GatewaySettings(
     request_timeout_ms=100,
     first_ticket=1,
 )
-WAIT_MS = 10_000
 
 
 class Answering(Probe):
@@ -64,7 +64,7 @@ class Clients:
     def connect(self, kind: int) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         socket.linger = 0
-        socket.rcvtimeo = WAIT_MS
+        socket.rcvtimeo = HANG_MS
         socket.connect(self._endpoint)
         return socket
 
@@ -88,8 +88,8 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     actor.join(Ring(actor.actor_ref, neighbour, neighbour, neighbour, neighbour))
     neighbour.gateway = actor.actor_ref
     reference = actor.begin()
-    yield Clients(context, doors.get(timeout=WAIT_MS / 1_000).endpoint)
-    reference.stop(timeout=WAIT_MS / 1_000)
+    yield Clients(context, doors.get(timeout=HANG_SECONDS).endpoint)
+    reference.stop(timeout=HANG_SECONDS)
     context.destroy(linger=0)
     assert failures == []
 

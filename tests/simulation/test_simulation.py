@@ -46,11 +46,10 @@ def seed_of_the_code() -> int:
     return int.from_bytes(code.digest()[:5])
 
 
-@pytest.mark.timeout(600)
 def test_fresh_seeds_find_nothing_and_meet_everything() -> None:
     first = int(os.environ.get("SIMULATION_SEED") or seed_of_the_code())
     arguments = ["--seed", str(first), "--seeds", str(FRESH_SEEDS), "--as-it-is"]
-    # By its command: the processes it works with end with it.
+    # By its command, which sees to the end of the processes it works with.
     done = subprocess.run(
         [sys.executable, "-m", "tests.simulation", *arguments],
         cwd=ROOT,

@@ -18,6 +18,7 @@ from actors.store.actor import StoreActor
 from actors.store.backend import LmdbBackend
 from actors.store.commands import Put
 from actors.store.machine import Machine
+from tests.limits import HANG_SECONDS
 from tests.probes import ManualClock, Probe
 from tests.store.driver import FOUNDERS, Driver, everything
 from tests.store.shell import HERE, Node
@@ -99,7 +100,7 @@ def test_the_node_stops_and_its_last_words_say_why(
         actor.actor_ref.tell(Apply(tuple(log.entry(put) for put in _puts(400))))
         actor.actor_ref.tell(TakeSnapshot(tmp_path / "copy"))
         actor.begin()
-        assert stopped.wait(10)
+        assert stopped.wait(HANG_SECONDS)
     assert "StoreActor cannot use its disk" in reasons[0]
     assert "store: cannot be written" in reasons[0]
     assert not (tmp_path / "copy").exists()

@@ -12,6 +12,7 @@ from actors.__main__ import main
 from cluster import Client, DeadlineExceededError, Event, Watch
 from cluster.launcher.layout import flags_of
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
 T = TypeVar("T")
 
@@ -19,7 +20,7 @@ RESTORE_FLAGS = ("name", "initial-cluster", "initial-cluster-token", "initial-ad
 
 
 def wait_until(
-    cluster: LocalCluster, what: str, found: Callable[[], T | None], seconds: float = 15.0
+    cluster: LocalCluster, what: str, found: Callable[[], T | None], seconds: float = HANG_SECONDS
 ) -> T:
     """What `found` returns once that is neither None nor False; AssertionError if it never is."""
     deadline = time.monotonic() + seconds
@@ -62,13 +63,13 @@ def followers(cluster: LocalCluster) -> list[str]:
     return [name for name in cluster.nodes if name != leader]
 
 
-def client_of(cluster: LocalCluster, *names: str, timeout: float = 10.0) -> Client:
+def client_of(cluster: LocalCluster, *names: str, timeout: float = HANG_SECONDS) -> Client:
     """A client that knows only these nodes, or all."""
     endpoints = [cluster.node(name).endpoint for name in names] or cluster.endpoints
     return Client(endpoints, timeout=timeout)
 
 
-def events_until(watch: Watch, revision: int, seconds: float = 15.0) -> list[Event]:
+def events_until(watch: Watch, revision: int, seconds: float = HANG_SECONDS) -> list[Event]:
     """The watch's next events, up to and with all those of this revision."""
     events: list[Event] = []
     deadline = time.monotonic() + seconds

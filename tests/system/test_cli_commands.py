@@ -19,8 +19,8 @@ import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
-TIMEOUT_SECONDS = 60
 LEASECTL = (sys.executable, "-m", "cluster.cli")
 
 
@@ -45,7 +45,7 @@ class Terminal:
             env={**self.environment, **variables},
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=HANG_SECONDS,
             check=False,
         )
         return Ended(ended.stdout, ended.stderr, ended.returncode)
@@ -214,7 +214,7 @@ def test_watches_are_typed_one_by_one(leasectl: Terminal, client: Client) -> Non
         client.delete("b")
         client.put("bb", "2")
         assert [line(process.stdout) for _ in "1234"] == ["PUT\n", "bb\n", "2\n", "ran\n"]
-        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+        _, errors = process.communicate(timeout=HANG_SECONDS)
     assert (errors, process.returncode) == ("Error: error reading watch request line: EOF\n", 3)
 
 
@@ -225,7 +225,7 @@ def test_a_watch_whose_command_fails_ends(leasectl: Terminal, client: Client) ->
     assert leasectl("watch", "a", rev, "--", "sh", "-c", "exit 3") == ("PUT\na\n1\n", said, 1)
     with leasectl.start("watch", "-i") as process:
         type_in(process, f"watch a {rev} -- false\n")
-        assert process.wait(TIMEOUT_SECONDS) == 1
+        assert process.wait(HANG_SECONDS) == 1
 
 
 def test_the_environment_says_what_to_watch(leasectl: Terminal, client: Client) -> None:
@@ -252,7 +252,7 @@ def test_a_lock_is_held_until_it_is_stopped(
         assert line(process.stdout) == "\n"
         assert client.get(key) is not None
         process.send_signal(ending)
-        assert process.communicate(timeout=TIMEOUT_SECONDS) == ("", "")
+        assert process.communicate(timeout=HANG_SECONDS) == ("", "")
     assert process.returncode == 0
     assert client.get(key) is None
 
@@ -261,7 +261,7 @@ def test_a_lock_whose_lease_ends_is_an_error(leasectl: Terminal, client: Client)
     with leasectl.start("lock", "job") as process:
         key = line(process.stdout).strip()
         client.lease.revoke(int(key.rpartition("/")[2], 16))
-        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
+        _, errors = process.communicate(timeout=HANG_SECONDS)
     assert (errors, process.returncode) == ("Error: session expired\n", 1)
 
 
@@ -282,9 +282,9 @@ def test_leaders_are_listened_to(leasectl: Terminal) -> None:
             assert line(listener.stdout).startswith("office/")
             assert line(listener.stdout) == "me\n"
             candidate.send_signal(signal.SIGINT)
-            assert candidate.wait(TIMEOUT_SECONDS) == 0
+            assert candidate.wait(HANG_SECONDS) == 0
             with leasectl.start("elect", "office", "you") as successor:
                 assert line(listener.stdout) == line(successor.stdout)
                 assert line(listener.stdout) == "you\n"
                 listener.send_signal(signal.SIGINT)
-                assert listener.wait(TIMEOUT_SECONDS) == 0
+                assert listener.wait(HANG_SECONDS) == 0

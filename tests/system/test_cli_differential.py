@@ -19,7 +19,6 @@ STEPS = [step for section in SECTIONS.values() for step in section]
 COMMAND_LINES_MIN = 150
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.skipif(binaries() is None, reason=MISSING)
 def test_leasectl_does_what_etcdctl_does(capsys: pytest.CaptureFixture[str]) -> None:
     status = cli.main([])

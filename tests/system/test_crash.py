@@ -9,11 +9,12 @@ import pytest
 from cluster import Client, LeaseholdError
 from cluster.launcher.local import LocalCluster
 from tests.chaos import crash
+from tests.limits import HANG_SECONDS
 from tests.system.conditions import client_of, wait_for_revision
 
 
 def test_nothing_acknowledged_is_missing_after_all_nodes_were_killed_under_load() -> None:
-    report = crash.run(3)
+    report = crash.run(3, late_seconds=HANG_SECONDS)
     assert report.acknowledged >= 3 * crash.WRITES_PER_ROUND
 
 
@@ -60,6 +61,6 @@ def test_two_of_three_nodes_take_writes_and_one_alone_refuses_them(cluster: Loca
             alone.get("majority")
         with pytest.raises(LeaseholdError):
             alone.put("majority", "one")
-    with client_of(cluster, last, timeout=20) as client:
+    with client_of(cluster, last) as client:
         cluster.launch_node(second)
         client.put("majority", "two again")

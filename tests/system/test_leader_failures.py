@@ -1,14 +1,15 @@
-"""A leader that dies or freezes: who goes on, how soon, and what the old one may still say."""
+"""A leader that dies or freezes: who goes on, and what the old one may still say.
+
+How soon is measured by `python -m tests.chaos failover` and `leader-kills`.
+"""
 
 from __future__ import annotations
 
 import signal
-import time
 
-from cluster import Client
 from cluster.launcher.local import LocalCluster
-from tests.chaos.failover import longest_gap_ms
 from tests.chaos.writers import ClientWriter, RawWriter
+from tests.limits import HANG_SECONDS
 from tests.system.conditions import (
     client_of,
     followers,
@@ -17,20 +18,14 @@ from tests.system.conditions import (
     wait_until,
 )
 
-FAILOVER_MS_MAX = 5_000.0
-"""Generous: a machine that is busy with other things stretches elections, and etcd takes 1.2 s."""
-
 
 def test_writes_go_on_after_each_of_three_kills_of_the_leader(cluster: LocalCluster) -> None:
     with RawWriter(cluster.endpoints, "raw/") as raw, ClientWriter(cluster.endpoints, "c/") as own:
         for _ in range(3):
             leader = cluster.leader()
-            since = time.monotonic()
             cluster.kill(leader)
-            raw.wait_for_more(50, 20)
-            own.wait_for_more(50, 20)
-            assert longest_gap_ms(raw.acknowledged, since) < FAILOVER_MS_MAX
-            assert longest_gap_ms(own.acknowledged, since) < FAILOVER_MS_MAX
+            raw.wait_for_more(50, HANG_SECONDS)
+            own.wait_for_more(50, HANG_SECONDS)
             assert wait_for_other_leader(cluster, leader) != leader
             cluster.restart(leader)
         acknowledged = [*raw.stop(), *own.stop()]
@@ -58,7 +53,7 @@ def test_follower_that_was_down_catches_up(cluster: LocalCluster) -> None:
     cluster.kill(down)
     with client_of(cluster) as client:
         futures = [client.put_async(f"missed/{number}", b"x" * 1000) for number in range(2000)]
-        last = max(future.result(20).header.revision for future in futures)
+        last = max(future.result(HANG_SECONDS).header.revision for future in futures)
         cluster.restart(down)
         wait_for_revision(cluster, down, last)
         with client_of(cluster, down) as there:
@@ -72,7 +67,7 @@ def test_frozen_leader_is_replaced_and_reads_nothing_stale_when_it_wakes(
 ) -> None:
     frozen = cluster.leader()
     others = followers(cluster)
-    with client_of(cluster, frozen) as there, client_of(cluster, *others, timeout=20) as here:
+    with client_of(cluster, frozen) as there, client_of(cluster, *others) as here:
         there.put("frozen", "before")
         cluster.kill(frozen, signal.SIGSTOP)
         here.put("frozen", "after")
@@ -85,7 +80,7 @@ def test_frozen_leader_is_replaced_and_reads_nothing_stale_when_it_wakes(
 
 
 def test_client_of_all_nodes_leaves_a_frozen_leader_by_itself(cluster: LocalCluster) -> None:
-    with Client(cluster.endpoints, timeout=20) as client:
+    with client_of(cluster) as client:
         frozen = cluster.leader()
         client.put("patient", "1")
         cluster.kill(frozen, signal.SIGSTOP)
@@ -106,13 +101,11 @@ def test_frozen_follower_catches_up_when_it_wakes(cluster: LocalCluster) -> None
         assert there.range("asleep/", prefix=True, serializable=True).count == 200
 
 
-def test_leader_that_stops_gracefully_is_missed_for_a_moment_only(cluster: LocalCluster) -> None:
+def test_writes_go_on_after_a_leader_has_stopped_gracefully(cluster: LocalCluster) -> None:
     leader = cluster.leader()
     with RawWriter(cluster.endpoints, "handover/") as writer:
-        writer.wait_for_more(20, 20)
-        since = time.monotonic()
-        cluster.stop_node(leader)
-        writer.wait_for_more(50, 20)
-        assert longest_gap_ms(writer.acknowledged, since) < FAILOVER_MS_MAX
+        writer.wait_for_more(20, HANG_SECONDS)
+        cluster.stop_node(leader, HANG_SECONDS)
+        writer.wait_for_more(50, HANG_SECONDS)
         writer.stop()
     assert cluster.node(leader).exit_status == 0

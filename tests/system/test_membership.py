@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,13 +20,9 @@ from cluster import (
 )
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import EXIT_REMOVED
-from tests.chaos.failover import longest_gap_ms
 from tests.chaos.writers import Acknowledged, ClientWriter, RawWriter
+from tests.limits import HANG_SECONDS
 from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
-
-SECONDS = 20.0
-PAUSE_MS_MAX = 2_000.0
-"""Generous: what is measured elsewhere must not make a test of a busy machine fail."""
 
 
 @pytest.fixture
@@ -40,7 +35,7 @@ def cluster() -> Iterator[LocalCluster]:
 def wait_until_removed(cluster: LocalCluster, name: str) -> None:
     """Wait until a node has ended by itself and said why."""
     node = cluster.node(name)
-    assert node.wait(SECONDS), f"{name} still runs"
+    assert node.wait(HANG_SECONDS), f"{name} still runs"
     assert node.exit_status == EXIT_REMOVED
     assert "removed from the cluster" in cluster.directory.last_log_line(name)
 
@@ -75,11 +70,9 @@ def assert_kept(cluster: LocalCluster, name: str, writes: list[Acknowledged]) ->
 
 def test_a_member_joins_while_writes_go_on_and_has_them_all(cluster: LocalCluster) -> None:
     with ClientWriter(cluster.endpoints, "w/") as writer:
-        writer.wait_for_more(200, SECONDS)
-        since = time.monotonic()
+        writer.wait_for_more(200, HANG_SECONDS)
         name = cluster.add()
-        writer.wait_for_more(200, SECONDS)
-        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writer.wait_for_more(200, HANG_SECONDS)
         writes = writer.stop()
     assert_kept(cluster, name, writes)
     with client_of(cluster, name) as there:
@@ -143,11 +136,9 @@ def test_a_removed_leader_gives_way_and_ends(cluster: LocalCluster) -> None:
     leader = cluster.leader()
     others = followers(cluster)
     with ClientWriter([cluster.node(name).endpoint for name in others], "w/") as writer:
-        writer.wait_for_more(50, SECONDS)
-        since = time.monotonic()
+        writer.wait_for_more(50, HANG_SECONDS)
         remove(cluster, leader)
-        writer.wait_for_more(50, SECONDS)
-        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writer.wait_for_more(50, HANG_SECONDS)
         writes = writer.stop()
     wait_until_removed(cluster, leader)
     assert cluster.leader() in others
@@ -170,9 +161,9 @@ def test_a_member_is_replaced_in_one_step(cluster: LocalCluster) -> None:
 def test_every_first_member_can_be_replaced_under_load(cluster: LocalCluster) -> None:
     with ClientWriter(cluster.endpoints, "w/") as writer:
         for name in ("n1", "n2"):
-            writer.wait_for_more(20, SECONDS)
+            writer.wait_for_more(20, HANG_SECONDS)
             cluster.replace(name)
-        writer.wait_for_more(20, SECONDS)
+        writer.wait_for_more(20, HANG_SECONDS)
         writes = writer.stop()
     assert [node.name for node in cluster.members] == ["n3", "n4", "n5"]
     for node in cluster.members:
@@ -259,14 +250,12 @@ def test_who_belongs_to_it_survives_a_stop_of_all(tmp_path: Path) -> None:
 
 def test_leadership_goes_to_whoever_is_named_while_writes_go_on(cluster: LocalCluster) -> None:
     with ClientWriter(cluster.endpoints, "w/") as writer:
-        writer.wait_for_more(50, SECONDS)
-        since = time.monotonic()
+        writer.wait_for_more(50, HANG_SECONDS)
         for _ in range(3):
             for name in ("n1", "n2", "n3"):
                 cluster.transfer(name)
                 assert cluster.leader() == name
-                writer.wait_for_more(20, SECONDS)
-        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+                writer.wait_for_more(20, HANG_SECONDS)
         writes = writer.stop()
     assert writer.sent == len(writes)
     assert_kept(cluster, "n1", writes)
@@ -276,13 +265,11 @@ def test_a_leader_that_is_stopped_hands_over_first(cluster: LocalCluster) -> Non
     leader = cluster.leader()
     term = cluster.status()[leader].term
     with RawWriter(cluster.endpoints, "w/") as writer:
-        writer.wait_for_more(100, SECONDS)
-        since = time.monotonic()
+        writer.wait_for_more(100, HANG_SECONDS)
         cluster.kill(leader, signal.SIGTERM)
-        writer.wait_for_more(200, SECONDS)
-        assert longest_gap_ms(writer.acknowledged, since) < PAUSE_MS_MAX
+        writer.wait_for_more(200, HANG_SECONDS)
         writer.stop()
-    assert cluster.node(leader).wait(SECONDS)
+    assert cluster.node(leader).wait(HANG_SECONDS)
     assert cluster.node(leader).exit_status == 0
     successor = cluster.leader()
     # One election, which nobody contested: it was handed over.
@@ -315,7 +302,7 @@ def run_leasectl(cluster: LocalCluster, *arguments: str) -> subprocess.Completed
         [sys.executable, "-m", "cluster.cli", *arguments, f"--endpoints={cluster.endpoints[0]}"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=True,
     )
 
@@ -329,7 +316,7 @@ def test_a_member_is_started_with_what_member_add_prints(cluster: LocalCluster) 
     assert environment["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
     assert f"fourth={record.peer_url}" in environment["ETCD_INITIAL_CLUSTER"].split(",")
     cluster.enlist(record._replace(joined_with=environment["ETCD_INITIAL_CLUSTER"]), member_id)
-    with Client(record.endpoint, timeout=SECONDS) as there:
+    with Client(record.endpoint, timeout=HANG_SECONDS) as there:
         there.put("from", "the fourth")
     row = f"{member_id:x}, started, fourth, {record.peer_url}, tcp://{record.endpoint}, false"
     # It says its name when it runs; it may serve a client before that.
@@ -360,6 +347,6 @@ def test_a_second_member_is_named_at_once_and_waited_for() -> None:
         cluster.kill("n1")
         cluster.launch_node("n1")
         cluster.enlist(record._replace(joined_with=members), member_id)
-        with Client(cluster.endpoints, timeout=SECONDS) as client:
+        with Client(cluster.endpoints, timeout=HANG_SECONDS) as client:
             client.put("both", "serve")
             assert {each.id for each in client.member_list().members} == {old.member_id, member_id}

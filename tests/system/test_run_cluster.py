@@ -18,9 +18,9 @@ import pytest
 import zmq
 
 from cluster.launcher.ports import FREE_PORTS, Ports, is_free, ports_from
+from tests.limits import HANG_MS, HANG_SECONDS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "run_cluster.py"
-PATIENCE_SECONDS = 40.0
 
 IN_A_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
 
@@ -54,7 +54,7 @@ class Launcher:
     def expect(self, pattern: str) -> re.Match[str]:
         """Wait until what was printed since the last match has the pattern."""
         assert self.process.stdout is not None
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while (found := re.search(pattern, self.output[self._seen :])) is None:
             left = deadline - time.monotonic()
             ready, _, _ = select.select([self.process.stdout], [], [], max(0.0, left))
@@ -75,7 +75,7 @@ class Launcher:
         """Send a signal if there is one to send, wait for the end; the exit status."""
         if number is not None:
             self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=PATIENCE_SECONDS)
+        rest, _ = self.process.communicate(timeout=HANG_SECONDS)
         self.output = ESCAPES.sub("", self._raw + rest.decode())
         return self.process.returncode
 
@@ -87,7 +87,7 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=PATIENCE_SECONDS,
+        timeout=HANG_SECONDS,
         check=False,
     )
 
@@ -106,7 +106,7 @@ def call(port: int, **request: Any) -> Any:
     """One request over a plain REQ socket, as PROTOCOL.md has it."""
     with zmq.Context() as context, context.socket(zmq.REQ) as socket:
         socket.linger = 0
-        socket.rcvtimeo = int(PATIENCE_SECONDS * 1000)
+        socket.rcvtimeo = HANG_MS
         socket.connect(f"tcp://127.0.0.1:{port}")
         socket.send(msgpack.packb(request))
         return msgpack.unpackb(socket.recv())

@@ -10,9 +10,9 @@ import zmq
 
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
+from tests.limits import HANG_MS
 from tests.system.conditions import client_of, events_until, revisions
 
-WAIT_MS = 20_000
 VALUE = b"v" * 128 * 1024
 PUTS = 150
 """Together more than the sockets and the node keep for one client."""
@@ -25,7 +25,7 @@ def lazy_client(cluster: LocalCluster, name: str) -> Iterator[zmq.Socket[bytes]]
     socket = context.socket(zmq.DEALER)
     socket.setsockopt(zmq.RCVHWM, 1)
     socket.setsockopt(zmq.RCVBUF, 4_096)
-    socket.setsockopt(zmq.RCVTIMEO, WAIT_MS)
+    socket.setsockopt(zmq.RCVTIMEO, HANG_MS)
     socket.connect(f"tcp://{cluster.node(name).endpoint}")
     try:
         yield socket

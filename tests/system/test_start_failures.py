@@ -14,9 +14,8 @@ import pytest
 from cluster.launcher.files import LauncherError
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
 from cluster.launcher.ports import free_ports
+from tests.limits import HANG_SECONDS
 from tests.system.conditions import client_of
-
-LIMIT_SECONDS = 20.0
 
 
 def _free_urls() -> dict[str, str]:
@@ -36,7 +35,7 @@ def _start(*flags: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT)},
         capture_output=True,
         text=True,
-        timeout=LIMIT_SECONDS,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

@@ -22,8 +22,8 @@ import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
-TIMEOUT_SECONDS = 30
 LEASECTL = (sys.executable, "-m", "cluster.cli")
 
 
@@ -66,7 +66,7 @@ class Terminal:
             check=False,
             env=self.environment,
             capture_output=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=HANG_SECONDS,
         )
         assert (ended.returncode, ended.stderr) == (0, b""), command
         return ended.stdout.decode()
@@ -158,8 +158,8 @@ def test_a_lease_that_ends_takes_its_keys_along(terminal: Terminal, client: Clie
         $ leasectl put --lease=<lease> /test/mylease testlease
         OK
         """)
-        assert changes.get(TIMEOUT_SECONDS).type == "PUT"
-        expired = changes.get(TIMEOUT_SECONDS)
+        assert changes.get(HANG_SECONDS).type == "PUT"
+        expired = changes.get(HANG_SECONDS)
     assert (expired.type, expired.reason) == ("DELETE", "lease expired")
     terminal.type("""
     $ leasectl get /test/mylease
@@ -180,7 +180,7 @@ def test_keep_alive_goes_on_until_ctrl_c(terminal: Terminal, client: Client) -> 
             terminal.expect(line, "lease <lease> keepalived with TTL(1)\n")
         assert client.lease.time_to_live(int(terminal.names["lease"], 16)).remaining_ms > 0
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=TIMEOUT_SECONDS)[0] == b""
+        assert process.communicate(timeout=HANG_SECONDS)[0] == b""
     assert process.returncode == 130
 
 
@@ -230,7 +230,7 @@ def test_a_watch_prints_puts_and_deletes_as_they_happen(terminal: Terminal, clie
         assert process.stdout is not None
         printed = [process.stdout.readline().decode() for _ in range(9)]
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=TIMEOUT_SECONDS)
+        process.communicate(timeout=HANG_SECONDS)
     assert (
         "".join(printed) == "PUT\n/users/user1\nzs\nPUT\n/users/user2\nls\nDELETE\n/users/user1\n\n"
     )
@@ -283,7 +283,7 @@ def test_a_program_does_the_same(terminal: Terminal) -> None:
         env=terminal.environment,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=HANG_SECONDS,
     )
     assert ended.stderr == ""
     assert ended.stdout.splitlines() == [

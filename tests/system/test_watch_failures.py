@@ -46,7 +46,7 @@ def test_watches_on_all_nodes_see_the_same_across_a_kill_of_the_leader(
 ) -> None:
     leader = cluster.leader()
     with (
-        client_of(cluster, *followers(cluster), timeout=20) as client,
+        client_of(cluster, *followers(cluster)) as client,
         client_of(cluster, followers(cluster)[0]) as one,
         client_of(cluster, followers(cluster)[1]) as two,
         one.watch("same/", prefix=True) as first_watch,
@@ -62,13 +62,13 @@ def test_watches_on_all_nodes_see_the_same_across_a_kill_of_the_leader(
 
 
 def test_watch_leaves_a_frozen_node(cluster: LocalCluster) -> None:
-    with client_of(cluster, timeout=20) as client, client.watch("cold/", prefix=True) as watch:
+    with client_of(cluster) as client, client.watch("cold/", prefix=True) as watch:
         frozen = name_of_member(cluster, watch.header.member_id)
         others = [name for name in cluster.nodes if name != frozen]
         cluster.kill(frozen, signal.SIGSTOP)
-        with client_of(cluster, *others, timeout=20) as writer:
+        with client_of(cluster, *others) as writer:
             last = writer.put("cold/1", "x").header.revision
-        assert revisions(events_until(watch, last, seconds=20)) == [last]
+        assert revisions(events_until(watch, last)) == [last]
 
 
 def test_cancelled_watch_says_no_more(cluster: LocalCluster) -> None:

@@ -17,11 +17,12 @@ from typing import Final, NamedTuple
 from cluster import Client, LeaseholdError
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from tests.chaos.campaign import READ_SECONDS, Episode, Figures
-from tests.chaos.checks import quantile
+from tests.chaos.campaign import Episode, Figures
+from tests.chaos.checks import LEASE_LATE_SECONDS, quantile
 from tests.chaos.history import padded
 from tests.chaos.hostile.on_clients import BULK
 from tests.chaos.hostile.process import KINDS, HostileProcess, Plan, Row
+from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError, Operation, Outcome
 
 HOSTILE_CLIENTS: Final = 100
@@ -90,13 +91,14 @@ def run(
     count: int = HOSTILE_CLIENTS,
     stopped: Callable[[], bool] = lambda: False,
     peace_seconds: float = PEACE_SECONDS,
+    late_seconds: float = LEASE_LATE_SECONDS,
 ) -> Report:
     """Do these kinds of harm for that time; whatever is found is in the report."""
     rows: list[Row] = []
     checks: list[Check] = []
     began = ended = time.monotonic()
     try:
-        with Episode(f"hostile {seed}", NODES, faults=False) as episode:
+        with Episode(f"hostile {seed}", NODES, faults=False, late_seconds=late_seconds) as episode:
             _load(episode)
             watch = Watch(episode.cluster)
             peace = time.monotonic()
@@ -210,7 +212,7 @@ def _memory_mib(pid: int, name: str) -> float:
 
 def _load(episode: Episode) -> None:
     """Put some megabytes, so that reading all of them is worth refusing."""
-    with Client(episode.cluster.endpoints, timeout=READ_SECONDS) as client:
+    with Client(episode.cluster.endpoints, timeout=HANG_SECONDS) as client:
         for number in range(BULK_KEYS):
             key, name = f"{BULK}{number:03d}", f"bulk.{number}"
             began = time.monotonic()

@@ -23,6 +23,7 @@ import zmq
 from cluster.wire import WireError, pack, unpack
 from tests.chaos.hostile import on_clients, on_peers
 from tests.chaos.hostile.intruder import Address, Facts, Intruder, Kind, Sight
+from tests.limits import HANG_SECONDS
 
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind for kind in (*on_clients.KINDS, *on_peers.KINDS)
@@ -33,8 +34,6 @@ NICE: Final = 19
 ASK_SECONDS: Final = 1.0
 ANSWER_MS: Final = 1_000
 JOIN_SECONDS: Final = 10.0
-END_SECONDS: Final = 30.0
-"""A process that has not ended by then is killed."""
 
 
 class Plan(NamedTuple):
@@ -81,7 +80,7 @@ class HostileProcess:
 
     def stop(self) -> list[Row]:
         """End it; what it has seen."""
-        output, _ = self._process.communicate(timeout=END_SECONDS)
+        output, _ = self._process.communicate(timeout=HANG_SECONDS)
         return [Row(**row) for row in json.loads(output)]
 
 
