@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from actors.errors import StorageError
 from actors.restore import REVISION_BUMP, SnapshotStatus, restore, status_of
-from cluster.config import ConfigError, NodeFlags, resolve
+from cluster.config import NodeFlags, resolve
+from cluster.flag_values import ConfigError
 from cluster.flags import FlagParser, fail
 from cluster.values import format_size
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Final
 
 MEMBER_URLS_MAX: Final = 8
@@ -40,6 +41,19 @@ def advertised_url(text: str) -> str:
     if host in _UNREACHABLE:
         raise AddressError(f"nobody can connect to {host}; name an address of this host", text)
     return f"tcp://{host}:{port}"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two URLs to bind, as `listen_url` gives them, cannot both be bound."""
+    (one_host, one_port), (other_host, other_port) = _address(one), _address(other)
+    if one_port != other_port:
+        return False
+    first, second = ip_address(one_host.strip("[]")), ip_address(other_host.strip("[]"))
+    if first == second:
+        return True
+    # Every interface: of IPv6 it may be of IPv4 too.
+    everywhere = [each for each in (first, second) if each.is_unspecified]
+    return any(each.version == 6 or first.version == second.version for each in everywhere)
 
 
 def member_urls(texts: Sequence[str]) -> tuple[str, ...]:

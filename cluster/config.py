@@ -9,11 +9,20 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cluster.addresses import AddressError, advertised_url, listen_url
+from cluster.flag_values import (
+    ConfigError,
+    advertised_urls,
+    at_least,
+    duration_ms,
+    integer,
+    invalid,
+    listen_urls,
+    refuse_overlap,
+    split,
+)
 from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
@@ -29,10 +38,6 @@ QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
 MEMBERS_MAX: Final = 64
 
 LOG_LEVELS: Final = ("debug", "info", "warn", "error")
-
-
-class ConfigError(ValueError):
-    """A flag that cannot be honoured; the message is one line and names flag and value."""
 
 
 class NodeFlags(NamedTuple):
@@ -146,18 +151,19 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         raise ConfigError(
             "--initial-cluster-state=existing: --initial-cluster names no other member to join"
         )
+    client_urls = listen_urls("listen-client-urls", flags.listen_client_urls or client_default)
+    peer_urls = listen_urls("listen-peer-urls", flags.listen_peer_urls)
+    refuse_overlap({"listen-client-urls": client_urls, "listen-peer-urls": peer_urls})
     return NodeConfig(
         name=flags.name,
         member_id=0 if is_existing else own.id,
         cluster_id=0 if is_existing else cluster_id,
         data_dir=data_dir,
-        listen_client_urls=listen_urls(
-            "listen-client-urls", flags.listen_client_urls or client_default
-        ),
+        listen_client_urls=client_urls,
         advertise_client_urls=advertised_urls(
             "advertise-client-urls", flags.advertise_client_urls or client_default
         ),
-        listen_peer_urls=listen_urls("listen-peer-urls", flags.listen_peer_urls),
+        listen_peer_urls=peer_urls,
         peer_urls=own.peer_urls,
         members=members,
         token=flags.initial_cluster_token,
@@ -165,16 +171,16 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         heartbeat_interval_ms=heartbeat_ms,
         election_timeout_ms=election_ms,
         max_request_bytes=_max_request_bytes(flags),
-        max_txn_ops=_at_least(1, "max-txn-ops", flags.max_txn_ops),
+        max_txn_ops=at_least(1, "max-txn-ops", flags.max_txn_ops),
         min_lease_ttl_ms=_min_lease_ttl_ms(flags, election_ms),
-        snapshot_catchup_entries=_at_least(
+        snapshot_catchup_entries=at_least(
             0, "snapshot-catchup-entries", flags.snapshot_catchup_entries
         ),
         retained_revisions=retained_revisions,
         retained_period_ms=retained_period_ms,
         quota_backend_bytes=_quota(flags),
-        corrupt_check_ms=_duration_ms("corrupt-check-time", flags.corrupt_check_time),
-        watch_progress_ms=_duration_ms(
+        corrupt_check_ms=duration_ms("corrupt-check-time", flags.corrupt_check_time),
+        watch_progress_ms=duration_ms(
             "watch-progress-notify-interval", flags.watch_progress_notify_interval, lowest_ms=100
         ),
         log_level=flags.log_level,
@@ -183,13 +189,13 @@ def resolve(flags: NodeFlags) -> NodeConfig:
 
 def _check(flags: NodeFlags) -> None:
     if not flags.name or re.search(r"[=,\s/]", flags.name):
-        raise _invalid("name", flags.name, "a name has no space, comma, slash or equals sign")
+        raise invalid("name", flags.name, "a name has no space, comma, slash or equals sign")
     if flags.listen_client_urls and not flags.advertise_client_urls:
         raise ConfigError(
             "--advertise-client-urls is required when --listen-client-urls is set explicitly"
         )
     if flags.log_level not in LOG_LEVELS:
-        raise _invalid("log-level", flags.log_level, f"one of {', '.join(LOG_LEVELS)}")
+        raise invalid("log-level", flags.log_level, f"one of {', '.join(LOG_LEVELS)}")
 
 
 # --- identity ---------------------------------------------------------------------------------
@@ -214,17 +220,17 @@ def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
     flag = "initial-cluster"
     urls_by_name: dict[str, list[str]] = {}
     seen: set[str] = set()
-    for part in _split(text):
+    for part in split(text):
         name, equals, url_text = part.partition("=")
         if not equals or not name or not url_text:
-            raise _invalid(flag, part, "expected NAME=URL")
+            raise invalid(flag, part, "expected NAME=URL")
         (url,) = advertised_urls(flag, url_text)
         if url in seen:
             raise ConfigError(f"--{flag}: initial cluster {text} has duplicate url")
         seen.add(url)
         urls_by_name.setdefault(name, []).append(url)
     if not urls_by_name:
-        raise _invalid(flag, text, "it names no member")
+        raise invalid(flag, text, "it names no member")
     if len(urls_by_name) > MEMBERS_MAX:
         raise ConfigError(f"--{flag}: {len(urls_by_name)} members, the limit is {MEMBERS_MAX}")
     members = [
@@ -261,7 +267,7 @@ def _own_member(
 
 def _is_existing(state: str) -> bool:
     if state not in {"new", "existing"}:
-        raise _invalid("initial-cluster-state", state, "new or existing")
+        raise invalid("initial-cluster-state", state, "new or existing")
     return state == "existing"
 
 
@@ -276,41 +282,12 @@ def first_eight(data: bytes) -> int:
     return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
-# --- addresses --------------------------------------------------------------------------------
-
-
-def listen_urls(flag: str, text: str) -> tuple[str, ...]:
-    """URLs to bind: an IP address, `localhost` or `*` (every interface), in ZeroMQ's form."""
-    return _urls(flag, text, listen_url)
-
-
-def advertised_urls(flag: str, text: str) -> tuple[str, ...]:
-    """URLs for others to connect to, in the order given."""
-    return _urls(flag, text, advertised_url)
-
-
-def _urls(flag: str, text: str, convert: Callable[[str], str]) -> tuple[str, ...]:
-    urls = []
-    for part in _split(text):
-        try:
-            urls.append(convert(part))
-        except AddressError as error:
-            raise _invalid(flag, part, error.reason) from None
-    if not urls:
-        raise _invalid(flag, text, "it names no URL")
-    return tuple(urls)
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 # --- numbers ----------------------------------------------------------------------------------
 
 
 def _timing(flags: NodeFlags) -> tuple[int, int]:
-    heartbeat_ms = _integer("heartbeat-interval", flags.heartbeat_interval)
-    election_ms = _integer("election-timeout", flags.election_timeout)
+    heartbeat_ms = integer("heartbeat-interval", flags.heartbeat_interval)
+    election_ms = integer("election-timeout", flags.election_timeout)
     if heartbeat_ms <= 0:
         raise ConfigError(f"--heartbeat-interval must be >0 (set to {heartbeat_ms}ms)")
     if election_ms <= 0:
@@ -329,9 +306,9 @@ def _timing(flags: NodeFlags) -> tuple[int, int]:
 
 
 def _max_request_bytes(flags: NodeFlags) -> int:
-    limit = _integer("max-request-bytes", flags.max_request_bytes)
+    limit = integer("max-request-bytes", flags.max_request_bytes)
     if not 1 <= limit <= REQUEST_BYTES_MAX:
-        raise _invalid("max-request-bytes", str(limit), f"between 1 and {REQUEST_BYTES_MAX}")
+        raise invalid("max-request-bytes", str(limit), f"between 1 and {REQUEST_BYTES_MAX}")
     return limit
 
 
@@ -343,9 +320,9 @@ def _min_lease_ttl_ms(flags: NodeFlags, election_ms: int) -> int:
     try:
         seconds = float(text)
     except ValueError:
-        raise _invalid("min-lease-ttl", text, "expected seconds, such as 0.5") from None
+        raise invalid("min-lease-ttl", text, "expected seconds, such as 0.5") from None
     if not 0.001 <= seconds <= 9_000_000_000:
-        raise _invalid("min-lease-ttl", text, "between 0.001 and 9000000000 seconds")
+        raise invalid("min-lease-ttl", text, "between 0.001 and 9000000000 seconds")
     return math.ceil(seconds * 1000)
 
 
@@ -353,47 +330,20 @@ def _retention(flags: NodeFlags) -> tuple[int, int]:
     """How many revisions, and how many milliseconds, of history are kept; 0 is all of it."""
     mode, text = flags.auto_compaction_mode, flags.auto_compaction_retention
     if mode == "revision":
-        return _at_least(0, "auto-compaction-retention", text), 0
+        return at_least(0, "auto-compaction-retention", text), 0
     if mode != "periodic":
         raise ConfigError(f'unknown auto-compaction-mode "{mode}"')
     try:
         # As in etcd, a number without a unit is hours.
         seconds = int(text) * 3_600 if re.fullmatch("[0-9]{1,7}", text) else parse_duration(text)
     except ValueError as error:
-        raise _invalid("auto-compaction-retention", text, str(error)) from None
+        raise invalid("auto-compaction-retention", text, str(error)) from None
     if seconds < 0:
-        raise _invalid("auto-compaction-retention", text, "at least 0")
+        raise invalid("auto-compaction-retention", text, "at least 0")
     return 0, math.ceil(seconds * 1_000)
 
 
 def _quota(flags: NodeFlags) -> int:
     """Bytes; as in etcd a negative number is no quota, which is 0 from here on."""
-    quota = _integer("quota-backend-bytes", flags.quota_backend_bytes)
+    quota = integer("quota-backend-bytes", flags.quota_backend_bytes)
     return max(0, quota or QUOTA_BYTES_DEFAULT)
-
-
-def _duration_ms(flag: str, text: str, lowest_ms: int = 0) -> int:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise _invalid(flag, text, str(error)) from None
-    if seconds * 1_000 < lowest_ms:
-        raise _invalid(flag, text, f"at least {lowest_ms}ms")
-    return math.ceil(seconds * 1_000)
-
-
-def _integer(flag: str, text: str) -> int:
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise _invalid(flag, text, "expected an integer")
-    return int(text)
-
-
-def _at_least(lowest: int, flag: str, text: str) -> int:
-    value = _integer(flag, text)
-    if value < lowest:
-        raise _invalid(flag, text, f"at least {lowest}")
-    return value
-
-
-def _invalid(flag: str, value: str, reason: str) -> ConfigError:
-    return ConfigError(f'invalid value "{value}" for flag --{flag}: {reason}')

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from cluster import __version__
-from cluster.config import ConfigError, NodeFlags, resolve
+from cluster.config import NodeFlags, resolve
+from cluster.flag_values import ConfigError
 from cluster.flags import EXIT_USAGE, FlagParser, fail
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster

@@ -8,15 +8,13 @@ import pytest
 
 from cluster.addresses import AddressError, member_urls
 from cluster.config import (
-    ConfigError,
     NodeFlags,
-    advertised_urls,
     cluster_id_of,
     initial_members,
-    listen_urls,
     member_id_of,
     resolve,
 )
+from cluster.flag_values import ConfigError, advertised_urls, listen_urls
 
 THREE = "n1=tcp://10.0.0.1:2380,n2=tcp://10.0.0.2:2380,n3=tcp://10.0.0.3:2380"
 
@@ -367,3 +365,48 @@ def test_watches_and_transactions_have_etcds_limits_unless_told_otherwise() -> N
     for flag, value in (("max_txn_ops", "0"), ("watch_progress_notify_interval", "99ms")):
         with pytest.raises(ConfigError, match="at least"):
             resolve(node(**{flag: value}))
+
+
+def listening(client_urls: str, peer_urls: str) -> NodeFlags:
+    """The flags of a node that listens there."""
+    return node(
+        listen_client_urls=client_urls,
+        advertise_client_urls="tcp://10.0.0.1:2379",
+        listen_peer_urls=peer_urls,
+    )
+
+
+@pytest.mark.parametrize(
+    ("client_urls", "peer_urls"),
+    [
+        ("tcp://10.0.0.1:2380", "tcp://10.0.0.1:2380"),
+        ("http://localhost:2380", "tcp://127.0.0.1:2380"),
+        ("tcp://10.0.0.1:2379,tcp://10.0.0.1:2380", "tcp://10.0.0.1:2380"),
+        ("tcp://*:2380", "tcp://10.0.0.1:2380"),
+        ("tcp://10.0.0.1:2380", "tcp://0.0.0.0:2380"),
+        ("tcp://[::]:2380", "tcp://10.0.0.1:2380"),
+        ("tcp://[::1]:2380", "tcp://[0:0:0:0:0:0:0:1]:2380"),
+        ("tcp://*:2379,tcp://127.0.0.1:2379", "tcp://10.0.0.1:2380"),
+    ],
+)
+def test_a_port_that_would_be_taken_twice_is_refused_in_one_line(
+    client_urls: str, peer_urls: str
+) -> None:
+    flags = listening(client_urls, peer_urls)
+    with pytest.raises(ConfigError, match="listens already: give each its own port") as refused:
+        resolve(flags)
+    assert "\n" not in str(refused.value)
+    assert "--listen-client-urls with tcp://" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("client_urls", "peer_urls"),
+    [
+        ("tcp://127.0.0.1:2380", "tcp://10.0.0.1:2380"),
+        ("tcp://[::1]:2380", "tcp://127.0.0.1:2380"),
+        ("tcp://[::1]:2380", "tcp://*:2380"),
+        ("tcp://*:2379", "tcp://*:2380"),
+    ],
+)
+def test_the_same_port_of_another_address_is_free(client_urls: str, peer_urls: str) -> None:
+    resolve(listening(client_urls, peer_urls))

@@ -1,0 +1,87 @@
+"""The text of one flag, checked and turned into what it stands for: URLs, numbers, durations.
+
+Owns the one line that names a flag, its value and what is wrong with it. Knows no flag by name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from itertools import combinations
+
+from cluster.addresses import AddressError, advertised_url, listen_url, overlap
+from cluster.values import parse_duration
+
+
+class ConfigError(ValueError):
+    """A flag that cannot be honoured; the message is one line and names flag and value."""
+
+
+def listen_urls(flag: str, text: str) -> tuple[str, ...]:
+    """URLs to bind: an IP address, `localhost` or `*` (every interface), in ZeroMQ's form."""
+    return _urls(flag, text, listen_url)
+
+
+def advertised_urls(flag: str, text: str) -> tuple[str, ...]:
+    """URLs for others to connect to, in the order given."""
+    return _urls(flag, text, advertised_url)
+
+
+def _urls(flag: str, text: str, convert: Callable[[str], str]) -> tuple[str, ...]:
+    urls = []
+    for part in split(text):
+        try:
+            urls.append(convert(part))
+        except AddressError as error:
+            raise invalid(flag, part, error.reason) from None
+    if not urls:
+        raise invalid(flag, text, "it names no URL")
+    return tuple(urls)
+
+
+def split(text: str) -> list[str]:
+    """The parts of a list of texts."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def refuse_overlap(urls_by_flag: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse two URLs to bind of which the second would find the port taken by the first."""
+    listed = [(flag, url) for flag, urls in urls_by_flag.items() for url in urls]
+    for (flag, url), (other_flag, other_url) in combinations(listed, 2):
+        if overlap(url, other_url):
+            raise ConfigError(
+                f"--{other_flag} has {other_url}, where --{flag} with {url} listens already:"
+                " give each its own port"
+            )
+
+
+def duration_ms(flag: str, text: str, lowest_ms: int = 0) -> int:
+    """Milliseconds, from a duration such as 30s."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise invalid(flag, text, str(error)) from None
+    if seconds * 1_000 < lowest_ms:
+        raise invalid(flag, text, f"at least {lowest_ms}ms")
+    return math.ceil(seconds * 1_000)
+
+
+def integer(flag: str, text: str) -> int:
+    """A whole number."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise invalid(flag, text, "expected an integer")
+    return int(text)
+
+
+def at_least(lowest: int, flag: str, text: str) -> int:
+    """A whole number that is not below the lowest."""
+    value = integer(flag, text)
+    if value < lowest:
+        raise invalid(flag, text, f"at least {lowest}")
+    return value
+
+
+def invalid(flag: str, value: str, reason: str) -> ConfigError:
+    """The error that names a flag, its value and the reason."""
+    return ConfigError(f'invalid value "{value}" for flag --{flag}: {reason}')
