@@ -1,8 +1,8 @@
 """`leasehold` (= `python -m actors`): reads a node's flags, then runs the node until it is stopped.
 
-Etcd's flag names, and an environment variable LEASEHOLD_FLAG_NAME behind each; a flag wins over
-its variable. Owns the process: arguments, logging, the exit status. What a node does is the
-business of `actors.node`.
+Etcd's flag names, and two environment variables behind each, LEASEHOLD_FLAG_NAME and etcd's own
+ETCD_FLAG_NAME; a flag wins over the first, and the first over the second. Owns the process:
+arguments, logging, the exit status. What a node does is the business of `actors.node`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from actors.errors import described
 from cluster import __version__
-from cluster.config import LOG_LEVELS, ConfigError, NodeConfig, NodeFlags, resolve
+from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
+from cluster.flag_values import ConfigError
 from cluster.flags import FlagParser, fail
 
 PROGRAM: Final = "leasehold"
-ENVIRONMENT_PREFIX: Final = "LEASEHOLD_"
-ETCD_PREFIX: Final = "ETCD_"
-ADDED_MEMBER_FLAGS: Final = frozenset(
-    {"name", "initial_cluster", "initial_advertise_peer_urls", "initial_cluster_state"}
-)
-"""What `leasectl member add` prints for the new member's environment, in etcd's spelling."""
+PREFIXES: Final = ("LEASEHOLD_", "ETCD_")
+"""Of a flag's environment variables; the first that is set counts."""
 
 STDIN_STOP_SECONDS: Final = 15.0
 """A node whose parent is gone stops gracefully within this time, or at once after it."""
@@ -81,8 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = read_flags(typed, os.environ)
     try:
         config = resolve(flags)
-    except (ConfigError, OSError) as error:
-        fail(PROGRAM, str(error))
+    except ConfigError as error:
+        fail(PROGRAM, str(error) + _told_by(str(error), typed, os.environ))
+    except OSError as error:
+        fail(PROGRAM, described(error))
     _log_to_stderr(LEVELS[config.log_level])
     _warn_of_unknown_variables(os.environ)
     if parsed.stop_with_stdin:
@@ -95,13 +95,28 @@ def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) 
     chosen: dict[str, str] = {}
     for field in NodeFlags._fields:
         value = typed.get(field)
-        if value is None:
-            value = environment.get(ENVIRONMENT_PREFIX + field.upper())
-        if value is None and field in ADDED_MEMBER_FLAGS:
-            value = environment.get(ETCD_PREFIX + field.upper())
+        variable = _variable(field, environment)
         if value is not None:
             chosen[field] = value
+        elif variable:
+            chosen[field] = environment[variable]
     return NodeFlags(**chosen)
+
+
+def _variable(field: str, environment: Mapping[str, str]) -> str:
+    """The variable that stands for a flag in this environment, if there is one."""
+    names = [prefix + field.upper() for prefix in PREFIXES]
+    return next((name for name in names if name in environment), "")
+
+
+def _told_by(
+    complaint: str, typed: Mapping[str, str | None], environment: Mapping[str, str]
+) -> str:
+    """Which variables set the flags that a complaint is about: nobody may remember them."""
+    about = [name for name in NodeFlags._fields if f"--{name.replace('_', '-')}" in complaint]
+    told = [_variable(field, environment) for field in about if typed.get(field) is None]
+    names = ", ".join(name for name in told if name)
+    return f" (from {names})" if names else ""
 
 
 def _run(config: NodeConfig) -> int:
@@ -115,9 +130,9 @@ def _parser() -> FlagParser:
     parser = FlagParser(
         PROGRAM,
         "One member of a Leasehold cluster. The flags are etcd's.",
-        f"Each flag has an environment variable: {ENVIRONMENT_PREFIX}DATA_DIR is --data-dir.\n"
-        f"`{PROGRAM} snapshot status|restore FILE` needs no node (see {PROGRAM} snapshot --help).\n"
-        f"The lines that `leasectl member add` prints ({ETCD_PREFIX}NAME...) are understood too.",
+        f"Each flag has environment variables: {PREFIXES[0]}DATA_DIR is --data-dir, and so is\n"
+        f"etcd's {PREFIXES[1]}DATA_DIR, where neither that nor the flag is given.\n"
+        f"`{PROGRAM} snapshot status|restore FILE` needs no node (see {PROGRAM} snapshot --help).",
     )
     for field, default in NodeFlags._field_defaults.items():
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]
@@ -137,17 +152,19 @@ def _print_version() -> None:
 
 def _log_to_stderr(level: int) -> None:
     formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03d %(levelname)-8s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
+        "%(asctime)s.%(msecs)03dZ %(levelname)-8s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
     )
+    # In UTC, so that the logs of several hosts can be read side by side.
+    formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler])
 
 
 def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = {ENVIRONMENT_PREFIX + field.upper() for field in NodeFlags._fields}
+    known = {prefix + field.upper() for prefix in PREFIXES for field in NodeFlags._fields}
     for variable in sorted(environment):
-        if variable.startswith(ENVIRONMENT_PREFIX) and variable not in known:
+        if variable.startswith(PREFIXES) and variable not in known:
             log.warning("the environment variable %s stands for no flag", variable)
 
 

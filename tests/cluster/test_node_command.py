@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -38,12 +40,39 @@ def test_the_lines_that_member_add_prints_are_understood() -> None:
         "ETCD_INITIAL_CLUSTER": "n1=tcp://h:1,n4=tcp://h:4",
         "ETCD_INITIAL_ADVERTISE_PEER_URLS": "tcp://h:4",
         "ETCD_INITIAL_CLUSTER_STATE": "existing",
-        "ETCD_DATA_DIR": "of another program",
     }
     flags = read_flags({}, printed)
     assert (flags.name, flags.initial_cluster_state) == ("n4", "existing")
-    assert flags.data_dir == ""
-    assert read_flags({}, {**printed, "LEASEHOLD_NAME": "n5"}).name == "n5"
+
+
+@pytest.mark.parametrize("field", NodeFlags._fields)
+def test_every_flag_is_taken_from_etcds_variable_too(field: str) -> None:
+    etcd, own = f"ETCD_{field.upper()}", f"LEASEHOLD_{field.upper()}"
+    assert getattr(read_flags({}, {etcd: "1"}), field) == "1"
+    assert getattr(read_flags({}, {etcd: "1", own: "2"}), field) == "2"
+    assert getattr(read_flags({field: "3"}, {etcd: "1", own: "2"}), field) == "3"
+
+
+def test_a_variable_that_stands_for_no_flag_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run(
+        f"--data-dir={tmp_path}/file",
+        ETCD_ENABLE_V2="true",
+        LEASEHOLD_NONSENSE="1",
+        ETCDCTL_API="3",
+    )
+    for name in ("ETCD_ENABLE_V2", "LEASEHOLD_NONSENSE"):
+        assert f"WARNING  the environment variable {name} stands for no flag" in ended.stderr
+    assert "ETCDCTL_API" not in ended.stderr
+
+
+def test_the_log_is_in_utc_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run(f"--data-dir={tmp_path}/file", LEASEHOLD_NONSENSE="1", TZ="Asia/Tokyo")
+    said = ended.stderr.split()[0]
+    assert said.endswith("Z")
+    at = datetime.fromisoformat(said)
+    assert abs(datetime.now(UTC) - at) < timedelta(hours=1)
 
 
 def test_every_flag_is_explained() -> None:
@@ -75,7 +104,8 @@ def test_a_wrong_environment_variable_is_refused_before_anything_is_loaded() -> 
     ended = run(LEASEHOLD_ELECTION_TIMEOUT="soon")
     assert ended.returncode == 2
     assert ended.stderr == (
-        'leasehold: invalid value "soon" for flag --election-timeout: expected an integer\n'
+        'leasehold: invalid value "soon" for flag --election-timeout: expected an integer'
+        " (from LEASEHOLD_ELECTION_TIMEOUT)\n"
     )
 
 
