@@ -6,30 +6,27 @@ actors, joins them to the ring, and stops them in reverse. It decides nothing ab
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import logging
 import os
 import random
 import secrets
-import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import zmq
 
 from actors.base import NodeActor, Ring, send
-from actors.errors import StorageError
+from actors.errors import StorageError, described
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.mailbox import Mailbox, monotonic_ms
 from actors.messages import HandOver, PeerFrames, PeersDown
+from actors.premises import clear_directory, require_descriptors, take_directory, try_to_listen
 from actors.raft.actor import RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
@@ -41,6 +38,7 @@ from actors.raft.shipping import Shipping
 from actors.raft.wal import Contents, Wal
 from actors.raft.wal_reader import Identity
 from actors.recovery import last_time, open_log, reconcile
+from actors.signals import stop_at_signals
 from actors.store.actor import StoreActor
 from actors.store.backend import LmdbBackend
 from actors.store.machine import Machine
@@ -92,31 +90,32 @@ class Actors(NamedTuple):
 
 
 def run_node(config: NodeConfig) -> int:
-    """Serve until SIGTERM or SIGINT; 0 after a graceful stop, else a line on stderr and not 0."""
-    stopping, removed = threading.Event(), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    """Serve until a signal ends it; 0 after a graceful stop, else a line on stderr and not 0."""
+    removed = threading.Event()
+    stopping = stop_at_signals()
 
     def on_removed() -> None:
         removed.set()
         stopping.set()
 
     try:
-        lock = _lock(config.data_dir)
-        _try_to_listen((*config.listen_client_urls, *config.listen_peer_urls))
+        require_descriptors(len(config.members))
+        lock = take_directory(config.data_dir)
+        try_to_listen((*config.listen_client_urls, *config.listen_peer_urls))
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
         actors = make_actors(config, context, on_removed)
     except (StorageError, JoinError, OSError) as error:
-        sys.stderr.write(f"leasehold: {error}\n")
+        reason = described(error) if isinstance(error, OSError) else str(error)
+        sys.stderr.write(f"leasehold: {reason}\n")
         return EXIT_BAD_STORAGE
     _tune_interpreter()
     for actor in actors:
         actor.begin()
     log.info("%s serves clients on %s", config.name, _clients(config))
     stopping.wait()
-    log.info("%s is stopping", config.name)
+    log.info("%s is stopping%s", config.name, stopping.reason)
     if not removed.is_set():
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
     stop_actors(actors)
@@ -140,6 +139,8 @@ def make_actors(
     backend = LmdbBackend(config.data_dir / "store")
     machine = Machine(backend, members=())
     contents = reconcile(config, wal, contents, machine)
+    spool = config.data_dir / "spool"
+    clear_directory(spool)
     actors = Actors(
         watch=WatchActor(
             identity.cluster_id,
@@ -158,7 +159,7 @@ def make_actors(
             _history_retention(config),
             Settings(
                 config.quota_backend_bytes,
-                Spool(config.data_dir / "spool"),
+                Spool(spool),
                 config.corrupt_check_ms,
             ),
         ),
@@ -242,9 +243,7 @@ def _make_raft(
         return links
 
     directory = config.data_dir / "snapshots"
-    directory.mkdir(exist_ok=True)
-    for leftover in directory.iterdir():
-        leftover.unlink()  # of a snapshot that a crash cut short; whole ones are moved away
+    clear_directory(directory)
     return RaftActor(
         core,
         wal,
@@ -287,39 +286,6 @@ def _make_gateway(
 
 def _request_timeout_ms(config: NodeConfig) -> int:
     return REQUEST_TIMEOUT_MS + 2 * config.election_timeout_ms
-
-
-# --- what can fail at the start ---------------------------------------------------------------
-
-
-def _lock(data_dir: Path) -> int:
-    """Take the data directory for this process; the lock ends with it, however it ends."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    path = data_dir / "lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "another process"
-        os.close(file)
-        raise OSError(f"data directory {data_dir} is in use by {owner}") from None
-    os.ftruncate(file, 0)
-    os.pwrite(file, f"pid {os.getpid()}".encode(), 0)
-    return file
-
-
-def _try_to_listen(urls: tuple[str, ...]) -> None:
-    """Fail now, in words, rather than inside an actor that has already started."""
-    for url in urls:
-        host, _, port = url.removeprefix("tcp://").rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("" if host == "*" else host, int(port)))
-            except OSError as error:
-                raise OSError(f"cannot listen on {url}: {error.strerror}") from None
 
 
 def _tune_interpreter() -> None:

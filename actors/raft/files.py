@@ -82,7 +82,13 @@ class Disk:
 
     def create(self, path: Path, size: int) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.posix_fallocate(file, 0, size)
+        try:
+            os.posix_fallocate(file, 0, size)
+        except OSError as error:
+            os.close(file)
+            path.unlink()
+            wanted = f"{error.strerror}, {size} bytes are needed"
+            raise OSError(error.errno, wanted, str(path)) from None
         return file
 
     def open(self, path: Path) -> int:

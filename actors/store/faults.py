@@ -14,7 +14,7 @@ from typing import Final
 
 import lmdb
 
-from actors.errors import StorageError
+from actors.errors import StorageError, described
 from actors.store.pages import PageError, PageFile
 
 UNREADABLE: Final = (ValueError, IndexError, struct.error)
@@ -34,7 +34,7 @@ class Faults:
         try:
             yield
         except (lmdb.Error, OSError) as error:
-            raise StorageError(f"{self.path}: {error}") from None
+            raise StorageError(described(error, self.path)) from None
         except PageError as fault:
             raise self.damaged(f" at byte {fault.offset}: {fault}") from None
 

@@ -33,12 +33,9 @@ class _Kept(NamedTuple):
 
 
 class Spool:
-    """One node's. The directory is made if need be; what an earlier run left in it is removed."""
+    """One node's. The directory is there, and what an earlier run left in it is gone."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        for leftover in directory.iterdir():
-            leftover.unlink()
         self._directory = directory
         self._kept: dict[str, _Kept] = {}
         self._made = 0

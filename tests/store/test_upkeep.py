@@ -146,6 +146,7 @@ class Served:
     """A node that makes snapshots for clients."""
 
     def __init__(self, backend: Backend, directory: Path) -> None:
+        directory.mkdir()
         self.spool = Spool(directory)
         self.node = Node(backend, Settings(spool=self.spool))
         self._ticket = 100
@@ -300,13 +301,6 @@ def test_a_copy_that_fails_is_answered_and_leaves_nothing(served: Served) -> Non
     assert served.answer() == Failure("CopyFailed")
     served.spool._directory.mkdir()
     assert isinstance(served.answer(), SnapshotBlob)
-
-
-def test_what_an_earlier_run_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / "spool").mkdir()
-    (tmp_path / "spool" / "00000001.snapshot.part").write_bytes(b"half")
-    Spool(tmp_path / "spool")
-    assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_a_store_that_has_no_spool_says_so() -> None:

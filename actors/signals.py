@@ -1,0 +1,62 @@
+"""What signals do to a node: most that end a process stop it gracefully, and one shows its stacks.
+
+Knows nothing of what a node is.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Final
+
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+_EVENT_BYTES: Final = 8
+
+log = logging.getLogger("leasehold")
+
+
+class Stopping:
+    """Set when the process is to stop; `reason` says by which signal, if it was one.
+
+    A signal may come while another one is handled, which a threading.Event would never get over.
+    """
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._event = os.eventfd(0, os.EFD_CLOEXEC)
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """A signal has come."""
+        self.reason = self.reason or f": {signal.Signals(number).name}"
+        self.set()
+
+    def set(self) -> None:
+        """Stop; any thread may say so."""
+        os.eventfd_write(self._event, 1)
+
+    def wait(self) -> None:
+        """Return when it was set."""
+        os.read(self._event, _EVENT_BYTES)
+
+
+def stop_at_signals() -> Stopping:
+    """Stop at a signal instead of dying of it, and print all stacks at SIGUSR1. Main thread only.
+
+    Under nohup SIGHUP stays ignored.
+    """
+    stopping = Stopping()
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stopping.take)
+    signal.signal(signal.SIGUSR1, _say_what_was_shown)
+    faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=True, chain=True)
+    return stopping
+
+
+def _say_what_was_shown(number: int, frame: FrameType | None) -> None:
+    log.info("SIGUSR1: the stacks of all threads are above")
