@@ -253,6 +253,7 @@ def _make_raft(
         open_links,
         monotonic_ms,
         on_removed,
+        [url for peer in config.peers for url in peer.peer_urls],
     )
 
 

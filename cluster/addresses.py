@@ -93,7 +93,8 @@ def _is_host(host: str) -> bool:
         return _parses(socket.AF_INET6, host[1:-1])
     if re.fullmatch(r"[0-9.]+", host):
         return _is_ipv4(host)
-    return host == "*" or re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]*)", host) is not None
+    # What libzmq takes for a host: it refuses to connect to any other.
+    return host == "*" or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", host) is not None
 
 
 def _is_ipv4(host: str) -> bool:

@@ -6,6 +6,7 @@ have no idea what is in them. A socket belongs to the thread that made it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -26,6 +27,8 @@ ZAP_DOMAIN: Final = b"leasehold"
 There is no handler, so libzmq admits whoever speaks ZMTP 3."""
 
 MONITORED: Final = zmq.EVENT_DISCONNECTED
+
+log = logging.getLogger("leasehold.links")
 
 _NOWAIT: Final = zmq.NOBLOCK
 
@@ -103,6 +106,8 @@ class PeerLinks:
         self._on_change = on_change
         self._urls: dict[int, str] = {}
         self._unsure = False
+        # Members at URLs that libzmq does not connect to: tried again when the URL is another.
+        self._refused: dict[int, str] = {}
         self._links: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, zmq.Socket[bytes]] = {}
 
@@ -113,14 +118,26 @@ class PeerLinks:
         for member_id in [m for m, url in self._urls.items() if urls.get(m) != url]:
             self._disconnect(member_id)
         for member_id in urls.keys() - self._links.keys():
-            self._connect(member_id, urls[member_id])
+            url = urls[member_id]
+            if self._refused.get(member_id) != url:
+                self._maybe_connect(member_id, url)
         self._urls = dict(urls)
         self._on_change()
+
+    def _maybe_connect(self, member_id: int, url: str) -> None:
+        """Open the link to a member, unless libzmq refuses: then it is as one that is away."""
+        try:
+            self._connect(member_id, url)
+        except zmq.ZMQError as error:
+            self._refused[member_id] = url
+            log.warning("member %x cannot be reached at %s: %s", member_id, url, error.strerror)
 
     def _connect(self, member_id: int, url: str) -> None:
         """Open the link to a member. Its monitor reports when the connection breaks."""
         socket = self._context.socket(zmq.PUSH)
         socket.linger = 0
+        if is_ipv6(url):
+            socket.setsockopt(zmq.IPV6, 1)
         # Without IMMEDIATE, frames would queue for a dead member and reach its next incarnation.
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.SNDHWM, PEER_QUEUE_MESSAGES)
@@ -128,15 +145,24 @@ class PeerLinks:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, PEER_RECONNECT_MS_MAX)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        monitor = self._monitors[member_id] = socket.get_monitor_socket(MONITORED)
+        monitor = socket.get_monitor_socket(MONITORED)
         # Its descriptor tells of a first report only after somebody has looked in vain.
         _take_all(monitor)
-        socket.connect(url)
-        self._links[member_id] = socket
+        try:
+            socket.connect(url)
+        except zmq.ZMQError:
+            socket.disable_monitor()
+            monitor.close(linger=0)
+            socket.close()
+            raise
+        self._links[member_id], self._monitors[member_id] = socket, monitor
         self._unsure = True
 
     def _disconnect(self, member_id: int) -> None:
-        socket = self._links.pop(member_id)
+        self._refused.pop(member_id, None)
+        socket = self._links.pop(member_id, None)
+        if socket is None:
+            return
         socket.disable_monitor()
         self._monitors.pop(member_id).close(linger=0)
         socket.close()
@@ -174,8 +200,15 @@ class PeerLinks:
             self._disconnect(member_id)
 
 
+def is_ipv6(url: str) -> bool:
+    """Whether a URL names an IPv6 address. Names are looked up as the whole node is told to."""
+    return url.startswith("tcp://[")
+
+
 def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
     """Listen on all of these; OSError, with the URL, where that cannot be."""
+    if any(map(is_ipv6, urls)):
+        socket.setsockopt(zmq.IPV6, 1)
     for url in urls:
         try:
             socket.bind(url)

@@ -6,7 +6,7 @@ It has no rule of Raft in it. What is durable, who is told, and in which order, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, assert_never
 
 from actors.base import Clock, NodeActor, send
@@ -34,6 +34,7 @@ from actors.messages import (
     Tick,
     Ticket,
 )
+from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.for_store import for_store, question_of
@@ -107,6 +108,7 @@ class RaftActor(NodeActor):
         open_links: Callable[[Mailbox], Links],
         clock: Clock,
         on_removed: Callable[[], None],
+        asked_urls: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self._core = core
@@ -126,10 +128,15 @@ class RaftActor(NodeActor):
         self._gather_until_ms: int | None = None
         self._questions: list[Question] = []
         self._reading: dict[int, tuple[int, list[Question]]] = {}
+        self._admission = Admission(core)
+        self._asked_urls = asked_urls
         self._neighbours: Neighbours | None = None
 
     def open(self) -> None:
-        self._neighbours = Neighbours(self._core, self._codec, self._open_links(self.mailbox))
+        links = self._open_links(self.mailbox)
+        self._neighbours = Neighbours(
+            self._core, self._codec, links, self._admission, self._asked_urls
+        )
         self._flush()
 
     def receive(self, message: RaftMessage) -> None:
@@ -254,14 +261,28 @@ class RaftActor(NodeActor):
                 continue
             if isinstance(message, JoinRequest | Introduction | Welcome):
                 self._meet(message)
-                continue
-            self._core.step(message, now_ms)
-            if isinstance(message, SnapshotChunk):
-                ack = self._shipping.received(message, self.ring.store)
-                if ack is not None:
-                    self._send([ack])
-            elif isinstance(message, SnapshotAck):
-                self._shipping.acknowledged(message, now_ms)
+            elif self._admits(message, now_ms):
+                self._core.step(message, now_ms)
+                self._ship(message, now_ms)
+
+    def _admits(self, message: Message, now_ms: int) -> bool:
+        """Whether the core may see a message; if not, that is said, and who it is from asked."""
+        refusal = self._admission.refusal(message)
+        if not refusal and isinstance(message, SnapshotChunk | SnapshotAck):
+            refusal = self._shipping.refusal(message)
+        if refusal:
+            self._complain(message, message.source, refusal)
+            if self._neighbours is not None and self._admission.is_news(message, refusal):
+                self._neighbours.ask(now_ms)
+        return not refusal
+
+    def _ship(self, message: Message, now_ms: int) -> None:
+        if isinstance(message, SnapshotChunk):
+            ack = self._shipping.received(message, self.ring.store)
+            if ack is not None:
+                self._send([ack])
+        elif isinstance(message, SnapshotAck):
+            self._shipping.acknowledged(message, now_ms)
 
     def _meet(self, message: JoinRequest | Introduction | Welcome) -> None:
         if self._neighbours is None:
@@ -270,9 +291,15 @@ class RaftActor(NodeActor):
             case JoinRequest():
                 self._neighbours.welcome(message)
             case Introduction():
-                self._neighbours.introduced(message)
+                refusal = self._neighbours.introduced(message)
+                self._complain(message, message.member_id, refusal)
             case Welcome():
-                pass  # the answer to an earlier run of this member
+                self._complain(message, message.source, self._neighbours.welcomed(message))
+
+    def _complain(self, message: object, source: int, refusal: str) -> None:
+        if refusal:
+            kind = type(message).__name__
+            self._complaints.say(refusal, f"ignored a {kind} of member {source:x}: {refusal}")
 
     def _send(self, messages: Iterable[Message]) -> None:
         if self._neighbours is not None:

@@ -45,7 +45,7 @@ from actors.raft.rpc import (
 )
 from actors.store.codec import decode_command
 from actors.store.commands import SetMembers
-from cluster.addresses import MEMBER_URLS_MAX, member_urls
+from cluster.addresses import MEMBER_URLS_MAX, AddressError, advertised_url, member_urls
 from cluster.errors import FaultName, MaybeFault, fault_name
 from cluster.wire import WireError, pack, unpack
 
@@ -160,6 +160,8 @@ class PeerCodec:
 
     def decode(self, frame: bytes) -> Message | JoinRequest | Introduction | Welcome:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
+        if not frame:
+            raise WireError("a message of several frames, or of nothing")
         row = unpack(frame)
         if not isinstance(row, tuple) or len(row) < 2:
             raise WireError("not a peer message")
@@ -167,7 +169,7 @@ class PeerCodec:
             case "join", int(nonce), int(member_id), tuple(urls):
                 return JoinRequest(nonce, member_id, _urls(urls))
             case "hello", self._cluster_id, int(member_id), str(url):
-                return Introduction(member_id, url)
+                return Introduction(member_id, _url(url))
             case "welcome", *_:
                 welcome = _welcome(row)
                 if welcome.cluster_id != self._cluster_id:
@@ -242,6 +244,16 @@ def _change(packed: bytes) -> Change:
     if urls and urls != member_urls(urls):
         raise ValueError("URLs that are not spelled as members keep them")
     return change
+
+
+def _url(url: str) -> str:
+    """One that a socket can be asked to connect to."""
+    try:
+        if advertised_url(url) == url:
+            return url
+    except AddressError:
+        pass
+    raise WireError(f"nobody can be reached at {_shown(url)}")
 
 
 def _urls(urls: tuple[Any, ...]) -> tuple[str, ...]:

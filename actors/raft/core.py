@@ -59,7 +59,7 @@ class RaftCore(Router):
         # A removed member may ask for one that was here before this one: it is told all the same.
         if self._is_from_removed(message) or message.target != self.config.member_id:
             return
-        if message.term != self.term and not self._admit(message, now_ms):
+        if not self._admit(message, now_ms):
             return
         match message:
             case AppendRequest():

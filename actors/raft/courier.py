@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from actors.errors import StorageError
 from actors.raft.files import Files
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
@@ -18,6 +19,13 @@ CHUNK_BYTES: Final = 256 * 1024
 CHUNKS_UNDER_WAY_MAX: Final = 8
 SYNC_BYTES: Final = 16 * 1024 * 1024
 """The receiver syncs so often, so that the last sync is short."""
+
+SNAPSHOT_BYTES_MAX: Final = 1 << 44
+"""16 TiB: no store of this kind is larger."""
+
+TOO_LARGE: Final = "it is of a snapshot that is larger than any may be"
+NO_ROOM: Final = "the disk has no room for its snapshot"
+NOT_IN_IT: Final = "it is about bytes that are not in its snapshot"
 
 RESEND_MS: Final = 200
 GIVE_UP_MS: Final = 10_000
@@ -79,6 +87,13 @@ class SnapshotCourier:
             self.drop()
         return silent
 
+    def refusal(self, message: SnapshotAck) -> str:
+        """Why an acknowledgement must be ignored; nothing if it may be true."""
+        snapshot = self._snapshot
+        if snapshot is None or message.snapshot_id != snapshot.id:
+            return ""  # it was of an earlier one
+        return NOT_IN_IT if message.next_offset > snapshot.total_bytes else ""
+
     def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
         """A member has everything before `next_offset`."""
         delivery = self._deliveries.get(message.source)
@@ -122,7 +137,8 @@ class SnapshotCourier:
         self, snapshot: Snapshot, target: int, term: int, session: int, offset: int
     ) -> SnapshotChunk:
         data = self._files.read_part(snapshot.path, offset, CHUNK_BYTES)
-        assert data, f"{snapshot.path} is shorter than it was"
+        if not data:
+            raise StorageError(f"{snapshot.path} is shorter than it was")
         return SnapshotChunk(
             source=self._own_id,
             target=target,
@@ -147,8 +163,22 @@ class SnapshotReceiver:
         self._files = files
         self._file = -1
         self._snapshot_id = 0
+        self._total_bytes = 0
         self._next_offset = 0
         self._unsynced_bytes = 0
+
+    def refusal(self, chunk: SnapshotChunk) -> str:
+        """Why a chunk must be ignored; nothing if it may be taken."""
+        if chunk.total_bytes > SNAPSHOT_BYTES_MAX:
+            return TOO_LARGE
+        if chunk.offset + len(chunk.data) > chunk.total_bytes:
+            return NOT_IN_IT
+        if chunk.snapshot_id == self._snapshot_id:
+            return "" if chunk.total_bytes == self._total_bytes else NOT_IN_IT
+        # What there is of another snapshot makes room for this one.
+        kept = self._total_bytes if self._file >= 0 else 0
+        room = self._files.free_bytes(self._path.parent) + kept
+        return "" if chunk.total_bytes <= room else NO_ROOM
 
     def take(self, chunk: SnapshotChunk) -> tuple[SnapshotAck, Path | None]:
         """Take a chunk; what to answer, and the file when it is complete and durable."""
@@ -175,6 +205,7 @@ class SnapshotReceiver:
         self.close()
         self._file = self._files.create(self._path, chunk.total_bytes)
         self._snapshot_id = chunk.snapshot_id
+        self._total_bytes = chunk.total_bytes
         self._next_offset = self._unsynced_bytes = 0
 
     def _write(self, chunk: SnapshotChunk) -> Path | None:

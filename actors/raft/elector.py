@@ -88,6 +88,10 @@ class Elector:
 
     def _admit(self, message: Message, now_ms: int) -> bool:
         """Compare terms; False when the message has had its whole effect."""
+        if message.term == self.term:
+            # There is one leader in a term: who claims to be another is wrong.
+            is_claim = isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
+            return not (is_claim and isinstance(self.role, Leader))
         match judge(message, self.term, self._hears_leader(now_ms)):
             case Verdict.HANDLE:
                 return True

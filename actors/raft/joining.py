@@ -36,8 +36,6 @@ def ask_to_join(
     """Ask every peer until enough answer. Raises JoinError when too few have within the time."""
     # Of its own: when it has ended, the ports are free again for the node itself.
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    if any("[" in url for url in (*listen_urls, *peer_urls)):
-        context.setsockopt(zmq.IPV6, 1)
     door = PeerDoor(context, listen_urls)
     links = PeerLinks(context)
     request = JoinRequest(int.from_bytes(os.urandom(NONCE_BYTES)), 0, own_urls)

@@ -30,10 +30,15 @@ COMMIT_NOTICE_MS: Final = 5
 """A peer that answers none of what was committed hears of it with the next append, or this late."""
 
 SESSION_SHIFT: Final = 48
+SESSION_COUNT_MASK: Final = 0xFFFF
+"""A session has 64 bits, and nobody comes back after exactly 65,536 changes of members."""
 
 WAVES_MAX: Final = 2
 READ_ROUNDS_MAX: Final = 2
 """Bursts of proposals, and rounds of reads, that may be under way; what comes meanwhile gathers."""
+
+READS_WAITING_MAX: Final = 100_000
+"""Reads of all members that wait for a round."""
 
 ENTRY_OVERHEAD_BYTES: Final = 64
 """What an entry costs beside its command, so that empty commands count too."""
@@ -107,7 +112,7 @@ class Leader:
             del self.peers[gone]
             self._read_acks.pop(gone, None)
             self._awaiting_commit.discard(gone)
-        session = self._reconfigurations << SESSION_SHIFT | self.term
+        session = (self._reconfigurations & SESSION_COUNT_MASK) << SESSION_SHIFT | self.term
         self._reconfigurations += 1
         for member in sorted(wanted - self.peers.keys()):
             self.peers[member] = Progress(session, self.log.last_index + 1, now_ms)
@@ -154,8 +159,9 @@ class Leader:
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
         if not message.rejected:
-            assert message.index <= self.log.last_index, "a peer holds more than was sent"
-            peer.maybe_accept(message.index)
+            # Nobody can hold more than was ever sent: what it says proves nothing.
+            if message.index <= self.log.last_index:
+                peer.maybe_accept(message.index)
         else:
             resume_after, _ = self.log.last_index_up_to_term(message.hint_index, message.hint_term)
             peer.maybe_reject(message.index, resume_after)
@@ -224,8 +230,17 @@ class Leader:
 
     # --- reads (dissertation 6.4) ---
 
+    def has_asked(self, read_id: int) -> bool:
+        """Whether a round of reads was sent whose answer can carry this id."""
+        return read_id <= self._read_round_sent
+
     def add_read(self, source: int, read_id: int, commit: int) -> None:
-        """Register a read; before the term's first commit nobody knows what is committed."""
+        """Register a read; before the term's first commit nobody knows what is committed.
+
+        Over the limit it is dropped: who waits for it asks again.
+        """
+        if len(self._reads) + len(self._early_reads) >= READS_WAITING_MAX:
+            return
         if commit < self.start_index:
             self._early_reads.append((source, read_id))
         else:

@@ -6,13 +6,28 @@ a message means, and when it may be sent, is the core's business and the actor's
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+import os
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 
-from actors.raft.codec import PeerCodec
+from actors.raft.admission import STRANGER, Admission
+from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.membership import Membership
-from actors.raft.rpc import Introduction, JoinRequest, Message, RemovedNotice, VoteRequest
+from actors.raft.membership import Membership, decode
+from actors.raft.rpc import (
+    Introduction,
+    JoinRequest,
+    Message,
+    RemovedNotice,
+    VoteRequest,
+    Welcome,
+)
+
+ASK_AGAIN_MS: Final = 100
+NONCE_BYTES: Final = 8
+
+LINKS_MAX: Final = 256
+"""Beyond it the links to those that are no members any more are closed, oldest first."""
 
 
 class Links(Protocol):
@@ -29,19 +44,35 @@ class Links(Protocol):
 
 
 class Neighbours:
-    """Those that one member talks to, over its links."""
+    """Those that one member talks to, over its links.
 
-    def __init__(self, core: RaftCore, codec: PeerCodec, links: Links) -> None:
+    `asked_urls` are where the operator says that members are: they are asked, beside those that are
+    known, who a member is that the log here does not tell of.
+    """
+
+    def __init__(
+        self,
+        core: RaftCore,
+        codec: PeerCodec,
+        links: Links,
+        admission: Admission,
+        asked_urls: Sequence[str],
+    ) -> None:
         self._core = core
         self._codec = codec
         self._links = links
+        self._admission = admission
+        self._own_id = core.config.member_id
+        # Links are by member; who is at a URL of the operator's is not known: numbers below zero.
+        self._asked = {-number: url for number, url in enumerate(asked_urls, 1)}
         self._urls: dict[int, str] = {}
+        self._nonce = 0
+        self._ask_again_ms = 0
 
     def follow(self, membership: Membership) -> None:
-        """These are the members now. Links to members that are going stay: their last acks and
-        notices travel there."""
-        own_id = self._core.config.member_id
-        self._reach({peer.id: peer.peer_urls[0] for peer in membership.peers if peer.id != own_id})
+        """These are the members now. Links to those that are going stay for a while: their last
+        acknowledgements and notices travel there."""
+        self._reach(self._urls_of(membership))
 
     def send(self, messages: Iterable[Message], now_ms: int) -> None:
         """Send each message to its target; one that is dropped is sent again by Raft."""
@@ -55,34 +86,94 @@ class Neighbours:
                 self._introduce(target)
             self._links.send(target, self._codec.encode(message))
 
-    def introduced(self, introduction: Introduction) -> None:
-        """A member says where it is reached."""
-        self._reach({introduction.member_id: introduction.url})
-
-    def welcome(self, request: JoinRequest) -> None:
-        """Tell a member that asks who it is and who the others are, at the URL known here."""
-        own_id, membership = self._core.config.member_id, self._core.replica.membership
-        for peer in membership.peers:
-            is_asking = peer.id == request.member_id or (
-                not request.member_id and set(peer.peer_urls) == set(request.peer_urls)
-            )
-            if is_asking:
-                welcome = self._codec.encode_welcome(own_id, peer.id, request.nonce, membership)
-                self._links.send(peer.id, welcome)
-
     def close(self) -> None:
         """Close every link."""
         self._links.close()
 
-    def _reach(self, urls: dict[int, str]) -> None:
-        if not urls.items() <= self._urls.items():
-            self._urls |= urls
-            self._links.update(self._urls)
+    # --- where others are ---
 
-    def _introduce(self, target: int) -> None:
-        """Say where this member is reached: the answer of one that was away would not find it."""
-        own_id = self._core.config.member_id
-        own = self._core.replica.membership.peer(own_id)
-        if own is not None:
-            frame = self._codec.encode_introduction(own_id, own.peer_urls[0])
-            self._links.send(target, frame)
+    def introduced(self, introduction: Introduction) -> str:
+        """A member says where it is reached; why it is not believed, if so."""
+        member_id, url = introduction
+        known = self._urls.get(member_id)
+        if member_id == self._own_id or not self._admission.is_known(member_id):
+            return STRANGER
+        if url == known:
+            return ""
+        # As long as somebody is where the log says it is, it has not moved, whoever says so.
+        if known is not None and self._introduce(member_id):
+            return "it is reached where it was before"
+        self._reach({member_id: url})
+        return ""
+
+    def welcome(self, request: JoinRequest) -> None:
+        """Tell a member that asks who it is and who the others are, at the URL known here.
+
+        One that was removed, and does not know it, is told what there is to know, too.
+        """
+        membership = self._core.replica.membership
+        if request.member_id:
+            known = (*membership.peers, *self._core.replica.committed_membership.former)
+            asking = [peer for peer in known if peer.id == request.member_id]
+        else:
+            urls = set(request.peer_urls)
+            asking = [peer for peer in membership.peers if set(peer.peer_urls) == urls]
+        for peer in [each for each in asking if each.id != self._own_id][:1]:
+            self._reach({peer.id: self._urls.get(peer.id, peer.peer_urls[0])})
+            frame = self._codec.encode_welcome(self._own_id, peer.id, request.nonce, membership)
+            self._links.send(peer.id, frame)
+
+    # --- who others are ---
+
+    def ask(self, now_ms: int) -> None:
+        """Ask who the members are, since one is heard that is not known here."""
+        if now_ms < self._ask_again_ms:
+            return
+        self._ask_again_ms = now_ms + ASK_AGAIN_MS
+        self._nonce = int.from_bytes(os.urandom(NONCE_BYTES))
+        self._reach(self._asked)
+        question = encode_join(JoinRequest(self._nonce, self._own_id, ()))
+        for target in self._urls:
+            self._links.send(target, question)
+
+    def welcomed(self, welcome: Welcome) -> str:
+        """Somebody says who the members are; why that is not believed, if so.
+
+        The nonce went only to where members are known to be, or the operator says they are.
+        """
+        if not self._nonce or welcome.nonce != self._nonce or welcome.member_id != self._own_id:
+            return "nobody asked for it"
+        membership = decode(welcome.membership)
+        if not self._admission.vouch(welcome.source, membership):
+            return "it names too many members"
+        known = {peer.id for each in self._core.replica.memberships for peer in each.peers}
+        named = self._urls_of(membership)
+        for member in self._asked:
+            self._urls.pop(member, None)
+        self._reach({member: url for member, url in named.items() if member not in known})
+        return ""
+
+    def _urls_of(self, membership: Membership) -> dict[int, str]:
+        peers = membership.peers
+        return {peer.id: peer.peer_urls[0] for peer in peers if peer.id != self._own_id}
+
+    def _reach(self, urls: dict[int, str]) -> None:
+        if urls.items() <= self._urls.items():
+            return
+        self._urls |= urls
+        if len(self._urls) > LINKS_MAX:
+            gone = [each for each in self._urls if not self._admission.is_known(each)]
+            for each in gone[: len(self._urls) - LINKS_MAX]:
+                del self._urls[each]
+        self._links.update(self._urls)
+
+    def _introduce(self, target: int) -> bool:
+        """Say where this member is reached, for one that was away may not know.
+
+        False when nobody is there. A member that does not know its own URL yet cannot tell.
+        """
+        own = self._core.replica.membership.peer(self._own_id)
+        if own is None:
+            return True
+        frame = self._codec.encode_introduction(self._own_id, own.peer_urls[0])
+        return self._links.send(target, frame)

@@ -38,6 +38,11 @@ class Configuration(NamedTuple):
         """Whether those who agree are a majority of each set of voters."""
         return self.ballot(dict.fromkeys(agreeing, True)) is Ballot.WON
 
+    def others_agree(self, member: int, agreeing: Iterable[int]) -> bool:
+        """Whether, of the voters beside one member, a majority of each set agrees."""
+        others = [voters - {member} for voters in self._sets()]
+        return all(len(each.intersection(agreeing)) > len(each) // 2 for each in others)
+
     def ballot(self, votes: Mapping[int, bool]) -> Ballot:
         """Where a vote stands; those who have not answered may still go either way."""
         standings = [_ballot(voters, votes) for voters in self._sets()]

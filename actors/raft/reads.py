@@ -33,6 +33,7 @@ class LocalReads:
     def forget(self, read_id: int) -> None:
         """Nobody waits for this read any more."""
         self._asked_ms.pop(read_id, None)
+        self._indexed = [pair for pair in self._indexed if pair[1].read_id != read_id]
 
     def open_ids(self) -> list[int]:
         """The reads for which no index is known, oldest first."""

@@ -66,6 +66,11 @@ class Replica:
         return self._memberships[-1][1]
 
     @property
+    def memberships(self) -> tuple[Membership, ...]:
+        """The latest that is committed, and all after it; perhaps one before."""
+        return tuple([membership for _, membership in self._memberships])
+
+    @property
     def membership_committed(self) -> bool:
         """Whether the latest membership is committed."""
         return self._memberships[-1][0] <= self.commit
@@ -131,10 +136,12 @@ class Replica:
         )
 
     def hear(self, message: Heartbeat) -> None:
-        """Take the commit index and cluster time of a heartbeat."""
-        assert message.commit <= self.log.last_index, (
-            "told of a commit beyond what was acknowledged"
-        )
+        """Take the commit index and cluster time of a heartbeat.
+
+        It tells of no commit beyond what was acknowledged; one that does is ignored.
+        """
+        if message.commit > self.log.last_index:
+            return
         self._hear_clock(message.term, message.cluster_ms)
         self.commit_to(message.commit)
 

@@ -112,6 +112,14 @@ class Shipping:
         """When a chunk may have to be sent again."""
         return self._courier.next_resend_ms()
 
+    def refusal(self, message: SnapshotChunk | SnapshotAck) -> str:
+        """Why a message must be ignored; nothing if it may be received."""
+        if isinstance(message, SnapshotAck):
+            return self._courier.refusal(message)
+        # One that is of no use here anyway is nobody's fault.
+        is_wanted = self._installing is None and message.last_index > self._core.replica.commit
+        return self._receiver.refusal(message) if is_wanted else ""
+
     # --- in ---
 
     def received(self, chunk: SnapshotChunk, store: Address) -> SnapshotAck | None:

@@ -12,7 +12,11 @@ from actors.raft.courier import (
     CHUNK_BYTES,
     CHUNKS_UNDER_WAY_MAX,
     GIVE_UP_MS,
+    NO_ROOM,
+    NOT_IN_IT,
     RESEND_MS,
+    SNAPSHOT_BYTES_MAX,
+    TOO_LARGE,
     Snapshot,
     SnapshotCourier,
     SnapshotReceiver,
@@ -136,3 +140,31 @@ def test_a_receiver_that_closes_leaves_nothing_half_done(tmp_path: Path) -> None
     pair.receiver.take(pair.courier.chunks(5, SESSIONS, 0)[0])
     pair.receiver.close()
     assert [path.name for path in tmp_path.iterdir()] == ["outgoing"]
+
+
+def test_a_snapshot_that_is_larger_than_any_or_than_the_disk_is_not_begun(tmp_path: Path) -> None:
+    receiver = SnapshotReceiver(TARGET, tmp_path, DISK)
+    chunk = SnapshotChunk(LEADER, TARGET, 5, 70, 9, 100, 4, 1, 0, 0, b"x")
+    assert receiver.refusal(chunk) == ""
+    assert receiver.refusal(chunk._replace(total_bytes=SNAPSHOT_BYTES_MAX + 1)) == TOO_LARGE
+    room = DISK.free_bytes(tmp_path)
+    assert receiver.refusal(chunk._replace(total_bytes=2 * room)) == NO_ROOM
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_chunk_lies_within_its_snapshot_which_stays_as_large_as_it_was(tmp_path: Path) -> None:
+    receiver = SnapshotReceiver(TARGET, tmp_path, DISK)
+    chunk = SnapshotChunk(LEADER, TARGET, 5, 70, 9, 100, 4, 10, 0, 0, b"x")
+    assert receiver.refusal(chunk._replace(offset=9)) == ""
+    assert receiver.refusal(chunk._replace(offset=10)) == NOT_IN_IT
+    receiver.take(chunk)
+    assert receiver.refusal(chunk._replace(total_bytes=11)) == NOT_IN_IT
+    assert receiver.refusal(chunk) == ""
+
+
+def test_nobody_has_more_of_a_snapshot_than_there_is(tmp_path: Path) -> None:
+    courier = make_pair(tmp_path, b"content").courier
+    ack = SnapshotAck(TARGET, LEADER, 5, 9, 7)
+    assert courier.refusal(ack) == ""
+    assert courier.refusal(ack._replace(next_offset=8)) == NOT_IN_IT
+    assert courier.refusal(ack._replace(snapshot_id=8, next_offset=8)) == "", "of an earlier one"

@@ -122,6 +122,7 @@ def _make_raft(
         open_links,
         node.clock,
         node.removed,
+        [other.url for other in node.cluster.nodes.values() if other is not node],
     )
 
 

@@ -1,0 +1,196 @@
+"""Where others are reached: from the log, from who was asked, and hardly from what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from actors.messages import PeerFrames
+from actors.raft.admission import Admission
+from actors.raft.codec import PeerCodec, encode_join
+from actors.raft.core import RaftCore
+from actors.raft.membership import UNKNOWN, Membership, Peer, decode, first_membership
+from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
+from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
+from cluster.wire import WireError, pack
+from tests.raft.harness import START_MS, make_core, peer, voters
+from tests.raft.test_admission import WITHOUT_3, core_of
+from tests.raft.test_raft_actor import CODEC, Shell
+
+STRANGE = 9
+OPERATORS = ("tcp://flag1:1", "tcp://flag2:1")
+
+
+class Wires:
+    """Links that keep what is sent, and where; at some URLs there is nobody."""
+
+    def __init__(self) -> None:
+        self.urls: dict[int, str] = {}
+        self.sent: list[tuple[str, object]] = []
+        self.dead: set[str] = set()
+        self._codec = PeerCodec(7)
+
+    def update(self, urls: dict[int, str]) -> None:
+        self.urls = dict(urls)
+
+    def send(self, member_id: int, frame: bytes) -> bool:
+        url = self.urls.get(member_id)
+        if url is None or url in self.dead:
+            return False
+        self.sent.append((url, self._codec.decode(frame)))
+        return True
+
+    def close(self) -> None:
+        self.urls = {}
+
+    def questions(self) -> dict[str, int]:
+        """The URLs that were asked last who is a member, and with which nonce."""
+        sent, self.sent = self.sent, []
+        return {url: each.nonce for url, each in sent if isinstance(each, JoinRequest)}
+
+
+class Street:
+    """Member 1, which knows some members, and what it is connected to."""
+
+    def __init__(self, core: RaftCore | None = None, asked: Sequence[str] = ()) -> None:
+        self.core = core or make_core()
+        self.wires = Wires()
+        self.admission = Admission(self.core)
+        self.neighbours = Neighbours(self.core, CODEC, self.wires, self.admission, asked)
+        self.neighbours.follow(self.core.replica.membership)
+
+    def ask(self, now_ms: int = START_MS) -> int:
+        """Ask; the nonce of the question."""
+        self.neighbours.ask(now_ms)
+        (nonce,) = set(self.wires.questions().values())
+        return nonce
+
+    def answer(self, nonce: int, membership: Membership, source: int = 2) -> str:
+        welcome = CODEC.decode(CODEC.encode_welcome(source, 1, nonce, membership))
+        assert isinstance(welcome, Welcome)
+        return self.neighbours.welcomed(welcome)
+
+
+def test_a_stranger_cannot_say_where_it_is_reached() -> None:
+    street = Street()
+    for number in range(3_000):
+        assert street.neighbours.introduced(Introduction(10**6 + number, "tcp://h:1"))
+    assert street.neighbours.introduced(Introduction(1, "tcp://h:1")), "nor this member itself"
+    assert set(street.wires.urls) == {2, 3}
+
+
+def test_a_member_has_not_moved_as_long_as_somebody_is_where_it_was() -> None:
+    street = Street()
+    moved = Introduction(2, "tcp://moved:1")
+    assert street.neighbours.introduced(moved)
+    assert street.wires.urls[2] == "tcp://host2:2380"
+    street.wires.dead.add("tcp://host2:2380")
+    assert not street.neighbours.introduced(moved)
+    assert street.wires.urls[2] == "tcp://moved:1"
+    assert not street.neighbours.introduced(moved)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "tcp://_foo:1", "tcp://h:0", "ipc://x", "tcp://h:1/"])
+def test_where_nobody_can_be_reached_nobody_is(url: str) -> None:
+    with pytest.raises(WireError):
+        CODEC.decode(CODEC.encode_introduction(2, url))
+
+
+def test_who_is_known_is_asked_about_who_is_not_and_now_and_then_again() -> None:
+    street = Street(asked=OPERATORS)
+    street.neighbours.ask(START_MS)
+    asked = street.wires.questions()
+    assert set(asked) == {"tcp://host2:2380", "tcp://host3:2380", *OPERATORS}
+    street.neighbours.ask(START_MS + ASK_AGAIN_MS - 1)
+    assert street.wires.questions() == {}
+    street.neighbours.ask(START_MS + ASK_AGAIN_MS)
+    again = street.wires.questions()
+    assert set(again) == set(asked)
+    assert set(again.values()) != set(asked.values()), "each question has a nonce of its own"
+
+
+def test_an_answer_to_what_was_asked_names_members_and_where_they_are() -> None:
+    street = Street(asked=OPERATORS)
+    now = first_membership((peer(2), Peer(3, ("tcp://elsewhere:1",)), peer(STRANGE)))
+    assert street.answer(street.ask(), now) == ""
+    assert street.admission.is_known(STRANGE)
+    # The log's word of who is where goes before a hint; the operator's URLs have served.
+    urls = {2: "tcp://host2:2380", 3: "tcp://host3:2380", STRANGE: "tcp://host9:2380"}
+    assert street.wires.urls == urls
+
+
+@pytest.mark.parametrize("off", [1, -1])
+def test_an_answer_that_nobody_asked_for_is_not_believed(off: int) -> None:
+    street = Street()
+    now = first_membership((peer(2), peer(STRANGE)))
+    assert street.answer(0, now)
+    nonce = street.ask()
+    assert street.answer((nonce + off) % 2**64, now)
+    later = street.ask(START_MS + ASK_AGAIN_MS)
+    assert street.answer(nonce, now), "it was asked for before"
+    assert not street.admission.is_known(STRANGE)
+    assert street.answer(later, now) == ""
+
+
+def test_an_answer_to_another_is_not_believed() -> None:
+    street = Street()
+    frame = CODEC.encode_welcome(2, 3, street.ask(), first_membership((peer(STRANGE),)))
+    welcome = CODEC.decode(frame)
+    assert isinstance(welcome, Welcome)
+    assert street.neighbours.welcomed(welcome)
+
+
+def test_a_member_that_joins_asks_where_the_operator_says_that_members_are() -> None:
+    street = Street(core_of(UNKNOWN, term=0), OPERATORS)
+    assert street.answer(street.ask(), voters(3), source=3) == ""
+    assert street.wires.urls == {each: f"tcp://host{each}:2380" for each in (2, 3)}
+    assert street.neighbours.introduced(Introduction(2, "tcp://elsewhere:1"))
+
+
+def test_links_to_those_that_are_no_members_any_more_are_closed_when_there_are_too_many() -> None:
+    street = Street()
+    for round_ in range(20):
+        named = first_membership(tuple(peer(1_000 + 20 * round_ + n) for n in range(20)))
+        assert street.answer(street.ask(START_MS + round_ * ASK_AGAIN_MS), named, round_ + 2) == ""
+        assert len(street.wires.urls) <= LINKS_MAX
+    assert {2, 3, 1_399} <= set(street.wires.urls)
+
+
+def test_a_member_answers_only_to_members_where_they_are() -> None:
+    shell = Shell()
+    for request in (JoinRequest(5, 2, ()), JoinRequest(5, STRANGE, ("tcp://host9:2380",))):
+        shell.burst(PeerFrames((encode_join(request),)))
+    assert shell.recorder.welcomed == [2]
+
+
+def test_a_member_that_was_removed_is_answered_where_it_was() -> None:
+    gone = core_of(voters(3), WITHOUT_3, WITHOUT_3.final(), commit=2)
+    street = Street(gone)
+    street.neighbours.welcome(JoinRequest(5, 3, ()))
+    ((url, welcome),) = street.wires.sent
+    assert url == "tcp://host3:2380"
+    assert isinstance(welcome, Welcome)
+    assert decode(welcome.membership).has_removed(3)
+
+
+def test_a_leader_that_the_log_does_not_tell_of_is_followed_once_a_member_names_it() -> None:
+    shell = Shell()
+    claim = Heartbeat(STRANGE, 1, 3, 3, 0, 0, 0, 0, True)
+    shell.hear(claim)
+    assert (shell.core.leader, shell.core.term) == (0, 1)
+    nonce = shell.recorder.asked[-1].nonce
+    now = first_membership((peer(1), peer(2), peer(STRANGE)))
+    shell.burst(PeerFrames((CODEC.encode_welcome(2, 1, nonce, now),)))
+    shell.hear(claim)
+    assert shell.core.leader == STRANGE
+    assert STRANGE in shell.recorder.linked
+    (answer,) = [e for e in shell.recorder.take() if isinstance(e, HeartbeatResponse)]
+    assert answer.target == STRANGE
+
+
+def test_a_welcome_of_another_cluster_is_none() -> None:
+    with pytest.raises(WireError, match="another cluster"):
+        CODEC.decode(PeerCodec(8).encode_welcome(2, 1, 5, voters(3)))
+    with pytest.raises(WireError):
+        CODEC.decode(pack(("welcome", 2, 1, 7, 5, b"not json")))
