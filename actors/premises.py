@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.errors import StorageError, described
+from cluster.private import make_directory
 
 OWN_DESCRIPTORS: Final = 64
 """A node alone opens 25 files; it opens more while it copies its store, and its libraries some."""
@@ -43,7 +44,7 @@ def take_directory(data_dir: Path) -> int:
     for path in (data_dir, *data_dir.parents):
         if path.exists() and not path.is_dir():
             raise StorageError(f"{path}: not a directory: move it away, or name another --data-dir")
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(data_dir)
     path = data_dir / "lock"
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -69,7 +70,7 @@ def clear_directory(directory: Path) -> None:
 
     Whole ones are moved away when they are. What is none of this node's files is left alone.
     """
-    directory.mkdir(exist_ok=True)
+    make_directory(directory)
     for path in sorted(directory.iterdir()):
         is_own = _SNAPSHOT.fullmatch(path.name) is not None
         if is_own and (path.is_symlink() or not path.is_dir()):

@@ -39,6 +39,7 @@ from actors.store.records import decode_format, decode_row, decode_state, unseal
 from actors.store.snapshot_file import is_sealed, verify
 from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, SessionChange
 from cluster.config import InitialMember, NodeConfig, first_eight
+from cluster.private import create, make_directory
 
 REVISION_BUMP: Final = 10_000_000_000
 """A restored store's revision is so much higher than the snapshot's, unless told otherwise.
@@ -124,7 +125,7 @@ def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) ->
     part = data_dir.with_name(data_dir.name + ".part")
     with _named_errors(path):
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        make_directory(part)
         digest = _copy(source, part / "store")
         founders = first_membership(tuple(Peer(each.id, each.peer_urls) for each in config.members))
         index = _restore_store(part / "store", config, founders, bump)
@@ -198,7 +199,7 @@ def _source(path: Path, skip_hash_check: bool) -> _Source:
 def _copy(source: _Source, target: Path) -> bytes:
     """Copy the store out of a snapshot; the SHA-256 of it."""
     hashed = sha256()
-    with source.path.open("rb") as old, target.open("xb") as new:
+    with source.path.open("rb") as old, create(target) as new:
         left = source.store_bytes
         while left:
             data = old.read(min(left, _COPY_BYTES))

@@ -129,7 +129,11 @@ RIGHTS = {
             "cluster.wire",
         },
     ),
-    "storage": Rights({"msgpack", "lmdb"}, CODEC | {"storage"}, {*SHARED_VALUES, "cluster.wire"}),
+    "storage": Rights(
+        {"msgpack", "lmdb"},
+        CODEC | {"storage"},
+        {*SHARED_VALUES, "cluster.private", "cluster.wire"},
+    ),
     "shell": Rights(
         {"pykka", "zmq"},
         CODEC | {"storage", "shell"},

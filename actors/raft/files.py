@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
+from cluster.private import make_directory
+
 
 class Files(Protocol):
     """What a log asks of a file system. Open files are numbers; failures are OSError."""
@@ -57,7 +59,7 @@ class Disk:
     """The files of the operating system."""
 
     def make_directory(self, path: Path) -> None:
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path)
         _sync_directory(path.parent)
 
     def names(self, directory: Path) -> list[str]:

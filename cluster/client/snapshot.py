@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from cluster.client.replies import snapshot_part
 from cluster.client.results import SnapshotResult
 from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, UnavailableError
+from cluster.private import create
 
 if TYPE_CHECKING:
     from cluster.client.caller import Caller
@@ -44,7 +45,7 @@ def _save(
     path = Path(target)
     unfinished = path.with_name(path.name + ".part")
     try:
-        with unfinished.open("wb") as file:
+        with create(unfinished) as file:
             saved = _fetch(caller, file, endpoint)
             file.flush()
             os.fsync(file.fileno())

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from cluster.launcher.layout import LauncherError, NodeRecord, founder, name_of
 from cluster.launcher.ports import Ports
+from cluster.private import FILE_MODE, create, make_directory
 
 __all__ = ["DataDirectory", "LauncherError"]
 
@@ -35,8 +36,8 @@ class DataDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            self.lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            make_directory(path)
+            self.lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         except OSError as error:
             raise LauncherError(f"cannot use data directory {path}: {error.strerror}") from None
         try:
@@ -81,7 +82,8 @@ class DataDirectory:
         path = self.path / "cluster.json"
         draft = path.with_suffix(".new")
         nodes = [_document(record) for record in records]
-        draft.write_text(json.dumps({"nodes": nodes}, indent=2) + "\n")
+        with create(draft) as file:
+            file.write(json.dumps({"nodes": nodes}, indent=2).encode() + b"\n")
         draft.replace(path)
 
     def release(self) -> None:

@@ -18,6 +18,7 @@ import zmq
 
 from cluster.launcher.layout import NodeRecord
 from cluster.launcher.probe import NodeLink, NodeStatus
+from cluster.private import append
 
 EXIT_REMOVED: Final = 3
 """A node's exit status when it learns that it was removed from its cluster."""
@@ -89,7 +90,7 @@ class NodeProcess:
     ) -> None:
         """Start the process; it appends to the log and ends when this process does."""
         assert not self.running, f"{self.name} runs already"
-        with self.log_path.open("ab") as log:
+        with append(self.log_path) as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,  # never written: its end tells the node that we are gone

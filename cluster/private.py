@@ -1,0 +1,31 @@
+"""Directories and files that only their owner may read, whatever the umask: keys and values."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO, Final
+
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory if there is none; one that is there keeps its mode."""
+    path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file to write, in the place of one that may be there."""
+    path.unlink(missing_ok=True)
+    return _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, "wb")
+
+
+def append(path: Path) -> BinaryIO:
+    """A file to write at its end; made if there is none."""
+    return _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab")
+
+
+def _open(path: Path, flags: int, mode: str) -> BinaryIO:
+    file: BinaryIO = os.fdopen(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), mode)
+    return file
