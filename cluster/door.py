@@ -26,9 +26,12 @@ CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
 """A frame may be so much larger than a request: to be told what is wrong. Above it, libzmq closes
 the connection."""
 
-CLIENT_REQUESTS_MAX: Final = 256
+CLIENT_REQUESTS_MAX: Final = 0
+"""No limit on the messages that wait to be taken, only on their bytes (cluster.visitors): libzmq
+ends the process when a connection that it has stopped to read breaks and a heartbeat is due."""
+
 CLIENT_REPLIES_MAX: Final = 1_000
-"""So many messages may wait in the socket, from and for one client,"""
+"""The messages that may wait in the socket for one client,"""
 
 UNREAD_CONNECTION_BYTES_MAX: Final = 4 * 1024 * 1024
 """and so many bytes, and one frame more, for it."""

@@ -19,7 +19,7 @@ import zmq
 CONNECTIONS_MAX: Final = 10_000
 """At one listening socket; one more is closed at once."""
 
-INCOMING_CONNECTION_BYTES_MAX: Final = 32 * 1024 * 1024
+INCOMING_CONNECTION_BYTES_MAX: Final = 64 * 1024 * 1024
 """What one connection may have sent that nobody has taken yet, whole or not."""
 
 INCOMING_NODE_BYTES_MAX: Final = 128 * 1024 * 1024

@@ -347,3 +347,31 @@ client.close(linger=0)
 """
     ended = subprocess.run([sys.executable, "-c", script], timeout=WAIT_MS / 1_000, check=False)
     assert ended.returncode == 0
+
+
+def test_a_connection_that_breaks_while_nobody_takes_what_it_sent_ends_nothing() -> None:
+    """libzmq would end the process at a heartbeat of a connection that it had stopped to read."""
+    script = """
+import socket, struct, time, zmq
+from cluster.door import ClientDoor
+from tests.chaos.hostile.zmtp import Connection, frame, message
+context = zmq.Context()
+door = ClientDoor(context, ("tcp://127.0.0.1:*",), lambda: 0, 1_000)
+hostile = Connection(("127.0.0.1", int(door.endpoint.rpartition(":")[2])))
+hostile.shake_hands(b"DEALER")
+ping = frame(b"\\x04PING\\0\\0", 4)
+hostile.socket.settimeout(1)
+try:
+    hostile.send((message(b"x") + ping) * 50_000)
+except TimeoutError:
+    pass
+hostile.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+hostile.socket.close()
+taken = 0
+while (arrived := len(door.drain(1_000))) or not taken or door.must_drain():
+    taken += arrived
+door.close()
+context.destroy(linger=0)
+"""
+    ended = subprocess.run([sys.executable, "-c", script], timeout=WAIT_MS / 1_000, check=False)
+    assert ended.returncode == 0
