@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -132,8 +132,10 @@ def run(root: click.Group, arguments: list[str]) -> int:
         return _report(error.format_message(), EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
-    except BrokenPipeError:
-        return _pipe_closed()
+    except OSError as error:
+        if error.filename is not None:
+            raise  # it is not about our output
+        return _output_failed(error)
     return status if isinstance(status, int) else 0
 
 
@@ -142,14 +144,15 @@ def emit(*lines: bytes, end: bytes = b"\n") -> None:
     try:
         sys.stdout.buffer.write(b"".join(line + end for line in lines))
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise SystemExit(_pipe_closed()) from None
+    except OSError as error:
+        raise SystemExit(_output_failed(error)) from None
 
 
 def complain(line: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    """Write one line to stderr; if that is full, or nobody reads it, there is nobody to tell."""
+    with suppress(OSError):
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
 
 
 def _report(message: str, exit_code: int) -> int:
@@ -157,11 +160,17 @@ def _report(message: str, exit_code: int) -> int:
     return exit_code
 
 
-def _pipe_closed() -> int:
-    """Whoever read our output has gone (`| head`): be as quiet as a program that SIGPIPE ends."""
+def _output_failed(error: OSError) -> int:
+    """Stdout takes no more: the exit status. What is left in its buffer goes nowhere.
+
+    Whoever read our output has gone (`| head`): be as quiet as a program that SIGPIPE ends. A full
+    disk is an error as any other.
+    """
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
-    return EXIT_SIGPIPE
+    if isinstance(error, BrokenPipeError):
+        return EXIT_SIGPIPE
+    return _report(f"write /dev/stdout: {(error.strerror or str(error)).lower()}", EXIT_ERROR)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cluster.cli import children
-from cluster.cli.app import Command
+from cluster.cli.app import Command, complain
 from cluster.cli.settings import CommandError, GoSeconds, Settings, bad_arguments
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def lock(settings: Settings, words: tuple[str, ...], ttl: float) -> None:
     """Acquire a lock, print its key, and hold it until Ctrl-C.
 
     COMMAND runs while the lock is held, with ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment;
-    its exit status is leasectl's.
+    its exit status is leasectl's. If the lock is lost meanwhile, that is said at once, COMMAND
+    goes on, and leasectl fails.
     """
     if not words:
         bad_arguments("lock takes a lock name argument and an optional command to execute")
@@ -50,11 +51,9 @@ def lock(settings: Settings, words: tuple[str, ...], ttl: float) -> None:
         client.lock(os.fsencode(words[0]), ttl) as held,
     ):
         if len(words) == 1:
-            _hold(client, held.key, held.lost, printer, "session expired")
+            _hold(client, held, printer, "session expired")
             return
-        status = _run(held, words[1:])
-    if status:
-        raise CommandError(children.ending(status), status if status > 0 else 128 - status)
+        _run(held, words[1:])
 
 
 @click.command(cls=Command)
@@ -79,25 +78,35 @@ def elect(settings: Settings, words: tuple[str, ...], listen: bool) -> None:
             _listen(election, printer)
             return
         election.campaign(os.fsencode(words[1]))
-        _hold(client, election.key, election.lost, printer, "elect: session expired")
+        _hold(client, election, printer, "elect: session expired")
 
 
-def _run(held: Lock, command: tuple[str, ...]) -> int:
+def _run(held: Lock, command: tuple[str, ...]) -> None:
     variables = {"ETCD_LOCK_KEY": os.fsdecode(held.key), "ETCD_LOCK_REV": str(held.revision)}
+    said = threading.Event()
+
+    def tell() -> None:
+        # As with etcdctl the command is left alone: it may be in the midst of anything.
+        if not said.is_set():
+            said.set()
+            complain(f"Warning: the lock is lost while the command runs: {held.error}")
+
     try:
-        return children.run(command, variables)
+        with held.when_lost(tell):
+            status = children.run(command, variables)
     except children.StartError as error:
         raise CommandError(str(error)) from None
+    if status:
+        raise CommandError(children.ending(status), status if status > 0 else 128 - status)
 
 
-def _hold(
-    client: Client, key: bytes, lost: threading.Event, printer: Printer, when_lost: str
-) -> None:
+def _hold(client: Client, held: Lock | Election, printer: Printer, session_lost: str) -> None:
     """Print what is held, and wait for Ctrl-C; an error when it is lost before."""
     with suppress(KeyboardInterrupt):
-        printer.get(client.range(key))
-        lost.wait()
-        raise CommandError(when_lost)
+        printer.get(client.range(held.key))
+        held.lost.wait()
+        reason = str(held.error)
+        raise CommandError(session_lost if "session" in reason else reason)
 
 
 def _listen(election: Election, printer: Printer) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
@@ -221,6 +221,18 @@ class Holder:
     def lost(self) -> threading.Event:
         """Set as soon as the place, once won, may be kept no longer: its lease or key is lost."""
         return self._contest.kept.lost
+
+    @property
+    def error(self) -> LeaseLostError | None:
+        """Why the place is lost; None while it is not."""
+        return self._contest.kept.why
+
+    def when_lost(self, tell: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within the block, call this as soon as the place is lost, or at once if it is.
+
+        It may be called twice, and in the client's I/O thread, so it must not wait for anything.
+        """
+        return self._contest.kept.when_lost(tell)
 
     @property
     def key(self) -> bytes:

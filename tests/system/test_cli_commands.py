@@ -275,6 +275,21 @@ def test_a_command_runs_under_a_lock_and_its_status_is_leasectls(leasectl: Termi
     assert leasectl("get", "job", "--prefix").stdout == ""
 
 
+@pytest.mark.parametrize("status", [0, 3])
+def test_a_lock_that_is_lost_while_its_command_runs_is_said_at_once(
+    leasectl: Terminal, client: Client, status: int
+) -> None:
+    script = f'echo "$ETCD_LOCK_KEY"; read word; exit {status}'
+    with leasectl.start("lock", "job", "--", "sh", "-c", script) as process:
+        key = line(process.stdout).strip()
+        client.delete(key)
+        lost = f"the key {key} was deleted\n"
+        assert line(process.stderr) == f"Warning: the lock is lost while the command runs: {lost}"
+        _, errors = process.communicate("go on\n", timeout=TIMEOUT_SECONDS)
+    ended = (f"Error: {lost}", 1) if status == 0 else ("Error: exit status 3\n", 3)
+    assert (errors, process.returncode) == ended
+
+
 def test_leaders_are_listened_to(leasectl: Terminal) -> None:
     with leasectl.start("elect", "office", "me") as candidate:
         assert line(candidate.stdout).startswith("office/")
