@@ -1,0 +1,49 @@
+"""What is installed is typed: a user's type checker reads the package's annotations."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+PROGRAM = """
+from cluster import Client
+
+with Client() as client:
+    reveal_type(client.get("k"))
+    reveal_type(client.lock("job").is_held)
+    client.put(3)
+"""
+
+
+def test_a_users_program_is_checked_against_the_wheel(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv/bin/python"
+    (packages,) = (tmp_path / "venv/lib").glob("python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"cluster/py.typed", "actors/py.typed"} <= set(archive.namelist())
+        archive.extractall(packages)
+    # What it depends on is where the tests' own is.
+    (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    key_value, is_held, wrong, *_ = checked.stdout.splitlines()
+    assert "note: Revealed type" in key_value and "KeyValue" in key_value, checked.stdout
+    assert "note: Revealed type" in is_held and "bool" in is_held
+    assert "error:" in wrong and 'incompatible type "int"' in wrong
+    assert "Found 1 error" in checked.stdout
