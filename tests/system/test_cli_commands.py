@@ -285,7 +285,7 @@ def test_a_lock_that_is_lost_while_its_command_runs_is_said_at_once(
         client.delete(key)
         lost = f"the key {key} was deleted\n"
         assert line(process.stderr) == f"Warning: the lock is lost while the command runs: {lost}"
-        _, errors = process.communicate("go on\n", timeout=TIMEOUT_SECONDS)
+        _, errors = process.communicate("go on\n", timeout=HANG_SECONDS)
     ended = (f"Error: {lost}", 1) if status == 0 else ("Error: exit status 3\n", 3)
     assert (errors, process.returncode) == ended
 
