@@ -7,6 +7,7 @@ and no Raft state, and its log begins after the snapshot. Starts nothing and pri
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -18,7 +19,7 @@ from zlib import crc32
 
 import lmdb
 
-from actors.errors import StorageError
+from actors.errors import StorageError, described
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership, Peer, encode, first_membership
 from actors.raft.rpc import HardState
@@ -119,13 +120,11 @@ def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) ->
     is in it, and durable.
     """
     data_dir = config.data_dir
-    if _is_used(data_dir):
-        raise StorageError(f'data-dir "{data_dir}" not empty or could not be read')
+    if data_dir.is_symlink() and data_dir.is_dir():
+        data_dir = data_dir.resolve()
+    _refuse_used(data_dir)
     source = _source(path, skip_hash_check)
-    part = data_dir.with_name(data_dir.name + ".part")
-    with _named_errors(path):
-        shutil.rmtree(part, ignore_errors=True)
-        make_directory(part)
+    with _named_errors(data_dir), _taken(data_dir) as part:
         digest = _copy(source, part / "store")
         founders = first_membership(tuple(Peer(each.id, each.peer_urls) for each in config.members))
         index = _restore_store(part / "store", config, founders, bump)
@@ -134,9 +133,43 @@ def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) ->
         start = LogStart(index, FIRST_TERM, founders)
         wal.reset(HardState(FIRST_TERM, 0, index), (), start)
         wal.close()
-        sync_directory(part)
-        part.rename(data_dir)
+
+
+@contextmanager
+def _taken(data_dir: Path) -> Iterator[Path]:
+    """An empty directory for this process alone, which is the data directory in the end.
+
+    Its lock ends with the process, however that ends: what such a one has left is removed.
+    """
+    part = data_dir.with_name(data_dir.name + ".part")
+    make_directory(part)
+    file = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        is_locked = _maybe_lock(file, part)
+        _refuse_used(data_dir)
+        if not is_locked:
+            raise StorageError(f"another process is restoring to {data_dir} just now")
+        for left in part.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        try:
+            yield part
+            sync_directory(part)
+            part.rename(data_dir)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         sync_directory(data_dir.parent)
+    finally:
+        os.close(file)
+
+
+def _maybe_lock(file: int, path: Path) -> bool:
+    """Lock an open directory, unless another process has, or has just given it its name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _cluster_id(config: NodeConfig, digest: bytes, bump: int) -> int:
@@ -199,22 +232,33 @@ def _source(path: Path, skip_hash_check: bool) -> _Source:
 def _copy(source: _Source, target: Path) -> bytes:
     """Copy the store out of a snapshot; the SHA-256 of it."""
     hashed = sha256()
-    with source.path.open("rb") as old, create(target) as new:
-        left = source.store_bytes
-        while left:
-            data = old.read(min(left, _COPY_BYTES))
-            if not data:
-                raise StorageError(f"{source.path}: it became shorter while it was read")
+    with create(target) as new:
+        for data in _read(source):
             hashed.update(data)
-            new.write(data)
-            left -= len(data)
-        new.flush()
-        os.fsync(new.fileno())
+            with _named_errors(target):
+                new.write(data)
+        with _named_errors(target):
+            new.flush()
+            os.fsync(new.fileno())
     return hashed.digest()
 
 
-def _is_used(directory: Path) -> bool:
-    return directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+def _read(source: _Source) -> Iterator[bytes]:
+    with _named_errors(source.path), source.path.open("rb") as file:
+        left = source.store_bytes
+        while left:
+            data = file.read(min(left, _COPY_BYTES))
+            if not data:
+                raise StorageError(f"{source.path}: it became shorter while it was read")
+            left -= len(data)
+            yield data
+
+
+def _refuse_used(data_dir: Path) -> None:
+    if data_dir.is_symlink() or data_dir.exists():
+        is_empty = data_dir.is_dir() and not any(data_dir.iterdir())
+        if not is_empty:
+            raise StorageError(f'data-dir "{data_dir}" not empty or could not be read')
 
 
 @contextmanager
@@ -223,7 +267,9 @@ def _named_errors(path: Path) -> Iterator[None]:
         yield
     except PageError as fault:
         raise StorageError(f"{path}: damaged at byte {fault.offset}: {fault}") from None
-    except (OSError, lmdb.Error) as error:
-        raise StorageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise StorageError(described(error, Path(error.filename or path))) from None
+    except lmdb.Error as error:
+        raise StorageError(described(error, path)) from None
     except (ValueError, LookupError) as error:
         raise StorageError(f"{path}: damaged: {error}") from None

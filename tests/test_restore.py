@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from actors.store.machine import Machine
 from actors.store.results import Failure
 from actors.store.snapshot_file import seal
 from cluster.config import NodeConfig, NodeFlags, resolve
+from tests.limits import HANG_SECONDS
 from tests.store.driver import Driver
 
 MEMBERS = "n1=tcp://127.0.0.1:11,n2=tcp://127.0.0.1:12"
@@ -244,6 +249,69 @@ def test_what_a_crash_left_of_a_restore_does_not_matter(snapshot: Path, tmp_path
     (tmp_path / "new.part" / "wal").mkdir(parents=True)
     (tmp_path / "new.part" / "store").write_bytes(b"half")
     assert Opened(restored(snapshot, tmp_path / "new")).machine.revision == 11 + REVISION_BUMP
+
+
+def restoring(snapshot: Path, data_dir: Path) -> subprocess.Popen[str]:
+    """A process that restores."""
+    words = ["snapshot", "restore", str(snapshot), f"--data-dir={data_dir}"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "actors", *words], stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_one_process_at_a_time_restores_to_a_directory(snapshot: Path, tmp_path: Path) -> None:
+    part = tmp_path / "new.part"
+    part.mkdir()
+    (part / "half").write_text("of the other process")
+    file = os.open(part, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        process = restoring(snapshot, tmp_path / "new")
+        _, said = process.communicate(timeout=HANG_SECONDS)
+    finally:
+        os.close(file)
+    assert process.returncode == 1
+    assert said == (
+        f"leasehold snapshot: another process is restoring to {tmp_path / 'new'} just now\n"
+    )
+    assert [path.name for path in part.iterdir()] == ["half"]
+    assert not (tmp_path / "new").exists()
+    assert Opened(restored(snapshot, tmp_path / "new")).machine.revision == 11 + REVISION_BUMP
+    assert not part.exists()
+
+
+def test_of_several_that_restore_at_once_one_succeeds_and_the_others_say_why_not(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    processes = [restoring(snapshot, tmp_path / "new") for _ in range(4)]
+    said = [process.communicate(timeout=HANG_SECONDS)[1] for process in processes]
+    losers = [text for text, p in zip(said, processes, strict=True) if p.returncode]
+    assert len(losers) == 3, said
+    for text in losers:
+        assert "another process is restoring to" in text or "not empty" in text, text
+    assert Opened(tmp_path / "new").machine.revision == 11 + REVISION_BUMP
+    assert sorted(path.name for path in tmp_path.iterdir() if "new" in path.name) == ["new"]
+
+
+def test_a_full_disk_is_named_with_the_file_that_did_not_fit(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    limit = snapshot.stat().st_size // 2
+    words = f"snapshot restore {snapshot} --data-dir={tmp_path}/new"
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, "
+        f"({limit}, {limit})); from actors.__main__ import main; main({words.split()!r})"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert f"{tmp_path}/new.part/store: File too large: raise the limit" in ended.stderr
+    assert not (tmp_path / "new.part").exists()
 
 
 @pytest.mark.parametrize(
