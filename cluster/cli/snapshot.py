@@ -7,9 +7,13 @@ the node program's own, run as a process, because this package knows nothing of 
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import click
@@ -26,6 +30,11 @@ from cluster.errors import LeaseholdError
 
 USAGE_STATUS: Final = 2
 """The node program's status when it was called wrongly."""
+
+EXIT_OF_SIGNAL: Final = 128
+"""As shells have it: the status of who was ended by a signal is this, and its number."""
+
+INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SYSTEM_CALLS: Final = {"status": "stat", "restore": "open"}
 """What etcdctl tries first with a file, and names when there is none."""
@@ -49,8 +58,11 @@ def save(settings: Settings, words: tuple[str, ...]) -> None:
         text = f"snapshot must be requested to one selected node, not multiple [{listed}]"
         raise CommandError(text, EXIT_INTERRUPTED)
     try:
-        with settings.connect() as client:
+        with _interruptible(), settings.connect() as client:
             client.snapshot_save(path)
+    except _InterruptedError as error:
+        complain(f"{error}: nothing was saved, and {path}.part is removed")
+        raise SystemExit(EXIT_OF_SIGNAL + error.number) from None
     except OSError as error:
         part = f"{path}.part"
         reason = (error.strerror or str(error)).lower()
@@ -60,6 +72,31 @@ def save(settings: Settings, words: tuple[str, ...]) -> None:
     except LeaseholdError as error:
         raise CommandError(error.message, EXIT_INTERRUPTED) from None
     emit(f"Snapshot saved at {words[0]}".encode())
+
+
+class _InterruptedError(BaseException):
+    """A signal that ends a process has come. No Exception: nothing may take it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(number).name}")
+        self.number = number
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within the block a signal that would end the process at once lets it tidy up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise _InterruptedError(number)
+
+    # Under nohup a hang-up stays ignored.
+    caught = [each for each in INTERRUPTING if signal.getsignal(each) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class NodeCommand(click.Command):

@@ -6,15 +6,19 @@ know.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from cluster.client.replies import snapshot_part
 from cluster.client.results import SnapshotResult
 from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, UnavailableError
-from cluster.private import create
+from cluster.private import FILE_MODE, append
 
 if TYPE_CHECKING:
     from cluster.client.caller import Caller
@@ -43,21 +47,46 @@ def _save(
     if not isinstance(target, str | os.PathLike):
         return _fetch(caller, target, endpoint)
     path = Path(target)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with create(unfinished) as file:
-            saved = _fetch(caller, file, endpoint)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with _unfinished(path) as file:
+        saved = _fetch(caller, file, endpoint)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)  # or the name might be lost with the power
     finally:
         os.close(folder)
     return saved
+
+
+@contextmanager
+def _unfinished(path: Path) -> Iterator[BinaryIO]:
+    """A file beside `path`, for this process alone, which gets its name when it is durable.
+
+    What a process has left that was killed is taken over. Raises OSError.
+    """
+    part = path.with_name(path.name + ".part")
+    with append(part) as file:
+        if not _maybe_lock(file, part):
+            reason = "another process is saving a snapshot there"
+            raise OSError(errno.EWOULDBLOCK, reason, str(part))
+        try:
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.truncate(0)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def _maybe_lock(file: BinaryIO, path: Path) -> bool:
+    """Lock an open file, unless another process has, or has just given it its name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +18,8 @@ from cluster import Client, LeaseholdError, ResourceExhaustedError, UnavailableE
 from cluster.client.results import Alarm
 from cluster.errors import DATA_LOSS
 from cluster.launcher.local import LocalCluster
-from tests.cluster.probe import Answer, ProbeCluster
+from tests.cluster.probe import Answer, ProbeCluster, until
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +132,45 @@ def test_a_part_that_is_lost_is_asked_for_again(probes: ProbeCluster, tmp_path: 
     assert (tmp_path / "copy").read_bytes() == b"0123456789"
     asked = [one.get("offset", 0) for one in probes.nodes[0].requests if one["op"] == "snapshot"]
     assert asked == [0, 4, 4, 8]
+
+
+def test_one_process_at_a_time_saves_a_snapshot_in_a_place(
+    probes: ProbeCluster, tmp_path: Path
+) -> None:
+    probes.nodes[0].script = Parts(b"0123456789")
+    part = tmp_path / "copy.part"
+    with Client(probes.endpoints) as client:
+        with part.open("wb") as other:
+            other.write(b"of the other process")
+            other.flush()
+            fcntl.flock(other, fcntl.LOCK_EX)
+            with pytest.raises(OSError, match="another process is saving a snapshot there"):
+                client.snapshot_save(tmp_path / "copy")
+            assert part.read_bytes() == b"of the other process"
+        client.snapshot_save(tmp_path / "copy")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"copy": b"0123456789"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_save_that_a_signal_ends_leaves_nothing_and_says_so(
+    probes: ProbeCluster, tmp_path: Path, number: signal.Signals
+) -> None:
+    parts = Parts(b"0123456789")
+    parts.silences[4] = 1 << 30
+    probes.nodes[0].script = parts
+    path = tmp_path / "copy"
+    command = [sys.executable, "-m", "cluster.cli", "snapshot", "save", str(path)]
+    with subprocess.Popen(
+        [*command, f"--endpoints={probes.endpoints[0]}", "--command-timeout=600s"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until(lambda: any(request.get("offset") for request in probes.nodes[0].requests))
+        process.send_signal(number)
+        _, said = process.communicate(timeout=HANG_SECONDS)
+    assert said == f"interrupted by {number.name}: nothing was saved, and {path}.part is removed\n"
+    assert process.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_snapshot_that_is_not_what_was_made_is_not_kept(
