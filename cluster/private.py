@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, cast
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
@@ -27,5 +27,4 @@ def append(path: Path) -> BinaryIO:
 
 
 def _open(path: Path, flags: int, mode: str) -> BinaryIO:
-    file: BinaryIO = os.fdopen(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), mode)
-    return file
+    return cast(BinaryIO, os.fdopen(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), mode))
