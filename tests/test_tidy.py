@@ -53,6 +53,7 @@ KINDS = {
         "actors.raft.neighbours",
         "actors.raft.shipping",
         "actors.store.checker",
+        "actors.store.raiser",
         "actors.store.upkeep",
     },
     "storage": {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, assert_never, cast
+from typing import Any, Final, cast
 
 from actors.base import Clock, NodeActor, send
 from actors.errors import StorageError
@@ -189,14 +189,9 @@ class StoreActor(NodeActor):
                 self._arm()
             case InstallSnapshot(path):
                 self._install_snapshot(path)
-            case TakeSnapshot() | SnapshotPart() | Defragment() | Refused():
-                self._upkeep.receive(message)
-                self._arm()
-            case CopyMade() | Compacted():
-                self._upkeep.receive(message)
-                self._arm()
             case _:
-                assert_never(message)
+                self._upkeep.receive(message)
+                self._arm()
 
     def close(self) -> None:
         """Commit what is new and close the backend, unless a failure left the state half done."""
@@ -218,7 +213,13 @@ class StoreActor(NodeActor):
             if not data:
                 machine.skip(index, term, time_ms)
                 continue
-            command, sequence = decode_command(data)
+            try:
+                command, sequence = decode_command(data)
+            except ValueError as error:
+                # The same on every member: none of them could ever go on behind it.
+                machine.skip(index, term, time_ms)
+                self._upkeep.unreadable(index, term, error)
+                continue
             result = apply(index, term, time_ms, command, sequence)
             self._uncommitted_bytes += len(data)
             if not ticket or origin != member_id:
@@ -233,8 +234,7 @@ class StoreActor(NodeActor):
             send(self.ring.watch, Events(machine.revision, events))
         if machine.store.compact_revision != compact_revision and self._watching:
             send(self.ring.watch, HistoryCut())
-        facts = machine.take_lease_facts()
-        if facts:
+        if facts := machine.take_lease_facts():
             told = tuple([LeaseFact(*fact) for fact in facts])
             send(self.ring.lease, LeaseFacts(told, machine.cluster_ms))
         if not self._long_queries.is_older_than(machine.store.compact_revision):

@@ -141,6 +141,8 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
     if fields[1]:
+        if fields[1] < 0 or fields[2] < 0 or fields[3] < 0:
+            raise ValueError(f"not a command: a session counts from 0 in {data[:64]!r}")
         return command, _new(Sequence, fields[1:_HEAD_FIELDS])
     return command, None
 

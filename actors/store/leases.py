@@ -58,7 +58,7 @@ class Leases:
         """Why a lease cannot be granted; `granted` are those that will be there by then."""
         if lease_id in self.table or lease_id in granted:
             return LEASE_EXISTS
-        if ttl_ms > TTL_MS_MAX:
+        if not 0 <= ttl_ms <= TTL_MS_MAX:
             return TTL_TOO_LARGE
         # 0 stands for no lease; whoever chooses ids chooses others.
         if not lease_id or lease_id not in _IDS:

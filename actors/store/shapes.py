@@ -195,6 +195,8 @@ def read_set_members(fields: Fields) -> SetMembers:
 
 def _member_peers(fields: object) -> MemberPeers:
     member_id, urls, is_learner = _checked(fields, int, tuple, bool)
+    if member_id < 0:
+        raise ValueError(f"{member_id} is no id of a member")
     return MemberPeers(member_id, _texts(urls), is_learner)
 
 
@@ -264,8 +266,9 @@ def _delete_done(fields: Fields) -> DeleteDone:
 
 
 def _members(fields: Fields) -> Members:
-    revision, members = _checked(fields, int, tuple)
-    return Members(revision, tuple([_member(each) for each in members]))
+    revision, members, *waiting = fields  # older ones say nothing of who waits
+    _checked((revision, members, *waiting), int, tuple, *[bool] * len(waiting[:1]))
+    return Members(revision, tuple([_member(each) for each in members]), *waiting)
 
 
 def _member(fields: object) -> Member:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, assert_never
 
 from actors.base import Address, Clock, Ring, send
+from actors.complaints import Complaints
 from actors.errors import StorageError
 from actors.messages import (
     Compacted,
@@ -31,6 +32,7 @@ from actors.store.codec import encode_command
 from actors.store.commands import AlarmActivate, AlarmDeactivate, AlarmMember, AlarmType
 from actors.store.machine import Machine
 from actors.store.quota import Quota
+from actors.store.raiser import AlarmRaiser
 from actors.store.results import Done, Failure, Result, SnapshotBlob
 from actors.store.snapshot_file import seal
 from actors.store.spool import Part, Spool
@@ -108,6 +110,8 @@ class Upkeep:
         self._defragmenting: list[Ticket] = []
         self._sweeping_since_ms: int | None = None
         self.checker = Checker(store, member_id, clock, settings.check_ms)
+        self._raiser = AlarmRaiser(store, member_id, clock)
+        self._complaints = Complaints(clock, log)
         # What was proposed of the alarm, and when to propose it again: None when it came true.
         self._wished = False
         self._propose_at_ms: int | None = None
@@ -143,6 +147,12 @@ class Upkeep:
             # What commands take on disk is measured there: a guess would raise, and clear again.
             self._store.commit()
 
+    def unreadable(self, index: int, term: int, error: ValueError) -> None:
+        """An entry of the log could not be read, and was skipped."""
+        text = f"entry {index} of term {term} cannot be read, and is skipped: {error}"
+        self._complaints.say("unreadable", text)
+        self._raiser.raise_soon(AlarmMember(self._member_id, AlarmType.UNREADABLE))
+
     def committed(self) -> None:
         """What was new is on disk."""
         if not (self._quota_bytes or self._has_alarm()):
@@ -153,6 +163,8 @@ class Upkeep:
     def tick(self, now_ms: int) -> None:
         """Do what is due."""
         self.checker.tick(now_ms)
+        self._raiser.tick(now_ms)
+        self._complaints.tick(now_ms)
         if self._spool is not None:
             self._spool.end_idle(now_ms)
         if self._propose_at_ms is not None and now_ms >= self._propose_at_ms:
@@ -166,7 +178,8 @@ class Upkeep:
         """When something is due."""
         idle_ms = self._spool.next_end_ms() if self._spool else None
         check_ms = self.checker.next_wake_ms()
-        times = (self._propose_at_ms, self._copy_at_ms, idle_ms, check_ms)
+        raise_ms = self._raiser.next_wake_ms()
+        times = (self._propose_at_ms, self._copy_at_ms, idle_ms, check_ms, raise_ms)
         return min((each for each in times if each is not None), default=None)
 
     # --- quota ---

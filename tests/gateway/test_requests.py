@@ -325,6 +325,8 @@ def test_a_fault_is_named(request_map: dict[str, Any], text: str) -> None:
         ({"op": "member_add", "peerURLs": ["https://h:1"]}, BAD_URLS),
         ({"op": "member_add", "peerURLs": ["tcp://h:1/x"]}, BAD_URLS),
         ({"op": "member_add", "peerURLs": ["tcp://*:1"]}, BAD_URLS),
+        ({"op": "member_add", "peerURLs": ["tcp://_foo:1"]}, BAD_URLS),
+        ({"op": "member_update", "ID": 1, "peerURLs": ["tcp://h\n:1"]}, BAD_URLS),
         ({"op": "member_add", "peerURLs": [f"tcp://h:{port}" for port in range(1, 10)]}, BAD_URLS),
         ({"op": "member_replace", "ID": 1}, BAD_URLS),
         ({"op": "member_update", "ID": 1, "peerURLs": ["tcp://h"]}, BAD_URLS),
