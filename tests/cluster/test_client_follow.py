@@ -454,6 +454,18 @@ def test_a_kept_lease_is_renewed_every_third_of_its_ttl() -> None:
     assert len(rig.core.notices) == 4
 
 
+def test_a_renewal_counts_from_its_sending_and_is_not_the_last_though_it_was_repeated() -> None:
+    rig = LeaseRig()
+    sent_at = rig.now
+    rig.sent()
+    rig.advance(ATTEMPT_SECONDS)
+    rig.answer(rig.one(), ID=3, TTL=9)
+    (told,) = rig.core.notices
+    assert isinstance(told, LeaseRenewed) and told.good_until == sent_at + 9.0
+    rig.advance(3.0 - ATTEMPT_SECONDS)
+    assert rig.one()[1]["op"] == "lease_keep_alive"
+
+
 def test_a_lease_that_is_gone_is_lost() -> None:
     rig = LeaseRig()
     rig.answer(rig.one(), ID=3, TTL=0)
