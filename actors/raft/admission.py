@@ -7,11 +7,12 @@ what a member may say, and when; refuses to know what that means for the log, vo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
-from actors.raft.membership import Membership
+from actors.raft.membership import UNKNOWN, Membership
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -72,6 +73,12 @@ class Admission:
         self._core = core
         self._vouched: dict[int, Membership] = {}
         self._notices: set[int] = set()
+        # Who is who by what the log holds now, and others say: every message asks.
+        self._held: Sequence[tuple[int, Membership]] = ()
+        self._committed = UNKNOWN
+        self._removed: frozenset[int] = frozenset()
+        self._members: frozenset[int] = frozenset()
+        self._voters: frozenset[int] = frozenset()
 
     # --- who is a member ---
 
@@ -83,15 +90,15 @@ class Admission:
         while len(self._vouched) >= VOUCHERS_MAX:
             del self._vouched[next(iter(self._vouched))]
         self._vouched[source] = membership
+        self._held = ()
         if membership.has_removed(self._core.config.member_id):
             self._notices.add(source)
         return True
 
     def is_known(self, member_id: int) -> bool:
         """Whether the log here, or another member, tells of that member."""
-        if self._core.replica.committed_membership.has_removed(member_id):
-            return False
-        return any(member_id in each.configuration.members() for each in self._memberships())
+        self._look()
+        return member_id in self._members
 
     def is_news(self, message: Message, refusal: str) -> bool:
         """Whether to ask the others who the members are: the sender may be what it claims, or this
@@ -100,23 +107,31 @@ class Admission:
             return True
         return refusal in (STRANGER, NO_VOTER) and isinstance(message, Claim | VoteRequest)
 
-    def _memberships(self) -> tuple[Membership, ...]:
-        return (*self._core.replica.memberships, *self._vouched.values())
-
-    def _is_voter(self, member_id: int) -> bool:
-        return any(member_id in each.configuration.all_voters() for each in self._memberships())
+    def _look(self) -> None:
+        """See who is who, if that has changed."""
+        replica = self._core.replica
+        held, committed = replica.memberships, replica.committed_membership
+        if held is self._held and committed is self._committed:
+            return
+        self._held, self._committed = held, committed
+        memberships = (*(each for _, each in held), *self._vouched.values())
+        known = [each.configuration for each in memberships]
+        self._removed = committed.removed - committed.outgoing
+        self._members = frozenset().union(*(each.members() for each in known)) - self._removed
+        self._voters = frozenset().union(*(each.all_voters() for each in known)) - self._removed
 
     # --- what is ignored ---
 
     def refusal(self, message: Message) -> str:
         """Why a message must be ignored; nothing if the core may see it."""
+        self._look()
         core, source = self._core, message.source
         if source == core.config.member_id:
             return OWN_NAME
-        if core.replica.committed_membership.has_removed(source):
+        if source in self._removed:
             # Whoever asks for votes is told; it may ask for one that was here before this member.
             return "" if isinstance(message, VoteRequest) else REMOVED
-        if not self.is_known(source):
+        if source not in self._members:
             return STRANGER
         if message.target != core.config.member_id:
             return MISDIRECTED
@@ -134,13 +149,13 @@ class Admission:
             case ForwardRequest(proposals=proposals):
                 return _refusal_of_proposals(message.source, proposals)
             case ReadResponse(index=index, cluster_ms=cluster_ms):
-                if not self._is_voter(message.source):
+                if message.source not in self._voters:
                     return NO_VOTER
                 return NUMBER if index > INDEX_MAX or cluster_ms > TIME_MS_MAX else ""
             case VoteRequest(term=term, last_index=last_index, last_term=last_term):
                 return NUMBER if last_index > INDEX_MAX or last_term > term else ""
             case TimeoutNow() | VoteResponse() | ForwardRefusal() | ChangeRefusal():
-                return "" if self._is_voter(message.source) else NO_VOTER
+                return "" if message.source in self._voters else NO_VOTER
             case ChangeRequest(ticket=ticket):
                 return NUMBER if ticket > TICKET_MAX else ""
             case RemovedNotice():
@@ -152,7 +167,7 @@ class Admission:
 
     def _refusal_of_claim(self, message: Claim) -> str:
         core = self._core
-        if not self._is_voter(message.source):
+        if message.source not in self._voters:
             return NO_VOTER
         if message.term == core.term and isinstance(core.role, Leader):
             return RIVAL

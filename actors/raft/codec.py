@@ -215,9 +215,10 @@ def _proposals(rows: tuple[Any, ...]) -> tuple[Proposal, ...]:
     """Commands are decoded before they enter the log: who could not read one could not go on."""
     proposals = tuple(map(Proposal._make, rows))
     for origin, ticket, command in proposals:
-        _count(origin), _count(ticket)
-        if type(command) is not bytes:
+        if type(command) is not bytes or type(origin + ticket) is not int:
             raise TypeError("not proposals")
+        if origin < 0 or ticket < 0:
+            raise ValueError("a proposal has a field below zero")
         if isinstance(decode_command(command)[0], SetMembers):
             raise ValueError("members are not changed by a command")
     return proposals

@@ -146,7 +146,7 @@ class Neighbours:
         membership = decode(welcome.membership)
         if not self._admission.vouch(welcome.source, membership):
             return "it names too many members"
-        known = {peer.id for each in self._core.replica.memberships for peer in each.peers}
+        known = {peer.id for _, each in self._core.replica.memberships for peer in each.peers}
         named = self._urls_of(membership)
         for member in self._asked:
             self._urls.pop(member, None)

@@ -66,9 +66,12 @@ class Replica:
         return self._memberships[-1][1]
 
     @property
-    def memberships(self) -> tuple[Membership, ...]:
-        """The latest that is committed, and all after it; perhaps one before."""
-        return tuple([membership for _, membership in self._memberships])
+    def memberships(self) -> Sequence[tuple[int, Membership]]:
+        """The latest that is committed, and all after it, with their places; perhaps some before.
+
+        Another object after each change.
+        """
+        return self._memberships
 
     @property
     def membership_committed(self) -> bool:
@@ -78,8 +81,10 @@ class Replica:
     @property
     def committed_membership(self) -> Membership:
         """The latest that is committed."""
-        held = [each for index, each in self._memberships if index <= self.commit]
-        return held[-1] if held else self._memberships[0][1]
+        for index, membership in reversed(self._memberships):
+            if index <= self.commit:
+                return membership
+        return self._memberships[0][1]
 
     def _note_memberships(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
