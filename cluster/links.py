@@ -33,6 +33,12 @@ log = logging.getLogger("leasehold.links")
 _NOWAIT: Final = zmq.NOBLOCK
 
 
+class PeerFrame(bytes):
+    """A frame, and where it came from, as far as the system tells."""
+
+    address: str = ""
+
+
 class PeerDoor:
     """The PULL socket that the other members send to; an item is one frame."""
 
@@ -68,13 +74,14 @@ class PeerDoor:
         """
         items: list[bytes] = []
         self._unsure = True
-        receive, option = self._socket.recv, self._socket.getsockopt
+        receive = self._socket.recv
         try:
             while len(items) < items_max and not self._is_skipping():
-                frame = receive(_NOWAIT)
-                if option(zmq.RCVMORE):
-                    self._skipping = True
-                    frame = b""
+                # Only what is not copied tells where it came from.
+                arrived = receive(_NOWAIT, copy=False)
+                self._skipping = arrived.more
+                frame = PeerFrame(b"" if arrived.more else arrived.buffer)
+                frame.address = _address_of(arrived)
                 items.append(frame)
         except zmq.Again:
             self._unsure = False
@@ -226,6 +233,13 @@ def skip_frames(socket: zmq.Socket[bytes], frames_max: int) -> bool:
     """Leave out up to so many more frames of a message; whether that was the last of it."""
     # Without a copy: frames are large at times, and one that is not copied tells if there are more.
     return any(not socket.recv(copy=False).more for _ in range(frames_max))
+
+
+def _address_of(frame: zmq.Frame) -> str:
+    try:
+        return str(frame.get("Peer-Address"))
+    except (zmq.ZMQError, ValueError):
+        return ""  # it came through no connection of the network's
 
 
 def _take_all(monitor: zmq.Socket[bytes]) -> bool:

@@ -38,7 +38,7 @@ from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.for_store import for_store, question_of
-from actors.raft.neighbours import Links, Neighbours
+from actors.raft.neighbours import Links, Neighbours, complaint_of
 from actors.raft.outcome import Standing
 from actors.raft.rpc import (
     Introduction,
@@ -257,7 +257,7 @@ class RaftActor(NodeActor):
                 message = self._codec.decode(frame)
             except WireError as error:
                 # A peer's oddity is not our failure: whatever it was, Raft sends again.
-                self._complaints.say("malformed", f"ignored a peer message: {error}")
+                self._complaints.say(*complaint_of(frame, error))
                 continue
             if isinstance(message, JoinRequest | Introduction | Welcome):
                 self._meet(message)

@@ -22,6 +22,8 @@ from actors.raft.rpc import (
     VoteRequest,
     Welcome,
 )
+from cluster.links import PeerFrame
+from cluster.wire import WireError
 
 ASK_AGAIN_MS: Final = 100
 NONCE_BYTES: Final = 8
@@ -177,3 +179,10 @@ class Neighbours:
             return True
         frame = self._codec.encode_introduction(self._own_id, own.peer_urls[0])
         return self._links.send(target, frame)
+
+
+def complaint_of(frame: bytes, error: WireError) -> tuple[str, str]:
+    """The kind and the text of a complaint about a frame that is no message."""
+    where = f" from {frame.address}" if isinstance(frame, PeerFrame) and frame.address else ""
+    kind = " ".join(str(error).split()[:2])
+    return kind, f"ignored a peer message{where}: {error}"

@@ -11,7 +11,7 @@ import zmq
 
 from cluster.addresses import AddressError, advertised_url, listen_url
 from cluster.launcher.ports import free_ports
-from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor, PeerLinks
+from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor, PeerFrame, PeerLinks
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -167,4 +167,21 @@ def test_a_message_of_many_frames_is_refused_as_a_whole_a_portion_at_a_look(
             looks += 1
     assert arrived == [b"before", b"", b"", b"after"]
     assert looks > 3_000 // FRAMES_PER_LOOK_MAX
+    door.close()
+
+
+def test_a_frame_tells_where_it_came_from(context: Context) -> None:
+    url = url_of()
+    door = PeerDoor(context, (url,))
+    with closing(context.socket(zmq.PUSH)) as sender:
+        sender.linger = 0
+        sender.connect(url)
+        sender.send(b"rubbish")
+        sender.send_multipart([b"one", b"two"])
+        arrived: list[bytes] = []
+        while len(arrived) < 2:
+            door.wait(100)
+            arrived += door.drain(10)
+    assert [each.address for each in arrived if isinstance(each, PeerFrame)] == ["127.0.0.1"] * 2
+    assert arrived == [b"rubbish", b""]
     door.close()

@@ -13,6 +13,7 @@ from actors.raft.core import RaftCore
 from actors.raft.membership import UNKNOWN, Membership, Peer, decode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
 from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
+from cluster.links import PeerFrame
 from cluster.wire import WireError, pack
 from tests.raft.harness import START_MS, make_core, peer, voters
 from tests.raft.test_admission import WITHOUT_3, core_of
@@ -194,3 +195,20 @@ def test_a_welcome_of_another_cluster_is_none() -> None:
         CODEC.decode(PeerCodec(8).encode_welcome(2, 1, 5, voters(3)))
     with pytest.raises(WireError):
         CODEC.decode(pack(("welcome", 2, 1, 7, 5, b"not json")))
+
+
+def test_a_flood_of_what_is_no_message_is_said_once_of_each_kind_with_where_it_came_from(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shell = Shell()
+    other = PeerCodec(8).encode(Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True))
+    later = pack((7, 99, 2, 1, 3))
+    frames = [PeerFrame(each) for each in (other, later) for _ in range(100)]
+    for frame in frames:
+        frame.address = "10.0.0.9"
+    shell.burst(PeerFrames(tuple(frames)))
+    said = [each for each in caplog.messages if each.startswith("ignored a peer message")]
+    assert said == [
+        "ignored a peer message from 10.0.0.9: a message of another cluster (8)",
+        "ignored a peer message from 10.0.0.9: unknown kind of peer message 99",
+    ]
