@@ -93,7 +93,7 @@ class ClientDoor:
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.HEARTBEAT_IVL, CLIENT_HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, CLIENT_HEARTBEAT_TIMEOUT_MS)
-        self._visitors = Visitors(context, socket, clock)
+        self.visitors = Visitors(context, socket, clock)
         self._name_before = _automatic_name(context, socket)
         bind(socket, urls)
         self._socket = socket
@@ -103,7 +103,7 @@ class ClientDoor:
 
     def descriptors(self) -> list[int]:
         """The socket's, and that of what is told of its connections."""
-        return [descriptor_of(self._socket), self._visitors.descriptor]
+        return [descriptor_of(self._socket), self.visitors.descriptor]
 
     def must_drain(self) -> bool:
         """Whether something may have arrived that the descriptor no longer tells of."""
@@ -111,11 +111,11 @@ class ClientDoor:
 
     def look(self) -> list[Notice | Gone]:
         """Every `look_ms`: what became of connections; the worst of them are ended."""
-        return self._visitors.look()
+        return self.visitors.look()
 
     def unread(self, bytes_max: int) -> int:
         """Bytes in the socket for clients that have not read them; exact above `bytes_max`."""
-        return self._visitors.unread(bytes_max)
+        return self.visitors.unread(bytes_max)
 
     # --- in ---
 
@@ -123,9 +123,9 @@ class ClientDoor:
         """Up to `items_max` requests that have arrived, without waiting."""
         items: list[tuple[Route, bytes]] = []
         self._unsure = True
-        self._visitors.follow()
+        self.visitors.follow()
         # Frame by frame: recv_multipart costs four times as much.
-        receive, option, find = self._socket.recv, self._socket.getsockopt, self._visitors.find
+        receive, option, find = self._socket.recv, self._socket.getsockopt, self.visitors.find
         try:
             while len(items) < items_max and not self._is_skipping():
                 name = receive(_NOWAIT)
@@ -158,16 +158,16 @@ class ClientDoor:
             descriptor = int(frame.get(zmq.SRCFD))
         except (zmq.ZMQError, ValueError):
             return payload  # it came through no connection of the system's
-        visitor = self._visitors.meet(name, descriptor)
+        visitor = self.visitors.meet(name, descriptor)
         if visitor is not None and name[:1] == b"\0" and not self._was_given(name):
-            self._visitors.hang_up(visitor, AUTOMATIC_NAME)
+            self.visitors.hang_up(visitor, AUTOMATIC_NAME)
         return payload
 
     def _was_given(self, name: bytes) -> bool:
         """Whether libzmq has given this name: it counts, and ends the process when it comes to one
         that a client has claimed."""
         given = (int.from_bytes(name[1:], "big") - self._name_before) % _NAMES
-        return len(name) == _NAME_BYTES and 1 <= given <= self._visitors.handshakes
+        return len(name) == _NAME_BYTES and 1 <= given <= self.visitors.handshakes
 
     def _rest(self, name: bytes, first: bytes) -> list[bytes] | None:
         """All frames behind the name, of which there are at least two; None: far too many."""
@@ -175,9 +175,9 @@ class ClientDoor:
         frames = [first]
         while option(zmq.RCVMORE):
             if len(frames) == MESSAGE_FRAMES_MAX:
-                visitor = self._visitors.find(name)
+                visitor = self.visitors.find(name)
                 if visitor is not None:
-                    self._visitors.hang_up(visitor, TOO_MANY_FRAMES)
+                    self.visitors.hang_up(visitor, TOO_MANY_FRAMES)
                 self._skipping = True
                 return None
             frames.append(receive())
@@ -193,7 +193,7 @@ class ClientDoor:
 
     def send(self, route: Route, payload: bytes) -> bool | None:
         """Send without waiting: True when queued, False when its queue is full, None when gone."""
-        visitor = self._visitors.find(route[0])
+        visitor = self.visitors.find(route[0])
         if visitor is not None and visitor.unread > UNREAD_CONNECTION_BYTES_MAX:
             visitor.look()
             if visitor.unread > UNREAD_CONNECTION_BYTES_MAX:
@@ -217,7 +217,7 @@ class ClientDoor:
 
     def close(self) -> None:
         """Close the socket; replies not on the wire after CLIENT_LINGER_MS are lost."""
-        self._visitors.close(self._socket)
+        self.visitors.close(self._socket)
         self._socket.close(linger=CLIENT_LINGER_MS)
 
 

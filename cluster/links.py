@@ -7,13 +7,23 @@ have no idea what is in them. A socket belongs to the thread that made it.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
 import zmq
 
+from cluster.visitors import LOOK_MS, Visitors
+
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 PEER_QUEUE_MESSAGES: Final = 4_096
+"""Messages that may wait to be sent to a member."""
+
+PEER_INCOMING_BYTES_MAX: Final = 256 * 1024 * 1024
+"""What may have arrived from others that is not a whole message or not taken: above it, whoever
+holds most has to go. Messages have no limit: where libzmq stops to read a connection, and it
+breaks, the next heartbeat ends the process."""
+
 PEER_RECONNECT_MS: Final = 20
 PEER_RECONNECT_MS_MAX: Final = 200
 HANDSHAKE_MS: Final = 2_000
@@ -21,6 +31,11 @@ LISTEN_BACKLOG: Final = 1_024
 
 FRAMES_PER_LOOK_MAX: Final = 1_024
 """After so many frames of one message others have their turn."""
+
+FRAME_HEAD_BYTES: Final = 9
+"""ZMTP's head of a frame is no longer than this."""
+
+SEVERAL_FRAMES: Final = "closed a connection: a peer message has one frame"
 
 ZAP_DOMAIN: Final = b"leasehold"
 """A socket with a domain refuses ZMTP 1 and 2, in which the bytes of a web page can be a request.
@@ -47,9 +62,13 @@ class PeerDoor:
         socket.linger = 0
         socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
         socket.setsockopt(zmq.MAXMSGSIZE, PEER_FRAME_BYTES_MAX)
-        socket.setsockopt(zmq.RCVHWM, PEER_QUEUE_MESSAGES)
+        socket.setsockopt(zmq.RCVHWM, 0)
         socket.setsockopt(zmq.BACKLOG, LISTEN_BACKLOG)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+        self.visitors = Visitors(context, socket, _monotonic_ms)
+        self.visitors.incoming_connection_bytes_max = PEER_INCOMING_BYTES_MAX
+        self.visitors.incoming_node_bytes_max = PEER_INCOMING_BYTES_MAX
+        self._look_at_ms = 0
         bind(socket, urls)
         self._socket = socket
         self._unsure = True  # a descriptor tells of nothing before it was once found empty
@@ -74,11 +93,13 @@ class PeerDoor:
         """
         items: list[bytes] = []
         self._unsure = True
+        self._look()
         receive = self._socket.recv
         try:
             while len(items) < items_max and not self._is_skipping():
                 # Only what is not copied tells where it came from.
                 arrived = receive(_NOWAIT, copy=False)
+                self._count(arrived)
                 self._skipping = arrived.more
                 frame = PeerFrame(b"" if arrived.more else arrived.buffer)
                 frame.address = _address_of(arrived)
@@ -86,6 +107,23 @@ class PeerDoor:
         except zmq.Again:
             self._unsure = False
         return items
+
+    def _count(self, arrived: zmq.Frame) -> None:
+        """Note what was taken from a connection; a message of several frames ends it."""
+        visitor = self.visitors.at(arrived.get(zmq.SRCFD))
+        if visitor is not None:
+            visitor.taken += len(arrived) + FRAME_HEAD_BYTES
+            if arrived.more:
+                self.visitors.hang_up(visitor, SEVERAL_FRAMES)
+
+    def _look(self) -> None:
+        """Now and then, see who keeps too much waiting."""
+        now_ms = _monotonic_ms()
+        if now_ms >= self._look_at_ms:
+            self._look_at_ms = now_ms + LOOK_MS
+            self.visitors.look()
+        else:
+            self.visitors.follow()
 
     def _is_skipping(self) -> bool:
         """Leave out some of a message of several frames; whether there are more of them."""
@@ -95,6 +133,7 @@ class PeerDoor:
 
     def close(self) -> None:
         """Close the socket; frames not yet taken are lost, as on a broken network."""
+        self.visitors.close(self._socket)
         self._socket.close()
 
 
@@ -227,6 +266,10 @@ def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
 def descriptor_of(socket: zmq.Socket[bytes]) -> int:
     """What becomes readable when there may be something to receive."""
     return int(socket.getsockopt(zmq.FD))
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def skip_frames(socket: zmq.Socket[bytes], frames_max: int) -> bool:

@@ -56,6 +56,19 @@ T = TypeVar("T")
 _numbers = itertools.count()
 
 
+class Peer(NamedTuple):
+    """The other end of a connection."""
+
+    host: str
+    port: int
+
+
+NOWHERE: Final = Peer("", 0)
+"""Of a connection that was gone before anybody looked."""
+
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+
+
 def _ask(descriptor: int, question: Callable[[socket.socket], T], otherwise: T) -> T:
     """Ask a connection that is libzmq's to close, and may be closed already."""
     try:
@@ -76,12 +89,18 @@ def _counts(connected: socket.socket) -> tuple[int, int] | None:
     return read, received
 
 
-def _address(connected: socket.socket) -> str:
-    return str(connected.getpeername()[0])
+def _peer(connected: socket.socket) -> Peer:
+    """Where a connection comes from; nothing of what has got its descriptor and is no TCP."""
+    if connected.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) not in _FAMILIES:
+        return NOWHERE
+    host, port, *_ = connected.getpeername()
+    return Peer(host, port)
 
 
-def _cut(connected: socket.socket) -> None:
-    connected.shutdown(socket.SHUT_RDWR)
+def _cut(connected: socket.socket, peer: Peer) -> None:
+    """Unless the descriptor is another's by now."""
+    if peer != NOWHERE and _peer(connected) == peer:
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 class Notice(NamedTuple):
@@ -101,12 +120,12 @@ class Visitor:
     """One connection: bytes taken from it and given to it, beside what the system counts."""
 
     __slots__ = (
-        "address",
         "checked_ms",
         "descriptor",
         "ended",
         "given",
         "name",
+        "peer",
         "progress_ms",
         "read",
         "read_then",
@@ -115,9 +134,9 @@ class Visitor:
         "taken",
     )
 
-    def __init__(self, descriptor: int, address: str) -> None:
+    def __init__(self, descriptor: int, peer: Peer) -> None:
         self.descriptor = descriptor
-        self.address = address
+        self.peer = peer
         self.speaks = self.ended = False
         self.name = b""
         self.taken = self.received = 0
@@ -155,11 +174,14 @@ class Visitor:
     def end(self) -> None:
         """Cut the connection; libzmq finds it broken, and gives back all that it holds of it."""
         self.ended = True
-        _ask(self.descriptor, _cut, None)
+        _ask(self.descriptor, lambda connected: _cut(connected, self.peer), None)
 
 
 class Visitors:
-    """The connections of one socket, which must not be bound yet; `clock` is in milliseconds."""
+    """The connections of one socket, which must not be bound yet; `clock` is in milliseconds.
+
+    `incoming_connection_bytes_max` and `incoming_node_bytes_max` may be set.
+    """
 
     def __init__(
         self,
@@ -177,6 +199,8 @@ class Visitors:
         self.descriptor = int(self._monitor.getsockopt(zmq.FD))
         self._told = select.poll()
         self._told.register(self.descriptor, select.POLLIN)
+        self.incoming_connection_bytes_max = INCOMING_CONNECTION_BYTES_MAX
+        self.incoming_node_bytes_max = INCOMING_NODE_BYTES_MAX
         # How many connections have ever become ready: libzmq has given no more names than that.
         self.handshakes = 0
         self._clock = clock
@@ -202,6 +226,10 @@ class Visitors:
         visitor.name = name
         self._by_name[name] = visitor
         return visitor
+
+    def at(self, descriptor: int) -> Visitor | None:
+        """Whose descriptor this is."""
+        return self._by_descriptor.get(descriptor)
 
     def look(self) -> list[Notice | Gone]:
         """Every LOOK_MS: who came, went, and had to go, as whoever keeps too much waiting has."""
@@ -244,15 +272,15 @@ class Visitors:
         elif event == zmq.EVENT_DISCONNECTED:
             visitor = self._forget(descriptor)
             if visitor is not None and not visitor.speaks:
-                self._news.append(Notice(NOT_ZMTP, visitor.address))
+                self._news.append(Notice(NOT_ZMTP, visitor.peer.host))
         else:
             self.handshakes += 1
             if descriptor in self._by_descriptor:
                 self._by_descriptor[descriptor].speaks = True
 
     def _welcome(self, descriptor: int) -> None:
-        address = _ask(descriptor, _address, "")
-        visitor = self._by_descriptor[descriptor] = Visitor(descriptor, address)
+        peer = _ask(descriptor, _peer, NOWHERE)
+        visitor = self._by_descriptor[descriptor] = Visitor(descriptor, peer)
         visitor.checked_ms = visitor.progress_ms = self._clock()
         if len(self._by_descriptor) > CONNECTIONS_MAX:
             self.hang_up(visitor, TOO_MANY)
@@ -271,7 +299,7 @@ class Visitors:
         if not visitor.ended:
             visitor.speaks = True  # whether it does not is no reason any more
             visitor.end()
-            self._news.append(Notice(reason, visitor.address))
+            self._news.append(Notice(reason, visitor.peer.host))
 
     def unread(self, bytes_max: int) -> int:
         """Bytes that wait for all of them; exact if it is more than `bytes_max`."""
@@ -290,10 +318,10 @@ class Visitors:
         here = [each for each in self._by_descriptor.values() if not each.ended]
         total = sum([each.incoming for each in here])
         for visitor in here:
-            if visitor.incoming > INCOMING_CONNECTION_BYTES_MAX:
+            if visitor.incoming > self.incoming_connection_bytes_max:
                 total -= visitor.incoming
                 self.hang_up(visitor, ENDLESS)
-        while total > INCOMING_NODE_BYTES_MAX:
+        while total > self.incoming_node_bytes_max:
             most = max([each for each in here if not each.ended], key=lambda each: each.incoming)
             total -= most.incoming
             self.hang_up(most, ENDLESS)

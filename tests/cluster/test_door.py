@@ -165,16 +165,38 @@ def test_a_message_of_several_frames_is_no_peers_message() -> None:
     sender = context.socket(zmq.PUSH)
     sender.connect(f"tcp://{HOST}:{port}")
     sender.send_multipart([b"x"] * 3 * FRAMES_PER_LOOK_MAX)
-    sender.send(b"sound")
+    member = context.socket(zmq.PUSH)
+    member.connect(f"tcp://{HOST}:{port}")
     items: list[bytes] = []
     portions = 0
-    while b"sound" not in items:
-        door.wait(WAIT_MS)
+    while b"" not in items or door.must_drain():
         items += door.drain(10)
         portions += 1
+    member.send(b"sound")
+    while b"sound" not in items:
+        items += door.drain(10)
     assert items == [b"", b"sound"]
     assert portions >= 3, "others have their turn in between"
-    sender.close(linger=0)
+    for each in (sender, member):
+        each.close(linger=0)
+    door.close()
+    context.destroy(linger=0)
+
+
+def test_a_peer_message_that_never_ends_is_cut() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with socket.create_server((HOST, 0)) as free:
+        address = free.getsockname()
+    door = PeerDoor(context, (f"tcp://{HOST}:{address[1]}",))
+    door.visitors.incoming_connection_bytes_max = 100_000
+    with Connection(address) as hostile:
+        hostile.shake_hands(b"PUSH")
+        hostile.send(endless(*[bytes(10_000)] * 30))
+        hostile.socket.setblocking(False)
+        poller = select.poll()
+        poller.register(hostile.socket, select.POLLRDHUP)
+        while not poller.poll(10):
+            assert door.drain(10) == []
     door.close()
     context.destroy(linger=0)
 
@@ -219,7 +241,7 @@ def test_a_name_of_its_own_is_a_clients_right(bench: Bench) -> None:
 
 
 def test_a_message_that_never_ends_is_cut(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(visitors, "INCOMING_CONNECTION_BYTES_MAX", 100_000)
+    bench.door.visitors.incoming_connection_bytes_max = 100_000
     with bench.raw() as hostile:
         for _ in range(30):
             hostile.send(endless(bytes(10_000)))
@@ -230,7 +252,7 @@ def test_a_message_that_never_ends_is_cut(bench: Bench, monkeypatch: pytest.Monk
 def test_what_all_have_sent_and_nobody_took_is_bounded(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visitors, "INCOMING_NODE_BYTES_MAX", 100_000)
+    bench.door.visitors.incoming_node_bytes_max = 100_000
     with bench.raw() as more, bench.raw() as less:
         less.send(endless(bytes(40_000)))
         more.send(endless(bytes(80_000)))
@@ -244,7 +266,7 @@ def test_a_connection_that_takes_its_time_is_not_cut(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Heartbeats and the handshake are not taken for messages that nobody took."""
-    monkeypatch.setattr(visitors, "INCOMING_CONNECTION_BYTES_MAX", 2_000)
+    bench.door.visitors.incoming_connection_bytes_max = 2_000
     client = bench.client()
     for number in range(100):
         client.send(bytes(1_000))
@@ -326,6 +348,18 @@ def test_who_reads_least_of_most_has_to_go(bench: Bench, monkeypatch: pytest.Mon
         assert reader.recv() == b"answer"
 
 
+def test_a_descriptor_that_is_anothers_by_now_is_left_alone() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs, socket.create_server((HOST, 0)) as server:
+        for other in (mine, server):
+            visitor = visitors.Visitor(other.fileno(), visitors.Peer(HOST, 1))
+            visitor.look()
+            visitor.end()
+            assert visitor.incoming == visitor.unread == 0
+        mine.send(b"still open")
+        assert theirs.recv(100) == b"still open"
+
+
 def test_a_large_frame_to_a_client_that_is_gone_is_said_to_be(bench: Bench) -> None:
     assert bench.door.send((b"\0nobody",), bytes(LARGE_FRAME_BYTES)) is None
 
@@ -349,16 +383,22 @@ client.close(linger=0)
     assert ended.returncode == 0
 
 
-def test_a_connection_that_breaks_while_nobody_takes_what_it_sent_ends_nothing() -> None:
+@pytest.mark.parametrize("kind", ["DEALER", "PUSH"])
+def test_a_connection_that_breaks_while_nobody_takes_what_it_sent_ends_nothing(kind: str) -> None:
     """libzmq would end the process at a heartbeat of a connection that it had stopped to read."""
-    script = """
+    script = f"""
 import socket, struct, time, zmq
 from cluster.door import ClientDoor
+from cluster.links import PeerDoor
 from tests.chaos.hostile.zmtp import Connection, frame, message
 context = zmq.Context()
-door = ClientDoor(context, ("tcp://127.0.0.1:*",), lambda: 0, 1_000)
-hostile = Connection(("127.0.0.1", int(door.endpoint.rpartition(":")[2])))
-hostile.shake_hands(b"DEALER")
+with socket.create_server(("127.0.0.1", 0)) as free:
+    address = free.getsockname()
+urls = ("tcp://%s:%d" % address,)
+is_client = {kind!r} == "DEALER"
+door = ClientDoor(context, urls, lambda: 0, 1_000) if is_client else PeerDoor(context, urls)
+hostile = Connection(address)
+hostile.shake_hands({kind!r}.encode())
 ping = frame(b"\\x04PING\\0\\0", 4)
 hostile.socket.settimeout(1)
 try:
