@@ -223,6 +223,12 @@ class Moved(NamedTuple):
     ticket: Ticket
 
 
+class Accuse(NamedTuple):
+    """Raft -> Store: that member lacks, or contradicts, what is committed: raise the alarm."""
+
+    member_id: int
+
+
 class TakeSnapshot(NamedTuple):
     """Raft -> Store: write a hot copy of everything applied to `path`, and serve meanwhile."""
 
@@ -236,10 +242,7 @@ class InstallSnapshot(NamedTuple):
 
 
 class Leadership(NamedTuple):
-    """Raft -> Gateway, Store, Lease, Watch: who leads now (0: nobody); the clock if it is we.
-
-    `clock` is set only once this leader has committed an entry of its own term.
-    """
+    """Raft -> all others: who leads now (0: nobody); our clock once we have committed as leader."""
 
     leader: int
     term: int
@@ -277,16 +280,19 @@ class CopyMade(NamedTuple):
 
 
 class Compacted(NamedTuple):
-    """Store's copier -> Store: a compact copy of the store's file is there, or could not be made.
-
-    It follows what is committed until it takes the file's place.
-    """
+    """Store's copier -> Store: a compact copy of the file follows it now, or could not be made."""
 
 
 class Durable(NamedTuple):
     """Store -> Raft: the backend holds all entries up to this index: the log may be cut there."""
 
     applied_index: int
+
+
+class Published(NamedTuple):
+    """Store -> Raft: who has told its name since the cluster began, each with its client URLs."""
+
+    members: tuple[tuple[int, tuple[str, ...]], ...]
 
 
 class SnapshotTaken(NamedTuple):

@@ -31,13 +31,16 @@ from actors.raft.actor import RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.files import DISK, Files
+from actors.raft.inquiry import Inquiry
 from actors.raft.joining import JoinError
+from actors.raft.mark import Mark
 from actors.raft.neighbours import Links
-from actors.raft.outcome import CoreConfig, Recovered
+from actors.raft.outcome import CoreConfig, Ending, Recovered, Removed
+from actors.raft.probation import Probation
 from actors.raft.shipping import Shipping
 from actors.raft.wal import Contents, Wal
 from actors.raft.wal_reader import Identity
-from actors.recovery import last_time, open_log, reconcile
+from actors.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
 from actors.signals import stop_at_signals
 from actors.store.actor import StoreActor
 from actors.store.backend import LmdbBackend
@@ -63,6 +66,7 @@ SWITCH_INTERVAL_SECONDS: Final = 0.001
 GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 
 LOG_TAIL_BYTES: Final = 64 * 1024 * 1024
+NONCE_BITS: Final = 62
 
 
 EXIT_BAD_STORAGE: Final = 1
@@ -79,6 +83,13 @@ class Outside(NamedTuple):
     open_links: Callable[[zmq.Context[zmq.Socket[bytes]], Callable[[], None]], PeerLinks]
 
 
+class _End(NamedTuple):
+    """How a node ends that must not go on, and why."""
+
+    status: int
+    reason: str
+
+
 class Actors(NamedTuple):
     """The five, in the order in which they start."""
 
@@ -91,11 +102,11 @@ class Actors(NamedTuple):
 
 def run_node(config: NodeConfig) -> int:
     """Serve until a signal ends it; 0 after a graceful stop, else a line on stderr and not 0."""
-    removed = threading.Event()
     stopping = stop_at_signals()
+    endings: list[_End] = []
 
-    def on_removed() -> None:
-        removed.set()
+    def on_ending(end: _End) -> None:
+        endings.append(end)
         stopping.set()
 
     try:
@@ -105,7 +116,7 @@ def run_node(config: NodeConfig) -> int:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
-        actors = make_actors(config, context, on_removed)
+        actors = make_actors(config, context, on_ending)
     except (StorageError, JoinError, OSError) as error:
         reason = described(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(f"leasehold: {reason}\n")
@@ -116,21 +127,21 @@ def run_node(config: NodeConfig) -> int:
     log.info("%s serves clients on %s", config.name, _clients(config))
     stopping.wait()
     log.info("%s is stopping%s", config.name, stopping.reason)
-    if not removed.is_set():
+    if not endings:
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
     stop_actors(actors)
     context.destroy(linger=0)
     os.close(lock)
-    if removed.is_set():
-        sys.stderr.write("leasehold: the member has been permanently removed from the cluster\n")
-        return EXIT_REMOVED
+    for end in endings:
+        sys.stderr.write(f"leasehold: {end.reason}\n")
+        return end.status
     return 0
 
 
 def make_actors(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
-    on_removed: Callable[[], None],
+    on_ending: Callable[[_End], None],
 ) -> Actors:
     """Open the storage and make the five actors, joined to one ring but not started."""
     outside = _outside(config)
@@ -163,7 +174,7 @@ def make_actors(
                 config.corrupt_check_ms,
             ),
         ),
-        raft=_make_raft(config, context, outside, wal, contents, machine, on_removed),
+        raft=_make_raft(config, context, outside, wal, contents, machine, on_ending),
         gateway=_make_gateway(config, context, identity),
     )
     ring = Ring(**{name: actor.actor_ref for name, actor in actors._asdict().items()})
@@ -213,10 +224,12 @@ def _make_raft(
     wal: Wal,
     contents: Contents,
     machine: Machine,
-    on_removed: Callable[[], None],
+    on_ending: Callable[[_End], None],
 ) -> RaftActor:
     codec = PeerCodec(contents.identity.cluster_id)
     wal.use_encoder(codec.entries)
+    mark = Mark(log_directory(config), outside.files)
+    probation = Probation(random.getrandbits(NONCE_BITS)) if mark.stands() else None
     core = RaftCore(
         CoreConfig(
             member_id=contents.identity.member_id,
@@ -230,6 +243,7 @@ def _make_raft(
             contents.membership,
             machine.applied_index,
             last_time(contents, machine),
+            probation,
         ),
         monotonic_ms(),
         random.Random().randrange,
@@ -242,6 +256,11 @@ def _make_raft(
         mailbox.attach(links, PeersDown)
         return links
 
+    def end(ending: Ending) -> None:
+        status = EXIT_REMOVED if isinstance(ending, Removed) else EXIT_BAD_STORAGE
+        on_ending(_End(status, why_it_ends(config, contents.identity.member_id, ending)))
+
+    inquiry = Inquiry(core, config.peer_urls, mark)
     directory = config.data_dir / "snapshots"
     clear_directory(directory)
     return RaftActor(
@@ -252,7 +271,8 @@ def _make_raft(
         Retention(config.snapshot_catchup_entries, LOG_TAIL_BYTES),
         open_links,
         monotonic_ms,
-        on_removed,
+        end,
+        inquiry,
         [url for peer in config.peers for url in peer.peer_urls],
     )
 

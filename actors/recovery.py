@@ -6,12 +6,14 @@ brought to agree after a crash in the middle of a snapshot. Starts nothing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from actors.errors import StorageError
 from actors.raft.files import Files
 from actors.raft.joining import ask_to_join
-from actors.raft.log import LogStart, RaftLog
+from actors.raft.log import FIRST_TERM, LogStart, RaftLog
+from actors.raft.mark import Mark
 from actors.raft.membership import (
     UNKNOWN,
     Membership,
@@ -20,6 +22,7 @@ from actors.raft.membership import (
     first_membership,
     read,
 )
+from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.raft.rpc import Entry
 from actors.raft.wal import Contents, Wal
 from actors.raft.wal_reader import Identity
@@ -27,12 +30,11 @@ from actors.store.machine import Machine
 from cluster.config import NodeConfig
 
 JOIN_SECONDS: Final = 30.0
-FIRST_TERM: Final = 1
 
 
 def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
     """This member's log: what is on disk, or a new one for a new member."""
-    directory = config.data_dir / "wal"
+    directory = log_directory(config)
     if Wal.exists(directory, files):
         # As in etcd, what the flags say of the first members counts only the first time.
         wal, contents = Wal.open(directory, files=files)
@@ -41,6 +43,8 @@ def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
             # It was welcomed and told nothing since: it may have been removed meanwhile.
             _check_identity(config, contents.identity, _ask_who_i_am(config))
         return wal, contents
+    # Before anything else is written: it may have been here before, and promised something.
+    Mark(directory, files).make()
     if config.is_joining:
         identity = _ask_who_i_am(config)
         # What the others say of the members is not committed perhaps: that is for the log to say.
@@ -55,7 +59,62 @@ def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
 def _ask_who_i_am(config: NodeConfig) -> Identity:
     urls = [url for peer in config.peers for url in peer.peer_urls]
     welcome = ask_to_join(config.listen_peer_urls, config.peer_urls, urls, JOIN_SECONDS)
+    if welcome.was_here:
+        raise StorageError(was_here(config, welcome.member_id, welcome.client_urls))
     return Identity(welcome.member_id, welcome.cluster_id)
+
+
+def log_directory(config: NodeConfig) -> Path:
+    """Where this member's log is."""
+    return config.data_dir / "wal"
+
+
+def was_here(config: NodeConfig, member_id: int, client_urls: tuple[str, ...]) -> str:
+    """Why a member without its data does not run, in etcd's words, and what mends it."""
+    return (
+        f"member {config.name} ({member_id:x}) has already been bootstrapped, but {config.data_dir}"
+        " does not hold its data: its disk was lost or emptied. "
+        f"{_replacement(config, member_id, client_urls)}"
+    )
+
+
+def why_it_ends(config: NodeConfig, member_id: int, ending: Ending) -> str:
+    """One line for whoever started a member that must not go on."""
+    match ending:
+        case WasHere(client_urls):
+            return was_here(config, member_id, client_urls)
+        case Removed(successor):
+            said = "the member has been permanently removed from the cluster"
+            if successor:
+                said += (
+                    f"; member {successor:x} was added at its URLs: to start that one, use "
+                    "--initial-cluster-state=existing"
+                )
+            return said
+        case Contradicted():
+            return (
+                f"member {config.name} ({member_id:x}) stops: {_contradiction(ending)}. What is in "
+                f"{config.data_dir} was rolled back, is another's, or followed one that was. "
+                f"{_replacement(config, member_id, ())}"
+            )
+
+
+def _contradiction(ending: Contradicted) -> str:
+    index, term, own_term, witness = ending
+    if not term:
+        return f"it has acknowledged entry {index} to the leader {witness:x}, and does not hold it"
+    own = f"has one of term {own_term} there" if own_term else "does not have it"
+    return f"member {witness:x} has committed entry {index} of term {term}, and this one {own}"
+
+
+def _replacement(config: NodeConfig, member_id: int, client_urls: tuple[str, ...]) -> str:
+    """How another member takes this one's place; the command comes last, to be pasted."""
+    endpoints = f"--endpoints={','.join(client_urls)} " if client_urls else ""
+    return (
+        "Empty that directory, and start the member that takes its place there with what this "
+        f"prints: leasectl {endpoints}member replace {member_id:x} {config.name} "
+        f"--peer-urls={','.join(config.peer_urls)}"
+    )
 
 
 def _check_identity(config: NodeConfig, own: Identity, known: Identity) -> None:

@@ -20,12 +20,11 @@ from zlib import crc32
 import lmdb
 
 from actors.errors import StorageError, described
-from actors.raft.log import LogStart
+from actors.raft.log import FIRST_TERM, LogStart
 from actors.raft.membership import Membership, Peer, encode, first_membership
 from actors.raft.rpc import HardState
 from actors.raft.wal import Wal
 from actors.raft.wal_reader import Identity
-from actors.recovery import FIRST_TERM
 from actors.store.backend import LmdbBackend
 from actors.store.commands import Change, Event, KeyValue, Member
 from actors.store.lmdb_files import (

@@ -272,9 +272,9 @@ def _is_existing(state: str) -> bool:
 
 
 def _has_log(data_dir: Path) -> bool:
-    """Whether a member has lived here: its log is the first thing it writes."""
+    """Whether a member has lived here and got as far as a log."""
     directory = data_dir / "wal"
-    return directory.is_dir() and any(directory.iterdir())
+    return directory.is_dir() and any(path.suffix == ".wal" for path in directory.iterdir())
 
 
 def first_eight(data: bytes) -> int:

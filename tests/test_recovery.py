@@ -14,7 +14,7 @@ from actors.raft.codec import PeerCodec
 from actors.raft.files import DISK
 from actors.raft.log import LogStart
 from actors.raft.membership import UNKNOWN, Peer, encode
-from actors.raft.rpc import HardState, JoinRequest
+from actors.raft.rpc import HardState, JoinRequest, Welcome
 from actors.raft.wal import SEGMENT_BYTES, Contents, Wal
 from actors.raft.wal_reader import Identity
 from actors.recovery import open_log, reconcile
@@ -101,8 +101,8 @@ class Member(threading.Thread):
             for frame in self._door.drain(10):
                 request = PeerCodec(7).decode(frame)
                 assert isinstance(request, JoinRequest)
-                nonce = request.nonce
-                links.send(1, PeerCodec(7).encode_welcome(1, self._member_id, nonce, voters(1)))
+                welcome = Welcome(1, self._member_id, 7, request.nonce, encode(voters(1)))
+                links.send(1, PeerCodec(7).encode_welcome(welcome))
         links.close()
         self._door.close()
         self._context.term()

@@ -27,6 +27,7 @@ from actors.messages import (
     PeerFrames,
     PeersDown,
     Propose,
+    Published,
     Question,
     Read,
     SnapshotInstalled,
@@ -38,8 +39,9 @@ from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.for_store import for_store, question_of
+from actors.raft.inquiry import Inquiry
 from actors.raft.neighbours import Links, Neighbours, complaint_of
-from actors.raft.outcome import Standing
+from actors.raft.outcome import Ending, Standing
 from actors.raft.rpc import (
     Introduction,
     JoinRequest,
@@ -50,6 +52,7 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.shipping import Shipping, Storage
+from actors.raft.verdicts import Verdicts
 from actors.store.queries import RaftStatus, Status
 from actors.store.results import Failure
 from cluster.errors import MaybeFault
@@ -82,6 +85,7 @@ RaftMessage = (
     | MoveLeader
     | HandOver
     | PeersDown
+    | Published
 )
 
 
@@ -95,7 +99,7 @@ class Retention(NamedTuple):
 class RaftActor(NodeActor):
     """One member's consensus. `open_links` attaches the peers' sockets to a mailbox.
 
-    `on_removed` is called once this member is sure that it is none any more.
+    `on_ending` is called once this member is sure that it must not go on, and why.
     """
 
     def __init__(
@@ -107,7 +111,8 @@ class RaftActor(NodeActor):
         retention: Retention,
         open_links: Callable[[Mailbox], Links],
         clock: Clock,
-        on_removed: Callable[[], None],
+        on_ending: Callable[[Ending], None],
+        inquiry: Inquiry,
         asked_urls: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -116,14 +121,14 @@ class RaftActor(NodeActor):
         self._codec = codec
         self._shipping = shipping
         self._retention = retention
-        self._on_removed = on_removed
-        self._removed = False
+        self._inquiry = inquiry
         self._look_for_room_ms = 0
         # Who is to be told how a transfer of leadership ends, by its target.
         self._movers: dict[int, list[Callable[[bool], None]]] = {}
         self._open_links = open_links
         self._clock = clock
         self._complaints = Complaints(clock, log)
+        self._verdicts = Verdicts(on_ending, self._complaints)
         self._proposals: list[Proposal] = []
         self._gather_until_ms: int | None = None
         self._questions: list[Question] = []
@@ -170,6 +175,9 @@ class RaftActor(NodeActor):
                 target = self._core.transferee or self._core.best_successor
                 if self._transfer(target, lambda moved: done()):
                     done()  # there is nothing to hand over, or nobody to take it
+            case Published(members):
+                if self._neighbours is not None:
+                    self._neighbours.know(dict(members))
             case PeersDown(member_ids):
                 for member_id in member_ids:
                     self._core.peer_down(member_id, self._clock())
@@ -199,10 +207,15 @@ class RaftActor(NodeActor):
             self._tell_decided(now_ms)
             if not self._core.has_more():
                 break
+        self._arm(now_ms)
+
+    def _arm(self, now_ms: int) -> None:
         self.mailbox.wake_at(self._core.next_tick_ms)
-        resend_ms = self._shipping.next_wake_ms()
-        if resend_ms is not None:
-            self.mailbox.wake_at(resend_ms)
+        ask_ms = self._inquiry.tick(self._neighbours, now_ms) if self._neighbours else None
+        end_ms = self._verdicts.carry_out(now_ms)
+        for wake_ms in (self._shipping.next_wake_ms(), ask_ms, end_ms):
+            if wake_ms is not None:
+                self.mailbox.wake_at(wake_ms)
 
     def _hand_over(self, now_ms: int) -> None:
         """Give the core what has gathered since the last flush."""
@@ -244,9 +257,9 @@ class RaftActor(NodeActor):
             for mover in self._movers.pop(target, ()):
                 mover(succeeded)
         self._send(self._shipping.serve(decided.behind, self.ring.store, now_ms))
-        if decided.removed and not self._removed:
-            self._removed = True
-            self._on_removed()
+        if decided.is_proven and self._neighbours is not None:
+            self._inquiry.proven(self._neighbours, now_ms)
+        self._verdicts.take(decided, self.ring.store, now_ms)
 
     # --- peers ---
 
@@ -260,7 +273,7 @@ class RaftActor(NodeActor):
                 self._complaints.say(*complaint_of(frame, error))
                 continue
             if isinstance(message, JoinRequest | Introduction | Welcome):
-                self._meet(message)
+                self._meet(message, now_ms)
             elif self._admits(message, now_ms):
                 self._core.step(message, now_ms)
                 self._ship(message, now_ms)
@@ -284,17 +297,19 @@ class RaftActor(NodeActor):
         elif isinstance(message, SnapshotAck):
             self._shipping.acknowledged(message, now_ms)
 
-    def _meet(self, message: JoinRequest | Introduction | Welcome) -> None:
+    def _meet(self, message: JoinRequest | Introduction | Welcome, now_ms: int) -> None:
         if self._neighbours is None:
             return
         match message:
             case JoinRequest():
-                self._neighbours.welcome(message)
+                self._neighbours.welcome(message, now_ms)
             case Introduction():
                 refusal = self._neighbours.introduced(message)
                 self._complain(message, message.member_id, refusal)
             case Welcome():
-                self._complain(message, message.source, self._neighbours.welcomed(message))
+                by_core = self._core.welcomed(message, now_ms)
+                refusal = self._neighbours.welcomed(message, is_believed=by_core)
+                self._complain(message, message.source, refusal)
 
     def _complain(self, message: object, source: int, refusal: str) -> None:
         if refusal:

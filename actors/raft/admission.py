@@ -18,6 +18,9 @@ from actors.raft.rpc import (
     AppendResponse,
     ChangeRefusal,
     ChangeRequest,
+    Confession,
+    Contradiction,
+    Doubt,
     ForwardRefusal,
     ForwardRequest,
     Heartbeat,
@@ -158,6 +161,10 @@ class Admission:
                 return "" if message.source in self._voters else NO_VOTER
             case ChangeRequest(ticket=ticket):
                 return NUMBER if ticket > TICKET_MAX else ""
+            case Contradiction(index=index, entry_term=entry_term):
+                return NUMBER if index > INDEX_MAX or entry_term > message.term else ""
+            case Confession(index=index) | Doubt(index=index):
+                return NUMBER if index > INDEX_MAX else ""
             case RemovedNotice():
                 return self._refusal_of_notice(message)
             case ReadRequest() | SnapshotAck():

@@ -10,20 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, get_type_hints
 
-from actors.raft.membership import (
-    Change,
-    Membership,
-    decode,
-    decode_change,
-    encode,
-    encode_change,
-    urls_of,
-)
+from actors.raft.membership import Change, decode, decode_change, encode_change, urls_of
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
     ChangeRefusal,
     ChangeRequest,
+    Confession,
+    Contradiction,
+    Doubt,
     Entry,
     ForwardRefusal,
     ForwardRequest,
@@ -66,6 +61,9 @@ _KINDS: Final[tuple[type[Message], ...]] = (
     ChangeRequest,
     ChangeRefusal,
     RemovedNotice,
+    Contradiction,
+    Confession,
+    Doubt,
 )
 _KIND_OF: Final[dict[type[Message], int]] = {kind: code for code, kind in enumerate(_KINDS)}
 
@@ -135,27 +133,24 @@ class PeerCodec:
     """Frames of one cluster; those of another cluster, or of another program, do not decode."""
 
     def __init__(self, cluster_id: int) -> None:
-        self._cluster_id = cluster_id
+        self.cluster_id = cluster_id
         self.entries = EntriesEncoder()
 
     def encode(self, message: Message) -> bytes:
         """One frame."""
         kind = _KIND_OF[type(message)]
         if isinstance(message, AppendRequest):
-            return pack((self._cluster_id, kind, *message[:-1], self.entries.encode(message[-1])))
+            return pack((self.cluster_id, kind, *message[:-1], self.entries.encode(message[-1])))
         if isinstance(message, ChangeRequest):
-            return pack((self._cluster_id, kind, *message[:-1], encode_change(message[-1])))
-        return pack((self._cluster_id, kind, *message))
+            return pack((self.cluster_id, kind, *message[:-1], encode_change(message[-1])))
+        return pack((self.cluster_id, kind, *message))
 
     def encode_introduction(self, member_id: int, url: str) -> bytes:
         """Where that member is reached."""
-        return pack((_HELLO, self._cluster_id, member_id, url))
+        return pack((_HELLO, self.cluster_id, member_id, url))
 
-    def encode_welcome(
-        self, source: int, member_id: int, nonce: int, membership: Membership
-    ) -> bytes:
-        """The answer of member `source` to a JoinRequest of member `member_id`."""
-        welcome = Welcome(source, member_id, self._cluster_id, nonce, encode(membership))
+    def encode_welcome(self, welcome: Welcome) -> bytes:
+        """The answer to a JoinRequest."""
         return pack((_WELCOME, *welcome))
 
     def decode(self, frame: bytes) -> Message | JoinRequest | Introduction | Welcome:
@@ -166,17 +161,17 @@ class PeerCodec:
         if not isinstance(row, tuple) or len(row) < 2:
             raise WireError("not a peer message")
         match row:
-            case "join", int(nonce), int(member_id), tuple(urls):
-                return JoinRequest(nonce, member_id, _urls(urls))
-            case "hello", self._cluster_id, int(member_id), str(url):
+            case "join", int(nonce), int(member_id), tuple(urls), bool(on_probation):
+                return JoinRequest(nonce, member_id, _urls(urls), on_probation)
+            case "hello", self.cluster_id, int(member_id), str(url):
                 return Introduction(member_id, _url(url))
             case "welcome", *_:
                 welcome = _welcome(row)
-                if welcome.cluster_id != self._cluster_id:
+                if welcome.cluster_id != self.cluster_id:
                     raise WireError(f"a message of another cluster ({welcome.cluster_id:x})")
                 return welcome
         cluster_id, code, *fields = row
-        if cluster_id != self._cluster_id:
+        if cluster_id != self.cluster_id:
             raise WireError(f"a message of another cluster ({_shown(cluster_id)})")
         if not isinstance(code, int) or not 0 <= code < len(_KINDS):
             raise WireError(f"unknown kind of peer message {_shown(code)}")
@@ -192,20 +187,26 @@ def decode_welcome(frame: bytes) -> Welcome | None:
     """The answer to a JoinRequest; None for any other frame."""
     try:
         row = unpack(frame)
-        return _welcome(row) if isinstance(row, tuple) else None
+        return _welcome(row) if isinstance(row, tuple) and row else None
     except WireError:
         return None
 
 
 def _welcome(row: tuple[Any, ...]) -> Welcome:
-    match row:
-        case "welcome", int(source), int(member_id), int(cluster), int(nonce), bytes(packed):
-            try:
-                decode(packed)
-            except ValueError as error:
-                raise WireError(str(error)) from None
-            return Welcome(source, member_id, cluster, nonce, packed)
-    raise WireError("malformed Welcome")
+    kind, fields = row[0], row[1:]
+    if kind != _WELCOME or tuple(map(type, fields)) != _WELCOME_TYPES:
+        raise WireError("malformed Welcome")
+    welcome = Welcome._make(fields)
+    if any(not 0 <= value <= NUMBER_MAX for value in (welcome.term, welcome.last_index)):
+        raise WireError("a Welcome has a field out of range")
+    try:
+        decode(welcome.membership)
+    except ValueError as error:
+        raise WireError(str(error)) from None
+    return welcome._replace(client_urls=_urls(welcome.client_urls))
+
+
+_WELCOME_TYPES: Final = (int, int, int, int, bytes, bool, int, int, int, tuple)
 
 
 # --- the fields of a message, by their annotations --------------------------------------------
@@ -259,7 +260,7 @@ def _url(url: str) -> str:
 
 def _urls(urls: tuple[Any, ...]) -> tuple[str, ...]:
     if len(urls) > MEMBER_URLS_MAX or not all(isinstance(url, str) for url in urls):
-        raise WireError("malformed JoinRequest")
+        raise WireError("malformed URLs")
     return urls
 
 

@@ -16,12 +16,14 @@ from actors.raft.membership import Membership
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Standing
 from actors.raft.progress import Contact
 from actors.raft.roles import NOBODY, Candidate, Follower
-from actors.raft.router import Router
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
     ChangeRefusal,
     ChangeRequest,
+    Confession,
+    Contradiction,
+    Doubt,
     Entry,
     ForwardRefusal,
     ForwardRequest,
@@ -39,9 +41,10 @@ from actors.raft.rpc import (
     VoteRequest,
     VoteResponse,
 )
+from actors.raft.trial import Trial
 
 
-class RaftCore(Router):
+class RaftCore(Trial):
     """One member's part in consensus. `chance(n)` gives a random integer 0 <= x < n."""
 
     def __init__(
@@ -50,12 +53,15 @@ class RaftCore(Router):
         super().__init__(config, recovered, now_ms, chance)
         self._standing = Standing(NOBODY, -1, None, False)
         self._membership_told: Membership | None = None
-        self._removed = False
 
     # --- inputs ---
 
     def step(self, message: Message, now_ms: int) -> None:
         """Take another member's message; oddities and old terms are ignored, as `_admit` says."""
+        if not self._may_hear(message):
+            if isinstance(message, Doubt):
+                self._confess_to(message)
+            return
         # A removed member may ask for one that was here before this one: it is told all the same.
         if self._is_from_removed(message) or message.target != self.config.member_id:
             return
@@ -64,15 +70,13 @@ class RaftCore(Router):
         match message:
             case AppendRequest():
                 self._follow(message.source, now_ms)
-                self._promise(self.replica.accept(message))
+                self._follow_log(message)
             case AppendResponse():
-                if isinstance(self.role, Leader):
-                    self.role.acknowledged(message, now_ms)
-                    self._maybe_hand_over(self.role)
-                    self._advance_commit(self.role, now_ms)
+                self._acknowledged(message, now_ms)
             case Heartbeat():
                 self._follow(message.source, now_ms)
-                self._hear(message, now_ms)
+                if not self._lacks(message, now_ms):
+                    self._hear(message, now_ms)
             case HeartbeatResponse():
                 if isinstance(self.role, Leader):
                     self.role.heartbeat_answered(message, now_ms)
@@ -92,10 +96,7 @@ class RaftCore(Router):
             case ForwardRefusal():
                 self._desk.refused(message.tickets, message.name, now_ms)
             case SnapshotChunk():
-                self._follow(message.source, now_ms)
-                if message.last_index <= self.replica.commit:
-                    # There is no need of it: without an answer the leader would offer it for ever.
-                    self._promise(self.replica.response(message, self.replica.commit))
+                self._offered(message, now_ms)
             case SnapshotAck():
                 pass  # the courier's
             case TimeoutNow():
@@ -105,8 +106,8 @@ class RaftCore(Router):
                 self._take_change(message, now_ms)
             case ChangeRefusal():
                 self._fail_change(message.ticket, message.name)
-            case RemovedNotice():
-                self._removed = True
+            case RemovedNotice() | Contradiction() | Confession() | Doubt():
+                self._take_word(message, now_ms)
             case _:
                 assert_never(message)
 
@@ -114,7 +115,9 @@ class RaftCore(Router):
         """Let time pass: elections, heartbeats, check-quorum, expiry of what waits."""
         self._desk.expire(now_ms)
         self._judge_transfer(now_ms)
-        if isinstance(self.role, Leader):
+        if not self._takes_part:
+            self._wait_aside(now_ms)
+        elif isinstance(self.role, Leader):
             self._tick_leader(self.role, now_ms)
         elif now_ms >= self._timer.due_ms:
             self._campaign(now_ms, pre=True, hurried_until_ms=self.role.hurried_until_ms)
@@ -204,12 +207,6 @@ class RaftCore(Router):
         is_heard = role.peers[peer].contact is Contact.HEARD
         return not is_heard or silent_ms >= self.config.election_timeout_ms
 
-    def sessions(self) -> dict[int, int]:
-        """The replication sessions of this leader's peers."""
-        if not isinstance(self.role, Leader):
-            return {}
-        return {member: peer.session for member, peer in self.role.peers.items()}
-
     def pause_for_snapshot(self) -> None:
         """The store is about to be replaced: hand out nothing until `restored` or `resume`."""
         self.replica.paused = True
@@ -272,10 +269,13 @@ class RaftCore(Router):
             tuple(self._desk.take_failed()),
             self._take_standing(),
             self._take_membership(),
-            self._is_removed(),
+            self._how_it_ends(),
             self._take_certain(),
             self._transfers.take_ended(),
             self.role.behind() if isinstance(self.role, Leader) else (),
+            self._is_proven(),
+            self._take_accused(),
+            self._take_at_odds(),
         )
 
     def has_more(self) -> bool:
@@ -286,19 +286,25 @@ class RaftCore(Router):
             return True
         return isinstance(self.role, Leader) and self.role.has_news(self.replica.commit)
 
-    def _is_from_removed(self, message: Message) -> bool:
-        """Whether the sender is no member any more; a candidate is told so."""
-        if not self.replica.committed_membership.has_removed(message.source):
-            return False
-        if isinstance(message, VoteRequest):
-            self._say(RemovedNotice(self.config.member_id, message.source, self.term))
-        return True
+    def _acknowledged(self, message: AppendResponse, now_ms: int) -> None:
+        if isinstance(self.role, Leader) and self._heeds(message, now_ms):
+            self.role.acknowledged(message, now_ms)
+            self._maybe_hand_over(self.role)
+            self._advance_commit(self.role, now_ms)
+
+    def _offered(self, message: SnapshotChunk, now_ms: int) -> None:
+        self._follow(message.source, now_ms)
+        commit = self.replica.commit
+        if message.last_index <= commit:
+            # There is no need of it: without an answer the leader would offer it for ever.
+            self._promise(self.replica.response(message, commit, committed=True))
 
     def _hear(self, message: Heartbeat, now_ms: int) -> None:
         self.replica.hear(message)
         if message.answer:
-            # What another member refused because it did not lead is held until now.
-            self._pass_on(self._desk.take_held(), now_ms)
+            if self.probation is None:
+                # What another member refused because it did not lead is held until now.
+                self._pass_on(self._desk.take_held(), now_ms)
             self._say(
                 HeartbeatResponse(
                     source=self.config.member_id,
@@ -308,6 +314,7 @@ class RaftCore(Router):
                     sent_index=message.sent_index,
                     last_index=self.replica.log.last_index,
                     read_id=message.read_id,
+                    on_probation=self.probation is not None,
                 )
             )
 
@@ -357,7 +364,7 @@ class RaftCore(Router):
         if agreed > commit and self.replica.log.term(agreed) == self.term:
             self.replica.commit_to(agreed)
             leader.committed(commit, agreed, now_ms)
-            if self._is_removed():
+            if self._how_it_ends():
                 # What removed it is committed: the others go on without it (dissertation 4.2.2).
                 self._become_follower(self.term, NOBODY, now_ms)
 
@@ -367,11 +374,6 @@ class RaftCore(Router):
             return None
         self._membership_told = membership
         return membership
-
-    def _is_removed(self) -> bool:
-        """Whether this member knows for sure that it is none any more."""
-        own_id = self.config.member_id
-        return self._removed or self.replica.committed_membership.has_removed(own_id)
 
     def _take_standing(self) -> Standing | None:
         clock = None

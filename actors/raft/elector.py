@@ -12,6 +12,7 @@ from actors.raft.elections import ElectionTimer, may_grant, vote_requests
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.outcome import CoreConfig
+from actors.raft.probation import Probation
 from actors.raft.quorum import Ballot, Configuration
 from actors.raft.roles import NOBODY, Candidate, Follower
 from actors.raft.rpc import (
@@ -36,8 +37,10 @@ class Elector:
         hard_state: HardState,
         now_ms: int,
         chance: Callable[[int], int],
+        probation: Probation | None = None,
     ) -> None:
         self.config = config
+        self.probation = probation
         self.term = hard_state.term
         self.vote = hard_state.vote
         self.role: Follower | Candidate | Leader = Follower(NOBODY, now_ms)
@@ -155,7 +158,7 @@ class Elector:
         self, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
     ) -> None:
         own_id = self.config.member_id
-        if not self._may_stand():
+        if self.probation is not None or not self._may_stand():
             # A learner, or a member that is not one yet or any more, never stands. But it may have
             # been removed unheard: it asks with a log that wins no vote, and is told if so.
             self._become_follower(self.term, NOBODY, now_ms)
@@ -179,7 +182,9 @@ class Elector:
             self._count_vote(own_id, True, True, now_ms)
 
     def _answer_vote(self, request: VoteRequest, now_ms: int) -> None:
-        if not may_grant(request, self.term, self.vote, self.leader, self._log()):
+        # On probation it may have forgotten what its log must hold for the vote to be right.
+        may_vote = self.probation is None
+        if not may_vote or not may_grant(request, self.term, self.vote, self.leader, self._log()):
             self._refuse_vote(request)
             return
         if request.pre:

@@ -21,6 +21,8 @@ from cluster.links import PeerDoor, PeerLinks
 ASK_EVERY_MS: Final = 100
 FRAMES_PER_LOOK_MAX: Final = 256
 NONCE_BYTES: Final = 8
+OTHERS_SECONDS: Final = 2.0
+"""One that lags may take a newcomer for who was at its URLs before: others get time to say so."""
 
 
 class JoinError(Exception):
@@ -33,7 +35,10 @@ def ask_to_join(
     peer_urls: Sequence[str],
     timeout_seconds: float,
 ) -> Welcome:
-    """Ask every peer until enough answer. Raises JoinError when too few have within the time."""
+    """Ask every peer until enough answer. Raises JoinError when too few have within the time.
+
+    An answer that it was here before is enough by itself, unless enough others know better soon.
+    """
     # Of its own: when it has ended, the ports are free again for the node itself.
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     door = PeerDoor(context, listen_urls)
@@ -52,6 +57,10 @@ def ask_to_join(
                 welcome = decode_welcome(frame)
                 if welcome is not None and welcomes.take(welcome):
                     return welcome
+                if welcomes.was_here is not None:
+                    deadline = min(deadline, time.monotonic() + OTHERS_SECONDS)
+        if welcomes.was_here is not None:
+            return welcomes.was_here
     finally:
         links.close()
         door.close()

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from actors.raft.log import RaftLog
 from actors.raft.membership import Health
-from actors.raft.progress import Contact, Progress
+from actors.raft.progress import Contact, Progress, Rejection
 from actors.raft.quorum import Configuration
 from actors.raft.rpc import (
     AppendRequest,
@@ -85,6 +85,8 @@ class Leader:
         self._awaiting_commit: set[int] = set()
         self.notice_due_ms: int | None = None
         self._reconfigurations = 0
+        # Peers that reject again and again what they should hold, until the core asks.
+        self.at_odds: set[int] = set()
         self.reconfigure(configuration, now_ms)
         self.uncommitted_bytes = 0
         self.heartbeat_due_ms = now_ms
@@ -112,19 +114,40 @@ class Leader:
             del self.peers[gone]
             self._read_acks.pop(gone, None)
             self._awaiting_commit.discard(gone)
-        session = (self._reconfigurations & SESSION_COUNT_MASK) << SESSION_SHIFT | self.term
-        self._reconfigurations += 1
+        session = self._next_session()
         for member in sorted(wanted - self.peers.keys()):
             self.peers[member] = Progress(session, self.log.last_index + 1, now_ms)
 
+    def begin_anew(self, member: int, life: int, now_ms: int) -> None:
+        """A peer may have forgotten what it acknowledged in an earlier life: nothing of it counts.
+
+        Once for each life: what it acknowledges in this one counts.
+        """
+        peer = self.peers.get(member)
+        if peer is None or peer.life == life:
+            return
+        self.peers[member] = Progress(self._next_session(), self.log.last_index + 1, now_ms)
+        self.peers[member].life, self.peers[member].on_probation = life, True
+        self._read_acks.pop(member, None)
+        self._awaiting_commit.discard(member)
+
+    def _next_session(self) -> int:
+        session = (self._reconfigurations & SESSION_COUNT_MASK) << SESSION_SHIFT | self.term
+        self._reconfigurations += 1
+        return session
+
     def health(self, now_ms: int, within_ms: int) -> Health:
-        """Who was heard lately (this member included), who never was, and who keeps up."""
+        """Who was heard lately (this member included), who never was, and who keeps up.
+
+        Nobody who is on probation counts: without a vote of its own it does not help to elect.
+        """
         heard: set[int] = set()
         never: set[int] = set()
         for member, peer in self.peers.items():
             silent_ms = now_ms - peer.heard_ms
             if peer.contact is Contact.HEARD and silent_ms < within_ms:
-                heard.add(member)
+                if not peer.on_probation:
+                    heard.add(member)
             elif peer.contact is Contact.NONE_YET and silent_ms >= STARTING_TIMES * within_ms:
                 never.add(member)
         keeping_up = {
@@ -164,7 +187,8 @@ class Leader:
                 peer.maybe_accept(message.index)
         else:
             resume_after, _ = self.log.last_index_up_to_term(message.hint_index, message.hint_term)
-            peer.maybe_reject(message.index, resume_after)
+            if peer.maybe_reject(message.index, resume_after) is Rejection.IN_VAIN:
+                self.at_odds.add(message.source)
 
     def heartbeat_answered(self, message: HeartbeatResponse, now_ms: int) -> None:
         """Learn from a peer's answer to a heartbeat: it is there, and what it lacks."""
@@ -173,6 +197,7 @@ class Leader:
             return
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
+        peer.on_probation = message.on_probation
         acked = self._read_acks.get(message.source, 0)
         self._read_acks[message.source] = max(acked, message.read_id)
         if peer.probing:

@@ -6,10 +6,13 @@ Pure: what is durable is the WAL's business, what is applied the store's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from actors.raft.membership import Membership
 from actors.raft.rpc import Entry
+
+FIRST_TERM: Final = 1
+"""The term in which every founder's log begins. Nobody ever leads it."""
 
 
 class LogStart(NamedTuple):

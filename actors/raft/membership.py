@@ -310,7 +310,9 @@ def _refusal(now: Membership, change: Change, health: Health) -> MaybeFault:
         case ReplaceMember(id_, peer):
             if id_ not in now.voters:
                 return "MemberNotFound"
-            return _refuse_new(now, peer) or _refuse_shrinking(now, id_, health, added=1)
+            # At the same place is right, too: the old one's disk is gone.
+            rest = now._replace(peers=tuple(each for each in now.peers if each.id != id_))
+            return _refuse_new(rest, peer) or _refuse_shrinking(now, id_, health, added=1)
         case UpdateMember(id_, peer_urls):
             if id_ not in known:
                 return "MemberNotFound"

@@ -7,13 +7,13 @@ a message means, and when it may be sent, is the core's business and the actor's
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from actors.raft.admission import STRANGER, Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.membership import Membership, decode
+from actors.raft.membership import Membership, Peer, decode, encode
 from actors.raft.rpc import (
     Introduction,
     JoinRequest,
@@ -70,6 +70,8 @@ class Neighbours:
         self._urls: dict[int, str] = {}
         self._nonce = 0
         self._ask_again_ms = 0
+        # None: the store has not told yet.
+        self._published: Mapping[int, tuple[str, ...]] | None = None
 
     def follow(self, membership: Membership) -> None:
         """These are the members now. Links to those that are going stay for a while: their last
@@ -108,22 +110,50 @@ class Neighbours:
         self._reach({member_id: url})
         return ""
 
-    def welcome(self, request: JoinRequest) -> None:
+    def know(self, published: Mapping[int, tuple[str, ...]]) -> None:
+        """These members have told their names, and where they serve clients."""
+        self._published = published
+
+    def welcome(self, request: JoinRequest, now_ms: int) -> None:
         """Tell a member that asks who it is and who the others are, at the URL known here.
 
-        One that was removed, and does not know it, is told what there is to know, too.
+        One that was removed, and does not know it, is told what there is to know, too. Before it is
+        known who has been here, nobody is told anything.
         """
-        membership = self._core.replica.membership
+        core, published = self._core, self._published
+        if published is None:
+            return
+        for peer in self._who_asks(request)[:1]:
+            self._reach({peer.id: self._urls.get(peer.id, peer.peer_urls[0])})
+            # That it is gone is sure only when it is committed.
+            is_here = core.replica.membership.peer(peer.id) is not None
+            membership = core.replica.membership if is_here else core.replica.committed_membership
+            term, last_index, session = core.place_for(peer.id, request, now_ms)
+            welcome = Welcome(
+                self._own_id,
+                peer.id,
+                self._codec.cluster_id,
+                request.nonce,
+                encode(membership),
+                peer.id in published or core.has_proposed(peer.id, now_ms),
+                term,
+                last_index,
+                session,
+                published.get(self._own_id, ()),
+            )
+            self._links.send(peer.id, self._codec.encode_welcome(welcome))
+
+    def _who_asks(self, request: JoinRequest) -> list[Peer]:
+        replica, urls = self._core.replica, set(request.peer_urls)
         if request.member_id:
-            known = (*membership.peers, *self._core.replica.committed_membership.former)
+            known = (*replica.membership.peers, *replica.committed_membership.former)
             asking = [peer for peer in known if peer.id == request.member_id]
         else:
-            urls = set(request.peer_urls)
-            asking = [peer for peer in membership.peers if set(peer.peer_urls) == urls]
-        for peer in [each for each in asking if each.id != self._own_id][:1]:
-            self._reach({peer.id: self._urls.get(peer.id, peer.peer_urls[0])})
-            frame = self._codec.encode_welcome(self._own_id, peer.id, request.nonce, membership)
-            self._links.send(peer.id, frame)
+            former = replica.membership.removed
+            there = [p for p in replica.membership.peers if set(p.peer_urls) == urls]
+            # One that takes another's place at the same URLs asks, not who is about to go.
+            asking = [peer for peer in there if peer.id not in former] or there
+        return [peer for peer in asking if peer.id != self._own_id]
 
     # --- who others are ---
 
@@ -133,27 +163,40 @@ class Neighbours:
             return
         self._ask_again_ms = now_ms + ASK_AGAIN_MS
         self._nonce = int.from_bytes(os.urandom(NONCE_BYTES))
-        self._reach(self._asked)
-        question = encode_join(JoinRequest(self._nonce, self._own_id, ()))
+        self.inquire(JoinRequest(self._nonce, self._own_id, ()))
+
+    def inquire(self, request: JoinRequest) -> None:
+        """Ask everybody who is known, and whoever is where the operator says that members are."""
+        known = {url for member, url in self._urls.items() if member > 0}
+        self._reach({member: url for member, url in self._asked.items() if url not in known})
+        question = encode_join(request)
         for target in self._urls:
             self._links.send(target, question)
 
-    def welcomed(self, welcome: Welcome) -> str:
+    def welcomed(self, welcome: Welcome, is_believed: bool = False) -> str:
         """Somebody says who the members are; why that is not believed, if so.
 
-        The nonce went only to where members are known to be, or the operator says they are.
+        The nonce went only to where members are known to be, or the operator says they are. It is
+        believed already if it answers what was asked on probation.
         """
-        if not self._nonce or welcome.nonce != self._nonce or welcome.member_id != self._own_id:
+        is_asked = bool(self._nonce) and welcome.nonce == self._nonce
+        if not is_believed and not (is_asked and welcome.member_id == self._own_id):
             return "nobody asked for it"
         membership = decode(welcome.membership)
         if not self._admission.vouch(welcome.source, membership):
             return "it names too many members"
         known = {peer.id for _, each in self._core.replica.memberships for peer in each.peers}
         named = self._urls_of(membership)
-        for member in self._asked:
-            self._urls.pop(member, None)
+        if not is_believed:
+            self.forget_asked()
         self._reach({member: url for member, url in named.items() if member not in known})
         return ""
+
+    def forget_asked(self) -> None:
+        """The operator's URLs have served."""
+        for member in self._asked:
+            self._urls.pop(member, None)
+        self._links.update(self._urls)
 
     def _urls_of(self, membership: Membership) -> dict[int, str]:
         peers = membership.peers

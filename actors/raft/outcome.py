@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.membership import Membership
+from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
 from actors.raft.rpc import Entry, HardState, Message
@@ -27,7 +28,8 @@ class CoreConfig(NamedTuple):
 class Recovered(NamedTuple):
     """What the disk gives a member that starts: WAL, and how far the store has applied it.
 
-    `membership` is the one that holds where the log begins.
+    `membership` is the one that holds where the log begins. A member whose disk cannot show what
+    it has promised is on `probation`.
     """
 
     hard_state: HardState
@@ -35,6 +37,7 @@ class Recovered(NamedTuple):
     membership: Membership
     applied_index: int
     cluster_ms: int
+    probation: Probation | None = None
 
 
 class Output(NamedTuple):
@@ -72,13 +75,46 @@ class Certain(NamedTuple):
     membership: Membership
 
 
+class Removed(NamedTuple):
+    """This member has been removed; `successor` is who is reached at its URLs now, 0 nobody."""
+
+    successor: int = 0
+
+
+class WasHere(NamedTuple):
+    """An earlier life of this member has taken part, and its disk does not show that.
+
+    Who says so serves clients at `client_urls`.
+    """
+
+    client_urls: tuple[str, ...]
+
+
+class Contradicted(NamedTuple):
+    """`witness` has committed an entry of term `term` at `index`; here it has `own_term`, 0: none.
+
+    A term of 0 says only that an entry must be there which was acknowledged.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+    own_term: int
+    witness: int
+
+
+Ending = Removed | WasHere | Contradicted
+"""Why a member must not run any more."""
+
+
 class Decided(NamedTuple):
     """What follows from what is durable; `standing` and `membership` only when they have changed.
 
-    A membership holds from when it is appended: it says who is to be talked to. `removed`: this
-    member is none any more. `certain` is a change that will be done, but waits for its new member;
+    A membership holds from when it is appended: it says who is to be talked to. With an `ending`
+    this member must stop. `certain` is a change that will be done, but waits for its new member;
     it answers who asked for it. `transferred` are the transfers that are over. `behind` are the
-    peers that lack what this leader's log has no more: they need a snapshot.
+    peers that lack what this leader's log has no more: they need a snapshot. `is_proven`: a member
+    on probation has lost no promise; `admit` makes it a full one. `accused` are wrong members;
+    the logs of those who are `at_odds` with this one do not come together.
     """
 
     committed: tuple[Entry, ...]
@@ -86,7 +122,10 @@ class Decided(NamedTuple):
     failed: tuple[FailedProposals, ...]
     standing: Standing | None
     membership: Membership | None
-    removed: bool
+    ending: Ending | None
     certain: Certain | None
     transferred: tuple[Transferred, ...]
     behind: tuple[int, ...]
+    is_proven: bool
+    accused: tuple[int, ...]
+    at_odds: tuple[int, ...]

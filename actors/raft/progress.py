@@ -22,6 +22,14 @@ class Contact(Enum):
     BROKEN = "broken"
 
 
+class Rejection(Enum):
+    """What became of a rejection."""
+
+    STALE = "stale"
+    HEEDED = "heeded"
+    IN_VAIN = "in vain"
+
+
 class Progress:
     """One peer, in one replication session: acknowledgements of another session are not for it."""
 
@@ -32,8 +40,10 @@ class Progress:
         "commit_sent",
         "contact",
         "heard_ms",
+        "life",
         "match",
         "next",
+        "on_probation",
         "probe_sent",
         "probing",
         "session",
@@ -43,6 +53,10 @@ class Progress:
 
     def __init__(self, session: int, next_index: int, now_ms: int) -> None:
         self.session = session
+        # The one that its last question on probation named; 0: it has asked none.
+        self.life = 0
+        # It votes for nobody yet: no change of members may count on it.
+        self.on_probation = False
         self.match = 0
         self.next = next_index
         self.probing = True
@@ -96,17 +110,24 @@ class Progress:
         self.next = max(self.next, self.match + 1)
         return news
 
-    def maybe_reject(self, rejected: int, resume_after: int) -> bool:
-        """The peer does not match at `rejected`: go on after `resume_after`. False if stale."""
+    def maybe_reject(self, rejected: int, resume_after: int) -> Rejection:
+        """The peer does not match at `rejected`: go on after `resume_after`, unless that is stale.
+
+        In vain it was if there is nowhere else to go on: it says again and again that it lacks what
+        it has acknowledged. Then the next probe waits for the next heartbeat.
+        """
+        next_index = max(min(rejected, resume_after + 1), self.match + 1)
         if self.probing:
             if rejected != self.next - 1:
-                return False
+                return Rejection.STALE
+            if next_index == self.next:
+                return Rejection.IN_VAIN
         elif rejected <= self.match:
-            return False
+            return Rejection.STALE
         else:
             self.window = 1
-        self.probe_from(min(rejected, resume_after + 1))
-        return True
+        self.probe_from(next_index)
+        return Rejection.HEEDED
 
     def probe_again(self) -> None:
         """Find out where to go on: behind what it holds, or where we were if nothing is known yet.

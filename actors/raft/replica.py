@@ -101,8 +101,8 @@ class Replica:
         """Take a leader's append; the answer may be given once everything here is durable."""
         prev_index, entries = message.prev_index, message.entries
         if prev_index < self.commit:
-            # What is committed matches; the leader goes on from there.
-            return self.response(message, self.commit)
+            # What is committed matches, or `contradiction` has told; the leader goes on from there.
+            return self.response(message, self.commit, committed=True)
         if self.log.term(prev_index) != message.prev_term:
             hint = self.log.last_index_up_to_term(prev_index, message.prev_term)
             return self.response(message, prev_index, hint)
@@ -122,13 +122,37 @@ class Replica:
             self._hear_clock(message.term, time_ms)
         return self.response(message, proven)
 
+    def contradiction(self, message: AppendRequest) -> int | None:
+        """The index of a committed entry that a leader's append is at odds with; None: no such.
+
+        Nothing is truncated for it: one of the two logs is not what its member has promised.
+        """
+        index, term = message.prev_index, message.prev_term
+        if index > self.commit:
+            return None
+        if self.log.term(index) not in (term, None):
+            return index
+        for entry in message.entries:
+            if entry.index > self.commit:
+                return None
+            if self.log.term(entry.index) not in (entry.term, None):
+                return entry.index
+        return None
+
     def response(
         self,
         message: AppendRequest | Heartbeat | SnapshotChunk,
         index: int,
         hint: tuple[int, int] | None = None,
+        committed: bool = False,
     ) -> AppendResponse:
-        """An answer in the sender's own term; a hint makes it a rejection."""
+        """An answer in the sender's own term; a hint makes it a rejection.
+
+        With `committed` it is about more than the message proves.
+        """
+        hint_index, hint_term = hint or (0, 0)
+        if committed:
+            hint_index, hint_term = index, self.log.term(index) or 0
         return AppendResponse(
             source=self._own_id,
             target=message.source,
@@ -136,12 +160,12 @@ class Replica:
             session=message.session,
             index=index,
             rejected=hint is not None,
-            hint_index=hint[0] if hint else 0,
-            hint_term=hint[1] if hint else 0,
+            hint_index=hint_index,
+            hint_term=hint_term,
         )
 
     def hear(self, message: Heartbeat) -> None:
-        """Take the commit index and cluster time of a heartbeat.
+        """Take the commit index, which the log here reaches, and cluster time of a heartbeat.
 
         It tells of no commit beyond what was acknowledged; one that does is ignored.
         """

@@ -37,7 +37,7 @@ class Router(Elector):
     def __init__(
         self, config: CoreConfig, recovered: Recovered, now_ms: int, chance: Callable[[int], int]
     ) -> None:
-        super().__init__(config, recovered.hard_state, now_ms, chance)
+        super().__init__(config, recovered.hard_state, now_ms, chance, recovered.probation)
         self._desk = ProposalDesk(config.hold_ms)
         self._reads = LocalReads(chance(1 << 48))
         commit = max(recovered.hard_state.commit, recovered.applied_index)
@@ -86,7 +86,8 @@ class Router(Elector):
             refusal = self._begin_change(self.role, change, (self.config.member_id, ticket), now_ms)
             if refusal:
                 self._fail_change(ticket, refusal)
-        elif self.leader == NOBODY:
+        elif self.leader == NOBODY or self.probation is not None:
+            # On probation: what it asked for would be in the log, and speak against it as well.
             self._fail_change(ticket, "NoLeader")
         else:
             own_id = self.config.member_id
@@ -146,7 +147,8 @@ class Router(Elector):
             return
         leader = self.leader
         awaited = [p for p in proposals if p.ticket]
-        if leader == NOBODY:
+        # Its name, published while it is on probation, would speak against it after a restart.
+        if leader == NOBODY or self.probation is not None:
             self._desk.hold(awaited, now_ms)
         else:
             self._desk.forwarded(awaited, now_ms)

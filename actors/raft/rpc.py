@@ -76,7 +76,11 @@ class AppendRequest(NamedTuple):
 
 
 class AppendResponse(NamedTuple):
-    """Accepted: the log matches up to `index`. Rejected: not at `index`; try after the hint."""
+    """Accepted: the log matches up to `index`. Rejected: not at `index`; try after the hint.
+
+    An answer that goes beyond what the append itself proves, since that is committed here already,
+    says so by its hint: the last committed entry, which the leader must have.
+    """
 
     source: int
     target: int
@@ -108,7 +112,10 @@ class Heartbeat(NamedTuple):
 
 
 class HeartbeatResponse(NamedTuple):
-    """I hear you, my log ends at `last_index`; the rest repeats the heartbeat."""
+    """I hear you, my log ends at `last_index`; the rest repeats the heartbeat.
+
+    `on_probation`: what I acknowledge counts, but I vote for nobody yet (probation.py).
+    """
 
     source: int
     target: int
@@ -117,6 +124,7 @@ class HeartbeatResponse(NamedTuple):
     sent_index: int
     last_index: int
     read_id: int
+    on_probation: bool = False
 
 
 class ReadRequest(NamedTuple):
@@ -228,17 +236,56 @@ class RemovedNotice(NamedTuple):
     term: int
 
 
+class Contradiction(NamedTuple):
+    """Your log cannot be: I have committed an entry of term `entry_term` at `index` (proof.py).
+
+    With a `nonce` it answers a Doubt.
+    """
+
+    source: int
+    target: int
+    term: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    entry_term: int
+    nonce: int = 0
+
+
+class Confession(NamedTuple):
+    """I stop: I lack, or contradict, what you have committed at `index`. Nonce as above."""
+
+    source: int
+    target: int
+    term: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    nonce: int = 0
+
+
+class Doubt(NamedTuple):
+    """Is it you who says so? What have you committed at `index`? Only who is there can answer.
+
+    The `nonce` is random.
+    """
+
+    source: int
+    target: int
+    term: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    nonce: int
+
+
 class JoinRequest(NamedTuple):
     """Who am I, and who are the members? No message of Raft's.
 
     From a member that was added and starts, which knows only the URLs it is reached at, or from one
     (`member_id`) that hears a member its log does not tell of. `nonce` is random: an answer that
-    repeats it comes from who was asked.
+    repeats it comes from who was asked. A member `on_probation` may have forgotten what it has
+    promised in an earlier life (probation.py); its nonce is this life's.
     """
 
     nonce: int
     member_id: int  # 0: not known
     peer_urls: tuple[str, ...]
+    on_probation: bool = False
 
 
 class Introduction(NamedTuple):
@@ -251,9 +298,12 @@ class Introduction(NamedTuple):
 class Welcome(NamedTuple):
     """One member's answer: your id, the cluster's, and membership.py's JSON of who belongs to it.
 
-    `nonce` is the question's.
+    `nonce` is the question's. `was_here` tells that the member's name was published, or that the
+    log has something it proposed: an earlier life of it has taken part. `term` and `last_index` are
+    where the answering member is; if it leads, `session` is that of its stream to the asking one.
+    It serves clients at `client_urls`.
 
-    See welcome.py for when it is to be believed.
+    See welcome.py and probation.py for when it is to be believed, and what follows from it.
     """
 
     source: int
@@ -261,6 +311,11 @@ class Welcome(NamedTuple):
     cluster_id: int
     nonce: int
     membership: bytes
+    was_here: bool = False
+    term: int = 0
+    last_index: int = 0
+    session: int = 0
+    client_urls: tuple[str, ...] = ()
 
 
 Message = (
@@ -280,4 +335,7 @@ Message = (
     | ChangeRequest
     | ChangeRefusal
     | RemovedNotice
+    | Contradiction
+    | Confession
+    | Doubt
 )

@@ -10,6 +10,9 @@ from enum import Enum, auto
 from actors.raft.rpc import (
     AppendRequest,
     ChangeRefusal,
+    Confession,
+    Contradiction,
+    Doubt,
     ForwardRefusal,
     ForwardRequest,
     Heartbeat,
@@ -64,5 +67,7 @@ def _older(message: Message) -> Verdict:
             return Verdict.REFUSE_VOTE
         case ForwardRequest() | ReadRequest() | ForwardRefusal() | ChangeRefusal():
             return Verdict.HANDLE  # whoever leads now serves them; a refusal stays true
+        case Contradiction() | Confession() | Doubt():
+            return Verdict.HANDLE  # what was committed stays so in any term
         case _:
             return Verdict.IGNORE

@@ -44,6 +44,11 @@ class Welcomes:
         }
         return len(others & agreeing) > len(others) // 2
 
+    @property
+    def was_here(self) -> Welcome | None:
+        """An answer that says so, if any does."""
+        return next((each for each in self._latest.values() if each.was_here), None)
+
     def urls(self) -> dict[int, str]:
         """Where the members that were named so far are reached."""
         return {

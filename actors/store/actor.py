@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from actors.base import Clock, NodeActor, send
 from actors.errors import StorageError
 from actors.messages import (
+    Accuse,
     Apply,
     Compacted,
     ConfirmedRead,
@@ -99,13 +100,12 @@ Message = (
     | Defragment
     | CopyMade
     | Compacted
+    | Accuse
 )
 
 
 class StoreActor(NodeActor):
-    """The store of one node; with a `retention` it has history compacted while it leads.
-
-    It alone touches the machine and the backend."""
+    """One node's store, with a `retention` to compact by while it leads; it alone touches it."""
 
     def __init__(
         self,
@@ -240,8 +240,6 @@ class StoreActor(NodeActor):
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.keep_pace(machine.sweeper, len(events))
         self._upkeep.applied(self._uncommitted_bytes)
-        if machine.checks:
-            self._upkeep.checker.heard(machine.take_checks())
         self._commit_soon()
         self._arm()
 
@@ -347,6 +345,7 @@ class StoreActor(NodeActor):
         if self._compactor.is_awaited():
             machine.sweeper.hurry()
         self._tell_leases(gone=old.leases.table.keys() - machine.leases.table.keys())
+        self._upkeep.tell_members()
         if self._watching and machine.revision > old.revision:
             # Nothing was told of what happened in between: Watch reads it.
             send(self.ring.watch, Skipped(machine.revision))

@@ -240,9 +240,9 @@ class Machine:
         member = self.members.get(command.member_id)
         # A member that was removed meanwhile has nothing to publish.
         if member is not None:
-            self.members[member.id] = member._replace(
-                name=command.name, client_urls=command.client_urls
-            )
+            named = member._replace(name=command.name, client_urls=command.client_urls)
+            # Another table: so it is seen that something has changed.
+            self.members = {**self.members, member.id: named}
             self._members_changed = True
         return Done(self.store.revision)
 

@@ -14,10 +14,12 @@ from actors.base import Address, Clock, Ring, send
 from actors.complaints import Complaints
 from actors.errors import StorageError
 from actors.messages import (
+    Accuse,
     Compacted,
     CopyMade,
     Defragment,
     Propose,
+    Published,
     Refused,
     Replies,
     Room,
@@ -29,7 +31,13 @@ from actors.messages import (
 from actors.raft.rpc import Proposal
 from actors.store.checker import Checker
 from actors.store.codec import encode_command
-from actors.store.commands import AlarmActivate, AlarmDeactivate, AlarmMember, AlarmType
+from actors.store.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmMember,
+    AlarmType,
+    Member,
+)
 from actors.store.machine import Machine
 from actors.store.quota import Quota
 from actors.store.raiser import AlarmRaiser
@@ -55,7 +63,7 @@ PROPOSE_AGAIN_MS: Final = 1_000
 
 log = logging.getLogger("leasehold.store")
 
-Message = TakeSnapshot | SnapshotPart | Refused | CopyMade | Defragment | Compacted
+Message = Accuse | TakeSnapshot | SnapshotPart | Refused | CopyMade | Defragment | Compacted
 
 
 class Settings(NamedTuple):
@@ -112,6 +120,7 @@ class Upkeep:
         self.checker = Checker(store, member_id, clock, settings.check_ms)
         self._raiser = AlarmRaiser(store, member_id, clock)
         self._complaints = Complaints(clock, log)
+        self._told_members: dict[int, Member] | None = store.machine.members
         # What was proposed of the alarm, and when to propose it again: None when it came true.
         self._wished = False
         self._propose_at_ms: int | None = None
@@ -120,6 +129,8 @@ class Upkeep:
     def receive(self, message: Message) -> None:
         """Handle one of the messages that are its business."""
         match message:
+            case Accuse(member_id):
+                self._accuse(member_id)
             case TakeSnapshot(path):
                 self._take_snapshot(path)
             case SnapshotPart(ticket, name, offset):
@@ -138,20 +149,45 @@ class Upkeep:
 
     def open(self) -> None:
         """Look at what there is; before this nothing may be told."""
+        self._told_members = None
+        self.tell_members()
         self.committed()
+
+    def tell_members(self) -> None:
+        """Raft tells a member that lost its disk whether it has been here, by its name."""
+        members = self._store.machine.members
+        if members is not self._told_members:
+            self._told_members = members
+            named = [(each.id, each.client_urls) for each in members.values() if each.name]
+            send(self._store.ring.raft, Published(tuple(named)))
 
     def applied(self, uncommitted_bytes: int) -> None:
         """Entries were applied; so many bytes of commands have come since the last commit."""
+        self.tell_members()
         used = self._in_use + uncommitted_bytes
         if self._quota_bytes and used > self._quota_bytes and not self._has_alarm():
             # What commands take on disk is measured there: a guess would raise, and clear again.
             self._store.commit()
+        if self._store.machine.checks:
+            self.checker.heard(self._store.machine.take_checks())
 
     def unreadable(self, index: int, term: int, error: ValueError) -> None:
         """An entry of the log could not be read, and was skipped."""
         text = f"entry {index} of term {term} cannot be read, and is skipped: {error}"
         self._complaints.say("unreadable", text)
         self._raiser.raise_soon(AlarmMember(self._member_id, AlarmType.UNREADABLE))
+
+    def _accuse(self, member_id: int) -> None:
+        """A member lacks, or contradicts, what the cluster has committed: so it was found."""
+        member = self._store.machine.members.get(member_id)
+        alarm = AlarmMember(member_id, AlarmType.DATA_LOSS)
+        if member is not None and self._raiser.raise_soon(alarm):
+            log.critical(
+                "member %s (%x) lacks, or contradicts, what the cluster has committed: its disk "
+                "was rolled back, or is another's. Raising DATA_LOSS; replace that member",
+                member.name or "without a name",
+                member_id,
+            )
 
     def committed(self) -> None:
         """What was new is on disk."""

@@ -11,14 +11,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
+from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
-from actors.raft.membership import UNKNOWN, Change, Membership, Peer, first_membership
-from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Standing
+from actors.raft.membership import UNKNOWN, Change, Membership, Peer, encode, first_membership
+from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Removed, Standing
+from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
-from actors.raft.rpc import Entry, HardState, Message, Proposal
+from actors.raft.rpc import Entry, HardState, Message, Proposal, Welcome
 
 HEARTBEAT_MS = 50
 ELECTION_MS = 300
@@ -51,12 +53,13 @@ def make_core(
     hard_state: HardState | None = None,
     chance: Callable[[int], int] = lambda limit: 0,
     now_ms: int = START_MS,
+    probation: Probation | None = None,
 ) -> RaftCore:
     """A core that recovered a log of these terms, in the term of its last entry unless told."""
     log = RaftLog(0, 0, entries(1, *terms))
     config = CoreConfig(member, HEARTBEAT_MS, ELECTION_MS, HOLD_MS)
     state = hard_state or HardState(log.last_term, 0, 0)
-    recovered = Recovered(state, log, voters(members), 0, log.last_index)
+    recovered = Recovered(state, log, voters(members), 0, log.last_index, probation)
     return RaftCore(config, recovered, now_ms, chance)
 
 
@@ -68,6 +71,11 @@ def peer(member: int) -> Peer:
 def voters(count: int) -> Membership:
     """The membership of voters 1 to `count`."""
     return first_membership(tuple(peer(member) for member in range(1, count + 1)))
+
+
+def welcome_frame(source: int, member: int, nonce: int, membership: Membership) -> bytes:
+    """The frame in which a member of cluster 7 answers another who the members are."""
+    return PeerCodec(7).encode_welcome(Welcome(source, member, 7, nonce, encode(membership)))
 
 
 class Flushed(NamedTuple):
@@ -281,7 +289,7 @@ class Cluster:
         self.failed[member] += decided.failed
         if decided.standing is not None:
             self.standings[member] = decided.standing
-        if decided.removed:
+        if isinstance(decided.ending, Removed):
             self.removed.add(member)
         for target, succeeded in decided.transferred:
             self.transferred.setdefault(member, []).append((target, succeeded))

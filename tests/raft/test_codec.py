@@ -249,8 +249,10 @@ def test_runs_that_differ_in_an_end_are_packed_anew_and_old_ones_forgotten() -> 
 def test_a_member_that_joins_is_told_who_it_is() -> None:
     request = JoinRequest(2**64 - 1, 0, ("tcp://a:1", "tcp://b:1"))
     assert CODEC.decode(encode_join(request)) == request
-    welcome = decode_welcome(CODEC.encode_welcome(2, 7, request.nonce, voters(3)))
-    assert welcome == Welcome(2, 7, CLUSTER, request.nonce, encode_membership(voters(3)))
+    packed = encode_membership(voters(3))
+    welcome = Welcome(2, 7, CLUSTER, request.nonce, packed, True, 5, 6, 7, ("tcp://c:1",))
+    frame = CODEC.encode_welcome(welcome)
+    assert decode_welcome(frame) == CODEC.decode(frame) == welcome
 
 
 def test_a_member_says_where_it_is_reached() -> None:

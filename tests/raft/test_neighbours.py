@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.messages import PeerFrames
+from actors.messages import PeerFrames, Published
 from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.membership import UNKNOWN, Membership, Peer, decode, first_membership
+from actors.raft.membership import UNKNOWN, Membership, Peer, decode, encode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
 from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
 from cluster.links import PeerFrame
 from cluster.wire import WireError, pack
-from tests.raft.harness import START_MS, make_core, peer, voters
+from tests.raft.harness import START_MS, make_core, peer, voters, welcome_frame
 from tests.raft.test_admission import WITHOUT_3, core_of
 from tests.raft.test_raft_actor import CODEC, Shell
 
@@ -68,7 +68,7 @@ class Street:
         return nonce
 
     def answer(self, nonce: int, membership: Membership, source: int = 2) -> str:
-        welcome = CODEC.decode(CODEC.encode_welcome(source, 1, nonce, membership))
+        welcome = CODEC.decode(welcome_frame(source, 1, nonce, membership))
         assert isinstance(welcome, Welcome)
         return self.neighbours.welcomed(welcome)
 
@@ -136,7 +136,7 @@ def test_an_answer_that_nobody_asked_for_is_not_believed(off: int) -> None:
 
 def test_an_answer_to_another_is_not_believed() -> None:
     street = Street()
-    frame = CODEC.encode_welcome(2, 3, street.ask(), first_membership((peer(STRANGE),)))
+    frame = welcome_frame(2, 3, street.ask(), first_membership((peer(STRANGE),)))
     welcome = CODEC.decode(frame)
     assert isinstance(welcome, Welcome)
     assert street.neighbours.welcomed(welcome)
@@ -160,15 +160,17 @@ def test_links_to_those_that_are_no_members_any_more_are_closed_when_there_are_t
 
 def test_a_member_answers_only_to_members_where_they_are() -> None:
     shell = Shell()
+    shell.burst(Published(()))
     for request in (JoinRequest(5, 2, ()), JoinRequest(5, STRANGE, ("tcp://host9:2380",))):
         shell.burst(PeerFrames((encode_join(request),)))
-    assert shell.recorder.welcomed == [2]
+    assert [each.member_id for each in shell.recorder.welcomed] == [2]
 
 
 def test_a_member_that_was_removed_is_answered_where_it_was() -> None:
     gone = core_of(voters(3), WITHOUT_3, WITHOUT_3.final(), commit=2)
     street = Street(gone)
-    street.neighbours.welcome(JoinRequest(5, 3, ()))
+    street.neighbours.know({})
+    street.neighbours.welcome(JoinRequest(5, 3, ()), START_MS)
     ((url, welcome),) = street.wires.sent
     assert url == "tcp://host3:2380"
     assert isinstance(welcome, Welcome)
@@ -182,7 +184,7 @@ def test_a_leader_that_the_log_does_not_tell_of_is_followed_once_a_member_names_
     assert (shell.core.leader, shell.core.term) == (0, 1)
     nonce = shell.recorder.asked[-1].nonce
     now = first_membership((peer(1), peer(2), peer(STRANGE)))
-    shell.burst(PeerFrames((CODEC.encode_welcome(2, 1, nonce, now),)))
+    shell.burst(PeerFrames((welcome_frame(2, 1, nonce, now),)))
     shell.hear(claim)
     assert shell.core.leader == STRANGE
     assert STRANGE in shell.recorder.linked
@@ -192,7 +194,7 @@ def test_a_leader_that_the_log_does_not_tell_of_is_followed_once_a_member_names_
 
 def test_a_welcome_of_another_cluster_is_none() -> None:
     with pytest.raises(WireError, match="another cluster"):
-        CODEC.decode(PeerCodec(8).encode_welcome(2, 1, 5, voters(3)))
+        CODEC.decode(PeerCodec(8).encode_welcome(Welcome(2, 1, 8, 5, encode(voters(3)))))
     with pytest.raises(WireError):
         CODEC.decode(pack(("welcome", 2, 1, 7, 5, b"not json")))
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actors.raft.progress import INFLIGHT_APPENDS_MAX, INFLIGHT_BYTES_MAX, Progress
+from actors.raft.progress import (
+    INFLIGHT_APPENDS_MAX,
+    INFLIGHT_BYTES_MAX,
+    Progress,
+    Rejection,
+)
 
 
 def streaming(match: int = 5) -> Progress:
@@ -45,23 +50,29 @@ def test_match_never_falls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rejected", "resume_after", "news", "next_index"),
-    [(9, 0, True, 1), (9, 4, True, 5), (9, 8, True, 9), (9, 20, True, 9), (8, 0, False, 10)],
+    ("rejected", "resume_after", "what", "next_index"),
+    [
+        (9, 0, Rejection.HEEDED, 1),
+        (9, 4, Rejection.HEEDED, 5),
+        (9, 8, Rejection.HEEDED, 9),
+        (9, 20, Rejection.HEEDED, 9),
+        (8, 0, Rejection.STALE, 10),
+    ],
 )
 def test_a_rejected_probe_goes_on_after_the_hint_and_a_stale_one_is_ignored(
-    rejected: int, resume_after: int, news: bool, next_index: int
+    rejected: int, resume_after: int, what: Rejection, next_index: int
 ) -> None:
     progress = Progress(session=1, next_index=10, now_ms=0)
-    assert progress.maybe_reject(rejected, resume_after) is news
+    assert progress.maybe_reject(rejected, resume_after) is what
     assert progress.next == next_index
 
 
 def test_a_rejection_of_what_is_known_to_match_is_stale() -> None:
     progress = streaming(5)
     progress.sent(8, 1)
-    assert not progress.maybe_reject(5, 0)
+    assert progress.maybe_reject(5, 0) is Rejection.STALE
     assert not progress.probing
-    assert progress.maybe_reject(8, 2)
+    assert progress.maybe_reject(8, 2) is Rejection.HEEDED
     assert (progress.probing, progress.next) == (True, 6), "never below what matches"
 
 
@@ -111,7 +122,7 @@ def test_after_a_rejection_appends_go_one_by_one_until_they_are_accepted() -> No
     assert peer.maybe_accept(0) is False
     peer.sent(5, 10)
     assert peer.may_send()
-    assert peer.maybe_reject(3, 0)
+    assert peer.maybe_reject(3, 0) is Rejection.HEEDED
     for under_way in (2, 4, 8):
         peer.maybe_accept(peer.next)
         for _ in range(under_way):

@@ -38,9 +38,13 @@ from actors.raft.actor import (
     Retention,
 )
 from actors.raft.codec import PeerCodec
+from actors.raft.inquiry import Inquiry
 from actors.raft.log import LogStart
+from actors.raft.mark import Mark
 from actors.raft.membership import AddMember
 from actors.raft.neighbours import Links
+from actors.raft.outcome import Removed
+from actors.raft.probation import Probation
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -90,7 +94,8 @@ class Recorder:
         self.linked: set[int] = set()
         self.introduced: list[int] = []
         self.asked: list[JoinRequest] = []
-        self.welcomed: list[int] = []
+        self.asked_at: list[int] = []
+        self.welcomed: list[Welcome] = []
         self.room = True
 
     def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
@@ -117,15 +122,16 @@ class Recorder:
         message = CODEC.decode(frame)
         if isinstance(message, JoinRequest):
             self.asked.append(message)
+            self.asked_at.append(member_id)
             return True
         if isinstance(message, Welcome):
-            self.welcomed.append(member_id)
+            self.welcomed.append(message)
             return True
         if isinstance(message, Introduction):
             assert message.member_id == 1
             self.introduced.append(member_id)
             return member_id in self.linked
-        assert message.target == member_id
+        assert isinstance(message, Welcome) or message.target == member_id
         self.happened.append(message)
         return True
 
@@ -148,7 +154,13 @@ class Recorder:
 class Shell:
     """An actor of member 1, and what it does."""
 
-    def __init__(self, members: int = 3, terms: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self,
+        members: int = 3,
+        terms: tuple[int, ...] = (),
+        probation: Probation | None = None,
+        asked_urls: Sequence[str] = (),
+    ) -> None:
         self.recorder = Recorder()
         self.clock = ManualClock(START_MS)
         recorder = self.recorder
@@ -156,7 +168,11 @@ class Shell:
         def open_links(mailbox: Mailbox) -> Links:
             return recorder
 
-        core = make_core(members=members, terms=terms, hard_state=HardState(1, 0, 0))
+        state = HardState(1, 0, 0)
+        core = make_core(members=members, terms=terms, hard_state=state, probation=probation)
+        mark = self.mark = Mark(Path("/wal"), SimulatedDisk(lambda: self.recorder.tell("disk")))
+        if probation is not None:
+            mark.make()
         self.core = core
         self.actor = RaftActor(
             core,
@@ -166,7 +182,9 @@ class Shell:
             Retention(entries=10, bytes=1 << 20),
             open_links,
             self.clock,
-            lambda: self.recorder.happened.append("removed"),
+            self.recorder.tell,
+            Inquiry(core, ("tcp://host1:2380",), mark),
+            asked_urls,
         )
         self.actor.join(Ring(recorder, recorder, recorder, recorder, recorder))
         self.actor.open()
@@ -519,4 +537,4 @@ def test_a_removed_member_says_so_once() -> None:
     shell = Shell()
     shell.hear(RemovedNotice(2, 1, 1))
     shell.hear(RemovedNotice(3, 1, 1))
-    assert shell.recorder.take().count("removed") == 1
+    assert shell.recorder.take().count(Removed()) == 1

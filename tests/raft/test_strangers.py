@@ -19,8 +19,10 @@ from actors.messages import Drained, PeerFrames, Tick
 from actors.raft.actor import RaftActor, Retention
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
+from actors.raft.inquiry import Inquiry
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
+from actors.raft.mark import Mark
 from actors.raft.membership import (
     UNKNOWN,
     AddMember,
@@ -32,12 +34,15 @@ from actors.raft.membership import (
     encode,
 )
 from actors.raft.neighbours import Links
-from actors.raft.outcome import CoreConfig, Recovered
+from actors.raft.outcome import CoreConfig, Ending, Recovered
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
     ChangeRefusal,
     ChangeRequest,
+    Confession,
+    Contradiction,
+    Doubt,
     Entry,
     ForwardRefusal,
     ForwardRequest,
@@ -54,6 +59,7 @@ from actors.raft.rpc import (
     TimeoutNow,
     VoteRequest,
     VoteResponse,
+    Welcome,
 )
 from actors.raft.shipping import Shipping
 from actors.store.codec import encode_command
@@ -128,7 +134,7 @@ messages = st.one_of(
     appends(),
     of(AppendResponse, numbers, numbers, flags, numbers, terms),
     of(Heartbeat, *[numbers] * 5, flags),
-    of(HeartbeatResponse, *[numbers] * 4),
+    of(HeartbeatResponse, *[numbers] * 4, flags),
     of(ForwardRequest, st.lists(proposals, max_size=3).map(tuple)),
     of(ReadRequest, numbers),
     of(ReadResponse, numbers, numbers, numbers),
@@ -141,6 +147,9 @@ messages = st.one_of(
     of(ChangeRequest, numbers, changes),
     of(ChangeRefusal, numbers, names),
     of(RemovedNotice),
+    of(Contradiction, numbers, terms, numbers),
+    of(Confession, numbers, numbers),
+    of(Doubt, numbers, numbers),
 )
 
 
@@ -151,14 +160,28 @@ def _frame(message: Any) -> bytes:
         return b""  # such a number cannot be sent
 
 
+def _welcome(message: Welcome) -> bytes:
+    try:
+        return CODEC.encode_welcome(message)
+    except OverflowError:
+        return b""
+
+
 urls = st.sampled_from(("tcp://h:1", "nonsense", "tcp://_h:1", ""))
+WELCOME_FIELDS = (
+    numbers,
+    st.just(encode(voters(4))),
+    flags,
+    *[numbers] * 3,
+    st.lists(urls, max_size=9).map(tuple),
+)
 frames = st.one_of(
     messages.map(_frame),
     st.builds(CODEC.encode_introduction, members, urls),
-    st.builds(JoinRequest, numbers, members, st.lists(urls, max_size=9).map(tuple)).map(
-        encode_join
-    ),
-    st.builds(CODEC.encode_welcome, members, members, numbers, st.just(voters(4))),
+    st.builds(
+        JoinRequest, numbers, members, st.lists(urls, max_size=9).map(tuple), st.booleans()
+    ).map(encode_join),
+    st.builds(Welcome, members, members, st.just(7), *WELCOME_FIELDS).map(_welcome),
     st.tuples(st.just(7), st.integers(-1, 17), st.lists(numbers, max_size=9)).map(
         lambda row: pack((row[0], row[1], *row[2]))
     ),
@@ -181,6 +204,7 @@ class Member:
     def __init__(self, membership: Membership, term: int) -> None:
         self.clock = ManualClock(START_MS)
         self.around = Deaf()
+        self.endings: list[Ending] = []
         around = self.around
 
         def open_links(mailbox: Mailbox) -> Links:
@@ -199,7 +223,8 @@ class Member:
             Retention(entries=10, bytes=1 << 20),
             open_links,
             self.clock,
-            lambda: None,
+            self.endings.append,
+            Inquiry(self.core, (), Mark(Path("/wal"), SimulatedDisk(lambda: None))),
             ("tcp://flag:1",),
         )
         self.actor.join(Ring(around, around, around, around, around))

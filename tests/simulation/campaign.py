@@ -43,6 +43,8 @@ INTERESTING = (
     "crashes of a leader in a joint membership",
     "removed members that ended",
     "disks lost",
+    "disks emptied",
+    "refused: it was here before",
     "refused to start",
     "failed: sync",
     "failed: write",
@@ -106,6 +108,7 @@ INTERESTING = (
     "act: transfer",
     "act: trap",
     "act: wipe",
+    "act: forget",
 )
 SEEDS_FOR_ALL_MIN = 100
 """Fewer seeds than that need not meet everything."""

@@ -54,6 +54,8 @@ class Checker:
         self.lineage = Lineage(first)
         self._chosen_in_term: list[int] = []
         self._disks: dict[int, Saved] = {}
+        # What members had on disks that were emptied since: it may have been acknowledged.
+        self._lost: dict[int, list[Saved]] = {}
         self._leader_of: dict[int, int] = {}
         self._votes: dict[int, dict[int, int]] = {}
         self._seen: dict[int, _Seen] = {}
@@ -64,6 +66,16 @@ class Checker:
         if disk is None:
             disk = self._disks[member] = Saved()
         return disk
+
+    def forgotten(self, node: Node) -> None:
+        """A node's disk was emptied."""
+        self._lost.setdefault(node.member_id, []).append(self.saved(node.member_id))
+        del self._disks[node.member_id]
+        self._seen.pop(node.member_id, None)
+        # Its vote for itself counts nowhere any more: the candidate is gone with it.
+        for votes in self._votes.values():
+            if votes.get(node.member_id) == node.member_id:
+                del votes[node.member_id]
 
     # --- what a node says ---
 
@@ -313,6 +325,10 @@ class Checker:
             done = self.lineage.memberships((chosen.index, chosen.term) for chosen in self.chosen)
             memberships += [each.final() for each in joint if each in done]
         holders = {member for member, disk in self._disks.items() if disk.holds(entry)}
+        # An acknowledgement counts though the disk that gave it is gone since.
+        for member, lost in self._lost.items():
+            if any(disk.holds(entry) for disk in lost):
+                holders.add(member)
         agreed = any(_is_majority(each, holders) for each in memberships)
         require(
             agreed,

@@ -11,6 +11,7 @@ from typing import Protocol
 from actors.messages import Connection
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership, Peer, first_membership
+from actors.raft.outcome import Contradicted
 from tests.simulation.checks import Checker
 from tests.simulation.effects import Effects, Replay
 from tests.simulation.history import History
@@ -66,6 +67,9 @@ class Cluster:
         self.visitors: dict[int, Visitor] = {}
         # Members whose disk is gone or damaged: they must never come back as who they were.
         self.lost_members: set[int] = set()
+        # Whose disk was put back to an earlier state, and who found out that it is wrong.
+        self.rolled_back: set[int] = set()
+        self.wrong_members: set[int] = set()
         self.on_moment: Callable[[str, Node], None] = lambda name, node: None
         self._by_url = {node.url: node for node in self.nodes.values()}
         # The last process of a node that a visitor knows is gone.
@@ -202,6 +206,13 @@ class Cluster:
                 node.start()
 
         self.timeline.after(outage_ms, f"restart {node.number}", restart)
+
+    def contradicted(self, node: Node, ending: Contradicted) -> None:
+        """A node has found its own log to be wrong: only where a disk was rolled back."""
+        require(bool(self.rolled_back), f"{node} was contradicted: {ending}")
+        self.counts["members that were contradicted"] += 1
+        self.wrong_members.add(node.member_id)
+        node.is_wanted = False
 
     def hint(self, broken: Iterable[tuple[int, int]]) -> None:
         """Nodes notice, each a little later, that their connection to another one broke."""

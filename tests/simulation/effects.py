@@ -53,7 +53,9 @@ class Effects:
     ) -> None:
         """An entry was applied: everywhere with the same effect, and each number once."""
         if isinstance(command, AlarmActivate):
-            require(command.alarm is not AlarmType.CORRUPT, f"{node} applies {command}")
+            wrong = (AlarmType.CORRUPT, AlarmType.DATA_LOSS)
+            expected = bool(node.cluster.rolled_back) or command.alarm not in wrong
+            require(expected, f"{node} applies {command}")
         for lease in leases_ended:
             # A node may be ahead of the others by the time its work takes.
             ended_ms = self.lease_ends_ms.get(lease, node.true_ms)

@@ -19,6 +19,8 @@ from tests.simulation.upkeep import Operator
 
 EFFECTS_UNTIL_CRASH_MAX = 12
 TARGET_EVERY_MS = 3
+EARLY_LOSSES = 3
+EARLY_ELECTIONS = 6
 AIMED = ("at_vote", "at_victory", "at_change", "at_joint")
 """The moments that are looked for so often; nodes tell of the others."""
 
@@ -95,6 +97,8 @@ class Hands:
                 self._cluster.clocks_ahead_ms += int(ms)
             case "flip", [place, bit]:
                 self._flip(node, int(place), int(bit))
+            case "forget", [] if node.member_id:
+                self._operator.forget(node)
             case "wipe", []:
                 self._operator.lose(node)
             case _:
@@ -136,6 +140,11 @@ class Nemesis:
         self._weights = [(name, float(weights[name])) for name in FAULTS if weights[name] > 0]
         cluster.on_moment = self._moment
         self._schedule()
+        if cluster.swarm.forget:
+            # Before their names are published, too.
+            for _ in range(EARLY_LOSSES):
+                early_ms = self._chance(EARLY_ELECTIONS * cluster.swarm.election_ms)
+                self._timeline.after(early_ms, "forget", self._forget)
         if any(getattr(cluster.swarm, moment) for moment in AIMED):
             self._aim()
 
@@ -213,6 +222,12 @@ class Nemesis:
         node = self._any_node()
         if self._operator.may_lose(node):
             self._do("wipe", node.number)
+
+    def _forget(self) -> None:
+        """Empty the disk of a member that is started again as if nothing had happened."""
+        node = self._any_node()
+        if not self._stopped and not node.is_unproven and self._operator.may_lose(node):
+            self._do("forget", node.number)
 
     # --- the network ---
 

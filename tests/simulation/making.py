@@ -17,8 +17,10 @@ from actors.lease.book import LeaseBook
 from actors.mailbox import Mailbox
 from actors.raft.actor import RaftActor, Retention
 from actors.raft.core import RaftCore
+from actors.raft.inquiry import Inquiry
 from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Recovered
+from actors.raft.probation import Probation
 from actors.raft.shipping import Shipping
 from actors.raft.wal import Contents, Wal
 from actors.store.actor import StoreActor
@@ -46,6 +48,7 @@ FRAGMENT_BYTES = 300
 LEASE_TTL_MS_MIN = 100
 LOG_TAIL_BYTES = 1 << 20
 SNAPSHOTS = Path("/snapshots")
+MILLION = 1_000_000
 
 Actors = shipped.Actors
 
@@ -106,6 +109,7 @@ def _make_raft(
         contents.membership,
         machine.applied_index,
         recovery.last_time(contents, machine),
+        Probation(1 + node.chance(MILLION)) if node.mark.stands() else None,
     )
     core = RaftCore(config, recovered, node.clock(), node.chance)
 
@@ -121,8 +125,9 @@ def _make_raft(
         Retention(swarm.entries_kept, LOG_TAIL_BYTES),
         open_links,
         node.clock,
-        node.removed,
-        [other.url for other in node.cluster.nodes.values() if other is not node],
+        node.ended,
+        Inquiry(core, (node.url,), node.mark),
+        node.others,
     )
 
 

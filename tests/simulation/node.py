@@ -15,7 +15,9 @@ from actors.errors import StorageError
 from actors.messages import ClientFrames, Connection, HandOver, PeerFrames, PeersDown
 from actors.raft.codec import decode_welcome, encode_join
 from actors.raft.core import RaftCore
+from actors.raft.mark import Mark
 from actors.raft.membership import UNKNOWN, Membership
+from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.raft.rpc import Entry, JoinRequest
 from actors.raft.wal import Contents, Wal
 from actors.raft.wal_reader import Identity
@@ -81,6 +83,9 @@ class Node:
         self._boot_ms = 0
         self._ppm = 0
         self._turns = Turns(self)
+        self.mark = Mark(DIRECTORY, self.disk)
+        # Whether its disk was emptied, and it is to find out that it has been here before.
+        self.has_forgotten = False
 
     def __str__(self) -> str:
         return f"node {self.number}"
@@ -148,6 +153,16 @@ class Node:
         """What its store actor applies to."""
         assert self.actors is not None
         return self.actors.store._machine
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The URLs of all other hosts: its flags name more than enough."""
+        return tuple(node.url for node in self.cluster.nodes.values() if node is not self)
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether it may have lost promises, as its disk tells."""
+        return bool(self.member_id) and (self.mark.stands() or not Wal.exists(DIRECTORY, self.disk))
 
     @property
     def runs(self) -> bool:
@@ -256,8 +271,16 @@ class Node:
         self.fails = ""
         self.backend = SimulatedBackend(self)
         self.member_id, self._founders = 0, None
-        self.is_removed = self.is_damaged = False
+        self.is_removed = self.is_damaged = self.has_forgotten = False
         self.refusal = ""
+
+    def forget(self) -> None:
+        """Lose the disk, but be started again with the flags of the beginning."""
+        assert not self.is_up
+        self.disk.wipe()
+        self.backend = SimulatedBackend(self)
+        self.cluster.checker.forgotten(self)
+        self.has_forgotten = True
 
     # --- how a node is made: see actors.node ---
 
@@ -265,7 +288,9 @@ class Node:
         if Wal.exists(DIRECTORY, self.disk):
             self.cluster.moment("at_start", self)
             self._run(*Wal.open(DIRECTORY, self.cluster.swarm.segment_bytes, self.disk))
-        elif self._founders is not None:
+            return
+        self.mark.make()
+        if self._founders is not None:
             entries = recovery.first_entries(self._founders)
             self._create(Identity(self.member_id, CLUSTER_ID), self._founders, entries)
         else:
@@ -302,11 +327,24 @@ class Node:
             actor.open()
         self.cluster.serving(self)
 
-    def removed(self) -> None:
-        """It is sure that it is no member any more: it says so, and ends."""
-        self.is_removed = True
-        self.cluster.counts["removed members that ended"] += 1
-        self.later("removed", self._close)
+    def ended(self, ending: Ending) -> None:
+        """It is sure that it must not go on: it says why, and ends."""
+        match ending:
+            case Removed():
+                self.is_removed = True
+                self.cluster.counts["removed members that ended"] += 1
+                self.later("removed", self._close)
+            case WasHere():
+                self.later("was here", self._refuse_to_run)
+            case Contradicted():
+                self.cluster.contradicted(self, ending)
+                self.later("contradicted", self._close)
+
+    def _refuse_to_run(self) -> None:
+        require(self.has_forgotten, f"{self} takes its own life for an earlier one")
+        self.refusal = "it was here before"
+        self.cluster.counts["refused: it was here before"] += 1
+        self.crash(power=False)
 
     # --- what arrives ---
 
@@ -319,7 +357,10 @@ class Node:
             if welcome is not None and self._welcomes.take(welcome):
                 self.member_id = welcome.member_id
                 identity = Identity(welcome.member_id, welcome.cluster_id)
-                self.attempt(lambda: self._create(identity, UNKNOWN))
+                if welcome.was_here:
+                    self._refuse_to_run()
+                else:
+                    self.attempt(lambda: self._create(identity, UNKNOWN))
 
     def take_client_frame(self, connection: Connection, payload: bytes) -> None:
         """A client's request has arrived."""

@@ -249,6 +249,8 @@ def _disagreement(cluster: Cluster) -> str:
     nodes = _members(cluster)
     if len(nodes) != len(cluster.members.peers):
         return "a member does not run"
+    if any(node.core.probation is not None for node in nodes):
+        return "a member is on probation"
     leaders = [node for node in nodes if isinstance(node.core.role, Leader)]
     if len(leaders) != 1:
         return "nobody leads, or several do"

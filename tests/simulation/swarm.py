@@ -57,6 +57,7 @@ class Swarm(NamedTuple):
     full_disk: float = 0.0
     bit_flip: float = 0.0
     wipe: float = 0.0
+    forget: float = 0.0
     clock_jump: float = 0.0
     transfer: float = 0.0
     change: float = 0.0
@@ -126,6 +127,7 @@ FAULTS = (
     "full_disk",
     "bit_flip",
     "wipe",
+    "forget",
     "clock_jump",
     "transfer",
     "change",
@@ -240,6 +242,8 @@ def draw(random: Random) -> Swarm:
 def _more(swarm: Swarm, random: Random) -> Swarm:
     """Drawn last, so that what was drawn before stays the same for each seed."""
     pick = random.choice
+    if random.random() < 0.3:
+        swarm = swarm._replace(forget=pick((1.0, 2.0)))
     return swarm._replace(
         request_timeout_ms=pick((2_000, 2_000, 300)),
         client_timeout_ms=pick((3_000, 3_000, 600)),

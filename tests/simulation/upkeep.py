@@ -63,9 +63,17 @@ class Operator(Endpoint):
         self._reformat(node)
         self.cluster.counts["disks lost"] += 1
 
+    def forget(self, node: Node) -> None:
+        """A host's disk is emptied, and nobody notices: the member is started as before."""
+        if node.is_up:
+            node.crash(power=True)
+        node.forget()
+        self.cluster.counts["disks emptied"] += 1
+
     def _gone(self) -> set[int]:
-        damaged = {node.member_id for node in self.cluster.nodes.values() if node.is_damaged}
-        return self.cluster.lost_members | damaged
+        nodes = self.cluster.nodes.values()
+        doubtful = {node.member_id for node in nodes if node.is_damaged or node.is_unproven}
+        return self.cluster.lost_members | doubtful
 
     def memberships(self) -> Iterator[Membership]:
         """Those that hold at the end of some member's log, on disk or in memory."""

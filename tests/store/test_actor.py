@@ -19,6 +19,7 @@ from actors.messages import (
     LeaseFact,
     LeaseFacts,
     LocalRead,
+    Published,
     Question,
     ReadHistory,
     Replies,
@@ -254,6 +255,7 @@ def test_a_restart_announces_leases_and_revision_and_goes_on_behind_the_backend(
     assert restarted.told == [
         ("watch", Events(2, ())),
         ("lease", LeaseFacts((LeaseFact(7, 6_000),), 1_000)),
+        ("raft", Published(())),
     ]
     assert restarted.actor.applied_index == 2
     restarted.apply(Put(b"a", b"2"))

@@ -9,11 +9,14 @@ import pytest
 import zmq
 
 from actors.raft.codec import PeerCodec, encode_join
-from actors.raft.membership import Peer, RemoveMember, first_membership
+from actors.raft.membership import Peer, RemoveMember, encode, first_membership
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
     ChangeRequest,
+    Confession,
+    Contradiction,
+    Doubt,
     Entry,
     ForwardRequest,
     Heartbeat,
@@ -24,6 +27,7 @@ from actors.raft.rpc import (
     SnapshotChunk,
     TimeoutNow,
     VoteRequest,
+    Welcome,
 )
 from actors.store.codec import encode_command
 from actors.store.commands import DeleteRange
@@ -32,7 +36,7 @@ from cluster.wire import pack
 from tests.system.conditions import client_of, wait_until
 
 STRANGER = 0x1234
-HOST = Peer(STRANGER, ("tcp://127.0.0.1:1",))
+HOSTS = first_membership((Peer(STRANGER, ("tcp://127.0.0.1:1",)),))
 KEYS = [f"key{number:02}" for number in range(20)]
 SAID = "it claims to be from this member itself"
 
@@ -63,6 +67,9 @@ def messages(target: int, term: int) -> list[Message]:
         ChangeRequest(*head, 1, RemoveMember(target)),
         SnapshotChunk(*head, 0, 77, 10**9, term, 2**50, 0, 0, b"x"),
         TimeoutNow(*head),
+        Contradiction(*head, 10**9, term),
+        Confession(*head, 1),
+        Doubt(*head, 1, 5),
     ]
 
 
@@ -78,7 +85,7 @@ def frames(codec: PeerCodec, cluster_id: int, target: int, term: int) -> list[by
         codec.encode_introduction(STRANGER, "nonsense"),
         codec.encode_introduction(target, "tcp://_foo:1"),
         encode_join(JoinRequest(5, STRANGER, ("nonsense",))),
-        codec.encode_welcome(STRANGER, target, 0, first_membership((HOST,))),
+        codec.encode_welcome(Welcome(STRANGER, target, cluster_id, 0, encode(HOSTS))),
         b"",
         *others,
     ]

@@ -9,7 +9,7 @@ from unittest.mock import patch
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader, PendingRead
 from actors.raft.log import RaftLog
-from actors.raft.progress import Progress
+from actors.raft.progress import Progress, Rejection
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
 from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Heartbeat, VoteRequest
@@ -107,7 +107,7 @@ def commits_beyond_what_is_proven() -> AbstractContextManager[Any]:
     """
     accept, maybe_reject = Replica.accept, Progress.maybe_reject
 
-    def cautious(progress: Progress, rejected: int, resume_after: int) -> bool:
+    def cautious(progress: Progress, rejected: int, resume_after: int) -> Rejection:
         return maybe_reject(progress, rejected, max(0, resume_after - 3))
 
     def careless(replica: Replica, message: AppendRequest) -> AppendResponse:
