@@ -221,7 +221,7 @@ def _refusal_of_proposals(source: int, proposals: tuple[Proposal, ...]) -> str:
 
 def _refusal_of_entries(message: AppendRequest) -> str:
     """Terms of a log only rise, up to its leader's."""
-    if message.prev_index > INDEX_MAX or message.prev_term > message.term:
+    if max(message.prev_index, message.commit) > INDEX_MAX or message.prev_term > message.term:
         return NUMBER
     before = message.prev_term
     for _, term, time_ms, _, _, _ in message.entries:

@@ -178,6 +178,7 @@ def test_a_member_that_joins_takes_any_term_but_the_last() -> None:
     [
         AppendRequest(OTHER, OWN, 5, 5, SHIFTED + 1, 0, 0, ()),
         AppendRequest(OTHER, OWN, 5, 5, 0, 6, 0, ()),
+        AppendRequest(OTHER, OWN, 5, 5, 0, 0, SHIFTED + 1, ()),
         AppendRequest(OTHER, OWN, 5, 5, 1, 4, 0, (Entry(2, 3, 0, 0, 0, b""),)),
         AppendRequest(OTHER, OWN, 5, 5, 1, 4, 0, (Entry(2, 6, 0, 0, 0, b""),)),
         AppendRequest(OTHER, OWN, 5, 5, 1, 4, 0, (Entry(2, 5, SHIFTED, 0, 0, b""),)),

@@ -131,7 +131,10 @@ class Cluster:
 
     def send(self, source: Node, url: str, frame: bytes) -> None:
         """A member sends to another."""
-        node = self._by_url[url]
+        node = self._by_url.get(url)
+        if node is None:
+            self.counts["frames to nowhere"] += 1
+            return
         self.network.send(source.number, node.number, frame, source.true_ms, node.take_peer_frame)
 
     def request(self, client: int, number: int, frame: bytes) -> None:

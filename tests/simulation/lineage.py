@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from actors.raft.membership import FORMER_MAX, Membership, decode, is_membership
+from actors.raft.membership import FORMER_MAX, Membership, read
 from actors.raft.rpc import Entry
 from tests.simulation.saved import require
 
@@ -56,10 +56,11 @@ class Lineage:
     def _new(self, before_term: int, entry: Entry, before: Known | None) -> Known:
         require(before is not None or entry.index == 1, f"nobody ever held what {entry} follows")
         membership, since = (self._first, (0, 0)) if before is None else before[2:]
-        if not is_membership(entry.command):
+        changed = read(entry.command)
+        if changed is None:
             return Known(before_term, entry, membership, since)
         place = (entry.index, entry.term)
-        known = Known(before_term, entry, decode(entry.command), place)
+        known = Known(before_term, entry, changed, place)
         earlier = self._known.get(since)
         _check_step(membership, known.membership)
         self.changes.append((known, earlier))

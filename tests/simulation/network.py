@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from actors.raft.codec import PeerCodec
-from actors.raft.membership import RemoveMember
+from actors.raft.codec import _KIND_OF
 from actors.raft.rpc import ChangeRefusal, ChangeRequest, ForwardRefusal, ForwardRequest
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
@@ -22,15 +21,9 @@ LATE_MS_MAX = 600
 CLUSTER_ID = 1
 """Small, so that the kind of a peer's frame is its third byte."""
 
-_KIND_AT = 2
-_codec = PeerCodec(CLUSTER_ID)
-_ONCE_ONLY = frozenset(
-    (
-        _codec.encode(ForwardRequest(1, 1, 1, ()))[_KIND_AT],
-        _codec.encode(ForwardRefusal(1, 1, 1, (), ""))[_KIND_AT],
-        _codec.encode(ChangeRequest(1, 1, 1, 1, RemoveMember(1)))[_KIND_AT],
-        _codec.encode(ChangeRefusal(1, 1, 1, 1, "NotLeader"))[_KIND_AT],
-    )
+KIND_AT = 2
+ONCE_ONLY = frozenset(
+    _KIND_OF[kind] for kind in (ForwardRequest, ForwardRefusal, ChangeRequest, ChangeRefusal)
 )
 
 
@@ -43,6 +36,8 @@ class Network:
         self.lost = 0
         self.repeated = 0
         self.late = 0
+        # Told of every frame between members, with the number of the host it goes to.
+        self.overheard: Callable[[int, bytes], None] | None = None
         self._timeline = timeline
         self._chance = timeline.stream("network")
         self._client_chance = timeline.stream("client network")
@@ -53,13 +48,15 @@ class Network:
         self, source: int, target: int, frame: bytes, sent_ms: int, deliver: Callable[[bytes], None]
     ) -> None:
         """One host's frame to another; `sent_ms` may be a little ahead of now."""
+        if self.overheard is not None:
+            self.overheard(target, frame)
         swarm, chance = self.swarm, self._chance
         way = (source, target)
         if way in self.blocked or chance.happens(swarm.loss):
             self.lost += 1
             return
         copies = 1
-        if chance.happens(swarm.duplication) and frame[_KIND_AT] not in _ONCE_ONLY:
+        if chance.happens(swarm.duplication) and frame[KIND_AT] not in ONCE_ONLY:
             copies = 2
             self.repeated += 1
         for _ in range(copies):

@@ -65,6 +65,8 @@ class Node:
         self.backend = SimulatedBackend(self)
         self.actors: Actors | None = None
         self.incarnation = 0
+        # Whether this process is of a later version.
+        self.is_newer = False
         self.is_up = False
         self.is_removed = False
         # Whether it is to run: a host that nobody uses is not.
@@ -181,6 +183,7 @@ class Node:
         swarm = self.cluster.swarm
         self.incarnation += 1
         self.is_up = True
+        self.is_newer = self.chance.happens(swarm.newer)
         self._boot_ms = self.chance(MILLION)
         self._ppm = self.chance(2 * swarm.drift_ppm + 1) - swarm.drift_ppm
         self._turns.busy_until_ms = self.cluster.timeline.now_ms

@@ -24,7 +24,9 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.effects import Replay, whole_history
 from tests.simulation.faults import Hands, Nemesis
 from tests.simulation.holders import PEACE_MS, Holder
+from tests.simulation.newer import Newer
 from tests.simulation.node import Node
+from tests.simulation.outsider import Outsider
 from tests.simulation.rival import Rival
 from tests.simulation.script import Act, Script
 from tests.simulation.swarm import Swarm, draw
@@ -86,6 +88,10 @@ class Stage:
         self.holders = [Holder(self.cluster, 500 + n) for n in range(swarm.holders)]
         if swarm.flood_every_ms:
             Flood(self.cluster, 300)
+        if swarm.outsider_every_ms:
+            Outsider(self.cluster)
+        if swarm.newer:
+            Newer(self.cluster)
         self.operator = Operator(self.cluster, 400)
         self.hands = Hands(self.cluster, self.operator, Rival(self.cluster, 401))
 

@@ -23,6 +23,7 @@ from actors.store.machine import Machine
 from actors.store.results import Result
 from actors.store.storage import Backend, Changes
 from tests.simulation.network import CLUSTER_ID
+from tests.simulation.newer import in_later_words
 from tests.twins import MemoryBackend
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class TappedCodec(PeerCodec):
 
     def encode(self, message: Message) -> bytes:
         self._node.cluster.checker.said(self._node, message)
-        return super().encode(message)
+        frame = super().encode(message)
+        return in_later_words(frame) if self._node.is_newer else frame
 
 
 class TappedWal:

@@ -79,6 +79,8 @@ class Swarm(NamedTuple):
     client_timeout_ms: int = 3_000
     late: float = 0.0
     holders: int = 0
+    outsider_every_ms: int = 0
+    newer: float = 0.0
     sessions_max: int = 10_000
     session_ttl_ms: int = 600_000
     session_spared_ms: int = 60_000
@@ -107,6 +109,8 @@ class Swarm(NamedTuple):
             loss=0.0,
             duplication=0.0,
             late=0.0,
+            outsider_every_ms=0,
+            newer=0.0,
             peer_delay_ms=2,
             flood_every_ms=0,
             sync_ms=1,
@@ -142,6 +146,8 @@ CLASSES: dict[str, dict[str, Any]] = {
     "late": {"late": 0.0},
     "short timeouts": {"request_timeout_ms": 2_000, "client_timeout_ms": 3_000},
     "holders": {"holders": 0},
+    "outsider": {"outsider_every_ms": 0},
+    "newer": {"newer": 0.0},
     "reordering": {"in_order": True, "peer_delay_ms": 2},
     "drift": {"drift_ppm": 0},
     "leases": {"leases": 0.0},
@@ -249,6 +255,8 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         client_timeout_ms=pick((3_000, 3_000, 600)),
         late=pick((0.0, 0.0, 0.05)),
         holders=pick((0, 0, 2)),
+        outsider_every_ms=pick((0, 0, 4)),
+        newer=pick((0.0, 0.0, 0.3)),
         at_joint=pick((0.0, 1.0)) if swarm.change else 0.0,
         at_start=pick((0.0, 0.0, 0.3)),
         sessions_max=pick((1, 2, 3, 10_000, 10_000, 10_000)),

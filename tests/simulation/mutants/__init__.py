@@ -13,7 +13,18 @@ from tests.simulation.mutants import (
     members,
     sessions,
     snapshots,
+    strangers,
     watches,
 )
 
-MODULES = (consensus, disks, members, snapshots, clients, sessions, watches, data)
+MODULES = (
+    consensus,
+    disks,
+    members,
+    snapshots,
+    strangers,
+    clients,
+    sessions,
+    watches,
+    data,
+)

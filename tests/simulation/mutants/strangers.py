@@ -1,0 +1,62 @@
+"""Planted bugs in who is believed: frames of strangers, of later versions, and beyond bounds."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.raft import admission
+from actors.raft.admission import Admission
+from tests.simulation.mutants.planting import both, mutant
+
+BOUNDLESS = 1 << 65
+
+
+@mutant
+def strangers_are_believed() -> AbstractContextManager[Any]:
+    """Whoever reaches the port is a member."""
+    return patch.object(Admission, "refusal", lambda *_: "")
+
+
+@mutant
+def anybody_is_a_voter() -> AbstractContextManager[Any]:
+    """Who sends is not looked up, though all else is looked at."""
+    look = Admission._look
+
+    def careless(own: Admission) -> None:
+        look(own)
+        own._members = own._voters = _Everybody()
+
+    return patch.object(Admission, "_look", careless)
+
+
+class _Everybody(frozenset[int]):
+    """Has everybody in it."""
+
+    def __contains__(self, member: object) -> bool:
+        return True
+
+
+@mutant
+def numbers_have_no_bounds() -> AbstractContextManager[Any]:
+    """A member's terms, indexes and times are taken as they come."""
+    bounds = ("TERM_MAX", "TERM_STEP_MAX", "INDEX_MAX", "TIME_MS_MAX", "TICKET_MAX")
+    return both(*(patch.object(admission, bound, BOUNDLESS) for bound in bounds))
+
+
+@mutant
+def a_commit_index_has_no_bounds() -> AbstractContextManager[Any]:
+    """An append may commit all that it brings, however far it claims that the log goes."""
+    refusal = admission._refusal_of_entries
+
+    def careless(message: Any) -> str:
+        return refusal(message._replace(commit=0))
+
+    return patch.object(admission, "_refusal_of_entries", careless)
+
+
+@mutant
+def names_of_errors_are_taken_as_they_come() -> AbstractContextManager[Any]:
+    """A refusal of a later version reaches whoever waits."""
+    return patch("actors.raft.codec.fault_name", lambda name: name)
