@@ -22,7 +22,7 @@ def main() -> int:
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}", flush=True)
     numbers = itertools.count() if chosen.case is None else iter((chosen.case,))
-    with LocalCluster(size=1) as cluster:
+    with LocalCluster(size=3) as cluster:
         target = target_of(cluster)
         before_mib = target.memory_mib()
         try:

@@ -10,14 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import zmq
 
+from cluster.errors import UNAVAILABLE
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
 from tests.chaos.hostile.zmtp import Connection
 from tests.fuzz.cases import Case, case_of
+from tests.fuzz.peers import Facts
 
 ANSWER_SECONDS: Final = 30.0
 """A request is answered, or its connection ended, within this time; and so is the honest client."""
@@ -36,6 +38,7 @@ class Target(NamedTuple):
     """A node under test; `memory_mib` and `is_running` are of its process."""
 
     address: Address
+    peer_address: Address
     memory_mib: Callable[[], int]
     is_running: Callable[[], bool]
 
@@ -56,24 +59,35 @@ class Honest:
     def __exit__(self, *_: object) -> None:
         self._context.destroy(linger=0)
 
-    def ask(self) -> None:
-        """Put, and see that it is done. Raises FoundError."""
-        self._socket.send(pack({"op": "put", "key": "honest", "value": "1"}))
+    def put(self) -> None:
+        """Put, and see that it is done, perhaps by another leader. Raises FoundError."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while "header" not in (reply := self._ask(op="put", key="honest", value="1")):
+            if reply["error"]["code"] != UNAVAILABLE or time.monotonic() > until:
+                raise FoundError(f"an honest client was told {reply}")
+
+    def facts(self) -> Facts:
+        """What anybody can learn of the cluster."""
+        reply = self._ask(op="member_list")
+        members = tuple(member["ID"] for member in reply["members"])
+        return Facts(reply["header"]["cluster_id"], members)
+
+    def _ask(self, **request: str) -> Any:
+        self._socket.send(pack(request))
         try:
-            reply = unpack(self._socket.recv())
+            return unpack(self._socket.recv())
         except zmq.Again:
             raise FoundError("an honest client had no answer") from None
-        if "header" not in reply:
-            raise FoundError(f"an honest client was told {reply}")
 
 
-def run_case(address: Address, case: Case) -> None:
+def run_case(target: Target, case: Case) -> None:
     """Send the bytes of a case and wait for what it must have. Raises FoundError."""
     try:
-        with Connection(address) as connection:
+        is_peer = case.socket == b"PUSH"
+        with Connection(target.peer_address if is_peer else target.address) as connection:
             connection.socket.settimeout(ANSWER_SECONDS)
-            if case.handshake:
-                connection.shake_hands(b"DEALER")
+            if case.socket:
+                connection.shake_hands(case.socket)
             connection.send(case.data)
             for _ in range(case.answers):
                 if not list(connection.messages(1, ANSWER_SECONDS)):
@@ -88,15 +102,16 @@ def run(target: Target, seed: str, numbers: Iterator[int], until: float) -> Coun
     """Try cases until that time of the monotonic clock. Raises FoundError, which shows the case."""
     done: Counter[str] = Counter()
     with Honest(target.address) as honest:
-        honest.ask()
+        honest.put()
+        facts = honest.facts()
         before_mib = target.memory_mib()
         for number in numbers:
             if time.monotonic() >= until:
                 break
-            case = case_of(seed, number)
+            case = case_of(seed, number, facts)
             try:
-                run_case(target.address, case)
-                honest.ask()
+                run_case(target, case)
+                honest.put()
                 _check(target, before_mib)
             except FoundError as found:
                 raise FoundError(_shown(found, seed, number, case)) from None
@@ -116,16 +131,15 @@ def _shown(found: FoundError, seed: str, number: int, case: Case) -> str:
     start = case.data[:SHOWN_BYTES].hex()
     return (
         f"{found}\n{case.kind}, {len(case.data)} bytes after "
-        f"{'a handshake' if case.handshake else 'nothing'}: {start}\n"
+        f"{case.socket.decode() or 'no'} handshake: {start}\n"
         f"again: python -m tests.fuzz --seed {seed} --case {number}"
     )
 
 
 def target_of(cluster: LocalCluster) -> Target:
-    """The only node of a cluster."""
-    (node,) = cluster.nodes.values()
+    """The first node of a cluster."""
+    node = cluster.nodes["n1"]
     pid = node.pid
-    host, _, port = cluster.endpoints[0].rpartition(":")
 
     def memory_mib() -> int:
         try:
@@ -135,4 +149,12 @@ def target_of(cluster: LocalCluster) -> Target:
         resident = [line for line in status.splitlines() if line.startswith("VmRSS:")]
         return int(resident[0].split()[1]) // 1024 if resident else 0
 
-    return Target((host, int(port)), memory_mib, lambda: node.running and node.pid == pid)
+    def is_running() -> bool:
+        return node.running and node.pid == pid
+
+    return Target(_address(node.endpoint), _address(node.peer_url), memory_mib, is_running)
+
+
+def _address(url: str) -> Address:
+    host, _, port = url.removeprefix("tcp://").rpartition(":")
+    return host, int(port)

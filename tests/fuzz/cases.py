@@ -5,7 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import Final, NamedTuple
 
+from tests.chaos.hostile.zmtp import message
 from tests.fuzz.messages import odd_frames, odd_handshake, odd_message, request_message
+from tests.fuzz.peers import Facts, peer_frame
 from tests.fuzz.requests import request
 from tests.fuzz.values import STRUCTURES
 
@@ -15,32 +17,35 @@ BATCH_MAX: Final = 5
 class Case(NamedTuple):
     """What is sent on a connection of its own.
 
-    With `handshake` the node's own comes first. `answers`: so many replies come, or the connection
-    ends.
+    `socket` is what it says to be in the handshake; empty: there is none. A PUSH is at the peer
+    port. `answers`: so many replies come, or the connection ends.
     """
 
     kind: str
-    handshake: bool
+    socket: bytes
     data: bytes
     answers: int
 
 
-def case_of(seed: str, number: int) -> Case:
-    """The same for the same seed and number."""
+def case_of(seed: str, number: int, facts: Facts) -> Case:
+    """The same for the same seed, number and facts."""
     chance = Random(f"{seed}/{number}")
-    match chance.randrange(10):
+    match chance.randrange(12):
         case 0 | 1 | 2 | 3 | 4:
             count = chance.randrange(1, BATCH_MAX)
             data = b"".join(request_message(chance, request) for _ in range(count))
-            return Case("requests", True, data, count)
+            return Case("requests", b"DEALER", data, count)
         case 5 | 6:
-            return Case("structures", True, request_message(chance, _structure), 1)
+            return Case("structures", b"DEALER", request_message(chance, _structure), 1)
         case 7:
-            return Case("frames", True, odd_message(chance, request), 0)
+            return Case("frames", b"DEALER", odd_message(chance, request), 0)
         case 8:
-            return Case("commands", True, odd_frames(chance, request), 0)
+            return Case("commands", b"DEALER", odd_frames(chance, request), 0)
+        case 9 | 10:
+            frames = [peer_frame(chance, facts) for _ in range(chance.randrange(1, BATCH_MAX))]
+            return Case("peers", b"PUSH", b"".join(map(message, frames)), 0)
         case _:
-            return Case("handshakes", False, odd_handshake(chance, request), 0)
+            return Case("handshakes", b"", odd_handshake(chance, request), 0)
 
 
 def _structure(chance: Random) -> bytes:

@@ -14,6 +14,7 @@ from cluster.launcher.local import LocalCluster
 from tests.fuzz import campaign
 from tests.fuzz.campaign import FoundError, Target, run, run_case, target_of
 from tests.fuzz.cases import Case, case_of
+from tests.fuzz.peers import Facts
 
 CASES = 150
 SEED = "committed"
@@ -23,20 +24,19 @@ IMPATIENT_SECONDS = 0.5
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Target]:
-    with LocalCluster(size=1) as cluster:
+    with LocalCluster(size=3) as cluster:
         yield target_of(cluster)
 
 
 def test_a_node_bears_the_first_cases_of_a_seed(target: Target) -> None:
     done = run(target, SEED, iter(range(CASES)), time.monotonic() + FOREVER_SECONDS)
-    assert set(done) == {"requests", "structures", "frames", "commands", "handshakes"}
+    assert set(done) == {"requests", "structures", "frames", "commands", "peers", "handshakes"}
 
 
 def test_a_case_is_the_same_for_the_same_seed_and_number() -> None:
-    assert [case_of(SEED, number) for number in range(20)] == [
-        case_of(SEED, number) for number in range(20)
-    ]
-    assert case_of(SEED, 1) != case_of("another", 1)
+    first, again = ([case_of(SEED, number, Facts()) for number in range(20)] for _ in range(2))
+    assert first == again
+    assert first[1] != case_of("another", 1, Facts())
 
 
 def test_a_node_that_grows_is_found_with_the_case_that_did_it(target: Target) -> None:
@@ -58,7 +58,9 @@ def test_a_listener_that_does_not_answer_is_found(monkeypatch: pytest.MonkeyPatc
         accepted: list[socket.socket] = []
         waiting = Thread(target=lambda: accepted.append(server.accept()[0]))
         waiting.start()
+        address = server.getsockname()
+        silent = Target(address, address, lambda: 0, lambda: True)
         with pytest.raises(FoundError, match="neither answered nor"):
-            run_case(server.getsockname(), Case("planted", False, b"x", 1))
+            run_case(silent, Case("planted", b"", b"x", 1))
         waiting.join()
         accepted[0].close()
