@@ -2,7 +2,8 @@
 
 Knows that a frame is an array of the cluster's id, the number of its kind and fields, that three
 kinds have a name, and who the members are. What a member would believe is tried too: who may send
-it is not proven before members have keys, so it may cost an election, but no process.
+it is not proven before members have keys, so it may cost an election, but no process. Notices that
+a member was removed are left out: those of a majority are obeyed.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from random import Random
 from typing import Any, Final, NamedTuple
 
 from actors.raft.codec import _KINDS
+from actors.raft.rpc import RemovedNotice
 from tests.fuzz.values import EDGES, Packed, pack, tree
 
 FIELDS_MORE: Final = 3
 URLS: Final = ("tcp://127.0.0.1:1", "tcp://_foo:1", "", "\0", "tcp://" + "h" * 300 + ":1")
 TERMS: Final = 3
 INDEXES: Final = 100
+
+
+_REMOVED: Final = _KINDS.index(RemovedNotice)
 
 
 class Facts(NamedTuple):
@@ -32,7 +37,7 @@ def peer_frame(chance: Random, facts: Facts) -> Packed:
         return pack(_named(chance, facts))
     cluster_id = facts.cluster_id if chance.random() < 0.9 else chance.choice(EDGES)
     ids = [_member(chance, facts) for _ in range(2)]
-    kind = chance.randrange(-1, len(_KINDS) + 2)
+    kind = chance.choice([code for code in range(-1, len(_KINDS) + 2) if code != _REMOVED])
     count = len(_KINDS[kind % len(_KINDS)]._fields) - len(ids)
     if chance.random() < 0.2:
         count += chance.randrange(-FIELDS_MORE, FIELDS_MORE)
