@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from actors.raft.codec import _KINDS, _TYPES, PeerCodec, encode_join
 from actors.raft.membership import RemoveMember, encode, encode_change, first_membership
-from actors.raft.rpc import AppendRequest, JoinRequest
+from actors.raft.rpc import AppendRequest, JoinRequest, Welcome
 from actors.store.codec import encode_command
 from actors.store.commands import DeleteRange
 from cluster.wire import WireError, pack, unpack
@@ -163,7 +163,11 @@ class Outsider:
                 frame = codec.encode_introduction(self._source(node), chance.of(URLS))
             case _:
                 nonce = chance.random.getrandbits(60)
-                frame = codec.encode_welcome(chance(7), 1 + chance(7), nonce, known)
+                was_here, numbers = chance(2) == 0, (chance.of(EXTREMES), chance(9), chance(9))
+                welcome = Welcome(
+                    chance(7), 1 + chance(7), CLUSTER_ID, nonce, encode(known), was_here, *numbers
+                )
+                frame = codec.encode_welcome(welcome)
         self._give(node, frame, "not asked for")
 
     # --- fields ---
