@@ -90,6 +90,8 @@ INTERESTING = (
     "applied: TooManyOutstanding",
     "applied: TooManySessions",
     "applied: TooManyLeases",
+    "entries of a later version",
+    "entries skipped unread",
     "frames of a later version",
     "outsider: beyond bounds",
     "outsider: broken",

@@ -37,9 +37,21 @@ class Effects:
 
     def __init__(self, counts: Counter[str]) -> None:
         self.lease_ends_ms: dict[int, int] = {}
+        # Entries of a later version that stand in some log, by index and term.
+        self.unreadable: set[tuple[int, int]] = set()
+        # Processes that have skipped one of them: member and incarnation.
+        self.skipped_by: set[tuple[int, int]] = set()
         self._counts = counts
         self._results: dict[int, tuple[Result, int]] = {}
         self._executed: dict[tuple[int, int], Result] = {}
+
+    def skipped(self, node: Node, index: int, term: int, command: bytes) -> None:
+        """An entry was passed: a no-op, or one of a later version."""
+        if command:
+            known = (index, term) in self.unreadable
+            require(known, f"{node} skips entry {index} of term {term}: {command!r}")
+            self.skipped_by.add((node.member_id, node.incarnation))
+            self._counts["entries skipped unread"] += 1
 
     def applied(
         self,
@@ -117,8 +129,12 @@ def whole_history(swarm: Swarm, index: int, chosen: Sequence[Entry]) -> tuple[Ev
 
 
 def _apply(machine: Machine, entry: Entry) -> None:
-    if entry.command:
-        command, sequence = decode_command(entry.command)
-        machine.apply(entry.index, entry.term, entry.time_ms, command, sequence)
+    index, term, time_ms, _, _, data = entry
+    try:
+        decoded = decode_command(data) if data else None
+    except ValueError:
+        decoded = None
+    if decoded is None:
+        machine.skip(index, term, time_ms)
     else:
-        machine.skip(entry.index, entry.term, entry.time_ms)
+        machine.apply(index, term, time_ms, *decoded)

@@ -70,6 +70,10 @@ class Lineage:
         """Whether this entry was seen; nothing stands at index 0."""
         return not index or (index, term) in self._known
 
+    def entry(self, place: Place) -> Entry:
+        """The entry that stands at a place in some log."""
+        return self._known[place].entry
+
     def membership(self, place: Place) -> Membership:
         """Who the members are at a place in some log."""
         return self._known[place].membership if place[0] else self._first

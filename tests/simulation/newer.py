@@ -1,7 +1,7 @@
 """Members of a later version: they know kinds, names, changes and commands that this one does not.
 
-Some hosts are upgraded when they start; now and then one of them says to another what only its like
-understand. Knows nothing of what becomes of that.
+Some hosts are upgraded when they start; now and then one of them says what only its like understand
+- to others, or as the leader into the log. Knows nothing of what becomes of that.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.raft.codec import _KIND_OF
+from actors.raft.leader import Leader
 from actors.raft.rpc import (
     ChangeRefusal,
     ChangeRequest,
     ForwardRefusal,
     ForwardRequest,
+    Proposal,
 )
 from cluster.wire import pack, unpack
 from tests.simulation.network import CLUSTER_ID, KIND_AT
@@ -64,7 +66,11 @@ class Newer:
     def _speak(self) -> None:
         newer = [node for node in self._cluster.running() if node.is_newer]
         if newer:
-            self._tell(self._chance.of(newer))
+            node = self._chance.of(newer)
+            if isinstance(node.core.role, Leader) and self._chance(3) == 0:
+                self._append(node, node.core.role)
+            else:
+                self._tell(node)
         self._again()
 
     def _tell(self, node: Node) -> None:
@@ -89,3 +95,15 @@ class Newer:
         self._cluster.counts["frames of a later version"] += 1
         frame = pack((CLUSTER_ID, kind, own_id, peer.id, core.term, *said))
         self._cluster.send(node, peer.peer_urls[0], frame)
+
+    def _append(self, node: Node, leader: Leader) -> None:
+        """Put a command in the log that nobody of this version can read."""
+        core = node.core
+        proposal = Proposal(0, 0, self._chance.of(LATER_COMMANDS))
+
+        def append() -> None:
+            core.replica.append(core.term, leader.cluster_ms(node.clock()), [proposal])
+            self._cluster.effects.unreadable.add((core.replica.log.last_index, core.term))
+
+        self._cluster.counts["entries of a later version"] += 1
+        node.attempt(append)

@@ -158,7 +158,7 @@ class Outsider:
             case 0:
                 member = chance.of((*STRANGERS, *(peer.id for peer in known.peers)))
                 asked = tuple(chance.of(URLS) for _ in range(chance(3)))
-                frame = encode_join(JoinRequest(chance(1 << 20), member, asked))
+                frame = encode_join(JoinRequest(chance(1 << 20), member, asked, chance(2) == 0))
             case 1 if node.runs:
                 frame = codec.encode_introduction(self._source(node), chance.of(URLS))
             case _:

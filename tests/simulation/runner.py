@@ -16,6 +16,7 @@ from actors.raft import courier, leader
 from actors.raft.leader import Leader
 from actors.store import actor as store_actor
 from actors.store import backlog, compactor, digest, history, ranges, steps, sweeper, txn
+from actors.store.commands import AlarmMember, AlarmType
 from actors.watch import actor as watch_actor
 from actors.watch import frames
 from tests.linearizability import FindingError
@@ -263,6 +264,8 @@ def _disagreement(cluster: Cluster) -> str:
     last = max(node.core.replica.log.last_index for node in nodes)
     if any(node.machine.applied_index != last for node in nodes):
         return "the nodes do not agree"
+    if silent := _silent(cluster, nodes):
+        return f"{silent} has skipped an entry, and raised no alarm"
     # Who was added, and has received nothing yet, knows nobody to ask: it asks when it restarts.
     # Nor does somebody whose fellows have all been replaced at other places: nobody is there.
     removed = {peer.id for peer in cluster.members.former}
@@ -276,6 +279,16 @@ def _disagreement(cluster: Cluster) -> str:
     if strangers:
         return f"{', '.join(map(str, strangers))} does not know that it is removed"
     return ""
+
+
+def _silent(cluster: Cluster, nodes: list[Node]) -> Node | None:
+    """Who has skipped an entry that it could not read, without an alarm that stands."""
+    for node in nodes:
+        alarm = AlarmMember(node.member_id, AlarmType.UNREADABLE)
+        has_skipped = (node.member_id, node.incarnation) in cluster.effects.skipped_by
+        if has_skipped and alarm not in node.machine.alarms:
+            return node
+    return None
 
 
 def _lagging(cluster: Cluster) -> str:

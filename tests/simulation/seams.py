@@ -107,6 +107,12 @@ class TappedMachine(Machine):
         )
         return result
 
+    def skip(self, index: int, term: int, time_ms: int) -> None:
+        super().skip(index, term, time_ms)
+        cluster = self.node.cluster
+        entry = cluster.checker.lineage.entry((index, term))
+        cluster.effects.skipped(self.node, index, term, entry.command)
+
     def reopened(self, backend: Backend) -> TappedMachine:
         machine = super().reopened(backend)
         machine.node = self.node

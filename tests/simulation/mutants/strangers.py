@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from actors.raft import admission
 from actors.raft.admission import Admission
+from actors.store.upkeep import Upkeep
 from tests.simulation.mutants.planting import both, mutant
 
 BOUNDLESS = 1 << 65
@@ -60,3 +61,21 @@ def a_commit_index_has_no_bounds() -> AbstractContextManager[Any]:
 def names_of_errors_are_taken_as_they_come() -> AbstractContextManager[Any]:
     """A refusal of a later version reaches whoever waits."""
     return patch("actors.raft.codec.fault_name", lambda name: name)
+
+
+@mutant
+def commands_are_passed_on_unread() -> AbstractContextManager[Any]:
+    """What a follower forwards enters the log, whether or not anybody can read it."""
+    return patch("actors.raft.codec.decode_command", lambda command: (None, None))
+
+
+@mutant
+def an_unreadable_entry_is_passed_in_silence() -> AbstractContextManager[Any]:
+    """Nobody hears of what every member has skipped."""
+    return patch.object(Upkeep, "unreadable", lambda *_: None)
+
+
+@mutant
+def an_alarm_is_raised_once() -> AbstractContextManager[Any]:
+    """The proposal is lost, and with it the alarm."""
+    return patch("actors.store.raiser.RAISE_AGAIN_MS", 1 << 40)
