@@ -253,17 +253,21 @@ class Episode:
 
     def _compare_copies(self) -> tuple[list[Change], int]:
         """The history of the store and its last revision: the same on every node."""
-        found: dict[str, str] = {}
-        for node in self.cluster.members:
-            with Client(node.endpoint, timeout=HANG_SECONDS) as client:
-                keys = client.range("\0", from_key=True, serializable=True)
-                last = keys.header.revision
-                changes = _history(client, last)
-                held = repr((keys.kvs, changes)).encode()
-                found[node.name] = hashlib.sha256(held).hexdigest()
-        if len(set(found.values())) > 1:
-            raise FindingError(f"the nodes hold different data: {found}")
-        return changes, last
+        until = time.monotonic() + HANG_SECONDS
+        while True:
+            found: dict[str, tuple[int, str]] = {}
+            for node in self.cluster.members:
+                with Client(node.endpoint, timeout=HANG_SECONDS) as client:
+                    keys = client.range("\0", from_key=True, serializable=True)
+                    last = keys.header.revision
+                    changes = _history(client, last)
+                    held = repr((keys.kvs, changes)).encode()
+                    found[node.name] = last, hashlib.sha256(held).hexdigest()
+            if len(set(found.values())) == 1:
+                return changes, last
+            # What clients gave up, a node may have taken up only now: then the revisions differ.
+            if len({revision for revision, _ in found.values()}) == 1 or time.monotonic() > until:
+                raise FindingError(f"the nodes hold different data: {found}")
 
     def _wait_for_watchers(self, last: int) -> None:
         def arrived() -> bool:

@@ -29,7 +29,7 @@ def test_honest_write_that_was_refused_took_for_ever() -> None:
     harm = [_put("probe", 1.1, 0.04), _put("r1", 1.2, 0.04, Outcome.FAILED)]
     probe, client = latencies([*peace, *harm], (0.0, 1.0), (1.0, 2.0))
     assert probe.holds and "p99 10.0 to 40.0 ms (4.0 times)" in probe.seen
-    assert not client.holds and "1 of 1 not served" in client.seen
+    assert not client.holds and "not served: 0 of 1, then 1 of 1" in client.seen
 
 
 def test_honest_write_that_became_too_slow_does_not_hold() -> None:

@@ -248,7 +248,8 @@ def latencies(
         ratio = hard / calm if 0 < calm < inf else inf
         seen = (
             f"p50 {quantile(before, 50):.1f} to {quantile(during, 50):.1f} ms, p99 {calm:.1f} to"
-            f" {hard:.1f} ms ({ratio:.1f} times), {during.count(inf)} of {len(during)} not served"
+            f" {hard:.1f} ms ({ratio:.1f} times); not served: {before.count(inf)} of {len(before)},"
+            f" then {during.count(inf)} of {len(during)}"
         )
         checks.append(
             Check(f"{what}: p99 {P99_RATIO_MAX:.0f} times at most", seen, ratio <= P99_RATIO_MAX)

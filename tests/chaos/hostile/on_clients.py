@@ -131,6 +131,20 @@ def request_flood(me: Intruder) -> None:
         me.saw_answers(connection, FLOOD, WAIT_SECONDS)
 
 
+def floods_and_leaves(me: Intruder) -> None:
+    """Send more than a node takes of one client, and reset the connection while it waits there."""
+    with me.call_on() as connection:
+        whole = request("range", key=BULK, range_end=BULK[:-1] + "0", count_only=True)
+        connection.send(message(whole) * (4 * FLOOD))
+        _reset(connection)
+        me.sight.add("left")
+
+
+def _reset(connection: Connection) -> None:
+    linger = struct.pack("ii", 1, 0)
+    connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
 def no_reading(me: Intruder) -> None:
     """Ask for all there is, many times, and read nothing of it."""
     whole = request("range", key=BULK, range_end=BULK[:-1] + "0")
@@ -239,9 +253,8 @@ def connections(me: Intruder) -> None:
             connection.send(GREETING[: me.chance.randrange(len(GREETING) + 1)])
             if kind:
                 connection.send(GREETING + ready(kind))
-            if me.chance.random() < 0.3:  # not closed but reset
-                linger = struct.pack("ii", 1, 0)
-                connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            if me.chance.random() < 0.3:
+                _reset(connection)
         me.hold(me.chance.uniform(0, 1))
         me.sight.add("connected", CONNECTIONS)
 
@@ -252,6 +265,7 @@ KINDS: Final = (
     Kind("many-frames", many_frames, 0.5),
     Kind("large-frames", large_frames, 1.0),
     Kind("request-flood", request_flood, 0.1),
+    Kind("flood-and-leave", floods_and_leaves, 0.3),
     Kind("no-reading", no_reading, 0.1),
     Kind("claimed-names", claimed_names, 0.1),
     Kind("session-flood", session_flood, 0.2),
