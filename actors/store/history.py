@@ -27,7 +27,7 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
         return FUTURE_REVISION
     if 0 < query.revision < store.compact_revision:
         return COMPACTED
-    positions = _visible(store, query)
+    positions, may_be_cut = _visible(store, query), _may_be_cut(store)
     limit = max(0, query.limit)
     more = 0 < limit < len(positions)
     if more:
@@ -44,7 +44,7 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
             budget.spend(event.kv for event in events[start:])
         except AnswerTooLargeError:
             return ANSWER_TOO_LARGE
-    return HistoryDone(now, tuple(events), more, not more and _may_be_cut(store))
+    return HistoryDone(now, tuple(events), more, not more and may_be_cut)
 
 
 def _visible(store: RevisionStore, query: History) -> list[int]:
