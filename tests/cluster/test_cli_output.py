@@ -14,6 +14,7 @@ from cluster import Client
 from cluster.cli import COMMANDS, HELP
 from cluster.cli.app import PROGRAM, LazyGroup, run
 from cluster.launcher.local import LocalCluster
+from tests.limits import HANG_SECONDS
 
 FULL = "Error: write /dev/stdout: no space left on device\n"
 
@@ -91,7 +92,7 @@ def test_the_process_ends_without_a_traceback(node: LocalCluster) -> None:
                 stdout=full,
                 stderr=full if errors is None else subprocess.PIPE,
                 text=True,
-                timeout=60,
+                timeout=HANG_SECONDS,
                 check=False,
             )
         assert (ended.returncode, ended.stderr) == (1, errors)

@@ -22,7 +22,7 @@ import os, sys, threading, traceback
 from concurrent.futures import wait
 from cluster import *
 
-client = Client({endpoints!r}, timeout=20)
+client = Client({endpoints!r}, timeout=240)
 
 def refuses(use, text="forked"):
     try:

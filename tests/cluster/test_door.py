@@ -25,9 +25,9 @@ from cluster.door import (
 from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor
 from cluster.visitors import Gone, Notice
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
+from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import ManualClock
 
-WAIT_MS = 30_000
 REQUEST_BYTES_MAX = 1_000_000
 PAYLOAD_WORDS = 64 * 1024
 HOST = "127.0.0.1"
@@ -53,13 +53,13 @@ class Bench:
     def client(self, kind: int = zmq.DEALER) -> zmq.Socket[bytes]:
         made = self.context.socket(kind)
         made.linger = 0
-        made.rcvtimeo = WAIT_MS
+        made.rcvtimeo = HANG_MS
         made.connect(self.door.endpoint)
         return made
 
     def raw(self, identity: bytes = b"") -> Connection:
         connection = Connection(self.address)
-        connection.socket.settimeout(WAIT_MS / 1_000)
+        connection.socket.settimeout(HANG_SECONDS)
         connection.shake_hands(b"DEALER", identity)
         return connection
 
@@ -98,7 +98,7 @@ def bench() -> Iterator[Bench]:
 
 def is_closed(connection: Connection) -> bool:
     """Whether the other side ends it, within the time that there is."""
-    connection.socket.settimeout(WAIT_MS / 1_000)
+    connection.socket.settimeout(HANG_SECONDS)
     try:
         while connection.socket.recv(65_536):
             pass
@@ -303,7 +303,7 @@ def client_that_reads_little(
     client = bench.context.socket(zmq.DEALER)
     client.setsockopt(zmq.RCVHWM, 1)
     client.setsockopt(zmq.RCVBUF, 4_096)
-    client.setsockopt(zmq.RCVTIMEO, WAIT_MS)
+    client.setsockopt(zmq.RCVTIMEO, HANG_MS)
     client.connect(bench.door.endpoint)
     client.send(b"here")
     [(route, _)] = bench.take()
@@ -379,7 +379,7 @@ while not door.drain(1):
 door.look()
 client.close(linger=0)
 """
-    ended = subprocess.run([sys.executable, "-c", script], timeout=WAIT_MS / 1_000, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], timeout=HANG_SECONDS, check=False)
     assert ended.returncode == 0
 
 
@@ -413,5 +413,5 @@ while (arrived := len(door.drain(1_000))) or not taken or door.must_drain():
 door.close()
 context.destroy(linger=0)
 """
-    ended = subprocess.run([sys.executable, "-c", script], timeout=WAIT_MS / 1_000, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], timeout=HANG_SECONDS, check=False)
     assert ended.returncode == 0

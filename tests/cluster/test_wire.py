@@ -10,13 +10,13 @@ import sys
 import pytest
 
 from cluster.wire import UNCOUNTED_BYTES_MAX, WireError, pack, unpack, unpack_few
+from tests.limits import HANG_SECONDS
 
 COLLIDING_KEYS = 2_000
 KEY_ITEMS = 11
 NESTED = 500
 PROMISED = 1_000_000
 ADDRESS_SPACE_BYTES = 1024 * 1024 * 1024
-WAIT_SECONDS = 60
 
 
 def array(items: int) -> bytes:
@@ -52,7 +52,7 @@ except WireError:
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        timeout=WAIT_SECONDS,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert ended.stdout == "refused\n", ended.stderr

@@ -15,7 +15,7 @@ PROGRAM = """
 import sys
 from cluster import Client, LeaseLostError
 
-client = Client(sys.argv[1].split(","), timeout=20)
+client = Client(sys.argv[1].split(","), timeout=240)
 lock, election = client.lock("frozen/lock", ttl={ttl}), client.election("frozen/chair", ttl={ttl})
 kept, quiet = client.session({ttl}), client.lease.grant({ttl})
 lock.acquire()
@@ -36,7 +36,7 @@ for give_up in (lock.release, election.resign):
 def test_a_frozen_process_knows_at_once_what_it_has_lost(cluster: LocalCluster) -> None:
     program = [sys.executable, "-c", PROGRAM.format(ttl=TTL_SECONDS), ",".join(cluster.endpoints)]
     with (
-        client_of(cluster, timeout=20) as client,
+        client_of(cluster) as client,
         subprocess.Popen(
             program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         ) as frozen,

@@ -16,8 +16,8 @@ from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
 from tests.chaos.hostile.on_clients import colliding_map
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
+from tests.limits import HANG_MS, HANG_SECONDS
 
-WAIT_MS = 30_000
 PUT = pack({"op": "put", "key": "forged", "value": "1"})
 MESSAGES_MAX = 1_000
 
@@ -32,7 +32,7 @@ class Node:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._honest = self._context.socket(zmq.REQ)
         self._honest.linger = 0
-        self._honest.rcvtimeo = WAIT_MS
+        self._honest.rcvtimeo = HANG_MS
         self._honest.connect(f"tcp://{host}:{port}")
 
     def call(self, **request: Any) -> Any:
@@ -64,13 +64,13 @@ def node(one_node: LocalCluster) -> Iterator[Node]:
 
 
 def reply_of(connection: Connection) -> Any:
-    (frames,) = connection.messages(1, WAIT_MS / 1_000)
+    (frames,) = connection.messages(1, HANG_SECONDS)
     return unpack(frames[-1])
 
 
 def wait_until_closed(connection: Connection) -> None:
     """Read until the node has closed the connection; TimeoutError when it does not."""
-    connection.socket.settimeout(WAIT_MS / 1_000)
+    connection.socket.settimeout(HANG_SECONDS)
     try:
         while connection.socket.recv(65_536):
             pass
@@ -112,7 +112,7 @@ def test_a_message_of_a_great_many_frames_ends_its_connection(node: Node) -> Non
 def test_a_message_without_end_ends_its_connection(node: Node) -> None:
     with Connection(node.address) as hostile:
         hostile.shake_hands(b"DEALER")
-        hostile.socket.settimeout(WAIT_MS / 1_000)
+        hostile.socket.settimeout(HANG_SECONDS)
         with pytest.raises(ConnectionError):
             for _ in range(MESSAGES_MAX):
                 hostile.send(endless(*[bytes(100_000)] * 10))

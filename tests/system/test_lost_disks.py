@@ -20,9 +20,9 @@ from cluster.launcher.files import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import EXIT_REMOVED
 from tests.chaos.control import FaultServer, Layer
+from tests.limits import HANG_SECONDS
 from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
 
-SECONDS = 30.0
 KEYS = 100
 
 
@@ -39,7 +39,7 @@ def wait_until_named(cluster: LocalCluster, count: int) -> None:
 
     def named() -> bool:
         for node in cluster.running:
-            with Client(node.endpoint, timeout=SECONDS) as client:
+            with Client(node.endpoint, timeout=HANG_SECONDS) as client:
                 names = [member.name for member in client.member_list().members if member.name]
             if len(names) < count:
                 return False
@@ -59,7 +59,7 @@ def refused(cluster: LocalCluster, name: str) -> str:
     """Start a node that is expected to give up; its last words."""
     cluster.launch_node(name)
     node = cluster.node(name)
-    assert node.wait(SECONDS), f"{name} runs"
+    assert node.wait(HANG_SECONDS), f"{name} runs"
     assert node.exit_status == 1
     line = cluster.directory.last_log_line(name)
     assert "has already been bootstrapped" in line, line
@@ -70,7 +70,7 @@ def refused(cluster: LocalCluster, name: str) -> str:
 
 def put_keys(*endpoints: str) -> int:
     """Acknowledged puts; the revision of the last."""
-    with Client(list(endpoints), timeout=SECONDS) as client:
+    with Client(list(endpoints), timeout=HANG_SECONDS) as client:
         return [client.put(f"k{n}", "acknowledged").header.revision for n in range(KEYS)][-1]
 
 
@@ -138,7 +138,7 @@ def test_the_command_that_it_names_mends_it(cluster: LocalCluster) -> None:
     node = cluster.node(forgets)
     node.record = node.record._replace(joined_with="", member_id=old.member_id)
     cluster.launch_node(forgets)
-    assert node.wait(SECONDS)
+    assert node.wait(HANG_SECONDS)
     assert node.exit_status == EXIT_REMOVED
     line = cluster.directory.last_log_line(forgets)
     assert "permanently removed" in line and "--initial-cluster-state=existing" in line
@@ -232,7 +232,7 @@ def test_a_disk_that_was_rolled_back_stops_its_member_and_is_named_on_every_othe
     copy.rename(directory)
     cluster.launch_node(rolled_back)
     node = cluster.node(rolled_back)
-    assert node.wait(SECONDS), "it goes on with what it has"
+    assert node.wait(HANG_SECONDS), "it goes on with what it has"
     assert node.exit_status == 1
     line = cluster.directory.last_log_line(rolled_back)
     assert f"member {rolled_back} ({node.member_id:x}) stops" in line
@@ -250,6 +250,8 @@ def shows(client: Client, alarm: Alarm) -> Callable[[], bool]:
 
 def run(command: list[str]) -> str:
     """What a command prints; it must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -13,8 +13,7 @@ import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
-
-WAIT_SECONDS = 60
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture
@@ -49,7 +48,7 @@ def test_nobody_else_may_read_what_a_cluster_writes(no_umask: None, tmp_path: Pa
     subprocess.run(
         [*command, "--data-dir", str(restored)],
         check=True,
-        timeout=WAIT_SECONDS,
+        timeout=HANG_SECONDS,
         capture_output=True,
     )
     assert readable_by_others(restored) == []

@@ -17,11 +17,11 @@ from actors.store.sessions import SESSIONS_MAX
 from cluster import Client, LeaseholdError, OutcomeUnknownError
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
+from tests.limits import HANG_MS, HANG_SECONDS
 from tests.system.conditions import client_of, restore, wait_until
 from tests.system.short_sessions import TTL_MS
 
 ROUNDS = 20
-LIMIT_SECONDS = 10.0
 BATCH = 500
 
 
@@ -59,7 +59,9 @@ def writer(
     stack: ExitStack, cluster: LocalCluster, name: str, *others: str, times: int = 5
 ) -> Writer:
     """Somebody new, who has put a few keys."""
-    made = Writer(stack.enter_context(Client([*cluster.endpoints, *others], timeout=30.0)), name)
+    made = Writer(
+        stack.enter_context(Client([*cluster.endpoints, *others], timeout=HANG_SECONDS)), name
+    )
     made.put(times)
     assert (len(made.kept), made.errors) == (times, [])
     return made
@@ -157,7 +159,7 @@ def test_what_was_under_way_is_unknown_once_and_all_else_goes_on(stack: ExitStac
     cluster.kill("n1")
     shutil.rmtree(cluster.directory.node_directory("n1"))
     start(cluster)
-    wait(under_way.values(), timeout=60)
+    wait(under_way.values(), timeout=HANG_SECONDS)
     assert {type(put.exception()) for put in under_way.values()} <= {
         type(None),
         OutcomeUnknownError,
@@ -189,7 +191,7 @@ def raw(stack: ExitStack, cluster: LocalCluster) -> Callable[..., Any]:
     context = stack.enter_context(zmq.Context())
     socket = stack.enter_context(context.socket(zmq.REQ))
     socket.linger = 0
-    socket.rcvtimeo = int(LIMIT_SECONDS * 1_000)
+    socket.rcvtimeo = HANG_MS
     socket.connect(f"tcp://{cluster.endpoints[0]}")
 
     def call(**request: Any) -> Any:
@@ -224,7 +226,7 @@ def test_a_flood_of_openings_ends_nobody_s_session(stack: ExitStack) -> None:
     session = session_of(idle)
     hostile = stack.enter_context(stack.enter_context(zmq.Context()).socket(zmq.DEALER))
     hostile.linger = 0
-    hostile.rcvtimeo = int(LIMIT_SECONDS * 1_000)
+    hostile.rcvtimeo = HANG_MS
     hostile.connect(f"tcp://{cluster.endpoints[0]}")
     refused = 0
     for _ in range(2 * SESSIONS_MAX // BATCH):

@@ -26,21 +26,21 @@ def _fill(client: Client, count: int = 50) -> int:
 def test_a_quiet_watch_outlives_a_compaction_and_the_death_of_its_node(
     cluster: LocalCluster,
 ) -> None:
-    with client_of(cluster, timeout=20) as client, client.watch("quiet/", prefix=True) as watch:
+    with client_of(cluster) as client, client.watch("quiet/", prefix=True) as watch:
         serving = name_of_member(cluster, watch.header.member_id)
         others = [name for name in cluster.nodes if name != serving]
-        with client_of(cluster, serving, timeout=20) as there:
+        with client_of(cluster, serving) as there:
             there.compact(_fill(there))
             # Answered after all that the node had to say of the compaction was sent.
             assert there.get("other/0") is not None
         cluster.kill(serving)
-        with client_of(cluster, *others, timeout=20) as writer:
+        with client_of(cluster, *others) as writer:
             last = writer.put("quiet/1", "x").header.revision
         assert revisions(events_until(watch, last, WAIT)) == [last]
 
 
 def test_a_watch_that_missed_something_for_good_is_told(cluster: LocalCluster) -> None:
-    with client_of(cluster, timeout=20) as client, client.watch("missed/", prefix=True) as watch:
+    with client_of(cluster) as client, client.watch("missed/", prefix=True) as watch:
         serving = name_of_member(cluster, watch.header.member_id)
         others = [name for name in cluster.nodes if name != serving]
         gate = threading.Event()
@@ -52,12 +52,12 @@ def test_a_watch_that_missed_something_for_good_is_told(cluster: LocalCluster) -
         client.connection().run(stand_still)
         try:
             cluster.kill(serving)
-            with client_of(cluster, *others, timeout=20) as writer:
+            with client_of(cluster, *others) as writer:
                 writer.put("missed/1", "x")
                 compacted = _fill(writer)
                 writer.compact(compacted)
             for name in others:  # wherever the watch goes on, it is compacted there
-                with client_of(cluster, name, timeout=20) as there:
+                with client_of(cluster, name) as there:
                     assert there.get("missed/1") is not None
         finally:
             gate.set()
@@ -69,7 +69,7 @@ def test_a_watch_that_missed_something_for_good_is_told(cluster: LocalCluster) -
 def test_a_watch_ends_when_its_cluster_was_made_anew(tmp_path: Path) -> None:
     with LocalCluster(size=1, data_dir=tmp_path) as cluster:
         (name,) = cluster.nodes
-        with client_of(cluster, timeout=20) as client, client.watch("k") as watch:
+        with client_of(cluster) as client, client.watch("k") as watch:
             seen = _fill(client)
             watch.progress()
             assert watch.batch(WAIT).header.revision >= seen
