@@ -231,7 +231,7 @@ def hellos(me: Intruder) -> None:
             elif shape == 1:
                 frames.append(codec.encode_introduction(known, me.chance.choice(URLS)))
             else:
-                urls = (url,) * me.chance.choice((0, 1, 1_000))
+                urls = (url,) * me.chance.choice((0, 1, 100))
                 who = me.chance.choice((0, stranger, known))
                 frames.append(encode_join(rpc.JoinRequest(me.chance.choice(NUMBERS), who, urls)))
         connection.send(b"".join(map(message, frames)))
