@@ -3,7 +3,7 @@
 What must hold: no node ends, nothing acknowledged is lost, nothing is done twice, the histories are
 linearizable, no node's memory grows beyond a bound, and the honest writers' p99 stays within a few
 times what it was in peace. Both times are measured in the same run, as only their ratio says
-anything on a machine that has other work.
+anything on a machine that has other work. How late a lease ends is not judged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cluster import Client, LeaseholdError
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from tests.chaos.campaign import Episode, Figures
-from tests.chaos.checks import LEASE_LATE_SECONDS, quantile
+from tests.chaos.checks import quantile
 from tests.chaos.history import padded
 from tests.chaos.hostile.on_clients import BULK
 from tests.chaos.hostile.process import KINDS, HostileProcess, Plan, Row
@@ -91,14 +91,13 @@ def run(
     count: int = HOSTILE_CLIENTS,
     stopped: Callable[[], bool] = lambda: False,
     peace_seconds: float = PEACE_SECONDS,
-    late_seconds: float = LEASE_LATE_SECONDS,
 ) -> Report:
     """Do these kinds of harm for that time; whatever is found is in the report."""
     rows: list[Row] = []
     checks: list[Check] = []
     began = ended = time.monotonic()
     try:
-        with Episode(f"hostile {seed}", NODES, faults=False, late_seconds=late_seconds) as episode:
+        with Episode(f"hostile {seed}", NODES, faults=False, late_seconds=HANG_SECONDS) as episode:
             _load(episode)
             watch = Watch(episode.cluster)
             peace = time.monotonic()
