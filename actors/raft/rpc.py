@@ -263,7 +263,7 @@ class Confession(NamedTuple):
 class Doubt(NamedTuple):
     """Is it you who says so? What have you committed at `index`? Only who is there can answer.
 
-    The `nonce` is random.
+    The `nonce` is random. `acknowledged`: do you, as the leader, know it from me that I have it?
     """
 
     source: int
@@ -271,6 +271,7 @@ class Doubt(NamedTuple):
     term: int
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     nonce: int
+    acknowledged: bool = False
 
 
 class JoinRequest(NamedTuple):

@@ -103,7 +103,8 @@ class Trial(Proof):
         self._at_odds.append(member)
         nonce = 1 + self._draw(NONCES)
         self._asked[member] = _Asked(nonce, now_ms, acknowledged)
-        self._say(Doubt(self.config.member_id, member, self.term, index, nonce))
+        own_id = self.config.member_id
+        self._say(Doubt(own_id, member, self.term, index, nonce, acknowledged))
 
     def _take_word(
         self, message: RemovedNotice | Contradiction | Confession | Doubt, now_ms: int
@@ -112,8 +113,9 @@ class Trial(Proof):
         match message:
             case RemovedNotice():
                 self._ending = self._ending or Removed()
-            case Doubt(source, _, _, index, nonce):
-                if index <= self.replica.commit:
+            case Doubt(source, _, _, index, nonce, acknowledged):
+                counts = not acknowledged or self._counts_on(source, index)
+                if counts and index <= self.replica.commit:
                     self._contradict(source, index, nonce)
             case Contradiction(source, _, _, index, entry_term, 0):
                 if self._is_at_odds(index, entry_term):
@@ -124,6 +126,11 @@ class Trial(Proof):
                 self._take_answer(message, now_ms)
             case _:
                 assert_never(message)
+
+    def _counts_on(self, member: int, index: int) -> bool:
+        """Whether that member has acknowledged this to the leader that this one is."""
+        peer = self.role.peers.get(member) if isinstance(self.role, Leader) else None
+        return peer is not None and peer.match >= index
 
     def _take_answer(self, message: Contradiction | Confession, now_ms: int) -> None:
         asked = self._asked.get(message.source)

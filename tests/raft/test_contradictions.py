@@ -52,12 +52,14 @@ def accused(flushed: Flushed) -> tuple[int, ...]:
     return tuple(each for one in flushed.decided for each in one.accused)
 
 
-def confirm(solo: Solo, evidence: Message, index: int, entry_term: int) -> Flushed:
+def confirm(
+    solo: Solo, evidence: Message, index: int, entry_term: int, acknowledged: bool = False
+) -> Flushed:
     """Member 1 sees something of member 2, asks back, and is answered."""
     flushed = solo.step(evidence)
     assert ending(flushed) is None, "nobody ends because a frame says so"
     term = solo.core.term
-    assert flushed.only(Doubt) == Doubt(OWN, 2, term, index, NONCE)
+    assert flushed.only(Doubt) == Doubt(OWN, 2, term, index, NONCE, acknowledged)
     return solo.step(Contradiction(2, OWN, term, index, entry_term, NONCE))
 
 
@@ -95,6 +97,16 @@ def test_who_is_asked_says_what_it_has_committed_and_nothing_of_what_it_has_not(
     solo = follower(1, 1, 2, commit=2)
     assert solo.step(Doubt(3, OWN, 2, 2, 9)).said == [Contradiction(OWN, 3, 2, 2, 1, 9)]
     assert solo.step(Doubt(3, OWN, 2, 3, 9)).said == []
+
+
+def test_a_leader_says_only_of_what_a_member_has_acknowledged_that_it_must_be_there() -> None:
+    """Else a heartbeat in the leader's name would end a member that lags."""
+    solo = leader(1, 1, 2, commit=3)
+    question = Doubt(2, OWN, 3, 3, 9, True)
+    assert solo.step(question).said == []
+    session = solo.core.sessions()[2]
+    solo.step(AppendResponse(2, OWN, 3, session, 3, False, 0, 0))
+    assert Contradiction(OWN, 2, 3, 3, 2, 9) in solo.step(question).said
 
 
 def test_a_leader_that_has_committed_the_earlier_entry_tells_so_and_goes_on() -> None:
@@ -169,7 +181,7 @@ def test_a_follower_that_has_committed_the_later_entry_stops() -> None:
 
 def test_a_follower_that_lacks_what_it_has_acknowledged_stops() -> None:
     solo = follower(1, 1, commit=1)
-    flushed = confirm(solo, Heartbeat(2, OWN, 2, 2, 5, 5, 0, 0, True), 5, 2)
+    flushed = confirm(solo, Heartbeat(2, OWN, 2, 2, 5, 5, 0, 0, True), 5, 2, acknowledged=True)
     assert ending(flushed) == Contradicted(5, 0, 0, 2)
     assert flushed.said == [Confession(OWN, 2, 2, 5), Confession(OWN, 3, 2, 5)]
 

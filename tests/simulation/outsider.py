@@ -107,15 +107,15 @@ class Outsider:
             row[SOURCE_AT], row[TARGET_AT] = self._source(node), node.member_id
             self._give(node, pack(row), "under another name")
 
-    def _exaggerate(self, node: Node) -> None:
-        """What a member said, with one number beyond all bounds."""
-        row = self._some_message()
-        if row is None or not node.runs:
+    def _exaggerate(self, _: Node) -> None:
+        """What a member said, to whom it was said, with one number beyond all bounds."""
+        if not self._captured:
             return
-        numbers = [place for place, value in enumerate(row) if type(value) is int]
-        row[self._chance.of(numbers[TERM_AT:])] = LARGEST
-        row[TARGET_AT] = node.member_id
-        if row[SOURCE_AT] != node.member_id:
+        target, frame = self._some_frame()
+        node, row = self._cluster.nodes[target], list(unpack(frame))
+        if node.runs and row[0] == CLUSTER_ID and row[TARGET_AT] == node.member_id:
+            numbers = [place for place, value in enumerate(row) if type(value) is int]
+            row[self._chance.of(numbers[TERM_AT:])] = LARGEST
             self._give(node, pack(row), "beyond bounds")
 
     def _break(self, node: Node) -> None:
