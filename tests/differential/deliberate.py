@@ -41,10 +41,6 @@ START: Final = {"revision": 0}
 FIRST: Final = {"revision": 1}
 PUT: Final = {"request_put": {"key": b"a"}}
 RAISED: Final = [{"memberID": ALARMED_MEMBER, "alarm": "NOSPACE"}]
-TOO_LARGE_FOR_GRPC: Final = {
-    "code": 8,
-    "message": "grpc: received message larger than max (3000008 vs. 2097152)",
-}
 COMPACTED_WATCH: Final = {
     "header": START,
     "watch_id": -1,
@@ -113,12 +109,6 @@ TABLE: Final[dict[str, Deliberate]] = {
         "requests have one limit here, reads and writes alike",
         [op("range", key=b"a" * 1_600_000)],
         {"header": START},
-        fault("RequestTooLarge"),
-    ),
-    "a request of more than 2 MiB": Deliberate(
-        "the limit of etcd's gRPC server speaks before etcd does",
-        [op("put", key=b"a", value=b"x" * 3_000_000)],
-        {"error": TOO_LARGE_FOR_GRPC},
         fault("RequestTooLarge"),
     ),
     "a put within a nested transaction, without space": Deliberate(
