@@ -18,9 +18,12 @@ from tests.limits import HANG_SECONDS
 @pytest.fixture(scope="session", autouse=True)
 def no_process_is_left_behind() -> Iterator[None]:
     """At the end all have ended by themselves; the guard is for other ends than this."""
-    # Who starts the tests in the background of a script lets them ignore Ctrl-C, and with them all
-    # that they start: what tests interrupt would go on.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Who starts the tests in the background of a script, or with nohup, lets them ignore signals,
+    # and with them all that they start: what tests interrupt would go on. A handler is not passed
+    # on, not even one that does nothing.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
     guard = Guard()
     yield
     deadline = time.monotonic() + HANG_SECONDS

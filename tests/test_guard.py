@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -67,8 +68,6 @@ def test_nothing_outlives_a_run_of_the_tests(tmp_path: Path, number: signal.Sign
         [sys.executable, "-m", "pytest", *options, f"--rootdir={tmp_path}", str(path)],
         cwd=IMPORT_ROOT,
         env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT)},
-        # As a script starts it that goes on with something else.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -99,3 +98,27 @@ def _ends(pidfd: int) -> bool:
     ended = bool(poller.poll(HANG_MS))
     os.close(pidfd)
     return ended
+
+
+SIGNALS_TEST = """
+import subprocess, sys
+
+def test_signals():
+    code = "import signal; print([signal.getsignal(n) is signal.SIG_IGN for n in (1, 2, 3)])"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert printed == "[False, False, False]\\n"
+"""
+
+
+def test_what_tests_start_hears_signals_though_the_run_itself_was_told_to_ignore_them(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "test_signals.py"
+    path.write_text(SIGNALS_TEST)
+    pytest_options = ["-p", "tests.conftest", f"--rootdir={tmp_path}"]
+    command = [sys.executable, "-m", "pytest", *pytest_options, str(path)]
+    ignoring = f"trap '' HUP INT QUIT; exec {shlex.join(command)}"  # as nohup and a script's & do
+    ended = subprocess.run(
+        ["sh", "-c", ignoring], cwd=IMPORT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stdout
