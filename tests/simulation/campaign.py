@@ -45,6 +45,8 @@ INTERESTING = (
     "disks lost",
     "disks emptied",
     "refused: it was here before",
+    "came back after their disk was emptied",
+    "crashes while a member catches up",
     "refused to start",
     "failed: sync",
     "failed: write",

@@ -52,10 +52,14 @@ class Checker:
         self.counts = counts
         self.chosen: list[Entry] = []
         self.lineage = Lineage(first)
+        # Where disks have lied, members may disagree.
+        self.is_off = False
         self._chosen_in_term: list[int] = []
         self._disks: dict[int, Saved] = {}
         # What members had on disks that were emptied since: it may have been acknowledged.
         self._lost: dict[int, list[Saved]] = {}
+        # Term, voter and candidate of votes that were given on such a disk.
+        self._lost_votes: list[tuple[int, int, int]] = []
         self._leader_of: dict[int, int] = {}
         self._votes: dict[int, dict[int, int]] = {}
         self._seen: dict[int, _Seen] = {}
@@ -72,18 +76,53 @@ class Checker:
         self._lost.setdefault(node.member_id, []).append(self.saved(node.member_id))
         del self._disks[node.member_id]
         self._seen.pop(node.member_id, None)
-        # Its vote for itself counts nowhere any more: the candidate is gone with it.
-        for votes in self._votes.values():
-            if votes.get(node.member_id) == node.member_id:
-                del votes[node.member_id]
+        # It may vote again where nobody can count what it gave: two leaders in a term would tell.
+        for term, votes in self._votes.items():
+            if node.member_id in votes:
+                self._lost_votes.append((term, node.member_id, votes.pop(node.member_id)))
+
+    def proven(self, node: Node) -> None:
+        """A member whose disk was emptied is a full one again: nothing it promised may be lost.
+
+        From now on nobody may count what was on the lost disk.
+        """
+        self._catching_up(node)
+        log = node.core.replica.log
+        for disk in self._lost.pop(node.member_id, ()):
+            for entry in disk.entries:
+                is_chosen = (
+                    entry.index <= len(self.chosen) and self.chosen[entry.index - 1] == entry
+                )
+                held = entry.index < log.first_index or log.term(entry.index) == entry.term
+                require(
+                    held or not is_chosen,
+                    f"{node} is a full member without entry {entry.index} of term {entry.term}, "
+                    "which it had acknowledged",
+                )
+        self._lost_votes = [each for each in self._lost_votes if each[1] != node.member_id]
+
+    def _catching_up(self, node: Node) -> None:
+        """Who takes part again is in a term no lower than those its lost votes have decided."""
+        for term, member, candidate in self._lost_votes:
+            if member == node.member_id and self._leader_of.get(term) == candidate:
+                now = node.core.term
+                require(now >= term, f"{node} takes part in term {now}, and has voted in {term}")
+
+    def rolled_back(self, node: Node, saved: Saved) -> None:
+        """A node's disk was put back to what it held before."""
+        self._disks[node.member_id] = saved
+        self._seen.pop(node.member_id, None)
 
     # --- what a node says ---
 
     def said(self, node: Node, message: Message) -> None:
         """A message is about to leave: is what it promises true, and durable?"""
+        if self.is_off:
+            return
         disk = self.saved(node.member_id)
         match message:
             case VoteResponse(_, target, term, False, True):
+                require(node.core.probation is None, f"{node} votes on probation")
                 self._voted(node, term, target)
             case VoteRequest(_, _, term, False):
                 self._voted(node, term, node.member_id)
@@ -201,7 +240,11 @@ class Checker:
 
     def look(self, node: Node) -> None:
         """Look at a node that has just finished a step."""
+        if self.is_off:
+            return
         core = node.core
+        if node.has_forgotten and core.probation is not None and not core.probation.is_asking:
+            self._catching_up(node)
         replica = core.replica
         log = replica.log
         role = core.role
@@ -268,7 +311,7 @@ class Checker:
 
     def _check_ballot(self, node: Node) -> None:
         """A majority of each set of voters, by the candidate's own log, has voted for it."""
-        term, log = node.core.term, node.core.replica.log
+        term, log, own_id = node.core.term, node.core.replica.log, node.member_id
         index = log.last_index
         while index >= log.first_index and log.term(index) == term:
             index -= 1
@@ -276,6 +319,7 @@ class Checker:
         membership = self.lineage.membership(place)
         votes = self._votes.get(term, {})
         voters = [each for each, candidate in votes.items() if candidate == node.member_id]
+        voters += [each for at, each, whose in self._lost_votes if (at, whose) == (term, own_id)]
         require(
             _is_majority(membership, {node.member_id, *voters}),
             f"{node} leads term {term} with the votes of {voters} only",

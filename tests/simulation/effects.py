@@ -37,6 +37,7 @@ class Effects:
 
     def __init__(self, counts: Counter[str]) -> None:
         self.lease_ends_ms: dict[int, int] = {}
+        self.is_off = False
         # Entries of a later version that stand in some log, by index and term.
         self.unreadable: set[tuple[int, int]] = set()
         # Processes that have skipped one of them: member and incarnation.
@@ -64,6 +65,8 @@ class Effects:
         leases_ended: list[int],
     ) -> None:
         """An entry was applied: everywhere with the same effect, and each number once."""
+        if self.is_off:
+            return
         if isinstance(command, AlarmActivate):
             wrong = (AlarmType.CORRUPT, AlarmType.DATA_LOSS)
             expected = bool(node.cluster.rolled_back) or command.alarm not in wrong

@@ -21,7 +21,7 @@ EFFECTS_UNTIL_CRASH_MAX = 12
 TARGET_EVERY_MS = 3
 EARLY_LOSSES = 3
 EARLY_ELECTIONS = 6
-AIMED = ("at_vote", "at_victory", "at_change", "at_joint")
+AIMED = ("at_vote", "at_victory", "at_change", "at_joint", "at_proof")
 """The moments that are looked for so often; nodes tell of the others."""
 
 KINDS = ("any", "any", "write", "sync", "rename", "remove", "create", "commit", "send", "reply")
@@ -142,6 +142,7 @@ class Nemesis:
         self._schedule()
         if cluster.swarm.forget:
             # Before their names are published, too.
+            self._timeline.after(1 + self._chance(cluster.swarm.election_ms), "cut", self._cut_off)
             for _ in range(EARLY_LOSSES):
                 early_ms = self._chance(EARLY_ELECTIONS * cluster.swarm.election_ms)
                 self._timeline.after(early_ms, "forget", self._forget)
@@ -226,8 +227,40 @@ class Nemesis:
     def _forget(self) -> None:
         """Empty the disk of a member that is started again as if nothing had happened."""
         node = self._any_node()
-        if not self._stopped and not node.is_unproven and self._operator.may_lose(node):
+        if self._stopped or node.is_unproven or not self._operator.may_lose(node):
+            return
+        leader = self._cluster.leader()
+        others = [each for each in self._cluster.running() if each not in (node, leader)]
+        if others and leader not in (None, node) and self._chance.happens(0.5):
+            self._ambush(node, self._chance.of(others))
+        else:
             self._do("forget", node.number)
+
+    def _cut_off(self) -> None:
+        """Let a founder miss the first election, so that it knows of nothing."""
+        if not self._stopped and self._chance.happens(0.5):
+            self._isolate(self._any_node(), EARLY_ELECTIONS * self._cluster.swarm.election_ms)
+
+    def _isolate(self, node: Node, hold_ms: int) -> None:
+        hosts = [each.number for each in self._cluster.nodes.values() if each is not node]
+        ways = [way for each in hosts for way in ((node.number, each), (each, node.number))]
+        self._do("block", hold_ms, *[number for way in ways for number in way])
+
+    def _ambush(self, node: Node, lagging: Node) -> None:
+        """Have writes acknowledged by one member and not by another; then empty that one's disk."""
+        hold_ms = 20 + self._chance(2 * self._cluster.swarm.election_ms)
+        self._isolate(lagging, 2 * hold_ms)
+
+        def strike() -> None:
+            leader = self._cluster.leader()
+            if self._stopped or node.is_unproven or not self._operator.may_lose(node):
+                return
+            self._do("forget", node.number)
+            self._do("heal")
+            if leader is not None and leader is not node and self._chance.happens(0.5):
+                self._do("crash", leader.number, self._power())
+
+        self._timeline.after(hold_ms, "ambush", strike)
 
     # --- the network ---
 
@@ -311,7 +344,15 @@ class Nemesis:
             here = (node.number, core.term, core.replica.membership.is_joint)
             if node.trap is not None or here == self._aimed_at:
                 continue
-            if isinstance(core.role, Leader):
+            probation = core.probation
+            if probation is not None and not probation.is_asking and node.has_forgotten:
+                self._aimed_at = here
+                leader = self._cluster.leader()
+                if leader is not None and self._chance.happens(swarm.at_proof):
+                    victim = self._chance.of((leader, node))
+                    self._cluster.counts["crashes while a member catches up"] += 1
+                    self._do("trap", victim.number, "any", 1 + self._chance(6), self._power())
+            elif isinstance(core.role, Leader):
                 if core.replica.commit < core.role.start_index:
                     self._aimed_at = here
                     if self._chance.happens(swarm.at_victory):

@@ -200,12 +200,19 @@ class Node:
             do()
             if self.actors is not None:
                 self.cluster.checker.look(self)
+                self._notice_proven()
                 self._schedule()
         except CrashError:
             trap = self.trap
             self.crash(power=trap is None or trap.power)
         except (StorageError, OSError) as error:
             self._give_up(error)
+
+    def _notice_proven(self) -> None:
+        if self.has_forgotten and self.core.probation is None:
+            self.has_forgotten = False
+            self.cluster.checker.proven(self)
+            self.cluster.counts["came back after their disk was emptied"] += 1
 
     def later(self, what: str, do: Callable[[], None]) -> None:
         """Do something a little later, if this process still runs then."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tests.simulation import lives
+from tests.simulation import lives, rollback
 from tests.simulation.campaign import each_result
-from tests.simulation.mutants.planting import OF_LIVES, PLANTED
-from tests.simulation.runner import run
+from tests.simulation.mutants.planting import OF_LIVES, OF_ROLLBACKS, PLANTED
+from tests.simulation.runner import Report, run
 
 SEEDS_MAX: Final = 1_000
 
@@ -30,7 +31,11 @@ class Catch(NamedTuple):
 def hunt(task: tuple[str, int]) -> Catch:
     """Plant one mutant, and run seeds until it is found."""
     name, seeds_max = task
-    look = lives.run if name in OF_LIVES else run
+    look: Callable[[int], lives.Report | rollback.Report | Report] = run
+    if name in OF_LIVES:
+        look = lives.run
+    elif name in OF_ROLLBACKS:
+        look = rollback.run
     started = time.process_time()
     events = 0
     with PLANTED[name]():

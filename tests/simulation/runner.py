@@ -12,6 +12,7 @@ from unittest.mock import patch
 from actors.gateway import actor as gateway_actor
 from actors.gateway.admission import Admission
 from actors.gateway.outbox import Outbox
+from actors.gateway.publication import Publication
 from actors.raft import courier, leader
 from actors.raft.leader import Leader
 from actors.store import actor as store_actor
@@ -155,12 +156,18 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (watch_actor, "FRAMING_BYTES", 0),
             (frames, "REPLY_BYTES_MAX", 2_000),
             (gateway_actor, "Admission", partial(Admission, swarm.under_way_bytes)),
+            (gateway_actor, "Publication", partial(_published_late, swarm.publish_after_ms)),
             (gateway_actor, "Outbox", partial(Outbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
         ):
             stack.enter_context(patch.object(module, name, value))
         stack.enter_context(patch("actors.raft.shipping.os.urandom", chance.random.randbytes))
         yield
+
+
+def _published_late(late_ms: int, now_ms: int) -> Publication:
+    """Members tell their names some time after their start."""
+    return Publication(now_ms + late_ms)
 
 
 def _counts(cluster: Cluster) -> dict[str, int]:

@@ -68,6 +68,7 @@ class Swarm(NamedTuple):
     at_change: float = 0.0
     at_joint: float = 0.0
     at_start: float = 0.0
+    at_proof: float = 0.0
     breadth: float = 0.0
     compactions: bool = False
     alarms: bool = False
@@ -75,6 +76,7 @@ class Swarm(NamedTuple):
     congestion: float = 0.0
     items_per_step: int = 256
     under_way_bytes: int = 128 * 1024
+    publish_after_ms: int = 0
     request_timeout_ms: int = 2_000
     client_timeout_ms: int = 3_000
     late: float = 0.0
@@ -137,7 +139,7 @@ FAULTS = (
     "change",
 )
 CRASHES = ("at_vote", "at_victory", "at_new_term", "at_snapshot", "at_change")
-MOMENTS = (*CRASHES, "at_joint", "at_start")
+MOMENTS = (*CRASHES, "at_joint", "at_start", "at_proof")
 
 CLASSES: dict[str, dict[str, Any]] = {
     **{name: {name: 0.0} for name in (*FAULTS, *MOMENTS)},
@@ -249,7 +251,9 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
     """Drawn last, so that what was drawn before stays the same for each seed."""
     pick = random.choice
     if random.random() < 0.3:
-        swarm = swarm._replace(forget=pick((1.0, 2.0)))
+        swarm = swarm._replace(
+            forget=pick((1.0, 2.0)), at_proof=pick((0.0, 0.5)), publish_after_ms=pick((0, 300, 900))
+        )
     return swarm._replace(
         request_timeout_ms=pick((2_000, 2_000, 300)),
         client_timeout_ms=pick((3_000, 3_000, 600)),

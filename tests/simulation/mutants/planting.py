@@ -14,6 +14,7 @@ Mutant = Callable[[], AbstractContextManager[Any]]
 
 PLANTED: Final[dict[str, Mutant]] = {}
 OF_LIVES: Final[set[str]] = set()
+OF_ROLLBACKS: Final[set[str]] = set()
 
 
 def mutant(plant: Mutant) -> Mutant:
@@ -25,6 +26,12 @@ def mutant(plant: Mutant) -> Mutant:
 def mutant_of_lives(plant: Mutant) -> Mutant:
     """Likewise, of a bug that shows only where clients outlive clusters (`lives`)."""
     OF_LIVES.add(plant.__name__)
+    return mutant(plant)
+
+
+def mutant_of_rollbacks(plant: Mutant) -> Mutant:
+    """Likewise, of a bug that shows only where a disk was put back (`rollback`)."""
+    OF_ROLLBACKS.add(plant.__name__)
     return mutant(plant)
 
 

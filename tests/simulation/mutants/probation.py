@@ -1,0 +1,125 @@
+"""Planted bugs in what a member with an empty disk, or a rolled back one, may do."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest.mock import patch
+
+from actors.raft.inquiry import Inquiry
+from actors.raft.leader import Leader
+from actors.raft.mark import Mark
+from actors.raft.membership import Membership
+from actors.raft.outcome import Contradicted
+from actors.raft.probation import Probation
+from actors.raft.proof import Proof
+from actors.raft.router import Router
+from actors.raft.rpc import AppendRequest, Heartbeat, VoteRequest
+from actors.raft.trial import Trial
+from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
+
+
+@mutant
+def probation_votes() -> AbstractContextManager[Any]:
+    """A member that catches up grants its vote to whoever holds more than it does now."""
+    answer = Trial._answer_vote
+
+    def careless(core: Trial, request: VoteRequest, now_ms: int) -> None:
+        probation, core.probation = core.probation, None
+        answer(core, request, now_ms)
+        core.probation = probation
+
+    return patch.object(Trial, "_answer_vote", careless)
+
+
+@mutant
+def probation_asks_too_few() -> AbstractContextManager[Any]:
+    """One answer is enough."""
+    awaited = Probation.awaited
+
+    def careless(probation: Probation, own_id: int, known: Membership) -> frozenset[int] | None:
+        return frozenset() if probation._answers else awaited(probation, own_id, known)
+
+    return patch.object(Probation, "awaited", careless)
+
+
+@mutant
+def probation_adopts_no_term() -> AbstractContextManager[Any]:
+    """The vote of the greatest term is not given away."""
+    return patch.object(Probation, "term", property(lambda probation: 0))
+
+
+@mutant
+def probation_ends_at_the_wrong_index() -> AbstractContextManager[Any]:
+    """Any entry will do, of any term."""
+
+    def careless(core: Proof) -> bool:
+        probation = core.probation
+        return probation is not None and not probation.is_asking and not core._is_over
+
+    return patch.object(Proof, "_is_proven", careless)
+
+
+@mutant
+def the_mark_goes_before_anything_is_proven() -> AbstractContextManager[Any]:
+    """Once it catches up, a crash makes a full member of one that may have forgotten everything."""
+    tick = Inquiry.tick
+
+    def careless(inquiry: Inquiry, *arguments: Any) -> int | None:
+        probation = inquiry._core.probation
+        if probation is not None and not probation.is_asking and inquiry._mark.stands():
+            inquiry._mark.remove()
+        return tick(inquiry, *arguments)
+
+    return both(
+        patch.object(Inquiry, "tick", careless), patch.object(Mark, "remove", _remove_if_there)
+    )
+
+
+def _remove_if_there(mark: Mark) -> None:
+    if mark.stands():
+        mark._files.remove(mark._directory / "probation")
+
+
+@mutant
+def a_leader_counts_what_an_earlier_life_acknowledged() -> AbstractContextManager[Any]:
+    """The stream to a member that may have forgotten goes on as if nothing had happened."""
+    return patch.object(Leader, "begin_anew", lambda leader, member, life, now_ms: None)
+
+
+@mutant
+def a_name_is_published_on_probation() -> AbstractContextManager[Any]:
+    """What it proposes goes to the leader, and speaks against it after a restart."""
+    pass_on = Router._pass_on
+
+    def careless(core: Router, proposals: Any, now_ms: int) -> None:
+        probation, core.probation = core.probation, None
+        pass_on(core, proposals, now_ms)
+        core.probation = probation
+
+    return patch.object(Router, "_pass_on", careless)
+
+
+@mutant_of_rollbacks
+def the_right_one_stops() -> AbstractContextManager[Any]:
+    """Whoever sees a leader contradict what it has committed takes itself for the wrong one."""
+    follow = Trial._follow_log
+
+    def careless(core: Trial, message: AppendRequest) -> None:
+        index = core.replica.contradiction(message)
+        if index is None:
+            follow(core, message)
+        else:
+            core._end(Contradicted(index, message.term, 0, message.source), 0)
+
+    return patch.object(Trial, "_follow_log", careless)
+
+
+@mutant_of_rollbacks
+def a_rolled_back_disk_goes_on() -> AbstractContextManager[Any]:
+    """A member that lacks what it has acknowledged only waits for it."""
+
+    def careless(core: Trial, beat: Heartbeat, now_ms: int) -> bool:
+        return beat.commit > core.replica.log.last_index
+
+    return patch.object(Trial, "_lacks", careless)
