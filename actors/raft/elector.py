@@ -71,6 +71,10 @@ class Elector:
         """Whether this member is, or may still be, one of those who count."""
         raise NotImplementedError
 
+    def _may_vote_for(self, candidate: int) -> bool:
+        """Whether this member remembers all that its log must hold for such a vote to be right."""
+        raise NotImplementedError
+
     def _log(self) -> RaftLog:
         """The log, whose end decides who may lead."""
         raise NotImplementedError
@@ -182,8 +186,7 @@ class Elector:
             self._count_vote(own_id, True, True, now_ms)
 
     def _answer_vote(self, request: VoteRequest, now_ms: int) -> None:
-        # On probation it may have forgotten what its log must hold for the vote to be right.
-        may_vote = self.probation is None
+        may_vote = self._may_vote_for(request.source)
         if not may_vote or not may_grant(request, self.term, self.vote, self.leader, self._log()):
             self._refuse_vote(request)
             return

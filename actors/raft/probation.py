@@ -24,6 +24,12 @@ and says how far its log went by then. Nothing it has committed lies beyond. Fro
 anything taken. So: when the leader of the present term has answered in that term, and the log here
 is durable as far as the leader's was then, with an entry of that term at its end, nothing is lost.
 
+A voter whose only fellow is the candidate cannot wait for a leader that others elect: there are no
+others. Its promises counted together with that fellow's alone, and the fellow has answered: so it
+holds all that they held together, and its own promises go with it into every term it stands in.
+For that candidate, in a later term, it votes at once. So a lone member that added a second one may
+be started again before the second has come.
+
 Nobody leads the first term. When none of the answers is of a later one - founders that start for
 the first time, or that have lost everything together - there is nothing to catch up with.
 
@@ -73,18 +79,29 @@ class Probation:
 
         None: nobody is known yet who could be asked by name.
         """
-        memberships = self.memberships(known)
-        sets = {each for one in memberships for each in (one.voters, one.outgoing) if each}
-        if not sets:
+        sets = self._voters(known)
+        if sets is None:
             return None
-        past = {each.id for one in memberships for each in one.former if one.has_removed(each.id)}
         awaited: set[int] = set()
         for voters in sets:
             others = voters - {own_id}
             needed = min(len(voters) // 2 + 1, len(others))
-            if not voters & past and len(others & self._answers.keys()) < needed:
+            if len(others & self._answers.keys()) < needed:
                 awaited |= others - self._answers.keys()
         return frozenset(awaited)
+
+    def may_vote_for(self, candidate: int, own_id: int, known: Membership) -> bool:
+        """Whether that candidate, having answered, is all that this member ever voted with."""
+        own = [voters for voters in self._voters(known) or () if own_id in voters]
+        is_only = bool(own) and all(voters == {own_id, candidate} for voters in own)
+        return is_only and candidate in self._answers
+
+    def _voters(self, known: Membership) -> set[frozenset[int]] | None:
+        """Each set of voters that may still count; None if nobody is known at all."""
+        memberships = self.memberships(known)
+        sets = {each for one in memberships for each in (one.voters, one.outgoing) if each}
+        past = {each.id for one in memberships for each in one.former if one.has_removed(each.id)}
+        return {voters for voters in sets if not voters & past} if sets else None
 
     @property
     def term(self) -> int:

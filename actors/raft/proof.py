@@ -90,6 +90,12 @@ class Proof(Router):
         if self.leader != NOBODY:
             self._pass_on(self._desk.take_held(), now_ms)
 
+    def _may_vote_for(self, candidate: int) -> bool:
+        own_id, probation = self.config.member_id, self.probation
+        if probation is None:
+            return True
+        return probation.may_vote_for(candidate, own_id, self.replica.membership)
+
     def _may_hear(self, message: Message) -> bool:
         """Whether a message may be looked at: not by who asks, nor if it may rest on an earlier
         life; and by nobody who is about to stop."""

@@ -207,6 +207,29 @@ def test_who_catches_up_grants_nobody_a_vote(pre: bool) -> None:
     assert solo.core.term == (5 if pre else 6)
 
 
+@pytest.mark.parametrize("joint", [False, True])
+def test_its_only_fellow_gets_its_vote_in_a_later_term(joint: bool) -> None:
+    membership = voters(2)
+    if joint:  # member 2 was alone, and has added this one
+        membership = membership._replace(outgoing=frozenset({2}))
+    solo = on_probation(members=2)
+    solo.core.welcomed(says(2, term=5, last_index=3, membership=membership), solo.now_ms)
+    solo.flush()
+    assert not solo.step(VoteRequest(2, OWN, 5, False, 3, 5)).only(VoteResponse).granted
+    assert solo.step(VoteRequest(2, OWN, 6, True, 3, 5)).only(VoteResponse).granted
+    assert solo.step(VoteRequest(2, OWN, 6, False, 3, 5)).only(VoteResponse).granted
+
+
+def test_nobody_gets_its_vote_where_others_may_count_too() -> None:
+    probation = Probation(NONCE)
+    assert not probation.may_vote_for(2, OWN, voters(2)), "it has not answered"
+    probation.take(says(2, membership=voters(2)))
+    assert probation.may_vote_for(2, OWN, voters(2))
+    assert not probation.may_vote_for(3, OWN, voters(2))
+    assert not probation.may_vote_for(2, OWN, voters(3))
+    assert not probation.may_vote_for(2, OWN, voters(3)._replace(outgoing=frozenset({OWN, 2})))
+
+
 def test_who_catches_up_does_not_stand() -> None:
     solo = catching_up()
     solo.tick()
