@@ -54,16 +54,19 @@ class AlarmRaiser:
         if self._again_at_ms is None or now_ms < self._again_at_ms:
             return
         machine = self._store.machine
-        # One that was removed meanwhile has no alarms, and nobody could clear any.
+        # Another that was removed meanwhile has no alarms, and nobody could clear any. A newcomer
+        # itself has none yet, before it has applied that it is a member.
         self._wanted = {
             alarm
             for alarm in self._wanted
-            if alarm not in machine.alarms and alarm.member_id in machine.members
+            if alarm not in machine.alarms
+            and (alarm.member_id in machine.members or alarm.member_id == self._member_id)
         }
         self._again_at_ms = now_ms + RAISE_AGAIN_MS if self._wanted else None
         proposals = [
             Proposal(self._member_id, NOBODY, encode_command(AlarmActivate(*alarm), None))
             for alarm in sorted(self._wanted)
+            if alarm.member_id in machine.members
         ]
         if proposals:
             send(self._store.ring.raft, Propose(tuple(proposals)))

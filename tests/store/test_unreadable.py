@@ -12,7 +12,15 @@ from actors.raft.for_store import for_store
 from actors.raft.membership import encode
 from actors.raft.rpc import Entry, Proposal
 from actors.store.codec import encode_command
-from actors.store.commands import AlarmActivate, AlarmDeactivate, AlarmMember, AlarmType, Put
+from actors.store.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmMember,
+    AlarmType,
+    MemberPeers,
+    Put,
+    SetMembers,
+)
 from actors.store.raiser import RAISE_AGAIN_MS
 from tests.raft.harness import voters
 from tests.store.driver import TERM
@@ -85,6 +93,16 @@ def test_the_alarm_is_proposed_until_it_stands_and_not_again(node: Node) -> None
     assert PROPOSED not in tick(node, RAISE_AGAIN_MS)
     feed(node, b"\xc1")
     assert PROPOSED in tick(node)
+
+
+def test_a_newcomer_raises_the_alarm_once_it_has_applied_that_it_is_a_member(node: Node) -> None:
+    other = MemberPeers(HERE + 1, ("tcp://other:2380",), False)
+    node.apply(SetMembers((other,), encode(voters(3))))
+    feed(node, b"\xc1")
+    assert PROPOSED not in tick(node)
+    own = MemberPeers(HERE, ("tcp://here:2380",), True)
+    node.apply(SetMembers((own, other), encode(voters(3))))
+    assert PROPOSED in tick(node, RAISE_AGAIN_MS)
 
 
 def test_many_such_entries_are_said_once_a_minute_with_their_number(
