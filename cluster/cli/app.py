@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import click
 
@@ -150,9 +150,11 @@ def emit(*lines: bytes, end: bytes = b"\n") -> None:
 
 def complain(line: str) -> None:
     """Write one line to stderr; if that is full, or nobody reads it, there is nobody to tell."""
-    with suppress(OSError):
+    try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
 
 
 def _report(message: str, exit_code: int) -> int:
@@ -160,14 +162,20 @@ def _report(message: str, exit_code: int) -> int:
     return exit_code
 
 
+def _discard(stream: TextIO) -> None:
+    """Let what is left in its buffer go nowhere: Python writes it at its end, and would fail."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
+    os.close(devnull)
+
+
 def _output_failed(error: OSError) -> int:
-    """Stdout takes no more: the exit status. What is left in its buffer goes nowhere.
+    """Stdout takes no more: the exit status.
 
     Whoever read our output has gone (`| head`): be as quiet as a program that SIGPIPE ends. A full
     disk is an error as any other.
     """
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return EXIT_SIGPIPE
     return _report(f"write /dev/stdout: {(error.strerror or str(error)).lower()}", EXIT_ERROR)

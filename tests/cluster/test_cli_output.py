@@ -84,11 +84,13 @@ def test_a_full_disk_is_one_line_and_a_status(
 
 
 def test_the_process_ends_without_a_traceback(node: LocalCluster) -> None:
+    # What is buffered is written once more when Python ends.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     for arguments, errors in ((["version"], FULL), (["put", "k", "v"], FULL), (["no"], None)):
         with Path("/dev/full").open("w") as full:
             ended = subprocess.run(
                 [sys.executable, "-m", "cluster.cli", *arguments],
-                env={**os.environ, "LEASECTL_ENDPOINTS": node.endpoints[0]},
+                env={**buffered, "LEASECTL_ENDPOINTS": node.endpoints[0]},
                 stdout=full,
                 stderr=full if errors is None else subprocess.PIPE,
                 text=True,
