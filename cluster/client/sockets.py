@@ -21,7 +21,9 @@ from cluster.client.waker import Waker
 
 FRAMES_PER_LOOK_MAX: Final = 256
 REPLY_BYTES_MAX: Final = 1 << 30
-RECEIVE_QUEUE_MESSAGES: Final = 20_000
+RECEIVE_QUEUE_MESSAGES: Final = 0
+"""No limit: libzmq ends the process when a connection that it has stopped to read breaks and a
+heartbeat is due. The node bounds what it sends to one that does not read."""
 RECONNECT_MS: Final = 20
 RECONNECT_MS_MAX: Final = 500
 HANDSHAKE_MS: Final = 2_000
