@@ -198,7 +198,8 @@ class Shell:
 
     def hear(self, *messages: Message) -> None:
         """Peers' messages in one burst."""
-        self.burst(PeerFrames(tuple(CODEC.encode(message) for message in messages)))
+        codec = PeerCodec(7)  # one that keeps no entries of another test's cluster
+        self.burst(PeerFrames(tuple(codec.encode(message) for message in messages)))
 
     def lead(self) -> None:
         """Win term 2, and commit in it."""
