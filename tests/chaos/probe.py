@@ -82,7 +82,10 @@ class Probe(Worker):
             return
 
     def _take(self, socket: zmq.Socket[bytes]) -> None:
-        reply = unpack(socket.recv())
+        try:
+            reply = unpack(socket.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            return  # its connection has broken since: what had arrived by it is gone (IMMEDIATE)
         ended = time.monotonic()
         operation = self._waiting.pop(reply["id"])
         error = reply.get("error")

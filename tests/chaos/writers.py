@@ -155,7 +155,10 @@ class RawWriter(Writer):
         return turn
 
     def _take(self, socket: zmq.Socket[bytes]) -> None:
-        reply = unpack(socket.recv())
+        try:
+            reply = unpack(socket.recv(zmq.NOBLOCK))
+        except zmq.Again:
+            return  # its connection has broken since: what had arrived by it is gone (IMMEDIATE)
         # A write that failed was not acknowledged; its outcome is nobody's business here.
         if "error" not in reply:
             self.note(reply["id"], reply["header"]["revision"])
