@@ -197,7 +197,10 @@ def _welcome(row: tuple[Any, ...]) -> Welcome:
     if kind != _WELCOME or tuple(map(type, fields)) != _WELCOME_TYPES:
         raise WireError("malformed Welcome")
     welcome = Welcome._make(fields)
-    if any(not 0 <= value <= NUMBER_MAX for value in (welcome.term, welcome.last_index)):
+    if any(
+        not 0 <= value <= NUMBER_MAX
+        for value in (welcome.term, welcome.last_index, welcome.last_term)
+    ):
         raise WireError("a Welcome has a field out of range")
     try:
         decode(welcome.membership)
@@ -206,7 +209,7 @@ def _welcome(row: tuple[Any, ...]) -> Welcome:
     return welcome._replace(client_urls=_urls(welcome.client_urls))
 
 
-_WELCOME_TYPES: Final = (int, int, int, int, bytes, bool, int, int, int, tuple)
+_WELCOME_TYPES: Final = (int, int, int, int, bytes, bool, int, int, int, int, tuple)
 
 
 # --- the fields of a message, by their annotations --------------------------------------------

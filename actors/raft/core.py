@@ -161,10 +161,7 @@ class RaftCore(Trial):
             role.peers[peer].contact = Contact.BROKEN
         elif isinstance(role, Follower) and role.leader == peer:
             role.leader = NOBODY
-            role.hurried_until_ms = now_ms + self.config.election_timeout_ms
-            survivors = self._configuration().members() - {peer}
-            slot = sum(1 for member in survivors if member < self.config.member_id)
-            self._timer.hurry(now_ms, slot)
+            self._hurry(role, self._configuration().members() - {peer}, now_ms)
 
     def persisted(self, now_ms: int) -> None:
         """Everything in the last `output` is durable: this member may count itself."""

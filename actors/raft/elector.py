@@ -71,8 +71,8 @@ class Elector:
         """Whether this member is, or may still be, one of those who count."""
         raise NotImplementedError
 
-    def _may_vote_for(self, candidate: int) -> bool:
-        """Whether this member remembers all that its log must hold for such a vote to be right."""
+    def _may_vote_for(self, request: VoteRequest) -> bool:
+        """Whether this member knows enough of what it has promised to vote for a candidate."""
         raise NotImplementedError
 
     def _log(self) -> RaftLog:
@@ -158,6 +158,12 @@ class Elector:
 
     # --- elections ---
 
+    def _hurry(self, role: Follower, rivals: frozenset[int], now_ms: int) -> None:
+        """Nobody leads: stand soon, and soon again, each of those who may in a slot of its own."""
+        role.hurried_until_ms = now_ms + self.config.election_timeout_ms
+        slot = sum(1 for member in rivals if member < self.config.member_id)
+        self._timer.hurry(now_ms, slot)
+
     def _campaign(
         self, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
     ) -> None:
@@ -186,8 +192,8 @@ class Elector:
             self._count_vote(own_id, True, True, now_ms)
 
     def _answer_vote(self, request: VoteRequest, now_ms: int) -> None:
-        may_vote = self._may_vote_for(request.source)
-        if not may_vote or not may_grant(request, self.term, self.vote, self.leader, self._log()):
+        granted = may_grant(request, self.term, self.vote, self.leader, self._log())
+        if not granted or not self._may_vote_for(request):
             self._refuse_vote(request)
             return
         if request.pre:

@@ -128,7 +128,7 @@ class Neighbours:
             # That it is gone is sure only when it is committed.
             is_here = core.replica.membership.peer(peer.id) is not None
             membership = core.replica.membership if is_here else core.replica.committed_membership
-            term, last_index, session = core.place_for(peer.id, request, now_ms)
+            session = core.session_for(peer.id, request, now_ms)
             welcome = Welcome(
                 self._own_id,
                 peer.id,
@@ -136,8 +136,9 @@ class Neighbours:
                 request.nonce,
                 encode(membership),
                 peer.id in published or core.has_proposed(peer.id, now_ms),
-                term,
-                last_index,
+                core.term,
+                core.replica.log.last_index,
+                core.replica.log.last_term,
                 session,
                 published.get(self._own_id, ()),
             )

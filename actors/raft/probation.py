@@ -15,20 +15,21 @@ acknowledgement was counted. Where a change of members is under way, each set of
 so; a set with somebody in it who has been removed is past: the change that removed it is committed.
 
 *Catching up.* It is in the greatest term of the answers, has given its vote of that term away, and
-follows; but it grants no vote and does not stand. Any leader of a later term is elected by others,
-or by votes that this member gave and kept: its log holds all that was committed before (5.4.3). So
-it holds what this member had acknowledged, and the first entry of the leader's own term brings all
-of that back here. What remains is what the leader of the present term counts as acknowledged by an
-earlier life. To ask it is to end that: it forgets what it knew of this member, begins a new stream,
-and says how far its log went by then. Nothing it has committed lies beyond. From no other stream is
-anything taken. So: when the leader of the present term has answered in that term, and the log here
-is durable as far as the leader's was then, with an entry of that term at its end, nothing is lost.
+follows; but it does not stand, nor vote for just anybody. Any leader of a later term is elected by
+others, or by votes that this member gave and kept: its log holds all that was committed before
+(5.4.3). So it holds what this member had acknowledged, and the first entry of the leader's own term
+brings all of that back here. What remains is what the leader of the present term counts as
+acknowledged by an earlier life. To ask it is to end that: it forgets what it knew of this member,
+begins a new stream, and says how far its log went by then. Nothing it has committed lies beyond.
+From no other stream is anything taken. So: when the leader of the present term has answered in that
+term, and the log here is durable as far as the leader's was then, with an entry of that term at its
+end, nothing is lost.
 
-A voter whose only fellow is the candidate cannot wait for a leader that others elect: there are no
-others. Its promises counted together with that fellow's alone, and the fellow has answered: so it
-holds all that they held together, and its own promises go with it into every term it stands in.
-For that candidate, in a later term, it votes at once. So a lone member that added a second one may
-be started again before the second has come.
+Before that it may vote only if all the others have answered, and only for a candidate whose log
+ends no earlier than that of any of them did then. Among them is whoever counted what it had
+acknowledged, with all of that in its log; who is that much up to date holds it as well (5.4.1,
+5.4.3). Without this a cluster of one that adds a second member, and restarts, could never elect
+anybody: there is no leader to catch up with.
 
 Nobody leads the first term. When none of the answers is of a later one - founders that start for
 the first time, or that have lost everything together - there is nothing to catch up with.
@@ -80,7 +81,7 @@ class Probation:
         None: nobody is known yet who could be asked by name.
         """
         sets = self._voters(known)
-        if sets is None:
+        if not sets:
             return None
         awaited: set[int] = set()
         for voters in sets:
@@ -90,23 +91,29 @@ class Probation:
                 awaited |= others - self._answers.keys()
         return frozenset(awaited)
 
-    def may_vote_for(self, candidate: int, own_id: int, known: Membership) -> bool:
-        """Whether that candidate, having answered, is all that this member ever voted with."""
-        own = [voters for voters in self._voters(known) or () if own_id in voters]
-        is_only = bool(own) and all(voters == {own_id, candidate} for voters in own)
-        return is_only and candidate in self._answers
+    def is_answered_by_all(self, own_id: int, known: Membership) -> bool:
+        """Whether nobody is left who might count on something that is forgotten."""
+        sets = self._voters(known)
+        others = frozenset().union(*sets) - {own_id}
+        return bool(sets) and not self.is_asking and others <= self._answers.keys()
 
-    def _voters(self, known: Membership) -> set[frozenset[int]] | None:
-        """Each set of voters that may still count; None if nobody is known at all."""
+    def _voters(self, known: Membership) -> set[frozenset[int]]:
+        """The sets of voters that a promise may have counted in, and that are not past."""
         memberships = self.memberships(known)
-        sets = {each for one in memberships for each in (one.voters, one.outgoing) if each}
         past = {each.id for one in memberships for each in one.former if one.has_removed(each.id)}
-        return {voters for voters in sets if not voters & past} if sets else None
+        sets = {each for one in memberships for each in (one.voters, one.outgoing) if each}
+        return {voters for voters in sets if not voters & past}
 
     @property
     def term(self) -> int:
         """The greatest term of the answers; 0 if nobody had to answer."""
         return max((each.term for each in self._answers.values()), default=0)
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """The greatest end of the others' logs, as (last term, last index)."""
+        ends = [(each.last_term, each.last_index) for each in self._answers.values()]
+        return max(ends, default=(0, 0))
 
     def goal(self, term: int, leader: int) -> int | None:
         """How far the log must be durable in `term`, led by `leader` (0: nobody is known to).

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.raft.leader import Leader
+from actors.raft.log import FIRST_TERM
 from actors.raft.membership import decode
 from actors.raft.outcome import Contradicted, CoreConfig, Ending, Recovered, Removed, WasHere
-from actors.raft.roles import NOBODY
+from actors.raft.roles import NOBODY, Follower
 from actors.raft.router import Router
 from actors.raft.rpc import (
     AppendRequest,
@@ -74,6 +75,14 @@ class Proof(Router):
             # The vote of that term may be given: so nobody gets it. The timer goes on.
             self.term, self.vote = probation.term, own_id
 
+    def _may_vote_for(self, request: VoteRequest) -> bool:
+        """Whether no vote or log that this member may have forgotten speaks against a candidate."""
+        probation, known = self.probation, self.replica.membership
+        if probation is None:
+            return True
+        own_id, end = self.config.member_id, (request.last_term, request.last_index)
+        return probation.is_answered_by_all(own_id, known) and end >= probation.end
+
     def _is_proven(self) -> bool:
         """Whether nothing that was promised can be lost, and all that shows it is durable."""
         probation = self.probation
@@ -89,12 +98,9 @@ class Proof(Router):
         self.probation = None
         if self.leader != NOBODY:
             self._pass_on(self._desk.take_held(), now_ms)
-
-    def _may_vote_for(self, candidate: int) -> bool:
-        own_id, probation = self.config.member_id, self.probation
-        if probation is None:
-            return True
-        return probation.may_vote_for(candidate, own_id, self.replica.membership)
+        elif self.term == FIRST_TERM and isinstance(self.role, Follower):
+            # A cluster that starts has nobody to wait for but those who have just answered.
+            self._hurry(self.role, self._configuration().all_voters(), now_ms)
 
     def _may_hear(self, message: Message) -> bool:
         """Whether a message may be looked at: not by who asks, nor if it may rest on an earlier
@@ -106,17 +112,14 @@ class Proof(Router):
             return True
         return probation.may_follow(message.source, message.term, message.session)
 
-    def place_for(self, member_id: int, request: JoinRequest, now_ms: int) -> tuple[int, int, int]:
-        """What to tell a member that asks: term, last index, and the session of its stream.
+    def session_for(self, member_id: int, request: JoinRequest, now_ms: int) -> int:
+        """The session of this leader's stream to a member that asks; 0 if there is none.
 
-        A leader forgets what that member has acknowledged, if it may have forgotten it, too.
+        It forgets what that member has acknowledged, if it may have forgotten it, too.
         """
-        session = 0
-        if isinstance(self.role, Leader):
-            if request.on_probation:
-                self.role.begin_anew(member_id, request.nonce, now_ms)
-            session = self.sessions().get(member_id, 0)
-        return self.term, self.replica.log.last_index, session
+        if isinstance(self.role, Leader) and request.on_probation:
+            self.role.begin_anew(member_id, request.nonce, now_ms)
+        return self.sessions().get(member_id, 0)
 
     def has_proposed(self, member_id: int, now_ms: int) -> bool:
         """Whether something that member proposed is in the log: it was a full member then.

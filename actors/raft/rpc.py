@@ -300,9 +300,9 @@ class Welcome(NamedTuple):
     """One member's answer: your id, the cluster's, and membership.py's JSON of who belongs to it.
 
     `nonce` is the question's. `was_here` tells that the member's name was published, or that the
-    log has something it proposed: an earlier life of it has taken part. `term` and `last_index` are
-    where the answering member is; if it leads, `session` is that of its stream to the asking one.
-    It serves clients at `client_urls`.
+    log has something it proposed: an earlier life of it has taken part. `term`, `last_index` and
+    `last_term` are where the answering member and its log are; if it leads, `session` is that of
+    its stream to the asking one. It serves clients at `client_urls`.
 
     See welcome.py and probation.py for when it is to be believed, and what follows from it.
     """
@@ -315,6 +315,7 @@ class Welcome(NamedTuple):
     was_here: bool = False
     term: int = 0
     last_index: int = 0
+    last_term: int = 0
     session: int = 0
     client_urls: tuple[str, ...] = ()
 

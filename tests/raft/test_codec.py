@@ -250,7 +250,7 @@ def test_a_member_that_joins_is_told_who_it_is() -> None:
     request = JoinRequest(2**64 - 1, 0, ("tcp://a:1", "tcp://b:1"))
     assert CODEC.decode(encode_join(request)) == request
     packed = encode_membership(voters(3))
-    welcome = Welcome(2, 7, CLUSTER, request.nonce, packed, True, 5, 6, 7, ("tcp://c:1",))
+    welcome = Welcome(2, 7, CLUSTER, request.nonce, packed, True, 5, 6, 4, 7, ("tcp://c:1",))
     frame = CODEC.encode_welcome(welcome)
     assert decode_welcome(frame) == CODEC.decode(frame) == welcome
 

@@ -38,7 +38,9 @@ def starting() -> Shell:
 def answer(shell: Shell, *sources: int, was_here: bool = False, term: int = 1) -> None:
     """Members answer what was asked."""
     welcomes = [
-        Welcome(source, 1, CLUSTER, NONCE, encode(voters(3)), was_here, term, 1, 0, ("tcp://c:1",))
+        Welcome(
+            source, 1, CLUSTER, NONCE, encode(voters(3)), was_here, term, 1, term, 0, ("tcp://c:1",)
+        )
         for source in sources
     ]
     shell.burst(PeerFrames(tuple(CODEC.encode_welcome(welcome) for welcome in welcomes)))
@@ -71,7 +73,7 @@ def test_the_mark_is_removed_before_it_votes_and_after_what_it_adopts_is_saved()
 def test_the_mark_stays_while_it_catches_up() -> None:
     shell = starting()
     answer(shell, 2, 3, term=5)
-    shell.hear(VoteRequest(2, 1, 6, False, 9, 5))
+    shell.hear(VoteRequest(2, 1, 6, False, 9, 4))
     (vote,) = [each for each in shell.recorder.take() if isinstance(each, VoteResponse)]
     assert not vote.granted and shell.mark.stands()
 
@@ -141,7 +143,7 @@ def test_who_is_on_probation_itself_answers_that_it_knows_nothing() -> None:
 def test_an_answer_to_a_question_of_nobody_here_opens_no_links() -> None:
     shell = Shell(terms=(1,))
     linked = set(shell.recorder.linked)
-    stranger = Welcome(9, 1, CLUSTER, NONCE, encode(voters(9)), False, 9, 9, 0, ())
+    stranger = Welcome(9, 1, CLUSTER, NONCE, encode(voters(9)), False, 9, 9, 9, 0, ())
     shell.burst(PeerFrames((CODEC.encode_welcome(stranger),)))
     assert (shell.recorder.linked, shell.core.term) == (linked, 1)
 

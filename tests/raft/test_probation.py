@@ -46,7 +46,7 @@ def says(
 ) -> Welcome:
     """What a member answers to member 1."""
     packed = encode(membership or voters(3))
-    return Welcome(source, OWN, 7, NONCE, packed, False, term, last_index, session)
+    return Welcome(source, OWN, 7, NONCE, packed, False, term, last_index, term, session)
 
 
 def on_probation(members: int = 3) -> Solo:
@@ -172,6 +172,18 @@ def test_founders_that_are_all_new_are_full_members_at_once() -> None:
     assert solo.step(VoteRequest(2, OWN, 2, False, 1, 1)).only(VoteResponse).granted
 
 
+def test_a_cluster_that_starts_does_not_wait_for_election_timeouts() -> None:
+    solo = on_probation()
+    for source in (2, 3):
+        solo.core.welcomed(says(source), solo.now_ms)
+    solo.flush()
+    solo.core.admit(solo.now_ms)
+    assert solo.core.next_tick_ms < solo.now_ms + ELECTION_MS // 2
+    assert len(solo.tick().all(VoteRequest)) == 2
+    # Those who are not full members yet refuse: it asks them soon again.
+    assert solo.core.next_tick_ms < solo.now_ms + ELECTION_MS // 2
+
+
 def test_the_only_member_needs_no_answers() -> None:
     solo = on_probation(members=1)
     assert any(each.is_proven for each in solo.flush().decided)
@@ -199,12 +211,30 @@ def test_one_that_was_removed_is_told_and_who_has_its_place() -> None:
 # --- catching up ------------------------------------------------------------------------------
 
 
+def vote_of(solo: Solo, last_index: int, last_term: int, pre: bool) -> bool:
+    """Whether it votes for member 3 in term 6, with a log that ends there."""
+    request = VoteRequest(3, OWN, 6, pre, last_index, last_term)
+    return solo.step(request).only(VoteResponse).granted
+
+
 @pytest.mark.parametrize("pre", [True, False])
-def test_who_catches_up_grants_nobody_a_vote(pre: bool) -> None:
-    solo = catching_up()
-    response = solo.step(VoteRequest(3, OWN, 6, pre, 99, 6)).only(VoteResponse)
-    assert not response.granted
-    assert solo.core.term == (5 if pre else 6)
+def test_who_catches_up_votes_only_for_who_holds_all_that_the_others_did(pre: bool) -> None:
+    for last_index, last_term, may in ((2, 5, False), (99, 4, False), (3, 5, True), (1, 6, True)):
+        solo = catching_up(term=5, last_index=3)
+        assert vote_of(solo, last_index, last_term, pre) is may
+
+
+def test_who_catches_up_votes_for_nobody_while_one_has_not_answered() -> None:
+    """Whoever is silent may hold a vote, or count acknowledgements, of an earlier life."""
+    solo = on_probation(members=5)
+    for source in (2, 3, 4):
+        answer = says(source, term=5, last_index=3, membership=voters(5))
+        solo.core.welcomed(answer, solo.now_ms)
+    solo.flush()
+    assert solo.core.term == 5, "enough have answered for it to take part"
+    assert not vote_of(solo, 99, 6, pre=True)
+    solo.core.welcomed(says(5, term=5, last_index=3, membership=voters(5)), solo.now_ms)
+    assert vote_of(solo, 99, 6, pre=True)
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -218,16 +248,6 @@ def test_its_only_fellow_gets_its_vote_in_a_later_term(joint: bool) -> None:
     assert not solo.step(VoteRequest(2, OWN, 5, False, 3, 5)).only(VoteResponse).granted
     assert solo.step(VoteRequest(2, OWN, 6, True, 3, 5)).only(VoteResponse).granted
     assert solo.step(VoteRequest(2, OWN, 6, False, 3, 5)).only(VoteResponse).granted
-
-
-def test_nobody_gets_its_vote_where_others_may_count_too() -> None:
-    probation = Probation(NONCE)
-    assert not probation.may_vote_for(2, OWN, voters(2)), "it has not answered"
-    probation.take(says(2, membership=voters(2)))
-    assert probation.may_vote_for(2, OWN, voters(2))
-    assert not probation.may_vote_for(3, OWN, voters(2))
-    assert not probation.may_vote_for(2, OWN, voters(3))
-    assert not probation.may_vote_for(2, OWN, voters(3)._replace(outgoing=frozenset({OWN, 2})))
 
 
 def test_who_catches_up_does_not_stand() -> None:
@@ -313,8 +333,7 @@ def test_a_leader_forgets_what_an_earlier_life_acknowledged() -> None:
     session = solo.core.sessions()[2]
     solo.step(AppendResponse(2, OWN, 2, session, 2, False, 0, 0))
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    term, last_index, anew = solo.core.place_for(2, question, solo.now_ms)
-    assert (term, last_index) == (2, 4)
+    anew = solo.core.session_for(2, question, solo.now_ms)
     assert anew not in (0, session)
     assert role(solo).peers[2].match == 0
     # What the earlier life has sent arrives, and counts for nothing.
@@ -325,19 +344,19 @@ def test_a_leader_forgets_what_an_earlier_life_acknowledged() -> None:
 def test_a_leader_does_not_forget_what_the_same_life_acknowledges() -> None:
     solo = leading()
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    _, _, session = solo.core.place_for(2, question, solo.now_ms)
+    session = solo.core.session_for(2, question, solo.now_ms)
     solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0))
-    assert solo.core.place_for(2, question, solo.now_ms) == (2, 4, session)
+    assert solo.core.session_for(2, question, solo.now_ms) == session
     assert role(solo).peers[2].match == 4
     # A member that only asks who it is has forgotten nothing.
     other = JoinRequest(NONCE + 1, 2, ())
-    assert solo.core.place_for(2, other, solo.now_ms)[2] == session
+    assert solo.core.session_for(2, other, solo.now_ms) == session
 
 
 def test_no_change_of_members_counts_on_who_is_on_probation() -> None:
     solo = leading()
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    _, _, session = solo.core.place_for(2, question, solo.now_ms)
+    session = solo.core.session_for(2, question, solo.now_ms)
     answer = HeartbeatResponse(2, OWN, 2, session, 4, 4, 0, on_probation=True)
     solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0), answer)
     assert 2 not in role(solo).health(solo.now_ms, ELECTION_MS).active

@@ -172,7 +172,7 @@ WELCOME_FIELDS = (
     numbers,
     st.just(encode(voters(4))),
     flags,
-    *[numbers] * 3,
+    *[numbers] * 4,
     st.lists(urls, max_size=9).map(tuple),
 )
 frames = st.one_of(
