@@ -88,18 +88,34 @@ class Checker:
         """
         self._catching_up(node)
         log = node.core.replica.log
-        for disk in self._lost.pop(node.member_id, ()):
-            for entry in disk.entries:
-                is_chosen = (
-                    entry.index <= len(self.chosen) and self.chosen[entry.index - 1] == entry
-                )
-                held = entry.index < log.first_index or log.term(entry.index) == entry.term
-                require(
-                    held or not is_chosen,
-                    f"{node} is a full member without entry {entry.index} of term {entry.term}, "
-                    "which it had acknowledged",
-                )
+        for entry in self._lost_of(node):
+            held = entry.index < log.first_index or log.term(entry.index) == entry.term
+            require(
+                held,
+                f"{node} is a full member without entry {entry.index} of term {entry.term}, "
+                "which it had acknowledged",
+            )
+        self._lost.pop(node.member_id, None)
         self._lost_votes = [each for each in self._lost_votes if each[1] != node.member_id]
+
+    def _voted_on_probation(self, node: Node, candidate: int) -> None:
+        """A member that has forgotten something votes only for who holds it."""
+        for other in node.cluster.running():
+            if other.member_id == candidate and node.core.probation is not None:
+                log = other.core.replica.log
+                for entry in self._lost_of(node):
+                    held = entry.index < log.first_index or log.term(entry.index) == entry.term
+                    require(held, f"{node} votes on probation for {other}, which lacks {entry}")
+
+    def _lost_of(self, node: Node) -> list[Entry]:
+        """What a member has acknowledged on disks that are gone, and is committed."""
+        chosen = self.chosen
+        return [
+            entry
+            for disk in self._lost.get(node.member_id, ())
+            for entry in disk.entries
+            if entry.index <= len(chosen) and chosen[entry.index - 1] == entry
+        ]
 
     def _catching_up(self, node: Node) -> None:
         """Who takes part again is in a term no lower than those its lost votes have decided."""
@@ -122,7 +138,7 @@ class Checker:
         disk = self.saved(node.member_id)
         match message:
             case VoteResponse(_, target, term, False, True):
-                require(node.core.probation is None, f"{node} votes on probation")
+                self._voted_on_probation(node, target)
                 self._voted(node, term, target)
             case VoteRequest(_, _, term, False):
                 self._voted(node, term, node.member_id)

@@ -21,6 +21,7 @@ EFFECTS_UNTIL_CRASH_MAX = 12
 TARGET_EVERY_MS = 3
 EARLY_LOSSES = 3
 EARLY_ELECTIONS = 6
+AMBUSH_EFFECTS = 60
 AIMED = ("at_vote", "at_victory", "at_change", "at_joint", "at_proof")
 """The moments that are looked for so often; nodes tell of the others."""
 
@@ -257,8 +258,14 @@ class Nemesis:
                 return
             self._do("forget", node.number)
             self._do("heal")
-            if leader is not None and leader is not node and self._chance.happens(0.5):
-                self._do("crash", leader.number, self._power())
+            if leader is None or leader is node:
+                return
+            match self._chance(3):
+                case 0:
+                    self._do("crash", leader.number, self._power())
+                case 1:  # about when it has answered what that member asks
+                    effects = 1 + self._chance(AMBUSH_EFFECTS)
+                    self._do("trap", leader.number, "any", effects, self._power())
 
         self._timeline.after(hold_ms, "ambush", strike)
 

@@ -14,7 +14,7 @@ from actors.raft.outcome import Contradicted
 from actors.raft.probation import Probation
 from actors.raft.proof import Proof
 from actors.raft.router import Router
-from actors.raft.rpc import AppendRequest, Heartbeat, VoteRequest
+from actors.raft.rpc import AppendRequest, Heartbeat
 from actors.raft.trial import Trial
 from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
 
@@ -22,14 +22,7 @@ from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
 @mutant
 def probation_votes() -> AbstractContextManager[Any]:
     """A member that catches up grants its vote to whoever holds more than it does now."""
-    answer = Trial._answer_vote
-
-    def careless(core: Trial, request: VoteRequest, now_ms: int) -> None:
-        probation, core.probation = core.probation, None
-        answer(core, request, now_ms)
-        core.probation = probation
-
-    return patch.object(Trial, "_answer_vote", careless)
+    return patch.object(Trial, "_may_vote_for", lambda core, request: True)
 
 
 @mutant
