@@ -46,7 +46,6 @@ INTERESTING = (
     "disks emptied",
     "refused: it was here before",
     "came back after their disk was emptied",
-    "crashes while a member catches up",
     "refused to start",
     "failed: sync",
     "failed: write",

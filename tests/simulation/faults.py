@@ -22,7 +22,10 @@ TARGET_EVERY_MS = 3
 EARLY_LOSSES = 3
 EARLY_ELECTIONS = 6
 AMBUSH_EFFECTS = 60
-AIMED = ("at_vote", "at_victory", "at_change", "at_joint", "at_proof")
+UNSAID = ("at_new_term", "at_proof")
+"""Moments of which the next effect is the last: nothing of what follows is said."""
+
+AIMED = ("at_vote", "at_victory", "at_change", "at_joint")
 """The moments that are looked for so often; nodes tell of the others."""
 
 KINDS = ("any", "any", "write", "sync", "rename", "remove", "create", "commit", "send", "reply")
@@ -30,7 +33,12 @@ SNAPSHOT_KINDS = ("write", "sync", "rename", "remove", "create", "install", "sen
 START_KINDS = ("write", "sync", "resize", "any")
 """What a node does with the log that it finds: most of it is the repair of a torn end."""
 
-KINDS_AT = {"at_new_term": ("any",), "at_snapshot": SNAPSHOT_KINDS, "at_start": START_KINDS}
+KINDS_AT = {
+    "at_new_term": ("any",),
+    "at_snapshot": SNAPSHOT_KINDS,
+    "at_start": START_KINDS,
+    "at_proof": ("send",),
+}
 
 
 class Hands:
@@ -227,13 +235,17 @@ class Nemesis:
 
     def _forget(self) -> None:
         """Empty the disk of a member that is started again as if nothing had happened."""
-        node = self._any_node()
-        if self._stopped or node.is_unproven or not self._operator.may_lose(node):
-            return
         leader = self._cluster.leader()
-        others = [each for each in self._cluster.running() if each not in (node, leader)]
-        if others and leader not in (None, node) and self._chance.happens(0.5):
-            self._ambush(node, self._chance.of(others))
+        nodes = [node for node in self._cluster.running() if not node.is_unproven]
+        self._chance.random.shuffle(nodes)
+        # Mostly not the leader: what it has forgotten then somebody counts on.
+        nodes.sort(key=lambda node: node is leader and self._chance.happens(0.7))
+        node = next((each for each in nodes if self._operator.may_lose(each)), None)
+        if self._stopped or node is None:
+            return
+        others = [each for each in nodes if each not in (node, leader)]
+        if others and leader not in (None, node) and self._chance.happens(0.7):
+            self._ambush(node, others[0])
         else:
             self._do("forget", node.number)
 
@@ -260,6 +272,9 @@ class Nemesis:
             self._do("heal")
             if leader is None or leader is node:
                 return
+            # The one that lags is heard by all but the leader: it goes on lagging.
+            one, other = leader.number, lagging.number
+            self._do("block", 6 * hold_ms, one, other, other, one)
             match self._chance(3):
                 case 0:
                     self._do("crash", leader.number, self._power())
@@ -338,7 +353,7 @@ class Nemesis:
             if name == "at_start" and self._chance(3) == 0:
                 self._do("fail", node.number, kind)
                 return
-            count = 2 if name == "at_new_term" else 1 + self._chance(2)
+            count = 2 if name in UNSAID else 1 + self._chance(2)
             self._do("trap", node.number, kind, count, self._power())
 
     def _aim(self) -> None:
@@ -351,15 +366,7 @@ class Nemesis:
             here = (node.number, core.term, core.replica.membership.is_joint)
             if node.trap is not None or here == self._aimed_at:
                 continue
-            probation = core.probation
-            if probation is not None and not probation.is_asking and node.has_forgotten:
-                self._aimed_at = here
-                leader = self._cluster.leader()
-                if leader is not None and self._chance.happens(swarm.at_proof):
-                    victim = self._chance.of((leader, node))
-                    self._cluster.counts["crashes while a member catches up"] += 1
-                    self._do("trap", victim.number, "any", 1 + self._chance(6), self._power())
-            elif isinstance(core.role, Leader):
+            if isinstance(core.role, Leader):
                 if core.replica.commit < core.role.start_index:
                     self._aimed_at = here
                     if self._chance.happens(swarm.at_victory):

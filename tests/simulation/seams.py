@@ -15,7 +15,7 @@ from actors.errors import StorageError
 from actors.messages import Connection
 from actors.raft.codec import PeerCodec
 from actors.raft.log import LogStart
-from actors.raft.rpc import Entry, HardState, Message
+from actors.raft.rpc import Entry, HardState, Message, Welcome
 from actors.raft.wal import Wal
 from actors.store.commands import Command
 from actors.store.commands import Sequence as Numbered
@@ -45,6 +45,12 @@ class TappedCodec(PeerCodec):
         self._node.cluster.checker.said(self._node, message)
         frame = super().encode(message)
         return in_later_words(frame) if self._node.is_newer else frame
+
+    def encode_welcome(self, welcome: Welcome) -> bytes:
+        asking = [n for n in self._node.cluster.running() if n.member_id == welcome.member_id]
+        if welcome.session and any(node.has_forgotten for node in asking):
+            self._node.cluster.moment("at_proof", self._node)
+        return super().encode_welcome(welcome)
 
 
 class TappedWal:

@@ -252,7 +252,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
     pick = random.choice
     if random.random() < 0.3:
         swarm = swarm._replace(
-            forget=pick((1.0, 2.0)), at_proof=pick((0.0, 0.5)), publish_after_ms=pick((0, 300, 900))
+            forget=pick((1.0, 2.0)), at_proof=pick((0.0, 0.7)), publish_after_ms=pick((0, 300, 900))
         )
     return swarm._replace(
         request_timeout_ms=pick((2_000, 2_000, 300)),
