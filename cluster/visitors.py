@@ -7,6 +7,7 @@ monitor names the descriptor of each connection. Knows bytes and addresses, noth
 
 from __future__ import annotations
 
+import errno
 import itertools
 import select
 import socket
@@ -39,7 +40,15 @@ CHECKED_PER_LOOK: Final = 128
 HEARTBEAT_BYTES_PER_SECOND: Final = 16
 """What a connection receives or sends of which no message consists."""
 
-EVENTS: Final = zmq.EVENT_ACCEPTED | zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+EVENTS: Final = (
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_DISCONNECTED
+)
+
+WENT_AWAY: Final = (errno.ECONNRESET, errno.EPIPE)
+"""Why a handshake failed, as libzmq tells it, when the other side closed in the middle."""
 
 NOT_ZMTP: Final = "closed a connection that does not speak ZMTP 3"
 TOO_MANY: Final = f"closed a connection: there are {CONNECTIONS_MAX}"
@@ -203,6 +212,8 @@ class Visitors:
         self.incoming_node_bytes_max = INCOMING_NODE_BYTES_MAX
         # How many connections have ever become ready: libzmq has given no more names than that.
         self.handshakes = 0
+        # Whether the connection that is said to have ended next went away in its handshake.
+        self._went_away = False
         self._clock = clock
         self._by_descriptor: dict[int, Visitor] = {}
         self._by_name: dict[bytes, Visitor] = {}
@@ -269,9 +280,14 @@ class Visitors:
         if event == zmq.EVENT_ACCEPTED:
             self._forget(descriptor)
             self._welcome(descriptor)
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            # The value is no descriptor here but the reason; libzmq says next whose it was.
+            self._went_away = descriptor in WENT_AWAY
         elif event == zmq.EVENT_DISCONNECTED:
-            visitor = self._forget(descriptor)
-            if visitor is not None and not visitor.speaks:
+            visitor, went_away = self._forget(descriptor), self._went_away
+            self._went_away = False
+            # A client that closes at once is no stranger.
+            if visitor is not None and not visitor.speaks and not went_away:
                 self._news.append(Notice(NOT_ZMTP, visitor.peer.host))
         else:
             self.handshakes += 1

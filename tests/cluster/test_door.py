@@ -6,6 +6,7 @@ import select
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -87,6 +88,14 @@ class Bench:
                 return items
         raise AssertionError(f"it was never said: {wanted}")
 
+    def wait_for_visitors(self, count: int) -> None:
+        """Until there are this many connections, whose news nobody asks for meanwhile."""
+        deadline = time.monotonic() + HANG_SECONDS
+        while len(self.door.visitors) != count:
+            assert time.monotonic() < deadline
+            self.wait()
+            assert self.door.drain(1) == []
+
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
@@ -142,6 +151,19 @@ def test_the_bytes_of_a_web_page_are_refused(bench: Bench) -> None:
         )
         assert is_closed(connection)
     assert bench.news(*NOT_ZMTP) == []
+
+
+@pytest.mark.parametrize("begun", [b"", b"\xff" + bytes(8)])
+def test_a_client_that_closes_in_its_handshake_is_no_stranger(bench: Bench, begun: bytes) -> None:
+    with Connection(bench.address) as connection:
+        connection.send(begun)
+        bench.wait_for_visitors(1)
+    bench.wait_for_visitors(0)
+    with Connection(bench.address) as connection:
+        bench.wait_for_visitors(1)
+        connection.send(version_1(b"a request"))
+        bench.wait_for_visitors(0)
+    assert bench.door.look() == [Notice(visitors.NOT_ZMTP, HOST)]
 
 
 def test_the_peers_socket_refuses_old_versions_too() -> None:
