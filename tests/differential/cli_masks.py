@@ -114,7 +114,7 @@ ON_PURPOSE: Final = tuple(
     Purpose(re.compile(pattern), reason)
     for pattern, reason in (
         (
-            r"^watch (w|-i) -w table( <<|$)",
+            r"^watch -i -w table( <<|$)",
             "a format without a form is refused at once, not when there is something to print",
         ),
         (r'txn .*<< ver\("a"\) >=', "etcdctl panics; an unknown operator is named"),

@@ -415,7 +415,7 @@ WATCHES: Final = (
     watch w w --prefix
     watch w --rev=soon
     watch w --bogus
-    watch w -w table
+    watch w --rev=<here> -w table
     watch w -w bogus
     watch w a
     ETCDCTL_WATCH_KEY=w watch w

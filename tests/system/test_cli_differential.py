@@ -60,7 +60,7 @@ def test_a_planted_difference_is_a_fault(other: Outcome) -> None:
 
 
 def test_a_purpose_that_no_longer_differs_is_a_fault() -> None:
-    (step,) = lines("watch w -w table")
+    (step,) = lines("watch -i -w table")
     assert fault_of(Compared(step, outcome(), outcome(code=3))) == ""
     assert "no longer" in fault_of(Compared(step, outcome(), outcome()))
 
