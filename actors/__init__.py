@@ -7,6 +7,8 @@
 
 Gateway turns requests into commands and queries, Raft orders them and makes them durable, Store
 applies and answers them, Watch tells those who watch, Lease notices on the leader what is due.
-Each folder holds a pure engine and a thin actor around it. Read `messages`, then `node`, then
-`raft.actor._flush`.
+Each of their rooms holds pure engines and a thin actor around them, and what touches files in a
+`disk/` of its own. No room knows another: `language/` is what they say to each other, `runtime/`
+what runs them, `node.py` what puts them together, `offline/` what is done while no node runs. Read
+`language/messages.py`, then `node.py`, then `_flush` in `raft/actor.py`.
 """

@@ -17,7 +17,7 @@ from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from actors.errors import described
+from actors.language.errors import described
 from cluster import __version__
 from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
 from cluster.flag_values import ConfigError
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one node with these arguments (the command line's by default); the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["snapshot"]:
-        from actors import snapshot_commands  # noqa: PLC0415 - a node does not need them
+        from actors.offline import snapshot_commands  # noqa: PLC0415 - a node does not need them
 
         return snapshot_commands.main(arguments[1:])
     parsed = _parser().parse_args(arguments)

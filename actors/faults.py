@@ -26,8 +26,8 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 import zmq
 
-from actors.mailbox import monotonic_ms
-from actors.raft.files import Disk
+from actors.raft.disk.files import Disk
+from actors.runtime.mailbox import monotonic_ms
 from cluster.links import PeerDoor, PeerLinks
 from cluster.wire import WireError, unpack
 

@@ -19,35 +19,40 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from actors.base import NodeActor, Ring, send
-from actors.errors import StorageError, described
 from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.language.errors import StorageError, described
+from actors.language.messages import HandOver, PeerFrames, PeersDown
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
-from actors.mailbox import Mailbox, monotonic_ms
-from actors.messages import HandOver, PeerFrames, PeersDown
-from actors.premises import clear_directory, require_descriptors, take_directory, try_to_listen
+from actors.offline.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
 from actors.raft.actor import RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
-from actors.raft.files import DISK, Files
+from actors.raft.disk.files import DISK, Files
+from actors.raft.disk.mark import Mark
+from actors.raft.disk.wal import Contents, Wal
+from actors.raft.disk.wal_reader import Identity
 from actors.raft.inquiry import Inquiry
 from actors.raft.joining import JoinError
-from actors.raft.mark import Mark
 from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Ending, Recovered, Removed
 from actors.raft.probation import Probation
 from actors.raft.shipping import Shipping
-from actors.raft.wal import Contents, Wal
-from actors.raft.wal_reader import Identity
-from actors.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
-from actors.signals import stop_at_signals
+from actors.runtime.base import NodeActor, Ring, send
+from actors.runtime.mailbox import Mailbox, monotonic_ms
+from actors.runtime.premises import (
+    clear_directory,
+    require_descriptors,
+    take_directory,
+    try_to_listen,
+)
+from actors.runtime.signals import stop_at_signals
 from actors.store.actor import StoreActor
-from actors.store.backend import LmdbBackend
+from actors.store.disk.backend import LmdbBackend
+from actors.store.disk.spool import Spool
 from actors.store.machine import Machine
 from actors.store.retention import KeepPeriod, KeepRevisions
 from actors.store.retention import Retention as HistoryRetention
-from actors.store.spool import Spool
 from actors.store.upkeep import Settings
 from actors.watch.actor import WatchActor
 from cluster import __version__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.base import Ring
+from actors.runtime.base import Ring
 
 
 class Probe:

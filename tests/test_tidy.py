@@ -30,124 +30,70 @@ LONGER_FILES: dict[str, int] = {}
 IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
 """What an engine must not import even of the standard library: time and chance are arguments."""
 
-KINDS = {
-    "composer": {
-        "actors",
-        "actors.__main__",
-        "actors.faults",
-        "actors.node",
-        "actors.premises",
-        "actors.recovery",
-        "actors.restore",
-        "actors.signals",
-        "actors.snapshot_commands",
-    },
-    "vocabulary": {"actors.messages"},
-    "shell": {
-        "actors.base",
-        "actors.complaints",
-        "actors.mailbox",
-        "actors.gateway.outbox",
-        "actors.gateway.reception",
-        "actors.raft.inquiry",
-        "actors.raft.joining",
-        "actors.raft.neighbours",
-        "actors.raft.shipping",
-        "actors.raft.verdicts",
-        "actors.store.checker",
-        "actors.store.raiser",
-        "actors.store.upkeep",
-    },
-    "storage": {
-        "actors.raft.courier",
-        "actors.raft.files",
-        "actors.raft.mark",
-        "actors.raft.wal",
-        "actors.raft.wal_reader",
-        "actors.raft.wal_records",
-        "actors.store.backend",
-        "actors.store.copier",
-        "actors.store.faults",
-        "actors.store.follower",
-        "actors.store.lmdb_files",
-        "actors.store.snapshot_file",
-        "actors.store.spool",
-        "actors.store.tables",
-    },
-    "codec": {
-        "actors.encoding",
-        "actors.gateway.fields",
-        "actors.gateway.keys",
-        "actors.gateway.newcomers",
-        "actors.gateway.operations",
-        "actors.gateway.replies",
-        "actors.gateway.requests",
-        "actors.gateway.transactions",
-        "actors.raft.codec",
-        "actors.raft.for_store",
-        "actors.store.codec",
-        "actors.store.records",
-        "actors.watch.frames",
-    },
+SHELLS = {
+    "actors.gateway.outbox",
+    "actors.gateway.reception",
+    "actors.raft.inquiry",
+    "actors.raft.joining",
+    "actors.raft.neighbours",
+    "actors.raft.shipping",
+    "actors.raft.verdicts",
+    "actors.store.checker",
+    "actors.store.raiser",
+    "actors.store.upkeep",
 }
-"""The modules of a node that are no engines; `*.actor` is a shell, and all others are engines."""
+"""The parts of actors beside the actors themselves."""
 
-VOCABULARY = {"actors.store.commands", "actors.store.queries", "actors.store.results"}
-"""What can be asked of the store, and what it answers."""
-
-SHARED_VALUES = {
-    "actors.errors",
-    *VOCABULARY,
-    "actors.store.costs",
-    "actors.raft.rpc",
-    "actors.raft.membership",
+CODECS = {
+    "actors.gateway.fields",
+    "actors.gateway.keys",
+    "actors.gateway.newcomers",
+    "actors.gateway.operations",
+    "actors.gateway.replies",
+    "actors.gateway.requests",
+    "actors.gateway.transactions",
+    "actors.language.codec",
+    "actors.language.encoding",
+    "actors.raft.codec",
+    "actors.raft.for_store",
+    "actors.store.records",
+    "actors.watch.frames",
 }
-"""Engine modules of plain values, in which others may speak too."""
+"""Where values become bytes, and bytes values."""
 
 THIRD_PARTY = {"pykka", "lmdb", "sortedcontainers", "zmq", "msgpack", "click", "rich"}
 
 ENGINE = {"engine"}
-CODEC = ENGINE | {"codec", "vocabulary"}
+CODEC = ENGINE | {"codec"}
 
 
 class Rights(NamedTuple):
-    """What a kind of module may import: packages, kinds in its own folder, other modules."""
+    """What a kind of module may import: packages, kinds in its own room, other rooms or modules."""
 
     packages: set[str]
-    own_folder: set[str]
+    own_room: set[str]
     project: set[str]
 
 
 RIGHTS = {
-    "engine": Rights(set(), ENGINE, {"actors.errors", *VOCABULARY, "cluster.errors"}),
-    "vocabulary": Rights(set(), ENGINE, SHARED_VALUES),
+    "engine": Rights(set(), ENGINE, {"language", "cluster.errors"}),
     "codec": Rights(
         {"msgpack"},
         CODEC,
-        {
-            *SHARED_VALUES,
-            *KINDS["codec"],
-            "actors.messages",
-            "cluster.addresses",
-            "cluster.errors",
-            "cluster.wire",
-        },
+        {"language", "cluster.addresses", "cluster.errors", "cluster.wire"},
     ),
-    "storage": Rights(
+    "disk": Rights(
         {"msgpack", "lmdb"},
-        CODEC | {"storage"},
-        {*SHARED_VALUES, "cluster.private", "cluster.wire"},
+        CODEC | {"disk"},
+        {"language", "cluster.private", "cluster.wire"},
     ),
+    "runtime": Rights({"pykka", "zmq"}, {"runtime"}, {"language", "cluster.private"}),
     "shell": Rights(
         {"pykka", "zmq"},
-        CODEC | {"storage", "shell"},
+        CODEC | {"disk", "shell"},
         {
-            *SHARED_VALUES,
-            *KINDS["codec"],
-            "actors.base",
-            "actors.complaints",
-            "actors.mailbox",
-            "actors.messages",
+            "language",
+            "runtime",
             "cluster.errors",
             "cluster.links",
             "cluster.visitors",
@@ -163,9 +109,22 @@ def kind_of(module: str) -> str:
     """The row of the table that a module belongs to."""
     if module.partition(".")[0] == "cluster":
         return "cluster"
-    if module.endswith(".actor"):
+    room = room_of(module)
+    if room in {"", "offline"}:
+        return "composer"
+    if module in CODECS:
+        return "codec"
+    if module in SHELLS or module.endswith(".actor"):
         return "shell"
-    return next((kind for kind, modules in KINDS.items() if module in modules), "engine")
+    if room == "runtime":
+        return "runtime"
+    return "disk" if ".disk." in module else "engine"
+
+
+def room_of(module: str) -> str:
+    """`raft` for all that is below `actors.raft`; nothing for what is in no room of a node."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "actors" and len(parts) > 2 else ""
 
 
 class Import(NamedTuple):
@@ -208,11 +167,10 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
     top = found.module.partition(".")[0]
     rights = RIGHTS[kind]
     if top in {"actors", "cluster"}:
-        folder = module.rpartition(".")[0]
-        at_home = folder.count(".") == 1 and found.module.rpartition(".")[0] == folder
-        if at_home and kind_of(found.module) in rights.own_folder:
+        room, other = room_of(module), room_of(found.module)
+        if room and room == other and kind_of(found.module) in rights.own_room:
             return True
-        return bool({found.module, top} & rights.project)
+        return bool({found.module, other or top, top} & rights.project)
     if top == "sortedcontainers":
         return module == "actors.store.index"
     if top == "rich" and not (found.lazy or found.for_types):
@@ -398,14 +356,18 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "actors.raft.core", "import time"),
         (forbidden_imports, "actors.raft.core", "def f():\n    from os import path"),
         (forbidden_imports, "actors.raft.core", "import msgpack"),
-        (forbidden_imports, "actors.raft.core", "from actors.messages import Apply"),
+        (forbidden_imports, "actors.raft.core", "from actors.runtime.base import Ring"),
         (forbidden_imports, "actors.raft.core", "from actors.raft.actor import RaftActor"),
+        (forbidden_imports, "actors.raft.log", "from actors.raft.disk.wal import Wal"),
+        (forbidden_imports, "actors.raft.core", "from actors.store.mvcc import RevisionStore"),
         (forbidden_imports, "actors.lease.book", "from actors.store.mvcc import Store"),
+        (forbidden_imports, "actors.language.messages", "from actors.raft.rpc import Heartbeat"),
+        (forbidden_imports, "actors.runtime.base", "from actors.raft.log import RaftLog"),
         (forbidden_imports, "actors.store.mvcc", "from sortedcontainers import SortedDict"),
-        (forbidden_imports, "actors.store.backend", "import zmq"),
+        (forbidden_imports, "actors.store.disk.backend", "import zmq"),
         (forbidden_imports, "actors.watch.actor", "from actors.store.machine import Machine"),
         (forbidden_imports, "actors.gateway.actor", "import lmdb"),
-        (forbidden_imports, "cluster.client.core", "from actors.base import Ring"),
+        (forbidden_imports, "cluster.client.core", "from actors.runtime.base import Ring"),
         (forbidden_imports, "cluster.client.core", "import pykka"),
         (forbidden_imports, "cluster.cli", "import rich.table"),
         (forbidden_imports, "cluster.cli", "import requests"),

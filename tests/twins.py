@@ -15,11 +15,11 @@ from zlib import crc32
 
 import msgpack
 
-from actors.errors import StorageError
-from actors.raft.files import DISK, Files
-from actors.store.codec import decode_result, encode_result
-from actors.store.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
-from actors.store.results import Result
+from actors.language.codec import decode_result, encode_result
+from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.language.errors import StorageError
+from actors.language.results import Result
+from actors.raft.disk.files import DISK, Files
 from actors.store.storage import (
     EMPTY,
     SUB_BITS,

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
-from actors.base import Clock, NodeActor, send
-from actors.encoding import error_reply
 from actors.gateway.admission import Admission
 from actors.gateway.fields import fault_of
 from actors.gateway.newcomers import LeaseGrants, Newcomers
@@ -32,7 +30,12 @@ from actors.gateway.requests import (
 )
 from actors.gateway.routes import is_envelope, way_back
 from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
-from actors.messages import (
+from actors.language.codec import encode_command
+from actors.language.commands import MemberPublish, SessionOpen
+from actors.language.encoding import error_reply
+from actors.language.entries import Proposal
+from actors.language.members import AddMember, Change, ReplaceMember
+from actors.language.messages import (
     ChangeMembers,
     ClientFrames,
     Congestion,
@@ -58,11 +61,8 @@ from actors.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.raft.membership import AddMember, Change, ReplaceMember
-from actors.raft.rpc import Proposal
-from actors.store.codec import encode_command
-from actors.store.commands import MemberPublish, SessionOpen
-from actors.store.results import Result
+from actors.language.results import Result
+from actors.runtime.base import Clock, NodeActor, send
 from cluster.errors import FAULTS, Fault
 
 CHORES_LOOK_MS: Final = 1_000

@@ -19,8 +19,8 @@ from actors.gateway.fields import (
     maybe_one_of,
 )
 from actors.gateway.newcomers import LeaseGrants
-from actors.store.commands import DeleteRange, Increment, Put, Range, SortOrder, SortTarget
-from actors.store.queries import History, Page
+from actors.language.commands import DeleteRange, Increment, Put, Range, SortOrder, SortTarget
+from actors.language.queries import History, Page
 from cluster.errors import FAULTS
 
 INTERVAL: Final = {"key": BYTES, "range_end": BYTES}

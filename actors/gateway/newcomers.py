@@ -10,8 +10,8 @@ from hashlib import sha1
 from typing import Final
 
 from actors.gateway.fields import INT64_MAX, Fields, RefusedError
-from actors.raft.membership import AddMember, Peer, ReplaceMember
-from actors.store.commands import LeaseGrant
+from actors.language.commands import LeaseGrant
+from actors.language.members import AddMember, Peer, ReplaceMember
 from cluster.addresses import AddressError, member_urls
 from cluster.errors import FAULTS
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from actors.gateway.routes import Route
-from actors.store.commands import SESSION_ID_BITS, SessionOpen
-from actors.store.results import Failure, Result
+from actors.language.commands import SESSION_ID_BITS, SessionOpen
+from actors.language.results import Failure, Result
 
 IDS_MAX: Final = 8
 """So many ids are tried for one request; each is taken with a chance of about 10^-15."""

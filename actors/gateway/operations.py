@@ -40,16 +40,7 @@ from actors.gateway.keys import (
 )
 from actors.gateway.newcomers import LeaseGrants, Newcomers, peer_urls
 from actors.gateway.transactions import TXN_FIELDS, ReadOnly, Transactions
-from actors.messages import (
-    Connection,
-    Defragment,
-    SnapshotPart,
-    WatchCancel,
-    WatchOpen,
-    WatchProgress,
-)
-from actors.raft.membership import Change, PromoteMember, RemoveMember, UpdateMember
-from actors.store.commands import (
+from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
     AlarmType,
@@ -58,7 +49,16 @@ from actors.store.commands import (
     LeaseKeepAlive,
     LeaseRevoke,
 )
-from actors.store.queries import (
+from actors.language.members import Change, PromoteMember, RemoveMember, UpdateMember
+from actors.language.messages import (
+    Connection,
+    Defragment,
+    SnapshotPart,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+from actors.language.queries import (
     AlarmList,
     HashKV,
     LeaseLeases,

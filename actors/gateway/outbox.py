@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol
 
-from actors.messages import Connection
+from actors.language.messages import Connection
 
 CONGESTED_BYTES: Final = 1024 * 1024
 CONNECTION_BACKLOG_BYTES_MAX: Final = 16 * 1024 * 1024

@@ -5,10 +5,10 @@ Knows why connections end and which have gone; nothing of what was asked on them
 
 from __future__ import annotations
 
-from actors.base import Clock, log
-from actors.complaints import Complaints
 from actors.gateway.outbox import Door
-from actors.messages import Connection
+from actors.language.messages import Connection
+from actors.runtime.base import Clock, log
+from actors.runtime.complaints import Complaints
 from cluster.visitors import Gone, Notice
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final, assert_never
 
-from actors.encoding import FrameEncoder, error_reply, event_map, key_value
-from actors.store.commands import AlarmMember, Member
-from actors.store.results import (
+from actors.language.commands import AlarmMember, Member
+from actors.language.encoding import FrameEncoder, error_reply, event_map, key_value
+from actors.language.results import (
     Alarms,
     DeleteDone,
     Done,

@@ -33,7 +33,11 @@ from actors.gateway.operations import (
     operations,
 )
 from actors.gateway.transactions import ReadOnly
-from actors.messages import (
+from actors.language.codec import encode_command
+from actors.language.commands import Command, Range, Sequence
+from actors.language.costs import cost_of
+from actors.language.members import Change
+from actors.language.messages import (
     Connection,
     Defragment,
     SnapshotPart,
@@ -41,11 +45,7 @@ from actors.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.raft.membership import Change
-from actors.store.codec import encode_command
-from actors.store.commands import Command, Range, Sequence
-from actors.store.costs import cost_of
-from actors.store.queries import AlarmList, MemberList, Page, Query, Status
+from actors.language.queries import AlarmList, MemberList, Page, Query, Status
 from cluster import wire
 from cluster.errors import FAULTS, Fault
 

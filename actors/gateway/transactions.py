@@ -32,7 +32,7 @@ from actors.gateway.keys import (
     make_increment,
     make_range_in_txn,
 )
-from actors.store.commands import (
+from actors.language.commands import (
     Compare,
     CompareResult,
     CompareTarget,

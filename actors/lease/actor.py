@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from actors.base import Clock, NodeActor, send
+from actors.language.codec import encode_command
+from actors.language.commands import AdvanceClock, LeaseExpire
+from actors.language.entries import Proposal
+from actors.language.messages import ClusterClock, Drained, Leadership, LeaseFacts, Propose, Tick
 from actors.lease.book import LeaseBook
-from actors.messages import ClusterClock, Drained, Leadership, LeaseFacts, Propose, Tick
-from actors.raft.rpc import Proposal
-from actors.store.codec import encode_command
-from actors.store.commands import AdvanceClock, LeaseExpire
+from actors.runtime.base import Clock, NodeActor, send
 
 EXPIRIES_PER_ENTRY_MAX: Final = 50
 """An entry is applied as a whole, and whatever comes behind it waits so long."""

@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
 
-from actors.store.commands import Expiry
+from actors.language.commands import Expiry
 
 RETRY_MS: Final = 1_000
 """An expiry that no fact has confirmed for so long is proposed again: its entry may be lost."""

@@ -9,10 +9,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, assert_never
 
-from actors.base import Clock, NodeActor, send
-from actors.complaints import Complaints
-from actors.mailbox import Mailbox
-from actors.messages import (
+from actors.language.entries import Proposal
+from actors.language.messages import (
     Apply,
     ChangeMembers,
     ClusterClock,
@@ -35,6 +33,8 @@ from actors.messages import (
     Tick,
     Ticket,
 )
+from actors.language.queries import RaftStatus, Status
+from actors.language.results import Failure
 from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
@@ -42,19 +42,12 @@ from actors.raft.for_store import for_store, question_of
 from actors.raft.inquiry import Inquiry
 from actors.raft.neighbours import Links, Neighbours, complaint_of
 from actors.raft.outcome import Ending, Standing
-from actors.raft.rpc import (
-    Introduction,
-    JoinRequest,
-    Message,
-    Proposal,
-    SnapshotAck,
-    SnapshotChunk,
-    Welcome,
-)
+from actors.raft.rpc import Introduction, JoinRequest, Message, SnapshotAck, SnapshotChunk, Welcome
 from actors.raft.shipping import Shipping, Storage
 from actors.raft.verdicts import Verdicts
-from actors.store.queries import RaftStatus, Status
-from actors.store.results import Failure
+from actors.runtime.base import Clock, NodeActor, send
+from actors.runtime.complaints import Complaints
+from actors.runtime.mailbox import Mailbox
 from cluster.errors import MaybeFault
 from cluster.wire import WireError
 

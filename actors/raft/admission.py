@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, assert_never
 
+from actors.language.entries import Proposal
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.membership import UNKNOWN, Membership
@@ -26,7 +27,6 @@ from actors.raft.rpc import (
     Heartbeat,
     HeartbeatResponse,
     Message,
-    Proposal,
     ReadRequest,
     ReadResponse,
     RemovedNotice,

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, get_type_hints
 
-from actors.raft.membership import Change, decode, decode_change, encode_change, urls_of
+from actors.language.codec import decode_command
+from actors.language.commands import SetMembers
+from actors.language.entries import Entry, Proposal
+from actors.language.members import Change
+from actors.raft.membership import decode, decode_change, encode_change, urls_of
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -19,7 +23,6 @@ from actors.raft.rpc import (
     Confession,
     Contradiction,
     Doubt,
-    Entry,
     ForwardRefusal,
     ForwardRequest,
     Heartbeat,
@@ -27,7 +30,6 @@ from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
-    Proposal,
     ReadRequest,
     ReadResponse,
     RemovedNotice,
@@ -38,8 +40,6 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
-from actors.store.codec import decode_command
-from actors.store.commands import SetMembers
 from cluster.addresses import MEMBER_URLS_MAX, AddressError, advertised_url, member_urls
 from cluster.errors import FaultName, MaybeFault, fault_name
 from cluster.wire import WireError, pack, unpack

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
+from actors.language.entries import Entry, Proposal
 from actors.raft.leader import Leader
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership
@@ -24,14 +25,12 @@ from actors.raft.rpc import (
     Confession,
     Contradiction,
     Doubt,
-    Entry,
     ForwardRefusal,
     ForwardRequest,
     HardState,
     Heartbeat,
     HeartbeatResponse,
     Message,
-    Proposal,
     ReadRequest,
     ReadResponse,
     RemovedNotice,

@@ -5,13 +5,13 @@ The one place where consensus and the state machine share a word about who the m
 
 from __future__ import annotations
 
-from actors.messages import Question
+from actors.language.codec import encode_command
+from actors.language.commands import MemberPeers, SetMembers
+from actors.language.entries import Entry
+from actors.language.messages import Question
+from actors.language.queries import MembersToCome
 from actors.raft.membership import Membership, is_membership, read
 from actors.raft.outcome import Certain
-from actors.raft.rpc import Entry
-from actors.store.codec import encode_command
-from actors.store.commands import MemberPeers, SetMembers
-from actors.store.queries import MembersToCome
 
 
 def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:

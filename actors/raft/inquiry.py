@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from actors.raft.core import RaftCore
-from actors.raft.mark import Mark
+from actors.raft.disk.mark import Mark
 from actors.raft.neighbours import Neighbours
 from actors.raft.rpc import JoinRequest
 

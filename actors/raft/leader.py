@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from actors.language.entries import Proposal
 from actors.raft.log import RaftLog
 from actors.raft.membership import Health
 from actors.raft.progress import Contact, Progress, Rejection
@@ -20,7 +21,6 @@ from actors.raft.rpc import (
     Heartbeat,
     HeartbeatResponse,
     Message,
-    Proposal,
     ReadResponse,
 )
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from actors.language.entries import Entry
 from actors.raft.membership import Membership
-from actors.raft.rpc import Entry
 
 FIRST_TERM: Final = 1
 """The term in which every founder's log begins. Nobody ever leads it."""

@@ -9,6 +9,15 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NamedTuple
 
+from actors.language.members import (
+    AddMember,
+    Change,
+    Peer,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+)
 from actors.raft.quorum import Configuration
 from cluster.errors import FaultName, MaybeFault
 
@@ -22,13 +31,6 @@ One that was removed before these is a stranger, as is whoever never was a membe
 it. None comes back by its id, which is made of its URLs and the time at which it was added.
 """
 NUMBERS: Final = 1 << 64
-
-
-class Peer(NamedTuple):
-    """A member as the log knows it: where other members reach it, and whether it only learns."""
-
-    id: int
-    peer_urls: tuple[str, ...]
 
 
 class Membership(NamedTuple):
@@ -80,42 +82,6 @@ class Membership(NamedTuple):
 
 UNKNOWN: Final = Membership((), frozenset())
 """What a member that joins knows before the log, or a snapshot, has told it who is there."""
-
-
-class AddMember(NamedTuple):
-    """Add a voter, or a learner that will not count until it is promoted."""
-
-    peer: Peer
-    learner: bool
-
-
-class RemoveMember(NamedTuple):
-    """Remove a member for good."""
-
-    id: int
-
-
-class ReplaceMember(NamedTuple):
-    """Remove one voter and add another in one step: there is no dip in between."""
-
-    id: int
-    peer: Peer
-
-
-class UpdateMember(NamedTuple):
-    """A member is reached elsewhere from now on."""
-
-    id: int
-    peer_urls: tuple[str, ...]
-
-
-class PromoteMember(NamedTuple):
-    """A learner that has caught up becomes a voter."""
-
-    id: int
-
-
-Change = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember
 
 
 class Health(NamedTuple):

@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
+from actors.language.members import Peer
 from actors.raft.admission import STRANGER, Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.membership import Membership, Peer, decode, encode
+from actors.raft.membership import Membership, decode, encode
 from actors.raft.rpc import (
     Introduction,
     JoinRequest,

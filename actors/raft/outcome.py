@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from actors.language.entries import Entry
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.membership import Membership
 from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
-from actors.raft.rpc import Entry, HardState, Message
+from actors.raft.rpc import HardState, Message
 from actors.raft.transfers import Transferred
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from actors.raft.rpc import Proposal
+from actors.language.entries import Proposal
 from cluster.errors import FaultName, MaybeFault
 
 HELD_PROPOSALS_MAX: Final = 20_000

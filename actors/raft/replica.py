@@ -9,17 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from actors.language.entries import Entry, Proposal
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.membership import Membership, read
 from actors.raft.proposals import ProposalDesk
-from actors.raft.rpc import (
-    AppendRequest,
-    AppendResponse,
-    Entry,
-    Heartbeat,
-    Proposal,
-    SnapshotChunk,
-)
+from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, SnapshotChunk
 
 COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
 """At most so much is handed out as committed at a time: a long replay comes in parts."""

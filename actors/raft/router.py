@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from actors.language.entries import Proposal
+from actors.language.members import AddMember, Change
 from actors.raft import membership as members
 from actors.raft.elector import Elector
 from actors.raft.leader import Leader
@@ -23,7 +25,6 @@ from actors.raft.rpc import (
     ChangeRequest,
     ForwardRefusal,
     ForwardRequest,
-    Proposal,
     ReadRequest,
     TimeoutNow,
 )
@@ -80,7 +81,7 @@ class Router(Elector):
         """Nobody waits for this read any more."""
         self._reads.forget(read_id)
 
-    def change_members(self, change: members.Change, ticket: int, now_ms: int) -> None:
+    def change_members(self, change: Change, ticket: int, now_ms: int) -> None:
         """Change the members, one change at a time; applying its last entry answers the ticket."""
         if isinstance(self.role, Leader):
             refusal = self._begin_change(self.role, change, (self.config.member_id, ticket), now_ms)
@@ -183,7 +184,7 @@ class Router(Elector):
             self._say(ChangeRefusal(own_id, source, self.term, ticket, refusal))
 
     def _begin_change(
-        self, leader: Leader, change: members.Change, answer: tuple[int, int], now_ms: int
+        self, leader: Leader, change: Change, answer: tuple[int, int], now_ms: int
     ) -> MaybeFault:
         """Append the first entry of a change; or the name of the error that refuses it."""
         # Nothing before the own term's first commit (the single-server bug, raft-dev 2015).
@@ -200,7 +201,7 @@ class Router(Elector):
             planned = planned._replace(answer=answer)
             own_id = self.config.member_id
             self._append_membership(leader, planned, (own_id, 0), now_ms)
-            if isinstance(change, members.AddMember) and planned.outgoing == {own_id}:
+            if isinstance(change, AddMember) and planned.outgoing == {own_id}:
                 # Nothing is committed without the newcomer, which may be started after the answer.
                 self._waiting = replica.log.last_index, Certain(answer[1], planned)
         else:

@@ -1,4 +1,4 @@
-"""What members say to each other, and the entry they replicate (Raft figure 2, dissertation 3-6).
+"""What members say to each other (Raft figure 2, dissertation 3-6), and what each must keep.
 
 Plain values; the codec turns them to bytes. Every message names its source and target, and the
 sender's term as it was when the message was made. Nothing is promised about delivery or order.
@@ -8,22 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.raft.membership import Change
+from actors.language.entries import Entry, Proposal
+from actors.language.members import Change
 from cluster.errors import FaultName, MaybeFault
-
-
-class Entry(NamedTuple):
-    """One log entry. An empty command is the no-op with which a leader opens its term.
-
-    `time_ms` is the leader's cluster time; `origin` and `ticket` name the request it answers.
-    """
-
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    term: int
-    time_ms: int
-    origin: int
-    ticket: int
-    command: bytes
 
 
 class HardState(NamedTuple):
@@ -145,14 +132,6 @@ class ReadResponse(NamedTuple):
     read_id: int
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     cluster_ms: int
-
-
-class Proposal(NamedTuple):
-    """A command on its way into the log, with the member and ticket that will answer it."""
-
-    origin: int
-    ticket: int
-    command: bytes
 
 
 class ForwardRequest(NamedTuple):

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from actors.base import Address, send
-from actors.messages import InstallSnapshot, SnapshotInstalled, SnapshotTaken, TakeSnapshot
+from actors.language.entries import Entry
+from actors.language.messages import InstallSnapshot, SnapshotInstalled, SnapshotTaken, TakeSnapshot
 from actors.raft.core import RaftCore
-from actors.raft.courier import Snapshot, SnapshotCourier, SnapshotReceiver
-from actors.raft.files import Files
+from actors.raft.disk.courier import Snapshot, SnapshotCourier, SnapshotReceiver
+from actors.raft.disk.files import Files
 from actors.raft.log import LogStart
 from actors.raft.membership import read
-from actors.raft.rpc import Entry, HardState, Message, SnapshotAck, SnapshotChunk
+from actors.raft.rpc import HardState, Message, SnapshotAck, SnapshotChunk
+from actors.runtime.base import Address, send
 
 TAKE_AGAIN_MS: Final = 1_000
 """After a copy failed, on a full disk perhaps, the next one is not tried at once."""

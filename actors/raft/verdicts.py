@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from actors.base import Address, send
-from actors.complaints import Complaints
-from actors.messages import Accuse
+from actors.language.messages import Accuse
 from actors.raft.outcome import Contradicted, Decided, Ending
+from actors.runtime.base import Address, send
+from actors.runtime.complaints import Complaints
 
 LAST_WORDS_MS: Final = 300
 """A member that is wrong stops so long after it has said so: others ask whether it was it."""

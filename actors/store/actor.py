@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, cast
 
-from actors.base import Clock, NodeActor, send
-from actors.errors import StorageError
-from actors.messages import (
+from actors.language.codec import decode_command, encode_command
+from actors.language.commands import Compact
+from actors.language.entries import Entry, Proposal
+from actors.language.errors import StorageError
+from actors.language.messages import (
     Accuse,
     Apply,
     Compacted,
@@ -51,14 +53,12 @@ from actors.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.raft.rpc import Entry, Proposal
+from actors.language.results import Result
+from actors.runtime.base import Clock, NodeActor, send
 from actors.store.backlog import Spans, portion
-from actors.store.codec import decode_command, encode_command
-from actors.store.commands import Compact
 from actors.store.compactor import Compactor
 from actors.store.long_queries import PAUSE_MS, LongQueries
 from actors.store.machine import Machine
-from actors.store.results import Result
 from actors.store.retention import Retention
 from actors.store.storage import Backend
 from actors.store.upkeep import Settings, Upkeep

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from actors.store.commands import (
+from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
     AlarmMember,
@@ -23,7 +23,7 @@ from actors.store.commands import (
     Put,
     Txn,
 )
-from actors.store.results import Failure
+from actors.language.results import Failure
 
 NO_SPACE: Final = Failure("NoSpace")
 CORRUPT: Final = Failure("Corrupt")

@@ -12,7 +12,7 @@ from heapq import merge
 from itertools import islice
 from typing import Final
 
-from actors.store.commands import Event
+from actors.language.commands import Event
 from actors.store.index import end_of
 from actors.store.mvcc import RevisionStore
 from actors.store.storage import SUB_BITS

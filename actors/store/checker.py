@@ -12,11 +12,8 @@ import logging
 from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
-from actors.base import Clock, Ring, send
-from actors.messages import Propose
-from actors.raft.rpc import Proposal
-from actors.store.codec import encode_command
-from actors.store.commands import (
+from actors.language.codec import encode_command
+from actors.language.commands import (
     AlarmActivate,
     AlarmMember,
     AlarmType,
@@ -24,6 +21,9 @@ from actors.store.commands import (
     IntegrityCheck,
     IntegrityReport,
 )
+from actors.language.entries import Proposal
+from actors.language.messages import Propose
+from actors.runtime.base import Clock, Ring, send
 from actors.store.digest import hash_revisions
 from actors.store.integrity import Check, Tally, next_slice
 from actors.store.machine import Machine

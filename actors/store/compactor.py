@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from actors.store.commands import Compact
+from actors.language.commands import Compact
+from actors.language.results import Done, Result
 from actors.store.mvcc import RevisionStore
-from actors.store.results import Done, Result
 from actors.store.retention import Retention
 from actors.store.sweeper import Sweeper
 

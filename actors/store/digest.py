@@ -11,10 +11,10 @@ from struct import Struct
 from typing import Final
 from zlib import crc32
 
-from actors.store.commands import Event
+from actors.language.commands import Event
+from actors.language.queries import HashKV
+from actors.language.results import Failure, HashDone
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
-from actors.store.queries import HashKV
-from actors.store.results import Failure, HashDone
 from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.store.commands import Event
+from actors.language.commands import Event
+from actors.language.queries import History
+from actors.language.results import Failure, HistoryDone
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
-from actors.store.queries import History
 from actors.store.ranges import ANSWER_TOO_LARGE, AnswerTooLargeError, Budget
-from actors.store.results import Failure, HistoryDone
 from actors.store.steps import ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
 

@@ -13,7 +13,7 @@ from heapq import merge
 
 from sortedcontainers import SortedList
 
-from actors.errors import StorageError
+from actors.language.errors import StorageError
 from actors.store.storage import SUB_BITS, Row
 
 Live = tuple[int, int, int, int]

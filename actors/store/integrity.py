@@ -14,8 +14,8 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
+from actors.language.commands import IntegrityCheck, Member
 from actors.store.alarms import Alarms
-from actors.store.commands import IntegrityCheck, Member
 from actors.store.leases import Leases
 from actors.store.mvcc import RevisionStore
 from actors.store.sessions import Sessions

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from actors.store.results import Failure
+from actors.language.results import Failure
 from actors.store.storage import LeaseRecord
 
 LEASE_EXISTS: Final = Failure("LeaseExist")

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from actors.language.queries import Query
+from actors.language.results import Failure, Result
 from actors.store.machine import Machine
-from actors.store.queries import Query
-from actors.store.results import Failure, Result
 from actors.store.steps import Steps
 
 RUNNING_MAX: Final = 8

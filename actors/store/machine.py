@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Self, assert_never
 
-from actors.errors import StorageError
-from actors.store.alarms import Alarms as AlarmTable
-from actors.store.commands import (
+from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
     AlarmDeactivate,
@@ -38,13 +36,8 @@ from actors.store.commands import (
     SetMembers,
     Txn,
 )
-from actors.store.digest import read_hash
-from actors.store.history import read_history
-from actors.store.integrity import Check, hash_state
-from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX
-from actors.store.leases import Leases as LeaseTable
-from actors.store.mvcc import RevisionStore
-from actors.store.queries import (
+from actors.language.errors import StorageError
+from actors.language.queries import (
     AlarmList,
     HashKV,
     History,
@@ -56,8 +49,7 @@ from actors.store.queries import (
     Query,
     Status,
 )
-from actors.store.ranges import get, read_range
-from actors.store.results import (
+from actors.language.results import (
     Alarms,
     Done,
     LeaseGranted,
@@ -70,6 +62,14 @@ from actors.store.results import (
     SessionOpened,
     StatusDone,
 )
+from actors.store.alarms import Alarms as AlarmTable
+from actors.store.digest import read_hash
+from actors.store.history import read_history
+from actors.store.integrity import Check, hash_state
+from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX
+from actors.store.leases import Leases as LeaseTable
+from actors.store.mvcc import RevisionStore
+from actors.store.ranges import get, read_range
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, Sessions
 from actors.store.steps import Steps, finish, sort
 from actors.store.storage import Backend, Changes, Meta

@@ -11,9 +11,9 @@ from __future__ import annotations
 from itertools import islice
 from typing import Final
 
-from actors.store.commands import Change, Event, KeyValue
+from actors.language.commands import Change, Event, KeyValue
+from actors.language.results import Failure
 from actors.store.index import KeyIndex, Live
-from actors.store.results import Failure
 from actors.store.storage import SUB_BITS, Backend
 from actors.store.sweeper import Sweeper
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from actors.base import Clock, Ring, send
-from actors.messages import Propose
-from actors.raft.rpc import Proposal
-from actors.store.codec import encode_command
-from actors.store.commands import AlarmActivate, AlarmMember
+from actors.language.codec import encode_command
+from actors.language.commands import AlarmActivate, AlarmMember
+from actors.language.entries import Proposal
+from actors.language.messages import Propose
+from actors.runtime.base import Clock, Ring, send
 from actors.store.machine import Machine
 
 NOBODY: Final = 0

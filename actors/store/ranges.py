@@ -11,10 +11,10 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
-from actors.store.commands import KeyValue, Range, SortOrder, SortTarget
+from actors.language.commands import KeyValue, Range, SortOrder, SortTarget
+from actors.language.results import Failure, RangeDone
 from actors.store.index import Live, end_of
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
-from actors.store.results import Failure, RangeDone
 from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps, merge_runs
 from actors.store.storage import SUB_BITS
 

@@ -14,9 +14,9 @@ from zlib import crc32
 
 import msgpack
 
-from actors.store.codec import decode_result, encode_result
-from actors.store.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
-from actors.store.results import Result
+from actors.language.codec import decode_result, encode_result
+from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.language.results import Result
 from actors.store.storage import SUB_BITS, LeaseRecord, Meta, Row, SessionRecord
 
 _POSITION_BYTES: Final = 12

@@ -17,9 +17,9 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from actors.store.commands import Sequence
-from actors.store.costs import RESULT_BYTES, size_of
-from actors.store.results import Failure, PutDone, Result
+from actors.language.commands import Sequence
+from actors.language.costs import RESULT_BYTES, size_of
+from actors.language.results import Failure, PutDone, Result
 from actors.store.storage import SessionChange, SessionRecord
 
 SESSION_NOT_FOUND: Final = Failure("SessionNotFound")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from actors.errors import StorageError
-from actors.store.commands import AlarmMember, Event, KeyValue, Member
-from actors.store.results import Result
+from actors.language.commands import AlarmMember, Event, KeyValue, Member
+from actors.language.errors import StorageError
+from actors.language.results import Result
 
 SUB_BITS: Final = 32
 """A position is `main revision << SUB_BITS | sub`, sub being the order within one revision."""

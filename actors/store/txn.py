@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
-from actors.store.commands import (
+from actors.language.commands import (
     Compare,
     CompareResult,
     CompareTarget,
@@ -21,6 +21,7 @@ from actors.store.commands import (
     Range,
     Txn,
 )
+from actors.language.results import Failure, TxnDone, TxnResponse
 from actors.store.index import end_of
 from actors.store.leases import LEASE_NOT_FOUND, Leases
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
@@ -33,7 +34,6 @@ from actors.store.ranges import (
     read_interval,
     without_value,
 )
-from actors.store.results import Failure, TxnDone, TxnResponse
 from actors.store.steps import ITEMS_PER_STEP, Steps
 
 KEY_NOT_FOUND: Final = Failure("KeyNotFound")

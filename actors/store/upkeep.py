@@ -10,10 +10,17 @@ import logging
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol, assert_never
 
-from actors.base import Address, Clock, Ring, send
-from actors.complaints import Complaints
-from actors.errors import StorageError
-from actors.messages import (
+from actors.language.codec import encode_command
+from actors.language.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmMember,
+    AlarmType,
+    Member,
+)
+from actors.language.entries import Proposal
+from actors.language.errors import StorageError
+from actors.language.messages import (
     Accuse,
     Compacted,
     CopyMade,
@@ -28,22 +35,15 @@ from actors.messages import (
     TakeSnapshot,
     Ticket,
 )
-from actors.raft.rpc import Proposal
+from actors.language.results import Done, Failure, Result, SnapshotBlob
+from actors.runtime.base import Address, Clock, Ring, send
+from actors.runtime.complaints import Complaints
 from actors.store.checker import Checker
-from actors.store.codec import encode_command
-from actors.store.commands import (
-    AlarmActivate,
-    AlarmDeactivate,
-    AlarmMember,
-    AlarmType,
-    Member,
-)
+from actors.store.disk.snapshot_file import seal
+from actors.store.disk.spool import Part, Spool
 from actors.store.machine import Machine
 from actors.store.quota import Quota
 from actors.store.raiser import AlarmRaiser
-from actors.store.results import Done, Failure, Result, SnapshotBlob
-from actors.store.snapshot_file import seal
-from actors.store.spool import Part, Spool
 from actors.store.storage import Backend
 
 NOBODY: Final = 0

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from actors.store.commands import Change, DeleteRange, Expiry, Increment, KeyValue, Put, Range, Txn
+from actors.language.commands import (
+    Change,
+    DeleteRange,
+    Expiry,
+    Increment,
+    KeyValue,
+    Put,
+    Range,
+    Txn,
+)
+from actors.language.results import DeleteDone, Failure, Incremented, PutDone, TxnDone, TxnResponse
 from actors.store.leases import LEASE_NOT_FOUND, Leases
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import read_interval
-from actors.store.results import DeleteDone, Failure, Incremented, PutDone, TxnDone, TxnResponse
 from actors.store.steps import finish
 from actors.store.txn import KEY_NOT_FOUND, NESTED_REVISION, Branch, decide, fault_of, incremented
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, assert_never
 
-from actors.base import Clock, NodeActor, send
-from actors.encoding import error_reply
-from actors.messages import (
+from actors.language.commands import Event
+from actors.language.encoding import error_reply
+from actors.language.messages import (
     Congestion,
     Connection,
     ConnectionGone,
@@ -31,8 +31,8 @@ from actors.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.store.commands import Event
-from actors.store.results import Failure
+from actors.language.results import Failure
+from actors.runtime.base import Clock, NodeActor, send
 from actors.watch.audience import Match, View, Watch
 from actors.watch.frames import EventBatch, WatchFrames
 from actors.watch.hub import COMPACTED, Hub, Refused

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from actors.store.commands import Change, Event
+from actors.language.commands import Change, Event
 from actors.watch.spans import Span, SpanIndex
 
 Connection = tuple[bytes, ...]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from actors.encoding import FrameEncoder, array_head, event_map, opening
-from actors.store.commands import Event
+from actors.language.commands import Event
+from actors.language.encoding import FrameEncoder, array_head, event_map, opening
 from actors.watch.audience import View
 from cluster import wire
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from actors.store.commands import Event
-from actors.store.results import Failure
+from actors.language.commands import Event
+from actors.language.results import Failure
 from actors.watch.audience import Audience, Connection, Match, View, Watch
 from actors.watch.laggards import Laggards
 from actors.watch.spans import Span

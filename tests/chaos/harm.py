@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from actors.base import EXIT_FAIL_STOP
 from actors.faults import DiskFault, LinkFault
+from actors.runtime.base import EXIT_FAIL_STOP
 from cluster import Client, LeaseholdError
 from cluster.launcher.layout import NodeRecord, initial_cluster
 from cluster.launcher.node import EXIT_REMOVED

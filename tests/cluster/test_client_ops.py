@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors.store.commands import AlarmType
+from actors.language.commands import AlarmType
 from cluster import ops
 from cluster.client.replies import ALARM_NAMES, alarm_result, history_result, read, txn_result
 from cluster.client.requests import interval, range_fields

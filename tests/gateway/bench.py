@@ -6,9 +6,9 @@ from typing import Any
 
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.gateway.openings import RandomBits
-from actors.messages import ClientFrames, Connection, Propose, Replies
-from actors.raft.rpc import Proposal
-from actors.store.results import Done
+from actors.language.entries import Proposal
+from actors.language.messages import ClientFrames, Connection, Propose, Replies
+from actors.language.results import Done
 from cluster.wire import pack
 from tests.gateway.fake_door import FakeDoor
 from tests.probes import ManualClock, ProbeRing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.messages import Connection
+from actors.language.messages import Connection
 from cluster.wire import unpack
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.gateway.admission import Admission
-from actors.raft.rpc import Proposal
+from actors.language.entries import Proposal
 
 ONE, TWO = b"\0one", b"\0two"
 

@@ -10,7 +10,10 @@ from actors.gateway.admission import Admission
 from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, Outbox
 from actors.gateway.reception import Reception
 from actors.gateway.tickets import CHORE_TIMEOUT_MS
-from actors.messages import (
+from actors.language.codec import decode_command
+from actors.language.commands import KeyValue, Member, MemberPublish, Put, Range, Txn
+from actors.language.members import AddMember, PromoteMember, RemoveMember
+from actors.language.messages import (
     ChangeMembers,
     ClientFrames,
     Congestion,
@@ -33,10 +36,7 @@ from actors.messages import (
     WatchCancel,
     WatchOpen,
 )
-from actors.raft.membership import AddMember, PromoteMember, RemoveMember
-from actors.store.codec import decode_command
-from actors.store.commands import KeyValue, Member, MemberPublish, Put, Range, Txn
-from actors.store.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
+from actors.language.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
 from cluster.visitors import Gone, Notice
 from cluster.wire import pack, unpack
 from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import operations
-from actors.messages import ClientFrames
+from actors.language.messages import ClientFrames
 from cluster.wire import unpack
 from tests.gateway.fake_door import FakeDoor
 from tests.probes import ManualClock, ProbeRing

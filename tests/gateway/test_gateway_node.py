@@ -10,13 +10,13 @@ import pykka
 import pytest
 import zmq
 
-from actors import base
-from actors.base import Ring
 from actors.gateway.actor import GatewayActor, GatewaySettings
-from actors.mailbox import monotonic_ms
-from actors.messages import Deliver, Propose, Read, Replies, WatchOpen
-from actors.store.commands import Range
-from actors.store.results import PutDone, RangeDone, Result
+from actors.language.commands import Range
+from actors.language.messages import Deliver, Propose, Read, Replies, WatchOpen
+from actors.language.results import PutDone, RangeDone, Result
+from actors.runtime import base
+from actors.runtime.base import Ring
+from actors.runtime.mailbox import monotonic_ms
 from cluster.door import ClientDoor
 from cluster.wire import pack, unpack
 from tests.limits import HANG_MS, HANG_SECONDS

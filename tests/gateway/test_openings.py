@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from actors.gateway.openings import IDS_MAX, OpeningLimits, Openings
-from actors.messages import Replies
-from actors.store.codec import decode_command
-from actors.store.commands import SessionOpen
-from actors.store.results import Failure, SessionOpened
+from actors.language.codec import decode_command
+from actors.language.commands import SessionOpen
+from actors.language.messages import Replies
+from actors.language.results import Failure, SessionOpened
 from tests.gateway.bench import ONE, SETTINGS, TWO, Bench
 
 TAKEN = Failure("SessionExist")

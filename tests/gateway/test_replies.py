@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from actors.encoding import error_reply
 from actors.gateway.replies import ReplyEncoder
-from actors.store.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
-from actors.store.queries import RaftStatus
-from actors.store.results import (
+from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.language.encoding import error_reply
+from actors.language.queries import RaftStatus
+from actors.language.results import (
     Alarms,
     DeleteDone,
     Done,

@@ -18,18 +18,8 @@ from actors.gateway.requests import (
     RequestDecoder,
     Write,
 )
-from actors.messages import Defragment, SnapshotPart, WatchCancel, WatchOpen, WatchProgress
-from actors.raft.membership import (
-    AddMember,
-    Change,
-    Peer,
-    PromoteMember,
-    RemoveMember,
-    ReplaceMember,
-    UpdateMember,
-)
-from actors.store.codec import decode_command
-from actors.store.commands import (
+from actors.language.codec import decode_command
+from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
     AlarmType,
@@ -46,7 +36,17 @@ from actors.store.commands import (
     SortOrder,
     SortTarget,
 )
-from actors.store.queries import (
+from actors.language.members import (
+    AddMember,
+    Change,
+    Peer,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+)
+from actors.language.messages import Defragment, SnapshotPart, WatchCancel, WatchOpen, WatchProgress
+from actors.language.queries import (
     AlarmList,
     HashKV,
     History,

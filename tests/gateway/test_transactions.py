@@ -9,8 +9,8 @@ import pytest
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.requests import Inquiry, Refusal, Request, RequestDecoder, Write
 from actors.gateway.transactions import TXN_DEPTH_MAX
-from actors.store.codec import decode_command
-from actors.store.commands import (
+from actors.language.codec import decode_command
+from actors.language.commands import (
     Compare,
     CompareResult,
     CompareTarget,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.language.commands import Expiry
 from actors.lease.book import RETRY_MS, LeaseBook
-from actors.store.commands import Expiry
 
 
 def book_of(*leases: tuple[int, int], in_flight_max: int = 100) -> LeaseBook:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from actors.language.codec import decode_command
+from actors.language.commands import AdvanceClock, Command, Expiry, LeaseExpire
+from actors.language.messages import ClusterClock, Leadership, LeaseFact, LeaseFacts, Propose, Tick
 from actors.lease.actor import CLOCK_ENTRY_INTERVAL_MS, EXPIRIES_PER_ENTRY_MAX, LeaseActor
 from actors.lease.book import LeaseBook
-from actors.messages import ClusterClock, Leadership, LeaseFact, LeaseFacts, Propose, Tick
-from actors.store.codec import decode_command
-from actors.store.commands import AdvanceClock, Command, Expiry, LeaseExpire
 from tests.probes import ManualClock, ProbeRing
 
 # Cluster time is 100,000 when the monotonic clock shows 1,000.

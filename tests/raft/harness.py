@@ -11,16 +11,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
+from actors.language.entries import Entry, Proposal
+from actors.language.members import Change, Peer
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
-from actors.raft.membership import UNKNOWN, Change, Membership, Peer, encode, first_membership
+from actors.raft.membership import UNKNOWN, Membership, encode, first_membership
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Removed, Standing
 from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
-from actors.raft.rpc import Entry, HardState, Message, Proposal, Welcome
+from actors.raft.rpc import HardState, Message, Welcome
 
 HEARTBEAT_MS = 50
 ELECTION_MS = 300

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from actors.language.entries import Entry, Proposal
+from actors.language.members import AddMember, PromoteMember, RemoveMember
 from actors.raft.admission import (
     MEMBERS_VOUCHED_MAX,
     MISDIRECTED,
@@ -23,30 +25,19 @@ from actors.raft.admission import (
 )
 from actors.raft.core import RaftCore
 from actors.raft.log import RaftLog
-from actors.raft.membership import (
-    UNKNOWN,
-    AddMember,
-    Membership,
-    PromoteMember,
-    RemoveMember,
-    encode,
-    first_membership,
-    plan,
-)
+from actors.raft.membership import UNKNOWN, Membership, encode, first_membership, plan
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
     ChangeRefusal,
     ChangeRequest,
-    Entry,
     ForwardRefusal,
     ForwardRequest,
     HardState,
     Heartbeat,
     HeartbeatResponse,
     Message,
-    Proposal,
     ReadRequest,
     ReadResponse,
     RemovedNotice,

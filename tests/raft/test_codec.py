@@ -9,6 +9,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from actors.language.codec import encode_command
+from actors.language.commands import Put, SetMembers
+from actors.language.entries import Entry, Proposal
+from actors.language.members import (
+    AddMember,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+)
 from actors.raft.codec import (
     ENCODINGS_KEPT,
     EntriesEncoder,
@@ -17,20 +27,12 @@ from actors.raft.codec import (
     decode_welcome,
     encode_join,
 )
-from actors.raft.membership import (
-    AddMember,
-    PromoteMember,
-    RemoveMember,
-    ReplaceMember,
-    UpdateMember,
-)
 from actors.raft.membership import encode as encode_membership
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
     ChangeRefusal,
     ChangeRequest,
-    Entry,
     ForwardRefusal,
     ForwardRequest,
     Heartbeat,
@@ -38,7 +40,6 @@ from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
-    Proposal,
     ReadRequest,
     ReadResponse,
     RemovedNotice,
@@ -49,8 +50,6 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
-from actors.store.codec import encode_command
-from actors.store.commands import Put, SetMembers
 from cluster.errors import FAULTS
 from cluster.wire import WireError, pack, unpack
 from tests.raft.harness import entries, entry, peer, voters

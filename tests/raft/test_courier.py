@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from actors.raft.courier import (
+from actors.raft.disk.courier import (
     CHUNK_BYTES,
     CHUNKS_UNDER_WAY_MAX,
     GIVE_UP_MS,
@@ -21,7 +21,7 @@ from actors.raft.courier import (
     SnapshotCourier,
     SnapshotReceiver,
 )
-from actors.raft.files import DISK
+from actors.raft.disk.files import DISK
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
 LEADER, TARGET = 1, 2

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from actors.messages import Accuse, PeerFrames, Published
+from actors.language.messages import Accuse, PeerFrames, Published
 from actors.raft.codec import encode_join
 from actors.raft.inquiry import ASK_EVERY_MS, SAY_AFTER_MS, SAY_EVERY_MS
 from actors.raft.membership import encode

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from actors.language.entries import Entry
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.quorum import Configuration
-from actors.raft.rpc import Entry
 
 
 def test_member_that_is_removed_while_it_awaits_a_commit_is_forgotten() -> None:

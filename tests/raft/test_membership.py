@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from actors.raft.leader import STARTING_TIMES, Leader
-from actors.raft.log import RaftLog
-from actors.raft.membership import (
-    FORMER_MAX,
+from actors.language.entries import Entry
+from actors.language.members import (
     AddMember,
     Change,
-    Health,
-    Membership,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
     UpdateMember,
+)
+from actors.raft.leader import STARTING_TIMES, Leader
+from actors.raft.log import RaftLog
+from actors.raft.membership import (
+    FORMER_MAX,
+    Health,
+    Membership,
     decode,
     decode_change,
     encode,
@@ -27,7 +30,7 @@ from actors.raft.membership import (
 from actors.raft.outcome import Certain
 from actors.raft.progress import Contact
 from actors.raft.roles import NOBODY, Candidate
-from actors.raft.rpc import AppendRequest, Entry, RemovedNotice, VoteRequest
+from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, START_MS, Cluster, peer, voters
 
 EVERYBODY = Health(frozenset(range(1, 10)), frozenset(), frozenset(range(1, 10)))

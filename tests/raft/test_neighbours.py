@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.messages import PeerFrames, Published
+from actors.language.members import Peer
+from actors.language.messages import PeerFrames, Published
 from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.membership import UNKNOWN, Membership, Peer, decode, encode, first_membership
+from actors.raft.membership import UNKNOWN, Membership, decode, encode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
 from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
 from cluster.links import PeerFrame

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actors.language.members import Peer, RemoveMember, ReplaceMember
 from actors.raft.leader import Leader
-from actors.raft.membership import (
-    Membership,
-    Peer,
-    RemoveMember,
-    ReplaceMember,
-    encode,
-    first_membership,
-    plan,
-)
+from actors.raft.membership import Membership, encode, first_membership, plan
 from actors.raft.outcome import Removed, WasHere
 from actors.raft.probation import ANSWERS_MAX, Probation
 from actors.raft.rpc import (

@@ -107,7 +107,8 @@ def propose(cluster: Cluster, member: int) -> Flushed:
 
 
 def test_a_refusal_to_take_a_proposal_needs_no_save() -> None:
-    from actors.raft.rpc import ForwardRequest, Proposal
+    from actors.language.entries import Proposal
+    from actors.raft.rpc import ForwardRequest
 
     said = in_term(4).step(ForwardRequest(2, 1, 4, (Proposal(2, 1, b""),)))
     assert [type(each) for each in said.messages] == [ForwardRefusal]

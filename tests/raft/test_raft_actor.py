@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from actors.base import Ring
-from actors.mailbox import Mailbox
-from actors.messages import (
+from actors.language.codec import decode_command
+from actors.language.commands import Range, SetMembers
+from actors.language.entries import Entry, Proposal
+from actors.language.members import AddMember
+from actors.language.messages import (
     Apply,
     ChangeMembers,
     ConfirmedRead,
@@ -30,6 +32,8 @@ from actors.messages import (
     Read,
     Tick,
 )
+from actors.language.queries import RaftStatus, Status
+from actors.language.results import Failure
 from actors.raft.actor import (
     FLUSH_PROPOSALS_MAX,
     GATHER_MS,
@@ -38,24 +42,21 @@ from actors.raft.actor import (
     Retention,
 )
 from actors.raft.codec import PeerCodec
+from actors.raft.disk.mark import Mark
 from actors.raft.inquiry import Inquiry
 from actors.raft.log import LogStart
-from actors.raft.mark import Mark
-from actors.raft.membership import AddMember
 from actors.raft.neighbours import Links
 from actors.raft.outcome import Removed
 from actors.raft.probation import Probation
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
-    Entry,
     HardState,
     Heartbeat,
     HeartbeatResponse,
     Introduction,
     JoinRequest,
     Message,
-    Proposal,
     RemovedNotice,
     SnapshotChunk,
     TimeoutNow,
@@ -64,10 +65,8 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.shipping import Shipping
-from actors.store.codec import decode_command
-from actors.store.commands import Range, SetMembers
-from actors.store.queries import RaftStatus, Status
-from actors.store.results import Failure
+from actors.runtime.base import Ring
+from actors.runtime.mailbox import Mailbox
 from tests.probes import ManualClock
 from tests.raft.harness import (
     ELECTION_MS,

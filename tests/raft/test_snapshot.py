@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actors.language.members import AddMember
 from actors.raft.core import RaftCore
 from actors.raft.log import LogStart
-from actors.raft.membership import AddMember
 from actors.raft.quorum import Configuration
 from actors.raft.rpc import AppendResponse, SnapshotChunk
 from tests.raft.harness import HEARTBEAT_MS, Cluster, peer, voters

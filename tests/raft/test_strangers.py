@@ -13,26 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.base import Ring
-from actors.mailbox import Mailbox
-from actors.messages import Drained, PeerFrames, Tick
-from actors.raft.actor import RaftActor, Retention
-from actors.raft.codec import PeerCodec, encode_join
-from actors.raft.core import RaftCore
-from actors.raft.inquiry import Inquiry
-from actors.raft.leader import Leader
-from actors.raft.log import RaftLog
-from actors.raft.mark import Mark
-from actors.raft.membership import (
-    UNKNOWN,
+from actors.language.codec import encode_command
+from actors.language.commands import Put, SetMembers
+from actors.language.entries import Entry, Proposal
+from actors.language.members import (
     AddMember,
-    Membership,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
     UpdateMember,
-    encode,
 )
+from actors.language.messages import Drained, PeerFrames, Tick
+from actors.raft.actor import RaftActor, Retention
+from actors.raft.codec import PeerCodec, encode_join
+from actors.raft.core import RaftCore
+from actors.raft.disk.mark import Mark
+from actors.raft.inquiry import Inquiry
+from actors.raft.leader import Leader
+from actors.raft.log import RaftLog
+from actors.raft.membership import UNKNOWN, Membership, encode
 from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Ending, Recovered
 from actors.raft.rpc import (
@@ -43,14 +42,12 @@ from actors.raft.rpc import (
     Confession,
     Contradiction,
     Doubt,
-    Entry,
     ForwardRefusal,
     ForwardRequest,
     HardState,
     Heartbeat,
     HeartbeatResponse,
     JoinRequest,
-    Proposal,
     ReadRequest,
     ReadResponse,
     RemovedNotice,
@@ -62,8 +59,8 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.shipping import Shipping
-from actors.store.codec import encode_command
-from actors.store.commands import Put, SetMembers
+from actors.runtime.base import Ring
+from actors.runtime.mailbox import Mailbox
 from cluster.wire import pack
 from tests.probes import ManualClock
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, HOLD_MS, START_MS, peer, voters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.raft.membership import RemoveMember
+from actors.language.members import RemoveMember
 from actors.raft.rpc import Heartbeat, TimeoutNow, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, Cluster
 

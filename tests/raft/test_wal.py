@@ -13,12 +13,12 @@ from random import Random
 
 import pytest
 
-from actors.errors import StorageError
-from actors.raft.files import DISK
+from actors.language.errors import StorageError
+from actors.raft.disk.files import DISK
+from actors.raft.disk.wal import RUN_BYTES_MAX, Wal
+from actors.raft.disk.wal_reader import Identity
 from actors.raft.log import LogStart
 from actors.raft.rpc import AppendRequest, HardState
-from actors.raft.wal import RUN_BYTES_MAX, Wal
-from actors.raft.wal_reader import Identity
 from tests.raft.harness import START_MS, entry, make_core, voters
 from tests.raft.wal_rig import (
     DIRECTORY,
@@ -258,7 +258,7 @@ def test_segments_of_two_members_do_not_make_a_log() -> None:
 
 def test_a_format_of_the_future_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = SimulatedDisk()
-    monkeypatch.setattr("actors.raft.wal.FORMAT", 2)
+    monkeypatch.setattr("actors.raft.disk.wal.FORMAT", 2)
     write(FLUSHES, disk).close()
     monkeypatch.undo()
     with pytest.raises(StorageError, match="log format 2 is unknown to this version"):

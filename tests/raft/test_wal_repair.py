@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from actors.raft.wal import Wal
+from actors.raft.disk.wal import Wal
 from tests.raft.wal_rig import (
     DIRECTORY,
     FLUSHES,

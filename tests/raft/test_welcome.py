@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from actors.raft.membership import (
-    Membership,
-    Peer,
-    RemoveMember,
-    encode,
-    first_membership,
-    plan,
-)
+from actors.language.members import Peer, RemoveMember
+from actors.raft.membership import Membership, encode, first_membership, plan
 from actors.raft.rpc import Welcome
 from actors.raft.welcome import WELCOMES_MAX, Welcomes
 from tests.raft.harness import peer, voters

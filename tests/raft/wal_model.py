@@ -11,10 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from actors.language.entries import Entry
+from actors.raft.disk.wal import Contents, Wal
+from actors.raft.disk.wal_reader import Identity
 from actors.raft.log import LogStart
-from actors.raft.rpc import Entry, HardState
-from actors.raft.wal import Contents, Wal
-from actors.raft.wal_reader import Identity
+from actors.raft.rpc import HardState
 from tests.raft.harness import entry, voters
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.seams import CrashError

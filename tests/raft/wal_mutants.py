@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from actors.raft import wal, wal_reader
+from actors.raft.disk import wal, wal_reader
 from actors.raft.log import LogStart
 from tests.simulation.mutants.planting import Mutant
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from actors.raft.files import DISK, Files
+from actors.language.entries import Entry
+from actors.raft.disk.files import DISK, Files
+from actors.raft.disk.wal import Contents, Wal
+from actors.raft.disk.wal_reader import Identity
 from actors.raft.log import LogStart, RaftLog
-from actors.raft.rpc import Entry, HardState
-from actors.raft.wal import Contents, Wal
-from actors.raft.wal_reader import Identity
+from actors.raft.rpc import HardState
 from tests.raft.harness import entry, voters
 from tests.simulation.disk import SimulatedDisk
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from actors.store.commands import Change, Event
+from actors.language.commands import Change, Event
 from tests.linearizability import Outcome
 from tests.simulation.model import Doing, Past
 from tests.simulation.requests import COUNTERS, marks

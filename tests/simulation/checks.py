@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from actors.language.entries import Entry
+from actors.raft.disk.wal import Contents
 from actors.raft.leader import Leader
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership
@@ -17,7 +19,6 @@ from actors.raft.roles import Candidate
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
-    Entry,
     HardState,
     Heartbeat,
     HeartbeatResponse,
@@ -26,7 +27,6 @@ from actors.raft.rpc import (
     VoteRequest,
     VoteResponse,
 )
-from actors.raft.wal import Contents
 from tests.simulation.lineage import Lineage
 from tests.simulation.saved import Saved, require
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
 
-from actors.messages import Connection
+from actors.language.members import Peer
+from actors.language.messages import Connection
 from actors.raft.leader import Leader
-from actors.raft.membership import Membership, Peer, first_membership
+from actors.raft.membership import Membership, first_membership
 from actors.raft.outcome import Contradicted
 from tests.simulation.checks import Checker
 from tests.simulation.effects import Effects, Replay

@@ -1,7 +1,8 @@
 """A disk in memory that loses what was not synced, sector by sector, when its machine loses power.
 
-It stands in for `actors.raft.files.Disk` under the log and the snapshots. Each operation may be the
-last one, or fail: `before_effect` is called first and may raise. Knows nothing of what files hold.
+It stands in for `actors.raft.disk.files.Disk` under the log and the snapshots. Each operation may
+be the last one, or fail: `before_effect` is called first and may raise. Knows nothing of what files
+hold.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class SimulatedDisk:
         self.syncs = 0
         self.sectors_lost = 0
 
-    # --- actors.raft.files.Files ---
+    # --- actors.raft.disk.files.Files ---
 
     def make_directory(self, path: Path) -> None:
         self._begin("directory")

@@ -9,10 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from actors.raft.for_store import for_store
-from actors.raft.rpc import Entry
-from actors.store.codec import decode_command
-from actors.store.commands import (
+from actors.language.codec import decode_command
+from actors.language.commands import (
     AlarmActivate,
     AlarmType,
     Command,
@@ -20,9 +18,11 @@ from actors.store.commands import (
     IntegrityReport,
     LeaseExpire,
 )
-from actors.store.commands import Sequence as Numbered
+from actors.language.commands import Sequence as Numbered
+from actors.language.entries import Entry
+from actors.language.results import Failure, Result
+from actors.raft.for_store import for_store
 from actors.store.machine import Machine
-from actors.store.results import Failure, Result
 from tests.simulation.saved import require
 from tests.simulation.swarm import Swarm
 from tests.store.driver import everything

@@ -14,7 +14,7 @@ from itertools import accumulate
 from math import inf
 from typing import Any
 
-from actors.store.commands import Change, Event
+from actors.language.commands import Change, Event
 from cluster.errors import name_of
 from tests.linearizability import Change as Changed
 from tests.linearizability import Held, Outcome, check_keys, check_revisions

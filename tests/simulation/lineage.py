@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from actors.language.entries import Entry
 from actors.raft.membership import FORMER_MAX, Membership, read
-from actors.raft.rpc import Entry
 from tests.simulation.saved import require
 
 Place = tuple[int, int]

@@ -14,14 +14,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from actors.gateway.actor import GatewayActor, GatewaySettings
-from actors.messages import ClientFrames, Connection, Leadership, Propose, Replies
-from actors.raft.membership import Peer, first_membership
-from actors.raft.rpc import Proposal
-from actors.restore import REVISION_BUMP, changes_of
-from actors.store.codec import decode_command
-from actors.store.commands import Range
+from actors.language.codec import decode_command
+from actors.language.commands import Range
+from actors.language.entries import Proposal
+from actors.language.members import Peer
+from actors.language.messages import ClientFrames, Connection, Leadership, Propose, Replies
+from actors.language.results import Failure, RangeDone
+from actors.offline.restore import REVISION_BUMP, changes_of
+from actors.raft.membership import first_membership
 from actors.store.machine import Machine
-from actors.store.results import Failure, RangeDone
 from actors.store.sessions import SessionLimits
 from cluster.client.call import Call
 from cluster.config import InitialMember

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from actors import node as shipped
-from actors import recovery
-from actors.base import Ring
 from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
-from actors.mailbox import Mailbox
+from actors.offline import recovery
 from actors.raft.actor import RaftActor, Retention
 from actors.raft.core import RaftCore
+from actors.raft.disk.wal import Contents, Wal
 from actors.raft.inquiry import Inquiry
 from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.probation import Probation
 from actors.raft.shipping import Shipping
-from actors.raft.wal import Contents, Wal
+from actors.runtime.base import Ring
+from actors.runtime.mailbox import Mailbox
 from actors.store.actor import StoreActor
 from actors.store.machine import Machine
 from actors.store.upkeep import Settings

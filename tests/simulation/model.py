@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from actors.store.commands import Change, Event
+from actors.language.commands import Change, Event
 from tests.simulation.saved import require
 
 KeyValue = dict[str, Any]

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from actors.language.entries import Proposal
 from actors.raft.codec import _KIND_OF
 from actors.raft.leader import Leader
-from actors.raft.rpc import (
-    ChangeRefusal,
-    ChangeRequest,
-    ForwardRefusal,
-    ForwardRequest,
-    Proposal,
-)
+from actors.raft.rpc import ChangeRefusal, ChangeRequest, ForwardRefusal, ForwardRequest
 from cluster.wire import pack, unpack
 from tests.simulation.network import CLUSTER_ID, KIND_AT
 

@@ -10,17 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from actors import recovery
-from actors.errors import StorageError
-from actors.messages import ClientFrames, Connection, HandOver, PeerFrames, PeersDown
+from actors.language.entries import Entry
+from actors.language.errors import StorageError
+from actors.language.messages import ClientFrames, Connection, HandOver, PeerFrames, PeersDown
+from actors.offline import recovery
 from actors.raft.codec import decode_welcome, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.mark import Mark
+from actors.raft.disk.mark import Mark
+from actors.raft.disk.wal import Contents, Wal
+from actors.raft.disk.wal_reader import Identity
 from actors.raft.membership import UNKNOWN, Membership
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
-from actors.raft.rpc import Entry, JoinRequest
-from actors.raft.wal import Contents, Wal
-from actors.raft.wal_reader import Identity
+from actors.raft.rpc import JoinRequest
 from actors.raft.welcome import Welcomes
 from actors.store.machine import Machine
 from tests.simulation.disk import SimulatedDisk

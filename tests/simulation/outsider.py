@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from actors.language.codec import encode_command
+from actors.language.commands import DeleteRange
+from actors.language.members import RemoveMember
 from actors.raft.codec import _KINDS, _TYPES, PeerCodec, encode_join
-from actors.raft.membership import RemoveMember, encode, encode_change, first_membership
+from actors.raft.membership import encode, encode_change, first_membership
 from actors.raft.rpc import AppendRequest, JoinRequest, Welcome
-from actors.store.codec import encode_command
-from actors.store.commands import DeleteRange
 from cluster.wire import WireError, pack, unpack
 from tests.simulation.network import CLUSTER_ID, KIND_AT, ONCE_ONLY
 

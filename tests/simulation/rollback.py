@@ -10,8 +10,8 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Final, NamedTuple
 
+from actors.language.commands import AlarmMember, AlarmType
 from actors.raft.leader import Leader
-from actors.store.commands import AlarmMember, AlarmType
 from tests.linearizability import FindingError
 from tests.simulation.clients import Client
 from tests.simulation.cluster import Cluster

@@ -13,11 +13,12 @@ from actors.gateway import actor as gateway_actor
 from actors.gateway.admission import Admission
 from actors.gateway.outbox import Outbox
 from actors.gateway.publication import Publication
-from actors.raft import courier, leader
+from actors.language.commands import AlarmMember, AlarmType
+from actors.raft import leader
+from actors.raft.disk import courier
 from actors.raft.leader import Leader
 from actors.store import actor as store_actor
 from actors.store import backlog, compactor, digest, history, ranges, steps, sweeper, txn
-from actors.store.commands import AlarmMember, AlarmType
 from actors.watch import actor as watch_actor
 from actors.watch import frames
 from tests.linearizability import FindingError

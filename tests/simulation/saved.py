@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from actors.language.entries import Entry
+from actors.raft.disk.wal import Contents
 from actors.raft.log import LogStart
-from actors.raft.rpc import Entry, HardState
-from actors.raft.wal import Contents
+from actors.raft.rpc import HardState
 from tests.linearizability import FindingError
 
 

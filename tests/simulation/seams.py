@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.errors import StorageError
-from actors.messages import Connection
+from actors.language.commands import Command
+from actors.language.commands import Sequence as Numbered
+from actors.language.entries import Entry
+from actors.language.errors import StorageError
+from actors.language.messages import Connection
+from actors.language.results import Result
 from actors.raft.codec import PeerCodec
+from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart
-from actors.raft.rpc import Entry, HardState, Message, Welcome
-from actors.raft.wal import Wal
-from actors.store.commands import Command
-from actors.store.commands import Sequence as Numbered
+from actors.raft.rpc import HardState, Message, Welcome
 from actors.store.machine import Machine
-from actors.store.results import Result
 from actors.store.storage import Backend, Changes
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words

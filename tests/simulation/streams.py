@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from actors.store.commands import Change, Event
+from actors.language.commands import Change, Event
 from tests.simulation.model import Past
 from tests.simulation.requests import ALL, OWN
 from tests.simulation.saved import require

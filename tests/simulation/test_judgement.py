@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.store.commands import Change, Event, KeyValue
+from actors.language.commands import Change, Event, KeyValue
 from tests.linearizability import FindingError, Outcome
 from tests.simulation.answers import Answers
 from tests.simulation.history import Operation

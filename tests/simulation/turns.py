@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pykka._envelope import Envelope
 
-from actors.mailbox import Mailbox
-from actors.messages import Drained
+from actors.language.messages import Drained
+from actors.runtime.mailbox import Mailbox
 from tests.simulation.making import Actors
 
 if TYPE_CHECKING:

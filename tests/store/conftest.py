@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.store.backend import LmdbBackend
+from actors.store.disk.backend import LmdbBackend
 from actors.store.storage import Backend
 from tests.store.driver import Driver
 from tests.twins import MemoryBackend

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from actors.language.commands import Command, Event, KeyValue, Member, Range, Sequence
+from actors.language.queries import Query
+from actors.language.results import RangeDone
 from actors.store.backlog import portion
-from actors.store.commands import Command, Event, KeyValue, Member, Range, Sequence
 from actors.store.leases import LEASES_MAX
 from actors.store.machine import Machine
-from actors.store.queries import Query
-from actors.store.results import RangeDone
 from actors.store.sessions import SESSION_LIMITS, SessionLimits
 from actors.store.storage import Backend
 from tests.twins import MemoryBackend

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from actors.base import Ring
-from actors.messages import Apply, WatchOpen
-from actors.raft.rpc import Entry
+from actors.language.codec import encode_command
+from actors.language.commands import Command
+from actors.language.entries import Entry
+from actors.language.messages import Apply, WatchOpen
+from actors.runtime.base import Ring
 from actors.store.actor import COMMIT_INTERVAL_MS, NO_UPKEEP, StoreActor
-from actors.store.codec import encode_command
-from actors.store.commands import Command
 from actors.store.machine import Machine
 from actors.store.storage import Backend
 from actors.store.upkeep import Settings

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from actors.messages import Accuse, Propose, Published
-from actors.store.codec import decode_command
-from actors.store.commands import (
+from actors.language.codec import decode_command
+from actors.language.commands import (
     AlarmActivate,
     AlarmType,
     MemberPeers,
@@ -17,6 +16,7 @@ from actors.store.commands import (
     Put,
     SetMembers,
 )
+from actors.language.messages import Accuse, Propose, Published
 from actors.store.raiser import RAISE_AGAIN_MS
 from tests.store.shell import Node
 from tests.twins import MemoryBackend

@@ -6,8 +6,24 @@ from typing import Any
 
 import pytest
 
-from actors.errors import StorageError
-from actors.messages import (
+from actors.language.commands import (
+    AdvanceClock,
+    Change,
+    Compact,
+    DeleteRange,
+    Event,
+    Expiry,
+    KeyValue,
+    LeaseExpire,
+    LeaseGrant,
+    LeaseKeepAlive,
+    Put,
+    Range,
+    Sequence,
+    SessionOpen,
+)
+from actors.language.errors import StorageError
+from actors.language.messages import (
     Apply,
     ConfirmedRead,
     Congestion,
@@ -28,27 +44,11 @@ from actors.messages import (
     WatchCancel,
     WatchProgress,
 )
+from actors.language.queries import LeaseTimeToLive
+from actors.language.results import Failure, LeaseGranted, LeaseLife, PutDone, RangeDone
 from actors.store import actor as actor_module
 from actors.store.actor import COMMIT_INTERVAL_MS
-from actors.store.commands import (
-    AdvanceClock,
-    Change,
-    Compact,
-    DeleteRange,
-    Event,
-    Expiry,
-    KeyValue,
-    LeaseExpire,
-    LeaseGrant,
-    LeaseKeepAlive,
-    Put,
-    Range,
-    Sequence,
-    SessionOpen,
-)
 from actors.store.machine import Machine
-from actors.store.queries import LeaseTimeToLive
-from actors.store.results import Failure, LeaseGranted, LeaseLife, PutDone, RangeDone
 from actors.store.storage import Backend, Changes
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import HERE, Node, watch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store.commands import (
+from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
     AlarmDeactivate,
@@ -27,8 +27,8 @@ from actors.store.commands import (
     SetMembers,
     Txn,
 )
-from actors.store.queries import AlarmList
-from actors.store.results import Alarms, Failure
+from actors.language.queries import AlarmList
+from actors.language.results import Alarms, Failure
 from tests.store.driver import Driver
 
 NO_SPACE, CORRUPTED = Failure("NoSpace"), Failure("Corrupt")

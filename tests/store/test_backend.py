@@ -9,12 +9,12 @@ from typing import Any
 import lmdb
 import pytest
 
-from actors.errors import StorageError
-from actors.store.backend import LmdbBackend
-from actors.store.commands import Change, Event, KeyValue, LeaseGrant, Put, Range, SortOrder
+from actors.language.commands import Change, Event, KeyValue, LeaseGrant, Put, Range, SortOrder
+from actors.language.errors import StorageError
+from actors.language.results import RangeDone
+from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from actors.store.records import decode_state, encode_format, encode_state
-from actors.store.results import RangeDone
 from actors.store.steps import BYTES_PER_STEP, finish
 from actors.store.storage import EMPTY, Backend, Changes, Loaded, Meta
 from tests.store.driver import FOUNDERS, TERM, Driver, everything

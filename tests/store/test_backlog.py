@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.language.commands import Command, Compact, DeleteRange, Event, Put
 from actors.store import backlog as backlog_module
 from actors.store.backlog import Spans, portion
-from actors.store.commands import Command, Compact, DeleteRange, Event, Put
 from actors.store.mvcc import RevisionStore
 from actors.store.storage import Backend
 from tests.store.shell import Node

@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from actors.messages import Apply, ClusterClock, Leadership, Propose
-from actors.raft.rpc import Entry
-from actors.store import integrity as integrity_module
-from actors.store.backend import LmdbBackend
-from actors.store.codec import decode_command, encode_command
-from actors.store.commands import (
+from actors.language.codec import decode_command, encode_command
+from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
     AlarmMember,
@@ -25,6 +21,10 @@ from actors.store.commands import (
     Put,
     SetMembers,
 )
+from actors.language.entries import Entry
+from actors.language.messages import Apply, ClusterClock, Leadership, Propose
+from actors.store import integrity as integrity_module
+from actors.store.disk.backend import LmdbBackend
 from actors.store.upkeep import Settings
 from tests.store.driver import TERM
 from tests.store.shell import Node

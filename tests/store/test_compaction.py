@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.errors import StorageError
-from actors.store import sweeper as sweeper_module
-from actors.store.backend import LmdbBackend
-from actors.store.commands import (
+from actors.language.commands import (
     Change,
     Compact,
     DeleteRange,
@@ -23,8 +20,11 @@ from actors.store.commands import (
     Sequence,
     SessionOpen,
 )
+from actors.language.errors import StorageError
+from actors.language.results import Done, Failure
+from actors.store import sweeper as sweeper_module
+from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
-from actors.store.results import Done, Failure
 from actors.store.storage import SUB_BITS, Backend
 from tests.store.driver import FOUNDERS, Driver, everything
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from actors.errors import StorageError
-from actors.messages import (
+from actors.language.codec import decode_command
+from actors.language.commands import Compact, Put, Sequence, SessionOpen
+from actors.language.errors import StorageError
+from actors.language.messages import (
     Apply,
     ClusterClock,
     Events,
@@ -22,12 +24,10 @@ from actors.messages import (
     Skipped,
     TakeSnapshot,
 )
+from actors.language.results import Done, Failure
 from actors.store import sweeper as sweeper_module
 from actors.store.actor import COMMIT_INTERVAL_MS, StoreActor
-from actors.store.codec import decode_command
-from actors.store.commands import Compact, Put, Sequence, SessionOpen
 from actors.store.compactor import PAUSE_MS, SETTLE_MS
-from actors.store.results import Done, Failure
 from actors.store.retention import KeepRevisions, Retention
 from actors.store.storage import SUB_BITS, Backend, Changes
 from tests.store.shell import HERE, Node

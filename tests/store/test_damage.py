@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.errors import StorageError
-from actors.store.backend import LmdbBackend
-from actors.store.commands import (
+from actors.language.commands import (
     Compact,
     DeleteRange,
     LeaseGrant,
@@ -25,6 +23,8 @@ from actors.store.commands import (
     SessionOpen,
     SetMembers,
 )
+from actors.language.errors import StorageError
+from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from tests.store.driver import FOUNDERS, Driver, everything
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from actors.messages import Compacted, Defragment, Replies
-from actors.store import follower as follower_module
-from actors.store import lmdb_files
-from actors.store.backend import LmdbBackend
-from actors.store.commands import Compact, DeleteRange, Put
+from actors.language.commands import Compact, DeleteRange, Put
+from actors.language.messages import Compacted, Defragment, Replies
+from actors.language.results import Done, Failure
+from actors.store.disk import follower as follower_module
+from actors.store.disk import lmdb_files
+from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
-from actors.store.results import Done, Failure
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import Node, await_copies
 from tests.twins import MemoryBackend

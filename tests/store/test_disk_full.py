@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from actors import base
-from actors.base import Ring
-from actors.errors import StorageError
-from actors.messages import Apply, SnapshotTaken, TakeSnapshot
+from actors.language.commands import Put
+from actors.language.errors import StorageError
+from actors.language.messages import Apply, SnapshotTaken, TakeSnapshot
+from actors.runtime import base
+from actors.runtime.base import Ring
 from actors.store.actor import StoreActor
-from actors.store.backend import LmdbBackend
-from actors.store.commands import Put
+from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from tests.limits import HANG_SECONDS
 from tests.probes import ManualClock, Probe

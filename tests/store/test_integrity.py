@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store import integrity as integrity_module
-from actors.store.commands import (
+from actors.language.commands import (
     AlarmActivate,
     AlarmType,
     Command,
@@ -19,6 +18,7 @@ from actors.store.commands import (
     Put,
     SessionOpen,
 )
+from actors.store import integrity as integrity_module
 from actors.store.digest import hash_revisions
 from actors.store.integrity import Check, Tally, next_slice
 from actors.store.steps import finish

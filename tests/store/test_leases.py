@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store import writes
-from actors.store.commands import (
+from actors.language.commands import (
     AdvanceClock,
     Change,
     DeleteRange,
@@ -20,8 +19,8 @@ from actors.store.commands import (
     Range,
     Txn,
 )
-from actors.store.queries import LeaseLeases, LeaseTimeToLive
-from actors.store.results import (
+from actors.language.queries import LeaseLeases, LeaseTimeToLive
+from actors.language.results import (
     Done,
     Failure,
     LeaseGranted,
@@ -31,6 +30,7 @@ from actors.store.results import (
     Leases,
     PutDone,
 )
+from actors.store import writes
 from actors.store.storage import Backend
 from tests.store.driver import Driver
 

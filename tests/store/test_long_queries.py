@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from actors.messages import (
+from actors.language.commands import Compact, Put, Range, SortOrder, SortTarget, Txn
+from actors.language.messages import (
     Apply,
     ConfirmedRead,
     InstallSnapshot,
@@ -15,11 +16,10 @@ from actors.messages import (
     Question,
     Replies,
 )
+from actors.language.queries import HashKV, History, Page, Query
+from actors.language.results import Done, Failure, HashDone, RangeDone
 from actors.store import long_queries, ranges
-from actors.store.commands import Compact, Put, Range, SortOrder, SortTarget, Txn
 from actors.store.long_queries import PAUSE_MS, RUNNING_MAX, WAITING_MAX
-from actors.store.queries import HashKV, History, Page, Query
-from actors.store.results import Done, Failure, HashDone, RangeDone
 from actors.store.steps import ITEMS_PER_STEP
 from tests.store.shell import HERE, Node
 from tests.twins import MemoryBackend

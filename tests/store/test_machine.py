@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.store.backend import LmdbBackend
-from actors.store.commands import (
+from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
     AlarmDeactivate,
@@ -38,9 +37,10 @@ from actors.store.commands import (
     SetMembers,
     Txn,
 )
+from actors.language.queries import MemberList, RaftStatus, Status
+from actors.language.results import Done, Members, Result, StatusDone
+from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
-from actors.store.queries import MemberList, RaftStatus, Status
-from actors.store.results import Done, Members, Result, StatusDone
 from actors.store.sessions import SessionLimits
 from actors.store.storage import Backend
 from tests.store.driver import FOUNDERS, TERM, Driver, everything, history

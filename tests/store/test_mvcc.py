@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store.commands import Change, Compact, DeleteRange, Event, KeyValue, Put, Range
-from actors.store.results import DeleteDone, Failure, PutDone, RangeDone
+from actors.language.commands import Change, Compact, DeleteRange, Event, KeyValue, Put, Range
+from actors.language.results import DeleteDone, Failure, PutDone, RangeDone
 from actors.store.storage import Backend
 from tests.store.driver import Driver
 

@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.store.backend import LmdbBackend
-from actors.store.commands import (
+from actors.language.commands import (
     Change,
     Compact,
     DeleteRange,
@@ -20,8 +19,9 @@ from actors.store.commands import (
     SortOrder,
     SortTarget,
 )
-from actors.store.queries import HashKV, History
-from actors.store.results import DeleteDone, Done, Failure, HistoryDone, PutDone, RangeDone
+from actors.language.queries import HashKV, History
+from actors.language.results import DeleteDone, Done, Failure, HistoryDone, PutDone, RangeDone
+from actors.store.disk.backend import LmdbBackend
 from actors.store.storage import SUB_BITS, Backend
 from tests.store.driver import Driver
 from tests.twins import MemoryBackend

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store.commands import (
+from actors.language.commands import (
     Command,
     Compact,
     DeleteRange,
@@ -15,7 +15,7 @@ from actors.store.commands import (
     Range,
     Txn,
 )
-from actors.store.costs import cost_of
+from actors.language.costs import cost_of
 from actors.store.quota import NEAR_BYTES, Quota
 
 LIMIT = 1_000_000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from actors.store.commands import (
+from actors.language.commands import (
     AdvanceClock,
     Command,
     DeleteRange,
@@ -17,8 +17,8 @@ from actors.store.commands import (
     SessionOpen,
     Txn,
 )
-from actors.store.costs import RESULT_BYTES
-from actors.store.results import DeleteDone, Failure, PutDone, Result, SessionOpened, TxnDone
+from actors.language.costs import RESULT_BYTES
+from actors.language.results import DeleteDone, Failure, PutDone, Result, SessionOpened, TxnDone
 from actors.store.sessions import SESSION_LIMITS, SessionLimits
 from actors.store.storage import Backend
 from tests.store.driver import Driver, everything

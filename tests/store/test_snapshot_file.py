@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.errors import StorageError
-from actors.store.snapshot_file import BLOCK_BYTES, is_sealed, seal, verify
+from actors.language.errors import StorageError
+from actors.store.disk.snapshot_file import BLOCK_BYTES, is_sealed, seal, verify
 
 SIZES = [0, 1, 100, BLOCK_BYTES, BLOCK_BYTES + 1, 20 * BLOCK_BYTES + 77]
 

@@ -10,8 +10,19 @@ from typing import Any
 
 import pytest
 
-from actors.errors import StorageError
-from actors.messages import (
+from actors.language.commands import (
+    Compact,
+    DeleteRange,
+    Event,
+    LeaseGrant,
+    LeaseRevoke,
+    MemberPeers,
+    Put,
+    Range,
+    SetMembers,
+)
+from actors.language.errors import StorageError
+from actors.language.messages import (
     ConnectionGone,
     Durable,
     History,
@@ -24,23 +35,12 @@ from actors.messages import (
     SnapshotTaken,
     TakeSnapshot,
 )
-from actors.store import backend as backend_module
-from actors.store import copier as copier_module
-from actors.store.backend import LmdbBackend
-from actors.store.commands import (
-    Compact,
-    DeleteRange,
-    Event,
-    LeaseGrant,
-    LeaseRevoke,
-    MemberPeers,
-    Put,
-    Range,
-    SetMembers,
-)
-from actors.store.lmdb_files import write_copy
+from actors.language.results import RangeDone
+from actors.store.disk import backend as backend_module
+from actors.store.disk import copier as copier_module
+from actors.store.disk.backend import LmdbBackend
+from actors.store.disk.lmdb_files import write_copy
 from actors.store.machine import Machine
-from actors.store.results import RangeDone
 from actors.store.storage import Backend
 from tests.simulation.disk import SimulatedDisk
 from tests.store.driver import FOUNDERS, TERM, everything

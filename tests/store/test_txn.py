@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.store.backlog import portion
-from actors.store.commands import (
+from actors.language.commands import (
     Change,
     Compact,
     Compare,
@@ -19,8 +18,8 @@ from actors.store.commands import (
     Txn,
     TxnOp,
 )
-from actors.store.queries import LeaseTimeToLive
-from actors.store.results import (
+from actors.language.queries import LeaseTimeToLive
+from actors.language.results import (
     DeleteDone,
     Failure,
     Incremented,
@@ -29,6 +28,7 @@ from actors.store.results import (
     RangeDone,
     TxnDone,
 )
+from actors.store.backlog import portion
 from tests.store.driver import Driver, everything
 
 VERSION, CREATE, MOD, VALUE, LEASE, COUNT = CompareTarget

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.store import digest, history, long_queries, ranges, steps, txn
-from actors.store.commands import (
+from actors.language.commands import (
     Command,
     Compact,
     Compare,
@@ -31,9 +30,8 @@ from actors.store.commands import (
     Txn,
     TxnOp,
 )
-from actors.store.long_queries import LongQueries
-from actors.store.queries import HashKV, History, LeaseLeases, LeaseTimeToLive, Query
-from actors.store.results import (
+from actors.language.queries import HashKV, History, LeaseLeases, LeaseTimeToLive, Query
+from actors.language.results import (
     DeleteDone,
     Failure,
     Incremented,
@@ -43,6 +41,8 @@ from actors.store.results import (
     TxnDone,
     TxnResponse,
 )
+from actors.store import digest, history, long_queries, ranges, steps, txn
+from actors.store.long_queries import LongQueries
 from cluster.errors import FaultName
 from tests.store.driver import Driver
 from tests.store.test_mvcc_model import select

@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from actors.complaints import EVERY_MS
-from actors.messages import Apply, Propose, Tick
-from actors.raft.for_store import for_store
-from actors.raft.membership import encode
-from actors.raft.rpc import Entry, Proposal
-from actors.store.codec import encode_command
-from actors.store.commands import (
+from actors.language.codec import encode_command
+from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
     AlarmMember,
@@ -21,6 +16,11 @@ from actors.store.commands import (
     Put,
     SetMembers,
 )
+from actors.language.entries import Entry, Proposal
+from actors.language.messages import Apply, Propose, Tick
+from actors.raft.for_store import for_store
+from actors.raft.membership import encode
+from actors.runtime.complaints import EVERY_MS
 from actors.store.raiser import RAISE_AGAIN_MS
 from tests.raft.harness import voters
 from tests.store.driver import TERM

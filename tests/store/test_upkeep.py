@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from actors.messages import (
+from actors.language.codec import encode_command
+from actors.language.commands import (
+    AlarmActivate,
+    AlarmDeactivate,
+    AlarmType,
+    Compact,
+    DeleteRange,
+    Put,
+)
+from actors.language.entries import Proposal
+from actors.language.messages import (
     Apply,
     CopyMade,
     Durable,
@@ -19,23 +29,13 @@ from actors.messages import (
     Room,
     SnapshotPart,
 )
-from actors.raft.rpc import Proposal
-from actors.store import spool as spool_module
+from actors.language.results import Failure, SnapshotBlob
 from actors.store import upkeep as upkeep_module
-from actors.store.backend import LmdbBackend
-from actors.store.codec import encode_command
-from actors.store.commands import (
-    AlarmActivate,
-    AlarmDeactivate,
-    AlarmType,
-    Compact,
-    DeleteRange,
-    Put,
-)
+from actors.store.disk import spool as spool_module
+from actors.store.disk.backend import LmdbBackend
+from actors.store.disk.snapshot_file import verify
+from actors.store.disk.spool import FILES_MAX, IDLE_MS, Spool
 from actors.store.machine import Machine
-from actors.store.results import Failure, SnapshotBlob
-from actors.store.snapshot_file import verify
-from actors.store.spool import FILES_MAX, IDLE_MS, Spool
 from actors.store.storage import Backend
 from actors.store.upkeep import PROPOSE_AGAIN_MS, Settings
 from tests.store.driver import FOUNDERS, everything

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.premises import CLIENT_DESCRIPTORS, DESCRIPTORS_WANTED, OWN_DESCRIPTORS
+from actors.runtime.premises import CLIENT_DESCRIPTORS, DESCRIPTORS_WANTED, OWN_DESCRIPTORS
 from cluster import Client
 from cluster.launcher.files import LauncherError
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster

@@ -8,8 +8,12 @@ from contextlib import ExitStack, closing
 import pytest
 import zmq
 
+from actors.language.codec import encode_command
+from actors.language.commands import DeleteRange
+from actors.language.entries import Entry, Proposal
+from actors.language.members import Peer, RemoveMember
 from actors.raft.codec import PeerCodec, encode_join
-from actors.raft.membership import Peer, RemoveMember, encode, first_membership
+from actors.raft.membership import encode, first_membership
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -17,20 +21,16 @@ from actors.raft.rpc import (
     Confession,
     Contradiction,
     Doubt,
-    Entry,
     ForwardRequest,
     Heartbeat,
     JoinRequest,
     Message,
-    Proposal,
     RemovedNotice,
     SnapshotChunk,
     TimeoutNow,
     VoteRequest,
     Welcome,
 )
-from actors.store.codec import encode_command
-from actors.store.commands import DeleteRange
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack
 from tests.system.conditions import client_of, wait_until

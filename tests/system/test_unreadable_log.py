@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from actors.language.entries import Entry
+from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart
-from actors.raft.rpc import Entry
-from actors.raft.wal import Wal
 from cluster.launcher.local import LocalCluster
 from tests.system.conditions import client_of, wait_until
 

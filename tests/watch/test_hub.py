@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.store.commands import Change, Event, KeyValue
-from actors.store.results import Failure
+from actors.language.commands import Change, Event, KeyValue
+from actors.language.results import Failure
 from actors.watch.audience import Connection, Match, View, Watch
 from actors.watch.hub import DUPLICATE_ID, EMPTY_RANGE, READING_SPANS_MAX, Hub, Reading, Refused
 from actors.watch.spans import OPEN_END, Span

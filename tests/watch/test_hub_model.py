@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.store.commands import Change, Event, KeyValue
+from actors.language.commands import Change, Event, KeyValue
 from actors.watch.audience import Connection, Match, View, Watch
 from actors.watch.hub import Hub, Reading
 from actors.watch.spans import OPEN_END, Span

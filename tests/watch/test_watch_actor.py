@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.messages import (
+from actors.language.commands import Change, Event, KeyValue
+from actors.language.messages import (
     Congestion,
     Connection,
     ConnectionGone,
@@ -20,7 +21,6 @@ from actors.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.store.commands import Change, Event, KeyValue
 from actors.watch.actor import (
     BEAT_INTERVAL_MS,
     BOOKMARK_INTERVAL_MS,

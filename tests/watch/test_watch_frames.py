@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.store.commands import Change, Event, KeyValue
+from actors.language.commands import Change, Event, KeyValue
 from actors.watch import frames as frames_module
 from actors.watch.audience import View
 from actors.watch.frames import EVENTS_PER_REPLY_MAX, EventBatch, WatchFrames

@@ -11,10 +11,11 @@ import typing
 from collections.abc import Callable
 from typing import Any, Final
 
+from actors.language.codec import encode_command
+from actors.language.commands import DeleteRange, Put
+from actors.language.entries import Entry, Proposal
 from actors.raft import rpc
 from actors.raft.codec import PeerCodec, encode_join
-from actors.store.codec import encode_command
-from actors.store.commands import DeleteRange, Put
 from cluster.wire import WireError, pack, unpack
 from tests.chaos.hostile.intruder import Facts, Intruder, Kind
 from tests.chaos.hostile.on_clients import FORBIDDEN, colliding_map
@@ -78,11 +79,11 @@ def _message(kind: type[Any], source: int, target: int, facts: Facts, me: Intrud
     def near(number: int) -> int:
         return max(0, number + chance.choice((0, 0, 0, 1, -1, 5, -5, 100)))
 
-    def entries() -> tuple[rpc.Entry, ...]:
+    def entries() -> tuple[Entry, ...]:
         first = values.get("prev_index", facts.log_index) + 1
         command = chance.choice(COMMANDS)
         return tuple(
-            rpc.Entry(first + number, facts.term, 1, source, 1, command)
+            Entry(first + number, facts.term, 1, source, 1, command)
             for number in range(chance.randrange(3))
         )
 
@@ -91,7 +92,7 @@ def _message(kind: type[Any], source: int, target: int, facts: Facts, me: Intrud
         "target": lambda: target,
         "term": lambda: chance.choice((facts.term, facts.term, facts.term + 1, *NUMBERS[-3:])),
         "entries": entries,
-        "proposals": lambda: (rpc.Proposal(source, 1, chance.choice(COMMANDS)),),
+        "proposals": lambda: (Proposal(source, 1, chance.choice(COMMANDS)),),
         "tickets": lambda: tuple(chance.randrange(100) for _ in range(chance.randrange(5))),
         "change": lambda: chance.choice((b"not json", b"{}", b'{"kind":"remove","ID":1}', b"\xff")),
         "name": lambda: chance.choice(("", "NoSpace", "NoSuchError", "x" * 2_000)),

@@ -8,11 +8,11 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.gateway.admission import Admission
+from actors.language.commands import Sequence as Numbered
+from actors.language.results import Result
 from actors.lease.book import LeaseBook
 from actors.raft.replica import Replica
-from actors.store.commands import Sequence as Numbered
 from actors.store.leases import Leases
-from actors.store.results import Result
 from actors.store.sessions import Sessions
 from cluster.client import core as client_core
 from cluster.client.call import Call

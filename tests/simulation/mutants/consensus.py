@@ -6,13 +6,14 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest.mock import patch
 
+from actors.language.entries import Entry
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader, PendingRead
 from actors.raft.log import RaftLog
 from actors.raft.progress import Progress, Rejection
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
-from actors.raft.rpc import AppendRequest, AppendResponse, Entry, Heartbeat, VoteRequest
+from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, VoteRequest
 from actors.raft.transfers import Transfers
 from tests.simulation.mutants.planting import both, mutant
 

@@ -7,12 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.gateway.requests import Inquiry, RequestDecoder
+from actors.language.commands import Put, Txn
+from actors.language.results import Failure, TxnDone
 from actors.store import digest
-from actors.store.commands import Put, Txn
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import Cursor
-from actors.store.results import Failure, TxnDone
 from actors.store.steps import finish
 from actors.store.txn import decide
 from actors.store.writes import Writes

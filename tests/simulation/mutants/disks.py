@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from actors.errors import StorageError
-from actors.raft import wal, wal_reader
-from actors.raft.wal_records import Record, read_flushes
+from actors.language.errors import StorageError
+from actors.raft.disk import wal, wal_reader
+from actors.raft.disk.wal_records import Record, read_flushes
 from tests.simulation.mutants.planting import mutant
 
 

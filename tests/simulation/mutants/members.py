@@ -6,9 +6,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from actors.language.members import Change
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
-from actors.raft.membership import Change, Health, Membership, plan
+from actors.raft.membership import Health, Membership, plan
 from actors.raft.quorum import Configuration
 from actors.raft.replica import Replica
 from tests.simulation.mutants.planting import mutant

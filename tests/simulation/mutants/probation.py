@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from actors.raft.disk.mark import Mark
 from actors.raft.inquiry import Inquiry
 from actors.raft.leader import Leader
-from actors.raft.mark import Mark
 from actors.raft.membership import Membership
 from actors.raft.outcome import Contradicted
 from actors.raft.probation import Probation

@@ -7,8 +7,8 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.gateway.openings import Openings
-from actors.restore import changes_of
-from actors.store.commands import SessionOpen
+from actors.language.commands import SessionOpen
+from actors.offline.restore import changes_of
 from actors.store.sessions import Session
 from actors.store.storage import Changes
 from cluster.client import core as client_core

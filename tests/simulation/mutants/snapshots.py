@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.messages import Drained
+from actors.language.entries import Entry
+from actors.language.messages import Drained
 from actors.raft.actor import RaftActor
+from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart, RaftLog
-from actors.raft.rpc import AppendResponse, Entry, HardState, SnapshotChunk
+from actors.raft.rpc import AppendResponse, HardState, SnapshotChunk
 from actors.raft.shipping import Shipping
-from actors.raft.wal import Wal
 from actors.store import actor as store_actor
 from actors.store.actor import StoreActor
 from actors.store.machine import Machine

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from actors.language.commands import Event
 from actors.store.backlog import portion
-from actors.store.commands import Event
 from actors.store.mvcc import RevisionStore
 from actors.watch import frames
 from actors.watch.audience import Connection, View

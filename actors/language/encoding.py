@@ -1,0 +1,110 @@
+"""The parts that all replies to clients have in common, as bytes (cluster/PROTOCOL.md).
+
+Gateway and Watch write the same header, key-values and errors; here they are written once. Knows
+the shape of a reply and nothing about who gets it, when, or why.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Any, Final
+
+from actors.language.commands import Change, Event, KeyValue
+from cluster import wire
+from cluster.errors import FAULTS, Fault
+
+# A map of up to 15 pairs and an array of up to 15 items open with one byte; a longer array with 5.
+_MAPS: Final = tuple(bytes((0x80 | pairs,)) for pairs in range(16))
+_ARRAYS: Final = tuple(bytes((0x90 | items,)) for items in range(16))
+_LONG_ARRAY: Final = Struct(">BI")
+
+_ID: Final = wire.pack("id")
+
+_REASONS: Final = {
+    Change.DELETED: "deleted",
+    Change.LEASE_EXPIRED: "lease expired",
+    Change.LEASE_REVOKED: "lease revoked",
+}
+
+
+class FrameEncoder:
+    """Builds replies of one member for one actor: its buffer must not be shared by threads."""
+
+    def __init__(self, cluster_id: int, member_id: int) -> None:
+        self._pack = wire.packer()
+        member = {"cluster_id": cluster_id, "member_id": member_id, "revision": 0, "raft_term": 0}
+        # All of the header up to the revision's value, which is its last byte but the term's pair.
+        head = wire.pack(member)
+        self._before_revision = wire.pack("header") + head[: head.index(b"revision") + 8]
+        self.set_term(0)
+
+    def set_term(self, term: int) -> None:
+        """The Raft term that headers carry from now on."""
+        self._after_revision = wire.pack("raft_term") + wire.pack(term)
+
+    def header(self, revision: int) -> bytes:
+        """The pair `header: {...}` of a reply."""
+        return self._before_revision + self._pack(revision) + self._after_revision
+
+    def reply(self, request_id: bytes, revision: int, fields: dict[str, Any]) -> bytes:
+        """A whole reply; `fields` are the pairs beside `id` and `header`, at most 13."""
+        pairs = memoryview(wire.pack(fields))[1:]
+        head = opening(request_id, len(fields) + 1)
+        return b"".join((head, self.header(revision), pairs))
+
+    def acknowledgement(self, request_id: bytes, revision: int) -> bytes:
+        """A reply that has nothing but a header: what most puts get."""
+        return opening(request_id, 1) + self.header(revision)
+
+
+def opening(request_id: bytes, pairs: int) -> bytes:
+    """The first bytes of a reply with so many pairs beside the echoed id (packed; b"" for none)."""
+    return _MAPS[pairs + 1] + _ID + request_id if request_id else _MAPS[pairs]
+
+
+def array_head(items: int) -> bytes:
+    """The first bytes of an array; its packed items follow."""
+    return _ARRAYS[items] if items < 16 else _LONG_ARRAY.pack(0xDD, items)
+
+
+def error_reply(request_id: bytes, fault: Fault, *, outcome_unknown: bool = False) -> bytes:
+    """A whole error reply; `outcome_unknown` says that the request may yet take effect."""
+    if outcome_unknown:
+        return opening(request_id, 1) + _error_pair(fault, {"unknown": True})
+    known = _ERRORS.get(fault)
+    return opening(request_id, 1) + (known or _error_pair(fault, {}))
+
+
+def key_value(kv: KeyValue) -> dict[str, Any]:
+    """A key-value as a map of a reply: always all six fields."""
+    key, create_revision, mod_revision, version, value, lease = kv
+    return {
+        "key": key,
+        "create_revision": create_revision,
+        "mod_revision": mod_revision,
+        "version": version,
+        "value": value,
+        "lease": lease,
+    }
+
+
+def event_map(event: Event) -> dict[str, Any]:
+    """An event as a map of a reply, with its previous value if it has one."""
+    kv = event.kv
+    fields: dict[str, Any]
+    if event.change is Change.PUT:
+        fields = {"type": "PUT", "kv": key_value(kv)}
+    else:
+        tombstone = {"key": kv.key, "mod_revision": kv.mod_revision}
+        fields = {"type": "DELETE", "kv": tombstone, "reason": _REASONS[event.change]}
+    if event.prev_kv is not None:
+        fields["prev_kv"] = key_value(event.prev_kv)
+    return fields
+
+
+def _error_pair(fault: Fault, more: dict[str, Any]) -> bytes:
+    error = {"code": fault.code, "message": fault.message, **more}
+    return wire.pack("error") + wire.pack(error)
+
+
+_ERRORS: Final = {fault: _error_pair(fault, {}) for fault in FAULTS.values()}

@@ -1,0 +1,91 @@
+"""The vocabulary of the store: the queries, which only read.
+
+`Range` and `Txn` are among them, and stand in `commands.py`: a transaction may hold a range, and
+may be a command. Knows nothing of bytes on a wire, of Raft, or of who asked.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from actors.language.commands import AlarmType, MemberPeers, Range, Txn
+
+
+class Page(NamedTuple):
+    """A range of which nobody needs the count (not in etcd): the cost of a page is its own."""
+
+    range: Range
+
+
+class History(NamedTuple):
+    """Every change of one key that is not compacted away, newest first (not in etcd).
+
+    `revision` above 0 leaves out what came later; limit 0 is none.
+    """
+
+    key: bytes
+    limit: int = 0
+    revision: int = 0
+
+
+class HashKV(NamedTuple):
+    """A hash of all keys and revisions up to one (rpc.proto HashKVRequest); 0 is the latest."""
+
+    revision: int = 0
+
+
+class AlarmList(NamedTuple):
+    """The alarms of a kind that members have raised; NONE is all kinds."""
+
+    alarm: AlarmType = AlarmType.NONE
+
+
+class LeaseTimeToLive(NamedTuple):
+    """Remaining and granted TTL of a lease, with its keys if asked."""
+
+    id: int
+    keys: bool = False
+
+
+class LeaseLeases(NamedTuple):
+    """The ids of all leases."""
+
+
+class MemberList(NamedTuple):
+    """The members of the cluster."""
+
+
+class MembersToCome(NamedTuple):
+    """The members as they will be once a change that waits for a new member is done."""
+
+    members: tuple[MemberPeers, ...]
+
+
+class RaftStatus(NamedTuple):
+    """What Raft adds to a status on its way to the store."""
+
+    leader: int
+    term: int
+    last_index: int
+    is_learner: bool
+
+
+class Status(NamedTuple):
+    """The node's own state; Raft fills in `raft` before the store answers."""
+
+    raft: RaftStatus | None = None
+
+
+Query = (
+    Range
+    | Page
+    | Txn
+    | History
+    | LeaseTimeToLive
+    | LeaseLeases
+    | MemberList
+    | MembersToCome
+    | Status
+    | HashKV
+    | AlarmList
+)

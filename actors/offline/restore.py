@@ -1,0 +1,275 @@
+"""Snapshot files without a cluster: what one holds, and a new cluster's first member made of one.
+
+A file is checked as a whole before anything is made of it. A restored member is no member of the
+cluster that the snapshot is from: it has another cluster's id, its own first members, no sessions
+and no Raft state, and its log begins after the snapshot. Starts nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import lmdb
+
+from actors.language.commands import Change, Event, KeyValue, Member
+from actors.language.errors import StorageError, described
+from actors.language.members import Peer
+from actors.raft.disk.wal import Wal
+from actors.raft.disk.wal_reader import Identity
+from actors.raft.log import FIRST_TERM, LogStart
+from actors.raft.membership import Membership, encode, first_membership
+from actors.raft.rpc import HardState
+from actors.store.disk.backend import LmdbBackend
+from actors.store.disk.lmdb_files import (
+    FORMAT_KEY,
+    FORMAT_NUMBER,
+    STATE_KEY,
+    TABLES,
+    sync_directory,
+)
+from actors.store.disk.snapshot_file import is_sealed, verify
+from actors.store.pages import PageError, PageFile
+from actors.store.records import decode_format, decode_row, decode_state, unseal
+from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, SessionChange
+from cluster.config import InitialMember, NodeConfig, first_eight
+from cluster.private import create, make_directory
+
+REVISION_BUMP: Final = 10_000_000_000
+"""A restored store's revision is so much higher than the snapshot's, unless told otherwise.
+
+Whatever the old cluster has written since the snapshot is below it: 10,000 writes a second, for
+eleven days. So who has seen one of those revisions, and asks for what came after it, hears that it
+is compacted; and revisions stay below 2^53, where the numbers of JSON end, for 900,000 restores.
+"""
+
+_COPY_BYTES: Final = 4 * 1024 * 1024
+
+
+class SnapshotStatus(NamedTuple):
+    """What `snapshot status` tells; `total_keys` are revisions of keys, as etcd counts them."""
+
+    hash: int
+    revision: int
+    total_keys: int
+    total_bytes: int
+
+
+class _Source(NamedTuple):
+    """A snapshot file that was checked: so many bytes of it are the store's."""
+
+    path: Path
+    store_bytes: int
+
+
+# --- status -----------------------------------------------------------------------------------
+
+
+def status_of(path: Path) -> SnapshotStatus:
+    """Check a snapshot file, every byte of it. Raises StorageError."""
+    source = _source(path, skip_hash_check=False)
+    with _named_errors(path):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _status(source, file)
+        finally:
+            os.close(file)
+
+
+def _status(source: _Source, file: int) -> SnapshotStatus:
+    pages = PageFile(lambda offset, size: os.pread(file, size, offset), source.store_bytes)
+    tables = pages.tables()
+    if not tables.keys() >= set(TABLES):
+        raise StorageError(f"{source.path}: not a snapshot of leasehold")
+    checksum = total_keys = 0
+    revision = EMPTY.revision
+    # In the order of the names; the free list can be checked only when all were walked.
+    for name in sorted(tables):
+        for key, record in pages.records(tables[name]):
+            checksum = crc32(record, crc32(key, checksum))
+            if name == b"revisions":
+                decode_row(key, record)
+                total_keys += 1
+            elif (name, key) == (b"meta", FORMAT_KEY):
+                number = decode_format(key, record)
+                if number != FORMAT_NUMBER:
+                    raise StorageError(f"{source.path}: format {number}, not {FORMAT_NUMBER}")
+            elif (name, key) == (b"meta", STATE_KEY):
+                revision = decode_state(key, record).meta.revision
+            else:
+                unseal(key, record)
+    pages.check_free()
+    total_bytes = os.fstat(file).st_size
+    return SnapshotStatus(checksum, revision, total_keys, total_bytes)
+
+
+# --- restore ----------------------------------------------------------------------------------
+
+
+def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) -> None:
+    """Make the data directory of a new cluster's first member. Raises StorageError.
+
+    Every member is made of the same file and the same flags. The directory gets its name when all
+    is in it, and durable.
+    """
+    data_dir = config.data_dir
+    if data_dir.is_symlink() and data_dir.is_dir():
+        data_dir = data_dir.resolve()
+    _refuse_used(data_dir)
+    source = _source(path, skip_hash_check)
+    with _named_errors(data_dir), _taken(data_dir) as part:
+        digest = _copy(source, part / "store")
+        founders = first_membership(tuple(Peer(each.id, each.peer_urls) for each in config.members))
+        index = _restore_store(part / "store", config, founders, bump)
+        identity = Identity(config.member_id, _cluster_id(config, digest, bump))
+        wal, _ = Wal.create(part / "wal", identity, founders)
+        start = LogStart(index, FIRST_TERM, founders)
+        wal.reset(HardState(FIRST_TERM, 0, index), (), start)
+        wal.close()
+
+
+@contextmanager
+def _taken(data_dir: Path) -> Iterator[Path]:
+    """An empty directory for this process alone, which is the data directory in the end.
+
+    Its lock ends with the process, however that ends: what such a one has left is removed.
+    """
+    part = data_dir.with_name(data_dir.name + ".part")
+    make_directory(part)
+    file = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        is_locked = _maybe_lock(file, part)
+        _refuse_used(data_dir)
+        if not is_locked:
+            raise StorageError(f"another process is restoring to {data_dir} just now")
+        for left in part.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        try:
+            yield part
+            sync_directory(part)
+            part.rename(data_dir)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        sync_directory(data_dir.parent)
+    finally:
+        os.close(file)
+
+
+def _maybe_lock(file: int, path: Path) -> bool:
+    """Lock an open directory, unless another process has, or has just given it its name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _cluster_id(config: NodeConfig, digest: bytes, bump: int) -> int:
+    """What makes members of one cluster: made otherwise, they must not speak to each other."""
+    members = b"".join(each.id.to_bytes(8, "big") for each in config.members)
+    return first_eight(members + digest + bump.to_bytes(8, "big"))
+
+
+def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: int) -> int:
+    """Make the copied store a new cluster's; the index of the log that it then stands at."""
+    backend = LmdbBackend(path)
+    try:
+        loaded = backend.load()
+        for _ in backend.scan():
+            pass  # so that all of it is checked
+        changes = changes_of(loaded, config.members, founders, bump)
+        backend.commit(changes)
+    finally:
+        backend.close()
+    path.with_name(path.name + "-lock").unlink(missing_ok=True)
+    return changes.meta.applied_index
+
+
+def changes_of(
+    loaded: Loaded, members: Iterable[InitialMember], founders: Membership, bump: int
+) -> Changes:
+    """What makes a new cluster's store of the one in a snapshot."""
+    meta = loaded.meta
+    revision = meta.revision + bump
+    meta = meta._replace(
+        applied_term=FIRST_TERM,
+        membership=encode(founders),
+        revision=revision,
+    )
+    events: dict[int, Event] = {}
+    if bump:
+        meta = meta._replace(compact_revision=revision)
+        # The store ends at its last change: at the tombstone of a key that there cannot be.
+        nothing = KeyValue(b"", 0, revision, 0, b"", 0)
+        events[revision << SUB_BITS] = Event(Change.DELETED, nothing, None)
+    # Their clients are the old cluster's, and may go on there, or in another cluster that is made
+    # of the same snapshot. To them this one is unknown: they are told so, and open others.
+    sessions = tuple(
+        SessionChange(record.id, None, (), tuple(results)) for record, results in loaded.sessions
+    )
+    first = tuple(Member(each.id, each.name, each.peer_urls, (), False) for each in members)
+    return Changes(meta, events, {}, sessions, first, alarms=())
+
+
+# --- the file ---------------------------------------------------------------------------------
+
+
+def _source(path: Path, skip_hash_check: bool) -> _Source:
+    """Check the seal; a store's own file, which has none, only if that is not asked for."""
+    if is_sealed(path) or not skip_hash_check:
+        return _Source(path, verify(path))
+    return _Source(path, path.stat().st_size)
+
+
+def _copy(source: _Source, target: Path) -> bytes:
+    """Copy the store out of a snapshot; the SHA-256 of it."""
+    hashed = sha256()
+    with create(target) as new:
+        for data in _read(source):
+            hashed.update(data)
+            with _named_errors(target):
+                new.write(data)
+        with _named_errors(target):
+            new.flush()
+            os.fsync(new.fileno())
+    return hashed.digest()
+
+
+def _read(source: _Source) -> Iterator[bytes]:
+    with _named_errors(source.path), source.path.open("rb") as file:
+        left = source.store_bytes
+        while left:
+            data = file.read(min(left, _COPY_BYTES))
+            if not data:
+                raise StorageError(f"{source.path}: it became shorter while it was read")
+            left -= len(data)
+            yield data
+
+
+def _refuse_used(data_dir: Path) -> None:
+    if data_dir.is_symlink() or data_dir.exists():
+        is_empty = data_dir.is_dir() and not any(data_dir.iterdir())
+        if not is_empty:
+            raise StorageError(f'data-dir "{data_dir}" not empty or could not be read')
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PageError as fault:
+        raise StorageError(f"{path}: damaged at byte {fault.offset}: {fault}") from None
+    except OSError as error:
+        raise StorageError(described(error, Path(error.filename or path))) from None
+    except lmdb.Error as error:
+        raise StorageError(described(error, path)) from None
+    except (ValueError, LookupError) as error:
+        raise StorageError(f"{path}: damaged: {error}") from None

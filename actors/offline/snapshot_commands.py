@@ -1,0 +1,146 @@
+"""`python -m actors snapshot status|restore FILE`: etcdutl's commands, with its flags and output.
+
+They need no running node. Owns their arguments, output and exit status; what a snapshot is, and how
+a member is made of one, is `restore`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from actors.language.errors import StorageError
+from actors.offline.restore import REVISION_BUMP, SnapshotStatus, restore, status_of
+from cluster.config import NodeFlags, resolve
+from cluster.flag_values import ConfigError
+from cluster.flags import FlagParser, fail
+from cluster.values import format_size
+
+PROGRAM: Final = "leasehold snapshot"
+BUMP_MAX: Final = 1 << 50
+EXIT_FAILED: Final = 1
+
+_MEMBER_FLAGS: Final = {
+    "name": "human-readable name of this member",
+    "data_dir": "where to make it; must not be there, or be empty (default NAME.leasehold)",
+    "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
+    "initial_cluster_token": "as the node will be told",
+    "initial_advertise_peer_urls": "where the other members reach this one",
+}
+
+_FORMS: Final = ("simple", "json", "table", "fields")
+_COLUMNS: Final = ("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do one command; the exit status."""
+    command, parsed = _parse(arguments)
+    try:
+        if command == "status":
+            _show(status_of(Path(parsed.file)), parsed.write_out)
+        else:
+            _restore(parsed)
+    except (StorageError, ConfigError, OSError) as error:
+        fail(PROGRAM, str(error), EXIT_FAILED)
+    return 0
+
+
+def _restore(parsed: Namespace) -> None:
+    bump = parsed.bump_revision
+    if not 0 <= bump <= BUMP_MAX:
+        raise ConfigError(f"--bump-revision must be between 0 and {BUMP_MAX}")
+    if parsed.mark_compacted and not bump:
+        raise ConfigError("--mark-compacted required if --bump-revision > 0, disallowed otherwise")
+    config = resolve(NodeFlags(**{field: getattr(parsed, field) for field in _MEMBER_FLAGS}))
+    restore(Path(parsed.file), config, bump, parsed.skip_hash_check)
+    sys.stderr.write(f"restored snapshot {parsed.file} to {config.data_dir}\n")
+
+
+# --- output -----------------------------------------------------------------------------------
+
+
+def _show(status: SnapshotStatus, form: str) -> None:
+    size = format_size(status.total_bytes)
+    row = (f"{status.hash:x}", str(status.revision), str(status.total_keys), size)
+    if form == "json":
+        text = json.dumps(_as_json(status), separators=(",", ":"))
+    elif form == "table":
+        text = _table(row)
+    elif form == "fields":
+        names = ("Hash", "Revision", "Keys", "Size")
+        text = "\n".join(f'"{n}" : {value}' for n, value in zip(names, status, strict=True))
+    else:
+        text = ", ".join(row)
+    sys.stdout.write(text + "\n")
+
+
+def _as_json(status: SnapshotStatus) -> dict[str, Any]:
+    return {
+        "hash": status.hash,
+        "revision": status.revision,
+        "totalKey": status.total_keys,
+        "totalSize": status.total_bytes,
+    }
+
+
+def _table(row: Sequence[str]) -> str:
+    widths = [max(map(len, pair)) for pair in zip(_COLUMNS, row, strict=True)]
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+    head = "|" + "|".join(f" {c:^{w}} " for c, w in zip(_COLUMNS, widths, strict=True)) + "|"
+    body = "|" + "|".join(f" {c:>{w}} " for c, w in zip(row, widths, strict=True)) + "|"
+    return "\n".join((rule, head, rule, body, rule))
+
+
+# --- arguments --------------------------------------------------------------------------------
+
+
+def _parse(arguments: Sequence[str]) -> tuple[str, Namespace]:
+    """The command and its arguments."""
+    command = arguments[0] if arguments else ""
+    if command == "status":
+        parser = _status_parser()
+    elif command == "restore":
+        parser = _restore_parser()
+    else:
+        fail(PROGRAM, "expected `status FILE` or `restore FILE` (each has --help)")
+    parser.add_argument("file", metavar="FILE")
+    return command, parser.parse_args(arguments[1:])
+
+
+def _status_parser() -> FlagParser:
+    parser = FlagParser(f"{PROGRAM} status", "What a snapshot file holds; all of it is checked.")
+    parser.add_argument("-w", "--write-out", choices=_FORMS, default=_FORMS[0])
+    return parser
+
+
+def _restore_parser() -> FlagParser:
+    parser = FlagParser(
+        f"{PROGRAM} restore", "Make the data directory of a member of a new cluster of a snapshot."
+    )
+    defaults = NodeFlags()
+    for field, explained in _MEMBER_FLAGS.items():
+        default = getattr(defaults, field)
+        shown = f"{explained} (default {default})" if default else explained
+        flag = f"--{field.replace('_', '-')}"
+        parser.add_argument(flag, metavar="VALUE", default=default, help=shown)
+    parser.add_argument(
+        "--bump-revision",
+        type=int,
+        metavar="N",
+        default=REVISION_BUMP,
+        help="how much higher the restored revision is, 0 for not at all; what was before it is "
+        f"compacted, so that no watcher of the old cluster is misled (default {REVISION_BUMP})",
+    )
+    parser.add_argument(
+        "--mark-compacted", action="store_true", help="as etcdutl wants it; it is always done"
+    )
+    parser.add_argument(
+        "--skip-hash-check",
+        action="store_true",
+        help="take also the file `store` of a data directory, which has no hash",
+    )
+    return parser

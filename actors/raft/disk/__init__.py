@@ -1,0 +1,1 @@
+"""Raft's files: the write-ahead log, the mark beside it, and snapshots on their way."""

@@ -1,0 +1,227 @@
+"""Brings snapshots to members that lack what the log has no more: in chunks, checked, resumable.
+
+`SnapshotCourier` sends, on the leader; `SnapshotReceiver` gathers, on the other side. Both only say
+what is to be sent; what a snapshot holds, and whether a member needs one, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from actors.language.errors import StorageError
+from actors.raft.disk.files import Files
+from actors.raft.rpc import SnapshotAck, SnapshotChunk
+
+CHUNK_BYTES: Final = 256 * 1024
+CHUNKS_UNDER_WAY_MAX: Final = 8
+SYNC_BYTES: Final = 16 * 1024 * 1024
+"""The receiver syncs so often, so that the last sync is short."""
+
+SNAPSHOT_BYTES_MAX: Final = 1 << 44
+"""16 TiB: no store of this kind is larger."""
+
+TOO_LARGE: Final = "it is of a snapshot that is larger than any may be"
+NO_ROOM: Final = "the disk has no room for its snapshot"
+NOT_IN_IT: Final = "it is about bytes that are not in its snapshot"
+
+RESEND_MS: Final = 200
+GIVE_UP_MS: Final = 10_000
+
+
+class Snapshot(NamedTuple):
+    """A complete copy of the store on this member's disk; the id is unlike that of any other."""
+
+    id: int
+    path: Path
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+    total_bytes: int
+
+
+class _Delivery:
+    """How far one member has got."""
+
+    __slots__ = ("acked", "heard_ms", "sent", "sent_ms")
+
+    def __init__(self, now_ms: int) -> None:
+        self.acked = 0
+        self.sent = 0
+        self.sent_ms = now_ms
+        self.heard_ms = now_ms
+
+
+class SnapshotCourier:
+    """One snapshot at a time, for any number of members."""
+
+    def __init__(self, own_id: int, files: Files) -> None:
+        self._own_id = own_id
+        self._files = files
+        self._snapshot: Snapshot | None = None
+        self._deliveries: dict[int, _Delivery] = {}
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that is being delivered; the log after it must be kept meanwhile."""
+        return self._snapshot
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Deliver this snapshot from now on."""
+        self.drop()
+        self._snapshot = snapshot
+
+    def serve(self, targets: Iterable[int], now_ms: int) -> list[int]:
+        """Deliver to exactly these members; returns those that were given up."""
+        wanted = set(targets)
+        for gone in self._deliveries.keys() - wanted:
+            del self._deliveries[gone]
+        if self._snapshot is not None:
+            for target in wanted - self._deliveries.keys():
+                self._deliveries[target] = _Delivery(now_ms)
+        silent = [t for t, d in self._deliveries.items() if now_ms - d.heard_ms > GIVE_UP_MS]
+        for target in silent:
+            del self._deliveries[target]
+        if not wanted:
+            self.drop()
+        return silent
+
+    def refusal(self, message: SnapshotAck) -> str:
+        """Why an acknowledgement must be ignored; nothing if it may be true."""
+        snapshot = self._snapshot
+        if snapshot is None or message.snapshot_id != snapshot.id:
+            return ""  # it was of an earlier one
+        return NOT_IN_IT if message.next_offset > snapshot.total_bytes else ""
+
+    def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
+        """A member has everything before `next_offset`."""
+        delivery = self._deliveries.get(message.source)
+        snapshot = self._snapshot
+        if delivery is None or snapshot is None or message.snapshot_id != snapshot.id:
+            return
+        delivery.heard_ms = now_ms
+        if message.next_offset < delivery.acked:
+            delivery.sent = message.next_offset  # it has started anew
+        delivery.acked = message.next_offset
+        delivery.sent = max(delivery.sent, delivery.acked)
+
+    def chunks(self, term: int, sessions: dict[int, int], now_ms: int) -> list[SnapshotChunk]:
+        """What to send now; `sessions` are the members' replication sessions."""
+        chunks: list[SnapshotChunk] = []
+        if self._snapshot is None:
+            return chunks
+        for target, delivery in self._deliveries.items():
+            if delivery.sent > delivery.acked and now_ms - delivery.sent_ms > RESEND_MS:
+                delivery.sent = delivery.acked
+            window = delivery.acked + CHUNKS_UNDER_WAY_MAX * CHUNK_BYTES
+            while delivery.sent < min(window, self._snapshot.total_bytes):
+                chunk = self._chunk(self._snapshot, target, term, sessions[target], delivery.sent)
+                delivery.sent += len(chunk.data)
+                delivery.sent_ms = now_ms
+                chunks.append(chunk)
+        return chunks
+
+    def next_resend_ms(self) -> int | None:
+        """When something may have to be sent again."""
+        return min((d.sent_ms + RESEND_MS + 1 for d in self._deliveries.values()), default=None)
+
+    def drop(self) -> None:
+        """The snapshot is not needed any more."""
+        if self._snapshot is not None:
+            self._files.remove(self._snapshot.path)
+        self._snapshot = None
+        self._deliveries.clear()
+
+    def _chunk(
+        self, snapshot: Snapshot, target: int, term: int, session: int, offset: int
+    ) -> SnapshotChunk:
+        data = self._files.read_part(snapshot.path, offset, CHUNK_BYTES)
+        if not data:
+            raise StorageError(f"{snapshot.path} is shorter than it was")
+        return SnapshotChunk(
+            source=self._own_id,
+            target=target,
+            term=term,
+            session=session,
+            snapshot_id=snapshot.id,
+            last_index=snapshot.index,
+            last_term=snapshot.term,
+            total_bytes=snapshot.total_bytes,
+            offset=offset,
+            checksum=zlib.crc32(data),
+            data=data,
+        )
+
+
+class SnapshotReceiver:
+    """Gathers one snapshot, in order, into a file that counts only when it is whole and synced."""
+
+    def __init__(self, own_id: int, directory: Path, files: Files) -> None:
+        self._own_id = own_id
+        self._path = directory / "incoming.snapshot"
+        self._files = files
+        self._file = -1
+        self._snapshot_id = 0
+        self._total_bytes = 0
+        self._next_offset = 0
+        self._unsynced_bytes = 0
+
+    def refusal(self, chunk: SnapshotChunk) -> str:
+        """Why a chunk must be ignored; nothing if it may be taken."""
+        if chunk.total_bytes > SNAPSHOT_BYTES_MAX:
+            return TOO_LARGE
+        if chunk.offset + len(chunk.data) > chunk.total_bytes:
+            return NOT_IN_IT
+        if chunk.snapshot_id == self._snapshot_id:
+            return "" if chunk.total_bytes == self._total_bytes else NOT_IN_IT
+        # What there is of another snapshot makes room for this one.
+        kept = self._total_bytes if self._file >= 0 else 0
+        room = self._files.free_bytes(self._path.parent) + kept
+        return "" if chunk.total_bytes <= room else NO_ROOM
+
+    def take(self, chunk: SnapshotChunk) -> tuple[SnapshotAck, Path | None]:
+        """Take a chunk; what to answer, and the file when it is complete and durable."""
+        if chunk.snapshot_id != self._snapshot_id:
+            self._begin(chunk)
+        complete = None
+        # A chunk that was damaged, lost or overtaken is asked for again.
+        if chunk.offset == self._next_offset and zlib.crc32(chunk.data) == chunk.checksum:
+            complete = self._write(chunk)
+        ack = SnapshotAck(
+            self._own_id, chunk.source, chunk.term, chunk.snapshot_id, self._next_offset
+        )
+        return ack, complete
+
+    def close(self) -> None:
+        """Forget a snapshot that is not complete."""
+        if self._file >= 0:
+            self._files.close(self._file)
+            self._file = -1
+            self._files.remove(self._path)
+        self._snapshot_id = 0
+
+    def _begin(self, chunk: SnapshotChunk) -> None:
+        self.close()
+        self._file = self._files.create(self._path, chunk.total_bytes)
+        self._snapshot_id = chunk.snapshot_id
+        self._total_bytes = chunk.total_bytes
+        self._next_offset = self._unsynced_bytes = 0
+
+    def _write(self, chunk: SnapshotChunk) -> Path | None:
+        if self._file < 0:
+            return None  # it was complete before
+        self._files.write(self._file, chunk.data, chunk.offset)
+        self._next_offset += len(chunk.data)
+        self._unsynced_bytes += len(chunk.data)
+        is_last = self._next_offset == chunk.total_bytes
+        if is_last or self._unsynced_bytes >= SYNC_BYTES:
+            self._files.sync(self._file)
+            self._unsynced_bytes = 0
+        if not is_last:
+            return None
+        self._files.close(self._file)
+        self._file = -1
+        whole = self._path.with_name("received.snapshot")
+        self._files.rename(self._path, whole)
+        return whole

@@ -1,0 +1,109 @@
+"""What a node needs of its host before it starts: a directory of its own, ports, open files.
+
+What is missing is said in one line that names it, what was wanted, and what to do. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import resource
+import socket
+from pathlib import Path
+from typing import Final
+
+from actors.language.errors import StorageError, described
+from cluster.private import make_directory
+
+OWN_DESCRIPTORS: Final = 64
+"""A node alone opens 25 files; it opens more while it copies its store, and its libraries some."""
+
+PEER_DESCRIPTORS: Final = 8
+"""Connections to and from another member, and what ZeroMQ keeps beside them."""
+
+CLIENT_DESCRIPTORS: Final = 128
+"""A node that cannot serve as many clients is not worth starting."""
+
+DESCRIPTORS_WANTED: Final = 65_536
+"""The soft limit of open files is raised to this, or as far as the hard limit allows."""
+
+_SNAPSHOT: Final = re.compile(r"[a-z0-9]+\.snapshot(\.[a-z]+)?")
+
+log = logging.getLogger("leasehold")
+
+
+def take_directory(data_dir: Path) -> int:
+    """Take the data directory for this process; the lock ends with it, however it ends."""
+    if data_dir.is_symlink() and not data_dir.exists():
+        raise StorageError(
+            f"{data_dir}: a link to {data_dir.readlink()}, which does not exist: make that "
+            "directory, or remove the link"
+        )
+    for path in (data_dir, *data_dir.parents):
+        if path.exists() and not path.is_dir():
+            raise StorageError(f"{path}: not a directory: move it away, or name another --data-dir")
+    make_directory(data_dir)
+    path = data_dir / "lock"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(file, 32, 0).decode("ascii", "replace").strip() or "another process"
+        os.close(file)
+        raise StorageError(f"data directory {data_dir} is in use by {owner}") from None
+    os.ftruncate(file, 0)
+    _note_owner(file, path)
+    return file
+
+
+def _note_owner(file: int, path: Path) -> None:
+    try:
+        os.pwrite(file, f"pid {os.getpid()}".encode(), 0)
+    except OSError as error:
+        raise StorageError(described(error, path)) from None
+
+
+def clear_directory(directory: Path) -> None:
+    """Make a directory for snapshots; those that an earlier run left in it are of no use any more.
+
+    Whole ones are moved away when they are. What is none of this node's files is left alone.
+    """
+    make_directory(directory)
+    for path in sorted(directory.iterdir()):
+        is_own = _SNAPSHOT.fullmatch(path.name) is not None
+        if is_own and (path.is_symlink() or not path.is_dir()):
+            path.unlink()
+        else:
+            log.warning("left alone %s: it is not a file of this node", path)
+
+
+def require_descriptors(members: int) -> None:
+    """Raise the limit of open files as far as it may be; refuse to start below what is needed."""
+    needed = OWN_DESCRIPTORS + PEER_DESCRIPTORS * (members - 1) + CLIENT_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(needed, DESCRIPTORS_WANTED)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raise StorageError(
+            f"a process may have {soft} files open here, and a member of a cluster of {members} "
+            f"needs {needed}, {CLIENT_DESCRIPTORS} of them for clients: raise the limit "
+            f"(ulimit -n {needed})"
+        )
+
+
+def try_to_listen(urls: tuple[str, ...]) -> None:
+    """Fail now, in words, rather than inside an actor that has already started."""
+    for url in urls:
+        host, _, port = url.removeprefix("tcp://").rpartition(":")
+        host = host.strip("[]")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("" if host == "*" else host, int(port)))
+            except OSError as error:
+                raise StorageError(f"cannot listen on {url}: {error.strerror}") from None

@@ -1,0 +1,400 @@
+"""The store on disk: an LMDB file by revision, committed as a whole or not at all.
+
+It owns the file: how it is begun, checked, grown, copied and replaced, and every way it can fail.
+At a start all of it is read once, page by page (`pages.py`), before LMDB may use it. What a record
+holds is `records.py`'s. It keeps no state that a crash could lose. LMDB uses the pages of removed
+records again: the file stays as large as what it held at most.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice, takewhile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import lmdb
+
+from actors.language.commands import Event, KeyValue
+from actors.language.errors import StorageError
+from actors.store.disk.copier import Copier, Done, Work, no_more
+from actors.store.disk.faults import UNREADABLE, Faults
+from actors.store.disk.follower import Follower, remove_leftovers
+from actors.store.disk.lmdb_files import (
+    ALARMS_KEY,
+    FORMAT_KEY,
+    FORMAT_NUMBER,
+    STATE_KEY,
+    TABLES,
+    create,
+    has_room,
+    open_environment,
+    sync_directory,
+)
+from actors.store.disk.tables import Tables, get_key_values, put_changes, put_revisions
+from actors.store.pages import PageFile, Table
+from actors.store.records import (
+    decode_alarms,
+    decode_event,
+    decode_format,
+    decode_lease,
+    decode_member,
+    decode_row,
+    decode_sessions,
+    decode_state,
+    encode_event,
+    position_key,
+    position_of,
+)
+from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, Meta, Row
+
+MAP_SIZE_BYTES: Final = 1 << 34
+"""Address space reserved at first; it takes neither disk nor memory. It is doubled when a commit
+does not fit, which has to wait for a copy that is being made."""
+
+CLOSE_SECONDS_MAX: Final = 3.0
+"""A copy that is not done by then ends with the process."""
+
+_META_PAGES: Final = 2
+
+_COPY_TRANSACTION: Final = 1
+"""LMDB counts the commits of a copied file anew."""
+
+
+class _Walk(NamedTuple):
+    """A reading of the file that is under way: `load` begins it, `scan` ends it."""
+
+    pages: PageFile
+    tables: dict[bytes, Table]
+    meta: Meta
+
+
+class LmdbBackend:
+    """Backend on one LMDB file, for one thread. The directory must exist; the file need not.
+
+    With an `original` it is a copy of that one's file, only read until it is installed.
+    """
+
+    # A commit opens a new one: a reader that stays open would see the past, and keep its pages.
+    _reader: lmdb.Transaction
+
+    # Open while something is removed that the next commit will make durable, by position.
+    _writer: lmdb.Transaction | None = None
+
+    def __init__(
+        self,
+        path: Path,
+        map_size_bytes: int = MAP_SIZE_BYTES,
+        original: LmdbBackend | None = None,
+    ) -> None:
+        self._path = path
+        self._original = original
+        self._faults = Faults(path, is_copy=original is not None)
+        self._map_size_bytes = map_size_bytes
+        self._walk: _Walk | None = None
+        self._removed: list[int] = []
+        self._copier = Copier()
+        # The compact copy that is being made, and follows.
+        self._follower: Follower | None = None
+        self._is_open = False
+        with self._faults.named():
+            if original is None:
+                remove_leftovers(path)
+                if not path.exists():
+                    create(path)
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                self._check_format()
+                self._open_environment()
+            except BaseException:
+                os.close(self._file)
+                raise
+
+    # --- Backend ---
+
+    def load(self) -> Loaded:
+        """The state of the last commit, without the revisions."""
+        self._forget_removals()
+        with self._faults.named():
+            pages = self._pages()
+            with self._faults.located(pages):
+                tables = pages.tables()
+                records = dict(pages.records(tables[b"meta"]))
+                meta = self._read_meta(pages, records)
+                record = records.get(ALARMS_KEY)
+                alarms = () if record is None else decode_alarms(ALARMS_KEY, record)
+                leases = tuple([decode_lease(*each) for each in pages.records(tables[b"leases"])])
+                sessions = decode_sessions(pages.records(tables[b"sessions"]))
+                members = tuple([decode_member(*e) for e in pages.records(tables[b"members"])])
+        self._walk = _Walk(pages, tables, meta)
+        return Loaded(meta, leases, sessions, members, alarms)
+
+    def scan(self) -> Iterator[Row]:
+        """Every revision in order, without its value; at its end all of the file was checked."""
+        if self._walk is None:
+            self.load()
+        assert self._walk is not None
+        (pages, tables, meta), self._walk = self._walk, None
+        last = 0
+        with self._faults.named(), self._faults.located(pages):
+            for at, record in pages.records(tables[b"revisions"]):
+                row = decode_row(at, record)
+                last = row[0]
+                yield row
+            pages.check_free()
+            revision = last >> SUB_BITS or EMPTY.revision
+            if revision != meta.revision:
+                raise ValueError(f"it ends at revision {revision} and should at {meta.revision}")
+
+    def read(self, position: int) -> Event:
+        """The change at a position that a commit has written; without prev_kv."""
+        try:
+            record: Any = self._reader.get(position_key(position), db=self._tables.revisions)
+            if record is None:
+                raise ValueError(f"revision {position >> SUB_BITS} is missing")
+            return decode_event(position, record)
+        except lmdb.Error as error:
+            raise StorageError(f"{self._path}: {error}") from None
+        except UNREADABLE as error:
+            raise self._faults.damaged(f": {error}") from None
+
+    def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
+        """What the changes at these positions have put: at most so many bytes, and one more."""
+        with self._reading():
+            return get_key_values(self._reader, self._tables, positions, bytes_max)
+
+    def rows(self, start: int, end: int, rows_max: int) -> list[Row]:
+        """What a commit has written from one position to before another: at most so many."""
+        with self._records(start, end) as records:
+            return [decode_row(at, record) for at, record in islice(records, rows_max)]
+
+    def changes(
+        self, start: int, end: int, changes_max: int, bytes_max: int
+    ) -> list[tuple[int, Event]]:
+        """Those of `rows` as `read` has them: at most so many, or bytes of values and one more."""
+        found: list[tuple[int, Event]] = []
+        with self._records(start, end) as records:
+            for at, record in islice(records, changes_max):
+                position = position_of(at)
+                found.append((position, decode_event(position, record)))
+                bytes_max -= len(record)
+                if bytes_max <= 0:
+                    break
+        return found
+
+    def remove(self, positions: list[int]) -> None:
+        """Let the changes at these positions go with the next commit."""
+        if positions:
+            self._write(lambda transaction: self._delete(transaction, positions))
+            self._removed += positions
+
+    def commit(self, changes: Changes) -> None:
+        """Make the changes durable, atomically; they are on disk when this returns."""
+        records = [encode_event(*each) for each in changes.events.items()]
+
+        def put_and_commit(transaction: lmdb.Transaction) -> None:
+            if not put_revisions(transaction, self._tables, records):
+                raise self._faults.damaged(": it holds revisions that were never committed")
+            put_changes(transaction, self._tables, changes)
+            transaction.commit()
+            self._reader.abort()
+            self._reader = self._environment.begin()
+
+        self._write(put_and_commit)
+        self._writer = None
+        if self._follower is not None:
+            self._follower.note(list(self._removed), changes)
+        self._removed.clear()
+
+    def size(self) -> tuple[int, int]:
+        """Bytes taken from the disk, and bytes of these in use."""
+        page_bytes = self._environment.stat()["psize"]
+        pages = _META_PAGES
+        with self._faults.named():
+            for table in self._tables:
+                stat = self._reader.stat(table)
+                pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+            return os.fstat(self._file).st_size, pages * page_bytes
+
+    @property
+    def is_copying(self) -> bool:
+        """Whether a copy is being made, so that another has to wait."""
+        return self._copier.is_busy or self._follower is not None
+
+    def copy(self, path: Path, done: Done) -> None:
+        """Begin to write the last commit to a file of its own, while this one is used on."""
+        self._begin_copy(path, done, no_more)
+
+    def compact(self, done: Done) -> None:
+        """Begin to write what is in use to a file of its own, which follows every commit."""
+        assert self._follower is None, "one compact copy at a time"
+        follower = Follower(self._path, LmdbBackend, done)
+        self._begin_copy(follower.path, follower.done, follower.catch_up)
+        self._follower = follower
+
+    def change_over(self) -> StorageError | None:
+        """Let the compact file take this one's place, right after a commit; or why it cannot."""
+        follower, self._follower = self._follower, None
+        if follower is None:
+            return None  # a snapshot has come instead, which is compact, too
+        assert self._writer is None, "what is new was committed before"
+        error = follower.finish()
+        if error is None:
+            with self._faults.named():
+                self._close_environment()
+                os.close(self._file)
+                follower.replace()
+                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._open_environment()
+        return error
+
+    def _begin_copy(self, path: Path, done: Done, then: Work) -> None:
+        if self.is_copying:
+            done(StorageError(f"{path}: another copy is being made"))
+            return
+        if not has_room(path.parent, self.size()[1]):
+            done(StorageError(f"{path}: the disk has too little room for a copy"))
+            return
+        # Begun here, in the owner's thread: it pins what is the last commit now.
+        with self._faults.named():
+            transaction = self._environment.begin()
+        self._copier.begin(self._environment, transaction, path, done, then)
+
+    def open_copy(self, path: Path) -> LmdbBackend:
+        """The copy at `path`, to be loaded and scanned, and then installed or closed."""
+        return LmdbBackend(path, self._map_size_bytes, original=self)
+
+    def install(self) -> None:
+        """Put this copy, durably and as a whole, in the place of the backend that opened it."""
+        original = self._original
+        assert original is not None, "only a copy is installed"
+        original._copier.wait()
+        original.close()
+        remove_leftovers(original._path)
+        with self._faults.named():
+            self._close_environment()
+            # Whatever step is the last one: a whole file, old or new, has the store's name.
+            os.fsync(self._file)
+            self._path.rename(original._path)
+            sync_directory(original._path.parent)
+            sync_directory(self._path.parent)
+            self._path, self._original = original._path, None
+            self._faults = original._faults
+            self._open_environment()
+
+    def discard_copy(self, path: Path) -> None:
+        """Remove the copy at `path`, if there is one."""
+        with self._faults.named():
+            path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Give files and memory back; what was not committed is lost."""
+        if self._copier.wait(CLOSE_SECONDS_MAX) and self._is_open:
+            self._close_environment()
+            os.close(self._file)
+
+    # --- opening ---
+
+    def _pages(self) -> PageFile:
+        """A reading of the last commit that has yet to be done."""
+        file = self._file
+        return PageFile(lambda offset, size: os.pread(file, size, offset), os.fstat(file).st_size)
+
+    def _check_format(self) -> None:
+        """Whose file this is; no table may be opened before, a damaged root would kill LMDB."""
+        pages = self._pages()
+        with self._faults.located(pages):
+            tables = pages.tables()
+            if not tables.keys() >= set(TABLES):
+                raise self._faults.damaged(", or not a store of leasehold")
+            records = dict(pages.records(tables[b"meta"]))
+            number = decode_format(FORMAT_KEY, records.get(FORMAT_KEY, b""))
+        if number != FORMAT_NUMBER:
+            raise StorageError(
+                f"{self._path}: format {number}; this program reads format {FORMAT_NUMBER}"
+            )
+
+    def _read_meta(self, pages: PageFile, records: dict[bytes, bytes]) -> Meta:
+        record = records.get(STATE_KEY)
+        if record is None:
+            return EMPTY
+        meta, transaction = decode_state(STATE_KEY, record)
+        if pages.transaction not in (transaction, _COPY_TRANSACTION):
+            raise ValueError(f"commit {transaction} is taken for {pages.transaction}")
+        return meta
+
+    def _open_environment(self) -> None:
+        is_copy = self._original is not None
+        self._environment = open_environment(
+            self._path, self._map_size_bytes, readonly=is_copy, lock=not is_copy
+        )
+        self._map_size_bytes = self._environment.info()["map_size"]
+        self._tables = Tables(*[self._environment.open_db(name, create=False) for name in TABLES])
+        self._reader = self._environment.begin()
+        self._is_open = True
+
+    def _close_environment(self) -> None:
+        self._is_open = False
+        self._forget_removals()
+        self._reader.abort()
+        self._environment.close()
+
+    # --- committing ---
+
+    def _write(self, work: Callable[[lmdb.Transaction], None]) -> None:
+        """Do work in the open transaction, or anew in one with more room if the map is full."""
+        try:
+            while True:
+                try:
+                    if self._writer is None:
+                        self._writer = self._environment.begin(write=True)
+                        self._delete(self._writer, self._removed)
+                    work(self._writer)
+                    return
+                except lmdb.MapFullError:
+                    self._abort_writer()
+                    self._grow()
+        except (lmdb.Error, OSError) as error:
+            raise self._faults.unwritable(error) from None
+
+    def _delete(self, transaction: lmdb.Transaction, positions: list[int]) -> None:
+        for position in positions:
+            if not transaction.delete(position_key(position), db=self._tables.revisions):
+                raise self._faults.damaged(f": revision {position >> SUB_BITS} is missing")
+
+    def _abort_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.abort()
+            self._writer = None
+
+    def _forget_removals(self) -> None:
+        self._abort_writer()
+        self._removed.clear()
+
+    def _grow(self) -> None:
+        # No transaction may be open while the map moves, not even a copy's.
+        self._copier.wait()
+        self._reader.abort()
+        self._map_size_bytes *= 2
+        self._environment.set_mapsize(self._map_size_bytes)
+        self._reader = self._environment.begin()
+
+    @contextmanager
+    def _records(self, start: int, end: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
+        """The keys and records of what a commit has written from a position to before another."""
+        end_key = position_key(end)
+        with self._reading(), self._reader.cursor(self._tables.revisions) as cursor:
+            items: Any = cursor if cursor.set_range(position_key(start)) else ()
+            yield takewhile(lambda item: item[0] < end_key, items)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What goes wrong with revisions that a commit has written has the file's name."""
+        try:
+            yield
+        except lmdb.Error as error:
+            raise StorageError(f"{self._path}: {error}") from None
+        except UNREADABLE as error:
+            raise self._faults.damaged(f": {error}") from None

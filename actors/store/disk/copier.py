@@ -1,0 +1,90 @@
+"""The thread that copies a store's file while its owner uses it on.
+
+It owns the copy until that is whole and durable under its name, or gone. Who asked for it, and what
+is in it, is not its business.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import lmdb
+
+from actors.language.errors import StorageError
+from actors.store.disk.lmdb_files import sync_directory, write_copy
+
+Done = Callable[[StorageError | None], None]
+"""Called in the copier's thread: with None, or with what went wrong."""
+
+Work = Callable[[], None]
+"""Done in the copier's thread, with a copy that is whole; may raise StorageError."""
+
+
+def no_more() -> None:
+    """Leave the copy as it is."""
+
+
+class Copier:
+    """Makes copies of one environment, one at a time."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self.is_busy = False
+
+    def begin(
+        self,
+        environment: lmdb.Environment,
+        transaction: lmdb.Transaction,
+        path: Path,
+        done: Done,
+        then: Work = no_more,
+    ) -> None:
+        """Begin to copy what a transaction sees; it is the copier's from now on."""
+        assert not self.is_busy, "one copy at a time"
+        self.is_busy = True
+        self._thread = threading.Thread(
+            target=self._copy,
+            args=(environment, transaction, path, done, then),
+            name="store copy",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait for the end of the copy, if one is being made; whether none is any more."""
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _copy(
+        self,
+        environment: lmdb.Environment,
+        transaction: lmdb.Transaction,
+        path: Path,
+        done: Done,
+        then: Work,
+    ) -> None:
+        part = path.with_name(path.name + ".part")
+        error: StorageError | None = None
+        try:
+            try:
+                write_copy(environment, transaction, part)
+            finally:
+                # A reader that stays open keeps the pages that are outdated since.
+                transaction.abort()
+            part.rename(path)
+            sync_directory(path.parent)
+            then()
+        except StorageError as failure:
+            error = failure
+        except (lmdb.Error, OSError) as failure:
+            error = StorageError(f"{path}: cannot be written: {failure}")
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        finally:
+            self.is_busy = False
+        done(error)

@@ -1,0 +1,97 @@
+"""The tables of the store's file, inside a transaction of LMDB's: what a commit puts, what is got.
+
+Owns which record goes where; the bytes of a record are `records.py`'s, the file, its transactions
+and its faults `backend.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import lmdb
+
+from actors.language.commands import KeyValue
+from actors.store.disk.lmdb_files import ALARMS_KEY, STATE_KEY
+from actors.store.records import (
+    State,
+    decode_key_value,
+    encode_alarms,
+    encode_lease,
+    encode_member,
+    encode_session,
+    encode_session_result,
+    encode_state,
+    lease_key,
+    position_key,
+    session_key,
+)
+from actors.store.storage import SUB_BITS, Changes, SessionChange
+
+
+class Tables(NamedTuple):
+    """LMDB's handles of the tables, in the order of `lmdb_files.TABLES`."""
+
+    meta: Any
+    revisions: Any
+    leases: Any
+    sessions: Any
+    members: Any
+
+
+def put_revisions(
+    transaction: lmdb.Transaction, tables: Tables, records: list[tuple[bytes, bytes]]
+) -> bool:
+    """Append revisions; False if there are some already that should come after these."""
+    if not records:
+        return True
+    _, added = transaction.cursor(tables.revisions).putmulti(records, append=True)
+    return bool(added == len(records))
+
+
+def get_key_values(
+    transaction: lmdb.Transaction, tables: Tables, positions: list[int], bytes_max: int
+) -> list[KeyValue]:
+    """What these revisions have put: at most so many bytes, and one more. ValueError for damage."""
+    found: list[KeyValue] = []
+    with transaction.cursor(tables.revisions) as cursor:
+        get = cursor.get
+        for position in positions:
+            record: Any = get(position_key(position))
+            if record is None:
+                raise ValueError(f"revision {position >> SUB_BITS} is missing")
+            found.append(decode_key_value(position, record))
+            bytes_max -= len(record)
+            if bytes_max <= 0:
+                break
+    return found
+
+
+def put_changes(transaction: lmdb.Transaction, tables: Tables, changes: Changes) -> None:
+    """Write all of a commit but its revisions."""
+    for lease_id, lease in changes.leases.items():
+        if lease is None:
+            transaction.delete(lease_key(lease_id), db=tables.leases)
+        else:
+            transaction.put(*encode_lease(lease), db=tables.leases)
+    for session in changes.sessions:
+        _put_session(transaction, tables, session)
+    if changes.members:
+        transaction.drop(tables.members, delete=False)
+    for member in changes.members:
+        transaction.put(*encode_member(member), db=tables.members)
+    if changes.alarms is not None:
+        alarms = encode_alarms(ALARMS_KEY, changes.alarms)
+        transaction.put(ALARMS_KEY, alarms, db=tables.meta)
+    state = encode_state(STATE_KEY, State(changes.meta, transaction.id()))
+    transaction.put(STATE_KEY, state, db=tables.meta)
+
+
+def _put_session(transaction: lmdb.Transaction, tables: Tables, change: SessionChange) -> None:
+    if change.record is None:
+        transaction.delete(session_key(change.id), db=tables.sessions)
+    else:
+        transaction.put(*encode_session(change.record), db=tables.sessions)
+    for seq in change.forgotten:
+        transaction.delete(session_key(change.id, seq), db=tables.sessions)
+    for seq, result in change.kept:
+        transaction.put(*encode_session_result(change.id, seq, result), db=tables.sessions)

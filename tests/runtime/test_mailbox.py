@@ -1,0 +1,232 @@
+"""The mailbox and NodeActor: Pykka's private names that we use, wake-ups, timers, fail-stop."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pykka
+import pytest
+import zmq
+from pykka._envelope import Envelope
+
+from actors.language.messages import Drained, PeerFrames, Tick
+from actors.runtime import base
+from actors.runtime.base import NodeActor, send
+from actors.runtime.mailbox import ENVELOPES_PER_LOOK, FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
+from cluster.links import PeerDoor, PeerLinks
+from tests.limits import HANG_SECONDS
+
+
+class Recorder(NodeActor):
+    """Writes down what it gets; the text "fail" makes it raise."""
+
+    def __init__(self, on_open: Callable[[Mailbox], None] = lambda mailbox: None) -> None:
+        super().__init__()
+        self.seen: queue.Queue[Any] = queue.Queue()
+        self._on_open = on_open
+
+    def open(self) -> None:
+        self._on_open(self.mailbox)
+
+    def receive(self, message: Any) -> None:
+        if message == "fail":
+            raise ValueError("as asked")
+        self.seen.put(message)
+
+    def close(self) -> None:
+        self.seen.put("closed")
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[str]:
+    """What would have stopped the process."""
+    stopped: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(base, "fail_stop", stopped.put)
+    return stopped
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    actor = Recorder()
+    actor.begin()
+    yield actor
+    if actor.actor_ref.is_alive():
+        actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+
+
+def taken(actor: Recorder, count: int) -> list[Any]:
+    """The next messages that are not Drained."""
+    messages: list[Any] = []
+    while len(messages) < count:
+        message = actor.seen.get(timeout=HANG_SECONDS)
+        if message != Drained():
+            messages.append(message)
+    return messages
+
+
+def test_pykka_still_has_the_private_names_that_we_use() -> None:
+    assert Envelope("message").message == "message"
+    actor = Recorder()
+    assert isinstance(actor.actor_inbox, Mailbox)
+    assert callable(actor._start_actor_loop)
+
+
+def test_an_actor_that_was_never_started_only_queues() -> None:
+    actor = Recorder()
+    actor.actor_ref.tell("one")
+    actor.actor_ref.tell("two")
+    assert [actor.mailbox.pop(), actor.mailbox.pop(), actor.mailbox.pop()] == ["one", "two", None]
+
+
+def test_messages_come_in_order_and_drained_comes_after_them(recorder: Recorder) -> None:
+    for number in range(3):
+        recorder.actor_ref.tell(number)
+    assert taken(recorder, 3) == [0, 1, 2]
+    assert recorder.seen.get(timeout=HANG_SECONDS) == Drained()
+
+
+def test_no_message_is_left_asleep_by_many_threads(recorder: Recorder) -> None:
+    def tell_all(first: int) -> None:
+        for number in range(2_000):
+            recorder.actor_ref.tell((first, number))
+
+    threads = [threading.Thread(target=tell_all, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    messages = taken(recorder, 8_000)
+    for thread in threads:
+        thread.join()
+    for first in range(4):
+        assert [number for who, number in messages if who == first] == list(range(2_000))
+
+
+def test_a_timer_wakes_once_and_not_early() -> None:
+    due_ms = monotonic_ms() + 30
+    actor = Recorder(lambda mailbox: mailbox.wake_at(due_ms))
+    actor.begin()
+    (tick,) = taken(actor, 1)
+    assert isinstance(tick, Tick) and tick.now_ms >= due_ms
+    assert actor.mailbox.next_wake_ms is None
+    actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+
+
+def test_the_earliest_of_several_wake_ups_counts() -> None:
+    mailbox = Mailbox()
+    for due_ms in (500, 200, 900):
+        mailbox.wake_at(due_ms)
+    assert mailbox.pop_tick(199) is None
+    assert mailbox.pop_tick(200) == Tick(200)
+    assert mailbox.pop_tick(900) is None
+
+
+class Flood:
+    """A source that always has more."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def must_drain(self) -> bool:
+        return True
+
+    def drain(self, items_max: int) -> list[Any]:
+        self.asked.append(items_max)
+        return ["frame"]
+
+
+def test_sources_get_their_turn_though_the_queue_never_empties_and_the_other_way_round() -> None:
+    mailbox, flood = Mailbox(), Flood()
+    mailbox.attach(flood, PeerFrames)
+    for number in range(3 * ENVELOPES_PER_LOOK):
+        mailbox.put(Envelope(number))
+    messages = [mailbox.get().message for _ in range(3 * ENVELOPES_PER_LOOK)]
+    assert 0 < len(flood.asked) <= 4
+    assert set(flood.asked) == {FRAMES_PER_LOOK_MAX}
+    assert [m for m in messages if isinstance(m, int)] == sorted(
+        m for m in messages if isinstance(m, int)
+    )
+
+
+def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    urls: queue.Queue[str] = queue.Queue()
+
+    def open_door(mailbox: Mailbox) -> None:
+        door = PeerDoor(context, ("tcp://127.0.0.1:0",))
+        urls.put(door._socket.get_string(zmq.LAST_ENDPOINT))
+        mailbox.attach(door, PeerFrames)
+        doors.append(door)
+
+    doors: list[PeerDoor] = []
+    actor = Recorder(open_door)
+    actor.begin()
+    links = PeerLinks(context)
+    links.update({7: urls.get(timeout=HANG_SECONDS)})
+    count, sent, arrived = 3 * FRAMES_PER_LOOK_MAX + 5, 0, 0
+    while arrived < count:
+        while sent < count and links.send(7, b"%d" % sent):
+            sent += 1
+        try:
+            message = actor.seen.get(timeout=0.01)
+        except queue.Empty:
+            continue
+        if isinstance(message, PeerFrames):
+            assert len(message.frames) <= FRAMES_PER_LOOK_MAX
+            assert message.frames[0] == b"%d" % arrived
+            arrived += len(message.frames)
+    actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+    doors[0].close()
+    links.close()
+    context.term()
+
+
+def test_an_actor_that_raises_stops_the_process(failures: queue.Queue[str]) -> None:
+    actor = Recorder()
+    actor.begin()
+    actor.actor_ref.tell("fail")
+    assert "Recorder failed" in failures.get(timeout=HANG_SECONDS)
+    assert taken(actor, 1) == ["closed"]
+
+
+def test_an_actor_that_cannot_start_stops_the_process(failures: queue.Queue[str]) -> None:
+    def refuse(mailbox: Mailbox) -> None:
+        raise OSError("the port is taken")
+
+    Recorder(refuse).begin()
+    assert "the port is taken" in failures.get(timeout=HANG_SECONDS)
+
+
+def test_a_failed_disk_is_said_in_a_line_without_a_traceback() -> None:
+    code = """
+import time
+from actors.runtime.base import NodeActor
+class Writer(NodeActor):
+    def receive(self, message):
+        raise OSError(28, "No space left on device")
+Writer().begin().tell("write")
+time.sleep(60)
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert finished.returncode == base.EXIT_FAIL_STOP
+    (line,) = finished.stderr.splitlines()
+    assert line.endswith(b"Writer cannot use its disk: [Errno 28] No space left on device")
+
+
+def test_a_message_for_an_actor_that_has_stopped_is_dropped(recorder: Recorder) -> None:
+    recorder.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+    send(recorder.actor_ref, "too late")
+    with pytest.raises(pykka.ActorDeadError):
+        recorder.actor_ref.tell("too late")
+
+
+def test_fail_stop_ends_the_process_at_once_with_its_own_status() -> None:
+    code = "from actors.runtime.base import exit_process; exit_process('a test')"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert finished.returncode == base.EXIT_FAIL_STOP
