@@ -5,7 +5,10 @@ Plain values. What a command's bytes mean is codec.py's, and nobody's business o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+NO_TICKET: Final = 0
+"""The ticket of a proposal, or of an entry, whose answer nobody waits for."""
 
 
 class Entry(NamedTuple):

@@ -5,7 +5,10 @@ Which of them are allowed, and when, is Raft's (raft/membership.py).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+NOBODY: Final = 0
+"""A member's id where there is none: no leader is known, no vote is given, no member proposed."""
 
 
 class Peer(NamedTuple):

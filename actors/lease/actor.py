@@ -11,7 +11,8 @@ from typing import Final, assert_never
 
 from actors.language.codec import encode_command
 from actors.language.commands import AdvanceClock, LeaseExpire
-from actors.language.entries import Proposal
+from actors.language.entries import NO_TICKET, Proposal
+from actors.language.members import NOBODY
 from actors.language.messages import ClusterClock, Drained, Leadership, LeaseFacts, Propose, Tick
 from actors.lease.book import LeaseBook
 from actors.runtime.base import Clock, NodeActor, send
@@ -22,9 +23,6 @@ EXPIRIES_PER_ENTRY_MAX: Final = 50
 CLOCK_ENTRY_INTERVAL_MS: Final = 1_000
 """While there are leases, the log learns the cluster time at least so often: a restart of the whole
 cluster then goes on from a time that is no older."""
-
-NOBODY: Final = 0
-"""The origin and ticket of a proposal whose answer nobody waits for."""
 
 _CLOCK_ENTRY: Final = encode_command(AdvanceClock(), None)
 
@@ -81,4 +79,4 @@ class LeaseActor(NodeActor):
             self.mailbox.wake_at(now_ms + max(0, due_ms - cluster_ms))
 
     def _propose(self, command: bytes) -> None:
-        send(self.ring.raft, Propose((Proposal(NOBODY, NOBODY, command),)))
+        send(self.ring.raft, Propose((Proposal(NOBODY, NO_TICKET, command),)))

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from actors.language.entries import Entry, Proposal
+from actors.language.entries import NO_TICKET, Entry, Proposal
+from actors.language.members import NOBODY
 from actors.raft.leader import Leader
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Standing
 from actors.raft.progress import Contact
-from actors.raft.roles import NOBODY, Candidate, Follower
+from actors.raft.roles import Candidate, Follower
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -335,7 +336,7 @@ class RaftCore(Trial):
         leader.quorum_check_due_ms = now_ms + config.election_timeout_ms
         self.role = leader
         # An entry of the own term commits everything before it (Raft 5.4.2, 8).
-        self._append(leader, [Proposal(own_id, 0, b"")], now_ms)
+        self._append(leader, [Proposal(own_id, NO_TICKET, b"")], now_ms)
         self._desk.leader_changed()
         self._append(leader, self._desk.take_held(), now_ms)
         for read_id in self._reads.open_ids():

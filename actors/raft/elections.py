@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from actors.language.members import NOBODY
 from actors.raft.log import RaftLog
 from actors.raft.rpc import VoteRequest
 
@@ -55,7 +56,7 @@ def may_grant(request: VoteRequest, own_term: int, vote: int, leader: int, log: 
 
     A vote is repeated for the same candidate; a pre-vote for a later term costs no vote.
     """
-    free = vote == 0 and leader == 0
+    free = vote == NOBODY and leader == NOBODY
     may_vote = vote == request.source or free or (request.pre and request.term > own_term)
     return may_vote and log.is_up_to_date(request.last_index, request.last_term)
 

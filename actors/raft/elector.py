@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from actors.language.members import NOBODY
 from actors.raft.elections import ElectionTimer, may_grant, vote_requests
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.outcome import CoreConfig
 from actors.raft.probation import Probation
 from actors.raft.quorum import Ballot, Configuration
-from actors.raft.roles import NOBODY, Candidate, Follower
+from actors.raft.roles import Candidate, Follower
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,

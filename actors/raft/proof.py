@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from actors.language.members import NOBODY
 from actors.raft.leader import Leader
 from actors.raft.log import FIRST_TERM
 from actors.raft.membership import decode
 from actors.raft.outcome import Contradicted, CoreConfig, Ending, Recovered, Removed, WasHere
-from actors.raft.roles import NOBODY, Follower
+from actors.raft.roles import Follower
 from actors.raft.router import Router
 from actors.raft.rpc import (
     AppendRequest,

@@ -5,11 +5,6 @@ State that only one role has lives in that role's class, so no other role can re
 
 from __future__ import annotations
 
-from typing import Final
-
-NOBODY: Final = 0
-"""Stands for a member's id where there is none."""
-
 
 class Follower:
     """Follows `leader` (0: nobody known), which was last heard at `heard_ms`.

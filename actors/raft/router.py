@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from actors.language.entries import Proposal
-from actors.language.members import AddMember, Change
+from actors.language.entries import NO_TICKET, Proposal
+from actors.language.members import NOBODY, AddMember, Change
 from actors.raft import membership as members
 from actors.raft.elector import Elector
 from actors.raft.leader import Leader
@@ -19,7 +19,6 @@ from actors.raft.proposals import ProposalDesk
 from actors.raft.quorum import Configuration
 from actors.raft.reads import LocalReads
 from actors.raft.replica import Replica
-from actors.raft.roles import NOBODY
 from actors.raft.rpc import (
     ChangeRefusal,
     ChangeRequest,
@@ -200,7 +199,7 @@ class Router(Elector):
         if planned.is_joint:
             planned = planned._replace(answer=answer)
             own_id = self.config.member_id
-            self._append_membership(leader, planned, (own_id, 0), now_ms)
+            self._append_membership(leader, planned, (own_id, NO_TICKET), now_ms)
             if isinstance(change, AddMember) and planned.outgoing == {own_id}:
                 # Nothing is committed without the newcomer, which may be started after the answer.
                 self._waiting = replica.log.last_index, Certain(answer[1], planned)

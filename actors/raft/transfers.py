@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.raft.roles import NOBODY
+from actors.language.members import NOBODY
 from cluster.errors import MaybeFault
 
 

@@ -14,8 +14,9 @@ from typing import Any, Final, cast
 
 from actors.language.codec import decode_command, encode_command
 from actors.language.commands import Compact
-from actors.language.entries import Entry, Proposal
+from actors.language.entries import NO_TICKET, Entry, Proposal
 from actors.language.errors import StorageError
+from actors.language.members import NOBODY
 from actors.language.messages import (
     Accuse,
     Apply,
@@ -74,9 +75,6 @@ COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 NO_UPKEEP: Final = Settings()
 """No quota, and no snapshots for clients: a store by itself."""
-
-NOBODY: Final = 0
-"""The origin and ticket of a proposal whose answer nobody waits for."""
 
 log = logging.getLogger("leasehold.store")
 
@@ -299,7 +297,7 @@ class StoreActor(NodeActor):
         revision = self._compactor.due(self._machine.store, now_ms)
         if revision:
             command = encode_command(Compact(revision), None)
-            send(self.ring.raft, Propose((Proposal(NOBODY, NOBODY, command),)))
+            send(self.ring.raft, Propose((Proposal(NOBODY, NO_TICKET, command),)))
 
     # --- snapshots ---
 

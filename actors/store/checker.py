@@ -21,7 +21,7 @@ from actors.language.commands import (
     IntegrityCheck,
     IntegrityReport,
 )
-from actors.language.entries import Proposal
+from actors.language.entries import NO_TICKET, Proposal
 from actors.language.messages import Propose
 from actors.runtime.base import Clock, Ring, send
 from actors.store.digest import hash_revisions
@@ -29,9 +29,6 @@ from actors.store.integrity import Check, Tally, next_slice
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
 from actors.store.steps import Steps
-
-NOBODY: Final = 0
-"""The ticket of a proposal whose answer nobody waits for."""
 
 PAUSE_MS: Final = 20
 """Between two steps, each of which takes about one millisecond."""
@@ -182,4 +179,4 @@ class Checker:
 
     def _propose(self, command: Command) -> None:
         data = encode_command(command, None)
-        send(self._store.ring.raft, Propose((Proposal(self._member_id, NOBODY, data),)))
+        send(self._store.ring.raft, Propose((Proposal(self._member_id, NO_TICKET, data),)))

@@ -10,13 +10,10 @@ from typing import Final, Protocol
 
 from actors.language.codec import encode_command
 from actors.language.commands import AlarmActivate, AlarmMember
-from actors.language.entries import Proposal
+from actors.language.entries import NO_TICKET, Proposal
 from actors.language.messages import Propose
 from actors.runtime.base import Clock, Ring, send
 from actors.store.machine import Machine
-
-NOBODY: Final = 0
-"""The ticket of a proposal whose answer nobody waits for."""
 
 RAISE_AGAIN_MS: Final = 1_000
 
@@ -64,7 +61,7 @@ class AlarmRaiser:
         }
         self._again_at_ms = now_ms + RAISE_AGAIN_MS if self._wanted else None
         proposals = [
-            Proposal(self._member_id, NOBODY, encode_command(AlarmActivate(*alarm), None))
+            Proposal(self._member_id, NO_TICKET, encode_command(AlarmActivate(*alarm), None))
             for alarm in sorted(self._wanted)
             if alarm.member_id in machine.members
         ]

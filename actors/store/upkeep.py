@@ -18,7 +18,7 @@ from actors.language.commands import (
     AlarmType,
     Member,
 )
-from actors.language.entries import Proposal
+from actors.language.entries import NO_TICKET, Proposal
 from actors.language.errors import StorageError
 from actors.language.messages import (
     Accuse,
@@ -45,9 +45,6 @@ from actors.store.machine import Machine
 from actors.store.quota import Quota
 from actors.store.raiser import AlarmRaiser
 from actors.store.storage import Backend
-
-NOBODY: Final = 0
-"""The ticket of a proposal whose answer nobody waits for."""
 
 WAITING_MAX: Final = 64
 """So many clients may wait for the next copy."""
@@ -254,7 +251,7 @@ class Upkeep:
             log.warning("%d bytes are in use: clearing NOSPACE", self._in_use)
         make = AlarmActivate if raised else AlarmDeactivate
         command = encode_command(make(*self._own_alarm), None)
-        send(self._store.ring.raft, Propose((Proposal(self._member_id, NOBODY, command),)))
+        send(self._store.ring.raft, Propose((Proposal(self._member_id, NO_TICKET, command),)))
 
     # --- snapshots ---
 

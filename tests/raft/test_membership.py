@@ -6,6 +6,7 @@ import pytest
 
 from actors.language.entries import Entry
 from actors.language.members import (
+    NOBODY,
     AddMember,
     Change,
     PromoteMember,
@@ -29,7 +30,7 @@ from actors.raft.membership import (
 )
 from actors.raft.outcome import Certain
 from actors.raft.progress import Contact
-from actors.raft.roles import NOBODY, Candidate
+from actors.raft.roles import Candidate
 from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, START_MS, Cluster, peer, voters
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from actors.language.entries import Proposal
+from actors.language.members import NOBODY
 from actors.raft.outcome import Decided
 from actors.raft.proposals import HELD_PROPOSALS_MAX, FailedProposals
-from actors.raft.roles import NOBODY
 from actors.raft.rpc import AppendRequest, AppendResponse, ForwardRefusal, ForwardRequest, Heartbeat
 from tests.raft.harness import (
     ELECTION_MS,
