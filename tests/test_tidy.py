@@ -274,6 +274,31 @@ def unused_modules(sources: dict[str, str], entry_points: set[str]) -> list[str]
     return [f"{module} is imported by nobody" for module in sources if module not in used]
 
 
+def import_circles(sources: dict[str, str]) -> list[list[str]]:
+    """Groups of modules each of which reaches every other by imports, lazy and for types too."""
+    arrows = {
+        module: {found.module for found in imports_of(ast.parse(source))} & sources.keys()
+        for module, source in sources.items()
+    }
+    reached = {module: _reached_from(module, arrows) for module in sources}
+    circles = {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in sources
+        if module in reached[module]
+    }
+    return sorted(sorted(circle) for circle in circles)
+
+
+def _reached_from(module: str, arrows: dict[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    ahead = [module]
+    while ahead:
+        further = arrows[ahead.pop()] - reached
+        reached |= further
+        ahead += further
+    return reached
+
+
 # --- the tree ---------------------------------------------------------------------------------
 
 
@@ -337,6 +362,10 @@ def test_the_tree_keeps_the_rule(rule: Rule, tree: dict[str, str]) -> None:
 
 def test_no_module_is_imported_by_nobody() -> None:
     assert unused_modules({**MODULES, **SCRIPTS}, entry_points() | set(SCRIPTS)) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert import_circles({**MODULES, **SCRIPTS}) == []
 
 
 def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
@@ -403,3 +432,12 @@ def test_what_the_table_allows_is_no_fault(module: str, source: str) -> None:
 def test_a_module_that_nobody_imports_is_found() -> None:
     sources = {"a": "import b", "b": "LAZY = 'c:main'", "c": "", "d": "import d"}
     assert unused_modules(sources, {"a"}) == ["d is imported by nobody"]
+
+
+@pytest.mark.parametrize(
+    "back",
+    ["import a", "def f():\n    import a", "if TYPE_CHECKING:\n    import a"],
+)
+def test_a_circle_of_imports_is_found(back: str) -> None:
+    sources = {"a": "import b", "b": "import c\nimport d", "c": back, "d": "import os"}
+    assert import_circles(sources) == [["a", "b", "c"]]

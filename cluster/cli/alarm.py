@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cluster.cli.app import Command
-from cluster.cli.settings import Settings, bad_arguments
+from cluster.cli.ending import bad_arguments
+from cluster.cli.settings import Settings
 
 
 @click.command("list", cls=Command)

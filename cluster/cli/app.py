@@ -10,19 +10,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import click
 
-from cluster.cli.settings import (
-    EXIT_ERROR,
-    EXIT_SIGINT,
-    EXIT_SIGPIPE,
-    CommandError,
-    Settings,
-    environment_settings,
-    global_options,
-)
+from cluster.cli.ending import EXIT_ERROR, EXIT_SIGINT, CommandError
+from cluster.cli.output import output_failed, report
+from cluster.cli.settings import Settings, environment_settings, global_options
 from cluster.errors import LeaseholdError
 
 PROGRAM: Final = "leasectl"
@@ -125,60 +119,18 @@ def run(root: click.Group, arguments: list[str]) -> int:
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except CommandError as error:
-        return _report(error.message, error.exit_code)
+        return report(error.message, error.exit_code)
     except LeaseholdError as error:
-        return _report(error.message, EXIT_ERROR)
+        return report(error.message, EXIT_ERROR)
     except click.ClickException as error:
-        return _report(error.format_message(), EXIT_ERROR)
+        return report(error.format_message(), EXIT_ERROR)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_SIGINT
     except OSError as error:
         if error.filename is not None:
             raise  # it is not about our output
-        return _output_failed(error)
+        return output_failed(error)
     return status if isinstance(status, int) else 0
-
-
-def emit(*lines: bytes, end: bytes = b"\n") -> None:
-    """Write whole lines to stdout, as bytes, and at once: somebody may be following."""
-    try:
-        sys.stdout.buffer.write(b"".join(line + end for line in lines))
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        raise SystemExit(_output_failed(error)) from None
-
-
-def complain(line: str) -> None:
-    """Write one line to stderr; if that is full, or nobody reads it, there is nobody to tell."""
-    try:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-    except OSError:
-        _discard(sys.stderr)
-
-
-def _report(message: str, exit_code: int) -> int:
-    complain(f"Error: {message}")
-    return exit_code
-
-
-def _discard(stream: TextIO) -> None:
-    """Let what is left in its buffer go nowhere: Python writes it at its end, and would fail."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, stream.fileno())
-    os.close(devnull)
-
-
-def _output_failed(error: OSError) -> int:
-    """Stdout takes no more: the exit status.
-
-    Whoever read our output has gone (`| head`): be as quiet as a program that SIGPIPE ends. A full
-    disk is an error as any other.
-    """
-    _discard(sys.stdout)
-    if isinstance(error, BrokenPipeError):
-        return EXIT_SIGPIPE
-    return _report(f"write /dev/stdout: {(error.strerror or str(error)).lower()}", EXIT_ERROR)
 
 
 @contextmanager

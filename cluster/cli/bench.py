@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cluster.cli.app import Command, emit
-from cluster.cli.settings import CommandError, GoInt, Settings
+from cluster.cli.app import Command
+from cluster.cli.ending import CommandError
+from cluster.cli.output import emit
+from cluster.cli.settings import GoInt, Settings
 from cluster.client.endpoints import address
 
 if TYPE_CHECKING:

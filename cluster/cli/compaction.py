@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cluster.cli.app import Command, emit
-from cluster.cli.settings import CommandError, Settings, bad_arguments
+from cluster.cli.app import Command
+from cluster.cli.ending import CommandError, bad_arguments
+from cluster.cli.output import emit
+from cluster.cli.settings import Settings
 from cluster.values import parse_int
 
 

@@ -7,8 +7,9 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
-from cluster.cli.app import PROGRAM, Command, emit
-from cluster.cli.settings import bad_arguments
+from cluster.cli.app import PROGRAM, Command
+from cluster.cli.ending import bad_arguments
+from cluster.cli.output import emit
 
 SHELLS: Final = ("bash", "fish", "zsh")
 

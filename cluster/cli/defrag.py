@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
-from cluster.cli.app import Command, complain, emit
+from cluster.cli.app import Command
+from cluster.cli.ending import EXIT_ERROR
 from cluster.cli.endpoint import endpoints_of
-from cluster.cli.settings import EXIT_ERROR, Settings
+from cluster.cli.output import complain, emit
+from cluster.cli.settings import Settings
 from cluster.errors import LeaseholdError
 
 

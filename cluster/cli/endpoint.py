@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cluster.cli.app import Command, complain, emit
+from cluster.cli.app import Command
+from cluster.cli.ending import EXIT_ERROR, CommandError
+from cluster.cli.output import complain, emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, health_line
-from cluster.cli.settings import EXIT_ERROR, CommandError, GoInt, Settings
+from cluster.cli.settings import GoInt, Settings
 from cluster.errors import LeaseholdError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cluster.cli.app import emit
+from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer, truth
 from cluster.cli.quoting import quoted
 from cluster.client.results import (

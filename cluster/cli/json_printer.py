@@ -9,7 +9,7 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-from cluster.cli.app import emit
+from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer
 from cluster.client.replies import ALARM_NAMES
 from cluster.client.results import (

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cluster.cli.app import Command
-from cluster.cli.settings import (
-    EXIT_BAD_FEATURE,
-    CommandError,
-    GoInt,
-    GoSeconds,
-    Settings,
-    bad_arguments,
-)
+from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
+from cluster.cli.settings import GoInt, GoSeconds, Settings
 from cluster.client.requests import EVERYTHING, RangeOptions, prefix_end
 from cluster.values import parse_int
 

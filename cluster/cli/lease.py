@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cluster.cli.app import Command
-from cluster.cli.settings import EXIT_BAD_CONNECTION, Settings, bad_arguments, failure
+from cluster.cli.ending import EXIT_BAD_CONNECTION, bad_arguments, failure
+from cluster.cli.settings import Settings
 from cluster.errors import LeaseholdError, LeaseNotFoundError
 from cluster.values import parse_int, parse_seconds
 

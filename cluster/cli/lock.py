@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from cluster.cli import children
-from cluster.cli.app import Command, complain
-from cluster.cli.settings import CommandError, GoSeconds, Settings, bad_arguments
+from cluster.cli.app import Command
+from cluster.cli.ending import CommandError, bad_arguments
+from cluster.cli.output import complain
+from cluster.cli.settings import GoSeconds, Settings
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer

@@ -6,8 +6,10 @@ from typing import Final
 
 import click
 
-from cluster.cli.app import Command, complain
-from cluster.cli.settings import Settings, bad_arguments
+from cluster.cli.app import Command
+from cluster.cli.ending import bad_arguments
+from cluster.cli.output import complain
+from cluster.cli.settings import Settings
 from cluster.errors import NoLeaderEndpointError
 from cluster.values import parse_hex_id
 

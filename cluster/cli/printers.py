@@ -1,4 +1,4 @@
-"""What a printer is, what several of them share, and how the one of a format is found.
+"""What a printer is, and what several of them share.
 
 A printer turns one command's result into lines of bytes; keys and values pass as they are.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from cluster.cli.settings import EXIT_BAD_FEATURE, CommandError
 from cluster.values import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -210,31 +209,3 @@ def health_line(row: EndpointHealth) -> str:
 def truth(value: bool) -> str:
     """A boolean as Go prints it."""
     return "true" if value else "false"
-
-
-def make_printer(write_out: str, is_hex: bool, command: str) -> Printer:
-    """The printer of a format, or CommandError when it has no form for the command."""
-    printer: Printer
-    match write_out:
-        case "simple":
-            from cluster.cli.simple_printer import SimplePrinter  # noqa: PLC0415
-
-            printer = SimplePrinter(is_hex)
-        case "json":
-            from cluster.cli.json_printer import JsonPrinter  # noqa: PLC0415
-
-            printer = JsonPrinter(is_hex)
-        case "fields":
-            from cluster.cli.fields_printer import FieldsPrinter  # noqa: PLC0415
-
-            printer = FieldsPrinter(is_hex)
-        case "table":
-            from cluster.cli.table_printer import TablePrinter  # noqa: PLC0415
-
-            printer = TablePrinter(is_hex)
-        case _:
-            raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
-    known = printer.commands is None or command in printer.commands
-    if not known or command in printer.lacking:
-        raise CommandError(f"{write_out} not supported as output format", EXIT_BAD_FEATURE)
-    return printer

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cluster.errors import LeaseholdError
+from cluster.cli.ending import EXIT_BAD_CONNECTION, CommandError
 from cluster.values import parse_duration, parse_int, parse_seconds
 
 if TYPE_CHECKING:
@@ -25,32 +25,7 @@ else:
     # Older releases of click have no type parameter here.
     _IntType = _FloatType = click.ParamType
 
-EXIT_ERROR: Final = 1
-EXIT_BAD_CONNECTION: Final = 2
-EXIT_INVALID_INPUT: Final = 3
-EXIT_BAD_FEATURE: Final = 4
-EXIT_INTERRUPTED: Final = 5
-EXIT_BAD_ARGUMENTS: Final = 128
-EXIT_SIGINT: Final = 130
-EXIT_SIGPIPE: Final = 141
-
-FORMATS: Final = ("simple", "json", "fields", "table")
-
 ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
-
-
-class CommandError(Exception):
-    """What ends a command: one line for stderr, and the exit code."""
-
-    def __init__(self, message: str, exit_code: int = EXIT_ERROR) -> None:
-        super().__init__(message)
-        self.message = message
-        self.exit_code = exit_code
-
-
-def bad_arguments(message: str) -> NoReturn:
-    """End the command: it was called wrongly."""
-    raise CommandError(message, EXIT_BAD_ARGUMENTS)
 
 
 @dataclass
@@ -79,12 +54,13 @@ class Settings:
 
     def require_known_format(self) -> None:
         """Refuse an unknown format; for commands that print the same in every one."""
-        if self.write_out not in FORMATS:
-            raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
+        from cluster.cli.formats import require_known_format  # noqa: PLC0415
+
+        require_known_format(self.write_out)
 
     def printer(self, command: str) -> Printer:
         """What prints this command's results in the format asked for; refused before it runs."""
-        from cluster.cli.printers import make_printer  # noqa: PLC0415
+        from cluster.cli.formats import make_printer  # noqa: PLC0415
 
         return make_printer(self.write_out, self.hex, command)
 
@@ -95,11 +71,6 @@ class Settings:
             return parse(endpoints, os.environ)
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_CONNECTION) from None
-
-
-def failure(error: LeaseholdError, exit_code: int = EXIT_ERROR, text: str = "{}") -> NoReturn:
-    """End the command with the server's text, wrapped as etcdctl does."""
-    raise CommandError(text.format(error.message), exit_code) from error
 
 
 class GoInt(_IntType):

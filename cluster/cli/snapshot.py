@@ -18,14 +18,10 @@ from typing import Final
 
 import click
 
-from cluster.cli.app import Command, complain, emit
-from cluster.cli.settings import (
-    EXIT_ERROR,
-    EXIT_INTERRUPTED,
-    CommandError,
-    Settings,
-    bad_arguments,
-)
+from cluster.cli.app import Command
+from cluster.cli.ending import EXIT_ERROR, EXIT_INTERRUPTED, CommandError, bad_arguments
+from cluster.cli.output import complain, emit
+from cluster.cli.settings import Settings
 from cluster.errors import LeaseholdError
 
 USAGE_STATUS: Final = 2

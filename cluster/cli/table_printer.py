@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cluster.cli.app import emit
+from cluster.cli.output import emit
 from cluster.cli.printers import (
     EndpointHash,
     EndpointHealth,

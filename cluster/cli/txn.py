@@ -9,8 +9,10 @@ from typing import Final, TypeVar
 
 import click
 
-from cluster.cli.app import Command, emit
-from cluster.cli.settings import Settings, bad_arguments
+from cluster.cli.app import Command
+from cluster.cli.ending import bad_arguments
+from cluster.cli.output import emit
+from cluster.cli.settings import Settings
 from cluster.cli.txn_text import invalid_input, parse_compare, parse_operation
 
 T = TypeVar("T")

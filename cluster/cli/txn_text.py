@@ -17,9 +17,9 @@ import click
 
 from cluster import ops
 from cluster.cli.app import Command
+from cluster.cli.ending import EXIT_INVALID_INPUT, CommandError
 from cluster.cli.keys import delete, delete_op, get, get_op, increment, increment_op, put, put_op
 from cluster.cli.quoting import quoted, read_quoted, split_words
-from cluster.cli.settings import EXIT_INVALID_INPUT, CommandError
 from cluster.client.requests import prefix_end
 from cluster.values import parse_int
 

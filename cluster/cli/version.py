@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cluster import __version__
-from cluster.cli.app import PROGRAM, Command, emit
+from cluster.cli.app import PROGRAM, Command
+from cluster.cli.output import emit
 
 
 @click.command(cls=Command)

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from cluster.cli import children
-from cluster.cli.app import Command, complain, emit
-from cluster.cli.quoting import quoted, split_words
-from cluster.cli.settings import (
-    ENVIRONMENT_PREFIXES,
+from cluster.cli.app import Command
+from cluster.cli.ending import (
     EXIT_ERROR,
     EXIT_INTERRUPTED,
     EXIT_INVALID_INPUT,
     CommandError,
-    GoInt,
-    Settings,
     bad_arguments,
 )
+from cluster.cli.output import complain, emit
+from cluster.cli.quoting import quoted, split_words
+from cluster.cli.settings import ENVIRONMENT_PREFIXES, GoInt, Settings
 from cluster.client.requests import EVERYTHING, prefix_end
 from cluster.errors import CompactedError, LeaseholdError, WatchCanceledError
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Self, TypeVar
 
 from cluster.client import replies
 from cluster.client.arguments import time_limit
+from cluster.client.calling import Options
 from cluster.client.connection import Connection, FutureCall, WaitedCall
-from cluster.client.core import Options
 from cluster.client.endpoints import parse
 from cluster.errors import UnavailableError
 

@@ -16,7 +16,9 @@ from concurrent.futures import Future
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from cluster.client.call import Call
-from cluster.client.core import Core, Notice, Options
+from cluster.client.calling import Options
+from cluster.client.core import Core
+from cluster.client.notices import Notice
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import Links
 from cluster.client.waker import Waker
@@ -148,7 +150,7 @@ class Connection:
 
     def submit(self, call: WaitedCall | FutureCall[Any]) -> None:
         """Hand a call over to the core; its `finished` is called within its timeout."""
-        if len(self._posted) + self._core.calls_outstanding >= OUTSTANDING_CALLS_MAX:
+        if len(self._posted) + self._core.calls.outstanding >= OUTSTANDING_CALLS_MAX:
             raise ResourceExhaustedError(
                 f"{OUTSTANDING_CALLS_MAX} requests of this client are under way: wait for some"
             )
@@ -238,7 +240,7 @@ class Connection:
         for _ in range(min(len(posted), POSTED_PER_TURN_MAX)):
             item = posted.popleft()
             if isinstance(item, Call):
-                core.call(item, now)
+                core.calls.begin(item, now)
             else:
                 item(core, now)
         links.tick(core, now)
@@ -256,12 +258,14 @@ class Connection:
     def _report(self, core: Core) -> None:
         """Tell callers and sinks what the core has found out."""
         if core.completed:
-            completed, core.completed = core.completed, []
+            completed = core.completed.copy()
+            core.completed.clear()
             for call in completed:
                 assert isinstance(call, WaitedCall | FutureCall), "nobody waits for it"
                 self._settle(call)
         if core.notices:
-            notices, core.notices = core.notices, []
+            notices = core.notices.copy()
+            core.notices.clear()
             for notice in notices:
                 sink = self._sinks.get(notice.number)
                 if sink is not None and not sink.notice(notice):

@@ -28,8 +28,8 @@ from cluster.errors import (
 )
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
     from cluster.client.lease import Lease
+    from cluster.client.primitives import Primitives
 
 FIRST: Final[RangeOptions] = {"sort_target": "CREATE", "sort_order": "ASCEND", "limit": 1}
 
@@ -41,7 +41,7 @@ class Contest:
     turn is for.
     """
 
-    def __init__(self, client: Client, name: Key, ttl: float, lease: Lease | None) -> None:
+    def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
         self.prefix = to_bytes(name) + b"/"
         self.standing: Standing | None = None
         self._lease = lease

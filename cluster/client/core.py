@@ -1,58 +1,23 @@
-"""The client's core: which request goes where, what a failure means, and when to try again.
+"""The client's core: its calls, its watches and the leases it keeps, behind one set of inputs.
 
 Pure and deterministic: no socket, thread or clock; time (seconds, monotonic) and chance are
-arguments. Put in calls, replies, ups and downs; take out `sends`, `completed` and `notices`.
+arguments. Put in replies, ups and downs, and what the parts take; take out `sends`, `completed` and
+`notices`. These lists are emptied by who carries them out, never replaced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any
 
-from cluster import wire
-from cluster.client.call import FOREVER, NO_VERDICT, UNHEALTHY_ATTEMPTS_MAX, Call, Phase, Session
-from cluster.client.endpoints import Endpoints
-from cluster.client.leasing import Keepers, LeaseLost, LeaseRenewed
-from cluster.client.replies import Reply, read, refusal
-from cluster.client.sessions import Sessions
-from cluster.client.watching import WatchEnded, Watches, WatchEvents, WatchOpened
-from cluster.errors import (
-    FAULTS,
-    UNAVAILABLE,
-    DeadlineExceededError,
-    InvalidArgumentError,
-    LeaseholdError,
-    OutcomeUnknownError,
-    ProtocolError,
-    UnavailableError,
-    exception_for,
-    name_of,
-)
-
-BACKOFF_SECONDS: Final = 0.010
-BACKOFF_SECONDS_MAX: Final = 0.500
-REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
-"""A node would close the connection over a larger frame; its own limit is far below."""
-
-RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
-NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
-"""Failures which another endpoint is as likely to have: the first one is no reason to leave."""
-
-LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
-"""The cluster knows nothing of a session, or no more what became of a number: it is left."""
-
-Notice = WatchOpened | WatchEvents | WatchEnded | LeaseRenewed | LeaseLost
-
-
-class Options(NamedTuple):
-    """How patient a client is, and whether its writes carry a session."""
-
-    dial_timeout_seconds: float = 5.0
-    exactly_once: bool = True
+from cluster.client.calling import Calls, Options
+from cluster.client.leasing import Keepers
+from cluster.client.notices import Notice
+from cluster.client.watching import Watches
 
 
 class Core:
-    """Requests, retries, the exactly-once session, watches and lease renewals of one client.
+    """What one client has under way: watches and renewals are made of calls, and stand on them.
 
     `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
     """
@@ -60,295 +25,47 @@ class Core:
     def __init__(
         self, names: Iterable[str], options: Options, chance: Callable[[], float], first: int = 0
     ) -> None:
-        self.sends: list[tuple[str, bytes]] = []
-        self.completed: list[Call] = []
+        self.calls = Calls(names, options, chance, first)
         self.notices: list[Notice] = []
-        self.endpoints = Endpoints(names, first)
-        self._options = options
-        self._chance = chance
-        self._calls: dict[int, Call] = {}
-        self._last_id = 0
-        self._parked: list[Call] = []
-        self._heard_at: dict[str, float] = dict.fromkeys(self.endpoints.names, 0.0)
-        self._wake_at = FOREVER
-        self.sessions = Sessions(self)
-        self.watches = Watches(self)
-        self.keepers = Keepers(self)
+        self.watches = Watches(self.calls, self.notices)
+        self.keepers = Keepers(self.calls, self.notices)
+        self.endpoints = self.calls.endpoints
+        self.sends = self.calls.sends
+        self.completed = self.calls.completed
 
     @property
     def wake_at(self) -> float:
         """When `tick` has something to do next, if nothing else happens before."""
-        return self._wake_at
-
-    @property
-    def calls_outstanding(self) -> int:
-        """How many calls have no answer yet."""
-        return len(self._calls)
-
-    # --- inputs ---
-
-    def call(self, call: Call, now: float) -> None:
-        """Begin a call; it comes back in `completed` (or to its `on_done`) within its timeout."""
-        call.deadline = now + call.timeout
-        self._register(call)
-        self.dispatch(call, now)
-        if call.phase is Phase.PARKED and not call.patient:
-            call.due = min(call.deadline, now + self._options.dial_timeout_seconds)
-            self.wake_by(call.due)
+        return self.calls.wake_at
 
     def reply(self, endpoint: str, message: Any, now: float) -> None:
         """A decoded frame has come from an endpoint."""
-        self._heard_at[endpoint] = now
+        self.calls.heard_at[endpoint] = now
         if not isinstance(message, Mapping):
             return  # not this protocol; the attempt's timeout says so to the caller
-        request_id = message.get("id")
-        if request_id is None:
+        if message.get("id") is None:
             self.watches.message(endpoint, message, now)
-            return
-        call = self._calls.get(request_id) if type(request_id) is int else None
-        if call is None:
-            return  # an answer to an attempt that was given up, and its call is long done
-        error = message.get("error")
-        if error is None:
-            call.reply = message
-            self.finish(call, now)
-        elif endpoint == call.endpoint and call.phase is Phase.SENT:
-            self._refused(call, endpoint, error, now)
+        else:
+            self.calls.reply(endpoint, message, now)
 
     def endpoint_up(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is established."""
-        self.endpoints.came_up(endpoint)
-        parked, self._parked = self._parked, []
-        for call in parked:
-            if call.phase is Phase.PARKED:
-                self.dispatch(call, now)
+        self.calls.endpoint_up(endpoint, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is gone, and all that was under way there."""
-        self.endpoints.went_down(endpoint, now)
-        lost = UnavailableError(f"the connection to {endpoint} broke")
-        for call in list(self._calls.values()):
-            if call.phase is Phase.SENT and call.endpoint == endpoint:
-                self._attempt_failed(call, now, lost, sure=False, at_once=True)
+        self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
 
     def tick(self, now: float) -> None:
         """Do what is due: end overdue calls and attempts, retry, renew leases, resume watches."""
-        if now < self._wake_at:
+        if now < self.calls.wake_at:
             return
-        self._wake_at = FOREVER
-        for call in list(self._calls.values()):
-            if call.due <= now:
-                self._overdue(call, now)
-            else:
-                self.wake_by(call.due)
+        for endpoint in self.calls.tick(now):
+            self.watches.endpoint_silent(endpoint, now)
         self.watches.tick(now)
         self.keepers.tick(now)
 
-    def abandon(self, call: Call) -> None:
-        """Forget a call: whatever its answer, nobody waits for it."""
-        if call.phase is not Phase.DONE:
-            self._drop(call)
-
-    def wake_by(self, due: float) -> None:
-        """Make sure that `tick` looks at this time."""
-        self._wake_at = min(self._wake_at, due)
-
-    def backoff(self, failures: int) -> float:
-        """Full jitter: a random delay in seconds, below a bound that doubles with each failure."""
-        bound = BACKOFF_SECONDS * float(2 ** min(failures, 16))
-        return self._chance() * min(BACKOFF_SECONDS_MAX, bound)
-
-    def send(self, endpoint: str, fields: Mapping[str, Any]) -> None:
-        """Send a request whose answer does not matter."""
-        if self.endpoints.is_up(endpoint):
-            self.sends.append((endpoint, wire.pack(fields)))
-
-    # --- the way out ---
-
-    def _register(self, call: Call) -> None:
-        self._last_id += 1
-        call.id = self._last_id
-        self._calls[call.id] = call
-
-    def dispatch(self, call: Call, now: float) -> None:
-        """Send the call's next attempt now, or park it until it can be sent."""
-        sequenced = call.write and self._options.exactly_once and not call.repeatable
-        if sequenced and call.session is None:
-            self.sessions.admit(call, now)
-            if call.session is None:
-                return
-        endpoint = call.pinned or self.endpoints.choose()
-        if endpoint is None or not self.endpoints.is_up(endpoint):
-            call.phase = Phase.PARKED
-            call.due = call.parked_until(now, self._options.dial_timeout_seconds)
-            self.wake_by(call.due)
-            self._parked.append(call)
-            return
-        try:
-            self._send_attempt(call, endpoint, now)
-        except (OverflowError, TypeError, ValueError) as error:
-            # The caller's own mistake: a field that msgpack has no form for, or far too much.
-            self.finish(call, now, InvalidArgumentError(str(error)))
-
-    def _send_attempt(self, call: Call, endpoint: str, now: float) -> None:
-        if call.on_attempt is not None:
-            # Its answers differ from attempt to attempt: an id of its own tells them apart.
-            del self._calls[call.id]
-            self._register(call)
-            call.on_attempt(call, endpoint)
-        frame = self._frame(call)
-        call.phase = Phase.SENT
-        call.endpoint = endpoint
-        call.sent_at = now
-        call.due = min(call.deadline, now + call.attempt_seconds)
-        self.wake_by(call.due)
-        call.attempts += 1
-        self.sends.append((endpoint, frame))
-
-    def _frame(self, call: Call) -> bytes:
-        fields = call.fields
-        fields["id"] = call.id
-        session = call.session
-        if session is not None:
-            fields["session"] = session.id
-            fields["seq"] = call.seq
-            fields["ack"] = session.ack
-        frame = wire.pack(fields)
-        if len(frame) > REQUEST_BYTES_MAX:
-            raise ValueError(FAULTS["RequestTooLarge"].message)
-        return frame
-
-    # --- failures ---
-
-    def _refused(self, call: Call, endpoint: str, error: Reply, now: float) -> None:
-        """The endpoint answered with an error: final, or a reason to try again."""
-        try:
-            code, message, unknown = read(refusal, error)
-        except ProtocolError as foreign:
-            self.finish(call, now, foreign)
-            return
-        name, reason = name_of(message), exception_for(code, message)
-        given_up = name == "Unhealthy" and call.attempts >= UNHEALTHY_ATTEMPTS_MAX
-        if name in LOST_SESSION and call.session is not None:
-            self._session_lost(call, call.session, reason, now)
-        elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
-            self._attempt_failed(call, now, reason, sure=True, at_once=True)
-        elif name in NO_VERDICT and call.write and call.uncertain:
-            self.finish(call, now, OutcomeUnknownError(_unknown(message)))
-        elif (code == UNAVAILABLE and not given_up) or name in RETRIED_LIMITS:
-            if name not in NOT_THE_ENDPOINT or call.failures:
-                self.endpoints.failed(endpoint, now)
-            self._attempt_failed(call, now, reason, sure=not unknown, at_once=False)
-        else:
-            self.finish(call, now, reason)
-
-    def _session_lost(
-        self, call: Call, session: Session, reason: LeaseholdError, now: float
-    ) -> None:
-        """The call was refused because its session, or its number, is not known (any more).
-
-        So this attempt was not applied, and neither was any before it that was answered. But one
-        whose answer was lost may have been, while the session lived or in another life of the
-        cluster; nobody can tell, and the caller hears that, once. Without such an attempt the write
-        was surely never applied: it begins anew in another session.
-        """
-        self.sessions.leave(call, session, now)
-        self._attempt_failed(call, now, reason, sure=True, at_once=not call.failures)
-
-    def _may_leave(self, call: Call, endpoint: str, now: float) -> bool:
-        """Prefer other endpoints from now on; whether there is one that was not asked yet."""
-        self.endpoints.failed(endpoint, now)
-        return not call.pinned and call.attempts < self.endpoints.up_count
-
-    def _attempt_failed(
-        self, call: Call, now: float, error: LeaseholdError, sure: bool, at_once: bool
-    ) -> None:
-        """Try again, at once or after a random delay; `sure` that this attempt had no effect."""
-        call.last_error = error
-        call.uncertain = call.uncertain or not sure
-        if call.write and call.uncertain and call.session is None and not call.repeatable:
-            self.finish(call, now, OutcomeUnknownError(_unknown(error.message)))
-            return
-        call.failures += 1
-        if at_once:
-            self.dispatch(call, now)
-            return
-        call.phase = Phase.BACKING_OFF
-        call.due = min(call.deadline, now + self.backoff(call.failures - 1))
-        self.wake_by(call.due)
-
-    def _overdue(self, call: Call, now: float) -> None:
-        """The time of the call, of its attempt, or of its delay has come."""
-        if now >= call.deadline:
-            self.finish(call, now, self._timed_out(call))
-        elif call.phase is Phase.SENT:
-            self._unanswered(call, now)
-        elif call.phase is Phase.BACKING_OFF:
-            self.dispatch(call, now)
-        elif self._is_reachable(call) or (call.uncertain and call.write):
-            call.due = call.deadline
-            self.wake_by(call.due)
-        else:
-            waited = self._options.dial_timeout_seconds
-            text = f"context deadline exceeded: no endpoint answered within {waited:g} s"
-            self.finish(call, now, UnavailableError(f"{text} ({self._tried(call)})"))
-
-    def _unanswered(self, call: Call, now: float) -> None:
-        """The attempt has had its time: try elsewhere, and look after the watches there."""
-        endpoint = call.endpoint
-        assert endpoint is not None, "an attempt is under way somewhere"
-        self.endpoints.failed(endpoint, now)
-        if self._heard_at[endpoint] < call.sent_at:
-            # Not just slow: nothing at all has come from there. A frozen process looks like this.
-            self.watches.endpoint_silent(endpoint, now)
-        silent = UnavailableError(f"no answer from {endpoint}")
-        self._attempt_failed(call, now, silent, sure=False, at_once=True)
-
-    def _timed_out(self, call: Call) -> LeaseholdError:
-        if call.phase is Phase.PARKED and not self._is_reachable(call):
-            reason = f"no endpoint answered ({self._tried(call)})"
-        elif call.last_error is not None:
-            reason = call.last_error.message
-        else:
-            reason = f"no answer from {call.endpoint or self._tried(call)}"
-        if call.write and (call.uncertain or call.phase is Phase.SENT):
-            return OutcomeUnknownError(_unknown(reason))
-        return DeadlineExceededError(f"context deadline exceeded: {reason}")
-
-    def _is_reachable(self, call: Call) -> bool:
-        return self.endpoints.is_up(call.pinned) if call.pinned else self.endpoints.any_up
-
-    def _tried(self, call: Call) -> str:
-        return self.endpoints.described(call.pinned)
-
-    # --- the end of a call ---
-
     def close(self, now: float) -> None:
         """End every call: nobody will answer. A write that was sent may still be applied."""
-        self.sessions.close()
-        closed = "the client was closed"
-        for call in list(self._calls.values()):
-            sent = call.uncertain or call.phase is Phase.SENT
-            unknown = call.write and sent
-            error = OutcomeUnknownError(_unknown(closed)) if unknown else UnavailableError(closed)
-            self.finish(call, now, error)
-
-    def finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:
-        call.error = error or call.error
-        self._drop(call)
-        if call.on_done is not None:
-            call.on_done(call, now)
-        else:
-            self.completed.append(call)
-        self.sessions.made_room(now)
-
-    def _drop(self, call: Call) -> None:
-        del self._calls[call.id]
-        call.phase = Phase.DONE
-        if call.session is not None:
-            call.session.end(call.seq)
-
-
-def _unknown(reason: str) -> str:
-    return f"context deadline exceeded: {reason}; the write may have been applied"
+        self.calls.close(now)

@@ -27,8 +27,8 @@ from cluster.errors import (
 )
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
     from cluster.client.lease import Lease
+    from cluster.client.primitives import Primitives
     from cluster.client.watch import Watch
 
 NOT_LEADER = "election: not leader"
@@ -42,7 +42,7 @@ class Election(Holder):
     given. Use one Election for each candidate.
     """
 
-    def __init__(self, client: Client, name: Key, ttl: float, lease: Lease | None) -> None:
+    def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
         super().__init__(Contest(client, name, ttl, lease))
         self._client = client
         self._leads = False
@@ -140,7 +140,7 @@ class Observation(Iterator[KeyValue]):
     It ends after `cancel`, or with the `with` block.
     """
 
-    def __init__(self, client: Client, prefix: bytes) -> None:
+    def __init__(self, client: Primitives, prefix: bytes) -> None:
         self._client = client
         self._prefix = prefix
         self._changes: deque[KeyValue] = deque()

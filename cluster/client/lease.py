@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from cluster.client import replies, results
 from cluster.client.arguments import lease_ttl
 from cluster.client.connection import Connection
-from cluster.client.core import Notice
 from cluster.client.inherited import INHERITED, Owned
-from cluster.client.leasing import LeaseLost, LeaseRenewed
 from cluster.client.lost import Lost
+from cluster.client.notices import LeaseLost, LeaseRenewed, Notice
 from cluster.errors import FAULTS, LeaseholdError, LeaseLostError, LeaseNotFoundError
 
 if TYPE_CHECKING:

@@ -1,35 +1,20 @@
 """Leases that a client keeps alive: when to renew, and when to call a lease lost.
 
-Pure, a part of the client's core. A lease is lost when the cluster says so, or when no renewal was
+Pure, made of the client's calls. A lease is lost when the cluster says so, or when no renewal was
 acknowledged within its TTL: then its holder may no longer rely on it, whatever the cluster knows.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 from cluster.client.call import FOREVER, Call
+from cluster.client.calling import Calls
+from cluster.client.notices import LeaseLost, LeaseRenewed, Notice
 from cluster.client.replies import lease_keep_alive_result, read
 from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
 
-if TYPE_CHECKING:
-    from cluster.client.core import Core
-
 RENEWALS_PER_TTL: Final = 3
-
-
-class LeaseRenewed(NamedTuple):
-    """The lease kept under this number can be relied on until then (seconds, monotonic)."""
-
-    number: int
-    good_until: float
-
-
-class LeaseLost(NamedTuple):
-    """The lease kept under this number is gone, or must be taken to be."""
-
-    number: int
-    error: LeaseholdError
 
 
 class _Keeper:
@@ -48,8 +33,9 @@ class _Keeper:
 class Keepers:
     """All leases that one client keeps alive, each under the number its owner gave it."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, calls: Calls, notices: list[Notice]) -> None:
+        self._calls = calls
+        self._notices = notices
         self._keepers: dict[int, _Keeper] = {}
 
     def keep(self, number: int, lease_id: int, good_until: float, now: float) -> None:
@@ -65,7 +51,7 @@ class Keepers:
         """Renew no longer; the lease lives on for what is left of its TTL."""
         keeper = self._keepers.pop(number, None)
         if keeper is not None and keeper.call is not None:
-            self._core.abandon(keeper.call)
+            self._calls.abandon(keeper.call)
 
     def tick(self, now: float) -> None:
         """Renew what is due."""
@@ -73,7 +59,7 @@ class Keepers:
             if keeper.due <= now:
                 self._renew(keeper, now)
             else:
-                self._core.wake_by(keeper.due)
+                self._calls.wake_by(keeper.due)
 
     def _renew(self, keeper: _Keeper, now: float) -> None:
         keeper.due = FOREVER
@@ -81,7 +67,7 @@ class Keepers:
         call.patient = True
         keeper.call = call
         call.on_done = lambda done, when: self._renewed(keeper, done, sent_at=now, now=when)
-        self._core.call(call, now)
+        self._calls.begin(call, now)
 
     def _renewed(self, keeper: _Keeper, call: Call, sent_at: float, now: float) -> None:
         keeper.call = None
@@ -95,10 +81,10 @@ class Keepers:
             error = LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         if error is not None:
             if self._keepers.pop(keeper.number, None) is not None:
-                self._core.notices.append(LeaseLost(keeper.number, error))
+                self._notices.append(LeaseLost(keeper.number, error))
             return
         # Counted from the sending: the cluster cannot have renewed it earlier than that.
         keeper.good_until = sent_at + ttl
         keeper.due = sent_at + ttl / RENEWALS_PER_TTL
-        self._core.notices.append(LeaseRenewed(keeper.number, keeper.good_until))
-        self._core.wake_by(keeper.due)
+        self._notices.append(LeaseRenewed(keeper.number, keeper.good_until))
+        self._calls.wake_by(keeper.due)

@@ -17,8 +17,8 @@ from cluster.client.standing import Place
 from cluster.errors import LeaseholdError, LockTimeoutError
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
     from cluster.client.lease import Lease
+    from cluster.client.primitives import Primitives
 
 
 class Lock(Holder):
@@ -33,7 +33,7 @@ class Lock(Holder):
     with a slash and more behind it.
     """
 
-    def __init__(self, client: Client, name: Key, ttl: float, lease: Lease | None) -> None:
+    def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
         super().__init__(Contest(client, name, ttl, lease))
         self._threads = threading.Lock()
         self._is_held = False

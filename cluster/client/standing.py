@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cluster.client import ops, replies, results
 from cluster.client.call import FOREVER
 from cluster.client.connection import FutureCall
-from cluster.client.core import Notice
 from cluster.client.inherited import INHERITED
 from cluster.client.lost import Lost
+from cluster.client.notices import Notice, WatchEnded, WatchEvents
 from cluster.client.requests import get_fields
-from cluster.client.watching import WatchEnded, WatchEvents
 from cluster.errors import CompactedError, HistoryLostError, LeaseholdError, LeaseLostError
 
 if TYPE_CHECKING:
-    from cluster.client.api import Client
     from cluster.client.lease import Lease
+    from cluster.client.primitives import Primitives
 
 LEASE_LOST: Final = "mutex: session is expired"
 """etcd's text, for an election too."""
@@ -49,7 +48,7 @@ class Standing:
     `lost` is set as soon as it cannot be relied on any more; `why` then says why.
     """
 
-    def __init__(self, client: Client, place: Place, lease: Lease) -> None:
+    def __init__(self, client: Primitives, place: Place, lease: Lease) -> None:
         self.place = place
         self.lease = lease
         self.lost = Lost(lease.seconds_left)

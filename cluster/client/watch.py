@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client.arguments import patience
 from cluster.client.connection import ANSWER_GRACE_SECONDS, Connection
-from cluster.client.core import Notice
-from cluster.client.leasing import LeaseLost, LeaseRenewed
+from cluster.client.notices import (
+    LeaseLost,
+    LeaseRenewed,
+    Notice,
+    WatchEnded,
+    WatchEvents,
+    WatchOpened,
+)
 from cluster.client.results import Event, Header, WatchBatch
-from cluster.client.watching import WatchEnded, WatchEvents, WatchOpened
 from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
 
 if TYPE_CHECKING:

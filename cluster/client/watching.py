@@ -1,15 +1,17 @@
 """Watches that outlive the nodes that serve them: every event once, in order, from any endpoint.
 
-Pure, a part of the client's core. A watch remembers the next revision it has not seen; whatever
+Pure, made of the client's calls. A watch remembers the next revision it has not seen; whatever
 breaks, it is opened again from there. A bookmark moves that revision on though nothing happened to
 the watch, so that a compaction of what it has seen does not end it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final
 
 from cluster.client.call import FOREVER, Call
+from cluster.client.calling import Calls
+from cluster.client.notices import Notice, WatchEnded, WatchEvents, WatchOpened
 from cluster.client.replies import Reply, event, header, read
 from cluster.client.results import Event, Header
 from cluster.errors import (
@@ -21,9 +23,6 @@ from cluster.errors import (
     name_of,
 )
 
-if TYPE_CHECKING:
-    from cluster.client.core import Core
-
 RESUMED: Final = frozenset(
     ("NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout", "NotSupportedForLearner")
 )
@@ -33,31 +32,6 @@ STEADY_SECONDS: Final = 1.0
 """A watch that was open for so long has recovered: its next failure is a first one again."""
 
 BOOKMARK_WATCH_ID: Final = -1
-
-
-class WatchOpened(NamedTuple):
-    """The first node has accepted the watch; events follow."""
-
-    number: int
-    header: Header
-
-
-class WatchEvents(NamedTuple):
-    """New events of a watch: whole revisions, in order, none of them seen before.
-
-    None at all: every event up to the header's revision was delivered before.
-    """
-
-    number: int
-    header: Header
-    events: tuple[Event, ...]
-
-
-class WatchEnded(NamedTuple):
-    """No more events will come."""
-
-    number: int
-    error: LeaseholdError
 
 
 class _Watch:
@@ -101,8 +75,9 @@ class _Watch:
 class Watches:
     """All watches of one client, each under the number its owner gave it."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, calls: Calls, notices: list[Notice]) -> None:
+        self._calls = calls
+        self._notices = notices
         self._watches: dict[int, _Watch] = {}
         self._by_watch_id: dict[int, _Watch] = {}
         self._last_watch_id = 0
@@ -177,7 +152,7 @@ class Watches:
             if watch.due <= now:
                 self._create(watch, FOREVER, now)
             else:
-                self._core.wake_by(watch.due)
+                self._calls.wake_by(watch.due)
 
     # --- opening ---
 
@@ -187,7 +162,7 @@ class Watches:
         watch.call = call
         call.on_attempt = lambda attempt, endpoint: self._attempt(watch, attempt)
         call.on_done = lambda done, when: self._created(watch, done, when)
-        self._core.call(call, now)
+        self._calls.begin(call, now)
 
     def _attempt(self, watch: _Watch, call: Call) -> None:
         """Each attempt has a watch id of its own, so that a late one is not taken for another."""
@@ -220,7 +195,7 @@ class Watches:
             self._canceled(watch, call.reply, now)
         elif not watch.was_opened:
             watch.was_opened = True
-            self._core.notices.append(WatchOpened(watch.number, opened))
+            self._notices.append(WatchOpened(watch.number, opened))
         if watch.progress_wanted:
             self._ask_for_progress(watch)
 
@@ -250,7 +225,7 @@ class Watches:
         if events:
             watch.failures = 0
             watch.next_revision = events[-1].revision + 1
-            self._core.notices.append(WatchEvents(watch.number, head, events))
+            self._notices.append(WatchEvents(watch.number, head, events))
 
     def _bookmark(self, endpoint: str, message: Reply, now: float) -> None:
         """Every event up to a revision was delivered, to all watches there."""
@@ -267,12 +242,12 @@ class Watches:
         watch.next_revision = max(watch.next_revision, head.revision + 1)
         if wanted or watch.progress_wanted:
             watch.progress_wanted = False
-            self._core.notices.append(WatchEvents(watch.number, head, ()))
+            self._notices.append(WatchEvents(watch.number, head, ()))
 
     def _ask_for_progress(self, watch: _Watch) -> None:
         """Ask the node that serves it; a watch that is not open anywhere asks when it is."""
         if watch.endpoint is not None:
-            self._core.send(watch.endpoint, {"op": "watch_progress"})
+            self._calls.send(watch.endpoint, {"op": "watch_progress"})
 
     def _canceled(self, watch: _Watch, message: Reply, now: float) -> None:
         reason = str(message.get("cancel_reason", ""))
@@ -283,7 +258,7 @@ class Watches:
             self._end(watch, CompactedError(text, compact_revision=compact_revision))
         elif name in RESUMED:
             if watch.endpoint is not None:
-                self._core.endpoints.failed(watch.endpoint, now)
+                self._calls.endpoints.failed(watch.endpoint, now)
             self._interrupted(watch, now, at_once=False)
         else:
             self._end(watch, WatchCanceledError(reason or "the server canceled the watch"))
@@ -313,7 +288,7 @@ class Watches:
             call = Call({"op": "range", "key": b"\0", "count_only": True}, FOREVER)
             call.on_done = lambda done, when: self._know_how_far(doubts, done, when)
             self._asking = call
-            self._core.call(call, now)
+            self._calls.begin(call, now)
 
     def _know_how_far(self, doubts: dict[int, int], call: Call, now: float) -> None:
         self._asking = None
@@ -342,13 +317,13 @@ class Watches:
         if at_once and watch.failures == 1:
             self._create(watch, FOREVER, now)
             return
-        watch.due = now + self._core.backoff(watch.failures)
-        self._core.wake_by(watch.due)
+        watch.due = now + self._calls.backoff(watch.failures)
+        self._calls.wake_by(watch.due)
 
     def _end(self, watch: _Watch, error: LeaseholdError) -> None:
         self._release_id(watch, None)
         if self._watches.pop(watch.number, None) is not None:
-            self._core.notices.append(WatchEnded(watch.number, error))
+            self._notices.append(WatchEnded(watch.number, error))
 
     def _leave(self, watch: _Watch, error: LeaseholdError) -> None:
         """End a watch that its node would go on with."""
@@ -360,7 +335,7 @@ class Watches:
         endpoint = watch.endpoint
         if watch.call is not None:
             endpoint = watch.call.endpoint
-            self._core.abandon(watch.call)
+            self._calls.abandon(watch.call)
             watch.call = None
         self._release_id(watch, endpoint)
         watch.endpoint = None
@@ -369,7 +344,7 @@ class Watches:
     def _release_id(self, watch: _Watch, endpoint: str | None) -> None:
         """Give the watch id back; tell the endpoint, if there may be a watch of that id there."""
         if watch.watch_id and endpoint is not None:
-            self._core.send(endpoint, {"op": "watch_cancel", "watch_id": watch.watch_id})
+            self._calls.send(endpoint, {"op": "watch_cancel", "watch_id": watch.watch_id})
         self._by_watch_id.pop(watch.watch_id, None)
         watch.watch_id = 0
         watch.fragments = []

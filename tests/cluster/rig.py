@@ -6,7 +6,8 @@ from typing import Any
 
 from cluster import wire
 from cluster.client.call import Call
-from cluster.client.core import Core, Options
+from cluster.client.calling import Options
+from cluster.client.core import Core
 
 HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
 
@@ -23,7 +24,7 @@ class Rig:
 
     def call(self, op: str = "range", timeout: float = 5.0, **options: Any) -> Call:
         call = Call({"op": op, "key": b"k"}, timeout, **options)
-        self.core.call(call, self.now)
+        self.core.calls.begin(call, self.now)
         return call
 
     def sent(self) -> list[tuple[str, dict[str, Any]]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster import ops
-from cluster.cli.settings import CommandError
+from cluster.cli.ending import CommandError
 from cluster.cli.txn_text import parse_compare, parse_operation
 
 

@@ -107,7 +107,7 @@ def test_a_write_without_answer_has_an_unknown_outcome() -> None:
     call = rig.write()
     rig.advance(5.0)
     assert isinstance(call.error, OutcomeUnknownError)
-    assert rig.core.calls_outstanding == 0
+    assert rig.core.calls.outstanding == 0
 
 
 def test_a_write_that_was_refused_each_time_surely_had_no_effect() -> None:
@@ -299,7 +299,7 @@ def repeatable(rig: Rig, op: str = "member_remove") -> Call:
     """A change that finds itself done when it is repeated."""
     call = Call({"op": op}, 5.0, write=True)
     call.repeatable = True
-    rig.core.call(call, rig.now)
+    rig.core.calls.begin(call, rig.now)
     return call
 
 
@@ -463,7 +463,7 @@ def test_a_slow_call_is_asked_once_and_waited_for() -> None:
     rig = Rig()
     call = Call({"op": "hash_kv"}, 300.0, pinned="b")
     call.slow = True
-    rig.core.call(call, rig.now)
+    rig.core.calls.begin(call, rig.now)
     frame = rig.one()
     rig.advance(299.0)
     assert rig.sent() == []
@@ -475,7 +475,7 @@ def test_a_slow_call_to_a_node_that_dies_waits_for_it_as_for_a_first_connection(
     rig = Rig()
     call = Call({"op": "hash_kv"}, 300.0, pinned="b")
     call.slow = True
-    rig.core.call(call, rig.now)
+    rig.core.calls.begin(call, rig.now)
     rig.core.endpoint_down("b", rig.now)
     rig.advance(4.9)
     assert rig.core.completed == []

@@ -8,8 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.client.call import ATTEMPT_SECONDS, FOREVER
-from cluster.client.leasing import LeaseLost, LeaseRenewed
-from cluster.client.watching import WatchEnded, WatchEvents, WatchOpened
+from cluster.client.notices import (
+    LeaseLost,
+    LeaseRenewed,
+    WatchEnded,
+    WatchEvents,
+    WatchOpened,
+)
 from cluster.errors import (
     CompactedError,
     HistoryLostError,

@@ -10,7 +10,8 @@ from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.call import Call
-from cluster.client.core import Core, Options
+from cluster.client.calling import Options
+from cluster.client.core import Core
 from cluster.errors import LeaseholdError, OutcomeUnknownError
 from cluster.wire import pack, unpack
 from tests.simulation.history import Operation
@@ -73,9 +74,10 @@ class Endpoint:
         """Carry out what the core has decided."""
         core = self.core
         while core.sends or core.completed or core.notices:
-            sends, core.sends = core.sends, []
-            completed, core.completed = core.completed, []
-            notices, core.notices = core.notices, []
+            sends, completed, notices = list(core.sends), list(core.completed), list(core.notices)
+            core.sends.clear()
+            core.completed.clear()
+            core.notices.clear()
             for name, frame in sends:
                 self.cluster.request(self.number, int(name), frame)
             for call in completed:
@@ -191,7 +193,7 @@ class Client(Endpoint):
         client = f"client {self.number}"
         request.operation = self.cluster.history.begin(client, fields, self.timeline.now_ms)
         self.outstanding += 1
-        self.core.call(request, self.now)
+        self.core.calls.begin(request, self.now)
         self.pump()
 
     def completed(self, call: Call) -> None:

@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.call import Call
-from cluster.client.leasing import LeaseLost, LeaseRenewed
+from cluster.client.notices import LeaseLost, LeaseRenewed
 from tests.simulation.clients import Endpoint
 from tests.simulation.saved import require
 
@@ -46,7 +46,7 @@ class Holder(Endpoint):
             ttl = self.chance.of(TTLS_SECONDS)
             call = Call({"op": "lease_grant", "TTL": ttl}, ttl)
             call.on_done = lambda done, now, asked=self.now: self._granted(done, asked + ttl)
-            self.core.call(call, self.now)
+            self.core.calls.begin(call, self.now)
             self.pump()
 
     def _granted(self, call: Call, good_until: float) -> None:

@@ -356,7 +356,7 @@ class Client(Endpoint):
         call.patient = True
         call.began_ms = self.timeline.now_ms
         self.outstanding += 1
-        self.core.call(call, self.now)
+        self.core.calls.begin(call, self.now)
         self.pump()
 
     def completed(self, call: Call) -> None:

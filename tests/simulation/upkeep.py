@@ -162,7 +162,7 @@ class Operator(Endpoint):
         call = Call(fields, TIMEOUT_SECONDS, write=True, pinned=str(pinned) if pinned else None)
         call.repeatable = True
         self._outstanding += 1
-        self.core.call(call, self.now)
+        self.core.calls.begin(call, self.now)
         self.pump()
         return call
 

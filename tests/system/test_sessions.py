@@ -215,7 +215,7 @@ def test_a_client_whose_numbers_are_too_old_opens_another_session(stack: ExitSta
 
 def session_of(writer: Writer) -> int:
     """The id of a client's session."""
-    session = writer.client.connection()._core.sessions._session
+    session = writer.client.connection()._core.calls._sessions._session
     assert session is not None
     return session.id
 

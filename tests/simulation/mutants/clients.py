@@ -14,8 +14,9 @@ from actors.lease.book import LeaseBook
 from actors.raft.replica import Replica
 from actors.store.leases import Leases
 from actors.store.sessions import Sessions
-from cluster.client import core as client_core
+from cluster.client import calling
 from cluster.client.call import Call
+from cluster.client.calling import Calls
 from cluster.client.leasing import Keepers
 from tests.simulation.mutants.planting import both, mutant
 
@@ -74,21 +75,21 @@ def session_results_are_not_kept_on_disk() -> AbstractContextManager[Any]:
 @mutant
 def each_attempt_is_a_new_command() -> AbstractContextManager[Any]:
     """The client gives a retry another number."""
-    send = client_core.Core._send_attempt
+    send = Calls._send_attempt
 
-    def careless(core: client_core.Core, call: Call, endpoint: str, now: float) -> None:
+    def careless(calls: Calls, call: Call, endpoint: str, now: float) -> None:
         if call.session is not None and call.attempts:
             call.session.end(call.seq)
             call.seq = call.session.begin(now)
-        send(core, call, endpoint, now)
+        send(calls, call, endpoint, now)
 
-    return patch.object(client_core.Core, "_send_attempt", careless)
+    return patch.object(Calls, "_send_attempt", careless)
 
 
 @mutant
 def a_refused_retry_had_no_effect() -> AbstractContextManager[Any]:
     """The client takes a refusal of its last attempt for the fate of all of them."""
-    return patch.object(client_core, "NO_VERDICT", frozenset())
+    return patch.object(calling, "NO_VERDICT", frozenset())
 
 
 @mutant
@@ -105,13 +106,13 @@ def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
 @mutant
 def an_uncertain_attempt_is_forgotten() -> AbstractContextManager[Any]:
     """The client judges a call by its last attempt alone."""
-    send = client_core.Core._send_attempt
+    send = Calls._send_attempt
 
-    def careless(core: client_core.Core, call: Call, endpoint: str, now: float) -> None:
+    def careless(calls: Calls, call: Call, endpoint: str, now: float) -> None:
         call.uncertain = False
-        send(core, call, endpoint, now)
+        send(calls, call, endpoint, now)
 
-    return patch.object(client_core.Core, "_send_attempt", careless)
+    return patch.object(Calls, "_send_attempt", careless)
 
 
 @mutant

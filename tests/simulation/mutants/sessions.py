@@ -11,9 +11,9 @@ from actors.language.commands import SessionOpen
 from actors.offline.restore import changes_of
 from actors.store.sessions import Session
 from actors.store.storage import Changes
-from cluster.client import core as client_core
 from cluster.client.call import Call
 from cluster.client.call import Session as ClientSession
+from cluster.client.calling import Calls
 from cluster.client.sessions import Sessions as ClientSessions
 from tests.simulation.mutants.planting import mutant, mutant_of_lives
 
@@ -38,7 +38,7 @@ def a_restored_cluster_keeps_its_sessions() -> AbstractContextManager[Any]:
 def a_client_stays_in_a_dead_session() -> AbstractContextManager[Any]:
     """It tries again where nobody knows it, as long as it is asked to."""
 
-    def careless(sessions: ClientSessions, call: Call, session: ClientSession, now: float) -> None:
+    def careless(sessions: ClientSessions, call: Call, session: ClientSession) -> None:
         session.end(call.seq)
         call.session = None
 
@@ -48,13 +48,13 @@ def a_client_stays_in_a_dead_session() -> AbstractContextManager[Any]:
 @mutant_of_lives
 def a_lost_session_says_that_nothing_was_done() -> AbstractContextManager[Any]:
     """The client forgets that an earlier attempt was not answered, and sends it all again."""
-    lost = client_core.Core._session_lost
+    lost = Calls._session_lost
 
-    def careless(core: client_core.Core, call: Call, *arguments: Any) -> None:
+    def careless(calls: Calls, call: Call, *arguments: Any) -> None:
         call.uncertain = False
-        lost(core, call, *arguments)
+        lost(calls, call, *arguments)
 
-    return patch.object(client_core.Core, "_session_lost", careless)
+    return patch.object(Calls, "_session_lost", careless)
 
 
 @mutant

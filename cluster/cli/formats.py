@@ -1,0 +1,44 @@
+"""The output formats, and the printer of each: loaded when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError
+from cluster.cli.printers import Printer
+
+FORMATS: Final = ("simple", "json", "fields", "table")
+
+
+def require_known_format(write_out: str) -> None:
+    """Refuse an unknown format; for commands that print the same in every one."""
+    if write_out not in FORMATS:
+        raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
+
+
+def make_printer(write_out: str, is_hex: bool, command: str) -> Printer:
+    """The printer of a format, or CommandError when it has no form for the command."""
+    printer: Printer
+    match write_out:
+        case "simple":
+            from cluster.cli.simple_printer import SimplePrinter  # noqa: PLC0415
+
+            printer = SimplePrinter(is_hex)
+        case "json":
+            from cluster.cli.json_printer import JsonPrinter  # noqa: PLC0415
+
+            printer = JsonPrinter(is_hex)
+        case "fields":
+            from cluster.cli.fields_printer import FieldsPrinter  # noqa: PLC0415
+
+            printer = FieldsPrinter(is_hex)
+        case "table":
+            from cluster.cli.table_printer import TablePrinter  # noqa: PLC0415
+
+            printer = TablePrinter(is_hex)
+        case _:
+            raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
+    known = printer.commands is None or command in printer.commands
+    if not known or command in printer.lacking:
+        raise CommandError(f"{write_out} not supported as output format", EXIT_BAD_FEATURE)
+    return printer
