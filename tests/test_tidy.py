@@ -80,7 +80,14 @@ RIGHTS = {
     "codec": Rights(
         {"msgpack"},
         CODEC,
-        {"language", "cluster.addresses", "cluster.errors", "cluster.wire"},
+        {
+            "language",
+            "cluster.addresses",
+            "cluster.errors",
+            "cluster.protocol",
+            "cluster.schema",
+            "cluster.wire",
+        },
     ),
     "disk": Rights(
         {"msgpack", "lmdb"},

@@ -1,4 +1,4 @@
-"""The types that fields of requests may have, and how a map of fields is checked against them.
+"""How each type of the protocol's table is checked, and a map of fields against such types.
 
 Everything a client may get wrong about the shape of a request is found here and named in words.
 Knows no operation, and nothing of what a field means.
@@ -6,13 +6,46 @@ Knows no operation, and nothing of what a field means.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from math import isfinite
 from types import NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
+from actors.language.commands import (
+    AlarmType,
+    CompareResult,
+    CompareTarget,
+    SortOrder,
+    SortTarget,
+)
 from cluster.errors import INVALID_ARGUMENT, Fault
+from cluster.protocol import (
+    ALARM_ACTION,
+    ALARM_NAME,
+    COMPARE_RESULT,
+    COMPARE_TARGET,
+    SORT_ORDER,
+    SORT_TARGET,
+)
+from cluster.schema import (
+    BYTES,
+    COMPARES,
+    COUNT,
+    FILTERS,
+    FLAG,
+    INTEGER,
+    MEMBER_ID,
+    OPERATIONS,
+    SECONDS,
+    TEXT,
+    TEXTS,
+    Choice,
+    Field,
+    ListOf,
+    Map,
+    Type,
+)
 
 INT64_MAX: Final = 2**63 - 1
 UINT64_MAX: Final = 2**64 - 1
@@ -202,13 +235,38 @@ def maybe_one_of(members: type[Member]) -> Kind:
     return Kind("a name or an integer", None, convert)
 
 
-BYTES: Final = Kind("bytes or text", bytes, _text_to_bytes)
-FLAG: Final = Kind("a boolean", bool, _no_other)
-INTEGER: Final = Kind("an integer", None, _signed_64_bits)
-COUNT: Final = Kind("an integer", None, _not_negative)
-SECONDS: Final = Kind("a number of seconds", None, _seconds)
-FILTERS: Final = Kind("a list of filters", None, _filters)
-MEMBER: Final = Kind("an integer", None, _member_id)
-URLS: Final = Kind("a list of URLs", None, _texts)
-TEXT: Final = Kind("text", str, _no_other)
-LIST: Final = Kind("a list", tuple, _no_other)
+class AlarmAction(IntEnum):
+    """rpc.proto AlarmRequest.AlarmAction."""
+
+    GET = 0
+    ACTIVATE = 1
+    DEACTIVATE = 2
+
+
+_LIST: Final = Kind("a list", tuple, _no_other)
+
+KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
+    BYTES: Kind("bytes or text", bytes, _text_to_bytes),
+    FLAG: Kind("a boolean", bool, _no_other),
+    INTEGER: Kind("an integer", None, _signed_64_bits),
+    COUNT: Kind("an integer", None, _not_negative),
+    SECONDS: Kind("a number of seconds", None, _seconds),
+    FILTERS: Kind("a list of filters", None, _filters),
+    MEMBER_ID: Kind("an integer", None, _member_id),
+    TEXTS: Kind("a list of URLs", None, _texts),
+    TEXT: Kind("text", str, _no_other),
+    COMPARES: _LIST,
+    OPERATIONS: _LIST,
+    SORT_ORDER: maybe_one_of(SortOrder),
+    SORT_TARGET: maybe_one_of(SortTarget),
+    COMPARE_TARGET: one_of(CompareTarget),
+    COMPARE_RESULT: one_of(CompareResult),
+    ALARM_ACTION: one_of(AlarmAction),
+    ALARM_NAME: one_of(AlarmType),
+}
+"""How each type that the protocol's table has in requests is checked."""
+
+
+def kinds_of(fields: Iterable[Field]) -> dict[str, Kind]:
+    """What `check` needs to know of the fields of an operation, or of a map within one."""
+    return {field.name: KINDS[field.type] for field in fields}

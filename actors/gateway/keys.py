@@ -6,56 +6,34 @@ store's to check. Knows neither transactions, which are made of these, nor frame
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from actors.gateway.fields import (
-    BYTES,
-    FLAG,
-    INTEGER,
-    SECONDS,
-    Fields,
-    RefusedError,
-    fault_of,
-    maybe_one_of,
-)
+from actors.gateway.fields import Fields, RefusedError, fault_of
 from actors.gateway.newcomers import LeaseGrants
-from actors.language.commands import DeleteRange, Increment, Put, Range, SortOrder, SortTarget
-from actors.language.queries import History, Page
+from actors.language.commands import Command, DeleteRange, Increment, Put, Range, TxnOp
+from actors.language.queries import History, Page, Query
+from actors.language.results import (
+    DeleteDone,
+    Incremented,
+    PutDone,
+    RangeDone,
+    TxnDone,
+    TxnResponse,
+)
 from cluster.errors import FAULTS
 
-INTERVAL: Final = {"key": BYTES, "range_end": BYTES}
+KeyWrite = Put | Increment
+"""What sets one key: a branch of a transaction may have one of them for each key."""
 
-PUT_FIELDS: Final = {
-    "key": BYTES,
-    "value": BYTES,
-    "lease": INTEGER,
-    "prev_kv": FLAG,
-    "ignore_value": FLAG,
-    "ignore_lease": FLAG,
-    "TTL": SECONDS,
+RESPONSES: Final[dict[type[TxnResponse], str]] = {
+    PutDone: "response_put",
+    RangeDone: "response_range",
+    DeleteDone: "response_delete_range",
+    TxnDone: "response_txn",
+    Incremented: "response_increment",
 }
-
-RANGE_FIELDS: Final = {
-    **INTERVAL,
-    "limit": INTEGER,
-    "revision": INTEGER,
-    "sort_order": maybe_one_of(SortOrder),
-    "sort_target": maybe_one_of(SortTarget),
-    "serializable": FLAG,
-    "keys_only": FLAG,
-    "count_only": FLAG,
-    "min_mod_revision": INTEGER,
-    "max_mod_revision": INTEGER,
-    "min_create_revision": INTEGER,
-    "max_create_revision": INTEGER,
-}
-
-RANGE_REQUEST_FIELDS: Final = {**RANGE_FIELDS, "no_count": FLAG}
-"""Of a range that stands alone."""
-
-DELETE_RANGE_FIELDS: Final = {**INTERVAL, "prev_kv": FLAG}
-INCREMENT_FIELDS: Final = {"key": BYTES, "delta": INTEGER}
-HISTORY_FIELDS: Final = {"key": BYTES, "limit": INTEGER, "revision": INTEGER}
+"""What the response to an operation of a transaction is called."""
 
 
 class Puts:
@@ -99,7 +77,8 @@ def make_range(fields: Fields) -> Range | Page:
 
 
 def make_range_in_txn(fields: Fields) -> Range:
-    """The range that an operation of a transaction asks for."""
+    """The range that an operation of a transaction asks for; the transaction is serializable."""
+    fields.pop("serializable", None)
     if not fields.get("key"):
         raise RefusedError(FAULTS["EmptyKey"])
     if fields.get("sort_order", 0) is None or fields.get("sort_target", 0) is None:
@@ -129,3 +108,23 @@ def make_history(fields: Fields) -> History:
         raise RefusedError(FAULTS["EmptyKey"])
     limit, revision = fields.get("limit", 0), fields.get("revision", 0)
     return History(fields["key"], max(0, limit), max(0, revision))
+
+
+def key_writes(puts: Puts) -> dict[str, Callable[[Fields], Command]]:
+    """The operations on keys that go through the log, by name, and what makes them."""
+    return {"put": puts.make, "delete_range": make_delete_range, "increment": make_increment}
+
+
+def key_reads() -> dict[str, Callable[[Fields], Query]]:
+    """The operations on keys that only read."""
+    return {"range": make_range, "history": make_history}
+
+
+def in_txn(puts: Puts) -> dict[str, Callable[[Fields], TxnOp]]:
+    """The operations that a transaction may hold, but for another one."""
+    return {
+        "put": puts.make,
+        "range": make_range_in_txn,
+        "delete_range": make_delete_range,
+        "increment": make_increment,
+    }

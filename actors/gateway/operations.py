@@ -1,45 +1,19 @@
-"""The table of operations: what each may hold, and the command, query or watch that it becomes.
+"""The table of operations: the command, query or watch that each becomes.
 
-To add an operation, add a line to `operations` and a function that makes its value. Field types and
-zero values are PROTOCOL.md's; the checks that need the store's state are the store's. Knows nothing
-of frames, tickets or replies.
+To add an operation, add it to the protocol's table (`cluster/protocol.py`), which has its fields
+and their types, and here the function that makes its value (one on keys: in `keys.py`). The checks
+that need the store's state are the store's. Knows nothing of frames, tickets or replies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
-from actors.gateway.fields import (
-    COUNT,
-    FILTERS,
-    FLAG,
-    INTEGER,
-    MEMBER,
-    SECONDS,
-    TEXT,
-    URLS,
-    Fields,
-    Filters,
-    Kind,
-    one_of,
-)
-from actors.gateway.keys import (
-    DELETE_RANGE_FIELDS,
-    HISTORY_FIELDS,
-    INCREMENT_FIELDS,
-    INTERVAL,
-    PUT_FIELDS,
-    RANGE_REQUEST_FIELDS,
-    Puts,
-    make_delete_range,
-    make_history,
-    make_increment,
-    make_range,
-)
+from actors.gateway.fields import AlarmAction, Fields, Filters, Kind, kinds_of
+from actors.gateway.keys import Puts, key_reads, key_writes
 from actors.gateway.newcomers import LeaseGrants, Newcomers, peer_urls
-from actors.gateway.transactions import TXN_FIELDS, ReadOnly, Transactions
+from actors.gateway.transactions import ReadOnly, Transactions
 from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
@@ -67,6 +41,7 @@ from actors.language.queries import (
     Query,
     Status,
 )
+from cluster.protocol import OPS
 
 TXN_OPS_MAX: Final = 128
 """Compares or operations of one transaction, as in etcd, unless the node is told otherwise."""
@@ -102,11 +77,14 @@ class Undecided(NamedTuple):
     make: Callable[[Fields], Command | ReadOnly | AlarmList]
 
 
+MakeWatched = Callable[[Connection, bytes, Fields], WatchOpen | WatchCancel | WatchProgress]
+
+
 class Watched(NamedTuple):
     """An operation on the watches of a connection; `make` also gets the packed request id."""
 
     fields: dict[str, Kind]
-    make: Callable[[Connection, bytes, Fields], WatchOpen | WatchCancel | WatchProgress]
+    make: MakeWatched
 
 
 class Transfer(NamedTuple):
@@ -132,86 +110,55 @@ class Maintained(NamedTuple):
 Operation = Logged | Opened | Asked | Undecided | Watched | Governed | Maintained
 
 
-class AlarmAction(IntEnum):
-    """rpc.proto AlarmRequest.AlarmAction."""
-
-    GET = 0
-    ACTIVATE = 1
-    DEACTIVATE = 2
-
-
 def operations(
     grants: LeaseGrants, newcomers: Newcomers, txn_ops_max: int = TXN_OPS_MAX
 ) -> dict[str, Operation]:
     """Every operation of the protocol, by name."""
     puts = Puts(grants)
+    transactions = Transactions(puts, txn_ops_max)
     return {
-        "put": Logged(PUT_FIELDS, puts.make),
-        "range": Asked(RANGE_REQUEST_FIELDS, make_range),
-        "delete_range": Logged(DELETE_RANGE_FIELDS, make_delete_range),
-        "txn": Undecided(dict(TXN_FIELDS), Transactions(puts, txn_ops_max).make),
-        "increment": Logged(INCREMENT_FIELDS, make_increment),
-        "history": Asked(HISTORY_FIELDS, make_history),
-        "compact": Logged({"revision": INTEGER, "physical": FLAG}, _compact),
+        **_each(Logged, {**key_writes(puts), **_writes(grants)}),
+        **_each(Asked, {**key_reads(), **_READS}),
+        **_each(Undecided, {"txn": transactions.make, "alarm": _alarm}),
+        **_each(Watched, _WATCHES),
+        **_each(Governed, _changes(newcomers)),
+        **_each(Maintained, _CHORES),
+        "hash_kv": Asked(_kinds("hash_kv"), _hash_kv, own=True),
         "session_open": Opened({}),
-        **_leases(grants),
-        **_watches(),
-        **_members(newcomers),
-        **_maintenance(),
     }
 
 
-def _leases(grants: LeaseGrants) -> dict[str, Operation]:
+Make = TypeVar("Make")
+
+
+def _each(
+    operation: Callable[[dict[str, Kind], Make], Operation], makes: dict[str, Make]
+) -> dict[str, Operation]:
+    """Operations of one kind, each with its fields by the protocol's table."""
+    return {name: operation(_kinds(name), make) for name, make in makes.items()}
+
+
+def _kinds(name: str) -> dict[str, Kind]:
+    return kinds_of((*OPS[name].request, *OPS[name].alone))
+
+
+def _writes(grants: LeaseGrants) -> dict[str, Callable[[Fields], Command]]:
     return {
-        "lease_grant": Logged({"TTL": SECONDS, "ID": INTEGER}, grants.make),
-        "lease_revoke": Logged({"ID": INTEGER}, lambda fields: LeaseRevoke(_id(fields))),
-        "lease_keep_alive": Logged({"ID": INTEGER}, lambda fields: LeaseKeepAlive(_id(fields))),
-        "lease_time_to_live": Asked({"ID": INTEGER, "keys": FLAG}, _lease_time_to_live),
-        "lease_leases": Asked({}, lambda _: LeaseLeases()),
+        "compact": _compact,
+        "lease_grant": grants.make,
+        "lease_revoke": lambda fields: LeaseRevoke(_id(fields)),
+        "lease_keep_alive": lambda fields: LeaseKeepAlive(_id(fields)),
     }
 
 
-def _watches() -> dict[str, Operation]:
-    wishes = {
-        **INTERVAL,
-        "start_revision": INTEGER,
-        "prev_kv": FLAG,
-        "filters": FILTERS,
-        "watch_id": COUNT,
-        "progress_notify": FLAG,
-        "fragment": FLAG,
-        "keys_only": FLAG,
-    }
+def _changes(newcomers: Newcomers) -> dict[str, Callable[[Fields], Change | Transfer]]:
     return {
-        "watch_create": Watched(wishes, _watch_create),
-        "watch_cancel": Watched({"watch_id": COUNT}, _watch_cancel),
-        "watch_progress": Watched({}, _watch_progress),
-    }
-
-
-def _members(newcomers: Newcomers) -> dict[str, Operation]:
-    moved = {"ID": MEMBER, "peerURLs": URLS}
-    return {
-        "member_list": Asked({}, lambda _: MemberList()),
-        "member_add": Governed({"peerURLs": URLS, "isLearner": FLAG}, newcomers.add),
-        "member_remove": Governed({"ID": MEMBER}, lambda fields: RemoveMember(_id(fields))),
-        "member_replace": Governed(moved, newcomers.replace),
-        "member_update": Governed(moved, _member_update),
-        "member_promote": Governed({"ID": MEMBER}, lambda fields: PromoteMember(_id(fields))),
-        "move_leader": Governed(
-            {"targetID": MEMBER}, lambda fields: Transfer(fields.get("targetID", 0))
-        ),
-    }
-
-
-def _maintenance() -> dict[str, Operation]:
-    alarm = {"action": one_of(AlarmAction), "memberID": MEMBER, "alarm": one_of(AlarmType)}
-    return {
-        "status": Asked({}, lambda _: Status()),
-        "hash_kv": Asked({"revision": INTEGER}, _hash_kv, own=True),
-        "alarm": Undecided(alarm, _alarm),
-        "defragment": Maintained({}, lambda _: Defragment(0)),
-        "snapshot": Maintained({"name": TEXT, "offset": COUNT}, _snapshot),
+        "member_add": newcomers.add,
+        "member_remove": lambda fields: RemoveMember(_id(fields)),
+        "member_replace": newcomers.replace,
+        "member_update": _member_update,
+        "member_promote": lambda fields: PromoteMember(_id(fields)),
+        "move_leader": lambda fields: Transfer(fields.get("targetID", 0)),
     }
 
 
@@ -279,3 +226,22 @@ def _watch_cancel(connection: Connection, request_id: bytes, fields: Fields) -> 
 
 def _watch_progress(connection: Connection, request_id: bytes, _: Fields) -> WatchProgress:
     return WatchProgress(connection, request_id)
+
+
+_READS: Final[dict[str, Callable[[Fields], Query]]] = {
+    "lease_time_to_live": _lease_time_to_live,
+    "lease_leases": lambda _: LeaseLeases(),
+    "member_list": lambda _: MemberList(),
+    "status": lambda _: Status(),
+}
+
+_WATCHES: Final[dict[str, MakeWatched]] = {
+    "watch_create": _watch_create,
+    "watch_cancel": _watch_cancel,
+    "watch_progress": _watch_progress,
+}
+
+_CHORES: Final[dict[str, Callable[[Fields], SnapshotPart | Defragment]]] = {
+    "defragment": lambda _: Defragment(0),
+    "snapshot": _snapshot,
+}

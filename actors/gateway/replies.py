@@ -5,29 +5,24 @@ Pure bytes: knows nothing of tickets, of connections, or of how a result came ab
 
 from __future__ import annotations
 
-from typing import Any, Final, assert_never
+from typing import Any, Final
 
+from actors.gateway.keys import RESPONSES
 from actors.language.commands import AlarmMember, Member
 from actors.language.encoding import FrameEncoder, error_reply, event_map, key_value
 from actors.language.results import (
     Alarms,
     DeleteDone,
-    Done,
     Failure,
-    HashDone,
     HistoryDone,
-    Incremented,
     LeaseGranted,
     LeaseKeptAlive,
     LeaseLife,
-    LeaseRevoked,
     Leases,
     Members,
     PutDone,
     RangeDone,
     Result,
-    SessionOpened,
-    SnapshotBlob,
     StatusDone,
     TxnDone,
     TxnResponse,
@@ -35,27 +30,6 @@ from actors.language.results import (
 from cluster.errors import FAULTS
 
 Fields = dict[str, Any]
-
-Success = (
-    PutDone
-    | DeleteDone
-    | LeaseGranted
-    | LeaseRevoked
-    | LeaseKeptAlive
-    | SessionOpened
-    | Done
-    | RangeDone
-    | TxnDone
-    | Incremented
-    | HistoryDone
-    | HashDone
-    | Alarms
-    | SnapshotBlob
-    | LeaseLife
-    | Leases
-    | Members
-)
-"""A result that says all there is to say: all but Failure, and StatusDone."""
 
 
 class ReplyEncoder(FrameEncoder):
@@ -103,18 +77,26 @@ class ReplyEncoder(FrameEncoder):
         }
 
 
-def _fields(result: Success) -> Fields:
+def _fields(result: Result) -> Fields:
+    """What the result says, by the names of the protocol's table.
+
+    A result whose fields have those names, and values that need no other form, is its own map.
+    """
     match result:
-        case RangeDone() | PutDone() | DeleteDone() | TxnDone() | Incremented():
-            return _operation(result)
+        case RangeDone():
+            return _range(result)
+        case PutDone(_, prev_kv, lease, ttl_ms):
+            fields: Fields = {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
+            return {**fields, "lease": lease, "TTL": seconds(ttl_ms)} if ttl_ms else fields
+        case DeleteDone(_, deleted, prev_kvs):
+            previous = {"prev_kvs": [key_value(kv) for kv in prev_kvs]} if prev_kvs else {}
+            return {"deleted": deleted, **previous}
+        case TxnDone(_, succeeded, responses):
+            return {"succeeded": succeeded, "responses": [_response(each) for each in responses]}
         case LeaseGranted(_, lease_id, ttl_ms) | LeaseKeptAlive(_, lease_id, ttl_ms):
             return {"ID": lease_id, "TTL": seconds(ttl_ms)}
         case LeaseLife():
             return _life(result)
-        case SessionOpened(_, session):
-            return {"session": session}
-        case Done() | LeaseRevoked():
-            return {}
         case Leases(_, ids):
             return {"leases": [{"ID": lease_id} for lease_id in ids]}
         case Members(_, members, waiting):
@@ -123,37 +105,12 @@ def _fields(result: Success) -> Fields:
         case HistoryDone(_, events, more, compacted):
             listed = [event_map(event) for event in events]
             return {"events": listed, "more": more, "compacted": compacted}
-        case HashDone(_, crc, compact_revision, hash_revision):
-            revisions = {"compact_revision": compact_revision, "hash_revision": hash_revision}
-            return {"hash": crc, **revisions}
         case Alarms(_, alarms):
             return {"alarms": [_alarm(alarm) for alarm in alarms]}
-        case SnapshotBlob(_, name, blob, remaining_bytes, sha256):
-            left = {"remaining_bytes": remaining_bytes, "sha256": sha256}
-            return {"name": name, "blob": blob, **left}
         case _:
-            assert_never(result)
-
-
-def _operation(result: TxnResponse) -> Fields:
-    """What may stand alone, or be a response of a transaction."""
-    match result:
-        case RangeDone():
-            return _range(result)
-        case PutDone(_, prev_kv, lease, ttl_ms):
-            fields: Fields = {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
-            return {**fields, "lease": lease, "TTL": seconds(ttl_ms)} if ttl_ms else fields
-        case DeleteDone(_, deleted, prev_kvs):
-            fields = {"deleted": deleted}
-            if prev_kvs:
-                fields["prev_kvs"] = [key_value(kv) for kv in prev_kvs]
+            fields = result._asdict()
+            del fields["revision"]
             return fields
-        case Incremented(_, value):
-            return {"value": value}
-        case TxnDone(_, succeeded, responses):
-            return {"succeeded": succeeded, "responses": [_response(each) for each in responses]}
-        case _:
-            assert_never(result)
 
 
 def _range(done: RangeDone) -> Fields:
@@ -161,18 +118,9 @@ def _range(done: RangeDone) -> Fields:
     return {"kvs": [key_value(kv) for kv in kvs], "more": more, "count": count}
 
 
-_RESPONSES: Final[dict[type[Any], str]] = {
-    PutDone: "response_put",
-    RangeDone: "response_range",
-    DeleteDone: "response_delete_range",
-    TxnDone: "response_txn",
-    Incremented: "response_increment",
-}
-
-
 def _response(result: TxnResponse) -> Fields:
     header = {"revision": result.revision}
-    return {_RESPONSES[type(result)]: {"header": header, **_operation(result)}}
+    return {RESPONSES[type(result)]: {"header": header, **_fields(result)}}
 
 
 def seconds(milliseconds: int) -> int | float:

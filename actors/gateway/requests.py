@@ -1,6 +1,7 @@
 """From a client's frame to a request that can be served, or to the fault to reply with.
 
-Driven by the table in `operations`. Pure: no socket, no clock; nothing that a client sends raises.
+Driven by the table in `operations`, and so by the protocol's. Pure: no socket, no clock; nothing
+that a client sends raises.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.gateway.fields import (
     INT64_MAX,
-    INTEGER,
+    KINDS,
     Fields,
     RefusedError,
     check,
@@ -48,6 +49,7 @@ from actors.language.messages import (
 from actors.language.queries import AlarmList, MemberList, Page, Query, Status
 from cluster import wire
 from cluster.errors import FAULTS, Fault
+from cluster.schema import INTEGER
 
 REQUEST_ID_BYTES_MAX: Final = 64
 
@@ -262,7 +264,7 @@ def _sequence(name: str, fields: Fields) -> Sequence | None:
     session, seq, ack = take("session", 0), take("seq", 0), take("ack", 0)
     if not (type(session) is type(seq) is type(ack) is int):
         for field, value in Sequence(session, seq, ack)._asdict().items():
-            converted(name, field, INTEGER, value)
+            converted(name, field, KINDS[INTEGER], value)
     if session == seq == ack == 0:
         return None
     if not 1 <= session <= INT64_MAX:

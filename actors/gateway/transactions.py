@@ -11,44 +11,31 @@ from bisect import bisect_left, bisect_right
 from typing import Any, Final, NamedTuple
 
 from actors.gateway.fields import (
-    BYTES,
-    INTEGER,
-    LIST,
     Fields,
     RefusedError,
     check,
     fault_of,
-    one_of,
+    kinds_of,
     shown,
     type_name,
 )
-from actors.gateway.keys import (
-    DELETE_RANGE_FIELDS,
-    INCREMENT_FIELDS,
-    PUT_FIELDS,
-    RANGE_FIELDS,
-    Puts,
-    make_delete_range,
-    make_increment,
-    make_range_in_txn,
-)
+from actors.gateway.keys import KeyWrite, Puts, in_txn
 from actors.language.commands import (
     Compare,
     CompareResult,
     CompareTarget,
     DeleteRange,
-    Increment,
-    Put,
     Range,
     Txn,
     TxnOp,
 )
 from cluster.errors import FAULTS
+from cluster.protocol import COMPARE, OPS
 
 TXN_DEPTH_MAX: Final = 64
 """So many transactions may stand one inside another: each takes some of the interpreter's stack."""
 
-TXN_FIELDS: Final = {"compare": LIST, "success": LIST, "failure": LIST}
+_TXN_FIELDS: Final = kinds_of(OPS["txn"].request)
 
 _OPERANDS: Final = {
     CompareTarget.VERSION: "version",
@@ -59,14 +46,7 @@ _OPERANDS: Final = {
     CompareTarget.COUNT: "count",
 }
 
-_COMPARE_FIELDS: Final = {
-    "key": BYTES,
-    "range_end": BYTES,
-    "target": one_of(CompareTarget),
-    "result": one_of(CompareResult),
-    **dict.fromkeys(_OPERANDS.values(), INTEGER),
-    "value": BYTES,
-}
+_COMPARE_FIELDS: Final = kinds_of(COMPARE.fields)
 
 
 class ReadOnly(NamedTuple):
@@ -80,8 +60,11 @@ class Transactions:
     """Makes transactions of at most `ops_max` compares or operations."""
 
     def __init__(self, puts: Puts, ops_max: int) -> None:
-        self._put = puts.make
         self._ops_max = ops_max
+        self._operations = {
+            f"request_{name}": (kinds_of(OPS[name].request), make)
+            for name, make in in_txn(puts).items()
+        }
 
     def make(self, fields: Fields) -> Txn | ReadOnly:
         """The transaction that a request asks for; etcd reads one with a nested one as a write."""
@@ -97,8 +80,8 @@ class Transactions:
     def _txn(self, fields: Fields, ops_max: int, depth: int) -> Txn:
         if depth > TXN_DEPTH_MAX:
             raise RefusedError(fault_of(f"transactions are nested more than {TXN_DEPTH_MAX} deep"))
-        check("txn", TXN_FIELDS, fields)
-        compare, success, failure = (fields.get(name, ()) for name in TXN_FIELDS)
+        check("txn", _TXN_FIELDS, fields)
+        compare, success, failure = (fields.get(name, ()) for name in _TXN_FIELDS)
         count = max(len(compare), len(success), len(failure))
         if count > ops_max:
             raise RefusedError(FAULTS["TooManyOps"])
@@ -120,26 +103,15 @@ class Transactions:
         ((name, fields),) = operation.items()
         if type(fields) is not dict:
             raise RefusedError(_no_map("the value of an operation of txn", fields))
-        match name:
-            case "request_put":
-                check(name, PUT_FIELDS, fields)
-                return self._put(fields)
-            case "request_range":
-                check(name, RANGE_FIELDS, fields)
-                fields.pop("serializable", None)
-                return make_range_in_txn(fields)
-            case "request_delete_range":
-                check(name, DELETE_RANGE_FIELDS, fields)
-                return make_delete_range(fields)
-            case "request_txn":
-                return self._txn(fields, ops_max, depth + 1)
-            case "request_increment":
-                check(name, INCREMENT_FIELDS, fields)
-                return make_increment(fields)
-            case str():
-                raise RefusedError(fault_of(f'unknown operation "{shown(name)}" in txn'))
-            case _:
-                raise RefusedError(fault_of(f"an operation's name must be text, not {name!r:.40}"))
+        if name == "request_txn":
+            return self._txn(fields, ops_max, depth + 1)
+        if name in self._operations:
+            kinds, make = self._operations[name]
+            check(name, kinds, fields)
+            return make(fields)
+        if type(name) is not str:
+            raise RefusedError(fault_of(f"an operation's name must be text, not {name!r:.40}"))
+        raise RefusedError(fault_of(f'unknown operation "{shown(name)}" in txn'))
 
 
 def _is_serializable(operation: Any) -> bool:
@@ -224,7 +196,7 @@ def _check_changes(operations: tuple[TxnOp, ...]) -> tuple[set[bytes], _Interval
             deleted.add_all(deleted_then)
             deleted.add_all(deleted_else)
     for operation in operations:
-        if isinstance(operation, Put | Increment):
+        if isinstance(operation, KeyWrite):
             _add_puts(put, {operation.key}, deleted)
     return put, deleted
 
