@@ -115,16 +115,37 @@ ON_PURPOSE: Final = tuple(
     for pattern, reason in (
         (
             r"^watch -i -w table( <<|$)",
-            "a format without a form is refused at once, not when there is something to print",
+            "`watch -w table` is refused at once; etcdctl refuses it at the first event",
         ),
-        (r'txn .*<< ver\("a"\) >=', "etcdctl panics; an unknown operator is named"),
-        (r'txn .*<< lease\("a"\)', "etcdctl panics, as of 3.5; the id is hexadecimal, as of 3.8"),
-        (r"^txn << get '", "etcdctl 3.5 cuts words in single quotes to a wrong length"),
-        (r"^member list --hex -w (json|fields)$", "etcdctl 3.5 misspells clientURLs; ids in hex"),
-        (r"--peer-urls=nonsense$", "other URL schemes"),
-        (r"^endpoint hashkv -w json$", "hash_revision is there, as of etcd 3.6"),
-        (r"^alarm disarm -w fields$", "etcdctl 3.5 panics for want of a header"),
-        (r"^snapshot restore <scratch>/snapshot --data-dir <", "we say that it is done"),
+        (
+            r'txn .*<< ver\("a"\) >=',
+            "an unknown operator in a compare is an error that names it; etcdctl panics",
+        ),
+        (
+            r'txn .*<< lease\("a"\)',
+            "a compare of a lease takes the id in hexadecimal, as in 3.8; etcdctl 3.5 panics",
+        ),
+        (
+            r"^txn << get '",
+            "words in single quotes are read whole; etcdctl 3.5 cuts them at the wrong place",
+        ),
+        (
+            r"^member list --hex -w (json|fields)$",
+            "`member list --hex` prints `clientURLs`, ids in hexadecimal; etcdctl 3.5 misspells it",
+        ),
+        (r"--peer-urls=nonsense$", "the error for a wrong peer URL names the schemes of Leasehold"),
+        (
+            r"^endpoint hashkv -w json$",
+            "`endpoint hashkv -w json` prints `hash_revision`, as etcd 3.6 does",
+        ),
+        (
+            r"^alarm disarm -w fields$",
+            "`alarm disarm -w fields` works; etcdctl 3.5 panics",
+        ),
+        (
+            r"^snapshot restore <scratch>/snapshot --data-dir <",
+            "`snapshot restore` says when it is done",
+        ),
     )
 )
 

@@ -1,7 +1,7 @@
 """Where we differ from etcd 3.5.1 on purpose, and why: what both answer, and what is not compared.
 
-The README shows the reasons. What both sides answer to these programs is checked, too: a difference
-that has gone must go from this table.
+cluster/PROTOCOL.md tells users of these differences, in the words of this table. What both sides
+answer to the programs is checked, too: a difference that has gone must go from this table.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ COMPACTED_WATCH: Final = {
 
 TABLE: Final[dict[str, Deliberate]] = {
     "a sort target that does not exist": Deliberate(
-        "etcd 3.5.1 dies of it; later versions answer as we do",
+        "etcd 3.5.1 crashes; later versions refuse it, as Leasehold does",
         [op("range", key=b"a", sort_target=9)],
         None,
         fault("InvalidSortOption"),
     ),
     "a sort order that does not exist": Deliberate(
-        "etcd 3.5.1 sorts anyhow; later versions answer as we do",
+        "etcd 3.5.1 sorts all the same; later versions refuse it, as Leasehold does",
         [op("range", key=b"a", sort_order=9)],
         {"header": START},
         fault("InvalidSortOption"),
     ),
     "a put that keeps the lease of a key which its transaction has deleted": Deliberate(
-        "etcd 3.5.1 dies of it; here it counts as the same key changed twice",
+        "etcd 3.5.1 crashes; Leasehold refuses it as a key that is changed twice",
         [
             op("put", key=b"b"),
             op(
@@ -78,13 +78,13 @@ TABLE: Final[dict[str, Deliberate]] = {
         fault("DuplicateKey"),
     ),
     "a compare with the operand of another target": Deliberate(
-        "etcd compares with zero, which is hardly what was meant",
+        "etcd compares with zero; Leasehold refuses it",
         [op("txn", compare=[{"key": b"a", "target": "VERSION", "value": b"1"}])],
         {"header": START, "succeeded": True},
         refusal('a compare of VERSION has "version", not "value"'),
     ),
-    "an operation that is two at once": Deliberate(
-        "etcd's gateway does the one it finds last",
+    "an operation map with two entries": Deliberate(
+        "etcd's JSON gateway carries out the last one; Leasehold refuses both",
         [op("txn", success=[{"request_range": {"key": b"a"}, **PUT}])],
         {
             "header": FIRST,
@@ -94,25 +94,25 @@ TABLE: Final[dict[str, Deliberate]] = {
         refusal("an operation of txn must have one entry only"),
     ),
     "a watch from a negative revision": Deliberate(
-        "etcd 3.5.1 begins it, and cancels it later; newer versions refuse it as we do",
+        "etcd 3.5.1 creates it and cancels it later; newer versions refuse it, as Leasehold does",
         [op("watch_create", key=b"a", start_revision=-1)],
         {"header": START, "created": True},
         COMPACTED_WATCH,
     ),
     "a negative watch id": Deliberate(
-        "-1 is what refusals and progress have for an id",
+        "etcd accepts it; Leasehold refuses it, because refusals and bookmarks have the id -1",
         [op("watch_create", key=b"a", watch_id=-7)],
         {"header": START, "watch_id": -7, "created": True},
         refusal('field "watch_id" of watch_create must not be negative'),
     ),
     "a range with a key of more than 1.5 MiB": Deliberate(
-        "requests have one limit here, reads and writes alike",
+        "etcd limits writes only; Leasehold has one limit for reads and writes",
         [op("range", key=b"a" * 1_600_000)],
         {"header": START},
         fault("RequestTooLarge"),
     ),
     "a put within a nested transaction, without space": Deliberate(
-        "etcd 3.5.1 does not look for puts there, and goes on growing",
+        "etcd 3.5.1 does not look for puts there and applies it; Leasehold refuses it",
         [alarm("ACTIVATE", "NOSPACE"), op("txn", success=[{"request_txn": {"success": [PUT]}}])],
         {
             "header": FIRST,
@@ -130,7 +130,7 @@ TABLE: Final[dict[str, Deliberate]] = {
         fault("NoSpace"),
     ),
     "the alarm that is left when another is cleared": Deliberate(
-        "etcd 3.5.1 forgets it until it starts again",
+        "etcd 3.5.1 ignores it until it starts again; in Leasehold it still stands",
         [
             alarm("ACTIVATE", "NOSPACE"),
             alarm("ACTIVATE", "CORRUPT"),
@@ -141,7 +141,7 @@ TABLE: Final[dict[str, Deliberate]] = {
         fault("NoSpace"),
     ),
     "clearing the alarms of all members": Deliberate(
-        "member 0 and NONE stand for all: etcd's clients list the alarms and clear each",
+        "member 0 and kind NONE mean all; etcd's clients list the alarms and clear each",
         [alarm("ACTIVATE", "NOSPACE"), op("alarm", action="DEACTIVATE")],
         {"header": START},
         {"header": START, "alarms": RAISED},
@@ -150,18 +150,18 @@ TABLE: Final[dict[str, Deliberate]] = {
 """By what is asked for."""
 
 NOT_COMPARED: Final[dict[str, str]] = {
-    "ids, terms and times": "each server has its own; a remaining TTL may be 5 s off",
+    "ids, terms and times": "each server has its own; a remaining TTL may differ by 5 s",
     "the order of keys that sort alike": "etcd's sort is not stable; here they are in key order",
-    "the order of a lease's keys and of alarms": "etcd tells them as its hash tables hold them",
-    "the header within the answer of a nested transaction": "etcd's is empty, ours has a revision",
-    "header and reason when compaction ends a watch": "etcd says neither, we say both",
-    "the id of a watch that compaction ended": "etcd gives it to nobody again on that stream",
-    "what happened at the compacted revision, told by a watch from there": (
-        "etcd may leave it out, as its sweeper comes and goes; we always tell"
+    "the order of a lease's keys and of alarms": "etcd's order is that of its hash tables",
+    "the header in the answer of a nested transaction": "etcd's is empty; here it has a revision",
+    "header and reason when compaction ends a watch": "etcd sends neither; Leasehold sends both",
+    "the id of a watch that compaction ended": "etcd gives it to no other watch on that stream",
+    "the event at the compacted revision, for a watch that starts there": (
+        "etcd sometimes leaves it out; Leasehold always sends it"
     ),
-    "cancelling a watch that is not there": "etcd says nothing, we answer with an error",
+    "cancelling a watch that is not there": "etcd is silent; Leasehold answers with an error",
     "which error comes first under an alarm": (
-        "a TTL that is too large is refused here before the request is logged"
+        "Leasehold refuses a TTL that is too large before it looks at alarms"
     ),
 }
 """What the comparison leaves out, and why."""

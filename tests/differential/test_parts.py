@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
-from tests.differential.deliberate import is_tolerated
+from tests.differential.cli_masks import ON_PURPOSE
+from tests.differential.deliberate import NOT_COMPARED, TABLE, is_tolerated
 from tests.differential.etcd import from_json, to_json
 from tests.differential.generator import MOOD, NAMES, mood_of, program_of
 from tests.differential.language import NAMES as SAYABLE
@@ -18,6 +20,8 @@ from tests.differential.runner import Difference
 from tests.differential.shrink import shrunk
 from tests.differential.ties import without_order_of_ties
 from tests.differential.watches import Heard
+
+PROTOCOL_PAGE = Path(__file__).resolve().parents[2] / "cluster" / "PROTOCOL.md"
 
 
 def _event(key: bytes, revision: int) -> Fields:
@@ -217,3 +221,13 @@ def test_differences_of_a_kind_have_one_signature() -> None:
 def test_lists_of_different_lengths_differ_where_one_ends() -> None:
     (part,) = parts_that_differ({"kvs": [1, 2]}, {"kvs": [1]})
     assert (part.place, part.etcd, repr(part.own)) == ("kvs[1]", 2, "nothing")
+
+
+def test_the_protocol_page_tells_of_each_deliberate_difference() -> None:
+    _, _, rest = PROTOCOL_PAGE.read_text().partition("\n## Differences from etcd 3.5.1\n")
+    section, _, _ = rest.partition("\n## ")
+    told = [line[2:-1] for line in section.splitlines() if line.startswith("* ")]
+    rows = [f"{name}: {difference.why}" for name, difference in TABLE.items()]
+    rows += [f"{name}: {why}" for name, why in NOT_COMPARED.items()]
+    rows += [purpose.reason for purpose in ON_PURPOSE]
+    assert told == [row[0].upper() + row[1:] for row in rows]
