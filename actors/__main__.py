@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from argparse import SUPPRESS
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from actors.language.errors import described
@@ -64,8 +64,14 @@ LEVELS: Final = {
 log = logging.getLogger("leasehold")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one node with these arguments (the command line's by default); the exit status."""
+def main(
+    arguments: Sequence[str] | None = None, run: Callable[[NodeConfig], int] | None = None
+) -> int:
+    """Run one node with these arguments (the command line's by default); the exit status.
+
+    `run` is for a program that puts its node together in another way: it takes the node's
+    configuration when all else is ready, and returns the exit status.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["snapshot"]:
         from actors.offline import snapshot_commands  # noqa: PLC0415 - a node does not need them
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _warn_of_unknown_variables(os.environ)
     if parsed.stop_with_stdin:
         threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
-    return _run(config._replace(fault_control=parsed.fault_control))
+    return (run or _run)(config)
 
 
 def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) -> NodeFlags:
@@ -140,8 +146,6 @@ def _parser() -> FlagParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # For a parent that holds the other end of a pipe: however it dies, the node follows.
     parser.add_argument("--stop-with-stdin", action="store_true", help=SUPPRESS)
-    # For a test that has a socket there, through which it breaks this node's disk and links.
-    parser.add_argument("--fault-control", default="", help=SUPPRESS)
     return parser
 
 

@@ -81,11 +81,16 @@ log = logging.getLogger("leasehold")
 
 
 class Outside(NamedTuple):
-    """How a node reaches its disk and the other members; a test may put faults in the way."""
+    """What a node reaches its disk and the other members through; by default as they are."""
 
-    files: Files
-    open_door: Callable[[zmq.Context[zmq.Socket[bytes]], tuple[str, ...]], PeerDoor]
-    open_links: Callable[[zmq.Context[zmq.Socket[bytes]], Callable[[], None]], PeerLinks]
+    files: Files = DISK
+    open_door: Callable[[zmq.Context[zmq.Socket[bytes]], tuple[str, ...]], PeerDoor] = PeerDoor
+    open_links: Callable[[zmq.Context[zmq.Socket[bytes]], Callable[[], None]], PeerLinks] = (
+        PeerLinks
+    )
+
+
+AS_IT_IS: Final = Outside()
 
 
 class _End(NamedTuple):
@@ -105,7 +110,7 @@ class Actors(NamedTuple):
     gateway: GatewayActor
 
 
-def run_node(config: NodeConfig) -> int:
+def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     """Serve until a signal ends it; 0 after a graceful stop, else a line on stderr and not 0."""
     stopping = stop_at_signals()
     endings: list[_End] = []
@@ -121,7 +126,7 @@ def run_node(config: NodeConfig) -> int:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
-        actors = make_actors(config, context, on_ending)
+        actors = make_actors(config, context, on_ending, outside)
     except (StorageError, JoinError, OSError) as error:
         reason = described(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(f"leasehold: {reason}\n")
@@ -147,9 +152,9 @@ def make_actors(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
     on_ending: Callable[[_End], None],
+    outside: Outside,
 ) -> Actors:
     """Open the storage and make the five actors, joined to one ring but not started."""
-    outside = _outside(config)
     wal, contents = open_log(config, outside.files)
     identity = contents.identity
     backend = LmdbBackend(config.data_dir / "store")
@@ -201,14 +206,6 @@ def hand_over(raft: RaftActor, timeout_seconds: float) -> None:
     done = threading.Event()
     send(raft.actor_ref, HandOver(done.set))
     done.wait(timeout_seconds)
-
-
-def _outside(config: NodeConfig) -> Outside:
-    if not config.fault_control:
-        return Outside(DISK, PeerDoor, PeerLinks)
-    from actors import faults  # noqa: PLC0415 - for tests only
-
-    return Outside(*faults.outside(config.fault_control, config.name))
 
 
 def stop_actors(actors: Actors) -> None:

@@ -87,7 +87,6 @@ class NodeConfig(NamedTuple):
     that holds no log (`is_joining`), the other members do. `peer_urls` are this member's own.
     Of `retained_revisions` and `retained_period_ms` one may be given; 0 leaves history alone.
     `quota_backend_bytes` 0 is no quota; `corrupt_check_ms` 0 is no check.
-    `fault_control` is where a test listens that wants to do harm to the node; empty in all others.
     """
 
     name: str
@@ -113,7 +112,6 @@ class NodeConfig(NamedTuple):
     corrupt_check_ms: int
     watch_progress_ms: int
     log_level: str
-    fault_control: str = ""
 
     @property
     def peers(self) -> tuple[InitialMember, ...]:

@@ -47,6 +47,9 @@ class Processes:
     Without `data_dir` it lives in a temporary directory that goes with it. Without `base_port` it
     keeps the ports that `data_dir` was made with; a new one gets free ports, or with
     `fixed_ports=True` 2379, 22379, 32379...
+
+    `command` is the program that each node is, by default `python -m actors`: it is called with the
+    flags of the node, `node_flags` among them, and serves as they say until SIGTERM.
     """
 
     def __init__(

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, Self
 from cluster import Client, LeaseholdError
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.processes import NODE_COMMAND
 from tests.chaos.checks import (
     LEASE_LATE_SECONDS,
     Bounds,
@@ -144,8 +145,8 @@ class Episode:
         self.directory = Path(tempfile.mkdtemp(prefix="leasehold-chaos-"))
         self.server = FaultServer(self.directory / "faults")
         self.history = History(self.directory / OPERATIONS)
-        control = self.server.node_flags if faults else ()
-        self.cluster = LocalCluster(size, self.directory, node_flags=(*control, *node_flags))
+        command = self.server.node_command if faults else NODE_COMMAND
+        self.cluster = LocalCluster(size, self.directory, node_flags=node_flags, command=command)
         self.clients = Clients(self.cluster.endpoints, self.history, seed)
         self.scene = Scene(self.cluster, self.server, self.clients, seed)
         self.nemesis = Nemesis(self.scene)

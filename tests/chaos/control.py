@@ -1,4 +1,4 @@
-"""The test's end of `--fault-control`: what is wrong with each node, and what took effect there.
+"""The test's end of the control: what is wrong with each node, and what took effect there.
 
 Faults come in layers, so that several may befall one node at a time: each is imposed under a token
 and lifted by it. Every node that starts, also again, is told the present state first of all.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from actors.faults import LINE_BYTES_MAX, DiskFault, LinkFault
+from tests.chaos.plans import LINE_BYTES_MAX, DiskFault, LinkFault
 from tests.limits import HANG_SECONDS
 
 READ_BYTES: Final = 64 * 1024
@@ -70,9 +71,9 @@ class FaultServer:
         self._thread.start()
 
     @property
-    def node_flags(self) -> tuple[str, ...]:
-        """What puts a node under this control."""
-        return (f"--fault-control={self.path}",)
+    def node_command(self) -> tuple[str, ...]:
+        """The program of a node under this control."""
+        return (sys.executable, "-P", "-m", "tests.chaos.node", str(self.path))
 
     def impose(self, name: str, token: Token, layer: Layer) -> None:
         """Let this befall a node, now and each time it starts, until `lift`."""

@@ -1,12 +1,10 @@
-"""Each fault that `--fault-control` offers has its effect on a real node, and none without it."""
+"""Each fault that a test can plan has its effect on a real node."""
 
 from __future__ import annotations
 
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.faults import DiskFault, LinkFault, sectors_of, source_of
 from actors.raft.codec import PeerCodec
 from actors.raft.rpc import VoteRequest
 from cluster import Client, LeaseholdError, ResourceExhaustedError
 from cluster.launcher.local import LocalCluster
 from tests.chaos.control import FaultServer, Layer, plan_document
+from tests.chaos.faulty_disk import sectors_of
+from tests.chaos.faulty_links import source_of
 from tests.chaos.harm import flip_a_bit
+from tests.chaos.plans import DiskFault, LinkFault
 from tests.limits import HANG_SECONDS
 
 CUT = {0: LinkFault(cut=True)}
@@ -69,7 +69,7 @@ def shared_ground() -> Iterator[Ground]:
     server = FaultServer(directory / "faults")
     try:
         with (
-            LocalCluster(data_dir=directory, node_flags=server.node_flags) as cluster,
+            LocalCluster(data_dir=directory, command=server.node_command) as cluster,
             Client(cluster.endpoints, timeout=HANG_SECONDS) as client,
         ):
             yield Ground(cluster, server, client)
@@ -273,10 +273,3 @@ def test_layers_add_up_to_the_worst_of_each() -> None:
     assert plan["disk"]["sync_delay_ms"] == 9
     assert plan["outgoing"][3]["cut"] and plan["outgoing"][3]["delay_ms"] == 4
     assert not plan["incoming"]
-
-
-def test_node_without_the_flag_does_not_even_import_the_faults() -> None:
-    script = "import sys, actors.node; print('actors.faults' in sys.modules)"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

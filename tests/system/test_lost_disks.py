@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from actors.faults import DiskFault
 from cluster import Client, LeaseholdError, ResourceExhaustedError
 from cluster.client.results import Alarm
 from cluster.launcher.files import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import EXIT_REMOVED
 from tests.chaos.control import FaultServer, Layer
+from tests.chaos.plans import DiskFault
 from tests.limits import HANG_SECONDS
 from tests.system.conditions import client_of, followers, wait_for_revision, wait_until
 
@@ -177,7 +177,7 @@ def test_a_member_that_lost_its_disk_before_anybody_knew_its_name_comes_back() -
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as place,
         closing(FaultServer(Path(place) / "s")) as server,
-        LocalCluster(node_flags=server.node_flags) as cluster,
+        LocalCluster(command=server.node_command) as cluster,
     ):
         revision = put_keys(*cluster.endpoints)
         for name in cluster.nodes:

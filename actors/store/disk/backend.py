@@ -20,7 +20,7 @@ import lmdb
 from actors.language.commands import Event, KeyValue
 from actors.language.errors import StorageError
 from actors.store.disk.copier import Copier, Done, Work, no_more
-from actors.store.disk.faults import UNREADABLE, Faults
+from actors.store.disk.file_errors import UNREADABLE, FileErrors
 from actors.store.disk.follower import Follower, remove_leftovers
 from actors.store.disk.lmdb_files import (
     ALARMS_KEY,
@@ -91,7 +91,7 @@ class LmdbBackend:
     ) -> None:
         self._path = path
         self._original = original
-        self._faults = Faults(path, is_copy=original is not None)
+        self._errors = FileErrors(path, is_copy=original is not None)
         self._map_size_bytes = map_size_bytes
         self._walk: _Walk | None = None
         self._removed: list[int] = []
@@ -99,7 +99,7 @@ class LmdbBackend:
         # The compact copy that is being made, and follows.
         self._follower: Follower | None = None
         self._is_open = False
-        with self._faults.named():
+        with self._errors.named():
             if original is None:
                 remove_leftovers(path)
                 if not path.exists():
@@ -117,9 +117,9 @@ class LmdbBackend:
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""
         self._forget_removals()
-        with self._faults.named():
+        with self._errors.named():
             pages = self._pages()
-            with self._faults.located(pages):
+            with self._errors.located(pages):
                 tables = pages.tables()
                 records = dict(pages.records(tables[b"meta"]))
                 meta = self._read_meta(pages, records)
@@ -138,7 +138,7 @@ class LmdbBackend:
         assert self._walk is not None
         (pages, tables, meta), self._walk = self._walk, None
         last = 0
-        with self._faults.named(), self._faults.located(pages):
+        with self._errors.named(), self._errors.located(pages):
             for at, record in pages.records(tables[b"revisions"]):
                 row = decode_row(at, record)
                 last = row[0]
@@ -158,7 +158,7 @@ class LmdbBackend:
         except lmdb.Error as error:
             raise StorageError(f"{self._path}: {error}") from None
         except UNREADABLE as error:
-            raise self._faults.damaged(f": {error}") from None
+            raise self._errors.damaged(f": {error}") from None
 
     def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
         """What the changes at these positions have put: at most so many bytes, and one more."""
@@ -196,7 +196,7 @@ class LmdbBackend:
 
         def put_and_commit(transaction: lmdb.Transaction) -> None:
             if not put_revisions(transaction, self._tables, records):
-                raise self._faults.damaged(": it holds revisions that were never committed")
+                raise self._errors.damaged(": it holds revisions that were never committed")
             put_changes(transaction, self._tables, changes)
             transaction.commit()
             self._reader.abort()
@@ -212,7 +212,7 @@ class LmdbBackend:
         """Bytes taken from the disk, and bytes of these in use."""
         page_bytes = self._environment.stat()["psize"]
         pages = _META_PAGES
-        with self._faults.named():
+        with self._errors.named():
             for table in self._tables:
                 stat = self._reader.stat(table)
                 pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
@@ -242,7 +242,7 @@ class LmdbBackend:
         assert self._writer is None, "what is new was committed before"
         error = follower.finish()
         if error is None:
-            with self._faults.named():
+            with self._errors.named():
                 self._close_environment()
                 os.close(self._file)
                 follower.replace()
@@ -258,7 +258,7 @@ class LmdbBackend:
             done(StorageError(f"{path}: the disk has too little room for a copy"))
             return
         # Begun here, in the owner's thread: it pins what is the last commit now.
-        with self._faults.named():
+        with self._errors.named():
             transaction = self._environment.begin()
         self._copier.begin(self._environment, transaction, path, done, then)
 
@@ -273,7 +273,7 @@ class LmdbBackend:
         original._copier.wait()
         original.close()
         remove_leftovers(original._path)
-        with self._faults.named():
+        with self._errors.named():
             self._close_environment()
             # Whatever step is the last one: a whole file, old or new, has the store's name.
             os.fsync(self._file)
@@ -281,12 +281,12 @@ class LmdbBackend:
             sync_directory(original._path.parent)
             sync_directory(self._path.parent)
             self._path, self._original = original._path, None
-            self._faults = original._faults
+            self._errors = original._errors
             self._open_environment()
 
     def discard_copy(self, path: Path) -> None:
         """Remove the copy at `path`, if there is one."""
-        with self._faults.named():
+        with self._errors.named():
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -305,10 +305,10 @@ class LmdbBackend:
     def _check_format(self) -> None:
         """Whose file this is; no table may be opened before, a damaged root would kill LMDB."""
         pages = self._pages()
-        with self._faults.located(pages):
+        with self._errors.located(pages):
             tables = pages.tables()
             if not tables.keys() >= set(TABLES):
-                raise self._faults.damaged(", or not a store of leasehold")
+                raise self._errors.damaged(", or not a store of leasehold")
             records = dict(pages.records(tables[b"meta"]))
             number = decode_format(FORMAT_KEY, records.get(FORMAT_KEY, b""))
         if number != FORMAT_NUMBER:
@@ -357,12 +357,12 @@ class LmdbBackend:
                     self._abort_writer()
                     self._grow()
         except (lmdb.Error, OSError) as error:
-            raise self._faults.unwritable(error) from None
+            raise self._errors.unwritable(error) from None
 
     def _delete(self, transaction: lmdb.Transaction, positions: list[int]) -> None:
         for position in positions:
             if not transaction.delete(position_key(position), db=self._tables.revisions):
-                raise self._faults.damaged(f": revision {position >> SUB_BITS} is missing")
+                raise self._errors.damaged(f": revision {position >> SUB_BITS} is missing")
 
     def _abort_writer(self) -> None:
         if self._writer is not None:
@@ -397,4 +397,4 @@ class LmdbBackend:
         except lmdb.Error as error:
             raise StorageError(f"{self._path}: {error}") from None
         except UNREADABLE as error:
-            raise self._faults.damaged(f": {error}") from None
+            raise self._errors.damaged(f": {error}") from None

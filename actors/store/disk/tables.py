@@ -1,7 +1,7 @@
 """The tables of the store's file, inside a transaction of LMDB's: what a commit puts, what is got.
 
 Owns which record goes where; the bytes of a record are `records.py`'s, the file, its transactions
-and its faults `backend.py`'s.
+and its errors `backend.py`'s.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ UNREADABLE: Final = (ValueError, IndexError, struct.error)
 """What a record of a revision raises that was not written so."""
 
 
-class Faults:
-    """The faults of one file; a copy that is not in use yet costs nothing but itself."""
+class FileErrors:
+    """The errors of one file; a copy that is not in use yet costs nothing but itself."""
 
     def __init__(self, path: Path, *, is_copy: bool) -> None:
         self.path = path
@@ -35,8 +35,8 @@ class Faults:
             yield
         except (lmdb.Error, OSError) as error:
             raise StorageError(described(error, self.path)) from None
-        except PageError as fault:
-            raise self.damaged(f" at byte {fault.offset}: {fault}") from None
+        except PageError as error:
+            raise self.damaged(f" at byte {error.offset}: {error}") from None
 
     @contextmanager
     def located(self, pages: PageFile) -> Iterator[None]:
