@@ -175,7 +175,7 @@ class ClientWriter(Writer):
         self._timeout = timeout
 
     def write(self) -> None:
-        with Client(self._endpoints, timeout=self._timeout) as client:
+        with Client(self._endpoints, dial_timeout=self._timeout, timeout=self._timeout) as client:
             while not self.stopping:
                 key = self.next_key()
                 self.note(key, client.put(key, key).header.revision)
