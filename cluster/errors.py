@@ -149,7 +149,7 @@ FAULTS: Final[dict[FaultName, Fault]] = {
     "IncrementOverflow": Fault(OUT_OF_RANGE, "leasehold: the sum does not fit 64 bits"),
     # Ours: etcd has as many leases as memory allows.
     "TooManyLeases": Fault(RESOURCE_EXHAUSTED, "leasehold: too many leases (LEASES_MAX)"),
-    # Ours: etcd has no exactly-once sessions (DESIGN 9).
+    # Ours: etcd has no exactly-once sessions (DESIGN.md#sessions).
     "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
     "SequenceTooOld": Fault(
         OUT_OF_RANGE, "leasehold: the result of this sequence number is no longer kept"

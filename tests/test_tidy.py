@@ -6,15 +6,18 @@ Each rule is a function from source to complaints, and is shown to find a plante
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tests.pages import broken_links, rows, unfounded_citations, unknown_constants
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTION_LINES_MAX = 60
@@ -352,6 +355,7 @@ def entry_points() -> set[str]:
 
 
 Rule = Callable[[str, str], list[str]]
+PageRule = Callable[[str, str, Mapping[str, str]], list[str]]
 
 
 @pytest.mark.parametrize(
@@ -371,6 +375,41 @@ Rule = Callable[[str, str], list[str]]
 def test_the_tree_keeps_the_rule(rule: Rule, tree: dict[str, str]) -> None:
     complaints = [line for module, source in tree.items() for line in rule(module, source)]
     assert complaints == []
+
+
+TEXTS = texts()
+WORDS = (".md", ".py", ".toml")
+"""The endings of files that people read, and that may point somewhere."""
+
+
+@pytest.mark.parametrize(
+    ("rule", "endings"),
+    [
+        (broken_links, (".md",)),
+        (unknown_constants, (".md",)),
+        (unfounded_citations, WORDS),
+    ],
+)
+def test_what_pages_and_docstrings_point_to_is_there(
+    rule: PageRule, endings: tuple[str, ...]
+) -> None:
+    read = {path: text for path, text in TEXTS.items() if path.endswith(endings)}
+    assert [line for path, text in read.items() for line in rule(path, text, TEXTS)] == []
+
+
+def test_a_page_has_the_limits_that_the_code_has() -> None:
+    for name, value, path, *_ in rows(TEXTS["actors/DESIGN.md"], "| constant |"):
+        limit = getattr(importlib.import_module(module_name(ROOT / path)), name)
+        assert as_a_page_says(name, limit) == value, f"{name} in {path}"
+
+
+def as_a_page_says(name: str, limit: int) -> str:
+    """A limit with its unit, which its name tells."""
+    if "_BYTES" in name or name.startswith("BYTES"):
+        for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+            if limit % size == 0:
+                return f"{limit // size:,} {unit}"
+    return f"{limit:,} ms" if name.endswith("_MS") else f"{limit:,}"
 
 
 def test_no_module_is_imported_by_nobody() -> None:
@@ -455,3 +494,47 @@ def test_a_module_that_nobody_imports_is_found() -> None:
 def test_a_circle_of_imports_is_found(back: str) -> None:
     sources = {"a": "import b", "b": "import c\nimport d", "c": back, "d": "import os"}
     assert import_circles(sources) == [["a", "b", "c"]]
+
+
+PAGES = {
+    "README.md": "# What it is\n\n## How it works, and why\n\n```sh\n# no heading\n```\n",
+    "rooms/DESIGN.md": "## Time\n## Time\n",
+    "tests/README.md": "",
+    "tests/test_one.py": "ROWS_MAX: Final = 1\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [
+        (broken_links, "README.md", "[design](DESIGN.md)"),
+        (broken_links, "rooms/DESIGN.md", "[read](../tests/READTHIS.md)"),
+        (broken_links, "README.md", "[how](#how-it-works)"),
+        (broken_links, "README.md", "[a comment](#no-heading)"),
+        (broken_links, "README.md", "[time](rooms/DESIGN.md#time-2)"),
+        (unknown_constants, "README.md", "at most `ROWS_MIN`"),
+        (unfounded_citations, "README.md", "see `tests/test_two.py`"),
+        (unfounded_citations, "README.md", "see `GLOSSARY.md`"),
+        (unfounded_citations, "m.py", '"""The rules (DESIGN.md#clocks)."""'),
+        (unfounded_citations, "m.py", '"""The rules (DESIGN 4)."""'),
+        (unfounded_citations, "m.py", '"""The rules (DESIGN.md)."""\n\nX = 1  # see two.py'),
+        (unfounded_citations, "m.py", 'X = 1\n"""One of many (reference: the old one)."""'),
+        (unfounded_citations, "m.toml", '"pykka",  # tests/one/test_one.py is the contract'),
+    ],
+)
+def test_each_rule_of_pages_finds_a_planted_fault(rule: PageRule, path: str, text: str) -> None:
+    assert len(rule(path, text, PAGES)) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [
+        (broken_links, "rooms/DESIGN.md", "[how](../README.md#how-it-works-and-why)"),
+        (broken_links, "README.md", "[t](rooms/DESIGN.md#time-1) [all](rooms/) [web](https://a.b)"),
+        (unknown_constants, "README.md", "`ROWS_MAX` of `LEASEHOLD_DATA_DIR`"),
+        (unfounded_citations, "m.py", '"""By DESIGN.md#time and tests/README.md, test_one.py."""'),
+        (unfounded_citations, "m.py", 'STYLE = "DESIGN 4, two.py"'),
+    ],
+)
+def test_what_is_there_is_no_fault(rule: PageRule, path: str, text: str) -> None:
+    assert rule(path, text, PAGES) == []

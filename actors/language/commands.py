@@ -1,8 +1,8 @@
 """The vocabulary of the store: what it holds, and the commands that change it.
 
 Commands go through the log and are applied on every node; what only reads is in `queries.py`, what
-is answered in `results.py`. Times are milliseconds of cluster time (DESIGN 8). Knows nothing of
-bytes on a wire, of Raft, or of who asked.
+is answered in `results.py`. Times are milliseconds of cluster time (DESIGN.md#cluster-time). Knows
+nothing of bytes on a wire, of Raft, or of who asked.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ SESSION_ID_BITS: Final = 63
 
 
 class SessionOpen(NamedTuple):
-    """Open an exactly-once session (DESIGN 9) under an id that the gateway chose by chance.
+    """Open an exactly-once session under an id that the gateway chose by chance.
 
     An id of 0 is of a log that an earlier version wrote: the session gets the entry's index.
     """

@@ -1,7 +1,8 @@
-"""Every in-process message of a node, grouped by the arrow of the ring it travels (DESIGN 4).
+"""Every in-process message of a node, grouped by the arrow of the ring it travels.
 
-All are immutable and told, never asked. One sender per ordered pair of actors, so their order is
-the order of events: a query told after the entries it must see needs no other proof.
+All are immutable and told, never asked (DESIGN.md#the-ring). One sender per ordered pair of actors,
+so their order is the order of events: a query told after the entries it must see needs no other
+proof.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The vocabulary of the store: what it answers to commands and queries.
 
-Every answer is a value, never an exception, and times are milliseconds of cluster time (DESIGN 8).
-Knows nothing of bytes on a wire, of Raft, or of who asked.
+Every answer is a value, never an exception. Times are milliseconds of cluster time
+(DESIGN.md#cluster-time). Knows nothing of bytes on a wire, of Raft, or of who asked.
 """
 
 from __future__ import annotations

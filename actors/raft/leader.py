@@ -97,7 +97,7 @@ class Leader:
         self._waves: deque[int] = deque()
 
     def cluster_ms(self, now_ms: int) -> int:
-        """The cluster time now (DESIGN 8)."""
+        """The cluster time now (DESIGN.md#cluster-time)."""
         return self.cluster_ms_at_start + (now_ms - self.started_ms)
 
     # --- who the peers are ---
@@ -176,7 +176,8 @@ class Leader:
     def acknowledged(self, message: AppendResponse, now_ms: int) -> None:
         """Learn from a peer's answer to an append."""
         peer = self.peers.get(message.source)
-        # An answer to an earlier stream proves nothing about this one (reference: rejoin bug).
+        # An answer to an earlier stream proves nothing about this one: the peer may have been
+        # removed since, and be back with an empty log.
         if peer is None or peer.session != message.session:
             return
         peer.heard_ms = now_ms

@@ -1,6 +1,6 @@
 """What followers and candidates know. (What a leader knows is leader.py: it is most of Raft.)
 
-State that only one role has lives in that role's class, so no other role can read it (STYLE).
+State that only one role has lives in that role's class, so no other role can read it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ log = logging.getLogger("leasehold.raft")
 
 
 class Storage(Protocol):
-    """Where promises are kept (raft.wal.Wal)."""
+    """Where promises are kept (actors/raft/disk/wal.py)."""
 
     def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         """Return when all of it is durable; raise, and never be asked again, when it is not."""

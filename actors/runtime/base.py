@@ -1,7 +1,7 @@
 """NodeActor: what the five actors of a node share - the mailbox, fail-stop, a safe send.
 
-The process is the unit of failure (DESIGN 4): an actor that raises takes the process with it, and
-recovery is a restart from disk. Knows nothing of what any actor does.
+The process is the unit of failure (DESIGN.md#failure): an actor that raises takes the process with
+it, and recovery is a restart from disk. Knows nothing of what any actor does.
 """
 
 from __future__ import annotations

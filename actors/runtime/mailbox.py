@@ -1,7 +1,8 @@
-"""Mailbox: one door for in-process messages, ZeroMQ frames and the actor's timer (DESIGN 4).
+"""Mailbox: one door for in-process messages, ZeroMQ frames and the actor's timer.
 
-It is Pykka's inbox, and the only place where an actor's thread sleeps. It refuses to know what a
-message means: sources turn their frames into messages, and the actor handles them.
+It is Pykka's inbox (DESIGN.md#the-ring), and the only place where an actor's thread sleeps. It
+refuses to know what a message means: sources turn their frames into messages, and the actor handles
+them.
 """
 
 from __future__ import annotations
@@ -143,7 +144,8 @@ class Mailbox:
             ready = self._sleep()
         else:
             ready = self._poller.poll(0) if self._sources else []
-        # A stalled process that wakes hears its peers before its timers (reference: stalled node).
+        # Frames before the timer: a process that was frozen must hear its peers before it decides
+        # that they are gone.
         if ready or unsure:
             self._drain({descriptor for descriptor, _ in ready})
         if self._wake_at_ms is not None:

@@ -1,7 +1,8 @@
-"""Leases on cluster time: which exist, until when, and which keys each of them holds (DESIGN 8).
+"""Leases on cluster time: which exist, until when, and which keys each of them holds.
 
 Every deadline is a fact of the log: it is set when an entry is applied, and passes only when an
-entry says so. Deleting the keys, and noticing that a deadline has passed, are others' business.
+entry says so (DESIGN.md#leases). Deleting the keys, and noticing that a deadline has passed, are
+others' business.
 """
 
 from __future__ import annotations

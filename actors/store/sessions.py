@@ -1,7 +1,7 @@
 """Exactly-once sessions: the results of recent commands, so that a retry is answered, not applied.
 
 All is decided by the log alone (entry index, cluster time, sequence, limits), so every node answers
-a retry alike (DESIGN 9). What a command does is none of its business.
+a retry alike (DESIGN.md#sessions). What a command does is none of its business.
 
 An id is given once in all lives of all clusters: it is a random number of 63 bits. So (session,
 number) names one request of one client, also where a table is older than its client: in a cluster

@@ -1,9 +1,10 @@
-"""The write-ahead log: terms, votes and entries on disk before anything depends on them (DESIGN 7).
+"""The write-ahead log: terms, votes and entries on disk before anything depends on them.
 
-A directory of preallocated segments of records (wal_records.py). `save` is one write and one
-fdatasync. A write that a crash cut short is repaired when the log is opened; any other damage is
-refused, never skipped. A failed write is never retried: the caller must let the process die.
-Knows nothing of what entries mean.
+A directory of preallocated segments of records (FORMATS.md#the-write-ahead-log). `save` is one
+write and one fdatasync. A write that a crash cut short is repaired when the log is opened; any
+other damage is refused, never skipped. A failed write is never retried: the caller must let the
+process die. What a kill at each step loses: DESIGN.md#what-is-durable-when. Knows nothing of what
+entries mean.
 """
 
 from __future__ import annotations

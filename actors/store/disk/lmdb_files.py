@@ -25,7 +25,7 @@ TABLES: Final = (b"meta", b"revisions", b"leases", b"sessions", b"members")
 TABLES_MAX: Final = 16
 
 SPARE_BYTES: Final = 128 * 1024 * 1024
-"""With less room on the disk the log takes no writes (raft.wal)."""
+"""With less room on the disk the log takes no writes (actors/raft/disk/wal.py)."""
 
 _FILE_MODE: Final = 0o600
 _NEW_MAP_BYTES: Final = 1 << 20
