@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer
-from cluster.client.replies import ALARM_NAMES
 from cluster.client.results import (
     DeleteResult,
     IncrementResult,
@@ -20,6 +19,7 @@ from cluster.client.results import (
     TxnResponse,
     TxnResult,
 )
+from cluster.protocol import ALARM_NAME
 from cluster.values import format_duration
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class JsonPrinter(Printer):
 
     def alarm(self, result: AlarmResult, is_list: bool) -> None:
         alarms = [
-            {"memberID": alarm.member_id, "alarm": ALARM_NAMES.index(alarm.alarm)}
+            {"memberID": alarm.member_id, "alarm": ALARM_NAME.words.index(alarm.alarm)}
             for alarm in result.alarms
         ]
         # etcd's client clears them one by one, and has no header for all of it.

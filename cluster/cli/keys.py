@@ -11,7 +11,8 @@ import click
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
 from cluster.cli.settings import GoInt, GoSeconds, Settings
-from cluster.client.requests import EVERYTHING, RangeOptions, prefix_end
+from cluster.client.requests import EVERYTHING, prefix_end, request
+from cluster.protocol import RangeOptions
 from cluster.values import parse_int
 
 if TYPE_CHECKING:
@@ -113,13 +114,13 @@ def increment(settings: Settings, words: tuple[str, ...]) -> None:
 
     A key that is not there counts as 0; one that is keeps its lease. incr KEY -- -DELTA subtracts.
     """
-    from cluster.client.replies import increment_result  # noqa: PLC0415 - as connect() does
-    from cluster.client.requests import increment_fields  # noqa: PLC0415
+    from cluster.client.replies import of  # noqa: PLC0415 - as connect() does
+    from cluster.client.results import IncrementResult  # noqa: PLC0415
 
     key, delta = _increment_arguments(words)
     printer = settings.printer("incr")
     with settings.connect() as client:
-        result = client.request(increment_fields(key, delta), increment_result, write=True)
+        result = client.request(request("increment", key=key, delta=delta), of(IncrementResult))
     printer.increment(result)
 
 

@@ -19,8 +19,12 @@ from cluster.client.calling import Options
 from cluster.client.connection import Connection, FutureCall, WaitedCall
 from cluster.client.endpoints import parse
 from cluster.errors import UnavailableError
+from cluster.protocol import OPS
+from cluster.schema import Effect
 
 T = TypeVar("T")
+
+WRITES: Final = frozenset(op.name for op in OPS.values() if op.effect is Effect.WRITE)
 
 FORKED: Final = "the process was forked: this belongs to the parent"
 
@@ -53,15 +57,18 @@ class Caller:
         self,
         fields: dict[str, Any],
         decode: Callable[[replies.Reply], T],
-        write: bool = False,
+        write: bool | None = None,
         pinned: str | None = None,
         timeout: float | None = None,
     ) -> T:
-        """Send one request of PROTOCOL.md and decode its reply; `write` if it changes anything.
+        """Send one request of PROTOCOL.md and decode its reply.
 
+        `write`: it is a write, or none, whatever the protocol's table says of its operation.
         `pinned` is the endpoint to ask. With a `timeout` (seconds, instead of the client's) an
         answer that takes long is waited for rather than asked for again.
         """
+        if write is None:
+            write = fields["op"] in WRITES
         call = WaitedCall(fields, self._timeout if timeout is None else timeout, write, pinned)
         call.slow = timeout is not None
         return replies.read(decode, self.wait(call))
@@ -89,9 +96,11 @@ class Caller:
         self,
         fields: dict[str, Any],
         decode: Callable[[replies.Reply], T],
-        write: bool = False,
+        write: bool | None = None,
     ) -> Future[T]:
         """As `request`, but at once; callbacks of the future must not block."""
+        if write is None:
+            write = fields["op"] in WRITES
         call = FutureCall(fields, self._timeout, decode, write)
         (self._connection or self.connection()).submit(call)
         return call.future

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
-from cluster.client.requests import Key, RangeOptions, to_bytes
+from cluster.client.requests import Key, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse
 from cluster.client.standing import LEASE_LOST, Place, Standing
 from cluster.errors import (
@@ -26,6 +26,7 @@ from cluster.errors import (
     LeaseNotFoundError,
     LockTimeoutError,
 )
+from cluster.protocol import RangeOptions
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease

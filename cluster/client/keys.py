@@ -10,18 +10,17 @@ from cluster.client.arguments import not_negative
 from cluster.client.caller import Caller
 from cluster.client.requests import (
     Key,
-    RangeOptions,
-    delete_fields,
     get_fields,
-    increment_fields,
     interval,
     interval_fields,
     put_fields,
     range_fields,
+    request,
     to_bytes,
 )
 from cluster.client.scan import PAGE_KEYS, Scan
 from cluster.errors import AnswerTooLargeError
+from cluster.protocol import RangeOptions
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease
@@ -48,7 +47,7 @@ class KeyApi(Caller):
         which, and for how long. Nobody renews it, unless `client.lease` is told to.
         """
         fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
-        return self.request(fields, replies.put_result, write=True)
+        return self.request(fields, replies.put_result)
 
     def get(
         self, key: Key, *, revision: int = 0, serializable: bool = False
@@ -69,12 +68,8 @@ class KeyApi(Caller):
         """The keys from `key` up to (without) `range_end`, those that begin with `key` (`prefix`),
         all from `key` on (`from_key`), or all there are (no key).
 
-        Options: `limit`, `revision`, `serializable`, `keys_only`, `count_only`; `sort_order`
-        ("ASCEND", "DESCEND") and `sort_target` ("KEY", "VERSION", "CREATE", "MOD", "VALUE");
-        `min_mod_revision`, `max_mod_revision`, `min_create_revision`, `max_create_revision`. A
-        `limit` of 0 is none, a `revision` of 0 is now, and bounds are inclusive. A serializable
-        read is answered by one node from what it has, which may be old. What is too large for one
-        answer (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
+        The options are those of `cluster.protocol.RangeOptions`. What is too large for one answer
+        (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
         """
         not_negative("limit", options.get("limit", 0))
         not_negative("revision", options.get("revision", 0))
@@ -108,11 +103,9 @@ class KeyApi(Caller):
         It reads pages of at most `page_size` keys, fewer where values are large, so memory is
         bounded. See `Scan` for its `revision`.
         """
-        fields = interval_fields("range", interval(key, range_end, prefix, from_key))
-        if not_negative("revision", revision):
-            fields["revision"] = revision
-        if keys_only:
-            fields["keys_only"] = True
+        not_negative("revision", revision)
+        keys = interval(key, range_end, prefix, from_key)
+        fields = interval_fields("range", keys, revision=revision, keys_only=keys_only)
         return Scan(self, fields, page_size)
 
     def delete(
@@ -125,8 +118,9 @@ class KeyApi(Caller):
         prev_kv: bool = False,
     ) -> results.DeleteResult:
         """Delete a key, or an interval of keys as in `range`, in one revision."""
-        fields = delete_fields(interval(key, range_end, prefix, from_key), prev_kv)
-        return self.request(fields, replies.delete_result, write=True)
+        keys = interval(key, range_end, prefix, from_key)
+        fields = interval_fields("delete_range", keys, prev_kv=prev_kv)
+        return self.request(fields, replies.of(results.DeleteResult))
 
     def increment(self, key: Key, delta: int = 1) -> int:
         """Add to a key's value, a decimal integer of 64 bits, and return the sum; not in etcd.
@@ -135,20 +129,18 @@ class KeyApi(Caller):
         FailedPreconditionError when the value is no such integer, OutOfRangeError when the sum does
         not fit.
         """
-        fields = increment_fields(key, delta)
-        return self.request(fields, replies.increment_result, write=True).value
+        fields = request("increment", key=to_bytes(key), delta=delta)
+        return self.request(fields, replies.of(results.IncrementResult)).value
 
     def history(self, key: Key, *, limit: int = 0, revision: int = 0) -> results.HistoryResult:
         """The changes of one key that are not compacted away, newest first; not in etcd.
 
         `revision` leaves out what came later.
         """
-        fields: dict[str, Any] = {"op": "history", "key": to_bytes(key)}
-        if not_negative("limit", limit):
-            fields["limit"] = limit
-        if not_negative("revision", revision):
-            fields["revision"] = revision
-        return self.request(fields, replies.history_result)
+        not_negative("limit", limit)
+        not_negative("revision", revision)
+        fields = request("history", key=to_bytes(key), limit=limit, revision=revision)
+        return self.request(fields, replies.of(results.HistoryResult))
 
     def compact(self, revision: int, physical: bool = False) -> results.CompactResult:
         """End the history before a revision, which itself can still be read and watched.
@@ -156,10 +148,8 @@ class KeyApi(Caller):
         Raises CompactedError if it has ended there or later already. With `physical` it returns
         when the node that was asked has nothing of it left on its disk.
         """
-        fields: dict[str, Any] = {"op": "compact", "revision": revision}
-        if physical:
-            fields["physical"] = True
-        return self.request(fields, replies.compact_result, write=True)
+        fields = request("compact", revision=revision, physical=physical)
+        return self.request(fields, replies.of(results.CompactResult))
 
     # --- the same, pipelined ---
 
@@ -168,7 +158,7 @@ class KeyApi(Caller):
     ) -> Future[results.PutResult]:
         """Begin a put and return at once; many may be under way. Their order is not defined."""
         fields = put_fields(key, value, lease, prev_kv)
-        return self.request_async(fields, replies.put_result, write=True)
+        return self.request_async(fields, replies.put_result)
 
     def get_async(
         self, key: Key, *, revision: int = 0, serializable: bool = False
@@ -179,8 +169,8 @@ class KeyApi(Caller):
 
     def delete_async(self, key: Key, *, prev_kv: bool = False) -> Future[results.DeleteResult]:
         """Begin to delete one key and return at once."""
-        fields = delete_fields(interval(key), prev_kv)
-        return self.request_async(fields, replies.delete_result, write=True)
+        fields = interval_fields("delete_range", interval(key), prev_kv=prev_kv)
+        return self.request_async(fields, replies.of(results.DeleteResult))
 
 
 def _may_be_scanned(fields: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from cluster.client import replies, results
 from cluster.client.arguments import lease_ttl
@@ -14,6 +14,7 @@ from cluster.client.connection import Connection
 from cluster.client.inherited import INHERITED, Owned
 from cluster.client.lost import Lost
 from cluster.client.notices import LeaseLost, LeaseRenewed, Notice
+from cluster.client.requests import request
 from cluster.errors import FAULTS, LeaseholdError, LeaseLostError, LeaseNotFoundError
 
 if TYPE_CHECKING:
@@ -198,11 +199,9 @@ class LeaseApi:
 
         FailedPreconditionError when the id is taken. The Lease's `ttl` is what was really granted.
         """
-        fields: dict[str, Any] = {"op": "lease_grant", "TTL": lease_ttl(ttl)}
-        if id:
-            fields["ID"] = id
+        fields = request("lease_grant", TTL=lease_ttl(ttl), ID=id)
         asked = time.monotonic()
-        granted = self._client.request(fields, replies.lease_grant_result, write=True)
+        granted = self._client.request(fields, replies.of(results.LeaseGrantResult))
         return Lease(self, granted, asked + granted.ttl)
 
     def adopt(self, lease_id: int) -> Lease:
@@ -219,28 +218,27 @@ class LeaseApi:
 
     def revoke(self, lease_id: int) -> results.LeaseRevokeResult:
         """End a lease and delete its keys; LeaseNotFoundError when it is gone."""
-        fields = {"op": "lease_revoke", "ID": lease_id}
-        return self._client.request(fields, replies.lease_revoke_result, write=True)
+        fields = request("lease_revoke", ID=lease_id)
+        return self._client.request(fields, replies.of(results.LeaseRevokeResult))
 
     def keep_alive_once(self, lease_id: int) -> results.LeaseKeepAliveResult:
         """Renew a lease for its whole TTL; LeaseNotFoundError when it is gone."""
         # No session: to renew twice is to renew.
-        fields = {"op": "lease_keep_alive", "ID": lease_id}
-        renewed = self._client.request(fields, replies.lease_keep_alive_result)
+        fields = request("lease_keep_alive", ID=lease_id)
+        decode = replies.of(results.LeaseKeepAliveResult)
+        renewed = self._client.request(fields, decode, write=False)
         if renewed.ttl <= 0:
             raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         return renewed
 
     def time_to_live(self, lease_id: int, keys: bool = False) -> results.LeaseTimeToLiveResult:
         """What is left of a lease; its `ttl` is -1 when there is no such lease."""
-        fields: dict[str, Any] = {"op": "lease_time_to_live", "ID": lease_id}
-        if keys:
-            fields["keys"] = True
-        return self._client.request(fields, replies.lease_time_to_live_result)
+        fields = request("lease_time_to_live", ID=lease_id, keys=keys)
+        return self._client.request(fields, replies.of(results.LeaseTimeToLiveResult))
 
     def list(self) -> results.LeaseListResult:
         """The ids of all leases."""
-        return self._client.request({"op": "lease_leases"}, replies.lease_list_result)
+        return self._client.request(request("lease_leases"), replies.of(results.LeaseListResult))
 
     def keep(self, lease: Lease, good_until: float) -> tuple[Connection, int]:
         """Renew a lease in the background; by which connection, and under which number."""

@@ -11,7 +11,8 @@ from typing import Final
 from cluster.client.call import FOREVER, Call
 from cluster.client.calling import Calls
 from cluster.client.notices import LeaseLost, LeaseRenewed, Notice
-from cluster.client.replies import lease_keep_alive_result, read
+from cluster.client.replies import of, read
+from cluster.client.results import LeaseKeepAliveResult
 from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
 
 RENEWALS_PER_TTL: Final = 3
@@ -74,7 +75,7 @@ class Keepers:
         ttl, error = 0.0, call.error
         if error is None and call.reply is not None:
             try:
-                ttl = read(lease_keep_alive_result, call.reply).ttl
+                ttl = read(of(LeaseKeepAliveResult), call.reply).ttl
             except LeaseholdError as failure:
                 error = failure
         if error is None and ttl <= 0:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from cluster.addresses import AddressError, member_urls
 from cluster.client import replies, results
 from cluster.client.connection import FutureCall, WaitedCall
+from cluster.client.requests import request
 from cluster.errors import (
     FAULTS,
     InvalidArgumentError,
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ADDED: Final = replies.of(results.MemberAddResult)
+_LISTED: Final = replies.of(results.MemberListResult)
+_STATUS: Final = replies.of(results.StatusResult)
+
 SEARCH_AGAIN_SECONDS: Final = 0.05
 """How long to wait during an election before the leader is looked for again."""
 
@@ -35,14 +40,12 @@ SEARCH_AGAIN_SECONDS: Final = 0.05
 def add(client: Caller, peer_urls: str | Iterable[str], learner: bool) -> results.MemberAddResult:
     """Add a member."""
     urls = _checked(peer_urls)
-    fields: dict[str, Any] = {"op": "member_add", "peerURLs": urls}
-    if learner:
-        fields["isLearner"] = True
+    fields = request("member_add", peerURLs=urls, isLearner=learner)
 
     def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
         return _newcomer(listed, urls, learner)
 
-    return _change(client, fields, replies.member_add_result, "PeerURLExist", done)
+    return _change(client, fields, _ADDED, "PeerURLExist", done)
 
 
 def replace(
@@ -50,45 +53,41 @@ def replace(
 ) -> results.MemberAddResult:
     """Remove a member and add another in one step."""
     urls = _checked(peer_urls)
-    fields = {"op": "member_replace", "ID": member_id, "peerURLs": urls}
+    fields = request("member_replace", ID=member_id, peerURLs=urls)
 
     def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
         gone = all(member.id != member_id for member in listed.members)
         return _newcomer(listed, urls, False) if gone else None
 
-    return _change(client, fields, replies.member_add_result, "MemberNotFound", done)
+    return _change(client, fields, _ADDED, "MemberNotFound", done)
 
 
 def remove(client: Caller, member_id: int) -> results.MemberListResult:
     """Remove a member."""
-    fields = {"op": "member_remove", "ID": member_id}
+    fields = request("member_remove", ID=member_id)
     # It was there when the first attempt was made, or that would have said so: but its answer was
     # lost. Whoever removed it, it is gone.
-    return _change(
-        client, fields, replies.member_list_result, "MemberNotFound", lambda listed: listed
-    )
+    return _change(client, fields, _LISTED, "MemberNotFound", lambda listed: listed)
 
 
 def update(
     client: Caller, member_id: int, peer_urls: str | Iterable[str]
 ) -> results.MemberListResult:
     """Say where a member is reached from now on. Doing it again changes nothing."""
-    fields = {"op": "member_update", "ID": member_id, "peerURLs": _checked(peer_urls)}
-    return _change(client, fields, replies.member_list_result)
+    fields = request("member_update", ID=member_id, peerURLs=_checked(peer_urls))
+    return _change(client, fields, _LISTED)
 
 
 def promote(client: Caller, member_id: int) -> results.MemberListResult:
     """Make a voter of a learner."""
-    fields = {"op": "member_promote", "ID": member_id}
-    return _change(
-        client, fields, replies.member_list_result, "MemberNotLearner", lambda listed: listed
-    )
+    fields = request("member_promote", ID=member_id)
+    return _change(client, fields, _LISTED, "MemberNotLearner", lambda listed: listed)
 
 
 def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLeaderResult:
     """Have the leader hand over, wherever it is among the client's endpoints."""
     deadline = time.monotonic() + timeout
-    fields = {"op": "move_leader", "targetID": target}
+    fields = request("move_leader", targetID=target)
     while True:
         found = _leader(client, deadline)
         if found is not None:
@@ -111,7 +110,7 @@ def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
     """The leader's id and the endpoint it has; None while nobody leads. All are asked at once."""
     asked: dict[Future[results.StatusResult], str] = {}
     for endpoint in client.endpoints:
-        call = FutureCall({"op": "status"}, _left(deadline), replies.status_result, pinned=endpoint)
+        call = FutureCall(request("status"), _left(deadline), _STATUS, pinned=endpoint)
         client.connection().submit(call)
         asked[call.future] = endpoint
     silent: BaseException | None = None
@@ -149,7 +148,7 @@ def _change(
     except LeaseholdError as error:
         if not call.uncertain or name_of(error.message) != done_name:
             raise
-        result = done(client.request({"op": "member_list"}, replies.member_list_result))
+        result = done(client.request(request("member_list"), _LISTED))
         if result is None:
             raise
         return result

@@ -8,18 +8,19 @@ is put at most once, and so on) are the cluster's to check.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self, TypeVar, Unpack
 
 from cluster.client.requests import (
     Key,
-    RangeOptions,
-    delete_fields,
-    increment_fields,
     interval,
+    interval_fields,
     put_fields,
     range_fields,
+    request,
     to_bytes,
 )
+from cluster.protocol import OPS, RangeOptions
+from cluster.schema import Effect
 
 if TYPE_CHECKING:
     from cluster.client.lease import Lease
@@ -28,8 +29,6 @@ K = TypeVar("K", int, Key)
 
 INT64_MAX: Final = (1 << 63) - 1
 INT64_MIN: Final = -(1 << 63)
-
-_READS: Final = "request_range"
 
 
 class Compare(NamedTuple):
@@ -166,13 +165,7 @@ def count(
 class Op(NamedTuple):
     """One operation of a branch, and its request map."""
 
-    kind: Literal[
-        "request_put",
-        "request_range",
-        "request_delete_range",
-        "request_increment",
-        "request_txn",
-    ]
+    kind: str
     fields: dict[str, Any]
     writes: bool
 
@@ -188,8 +181,7 @@ def put(
     ttl: float = 0,
 ) -> Op:
     """Set a key, as `Client.put`; its response is a PutResult."""
-    fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
-    return _op("request_put", fields)
+    return _op(put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl))
 
 
 def get(
@@ -201,7 +193,7 @@ def get(
     **options: Unpack[RangeOptions],
 ) -> Op:
     """Read a key, an interval or all there are, as `Client.range`; a RangeResult."""
-    return _op(_READS, range_fields(interval(key, range_end, prefix, from_key), options))
+    return _op(range_fields(interval(key, range_end, prefix, from_key), options))
 
 
 def delete(
@@ -213,13 +205,13 @@ def delete(
     prev_kv: bool = False,
 ) -> Op:
     """Delete a key or an interval, as `Client.delete`; a DeleteResult."""
-    fields = delete_fields(interval(key, range_end, prefix, from_key), prev_kv)
-    return _op("request_delete_range", fields)
+    keys = interval(key, range_end, prefix, from_key)
+    return _op(interval_fields("delete_range", keys, prev_kv=prev_kv))
 
 
 def increment(key: Key, delta: int = 1) -> Op:
     """Add to a key, as `Client.increment`; an IncrementResult. Not in etcd."""
-    return _op("request_increment", increment_fields(key, delta))
+    return _op(request("increment", key=to_bytes(key), delta=delta))
 
 
 def txn() -> Txn:
@@ -227,14 +219,10 @@ def txn() -> Txn:
     return Txn()
 
 
-def _op(
-    kind: Literal[
-        "request_put", "request_range", "request_delete_range", "request_increment", "request_txn"
-    ],
-    fields: dict[str, Any],
-) -> Op:
-    del fields["op"]  # in a transaction the kind says it
-    return Op(kind, fields, writes=kind != _READS)
+def _op(fields: dict[str, Any], writes: bool = True) -> Op:
+    """The operation of a request map; in a transaction its kind says what it is."""
+    name = fields.pop("op")
+    return Op(f"request_{name}", fields, writes and OPS[name].effect is not Effect.READ)
 
 
 class Txn:
@@ -285,5 +273,5 @@ def _operation(one: Op | Txn) -> Op:
     if isinstance(one, Op):
         return one
     if isinstance(one, Txn):
-        return _op("request_txn", one.fields())._replace(writes=one.writes)
+        return _op(one.fields(), one.writes)
     raise TypeError(f"a branch takes operations such as put('k', 'v'), not {one!r}")

@@ -1,4 +1,4 @@
-"""How a client reads the replies of PROTOCOL.md: each into its typed result.
+"""How a client reads replies by the protocol's table: each into its typed result.
 
 Knows the shape of replies and nothing of how they arrive.
 """
@@ -6,45 +6,29 @@ Knows the shape of replies and nothing of how they arrive.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 from cluster.client.results import (
+    RESULTS,
     Alarm,
-    AlarmResult,
-    CompactResult,
-    DefragmentResult,
-    DeleteResult,
     Event,
-    HashKvResult,
     Header,
-    HistoryResult,
-    IncrementResult,
     KeyValue,
-    LeaseGrantResult,
-    LeaseKeepAliveResult,
     LeaseListResult,
-    LeaseRevokeResult,
-    LeaseTimeToLiveResult,
     Member,
-    MemberAddResult,
-    MemberListResult,
     PutResult,
     RangeResult,
-    SnapshotPart,
-    StatusResult,
     TxnResponse,
     TxnResult,
 )
 from cluster.errors import ProtocolError
+from cluster.protocol import ALARM, ALARM_NAME, EVENT, KEY_VALUE, MEMBER, OPS
+from cluster.schema import KEYS, TEXTS, Field, ListOf, Op
 
 Reply = Mapping[str, Any]
 """A decoded reply map, as msgpack left it: anything may be missing or of a wrong type."""
 
 T = TypeVar("T")
-
-AlarmName = Literal["NONE", "NOSPACE", "CORRUPT", "UNREADABLE", "DATA_LOSS"]
-ALARM_NAMES: Final[tuple[str, ...]] = get_args(AlarmName)
-"""By the number each has in the protocol."""
 
 
 def read(decode: Callable[[Reply], T], reply: Reply) -> T:
@@ -115,21 +99,6 @@ def single_result(reply: Reply) -> KeyValue | None:
     return None
 
 
-def delete_result(reply: Reply) -> DeleteResult:
-    """The answer to a delete_range."""
-    return _delete(header(reply), reply)
-
-
-def _delete(head: Header, reply: Reply) -> DeleteResult:
-    previous = tuple(map(key_value, reply.get("prev_kvs") or ()))
-    return DeleteResult(head, reply["deleted"], previous)
-
-
-def increment_result(reply: Reply) -> IncrementResult:
-    """The answer to an increment."""
-    return IncrementResult(header(reply), int(reply["value"]))
-
-
 def txn_result(reply: Reply) -> TxnResult:
     """The answer to a txn."""
     return _txn(header(reply), reply)
@@ -144,30 +113,8 @@ def _response(head: Header, one: Reply) -> TxnResponse:
     """One response of a transaction; its header on the wire has only the revision."""
     ((kind, reply),) = one.items()
     inner = head._replace(revision=reply["header"]["revision"])
-    match kind:
-        case "response_put":
-            return _put(inner, reply)
-        case "response_range":
-            return _range(inner, reply)
-        case "response_delete_range":
-            return _delete(inner, reply)
-        case "response_increment":
-            return IncrementResult(inner, int(reply["value"]))
-        case "response_txn":
-            return _txn(inner, reply)
-        case _:
-            raise ValueError(f"unknown response {kind!r}")
-
-
-def history_result(reply: Reply) -> HistoryResult:
-    """The answer to a history."""
-    events = tuple(map(event, reply["events"]))
-    return HistoryResult(header(reply), events, reply["more"], reply["compacted"])
-
-
-def compact_result(reply: Reply) -> CompactResult:
-    """The answer to a compact."""
-    return CompactResult(header(reply))
+    response: TxnResponse = _READERS[kind.removeprefix("response_")](inner, reply)
+    return response
 
 
 def event(raw: Reply) -> Event:
@@ -189,52 +136,6 @@ def event(raw: Reply) -> Event:
     )
 
 
-def lease_grant_result(reply: Reply) -> LeaseGrantResult:
-    """The answer to a lease_grant."""
-    return LeaseGrantResult(header(reply), reply["ID"], reply["TTL"])
-
-
-def lease_revoke_result(reply: Reply) -> LeaseRevokeResult:
-    """The answer to a lease_revoke."""
-    return LeaseRevokeResult(header(reply))
-
-
-def lease_keep_alive_result(reply: Reply) -> LeaseKeepAliveResult:
-    """The answer to a lease_keep_alive; a TTL of 0 means that there is no such lease."""
-    return LeaseKeepAliveResult(header(reply), reply["ID"], reply["TTL"])
-
-
-def lease_time_to_live_result(reply: Reply) -> LeaseTimeToLiveResult:
-    """The answer to a lease_time_to_live."""
-    ttl = reply["TTL"]
-    keys = reply.get("keys")
-    return LeaseTimeToLiveResult(
-        header(reply),
-        reply["ID"],
-        ttl,
-        reply["grantedTTL"],
-        reply.get("remaining_ms", ttl * 1000 if ttl > 0 else ttl),
-        None if keys is None else tuple(keys),
-    )
-
-
-def lease_list_result(reply: Reply) -> LeaseListResult:
-    """The answer to a lease_leases."""
-    return LeaseListResult(header(reply), tuple(lease["ID"] for lease in reply["leases"]))
-
-
-def member_list_result(reply: Reply) -> MemberListResult:
-    """The answer to a member_list, and to each change of the members."""
-    return MemberListResult(header(reply), tuple(map(_member, reply["members"])))
-
-
-def member_add_result(reply: Reply) -> MemberAddResult:
-    """The answer to a member_add and to a member_replace."""
-    listed = member_list_result(reply)
-    waiting = reply.get("waiting", False)
-    return MemberAddResult(listed.header, _member(reply["member"]), listed.members, waiting)
-
-
 def _member(raw: Reply) -> Member:
     return Member(
         raw["ID"],
@@ -245,46 +146,79 @@ def _member(raw: Reply) -> Member:
     )
 
 
-def status_result(reply: Reply) -> StatusResult:
-    """The answer to a status."""
-    return StatusResult(
-        header(reply),
-        reply["version"],
-        reply["dbSize"],
-        reply["dbSizeInUse"],
-        reply["leader"],
-        reply["raftIndex"],
-        reply["raftTerm"],
-        reply["raftAppliedIndex"],
-        reply.get("isLearner", False),
-        tuple(reply.get("errors") or ()),
-    )
-
-
-def hash_kv_result(reply: Reply) -> HashKvResult:
-    """The answer to a hash_kv."""
-    return HashKvResult(
-        header(reply), reply["hash"], reply["compact_revision"], reply["hash_revision"]
-    )
-
-
-def alarm_result(reply: Reply) -> AlarmResult:
-    """The answer to an alarm; the wire has an alarm's name or its number."""
-    return AlarmResult(header(reply), tuple(map(_alarm, reply["alarms"])))
-
-
 def _alarm(raw: Reply) -> Alarm:
-    alarm = raw["alarm"]
-    return Alarm(raw["memberID"], ALARM_NAMES[alarm] if isinstance(alarm, int) else str(alarm))
+    alarm = raw["alarm"]  # its name, or its number
+    return Alarm(raw["memberID"], ALARM_NAME.words[alarm] if isinstance(alarm, int) else str(alarm))
 
 
-def defragment_result(reply: Reply) -> DefragmentResult:
-    """The answer to a defragment."""
-    return DefragmentResult(header(reply))
+def _lease_list(head: Header, reply: Reply) -> LeaseListResult:
+    return LeaseListResult(head, tuple(lease["ID"] for lease in reply["leases"]))
 
 
-def snapshot_part(reply: Reply) -> SnapshotPart:
-    """The answer to a snapshot."""
-    return SnapshotPart(
-        header(reply), reply["name"], reply["blob"], reply["remaining_bytes"], reply["sha256"]
-    )
+# --- by the protocol's table ------------------------------------------------------------------
+
+
+_VALUES: Final[dict[Any, Callable[[Any], Any]]] = {
+    TEXTS: tuple,
+    KEYS: tuple,
+    KEY_VALUE: key_value,
+    MEMBER: _member,
+    ListOf(KEY_VALUE): lambda items: tuple(map(key_value, items)),
+    ListOf(EVENT): lambda items: tuple(map(event, items)),
+    ListOf(MEMBER): lambda items: tuple(map(_member, items)),
+    ListOf(ALARM): lambda items: tuple(map(_alarm, items)),
+}
+"""How values are read of types that are not taken as they come."""
+
+Read = Callable[[Header, Reply], Any]
+
+
+def _reader(op: Op, result: type[Any]) -> Read:
+    """Reads a reply of this operation: each field into the attribute of its name."""
+    fields = {field.attribute: field for field in op.reply}
+    steps = [_step(fields[name], result) for name in result._fields[1:]]
+    make = result._make
+
+    def read_reply(head: Header, reply: Reply) -> Any:
+        return make([head, *[step(reply) for step in steps]])
+
+    return read_reply
+
+
+def _step(field: Field, result: type[Any]) -> Callable[[Reply], Any]:
+    """Reads one field; one that may be left out is then what the result has by default."""
+    name, convert = field.name, _VALUES.get(field.type)
+    absent = result._field_defaults.get(field.attribute, field.type.zero)
+
+    def required(reply: Reply) -> Any:
+        return reply[name] if convert is None else convert(reply[name])
+
+    def optional(reply: Reply) -> Any:
+        return absent if reply.get(name) is None else required(reply)
+
+    return optional if field.optional else required
+
+
+def _decoder(reader: Read) -> Callable[[Reply], Any]:
+    return lambda reply: reader(header(reply), reply)
+
+
+_BY_HAND: Final[dict[str, Read]] = {
+    "range": _range,
+    "put": _put,
+    "txn": _txn,
+    "lease_leases": _lease_list,
+}
+"""The hottest ones, and those that are of another shape than their results."""
+
+_READERS: Final = {
+    op: _BY_HAND.get(op) or _reader(OPS[op], result) for op, result in RESULTS.items()
+}
+_DECODERS: Final[dict[type[Any], Callable[[Reply], Any]]] = {
+    result: _decoder(_READERS[op]) for op, result in RESULTS.items()
+}
+
+
+def of(result: type[T]) -> Callable[[Reply], T]:
+    """What reads a reply into a result of this class."""
+    return _DECODERS[result]

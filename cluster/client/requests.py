@@ -1,22 +1,29 @@
-"""Request maps of PROTOCOL.md, built from what a program says. Pure.
+"""Request maps by the protocol's table, built from what a program says. Pure.
 
-A field with its zero value is left out, except where the protocol's default is another one.
+A field that says what its absence says is left out.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict, get_args
+from typing import Any, Final, NamedTuple, Protocol
 
 from cluster.client.arguments import one_of, put_ttl
-
-if TYPE_CHECKING:
-    from cluster.client.lease import Lease
+from cluster.protocol import KEY, OPS, RANGE_END, RangeOptions
+from cluster.schema import Choice
 
 Key = bytes | bytearray | memoryview | str
 """Keys and values: bytes, or text that stands for its UTF-8 bytes. Bytes come back."""
 
 EVERYTHING: Final = b"\0"
 """As a range_end: no end. As a key with that end: every key (etcd's convention)."""
+
+
+class Named(Protocol):
+    """A lease, as far as a request is about it."""
+
+    @property
+    def id(self) -> int:
+        """The id that the cluster knows it by."""
 
 
 def to_bytes(text: Key) -> bytes:
@@ -64,51 +71,46 @@ def interval(
     return Interval(start, None if range_end is None else to_bytes(range_end))
 
 
-SortOrder = Literal["NONE", "ASCEND", "DESCEND"]
-SortTarget = Literal["KEY", "VERSION", "CREATE", "MOD", "VALUE"]
+_FIELDS: Final = {
+    name: {field.name: field for field in (*op.request, *op.alone)} for name, op in OPS.items()
+}
 
 
-class RangeOptions(TypedDict, total=False):
-    """What may be said of a read besides its interval, under the names of PROTOCOL.md.
-
-    `limit` 0 is none; `revision` 0 is now. A `serializable` read is answered by one node from what
-    it has, which may be old. The bounds of revisions are inclusive, 0 is none.
-    """
-
-    limit: int
-    revision: int
-    serializable: bool
-    keys_only: bool
-    count_only: bool
-    sort_order: SortOrder
-    sort_target: SortTarget
-    min_mod_revision: int
-    max_mod_revision: int
-    min_create_revision: int
-    max_create_revision: int
+def request(op: str, **fields: Any) -> dict[str, Any]:
+    """The request map of an operation; what means the same when it is left out is left out."""
+    known = _FIELDS[op]
+    said = {name: value for name, value in fields.items() if value != known[name].absent}
+    return {"op": op, **said}
 
 
-RANGE_OPTIONS: Final = frozenset(RangeOptions.__annotations__)
+RANGE_OPTIONS: Final = {
+    field.name: field for field in OPS["range"].request if field not in (KEY, RANGE_END)
+}
+
+_WORDS: Final = {
+    name: field.type.words
+    for name, field in RANGE_OPTIONS.items()
+    if isinstance(field.type, Choice)
+}
 
 
 def range_fields(keys: Interval, options: RangeOptions) -> dict[str, Any]:
     """The request map of a range."""
-    unknown = options.keys() - RANGE_OPTIONS
+    unknown = options.keys() - RANGE_OPTIONS.keys()
     if unknown:
         raise TypeError(f"a read has no option {', '.join(sorted(unknown))}")
-    one_of("sort_order", options.get("sort_order", "NONE"), get_args(SortOrder))
-    one_of("sort_target", options.get("sort_target", "KEY"), get_args(SortTarget))
     fields = interval_fields("range", keys)
-    fields.update((name, value) for name, value in options.items() if value)
+    for name, value in options.items():
+        if name in _WORDS:
+            one_of(name, str(value), _WORDS[name])
+        if value:
+            fields[name] = value
     return fields
 
 
-def interval_fields(op: str, keys: Interval) -> dict[str, Any]:
+def interval_fields(op: str, keys: Interval, **others: Any) -> dict[str, Any]:
     """The request map of an operation on an interval."""
-    fields: dict[str, Any] = {"op": op, "key": keys.key}
-    if keys.end is not None:
-        fields["range_end"] = keys.end
-    return fields
+    return request(op, key=keys.key, range_end=keys.end or b"", **others)
 
 
 def get_fields(key: Key, revision: int, serializable: bool) -> dict[str, Any]:
@@ -124,13 +126,13 @@ def get_fields(key: Key, revision: int, serializable: bool) -> dict[str, Any]:
 def put_fields(
     key: Key,
     value: Key,
-    lease: int | Lease,
+    lease: int | Named,
     prev_kv: bool,
     ignore_value: bool = False,
     ignore_lease: bool = False,
     ttl: float = 0,
 ) -> dict[str, Any]:
-    """The request map of a put; what is left out has its zero value."""
+    """The request map of a put: as `request` makes it, and five times as fast."""
     fields: dict[str, Any] = {"op": "put", "key": to_bytes(key)}
     if value:
         fields["value"] = to_bytes(value)
@@ -144,20 +146,4 @@ def put_fields(
         fields["ignore_lease"] = True
     if put_ttl(ttl):
         fields["TTL"] = ttl
-    return fields
-
-
-def delete_fields(keys: Interval, prev_kv: bool) -> dict[str, Any]:
-    """The request map of a delete_range."""
-    fields = interval_fields("delete_range", keys)
-    if prev_kv:
-        fields["prev_kv"] = True
-    return fields
-
-
-def increment_fields(key: Key, delta: int) -> dict[str, Any]:
-    """The request map of an increment; a delta of 0 is said, for left out it is 1."""
-    fields: dict[str, Any] = {"op": "increment", "key": to_bytes(key)}
-    if delta != 1:
-        fields["delta"] = delta
     return fields

@@ -6,7 +6,7 @@ How they are read from a reply is the business of `replies`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 
 class Header(NamedTuple):
@@ -178,7 +178,7 @@ class LeaseTimeToLiveResult(NamedTuple):
     ttl: int
     granted_ttl: float
     remaining_ms: int
-    keys: tuple[bytes, ...] | None
+    keys: tuple[bytes, ...] | None = None
 
 
 class LeaseListResult(NamedTuple):
@@ -287,3 +287,30 @@ class SnapshotResult(NamedTuple):
     endpoint: str
     size: int
     sha256: str
+
+
+RESULTS: Final[dict[str, type[Any]]] = {
+    "range": RangeResult,
+    "put": PutResult,
+    "delete_range": DeleteResult,
+    "txn": TxnResult,
+    "increment": IncrementResult,
+    "history": HistoryResult,
+    "compact": CompactResult,
+    "lease_grant": LeaseGrantResult,
+    "lease_revoke": LeaseRevokeResult,
+    "lease_keep_alive": LeaseKeepAliveResult,
+    "lease_time_to_live": LeaseTimeToLiveResult,
+    "lease_leases": LeaseListResult,
+    "member_list": MemberListResult,
+    "member_add": MemberAddResult,
+    "hash_kv": HashKvResult,
+    "status": StatusResult,
+    "alarm": AlarmResult,
+    "defragment": DefragmentResult,
+    "snapshot": SnapshotPart,
+}
+"""What the reply to each operation of the protocol is read into, by the names of its fields.
+
+The changes of members are answered as `member_list` or `member_add` is.
+"""

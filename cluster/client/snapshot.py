@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from cluster.client.replies import snapshot_part
-from cluster.client.results import SnapshotResult
+from cluster.client.replies import of
+from cluster.client.results import SnapshotPart, SnapshotResult
 from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, UnavailableError
 from cluster.private import FILE_MODE, append
 
@@ -93,7 +93,7 @@ def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
     """Have a copy made, and write all its parts to a file."""
     digest, size = hashlib.sha256(), 0
     request: dict[str, Any] = {"op": "snapshot"}
-    part = caller.request(request, snapshot_part, pinned=endpoint, timeout=COPY_SECONDS_MAX)
+    part = caller.request(request, of(SnapshotPart), pinned=endpoint, timeout=COPY_SECONDS_MAX)
     while True:
         file.write(part.blob)
         digest.update(part.blob)
@@ -104,7 +104,7 @@ def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
             raise LeaseholdError(f"the snapshot of {endpoint} ends early", DATA_LOSS)
         # A part that is lost is asked for again: this is where a broken connection goes on.
         request = {"op": "snapshot", "name": part.name, "offset": size}
-        part = caller.request(request, snapshot_part, pinned=endpoint)
+        part = caller.request(request, of(SnapshotPart), pinned=endpoint)
     if digest.digest() != part.sha256:
         raise LeaseholdError(f"the snapshot of {endpoint} was damaged on its way", DATA_LOSS)
     return SnapshotResult(endpoint, size, digest.hexdigest())

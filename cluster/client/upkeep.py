@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from cluster.client import members, replies, results, snapshot
 from cluster.client.caller import Caller
-from cluster.client.replies import AlarmName
+from cluster.client.requests import request
+from cluster.protocol import AlarmName
+
+_ALARMS: Final = replies.of(results.AlarmResult)
 
 SLOW_SECONDS: Final = 300.0
 """How long work on a whole disk may take, before it is taken for lost."""
@@ -19,7 +22,7 @@ class UpkeepApi(Caller):
 
     def member_list(self) -> results.MemberListResult:
         """The members of the cluster."""
-        return self.request({"op": "member_list"}, replies.member_list_result)
+        return self.request(request("member_list"), replies.of(results.MemberListResult))
 
     def member_add(
         self, peer_urls: str | Iterable[str], *, learner: bool = False
@@ -60,22 +63,20 @@ class UpkeepApi(Caller):
     def status(self, endpoint: str | None = None) -> results.StatusResult:
         """One node's own state: of the endpoint named, or of whichever answers."""
         pinned = self.known(endpoint)
-        return self.request({"op": "status"}, replies.status_result, pinned=pinned)
+        return self.request(request("status"), replies.of(results.StatusResult), pinned=pinned)
 
     def hash_kv(self, endpoint: str | None = None, revision: int = 0) -> results.HashKvResult:
         """A hash of what one node holds, up to a revision (0: its latest): equal on all members."""
-        fields: dict[str, Any] = {"op": "hash_kv"}
-        if revision:
-            fields["revision"] = revision
+        fields = request("hash_kv", revision=revision)
+        decode = replies.of(results.HashKvResult)
         pinned = self.known(endpoint)
-        return self.request(fields, replies.hash_kv_result, pinned=pinned, timeout=SLOW_SECONDS)
+        return self.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
 
     def defragment(self, endpoint: str | None = None) -> results.DefragmentResult:
         """Have one node give back disk space that it does not use. It serves on meanwhile."""
+        fields, decode = request("defragment"), replies.of(results.DefragmentResult)
         pinned = self.known(endpoint)
-        return self.request(
-            {"op": "defragment"}, replies.defragment_result, pinned=pinned, timeout=SLOW_SECONDS
-        )
+        return self.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
 
     def snapshot_save(
         self, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None = None
@@ -91,7 +92,7 @@ class UpkeepApi(Caller):
 
     def alarm_list(self) -> results.AlarmResult:
         """The alarms that members have raised and nobody has cleared."""
-        return self.request({"op": "alarm", "action": "GET"}, replies.alarm_result)
+        return self.request(request("alarm", action="GET"), _ALARMS)
 
     def alarm_activate(self, member_id: int, alarm: AlarmName) -> results.AlarmResult:
         """Raise an alarm for a member, as it would by itself."""
@@ -102,6 +103,6 @@ class UpkeepApi(Caller):
         return self._alarm("DEACTIVATE", member_id, alarm)
 
     def _alarm(self, action: str, member_id: int, alarm: AlarmName) -> results.AlarmResult:
-        fields = {"op": "alarm", "action": action, "memberID": member_id, "alarm": alarm}
+        fields = request("alarm", action=action, memberID=member_id, alarm=alarm)
         # No session: an alarm that is raised or cleared twice is raised or cleared.
-        return replies.read(replies.alarm_result, self.wait(self.repeatable_call(fields)))
+        return replies.read(_ALARMS, self.wait(self.repeatable_call(fields)))

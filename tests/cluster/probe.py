@@ -93,18 +93,21 @@ class Store:
             case "lease_time_to_live":
                 ttl = self.leases.get(request["ID"])
                 if ttl is None:
-                    return {"ID": request["ID"], "TTL": -1, "grantedTTL": 0}
+                    absent = {"TTL": -1, "grantedTTL": 0, "remaining_ms": -1}
+                    return {"ID": request["ID"], **absent}
                 keys = [kv["key"] for kv in self.keys.values() if kv["lease"] == request["ID"]]
-                life = {"ID": request["ID"], "TTL": ttl - 1, "grantedTTL": ttl}
+                left = {"TTL": ttl - 1, "grantedTTL": ttl, "remaining_ms": (ttl - 1) * 1000}
+                life = {"ID": request["ID"], **left}
                 return {**life, "keys": keys} if request.get("keys") else life
             case "lease_leases":
                 return {"leases": [{"ID": lease} for lease in self.leases]}
             case "compact":
-                if request["revision"] > self.revision:
+                revision = request.get("revision", 0)
+                if revision > self.revision:
                     return error(11, "etcdserver: mvcc: required revision is a future revision")
-                if request["revision"] <= self.compacted:
+                if revision <= self.compacted:
                     return error(11, "etcdserver: mvcc: required revision has been compacted")
-                self.compacted = request["revision"]
+                self.compacted = revision
                 return {}
             case "member_list":
                 return {"members": self.members}

@@ -289,7 +289,7 @@ def test_a_request_that_cannot_be_sent_fails_alone(client: Client) -> None:
     client.put("k", "v")
     for fields in ({"lease": 1 << 64}, {"value": b"x" * (17 << 20)}):
         with pytest.raises(InvalidArgumentError):
-            client.request({"op": "put", "key": b"k", **fields}, put_result, write=True)
+            client.request({"op": "put", "key": b"k", **fields}, put_result)
     with pytest.raises(InvalidArgumentError, match="serialize"):
         client.watch("k", start_revision=object())  # type: ignore[arg-type]
     assert client.put("k", "w").header.revision == 3

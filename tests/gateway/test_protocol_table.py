@@ -50,6 +50,8 @@ from actors.language.results import (
 )
 from actors.watch.audience import View
 from actors.watch.frames import EventBatch, WatchFrames
+from cluster.client.replies import of, read
+from cluster.client.results import RESULTS as CLIENT_RESULTS
 from cluster.errors import FAULTS
 from cluster.protocol import (
     ALARM_ACTION,
@@ -190,6 +192,30 @@ def test_a_reply_has_the_fields_of_the_table(op: Op) -> None:
         assert reply_faults(op, reply) == []
     watched = op.effect is Effect.WATCH
     assert op.name in RESULTS or watched or op.name == "move_leader"
+
+
+READ_ALIKE = {
+    "member_remove": "member_list",
+    "member_update": "member_list",
+    "member_promote": "member_list",
+    "member_replace": "member_add",
+}
+"""The changes of members whose answer the client reads as that of another operation."""
+
+
+@pytest.mark.parametrize("name", RESULTS.keys() - {"session_open"})
+def test_a_client_reads_every_reply(name: str) -> None:
+    encoder = ReplyEncoder(1, 2, "1.2.3")
+    added = 2**64 - 1 if name in ("member_add", "member_replace") else 0
+    for result in RESULTS[name]:
+        reply = unpack(encoder.encode(b"", result, added))
+        found = read(of(CLIENT_RESULTS[READ_ALIKE.get(name, name)]), reply)
+        assert found.header.revision == 8
+        for field in OPS[name].reply:
+            if hasattr(found, field.attribute) and field.name in reply:
+                value = getattr(found, field.attribute)
+                plain = type(reply[field.name]) in (bool, int, float, bytes, str)
+                assert not plain or value == reply[field.name]
 
 
 def test_the_replies_of_a_watch_have_the_fields_of_the_table() -> None:
