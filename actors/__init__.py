@@ -10,5 +10,6 @@ applies and answers them, Watch tells those who watch, Lease notices on the lead
 Each of their rooms holds pure engines and a thin actor around them, and what touches files in a
 `disk/` of its own. No room knows another: `language/` is what they say to each other, `runtime/`
 what runs them, `node.py` what puts them together, `offline/` what is done while no node runs. Read
-`language/messages.py`, then `node.py`, then `_flush` in `raft/actor.py`.
+`language/messages.py`, then `node.py`, then `_flush` in `raft/actor.py`. DESIGN.md says why all of
+it is made this way, and has a longer reading order; FORMATS.md has every byte that leaves a node.
 """

@@ -37,6 +37,9 @@ from cluster.wire import pack, unpack
 from tests.pages import rows
 
 PAGE = (Path(__file__).parents[1] / "actors" / "FORMATS.md").read_text(encoding="utf-8")
+TEXT = " ".join(PAGE.split())
+"""The page without its line breaks."""
+
 CLUSTER_ID = 0xC1
 CODEC = PeerCodec(CLUSTER_ID)
 PUT = Put(b"k", b"v")
@@ -129,13 +132,13 @@ def test_the_first_record_of_a_segment_has_the_fields_of_the_page() -> None:
 
 
 def test_the_numbers_of_formats_are_those_of_the_page() -> None:
-    assert f"* `format` is {wal_reader.FORMAT}." in PAGE
-    assert f"the format, 4 bytes: {lmdb_files.FORMAT_NUMBER} |" in PAGE
-    assert f"log format 2 is unknown to this version, which has {wal_reader.FORMAT}" in PAGE
-    assert f"this program reads format {lmdb_files.FORMAT_NUMBER}`" in PAGE
-    assert f"| 8 | `{snapshot_file.MAGIC.decode()}` |" in PAGE
-    assert f"bytes of a block: {snapshot_file.BLOCK_BYTES:,}" in PAGE
-    assert f"{wal.SEGMENT_BYTES >> 20} MiB (`SEGMENT_BYTES`)" in PAGE
+    assert f"* `format` is {wal_reader.FORMAT}." in TEXT
+    assert f"the format, 4 bytes: {lmdb_files.FORMAT_NUMBER} |" in TEXT
+    assert f"log format 2 is unknown to this version, which has {wal_reader.FORMAT}" in TEXT
+    assert f"this program reads format {lmdb_files.FORMAT_NUMBER}`" in TEXT
+    assert f"| 8 | `{snapshot_file.MAGIC.decode()}` |" in TEXT
+    assert f"bytes of a block: {snapshot_file.BLOCK_BYTES:,}" in TEXT
+    assert f"{wal.SEGMENT_BYTES >> 20} MiB (`SEGMENT_BYTES`)" in TEXT
 
 
 def test_what_is_read_and_not_written_any_more_is_as_the_page_says() -> None:
