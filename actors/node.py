@@ -49,7 +49,7 @@ from actors.runtime.premises import (
 from actors.runtime.signals import stop_at_signals
 from actors.store.actor import StoreActor
 from actors.store.disk.backend import LmdbBackend
-from actors.store.disk.spool import Spool
+from actors.store.disk.spool import SpoolDirectory
 from actors.store.machine import Machine
 from actors.store.retention import KeepPeriod, KeepRevisions
 from actors.store.retention import Retention as HistoryRetention
@@ -180,7 +180,7 @@ def make_actors(
             _history_retention(config),
             Settings(
                 config.quota_backend_bytes,
-                Spool(spool),
+                SpoolDirectory(spool),
                 config.corrupt_check_ms,
             ),
         ),

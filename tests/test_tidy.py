@@ -41,9 +41,6 @@ SHELLS = {
     "actors.raft.neighbours",
     "actors.raft.shipping",
     "actors.raft.verdicts",
-    "actors.store.checker",
-    "actors.store.raiser",
-    "actors.store.upkeep",
 }
 """The parts of actors beside the actors themselves."""
 

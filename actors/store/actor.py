@@ -1,8 +1,8 @@
 """StoreActor: carries committed entries to the state machine, and what comes of it round the ring.
 
 It decides in which order others hear of an entry - the waiting client, the watchers, the leases -
-when the backend makes it durable, and when there is time to sweep away what a compaction has
-outdated. What a command means is the machine's; when to compact, without being told, `retention`'s.
+and commits. What a command means is the machine's; when anything else is done, and who hears of it,
+the engines beside it decide.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, assert_never
 
-from actors.language.codec import decode_command, encode_command
 from actors.language.commands import Compact
-from actors.language.entries import NO_TICKET, Entry, Proposal
+from actors.language.entries import Entry
 from actors.language.errors import StorageError
+from actors.language.inboxes import ToStore
 from actors.language.members import NOBODY
 from actors.language.messages import (
     Accuse,
@@ -23,14 +23,12 @@ from actors.language.messages import (
     Compacted,
     ConfirmedRead,
     Congestion,
-    Connection,
     ConnectionGone,
     CopyMade,
     Defragment,
     Drained,
     Durable,
     Events,
-    History,
     HistoryCut,
     InstallSnapshot,
     Leadership,
@@ -39,67 +37,42 @@ from actors.language.messages import (
     Lengthy,
     LocalRead,
     Propose,
+    Published,
     Question,
     ReadHistory,
     Refused,
     Replies,
-    Skipped,
+    Room,
     SnapshotInstalled,
     SnapshotPart,
     TakeSnapshot,
     Tick,
     Ticket,
-    WatchBegin,
     WatchCancel,
     WatchOpen,
     WatchProgress,
 )
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, send
-from actors.store.backlog import Spans, portion
+from actors.runtime.complaints import Complaints
+from actors.store import installing
+from actors.store.applying import apply_entries
+from actors.store.backlog import history
 from actors.store.compactor import Compactor
+from actors.store.disk import reports
+from actors.store.listeners import Listeners
 from actors.store.long_queries import PAUSE_MS, LongQueries
 from actors.store.machine import Machine
+from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
+from actors.store.pace import CommitPace, earliest
 from actors.store.retention import Retention
 from actors.store.storage import Backend
 from actors.store.upkeep import Settings, Upkeep
-
-COMMIT_INTERVAL_MS: Final = 100
-"""What is new is durable in the backend after so long; until then the log has it."""
-
-COMMIT_CHANGES_MAX: Final = 10_000
-"""So many entries or revisions are committed at once, without waiting for the interval."""
-
-COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""So many bytes of commands, likewise: they are held in memory until the commit."""
 
 NO_UPKEEP: Final = Settings()
 """No quota, and no snapshots for clients: a store by itself."""
 
 log = logging.getLogger("leasehold.store")
-
-Message = (
-    Apply
-    | ConfirmedRead
-    | LocalRead
-    | Tick
-    | Drained
-    | WatchOpen
-    | WatchCancel
-    | WatchProgress
-    | ReadHistory
-    | Congestion
-    | ConnectionGone
-    | Leadership
-    | TakeSnapshot
-    | InstallSnapshot
-    | SnapshotPart
-    | Refused
-    | Defragment
-    | CopyMade
-    | Compacted
-    | Accuse
-)
 
 
 class StoreActor(NodeActor):
@@ -119,16 +92,14 @@ class StoreActor(NodeActor):
         self._backend = backend
         self._member_id = member_id
         self._clock = clock
-        self._uncommitted_bytes = 0
-        self._commit_at_ms: int | None = None
+        self._pace = CommitPace()
         self._compactor = Compactor(retention)
         self._long_queries = LongQueries()
-        self._upkeep = Upkeep(upkeep, self, member_id, clock)
+        self._upkeep = Upkeep(upkeep, member_id, machine)
+        self._listeners = Listeners()
+        self._complaints = Complaints(clock, log)
         # False while an entry is half applied or a commit half done: nothing of it may be told.
         self._is_whole = True
-        # Connections that watch here; the second set with prev_kv.
-        self._watching: set[Connection] = set()
-        self._prev_kv_connections: set[Connection] = set()
 
     @property
     def machine(self) -> Machine:
@@ -140,56 +111,56 @@ class StoreActor(NodeActor):
         """Where the state is kept; likewise."""
         return self._backend
 
-    @property
-    def applied_index(self) -> int:
-        """The index of the last entry applied."""
-        return self._machine.applied_index
-
     def open(self) -> None:
-        """Tell the neighbours what the recovered state holds."""
-        self.announce()
-        self._upkeep.open()
+        """Tell the neighbours what the recovered state holds: Watch and Lease before all else."""
+        send(self.ring.watch, Events(self._machine.revision, ()))
+        self._tell_leases(installing.leases_of(self._machine))
+        self._carry_out(self._upkeep.members(self._machine))
+        self._measure()
         self._arm()
 
-    def announce(self) -> None:
-        """Tell Lease of every lease there is, and Watch of the revision, before all else."""
-        send(self.ring.watch, Events(self._machine.revision, ()))
-        self._tell_leases(gone=())
-
-    def receive(self, message: Any) -> None:
-        """Handle one message."""
-        message = cast(Message, message)
+    def receive(self, message: ToStore) -> None:
+        machine = self._machine
         match message:
             case Apply(entries):
                 self._apply(entries)
             case ConfirmedRead(questions, cluster_ms):
                 self._answer(questions, cluster_ms)
             case LocalRead(questions):
-                self._answer(questions, self._machine.cluster_ms)
+                self._answer(questions, machine.cluster_ms)
             case Drained():
                 pass  # everything is told at once, nothing is gathered here
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case WatchOpen():
-                self._open_watch(message)
-            case ReadHistory(from_revision, spans, prev_kv):
-                self._read_history(from_revision, spans, prev_kv)
+                send(self.ring.watch, self._listeners.open(message, machine))
+            case ReadHistory():
+                send(self.ring.watch, history(machine.store, message))
             case WatchCancel() | WatchProgress() | Congestion():
-                if not self._watching:  # then nothing was told for some time
-                    send(self.ring.watch, Events(self.machine.revision, ()))
+                if not self._listeners.connections:  # then nothing was told for some time
+                    send(self.ring.watch, Events(machine.revision, ()))
                 send(self.ring.watch, message)
             case ConnectionGone(connection):
-                self._forget_connection(connection)
+                self._listeners.forget(connection, machine)
                 send(self.ring.watch, message)
             case Leadership(clock=clock):
                 self._compactor.leads = clock is not None
-                self._upkeep.checker.lead(clock is not None)
+                self._upkeep.checker.lead(clock is not None, self._clock())
                 self._arm()
+            case TakeSnapshot(path):
+                self._take_snapshot(path)
             case InstallSnapshot(path):
                 self._install_snapshot(path)
-            case _:
-                self._upkeep.receive(message)
+            case SnapshotPart() | Defragment() | CopyMade() | Refused() | Accuse():
+                is_copying = self._backend.is_copying
+                now_ms = self._clock()
+                orders = self._upkeep.receive(message, machine, now_ms, is_copying=is_copying)
+                self._carry_out(orders)
                 self._arm()
+            case Compacted():
+                self._change_over()
+            case _:
+                assert_never(message)
 
     def close(self) -> None:
         """Commit what is new and close the backend, unless a failure left the state half done."""
@@ -201,111 +172,113 @@ class StoreActor(NodeActor):
 
     def _apply(self, entries: tuple[Entry, ...]) -> None:
         machine = self._machine
-        apply = machine.apply
-        owe = self._compactor.owe
-        member_id = self._member_id
         revision, compact_revision = machine.revision, machine.store.compact_revision
-        replies: list[tuple[Ticket, Result]] = []
         self._is_whole = False
-        for index, term, time_ms, origin, ticket, data in entries:
-            if not data:
-                machine.skip(index, term, time_ms)
-                continue
-            try:
-                command, sequence = decode_command(data)
-            except ValueError as error:
-                # The same on every member: none of them could ever go on behind it.
-                machine.skip(index, term, time_ms)
-                self._upkeep.unreadable(index, term, error)
-                continue
-            result = apply(index, term, time_ms, command, sequence)
-            self._uncommitted_bytes += len(data)
-            if not ticket or origin != member_id:
-                continue
-            if type(command) is not Compact or not owe(machine.sweeper, command, ticket, result):
-                replies.append((ticket, result))
+        replies, unreadable, size = apply_entries(
+            machine, entries, self._member_id, self._compactor
+        )
         self._is_whole = True
+        self._pace.bytes += size
         # The client that waits first, then those who watch.
         self._reply(replies)
         events = machine.take_events()
-        if machine.revision != revision and self._watching:
+        if machine.revision != revision and self._listeners.connections:
             send(self.ring.watch, Events(machine.revision, events))
-        if machine.store.compact_revision != compact_revision and self._watching:
+        if machine.store.compact_revision != compact_revision and self._listeners.connections:
             send(self.ring.watch, HistoryCut())
         if facts := machine.take_lease_facts():
             told = tuple([LeaseFact(*fact) for fact in facts])
             send(self.ring.lease, LeaseFacts(told, machine.cluster_ms))
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.keep_pace(machine.sweeper, len(events))
-        self._upkeep.applied(self._uncommitted_bytes)
-        self._commit_soon()
-        self._arm()
-
-    def _on_tick(self, now_ms: int) -> None:
-        if self._commit_at_ms is not None and now_ms >= self._commit_at_ms:
+        for index, term, reason in unreadable:
+            text = f"entry {index} of term {term} cannot be read, and is skipped: {reason}"
+            self._complaints.say("unreadable", text)
+            self._upkeep.unreadable(machine, self._clock())
+        if orders := self._upkeep.applied(machine, self._pace.bytes, self._clock):
+            self._carry_out(orders)
+        if self._pace.is_full(machine.uncommitted, self._clock):
             self.commit()
-        self._compact_unasked(now_ms)
-        self._go_on()
-        self._upkeep.tick(now_ms)
-        self._sweep()
         self._arm()
-
-    def _arm(self) -> None:
-        """Ask to be woken for whatever comes first."""
-        if self._commit_at_ms is not None:
-            self.mailbox.wake_at(self._commit_at_ms)
-        now_ms = self._clock()
-        wake_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
-        if self._long_queries:
-            self.mailbox.wake_at(now_ms + PAUSE_MS)
-        for due_ms in (wake_ms, self._upkeep.next_wake_ms()):
-            if due_ms is not None:
-                self.mailbox.wake_at(due_ms)
-
-    def _commit_soon(self) -> None:
-        """Commit now if much is new, or else by the end of the interval."""
-        uncommitted = self._machine.uncommitted
-        if uncommitted >= COMMIT_CHANGES_MAX or self._uncommitted_bytes >= COMMIT_BYTES_MAX:
-            self.commit()
-        elif uncommitted and self._commit_at_ms is None:
-            self._commit_at_ms = self._clock() + COMMIT_INTERVAL_MS
 
     def commit(self) -> None:
         """Make durable what is new, and answer those who waited for that."""
         machine = self._machine
-        self._commit_at_ms = None
+        self._pace.committed()
         if machine.uncommitted:
             # What a failed commit has taken is not offered again: the log has it.
             self._is_whole = False
             self._backend.commit(machine.take_changes())
             self._is_whole = True
-            self._uncommitted_bytes = 0
             send(self.ring.raft, Durable(machine.applied_index))
-            self._upkeep.committed()
+            self._measure()
         self._reply(self._compactor.take_done(machine.sweeper))
 
-    def _sweep(self) -> None:
+    def _measure(self) -> None:
+        warden, machine = self._upkeep.warden, self._machine
+        if warden.is_curious(machine):
+            self._carry_out(warden.measured(self._backend.size()[1], machine, self._clock()))
+
+    # --- time ---
+
+    def _on_tick(self, now_ms: int) -> None:
         machine = self._machine
+        if self._pace.is_due(now_ms):
+            self.commit()
+        # On every member: whoever leads next goes on with what it has seen.
+        if revision := self._compactor.due(machine.store, now_ms):
+            send(self.ring.raft, propose(NOBODY, [Compact(revision)]))
+        self._reply(self._long_queries.work(machine, self._clock))
+        is_copying = self._backend.is_copying
+        self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=is_copying))
+        self._complaints.tick(now_ms)
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.use_time(machine.sweeper, self._clock)
-        if self._compactor.is_awaited() and not machine.sweeper.is_due:
+        is_swept = self._compactor.is_awaited() and not machine.sweeper.is_due
+        if is_swept or self._pace.is_full(machine.uncommitted, self._clock):
             self.commit()
-        self._commit_soon()
+        self._arm()
 
-    def _compact_unasked(self, now_ms: int) -> None:
-        """Propose to compact what is too old, if this member leads."""
-        revision = self._compactor.due(self._machine.store, now_ms)
-        if revision:
-            command = encode_command(Compact(revision), None)
-            send(self.ring.raft, Propose((Proposal(NOBODY, NO_TICKET, command),)))
+    def _arm(self) -> None:
+        """Ask to be woken for whatever comes first."""
+        now_ms = self._clock()
+        sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
+        query_ms = now_ms + PAUSE_MS if self._long_queries else None
+        upkeep_ms = self._upkeep.next_wake_ms()
+        due_ms = earliest(self._pace.due_ms, sweep_ms, query_ms, upkeep_ms)
+        if due_ms is not None:
+            self.mailbox.wake_at(due_ms)
 
-    # --- snapshots ---
+    # --- the store's file ---
+
+    def _take_snapshot(self, path: Path) -> None:
+        """Copy what is applied now, while the store is used on; Raft hears when it is complete."""
+        self.commit()
+        end = self._machine.committed_index, self._machine.applied_term
+        raft = self.ring.raft
+        self._backend.copy(path, lambda error: send(raft, reports.for_members(path, *end, error)))
+
+    def _copy_for_clients(self, path: Path) -> None:
+        self.commit()
+        itself = self.actor_ref
+        self._backend.copy(path, lambda error: send(itself, reports.for_clients(path, error)))
+
+    def _write_anew(self) -> None:
+        self.commit()
+        itself = self.actor_ref
+        self._backend.compact(lambda _: send(itself, Compacted()))
 
     def _install_snapshot(self, path: Path) -> None:
         """Let a copy take the place of everything here, unless it is damaged or not newer."""
         # Should the copy be no use, what is here stays, and Raft takes it for durable.
         self.commit()
-        found = self._open_snapshot(path)
+        found = None
+        try:
+            found = installing.open_snapshot(self._backend, self._machine, path)
+            if found is None:
+                log.info("the snapshot brings nothing new, and is not installed")
+        except StorageError as error:
+            log.error("the snapshot is not installed: %s", error)
         if found is None:
             self._backend.discard_copy(path)
         else:
@@ -318,21 +291,6 @@ class StoreActor(NodeActor):
         self.commit()
         self._arm()
 
-    def _open_snapshot(self, path: Path) -> tuple[Backend, Machine] | None:
-        """The copy and the state in it, all of which was read and checked; None if it is no use."""
-        copy: Backend | None = None
-        try:
-            copy = self._backend.open_copy(path)
-            machine = self._machine.reopened(copy)
-            if machine.applied_index > self._machine.applied_index:
-                return copy, machine
-            log.info("the snapshot ends at %d, which is not new", machine.applied_index)
-        except StorageError as error:
-            log.error("the snapshot is not installed: %s", error)
-        if copy is not None:
-            copy.close()
-        return None
-
     def _switch(self, copy: Backend, machine: Machine) -> None:
         self._is_whole = False
         copy.install()
@@ -342,21 +300,26 @@ class StoreActor(NodeActor):
         self._long_queries.begin_again()
         if self._compactor.is_awaited():
             machine.sweeper.hurry()
-        self._tell_leases(gone=old.leases.table.keys() - machine.leases.table.keys())
-        self._upkeep.tell_members()
-        if self._watching and machine.revision > old.revision:
-            # Nothing was told of what happened in between: Watch reads it.
-            send(self.ring.watch, Skipped(machine.revision))
+        self._tell_leases(installing.lease_news(old, machine))
+        self._carry_out(self._upkeep.members(machine))
+        skipped = installing.watch_news(old, machine)
+        if self._listeners.connections and skipped is not None:
+            send(self.ring.watch, skipped)
 
-    def _tell_leases(self, gone: Iterable[int]) -> None:
-        """Tell Lease of every lease there is, and of those that are gone."""
-        table = self._machine.leases.table
-        facts = [LeaseFact(lease_id, 0) for lease_id in sorted(gone)]
-        facts += [LeaseFact(lease.id, lease.deadline_ms) for lease in table.values()]
-        if facts:
-            send(self.ring.lease, LeaseFacts(tuple(facts), self._machine.cluster_ms))
+    def _change_over(self) -> None:
+        """Let the compact copy take the file's place."""
+        before = self._backend.size()[0]
+        self.commit()
+        error = self._backend.change_over()
+        if error is None:
+            log.info("defragmented: %d bytes, before %d", self._backend.size()[0], before)
+        else:
+            log.error("not defragmented: %s", error)
+        self._carry_out(self._upkeep.copies.changed_over(error, self._machine.revision))
+        self._measure()
+        self._arm()
 
-    # --- reads and watches ---
+    # --- what others hear ---
 
     def _answer(self, questions: tuple[Question, ...], cluster_ms: int) -> None:
         self._reply(self._long_queries.answer(self._machine, questions, cluster_ms))
@@ -365,33 +328,28 @@ class StoreActor(NodeActor):
                 send(self.ring.gateway, Lengthy(begun))
             self._arm()
 
-    def _go_on(self) -> None:
-        """Spend some time on queries that take long."""
-        self._reply(self._long_queries.work(self._machine, self._clock))
-
     def _reply(self, replies: Iterable[tuple[Ticket, Result]]) -> None:
         if replies := tuple(replies):
             send(self.ring.gateway, Replies(replies))
 
-    def _open_watch(self, watch: WatchOpen) -> None:
-        machine = self._machine
-        self._watching.add(watch.connection)
-        if watch.prev_kv:
-            self._prev_kv_connections.add(watch.connection)
-            machine.gather_previous = True
-        send(self.ring.watch, WatchBegin(watch, machine.revision))
+    def _tell_leases(self, told: LeaseFacts) -> None:
+        if told.facts:
+            send(self.ring.lease, told)
 
-    def _read_history(self, from_revision: int, spans: Spans, with_previous: bool) -> None:
-        """Answer Watch: it can go on, live, when this has reached the present revision."""
-        store = self._machine.store
-        if from_revision < store.compact_revision:
-            told = History(from_revision, 0, store.revision, (), store.compact_revision)
-        else:
-            reached, events = portion(store, from_revision, spans, with_previous)
-            told = History(from_revision, reached, store.revision, events)
-        send(self.ring.watch, told)
-
-    def _forget_connection(self, connection: Connection) -> None:
-        self._watching.discard(connection)
-        self._prev_kv_connections.discard(connection)
-        self._machine.gather_previous = bool(self._prev_kv_connections)
+    def _carry_out(self, orders: Iterable[Order]) -> None:
+        for order in orders:
+            match order:
+                case Propose() | Published():
+                    send(self.ring.raft, order)
+                case Replies() | Room():
+                    send(self.ring.gateway, order)
+                case Say(text, is_grave):
+                    log.log(logging.CRITICAL if is_grave else logging.WARNING, "%s", text)
+                case Commit():
+                    self.commit()
+                case CopyForClients(path):
+                    self._copy_for_clients(path)
+                case WriteAnew():
+                    self._write_anew()
+                case _:
+                    assert_never(order)

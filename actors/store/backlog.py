@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Final
 
 from actors.language.commands import Event
+from actors.language.messages import History, ReadHistory
 from actors.store.index import end_of
 from actors.store.mvcc import RevisionStore
 from actors.store.storage import SUB_BITS
@@ -28,6 +29,15 @@ KEYS_MAX: Final = 1_000
 
 Spans = tuple[tuple[bytes, bytes], ...]
 """Intervals as (key, range_end) of a request; none are all keys."""
+
+
+def history(store: RevisionStore, asked: ReadHistory) -> History:
+    """The answer to Watch: it can go on, live, when this has reached the present revision."""
+    from_revision, spans, with_previous = asked
+    if from_revision < store.compact_revision:
+        return History(from_revision, 0, store.revision, (), store.compact_revision)
+    reached, events = portion(store, from_revision, spans, with_previous)
+    return History(from_revision, reached, store.revision, events)
 
 
 def portion(

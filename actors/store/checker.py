@@ -1,33 +1,29 @@
 """The timing of the checks that all members hold the same: when the leader has one made, when each
 member hashes its part of it, and when an alarm is proposed.
 
-It belongs to one StoreActor, in whose thread all of it runs, a step at a time with long pauses
-between. What is hashed, and whom the hashes accuse, is `integrity`'s. Nothing of it outlives the
-process: after a restart, or a change of leaders, the next check comes in its time.
+All of it runs a step at a time, with long pauses between. What is hashed, and whom the hashes
+accuse, is `integrity`'s. Nothing of it outlives the process: after a restart, or a change of
+leaders, the next check comes in its time.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
-from actors.language.codec import encode_command
 from actors.language.commands import (
     AlarmActivate,
     AlarmMember,
     AlarmType,
-    Command,
     IntegrityCheck,
     IntegrityReport,
 )
-from actors.language.entries import NO_TICKET, Proposal
-from actors.language.messages import Propose
-from actors.runtime.base import Clock, Ring, send
 from actors.store.digest import hash_revisions
 from actors.store.integrity import Check, Tally, next_slice
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
+from actors.store.orders import Order, Say, propose
+from actors.store.pace import earliest
 from actors.store.steps import Steps
 
 PAUSE_MS: Final = 20
@@ -35,18 +31,6 @@ PAUSE_MS: Final = 20
 
 ACCUSE_AGAIN_MS: Final = 1_000
 """A proposal may be lost."""
-
-log = logging.getLogger("leasehold.store")
-
-
-class Store(Protocol):
-    """The StoreActor, as far as its checker may see it."""
-
-    ring: Ring
-
-    @property
-    def machine(self) -> Machine:
-        """The state as it is; another one after a snapshot was installed."""
 
 
 class _Hashing(NamedTuple):
@@ -60,10 +44,8 @@ class _Hashing(NamedTuple):
 class Checker:
     """The checks of one member; every `interval_ms` one is made while it leads, 0 is never."""
 
-    def __init__(self, store: Store, member_id: int, clock: Clock, interval_ms: int) -> None:
-        self._store = store
+    def __init__(self, member_id: int, interval_ms: int) -> None:
         self._member_id = member_id
-        self._clock = clock
         self._interval_ms = interval_ms
         self._leads = False
         # Where the next slice begins; all members know, so that the next leader goes on there.
@@ -77,106 +59,109 @@ class Checker:
         self._accused: list[int] = []
         self._accuse_at_ms: int | None = None
 
-    def lead(self, leads: bool) -> None:
+    def lead(self, leads: bool, now_ms: int) -> None:
         """This member leads now, or does no more."""
-        now_ms = self._clock()
         if leads and not self._leads:
             self._check_at_ms = now_ms + self._interval_ms
         self._leads = leads
         self._planning = None
 
-    def heard(self, checks: Iterable[Check | IntegrityReport]) -> None:
+    def heard(
+        self, checks: Iterable[Check | IntegrityReport], machine: Machine, now_ms: int
+    ) -> list[Order]:
         """These were applied, in order."""
+        orders: list[Order] = []
         for each in checks:
             if isinstance(each, Check):
-                self._begin(each)
+                # The last check counts: whoever has not reported on the one before never will.
+                orders += self._judge(machine, now_ms)
+                self._begin(each, machine.store, now_ms)
             elif self._tally is not None and each.check_index == self._tally.index:
                 self._tally.add(each.member_id, each.hash)
-                if self._tally.is_complete(self._store.machine.members):
-                    self._judge()
+                if self._tally.is_complete(machine.members):
+                    orders += self._judge(machine, now_ms)
+        return orders
 
-    def tick(self, now_ms: int) -> None:
+    def tick(self, machine: Machine, now_ms: int) -> list[Order]:
         """Do what is due."""
+        orders: list[Order] = []
         if self._step_at_ms is not None and now_ms >= self._step_at_ms:
             self._step_at_ms = None
-            self._hash(now_ms)
+            orders += self._hash(machine.store, now_ms)
         if self._accuse_at_ms is not None and now_ms >= self._accuse_at_ms:
-            self._accuse(now_ms)
+            orders += self._accuse(machine, now_ms)
         if self._leads and self._interval_ms and now_ms >= self._check_at_ms:
-            self._plan(now_ms)
+            orders += self._plan(machine.store, now_ms)
+        return orders
 
     def next_wake_ms(self) -> int | None:
         """When something is due."""
         check_at_ms = self._check_at_ms if self._leads and self._interval_ms else None
-        times = (self._step_at_ms, self._accuse_at_ms, check_at_ms)
-        return min((each for each in times if each is not None), default=None)
+        return earliest(self._step_at_ms, self._accuse_at_ms, check_at_ms)
 
     # --- the leader ---
 
-    def _plan(self, now_ms: int) -> None:
+    def _plan(self, store: RevisionStore, now_ms: int) -> list[Order]:
         """Find the next slice, and have it checked."""
-        store = self._store.machine.store
         if self._planning is None or self._planned_in is not store:
             self._planning, self._planned_in = next_slice(store, self._next_revision), store
         try:
             next(self._planning)
-            self._check_at_ms = now_ms + PAUSE_MS
         except StopIteration as end:
             self._planning = None
             self._check_at_ms = now_ms + self._interval_ms
-            self._propose(IntegrityCheck(self._member_id, *end.value))
+            return [propose(self._member_id, [IntegrityCheck(self._member_id, *end.value)])]
+        self._check_at_ms = now_ms + PAUSE_MS
+        return []
 
-    def _judge(self) -> None:
+    def _judge(self, machine: Machine, now_ms: int) -> list[Order]:
         """See whom the reports accuse; only the leader says so."""
         tally, self._tally = self._tally, None
-        accused = [] if tally is None else tally.accused(self._store.machine.members)
-        if accused and self._leads:
-            self._accused = accused
-            self._accuse(self._clock())
+        accused = [] if tally is None else tally.accused(machine.members)
+        if not accused or not self._leads:
+            return []
+        self._accused = accused
+        return self._accuse(machine, now_ms)
 
-    def _accuse(self, now_ms: int) -> None:
+    def _accuse(self, machine: Machine, now_ms: int) -> list[Order]:
         """Raise the alarm for those who are not what they should be, until the log has it."""
         alarms = [AlarmMember(each, AlarmType.CORRUPT) for each in self._accused]
-        missing = [alarm for alarm in alarms if alarm not in self._store.machine.alarms]
+        missing = [alarm for alarm in alarms if alarm not in machine.alarms]
         if not missing or not self._leads:
             self._accused, self._accuse_at_ms = [], None
-            return
+            return []
         self._accuse_at_ms = now_ms + ACCUSE_AGAIN_MS
+        orders: list[Order] = []
         for alarm in missing:
-            log.critical("member %x does not hold what the others do", alarm.member_id)
-            self._propose(AlarmActivate(*alarm))
+            said = f"member {alarm.member_id:x} does not hold what the others do"
+            orders += [Say(said, is_grave=True), propose(self._member_id, [AlarmActivate(*alarm)])]
+        return orders
 
     # --- every member ---
 
-    def _begin(self, check: Check) -> None:
-        """The last check counts: whoever has not reported on the one before does not any more."""
-        self._judge()
-        store = self._store.machine.store
+    def _begin(self, check: Check, store: RevisionStore, now_ms: int) -> None:
         leader, start, end = check.command
         self._next_revision = 0 if end > store.revision else end
         self._tally = Tally(check.index, leader)
-        steps = hash_revisions(store, start, end)
-        self._hashing = _Hashing(check, store, steps)
-        self._step_at_ms = self._clock() + PAUSE_MS
+        self._hashing = _Hashing(check, store, hash_revisions(store, start, end))
+        self._step_at_ms = now_ms + PAUSE_MS
 
-    def _hash(self, now_ms: int) -> None:
+    def _hash(self, store: RevisionStore, now_ms: int) -> list[Order]:
         """One step of the work; none is done when a compaction or snapshot came between."""
-        hashing, store = self._hashing, self._store.machine.store
+        hashing = self._hashing
         if hashing is None or hashing.store is not store:
             self._hashing = None
-            return
+            return []
         check, _, steps = hashing
         if store.compact_revision != check.compact_revision:
             self._hashing = None
-            return
+            return []
         try:
             next(steps)
-            self._step_at_ms = now_ms + PAUSE_MS
         except StopIteration as end:
             self._hashing = None
             found = check.state_hash ^ end.value
-            self._propose(IntegrityReport(check.index, self._member_id, found))
-
-    def _propose(self, command: Command) -> None:
-        data = encode_command(command, None)
-        send(self._store.ring.raft, Propose((Proposal(self._member_id, NO_TICKET, data),)))
+            report = IntegrityReport(check.index, self._member_id, found)
+            return [propose(self._member_id, [report])]
+        self._step_at_ms = now_ms + PAUSE_MS
+        return []

@@ -93,7 +93,8 @@ class LongQueries:
 
     def is_older_than(self, compact_revision: int) -> bool:
         """Whether a query goes on that began before that compaction, and may need what it ends."""
-        return any(each.compact_revision != compact_revision for each in self._running)
+        running = self._running
+        return bool(running) and any(each.compact_revision != compact_revision for each in running)
 
     def begin_again(self) -> None:
         """The state is another one, of a later time: what has begun starts afresh."""

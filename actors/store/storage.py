@@ -183,3 +183,34 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give files and memory back; what was not committed is lost."""
+
+
+class Part(NamedTuple):
+    """Some bytes of a snapshot's file, how many follow, and the SHA-256 of the whole file."""
+
+    name: str
+    blob: bytes
+    remaining_bytes: int
+    sha256: bytes
+
+
+class Spool(Protocol):
+    """Where the snapshots are that clients are fetching."""
+
+    def make_room(self) -> Path | None:
+        """Where the next file may be made; None as long as too many are being read."""
+
+    def keep(self, path: Path, total_bytes: int, sha256: bytes, now_ms: int) -> str:
+        """A file is whole; the name that clients ask for it by."""
+
+    def discard(self, path: Path) -> None:
+        """There is to be no such file."""
+
+    def read(self, name: str, offset: int, now_ms: int) -> Part | None:
+        """A part of a file from an offset on; None if no such file is kept, or not any more."""
+
+    def end_idle(self, now_ms: int) -> None:
+        """Let go of what nobody reads any more."""
+
+    def next_end_ms(self) -> int | None:
+        """When the next one may end."""

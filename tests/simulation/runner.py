@@ -17,8 +17,7 @@ from actors.language.commands import AlarmMember, AlarmType
 from actors.raft import leader
 from actors.raft.disk import courier
 from actors.raft.leader import Leader
-from actors.store import actor as store_actor
-from actors.store import backlog, compactor, digest, history, ranges, steps, sweeper, txn
+from actors.store import backlog, compactor, digest, history, pace, ranges, steps, sweeper, txn
 from actors.watch import actor as watch_actor
 from actors.watch import frames
 from tests.linearizability import FindingError
@@ -148,7 +147,7 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (courier, "SYNC_BYTES", 3 * swarm.chunk_bytes),
             (courier, "RESEND_MS", swarm.election_ms // 2),
             (courier, "GIVE_UP_MS", GIVE_UP_MS),
-            (store_actor, "COMMIT_INTERVAL_MS", swarm.commit_ms),
+            (pace, "COMMIT_INTERVAL_MS", swarm.commit_ms),
             (backlog, "EVENTS_MAX", 5),
             (backlog, "ROWS_AT_ONCE", 7),
             (sweeper, "OUTDATED_MIN", 20),

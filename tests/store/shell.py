@@ -10,8 +10,9 @@ from actors.language.commands import Command
 from actors.language.entries import Entry
 from actors.language.messages import Apply, WatchOpen
 from actors.runtime.base import Ring
-from actors.store.actor import COMMIT_INTERVAL_MS, NO_UPKEEP, StoreActor
+from actors.store.actor import NO_UPKEEP, StoreActor
 from actors.store.machine import Machine
+from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.storage import Backend
 from actors.store.upkeep import Settings
 from tests.store.driver import FOUNDERS, TERM

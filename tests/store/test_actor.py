@@ -46,9 +46,9 @@ from actors.language.messages import (
 )
 from actors.language.queries import LeaseTimeToLive
 from actors.language.results import Failure, LeaseGranted, LeaseLife, PutDone, RangeDone
-from actors.store import actor as actor_module
-from actors.store.actor import COMMIT_INTERVAL_MS
+from actors.store import pace as pace_module
 from actors.store.machine import Machine
+from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.storage import Backend, Changes
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import HERE, Node, watch
@@ -227,7 +227,7 @@ def test_an_idle_store_sleeps_and_commits_nothing(node: Node) -> None:
 def test_much_that_is_new_is_committed_at_once(
     node: Node, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(actor_module, limit, value)
+    monkeypatch.setattr(pace_module, limit, value)
     assert ("raft", Durable(1)) not in node.apply(Put(b"a", b"1"))
     assert node.apply(Put(b"a", b"22"), Put(b"a", b"333"))[-1] == ("raft", Durable(3))
     assert ("raft", Durable(4)) not in node.apply(Put(b"a", b"1"))
@@ -239,7 +239,7 @@ def test_one_delete_of_many_keys_counts_as_many_changes(
     node.apply(*(Put(b"a%d" % number, b"1") for number in range(9)))
     node.now_ms += COMMIT_INTERVAL_MS
     node.tick()
-    monkeypatch.setattr(actor_module, "COMMIT_CHANGES_MAX", 9)
+    monkeypatch.setattr(pace_module, "COMMIT_CHANGES_MAX", 9)
     assert node.apply(DeleteRange(b"\0", b"\0"))[-1] == ("raft", Durable(10))
 
 
@@ -257,7 +257,7 @@ def test_a_restart_announces_leases_and_revision_and_goes_on_behind_the_backend(
         ("lease", LeaseFacts((LeaseFact(7, 6_000),), 1_000)),
         ("raft", Published(())),
     ]
-    assert restarted.actor.applied_index == 2
+    assert restarted.actor.machine.applied_index == 2
     restarted.apply(Put(b"a", b"2"))
     assert restarted.machine.revision == 3
 

@@ -1,4 +1,4 @@
-"""When members are compared, and what becomes of it: three stores and one log."""
+"""When members are compared, and what becomes of it: three states and one log."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from actors.language.codec import decode_command, encode_command
 from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
@@ -21,12 +20,14 @@ from actors.language.commands import (
     Put,
     SetMembers,
 )
-from actors.language.entries import Entry
-from actors.language.messages import Apply, ClusterClock, Leadership, Propose
 from actors.store import integrity as integrity_module
+from actors.store.checker import Checker
 from actors.store.disk.backend import LmdbBackend
+from actors.store.machine import Machine
+from actors.store.orders import Order, Say
 from actors.store.upkeep import Settings
-from tests.store.driver import TERM
+from tests.store.driver import FOUNDERS, TERM
+from tests.store.ordered import proposed
 from tests.store.shell import Node
 from tests.twins import MemoryBackend
 
@@ -35,64 +36,85 @@ MEMBERS = (1, 2, 3)
 FOUNDED = SetMembers(tuple(MemberPeers(each, (f"tcp://h:{each}",), False) for each in MEMBERS), b"")
 
 
+class Member:
+    """One state, and its checker."""
+
+    def __init__(self, member_id: int, backend: MemoryBackend) -> None:
+        self.backend = backend
+        self.machine = Machine(backend, FOUNDERS)
+        self.checker = Checker(member_id, INTERVAL_MS)
+        self.now_ms = 50_000
+        self.said: list[Say] = []
+
+    def apply(self, index: int, command: Command) -> list[Command]:
+        """Apply one command; what the checker wants to be put in the log."""
+        self.machine.apply(index, TERM, 1_000, command, None)
+        checks = self.machine.take_checks()
+        return self._heard(self.checker.heard(checks, self.machine, self.now_ms))
+
+    def tick(self, milliseconds: int) -> list[Command]:
+        """Let time pass; likewise."""
+        self.now_ms += milliseconds
+        due_ms = self.checker.next_wake_ms()
+        is_due = due_ms is not None and self.now_ms >= due_ms
+        return self._heard(self.checker.tick(self.machine, self.now_ms)) if is_due else []
+
+    def _heard(self, orders: list[Order]) -> list[Command]:
+        self.said += [order for order in orders if isinstance(order, Say)]
+        return proposed(orders)
+
+    def commit(self) -> None:
+        """Make durable what is new."""
+        self.backend.commit(self.machine.take_changes())
+
+
 class Cluster:
-    """Three stores that apply one log; what they propose enters it, unless `loses` says no."""
+    """Three members that apply one log; what they propose enters it, unless `loses` says no."""
 
     def __init__(self) -> None:
-        self.nodes = {each: self._made(each, MemoryBackend()) for each in MEMBERS}
+        self.members = {each: Member(each, MemoryBackend()) for each in MEMBERS}
         self.log: list[Command] = []
         self.loses: type[Any] | None = None
-        self.leader = 0
         self.do(FOUNDED)
-
-    def _made(self, member_id: int, backend: Any) -> Node:
-        return Node(backend, Settings(check_ms=INTERVAL_MS), member_id)
 
     def lead(self, leader: int) -> None:
         """This member leads now."""
-        self.leader = leader
-        for member_id, node in self.nodes.items():
-            clock = ClusterClock(0, 0) if member_id == leader else None
-            node.hear(Leadership(leader, TERM, clock))
+        for member_id, member in self.members.items():
+            member.checker.lead(member_id == leader, member.now_ms)
 
     def do(self, *commands: Command) -> None:
         """Put commands into the log, and have all apply them; and what they propose of that."""
-        proposed: list[Command] = []
+        wanted: list[Command] = []
         for command in commands:
             self.log.append(command)
-            entry = Entry(len(self.log), TERM, 1_000, 0, 0, encode_command(command, None))
-            for node in self.nodes.values():
-                node.last_index = entry.index
-                proposed += self._proposed(node.hear(Apply((entry,))))
-        if proposed:
-            self.do(*proposed)
+            for member in self.members.values():
+                wanted += self._kept(member.apply(len(self.log), command))
+        for member in self.members.values():
+            member.commit()
+        if wanted:
+            self.do(*wanted)
 
     def run(self, milliseconds: int) -> list[Command]:
-        """Let time pass; what the stores have put into the log meanwhile."""
+        """Let time pass; what the members have put into the log meanwhile."""
         since = len(self.log)
         for _ in range(milliseconds // 10):
-            for node in list(self.nodes.values()):
-                node.now_ms += 10
-                self.do(*self._proposed(node.tick()))
+            for member in list(self.members.values()):
+                self.do(*self._kept(member.tick(10)))
         return self.log[since:]
 
-    def _proposed(self, told: list[tuple[str, Any]]) -> list[Command]:
-        proposals = [each for _, m in told if isinstance(m, Propose) for each in m.proposals]
-        commands = [decode_command(each.command)[0] for each in proposals]
+    def _kept(self, commands: list[Command]) -> list[Command]:
         return [each for each in commands if not isinstance(each, self.loses or ())]
 
     def flip(self, member_id: int, key: bytes) -> None:
         """A member holds another value than the others, and its disk finds nothing wrong."""
-        backend: Any = self.nodes[member_id].backend
-        events: dict[int, Event] = backend._place.content.events
+        events: dict[int, Event] = self.members[member_id].backend._place.content.events
         for at, event in events.items():
             if event.kv.key == key:
                 events[at] = event._replace(kv=event.kv._replace(value=b"other"))
 
     def restart(self, member_id: int) -> None:
         """Begin anew with what is on the disk."""
-        self.nodes[member_id].actor.commit()
-        self.nodes[member_id] = self._made(member_id, self.nodes[member_id].backend)
+        self.members[member_id] = Member(member_id, self.members[member_id].backend)
 
 
 @pytest.fixture
@@ -106,7 +128,7 @@ def cluster() -> Cluster:
 
 
 def alarms(cluster: Cluster) -> list[AlarmMember]:
-    found = {tuple(node.machine.alarms) for node in cluster.nodes.values()}
+    found = {tuple(member.machine.alarms) for member in cluster.members.values()}
     assert len(found) == 1
     return list(found.pop())
 
@@ -129,10 +151,10 @@ def test_the_leader_has_all_members_compared_again_and_again(cluster: Cluster) -
 def test_nobody_is_compared_without_a_leader_or_an_interval(cluster: Cluster) -> None:
     cluster.lead(0)
     assert cluster.run(3 * INTERVAL_MS) == []
-    node = Node(MemoryBackend())
-    node.hear(Leadership(1, TERM, ClusterClock(0, 0)))
-    node.now_ms += 100 * INTERVAL_MS
-    assert node.tick() == []
+    never = Checker(1, 0)
+    never.lead(True, 0)
+    assert never.next_wake_ms() is None
+    assert never.tick(cluster.members[1].machine, 100 * INTERVAL_MS) == []
 
 
 @pytest.mark.parametrize("odd", MEMBERS)
@@ -203,13 +225,20 @@ def test_a_compaction_in_the_middle_ends_a_check_and_accuses_nobody(cluster: Clu
 def test_members_that_have_swept_more_or_less_agree(cluster: Cluster) -> None:
     cluster.do(*(Put(b"key1", b"%d" % number) for number in range(500)), Compact(700))
     cluster.run(200)
-    sweeper = cluster.nodes[2].machine.sweeper
+    sweeper = cluster.members[2].machine.sweeper
     sweeper.hurry()
     while sweeper.is_due:
         sweeper.work(1_000)
     said = cluster.run(2 * INTERVAL_MS)
     assert [each for each in said if isinstance(each, IntegrityReport)]
     assert alarms(cluster) == []
+
+
+def test_the_leader_names_whom_it_accuses(cluster: Cluster) -> None:
+    cluster.flip(2, b"key77")
+    cluster.run(2 * INTERVAL_MS)
+    said = {number: member.said for number, member in cluster.members.items()}
+    assert said == {1: [Say("member 2 does not hold what the others do", True)], 2: [], 3: []}
 
 
 def test_what_the_disk_has_lost_ends_the_process(tmp_path: Any) -> None:

@@ -26,8 +26,9 @@ from actors.language.messages import (
 )
 from actors.language.results import Done, Failure
 from actors.store import sweeper as sweeper_module
-from actors.store.actor import COMMIT_INTERVAL_MS, StoreActor
+from actors.store.actor import StoreActor
 from actors.store.compactor import PAUSE_MS, SETTLE_MS
+from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.retention import KeepRevisions, Retention
 from actors.store.storage import SUB_BITS, Backend, Changes
 from tests.store.shell import HERE, Node

@@ -40,6 +40,7 @@ from actors.store.disk import backend as backend_module
 from actors.store.disk import copier as copier_module
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.lmdb_files import write_copy
+from actors.store.installing import open_snapshot
 from actors.store.machine import Machine
 from actors.store.storage import Backend
 from tests.simulation.disk import SimulatedDisk
@@ -67,7 +68,7 @@ class Nodes:
 
     def restart(self, name: str, node: Node) -> Node:
         """A node on what the last commit, or the snapshot, has left: nothing is closed in order."""
-        backend = node.actor._backend
+        backend = node.actor.backend
         if isinstance(backend, LmdbBackend):
             backend.close()
             backend = self._keep(LmdbBackend(self.directory / name))
@@ -107,7 +108,7 @@ def busy(node: Node, rounds: int = 30) -> None:
 
 
 def state_of(node: Node) -> dict[str, Any]:
-    return everything(node.actor._machine)
+    return everything(node.actor.machine)
 
 
 # --- taking -----------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def test_a_snapshot_holds_everything_applied_and_says_up_to_where(nodes: Nodes) 
         ("raft", Durable(index)),
         ("raft", SnapshotTaken(nodes.snapshot, index, TERM)),
     ]
-    copy = node.actor._backend.open_copy(nodes.snapshot)
+    copy = node.actor.backend.open_copy(nodes.snapshot)
     assert everything(Machine(copy, ())) == state_of(node)
     copy.close()
 
@@ -137,7 +138,7 @@ def test_what_is_applied_after_a_snapshot_began_is_not_in_it(nodes: Nodes) -> No
         busy(node)
         node.commit()
     await_copies()
-    copy = node.actor._backend.open_copy(nodes.snapshot)
+    copy = node.actor.backend.open_copy(nodes.snapshot)
     assert everything(Machine(copy, ())) == before
     copy.close()
 
@@ -147,7 +148,7 @@ def test_a_new_snapshot_replaces_the_one_before_it(nodes: Nodes) -> None:
     for _ in range(2):
         busy(node)
         nodes.copy_of(node)
-    copy = node.actor._backend.open_copy(nodes.snapshot)
+    copy = node.actor.backend.open_copy(nodes.snapshot)
     assert everything(Machine(copy, ())) == state_of(node)
     copy.close()
 
@@ -206,7 +207,7 @@ def test_a_node_serves_and_commits_while_it_is_copied(
     assert node.hear(TakeSnapshot(again)) == [("raft", SnapshotTaken(again, 0, 0))]
     gate.open.set()
     await_copies()
-    copy = node.actor._backend.open_copy(nodes.snapshot)
+    copy = node.actor.backend.open_copy(nodes.snapshot)
     assert everything(Machine(copy, ())) == before
     copy.close()
     nodes.close()
@@ -226,7 +227,7 @@ def test_a_map_that_must_grow_waits_for_the_copy(
         ("raft", SnapshotTaken(tmp_path / "copy", before["place"][0], TERM)),
         ("raft", Durable(node.last_index)),
     ]
-    copy = node.actor._backend.open_copy(tmp_path / "copy")
+    copy = node.actor.backend.open_copy(tmp_path / "copy")
     assert everything(Machine(copy, ())) == before
     copy.close()
     node.actor.close()
@@ -427,7 +428,7 @@ def test_a_crash_at_any_step_of_an_installation_leaves_the_old_state_or_the_new(
     behind.commit()
     old, new = state_of(behind), state_of(ahead)
     snapshot = nodes.copy_of(ahead)
-    opened = behind.actor._open_snapshot(snapshot)
+    opened = open_snapshot(behind.backend, behind.actor.machine, snapshot)
     assert opened is not None
     with monkeypatch.context() as patch:
         _stop_at(patch, step)

@@ -26,18 +26,17 @@ from actors.language.messages import (
     Propose,
     Refused,
     Replies,
-    Room,
     SnapshotPart,
 )
 from actors.language.results import Failure, SnapshotBlob
-from actors.store import upkeep as upkeep_module
 from actors.store.disk import spool as spool_module
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.snapshot_file import verify
-from actors.store.disk.spool import FILES_MAX, IDLE_MS, Spool
+from actors.store.disk.spool import FILES_MAX, IDLE_MS, SpoolDirectory
 from actors.store.machine import Machine
 from actors.store.storage import Backend
-from actors.store.upkeep import PROPOSE_AGAIN_MS, Settings
+from actors.store.upkeep import Settings
+from actors.store.warden import PROPOSE_AGAIN_MS
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import HERE, Node, await_copies
 from tests.twins import MemoryBackend
@@ -92,25 +91,10 @@ def test_a_store_over_its_quota_raises_the_alarm_without_waiting_for_its_next_co
     assert proposed(RAISE) in told
 
 
-def test_gateway_hears_how_much_room_there_is_when_it_is_scarce() -> None:
-    node = Node(MemoryBackend(), Settings(quota_bytes=QUOTA))
-    node.apply(Put(b"key", b"v" * 1_000))
-    assert ("gateway", Room(QUOTA - 1_003)) in node.commit()
-    node.apply(Put(b"key", b"v" * 1_000))
-    assert ("gateway", Room(QUOTA - 2_006)) in node.commit()
-
-
 def test_a_store_without_a_quota_tells_nobody_of_its_size() -> None:
     node = Node(MemoryBackend())
     node.apply(Put(b"key", b"v" * 1_000))
     assert [address for address, _ in node.commit()] == ["raft"]
-
-
-def test_a_refusal_near_the_limit_raises_the_alarm_and_is_not_proposed_twice(full: Node) -> None:
-    assert full.hear(Refused()) == [proposed(RAISE)]
-    assert full.hear(Refused()) == []
-    full.now_ms += PROPOSE_AGAIN_MS
-    assert proposed(RAISE) in full.tick()
 
 
 def test_when_there_is_room_again_the_store_clears_its_alarm_by_itself(full: Node) -> None:
@@ -147,7 +131,7 @@ class Served:
 
     def __init__(self, backend: Backend, directory: Path) -> None:
         directory.mkdir()
-        self.spool = Spool(directory)
+        self.spool = SpoolDirectory(directory)
         self.node = Node(backend, Settings(spool=self.spool))
         self._ticket = 100
 
@@ -275,38 +259,11 @@ def test_snapshots_that_are_being_read_are_few_and_are_not_taken_away(
     assert served.answer(names[1]) == Failure("SnapshotNotFound")
 
 
-def test_only_so_many_wait_for_a_copy(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upkeep_module, "WAITING_MAX", 3)
-    monkeypatch.setattr(served.node.backend, "copy", lambda *of: None)
-    for ticket in range(4):
-        assert not served.node.hear(SnapshotPart(ticket, "", 0))[1:]
-    told = served.node.hear(SnapshotPart(9, "", 0))
-    assert told == [("gateway", Replies(((9, Failure("TooManyRequests")),)))]
-
-
-def test_a_copy_waits_for_the_one_that_goes_to_a_member(
-    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    backend = served.node.backend
-    monkeypatch.setattr(type(backend), "is_copying", property(lambda _: True))
-    assert served.node.hear(SnapshotPart(1, "", 0)) == []
-    monkeypatch.setattr(type(backend), "is_copying", property(lambda _: False))
-    served.node.now_ms += 100
-    served.node.tick()
-    assert [m.replies[0][0] for _, m in served.copies() if isinstance(m, Replies)] == [1]
-
-
 def test_a_copy_that_fails_is_answered_and_leaves_nothing(served: Served) -> None:
     served.spool._directory.rmdir()
     assert served.answer() == Failure("CopyFailed")
     served.spool._directory.mkdir()
     assert isinstance(served.answer(), SnapshotBlob)
-
-
-def test_a_store_that_has_no_spool_says_so() -> None:
-    node = Node(MemoryBackend())
-    told = node.hear(SnapshotPart(1, "", 0))
-    assert told == [("gateway", Replies(((1, Failure("CopyFailed")),)))]
 
 
 def test_entries_are_applied_while_a_snapshot_is_made(tmp_path: Path) -> None:

@@ -10,18 +10,11 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from actors.store.storage import Part
+
 PART_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 4
 IDLE_MS: Final = 5 * 60 * 1_000
-
-
-class Part(NamedTuple):
-    """Some bytes of a file, how many follow, and the SHA-256 of the whole file."""
-
-    name: str
-    blob: bytes
-    remaining_bytes: int
-    sha256: bytes
 
 
 class _Kept(NamedTuple):
@@ -32,7 +25,7 @@ class _Kept(NamedTuple):
     was_read: bool
 
 
-class Spool:
+class SpoolDirectory:
     """One node's. The directory is there, and what an earlier run left in it is gone."""
 
     def __init__(self, directory: Path) -> None:
@@ -56,6 +49,10 @@ class Spool:
         name = f"{path.stem}-{sha256[:8].hex()}"
         self._kept[name] = _Kept(path, total_bytes, sha256, now_ms, was_read=False)
         return name
+
+    def discard(self, path: Path) -> None:
+        """A file has not become whole."""
+        path.unlink(missing_ok=True)
 
     def read(self, name: str, offset: int, now_ms: int) -> Part | None:
         """A part of a file from an offset on; None if no such file is kept, or not any more."""

@@ -7,14 +7,13 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.language.entries import Entry
-from actors.language.messages import Drained
+from actors.language.messages import LeaseFacts
 from actors.raft.actor import RaftActor
 from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.rpc import AppendResponse, HardState, SnapshotChunk
 from actors.raft.shipping import Shipping
-from actors.store import actor as store_actor
-from actors.store.actor import StoreActor
+from actors.store import installing
 from actors.store.machine import Machine
 from actors.store.storage import Changes
 from tests.simulation.mutants.planting import mutant
@@ -112,19 +111,13 @@ def sessions_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
 @mutant
 def watchers_miss_what_a_snapshot_brought() -> AbstractContextManager[Any]:
     """Only what is applied is told to watchers."""
-    return patch.object(store_actor, "Skipped", lambda revision: Drained())
+    return patch.object(installing, "watch_news", lambda old, new: None)
 
 
 @mutant
 def leases_of_a_snapshot_never_end() -> AbstractContextManager[Any]:
     """The lease actor does not hear of leases that a snapshot brought."""
-    switch = StoreActor._switch
-
-    def careless(store: StoreActor, *arguments: Any) -> None:
-        with patch.object(StoreActor, "_tell_leases", lambda store, gone: None):
-            switch(store, *arguments)
-
-    return patch.object(StoreActor, "_switch", careless)
+    return patch.object(installing, "lease_news", lambda old, new: LeaseFacts((), 0))
 
 
 @mutant

@@ -24,7 +24,7 @@ def _portions_from(shifted: Callable[[RevisionStore, int], int]) -> AbstractCont
     def careless(store: RevisionStore, start: int, *more: Any) -> Any:
         return portion(store, shifted(store, start), *more)
 
-    return patch("actors.store.actor.portion", careless)
+    return patch("actors.store.backlog.portion", careless)
 
 
 @mutant

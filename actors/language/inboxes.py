@@ -1,0 +1,110 @@
+"""What each actor of a node is told, hottest first: its `receive` has a case for each of these."""
+
+from __future__ import annotations
+
+from actors.language.messages import (
+    Accuse,
+    Apply,
+    ChangeMembers,
+    ClientFrames,
+    Compacted,
+    ConfirmedRead,
+    Congestion,
+    ConnectionGone,
+    CopyMade,
+    Defragment,
+    Deliver,
+    Drained,
+    Durable,
+    Events,
+    Failed,
+    HandOver,
+    History,
+    HistoryCut,
+    InstallSnapshot,
+    Leadership,
+    LeaseFacts,
+    Lengthy,
+    LocalRead,
+    Moved,
+    MoveLeader,
+    PeerFrames,
+    PeersDown,
+    Propose,
+    Published,
+    Read,
+    ReadHistory,
+    Refused,
+    Replies,
+    Room,
+    Skipped,
+    SnapshotInstalled,
+    SnapshotPart,
+    SnapshotTaken,
+    TakeSnapshot,
+    Tick,
+    WatchBegin,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+
+ToGateway = (
+    ClientFrames | Replies | Deliver | Drained | Tick | Failed | Leadership | Lengthy | Room | Moved
+)
+
+ToRaft = (
+    Propose
+    | PeerFrames
+    | Read
+    | Drained
+    | Tick
+    | Durable
+    | ChangeMembers
+    | SnapshotTaken
+    | SnapshotInstalled
+    | MoveLeader
+    | HandOver
+    | PeersDown
+    | Published
+)
+
+ToStore = (
+    Apply
+    | ConfirmedRead
+    | LocalRead
+    | Tick
+    | Drained
+    | WatchOpen
+    | WatchCancel
+    | WatchProgress
+    | ReadHistory
+    | Congestion
+    | ConnectionGone
+    | Leadership
+    | TakeSnapshot
+    | InstallSnapshot
+    | SnapshotPart
+    | Refused
+    | Defragment
+    | CopyMade
+    | Compacted
+    | Accuse
+)
+
+ToWatch = (
+    Events
+    | History
+    | WatchBegin
+    | WatchCancel
+    | WatchProgress
+    | Congestion
+    | ConnectionGone
+    | Leadership
+    | Skipped
+    | HistoryCut
+    | Drained
+    | Tick
+)
+
+ToLease = LeaseFacts | Drained | Tick | Leadership

@@ -1,0 +1,60 @@
+"""Committed entries, decoded and applied in order: what each came to, for whoever waits here.
+
+An entry carries its origin, and only that member answers it. What a command does is the machine's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from actors.language.codec import decode_command
+from actors.language.commands import Compact
+from actors.language.entries import Entry
+from actors.language.results import Result
+from actors.store.compactor import Compactor
+from actors.store.machine import Machine
+
+
+class Unreadable(NamedTuple):
+    """An entry that no member can decode: all of them pass over it."""
+
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    term: int
+    reason: str
+
+
+class Applied(NamedTuple):
+    """Answers by ticket, what could not be read, and how many bytes of commands were applied."""
+
+    replies: list[tuple[int, Result]]
+    unreadable: list[Unreadable]
+    bytes: int
+
+
+def apply_entries(
+    machine: Machine, entries: Iterable[Entry], member_id: int, compactor: Compactor
+) -> Applied:
+    """Apply these; answers to compactions that the compactor owes come from there, later."""
+    apply, owe = machine.apply, compactor.owe
+    replies: list[tuple[int, Result]] = []
+    unreadable: list[Unreadable] = []
+    size = 0
+    for index, term, time_ms, origin, ticket, data in entries:
+        if not data:
+            machine.skip(index, term, time_ms)
+            continue
+        try:
+            command, sequence = decode_command(data)
+        except ValueError as error:
+            # The same on every member: none of them could ever go on behind it.
+            machine.skip(index, term, time_ms)
+            unreadable.append(Unreadable(index, term, str(error)))
+            continue
+        result = apply(index, term, time_ms, command, sequence)
+        size += len(data)
+        if not ticket or origin != member_id:
+            continue
+        if type(command) is not Compact or not owe(machine.sweeper, command, ticket, result):
+            replies.append((ticket, result))
+    return Applied(replies, unreadable, size)

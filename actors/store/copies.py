@@ -1,0 +1,137 @@
+"""Copies of a store's file, one at a time: for clients, and one that takes the file's place.
+
+It decides when a copy is made, for whom, and what they are answered. Making one is the actor's, and
+keeping it the spool's; a member that is far behind gets another one, which Raft asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.language.errors import StorageError
+from actors.language.messages import CopyMade, SnapshotPart, Ticket
+from actors.language.results import Done, Failure, Result, SnapshotBlob
+from actors.store.machine import Machine
+from actors.store.orders import CopyForClients, Order, WriteAnew, answer
+from actors.store.pace import earliest
+from actors.store.storage import Part, Spool
+
+WAITING_MAX: Final = 64
+"""Clients that may wait for the next copy, or for the file to become smaller."""
+
+LOOK_AGAIN_MS: Final = 100
+"""How soon to look again whether another copy is out of the way."""
+
+SWEEP_MS_MAX: Final = 10_000
+"""How long a defragmentation waits for what a compaction has outdated to go."""
+
+BUSY: Final = Failure("TooManyRequests")
+FAILED: Final = Failure("CopyFailed")
+
+
+class Copies:
+    """Those of one store; without a spool no client gets any."""
+
+    def __init__(self, spool: Spool | None) -> None:
+        self._spool = spool
+        # Who waits for the next copy, and who for the one that is being made.
+        self._waiting: list[Ticket] = []
+        self._served: list[Ticket] = []
+        # Who waits for the file to become smaller; and since when, before that is begun.
+        self._defragmenting: list[Ticket] = []
+        self._sweeping_since_ms: int | None = None
+        self._look_at_ms: int | None = None
+
+    def tick(self, machine: Machine, now_ms: int, *, is_copying: bool) -> list[Order]:
+        """Do what is due; `is_copying`: another copy is in the way."""
+        if self._spool is not None:
+            self._spool.end_idle(now_ms)
+        if self._look_at_ms is None or now_ms < self._look_at_ms:
+            return []
+        self._look_at_ms = None
+        orders = self._write_anew(machine, now_ms, is_copying)
+        return [*orders, *self._copy(now_ms, is_copying or bool(orders))]
+
+    def next_wake_ms(self) -> int | None:
+        """When something is due."""
+        if self._spool is None:
+            return self._look_at_ms
+        return earliest(self._spool.next_end_ms(), self._look_at_ms)
+
+    # --- for clients ---
+
+    def asked(
+        self, asked: SnapshotPart, revision: int, now_ms: int, *, is_copying: bool
+    ) -> list[Order]:
+        """A client wants a part of a copy, or a copy first."""
+        ticket, name, offset = asked
+        if self._spool is None:
+            return answer([ticket], FAILED)
+        if name:
+            return answer([ticket], _blob(self._spool.read(name, offset, now_ms), revision))
+        if len(self._waiting) >= WAITING_MAX:
+            return answer([ticket], BUSY)
+        self._waiting.append(ticket)
+        return self._copy(now_ms, is_copying)
+
+    def made(self, made: CopyMade, revision: int, now_ms: int, *, is_copying: bool) -> list[Order]:
+        """A copy for clients is complete, or there is none."""
+        assert self._spool is not None, "a copy is made in the spool"
+        served, self._served = self._served, []
+        result: Result = FAILED
+        if made.total_bytes:
+            name = self._spool.keep(made.path, made.total_bytes, made.sha256, now_ms)
+            result = _blob(self._spool.read(name, 0, now_ms), revision)
+        else:
+            self._spool.discard(made.path)
+        return [*answer(served, result), *self._copy(now_ms, is_copying)]
+
+    def _copy(self, now_ms: int, is_copying: bool) -> list[Order]:
+        """Copy for all who wait: what they saw acknowledged before they asked is in it."""
+        if not self._waiting or self._served or self._spool is None:
+            return []
+        if is_copying:
+            self._look_at_ms = now_ms + LOOK_AGAIN_MS
+            return []
+        waiting, self._waiting = self._waiting, []
+        path = self._spool.make_room()
+        if path is None:
+            return answer(waiting, BUSY)
+        self._served = waiting
+        return [CopyForClients(path)]
+
+    # --- in the file's place ---
+
+    def defragment(
+        self, ticket: Ticket, machine: Machine, now_ms: int, *, is_copying: bool
+    ) -> list[Order]:
+        """Write the file anew without what it does not use; who asks meanwhile gets the same."""
+        if len(self._defragmenting) >= WAITING_MAX:
+            return answer([ticket], BUSY)
+        self._defragmenting.append(ticket)
+        if len(self._defragmenting) > 1:
+            return []
+        self._sweeping_since_ms = now_ms
+        machine.sweeper.hurry()
+        return self._write_anew(machine, now_ms, is_copying)
+
+    def _write_anew(self, machine: Machine, now_ms: int, is_copying: bool) -> list[Order]:
+        """Copy what is in use, once what is outdated is swept away, or that takes too long."""
+        since_ms = self._sweeping_since_ms
+        if since_ms is None:
+            return []
+        is_swept = not machine.sweeper.is_due or now_ms - since_ms >= SWEEP_MS_MAX
+        if not is_swept or is_copying:
+            self._look_at_ms = now_ms + LOOK_AGAIN_MS
+            return []
+        self._sweeping_since_ms = None
+        return [WriteAnew()]
+
+    def changed_over(self, error: StorageError | None, revision: int) -> list[Order]:
+        """The new file has taken the old one's place, or could not."""
+        waiting, self._defragmenting = self._defragmenting, []
+        return answer(waiting, Done(revision) if error is None else FAILED)
+
+
+def _blob(part: Part | None, revision: int) -> Result:
+    return Failure("SnapshotNotFound") if part is None else SnapshotBlob(revision, *part)

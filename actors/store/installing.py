@@ -1,0 +1,49 @@
+"""A snapshot that takes a store's place: whether it is of use, and what others must hear of it.
+
+What happened between the two states was never applied here, one by one: the neighbours hear of the
+difference. When a snapshot comes, and how its file becomes the store's, is others' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from actors.language.errors import StorageError
+from actors.language.messages import LeaseFact, LeaseFacts, Skipped
+from actors.store.machine import Machine
+from actors.store.storage import Backend
+
+
+def open_snapshot(backend: Backend, machine: Machine, path: Path) -> tuple[Backend, Machine] | None:
+    """The copy at `path` and the state in it, all of it read and checked; None if it is not new.
+
+    Raises StorageError when it is damaged.
+    """
+    copy = backend.open_copy(path)
+    try:
+        found = machine.reopened(copy)
+    except StorageError:
+        copy.close()
+        raise
+    if found.applied_index > machine.applied_index:
+        return copy, found
+    copy.close()
+    return None
+
+
+def leases_of(machine: Machine, gone: Iterable[int] = ()) -> LeaseFacts:
+    """Every lease there is, and those that are gone."""
+    facts = [LeaseFact(lease_id, 0) for lease_id in sorted(gone)]
+    facts += [LeaseFact(each.id, each.deadline_ms) for each in machine.leases.table.values()]
+    return LeaseFacts(tuple(facts), machine.cluster_ms)
+
+
+def lease_news(old: Machine, new: Machine) -> LeaseFacts:
+    """What Lease must hear when one state takes another's place."""
+    return leases_of(new, gone=old.leases.table.keys() - new.leases.table.keys())
+
+
+def watch_news(old: Machine, new: Machine) -> Skipped | None:
+    """What Watch must hear, if anything happened between the two: it reads that."""
+    return Skipped(new.revision) if new.revision > old.revision else None

@@ -1,0 +1,31 @@
+"""Which connections watch at this node: without any, nobody is told of events.
+
+Whether one of them wants to see values as they were before decides if the machine gathers these.
+"""
+
+from __future__ import annotations
+
+from actors.language.messages import Connection, WatchBegin, WatchOpen
+from actors.store.machine import Machine
+
+
+class Listeners:
+    """Those of one node; `connections` is empty when nobody watches."""
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        self._with_previous: set[Connection] = set()
+
+    def open(self, watch: WatchOpen, machine: Machine) -> WatchBegin:
+        """A watch begins behind all that the machine has applied."""
+        self.connections.add(watch.connection)
+        if watch.prev_kv:
+            self._with_previous.add(watch.connection)
+            machine.gather_previous = True
+        return WatchBegin(watch, machine.revision)
+
+    def forget(self, connection: Connection, machine: Machine) -> None:
+        """Nothing on this connection watches any more."""
+        self.connections.discard(connection)
+        self._with_previous.discard(connection)
+        machine.gather_previous = bool(self._with_previous)

@@ -1,0 +1,53 @@
+"""What the engines of a store decide: whom to tell what, and what to do with the store's file.
+
+An engine returns orders, and the actor carries them out one after another; the messages among them
+go where `language.messages` says. Knows nothing of why anything is ordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from actors.language.codec import encode_command
+from actors.language.commands import Command
+from actors.language.entries import NO_TICKET, Proposal
+from actors.language.messages import Propose, Published, Replies, Room
+from actors.language.results import Result
+
+
+class Say(NamedTuple):
+    """To the operator, in the node's log; what is grave cannot wait for somebody to look there."""
+
+    text: str
+    is_grave: bool = False
+
+
+class Commit(NamedTuple):
+    """Make durable what is new, before the next order."""
+
+
+class CopyForClients(NamedTuple):
+    """Commit, and copy the store's file to `path`, while the store is used on; then CopyMade."""
+
+    path: Path
+
+
+class WriteAnew(NamedTuple):
+    """Commit, and copy what the file uses, so that the copy follows it; then Compacted."""
+
+
+Order = Propose | Published | Replies | Room | Say | Commit | CopyForClients | WriteAnew
+
+
+def propose(origin: int, commands: Iterable[Command]) -> Propose:
+    """Put these in the log; nobody waits for an answer."""
+    proposed = (Proposal(origin, NO_TICKET, encode_command(each, None)) for each in commands)
+    return Propose(tuple(proposed))
+
+
+def answer(tickets: Iterable[int], result: Result) -> list[Order]:
+    """The same answer for all of these, if there are any."""
+    replies = tuple([(ticket, result) for ticket in tickets])
+    return [Replies(replies)] if replies else []
