@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from actors.language.commands import (
@@ -15,6 +17,8 @@ from actors.language.commands import (
     DeleteRange,
     Expiry,
     Increment,
+    IntegrityCheck,
+    IntegrityReport,
     LeaseExpire,
     LeaseGrant,
     LeaseKeepAlive,
@@ -27,6 +31,7 @@ from actors.language.commands import (
     SetMembers,
     Txn,
 )
+from actors.language.costs import cost_of
 from actors.language.queries import AlarmList
 from actors.language.results import Alarms, Failure
 from tests.store.driver import Driver
@@ -127,7 +132,19 @@ PASSES: list[Command] = [
     SetMembers((MemberPeers(1, ("tcp://a:2380",), False),), b""),
     AlarmActivate(1, CORRUPT),
     AlarmDeactivate(1, CORRUPT),
+    IntegrityCheck(1, 1, 1),
+    IntegrityReport(1, 1, 0),
 ]
+
+
+def test_each_command_is_known_to_grow_to_change_or_to_pass() -> None:
+    listed = {type(command) for command in (*GROWS, *CHANGES, *PASSES)}
+    assert listed == set(get_args(Command))
+
+
+@pytest.mark.parametrize("command", GROWS)
+def test_what_grows_costs_something(command: Command) -> None:
+    assert cost_of(command) > 0
 
 
 @pytest.fixture
