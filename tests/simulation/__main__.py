@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: run seeds, or one of the other commands; see README.
+"""`python -m tests.simulation`: run seeds, or one of the other commands; see tests/README.md.
 
 It stops at the first finding, prints it, how to see it again and a shrunk script, and exits with 1.
 The last line has the figures. `mutants` shows that planted bugs are found, `liveness` that a leader
