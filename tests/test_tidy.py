@@ -396,8 +396,9 @@ def test_what_pages_and_docstrings_point_to_is_there(
 
 def test_a_page_has_the_limits_that_the_code_has() -> None:
     for name, value, path, *_ in rows(TEXTS["actors/DESIGN.md"], "| constant |"):
-        limit = getattr(importlib.import_module(module_name(ROOT / path)), name)
-        assert as_a_page_says(name, limit) == value, f"{name} in {path}"
+        module = importlib.import_module(module_name(ROOT / path))
+        assert hasattr(module, name), f"the page's table of limits has {name} in {path}"
+        assert as_a_page_says(name, getattr(module, name)) == value, f"{name} in {path}"
 
 
 def as_a_page_says(name: str, limit: int) -> str:
