@@ -20,7 +20,7 @@ from cluster.launcher.local import LocalCluster
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 LANDED: Final = "e09588c6e6ea4c8300567137b490cb3a0ad98d38"
-"""The commit that was landed last. Whoever lands a version names it here, for the next one."""
+"""The commit of the last landed version. Whoever makes a release names it here for the next one."""
 
 NODE: Final = ("-P", "-m", "actors")
 
