@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer, truth
 from cluster.cli.quoting import quoted
-from cluster.client.results import (
-    DeleteResult,
-    Header,
-    IncrementResult,
-    PutResult,
-    RangeResult,
-    TxnResult,
-)
+from cluster.cli.result_fields import fields_of
+from cluster.client.results import DeleteResult, Header, PutResult, RangeResult, TxnResult
+from cluster.protocol import KEY_VALUE
+from cluster.schema import BYTES, FLAG, SECONDS, TEXT, Field, ListOf, Map
 from cluster.values import format_duration, format_seconds
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
         AlarmResult,
         Event,
         HistoryResult,
-        KeyValue,
         LeaseGrantResult,
         LeaseKeepAliveResult,
         LeaseListResult,
@@ -53,24 +51,16 @@ class FieldsPrinter(Printer):
             _field("ID", result.lease)
             _field("TTL", format_seconds(result.ttl))
         if result.prev_kv is not None:
-            _key_value("Prev", result.prev_kv)
+            _items(KEY_VALUE, (result.prev_kv,), "Prev")
+
+    def plain(self, result: NamedTuple) -> None:
+        _result(result)
 
     def get(self, result: RangeResult, values_only: bool = False) -> None:
-        _header(result.header)
-        for kv in result:
-            _key_value("", kv)
-        _field("More", truth(result.more))
-        _field("Count", result.count)
+        _result(result)
 
     def delete(self, result: DeleteResult) -> None:
-        _header(result.header)
-        _field("Deleted", result.deleted)
-        for kv in result.prev_kvs:
-            _key_value("Prev", kv)
-
-    def increment(self, result: IncrementResult) -> None:
-        _header(result.header)
-        _field("Value", result.value)
+        _result(result)
 
     def txn(self, result: TxnResult) -> None:
         _header(result.header)
@@ -85,10 +75,10 @@ class FieldsPrinter(Printer):
                     self.get(RangeResult(header, response.kvs, response.more, response.count))
                 case DeleteResult():
                     self.delete(response._replace(header=header))
-                case IncrementResult():
-                    self.increment(response._replace(header=header))
                 case TxnResult():
                     self.txn(response._replace(header=header))
+                case _:
+                    self.plain(response._replace(header=header))
 
     def history(self, result: HistoryResult, values_only: bool = False) -> None:
         _header(result.header)
@@ -110,13 +100,11 @@ class FieldsPrinter(Printer):
     def _event(self, event: Event) -> None:
         _field("Type", event.type)
         if event.prev_kv is not None:
-            _key_value("Prev", event.prev_kv)
-        _key_value("", event.kv)
+            _items(KEY_VALUE, (event.prev_kv,), "Prev")
+        _items(KEY_VALUE, (event.kv,), "")
 
     def lease_grant(self, result: LeaseGrantResult) -> None:
-        _header(result.header)
-        _field("ID", result.id)
-        _field("TTL", format_seconds(result.ttl))
+        _result(result)
 
     def lease_revoke(self, lease_id: int, result: LeaseRevokeResult) -> None:
         _header(result.header)
@@ -135,9 +123,7 @@ class FieldsPrinter(Printer):
             _field("ID", lease_id)
 
     def lease_keep_alive(self, result: LeaseKeepAliveResult) -> None:
-        _header(result.header)
-        _field("ID", result.id)
-        _field("TTL", format_seconds(result.ttl))
+        _result(result)
 
     def member_list(self, result: MemberListResult) -> None:
         _header(result.header._replace(revision=0))
@@ -194,13 +180,48 @@ def _header(header: Header) -> None:
     _field("RaftTerm", header.raft_term)
 
 
-def _key_value(prefix: str, kv: KeyValue) -> None:
-    _field(f"{prefix}Key", quoted(kv.key))
-    _field(f"{prefix}CreateRevision", kv.create_revision)
-    _field(f"{prefix}ModRevision", kv.mod_revision)
-    _field(f"{prefix}Version", kv.version)
-    _field(f"{prefix}Value", quoted(kv.value))
-    _field(f"{prefix}Lease", kv.lease)
+def _result(result: Any) -> None:
+    """A result by the protocol's table, a line for each field."""
+    _header(result.header)
+    for field, value in fields_of(result):
+        prefix = "Prev" if field.name.startswith("prev_") else ""
+        match field.type:
+            case Map() as shape:
+                _items(shape, () if value is None else (value,), prefix)
+            case ListOf(shape):
+                _items(shape, value, prefix)
+            case kind:
+                _field(_go_name(field), _WRITTEN.get(kind, str)(value))
+
+
+def _items(shape: Map, items: Iterable[Any], prefix: str) -> None:
+    """The fields of maps are lines, too; the maps themselves have no name."""
+    parts = _parts(shape, prefix)
+    for item in items:
+        for name, value_of, written in parts:
+            _field(name, written(value_of(item)))
+
+
+@cache
+def _parts(shape: Map, prefix: str) -> list[tuple[str, Callable[[Any], Any], Callable[[Any], str]]]:
+    """For each field its name in Go, how it is got from an item, and how it is written."""
+    return [
+        (prefix + _go_name(field), attrgetter(field.attribute), _WRITTEN.get(field.type, str))
+        for field in shape.fields
+    ]
+
+
+def _go_name(field: Field) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in field.name.split("_"))
+
+
+_WRITTEN: Final[dict[Any, Callable[[Any], str]]] = {
+    BYTES: quoted,
+    FLAG: truth,
+    SECONDS: format_seconds,
+    TEXT: lambda text: quoted(text.encode()),
+}
+"""How values are written that are neither integers nor words."""
 
 
 def _field(name: str, value: Any) -> None:

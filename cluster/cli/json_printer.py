@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer
-from cluster.client.results import (
-    DeleteResult,
-    IncrementResult,
-    PutResult,
-    RangeResult,
-    TxnResponse,
-    TxnResult,
-)
-from cluster.protocol import ALARM_NAME
+from cluster.cli.result_fields import fields_of, op_of
+from cluster.protocol import ALARM_NAME, EVENT, MEMBER
+from cluster.schema import BYTES, RESPONSES, SECONDS, TEXTS, Choice, ListOf, Map, Type
 from cluster.values import format_duration
 
 if TYPE_CHECKING:
     from cluster.client.results import (
         AlarmResult,
-        Event,
+        DeleteResult,
         Header,
         HistoryResult,
-        KeyValue,
         LeaseGrantResult,
         LeaseKeepAliveResult,
         LeaseListResult,
@@ -38,37 +34,46 @@ if TYPE_CHECKING:
         MemberAddResult,
         MemberListResult,
         MoveLeaderResult,
+        PutResult,
+        RangeResult,
+        TxnResponse,
+        TxnResult,
         WatchBatch,
     )
 
 Fields = dict[str, Any]
 
 
+ETCD_EVENT: Final = Map("event", tuple(field for field in EVENT.fields if not field.ours))
+"""An event as a watch prints it; etcd's has no reason."""
+
+ZERO_SHOWN: Final = {"increment": ("header", "value"), "history": ("header", "events")}
+"""Fields that are written even when they have their zero value; etcd has none of them."""
+
+
 class JsonPrinter(Printer):
     """One JSON document in a line for each result."""
 
+    def plain(self, result: NamedTuple) -> None:
+        _document(result)
+
     def put(self, result: PutResult) -> None:
-        _print(_put(_header(result.header), result))
+        _document(result)
 
     def get(self, result: RangeResult, values_only: bool = False) -> None:
-        _print(_range(_header(result.header), result))
+        _document(result)
 
     def delete(self, result: DeleteResult) -> None:
-        _print(_delete(_header(result.header), result))
-
-    def increment(self, result: IncrementResult) -> None:
-        _print({"header": _header(result.header), "value": result.value})
+        _document(result)
 
     def txn(self, result: TxnResult) -> None:
-        _print(_txn(_header(result.header), result))
+        _document(result)
 
     def history(self, result: HistoryResult, values_only: bool = False) -> None:
-        events = [_whole({**_event(event), "reason": event.reason}) for event in result.events]
-        fields = {"more": result.more, "compacted": result.compacted}
-        _print({"header": _header(result.header), "events": events, **_whole(fields)})
+        _document(result)
 
     def watch(self, batch: WatchBatch) -> None:
-        self._watch(batch.header, [_event(event) for event in batch.events])
+        self._watch(batch.header, _writer(ListOf(ETCD_EVENT))(batch.events))
 
     def watch_canceled(self, header: Header, compact_revision: int) -> None:
         self._watch(header._replace(revision=0), [], compact_revision, canceled=True)
@@ -142,17 +147,10 @@ class JsonPrinter(Printer):
         return {"header": header, "members": [self._member(member) for member in result.members]}
 
     def _member(self, member: Member) -> Fields:
-        fields = {
-            "ID": member.id,
-            "name": member.name,
-            "peerURLs": list(member.peer_urls),
-            "clientURLs": list(member.client_urls),
-            "isLearner": member.is_learner,
-        }
-        return self._ids(_whole(fields), "ID")
+        return self._ids(_writer(MEMBER)(member), "ID")
 
     def endpoint_status(self, rows: list[EndpointStatus]) -> None:
-        _print([{"Endpoint": row.endpoint, "Status": _status(row)} for row in rows])
+        _print([{"Endpoint": row.endpoint, "Status": _fields(row.status)} for row in rows])
 
     def endpoint_health(self, rows: list[EndpointHealth]) -> None:
         documents = []
@@ -163,7 +161,7 @@ class JsonPrinter(Printer):
         _print(documents)
 
     def endpoint_hash(self, rows: list[EndpointHash]) -> None:
-        _print([{"Endpoint": row.endpoint, "HashKV": _hash(row)} for row in rows])
+        _print([{"Endpoint": row.endpoint, "HashKV": _fields(row.result)} for row in rows])
 
     def alarm(self, result: AlarmResult, is_list: bool) -> None:
         alarms = [
@@ -190,90 +188,54 @@ def _header(header: Header) -> Fields:
     return _whole(header._asdict())
 
 
-def _key_value(kv: KeyValue) -> Fields:
-    return _whole(
-        {
-            "key": _base64(kv.key),
-            "create_revision": kv.create_revision,
-            "mod_revision": kv.mod_revision,
-            "version": kv.version,
-            "value": _base64(kv.value),
-            "lease": kv.lease,
-        }
-    )
+def _document(result: Any) -> None:
+    _print(_fields(result))
 
 
-def _put(header: Fields, result: PutResult) -> Fields:
-    previous = None if result.prev_kv is None else _key_value(result.prev_kv)
-    lease = {"lease": result.lease, "TTL": _number(result.ttl)} if result.lease else {}
-    return _whole({"header": header, "prev_kv": previous, **lease})
-
-
-def _range(header: Fields, result: RangeResult) -> Fields:
-    kvs = [_key_value(kv) for kv in result]
-    return _whole({"header": header, "kvs": kvs, "more": result.more, "count": result.count})
-
-
-def _delete(header: Fields, result: DeleteResult) -> Fields:
-    previous = [_key_value(kv) for kv in result.prev_kvs]
-    return _whole({"header": header, "deleted": result.deleted, "prev_kvs": previous})
-
-
-def _txn(header: Fields, result: TxnResult) -> Fields:
-    responses = [{"Response": _response(response)} for response in result.responses]
-    return _whole({"header": header, "succeeded": result.succeeded, "responses": responses})
+def _fields(result: Any, header: Fields | None = None) -> Fields:
+    """A result by the protocol's table: its fields in order, but for those of zero value."""
+    fields = {"header": _header(result.header) if header is None else header}
+    fields |= {field.name: _writer(field.type)(value) for field, value in fields_of(result)}
+    always = ZERO_SHOWN.get(op_of(result).name, ())
+    return {name: value for name, value in fields.items() if value or name in always}
 
 
 def _response(response: TxnResponse) -> Fields:
     """One response of a transaction; as in etcd, its header has only the revision."""
-    header = {"revision": response.header.revision}
-    match response:
-        case PutResult():
-            return {"response_put": _put(header, response)}
-        case RangeResult():
-            return {"response_range": _range(header, response)}
-        case DeleteResult():
-            return {"response_delete_range": _delete(header, response)}
-        case IncrementResult():
-            return {"response_increment": {"header": header, "value": response.value}}
-        case TxnResult():
-            return {"response_txn": _txn(header, response)}
+    fields = _fields(response, {"revision": response.header.revision})
+    return {"Response": {f"response_{op_of(response).name}": fields}}
 
 
-def _event(event: Event) -> Fields:
-    previous = None if event.prev_kv is None else _key_value(event.prev_kv)
-    kind = 1 if event.type == "DELETE" else 0
-    return _whole({"type": kind, "kv": _key_value(event.kv), "prev_kv": previous})
+Write = Callable[[Any], Any]
 
 
-def _hash(row: EndpointHash) -> Fields:
-    result = row.result
-    return _whole(
-        {
-            "header": _header(result.header),
-            "hash": result.hash,
-            "compact_revision": result.compact_revision,
-            "hash_revision": result.hash_revision,
-        }
-    )
+@cache
+def _writer(kind: Type | Choice | Map | ListOf) -> Write:
+    """What writes values of a type as Go does."""
+    match kind:
+        case Map(_, fields):
+            return _map_writer(
+                [(field.name, attrgetter(field.attribute), _writer(field.type)) for field in fields]
+            )
+        case ListOf(item):
+            write = _writer(item)
+            return lambda items: [write(each) for each in items]
+        case Choice(words):
+            return words.index
+    return _CONVERTED.get(kind, _as_it_is)
 
 
-def _status(row: EndpointStatus) -> Fields:
-    status = row.status
-    return _whole(
-        {
-            "header": _header(status.header),
-            "version": status.version,
-            "dbSize": status.db_size,
-            "leader": status.leader,
-            "raftIndex": status.raft_index,
-            "raftTerm": status.raft_term,
-            "raftAppliedIndex": status.raft_applied_index,
-            "errors": list(status.errors),
-            "dbSizeInUse": status.db_size_in_use,
-            "isLearner": status.is_learner,
-        }
-    )
+def _map_writer(parts: list[tuple[str, Write, Write]]) -> Write:
+    def write_map(item: Any) -> Fields | None:
+        if item is None:
+            return None
+        return {name: value for name, value_of, write in parts if (value := write(value_of(item)))}
+
+    return write_map
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _number(value: float) -> float:
@@ -282,6 +244,15 @@ def _number(value: float) -> float:
 
 def _base64(raw: bytes) -> str:
     return b64encode(raw).decode()
+
+
+_CONVERTED: Final[dict[Type, Write]] = {
+    BYTES: _base64,
+    SECONDS: _number,
+    TEXTS: list,
+    RESPONSES: lambda responses: [_response(each) for each in responses],
+}
+"""What JSON has no type for, or another one than Python."""
 
 
 def _print(document: Any) -> None:

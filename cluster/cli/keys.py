@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -121,7 +122,7 @@ def increment(settings: Settings, words: tuple[str, ...]) -> None:
     printer = settings.printer("incr")
     with settings.connect() as client:
         result = client.request(request("increment", key=key, delta=delta), of(IncrementResult))
-    printer.increment(result)
+    printer.plain(result)
 
 
 # --- as operations of a transaction: the same arguments, checked in the same way ---
@@ -158,6 +159,15 @@ def increment_op(words: tuple[str, ...]) -> Op:
     from cluster.client import ops  # noqa: PLC0415
 
     return ops.increment(*_increment_arguments(words))
+
+
+TXN_COMMANDS: Final[dict[str, tuple[Command, Callable[..., Op]]]] = {
+    "put": (put, put_op),
+    "get": (get, get_op),
+    "del": (delete, delete_op),
+    "incr": (increment, increment_op),
+}
+"""The commands that may stand in a transaction, and what makes operations of their parameters."""
 
 
 # --- what the parameters say ---

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         HashKvResult,
         Header,
         HistoryResult,
-        IncrementResult,
         LeaseGrantResult,
         LeaseKeepAliveResult,
         LeaseListResult,
@@ -68,6 +67,10 @@ class Printer:
     def __init__(self, is_hex: bool) -> None:
         self.is_hex = is_hex
 
+    def plain(self, result: NamedTuple) -> None:
+        """The answer to an operation that no other method is for: its fields, one by one."""
+        raise NotImplementedError
+
     def put(self, result: PutResult) -> None:
         """The answer to a put."""
         raise NotImplementedError
@@ -78,10 +81,6 @@ class Printer:
 
     def delete(self, result: DeleteResult) -> None:
         """The answer to a del."""
-        raise NotImplementedError
-
-    def increment(self, result: IncrementResult) -> None:
-        """The answer to an incr."""
         raise NotImplementedError
 
     def txn(self, result: TxnResult) -> None:

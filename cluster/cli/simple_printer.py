@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cluster.cli.output import emit
 from cluster.cli.printers import (
@@ -14,9 +14,9 @@ from cluster.cli.printers import (
     member_rows,
     status_rows,
 )
+from cluster.cli.result_fields import fields_of
 from cluster.client.results import (
     DeleteResult,
-    IncrementResult,
     PutResult,
     RangeResult,
     TxnResult,
@@ -63,8 +63,9 @@ class SimplePrinter(Printer):
         for kv in result.prev_kvs:
             self._key_value(kv)
 
-    def increment(self, result: IncrementResult) -> None:
-        emit(b"%d" % result.value)
+    def plain(self, result: NamedTuple) -> None:
+        for _, value in fields_of(result):
+            emit(self._text(value) if isinstance(value, bytes) else str(value).encode())
 
     def txn(self, result: TxnResult) -> None:
         emit(b"SUCCESS" if result.succeeded else b"FAILURE")
@@ -77,10 +78,10 @@ class SimplePrinter(Printer):
                     self.get(response)
                 case DeleteResult():
                     self.delete(response)
-                case IncrementResult():
-                    self.increment(response)
                 case TxnResult():
                     self.txn(response)
+                case _:
+                    self.plain(response)
 
     def history(self, result: HistoryResult, values_only: bool = False) -> None:
         for event in result.events:

@@ -16,9 +16,8 @@ from typing import Any, Final
 import click
 
 from cluster import ops
-from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_INVALID_INPUT, CommandError
-from cluster.cli.keys import delete, delete_op, get, get_op, increment, increment_op, put, put_op
+from cluster.cli.keys import TXN_COMMANDS
 from cluster.cli.quoting import quoted, read_quoted, split_words
 from cluster.client.requests import prefix_end
 from cluster.values import parse_int
@@ -45,13 +44,6 @@ OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
 
 _SPACES: Final = re.compile(r"\s*")
 _OPERATOR: Final = re.compile(r"\s+(\S+)")
-
-OPERATIONS: Final[dict[str, tuple[Command, Callable[..., ops.Op]]]] = {
-    "put": (put, put_op),
-    "get": (get, get_op),
-    "del": (delete, delete_op),
-    "incr": (increment, increment_op),
-}
 
 
 def invalid_input(message: str) -> CommandError:
@@ -85,10 +77,10 @@ def parse_operation(line: str) -> ops.Op:
         raise invalid_input(str(error)) from None
     if len(words) < 2:
         raise invalid_input(f"invalid txn compare request: {line}")
-    names = [name for name in OPERATIONS if name.startswith(words[0])]
+    names = [name for name in TXN_COMMANDS if name.startswith(words[0])]
     if len(names) != 1:
         raise invalid_input(f"invalid txn request: {line}")
-    command, make = OPERATIONS[names[0]]
+    command, make = TXN_COMMANDS[names[0]]
     try:
         with command.alone().make_context(names[0], words[1:]) as context:
             parameters = context.params

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from cluster.cli.fields_printer import FieldsPrinter
+from cluster.cli.json_printer import JsonPrinter
+from cluster.cli.printers import Printer
+from cluster.cli.simple_printer import SimplePrinter
 from cluster.client.requests import RANGE_OPTIONS, get_fields, put_fields, request
-from cluster.client.results import RESULTS
+from cluster.client.results import (
+    RESULTS,
+    DeleteResult,
+    Header,
+    IncrementResult,
+    KeyValue,
+    PutResult,
+    RangeResult,
+    TxnResult,
+)
 from cluster.protocol import OPS, RangeOptions
 
 NO_RESULT = {"watch_create", "watch_cancel", "watch_progress", "session_open", "move_leader"}
@@ -72,3 +86,46 @@ def test_a_request_with_a_field_that_is_not_in_the_table_is_our_own_mistake() ->
 
 def test_a_read_takes_the_options_of_the_table() -> None:
     assert list(RANGE_OPTIONS) == list(RangeOptions.__annotations__)
+
+
+HEADER = Header(1, 2, 3, 4)
+KV = KeyValue(b"k", b"v", 2, 3, 4, 5)
+PUT = PutResult(HEADER, KV, 5, 1.5)
+RANGE = RangeResult(HEADER, (KV,), more=True, count=2)
+DELETE = DeleteResult(HEADER, 1, (KV,))
+TXN = TxnResult(HEADER, True, (PUT, IncrementResult(HEADER, 0)))
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "result"),
+    [
+        ("put", "put", PUT),
+        ("get", "range", RANGE),
+        ("delete", "delete_range", DELETE),
+        ("txn", "txn", TXN),
+        ("plain", "increment", IncrementResult(HEADER, 0)),
+    ],
+)
+def test_json_has_the_fields_of_the_table_in_its_order(
+    command: str, name: str, result: Any, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    getattr(JsonPrinter(False), command)(result)
+    printed = json.loads(capfdbinary.readouterr().out)
+    assert list(printed) == ["header", *(field.name for field in OPS[name].reply)]
+
+
+@pytest.mark.parametrize(
+    ("printer", "lines"),
+    [
+        (SimplePrinter(False), ["7"]),
+        (JsonPrinter(False), ['{"header":{"revision":3},"value":7}']),
+        (FieldsPrinter(False), ['"ClusterID" : 0', '"MemberID" : 0', '"Revision" : 3']),
+    ],
+)
+def test_every_format_prints_a_result_that_it_has_no_words_for(
+    printer: Printer, lines: list[str], capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    printer.plain(IncrementResult(Header(0, 0, 3, 0), 7))
+    printed = capfdbinary.readouterr().out.decode().splitlines()
+    assert printed[: len(lines)] == lines
+    assert "7" in printed[-1]
