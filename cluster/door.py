@@ -1,7 +1,7 @@
 """The socket that clients connect to: requests come in by it, and answers and events go out.
 
-It takes a message apart frame by frame, in portions, so that nobody can keep it busy by a message
-alone, and it knows of each connection what waits there. It has no idea what is in a request.
+It takes a message apart frame by frame, has the rest of one that is far too long dropped, and knows
+of each connection what waits there. It has no idea what is in a request.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import Final
 import zmq
 
 from cluster.links import (
-    FRAMES_PER_LOOK_MAX,
     HANDSHAKE_MS,
     LISTEN_BACKLOG,
     ZAP_DOMAIN,
     bind,
     descriptor_of,
-    skip_frames,
 )
+from cluster.sink import Sink
 from cluster.visitors import LOOK_MS, Gone, Notice, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
@@ -94,11 +93,12 @@ class ClientDoor:
         socket.setsockopt(zmq.HEARTBEAT_IVL, CLIENT_HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, CLIENT_HEARTBEAT_TIMEOUT_MS)
         self.visitors = Visitors(context, socket, clock)
-        self._name_before = _automatic_name(context, socket)
+        # Whatever is right to send beside one frame fits into a second overhead.
+        self.visitors.expect_messages(request_bytes_max + 2 * CLIENT_FRAME_OVERHEAD_BYTES)
+        self._sink = Sink(context, socket)
         bind(socket, urls)
         self._socket = socket
         self._unsure = True  # a descriptor tells of nothing before it was once found empty
-        self._skipping = False
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
 
     def descriptors(self) -> list[int]:
@@ -111,6 +111,7 @@ class ClientDoor:
 
     def look(self) -> list[Notice | Gone]:
         """Every `look_ms`: what became of connections; the worst of them are ended."""
+        self._unsure = True  # what is not whole is told from the rest when nothing whole is left
         return self.visitors.look()
 
     def unread(self, bytes_max: int) -> int:
@@ -127,20 +128,19 @@ class ClientDoor:
         # Frame by frame: recv_multipart costs four times as much.
         receive, option, find = self._socket.recv, self._socket.getsockopt, self.visitors.find
         try:
-            while len(items) < items_max and not self._is_skipping():
+            while len(items) < items_max:
                 name = receive(_NOWAIT)
-                visitor = find(name)
                 # A message arrives whole: no waiting after its first frame.
-                payload = receive() if visitor is not None else self._first_of(name)
+                payload = receive() if find(name) is not None else self._first_of(name)
+                if payload is None:
+                    continue
                 route: Route = (name,)
                 if option(zmq.RCVMORE):
-                    frames = self._rest(name, payload)
-                    if frames is None:
+                    several = self._several(name, payload)
+                    if several is None:
                         continue
-                    *between, payload = frames
-                    route = (name, *between)
-                if visitor is None:
-                    visitor = find(name)
+                    route, payload = several
+                visitor = find(route[0])
                 if visitor is not None:
                     visitor.taken += _wire_bytes(route, payload)
                     if visitor.ended:
@@ -148,16 +148,14 @@ class ClientDoor:
                 items.append((route, payload))
         except zmq.Again:
             self._unsure = False
+            self.visitors.found_empty()
         return items
 
-    def _first_of(self, name: bytes) -> bytes:
+    def _first_of(self, name: bytes) -> bytes | None:
         """The frame behind the name of a connection that nothing has come from before."""
-        frame = self._socket.recv(copy=False)
-        payload: bytes = frame.bytes
-        try:
-            descriptor = int(frame.get(zmq.SRCFD))
-        except (zmq.ZMQError, ValueError):
-            return payload  # it came through no connection of the system's
+        payload, descriptor = self._frame_from()
+        if descriptor is None:
+            return None
         visitor = self.visitors.meet(name, descriptor)
         if visitor is not None and name[:1] == b"\0" and not self._was_given(name):
             self.visitors.hang_up(visitor, AUTOMATIC_NAME)
@@ -166,28 +164,52 @@ class ClientDoor:
     def _was_given(self, name: bytes) -> bool:
         """Whether libzmq has given this name: it counts, and ends the process when it comes to one
         that a client has claimed."""
-        given = (int.from_bytes(name[1:], "big") - self._name_before) % _NAMES
+        given = (int.from_bytes(name[1:], "big") - self._sink.first_name) % _NAMES
         return len(name) == _NAME_BYTES and 1 <= given <= self.visitors.handshakes
 
-    def _rest(self, name: bytes, first: bytes) -> list[bytes] | None:
-        """All frames behind the name, of which there are at least two; None: far too many."""
+    def _several(self, name: bytes, first: bytes) -> tuple[Route, bytes] | None:
+        """A message that goes on behind its first frame, or the next, if this one has far too many
+        frames; None: it is not known whose that is."""
         receive, option = self._socket.recv, self._socket.getsockopt
-        frames = [first]
+        frames = [name, first]
         while option(zmq.RCVMORE):
-            if len(frames) == MESSAGE_FRAMES_MAX:
-                visitor = self.visitors.find(name)
-                if visitor is not None:
-                    self.visitors.hang_up(visitor, TOO_MANY_FRAMES)
-                self._skipping = True
+            if len(frames) <= MESSAGE_FRAMES_MAX:
+                frames.append(receive())
+                continue
+            begun = self._leave_out(frames[0])
+            if begun is None:
                 return None
-            frames.append(receive())
-        return frames
+            frames = [*begun]
+        *route, payload = frames
+        return tuple(route), payload
 
-    def _is_skipping(self) -> bool:
-        """Leave out some of a message that is far too long; whether there is more of it."""
-        if self._skipping:
-            self._skipping = not skip_frames(self._socket, FRAMES_PER_LOOK_MAX)
-        return self._skipping
+    def _leave_out(self, name: bytes) -> tuple[bytes, bytes] | None:
+        """End who sends so many frames, and drop what is left of them; the name and the first frame
+        of the next message. That name is lost: it is told by the descriptor, if that is certain."""
+        visitor = self.visitors.find(name)
+        if visitor is not None:
+            self.visitors.hang_up(visitor, TOO_MANY_FRAMES)
+        self.visitors.besiege()
+        while True:
+            self._sink.drop()
+            first, descriptor = self._frame_from()
+            if descriptor is None:
+                return None
+            name = self.visitors.name_at(descriptor)
+            if name:
+                return name, first
+            if not self._socket.getsockopt(zmq.RCVMORE):
+                return None
+
+    def _frame_from(self) -> tuple[bytes, int | None]:
+        """The next frame, and the descriptor that it came by; None: it is the sink's."""
+        frame = self._socket.recv(copy=False)
+        payload: bytes = frame.bytes
+        try:
+            return payload, int(frame.get(zmq.SRCFD))
+        except (zmq.ZMQError, ValueError):
+            self._sink.returned()
+            return payload, None
 
     # --- out ---
 
@@ -217,20 +239,9 @@ class ClientDoor:
 
     def close(self) -> None:
         """Close the socket; replies not on the wire after CLIENT_LINGER_MS are lost."""
+        self._sink.close()
         self.visitors.close(self._socket)
         self._socket.close(linger=CLIENT_LINGER_MS)
-
-
-def _automatic_name(context: zmq.Context[zmq.Socket[bytes]], router: zmq.Socket[bytes]) -> int:
-    """Have a ROUTER that is not bound yet give a connection its first name; its number."""
-    url = f"inproc://first-of-{id(router)}"
-    router.bind(url)
-    with context.socket(zmq.DEALER) as first:
-        first.connect(url)
-        first.send(b"")
-        name, _ = router.recv_multipart()
-    router.unbind(url)
-    return int.from_bytes(name[1:], "big")
 
 
 def _wire_bytes(route: Route, payload: bytes) -> int:

@@ -1,8 +1,8 @@
 """Visitors: who is connected to a listening socket, how much each keeps waiting, and who must go.
 
 libzmq bounds neither a message whose last frame never comes nor what waits for a client that does
-not read, and has no call that ends a connection. The system can tell the one and do the other: its
-monitor names the descriptor of each connection. Knows bytes and addresses, nothing of what is said.
+not read. Its monitor names the descriptor of each connection, of which the system can be asked.
+Knows bytes and addresses, nothing of what is said.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import itertools
 import select
-import socket
 import struct
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import zmq
+
+from cluster.connection import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of
 
 CONNECTIONS_MAX: Final = 10_000
 """At one listening socket; one more is closed at once."""
@@ -26,19 +27,29 @@ INCOMING_CONNECTION_BYTES_MAX: Final = 64 * 1024 * 1024
 INCOMING_NODE_BYTES_MAX: Final = 128 * 1024 * 1024
 """What all of them may: above it, whoever holds most has to go."""
 
+INCOMPLETE_NODE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""What all of them may have sent of messages whose last frames have not come: libzmq needs 64 bytes
+for a frame of 2, and till a message is whole nobody can see of how many frames it consists."""
+
+INCOMPLETE_SIEGE_BYTES_MAX: Final = 8 * 1024 * 1024
+SIEGE_MS: Final = 60_000
+"""The same, for this time after somebody has sent what hardly any client sends."""
+
+INCOMPLETE_NODE_MESSAGES, INCOMPLETE_SIEGE_MESSAGES = 6, 3
+"""But this number of the largest messages may be under way at any time."""
+
+STALLED_MS: Final = 2_000
+"""Hardly any client sends PROGRESS_BYTES_MIN of a message and then no more in this time."""
+
 UNREAD_BYTES_MAX: Final = 96 * 1024 * 1024
 """What may wait for all who read slowly: above it, whoever reads least of most has to go."""
 
-READING_BYTES_MIN: Final = 64 * 1024
 SLOW_MS: Final = 1_000
 """Who reads less in this time while something waits for it reads slowly."""
 
 LOOK_MS: Final = 100
 CHECKED_PER_LOOK: Final = 128
 """How often bytes are looked at, and of how many connections at once: the others have a turn."""
-
-HEARTBEAT_BYTES_PER_SECOND: Final = 16
-"""What a connection receives or sends of which no message consists."""
 
 EVENTS: Final = (
     zmq.EVENT_ACCEPTED
@@ -53,63 +64,11 @@ WENT_AWAY: Final = (errno.ECONNRESET, errno.EPIPE)
 NOT_ZMTP: Final = "closed a connection that does not speak ZMTP 3"
 TOO_MANY: Final = f"closed a connection: there are {CONNECTIONS_MAX}"
 ENDLESS: Final = "closed a connection with too much that is not a whole message, or not taken"
+LOST: Final = "closed a connection: what it sent was lost behind a message of too many frames"
 UNREAD: Final = "closed a connection that does not read what was sent to it"
 
 _EVENT: Final = struct.Struct("=HI")
-_BYTES: Final = struct.Struct("=QQ")
-_BYTES_AT: Final = 120  # of struct tcp_info: bytes acknowledged by the other side, bytes received
-_TCP_INFO_BYTES: Final = _BYTES_AT + _BYTES.size
-
-T = TypeVar("T")
-
 _numbers = itertools.count()
-
-
-class Peer(NamedTuple):
-    """The other end of a connection."""
-
-    host: str
-    port: int
-
-
-NOWHERE: Final = Peer("", 0)
-"""Of a connection that was gone before anybody looked."""
-
-_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
-
-
-def _ask(descriptor: int, question: Callable[[socket.socket], T], otherwise: T) -> T:
-    """Ask a connection that is libzmq's to close, and may be closed already."""
-    try:
-        connected = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
-    except OSError:
-        return otherwise
-    try:
-        return question(connected)
-    except OSError:
-        return otherwise
-    finally:
-        connected.detach()
-
-
-def _counts(connected: socket.socket) -> tuple[int, int] | None:
-    told = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-    read, received = _BYTES.unpack_from(told, _BYTES_AT)
-    return read, received
-
-
-def _peer(connected: socket.socket) -> Peer:
-    """Where a connection comes from; nothing of what has got its descriptor and is no TCP."""
-    if connected.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) not in _FAMILIES:
-        return NOWHERE
-    host, port, *_ = connected.getpeername()
-    return Peer(host, port)
-
-
-def _cut(connected: socket.socket, peer: Peer) -> None:
-    """Unless the descriptor is another's by now."""
-    if peer != NOWHERE and _peer(connected) == peer:
-        connected.shutdown(socket.SHUT_RDWR)
 
 
 class Notice(NamedTuple):
@@ -125,71 +84,10 @@ class Gone(NamedTuple):
     name: bytes
 
 
-class Visitor:
-    """One connection: bytes taken from it and given to it, beside what the system counts."""
-
-    __slots__ = (
-        "checked_ms",
-        "descriptor",
-        "ended",
-        "given",
-        "name",
-        "peer",
-        "progress_ms",
-        "read",
-        "read_then",
-        "received",
-        "speaks",
-        "taken",
-    )
-
-    def __init__(self, descriptor: int, peer: Peer) -> None:
-        self.descriptor = descriptor
-        self.peer = peer
-        self.speaks = self.ended = False
-        self.name = b""
-        self.taken = self.received = 0
-        self.given = self.read = self.read_then = 0
-        self.checked_ms = self.progress_ms = 0
-
-    @property
-    def incoming(self) -> int:
-        """Bytes that it has sent and nobody has taken, when last looked at."""
-        return self.received - self.taken
-
-    @property
-    def unread(self) -> int:
-        """Bytes that were given to it and that it has not received, when last looked at."""
-        return self.given - self.read
-
-    def look(self) -> None:
-        """Ask the system how far it is."""
-        counts = _ask(self.descriptor, _counts, None)
-        if counts is not None:
-            self.read, self.received = counts
-            # What both sides say beside messages is in the system's figures only.
-            self.given = max(self.given, self.read)
-            self.taken = min(self.taken, self.received)
-
-    def check(self, now_ms: int) -> None:
-        """Look, once in a while: notes when it last read at a fair pace."""
-        aside = (now_ms - self.checked_ms) * HEARTBEAT_BYTES_PER_SECOND // 1_000
-        self.checked_ms = now_ms
-        self.taken += aside
-        self.look()
-        if self.read - self.read_then >= READING_BYTES_MIN or not self.unread:
-            self.progress_ms, self.read_then = now_ms, self.read
-
-    def end(self) -> None:
-        """Cut the connection; libzmq finds it broken, and gives back all that it holds of it."""
-        self.ended = True
-        _ask(self.descriptor, lambda connected: _cut(connected, self.peer), None)
-
-
 class Visitors:
     """The connections of one socket, which must not be bound yet; `clock` is in milliseconds.
 
-    `incoming_connection_bytes_max` and `incoming_node_bytes_max` may be set.
+    The limits on incoming bytes may be set.
     """
 
     def __init__(
@@ -210,6 +108,14 @@ class Visitors:
         self._told.register(self.descriptor, select.POLLIN)
         self.incoming_connection_bytes_max = INCOMING_CONNECTION_BYTES_MAX
         self.incoming_node_bytes_max = INCOMING_NODE_BYTES_MAX
+        self.incomplete_connection_bytes_max = INCOMING_CONNECTION_BYTES_MAX
+        self.incomplete_node_bytes_max = INCOMPLETE_NODE_BYTES_MAX
+        self.incomplete_siege_bytes_max = INCOMPLETE_SIEGE_BYTES_MAX
+        # Whether the socket was found empty since the last look.
+        self._emptied = False
+        # Those who went, by descriptor, since then: messages of theirs may wait.
+        self._left: set[int] = set()
+        self._siege_until_ms = 0
         # How many connections have ever become ready: libzmq has given no more names than that.
         self.handshakes = 0
         # Whether the connection that is said to have ended next went away in its handshake.
@@ -222,6 +128,16 @@ class Visitors:
         self.find = self._by_name.get
         # The descriptor tells of nothing before somebody has looked in vain.
         self._follow()
+
+    def expect_messages(self, bytes_max: int) -> None:
+        """No message is larger; set the limits on those that are not whole accordingly."""
+        self.incomplete_connection_bytes_max = bytes_max
+        self.incomplete_node_bytes_max = max(
+            INCOMPLETE_NODE_BYTES_MAX, INCOMPLETE_NODE_MESSAGES * bytes_max
+        )
+        self.incomplete_siege_bytes_max = max(
+            INCOMPLETE_SIEGE_BYTES_MAX, INCOMPLETE_SIEGE_MESSAGES * bytes_max
+        )
 
     def __len__(self) -> int:
         return len(self._by_descriptor)
@@ -242,10 +158,30 @@ class Visitors:
         """Whose descriptor this is."""
         return self._by_descriptor.get(descriptor)
 
+    def name_at(self, descriptor: int) -> bytes:
+        """The name of whoever sent what came by this descriptor; if that is not certain, nothing:
+        then whoever may miss an answer has to connect again."""
+        self.follow()
+        visitor = self._by_descriptor.get(descriptor)
+        if visitor is None:
+            return b""
+        if visitor.name and descriptor not in self._left:
+            return visitor.name
+        self.hang_up(visitor, LOST)
+        return b""
+
+    def found_empty(self) -> None:
+        """Nothing waits in the socket that was whole, of those who are here or of others."""
+        self._emptied = True
+        self._left.clear()
+
     def look(self) -> list[Notice | Gone]:
         """Every LOOK_MS: who came, went, and had to go, as whoever keeps too much waiting has."""
         self.follow()
         now_ms = self._clock()
+        if self._emptied:
+            self._check_incomplete(now_ms)
+            self._emptied = False
         visitors = self._by_descriptor
         if not self._turns:
             self._turns = list(visitors)
@@ -295,14 +231,16 @@ class Visitors:
                 self._by_descriptor[descriptor].speaks = True
 
     def _welcome(self, descriptor: int) -> None:
-        peer = _ask(descriptor, _peer, NOWHERE)
+        peer = ask(descriptor, peer_of, NOWHERE)
         visitor = self._by_descriptor[descriptor] = Visitor(descriptor, peer)
-        visitor.checked_ms = visitor.progress_ms = self._clock()
+        visitor.checked_ms = visitor.progress_ms = visitor.came_ms = self._clock()
         if len(self._by_descriptor) > CONNECTIONS_MAX:
             self.hang_up(visitor, TOO_MANY)
 
     def _forget(self, descriptor: int) -> Visitor | None:
         visitor = self._by_descriptor.pop(descriptor, None)
+        if visitor is not None:
+            self._left.add(descriptor)
         if visitor is not None and self._by_name.get(visitor.name) is visitor:
             del self._by_name[visitor.name]
             self._news.append(Gone(visitor.name))
@@ -316,6 +254,10 @@ class Visitors:
             visitor.speaks = True  # whether it does not is no reason any more
             visitor.end()
             self._news.append(Notice(reason, visitor.peer.host))
+
+    def besiege(self) -> None:
+        """Somebody has sent what hardly any client sends: be strict for a while."""
+        self._siege_until_ms = self._clock() + SIEGE_MS
 
     def unread(self, bytes_max: int) -> int:
         """Bytes that wait for all of them; exact if it is more than `bytes_max`."""
@@ -331,16 +273,36 @@ class Visitors:
         return sum([each.unread for each in self._by_name.values() if not each.ended])
 
     def _check_incoming(self) -> None:
-        here = [each for each in self._by_descriptor.values() if not each.ended]
-        total = sum([each.incoming for each in here])
-        for visitor in here:
-            if visitor.incoming > self.incoming_connection_bytes_max:
-                total -= visitor.incoming
-                self.hang_up(visitor, ENDLESS)
-        while total > self.incoming_node_bytes_max:
-            most = max([each for each in here if not each.ended], key=lambda each: each.incoming)
-            total -= most.incoming
-            self.hang_up(most, ENDLESS)
+        sizes = {each: each.incoming for each in self._here()}
+        self._end_largest(sizes, self.incoming_connection_bytes_max, self.incoming_node_bytes_max)
+
+    def _check_incomplete(self, now_ms: int) -> None:
+        """What had arrived at the last look and is not taken is no whole message."""
+        sizes = {each: each.incomplete for each in self._here()}
+        if any(
+            size >= PROGRESS_BYTES_MIN and now_ms - visitor.came_ms >= STALLED_MS
+            for visitor, size in sizes.items()
+        ):
+            self.besiege()
+        besieged = now_ms < self._siege_until_ms
+        node_max = self.incomplete_siege_bytes_max if besieged else self.incomplete_node_bytes_max
+        if self._end_largest(sizes, self.incomplete_connection_bytes_max, node_max):
+            self.besiege()
+
+    def _here(self) -> list[Visitor]:
+        return [each for each in self._by_descriptor.values() if not each.ended]
+
+    def _end_largest(self, sizes: dict[Visitor, int], each_max: int, total_max: int) -> bool:
+        """End whoever has too much, and then whoever has most; whether anybody has."""
+        total = sum(sizes.values())
+        if total <= total_max and max(sizes.values(), default=0) <= each_max:
+            return False
+        for visitor, size in sorted(sizes.items(), key=lambda item: -item[1]):
+            if size <= each_max and total <= total_max:
+                break
+            total -= size
+            self.hang_up(visitor, ENDLESS)
+        return True
 
     def _check_unread(self, now_ms: int) -> None:
         total = self.unread(UNREAD_BYTES_MAX)

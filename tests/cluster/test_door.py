@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from cluster import visitors
+from cluster.connection import Peer, Visitor
 from cluster.door import (
     AUTOMATIC_NAME,
     CLIENT_REPLIES_MAX,
@@ -33,6 +34,10 @@ REQUEST_BYTES_MAX = 1_000_000
 PAYLOAD_WORDS = 64 * 1024
 HOST = "127.0.0.1"
 LOOKS_MAX = 1_000
+LOOKS_AT_PEACE = 10
+ROUNDS = 20
+LONG = 2_000
+"""Frames of a message of far too many."""
 
 NOT_ZMTP = [Notice(visitors.NOT_ZMTP, address) for address in (HOST, "")]
 """Of a connection that is closed at once there may be no address any more."""
@@ -116,6 +121,13 @@ def is_closed(connection: Connection) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def has_ended(connection: Connection) -> bool:
+    """Whether the other side has ended it already."""
+    poller = select.poll()
+    poller.register(connection.socket, select.POLLRDHUP)
+    return bool(poller.poll(0))
 
 
 def test_dealers_and_reqs_are_served(bench: Bench) -> None:
@@ -223,19 +235,30 @@ def test_a_peer_message_that_never_ends_is_cut() -> None:
     context.destroy(linger=0)
 
 
-def test_frames_of_a_far_too_long_message_are_left_out_in_portions(bench: Bench) -> None:
+def test_requests_behind_far_too_long_messages_are_served(bench: Bench) -> None:
     honest = bench.client()
-    with bench.raw() as hostile:
-        hostile.send(message(*[b"x"] * 10 * FRAMES_PER_LOOK_MAX))
-        assert bench.news(Notice(TOO_MANY_FRAMES, HOST)) == []
-        honest.send(b"request")
-        portions = 1
-        while not (items := bench.door.drain(10)):
-            bench.wait()
-            portions += 1
-        assert [payload for _, payload in items] == [b"request"]
-        assert portions >= 9, "others have their turn in between"
-        assert is_closed(hostile)
+    honest.send(b"0")
+    [(route, _)] = bench.take()
+    for number in range(1, ROUNDS):
+        with bench.raw() as hostile:
+            hostile.send(message(*[b"x"] * LONG))
+            honest.send(b"%d" % number)
+            items = bench.news(Notice(TOO_MANY_FRAMES, HOST))
+            assert (items or bench.take()) == [(route, b"%d" % number)]
+            assert is_closed(hostile)
+
+
+def test_whoever_is_lost_behind_a_far_too_long_message_is_told(bench: Bench) -> None:
+    """The names of those who have never sent anything are not known."""
+    deadline = time.monotonic() + HANG_SECONDS
+    for _ in range(ROUNDS):
+        with bench.raw() as hostile, bench.raw() as fresh:
+            hostile.send(message(*[b"x"] * LONG))
+            fresh.send(message(b"request"))
+            while not (items := bench.door.drain(10)) and not has_ended(fresh):
+                assert time.monotonic() < deadline
+                bench.wait()
+        assert [payload for _, payload in items] in ([], [b"request"])
 
 
 def test_a_message_of_some_frames_is_taken_whole(bench: Bench) -> None:
@@ -270,6 +293,53 @@ def test_a_message_that_never_ends_is_cut(bench: Bench, monkeypatch: pytest.Monk
             hostile.send(endless(bytes(10_000)))
         bench.news(Notice(visitors.ENDLESS, HOST))
         assert is_closed(hostile)
+
+
+def test_what_one_may_send_of_a_message_is_bounded(bench: Bench) -> None:
+    bench.door.visitors.expect_messages(100_000)
+    with bench.raw() as hostile:
+        hostile.send(endless(*[b"x"] * 40_000))
+        assert bench.news(Notice(visitors.ENDLESS, HOST)) == []
+        assert is_closed(hostile)
+
+
+def test_whole_messages_are_no_part_of_one(bench: Bench) -> None:
+    """Whether they were taken in between or not."""
+    bench.door.visitors.expect_messages(100_000)
+    bench.door.visitors.incomplete_node_bytes_max = 100_000
+    with bench.raw() as client:
+        for _ in range(3):
+            client.send(message(bytes(50_000)) * 10)
+            for _ in range(10):
+                bench.take()
+                bench.clock.now_ms += visitors.LOOK_MS
+                assert bench.door.look() == []
+
+
+def test_what_all_may_send_of_messages_is_bounded_more_strictly_in_a_siege(bench: Bench) -> None:
+    bench.door.visitors.incomplete_siege_bytes_max = 100_000
+    with bench.raw() as more, bench.raw() as less, bench.raw() as hostile:
+        more.send(endless(bytes(80_000)))
+        less.send(endless(bytes(40_000)))
+        for _ in range(LOOKS_AT_PEACE):
+            bench.wait()
+            assert bench.door.drain(10) == []
+            bench.clock.now_ms += visitors.LOOK_MS
+            assert bench.door.look() == []
+        hostile.send(message(*[b"x"] * LONG))
+        bench.news(Notice(visitors.ENDLESS, HOST))
+        assert is_closed(more)
+        less.send(message(b"last"))
+        assert [payload for _, payload in bench.take()] == [b"last"]
+
+
+def test_a_message_that_does_not_go_on_begins_a_siege(bench: Bench) -> None:
+    bench.door.visitors.incomplete_siege_bytes_max = 100_000
+    with bench.raw() as hostile:
+        hostile.send(endless(bytes(200_000)))
+        assert bench.news(Notice(visitors.ENDLESS, HOST)) == []
+        assert is_closed(hostile)
+        assert bench.clock.now_ms >= visitors.STALLED_MS
 
 
 def test_what_all_have_sent_and_nobody_took_is_bounded(
@@ -375,7 +445,7 @@ def test_a_descriptor_that_is_anothers_by_now_is_left_alone() -> None:
     mine, theirs = socket.socketpair()
     with mine, theirs, socket.create_server((HOST, 0)) as server:
         for other in (mine, server):
-            visitor = visitors.Visitor(other.fileno(), visitors.Peer(HOST, 1))
+            visitor = Visitor(other.fileno(), Peer(HOST, 1))
             visitor.look()
             visitor.end()
             assert visitor.incoming == visitor.unread == 0
