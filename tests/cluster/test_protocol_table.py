@@ -23,6 +23,7 @@ from cluster.client.results import (
     TxnResult,
 )
 from cluster.protocol import OPS, RangeOptions
+from tests.cluster.page import PAGE, written
 
 NO_RESULT = {"watch_create", "watch_cancel", "watch_progress", "session_open", "move_leader"}
 """Operations that are answered to the client itself, or with nothing."""
@@ -129,3 +130,17 @@ def test_every_format_prints_a_result_that_it_has_no_words_for(
     printed = capfdbinary.readouterr().out.decode().splitlines()
     assert printed[: len(lines)] == lines
     assert "7" in printed[-1]
+
+
+def test_the_page_has_the_tables_that_are_written_from_the_table() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert written(page) == page, "run python -m tests.cluster.page"
+
+
+def test_what_the_page_says_otherwise_is_written_anew() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    stale = page.replace("| `lease_revoke` | `ID` |", "| `lease_revoke` | `id` |")
+    assert stale != page
+    assert written(stale) == page
+    with pytest.raises(ValueError, match="no place for the table"):
+        written(page.replace("<!-- end of maps -->", ""))
