@@ -151,10 +151,11 @@ class Model:
 
 def _arranged(query: Range, kvs: list[KeyValue]) -> tuple[list[KeyValue], bool]:
     """As etcd's server does it: fetch, throw out, sort, cut."""
-    bounds = query[8:]
-    if query.sort_order is SortOrder.NONE and not any(bounds) and query.limit > 0:
+    least_mod, most_mod = query.min_mod_revision, query.max_mod_revision
+    least_create, most_create = query.min_create_revision, query.max_create_revision
+    has_bounds = least_mod or most_mod or least_create or most_create
+    if query.sort_order is SortOrder.NONE and not has_bounds and query.limit > 0:
         kvs = kvs[: query.limit + 1]
-    least_mod, most_mod, least_create, most_create = bounds
     kvs = [
         kv
         for kv in kvs

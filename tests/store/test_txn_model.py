@@ -228,8 +228,11 @@ class Model:
         before = self.past[query.revision] if 0 < query.revision < self.revision else self.now
         kvs = select(before, query.key, query.range_end)
         count = len(kvs)
-        *_, order, target, least_mod, most_mod, least_create, most_create = query
-        if not order and not any(query[8:]) and query.limit:
+        order, target = query.sort_order, query.sort_target
+        least_mod, most_mod = query.min_mod_revision, query.max_mod_revision
+        least_create, most_create = query.min_create_revision, query.max_create_revision
+        has_bounds = least_mod or most_mod or least_create or most_create
+        if not order and not has_bounds and query.limit:
             kvs = kvs[: query.limit + 1]
         kvs = [
             kv
