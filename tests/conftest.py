@@ -1,4 +1,7 @@
-"""For the whole suite: no process that a test started outlives it, however the suite ends."""
+"""For the whole suite: each test's level, and no process of a test outlives it, however that ends.
+
+Random tests are judged by what they find, never by how long an example took.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,46 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Final
 
+import hypothesis
 import pytest
 
 from tests.guard import Guard
+from tests.levels import QUICK, Quiet, level_of
 from tests.limits import HANG_SECONDS
+
+TESTS: Final = Path(__file__).parent
+QUIET: Final = Quiet()
+
+hypothesis.settings.register_profile("without a clock", deadline=None)
+hypothesis.settings.load_profile("without a clock")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with its level, so that `-m quick` finds it."""
+    for item in items:
+        if not item.path.is_relative_to(TESTS):
+            continue  # a test of this file, which runs one that stands elsewhere
+        marked = [marker.name for marker in item.iter_markers()]
+        try:
+            level = level_of(item.path.relative_to(TESTS), marked)
+        except ValueError as error:
+            raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+        if level not in marked:
+            item.add_marker(level)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """While a quick test runs, with all that it uses, no process may start."""
+    if item.get_closest_marker(QUICK) is None:
+        return (yield)
+    with QUIET.kept():
+        return (yield)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,7 +60,8 @@ def no_process_is_left_behind() -> Iterator[None]:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    guard = Guard()
+    with QUIET.broken():
+        guard = Guard()
     yield
     deadline = time.monotonic() + HANG_SECONDS
     left = [pid for pid in guard.left() if not _ends(pid, deadline)]

@@ -15,6 +15,8 @@ import pytest
 from cluster.launcher.local import IMPORT_ROOT
 from tests.limits import HANG_MS, HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 STARTED = "started"
 
 WORKING = """

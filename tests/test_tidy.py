@@ -418,6 +418,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert import_circles({**MODULES, **SCRIPTS}) == []
 
 
+@pytest.mark.process
 def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
     script = (
         "import sys, cluster; cluster.Client; "

@@ -32,6 +32,7 @@ from tests.limits import HANG_SECONDS
 from tests.linearizability import Change, FindingError, Held, Operation, Outcome, Seen
 
 
+@pytest.mark.campaign
 def test_every_kind_of_fault_takes_effect_and_nothing_is_lost_doubled_or_out_of_order() -> None:
     with Episode("pytest", 3, late_seconds=HANG_SECONDS) as episode:
         effective = episode.nemesis.effective

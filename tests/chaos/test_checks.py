@@ -8,6 +8,8 @@ from cluster import Event, KeyValue
 from tests.chaos import failover, stdlib_import
 from tests.chaos.writers import Acknowledged
 
+pytestmark = pytest.mark.quick
+
 
 def _event(name: str, revision: int) -> Event:
     key = (stdlib_import.PREFIX + name).encode()

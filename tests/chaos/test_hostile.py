@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from math import inf
 
+import pytest
+
 from tests.chaos.hostile.campaign import ALIVE, SAFE, Check, Report, latencies, run
 from tests.chaos.hostile.process import KINDS
 from tests.chaos.hostile.zmtp import GREETING, endless, http_post, message, ready, version_1
 from tests.linearizability import Operation, Outcome
 
 
+@pytest.mark.campaign
 def test_hostile_clients_end_no_node_and_honest_ones_lose_nothing() -> None:
     report = run(10.0, 1, count=len(KINDS), peace_seconds=0.0)
     held = {check.what: check.holds for check in report.checks}

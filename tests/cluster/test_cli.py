@@ -20,6 +20,8 @@ from cluster.cli.app import PROGRAM, LazyGroup, run
 from tests.cluster.probe import ProbeCluster, error
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 
 class Ended(NamedTuple):
     """What a command left behind."""

@@ -16,6 +16,8 @@ from cluster.cli.app import PROGRAM, LazyGroup, run
 from cluster.launcher.local import LocalCluster
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 FULL = "Error: write /dev/stdout: no space left on device\n"
 
 LINES = [

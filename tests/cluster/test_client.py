@@ -36,6 +36,8 @@ from cluster.client.waker import Waker
 from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error, until
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def probes() -> Iterator[ProbeCluster]:

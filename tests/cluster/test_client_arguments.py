@@ -68,37 +68,37 @@ def refused(probes: ProbeCluster, uses: dict[str, Use], value: Any, *words: str)
         assert sum(len(node.requests) for node in probes.nodes) == before
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(ttl=not_above_zero | st.just(math.nan) | odd)
 def test_a_ttl_is_above_0(probes: ProbeCluster, ttl: Any) -> None:
     refused(probes, TTLS, ttl, "greater than 0", "9000000000")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(ttl=st.floats(max_value=-1e-9, allow_nan=False) | st.just(math.nan) | odd)
 def test_the_ttl_of_a_put_is_0_or_above(probes: ProbeCluster, ttl: Any) -> None:
     refused(probes, {"put": lambda client, ttl: client.put("k", ttl=ttl)}, ttl, "greater than 0")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(revision=negative | st.floats() | odd)
 def test_revisions_and_limits_are_not_negative(probes: ProbeCluster, revision: Any) -> None:
     refused(probes, REVISIONS, revision, "0 (none) or more")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(timeout=st.floats(max_value=-1e-9) | st.just(math.nan) | st.sampled_from(["1", True]))
 def test_a_wait_is_not_negative(probes: ProbeCluster, timeout: Any) -> None:
     refused(probes, WAITS, timeout, "0 seconds or more")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seconds=not_above_zero | st.sampled_from([math.nan, math.inf]) | odd)
 def test_a_time_limit_is_above_0_and_ends(probes: ProbeCluster, seconds: Any) -> None:
     refused(probes, LIMITS, seconds, "above 0")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(number=st.integers(max_value=0) | st.floats() | odd)
 def test_a_count_is_1_or_more(probes: ProbeCluster, number: Any) -> None:
     refused(probes, COUNTS, number, "1 or more")
@@ -126,6 +126,7 @@ def test_the_wait_for_a_watch_is_not_negative(probes: ProbeCluster) -> None:
                 take(-1)
 
 
+@pytest.mark.process
 def test_who_waits_for_itself_is_told_so(client: Client, node: LocalCluster) -> None:
     lock = client.lock("job")
     lock.acquire()

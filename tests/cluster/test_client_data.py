@@ -19,6 +19,8 @@ from cluster.client import scan as scan_module
 from cluster.client.results import DeleteResult, IncrementResult, PutResult, RangeResult, TxnResult
 from tests.cluster.probe import ProbeCluster
 
+pytestmark = pytest.mark.process
+
 
 def keys(found: RangeResult) -> list[bytes]:
     return [kv.key for kv in found]

@@ -16,6 +16,8 @@ from cluster import Client, UnavailableError
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import until
 
+pytestmark = pytest.mark.process
+
 WAIT = 20.0
 
 Found = list[tuple[Any, Any, int, str, tuple[str, int]]]

@@ -397,7 +397,7 @@ def test_a_cancelled_watch_is_cancelled_at_its_node_and_never_heard_of_again() -
     assert rig.sent() == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(["event", "down", "lost", "cancel", "pause", "mark"]), max_size=40))
 def test_whatever_breaks_a_watch_sees_each_revision_once_and_in_order(steps: list[str]) -> None:
     rig = WatchRig()

@@ -15,6 +15,8 @@ import pytest
 from cluster import Client
 from cluster.launcher.local import LocalCluster
 
+pytestmark = pytest.mark.process
+
 WAIT = 60.0
 
 PROGRAM = """

@@ -14,6 +14,8 @@ from cluster.client.standing import Place, Standing
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster, until
 
+pytestmark = pytest.mark.process
+
 WAIT = 20.0
 SHORT_SECONDS = 0.5
 

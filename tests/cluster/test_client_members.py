@@ -20,6 +20,8 @@ from cluster import (
 from tests.cluster.probe import LOST_AFTER_WORK, STATUS, ProbeCluster, Script, error
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 N1, N2 = 0x628170C800DBCEE, 0x9E737FEBB6B99EEE
 
 

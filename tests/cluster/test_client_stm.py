@@ -9,6 +9,8 @@ import pytest
 from cluster import Client, ConflictError, Isolation, Stm
 from cluster.launcher.local import LocalCluster
 
+pytestmark = pytest.mark.process
+
 
 def value(client: Client, key: str) -> bytes | None:
     kv = client.get(key)

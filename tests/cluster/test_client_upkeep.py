@@ -21,6 +21,8 @@ from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import Answer, ProbeCluster, until
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:

@@ -6,6 +6,8 @@ import pytest
 
 from cluster import Client, ops
 
+pytestmark = pytest.mark.process
+
 VALUE = b"x" * 100_000
 
 

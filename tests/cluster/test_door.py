@@ -457,6 +457,7 @@ def test_a_large_frame_to_a_client_that_is_gone_is_said_to_be(bench: Bench) -> N
     assert bench.door.send((b"\0nobody",), bytes(LARGE_FRAME_BYTES)) is None
 
 
+@pytest.mark.process
 def test_a_door_that_nobody_closes_closes_nobodys_descriptors() -> None:
     """The descriptors of connections are libzmq's: it ends the process when one is gone."""
     script = """
@@ -476,6 +477,7 @@ client.close(linger=0)
     assert ended.returncode == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", ["DEALER", "PUSH"])
 def test_a_connection_that_breaks_while_nobody_takes_what_it_sent_ends_nothing(kind: str) -> None:
     """libzmq would end the process at a heartbeat of a connection that it had stopped to read."""

@@ -25,6 +25,8 @@ from cluster.launcher.task import Task, TaskError
 from cluster.launcher.view import View
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 STANDIN = (sys.executable, "-P", "-m", "tests.cluster.standin")
 
 

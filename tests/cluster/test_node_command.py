@@ -14,6 +14,8 @@ from actors.__main__ import HELP, main, read_flags
 from cluster.config import NodeFlags
 from tests.limits import HANG_SECONDS
 
+pytestmark = pytest.mark.process
+
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m actors` to its end."""

@@ -37,6 +37,7 @@ def test_keys_of_maps_are_text_or_bytes(data: bytes) -> None:
     assert unpack(pack({"text": 1, b"bytes": 2})) == {"text": 1, b"bytes": 2}
 
 
+@pytest.mark.process
 def test_arrays_in_arrays_that_promise_much_take_no_memory() -> None:
     """A million items in each of five hundred levels would be 4 GB if they were believed."""
     script = f"""

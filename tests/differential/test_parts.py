@@ -21,6 +21,8 @@ from tests.differential.shrink import shrunk
 from tests.differential.ties import without_order_of_ties
 from tests.differential.watches import Heard
 
+pytestmark = pytest.mark.quick
+
 PROTOCOL_PAGE = Path(__file__).resolve().parents[2] / "cluster" / "PROTOCOL.md"
 
 

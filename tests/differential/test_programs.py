@@ -31,6 +31,7 @@ def _operation(seed: int) -> Op:
     return operation_of(Random(seed), CALM)
 
 
+@pytest.mark.campaign
 def test_hundreds_of_programs_are_answered_alike() -> None:
     if binaries() is None:
         pytest.skip(MISSING)
@@ -49,10 +50,10 @@ def test_hundreds_of_programs_are_answered_alike() -> None:
 # without changing the others.
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     phases=[Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
+@pytest.mark.campaign
 @given(program=st.lists(st.integers(0, 2**32 - 1).map(_operation), max_size=OPERATIONS))
 def test_programs_that_hypothesis_makes_are_answered_alike(pair: Pair, program: list[Op]) -> None:
     found = pair.run(program)

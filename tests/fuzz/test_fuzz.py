@@ -28,6 +28,7 @@ def target() -> Iterator[Target]:
         yield target_of(cluster)
 
 
+@pytest.mark.campaign
 def test_a_node_bears_the_first_cases_of_a_seed(target: Target) -> None:
     done = run(target, SEED, iter(range(CASES)), time.monotonic() + FOREVER_SECONDS)
     assert set(done) == {"requests", "structures", "frames", "commands", "peers", "handshakes"}

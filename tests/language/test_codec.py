@@ -6,7 +6,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.language.codec import decode_command, decode_result, encode_command, encode_result
@@ -174,7 +174,6 @@ def _types(value: object) -> object:
     return type(value)
 
 
-@settings(deadline=None)
 @given(commands, sequences)
 def test_every_command_comes_back_from_its_bytes(
     command: Command, sequence: Sequence | None
@@ -184,7 +183,6 @@ def test_every_command_comes_back_from_its_bytes(
     assert _types(decoded) == _types((command, sequence))
 
 
-@settings(deadline=None)
 @given(results)
 def test_every_result_comes_back_from_its_bytes(result: Result) -> None:
     decoded = decode_result(encode_result(result))
@@ -192,7 +190,6 @@ def test_every_result_comes_back_from_its_bytes(result: Result) -> None:
     assert _types(decoded) == _types(result)
 
 
-@settings(deadline=None)
 @given(commands, sequences)
 def test_equal_commands_have_equal_bytes_and_different_ones_do_not(
     command: Command, sequence: Sequence | None
@@ -202,7 +199,6 @@ def test_equal_commands_have_equal_bytes_and_different_ones_do_not(
     assert encode_command(command, sequence) != encode_command(command, other)
 
 
-@settings(deadline=None)
 @given(commands, sequences, st.data())
 def test_a_command_cut_short_or_lengthened_is_refused(
     command: Command, sequence: Sequence | None, data: st.DataObject
@@ -215,7 +211,6 @@ def test_a_command_cut_short_or_lengthened_is_refused(
         decode_command(encoded + b"\0")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_arbitrary_bytes_are_refused_or_mean_a_well_formed_command(data: bytes) -> None:
     try:

@@ -26,6 +26,8 @@ from cluster.config import NodeConfig, NodeFlags, resolve
 from tests.limits import HANG_SECONDS
 from tests.store.driver import Driver
 
+pytestmark = pytest.mark.process
+
 MEMBERS = "n1=tcp://127.0.0.1:11,n2=tcp://127.0.0.1:12"
 
 

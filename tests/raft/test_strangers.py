@@ -260,8 +260,9 @@ def newcomer() -> Member:
     return Member(UNKNOWN, 0)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("make", [follower, leader, newcomer])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(taken=steps)
 def test_no_message_raises_anything(make: Callable[[], Member], taken: list[bytes | int]) -> None:
     member = make()

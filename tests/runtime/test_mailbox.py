@@ -203,6 +203,7 @@ def test_an_actor_that_cannot_start_stops_the_process(failures: queue.Queue[str]
     assert "the port is taken" in failures.get(timeout=HANG_SECONDS)
 
 
+@pytest.mark.process
 def test_a_failed_disk_is_said_in_a_line_without_a_traceback() -> None:
     code = """
 import time
@@ -226,6 +227,7 @@ def test_a_message_for_an_actor_that_has_stopped_is_dropped(recorder: Recorder) 
         recorder.actor_ref.tell("too late")
 
 
+@pytest.mark.process
 def test_fail_stop_ends_the_process_at_once_with_its_own_status() -> None:
     code = "from actors.runtime.base import exit_process; exit_process('a test')"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)

@@ -13,6 +13,8 @@ from tests.simulation.history import Operation
 from tests.simulation.model import Past
 from tests.simulation.streams import Stream, Told, Wishes
 
+pytestmark = pytest.mark.quick
+
 
 def _put(revision: int, key: bytes, value: bytes, created: int, version: int) -> Event:
     return Event(Change.PUT, KeyValue(key, created, revision, version, value, 0), None)

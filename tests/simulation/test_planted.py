@@ -10,6 +10,8 @@ import pytest
 from tests.simulation.mutants import MODULES
 from tests.simulation.mutants.planting import PLANTED
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_bug_can_be_planted(name: str) -> None:

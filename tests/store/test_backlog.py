@@ -46,7 +46,7 @@ def portions(
 
 
 @pytest.mark.parametrize("looked_up", [True, False])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     commands=st.lists(COMMANDS, min_size=1, max_size=25),
     committed=st.integers(0, 25),

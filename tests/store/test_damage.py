@@ -150,6 +150,7 @@ def test_a_page_of_zeros_loses_nothing_or_is_refused(victim: Victim) -> None:
     assert 0 < survived < victim.pages // 2, "free pages do no harm, all others are missed"
 
 
+@pytest.mark.campaign
 def test_a_changed_bit_in_a_meta_page_loses_nothing_or_is_refused(victim: Victim) -> None:
     chance = random.Random(SEED)
     refused = 0
@@ -160,6 +161,7 @@ def test_a_changed_bit_in_a_meta_page_loses_nothing_or_is_refused(victim: Victim
     assert refused > META_BYTES
 
 
+@pytest.mark.campaign
 def test_a_changed_byte_in_any_page_loses_nothing_or_is_refused(victim: Victim) -> None:
     chance = random.Random(SEED)
     refused = 0

@@ -215,6 +215,7 @@ def defragment_until_step(path: Path, step: int, committed: int) -> None:
     os._exit(0)
 
 
+@pytest.mark.process
 def test_a_kill_at_any_step_of_a_defragmentation_loses_nothing(tmp_path: Path) -> None:
     for step in itertools.count(1):
         path = tmp_path / str(step) / "store"

@@ -183,7 +183,7 @@ def _run(
     assert told == list(history(steady, b"\0", b"\0", 0, False))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_steps, max_size=40))
 def test_a_machine_that_crashes_equals_one_that_does_not(
     steps: list[tuple[int, Command | str | None, Sequence | None, str]],
@@ -191,7 +191,7 @@ def test_a_machine_that_crashes_equals_one_that_does_not(
     _run(MemoryBackend(), steps)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(_steps, max_size=40))
 def test_a_machine_on_disk_that_crashes_equals_one_in_memory_that_does_not(
     steps: list[tuple[int, Command | str | None, Sequence | None, str]],

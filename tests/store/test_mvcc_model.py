@@ -265,7 +265,7 @@ def _check(
     pair.compare(queries)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(_operations, max_size=40), st.lists(_ranges, max_size=10))
 def test_the_store_agrees_with_the_model_at_every_revision(
     operations: list[Put | DeleteRange | Compact | str], queries: list[Range]
@@ -273,7 +273,7 @@ def test_the_store_agrees_with_the_model_at_every_revision(
     _check(MemoryBackend(), operations, queries)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(_operations, max_size=40), st.lists(_ranges, max_size=10))
 def test_the_store_on_disk_agrees_with_the_model(
     operations: list[Put | DeleteRange | Compact | str], queries: list[Range]

@@ -266,7 +266,8 @@ def do_all(operations: Iterable[TxnOp]) -> Txn:
     return Txn((), tuple(operations), ())
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.campaign
+@settings(max_examples=300)
 @given(st.lists(_txn, max_size=10))
 def test_transactions_do_what_the_model_says(txns: list[Txn]) -> None:
     driver, model = Driver(), Model()
@@ -321,7 +322,7 @@ def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("tiny_steps")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(_writes, min_size=4, max_size=12),
     st.lists(_queries, min_size=1, max_size=4),

@@ -13,6 +13,7 @@ from tests.limits import HANG_SECONDS
 from tests.system.conditions import client_of, wait_for_revision
 
 
+@pytest.mark.campaign
 def test_nothing_acknowledged_is_missing_after_all_nodes_were_killed_under_load() -> None:
     report = crash.run(3, late_seconds=HANG_SECONDS)
     assert report.acknowledged >= 3 * crash.WRITES_PER_ROUND

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.chaos import stdlib_import
 
 
+@pytest.mark.campaign
 def test_library_survives_kills_of_two_leaders_and_a_follower() -> None:
     files = stdlib_import.library(1_000)
     report = stdlib_import.run(files)

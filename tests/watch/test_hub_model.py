@@ -196,5 +196,5 @@ class HubModel(RuleBasedStateMachine):
             assert self.missing(told) == []
 
 
-HubModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+HubModel.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestHubAgainstItsModel = HubModel.TestCase
