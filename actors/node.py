@@ -24,20 +24,19 @@ from actors.language.errors import StorageError, described
 from actors.language.messages import HandOver, PeerFrames, PeersDown
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
+from actors.offline.joining import JoinError
 from actors.offline.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
-from actors.raft.actor import RaftActor, Retention
+from actors.raft.actor import Place, RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.disk.files import DISK, Files
 from actors.raft.disk.mark import Mark
+from actors.raft.disk.shipping import Shipping
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.disk.wal_reader import Identity
-from actors.raft.inquiry import Inquiry
-from actors.raft.joining import JoinError
-from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Ending, Recovered, Removed
 from actors.raft.probation import Probation
-from actors.raft.shipping import Shipping
+from actors.raft.seams import Links
 from actors.runtime.base import NodeActor, Ring, send
 from actors.runtime.mailbox import Mailbox, monotonic_ms
 from actors.runtime.premises import (
@@ -262,20 +261,18 @@ def _make_raft(
         status = EXIT_REMOVED if isinstance(ending, Removed) else EXIT_BAD_STORAGE
         on_ending(_End(status, why_it_ends(config, contents.identity.member_id, ending)))
 
-    inquiry = Inquiry(core, config.peer_urls, mark)
     directory = config.data_dir / "snapshots"
     clear_directory(directory)
+    asked_urls = [url for peer in config.peers for url in peer.peer_urls]
     return RaftActor(
         core,
         wal,
+        mark,
         codec,
-        Shipping(core, wal, directory, outside.files),
+        Shipping(core, wal, directory, outside.files, secrets.randbits),
         Retention(config.snapshot_catchup_entries, LOG_TAIL_BYTES),
-        open_links,
+        Place(open_links, config.peer_urls, asked_urls, secrets.randbits, end),
         monotonic_ms,
-        end,
-        inquiry,
-        [url for peer in config.peers for url in peer.peer_urls],
     )
 
 

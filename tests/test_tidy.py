@@ -36,11 +36,6 @@ IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
 SHELLS = {
     "actors.gateway.outbox",
     "actors.gateway.reception",
-    "actors.raft.inquiry",
-    "actors.raft.joining",
-    "actors.raft.neighbours",
-    "actors.raft.shipping",
-    "actors.raft.verdicts",
 }
 """The parts of actors beside the actors themselves."""
 
@@ -54,8 +49,10 @@ CODECS = {
     "actors.gateway.transactions",
     "actors.language.codec",
     "actors.language.encoding",
+    "actors.raft.callers",
     "actors.raft.codec",
     "actors.raft.for_store",
+    "actors.raft.neighbours",
     "actors.store.records",
     "actors.watch.frames",
 }

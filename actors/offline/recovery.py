@@ -12,11 +12,11 @@ from typing import Final
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
 from actors.language.members import Peer
+from actors.offline.joining import ask_to_join
 from actors.raft.disk.files import Files
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.disk.wal_reader import Identity
-from actors.raft.joining import ask_to_join
 from actors.raft.log import FIRST_TERM, LogStart, RaftLog
 from actors.raft.membership import UNKNOWN, Membership, encode, first_membership, read
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere

@@ -9,17 +9,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, assert_never
 
-from actors.language.entries import Proposal
+from actors.language.inboxes import ToRaft
 from actors.language.messages import (
+    Accuse,
     Apply,
     ChangeMembers,
-    ClusterClock,
     ConfirmedRead,
     Drained,
     Durable,
     Failed,
     HandOver,
-    Leadership,
+    InstallSnapshot,
     Moved,
     MoveLeader,
     PeerFrames,
@@ -30,56 +30,37 @@ from actors.language.messages import (
     Read,
     SnapshotInstalled,
     SnapshotTaken,
+    TakeSnapshot,
     Tick,
-    Ticket,
 )
-from actors.language.queries import RaftStatus, Status
+from actors.language.queries import Status
 from actors.language.results import Failure
 from actors.raft.admission import Admission
+from actors.raft.callers import Callers, Complaint
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
-from actors.raft.for_store import for_store, question_of
+from actors.raft.disk.mark import Mark
+from actors.raft.disk.shipping import Shipping, Told
+from actors.raft.for_store import for_store, leadership_of, question_of, status_of
+from actors.raft.gathering import Gathering
 from actors.raft.inquiry import Inquiry
-from actors.raft.neighbours import Links, Neighbours, complaint_of
-from actors.raft.outcome import Ending, Standing
-from actors.raft.rpc import Introduction, JoinRequest, Message, SnapshotAck, SnapshotChunk, Welcome
-from actors.raft.shipping import Shipping, Storage
-from actors.raft.verdicts import Verdicts
+from actors.raft.last_words import LastWords
+from actors.raft.movers import Mover, Movers, answer
+from actors.raft.neighbours import Neighbours
+from actors.raft.outcome import Decided, Ending, Standing
+from actors.raft.readers import Readers
+from actors.raft.rpc import SnapshotAck, SnapshotChunk
+from actors.raft.seams import Links, Storage
 from actors.runtime.base import Clock, NodeActor, send
 from actors.runtime.complaints import Complaints
 from actors.runtime.mailbox import Mailbox
-from cluster.errors import MaybeFault
-from cluster.wire import WireError
 
 FLUSH_PROPOSALS_MAX: Final = 1_024
-"""A flush does not wait for the mailbox to run empty beyond so many proposals."""
-
-GATHER_PROPOSALS: Final = 64
-GATHER_MS: Final = 2
-"""While much is under way, a smaller burst of proposals waits for company, but only so long: fewer
-and larger flushes cost every member less."""
+"""With this number of proposals a flush waits no longer for the mailbox to run empty."""
 
 LOOK_FOR_ROOM_MS: Final = 1_000
 
-READS_WAITING_MAX: Final = 20_000
-
 log = logging.getLogger("leasehold.raft")
-
-RaftMessage = (
-    Propose
-    | PeerFrames
-    | Read
-    | Drained
-    | Tick
-    | Durable
-    | ChangeMembers
-    | SnapshotTaken
-    | SnapshotInstalled
-    | MoveLeader
-    | HandOver
-    | PeersDown
-    | Published
-)
 
 
 class Retention(NamedTuple):
@@ -89,305 +70,275 @@ class Retention(NamedTuple):
     bytes: int
 
 
-class RaftActor(NodeActor):
-    """One member's consensus. `open_links` attaches the peers' sockets to a mailbox.
+class Place(NamedTuple):
+    """Where a member's consensus runs.
 
-    `on_ending` is called once this member is sure that it must not go on, and why.
+    `open_links` attaches the peers' sockets to a mailbox. This member is reached at `own_urls`, and
+    the operator says that others are at `asked_urls`. `random_bits` cannot be guessed. `on_ending`
+    is called once this member is sure that it must not go on, and why.
     """
+
+    open_links: Callable[[Mailbox], Links]
+    own_urls: tuple[str, ...]
+    asked_urls: Sequence[str]
+    random_bits: Callable[[int], int]
+    on_ending: Callable[[Ending], None]
+
+
+class RaftActor(NodeActor):
+    """One member's consensus; the `mark` on its disk stands while it is on probation."""
+
+    # From `open` on: links belong to the actor's thread.
+    _neighbours: Neighbours
+    _callers: Callers
 
     def __init__(
         self,
         core: RaftCore,
         storage: Storage,
+        mark: Mark,
         codec: PeerCodec,
         shipping: Shipping,
         retention: Retention,
-        open_links: Callable[[Mailbox], Links],
+        place: Place,
         clock: Clock,
-        on_ending: Callable[[Ending], None],
-        inquiry: Inquiry,
-        asked_urls: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        self._core = core
+        self.core = core
+        self.mark = mark
         self._storage = storage
         self._codec = codec
         self._shipping = shipping
         self._retention = retention
-        self._inquiry = inquiry
-        self._look_for_room_ms = 0
-        # Who is to be told how a transfer of leadership ends, by its target.
-        self._movers: dict[int, list[Callable[[bool], None]]] = {}
-        self._open_links = open_links
+        self._place = place
         self._clock = clock
+        self._links: Links | None = None
+        self._gathering = Gathering(core.under_way)
+        self._readers = Readers()
+        self._movers = Movers()
+        self._inquiry = Inquiry(core, place.own_urls)
+        self._last_words = LastWords()
         self._complaints = Complaints(clock, log)
-        self._verdicts = Verdicts(on_ending, self._complaints)
-        self._proposals: list[Proposal] = []
-        self._gather_until_ms: int | None = None
-        self._questions: list[Question] = []
-        self._reading: dict[int, tuple[int, list[Question]]] = {}
-        self._admission = Admission(core)
-        self._asked_urls = asked_urls
-        self._neighbours: Neighbours | None = None
+        self._look_for_room_ms = 0
 
     def open(self) -> None:
-        links = self._open_links(self.mailbox)
+        core, place, admission = self.core, self._place, Admission(self.core)
+        self._links = place.open_links(self.mailbox)
         self._neighbours = Neighbours(
-            self._core, self._codec, links, self._admission, self._asked_urls
+            core, self._codec, self._links, admission, place.asked_urls, place.random_bits
+        )
+        self._callers = Callers(
+            core, self._codec, admission, self._neighbours, self._shipping.refusal
         )
         self._flush()
 
-    def receive(self, message: RaftMessage) -> None:
+    def receive(self, message: ToRaft) -> None:
         match message:
             case Propose(proposals):
-                self._proposals += proposals
-                if len(self._proposals) >= FLUSH_PROPOSALS_MAX:
+                self._gathering.proposals += proposals
+                if len(self._gathering.proposals) >= FLUSH_PROPOSALS_MAX:
                     self._flush()
             case PeerFrames(frames):
-                self._step(frames)
+                self._hear(frames)
             case Read(questions):
                 self._read(questions)
             case Drained():
                 self._flush()
             case Tick(now_ms):
-                self._forget_old_reads(now_ms)
-                self._look_for_room(now_ms)
-                self._complaints.tick(now_ms)
-                self._core.tick(now_ms)
+                self._on_tick(now_ms)
             case Durable(applied_index):
                 self._forget_log(applied_index)
             case ChangeMembers(change, ticket):
-                self._core.change_members(change, ticket, self._clock())
+                self.core.change_members(change, ticket, self._clock())
             case SnapshotTaken():
                 self._shipping.taken(message, self._clock())
             case SnapshotInstalled():
                 self._shipping.installed(message)
-            case MoveLeader(target, ticket):
-                self._move_leader(target, ticket)
-            case HandOver(done):
-                target = self._core.transferee or self._core.best_successor
-                if self._transfer(target, lambda moved: done()):
-                    done()  # there is nothing to hand over, or nobody to take it
+            case MoveLeader(target):
+                self._transfer(message, target)
+            case HandOver():
+                self._transfer(message, self.core.transferee or self.core.best_successor)
             case Published(members):
-                if self._neighbours is not None:
-                    self._neighbours.know(dict(members))
+                self._neighbours.know(dict(members))
             case PeersDown(member_ids):
                 for member_id in member_ids:
-                    self._core.peer_down(member_id, self._clock())
+                    self.core.peer_down(member_id, self._clock())
             case _:
                 assert_never(message)
 
     def close(self) -> None:
-        if self._neighbours is not None:
-            self._neighbours.close()
+        if self._links is not None:
+            self._links.close()
         self._shipping.close()
         self._storage.close()
 
     # --- the durability contract, top to bottom ---
 
     def _flush(self) -> None:
-        now_ms = self._clock()
+        core, neighbours, now_ms = self.core, self._neighbours, self._clock()
         # What the last acknowledgements committed is on a quorum of disks: somebody waits for it.
         self._tell_decided(now_ms)
         self._hand_over(now_ms)
         while True:
-            output = self._core.output(now_ms)
-            self._send(output.messages)
+            output = core.output(now_ms)
+            neighbours.send(output.messages, self._clock())
             if output.hard_state is not None:
                 self._storage.save(output.hard_state, output.entries, output.start)  # one fsync
-            self._send(output.promises)
-            self._core.persisted(now_ms)
+            neighbours.send(output.promises, self._clock())  # a save takes its time
+            core.persisted(now_ms)
             self._tell_decided(now_ms)
-            if not self._core.has_more():
+            if not core.has_more():
                 break
         self._arm(now_ms)
 
-    def _arm(self, now_ms: int) -> None:
-        self.mailbox.wake_at(self._core.next_tick_ms)
-        ask_ms = self._inquiry.tick(self._neighbours, now_ms) if self._neighbours else None
-        end_ms = self._verdicts.carry_out(now_ms)
-        for wake_ms in (self._shipping.next_wake_ms(), ask_ms, end_ms):
-            if wake_ms is not None:
-                self.mailbox.wake_at(wake_ms)
-
     def _hand_over(self, now_ms: int) -> None:
         """Give the core what has gathered since the last flush."""
-        if self._proposals and not self._should_gather(now_ms):
-            self._core.propose(self._proposals, now_ms)
-            self._proposals = []
-            self._gather_until_ms = None
-        if self._questions:
-            read_id = self._core.read_index(now_ms)
-            self._reading[read_id] = (now_ms, self._questions)
-            self._questions = []
-
-    def _should_gather(self, now_ms: int) -> bool:
-        if len(self._proposals) >= GATHER_PROPOSALS or not self._core.under_way():
-            return False
-        if self._gather_until_ms is None:
-            self._gather_until_ms = now_ms + GATHER_MS
-            self.mailbox.wake_at(self._gather_until_ms)
-        return now_ms < self._gather_until_ms
+        gathering, readers = self._gathering, self._readers
+        if gathering.proposals:
+            began_ms = gathering.until_ms
+            if not gathering.should_wait(now_ms):
+                self.core.propose(gathering.take(), now_ms)
+            elif began_ms is None and gathering.until_ms is not None:
+                self.mailbox.wake_at(gathering.until_ms)
+        if readers.waiting:
+            readers.begin(self.core.read_index(now_ms), now_ms)
 
     def _tell_decided(self, now_ms: int) -> None:
         """Say what is committed before the reads that must see it."""
-        decided = self._core.decided(now_ms)
-        if decided.membership is not None and self._neighbours is not None:
+        decided = self.core.decided(now_ms)
+        if decided.membership is not None:
             self._neighbours.follow(decided.membership)
         if decided.standing is not None:
             self._tell_standing(decided.standing)
         if decided.committed:
             send(self.ring.store, Apply(for_store(decided.committed)))
         for read_id, cluster_ms in decided.reads:
-            _, questions = self._reading.pop(read_id, (0, []))
-            if questions:
+            if questions := self._readers.confirmed(read_id):
                 send(self.ring.store, ConfirmedRead(tuple(questions), cluster_ms))
         for tickets, name, outcome_unknown in decided.failed:
             send(self.ring.gateway, Failed(tickets, Failure(name), outcome_unknown))
         if decided.certain is not None:
             send(self.ring.store, ConfirmedRead((question_of(decided.certain),), cluster_ms=0))
         for target, succeeded in decided.transferred:
-            for mover in self._movers.pop(target, ()):
-                mover(succeeded)
-        self._send(self._shipping.serve(decided.behind, self.ring.store, now_ms))
-        if decided.is_proven and self._neighbours is not None:
-            self._inquiry.proven(self._neighbours, now_ms)
-        self._verdicts.take(decided, self.ring.store, now_ms)
+            for told in self._movers.ended(target, succeeded=succeeded):
+                self._tell_mover(told)
+        self._tell(self._shipping.serve(decided.behind, now_ms))
+        if decided.is_proven:
+            self._end_probation(now_ms)
+        if decided.ending is not None or decided.accused or decided.at_odds:
+            self._judge(decided, now_ms)
+
+    def _end_probation(self, now_ms: int) -> None:
+        """Nothing is lost: first the disk says so, then the member acts so."""
+        self.mark.remove()
+        self.core.admit(now_ms)
+        self._neighbours.forget_asked()
+        log.info("nothing that this member may have promised before is lost: it is a full member")
+
+    # --- time ---
+
+    def _on_tick(self, now_ms: int) -> None:
+        # The gateway has answered these reads long ago: their time was up.
+        for read_id in self._readers.give_up(now_ms - self.core.config.hold_ms):
+            self.core.forget_read(read_id)
+        if now_ms >= self._look_for_room_ms:
+            self._look_for_room_ms = now_ms + LOOK_FOR_ROOM_MS
+            self._look_for_room()
+        self._complaints.tick(now_ms)
+        self.core.tick(now_ms)
+
+    def _arm(self, now_ms: int) -> None:
+        self.mailbox.wake_at(self.core.next_tick_ms)
+        if self.core.probation is not None and now_ms >= self._inquiry.due_ms:
+            question, complaint = self._inquiry.ask(self.core.probation, now_ms)
+            self._neighbours.inquire(question)
+            if complaint:
+                log.warning("%s", complaint)
+        if self.core.probation is not None:
+            self.mailbox.wake_at(self._inquiry.due_ms)
+        ending = self._last_words.take_due(now_ms)
+        if ending is not None:
+            self._place.on_ending(ending)
+        for wake_ms in (self._shipping.next_wake_ms(), self._last_words.due_ms):
+            if wake_ms is not None:
+                self.mailbox.wake_at(wake_ms)
 
     # --- peers ---
 
-    def _step(self, frames: Iterable[bytes]) -> None:
+    def _hear(self, frames: Iterable[bytes]) -> None:
         now_ms = self._clock()
-        for frame in frames:
-            try:
-                message = self._codec.decode(frame)
-            except WireError as error:
-                # A peer's oddity is not our failure: whatever it was, Raft sends again.
-                self._complaints.say(*complaint_of(frame, error))
-                continue
-            if isinstance(message, JoinRequest | Introduction | Welcome):
-                self._meet(message, now_ms)
-            elif self._admits(message, now_ms):
-                self._core.step(message, now_ms)
-                self._ship(message, now_ms)
+        for each in self._callers.hear(frames, now_ms):
+            match each:
+                case SnapshotChunk():
+                    self._tell(self._shipping.received(each))
+                case SnapshotAck():
+                    self._shipping.acknowledged(each, now_ms)
+                case Complaint(kind, text):
+                    self._complaints.say(kind, text)
 
-    def _admits(self, message: Message, now_ms: int) -> bool:
-        """Whether the core may see a message; if not, that is said, and who it is from asked."""
-        refusal = self._admission.refusal(message)
-        if not refusal and isinstance(message, SnapshotChunk | SnapshotAck):
-            refusal = self._shipping.refusal(message)
-        if refusal:
-            self._complain(message, message.source, refusal)
-            if self._neighbours is not None and self._admission.is_news(message, refusal):
-                self._neighbours.ask(now_ms)
-        return not refusal
+    def _judge(self, decided: Decided, now_ms: int) -> None:
+        """Say whose logs do not fit to this one, raise alarms for who is wrong, and perhaps end."""
+        for member_id in decided.at_odds:
+            text = f"the log of member {member_id:x} and this one do not come together"
+            self._complaints.say(f"at odds with {member_id:x}", text)
+        for member_id in decided.accused:
+            send(self.ring.store, Accuse(member_id))
+        if decided.ending is not None:
+            self._last_words.begin(decided.ending, now_ms)
 
-    def _ship(self, message: Message, now_ms: int) -> None:
-        if isinstance(message, SnapshotChunk):
-            ack = self._shipping.received(message, self.ring.store)
-            if ack is not None:
-                self._send([ack])
-        elif isinstance(message, SnapshotAck):
-            self._shipping.acknowledged(message, now_ms)
+    # --- word to the others ---
 
-    def _meet(self, message: JoinRequest | Introduction | Welcome, now_ms: int) -> None:
-        if self._neighbours is None:
+    def _tell(self, told: Sequence[Told]) -> None:
+        if not told:
             return
-        match message:
-            case JoinRequest():
-                self._neighbours.welcome(message, now_ms)
-            case Introduction():
-                refusal = self._neighbours.introduced(message)
-                self._complain(message, message.member_id, refusal)
-            case Welcome():
-                by_core = self._core.welcomed(message, now_ms)
-                refusal = self._neighbours.welcomed(message, is_believed=by_core)
-                self._complain(message, message.source, refusal)
-
-    def _complain(self, message: object, source: int, refusal: str) -> None:
-        if refusal:
-            kind = type(message).__name__
-            self._complaints.say(refusal, f"ignored a {kind} of member {source:x}: {refusal}")
-
-    def _send(self, messages: Iterable[Message]) -> None:
-        if self._neighbours is not None:
-            self._neighbours.send(messages, self._clock())
-
-    # --- reads ---
-
-    def _read(self, questions: tuple[Question, ...]) -> None:
-        for question in questions:
-            if isinstance(question.query, Status):
-                self._answer_status(question.ticket)
-            elif len(self._questions) < READS_WAITING_MAX:
-                self._questions.append(question)
+        now_ms = self._clock()
+        for each in told:
+            if isinstance(each, TakeSnapshot | InstallSnapshot):
+                send(self.ring.store, each)
             else:
-                busy = Failed((question.ticket,), Failure("TooManyRequests"), False)
-                send(self.ring.gateway, busy)
-
-    def _answer_status(self, ticket: Ticket) -> None:
-        """A member's own state needs no quorum, and is wanted most when there is none."""
-        status = RaftStatus(
-            leader=self._core.leader,
-            term=self._core.term,
-            last_index=self._core.replica.log.last_index,
-            is_learner=not self._core.is_voter,
-        )
-        question = Question(ticket, Status(status))
-        send(self.ring.store, ConfirmedRead((question,), cluster_ms=0))
-
-    def _forget_old_reads(self, now_ms: int) -> None:
-        """The gateway has answered these long ago: their time was up."""
-        oldest_ms = now_ms - self._core.config.hold_ms
-        for read_id, (since_ms, _) in list(self._reading.items()):
-            if since_ms >= oldest_ms:
-                break
-            del self._reading[read_id]
-            self._core.forget_read(read_id)
-
-    # --- who leads ---
+                self._neighbours.send((each,), now_ms)
 
     def _tell_standing(self, standing: Standing) -> None:
-        clock = None if standing.clock is None else ClusterClock(*standing.clock)
-        leadership = Leadership(standing.leader, standing.term, clock, standing.is_learner)
+        leadership = leadership_of(standing)
         log.info("term %d: leader %x", standing.term, standing.leader)
         for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
             send(address, leadership)
 
-    def _move_leader(self, target: int, ticket: Ticket) -> None:
-        def answer(moved: bool) -> None:
-            if moved:
-                send(self.ring.gateway, Moved(ticket))
-            else:
-                send(self.ring.gateway, Failed((ticket,), Failure("TimeoutLeaderTransfer"), False))
+    def _read(self, questions: tuple[Question, ...]) -> None:
+        own, refused = self._readers.take_in(questions)
+        # A member's own state needs no quorum, and is wanted most when there is none.
+        for ticket in own:
+            question = Question(ticket, Status(status_of(self.core)))
+            send(self.ring.store, ConfirmedRead((question,), cluster_ms=0))
+        for ticket in refused:
+            busy = Failed((ticket,), Failure("TooManyRequests"), outcome_unknown=False)
+            send(self.ring.gateway, busy)
 
-        refusal = self._transfer(target, answer)
+    def _transfer(self, mover: Mover, target: int) -> None:
+        """Begin a transfer, and tell how it ended; or at once what refuses it."""
+        refusal = self.core.transfer(target, self._clock()) if target else "NotLeader"
         if refusal:
-            send(self.ring.gateway, Failed((ticket,), Failure(refusal), False))
+            self._tell_mover(answer(mover, refusal))
+        else:
+            self._movers.wait(mover, target)
 
-    def _transfer(self, target: int, then: Callable[[bool], None]) -> MaybeFault:
-        """Begin a transfer, and call `then` with how it ended; or the name of what refuses it."""
-        refusal = self._core.transfer(target, self._clock()) if target else "NotLeader"
-        if refusal:
-            return refusal
-        self._movers.setdefault(target, []).append(then)
-        return ""
+    def _tell_mover(self, told: Moved | Failed | HandOver) -> None:
+        if isinstance(told, HandOver):
+            told.done()
+        else:
+            send(self.ring.gateway, told)
 
     # --- the disk ---
 
-    def _look_for_room(self, now_ms: int) -> None:
+    def _look_for_room(self) -> None:
         """Refuse writes before the disk is full, and take them again when there is room."""
-        if now_ms < self._look_for_room_ms:
-            return
-        self._look_for_room_ms = now_ms + LOOK_FOR_ROOM_MS
         is_full = not self._storage.has_room()
-        if is_full != self._core.is_full:
+        if is_full != self.core.is_full:
             log.warning("the disk %s", "is nearly full: refusing writes" if is_full else "has room")
-            self._core.is_full = is_full
+            self.core.is_full = is_full
 
     def _forget_log(self, applied_index: int) -> None:
         keep_after = self._shipping.keep_after
         if keep_after is not None:
             applied_index = min(applied_index, keep_after)
-        index = self._core.compact(applied_index, *self._retention)
-        self._storage.cut(index)
+        self._storage.cut(self.core.compact(applied_index, *self._retention))

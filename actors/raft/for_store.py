@@ -8,10 +8,11 @@ from __future__ import annotations
 from actors.language.codec import encode_command
 from actors.language.commands import MemberPeers, SetMembers
 from actors.language.entries import Entry
-from actors.language.messages import Question
-from actors.language.queries import MembersToCome
+from actors.language.messages import ClusterClock, Leadership, Question
+from actors.language.queries import MembersToCome, RaftStatus
+from actors.raft.core import RaftCore
 from actors.raft.membership import Membership, is_membership, read
-from actors.raft.outcome import Certain
+from actors.raft.outcome import Certain, Standing
 
 
 def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -36,6 +37,22 @@ def _for_store(entry: Entry) -> Entry:
 def question_of(certain: Certain) -> Question:
     """Who asked for a change that is certain is told the members as they will be."""
     return Question(certain.ticket, MembersToCome(_peers(certain.membership)))
+
+
+def leadership_of(standing: Standing) -> Leadership:
+    """Who leads, for all others of the node."""
+    clock = None if standing.clock is None else ClusterClock(*standing.clock)
+    return Leadership(standing.leader, standing.term, clock, standing.is_learner)
+
+
+def status_of(core: RaftCore) -> RaftStatus:
+    """Consensus's part of a member's status."""
+    return RaftStatus(
+        leader=core.leader,
+        term=core.term,
+        last_index=core.replica.log.last_index,
+        is_learner=not core.is_voter,
+    )
 
 
 def _peers(membership: Membership) -> tuple[MemberPeers, ...]:

@@ -1,70 +1,52 @@
-"""Inquiry: asks the others, while a member is on probation, what they know of its earlier lives.
+"""Inquiry: what a member on probation asks the others, which may know of its earlier lives.
 
-It repeats the question until the member is a full one, says whom it waits for, and removes the mark
-when the core has found that nothing is lost. What the answers mean is probation.py's.
+The question is repeated until the member is a full one, and the operator is told whom it waits for.
+What the answers mean is probation.py's.
 """
 
 from __future__ import annotations
 
-import logging
 from typing import Final
 
 from actors.raft.core import RaftCore
-from actors.raft.disk.mark import Mark
-from actors.raft.neighbours import Neighbours
+from actors.raft.probation import Probation
 from actors.raft.rpc import JoinRequest
 
 ASK_EVERY_MS: Final = 30
 SAY_AFTER_MS: Final = 1_000
 SAY_EVERY_MS: Final = 60_000
 
-log = logging.getLogger("leasehold.raft")
-
 
 class Inquiry:
-    """One member's, which is reached at `own_urls`."""
+    """One member's, which is reached at `own_urls`; `due_ms` is when it asks again."""
 
-    def __init__(self, core: RaftCore, own_urls: tuple[str, ...], mark: Mark) -> None:
+    def __init__(self, core: RaftCore, own_urls: tuple[str, ...]) -> None:
+        self.due_ms = 0
         self._core = core
         self._own_urls = own_urls
-        self._mark = mark
-        self._ask_at_ms = 0
         self._say_at_ms: int | None = None
 
-    def tick(self, neighbours: Neighbours, now_ms: int) -> int | None:
-        """Ask if it is time to; when to come again, None once there is nothing to ask."""
-        probation = self._core.probation
-        if probation is None:
-            return None
-        if now_ms >= self._ask_at_ms:
-            self._ask_at_ms = now_ms + ASK_EVERY_MS
-            own_id = self._core.config.member_id
-            request = JoinRequest(probation.nonce, own_id, self._own_urls, on_probation=True)
-            neighbours.inquire(request)
-            self._say(now_ms)
-        return self._ask_at_ms
+    def ask(self, probation: Probation, now_ms: int) -> tuple[JoinRequest, str]:
+        """What to ask everybody now, and what to tell the operator, if anything."""
+        self.due_ms = now_ms + ASK_EVERY_MS
+        own_id = self._core.config.member_id
+        question = JoinRequest(probation.nonce, own_id, self._own_urls, on_probation=True)
+        return question, self._complaint(probation, now_ms)
 
-    def proven(self, neighbours: Neighbours, now_ms: int) -> None:
-        """Nothing is lost: first the disk says so, then the member acts so."""
-        self._mark.remove()
-        self._core.admit(now_ms)
-        neighbours.forget_asked()
-        log.info("nothing that this member may have promised before is lost: it is a full member")
-
-    def _say(self, now_ms: int) -> None:
-        """Whom it waits for, if that takes long."""
+    def _complaint(self, probation: Probation, now_ms: int) -> str:
         if self._say_at_ms is None:
             self._say_at_ms = now_ms + SAY_AFTER_MS
-        if now_ms >= self._say_at_ms:
-            self._say_at_ms = now_ms + SAY_EVERY_MS
-            log.warning("the data directory was empty, and this member may have %s", self._state())
+        if now_ms < self._say_at_ms:
+            return ""
+        self._say_at_ms = now_ms + SAY_EVERY_MS
+        return f"the data directory was empty, and this member may have {self._state(probation)}"
 
-    def _state(self) -> str:
-        core = self._core
-        if core.probation is None or not core.probation.is_asking:
+    def _state(self, probation: Probation) -> str:
+        if not probation.is_asking:
             return "promised what it has forgotten: it catches up, and does not vote until it has"
+        core = self._core
         membership = core.replica.membership
-        awaited = core.probation.awaited(core.config.member_id, membership) or ()
+        awaited = probation.awaited(core.config.member_id, membership) or ()
         urls = [peer.peer_urls[0] for peer in membership.peers if peer.id in awaited]
         whom = f"of these have answered: {', '.join(urls)}" if urls else "others have answered"
         return f"been here before: it takes no part until enough {whom}"

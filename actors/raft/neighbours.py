@@ -6,9 +6,8 @@ a message means, and when it may be sent, is the core's business and the actor's
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from actors.language.members import Peer
 from actors.raft.admission import STRANGER, Admission
@@ -23,34 +22,21 @@ from actors.raft.rpc import (
     VoteRequest,
     Welcome,
 )
-from cluster.links import PeerFrame
-from cluster.wire import WireError
+from actors.raft.seams import Links
 
 ASK_AGAIN_MS: Final = 100
-NONCE_BYTES: Final = 8
+NONCE_BITS: Final = 64
 
 LINKS_MAX: Final = 256
 """Beyond it the links to those that are no members any more are closed, oldest first."""
-
-
-class Links(Protocol):
-    """The way to the other members (cluster.links.PeerLinks); delivery is not promised."""
-
-    def update(self, urls: dict[int, str]) -> None:
-        """Be connected to exactly these members."""
-
-    def send(self, member_id: int, frame: bytes) -> bool:
-        """Send without waiting; False when the frame was dropped."""
-
-    def close(self) -> None:
-        """Close every link."""
 
 
 class Neighbours:
     """Those that one member talks to, over its links.
 
     `asked_urls` are where the operator says that members are: they are asked, beside those that are
-    known, who a member is that the log here does not tell of.
+    known, who a member is that the log here does not tell of. `random_bits` makes the nonces of
+    these questions: nobody may guess one.
     """
 
     def __init__(
@@ -60,12 +46,14 @@ class Neighbours:
         links: Links,
         admission: Admission,
         asked_urls: Sequence[str],
+        random_bits: Callable[[int], int],
     ) -> None:
         self._core = core
         self._codec = codec
         self._links = links
         self._admission = admission
         self._own_id = core.config.member_id
+        self._random_bits = random_bits
         # Links are by member; who is at a URL of the operator's is not known: numbers below zero.
         self._asked = {-number: url for number, url in enumerate(asked_urls, 1)}
         self._urls: dict[int, str] = {}
@@ -164,7 +152,7 @@ class Neighbours:
         if now_ms < self._ask_again_ms:
             return
         self._ask_again_ms = now_ms + ASK_AGAIN_MS
-        self._nonce = int.from_bytes(os.urandom(NONCE_BYTES))
+        self._nonce = self._random_bits(NONCE_BITS)
         self.inquire(JoinRequest(self._nonce, self._own_id, ()))
 
     def inquire(self, request: JoinRequest) -> None:
@@ -224,10 +212,3 @@ class Neighbours:
             return True
         frame = self._codec.encode_introduction(self._own_id, own.peer_urls[0])
         return self._links.send(target, frame)
-
-
-def complaint_of(frame: bytes, error: WireError) -> tuple[str, str]:
-    """The kind and the text of a complaint about a frame that is no message."""
-    where = f" from {frame.address}" if isinstance(frame, PeerFrame) and frame.address else ""
-    kind = " ".join(str(error).split()[:2])
-    return kind, f"ignored a peer message{where}: {error}"

@@ -9,6 +9,7 @@ import pytest
 from actors.language.messages import Accuse, PeerFrames, Published
 from actors.raft.codec import encode_join
 from actors.raft.inquiry import ASK_EVERY_MS, SAY_AFTER_MS, SAY_EVERY_MS
+from actors.raft.last_words import LAST_WORDS_MS
 from actors.raft.membership import encode
 from actors.raft.outcome import Contradicted, WasHere
 from actors.raft.probation import Probation
@@ -22,7 +23,6 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
-from actors.raft.verdicts import LAST_WORDS_MS
 from tests.raft.harness import entries, entry, voters
 from tests.raft.test_raft_actor import CODEC, SAVED, Shell
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import getrandbits
 
 import pytest
 
@@ -59,7 +60,9 @@ class Street:
         self.core = core or make_core()
         self.wires = Wires()
         self.admission = Admission(self.core)
-        self.neighbours = Neighbours(self.core, CODEC, self.wires, self.admission, asked)
+        self.neighbours = Neighbours(
+            self.core, CODEC, self.wires, self.admission, asked, getrandbits
+        )
         self.neighbours.follow(self.core.replica.membership)
 
     def ask(self, now_ms: int = START_MS) -> int:

@@ -6,6 +6,7 @@ import errno
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from random import getrandbits
 from typing import Any
 
 import pytest
@@ -34,18 +35,12 @@ from actors.language.messages import (
 )
 from actors.language.queries import RaftStatus, Status
 from actors.language.results import Failure
-from actors.raft.actor import (
-    FLUSH_PROPOSALS_MAX,
-    GATHER_MS,
-    LOOK_FOR_ROOM_MS,
-    RaftActor,
-    Retention,
-)
+from actors.raft.actor import FLUSH_PROPOSALS_MAX, LOOK_FOR_ROOM_MS, Place, RaftActor, Retention
 from actors.raft.codec import PeerCodec
 from actors.raft.disk.mark import Mark
-from actors.raft.inquiry import Inquiry
+from actors.raft.disk.shipping import Shipping
+from actors.raft.gathering import WAIT_MS
 from actors.raft.log import LogStart
-from actors.raft.neighbours import Links
 from actors.raft.outcome import Removed
 from actors.raft.probation import Probation
 from actors.raft.rpc import (
@@ -64,7 +59,7 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
-from actors.raft.shipping import Shipping
+from actors.raft.seams import Links
 from actors.runtime.base import Ring
 from actors.runtime.mailbox import Mailbox
 from tests.probes import ManualClock
@@ -176,14 +171,12 @@ class Shell:
         self.actor = RaftActor(
             core,
             recorder,
+            mark,
             PeerCodec(7),
-            Shipping(core, recorder, Path("/nowhere"), SimulatedDisk()),
+            Shipping(core, recorder, Path("/nowhere"), SimulatedDisk(), getrandbits),
             Retention(entries=10, bytes=1 << 20),
-            open_links,
+            Place(open_links, ("tcp://host1:2380",), asked_urls, getrandbits, recorder.tell),
             self.clock,
-            self.recorder.tell,
-            Inquiry(core, ("tcp://host1:2380",), mark),
-            asked_urls,
         )
         self.actor.join(Ring(recorder, recorder, recorder, recorder, recorder))
         self.actor.open()
@@ -409,8 +402,8 @@ def test_while_much_is_under_way_a_few_proposals_wait_for_company_but_not_long()
     shell.burst(shell.propose(b"c"))
     assert not shell.recorder.take()
     wake_ms = shell.actor.mailbox.next_wake_ms
-    assert wake_ms is not None and wake_ms <= shell.clock.now_ms + GATHER_MS
-    shell.clock.now_ms += GATHER_MS
+    assert wake_ms is not None and wake_ms <= shell.clock.now_ms + WAIT_MS
+    shell.clock.now_ms += WAIT_MS
     shell.burst(Tick(shell.clock.now_ms))
     assert SAVED in shell.recorder.kinds()
 

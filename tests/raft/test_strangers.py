@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from random import getrandbits
 from typing import Any
 
 import pytest
@@ -24,15 +25,14 @@ from actors.language.members import (
     UpdateMember,
 )
 from actors.language.messages import Drained, PeerFrames, Tick
-from actors.raft.actor import RaftActor, Retention
+from actors.raft.actor import Place, RaftActor, Retention
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
-from actors.raft.inquiry import Inquiry
+from actors.raft.disk.shipping import Shipping
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.membership import UNKNOWN, Membership, encode
-from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Ending, Recovered
 from actors.raft.rpc import (
     AppendRequest,
@@ -58,7 +58,7 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
-from actors.raft.shipping import Shipping
+from actors.raft.seams import Links
 from actors.runtime.base import Ring
 from actors.runtime.mailbox import Mailbox
 from cluster.wire import pack
@@ -215,14 +215,14 @@ class Member:
         self.actor = RaftActor(
             self.core,
             around,
+            Mark(Path("/wal"), SimulatedDisk(lambda: None)),
             PeerCodec(7),
-            Shipping(self.core, around, Path("/snapshots"), SimulatedDisk(lambda: None)),
+            Shipping(
+                self.core, around, Path("/snapshots"), SimulatedDisk(lambda: None), getrandbits
+            ),
             Retention(entries=10, bytes=1 << 20),
-            open_links,
+            Place(open_links, (), ("tcp://flag:1",), getrandbits, self.endings.append),
             self.clock,
-            self.endings.append,
-            Inquiry(self.core, (), Mark(Path("/wal"), SimulatedDisk(lambda: None))),
-            ("tcp://flag:1",),
         )
         self.actor.join(Ring(around, around, around, around, around))
         self.actor.open()

@@ -5,6 +5,7 @@ Limits and times are the simulation's. Knows nothing of when the actors run, or 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -13,14 +14,13 @@ from actors.gateway.actor import GatewayActor, GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline import recovery
-from actors.raft.actor import RaftActor, Retention
+from actors.raft.actor import Place, RaftActor, Retention
 from actors.raft.core import RaftCore
+from actors.raft.disk.shipping import Shipping
 from actors.raft.disk.wal import Contents, Wal
-from actors.raft.inquiry import Inquiry
-from actors.raft.neighbours import Links
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.probation import Probation
-from actors.raft.shipping import Shipping
+from actors.raft.seams import Links
 from actors.runtime.base import Ring
 from actors.runtime.mailbox import Mailbox
 from actors.store.actor import StoreActor
@@ -120,15 +120,18 @@ def _make_raft(
     return RaftActor(
         core,
         tapped,
+        node.mark,
         codec,
-        Shipping(core, tapped, SNAPSHOTS, node.disk),
+        Shipping(core, tapped, SNAPSHOTS, node.disk, random_bits),
         Retention(swarm.entries_kept, LOG_TAIL_BYTES),
-        open_links,
+        Place(open_links, (node.url,), node.others, random_bits, node.ended),
         node.clock,
-        node.ended,
-        Inquiry(core, (node.url,), node.mark),
-        node.others,
     )
+
+
+def random_bits(bits: int) -> int:
+    """What nobody guesses; in a simulation the seed decides."""
+    return int.from_bytes(os.urandom(bits // 8))
 
 
 def _make_gateway(node: Node) -> GatewayActor:

@@ -149,13 +149,13 @@ class Node:
     def core(self) -> RaftCore:
         """What its Raft actor decides with."""
         assert self.actors is not None
-        return self.actors.raft._core
+        return self.actors.raft.core
 
     @property
     def machine(self) -> Machine:
         """What its store actor applies to."""
         assert self.actors is not None
-        return self.actors.store._machine
+        return self.actors.store.machine
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -161,7 +161,7 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
         ):
             stack.enter_context(patch.object(module, name, value))
-        stack.enter_context(patch("actors.raft.shipping.os.urandom", chance.random.randbytes))
+        stack.enter_context(patch("os.urandom", chance.random.randbytes))
         yield
 
 

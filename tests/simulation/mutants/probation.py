@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+from actors.raft.actor import RaftActor
 from actors.raft.disk.mark import Mark
-from actors.raft.inquiry import Inquiry
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.outcome import Contradicted
@@ -56,22 +56,22 @@ def probation_ends_at_the_wrong_index() -> AbstractContextManager[Any]:
 @mutant
 def the_mark_goes_before_anything_is_proven() -> AbstractContextManager[Any]:
     """Once it catches up, a crash makes a full member of one that may have forgotten everything."""
-    tick = Inquiry.tick
+    receive, remove = RaftActor.receive, Mark.remove
 
-    def careless(inquiry: Inquiry, *arguments: Any) -> int | None:
-        probation = inquiry._core.probation
-        if probation is not None and not probation.is_asking and inquiry._mark.stands():
-            inquiry._mark.remove()
-        return tick(inquiry, *arguments)
+    def remove_if_there(mark: Mark) -> None:
+        if mark.stands():
+            remove(mark)
+
+    def careless(actor: RaftActor, message: Any) -> None:
+        receive(actor, message)
+        probation = actor.core.probation
+        if probation is not None and not probation.is_asking:
+            actor.mark.remove()
 
     return both(
-        patch.object(Inquiry, "tick", careless), patch.object(Mark, "remove", _remove_if_there)
+        patch.object(RaftActor, "receive", careless),
+        patch.object(Mark, "remove", remove_if_there),
     )
-
-
-def _remove_if_there(mark: Mark) -> None:
-    if mark.stands():
-        mark._files.remove(mark._directory / "probation")
 
 
 @mutant

@@ -7,12 +7,12 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.language.entries import Entry
-from actors.language.messages import LeaseFacts
+from actors.language.messages import Durable, InstallSnapshot, LeaseFacts
 from actors.raft.actor import RaftActor
+from actors.raft.disk.shipping import Shipping, Told
 from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.rpc import AppendResponse, HardState, SnapshotChunk
-from actors.raft.shipping import Shipping
 from actors.store import installing
 from actors.store.machine import Machine
 from actors.store.storage import Changes
@@ -24,24 +24,14 @@ def a_snapshot_is_acknowledged_when_it_has_arrived() -> AbstractContextManager[A
     """The leader is told before the snapshot is installed."""
     received = Shipping.received
 
-    def careless(shipping: Shipping, chunk: SnapshotChunk, store: Any) -> Any:
-        was = shipping._installing
-        ack = received(shipping, chunk, store)
-        if shipping._installing is not was:
-            core = shipping._core
-            core._promise(
-                AppendResponse(
-                    core.config.member_id,
-                    chunk.source,
-                    core.term,
-                    chunk.session,
-                    chunk.last_index,
-                    False,
-                    0,
-                    0,
-                )
+    def careless(shipping: Shipping, chunk: SnapshotChunk) -> list[Told]:
+        told = received(shipping, chunk)
+        if any(isinstance(each, InstallSnapshot) for each in told):
+            source, target, term, session = chunk.target, chunk.source, chunk.term, chunk.session
+            told.append(
+                AppendResponse(source, target, term, session, chunk.last_index, False, 0, 0)
             )
-        return ack
+        return told
 
     return patch.object(Shipping, "received", careless)
 
@@ -63,12 +53,14 @@ def a_snapshot_keeps_what_contradicts_it() -> AbstractContextManager[Any]:
 @mutant
 def the_log_is_cut_before_the_store_is_durable() -> AbstractContextManager[Any]:
     """What is applied counts as durable."""
-    forget = RaftActor._forget_log
+    receive = RaftActor.receive
 
-    def careless(actor: RaftActor, applied_index: int) -> None:
-        forget(actor, actor._core.replica.handed_out)
+    def careless(actor: RaftActor, message: Any) -> None:
+        if isinstance(message, Durable):
+            message = Durable(actor.core.replica.handed_out)
+        receive(actor, message)
 
-    return patch.object(RaftActor, "_forget_log", careless)
+    return patch.object(RaftActor, "receive", careless)
 
 
 @mutant

@@ -1,62 +1,52 @@
 """Snapshots between members, from Raft's side: taken by Store, sent, received, installed by Store.
 
-It joins the courier and the receiver to the core, the log on disk and the store, in the one order
-that is safe: note in the WAL, replace the store, cut the WAL, answer the leader.
+It joins the courier and the receiver to the core and the log on disk, in the one order that is
+safe: note in the WAL, replace the store, cut the WAL, answer the leader. It returns what Store and
+the other members are to be told.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from actors.language.entries import Entry
 from actors.language.messages import InstallSnapshot, SnapshotInstalled, SnapshotTaken, TakeSnapshot
 from actors.raft.core import RaftCore
 from actors.raft.disk.courier import Snapshot, SnapshotCourier, SnapshotReceiver
 from actors.raft.disk.files import Files
 from actors.raft.log import LogStart
 from actors.raft.membership import read
-from actors.raft.rpc import HardState, Message, SnapshotAck, SnapshotChunk
-from actors.runtime.base import Address, send
+from actors.raft.rpc import Message, SnapshotAck, SnapshotChunk
+from actors.raft.seams import Storage
 
 TAKE_AGAIN_MS: Final = 1_000
 """After a copy failed, on a full disk perhaps, the next one is not tried at once."""
 
+ID_BITS: Final = 48
+
 log = logging.getLogger("leasehold.raft")
 
-
-class Storage(Protocol):
-    """Where promises are kept (actors/raft/disk/wal.py)."""
-
-    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """Return when all of it is durable; raise, and never be asked again, when it is not."""
-
-    def has_room(self) -> bool:
-        """Whether the disk takes more than what is needed to go on at all."""
-
-    def cut(self, index: int) -> None:
-        """Forget entries up to `index`: the store holds them durably."""
-
-    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        """Note, durably, that the store may hold entries up to there before the log does."""
-
-    def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """The store holds everything up to `start`: only these entries follow."""
-
-    def close(self) -> None:
-        """Close the files."""
+Told = TakeSnapshot | InstallSnapshot | Message
+"""To Store, or to another member."""
 
 
 class Shipping:
     """At most one snapshot goes out, and at most one comes in."""
 
-    def __init__(self, core: RaftCore, storage: Storage, directory: Path, files: Files) -> None:
+    def __init__(
+        self,
+        core: RaftCore,
+        storage: Storage,
+        directory: Path,
+        files: Files,
+        random_bits: Callable[[int], int],
+    ) -> None:
         self._core = core
         self._storage = storage
         self._files = files
+        self._random_bits = random_bits
         self._outgoing = directory / "outgoing.snapshot"
         self._courier = SnapshotCourier(core.config.member_id, files)
         self._receiver = SnapshotReceiver(core.config.member_id, directory, files)
@@ -66,8 +56,8 @@ class Shipping:
 
     # --- out ---
 
-    def serve(self, behind: Sequence[int], store: Address, now_ms: int) -> list[Message]:
-        """Help these members, and nobody else; what to send now."""
+    def serve(self, behind: Sequence[int], now_ms: int) -> list[Told]:
+        """Help these members, and nobody else; what to tell whom now."""
         for target in self._courier.serve(behind, now_ms):
             log.warning("member %x does not answer to its snapshot", target)
             self._core.snapshot_failed(target)
@@ -76,10 +66,11 @@ class Shipping:
         snapshot = self._courier.snapshot
         too_old = snapshot is not None and snapshot.index < self._core.replica.log.first_index - 1
         may_take = not self._taking and now_ms >= self._take_again_ms
+        told: list[Told] = []
         if (snapshot is None or too_old) and may_take:
             self._taking = True
-            send(store, TakeSnapshot(self._outgoing))
-        return [*self._courier.chunks(self._core.term, self._core.sessions(), now_ms)]
+            told.append(TakeSnapshot(self._outgoing))
+        return [*told, *self._courier.chunks(self._core.term, self._core.sessions(), now_ms)]
 
     def taken(self, message: SnapshotTaken, now_ms: int) -> None:
         """Store has made the copy, or could not (index 0)."""
@@ -88,7 +79,7 @@ class Shipping:
             self._take_again_ms = now_ms + TAKE_AGAIN_MS  # Store has said why
             return
         snapshot = Snapshot(
-            id=int.from_bytes(os.urandom(6)),
+            id=self._random_bits(ID_BITS),
             path=message.path,
             index=message.index,
             term=message.term,
@@ -123,21 +114,22 @@ class Shipping:
 
     # --- in ---
 
-    def received(self, chunk: SnapshotChunk, store: Address) -> SnapshotAck | None:
+    def received(self, chunk: SnapshotChunk) -> list[Told]:
         """Take a chunk from the leader; when the last has come, let Store install the whole."""
         if self._installing is not None or self._core.leader != chunk.source:
-            return None
+            return []
         if chunk.last_index <= self._core.replica.commit:
-            return None  # the log has caught up by itself
+            return []  # the log has caught up by itself
         ack, complete = self._receiver.take(chunk)
+        told: list[Told] = []
         if complete is not None:
             log.info("installing a snapshot up to %d", chunk.last_index)
             self._installing = chunk
             self._core.pause_for_snapshot()
             saved = self._core.replica.saved_end()
             self._storage.expect_snapshot(chunk.last_index, chunk.last_term, saved)
-            send(store, InstallSnapshot(complete))
-        return ack
+            told.append(InstallSnapshot(complete))
+        return told if ack is None else [*told, ack]
 
     def installed(self, message: SnapshotInstalled) -> None:
         """Store holds the snapshot, or has kept what it had: then the leader will try again."""

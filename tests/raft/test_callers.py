@@ -1,0 +1,76 @@
+"""Which frames the core hears of, what is complained about, and what goes on to the caller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.raft.admission import Admission
+from actors.raft.callers import Callers, Complaint
+from actors.raft.rpc import AppendRequest, Heartbeat, JoinRequest, SnapshotAck, SnapshotChunk
+from cluster.links import PeerFrame
+from tests.raft.harness import START_MS, entries
+from tests.raft.test_neighbours import STRANGE, Street
+from tests.raft.test_raft_actor import CODEC
+
+BEAT = Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True)
+CHUNK = SnapshotChunk(2, 1, 3, 3, 9, 50, 3, 1, 0, 0, b"x")
+
+
+class Line:
+    """Member 1 of three, and what its callers say."""
+
+    def __init__(self, part_refusal: str = "") -> None:
+        self.street = Street()
+        core = self.core = self.street.core
+        admission = Admission(core)
+        self.callers = Callers(
+            core, CODEC, admission, self.street.neighbours, lambda part: part_refusal
+        )
+
+    def hear(self, *messages: Any) -> list[Any]:
+        frames = [each if isinstance(each, bytes) else CODEC.encode(each) for each in messages]
+        return list(self.callers.hear(frames, START_MS))
+
+
+def test_what_may_be_believed_reaches_the_core() -> None:
+    line = Line()
+    assert line.hear(BEAT) == []
+    assert (line.core.leader, line.core.term) == (2, 3)
+
+
+def test_a_stranger_is_ignored_named_and_asked_about() -> None:
+    line = Line()
+    (complaint,) = line.hear(BEAT._replace(source=STRANGE))
+    assert isinstance(complaint, Complaint)
+    assert complaint.text.startswith(f"ignored a Heartbeat of member {STRANGE:x}: ")
+    assert line.core.leader == 0
+    assert any(isinstance(each, JoinRequest) for _, each in line.street.wires.sent)
+
+
+def test_what_is_no_message_is_ignored_with_where_it_came_from() -> None:
+    line = Line()
+    frame = PeerFrame(b"nonsense")
+    frame.address = "10.0.0.9"
+    (complaint, other) = line.hear(frame, b"nonsense")
+    assert complaint.text.startswith("ignored a peer message from 10.0.0.9: ")
+    assert other.text.startswith("ignored a peer message: ")
+    assert complaint.kind == other.kind, "they are said together"
+
+
+def test_parts_of_snapshots_go_on_at_their_place_among_the_messages() -> None:
+    line = Line()
+    hearing = line.callers.hear([CODEC.encode(each) for each in (BEAT, CHUNK, APPEND)], START_MS)
+    assert next(hearing) == CHUNK
+    assert line.core.replica.log.last_index == 0, "what comes behind it is not heard yet"
+    assert list(hearing) == []
+    assert line.core.replica.log.last_index == 1
+
+
+def test_a_part_that_must_not_be_taken_is_not_passed_on() -> None:
+    line = Line(part_refusal="it is no use")
+    line.hear(BEAT)
+    refused = line.hear(CHUNK, SnapshotAck(2, 1, 3, 9, 1))
+    assert [each.kind for each in refused] == ["it is no use", "it is no use"]
+
+
+APPEND = AppendRequest(2, 1, 3, 3, 0, 0, 0, entries(1, 3))
