@@ -9,20 +9,20 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from actors.language.commands import (
+    AdvanceClock,
     AlarmActivate,
     AlarmDeactivate,
     AlarmMember,
     AlarmType,
     Command,
-    Compact,
-    DeleteRange,
-    Increment,
-    LeaseExpire,
-    LeaseGrant,
-    LeaseRevoke,
-    Put,
-    Txn,
+    IntegrityCheck,
+    IntegrityReport,
+    LeaseKeepAlive,
+    MemberPublish,
+    SessionOpen,
+    SetMembers,
 )
+from actors.language.costs import cost_of
 from actors.language.results import Failure
 
 NO_SPACE: Final = Failure("NoSpace")
@@ -31,17 +31,18 @@ CORRUPT: Final = Failure("Corrupt")
 _REFUSING: Final = frozenset({AlarmType.NOSPACE, AlarmType.CORRUPT})
 """The other alarms only warn."""
 
-_CHANGES: Final = (
-    Put,
-    DeleteRange,
-    Txn,
-    Increment,
-    LeaseGrant,
-    LeaseRevoke,
-    LeaseExpire,
-    Compact,
+_NO_CHANGES: Final = (
+    LeaseKeepAlive,
+    AdvanceClock,
+    SessionOpen,
+    MemberPublish,
+    SetMembers,
+    AlarmActivate,
+    AlarmDeactivate,
+    IntegrityCheck,
+    IntegrityReport,
 )
-"""What a corrupt cluster refuses. A lease that is kept alive is not changed, as in etcd."""
+"""What a corrupt cluster still takes. A lease that is kept alive is not changed, as in etcd."""
 
 
 class Alarms:
@@ -93,9 +94,9 @@ class Alarms:
     def refusal(self, command: Command) -> Failure | None:
         """Why a command must not be done now."""
         kinds = {alarm.alarm for alarm in self._alarms}
-        if AlarmType.CORRUPT in kinds and isinstance(command, _CHANGES):
+        if AlarmType.CORRUPT in kinds and not isinstance(command, _NO_CHANGES):
             return CORRUPT
-        if AlarmType.NOSPACE in kinds and _takes_room(command):
+        if AlarmType.NOSPACE in kinds and cost_of(command):
             return NO_SPACE
         return None
 
@@ -112,14 +113,3 @@ class Alarms:
 
     def _has_refusing(self) -> bool:
         return any(alarm.alarm in _REFUSING for alarm in self._alarms)
-
-
-def _takes_room(command: object) -> bool:
-    """Whether a command may make the store larger, whatever branch it takes."""
-    match command:
-        case Put() | Increment() | LeaseGrant():
-            return True
-        case Txn(_, success, failure):
-            return any(_takes_room(each) for each in (*success, *failure))
-        case _:
-            return False
