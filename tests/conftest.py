@@ -1,4 +1,4 @@
-"""For the whole suite: each test's level, and no process of a test outlives it, however that ends.
+"""For the whole suite: each test's marker, and no process of a test outlives it, however that ends.
 
 Random tests are judged by what they find, never by how long an example took.
 """
@@ -17,8 +17,8 @@ import hypothesis
 import pytest
 
 from tests.guard import Guard
-from tests.levels import QUICK, Quiet, level_of
 from tests.limits import HANG_SECONDS
+from tests.markers import QUICK, Quiet, marker_of
 
 TESTS: Final = Path(__file__).parent
 QUIET: Final = Quiet()
@@ -29,17 +29,17 @@ hypothesis.settings.load_profile("without a clock")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its level, so that `-m quick` finds it."""
+    """Give each test its marker, so that `-m quick` finds it."""
     for item in items:
         if not item.path.is_relative_to(TESTS):
             continue  # a test of this file, which runs one that stands elsewhere
         marked = [marker.name for marker in item.iter_markers()]
         try:
-            level = level_of(item.path.relative_to(TESTS), marked)
+            marker = marker_of(item.path.relative_to(TESTS), marked)
         except ValueError as error:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
-        if level not in marked:
-            item.add_marker(level)
+        if marker not in marked:
+            item.add_marker(marker)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""Every test has one level, and a quick one starts no process."""
+"""Every test has one marker of its cost, and a quick one starts no process."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests import conftest
-from tests.levels import LEVELS, level_of
+from tests.markers import MARKERS, marker_of
 
 
-def test_every_test_has_exactly_one_level(request: pytest.FixtureRequest) -> None:
+def test_every_test_is_quick_or_a_process_or_a_campaign(request: pytest.FixtureRequest) -> None:
     for item in request.session.items:
-        levels = [marker.name for marker in item.iter_markers() if marker.name in LEVELS]
-        assert len(levels) == 1, item.nodeid
+        found = [marker.name for marker in item.iter_markers() if marker.name in MARKERS]
+        assert len(found) == 1, item.nodeid
 
 
 @pytest.mark.parametrize(
-    ("path", "marked", "level"),
+    ("path", "marked", "expected"),
     [
         ("raft/test_log.py", (), "quick"),
         ("system/test_crash.py", (), "process"),
@@ -30,15 +30,15 @@ def test_every_test_has_exactly_one_level(request: pytest.FixtureRequest) -> Non
         ("test_tidy.py", (), "quick"),
     ],
 )
-def test_a_test_has_the_level_it_says_or_that_of_its_folder(
-    path: str, marked: tuple[str, ...], level: str
+def test_a_test_has_its_own_marker_or_that_of_its_folder(
+    path: str, marked: tuple[str, ...], expected: str
 ) -> None:
-    assert level_of(Path(path), marked) == level
+    assert marker_of(Path(path), marked) == expected
 
 
-def test_a_test_that_says_two_levels_is_refused() -> None:
-    with pytest.raises(ValueError, match="one level, not process and quick"):
-        level_of(Path("raft/test_log.py"), ("quick", "process"))
+def test_a_test_that_has_two_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of these markers, not process and quick"):
+        marker_of(Path("raft/test_log.py"), ("quick", "process"))
 
 
 def test_a_quick_test_cannot_start_a_process() -> None:

@@ -1,6 +1,6 @@
-"""The level of each test: who runs it, and how often. Owns the table; `conftest.py` applies it.
+"""One marker for each test: quick, process or campaign. Owns the table; `conftest.py` applies it.
 
-A test has the level of its folder, unless it or its module says another by a marker. What a quick
+A test has the marker of its folder, unless it or its module has another. What a quick
 test must not do, start a process, is refused while one runs.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Final
 QUICK: Final = "quick"
 PROCESS: Final = "process"
 CAMPAIGN: Final = "campaign"
-LEVELS: Final = (QUICK, PROCESS, CAMPAIGN)
+MARKERS: Final = (QUICK, PROCESS, CAMPAIGN)
 
 OF_FOLDERS: Final = {
     "bench": PROCESS,
@@ -26,17 +26,17 @@ OF_FOLDERS: Final = {
     "simulation": CAMPAIGN,
     "system": PROCESS,
 }
-"""The level of what is in a folder of `tests/`; quick where the folder is not named."""
+"""The marker of what is in a folder of `tests/`; quick where the folder is not named."""
 
 STARTS: Final = frozenset({"os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen"})
 """The interpreter's audit events of a process that starts."""
 
 
-def level_of(path: Path, marked: Collection[str]) -> str:
-    """The level of a test in this file below `tests/`, whose own markers are these."""
-    own = sorted(set(LEVELS) & set(marked))
+def marker_of(path: Path, marked: Collection[str]) -> str:
+    """The marker of a test in this file below `tests/`, which has these by itself."""
+    own = sorted(set(MARKERS) & set(marked))
     if len(own) > 1:
-        raise ValueError(f"a test has one level, not {' and '.join(own)}")
+        raise ValueError(f"a test has one of these markers, not {' and '.join(own)}")
     return own[0] if own else OF_FOLDERS.get(path.parts[0], QUICK)
 
 
