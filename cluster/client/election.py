@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from types import TracebackType
@@ -18,6 +17,7 @@ from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import Event, KeyValue
 from cluster.client.standing import Place
+from cluster.client.stream import Stream
 from cluster.errors import (
     CompactedError,
     HistoryLostError,
@@ -133,12 +133,14 @@ class Election(Holder):
         return self._contest.standing.place
 
 
-class Observation(Iterator[KeyValue]):
+class Observation(Stream[KeyValue]):
     """Leaders as they come, and what each proclaims: an iterator that waits for the next change.
 
     The first is the present leader, if there is one. That nobody leads for a while is no change.
     It ends after `cancel`, or with the `with` block.
     """
+
+    called = "observation"
 
     def __init__(self, client: Primitives, prefix: bytes) -> None:
         self._client = client
@@ -151,37 +153,10 @@ class Observation(Iterator[KeyValue]):
         self._candidates: dict[bytes, KeyValue] = {}
         self._watch = self._look_around()
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> KeyValue:
-        kv = self._next(None)
-        if kv is None:
-            raise StopIteration
-        return kv
-
-    def get(self, timeout: float | None = None) -> KeyValue:
-        """The next change; DeadlineExceededError (a TimeoutError) when none comes in time."""
-        kv = self._next(timeout)
-        if kv is None:
-            raise WatchCanceledError("the observation was cancelled")
-        return kv
-
     def cancel(self) -> None:
         """Stop observing; whoever waits for a change is released."""
         self._is_cancelled = True
         self._watch.cancel()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()
 
     def _next(self, timeout: float | None) -> KeyValue | None:
         patience(timeout)

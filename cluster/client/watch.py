@@ -11,8 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from cluster.client.arguments import patience
 from cluster.client.connection import ANSWER_GRACE_SECONDS, Connection
@@ -25,6 +24,7 @@ from cluster.client.notices import (
     WatchOpened,
 )
 from cluster.client.results import Event, Header, WatchBatch
+from cluster.client.stream import Stream
 from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
 
 if TYPE_CHECKING:
@@ -34,13 +34,15 @@ QUEUED_EVENTS_MAX: Final = 10_000
 """With more events not yet taken, the watch pauses at the cluster; it goes on at half of them."""
 
 
-class Watch:
+class Watch(Stream[Event]):
     """Changes of a key, an interval or a prefix, as they happen: an iterator of `Event`.
 
     Every event comes once and in order, across the death of the nodes that serve it. It ends with
     CompactedError when the history it needs is gone and WatchCanceledError when the cluster refuses
     it; after `cancel` (or the end of a `with` block) it just stops. It may be shared by threads.
     """
+
+    called = "watch"
 
     def __init__(
         self, client: Caller, connection: Connection, fields: dict[str, Any], timeout: float
@@ -62,25 +64,6 @@ class Watch:
         connection.run(lambda core, now: core.watches.open(number, fields, timeout, now))
         self.header = self._header_taken = self._opened(timeout)
 
-    def __iter__(self) -> Iterator[Event]:
-        return self
-
-    def __next__(self) -> Event:
-        event = self._next(None)
-        if event is None:
-            raise StopIteration
-        return event
-
-    def get(self, timeout: float | None = None) -> Event:
-        """The next event; DeadlineExceededError (a TimeoutError) when none comes in time (seconds).
-
-        On a watch that was cancelled it raises WatchCanceledError.
-        """
-        event = self._next(timeout)
-        if event is None:
-            raise WatchCanceledError("the watch was cancelled")
-        return event
-
     def batches(self) -> Iterator[WatchBatch]:
         """The events as they arrive: each batch holds whole revisions, with the reply's header."""
         while True:
@@ -93,7 +76,7 @@ class Watch:
         """The next of `batches`; raises as `get` does."""
         batch = self._next_batch(timeout)
         if batch is None:
-            raise WatchCanceledError("the watch was cancelled")
+            raise WatchCanceledError(f"the {self.called} was cancelled")
         return batch
 
     def progress(self) -> None:
@@ -110,17 +93,6 @@ class Watch:
         self._connection.detach(number)
         self._connection.run(lambda core, now: core.watches.cancel(number))
         self._incoming.put(None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.cancel()
 
     def notice(self, notice: Notice) -> bool:
         """Take what the core says; False when too much waits to be taken. In the I/O thread."""
