@@ -231,19 +231,24 @@ _RESULT_CODES: Final[dict[type[Any], int]] = {
 }
 
 
-def result_fields(result: Result) -> Fields:
+def result_fields(result: Result, depth: int = 1) -> Fields:
     """A command's result as `(code, field...)`, and so are the responses inside it."""
     code = _RESULT_CODES[type(result)]
     if code == _TXN_DONE:
+        if depth > TXN_DEPTH_MAX:
+            raise ValueError("results are nested too deep")
         revision, succeeded, responses = cast(TxnDone, result)
-        inner = tuple([result_fields(each) for each in responses])
+        inner = tuple([result_fields(each, depth + 1) for each in responses])
         return code, revision, succeeded, inner
     return code, *result
 
 
-def read_result(fields: object) -> Result:
+def read_result(fields: object, depth: int = 1) -> Result:
     """What `result_fields` was given."""
-    return _READ_RESULT[_code(fields)](cast(Fields, fields)[1:])
+    code = _code(fields)
+    if code == _TXN_DONE:
+        return _txn_done(cast(Fields, fields)[1:], depth)
+    return _READ_RESULT[code](cast(Fields, fields)[1:])
 
 
 def _put_done(fields: Fields) -> PutDone:
@@ -276,9 +281,13 @@ def _member(fields: object) -> Member:
     return Member(member_id, name, _texts(urls[0]), _texts(urls[1]), is_learner)
 
 
-def _txn_done(fields: Fields) -> TxnDone:
+def _txn_done(fields: Fields, depth: int) -> TxnDone:
+    # Counted, for the depth at which an interpreter gives up differs between its versions, and
+    # members must agree on what a result is.
+    if depth > TXN_DEPTH_MAX:
+        raise ValueError("results are nested too deep")
     revision, succeeded, responses = _checked(fields, int, bool, tuple)
-    inner = tuple([read_result(each) for each in responses])
+    inner = tuple([read_result(each, depth + 1) for each in responses])
     return TxnDone(revision, succeeded, cast(tuple[TxnResponse, ...], inner))
 
 
@@ -311,7 +320,6 @@ _READ_RESULT: Final[dict[int, Callable[[Fields], Result]]] = {
     7: lambda fields: Done(*_checked(fields, int)),
     8: _failure,
     9: _members,
-    _TXN_DONE: _txn_done,
     11: lambda fields: Incremented(*_checked(fields, int, int)),
     12: _alarms,
     13: _range_done,

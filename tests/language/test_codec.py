@@ -312,9 +312,17 @@ def test_bytes_that_nest_without_end_are_refused(levels: int) -> None:
     with pytest.raises(ValueError, match="not a command"):
         decode_command(data)
     answer = b"\x94\x0a\x01\xc3\x91" * levels + b"\x92\x07\x01"
-    if levels > TXN_DEPTH_MAX + 1:
-        with pytest.raises(ValueError, match="not a result"):
-            decode_result(answer)
+    with pytest.raises(ValueError, match="not a result"):
+        decode_result(answer)
+
+
+def test_results_may_be_nested_as_deep_as_transactions() -> None:
+    deepest = TxnDone(1, True, (Incremented(1, 2),))
+    for _ in range(TXN_DEPTH_MAX - 1):
+        deepest = TxnDone(1, True, (deepest,))
+    assert decode_result(encode_result(deepest)) == deepest
+    with pytest.raises(ValueError, match="too deep"):
+        encode_result(TxnDone(1, True, (deepest,)))
 
 
 def test_the_bytes_of_a_put_are_these_for_ever() -> None:
