@@ -19,7 +19,8 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.actor import GatewayActor
+from actors.gateway.intake import GatewaySettings
 from actors.language.errors import StorageError, described
 from actors.language.messages import HandOver, PeerFrames, PeersDown
 from actors.lease.actor import LeaseActor

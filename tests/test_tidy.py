@@ -33,14 +33,9 @@ LONGER_FILES: dict[str, int] = {}
 IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
 """What an engine must not import even of the standard library: time and chance are arguments."""
 
-SHELLS = {
-    "actors.gateway.outbox",
-    "actors.gateway.reception",
-}
-"""The parts of actors beside the actors themselves."""
-
 CODECS = {
     "actors.gateway.fields",
+    "actors.gateway.intake",
     "actors.gateway.keys",
     "actors.gateway.newcomers",
     "actors.gateway.operations",
@@ -118,7 +113,7 @@ def kind_of(module: str) -> str:
         return "composer"
     if module in CODECS:
         return "codec"
-    if module in SHELLS or module.endswith(".actor"):
+    if module.endswith(".actor"):
         return "shell"
     if room == "runtime":
         return "runtime"

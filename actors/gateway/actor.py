@@ -1,69 +1,53 @@
 """GatewayActor: the clients' socket; it routes requests into the ring and answers back out of it.
 
-It owns the tickets: which request waits, on which connection, and until when. What a request means
-is decided in `requests`, what a reply looks like in `replies`, and what happens by the neighbours.
+Which requests wait, and what each becomes, `intake` decides; what a reply looks like, `replies`;
+and what happens, the neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Callable, Iterable
+from typing import Final, assert_never
 
 from actors.gateway.admission import Admission
-from actors.gateway.fields import fault_of
+from actors.gateway.departures import Departures
+from actors.gateway.intake import Answer, GatewaySettings, Intake, Order, refusal
 from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.openings import OpeningLimits, Openings, RandomBits
-from actors.gateway.operations import TXN_OPS_MAX, Transfer
+from actors.gateway.openings import Openings, RandomBits
 from actors.gateway.outbox import Door, Outbox
 from actors.gateway.publication import Publication
 from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
-from actors.gateway.requests import (
-    NO_SPACE,
-    Chore,
-    Directive,
-    Inquiry,
-    Opening,
-    Refusal,
-    RequestDecoder,
-    Write,
-)
-from actors.gateway.routes import is_envelope, way_back
-from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
-from actors.language.codec import encode_command
-from actors.language.commands import MemberPublish, SessionOpen
+from actors.gateway.requests import RequestDecoder
+from actors.gateway.tickets import Pending, Tickets
+from actors.language.commands import MemberPublish
 from actors.language.encoding import error_reply
 from actors.language.entries import Proposal
-from actors.language.members import AddMember, Change, ReplaceMember
+from actors.language.inboxes import ToGateway
 from actors.language.messages import (
     ChangeMembers,
     ClientFrames,
     Congestion,
     Connection,
-    ConnectionGone,
     Deliver,
     Drained,
     Failed,
     Leadership,
     Lengthy,
-    LocalRead,
     Moved,
     MoveLeader,
     Propose,
-    Question,
     Read,
-    Refused,
     Replies,
     Room,
     Tick,
     Ticket,
-    WatchCancel,
-    WatchOpen,
-    WatchProgress,
 )
 from actors.language.results import Result
-from actors.runtime.base import Clock, NodeActor, send
+from actors.runtime.base import Clock, NodeActor, log, send
+from actors.runtime.complaints import Complaints
 from cluster.errors import FAULTS, Fault
+from cluster.visitors import Gone, Notice
 
 CHORES_LOOK_MS: Final = 1_000
 
@@ -73,45 +57,6 @@ LARGE_ANSWER_BYTES: Final = 16 * 1024
 """An answer from this size on is refused while too much waits for clients that do not read."""
 
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
-
-GatewayMessage = (
-    ClientFrames
-    | Replies
-    | Deliver
-    | Drained
-    | Tick
-    | Failed
-    | Leadership
-    | Lengthy
-    | Room
-    | Moved  # hottest first
-)
-
-
-Named = tuple[bytes, Proposal]
-"""A proposal, and the name of the connection whose turn it takes."""
-
-
-class GatewaySettings(NamedTuple):
-    """What a gateway must be told; tickets count up from `first_ticket`, unique over restarts.
-
-    Clients reach this member at `advertised_urls`, as `member list` will say.
-    """
-
-    cluster_id: int
-    member_id: int
-    version: str
-    request_bytes_max: int
-    lease_ttl_ms_min: int
-    request_timeout_ms: int
-    first_ticket: Ticket
-    name: str = ""
-    advertised_urls: tuple[str, ...] = ()
-    cluster_token: str = ""
-    requests_max: int = REQUESTS_NODE_MAX
-    quota_bytes: int = 0
-    txn_ops_max: int = TXN_OPS_MAX
-    opening_limits: OpeningLimits = OpeningLimits()
 
 
 class GatewayActor(NodeActor):
@@ -130,7 +75,6 @@ class GatewayActor(NodeActor):
         random_bits: RandomBits,
     ) -> None:
         super().__init__()
-        self._settings = settings
         self._open_door = open_door
         self._clock = clock
         grants = LeaseGrants(settings.member_id, wall_ms, settings.lease_ttl_ms_min)
@@ -139,25 +83,27 @@ class GatewayActor(NodeActor):
         self._decoder = RequestDecoder(
             grants, newcomers, settings.request_bytes_max, settings.txn_ops_max
         )
-        self._decode = self._decoder.decode
         self._encoder = ReplyEncoder(
             settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
         )
-        member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
-        self._own = self._proposal(settings.first_ticket, member)
-        self._publication = Publication(clock())
         self._tickets = Tickets(settings.first_ticket + 1, settings.requests_max)
         self._admission: Admission[Proposal] = Admission()
         self._openings = Openings(random_bits, settings.opening_limits)
-        # Connections whose watches are being ended: events on their way to them must not be sent.
-        self._ending: set[Connection] = set()
+        self._intake = Intake(
+            settings, self._decoder, self._tickets, self._admission, self._openings
+        )
+        member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
+        self._own = self._intake.proposal(settings.first_ticket, member)
+        self._publication = Publication(clock())
+        self._departures = Departures()
+        self._complaints = Complaints(clock, log)
         self._door: Door | None = None
 
     def open(self) -> None:
-        self._door = self._open_door()
-        self._outbox = Outbox(self._door)
-        self.mailbox.attach(self._door, ClientFrames)
-        self._reception = Reception(self._door, self._clock)
+        door = self._door = self._open_door()
+        self._outbox = Outbox(door)
+        self.mailbox.attach(door, ClientFrames)
+        self._reception = Reception(door.look, door.look_ms, self._clock())
         self._arm()
 
     def close(self) -> None:
@@ -166,14 +112,14 @@ class GatewayActor(NodeActor):
             self._door.close()
             self._door = None
 
-    def receive(self, message: GatewayMessage) -> None:
+    def receive(self, message: ToGateway) -> None:
         match message:
             case ClientFrames(frames):
-                self._take(frames)
+                self._carry_out(self._intake.take(frames, self._clock()))
             case Replies(replies):
                 self._answer(replies)
             case Deliver(frames, ended):
-                self._ending.difference_update(ended)
+                self._departures.confirmed(ended)
                 self._deliver(frames)
             case Drained():
                 pass
@@ -183,8 +129,7 @@ class GatewayActor(NodeActor):
                 self._fail(tickets, FAULTS[failure.name], outcome_unknown=outcome_unknown)
             case Leadership(term=term, is_learner=is_learner):
                 self._encoder.set_term(term)
-                decoder = self._decoder
-                self._decode = decoder.decode_as_learner if is_learner else decoder.decode
+                self._intake.serve(is_learner=is_learner)
             case Lengthy(tickets):
                 self._tickets.give_time(tickets, self._clock())
             case Room(room):
@@ -195,111 +140,23 @@ class GatewayActor(NodeActor):
                 assert_never(message)
         self._arm()
 
-    # --- requests in ---
-
-    def _take(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
-        decode = self._decode
-        member_id = self._settings.member_id
-        deadline_ms = self._clock() + self._settings.request_timeout_ms
-        proposals: list[Named] = []
-        linearizable: list[Question] = []
-        local: list[Question] = []
-        for route, payload in frames:
-            if len(route) > 1 and not is_envelope(route):
-                fault = fault_of("a request must be one frame")
-                self._send(way_back(route), error_reply(b"", fault))
-                continue
-            match decode(route, payload):
-                case Write(request_id, command):
-                    pending = Pending(route, request_id, True, deadline_ms)
-                    if not self._admission.has_room(route[0], len(command)):
-                        self._refuse(pending)
-                        continue
-                    ticket = self._ticket(pending)
-                    if ticket is not None:
-                        proposals.append((route[0], Proposal(member_id, ticket, command)))
-                case Inquiry(request_id, query, serializable):
-                    ticket = self._ticket(Pending(route, request_id, False, deadline_ms))
-                    if ticket is not None:
-                        asked = local if serializable else linearizable
-                        asked.append(Question(ticket, query))
-                case WatchOpen() | WatchCancel() | WatchProgress() as request:
-                    send(self.ring.store, request)
-                case Refusal(request_id, fault):
-                    self._send(route, error_reply(request_id, fault))
-                    if fault is NO_SPACE:
-                        send(self.ring.store, Refused())
-                case Opening(request_id):
-                    proposals += self._open_session(Pending(route, request_id, True, deadline_ms))
-                case Directive(request_id, order):
-                    self._direct(Pending(route, request_id, True, deadline_ms), order)
-                case Chore() as chore:
-                    self._do(chore, route)
-                case request:
-                    assert_never(request)
-        # One message for the burst: each one told may cost a wake-up.
-        if proposals:
-            self._propose(self._admission.ask(proposals))
-        if linearizable:
-            send(self.ring.raft, Read(tuple(linearizable)))
-        if local:
-            send(self.ring.store, LocalRead(tuple(local)))
-
-    def _propose(self, proposals: list[Proposal]) -> None:
-        if proposals:
-            send(self.ring.raft, Propose(tuple(proposals)))
-
-    def _open_session(self, pending: Pending) -> list[Named]:
-        """Propose a session under an id of its own, or under another one if that was taken."""
-        now_ms = self._clock()
-        if not pending.ids and not self._openings.admit(pending.connection, now_ms):
-            self._refuse(pending)
-            return []
-        deadline_ms = now_ms + self._settings.request_timeout_ms
-        ticket = self._ticket(pending._replace(ids=pending.ids + 1, deadline_ms=deadline_ms))
-        if ticket is None:
-            return []
-        return [(pending.connection[0], self._proposal(ticket, self._openings.command()))]
-
-    def _proposal(self, ticket: Ticket, command: SessionOpen | MemberPublish) -> Proposal:
-        return Proposal(self._settings.member_id, ticket, encode_command(command, None))
-
-    def _direct(self, pending: Pending, order: Change | Transfer) -> None:
-        """Have consensus do something: it has one thing of the kind under way at a time."""
-        if isinstance(order, AddMember | ReplaceMember):
-            pending = pending._replace(added=order.peer.id)
-        ticket = self._ticket(pending)
-        if ticket is None:
-            return
-        if isinstance(order, Transfer):
-            send(self.ring.raft, MoveLeader(order.target, ticket))
-        else:
-            send(self.ring.raft, ChangeMembers(order, ticket))
-
-    def _do(self, chore: Chore, route: Connection) -> None:
-        """Have the store work on its files; it answers when that is done."""
-        ticket = self._ticket(Pending(route, chore.request_id, False, self._clock()))
-        if ticket is not None:
-            self._tickets.give_time((ticket,), self._clock())
-            send(self.ring.store, chore.work._replace(ticket=ticket))
-
-    def _ticket(self, pending: Pending) -> Ticket | None:
-        """A ticket for the request, or None when it was refused because too many wait."""
-        ticket = self._tickets.issue(pending)
-        if ticket is None:
-            self._refuse(pending)
-        return ticket
-
-    def _refuse(self, pending: Pending) -> None:
-        refusal = error_reply(pending.request_id, FAULTS["TooManyRequests"])
-        self._send(pending.connection, refusal)
+    def _carry_out(self, orders: Iterable[Order]) -> None:
+        """Answer those that are refused, and tell the others what is asked of them."""
+        for order in orders:
+            match order:
+                case Propose() | Read() | ChangeMembers() | MoveLeader():
+                    send(self.ring.raft, order)
+                case Answer(connection, frame):
+                    self._send(connection, frame)
+                case _:
+                    send(self.ring.store, order)
 
     # --- answers out ---
 
     def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
         take = self._tickets.take
         done = self._admission.done
-        again: list[Named] = []
+        again: list[Pending] = []
         for ticket, result in replies:
             pending = take(ticket)
             done(ticket)
@@ -308,10 +165,10 @@ class GatewayActor(NodeActor):
                 if ticket == self._own.ticket:
                     self._publication.done()
             elif pending.ids and self._openings.is_worth_another(result, pending.ids):
-                again += self._open_session(pending)
+                again.append(pending)
             else:
                 self._send_answer(pending, result)
-        self._propose([*self._admission.let_in(), *self._admission.ask(again)])
+        self._carry_out(self._intake.let_in(again, self._clock()))
 
     def _send_answer(self, pending: Pending, result: Result) -> None:
         """Answer, or refuse to where that is large; what is done cannot be refused any more."""
@@ -321,7 +178,7 @@ class GatewayActor(NodeActor):
         if size < LARGE_ANSWER_BYTES or mutates or self._outbox.has_room(size):
             self._send(connection, frame)
         else:
-            self._refuse(pending)
+            self._send(*refusal(pending))
 
     def _moved(self, ticket: Ticket) -> None:
         pending = self._tickets.take(ticket)
@@ -336,13 +193,13 @@ class GatewayActor(NodeActor):
                 unknown = outcome_unknown and pending.mutates and not was_waiting
                 frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)
                 self._send(pending.connection, frame)
-        self._propose(self._admission.let_in())
+        self._carry_out(self._intake.let_in((), self._clock()))
 
     def _deliver(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
-        ending = self._ending
+        leaving = self._departures.connections
         for connection, frame in frames:
             # Left out: after a dropped frame the next one would be a gap in the client's events.
-            if connection in ending:
+            if connection in leaving:
                 continue
             if self._send(connection, frame) is None:
                 self._end_watches(connection, "")
@@ -360,9 +217,8 @@ class GatewayActor(NodeActor):
         return sent
 
     def _end_watches(self, connection: Connection, reason: str) -> None:
-        if connection not in self._ending:
-            self._ending.add(connection)
-            send(self.ring.store, ConnectionGone(connection, reason))
+        for gone in self._departures.begin(connection, reason):
+            send(self.ring.store, gone)
 
     # --- time ---
 
@@ -374,8 +230,14 @@ class GatewayActor(NodeActor):
             self._tell_congestion()
         if self._publication.maybe_due(now_ms):
             send(self.ring.raft, Propose((self._own,)))
-        for connection in self._reception.gone(now_ms):
-            self._end_watches(connection, "")
+        for news in self._reception.news(now_ms):
+            match news:
+                case Gone(name):
+                    self._end_watches((name,), "")
+                case Notice(reason, address):
+                    text = f"{reason}, from {address or 'an unknown address'}"
+                    self._complaints.say(text, text)
+        self._complaints.tick(now_ms)
 
     def _arm(self) -> None:
         """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""

@@ -1,37 +1,25 @@
-"""Reception: what becomes of connections, looked at now and then; what was closed is said.
+"""Reception: when to look what has become of connections.
 
-Knows why connections end and which have gone; nothing of what was asked on them.
+The door knows why connections end and which have gone; what then happens, others decide.
 """
 
 from __future__ import annotations
 
-from actors.gateway.outbox import Door
-from actors.language.messages import Connection
-from actors.runtime.base import Clock, log
-from actors.runtime.complaints import Complaints
-from cluster.visitors import Gone, Notice
+from collections.abc import Callable
+from typing import Any
 
 
 class Reception:
-    """That of one door."""
+    """That of one door, which wants a `look` every `look_ms`, or never; `due_ms` is the next."""
 
-    def __init__(self, door: Door, clock: Clock) -> None:
-        self._door = door
-        self._complaints = Complaints(clock, log)
-        self.due_ms = None if door.look_ms is None else clock() + door.look_ms
+    def __init__(self, look: Callable[[], list[Any]], look_ms: int | None, now_ms: int) -> None:
+        self.due_ms = None if look_ms is None else now_ms + look_ms
+        self._look = look
+        self._look_ms = look_ms
 
-    def gone(self, now_ms: int) -> list[Connection]:
-        """The connections that are gone since the last look, if it is time for another."""
-        if self._door.look_ms is None or self.due_ms is None or now_ms < self.due_ms:
+    def news(self, now_ms: int) -> list[Any]:
+        """What the door has to say since the last look, if it is time for another."""
+        if self._look_ms is None or self.due_ms is None or now_ms < self.due_ms:
             return []
-        self.due_ms = now_ms + self._door.look_ms
-        gone: list[Connection] = []
-        for news in self._door.look():
-            match news:
-                case Gone(name):
-                    gone.append((name,))
-                case Notice(reason, address):
-                    text = f"{reason}, from {address or 'an unknown address'}"
-                    self._complaints.say(text, text)
-        self._complaints.tick(now_ms)
-        return gone
+        self.due_ms = now_ms + self._look_ms
+        return self._look()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.actor import GatewayActor
+from actors.gateway.intake import GatewaySettings
 from actors.gateway.openings import RandomBits
 from actors.language.entries import Proposal
 from actors.language.messages import ClientFrames, Connection, Propose, Replies

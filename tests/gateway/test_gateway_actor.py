@@ -6,7 +6,6 @@ import pytest
 
 from actors.gateway import actor as gateway_module
 from actors.gateway.actor import LARGE_ANSWER_BYTES
-from actors.gateway.admission import Admission
 from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, Outbox
 from actors.gateway.reception import Reception
 from actors.gateway.tickets import CHORE_TIMEOUT_MS
@@ -378,22 +377,12 @@ def test_what_is_done_is_said_however_much_is_unread() -> None:
     assert "prev_kv" in bench.door.replies(ONE)[0]
 
 
-def test_writes_are_refused_while_too_many_bytes_of_others_wait() -> None:
-    bench = Bench()
-    bench.actor._admission = Admission(1, 1_000, 1_000)
-    for number in range(5):
-        bench.ask(op="put", key="k", value=bytes(400), id=number)
-    (refused, also) = bench.door.replies(ONE)
-    assert [refused["id"], also["id"]] == [3, 4]
-    assert refused["error"]["message"] == "etcdserver: too many requests"
-
-
 def test_the_watches_of_a_connection_that_is_gone_are_ended(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bench = Bench()
     bench.door.look_ms = 100
-    bench.actor._reception = Reception(bench.door, bench.clock)
+    bench.actor._reception = Reception(bench.door.look, 100, bench.clock())
     bench.door.news = [Gone(ONE[0]), Notice("closed", "10.0.0.1"), Notice("closed", "10.0.0.1")]
     bench.actor.receive(Tick(bench.clock.advance(100)))
     assert bench.probes.store.take() == [ConnectionGone(ONE, "")]

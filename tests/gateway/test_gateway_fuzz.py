@@ -8,7 +8,8 @@ import msgpack
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.actor import GatewayActor
+from actors.gateway.intake import GatewaySettings
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import operations
 from actors.language.messages import ClientFrames

@@ -10,7 +10,8 @@ import pykka
 import pytest
 import zmq
 
-from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.actor import GatewayActor
+from actors.gateway.intake import GatewaySettings
 from actors.language.commands import Range
 from actors.language.messages import Deliver, Propose, Read, Replies, WatchOpen
 from actors.language.results import PutDone, RangeDone, Result

@@ -13,7 +13,8 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.actor import GatewayActor
+from actors.gateway.intake import GatewaySettings
 from actors.language.codec import decode_command
 from actors.language.commands import Range
 from actors.language.entries import Proposal

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from actors import node as shipped
-from actors.gateway.actor import GatewayActor, GatewaySettings
+from actors.gateway.actor import GatewayActor
+from actors.gateway.intake import GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline import recovery

@@ -1,0 +1,214 @@
+"""Requests on their way in: what each becomes, whom it is told, and who is refused.
+
+A request that waits for an answer has a ticket. What a request means is decided in `requests`, and
+what happens by those who are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, assert_never
+
+from actors.gateway.admission import Admission
+from actors.gateway.fields import fault_of
+from actors.gateway.openings import OpeningLimits, Openings
+from actors.gateway.operations import TXN_OPS_MAX, Transfer
+from actors.gateway.requests import (
+    NO_SPACE,
+    Chore,
+    Directive,
+    Inquiry,
+    Opening,
+    Refusal,
+    RequestDecoder,
+    Write,
+)
+from actors.gateway.routes import is_envelope, way_back
+from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
+from actors.language.codec import encode_command
+from actors.language.commands import MemberPublish, SessionOpen
+from actors.language.encoding import error_reply
+from actors.language.entries import Proposal
+from actors.language.members import AddMember, ReplaceMember
+from actors.language.messages import (
+    ChangeMembers,
+    Connection,
+    Defragment,
+    LocalRead,
+    MoveLeader,
+    Propose,
+    Question,
+    Read,
+    Refused,
+    SnapshotPart,
+    Ticket,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
+from cluster.errors import FAULTS
+
+Named = tuple[bytes, Proposal]
+"""A proposal, and the name of the connection whose turn it takes."""
+
+
+class GatewaySettings(NamedTuple):
+    """What a gateway must be told; tickets count up from `first_ticket`, unique over restarts.
+
+    Clients reach this member at `advertised_urls`, as `member list` will say.
+    """
+
+    cluster_id: int
+    member_id: int
+    version: str
+    request_bytes_max: int
+    lease_ttl_ms_min: int
+    request_timeout_ms: int
+    first_ticket: Ticket
+    name: str = ""
+    advertised_urls: tuple[str, ...] = ()
+    cluster_token: str = ""
+    requests_max: int = REQUESTS_NODE_MAX
+    quota_bytes: int = 0
+    txn_ops_max: int = TXN_OPS_MAX
+    opening_limits: OpeningLimits = OpeningLimits()
+
+
+class Answer(NamedTuple):
+    """To a client: this frame."""
+
+    connection: Connection
+    frame: bytes
+
+
+ToTellRaft = Propose | Read | ChangeMembers | MoveLeader
+ToTellStore = (
+    LocalRead | WatchOpen | WatchCancel | WatchProgress | SnapshotPart | Defragment | Refused
+)
+Order = ToTellRaft | ToTellStore | Answer
+
+
+class Intake:
+    """That of one gateway, with its tickets, and the turns and sessions of its clients."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        decoder: RequestDecoder,
+        tickets: Tickets,
+        admission: Admission[Proposal],
+        openings: Openings,
+    ) -> None:
+        self._member_id = settings.member_id
+        self._timeout_ms = settings.request_timeout_ms
+        self._decoder = decoder
+        self._decode = decoder.decode
+        self._tickets = tickets
+        self._admission = admission
+        self._openings = openings
+
+    def serve(self, *, is_learner: bool) -> None:
+        """A member that only learns serves less."""
+        decoder = self._decoder
+        self._decode = decoder.decode_as_learner if is_learner else decoder.decode
+
+    def take(self, frames: tuple[tuple[Connection, bytes], ...], now_ms: int) -> list[Order]:
+        """What to tell whom, in order: one message to Raft for all writes of the burst."""
+        decode = self._decode
+        issue = self._tickets.issue
+        member_id = self._member_id
+        deadline_ms = now_ms + self._timeout_ms
+        orders: list[Order] = []
+        proposals: list[Named] = []
+        linearizable: list[Question] = []
+        local: list[Question] = []
+        for route, payload in frames:
+            if len(route) > 1 and not is_envelope(route):
+                fault = fault_of("a request must be one frame")
+                orders.append(Answer(way_back(route), error_reply(b"", fault)))
+                continue
+            match decode(route, payload):
+                case Write(request_id, command):
+                    pending = Pending(route, request_id, True, deadline_ms)
+                    has_room = self._admission.has_room(route[0], len(command))
+                    ticket = issue(pending) if has_room else None
+                    if ticket is None:
+                        orders.append(refusal(pending))
+                    else:
+                        proposals.append((route[0], Proposal(member_id, ticket, command)))
+                case Inquiry(request_id, query, serializable):
+                    pending = Pending(route, request_id, False, deadline_ms)
+                    ticket = issue(pending)
+                    if ticket is None:
+                        orders.append(refusal(pending))
+                    else:
+                        asked = local if serializable else linearizable
+                        asked.append(Question(ticket, query))
+                case WatchOpen() | WatchCancel() | WatchProgress() as request:
+                    orders.append(request)
+                case Refusal(request_id, fault):
+                    orders.append(Answer(route, error_reply(request_id, fault)))
+                    if fault is NO_SPACE:
+                        orders.append(Refused())
+                case Opening(request_id):
+                    pending = Pending(route, request_id, True, deadline_ms)
+                    proposals += self._open_session(pending, now_ms, orders)
+                case Directive() | Chore() as request:
+                    orders.append(self._pass_on(request, route, now_ms))
+                case request:
+                    assert_never(request)
+        if proposals and (admitted := self._admission.ask(proposals)):
+            orders.append(Propose(tuple(admitted)))
+        if linearizable:
+            orders.append(Read(tuple(linearizable)))
+        if local:
+            orders.append(LocalRead(tuple(local)))
+        return orders
+
+    def let_in(self, openings: Iterable[Pending], now_ms: int) -> list[Order]:
+        """Whose turn it is now; and other ids for these sessions, since theirs were taken."""
+        orders: list[Order] = []
+        again: list[Named] = []
+        for pending in openings:
+            again += self._open_session(pending, now_ms, orders)
+        admitted = self._admission.let_in()
+        if again:
+            admitted += self._admission.ask(again)
+        return [*orders, Propose(tuple(admitted))] if admitted else orders
+
+    def _open_session(self, pending: Pending, now_ms: int, orders: list[Order]) -> list[Named]:
+        """Propose a session under an id of its own, or under another one if that was taken."""
+        ticket = None
+        if pending.ids or self._openings.admit(pending.connection, now_ms):
+            deadline_ms = now_ms + self._timeout_ms
+            again = pending._replace(ids=pending.ids + 1, deadline_ms=deadline_ms)
+            ticket = self._tickets.issue(again)
+        if ticket is None:
+            orders.append(refusal(pending))
+            return []
+        return [(pending.connection[0], self.proposal(ticket, self._openings.command()))]
+
+    def proposal(self, ticket: Ticket, command: SessionOpen | MemberPublish) -> Proposal:
+        """A command of this member's own, on its way into the log."""
+        return Proposal(self._member_id, ticket, encode_command(command, None))
+
+    def _pass_on(self, request: Directive | Chore, route: Connection, now_ms: int) -> Order:
+        """Have consensus do something, one thing of a kind at a time, or the store on its files."""
+        deadline_ms = now_ms + self._timeout_ms
+        pending = Pending(route, request.request_id, isinstance(request, Directive), deadline_ms)
+        if isinstance(request, Directive) and isinstance(request.order, AddMember | ReplaceMember):
+            pending = pending._replace(added=request.order.peer.id)
+        ticket = self._tickets.issue(pending)
+        if ticket is None:
+            return refusal(pending)
+        if isinstance(request, Chore):
+            self._tickets.give_time((ticket,), now_ms)
+            return request.work._replace(ticket=ticket)
+        if isinstance(request.order, Transfer):
+            return MoveLeader(request.order.target, ticket)
+        return ChangeMembers(request.order, ticket)
+
+
+def refusal(pending: Pending) -> Answer:
+    """Too much waits already."""
+    return Answer(pending.connection, error_reply(pending.request_id, FAULTS["TooManyRequests"]))
