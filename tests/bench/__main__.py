@@ -5,6 +5,7 @@ medians of all rounds. DIR holds the binaries `etcd` and `etcd_load` (see tests/
 `python -m tests.bench million DIR`: what a million keys take, on both.
 `python -m tests.bench expiry`: what the end of very many leases at once costs everybody else.
 `python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
+`python -m tests.bench calls`: how many Python calls a put costs, on its leader and a follower.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Final
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.launcher.local import LocalCluster
-from tests.bench import disk, expiry, million
+from tests.bench import calls, disk, expiry, million
 from tests.bench.etcd import EtcdCluster
 from tests.bench.measure import Measurement, median_of, table
 from tests.guard import end_all_with_this_process
@@ -50,7 +51,13 @@ def main() -> int:
     many.add_argument("--keys", type=int, default=million.KEYS)
     ending = commands.add_parser("expiry", help="have very many leases end at once, and look")
     ending.add_argument("--leases", type=int, default=expiry.LEASES)
+    counting = commands.add_parser("calls", help="count the Python calls of a put")
+    counting.add_argument("--puts", type=int, default=calls.PUTS)
+    counting.add_argument("--top", type=int, default=0, help="functions to show")
     options = parser.parse_args()
+    if options.command == "calls":
+        _say(*calls.measure(options.puts).lines(options.top))
+        return 0
     if options.command == "disk":
         return 0 if disk.run(options.writes, options.every, _say) else 1
     if options.command == "million":
