@@ -6,7 +6,6 @@ Moves frames and asks the few single questions a run begins with. One thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Final, Self
 
 import zmq
@@ -55,12 +54,7 @@ class Wires:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _dial(self, address: str) -> zmq.Socket[bytes]:

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from contextlib import suppress
 from itertools import groupby
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from cluster.client.arguments import patience
@@ -99,12 +98,7 @@ class Election(Holder):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
         """Resign, if it leads; what went wrong in the block comes first."""
         if not self._leads:
             return
