@@ -20,7 +20,14 @@ import zmq
 from cluster.config import NodeFlags, member_id_of, resolve
 from cluster.wire import pack, unpack
 
-STATUS = {"version": "0", "dbSize": 0, "dbSizeInUse": 0, "raftIndex": 1}
+STATUS = {
+    "version": "0",
+    "dbSize": 0,
+    "dbSizeInUse": 0,
+    "raftIndex": 1,
+    "errors": [],
+    "isLearner": False,
+}
 
 
 def main() -> None:
