@@ -88,28 +88,11 @@ class GoInt(_IntType):
             raise invalid_argument(value, param, error) from None
 
 
-class GoDuration(_FloatType):
-    """Seconds, written as a Go duration."""
-
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Parse the text of the option; a time-out of nothing or less is none."""
-        try:
-            seconds = parse_duration(value)
-        except ValueError as error:
-            raise invalid_argument(value, param, error) from None
-        if seconds <= 0:
-            raise invalid_argument(value, param, ValueError("must be greater than 0s"))
-        return seconds
-
-
 class GoSeconds(_FloatType):
     """Seconds: a whole number as etcd takes them, or a decimal fraction; more than none."""
 
     name = "seconds"
+    _none = "0"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -118,12 +101,26 @@ class GoSeconds(_FloatType):
         if not isinstance(value, str):
             return float(value)
         try:
-            seconds = parse_seconds(value)
+            seconds = self._parsed(value)
         except ValueError as error:
             raise invalid_argument(value, param, error) from None
         if seconds <= 0:
-            raise invalid_argument(value, param, ValueError("must be greater than 0"))
+            too_little = ValueError(f"must be greater than {self._none}")
+            raise invalid_argument(value, param, too_little)
         return seconds
+
+    def _parsed(self, text: str) -> float:
+        return parse_seconds(text)
+
+
+class GoDuration(GoSeconds):
+    """Seconds, written as a Go duration; more than none."""
+
+    name = "duration"
+    _none = "0s"
+
+    def _parsed(self, text: str) -> float:
+        return parse_duration(text)
 
 
 def invalid_argument(value: str, param: click.Parameter | None, error: ValueError) -> CommandError:
