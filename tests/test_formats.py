@@ -16,12 +16,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from actors.language import commands, results
-from actors.language.codec import decode_command, decode_result, encode_command, encode_result
-from actors.language.commands import Change, Command, Event, KeyValue, Put, Sequence, SessionOpen
+from actors.language.codec import encode_command, encode_result
+from actors.language.commands import Change, Command, Event, KeyValue, Put, Sequence
 from actors.language.entries import Entry
 from actors.language.members import Change as ChangeOfMembers
 from actors.language.members import Peer, PromoteMember
-from actors.language.results import Failure, Members, PutDone
+from actors.language.results import Failure
 from actors.raft import rpc
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.disk import wal, wal_reader
@@ -139,14 +139,6 @@ def test_the_numbers_of_formats_are_those_of_the_page() -> None:
     assert f"| 8 | `{snapshot_file.MAGIC.decode()}` |" in TEXT
     assert f"bytes of a block: {snapshot_file.BLOCK_BYTES:,}" in TEXT
     assert f"{wal.SEGMENT_BYTES >> 20} MiB (`SEGMENT_BYTES`)" in TEXT
-
-
-def test_what_is_read_and_not_written_any_more_is_as_the_page_says() -> None:
-    old_put = pack((1, 0, 0, 0, b"k", b"v", 0, False, False, False))
-    assert decode_command(old_put) == (PUT, None)
-    assert decode_command(pack((8, 0, 0, 0))) == (SessionOpen(0), None)
-    assert decode_result(pack((1, 7, None))) == PutDone(7)
-    assert decode_result(pack((9, 7, ()))) == Members(7, ())
 
 
 # --- examples ---------------------------------------------------------------------------------

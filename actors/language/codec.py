@@ -2,15 +2,15 @@
 
 Positional msgpack: `[code, session, seq, ack, field...]`, session 0 for none. The gateway encodes,
 every node decodes once, at apply; so a put is the hot path. A code is never given a new meaning;
-what a command or result holds inside is `shapes.py`'s. Bytes that are no command are our own bug or
-damage, not a client's mistake: ValueError.
+what the fields are is said by their annotations in `commands.py` and `results.py`. What would not
+come back from its bytes gets none, and bytes that are no command are our own bug or damage, not a
+client's mistake: ValueError.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgpack
 
@@ -20,6 +20,8 @@ from actors.language.commands import (
     AlarmDeactivate,
     Command,
     Compact,
+    Compare,
+    CompareTarget,
     DeleteRange,
     Increment,
     IntegrityCheck,
@@ -30,77 +32,90 @@ from actors.language.commands import (
     LeaseRevoke,
     MemberPublish,
     Put,
+    Range,
     Sequence,
     SessionOpen,
     SetMembers,
     Txn,
 )
-from actors.language.results import Result
-from actors.language.shapes import (
-    read_alarm_activate,
-    read_alarm_deactivate,
-    read_lease_expire,
-    read_member_publish,
-    read_old_put,
-    read_old_session_open,
-    read_result,
-    read_session_open,
-    read_set_members,
-    read_txn,
-    result_fields,
-    txn_fields,
+from actors.language.results import (
+    Alarms,
+    DeleteDone,
+    Done,
+    Failure,
+    Incremented,
+    LeaseGranted,
+    LeaseKeptAlive,
+    LeaseRevoked,
+    Members,
+    PutDone,
+    RangeDone,
+    Result,
+    SessionOpened,
+    TxnDone,
 )
+from actors.language.shapes import Shapes
 
-_CODES: Final[dict[type[Any], tuple[int]]] = {
-    DeleteRange: (2,),
-    LeaseGrant: (3,),
-    LeaseRevoke: (4,),
-    LeaseKeepAlive: (5,),
-    LeaseExpire: (6,),
-    AdvanceClock: (7,),
-    MemberPublish: (9,),
-    SetMembers: (10,),
-    Compact: (11,),
-    Put: (12,),
-    Txn: (13,),
-    Increment: (14,),
-    AlarmActivate: (15,),
-    AlarmDeactivate: (16,),
-    IntegrityCheck: (17,),
-    IntegrityReport: (18,),
-    SessionOpen: (19,),
+COMMANDS: Final[dict[type[Any], int]] = {
+    DeleteRange: 2,
+    LeaseGrant: 3,
+    LeaseRevoke: 4,
+    LeaseKeepAlive: 5,
+    LeaseExpire: 6,
+    AdvanceClock: 7,
+    MemberPublish: 9,
+    SetMembers: 10,
+    Compact: 11,
+    Put: 12,
+    Txn: 13,
+    Increment: 14,
+    AlarmActivate: 15,
+    AlarmDeactivate: 16,
+    IntegrityCheck: 17,
+    IntegrityReport: 18,
+    SessionOpen: 19,
 }
+"""The codes of commands. 1 and 8 had other fields once, and are not given again."""
 
-_HEAD_TYPES: Final = (int, int, int, int)
-_HEAD_FIELDS: Final = len(_HEAD_TYPES)
+OPERATIONS: Final[dict[type[Any], int]] = {Put: 1, DeleteRange: 2, Range: 3, Increment: 4, Txn: 5}
+"""The codes of what stands inside a transaction."""
 
-Read = Callable[[tuple[Any, ...]], Command]
-
-_SHAPES: Final[dict[int, tuple[type[Any], tuple[type[Any], ...], Read | None]]] = {
-    1: (Put, (*_HEAD_TYPES, bytes, bytes, int, bool, bool, bool), read_old_put),
-    2: (DeleteRange, (*_HEAD_TYPES, bytes, bytes, bool), None),
-    3: (LeaseGrant, (*_HEAD_TYPES, int, int), None),
-    4: (LeaseRevoke, (*_HEAD_TYPES, int), None),
-    5: (LeaseKeepAlive, (*_HEAD_TYPES, int), None),
-    6: (LeaseExpire, (*_HEAD_TYPES, tuple), read_lease_expire),
-    7: (AdvanceClock, _HEAD_TYPES, None),
-    8: (SessionOpen, _HEAD_TYPES, read_old_session_open),
-    9: (MemberPublish, (*_HEAD_TYPES, int, str, tuple), read_member_publish),
-    10: (SetMembers, (*_HEAD_TYPES, tuple, bytes), read_set_members),
-    11: (Compact, (*_HEAD_TYPES, int, bool), None),
-    12: (Put, (*_HEAD_TYPES, bytes, bytes, int, bool, bool, bool, int), None),
-    13: (Txn, (*_HEAD_TYPES, tuple, tuple, tuple), read_txn),
-    14: (Increment, (*_HEAD_TYPES, bytes, int), None),
-    15: (AlarmActivate, (*_HEAD_TYPES, int, int), read_alarm_activate),
-    16: (AlarmDeactivate, (*_HEAD_TYPES, int, int), read_alarm_deactivate),
-    17: (IntegrityCheck, (*_HEAD_TYPES, int, int, int), None),
-    18: (IntegrityReport, (*_HEAD_TYPES, int, int, int), None),
-    19: (SessionOpen, (*_HEAD_TYPES, int), read_session_open),
+RESULTS: Final[dict[type[Any], int]] = {
+    PutDone: 1,
+    DeleteDone: 2,
+    LeaseGranted: 3,
+    LeaseRevoked: 4,
+    LeaseKeptAlive: 5,
+    SessionOpened: 6,
+    Done: 7,
+    Failure: 8,
+    Members: 9,
+    TxnDone: 10,
+    Incremented: 11,
+    Alarms: 12,
+    RangeDone: 13,
 }
-"""By its code: what a command is, its fields' types, and how to read it if these are not all."""
+"""The codes of results that a session keeps: those of commands, and what stands inside them."""
 
+
+def _check_operand(compare: Compare) -> None:
+    if (compare.target is CompareTarget.VALUE) != (type(compare.operand) is bytes):
+        raise ValueError(f"a compare of {compare.target.name} with {compare.operand!r:.64}")
+
+
+SHAPES: Final = Shapes(OPERATIONS | RESULTS, rules={Compare: _check_operand})
+
+_HEAD_FIELDS: Final = 1 + len(Sequence._fields)
 _NO_SEQUENCE: Final = (0, 0, 0)
+
+_OUT: Final = {kind: ((code,), SHAPES.of(kind)) for kind, code in COMMANDS.items()}
+_IN: Final = {code: (kind, SHAPES.of(kind)) for kind, code in COMMANDS.items()}
+_RESULTS_OUT: Final = {kind: ((code,), SHAPES.of(kind)) for kind, code in RESULTS.items()}
+_RESULTS_IN: Final = {code: SHAPES.of(kind) for kind, code in RESULTS.items()}
+
+_PUT_CODE: Final = (COMMANDS[Put],)
 _new: Final = tuple.__new__
+_unpack: Final = msgpack.unpackb
 
 
 class _Packers(threading.local):
@@ -114,48 +129,99 @@ _packers: Final = _Packers()
 
 
 def encode_command(command: Command, sequence: Sequence | None) -> bytes:
-    """The canonical bytes of a command; integers must fit 64 bits.
-
-    Raises ValueError for transactions nested deeper than `shapes.TXN_DEPTH_MAX`.
-    """
-    kind = type(command)
-    fields: tuple[Any, ...] = command
-    if kind is Txn:
-        fields = txn_fields(cast(Txn, command))
-    packed: bytes = _packers.pack(_CODES[kind] + (sequence or _NO_SEQUENCE) + fields)
+    """The canonical bytes of a command. Raises ValueError for one that `decode_command` refuses."""
+    fields: tuple[Any, ...]
+    code: tuple[int, ...]
+    try:
+        if type(command) is Put:
+            # The hot path: what its shape says, in half the time.
+            key, value, lease, prev_kv, ignore_value, ignore_lease, ttl_ms = command
+            if (
+                type(key) is not bytes
+                or type(value) is not bytes
+                or type(lease) is not int
+                or type(prev_kv) is not bool
+                or type(ignore_value) is not bool
+                or type(ignore_lease) is not bool
+                or type(ttl_ms) is not int
+            ):
+                raise ValueError("fields of a Put")
+            code, fields = _PUT_CODE, command
+        else:
+            code, shape = _OUT[type(command)]
+            fields = shape.row(command)
+        if sequence is None:
+            packed: bytes = _packers.pack(code + _NO_SEQUENCE + fields)
+        else:
+            _check_sequence(sequence)
+            packed = _packers.pack(code + sequence + fields)
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a command: {error!r} in {command!r:.64}") from None
     return packed
+
+
+def _check_sequence(sequence: Sequence) -> None:
+    """What its shape says, in half the time."""
+    session, seq, ack = sequence
+    if type(session) is not int or type(seq) is not int or type(ack) is not int:
+        raise ValueError("fields of a Sequence")
+    if session < 1 or seq < 0 or ack < 0:
+        raise ValueError("a session counts from 0")
 
 
 def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
     """What `encode_command` was given. Raises ValueError for bytes that it did not make."""
     try:
-        fields = msgpack.unpackb(data, use_list=False)
-        kind, types, read = _SHAPES[fields[0]]
-        if tuple(map(type, fields)) != types:
-            raise ValueError(f"fields of a {kind.__name__}")
-        if read is None:
+        row = _unpack(data, use_list=False)
+        kind, shape = _IN[row[0]]
+        if kind is Put:
+            _, session, seq, ack, key, value, lease, prev_kv, ignore_value, ignore_lease, ttl = row
+            if (
+                type(key) is not bytes
+                or type(value) is not bytes
+                or type(lease) is not int
+                or type(prev_kv) is not bool
+                or type(ignore_value) is not bool
+                or type(ignore_lease) is not bool
+                or type(ttl) is not int
+            ):
+                raise ValueError("fields of a Put")
             # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
-            command = cast(Command, _new(kind, fields[_HEAD_FIELDS:]))
+            command = _new(Put, row[_HEAD_FIELDS:])
         else:
-            command = read(fields[_HEAD_FIELDS:])
+            _, session, seq, ack = row[:_HEAD_FIELDS]
+            command = shape.value(row[_HEAD_FIELDS:])
+        if type(session) is not int or type(seq) is not int or type(ack) is not int:
+            raise ValueError("a head of other types")
+        if not session:
+            return command, None
+        if session < 0 or seq < 0 or ack < 0:
+            raise ValueError("a session counts from 0")
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
-    if fields[1]:
-        if fields[1] < 0 or fields[2] < 0 or fields[3] < 0:
-            raise ValueError(f"not a command: a session counts from 0 in {data[:64]!r}")
-        return command, _new(Sequence, fields[1:_HEAD_FIELDS])
-    return command, None
+    return command, _new(Sequence, (session, seq, ack))
 
 
 def encode_result(result: Result) -> bytes:
-    """A command's result as bytes, so that a session can give the same answer after a restart."""
-    packed: bytes = _packers.pack(result_fields(result))
+    """A command's result as bytes, so that a session can give the same answer after a restart.
+
+    Raises ValueError for one that `decode_result` refuses.
+    """
+    try:
+        code, shape = _RESULTS_OUT[type(result)]
+        packed: bytes = _packers.pack(code + shape.row(result))
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a result: {error!r} in {result!r:.64}") from None
     return packed
 
 
 def decode_result(data: bytes) -> Result:
     """What `encode_result` was given. Raises ValueError for bytes that it did not make."""
     try:
-        return read_result(msgpack.unpackb(data, use_list=False))
+        fields = _unpack(data, use_list=False)
+        if type(fields) is not tuple or type(fields[0]) is not int:
+            raise ValueError("no code")
+        result: Result = _RESULTS_IN[fields[0]].value(fields[1:])
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a result: {error!r} in {data[:64]!r}") from None
+    return result

@@ -1,14 +1,17 @@
 """The vocabulary of the store: what it holds, and the commands that change it.
 
 Commands go through the log and are applied on every node; what only reads is in `queries.py`, what
-is answered in `results.py`. Times are milliseconds of cluster time (DESIGN.md#cluster-time). Knows
-nothing of bytes on a wire, of Raft, or of who asked.
+is answered in `results.py`. Times are milliseconds of cluster time (DESIGN.md#cluster-time). The
+annotations of the fields are also what the codec goes by. Knows nothing of bytes on a wire, of
+Raft, or of who asked.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from actors.language.bounds import UINT64_MAX, Unsigned, Within
 
 # --- what the store holds ---------------------------------------------------------------------
 
@@ -234,16 +237,13 @@ class AdvanceClock(NamedTuple):
 
 
 SESSION_ID_BITS: Final = 63
-"""A session's id is a random number of so many bits, and not 0."""
+"""The bits of a session's id, which is a random number and not 0."""
 
 
 class SessionOpen(NamedTuple):
-    """Open an exactly-once session under an id that the gateway chose by chance.
+    """Open an exactly-once session under an id that the gateway chose by chance."""
 
-    An id of 0 is of a log that an earlier version wrote: the session gets the entry's index.
-    """
-
-    id: int
+    id: Annotated[int, Within(1, (1 << SESSION_ID_BITS) - 1)]
 
 
 class Compact(NamedTuple):
@@ -300,7 +300,7 @@ class MemberPublish(NamedTuple):
 class MemberPeers(NamedTuple):
     """One member as consensus knows it."""
 
-    id: int
+    id: Unsigned
     peer_urls: tuple[str, ...]
     is_learner: bool
 
@@ -340,6 +340,6 @@ Command = (
 class Sequence(NamedTuple):
     """Makes a command apply once: session, number within it, and the lowest number unanswered."""
 
-    session: int
-    seq: int
-    ack: int
+    session: Annotated[int, Within(1, UINT64_MAX)]
+    seq: Unsigned
+    ack: Unsigned

@@ -1,326 +1,362 @@
-"""What commands and results hold inside, as plain nested tuples, and back: `codec.py` packs these.
+"""How a named tuple stands as a plain row, and back: derived from the annotations of its fields.
 
-Every value read is checked all the way down; one that was not made here is a ValueError, TypeError
-or LookupError. Knows nothing of bytes, and of what the values mean.
+What a field may hold is said once, beside it: its type, its bounds, and what it is made of. Here it
+becomes the check and the conversion of both directions, so that what is written can be read. What
+annotations cannot say is given by the codecs: codes, rules of a whole value, and forms of their
+own. Knows nothing of bytes, and of what the values mean.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, cast
-
-from actors.language.commands import (
-    SESSION_ID_BITS,
-    AlarmActivate,
-    AlarmDeactivate,
-    AlarmMember,
-    AlarmType,
-    Compare,
-    CompareResult,
-    CompareTarget,
-    DeleteRange,
-    Expiry,
-    Increment,
-    KeyValue,
-    LeaseExpire,
-    Member,
-    MemberPeers,
-    MemberPublish,
-    Put,
-    Range,
-    SessionOpen,
-    SetMembers,
-    SortOrder,
-    SortTarget,
-    Txn,
-    TxnOp,
+from collections.abc import Callable, Mapping
+from enum import IntEnum
+from itertools import product
+from operator import itemgetter
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
 )
-from actors.language.results import (
-    Alarms,
-    DeleteDone,
-    Done,
-    Failure,
-    Incremented,
-    LeaseGranted,
-    LeaseKeptAlive,
-    LeaseRevoked,
-    Members,
-    PutDone,
-    RangeDone,
-    Result,
-    SessionOpened,
-    TxnDone,
-    TxnResponse,
-)
-from cluster.errors import fault_name
-
-TXN_DEPTH_MAX: Final = 128
-"""So many transactions may stand one inside another; more would exhaust the interpreter's stack."""
-
-Fields = tuple[Any, ...]
-
-
-def _checked(fields: object, *types: type) -> Fields:
-    """The fields, which must be a tuple of exactly these types."""
-    if type(fields) is not tuple or tuple(map(type, fields)) != types:
-        raise ValueError(f"{fields!r:.64} is not of {[each.__name__ for each in types]}")
-    return fields
-
-
-def _texts(fields: object) -> tuple[str, ...]:
-    if type(fields) is not tuple or any(type(each) is not str for each in fields):
-        raise ValueError(f"{fields!r:.64} is not all text")
-    return fields
 
-
-def _code(fields: object) -> int:
-    """What stands in front of the fields and says what they are."""
-    if type(fields) is not tuple or type(fields[0]) is not int:
-        raise ValueError(f"{fields!r:.64} has no code")
-    return fields[0]
+from actors.language.bounds import UINT64_MAX, Within
 
+NESTED_MAX: Final = 128
+"""Levels of values inside their like, as transactions are; more would exhaust Python's stack."""
 
-# --- commands ---------------------------------------------------------------------------------
+Row = tuple[Any, ...]
 
+Convert = Callable[[Any, int], Any]
+"""To what stands in a row, or back, at a level of nesting. Raises ValueError for any other value.
 
-_TXN: Final = 5
-_OPERATIONS: Final[dict[type[Any], int]] = {Put: 1, DeleteRange: 2, Range: 3, Increment: 4}
+The type was checked before.
+"""
 
+Rule = Callable[[Any], None]
+"""Raises ValueError for a value whose fields do not fit each other."""
 
-def txn_fields(txn: Txn, depth: int = 1) -> Fields:
-    """A transaction's fields with each operation as `(code, field...)`."""
-    if depth > TXN_DEPTH_MAX:
-        raise ValueError("transactions are nested too deep")
-    branches = [
-        tuple(
-            [
-                (_TXN, *txn_fields(each, depth + 1))
-                if type(each) is Txn
-                else (_OPERATIONS[type(each)], *each)
-                for each in branch
-            ]
-        )
-        for branch in (txn.success, txn.failure)
-    ]
-    return txn.compare, *branches
+_new: Final = tuple.__new__
+_PLAIN: Final = frozenset({bool, int, bytes, str})
 
 
-def _put(fields: Fields) -> Put:
-    return Put(*_checked(fields, bytes, bytes, int, bool, bool, bool, int))
+class Form(NamedTuple):
+    """What a field holds, and what stands for it in a row; no `write` or `read`: the value itself.
 
+    Types are exact: a flag is no number.
+    """
 
-def _delete_range(fields: Fields) -> DeleteRange:
-    return DeleteRange(*_checked(fields, bytes, bytes, bool))
+    types: tuple[type, ...]
+    row_types: tuple[type, ...]
+    write: Convert | None = None
+    read: Convert | None = None
+    within: Within | None = None
 
 
-def _range(fields: Fields) -> Range:
-    _checked(fields, bytes, bytes, int, int, bool, bool, int, int, int, int, int, int)
-    query = Range._make(fields)
-    return query._replace(
-        sort_order=SortOrder(query.sort_order), sort_target=SortTarget(query.sort_target)
-    )
+class Shape:
+    """One kind of named tuple as a row."""
 
+    row: Callable[..., Row]
+    """The row of a value of this kind, at a level of nesting (1 if it is in nothing).
 
-def _increment(fields: Fields) -> Increment:
-    return Increment(*_checked(fields, bytes, int))
-
-
-_READ_OPERATION: Final[dict[int, Callable[[Fields], TxnOp]]] = {
-    1: _put,
-    2: _delete_range,
-    3: _range,
-    4: _increment,
-}
-
-
-def read_txn(fields: Fields, depth: int = 1) -> Txn:
-    """What `txn_fields` was given."""
-    if depth > TXN_DEPTH_MAX:
-        raise ValueError("transactions are nested too deep")
-    compares, *branches = _checked(fields, tuple, tuple, tuple)
-    success, failure = [
-        tuple(
-            [
-                read_txn(each[1:], depth + 1)
-                if _code(each) == _TXN
-                else _READ_OPERATION[each[0]](each[1:])
-                for each in branch
-            ]
-        )
-        for branch in branches
-    ]
-    return Txn(tuple([_compare(each) for each in compares]), success, failure)
-
-
-def _compare(fields: Fields) -> Compare:
-    is_value = fields[0] == CompareTarget.VALUE
-    _checked(fields, int, int, bytes, bytes, bytes if is_value else int)
-    return Compare(CompareTarget(fields[0]), CompareResult(fields[1]), *fields[2:])
-
-
-def read_old_put(fields: Fields) -> Put:
-    """A put from before it could grant a lease."""
-    return Put(*fields)
-
-
-def read_session_open(fields: Fields) -> SessionOpen:
-    """A session and its id."""
-    (session_id,) = fields
-    if not 0 <= session_id < 1 << SESSION_ID_BITS:
-        raise ValueError(f"{session_id} is no id of a session")
-    return SessionOpen(session_id)
-
-
-def read_old_session_open(fields: Fields) -> SessionOpen:
-    """A session from before its id was chosen by chance."""
-    return SessionOpen(0)
-
-
-def read_lease_expire(fields: Fields) -> LeaseExpire:
-    """Leases that are due."""
-    return LeaseExpire(tuple([Expiry(*_checked(each, int, int)) for each in fields[0]]))
-
-
-def read_member_publish(fields: Fields) -> MemberPublish:
-    """A member's name and URLs."""
-    member_id, name, urls = fields
-    return MemberPublish(member_id, name, _texts(urls))
-
-
-def read_set_members(fields: Fields) -> SetMembers:
-    """The members, and Raft's record of them."""
-    members, membership = fields
-    return SetMembers(tuple([_member_peers(each) for each in members]), membership)
-
-
-def _member_peers(fields: object) -> MemberPeers:
-    member_id, urls, is_learner = _checked(fields, int, tuple, bool)
-    if member_id < 0:
-        raise ValueError(f"{member_id} is no id of a member")
-    return MemberPeers(member_id, _texts(urls), is_learner)
-
-
-def read_alarm_activate(fields: Fields) -> AlarmActivate:
-    """An alarm that is raised."""
-    return AlarmActivate(fields[0], AlarmType(fields[1]))
-
-
-def read_alarm_deactivate(fields: Fields) -> AlarmDeactivate:
-    """An alarm that is cleared."""
-    return AlarmDeactivate(fields[0], AlarmType(fields[1]))
-
-
-# --- results ----------------------------------------------------------------------------------
-
-
-_TXN_DONE: Final = 10
-_RESULT_CODES: Final[dict[type[Any], int]] = {
-    PutDone: 1,
-    DeleteDone: 2,
-    LeaseGranted: 3,
-    LeaseRevoked: 4,
-    LeaseKeptAlive: 5,
-    SessionOpened: 6,
-    Done: 7,
-    Failure: 8,
-    Members: 9,
-    TxnDone: _TXN_DONE,
-    Incremented: 11,
-    Alarms: 12,
-    RangeDone: 13,
-}
-
-
-def result_fields(result: Result, depth: int = 1) -> Fields:
-    """A command's result as `(code, field...)`, and so are the responses inside it."""
-    code = _RESULT_CODES[type(result)]
-    if code == _TXN_DONE:
-        if depth > TXN_DEPTH_MAX:
-            raise ValueError("results are nested too deep")
-        revision, succeeded, responses = cast(TxnDone, result)
-        inner = tuple([result_fields(each, depth + 1) for each in responses])
-        return code, revision, succeeded, inner
-    return code, *result
-
-
-def read_result(fields: object, depth: int = 1) -> Result:
-    """What `result_fields` was given."""
-    code = _code(fields)
-    if code == _TXN_DONE:
-        return _txn_done(cast(Fields, fields)[1:], depth)
-    return _READ_RESULT[code](cast(Fields, fields)[1:])
-
-
-def _put_done(fields: Fields) -> PutDone:
-    revision, previous, *granted = fields  # older ones say nothing of a lease
-    _checked((revision, *granted), int, *[int] * (2 if granted else 0))
-    return PutDone(revision, None if previous is None else _key_value(previous), *granted)
-
-
-def _key_value(fields: object) -> KeyValue:
-    return KeyValue(*_checked(fields, bytes, int, int, int, bytes, int))
-
-
-def _key_values(fields: Fields) -> tuple[KeyValue, ...]:
-    return tuple([_key_value(each) for each in fields])
-
-
-def _delete_done(fields: Fields) -> DeleteDone:
-    revision, deleted, previous = _checked(fields, int, int, tuple)
-    return DeleteDone(revision, deleted, _key_values(previous))
-
-
-def _members(fields: Fields) -> Members:
-    revision, members, *waiting = fields  # older ones say nothing of who waits
-    _checked((revision, members, *waiting), int, tuple, *[bool] * len(waiting[:1]))
-    return Members(revision, tuple([_member(each) for each in members]), *waiting)
-
-
-def _member(fields: object) -> Member:
-    member_id, name, *urls, is_learner = _checked(fields, int, str, tuple, tuple, bool)
-    return Member(member_id, name, _texts(urls[0]), _texts(urls[1]), is_learner)
-
-
-def _txn_done(fields: Fields, depth: int) -> TxnDone:
-    # Counted, for the depth at which an interpreter gives up differs between its versions, and
-    # members must agree on what a result is.
-    if depth > TXN_DEPTH_MAX:
-        raise ValueError("results are nested too deep")
-    revision, succeeded, responses = _checked(fields, int, bool, tuple)
-    inner = tuple([read_result(each, depth + 1) for each in responses])
-    return TxnDone(revision, succeeded, cast(tuple[TxnResponse, ...], inner))
-
-
-def _alarms(fields: Fields) -> Alarms:
-    revision, alarms = _checked(fields, int, tuple)
-    pairs = [_checked(each, int, int) for each in alarms]
-    return Alarms(revision, tuple([AlarmMember(each, AlarmType(alarm)) for each, alarm in pairs]))
-
-
-def _range_done(fields: Fields) -> RangeDone:
-    revision, kvs, more, count = _checked(fields, int, tuple, bool, int)
-    return RangeDone(revision, _key_values(kvs), more, count)
-
-
-def _failure(fields: Fields) -> Failure:
-    (text,) = _checked(fields, str)
-    name = fault_name(text)
-    if name is None:
-        raise ValueError(f"unknown name of an error {text!r}")
-    return Failure(name)
-
-
-_READ_RESULT: Final[dict[int, Callable[[Fields], Result]]] = {
-    1: _put_done,
-    2: _delete_done,
-    3: lambda fields: LeaseGranted(*_checked(fields, int, int, int)),
-    4: lambda fields: LeaseRevoked(*_checked(fields, int)),
-    5: lambda fields: LeaseKeptAlive(*_checked(fields, int, int, int)),
-    6: lambda fields: SessionOpened(*_checked(fields, int, int)),
-    7: lambda fields: Done(*_checked(fields, int)),
-    8: _failure,
-    9: _members,
-    11: lambda fields: Incremented(*_checked(fields, int, int)),
-    12: _alarms,
-    13: _range_done,
-}
+    Raises ValueError for a value that would not come back."""
+
+    value: Callable[..., Any]
+    """What `row` was given, from a row and its level. Raises ValueError for anything else."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        self.kind = kind
+
+    def settle(self, forms: list[Form], rule: Rule | None) -> None:
+        """Say what the fields are: a kind may be inside itself, so its shape comes before."""
+        usual, more = _combined([form.types for form in forms])
+        row_usual, row_more = _combined([form.row_types for form in forms])
+        writes = [(at, form.write) for at, form in enumerate(forms) if form.write]
+        reads = [(at, form.read) for at, form in enumerate(forms) if form.read]
+        checks = _Checks(forms, rule)
+        self.row = _writer(self.kind, usual, more, checks, writes)
+        self.value = _reader(self.kind, row_usual, row_more, checks, reads)
+
+
+def _combined(
+    choices: list[tuple[type, ...]],
+) -> tuple[tuple[type, ...], frozenset[tuple[type, ...]]]:
+    """What types all fields may have together: the usual, and more."""
+    usual, *more = product(*choices)
+    return usual, frozenset(more)
+
+
+class _Checks:
+    """What is looked at beside the types: numbers without a sign, as most are, and the rest."""
+
+    def __init__(self, forms: list[Form], rule: Rule | None) -> None:
+        places: dict[Within, list[int]] = {}
+        for at, form in enumerate(forms):
+            if form.within is not None:
+                places.setdefault(form.within, []).append(at)
+        # Numbers of more than 64 bits are for msgpack to find.
+        unsigned = places.pop(Within(0, UINT64_MAX), None)
+        self.unsigned_of = _items(unsigned) if unsigned else None
+        bounds = [_bound(_items(ats), *within) for within, ats in places.items()]
+        self.rest: list[Rule] = [*bounds, rule] if rule else bounds
+
+
+def _items(places: list[int]) -> Callable[[Row], tuple[int, ...]]:
+    # Of a single place itemgetter would give no tuple.
+    return itemgetter(*places) if len(places) > 1 else itemgetter(*places, *places)
+
+
+def _bound(numbers_of: Callable[[Row], tuple[int, ...]], least: int, most: int) -> Rule:
+    def check(value: Row) -> None:
+        numbers = numbers_of(value)
+        if min(numbers) < least or max(numbers) > most:
+            raise ValueError(f"{numbers} are not from {least} to {most}")
+
+    return check
+
+
+def _writer(
+    kind: type[Any],
+    usual: tuple[type, ...],
+    more: frozenset[tuple[type, ...]],
+    checks: _Checks,
+    writes: list[tuple[int, Convert]],
+) -> Callable[..., Row]:
+    unsigned_of, rest = checks.unsigned_of, checks.rest
+
+    def write_row(value: Row, level: int = 1) -> Row:
+        types = (*map(type, value),)
+        if types != usual and types not in more:
+            raise ValueError(f"{value!r:.64} is no {kind.__name__}")
+        if unsigned_of is not None and min(unsigned_of(value)) < 0:
+            raise ValueError(f"{value!r:.64} has a field below zero")
+        for check in rest:
+            check(value)
+        fields: list[Any] | None = None
+        for at, write in writes:
+            held = value[at]
+            written = write(held, level)
+            if written is not held:
+                fields = fields or [*value]
+                fields[at] = written
+        return (*fields,) if fields else value
+
+    return write_row
+
+
+def _reader(
+    kind: type[Any],
+    usual: tuple[type, ...],
+    more: frozenset[tuple[type, ...]],
+    checks: _Checks,
+    reads: list[tuple[int, Convert]],
+) -> Callable[..., Any]:
+    unsigned_of, rest = checks.unsigned_of, checks.rest
+
+    def read_value(row: Row, level: int = 1) -> Any:
+        types = (*map(type, row),) if type(row) is tuple else None
+        if types != usual and types not in more:
+            raise ValueError(f"{row!r:.64} is no {kind.__name__}")
+        if unsigned_of is not None and min(unsigned_of(row)) < 0:
+            raise ValueError(f"{row!r:.64} has a field below zero")
+        if reads:
+            fields = [*row]
+            for at, read in reads:
+                fields[at] = read(fields[at], level)
+            row = (*fields,)
+        # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
+        value = _new(kind, row)
+        for check in rest:
+            check(value)
+        return value
+
+    return read_value
+
+
+class Shapes:
+    """The shapes of a vocabulary.
+
+    `codes` stand in front of values that may be of several kinds, `forms` are of annotations that
+    mean something of their own here, and `rules` of kinds whose fields must fit each other.
+    """
+
+    def __init__(
+        self,
+        codes: Mapping[type[Any], int] | None = None,
+        forms: Mapping[Any, Form] | None = None,
+        rules: Mapping[type[Any], Rule] | None = None,
+    ) -> None:
+        self._codes = codes or {}
+        self._forms = forms or {}
+        self._rules = rules or {}
+        self._shapes: dict[type[Any], Shape] = {}
+
+    def of(self, kind: type[Any]) -> Shape:
+        """The shape of a kind. Raises TypeError if its annotations do not say what it is."""
+        shape = self._shapes.get(kind)
+        if shape is None:
+            shape = self._shapes[kind] = Shape(kind)
+            hints = get_type_hints(kind, include_extras=True)
+            shape.settle([self.form(each) for each in hints.values()], self._rules.get(kind))
+        return shape
+
+    def form(self, hint: Any) -> Form:
+        """The form of a field with this annotation; TypeError if it does not say what it is."""
+        if hint in self._forms:
+            return self._forms[hint]
+        if hint in _PLAIN:
+            return Form((hint,), (hint,))
+        match get_origin(hint), get_args(hint):
+            case _, (base, Within() as within):
+                return self.form(base)._replace(within=within)
+            case origin, (item, last) if origin is tuple and last is ...:
+                return self._many(item)
+            case origin, kinds if origin in (Union, UnionType):
+                return self._one_of(kinds)
+            case origin, texts if origin is Literal:
+                return _literal(texts)
+        if isinstance(hint, type) and issubclass(hint, IntEnum):
+            return _enum(hint)
+        if isinstance(hint, type) and issubclass(hint, tuple):
+            shape = self.of(hint)
+            return Form((hint,), (tuple,), shape.row, shape.value)
+        raise TypeError(f"nobody says how {hint} stands in a row")
+
+    def _one_of(self, hints: tuple[Any, ...]) -> Form:
+        if all(get_origin(each) is Literal for each in hints):
+            return _literal(tuple(text for each in hints for text in get_args(each)))
+        if all(each in self._codes for each in hints):
+            return _tagged({each: (self._codes[each], self.of(each)) for each in hints})
+        if NoneType in hints and len(hints) == 2:
+            return _maybe(self.form(next(each for each in hints if each is not NoneType)))
+        if all(each in _PLAIN for each in hints):
+            return Form(hints, hints)
+        raise TypeError(f"nobody says how {hints} stand in a row")
+
+    def _many(self, item: Any) -> Form:
+        kinds = get_args(item)
+        if kinds and all(each in self._codes for each in kinds):
+            return _many_tagged({each: (self._codes[each], self.of(each)) for each in kinds})
+        form = self.form(item)
+        write, read = _checked(form.write, form.within), _checked(form.read, form.within)
+        return Form((tuple,), (tuple,), _each(form.types, write), _each(form.row_types, read))
+
+
+# --- the forms of fields ----------------------------------------------------------------------
+
+
+def _each(types: tuple[type, ...], convert: Convert | None) -> Convert:
+    """A conversion of each item of a tuple, which all must have one of the types."""
+    allowed = frozenset(types)
+
+    def convert_all(items: Row, level: int) -> Row:
+        if level > NESTED_MAX:
+            raise ValueError("nested too deep")
+        if not items:
+            return items
+        if not allowed.issuperset(map(type, items)):
+            raise ValueError(f"{items!r:.64} are not all of {[each.__name__ for each in types]}")
+        return items if convert is None else (*[convert(each, level) for each in items],)
+
+    return convert_all
+
+
+def _checked(convert: Convert | None, within: Within | None) -> Convert | None:
+    """The conversion of a number that must be within bounds, too."""
+    if within is None:
+        return convert
+    least, most = within
+
+    def check(value: int, level: int) -> Any:
+        if not least <= value <= most:
+            raise ValueError(f"{value} is not from {least} to {most}")
+        return value if convert is None else convert(value, level)
+
+    return check
+
+
+def _maybe(form: Form) -> Form:
+    def or_none(convert: Convert | None) -> Convert | None:
+        if convert is None:
+            return None
+        return lambda value, level: None if value is None else convert(value, level)
+
+    write, read = _checked(form.write, form.within), _checked(form.read, form.within)
+    types, row_types = (NoneType, *form.types), (NoneType, *form.row_types)
+    return Form(types, row_types, or_none(write), or_none(read))
+
+
+def _enum(kind: type[IntEnum]) -> Form:
+    members = {int(member): member for member in kind}
+
+    def read(value: int, _: int) -> IntEnum:
+        member = members.get(value)
+        if member is None:
+            raise ValueError(f"{value} is no {kind.__name__}")
+        return member
+
+    # A member is packed as the number that it is.
+    return Form((kind,), (int,), None, read)
+
+
+def _literal(texts: tuple[Any, ...]) -> Form:
+    # As the annotation has them: a text that came from elsewhere takes no memory of its own.
+    known = {text: text for text in texts}
+
+    def find(value: str, _: int) -> str:
+        text: str | None = known.get(value)
+        if text is None:
+            raise ValueError(f"unknown name {value!r:.40}")
+        return text
+
+    return Form((str,), (str,), find, find)
+
+
+def _tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
+    """One of several kinds: a code stands in front of its fields. Each is a level of nesting."""
+    shapes = dict(kinds.values())
+
+    def write(value: Row, level: int) -> Row:
+        code, shape = kinds[type(value)]
+        return code, *shape.row(value, level + 1)
+
+    def read(row: Row, level: int) -> Any:
+        return _shape_of(row, shapes).value(row[1:], level + 1)
+
+    return Form(tuple(kinds), (tuple,), write, read)
+
+
+def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
+    """As `_tagged`, for each item of a tuple."""
+    shapes = dict(kinds.values())
+
+    def write_all(values: Row, level: int) -> Row:
+        if level > NESTED_MAX:
+            raise ValueError("nested too deep")
+        rows = []
+        for value in values:
+            code, shape = kinds[type(value)]
+            rows.append((code, *shape.row(value, level + 1)))
+        return (*rows,) if rows else values
+
+    def read_all(rows: Row, level: int) -> Row:
+        if level > NESTED_MAX:
+            raise ValueError("nested too deep")
+        values = []
+        for row in rows:
+            values.append(_shape_of(row, shapes).value(row[1:], level + 1))
+        return (*values,)
+
+    return Form((tuple,), (tuple,), write_all, read_all)
+
+
+def _shape_of(row: Any, shapes: dict[int, Shape]) -> Shape:
+    """The shape that the code in front of a row stands for."""
+    # A flag is no code, though True is found where 1 is.
+    if type(row) is not tuple or not row or type(row[0]) is not int or row[0] not in shapes:
+        raise ValueError(f"{row!r:.64} has no code that is known")
+    return shapes[row[0]]

@@ -197,7 +197,7 @@ class Machine:
             case AdvanceClock():
                 return Done(self.store.revision)
             case SessionOpen(session_id):
-                return self._open_session(session_id or self.applied_index)
+                return self._open_session(session_id)
             case MemberPublish():
                 return self._publish(command)
             case SetMembers():

@@ -5,26 +5,28 @@ Numbers are at the edges of their ranges, and beyond. A failure prints its seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgpack
 import pytest
 
-from actors.language.codec import _SHAPES, decode_command
+from actors.language.codec import COMMANDS, OPERATIONS, decode_command
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from tests.store.driver import FOUNDERS
 
-COMMANDS = 3_000
+APPLIED = 3_000
 NUMBERS = (
     *(0, 1, 2, 3, 5, 7, -1, 10**12, 2**31, 2**32, 2**53, 2**62),
     *(2**63 - 1, 2**63, 2**64 - 1, -(2**31), -(2**63)),
 )
 TEXTS = ("", "n", "x" * 300)
 KEYS = (b"", b"\0", b"a", b"b", b"k" * 1_000, b"\xff" * 4)
+ITEMS_MAX = 2
+LEVELS_MAX = 3
 
 
 class Commands:
@@ -32,77 +34,49 @@ class Commands:
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._operations = (self._put, self._range, self._delete, self._count, self._increment)
 
     def next(self) -> bytes:
         """A row: its code, mostly without a session, and its fields."""
         random = self._random
-        code = random.choice(list(_SHAPES))
-        head = (0, 0, 0) if random.random() < 0.5 else tuple(self.number() for _ in range(3))
-        _, types, _ = _SHAPES[code]
-        special: dict[int, Callable[[], tuple[Any, ...]]] = {
-            6: lambda: (self._some(2, lambda: (self.number(), self.number())),),
-            9: lambda: (self.number(), self.text(), self._some(2, self.text)),
-            10: lambda: (self._some(2, lambda: (self.number(), (self.text(),), True)), self.key()),
-            13: lambda: (self._some(1, self._compare), *(self._branch() for _ in range(2))),
-            15: lambda: (self.number(), random.randrange(6)),
-            16: lambda: (self.number(), random.randrange(6)),
-        }
-        if code in special:
-            fields = special[code]()
-        else:
-            fields = tuple(self._value(each) for each in types[4:])
-        packed: bytes = msgpack.packb((code, *head, *fields))
+        kind = random.choice(list(COMMANDS))
+        head = (0, 0, 0) if random.random() < 0.5 else tuple(self._number() for _ in range(3))
+        packed: bytes = msgpack.packb((COMMANDS[kind], *head, *self._fields(kind, 1)))
         return packed
 
-    def number(self) -> int:
+    def _fields(self, kind: type[Any], level: int) -> tuple[Any, ...]:
+        hints = get_type_hints(kind, include_extras=True).values()
+        return tuple([self._value(hint, level) for hint in hints])
+
+    def _value(self, hint: Any, level: int) -> Any:
+        plain = {int: self._number, bool: self._flag, bytes: self._key, str: self._text}
+        if hint in plain:
+            return plain[hint]()
+        if isinstance(hint, type) and issubclass(hint, IntEnum):
+            return self._random.randrange(len(hint) + 1)
+        if isinstance(hint, type):
+            return self._fields(hint, level)
+        if get_origin(hint) is Annotated:
+            return self._value(get_args(hint)[0], level)
+        if get_origin(hint) is tuple:
+            count = self._random.randrange(ITEMS_MAX + 1) if level <= LEVELS_MAX else 0
+            return tuple([self._value(get_args(hint)[0], level) for _ in range(count)])
+        chosen = self._random.choice(get_args(hint))
+        if chosen in OPERATIONS:
+            return OPERATIONS[chosen], *self._fields(chosen, level + 1)
+        return self._value(chosen, level)
+
+    def _number(self) -> int:
         random = self._random
         return random.choice(NUMBERS) if random.random() < 0.7 else random.randrange(10)
 
-    def text(self) -> str:
+    def _text(self) -> str:
         return self._random.choice(TEXTS)
 
-    def key(self) -> bytes:
+    def _key(self) -> bytes:
         return self._random.choice(KEYS)
 
-    def flag(self) -> bool:
+    def _flag(self) -> bool:
         return self._random.random() < 0.3
-
-    def _value(self, kind: type) -> Any:
-        values = {int: self.number, bool: self.flag, bytes: self.key, str: self.text}
-        return values[kind]()
-
-    def _some(self, most: int, make: Any) -> tuple[Any, ...]:
-        return tuple(make() for _ in range(self._random.randrange(most + 1)))
-
-    def _put(self) -> tuple[Any, ...]:
-        flags = [self.flag() for _ in range(3)]
-        return (1, self.key(), self.key(), self.number(), *flags, self.number())
-
-    def _delete(self) -> tuple[Any, ...]:
-        return (2, self.key(), self.key(), self.flag())
-
-    def _range(self) -> tuple[Any, ...]:
-        flags, kinds = [self.flag() for _ in range(2)], [self._random.randrange(5) for _ in "ab"]
-        limits = [self.number() for _ in range(6)]
-        return (3, self.key(), self.key(), *limits[:2], *flags, *kinds, *limits[2:])
-
-    def _count(self) -> tuple[Any, ...]:
-        return (4, self.key(), self.number())
-
-    def _increment(self) -> tuple[Any, ...]:
-        return (6, self.key(), self.number())
-
-    def _branch(self) -> tuple[Any, ...]:
-        return self._some(2, self._operation)
-
-    def _operation(self) -> tuple[Any, ...]:
-        return self._random.choice(self._operations)()
-
-    def _compare(self) -> tuple[Any, ...]:
-        operand = self._random.choice((self.number, self.key))()
-        kinds = (self._random.randrange(7), self._random.randrange(5))
-        return (*kinds, self.key(), self.key(), operand)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -113,7 +87,7 @@ def test_what_decodes_as_a_command_can_be_applied_stored_and_found_again(
     commands, backend = Commands(random), LmdbBackend(tmp_path / "store")
     machine = Machine(backend, FOUNDERS)
     kinds = set()
-    for _ in range(COMMANDS):
+    for _ in range(APPLIED):
         try:
             command, sequence = decode_command(commands.next())
         except ValueError:
@@ -125,7 +99,7 @@ def test_what_decodes_as_a_command_can_be_applied_stored_and_found_again(
             backend.commit(machine.take_changes())
     backend.commit(machine.take_changes())
     backend.close()
-    assert len(kinds) == len({kind for kind, _, _ in _SHAPES.values()}), seed
+    assert len(kinds) == len(COMMANDS), seed
     again = LmdbBackend(tmp_path / "store")
     assert Machine(again, FOUNDERS).applied_index == machine.applied_index
     again.close()

@@ -2,176 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from typing import Any, get_args
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.language.codec import decode_command, decode_result, encode_command, encode_result
+from actors.language.codec import (
+    COMMANDS,
+    RESULTS,
+    SHAPES,
+    decode_command,
+    decode_result,
+    encode_command,
+    encode_result,
+)
 from actors.language.commands import (
-    AdvanceClock,
-    AlarmActivate,
-    AlarmDeactivate,
-    AlarmMember,
-    AlarmType,
     Command,
-    Compact,
     Compare,
     CompareResult,
     CompareTarget,
     DeleteRange,
-    Expiry,
     Increment,
-    KeyValue,
-    LeaseExpire,
-    LeaseGrant,
-    LeaseKeepAlive,
-    LeaseRevoke,
-    Member,
-    MemberPeers,
-    MemberPublish,
     Put,
     Range,
     Sequence,
-    SessionOpen,
-    SetMembers,
-    SortOrder,
-    SortTarget,
     Txn,
 )
-from actors.language.results import (
-    Alarms,
-    DeleteDone,
-    Done,
-    Failure,
-    Incremented,
-    LeaseGranted,
-    LeaseKeptAlive,
-    LeaseRevoked,
-    Members,
-    PutDone,
-    RangeDone,
-    Result,
-    SessionOpened,
-    TxnDone,
-    TxnResponse,
-)
-from actors.language.shapes import TXN_DEPTH_MAX
+from actors.language.results import Result, TxnDone
+from actors.language.shapes import NESTED_MAX
+from tests.language.strategies import COMMANDS as VOCABULARY
+from tests.language.strategies import spoiled, types_in
 
-_ids = st.integers(-(2**63), 2**63 - 1)
-_numbers = st.integers(0, 2**63 - 1)
-_bytes = st.binary(max_size=40)
-_texts = st.lists(st.text(max_size=20), max_size=3).map(tuple)
-_flags = st.booleans()
-_kvs = st.builds(KeyValue, _bytes, _numbers, _numbers, _numbers, _bytes, _ids)
-
-_puts = st.builds(Put, _bytes, _bytes, _ids, _flags, _flags, _flags, _numbers)
-_increments = st.builds(Increment, _bytes, _ids)
-_deletes = st.builds(DeleteRange, _bytes, _bytes, _flags)
-_ranges = st.builds(
-    Range,
-    _bytes,
-    _bytes,
-    _numbers,
-    _ids,
-    _flags,
-    _flags,
-    st.sampled_from(SortOrder),
-    st.sampled_from(SortTarget),
-    *[_numbers] * 4,
-)
-
-_results_of_compares = st.sampled_from(CompareResult)
-_compares = st.builds(
-    Compare,
-    st.sampled_from([each for each in CompareTarget if each is not CompareTarget.VALUE]),
-    _results_of_compares,
-    _bytes,
-    _bytes,
-    _ids,
-) | st.builds(Compare, st.just(CompareTarget.VALUE), _results_of_compares, _bytes, _bytes, _bytes)
+commands: st.SearchStrategy[Command] = st.one_of([VOCABULARY.of(kind) for kind in COMMANDS])
+sequences = st.none() | VOCABULARY.of(Sequence)
+results: st.SearchStrategy[Result] = st.one_of([VOCABULARY.of(kind) for kind in RESULTS])
 
 
-def _tuples(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.lists(values, max_size=3).map(tuple)
-
-
-def _txns(operations: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.builds(Txn, _tuples(_compares), _tuples(operations), _tuples(operations))
-
-
-_txn = st.recursive(
-    _txns(_puts | _deletes | _ranges | _increments),
-    lambda inner: _txns(_puts | _ranges | inner),
-    max_leaves=6,
-)
-
-commands: st.SearchStrategy[Command] = st.one_of(
-    _puts,
-    _deletes,
-    _increments,
-    _txn,
-    st.builds(AlarmActivate, _numbers, st.sampled_from(AlarmType)),
-    st.builds(AlarmDeactivate, _numbers, st.sampled_from(AlarmType)),
-    st.builds(LeaseGrant, _ids, _numbers),
-    st.builds(LeaseRevoke, _ids),
-    st.builds(LeaseKeepAlive, _ids),
-    st.builds(LeaseExpire, st.lists(st.builds(Expiry, _ids, _numbers), max_size=4).map(tuple)),
-    st.just(AdvanceClock()),
-    st.builds(SessionOpen, st.integers(1, 2**63 - 1)),
-    st.builds(MemberPublish, _numbers, st.text(max_size=20), _texts),
-    st.builds(
-        SetMembers,
-        st.lists(st.builds(MemberPeers, _numbers, _texts, _flags), max_size=3).map(tuple),
-        _bytes,
-    ),
-    st.builds(Compact, _ids, _flags),
-)
-
-sequences = st.none() | st.builds(Sequence, st.integers(1, 2**63 - 1), _numbers, _numbers)
-
-_responses: st.SearchStrategy[TxnResponse] = st.one_of(
-    st.builds(PutDone, _numbers, st.none() | _kvs, _ids, _numbers),
-    st.builds(DeleteDone, _numbers, _numbers, _tuples(_kvs)),
-    st.builds(RangeDone, _numbers, _tuples(_kvs), _flags, _numbers),
-    st.builds(Incremented, _numbers, _ids),
-)
-
-results: st.SearchStrategy[Result] = st.one_of(
-    _responses,
-    st.recursive(
-        st.builds(TxnDone, _numbers, _flags, _tuples(_responses)),
-        lambda inner: st.builds(TxnDone, _numbers, _flags, _tuples(_responses | inner)),
-        max_leaves=4,
-    ),
-    st.builds(
-        Alarms,
-        _numbers,
-        _tuples(st.builds(AlarmMember, _numbers, st.sampled_from(AlarmType))),
-    ),
-    st.builds(LeaseGranted, _numbers, _ids, _numbers),
-    st.builds(LeaseRevoked, _numbers),
-    st.builds(LeaseKeptAlive, _numbers, _ids, _numbers),
-    st.builds(SessionOpened, _numbers, _numbers),
-    st.builds(Done, _numbers),
-    st.builds(
-        Members,
-        _numbers,
-        st.lists(
-            st.builds(Member, _numbers, st.text(max_size=20), _texts, _texts, _flags), max_size=3
-        ).map(tuple),
-    ),
-    st.builds(Failure, st.sampled_from(["LeaseNotFound", "KeyNotFound"])),
-)
-
-
-def _types(value: object) -> object:
-    """The types all the way down: a bare tuple equals a NamedTuple, and must not pass for one."""
-    if isinstance(value, tuple):
-        return type(value), tuple(_types(each) for each in value)
-    return type(value)
+def test_every_command_has_a_code() -> None:
+    assert set(get_args(Command)) == set(COMMANDS)
 
 
 @given(commands, sequences)
@@ -180,14 +51,78 @@ def test_every_command_comes_back_from_its_bytes(
 ) -> None:
     decoded = decode_command(encode_command(command, sequence))
     assert decoded == (command, sequence)
-    assert _types(decoded) == _types((command, sequence))
+    assert types_in(decoded) == types_in((command, sequence))
 
 
 @given(results)
 def test_every_result_comes_back_from_its_bytes(result: Result) -> None:
     decoded = decode_result(encode_result(result))
     assert decoded == result
-    assert _types(decoded) == _types(result)
+    assert types_in(decoded) == types_in(result)
+
+
+@settings(max_examples=500)
+@given(spoiled(st.tuples(commands, sequences)))
+def test_a_command_that_would_not_come_back_gets_no_bytes(both: Any) -> None:
+    if type(both) is not tuple or len(both) != 2:
+        return
+    try:
+        encoded = encode_command(*both)
+    except ValueError:
+        return
+    decoded = decode_command(encoded)
+    assert decoded == both
+    assert types_in(decoded) == types_in(both)
+
+
+@settings(max_examples=500)
+@given(spoiled(results))
+def test_a_result_that_would_not_come_back_gets_no_bytes(result: Any) -> None:
+    try:
+        encoded = encode_result(result)
+    except ValueError:
+        return
+    decoded = decode_result(encoded)
+    assert decoded == result
+    assert types_in(decoded) == types_in(result)
+
+
+@settings(max_examples=500)
+@given(spoiled(VOCABULARY.of(Put)), spoiled(VOCABULARY.of(Sequence)))
+def test_the_hot_path_writes_what_the_shapes_of_a_put_and_its_sequence_allow(
+    put: Any, sequence: Any
+) -> None:
+    for command, number in ((put, None), (Put(b"k", b"v"), sequence)):
+        if type(command) is not Put or type(number) not in (Sequence, type(None)):
+            continue
+        try:
+            SHAPES.of(Put).row(command)
+            SHAPES.of(Sequence).row(number or Sequence(1, 0, 0))
+            msgpack.packb((command, number))
+        except (ValueError, OverflowError):
+            with pytest.raises(ValueError, match="not a command"):
+                encode_command(command, number)
+        else:
+            encode_command(command, number)
+
+
+@settings(max_examples=500)
+@given(spoiled(VOCABULARY.of(Put).map(tuple)), spoiled(VOCABULARY.of(Sequence).map(tuple)))
+def test_the_hot_path_reads_what_the_shapes_of_a_put_and_its_sequence_allow(
+    put: Any, sequence: Any
+) -> None:
+    for row, head in ((put, (1, 0, 0)), (tuple(Put(b"k", b"v")), sequence)):
+        if type(row) is not tuple or type(head) is not tuple or not head or head[0] == 0:
+            continue
+        with contextlib.suppress(OverflowError):
+            data = msgpack.packb((COMMANDS[Put], *head, *row))
+            try:
+                expected = SHAPES.of(Put).value(row), SHAPES.of(Sequence).value(head)
+            except ValueError:
+                with pytest.raises(ValueError, match="not a command"):
+                    decode_command(data)
+            else:
+                assert decode_command(data) == expected
 
 
 @given(commands, sequences)
@@ -298,31 +233,31 @@ def _nested(levels: int) -> Txn:
 
 
 def test_transactions_may_be_nested_up_to_a_limit() -> None:
-    deepest = _nested(TXN_DEPTH_MAX)
+    deepest = _nested(NESTED_MAX)
     assert decode_command(encode_command(deepest, None)) == (deepest, None)
     with pytest.raises(ValueError, match="too deep"):
-        encode_command(_nested(TXN_DEPTH_MAX + 1), None)
+        encode_command(_nested(NESTED_MAX + 1), None)
 
 
-@pytest.mark.parametrize("levels", [TXN_DEPTH_MAX + 1, 400, 10_000])
+def test_answers_of_transactions_may_be_nested_as_deep() -> None:
+    answer = TxnDone(1, True, ())
+    for _ in range(NESTED_MAX - 1):
+        answer = TxnDone(1, True, (answer,))
+    assert decode_result(encode_result(answer)) == answer
+    with pytest.raises(ValueError, match="too deep"):
+        encode_result(TxnDone(1, True, (answer,)))
+
+
+@pytest.mark.parametrize("levels", [NESTED_MAX + 1, 400, 10_000])
 def test_bytes_that_nest_without_end_are_refused(levels: int) -> None:
     # Each level is a branch of one operation: [5, [], [ ... ], []].
     opened, closed = b"\x94\x05\x90\x91" * levels, b"\x90" * levels
     data = b"\x97\x0d\x00\x00\x00\x90\x91" + opened[:-1] + b"\x90" + closed + b"\x90"
     with pytest.raises(ValueError, match="not a command"):
         decode_command(data)
-    answer = b"\x94\x0a\x01\xc3\x91" * levels + b"\x92\x07\x01"
+    answer = b"\x94\x0a\x01\xc3\x91" * levels + b"\x93\x0b\x01\x02"
     with pytest.raises(ValueError, match="not a result"):
         decode_result(answer)
-
-
-def test_results_may_be_nested_as_deep_as_transactions() -> None:
-    deepest = TxnDone(1, True, (Incremented(1, 2),))
-    for _ in range(TXN_DEPTH_MAX - 1):
-        deepest = TxnDone(1, True, (deepest,))
-    assert decode_result(encode_result(deepest)) == deepest
-    with pytest.raises(ValueError, match="too deep"):
-        encode_result(TxnDone(1, True, (deepest,)))
 
 
 def test_the_bytes_of_a_put_are_these_for_ever() -> None:
@@ -330,20 +265,6 @@ def test_the_bytes_of_a_put_are_these_for_ever() -> None:
     assert msgpack.unpackb(encode_command(put, Sequence(7, 8, 9)), use_list=False) == (
         (12, 7, 8, 9, b"key", b"value", 5, True, False, False, 700)
     )
-
-
-def test_a_put_from_before_puts_had_a_ttl_is_still_understood() -> None:
-    fields = (1, 7, 8, 9, b"key", b"value", 5, True, False, False)
-    put = Put(b"key", b"value", 5, prev_kv=True)
-    assert decode_command(msgpack.packb(fields)) == (put, Sequence(7, 8, 9))
-
-
-def test_a_session_from_before_its_id_was_chosen_by_chance_is_still_understood() -> None:
-    assert decode_command(msgpack.packb((8, 0, 0, 0))) == (SessionOpen(0), None)
-
-
-def test_a_put_s_result_from_before_puts_granted_leases_is_still_understood() -> None:
-    assert decode_result(msgpack.packb((1, 7, None))) == PutDone(7)
 
 
 def test_the_bytes_of_a_transaction_are_these_for_ever() -> None:

@@ -59,11 +59,6 @@ def test_an_id_that_is_taken_is_refused_and_its_session_lives_on(driver: Driver)
     assert driver.do(Put(b"a", b"1"), Sequence(session, 1, 1)) == first
 
 
-def test_a_session_of_a_log_from_before_is_named_by_its_entry(driver: Driver) -> None:
-    driver.do(Put(b"a", b"1"))
-    assert driver.do(SessionOpen(0)) == SessionOpened(2, 2)
-
-
 def test_a_repeated_command_is_answered_and_not_applied(driver: Driver) -> None:
     session = _open(driver)
     first = driver.do(Put(b"a", b"1", prev_kv=True), Sequence(session, 1, 1))

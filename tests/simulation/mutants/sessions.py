@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 from actors.gateway.openings import Openings
 from actors.language.commands import SessionOpen
@@ -20,8 +21,14 @@ from tests.simulation.mutants.planting import mutant, mutant_of_lives
 
 @mutant_of_lives
 def session_ids_come_again() -> AbstractContextManager[Any]:
-    """A session is named by its place in the log, which another cluster has, too."""
-    return patch.object(Openings, "command", lambda openings: SessionOpen(0))
+    """A gateway counts its sessions from 1, as another cluster's does, too."""
+    counts: WeakKeyDictionary[Openings, int] = WeakKeyDictionary()
+
+    def count(openings: Openings) -> SessionOpen:
+        counts[openings] = counts.get(openings, 0) + 1
+        return SessionOpen(counts[openings])
+
+    return patch.object(Openings, "command", count)
 
 
 @mutant_of_lives

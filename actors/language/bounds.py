@@ -1,0 +1,30 @@
+"""What a field's type does not say of its numbers; it stands beside the field, as its annotation.
+
+The codecs refuse a number that is out of its bounds, on the way out as on the way in.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, NamedTuple
+
+UINT64_MAX: Final = 2**64 - 1
+
+NUMBER_MAX: Final = 1 << 62
+"""No term, index or time comes near: sums of two still fit 64 bits."""
+
+
+class Within(NamedTuple):
+    """A number is from `least` to `most`, both included."""
+
+    least: int
+    most: int
+
+
+Unsigned = Annotated[int, Within(0, UINT64_MAX)]
+"""A number of 64 bits without a sign."""
+
+Number = Annotated[int, Within(0, NUMBER_MAX)]
+"""A term, an index or a time."""
+
+MemberId = Annotated[int, Within(1, UINT64_MAX)]
+"""The id of a member; 0 is nobody."""
