@@ -29,7 +29,14 @@ from actors.raft.disk.wal_reader import Head
 from actors.raft.disk.wal_records import STATE, encode_flush
 from actors.raft.membership import encode as encode_membership
 from actors.raft.membership import first_membership
-from actors.raft.rpc import AppendRequest, HardState, JoinRequest, VoteRequest, Welcome
+from actors.raft.rpc import (
+    AppendRequest,
+    HardState,
+    Introduction,
+    JoinRequest,
+    VoteRequest,
+    Welcome,
+)
 from actors.store.disk import lmdb_files, snapshot_file
 from actors.store.records import encode_event
 from actors.store.storage import SUB_BITS
@@ -118,7 +125,7 @@ def test_the_frames_without_a_cluster_id_have_the_fields_of_the_page() -> None:
     answer = sample(Welcome)._replace(membership=encode_membership(MEMBERSHIP))
     assert unpack(CODEC.encode_welcome(answer))[0] == "welcome"
     assert _fields(welcome) == len(Welcome._fields) + 1
-    assert _fields(hello) == len(unpack(CODEC.encode_introduction(1, "u")))
+    assert _fields(hello) == len(unpack(CODEC.encode_introduction(Introduction(1, "tcp://a:1"))))
 
 
 def _fields(row: str) -> int:
@@ -158,7 +165,7 @@ def examples() -> dict[str, bytes]:
         "append": CODEC.encode(append),
         "vote": CODEC.encode(VoteRequest(1, 2, 4, True, 7, 3)),
         "join": encode_join(JoinRequest(5, 0, ("tcp://a:1",))),
-        "hello": CODEC.encode_introduction(1, "tcp://a:1"),
+        "hello": CODEC.encode_introduction(Introduction(1, "tcp://a:1")),
         "state record": state,
         "revision key": key,
         "revision record": record,

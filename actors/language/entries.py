@@ -5,10 +5,15 @@ Plain values. What a command's bytes mean is codec.py's, and nobody's business o
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from actors.language.bounds import NUMBER_MAX, Number, Unsigned, Within
 
 NO_TICKET: Final = 0
 """The ticket of a proposal, or of an entry, whose answer nobody waits for."""
+
+CommandBytes = Annotated[bytes, "a command"]
+"""What `encode_command` has made; an entry's command may also be empty, or a membership."""
 
 
 class Entry(NamedTuple):
@@ -17,17 +22,18 @@ class Entry(NamedTuple):
     `time_ms` is the leader's cluster time; `origin` and `ticket` name the request it answers.
     """
 
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    term: int
-    time_ms: int
-    origin: int
-    ticket: int
+    # Hides tuple.index, which nobody calls.
+    index: Annotated[int, Within(1, NUMBER_MAX)]  # type: ignore[assignment]
+    term: Number
+    time_ms: Number
+    origin: Unsigned
+    ticket: Unsigned
     command: bytes
 
 
 class Proposal(NamedTuple):
     """A command on its way into the log, with the member and ticket that will answer it."""
 
-    origin: int
-    ticket: int
-    command: bytes
+    origin: Unsigned
+    ticket: Unsigned
+    command: CommandBytes

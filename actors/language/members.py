@@ -1,11 +1,14 @@
 """A member's address, and the changes of the membership that can be asked for (etcd's messages).
 
-Which of them are allowed, and when, is Raft's (raft/membership.py).
+Which of them are allowed, and when, is Raft's (raft/membership.py). The id of a member in a change
+is what somebody asks for, and may be nobody's.
 """
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
+
+from actors.language.bounds import MemberId, Unsigned
 
 NOBODY: Final = 0
 """A member's id where there is none: no leader is known, no vote is given, no member proposed."""
@@ -14,7 +17,7 @@ NOBODY: Final = 0
 class Peer(NamedTuple):
     """A member as the log knows it: where other members reach it, and whether it only learns."""
 
-    id: int
+    id: MemberId
     peer_urls: tuple[str, ...]
 
 
@@ -28,27 +31,27 @@ class AddMember(NamedTuple):
 class RemoveMember(NamedTuple):
     """Remove a member for good."""
 
-    id: int
+    id: Unsigned
 
 
 class ReplaceMember(NamedTuple):
     """Remove one voter and add another in one step: there is no dip in between."""
 
-    id: int
+    id: Unsigned
     peer: Peer
 
 
 class UpdateMember(NamedTuple):
     """A member is reached elsewhere from now on."""
 
-    id: int
+    id: Unsigned
     peer_urls: tuple[str, ...]
 
 
 class PromoteMember(NamedTuple):
     """A learner that has caught up becomes a voter."""
 
-    id: int
+    id: Unsigned
 
 
 Change = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember

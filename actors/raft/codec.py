@@ -1,20 +1,31 @@
-"""Bytes of peer messages and log entries: positional msgpack, checked on the way in.
+"""Bytes of peer messages and log entries: positional msgpack, checked both ways.
 
 A frame is (cluster id, kind, fields...); the entries of an append are packed once, by themselves,
-so that one encoding serves every peer and the write-ahead log. What a field may hold is checked by
-its annotation in `rpc`: whoever gets a message may rely on it. Knows no rule of Raft.
+so that one encoding serves every peer and the write-ahead log. What a field may hold is said by its
+annotation in `rpc`, and here what annotations cannot say: whoever gets a message may rely on it,
+and what a receiver would refuse is not sent. Knows no rule of Raft.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, get_type_hints
+import json
+from collections.abc import Sequence
+from typing import Any, Final, get_args
 
+from actors.language.bounds import NUMBER_MAX
 from actors.language.codec import decode_command
 from actors.language.commands import SetMembers
-from actors.language.entries import Entry, Proposal
-from actors.language.members import Change
-from actors.raft.membership import decode, decode_change, encode_change, urls_of
+from actors.language.entries import CommandBytes, Entry
+from actors.language.members import (
+    AddMember,
+    Change,
+    PromoteMember,
+    RemoveMember,
+    ReplaceMember,
+    UpdateMember,
+)
+from actors.language.shapes import Form, Shape, Shapes
+from actors.raft.membership import decode
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -41,10 +52,9 @@ from actors.raft.rpc import (
     Welcome,
 )
 from cluster.addresses import MEMBER_URLS_MAX, AddressError, advertised_url, member_urls
-from cluster.errors import FaultName, MaybeFault, fault_name
-from cluster.wire import WireError, pack, unpack
+from cluster.wire import WireError, pack, packer, unpack
 
-_KINDS: Final[tuple[type[Message], ...]] = (
+KINDS: Final[tuple[type[Message], ...]] = (
     AppendRequest,
     AppendResponse,
     Heartbeat,
@@ -65,16 +75,18 @@ _KINDS: Final[tuple[type[Message], ...]] = (
     Confession,
     Doubt,
 )
-_KIND_OF: Final[dict[type[Message], int]] = {kind: code for code, kind in enumerate(_KINDS)}
+"""A message's place here is its code in a frame."""
+
+_CHANGES: Final = {kind.__name__: kind for kind in get_args(Change)}
 
 _HELLO: Final = "hello"
 _JOIN: Final = "join"
 _WELCOME: Final = "welcome"
 
-NUMBER_MAX: Final = 1 << 62
-"""No term, index or time comes near: sums of two still fit 64 bits."""
-
 ENCODINGS_KEPT: Final = 8
+
+SMALL_BYTES_MAX: Final = 64 * 1024
+"""A run of entries that may go through the buffer that a codec keeps: it never shrinks."""
 
 
 class EntriesEncoder:
@@ -87,14 +99,15 @@ class EntriesEncoder:
         self._kept: dict[tuple[int, int, int, int], bytes] = {}
 
     def encode(self, entries: Sequence[Entry]) -> bytes:
-        """One msgpack array of entries."""
+        """One msgpack array of entries; WireError if `decode_entries` would refuse them."""
         if not entries:
             return _NO_ENTRIES
         first, last = entries[0], entries[-1]
         key = (first.index, first.term, last.index, last.term)
         packed = self._kept.get(key)
         if packed is None:
-            packed = pack(entries)
+            _check_entries(entries)
+            packed = _packed(entries)
             if len(self._kept) >= ENCODINGS_KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = packed
@@ -104,173 +117,251 @@ class EntriesEncoder:
 def decode_entries(packed: bytes) -> tuple[Entry, ...]:
     """The entries of one packed run; WireError if they are not entries in consecutive order."""
     rows = unpack(packed)
-    if not isinstance(rows, tuple):
+    if type(rows) is not tuple:
         raise WireError("not log entries")
+    _check_entries(rows)
+    return tuple([_new(Entry, row) for row in rows])
+
+
+def _check_entries(rows: Sequence[Any]) -> None:
+    """Raise WireError for what the annotations of an Entry do not allow, and for gaps.
+
+    On every put's way; a shape would take twice as long.
+    """
+    if not rows:
+        return
     try:
-        entries = tuple(map(Entry._make, rows))
-        number = entries[0].index if entries else 0
-        for index, term, time_ms, origin, ticket, command in entries:
+        number = rows[0][0]
+        for row in rows:
+            index, term, time_ms, origin, ticket, command = row
+            if (
+                type(index) is not int
+                or type(term) is not int
+                or type(time_ms) is not int
+                or type(origin) is not int
+                or type(ticket) is not int
+                or type(command) is not bytes
+            ):
+                raise WireError("an entry has a field of the wrong type")
             if index != number:
                 raise WireError("entries are not consecutive")
             number += 1
-            if type(command) is not bytes or type(term + time_ms + origin + ticket) is not int:
-                raise WireError("an entry has a field of the wrong type")
             if not (0 <= term <= NUMBER_MAX and 0 <= time_ms <= NUMBER_MAX):
                 raise WireError("an entry has a field out of range")
             if origin < 0 or ticket < 0:
                 raise WireError("an entry has a field out of range")
-    except TypeError as error:
-        raise WireError(f"not log entries: {error}") from None
-    if entries and not (isinstance(number, int) and 0 < number <= NUMBER_MAX):
+    except (TypeError, ValueError, LookupError) as error:
+        raise (
+            error if isinstance(error, WireError) else WireError(f"not entries: {error}")
+        ) from None
+    if not 0 < number - len(rows) < number <= NUMBER_MAX + 1:
         raise WireError("an entry has an index out of range")
-    return entries
+
+
+_new: Final = tuple.__new__
+
+
+def _packed(row: Any) -> bytes:
+    try:
+        return pack(row)
+    except OverflowError as error:
+        raise WireError(f"a number of more than 64 bits: {error}") from None
 
 
 _NO_ENTRIES: Final = pack(())
 
 
+# --- what annotations cannot say --------------------------------------------------------------
+
+
+def _check_place(append: AppendRequest) -> None:
+    if append.entries and append.entries[0].index != append.prev_index + 1:
+        raise ValueError("entries do not follow the index they are said to follow")
+
+
+def _read_command(data: bytes, _: int) -> bytes:
+    """A proposal's command is decoded before it enters the log: who could not read it would stop.
+
+    On the way out it is what `encode_command` has made, and not looked at again.
+    """
+    if isinstance(decode_command(data)[0], SetMembers):
+        raise ValueError("members are not changed by a command")
+    return data
+
+
+def encode_change(change: Change) -> bytes:
+    """JSON: the name of the change and its fields; ValueError if `decode_change` refuses it."""
+    row = (type(change).__name__, *SHAPES.of(type(change)).row(change))
+    _check_change(change)
+    return json.dumps(row, separators=(",", ":")).encode()
+
+
+def decode_change(packed: bytes) -> Change:
+    """What `encode_change` made. Raises ValueError for anything else."""
+    try:
+        name, *fields = json.loads(packed)
+        change: Change = SHAPES.of(_CHANGES[name]).value(_tuples(fields))
+    except (TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"not a change of members, or of another version: {error}") from None
+    _check_change(change)
+    return change
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple([_tuples(each) for each in value]) if type(value) is list else value
+
+
+def _check_change(change: Change) -> None:
+    _packed(change)  # Unlike msgpack, JSON takes numbers of more than 64 bits.
+    match change:
+        case AddMember(peer) | ReplaceMember(_, peer):
+            urls = peer.peer_urls
+        case UpdateMember(_, urls):
+            pass
+        case RemoveMember() | PromoteMember():
+            return
+    if urls != member_urls(urls):
+        raise ValueError("URLs that are not spelled as members keep them")
+
+
+def _check_url(introduction: Introduction) -> None:
+    """A socket can be asked to connect to it."""
+    try:
+        if advertised_url(introduction.url) == introduction.url:
+            return
+    except AddressError:
+        pass
+    raise ValueError(f"nobody can be reached at {_shown(introduction.url)}")
+
+
+def _check_urls(request: JoinRequest) -> None:
+    if len(request.peer_urls) > MEMBER_URLS_MAX:
+        raise ValueError("too many URLs")
+
+
+def _check_welcome(welcome: Welcome) -> None:
+    decode(welcome.membership)
+    if len(welcome.client_urls) > MEMBER_URLS_MAX:
+        raise ValueError("too many URLs")
+
+
+SHAPES: Final = Shapes(
+    forms={
+        Change: Form(
+            get_args(Change),
+            (bytes,),
+            lambda change, _: encode_change(change),
+            lambda packed, _: decode_change(packed),
+        ),
+        # PeerCodec puts the packed run in its place.
+        tuple[Entry, ...]: Form((tuple,), (bytes,), None, lambda run, _: decode_entries(run)),
+        CommandBytes: Form((bytes,), (bytes,), None, _read_command),
+    },
+    rules={
+        AppendRequest: _check_place,
+        Introduction: _check_url,
+        JoinRequest: _check_urls,
+        Welcome: _check_welcome,
+    },
+)
+
+_OUT: Final = {kind: (code, SHAPES.of(kind)) for code, kind in enumerate(KINDS)}
+_IN: Final = [SHAPES.of(kind) for kind in KINDS]
+_ENTRIES_AT: Final = AppendRequest._fields.index("entries")
+
+
+# --- frames -----------------------------------------------------------------------------------
+
+
 class PeerCodec:
-    """Frames of one cluster; those of another cluster, or of another program, do not decode."""
+    """Frames of one cluster; those of another cluster, or of another program, do not decode.
+
+    For one thread at a time: it keeps a buffer.
+    """
 
     def __init__(self, cluster_id: int) -> None:
         self.cluster_id = cluster_id
         self.entries = EntriesEncoder()
+        self._pack = packer()
 
     def encode(self, message: Message) -> bytes:
-        """One frame."""
-        kind = _KIND_OF[type(message)]
-        if isinstance(message, AppendRequest):
-            return pack((self.cluster_id, kind, *message[:-1], self.entries.encode(message[-1])))
-        if isinstance(message, ChangeRequest):
-            return pack((self.cluster_id, kind, *message[:-1], encode_change(message[-1])))
-        return pack((self.cluster_id, kind, *message))
+        """One frame. Raises an error, ValueError as a rule, for a message that `decode` refuses."""
+        code, shape = _OUT[type(message)]
+        row: Sequence[Any] = shape.row(message)
+        is_small = True
+        if type(message) is AppendRequest:
+            row = [*row]
+            row[_ENTRIES_AT] = packed = self.entries.encode(message.entries)
+            is_small = len(packed) <= SMALL_BYTES_MAX
+        elif type(message) is SnapshotChunk:
+            is_small = False
+        try:
+            return (self._pack if is_small else pack)((self.cluster_id, code, *row))
+        except OverflowError as error:
+            raise WireError(f"a number of more than 64 bits: {error}") from None
 
-    def encode_introduction(self, member_id: int, url: str) -> bytes:
-        """Where that member is reached."""
-        return pack((_HELLO, self.cluster_id, member_id, url))
+    def encode_introduction(self, introduction: Introduction) -> bytes:
+        """Where a member is reached."""
+        return _packed((_HELLO, self.cluster_id, *SHAPES.of(Introduction).row(introduction)))
 
     def encode_welcome(self, welcome: Welcome) -> bytes:
         """The answer to a JoinRequest."""
-        return pack((_WELCOME, *welcome))
+        return _packed((_WELCOME, *SHAPES.of(Welcome).row(welcome)))
 
     def decode(self, frame: bytes) -> Message | JoinRequest | Introduction | Welcome:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
         if not frame:
             raise WireError("a message of several frames, or of nothing")
         row = unpack(frame)
-        if not isinstance(row, tuple) or len(row) < 2:
+        if type(row) is not tuple or len(row) < 2:
             raise WireError("not a peer message")
+        code = row[1]
+        if row[0] == self.cluster_id and type(code) is int and 0 <= code < len(_IN):
+            message: Message = _read(_IN[code], row[2:])
+            return message
+        return self._decode_named(row)
+
+    def _decode_named(self, row: tuple[Any, ...]) -> JoinRequest | Introduction | Welcome:
+        """The message of a row that begins with a name, as those do that are not Raft's."""
         match row:
-            case "join", int(nonce), int(member_id), tuple(urls), bool(on_probation):
-                return JoinRequest(nonce, member_id, _urls(urls), on_probation)
-            case "hello", self.cluster_id, int(member_id), str(url):
-                return Introduction(member_id, _url(url))
+            case "join", *_:
+                request: JoinRequest = _read(SHAPES.of(JoinRequest), row[1:])
+                return request
+            case "hello", self.cluster_id, *_:
+                introduction: Introduction = _read(SHAPES.of(Introduction), row[2:])
+                return introduction
             case "welcome", *_:
-                welcome = _welcome(row)
+                welcome: Welcome = _read(SHAPES.of(Welcome), row[1:])
                 if welcome.cluster_id != self.cluster_id:
                     raise WireError(f"a message of another cluster ({welcome.cluster_id:x})")
                 return welcome
-        cluster_id, code, *fields = row
-        if cluster_id != self.cluster_id:
-            raise WireError(f"a message of another cluster ({_shown(cluster_id)})")
-        if not isinstance(code, int) or not 0 <= code < len(_KINDS):
-            raise WireError(f"unknown kind of peer message {_shown(code)}")
-        return _message(_KINDS[code], fields)
+            case self.cluster_id, code, *_:
+                raise WireError(f"unknown kind of peer message {_shown(code)}")
+        raise WireError(f"a message of another cluster ({_shown(row[0])})")
 
 
 def encode_join(request: JoinRequest) -> bytes:
     """A JoinRequest: who sends it may know neither its own id nor the cluster's."""
-    return pack((_JOIN, *request))
+    return _packed((_JOIN, *SHAPES.of(JoinRequest).row(request)))
 
 
 def decode_welcome(frame: bytes) -> Welcome | None:
     """The answer to a JoinRequest; None for any other frame."""
     try:
         row = unpack(frame)
-        return _welcome(row) if isinstance(row, tuple) and row else None
+        is_welcome = type(row) is tuple and row and row[0] == _WELCOME
+        return _read(SHAPES.of(Welcome), row[1:]) if is_welcome else None
     except WireError:
         return None
 
 
-def _welcome(row: tuple[Any, ...]) -> Welcome:
-    kind, fields = row[0], row[1:]
-    if kind != _WELCOME or tuple(map(type, fields)) != _WELCOME_TYPES:
-        raise WireError("malformed Welcome")
-    welcome = Welcome._make(fields)
-    if any(
-        not 0 <= value <= NUMBER_MAX
-        for value in (welcome.term, welcome.last_index, welcome.last_term)
-    ):
-        raise WireError("a Welcome has a field out of range")
+def _read(shape: Shape, row: tuple[Any, ...]) -> Any:
+    """The message, if every field is what it must be: a peer may be another program or version."""
     try:
-        decode(welcome.membership)
+        return shape.value(row)
     except ValueError as error:
-        raise WireError(str(error)) from None
-    return welcome._replace(client_urls=_urls(welcome.client_urls))
-
-
-_WELCOME_TYPES: Final = (int, int, int, int, bytes, bool, int, int, int, int, tuple)
-
-
-# --- the fields of a message, by their annotations --------------------------------------------
-
-
-def _proposals(rows: tuple[Any, ...]) -> tuple[Proposal, ...]:
-    """Commands are decoded before they enter the log: who could not read one could not go on."""
-    proposals = tuple(map(Proposal._make, rows))
-    for origin, ticket, command in proposals:
-        if type(command) is not bytes or type(origin + ticket) is not int:
-            raise TypeError("not proposals")
-        if origin < 0 or ticket < 0:
-            raise ValueError("a proposal has a field below zero")
-        if isinstance(decode_command(command)[0], SetMembers):
-            raise ValueError("members are not changed by a command")
-    return proposals
-
-
-def _tickets(numbers: tuple[Any, ...]) -> tuple[int, ...]:
-    return tuple(map(_count, numbers))
-
-
-def _fault(name: str) -> FaultName:
-    known = fault_name(name)
-    if known is None:
-        raise ValueError(f"unknown name of an error {_shown(name)}")
-    return known
-
-
-def _maybe_fault(name: str) -> MaybeFault:
-    return _fault(name) if name else ""
-
-
-def _change(packed: bytes) -> Change:
-    change = decode_change(packed)
-    urls = urls_of(change)
-    if urls and urls != member_urls(urls):
-        raise ValueError("URLs that are not spelled as members keep them")
-    return change
-
-
-def _url(url: str) -> str:
-    """One that a socket can be asked to connect to."""
-    try:
-        if advertised_url(url) == url:
-            return url
-    except AddressError:
-        pass
-    raise WireError(f"nobody can be reached at {_shown(url)}")
-
-
-def _urls(urls: tuple[Any, ...]) -> tuple[str, ...]:
-    if len(urls) > MEMBER_URLS_MAX or not all(isinstance(url, str) for url in urls):
-        raise WireError("malformed URLs")
-    return urls
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise TypeError(f"{_shown(value)} is no count")
-    return value
+        raise WireError(f"malformed {shape.kind.__name__}: {error}") from None
 
 
 def _shown(value: Any) -> str:
@@ -279,49 +370,3 @@ def _shown(value: Any) -> str:
 
 
 _SHOWN_CHARS_MAX: Final = 40
-
-Read = Callable[[Any], Any]
-
-_ON_THE_WIRE: Final[dict[Any, tuple[type, Read | None]]] = {
-    int: (int, None),
-    bool: (bool, None),
-    bytes: (bytes, None),
-    tuple[int, ...]: (tuple, _tickets),
-    tuple[Entry, ...]: (bytes, decode_entries),
-    tuple[Proposal, ...]: (tuple, _proposals),
-    FaultName: (str, _fault),
-    MaybeFault: (str, _maybe_fault),
-    Change: (bytes, _change),
-}
-"""What stands in a frame for each kind of field, and how it is read if not as it is."""
-
-_FIELDS: Final = {
-    kind: [_ON_THE_WIRE[hint] for hint in get_type_hints(kind).values()] for kind in _KINDS
-}
-_TYPES: Final = {kind: tuple([type_ for type_, _ in fields]) for kind, fields in _FIELDS.items()}
-_READS: Final = {
-    kind: [(place, read) for place, (_, read) in enumerate(fields) if read is not None]
-    for kind, fields in _FIELDS.items()
-}
-
-
-def _message(kind: type[Message], fields: list[Any]) -> Message:
-    """The message, if every field is what it must be: a peer may be another program or version."""
-    try:
-        if tuple(map(type, fields)) != _TYPES[kind]:
-            raise TypeError("its fields have other types")
-        for place, read in _READS[kind]:
-            fields[place] = read(fields[place])
-        if any(value < 0 for value in fields if type(value) is int):
-            raise TypeError("a field is below zero")
-        message: Message = kind._make(fields)
-    except (TypeError, ValueError) as error:
-        raise WireError(f"malformed {kind.__name__}: {error}") from None
-    if isinstance(message, AppendRequest):
-        _check_place(message)
-    return message
-
-
-def _check_place(message: AppendRequest) -> None:
-    if message.entries and message.entries[0].index != message.prev_index + 1:
-        raise WireError("entries do not follow the index they are said to follow")

@@ -159,42 +159,6 @@ def read(command: bytes) -> Membership | None:
     return membership if membership.voters else None
 
 
-def encode_change(change: Change) -> bytes:
-    """JSON: the name of the change and its fields."""
-    return json.dumps([type(change).__name__, *change], separators=(",", ":")).encode()
-
-
-def decode_change(data: bytes) -> Change:
-    """What `encode_change` made. Raises ValueError for anything else."""
-    try:
-        name, *fields = json.loads(data)
-        match name, fields:
-            case "AddMember", [[id_, urls], learner]:
-                return AddMember(_peer(id_, urls), bool(learner))
-            case "RemoveMember", [id_]:
-                return RemoveMember(_id(id_))
-            case "ReplaceMember", [old, [id_, urls]]:
-                return ReplaceMember(_id(old), _peer(id_, urls))
-            case "UpdateMember", [id_, urls]:
-                return UpdateMember(*_peer(id_, urls))
-            case "PromoteMember", [id_]:
-                return PromoteMember(_id(id_))
-    except (TypeError, RecursionError) as error:
-        raise ValueError(f"not a change of members: {error}") from None
-    raise ValueError("not a change of members, or one of another version")
-
-
-def urls_of(change: Change) -> tuple[str, ...]:
-    """The URLs that a change names, if it names any."""
-    match change:
-        case AddMember(peer) | ReplaceMember(_, peer):
-            return peer.peer_urls
-        case UpdateMember(_, peer_urls):
-            return peer_urls
-        case RemoveMember() | PromoteMember():
-            return ()
-
-
 def _peer(id_: Any, urls: Any) -> Peer:
     if not (isinstance(urls, list) and urls and all(isinstance(url, str) for url in urls)):
         raise TypeError("URLs are a list of texts")

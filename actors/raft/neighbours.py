@@ -210,5 +210,5 @@ class Neighbours:
         own = self._core.replica.membership.peer(self._own_id)
         if own is None:
             return True
-        frame = self._codec.encode_introduction(self._own_id, own.peer_urls[0])
+        frame = self._codec.encode_introduction(Introduction(self._own_id, own.peer_urls[0]))
         return self._links.send(target, frame)

@@ -1,13 +1,15 @@
 """What members say to each other (Raft figure 2, dissertation 3-6), and what each must keep.
 
-Plain values; the codec turns them to bytes. Every message names its source and target, and the
-sender's term as it was when the message was made. Nothing is promised about delivery or order.
+Plain values; the codec turns them to bytes, by the annotations of their fields. Every message names
+its source and target, and the sender's term as it was when the message was made. Nothing is
+promised about delivery or order.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from actors.language.bounds import Number, Unsigned
 from actors.language.entries import Entry, Proposal
 from actors.language.members import Change
 from cluster.errors import FaultName, MaybeFault
@@ -16,9 +18,9 @@ from cluster.errors import FaultName, MaybeFault
 class HardState(NamedTuple):
     """What must survive a crash before anything that depends on it is said (Raft figure 2)."""
 
-    term: int
-    vote: int  # 0: nobody
-    commit: int  # a hint: never ahead of the truth
+    term: Unsigned
+    vote: Unsigned  # 0: nobody
+    commit: Unsigned  # a hint: never ahead of the truth
 
 
 class VoteRequest(NamedTuple):
@@ -27,21 +29,21 @@ class VoteRequest(NamedTuple):
     `transfer`: the leader itself asked for this election, so hearing it is no reason to refuse.
     """
 
-    source: int
-    target: int
-    term: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
     pre: bool
-    last_index: int
-    last_term: int
+    last_index: Unsigned
+    last_term: Unsigned
     transfer: bool = False
 
 
 class VoteResponse(NamedTuple):
     """A grant carries the term asked for, a refusal the voter's own."""
 
-    source: int
-    target: int
-    term: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
     pre: bool
     granted: bool
 
@@ -52,13 +54,13 @@ class AppendRequest(NamedTuple):
     `session` names this leader's stream to this peer; the answer repeats it.
     """
 
-    source: int
-    target: int
-    term: int
-    session: int
-    prev_index: int
-    prev_term: int
-    commit: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    session: Unsigned
+    prev_index: Unsigned
+    prev_term: Unsigned
+    commit: Unsigned
     entries: tuple[Entry, ...]
 
 
@@ -69,14 +71,14 @@ class AppendResponse(NamedTuple):
     says so by its hint: the last committed entry, which the leader must have.
     """
 
-    source: int
-    target: int
-    term: int
-    session: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    session: Unsigned
+    index: Unsigned  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     rejected: bool
-    hint_index: int
-    hint_term: int
+    hint_index: Unsigned
+    hint_term: Unsigned
 
 
 class Heartbeat(NamedTuple):
@@ -87,14 +89,14 @@ class Heartbeat(NamedTuple):
     Without `answer` it only tells the commit index.
     """
 
-    source: int
-    target: int
-    term: int
-    session: int
-    commit: int
-    sent_index: int
-    read_id: int
-    cluster_ms: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    session: Unsigned
+    commit: Unsigned
+    sent_index: Unsigned
+    read_id: Unsigned
+    cluster_ms: Unsigned
     answer: bool
 
 
@@ -104,115 +106,115 @@ class HeartbeatResponse(NamedTuple):
     `on_probation`: what I acknowledge counts, but I vote for nobody yet (probation.py).
     """
 
-    source: int
-    target: int
-    term: int
-    session: int
-    sent_index: int
-    last_index: int
-    read_id: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    session: Unsigned
+    sent_index: Unsigned
+    last_index: Unsigned
+    read_id: Unsigned
     on_probation: bool = False
 
 
 class ReadRequest(NamedTuple):
     """A follower asks its leader from which index on a read is linearizable (dissertation 6.4)."""
 
-    source: int
-    target: int
-    term: int
-    read_id: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    read_id: Unsigned
 
 
 class ReadResponse(NamedTuple):
     """Serve that read from index `index` or later; it is at cluster time `cluster_ms`."""
 
-    source: int
-    target: int
-    term: int
-    read_id: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    cluster_ms: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    read_id: Unsigned
+    index: Unsigned  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    cluster_ms: Unsigned
 
 
 class ForwardRequest(NamedTuple):
     """A follower passes proposals on to its leader."""
 
-    source: int
-    target: int
-    term: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
     proposals: tuple[Proposal, ...]
 
 
 class ForwardRefusal(NamedTuple):
     """These proposals did not enter the log: `name` is etcd's error, or "" when I do not lead."""
 
-    source: int
-    target: int
-    term: int
-    tickets: tuple[int, ...]
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    tickets: tuple[Unsigned, ...]
     name: MaybeFault
 
 
 class SnapshotChunk(NamedTuple):
     """A piece of the leader's snapshot up to entry (last_index, last_term); CRC-32 of its data."""
 
-    source: int
-    target: int
-    term: int
-    session: int
-    snapshot_id: int
-    last_index: int
-    last_term: int
-    total_bytes: int
-    offset: int
-    checksum: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    session: Unsigned
+    snapshot_id: Unsigned
+    last_index: Unsigned
+    last_term: Unsigned
+    total_bytes: Unsigned
+    offset: Unsigned
+    checksum: Unsigned
     data: bytes
 
 
 class SnapshotAck(NamedTuple):
     """I have that snapshot up to `next_offset`."""
 
-    source: int
-    target: int
-    term: int
-    snapshot_id: int
-    next_offset: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    snapshot_id: Unsigned
+    next_offset: Unsigned
 
 
 class TimeoutNow(NamedTuple):
     """A leader hands over: stand for election at once, your log is complete (dissertation 3.10)."""
 
-    source: int
-    target: int
-    term: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
 
 
 class ChangeRequest(NamedTuple):
     """A follower passes a change of members on to its leader."""
 
-    source: int
-    target: int
-    term: int
-    ticket: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    ticket: Unsigned
     change: Change
 
 
 class ChangeRefusal(NamedTuple):
     """That change was not begun; `name` is etcd's error."""
 
-    source: int
-    target: int
-    term: int
-    ticket: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    ticket: Unsigned
     name: FaultName
 
 
 class RemovedNotice(NamedTuple):
     """You have been removed from the cluster: whoever asks for votes may not have heard."""
 
-    source: int
-    target: int
-    term: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
 
 
 class Contradiction(NamedTuple):
@@ -221,22 +223,22 @@ class Contradiction(NamedTuple):
     With a `nonce` it answers a Doubt.
     """
 
-    source: int
-    target: int
-    term: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    entry_term: int
-    nonce: int = 0
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    index: Unsigned  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    entry_term: Unsigned
+    nonce: Unsigned = 0
 
 
 class Confession(NamedTuple):
     """I stop: I lack, or contradict, what you have committed at `index`. Nonce as above."""
 
-    source: int
-    target: int
-    term: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    nonce: int = 0
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    index: Unsigned  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    nonce: Unsigned = 0
 
 
 class Doubt(NamedTuple):
@@ -245,11 +247,11 @@ class Doubt(NamedTuple):
     The `nonce` is random. `acknowledged`: do you, as the leader, know it from me that I have it?
     """
 
-    source: int
-    target: int
-    term: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    nonce: int
+    source: Unsigned
+    target: Unsigned
+    term: Unsigned
+    index: Unsigned  # type: ignore[assignment]  # hides tuple.index, which nobody calls
+    nonce: Unsigned
     acknowledged: bool = False
 
 
@@ -262,8 +264,8 @@ class JoinRequest(NamedTuple):
     promised in an earlier life (probation.py); its nonce is this life's.
     """
 
-    nonce: int
-    member_id: int  # 0: not known
+    nonce: Unsigned
+    member_id: Unsigned  # 0: not known
     peer_urls: tuple[str, ...]
     on_probation: bool = False
 
@@ -271,7 +273,7 @@ class JoinRequest(NamedTuple):
 class Introduction(NamedTuple):
     """I am that member, and reached here: who was away when I came cannot know. Not Raft's."""
 
-    member_id: int
+    member_id: Unsigned
     url: str
 
 
@@ -286,16 +288,16 @@ class Welcome(NamedTuple):
     See welcome.py and probation.py for when it is to be believed, and what follows from it.
     """
 
-    source: int
-    member_id: int
-    cluster_id: int
-    nonce: int
+    source: Unsigned
+    member_id: Unsigned
+    cluster_id: Unsigned
+    nonce: Unsigned
     membership: bytes
     was_here: bool = False
-    term: int = 0
-    last_index: int = 0
-    last_term: int = 0
-    session: int = 0
+    term: Number = 0
+    last_index: Number = 0
+    last_term: Number = 0
+    session: Unsigned = 0
     client_urls: tuple[str, ...] = ()
 
 

@@ -17,6 +17,7 @@ from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
 from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
 from cluster.links import PeerFrame
 from cluster.wire import WireError, pack
+from tests.forgery import forged
 from tests.raft.harness import START_MS, make_core, peer, voters, welcome_frame
 from tests.raft.test_admission import WITHOUT_3, core_of
 from tests.raft.test_raft_actor import CODEC, Shell
@@ -99,7 +100,7 @@ def test_a_member_has_not_moved_as_long_as_somebody_is_where_it_was() -> None:
 @pytest.mark.parametrize("url", ["nonsense", "tcp://_foo:1", "tcp://h:0", "ipc://x", "tcp://h:1/"])
 def test_where_nobody_can_be_reached_nobody_is(url: str) -> None:
     with pytest.raises(WireError):
-        CODEC.decode(CODEC.encode_introduction(2, url))
+        CODEC.decode(forged(CODEC.cluster_id, Introduction(2, url)))
 
 
 def test_who_is_known_is_asked_about_who_is_not_and_now_and_then_again() -> None:

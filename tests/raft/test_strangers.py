@@ -26,7 +26,7 @@ from actors.language.members import (
 )
 from actors.language.messages import Drained, PeerFrames, Tick
 from actors.raft.actor import Place, RaftActor, Retention
-from actors.raft.codec import PeerCodec, encode_join
+from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.shipping import Shipping
@@ -47,6 +47,7 @@ from actors.raft.rpc import (
     HardState,
     Heartbeat,
     HeartbeatResponse,
+    Introduction,
     JoinRequest,
     ReadRequest,
     ReadResponse,
@@ -62,6 +63,7 @@ from actors.raft.seams import Links
 from actors.runtime.base import Ring
 from actors.runtime.mailbox import Mailbox
 from cluster.wire import pack
+from tests.forgery import forged
 from tests.probes import ManualClock
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, HOLD_MS, START_MS, peer, voters
 from tests.raft.test_raft_actor import Recorder
@@ -152,16 +154,9 @@ messages = st.one_of(
 
 def _frame(message: Any) -> bytes:
     try:
-        return CODEC.encode(message)
+        return forged(CODEC.cluster_id, message)
     except OverflowError:
         return b""  # such a number cannot be sent
-
-
-def _welcome(message: Welcome) -> bytes:
-    try:
-        return CODEC.encode_welcome(message)
-    except OverflowError:
-        return b""
 
 
 urls = st.sampled_from(("tcp://h:1", "nonsense", "tcp://_h:1", ""))
@@ -174,11 +169,11 @@ WELCOME_FIELDS = (
 )
 frames = st.one_of(
     messages.map(_frame),
-    st.builds(CODEC.encode_introduction, members, urls),
+    st.builds(Introduction, members, urls).map(_frame),
     st.builds(
         JoinRequest, numbers, members, st.lists(urls, max_size=9).map(tuple), st.booleans()
-    ).map(encode_join),
-    st.builds(Welcome, members, members, st.just(7), *WELCOME_FIELDS).map(_welcome),
+    ).map(_frame),
+    st.builds(Welcome, members, members, st.just(7), *WELCOME_FIELDS).map(_frame),
     st.tuples(st.just(7), st.integers(-1, 17), st.lists(numbers, max_size=9)).map(
         lambda row: pack((row[0], row[1], *row[2]))
     ),

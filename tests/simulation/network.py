@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from actors.raft.codec import _KIND_OF
 from actors.raft.rpc import ChangeRefusal, ChangeRequest, ForwardRefusal, ForwardRequest
+from tests.forgery import CODES
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
 
@@ -23,7 +23,7 @@ CLUSTER_ID = 1
 
 KIND_AT = 2
 ONCE_ONLY = frozenset(
-    _KIND_OF[kind] for kind in (ForwardRequest, ForwardRefusal, ChangeRequest, ChangeRefusal)
+    CODES[kind] for kind in (ForwardRequest, ForwardRefusal, ChangeRequest, ChangeRefusal)
 )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from actors.language.entries import Proposal
-from actors.raft.codec import _KIND_OF
 from actors.raft.leader import Leader
 from actors.raft.rpc import ChangeRefusal, ChangeRequest, ForwardRefusal, ForwardRequest
 from cluster.wire import pack, unpack
+from tests.forgery import CODES
 from tests.simulation.network import CLUSTER_ID, KIND_AT
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 EVERY_MS: Final = 12
 LATER_KINDS: Final = (40, 41, 200)
-CHANGE: Final = _KIND_OF[ChangeRequest]
-FORWARD: Final = _KIND_OF[ForwardRequest]
-REFUSAL: Final = _KIND_OF[ForwardRefusal]
-REFUSALS: Final = frozenset((REFUSAL, _KIND_OF[ChangeRefusal]))
+CHANGE: Final = CODES[ChangeRequest]
+FORWARD: Final = CODES[ForwardRequest]
+REFUSAL: Final = CODES[ForwardRefusal]
+REFUSALS: Final = frozenset((REFUSAL, CODES[ChangeRefusal]))
 LATER_NAME: Final = "NotYetInvented"
 LATER_CHANGE: Final = b'["SwapMembers",1,2]'
 LATER_COMMANDS: Final = (

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from actors.language.codec import encode_command
 from actors.language.commands import DeleteRange
 from actors.language.members import RemoveMember
-from actors.raft.codec import _KINDS, _TYPES, PeerCodec, encode_join
-from actors.raft.membership import encode, encode_change, first_membership
-from actors.raft.rpc import AppendRequest, JoinRequest, Welcome
+from actors.raft.codec import KINDS, SHAPES, PeerCodec, encode_change
+from actors.raft.membership import encode, first_membership
+from actors.raft.rpc import AppendRequest, Introduction, JoinRequest, Welcome
 from cluster.wire import WireError, pack, unpack
+from tests.forgery import forged
 from tests.simulation.network import CLUSTER_ID, KIND_AT, ONCE_ONLY
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ SOURCE_AT: Final = 2
 TARGET_AT: Final = 3
 TERM_AT: Final = 4
 """Where they stand in a frame of Raft's: behind the cluster and the kind."""
+
+_ROW_TYPES: Final = {
+    kind: {
+        name: SHAPES.form(hint).row_types[0]
+        for name, hint in get_type_hints(kind, include_extras=True).items()
+    }
+    for kind in KINDS
+}
+"""What stands in a frame for each field of a message."""
 
 
 class Outsider:
@@ -92,10 +102,10 @@ class Outsider:
         """A frame of some kind with fields that might matter."""
         if not node.runs:
             return
-        code = self._chance(len(_KINDS))
-        kind = _KINDS[code]
+        code = self._chance(len(KINDS))
+        kind = KINDS[code]
         row: dict[str, Any] = {}
-        for name, of in zip(kind._fields, _TYPES[kind], strict=True):
+        for name, of in _ROW_TYPES[kind].items():
             row[name] = self._value(node, name, of)
         if kind is AppendRequest:
             row["entries"] = self._entries(row["prev_index"] + 1, row["term"])
@@ -153,23 +163,23 @@ class Outsider:
 
     def _introduce(self, node: Node) -> None:
         """Who am I, you are reached there, and you are that one: nobody asked."""
-        chance, codec = self._chance, PeerCodec(CLUSTER_ID)
+        chance = self._chance
+        said: JoinRequest | Introduction | Welcome
         known = self._cluster.members
         match chance(3):
             case 0:
                 member = chance.of((*STRANGERS, *(peer.id for peer in known.peers)))
                 asked = tuple(chance.of(URLS) for _ in range(chance(3)))
-                frame = encode_join(JoinRequest(chance(1 << 20), member, asked, chance(2) == 0))
+                said = JoinRequest(chance(1 << 20), member, asked, chance(2) == 0)
             case 1 if node.runs:
-                frame = codec.encode_introduction(self._source(node), chance.of(URLS))
+                said = Introduction(self._source(node), chance.of(URLS))
             case _:
                 nonce = chance.random.getrandbits(60)
                 was_here, numbers = chance(2) == 0, (chance.of(EXTREMES), chance(9), chance(9))
-                welcome = Welcome(
+                said = Welcome(
                     chance(7), 1 + chance(7), CLUSTER_ID, nonce, encode(known), was_here, *numbers
                 )
-                frame = codec.encode_welcome(welcome)
-        self._give(node, frame, "not asked for")
+        self._give(node, forged(CLUSTER_ID, said), "not asked for")
 
     # --- fields ---
 

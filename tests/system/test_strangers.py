@@ -12,7 +12,7 @@ from actors.language.codec import encode_command
 from actors.language.commands import DeleteRange
 from actors.language.entries import Entry, Proposal
 from actors.language.members import Peer, RemoveMember
-from actors.raft.codec import PeerCodec, encode_join
+from actors.raft.codec import PeerCodec
 from actors.raft.membership import encode, first_membership
 from actors.raft.rpc import (
     AppendRequest,
@@ -23,6 +23,7 @@ from actors.raft.rpc import (
     Doubt,
     ForwardRequest,
     Heartbeat,
+    Introduction,
     JoinRequest,
     Message,
     RemovedNotice,
@@ -33,6 +34,7 @@ from actors.raft.rpc import (
 )
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack
+from tests.forgery import forged
 from tests.system.conditions import client_of, wait_until
 
 STRANGER = 0x1234
@@ -73,21 +75,24 @@ def messages(target: int, term: int) -> list[Message]:
     ]
 
 
-def frames(codec: PeerCodec, cluster_id: int, target: int, term: int) -> list[bytes]:
+def frames(cluster_id: int, target: int, term: int) -> list[bytes]:
     """The same, and what is no message of Raft's, or of this version's."""
-    others = [codec.encode_introduction(10**6 + n, "tcp://127.0.0.1:1") for n in range(3_000)]
+    others = [Introduction(10**6 + n, "tcp://127.0.0.1:1") for n in range(3_000)]
+    said = (
+        *messages(target, term),
+        Introduction(STRANGER, "nonsense"),
+        Introduction(target, "tcp://_foo:1"),
+        JoinRequest(5, STRANGER, ("nonsense",)),
+        Welcome(STRANGER, target, cluster_id, 0, encode(HOSTS)),
+    )
     return [
-        *(codec.encode(message) for message in messages(target, term)),
+        *(forged(cluster_id, message) for message in said),
         pack((cluster_id, 4, STRANGER, target, term, ((STRANGER, 1, b"\xc1garbage"),))),
         pack((cluster_id, 7, STRANGER, target, 2**64 - 1, False, 0, 0, True)),
         pack((cluster_id, 9, STRANGER, target, term, (1,), "ErrorOfTomorrow")),
         pack((cluster_id, 13, STRANGER, target, term, 1, b"not json")),
-        codec.encode_introduction(STRANGER, "nonsense"),
-        codec.encode_introduction(target, "tcp://_foo:1"),
-        encode_join(JoinRequest(5, STRANGER, ("nonsense",))),
-        codec.encode_welcome(Welcome(STRANGER, target, cluster_id, 0, encode(HOSTS))),
         b"",
-        *others,
+        *(forged(cluster_id, introduction) for introduction in others),
     ]
 
 
@@ -104,7 +109,7 @@ def test_a_stranger_changes_nothing(cluster: LocalCluster) -> None:
             socket = stack.enter_context(closing(context.socket(zmq.PUSH)))
             socket.linger = 0
             socket.connect(f"tcp://127.0.0.1:{node.ports.peer}")
-            for frame in frames(codec, cluster_id, node.member_id, before[node.name].term):
+            for frame in frames(cluster_id, node.member_id, before[node.name].term):
                 socket.send(frame)
             socket.send_multipart([bytes(2**20), *[b"x"] * 3_000])
             socket.send(pack((cluster_id, 99)))

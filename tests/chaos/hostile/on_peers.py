@@ -15,11 +15,11 @@ from actors.language.codec import encode_command
 from actors.language.commands import DeleteRange, Put
 from actors.language.entries import Entry, Proposal
 from actors.raft import rpc
-from actors.raft.codec import PeerCodec, encode_join
 from cluster.wire import WireError, pack, unpack
 from tests.chaos.hostile.intruder import Facts, Intruder, Kind
 from tests.chaos.hostile.on_clients import FORBIDDEN, colliding_map
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
+from tests.forgery import forged
 
 MESSAGES: Final[tuple[type[Any], ...]] = typing.get_args(rpc.Message)
 STRANGER: Final = 0x1234
@@ -70,7 +70,7 @@ COMMANDS: Final = (
 
 def frame_of(kind: type[Any], source: int, target: int, facts: Facts, me: Intruder) -> bytes:
     """A frame of this kind, with numbers as they are just now, or as they might be."""
-    return PeerCodec(facts.cluster_id).encode(_message(kind, source, target, facts, me))
+    return forged(facts.cluster_id, _message(kind, source, target, facts, me))
 
 
 def _message(kind: type[Any], source: int, target: int, facts: Facts, me: Intruder) -> Any:
@@ -219,7 +219,6 @@ def hellos(me: Intruder) -> None:
     """Introductions and requests to join by the hundred, known and unknown, with odd URLs."""
     facts = me.facts()
     name = me.chance.choice(list(facts.members))
-    codec = PeerCodec(facts.cluster_id)
     known = me.chance.choice(list(facts.members.values()))
     with me.call_on_peer(name) as connection:
         frames = []
@@ -227,14 +226,16 @@ def hellos(me: Intruder) -> None:
             url = me.chance.choice((*URLS, "tcp://127.0.0.1:1"))
             stranger = me.chance.choice((STRANGER, me.chance.getrandbits(62), -1))
             shape = me.chance.randrange(3)
+            said: rpc.Introduction | rpc.JoinRequest
             if shape == 0:
-                frames.append(codec.encode_introduction(stranger, url))
+                said = rpc.Introduction(stranger, url)
             elif shape == 1:
-                frames.append(codec.encode_introduction(known, me.chance.choice(URLS)))
+                said = rpc.Introduction(known, me.chance.choice(URLS))
             else:
                 urls = (url,) * me.chance.choice((0, 1, 100))
                 who = me.chance.choice((0, stranger, known))
-                frames.append(encode_join(rpc.JoinRequest(me.chance.choice(NUMBERS), who, urls)))
+                said = rpc.JoinRequest(me.chance.choice(NUMBERS), who, urls)
+            frames.append(forged(facts.cluster_id, said))
         connection.send(b"".join(map(message, frames)))
         me.sight.add("sent", HELLOS_AN_ACT)
         _see_end(me, connection)
@@ -249,7 +250,7 @@ def removal_notices(me: Intruder) -> None:
         for claimed in (STRANGER, source, source, target):
             term = me.chance.choice((facts.term, facts.term + 1, UINT64_MAX))
             notice = rpc.RemovedNotice(claimed, target, term)
-            connection.send(message(PeerCodec(facts.cluster_id).encode(notice)))
+            connection.send(message(forged(facts.cluster_id, notice)))
         me.sight.add("sent", 4)
         _see_end(me, connection)
 
