@@ -244,20 +244,25 @@ def _read_sorted(
 
 
 def _has_filter(query: Range) -> bool:
-    return any(query[8:])
+    """Whether some bound of revisions is given."""
+    return bool(
+        query.min_mod_revision
+        or query.max_mod_revision
+        or query.min_create_revision
+        or query.max_create_revision
+    )
 
 
 def _filtered(query: Range, kvs: list[KeyValue]) -> list[KeyValue]:
     """Those within the bounds of revisions; a bound of 0 is none."""
-    *_, min_mod, max_mod, min_create, max_create = query
-    if max_mod:
-        kvs = [kv for kv in kvs if kv.mod_revision <= max_mod]
-    if min_mod:
-        kvs = [kv for kv in kvs if kv.mod_revision >= min_mod]
-    if max_create:
-        kvs = [kv for kv in kvs if kv.create_revision <= max_create]
-    if min_create:
-        kvs = [kv for kv in kvs if kv.create_revision >= min_create]
+    if most := query.max_mod_revision:
+        kvs = [kv for kv in kvs if kv.mod_revision <= most]
+    if least := query.min_mod_revision:
+        kvs = [kv for kv in kvs if kv.mod_revision >= least]
+    if most := query.max_create_revision:
+        kvs = [kv for kv in kvs if kv.create_revision <= most]
+    if least := query.min_create_revision:
+        kvs = [kv for kv in kvs if kv.create_revision >= least]
     return kvs
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from zlib import crc32
 
 import msgpack
 
-from actors.language.codec import decode_result, encode_result
-from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
+from actors.language.codec import SHAPES, decode_result, encode_result
+from actors.language.commands import AlarmMember, Change, Event, KeyValue, Member
 from actors.language.results import Result
 from actors.store.storage import SUB_BITS, LeaseRecord, Meta, Row, SessionRecord
 
@@ -30,6 +30,8 @@ _LEASE: Final = struct.Struct(">qq")
 _SESSION_KEY: Final = struct.Struct(">QQ")
 _SESSION: Final = struct.Struct(">QQQ")
 _MEMBER_KEY: Final = struct.Struct(">Q")
+_MEMBER: Final = SHAPES.of(Member)
+_ALARM: Final = SHAPES.of(AlarmMember)
 
 _BODY: Final = struct.Struct(">BQQqI")  # change, create_revision, version, lease, key bytes
 _HEAD: Final = struct.Struct(">IBQQqI")  # the same behind the checksum
@@ -81,15 +83,18 @@ def decode_format(key: bytes, record: bytes) -> int:
 
 def encode_state(key: bytes, state: State) -> bytes:
     """The record of the data's place in the log and in time."""
-    *numbers, membership = state.meta
+    index, term, cluster_ms, revision, compact_revision, swept_revision, membership = state.meta
+    numbers = (index, term, cluster_ms, revision, compact_revision, swept_revision)
     return seal(key, _STATE.pack(*numbers, state.transaction) + membership)
 
 
 def decode_state(key: bytes, record: bytes) -> State:
     """What `encode_state` was given."""
     body = unseal(key, record)
-    *numbers, transaction = _STATE.unpack_from(body)
-    return State(Meta._make((*numbers, body[_STATE.size :])), transaction)
+    index, term, cluster_ms, revision, compacted, swept, transaction = _STATE.unpack_from(body)
+    membership = body[_STATE.size :]
+    meta = Meta(index, term, cluster_ms, revision, compacted, swept, membership)
+    return State(meta, transaction)
 
 
 # --- revisions --------------------------------------------------------------------------------
@@ -166,30 +171,33 @@ def encode_lease(lease: LeaseRecord) -> tuple[bytes, bytes]:
 
 def decode_lease(key: bytes, record: bytes) -> LeaseRecord:
     """What `encode_lease` was given."""
-    return LeaseRecord(*_LEASE_KEY.unpack(key), *_LEASE.unpack(unseal(key, record)))
+    (lease_id,), (ttl_ms, deadline_ms) = _LEASE_KEY.unpack(key), _LEASE.unpack(unseal(key, record))
+    return LeaseRecord(lease_id, ttl_ms, deadline_ms)
 
 
 def encode_member(member: Member) -> tuple[bytes, bytes]:
     """Key and record of a member."""
     key = _MEMBER_KEY.pack(member.id)
-    return key, seal(key, msgpack.packb(member[1:]))
+    _, *fields = _MEMBER.row(member)  # the id is in the key
+    return key, seal(key, msgpack.packb(fields))
 
 
 def decode_member(key: bytes, record: bytes) -> Member:
     """What `encode_member` was given."""
-    fields: Any = msgpack.unpackb(unseal(key, record), use_list=False)
-    return Member(*_MEMBER_KEY.unpack(key), *fields)
+    fields = msgpack.unpackb(unseal(key, record), use_list=False)
+    member: Member = _MEMBER.value((*_MEMBER_KEY.unpack(key), *fields))
+    return member
 
 
 def encode_alarms(key: bytes, alarms: tuple[AlarmMember, ...]) -> bytes:
     """The record of all alarms."""
-    return seal(key, msgpack.packb(alarms))
+    return seal(key, msgpack.packb(tuple([_ALARM.row(alarm) for alarm in alarms])))
 
 
 def decode_alarms(key: bytes, record: bytes) -> tuple[AlarmMember, ...]:
     """What `encode_alarms` was given."""
-    pairs: Any = msgpack.unpackb(unseal(key, record), use_list=False)
-    return tuple([AlarmMember(member_id, AlarmType(kind)) for member_id, kind in pairs])
+    rows = msgpack.unpackb(unseal(key, record), use_list=False)
+    return tuple([_ALARM.value(row) for row in rows])
 
 
 def session_key(session_id: int, seq: int = 0) -> bytes:
@@ -199,9 +207,9 @@ def session_key(session_id: int, seq: int = 0) -> bytes:
 
 def encode_session(session: SessionRecord) -> tuple[bytes, bytes]:
     """Key and record of a session without its results."""
-    session_id, *fields = session
+    session_id, used_index, used_ms, floor = session
     key = _SESSION_KEY.pack(session_id, 0)
-    return key, seal(key, _SESSION.pack(*fields))
+    return key, seal(key, _SESSION.pack(used_index, used_ms, floor))
 
 
 def encode_session_result(session_id: int, seq: int, result: Result) -> tuple[bytes, bytes]:
@@ -219,7 +227,8 @@ def decode_sessions(
         session_id, seq = _SESSION_KEY.unpack(key)
         body = unseal(key, record)
         if seq == 0:
-            sessions.append((SessionRecord(session_id, *_SESSION.unpack(body)), {}))
+            used_index, used_ms, floor = _SESSION.unpack(body)
+            sessions.append((SessionRecord(session_id, used_index, used_ms, floor), {}))
         elif sessions and sessions[-1][0].id == session_id:
             sessions[-1][1][seq] = decode_result(body)
         else:

@@ -215,6 +215,6 @@ class Sessions:
 
 def _size_of(result: Result) -> int:
     """As `size_of`; most results are of puts and hold nothing."""
-    if type(result) is PutDone and result[1] is None:
+    if type(result) is PutDone and result.prev_kv is None:
         return RESULT_BYTES
     return size_of(result)

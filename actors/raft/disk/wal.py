@@ -140,7 +140,9 @@ class Wal:
 
         `start` is what stands before the first of them, or the end of the log if there are none.
         """
-        records = [(STATE, pack(hard_state))] if hard_state[:2] != self._hard_state[:2] else []
+        kept = self._hard_state
+        votes = hard_state.term != kept.term or hard_state.vote != kept.vote
+        records = [(STATE, pack(hard_state))] if votes else []
         records += [(ENTRIES, self._encoder.encode(run)) for run in _runs(entries)]
         if not records:
             return
@@ -227,15 +229,18 @@ class Wal:
         self._file = self._files.create(temporary, size)
         self._size, self._offset, self._crc = size, 0, 0
         head = Head(
-            FORMAT,
-            *self._identity,
-            self._sequence,
-            size,
-            resets,
-            *self._hard_state,
-            start.index,
-            start.term,
-            membership,
+            format=FORMAT,
+            member_id=self._identity.member_id,
+            cluster_id=self._identity.cluster_id,
+            sequence=self._sequence,
+            size=size,
+            resets=resets,
+            term=self._hard_state.term,
+            vote=self._hard_state.vote,
+            commit=self._hard_state.commit,
+            start_index=start.index,
+            start_term=start.term,
+            membership=membership,
         )
         # What an earlier segment expects is repeated: that segment may be cut off too soon.
         if self._expected[0] > start.index:

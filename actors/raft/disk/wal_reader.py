@@ -10,9 +10,10 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from actors.language.bounds import Unsigned
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
-from actors.raft.codec import decode_entries
+from actors.raft.codec import SHAPES, decode_entries
 from actors.raft.disk.files import Files
 from actors.raft.disk.wal_records import (
     EXPECT,
@@ -47,18 +48,22 @@ class Head(NamedTuple):
     `resets` nothing that stands in earlier segments counts any more.
     """
 
-    format: int
-    member_id: int
-    cluster_id: int
-    sequence: int
-    size: int
+    format: Unsigned
+    member_id: Unsigned
+    cluster_id: Unsigned
+    sequence: Unsigned
+    size: Unsigned
     resets: bool
-    term: int
-    vote: int
-    commit: int
-    start_index: int
-    start_term: int
+    term: Unsigned
+    vote: Unsigned
+    commit: Unsigned
+    start_index: Unsigned
+    start_term: Unsigned
     membership: bytes
+
+
+_HEAD: Final = SHAPES.of(Head)
+_HARD_STATE: Final = SHAPES.of(HardState)
 
 
 class LogReader:
@@ -104,7 +109,7 @@ class LogReader:
             for record in flush:
                 try:
                     self._take(path, record)
-                except (WireError, TypeError) as error:
+                except (ValueError, TypeError) as error:
                     raise damaged(path, self.offset, str(error)) from None
                 self.offset, self.crc, self.flush = record.end, record.crc, record.flush
         if self.sequence == sequence:
@@ -114,9 +119,9 @@ class LogReader:
 
     def _take(self, path: Path, record: Record) -> None:
         if record.kind == HEAD:
-            self._take_head(path, Head(*unpack(record.payload)))
+            self._take_head(path, _HEAD.value(unpack(record.payload)))
         elif record.kind == STATE:
-            self.hard_state = HardState(*unpack(record.payload))
+            self.hard_state = _HARD_STATE.value(unpack(record.payload))
         elif record.kind == EXPECT:
             index, term = unpack(record.payload)
             self.expected = (index, term)
