@@ -50,6 +50,7 @@ CODECS = {
     "actors.raft.neighbours",
     "actors.store.records",
     "actors.watch.frames",
+    "actors.watch.teller",
 }
 """Where values become bytes, and bytes values."""
 

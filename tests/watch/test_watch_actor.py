@@ -21,14 +21,9 @@ from actors.language.messages import (
     WatchOpen,
     WatchProgress,
 )
-from actors.watch.actor import (
-    BEAT_INTERVAL_MS,
-    BOOKMARK_INTERVAL_MS,
-    FRAMING_BYTES,
-    READING_PAUSE_MS,
-    WatchActor,
-)
+from actors.watch.actor import FRAMING_BYTES, READING_PAUSE_MS, WatchActor
 from actors.watch.hub import Hub
+from actors.watch.rhythm import BEAT_INTERVAL_MS, BOOKMARK_INTERVAL_MS
 from cluster.wire import pack, unpack
 from tests.probes import ManualClock, ProbeRing
 

@@ -1,0 +1,139 @@
+"""What those who watch are told, as frames, each for a connection.
+
+Whom something concerns is the hub's to say, and how a reply looks `frames`'; when it is told, and
+by whom it is sent, others decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from actors.language.commands import Event
+from actors.language.encoding import error_reply
+from actors.language.messages import Connection, WatchCancel, WatchOpen, WatchProgress
+from actors.language.results import Failure
+from actors.watch.audience import Match, View, Watch
+from actors.watch.frames import EventBatch, WatchFrames
+from actors.watch.hub import Hub, Refused
+from actors.watch.progress import Progress
+from actors.watch.spans import Span
+from cluster.errors import FAULTS, NOT_FOUND, Fault
+
+Frames = list[tuple[Connection, bytes]]
+
+
+class Teller:
+    """That of one hub's watches; a reply of more than `fragment_bytes_max` comes in fragments."""
+
+    def __init__(self, frames: WatchFrames, hub: Hub, fragment_bytes_max: int) -> None:
+        self._frames = frames
+        self._hub = hub
+        self._progress = Progress(hub)
+        self._fragment_bytes_max = fragment_bytes_max
+
+    def events(self, matches: Sequence[Match], revision: int, events: Sequence[Event]) -> Frames:
+        """These events, which end at a revision, for the watches that they match."""
+        told: Frames = []
+        if not matches:
+            return told
+        batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max)
+        pack = self._frames.pack
+        for view, watches, positions in matches:
+            for head, tail in batch.replies(positions, view):
+                told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
+            if view.progress:
+                self._progress.heard(watches)
+        return told
+
+    # --- watches that begin and end ---
+
+    def open(self, opened: WatchOpen, revision: int) -> tuple[Frames, bool]:
+        """Begin a watch: what its client is told, and whether there is one more now."""
+        connection, request_id = opened.connection, opened.request_id
+        span = Span(opened.key, opened.range_end)
+        watch = self._hub.open(
+            connection, opened.watch_id, span, _view_of(opened), opened.start_revision
+        )
+        match watch:
+            case Watch():
+                created = self._frames.created(request_id, revision, watch.watch_id)
+                return [(connection, created)], True
+            case Refused(reason):
+                return [(connection, self._frames.refused(request_id, revision, reason))], False
+            case Failure(name):
+                return self.error(opened, FAULTS[name]), False
+            case _:
+                assert_never(watch)
+
+    def error(self, request: WatchOpen | WatchProgress, fault: Fault) -> Frames:
+        """A request cannot be served."""
+        return [(request.connection, error_reply(request.request_id, fault))]
+
+    def cancel(self, cancel: WatchCancel) -> Frames:
+        """A client ends a watch."""
+        connection, request_id, watch_id = cancel
+        if self._hub.cancel(connection, watch_id):
+            frame = self._frames.canceled(request_id, self._hub.revision, watch_id, "")
+        else:
+            fault = Fault(NOT_FOUND, f"leasehold: there is no watch {watch_id} on this connection")
+            frame = error_reply(request_id, fault)
+        return [(connection, frame)]
+
+    def forget(self, connection: Connection, reason: str) -> Frames:
+        """All watches of a connection end; its client is told if there is a reason."""
+        watches = self._hub.forget(connection)
+        self._progress.forget(connection)
+        return self.canceled(watches, reason) if reason else []
+
+    def end(self, connection: Connection, reason: str) -> Frames:
+        """Likewise, but it may begin others."""
+        return self.canceled(self._hub.end(connection), reason)
+
+    def canceled(self, watches: Sequence[Watch], reason: str, compact_revision: int = 0) -> Frames:
+        """These watches have ended."""
+        canceled, revision = self._frames.canceled, self._hub.revision
+        return [
+            (
+                watch.connection,
+                canceled(b"", revision, watch.watch_id, reason, compact_revision),
+            )
+            for watch in watches
+        ]
+
+    # --- how far it is ---
+
+    def ask(self, asked: WatchProgress) -> Frames:
+        """Somebody asks how far it is: `answers` has that once nothing is on its way there."""
+        if self._progress.ask(asked.connection, asked.request_id):
+            return []
+        return self.error(asked, FAULTS["TooManyRequests"])
+
+    def answers(self) -> Frames:
+        """For those who have asked, and need not wait any more."""
+        bookmark = self._frames.bookmark
+        return [
+            (connection, bookmark(request_id, revision))
+            for connection, request_id, revision in self._progress.answers()
+        ]
+
+    def bookmarks(self) -> Frames:
+        """How far it is, for all who watch."""
+        delivered, bookmark = self._hub.delivered, self._frames.bookmark
+        return [(to, bookmark(b"", delivered(to))) for to in self._hub.connections]
+
+    def progress(self) -> Frames:
+        """Likewise, for each watch that wants to know it, and heard nothing since the last call."""
+        revision, progress = self._hub.revision, self._frames.progress
+        return [(to, progress(number, revision)) for to, number, *_ in self._progress.quiet()]
+
+
+def _view_of(opened: WatchOpen) -> View:
+    return View(
+        opened.prev_kv,
+        opened.no_put,
+        opened.no_delete,
+        keys_only=opened.keys_only,
+        fragment=opened.fragment,
+        progress=opened.progress_notify,
+    )
