@@ -112,14 +112,13 @@ class Admission:
 
     def _look(self) -> None:
         """See who is who, if that has changed."""
-        replica = self._core.replica
-        held, committed = replica.memberships, replica.committed_membership
+        held, committed = self._core.roster.held, self._core.roster.committed
         if held is self._held and committed is self._committed:
             return
         self._held, self._committed = held, committed
         memberships = (*(each for _, each in held), *self._vouched.values())
         known = [each.configuration for each in memberships]
-        self._removed = committed.removed - committed.outgoing
+        self._removed = self._core.roster.removed
         self._members = frozenset().union(*(each.members() for each in known)) - self._removed
         self._voters = frozenset().union(*(each.all_voters() for each in known)) - self._removed
 
@@ -208,7 +207,7 @@ class Admission:
         """
         self._notices.add(message.source)
         own_id = self._core.config.member_id
-        latest = (self._core.replica.membership, *self._vouched.values())
+        latest = (self._core.roster.latest, *self._vouched.values())
         believed = any(each.configuration.others_agree(own_id, self._notices) for each in latest)
         return "" if believed else UNCONFIRMED
 

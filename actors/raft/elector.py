@@ -1,21 +1,24 @@
-"""Elector: terms, votes and roles - who leads, and when to try to (Raft 5.1, 5.2, 5.4.1; 6.2; 9.6).
+"""Elector: one member's term, vote and role - who leads, and when to try to (Raft 5.1, 5.2, 5.4.1).
 
-It knows the log only by its end, and nothing of proposals, reads or commitment: RaftCore builds on
-it and fills in what happens when a leader is found, elected or deposed.
+Each input returns what happened, as events: whoever owns the elector sends what they hold and does
+what an election means for the log. It knows the log only by its end and the members only by who
+counts; it refuses to know of proposals, reads and commitment (dissertation 6.2, 9.6 for the rest).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from actors.language.members import NOBODY
 from actors.raft.elections import ElectionTimer, may_grant, vote_requests
 from actors.raft.leader import Leader
-from actors.raft.log import RaftLog
+from actors.raft.log import FIRST_TERM, RaftLog
 from actors.raft.outcome import CoreConfig
 from actors.raft.probation import Probation
-from actors.raft.quorum import Ballot, Configuration
+from actors.raft.quorum import Ballot
 from actors.raft.roles import Candidate, Follower
+from actors.raft.roster import Roster
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -29,224 +32,296 @@ from actors.raft.rpc import (
 from actors.raft.terms import Verdict, judge
 
 
+class Followed(NamedTuple):
+    """It is a follower from now on, of `leader` (0: nobody is known to lead).
+
+    `was` is what it knew as a leader, if it was one; its term may have risen with it.
+    """
+
+    leader: int
+    is_new_term: bool
+    was: Leader | None
+
+
+class Asked(NamedTuple):
+    """It asks for votes. These requests show a term and a vote that must be saved before."""
+
+    requests: list[VoteRequest]
+
+
+class Answered(NamedTuple):
+    """A message had its whole effect; this answer holds once the term and the vote are saved."""
+
+    answer: VoteResponse | AppendResponse
+
+
+class Won(NamedTuple):
+    """It won the election of its term, and leads once its owner has given it a Leader."""
+
+
+Role = Follower | Candidate | Leader
+Event = Followed | Asked | Answered | Won
+Events = tuple[Event, ...]
+
+NOTHING: Events = ()
+
+
 class Elector:
-    """One member's term, vote and role. `chance(n)` gives a random integer 0 <= x < n."""
+    """`chance(n)` gives a random integer 0 <= x < n. A member on `probation` never stands.
+
+    `leader` leads as far as this member knows, itself included; 0: nobody. `is_unsaved`: its term
+    or its vote is not what was last given out to be saved.
+    """
 
     def __init__(
         self,
         config: CoreConfig,
         hard_state: HardState,
+        log: RaftLog,
+        roster: Roster,
         now_ms: int,
         chance: Callable[[int], int],
         probation: Probation | None = None,
     ) -> None:
-        self.config = config
+        self._own_id = config.member_id
+        self._timeout_ms = config.election_timeout_ms
+        self._log = log
+        self._roster = roster
         self.probation = probation
         self.term = hard_state.term
         self.vote = hard_state.vote
-        self.role: Follower | Candidate | Leader = Follower(NOBODY, now_ms)
-        self._timer = ElectionTimer(config.election_timeout_ms, chance)
+        self.is_unsaved = False
         self._saved = (self.term, self.vote)
-        self._messages: list[Message] = []
-        self._promises: list[Message] = []
+        self.role: Role = Follower(now_ms)
+        self.leader = NOBODY
+        self._timer = ElectionTimer(config.election_timeout_ms, chance)
         self._timer.restart(now_ms)
 
-    @property
-    def leader(self) -> int:
-        """The member that leads as far as this one knows, or 0."""
-        match self.role:
-            case Leader():
-                return self.config.member_id
-            case Follower(leader=leader):
-                return leader
-            case Candidate():
-                return NOBODY
+    # --- what is promised: a term, and one vote in it ---
 
-    # --- what the whole core fills in ---
+    def _pledge(self, term: int, vote: int) -> None:
+        self.term, self.vote = term, vote
+        self.is_unsaved = (term, vote) != self._saved
 
-    def _configuration(self) -> Configuration:
-        """Who counts now."""
-        raise NotImplementedError
+    def given_out(self) -> None:
+        """Term and vote are about to be saved, before anything that was promised leaves."""
+        self._saved = (self.term, self.vote)
+        self.is_unsaved = False
 
-    def _may_stand(self) -> bool:
-        """Whether this member is, or may still be, one of those who count."""
-        raise NotImplementedError
+    def give_vote_away(self, term: int) -> None:
+        """Be in a term, if that is none of the past, in which this member votes for nobody else.
 
-    def _may_vote_for(self, request: VoteRequest) -> bool:
-        """Whether this member knows enough of what it has promised to vote for a candidate."""
-        raise NotImplementedError
-
-    def _log(self) -> RaftLog:
-        """The log, whose end decides who may lead."""
-        raise NotImplementedError
-
-    def _leader_found(self, now_ms: int) -> None:
-        """Another member leads now."""
-        raise NotImplementedError
-
-    def _elected(self, now_ms: int) -> None:
-        """This member has won the election of its term."""
-        raise NotImplementedError
-
-    def _deposed(self, leader: Leader, now_ms: int) -> None:
-        """This member leads no more; `leader` is what it knew."""
-        raise NotImplementedError
+        An earlier life may have voted in it: so nobody gets this vote. The timer goes on.
+        """
+        if term >= self.term:
+            self._pledge(term, self._own_id)
 
     # --- terms (Raft 5.1) ---
 
-    def _admit(self, message: Message, now_ms: int) -> bool:
-        """Compare terms; False when the message has had its whole effect."""
+    def judge(self, message: Message, now_ms: int) -> Verdict:
+        """What a message's term means for a member in this term and role."""
         if message.term == self.term:
             # There is one leader in a term: who claims to be another is wrong.
             is_claim = isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
-            return not (is_claim and isinstance(self.role, Leader))
-        match judge(message, self.term, self._hears_leader(now_ms)):
-            case Verdict.HANDLE:
-                return True
+            return Verdict.IGNORE if is_claim and isinstance(self.role, Leader) else Verdict.HANDLE
+        return judge(message, self.term, self._hears_leader(now_ms))
+
+    def carry_out(self, verdict: Verdict, message: Message, now_ms: int) -> Events:
+        """Do what a verdict says beyond looking at the message's content."""
+        match verdict:
             case Verdict.FOLLOW_SENDER:
-                self._become_follower(message.term, message.source, now_ms)
-                return True
+                return self._become_follower(message.term, message.source, now_ms)
             case Verdict.STEP_DOWN:
-                self._become_follower(message.term, NOBODY, now_ms)
-                return True
+                return self._become_follower(message.term, NOBODY, now_ms)
             case Verdict.TELL_TERM:
                 assert isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
-                self._tell_term(message)
-                return False
+                return (Answered(self._own_term(message)),)
             case Verdict.REFUSE_VOTE:
                 assert isinstance(message, VoteRequest)
-                self._refuse_vote(message)
-                return False
-            case Verdict.IGNORE:
-                return False
+                return (Answered(self._refusal(message)),)
+            case Verdict.HANDLE | Verdict.IGNORE:
+                return NOTHING
 
     def _hears_leader(self, now_ms: int) -> bool:
         match self.role:
             case Leader():
                 return True  # check-quorum ends it if it is alone
-            case Follower(leader=leader, heard_ms=heard_ms):
-                return leader != NOBODY and now_ms - heard_ms < self.config.election_timeout_ms
+            case Follower(heard_ms=heard_ms):
+                return self.leader != NOBODY and now_ms - heard_ms < self._timeout_ms
             case Candidate():
                 return False
 
-    def _become_follower(self, term: int, leader: int, now_ms: int) -> None:
-        assert term >= self.term, "terms only rise"
-        if term > self.term:
-            self.term, self.vote = term, NOBODY
-            # The next leader may replace, before they are ever saved, entries that the last one
-            # was about to be told of.
-            self._promises = [p for p in self._promises if not isinstance(p, AppendResponse)]
-        if isinstance(self.role, Leader):
-            self._deposed(self.role, now_ms)
-        self.role = Follower(leader, now_ms)
-        self._timer.restart(now_ms)
-        if leader != NOBODY:
-            self._leader_found(now_ms)
+    def _own_term(self, message: AppendRequest | Heartbeat | SnapshotChunk) -> AppendResponse:
+        """The answer to a leader of an earlier term: an empty rejection in one's own."""
+        own_id, source = self._own_id, message.source
+        return AppendResponse(own_id, source, self.term, message.session, 0, True, 0, 0)
 
-    def _follow(self, leader: int, now_ms: int) -> None:
+    # --- following ---
+
+    def follow(self, leader: int, now_ms: int) -> Events:
         """An append or heartbeat of this term arrived: its sender leads."""
         assert not isinstance(self.role, Leader), "two leaders in one term"
-        if isinstance(self.role, Follower) and self.role.leader == leader:
+        if self.leader == leader and isinstance(self.role, Follower):
             self.role.heard_ms = now_ms
             self._timer.heard_leader(now_ms)
-        else:
-            self._become_follower(self.term, leader, now_ms)
+            return NOTHING
+        return self._become_follower(self.term, leader, now_ms)
 
-    def _tell_term(self, message: AppendRequest | Heartbeat | SnapshotChunk) -> None:
-        """Answer a leader of an earlier term with an empty rejection in one's own."""
-        own_id, source = self.config.member_id, message.source
-        self._promise(AppendResponse(own_id, source, self.term, message.session, 0, True, 0, 0))
+    def step_down(self, now_ms: int) -> Events:
+        """Lead, or stand, no more: a leader that is alone, or removed, or wrong."""
+        return self._become_follower(self.term, NOBODY, now_ms)
 
-    # --- elections ---
+    def _become_follower(self, term: int, leader: int, now_ms: int) -> Events:
+        assert term >= self.term, "terms only rise"
+        was = self.role if isinstance(self.role, Leader) else None
+        is_new_term = term > self.term
+        if is_new_term:
+            self._pledge(term, NOBODY)
+        self.role, self.leader = Follower(now_ms), leader
+        self._timer.restart(now_ms)
+        return (Followed(leader, is_new_term, was),)
+
+    def lost(self, peer: int, now_ms: int) -> None:
+        """The connection to a peer broke; if it leads, stand soon.
+
+        With no leader in mind a member grants pre-votes at once, so fail-over need not wait for the
+        election timeout. Members that still hear the leader refuse.
+        """
+        if isinstance(self.role, Follower) and self.leader == peer:
+            self.leader = NOBODY
+            self._hurry(self.role, self._roster.members - {peer}, now_ms)
+
+    def end_probation(self, now_ms: int) -> None:
+        """Be a full member from now on."""
+        self.probation = None
+        if self.leader == NOBODY and self.term == FIRST_TERM and isinstance(self.role, Follower):
+            # A cluster that starts has nobody to wait for but those who have just answered.
+            self._hurry(self.role, self._roster.voters, now_ms)
 
     def _hurry(self, role: Follower, rivals: frozenset[int], now_ms: int) -> None:
         """Nobody leads: stand soon, and soon again, each of those who may in a slot of its own."""
-        role.hurried_until_ms = now_ms + self.config.election_timeout_ms
-        slot = sum(1 for member in rivals if member < self.config.member_id)
+        role.hurried_until_ms = now_ms + self._timeout_ms
+        slot = sum(1 for member in rivals if member < self._own_id)
         self._timer.hurry(now_ms, slot)
 
-    def _campaign(
+    # --- standing for election ---
+
+    @property
+    def due_ms(self) -> int:
+        """When `tick`, or `wait`, has something to do next; a leader needs neither."""
+        return self._timer.due_ms
+
+    def tick(self, now_ms: int) -> Events:
+        """Stand when the leader has not been heard for long, or votes have not come."""
+        if now_ms < self._timer.due_ms or isinstance(self.role, Leader):
+            return NOTHING
+        return self._stand(now_ms, pre=True, hurried_until_ms=self.role.hurried_until_ms)
+
+    def wait(self, now_ms: int) -> None:
+        """Let time pass for who takes no part."""
+        if now_ms >= self._timer.due_ms:
+            self._timer.restart(now_ms)
+
+    def take_over(self, source: int, now_ms: int) -> Events:
+        """The leader hands over: stand at once, in its place (dissertation 3.10)."""
+        # Without a pre-vote: the others still hear the leader, and would refuse one.
+        if self.leader != source:
+            return NOTHING
+        return self._stand(now_ms, pre=False, hurried_until_ms=0, transfer=True)
+
+    def _stand(
         self, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
-    ) -> None:
-        own_id = self.config.member_id
-        if self.probation is not None or not self._may_stand():
+    ) -> Events:
+        own_id, roster = self._own_id, self._roster
+        if self.probation is not None or not roster.may_stand:
             # A learner, or a member that is not one yet or any more, never stands. But it may have
             # been removed unheard: it asks with a log that wins no vote, and is told if so.
-            self._become_follower(self.term, NOBODY, now_ms)
-            voters = self._configuration().all_voters()
-            self._promises += vote_requests(own_id, voters, self.term + 1, True, False, RaftLog())
-            return
+            followed = self._become_follower(self.term, NOBODY, now_ms)
+            requests = vote_requests(own_id, roster.voters, self.term + 1, True, False, RaftLog())
+            return (*followed, Asked(requests))
         late_votes: dict[int, bool] = {}
         if not pre:
-            self.term, self.vote = self.term + 1, own_id
+            self._pledge(self.term + 1, own_id)
         elif isinstance(self.role, Candidate):
             late_votes = self.role.votes_of_term()
-        self.role = Candidate(pre, hurried_until_ms, late_votes)
+        self.role, self.leader = Candidate(pre, hurried_until_ms, late_votes), NOBODY
         self._timer.restart(now_ms)
         if now_ms < hurried_until_ms:
             self._timer.retry_soon(now_ms, pre)
         term = self.term + 1 if pre else self.term
-        peers = self._configuration().all_voters() - {own_id}
-        self._promises += vote_requests(own_id, peers, term, pre, transfer, self._log())
-        if pre:
-            # A real vote for oneself counts only when it is durable: see RaftCore.persisted.
-            self._count_vote(own_id, True, True, now_ms)
+        peers = roster.voters - {own_id}
+        asked = Asked(vote_requests(own_id, peers, term, pre, transfer, self._log))
+        # A real vote for oneself counts only when it is durable (`own_vote_saved`): who crashes
+        # before may vote for another in the same term, and two could win it.
+        return (asked, *self._count(own_id, True, True, now_ms)) if pre else (asked,)
 
-    def _answer_vote(self, request: VoteRequest, now_ms: int) -> None:
-        granted = may_grant(request, self.term, self.vote, self.leader, self._log())
+    # --- votes ---
+
+    def answer_vote(self, request: VoteRequest, now_ms: int) -> Events:
+        """Grant or refuse a vote, or a pre-vote, in this term."""
+        granted = may_grant(request, self.term, self.vote, self.leader, self._log)
         if not granted or not self._may_vote_for(request):
-            self._refuse_vote(request)
-            return
+            return (Answered(self._refusal(request)),)
         if request.pre:
             self._timer.yield_to_candidate(now_ms)
         else:
-            self.vote = request.source
+            self._pledge(self.term, request.source)
             self._timer.restart(now_ms)
-        own_id = self.config.member_id
-        self._promise(VoteResponse(own_id, request.source, request.term, request.pre, True))
+        return (
+            Answered(VoteResponse(self._own_id, request.source, request.term, request.pre, True)),
+        )
 
-    def _refuse_vote(self, request: VoteRequest) -> None:
-        own_id = self.config.member_id
-        self._promise(VoteResponse(own_id, request.source, self.term, request.pre, False))
+    def _may_vote_for(self, request: VoteRequest) -> bool:
+        """Whether no vote or log that this member may have forgotten speaks against a candidate."""
+        probation = self.probation
+        if probation is None:
+            return True
+        is_answered = probation.is_answered_by_all(self._own_id, self._roster.latest)
+        return is_answered and (request.last_term, request.last_index) >= probation.end
 
-    def _count_vote(self, voter: int, granted: bool, pre: bool, now_ms: int) -> None:
+    def _refusal(self, request: VoteRequest) -> VoteResponse:
+        return VoteResponse(self._own_id, request.source, self.term, request.pre, False)
+
+    def take_vote(self, vote: VoteResponse, now_ms: int) -> Events:
+        """Another member has answered a request for its vote."""
+        if vote.pre and vote.granted and vote.term == self.term:
+            return NOTHING  # granted to an earlier pre-vote: the present one asks for the next term
+        return self._count(vote.source, vote.granted, vote.pre, now_ms)
+
+    def own_vote_saved(self, now_ms: int) -> Events:
+        """Term and vote are durable: a candidate's vote for itself counts from now on."""
+        if isinstance(self.role, Candidate) and not self.role.pre:
+            return self._count(self._own_id, True, False, now_ms)
+        return NOTHING
+
+    def lead(self, leader: Leader) -> None:
+        """What happened was Won, and this is what it knows as a leader."""
+        assert self.vote == self._own_id, "a leader voted for itself"
+        self.role, self.leader = leader, self._own_id
+
+    def _count(self, voter: int, granted: bool, pre: bool, now_ms: int) -> Events:
         candidate = self.role
         if not isinstance(candidate, Candidate):
-            return
+            return NOTHING
         if candidate.pre and not pre:
-            self._count_late_vote(candidate, voter, granted, now_ms)
-            return
+            return self._count_late(candidate, voter, granted)
         if candidate.pre != pre:
-            return
+            return NOTHING
         candidate.votes[voter] = granted
-        match self._configuration().ballot(candidate.votes):
+        match self._roster.configuration.ballot(candidate.votes):
             case Ballot.WON if pre:
-                self._campaign(now_ms, pre=False, hurried_until_ms=candidate.hurried_until_ms)
+                return self._stand(now_ms, pre=False, hurried_until_ms=candidate.hurried_until_ms)
             case Ballot.WON:
-                self._elected(now_ms)
+                return (Won(),)
             case Ballot.LOST:
-                self._become_follower(self.term, NOBODY, now_ms)
+                return self._become_follower(self.term, NOBODY, now_ms)
             case Ballot.OPEN:
-                pass
+                return NOTHING
 
-    def _count_late_vote(
-        self, candidate: Candidate, voter: int, granted: bool, now_ms: int
-    ) -> None:
-        if self.config.member_id not in candidate.late_votes:
-            return  # this process never stood in this term
+    def _count_late(self, candidate: Candidate, voter: int, granted: bool) -> Events:
+        """A vote for the candidacy before: its term is still the present one, so it counts."""
+        if self._own_id not in candidate.late_votes:
+            return NOTHING  # this process never stood in this term
         candidate.late_votes[voter] = granted
-        if self._configuration().ballot(candidate.late_votes) is Ballot.WON:
-            self._elected(now_ms)
-
-    # --- what is said when ---
-
-    def _unsaved(self) -> bool:
-        return (self.term, self.vote) != self._saved
-
-    def _say(self, message: Message) -> None:
-        """Send at once - unless it would show a term that a crash could still undo."""
-        (self._promises if self._unsaved() else self._messages).append(message)
-
-    def _promise(self, message: Message) -> None:
-        """Send when everything that this member has decided so far is durable."""
-        self._promises.append(message)
+        is_won = self._roster.configuration.ballot(candidate.late_votes) is Ballot.WON
+        return (Won(),) if is_won else NOTHING

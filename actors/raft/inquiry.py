@@ -45,7 +45,7 @@ class Inquiry:
         if not probation.is_asking:
             return "promised what it has forgotten: it catches up, and does not vote until it has"
         core = self._core
-        membership = core.replica.membership
+        membership = core.roster.latest
         awaited = probation.awaited(core.config.member_id, membership) or ()
         urls = [peer.peer_urls[0] for peer in membership.peers if peer.id in awaited]
         whom = f"of these have answered: {', '.join(urls)}" if urls else "others have answered"

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from actors.language.entries import Proposal
 from actors.raft.log import RaftLog
 from actors.raft.membership import Health
 from actors.raft.progress import Contact, Progress, Rejection
 from actors.raft.quorum import Configuration
+from actors.raft.rounds import ReadRounds
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -34,23 +35,10 @@ SESSION_COUNT_MASK: Final = 0xFFFF
 """A session has 64 bits, and nobody comes back after exactly 65,536 changes of members."""
 
 WAVES_MAX: Final = 2
-READ_ROUNDS_MAX: Final = 2
-"""Bursts of proposals, and rounds of reads, that may be under way; what comes meanwhile gathers."""
-
-READS_WAITING_MAX: Final = 100_000
-"""Reads of all members that wait for a round."""
+"""Bursts of proposals that may be under way; what comes meanwhile gathers."""
 
 ENTRY_OVERHEAD_BYTES: Final = 64
 """What an entry costs beside its command, so that empty commands count too."""
-
-
-class PendingRead(NamedTuple):
-    """A read that waits for a quorum to confirm the leader: whose it is, and the index it needs."""
-
-    round_id: int
-    source: int
-    read_id: int
-    index: int  # type: ignore[assignment]
 
 
 STARTING_TIMES: Final = 10
@@ -80,7 +68,7 @@ class Leader:
         self.cluster_ms_at_start = cluster_ms
         self.started_ms = now_ms
         self.peers: dict[int, Progress] = {}
-        self._read_acks: dict[int, int] = {}
+        self._rounds = ReadRounds()
         # Peers that answer some committed entry they have not been told of, and when the rest hear.
         self._awaiting_commit: set[int] = set()
         self.notice_due_ms: int | None = None
@@ -91,9 +79,6 @@ class Leader:
         self.uncommitted_bytes = 0
         self.heartbeat_due_ms = now_ms
         self.quorum_check_due_ms = now_ms
-        self._reads: deque[PendingRead] = deque()
-        self._early_reads: list[tuple[int, int]] = []
-        self._read_round_sent = 0
         self._waves: deque[int] = deque()
 
     def cluster_ms(self, now_ms: int) -> int:
@@ -112,7 +97,7 @@ class Leader:
         wanted = configuration.members() - {self.own_id}
         for gone in self.peers.keys() - wanted:
             del self.peers[gone]
-            self._read_acks.pop(gone, None)
+            self._rounds.forget(gone)
             self._awaiting_commit.discard(gone)
         session = self._next_session()
         for member in sorted(wanted - self.peers.keys()):
@@ -128,7 +113,7 @@ class Leader:
             return
         self.peers[member] = Progress(self._next_session(), self.log.last_index + 1, now_ms)
         self.peers[member].life, self.peers[member].on_probation = life, True
-        self._read_acks.pop(member, None)
+        self._rounds.forget(member)
         self._awaiting_commit.discard(member)
 
     def _next_session(self) -> int:
@@ -199,8 +184,7 @@ class Leader:
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
         peer.on_probation = message.on_probation
-        acked = self._read_acks.get(message.source, 0)
-        self._read_acks[message.source] = max(acked, message.read_id)
+        self._rounds.acknowledged(message.source, message.read_id)
         if peer.probing:
             peer.probe_sent = False
         elif message.last_index < message.sent_index:
@@ -213,6 +197,27 @@ class Leader:
         match = {member: peer.match for member, peer in self.peers.items()}
         match[self.own_id] = stable_index
         return self.configuration.agreed_index(match)
+
+    def is_silent(self, peer: int, now_ms: int, within_ms: int) -> bool:
+        """Whether a peer has not been heard yet, or not lately."""
+        progress = self.peers.get(peer)
+        if progress is None:
+            return False
+        return progress.contact is not Contact.HEARD or now_ms - progress.heard_ms >= within_ms
+
+    def lost(self, peer: int) -> None:
+        """The connection to a peer broke: what was under way to it may be gone."""
+        progress = self.peers.get(peer)
+        if progress is not None:
+            progress.probe_again()
+            # No change of members may count on it until it is heard again.
+            progress.contact = Contact.BROKEN
+
+    def snapshot_failed(self, peer: int) -> None:
+        """A snapshot did not reach that peer: find out again what it needs."""
+        progress = self.peers.get(peer)
+        if progress is not None:
+            progress.probe_from(progress.match + 1)
 
     def hears_quorum(self, now_ms: int, within_ms: int) -> bool:
         """Whether a majority, this node included, was heard lately (check-quorum, 6.2)."""
@@ -250,49 +255,38 @@ class Leader:
         self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
         if self.notice_due_ms is None:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
-        for source, read_id in self._early_reads:
-            self._add_read(source, read_id, commit)
-        self._early_reads.clear()
+        self._rounds.release(commit)
 
     # --- reads (dissertation 6.4) ---
 
     def has_asked(self, read_id: int) -> bool:
         """Whether a round of reads was sent whose answer can carry this id."""
-        return read_id <= self._read_round_sent
+        return read_id <= self._rounds.sent
 
     def add_read(self, source: int, read_id: int, commit: int) -> None:
         """Register a read; before the term's first commit nobody knows what is committed.
 
         Over the limit it is dropped: who waits for it asks again.
         """
-        if len(self._reads) + len(self._early_reads) >= READS_WAITING_MAX:
+        if self._rounds.is_full():
             return
         if commit < self.start_index:
-            self._early_reads.append((source, read_id))
+            # Its predecessors may have committed more than it knows, up to all that its log held
+            # when it was elected; its own first commit settles that.
+            self._rounds.add_early(source, read_id)
         else:
-            self._add_read(source, read_id, commit)
-
-    def _add_read(self, source: int, read_id: int, commit: int) -> None:
-        self._reads.append(PendingRead(self._read_round_sent + 1, source, read_id, commit))
-
-    def _confirmed_reads(self) -> list[PendingRead]:
-        """Take the reads whose round was sent and answered by a majority."""
-        confirmed: list[PendingRead] = []
-        while self._reads and self._reads[0].round_id <= self._read_round_sent:
-            round_id = self._reads[0].round_id
-            agreeing = [i for i, acked in self._read_acks.items() if acked >= round_id]
-            if not self.configuration.majority_reached([self.own_id, *agreeing]):
-                break
-            while self._reads and self._reads[0].round_id == round_id:
-                confirmed.append(self._reads.popleft())
-        return confirmed
+            self._rounds.add(source, read_id, commit)
 
     def read_answers(self, now_ms: int) -> list[ReadResponse]:
         """Answers to the reads that are confirmed now; some may be this member's own."""
+        if not self._rounds.reads:
+            return []
         cluster_ms = self.cluster_ms(now_ms)
         return [
             ReadResponse(self.own_id, source, self.term, read_id, index, cluster_ms)
-            for _, source, read_id, index in self._confirmed_reads()
+            for _, source, read_id, index in self._rounds.take_confirmed(
+                self.own_id, self.configuration
+            )
         ]
 
     # --- what to send ---
@@ -300,8 +294,7 @@ class Leader:
     def messages(self, commit: int, now_ms: int) -> list[Message]:
         """Everything peers should hear now: a read round, entries they lack, the commit index."""
         messages: list[Message] = []
-        if self._may_begin_round():
-            self._read_round_sent = self._reads[-1].round_id
+        if self._rounds.maybe_begin():
             messages += self.heartbeats(commit, now_ms)
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
         for target, peer in self.peers.items():
@@ -315,12 +308,6 @@ class Leader:
         if everybody:
             self.notice_due_ms = None
         return messages
-
-    def _may_begin_round(self) -> bool:
-        """Whether reads wait for a round and not too many rounds are unanswered."""
-        if not self._reads or self._reads[-1].round_id <= self._read_round_sent:
-            return False
-        return self._read_round_sent - self._reads[0].round_id + 1 < READ_ROUNDS_MAX
 
     def heartbeats(self, commit: int, now_ms: int) -> list[Message]:
         """One heartbeat to every peer; they also carry the latest read round."""
@@ -341,7 +328,7 @@ class Leader:
             session=peer.session,
             commit=peer.commit_sent,
             sent_index=peer.match if peer.probing else peer.next - 1,
-            read_id=self._read_round_sent,
+            read_id=self._rounds.sent,
             cluster_ms=self.cluster_ms(now_ms),
             answer=answer,
         )
@@ -358,7 +345,7 @@ class Leader:
 
     def behind(self) -> tuple[int, ...]:
         """The peers that only a snapshot can help."""
-        return tuple(target for target, peer in self.peers.items() if peer.snapshotting)
+        return tuple([target for target, peer in self.peers.items() if peer.snapshotting])
 
     def _append(self, target: int, peer: Progress, commit: int) -> AppendRequest | None:
         prev_index = peer.next - 1

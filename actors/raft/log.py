@@ -26,8 +26,10 @@ class LogStart(NamedTuple):
 class RaftLog:
     """Entries `first_index` to `last_index`; the entry before them is known by index and term.
 
-    Indexes count from 1; (0, 0) stands before the first entry. A truncation below `commit` would
-    break Raft's promise, so it is asserted against.
+    Indexes count from 1; (0, 0) stands before the first entry. `first_index` is the lowest whose
+    entry is still here, one past `last_index` if there is none; `last_index` may not be durable.
+    Both are kept: a put asks dozens of times. A truncation below `commit` would break Raft's
+    promise, so it is asserted against.
     """
 
     def __init__(
@@ -39,16 +41,11 @@ class RaftLog:
         for offset, entry in enumerate(self._entries):
             assert entry.index == previous_index + 1 + offset, "log entries are consecutive"
         self.size_bytes = sum(len(entry.command) for entry in self._entries)
+        self._note_ends()
 
-    @property
-    def first_index(self) -> int:
-        """The lowest index whose entry is still here (one past the last if there is none)."""
-        return self._previous_index + 1
-
-    @property
-    def last_index(self) -> int:
-        """The highest index, durable or not."""
-        return self._previous_index + len(self._entries)
+    def _note_ends(self) -> None:
+        self.first_index = self._previous_index + 1
+        self.last_index = self._previous_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -89,6 +86,7 @@ class RaftLog:
         """Append entries that follow the last one."""
         assert entries[0].index == self.last_index + 1, "entries leave a gap"
         self._entries.extend(entries)
+        self.last_index += len(entries)
         self.size_bytes += sum([len(entry.command) for entry in entries])
 
     def truncate_from(self, index: int, commit: int) -> list[Entry]:
@@ -98,6 +96,7 @@ class RaftLog:
         removed = self._entries[offset:]
         del self._entries[offset:]
         self.size_bytes -= sum(len(entry.command) for entry in removed)
+        self._note_ends()
         return removed
 
     def first_conflict(self, entries: Sequence[Entry]) -> int | None:
@@ -133,6 +132,7 @@ class RaftLog:
         del self._entries[: len(removed)]
         self.size_bytes -= sum(len(entry.command) for entry in removed)
         self._previous_index, self._previous_term = index, term
+        self._note_ends()
 
     def restart_after(self, index: int, term: int) -> list[Entry]:
         """Begin anew after an installed snapshot; returns the entries that are no longer here.
@@ -145,6 +145,7 @@ class RaftLog:
         removed, self._entries = self._entries, []
         self.size_bytes = 0
         self._previous_index, self._previous_term = index, term
+        self._note_ends()
         return removed
 
     def tail_start(self, durable_index: int, entries_kept: int, bytes_kept: int) -> int:

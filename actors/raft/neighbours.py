@@ -73,9 +73,9 @@ class Neighbours:
             target = message.target
             if isinstance(message, RemovedNotice) and target not in self._urls:
                 # It will ask again, and by then there is a link.
-                former = self._core.replica.committed_membership.former
+                former = self._core.roster.committed.former
                 self._reach({peer.id: peer.peer_urls[0] for peer in former if peer.id == target})
-            elif isinstance(message, VoteRequest) or self._core.is_silent(target, now_ms):
+            elif isinstance(message, VoteRequest) or self._core.peers.is_silent(target, now_ms):
                 self._introduce(target)
             self._links.send(target, self._codec.encode(message))
 
@@ -115,16 +115,16 @@ class Neighbours:
         for peer in self._who_asks(request)[:1]:
             self._reach({peer.id: self._urls.get(peer.id, peer.peer_urls[0])})
             # That it is gone is sure only when it is committed.
-            is_here = core.replica.membership.peer(peer.id) is not None
-            membership = core.replica.membership if is_here else core.replica.committed_membership
-            session = core.session_for(peer.id, request, now_ms)
+            is_here = core.roster.latest.peer(peer.id) is not None
+            membership = core.roster.latest if is_here else core.roster.committed
+            session = core.peers.session_for(peer.id, request, now_ms)
             welcome = Welcome(
                 self._own_id,
                 peer.id,
                 self._codec.cluster_id,
                 request.nonce,
                 encode(membership),
-                peer.id in published or core.has_proposed(peer.id, now_ms),
+                peer.id in published or core.peers.has_proposed(peer.id, now_ms),
                 core.term,
                 core.replica.log.last_index,
                 core.replica.log.last_term,
@@ -134,13 +134,13 @@ class Neighbours:
             self._links.send(peer.id, self._codec.encode_welcome(welcome))
 
     def _who_asks(self, request: JoinRequest) -> list[Peer]:
-        replica, urls = self._core.replica, set(request.peer_urls)
+        roster, urls = self._core.roster, set(request.peer_urls)
         if request.member_id:
-            known = (*replica.membership.peers, *replica.committed_membership.former)
+            known = (*roster.latest.peers, *roster.committed.former)
             asking = [peer for peer in known if peer.id == request.member_id]
         else:
-            former = replica.membership.removed
-            there = [p for p in replica.membership.peers if set(p.peer_urls) == urls]
+            former = roster.latest.removed
+            there = [p for p in roster.latest.peers if set(p.peer_urls) == urls]
             # One that takes another's place at the same URLs asks, not who is about to go.
             asking = [peer for peer in there if peer.id not in former] or there
         return [peer for peer in asking if peer.id != self._own_id]
@@ -175,7 +175,7 @@ class Neighbours:
         membership = decode(welcome.membership)
         if not self._admission.vouch(welcome.source, membership):
             return "it names too many members"
-        known = {peer.id for _, each in self._core.replica.memberships for peer in each.peers}
+        known = {peer.id for _, each in self._core.roster.held for peer in each.peers}
         named = self._urls_of(membership)
         if not is_believed:
             self.forget_asked()
@@ -207,7 +207,7 @@ class Neighbours:
 
         False when nobody is there. A member that does not know its own URL yet cannot tell.
         """
-        own = self._core.replica.membership.peer(self._own_id)
+        own = self._core.roster.latest.peer(self._own_id)
         if own is None:
             return True
         frame = self._codec.encode_introduction(Introduction(self._own_id, own.peer_urls[0]))

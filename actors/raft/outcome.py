@@ -14,7 +14,6 @@ from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
 from actors.raft.rpc import HardState, Message
-from actors.raft.transfers import Transferred
 
 
 class CoreConfig(NamedTuple):
@@ -74,6 +73,13 @@ class Certain(NamedTuple):
 
     ticket: int
     membership: Membership
+
+
+class Transferred(NamedTuple):
+    """A transfer is over: `succeeded` only if this member has heard its target lead."""
+
+    target: int
+    succeeded: bool
 
 
 class Removed(NamedTuple):

@@ -6,183 +6,166 @@ let in step by step; probation.py says why. Logs that contradict each other are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from actors.language.members import NOBODY
+from actors.raft.elector import NOTHING, Elector, Events
 from actors.raft.leader import Leader
-from actors.raft.log import FIRST_TERM
 from actors.raft.membership import decode
-from actors.raft.outcome import Contradicted, CoreConfig, Ending, Recovered, Removed, WasHere
-from actors.raft.roles import Follower
-from actors.raft.router import Router
+from actors.raft.outbox import Outbox
+from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
+from actors.raft.probation import Probation
+from actors.raft.replica import Replica
+from actors.raft.roster import Roster
 from actors.raft.rpc import (
     AppendRequest,
+    Doubt,
     Heartbeat,
-    JoinRequest,
     Message,
     RemovedNotice,
     SnapshotChunk,
     VoteRequest,
     Welcome,
 )
+from actors.raft.trial import Trial
 
 
-class Proof(Router):
-    """What one member knows against itself and others."""
+class Proof:
+    """What speaks for one member and against it.
+
+    `takes_part`: not while it asks on probation, nor once it is wrong. `ending` is why it must
+    stop; who is removed takes part all the same, until its process ends: the others may need it.
+    """
 
     def __init__(
-        self, config: CoreConfig, recovered: Recovered, now_ms: int, chance: Callable[[int], int]
+        self,
+        own_id: int,
+        elector: Elector,
+        replica: Replica,
+        roster: Roster,
+        outbox: Outbox,
+        trial: Trial,
     ) -> None:
-        super().__init__(config, recovered, now_ms, chance)
-        self._ending: Ending | None = None
-        # Whose proposals the log holds, and when that was looked at: anybody may ask, at any pace.
-        self._origins: tuple[int, frozenset[int]] = (
-            now_ms - config.election_timeout_ms,
-            frozenset(),
-        )
+        self._own_id = own_id
+        self._elector = elector
+        self._replica = replica
+        self._roster = roster
+        self._outbox = outbox
+        self._trial = trial
+        self.ending: Ending | None = None
         self._maybe_catch_up()
 
     # --- on probation ---
 
-    def welcomed(self, answer: Welcome, now_ms: int) -> bool:
+    def welcomed(self, answer: Welcome) -> bool:
         """Another member answers what this one asked on its probation; False if it did not ask."""
-        own_id, probation = self.config.member_id, self.probation
-        if probation is None or self._ending is not None or answer.member_id != own_id:
+        probation = self._elector.probation
+        if probation is None or self.ending is not None or answer.member_id != self._own_id:
             return False
-        if not probation.take(answer):
-            return False
+        return probation.take(answer)
+
+    def weigh(self, answer: Welcome) -> Ending | None:
+        """What an answer says against this member; if nothing, it may be enough to catch up."""
+        own_id = self._own_id
         membership = decode(answer.membership)
         if membership.has_removed(own_id):
             urls = {
                 url for each in membership.former if each.id == own_id for url in each.peer_urls
             }
             here = [each.id for each in membership.peers if urls & set(each.peer_urls)]
-            self._end(Removed(here[0] if here else NOBODY), now_ms)
-        elif answer.was_here:
-            self._end(WasHere(answer.client_urls), now_ms)
-        else:
-            self._maybe_catch_up()
-        return True
+            return Removed(here[0] if here else NOBODY)
+        if answer.was_here:
+            return WasHere(answer.client_urls)
+        self._maybe_catch_up()
+        return None
 
     def _maybe_catch_up(self) -> None:
         """Take part, without a vote, once enough others have answered."""
-        own_id, probation = self.config.member_id, self.probation
-        if probation is None or not probation.is_asking:
-            return
-        if probation.awaited(own_id, self.replica.membership) != frozenset():
-            return
-        probation.is_asking = False
-        if probation.term >= self.term:
-            # The vote of that term may be given: so nobody gets it. The timer goes on.
-            self.term, self.vote = probation.term, own_id
+        probation = self._elector.probation
+        if probation is not None and probation.is_asking and not self._awaited(probation):
+            probation.is_asking = False
+            self._elector.give_vote_away(probation.term)
+        self._look()
 
-    def _may_vote_for(self, request: VoteRequest) -> bool:
-        """Whether no vote or log that this member may have forgotten speaks against a candidate."""
-        probation, known = self.probation, self.replica.membership
-        if probation is None:
-            return True
-        own_id, end = self.config.member_id, (request.last_term, request.last_index)
-        return probation.is_answered_by_all(own_id, known) and end >= probation.end
+    def _awaited(self, probation: Probation) -> bool:
+        """Whether somebody must answer yet, perhaps somebody whom nobody has named."""
+        return probation.awaited(self._own_id, self._roster.latest) != frozenset()
 
-    def _is_proven(self) -> bool:
+    def admitted(self) -> None:
+        """The probation is over: the elector has forgotten it."""
+        self._look()
+
+    def is_proven(self) -> bool:
         """Whether nothing that was promised can be lost, and all that shows it is durable."""
-        probation = self.probation
-        if probation is None or probation.is_asking or self._is_over or self._unsaved():
+        elector, probation = self._elector, self._elector.probation
+        if probation is None or not self.takes_part or elector.is_unsaved:
             return False
-        goal, stable_index = probation.goal(self.term, self.leader), self.replica.stable_index
+        goal = probation.goal(elector.term, elector.leader)
+        stable_index = self._replica.stable_index
         if goal is None or stable_index < goal:
             return False
-        return self.replica.log.term(stable_index) == self.term
+        # An entry of this term, brought by its leader, brings all that was committed before it.
+        return self._replica.log.term(stable_index) == elector.term
 
-    def admit(self, now_ms: int) -> None:
-        """Be a full member from now on: the mark on the disk is gone."""
-        self.probation = None
-        if self.leader != NOBODY:
-            self._pass_on(self._desk.take_held(), now_ms)
-        elif self.term == FIRST_TERM and isinstance(self.role, Follower):
-            # A cluster that starts has nobody to wait for but those who have just answered.
-            self._hurry(self.role, self._configuration().all_voters(), now_ms)
+    # --- whom it hears ---
 
-    def _may_hear(self, message: Message) -> bool:
-        """Whether a message may be looked at: not by who asks, nor if it may rest on an earlier
-        life; and by nobody who is about to stop."""
-        probation = self.probation
-        if not self._takes_part:
+    def may_hear(self, message: Message) -> bool:
+        """Whether a message may be looked at; who gets no hearing may be told why."""
+        if not self.takes_part:
+            self._turn_away(message)
             return False
+        # A removed member may ask for one that was here before this one: it is told all the same.
+        if message.source in self._roster.removed:
+            if isinstance(message, VoteRequest):
+                # It stands since it was not there when it was removed.
+                term = self._elector.term
+                self._outbox.say(RemovedNotice(self._own_id, message.source, term))
+            return False
+        return message.target == self._own_id and not self._is_of_earlier_life(message)
+
+    def _is_of_earlier_life(self, message: Message) -> bool:
+        """Whether a leader's stream may count on what an earlier life has acknowledged."""
+        probation = self._elector.probation
         if probation is None or not isinstance(message, AppendRequest | Heartbeat | SnapshotChunk):
-            return True
-        return probation.may_follow(message.source, message.term, message.session)
+            return False
+        return not probation.may_follow(message.source, message.term, message.session)
 
-    def session_for(self, member_id: int, request: JoinRequest, now_ms: int) -> int:
-        """The session of this leader's stream to a member that asks; 0 if there is none.
-
-        It forgets what that member has acknowledged, if it may have forgotten it, too.
-        """
-        if isinstance(self.role, Leader) and request.on_probation:
-            self.role.begin_anew(member_id, request.nonce, now_ms)
-        return self.sessions().get(member_id, 0)
-
-    def has_proposed(self, member_id: int, now_ms: int) -> bool:
-        """Whether something that member proposed is in the log: it was a full member then.
-
-        Who has just started may not know yet that it is committed, and has not applied it.
-        """
-        looked_ms, origins = self._origins
-        if now_ms - looked_ms >= self.config.election_timeout_ms:
-            log = self.replica.log
-            entries = log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62)
-            origins = frozenset(entry.origin for entry in entries)
-            self._origins = (now_ms, origins)
-        return member_id in origins
-
-    def sessions(self) -> dict[int, int]:
-        """The replication sessions of this leader's peers."""
-        if not isinstance(self.role, Leader):
-            return {}
-        return {member: peer.session for member, peer in self.role.peers.items()}
+    def _turn_away(self, message: Message) -> None:
+        if isinstance(message, Doubt) and isinstance(self.ending, Contradicted):
+            self._trial.confess_to(message, self.ending)
 
     # --- the end ---
 
-    def _is_from_removed(self, message: Message) -> bool:
-        """Whether the sender is no member any more; a candidate is told so."""
-        if not self.replica.committed_membership.has_removed(message.source):
-            return False
-        if isinstance(message, VoteRequest):
-            self._say(RemovedNotice(self.config.member_id, message.source, self.term))
-        return True
+    def note_removed(self) -> None:
+        """This member is removed: it must stop, but the others may need it until it has."""
+        self.ending = self.ending or Removed()
 
-    @property
-    def _takes_part(self) -> bool:
-        return not self._is_over and (self.probation is None or not self.probation.is_asking)
-
-    def _wait_aside(self, now_ms: int) -> None:
-        """Time passes for who takes no part."""
-        if self._is_over:
-            self._confess()
-        if now_ms >= self._timer.due_ms:
-            self._timer.restart(now_ms)
-
-    @property
-    def _is_over(self) -> bool:
-        # Who is removed still helps the others until its process ends.
-        return isinstance(self._ending, WasHere | Contradicted)
-
-    def _end(self, ending: Ending, now_ms: int) -> None:
+    def end(self, ending: Ending, now_ms: int) -> Events:
         """Take part in nothing more; what was about to be said is not to be relied on."""
-        self._ending = ending
-        if isinstance(self.role, Leader):
-            self._become_follower(self.term, NOBODY, now_ms)
-        self._messages.clear()
-        self._promises.clear()
+        self.ending = ending
+        self._look()
+        is_leader = isinstance(self._elector.role, Leader)
+        events = self._elector.step_down(now_ms) if is_leader else NOTHING
+        self._outbox.clear()
         self._confess()
+        return events
+
+    def how_it_ends(self) -> Ending | None:
+        """Why this member must stop, if it must."""
+        if self._roster.is_removed:
+            self.note_removed()
+        return self.ending
+
+    def wait_aside(self, now_ms: int) -> None:
+        """Let time pass for who takes no part; who is wrong says so again, once may be too few."""
+        self._confess()
+        self._elector.wait(now_ms)
 
     def _confess(self) -> None:
-        """Say why this member stops, if it is wrong."""
-        raise NotImplementedError
+        if isinstance(self.ending, Contradicted):
+            self._trial.confess(self.ending, self._roster.members)
 
-    def _how_it_ends(self) -> Ending | None:
-        """Why this member must stop, if it must."""
-        own_id = self.config.member_id
-        if self._ending is None and self.replica.committed_membership.has_removed(own_id):
-            self._ending = Removed()
-        return self._ending
+    def _look(self) -> None:
+        probation = self._elector.probation
+        is_asking = probation is not None and probation.is_asking
+        # Who is removed still helps the others until its process ends.
+        is_over = isinstance(self.ending, WasHere | Contradicted)
+        self.takes_part = not is_over and not is_asking

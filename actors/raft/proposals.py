@@ -25,13 +25,16 @@ class FailedProposals(NamedTuple):
 
 
 class ProposalDesk:
-    """Holds proposals while no leader is known, and remembers which were passed on."""
+    """Holds proposals while no leader is known, and remembers which were passed on.
+
+    `failed` are the failures that are not told yet.
+    """
 
     def __init__(self, hold_ms: int) -> None:
         self._hold_ms = hold_ms
         self._held: deque[tuple[int, Proposal]] = deque()
         self._forwarded: dict[int, tuple[int, Proposal]] = {}
-        self._failed: list[FailedProposals] = []
+        self.failed: list[FailedProposals] = []
 
     def hold(self, proposals: Sequence[Proposal], now_ms: int) -> None:
         """Keep proposals until a leader is known; over the limit they fail."""
@@ -78,7 +81,7 @@ class ProposalDesk:
         """Report a failure for the proposals that somebody waits for."""
         tickets = tuple(proposal.ticket for proposal in proposals if proposal.ticket)
         if tickets:
-            self._failed.append(FailedProposals(tickets, name, outcome_unknown))
+            self.failed.append(FailedProposals(tickets, name, outcome_unknown))
 
     def expire(self, now_ms: int) -> None:
         """Let go of what has waited too long; nobody waits for an answer any more."""
@@ -94,7 +97,7 @@ class ProposalDesk:
             del self._forwarded[ticket]
             self.fail([proposal], "Timeout", outcome_unknown=True)
 
-    def take_failed(self) -> list[FailedProposals]:
+    def take_failed(self) -> tuple[FailedProposals, ...]:
         """The failures since the last call."""
-        failed, self._failed = self._failed, []
+        failed, self.failed = tuple(self.failed), []
         return failed

@@ -52,7 +52,7 @@ class Configuration(NamedTuple):
 
     def agreed_index(self, match: Mapping[int, int]) -> int:
         """The highest index that a majority of each set of voters holds (Raft 5.3)."""
-        return min(_agreed_index(voters, match) for voters in self._sets())
+        return min([_agreed_index(voters, match) for voters in self._sets()])
 
     def _sets(self) -> tuple[frozenset[int], ...]:
         return (self.voters, self.outgoing) if self.outgoing else (self.voters,)
@@ -68,5 +68,5 @@ def _ballot(voters: frozenset[int], votes: Mapping[int, bool]) -> Ballot:
 
 
 def _agreed_index(voters: frozenset[int], match: Mapping[int, int]) -> int:
-    held = sorted((match.get(voter, 0) for voter in voters), reverse=True)
+    held = sorted([match.get(voter, 0) for voter in voters], reverse=True)
     return held[len(voters) // 2]

@@ -11,8 +11,9 @@ from typing import Final
 
 from actors.language.entries import Entry, Proposal
 from actors.raft.log import LogStart, RaftLog
-from actors.raft.membership import Membership, read
+from actors.raft.membership import read
 from actors.raft.proposals import ProposalDesk
+from actors.raft.roster import Roster
 from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, SnapshotChunk
 
 COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
@@ -32,7 +33,7 @@ class Replica:
         self,
         own_id: int,
         log: RaftLog,
-        membership: Membership,
+        roster: Roster,
         commit: int,
         applied_index: int,
         cluster_ms: int,
@@ -41,53 +42,22 @@ class Replica:
         assert applied_index <= commit <= log.last_index, "the log must hold what is committed"
         self._own_id = own_id
         self._desk = desk
-        self._handed_out = applied_index
+        # The last index that `take_committed` has given out.
+        self.handed_out = applied_index
         self.paused = False
         self.log = log
         self.commit = commit
         self.stable_index = log.last_index
         self.cluster_ms = cluster_ms
         self._clock_term = 0
-        # Every membership that is not committed yet, and the last committed one before them.
-        self._memberships = [(log.first_index - 1, membership)]
+        self._roster = roster
         self._note_memberships(log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62))
-
-    # --- who the members are (dissertation 4.1: a membership holds when it is appended) ---
-
-    @property
-    def membership(self) -> Membership:
-        """The latest in the log, committed or not."""
-        return self._memberships[-1][1]
-
-    @property
-    def memberships(self) -> Sequence[tuple[int, Membership]]:
-        """The latest that is committed, and all after it, with their places; perhaps some before.
-
-        Another object after each change.
-        """
-        return self._memberships
-
-    @property
-    def membership_committed(self) -> bool:
-        """Whether the latest membership is committed."""
-        return self._memberships[-1][0] <= self.commit
-
-    @property
-    def committed_membership(self) -> Membership:
-        """The latest that is committed."""
-        for index, membership in reversed(self._memberships):
-            if index <= self.commit:
-                return membership
-        return self._memberships[0][1]
 
     def _note_memberships(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
             membership = read(entry.command)
             if membership is not None:
-                committed = [pair for pair in self._memberships if pair[0] <= self.commit]
-                pending = [pair for pair in self._memberships if pair[0] > self.commit]
-                self._memberships = [*(committed[-1:] or self._memberships[:1]), *pending]
-                self._memberships.append((entry.index, membership))
+                self._roster.add(entry.index, membership, self.commit)
 
     # --- as a follower ---
 
@@ -194,7 +164,10 @@ class Replica:
 
     def commit_to(self, index: int) -> None:
         """The commit index never falls."""
-        self.commit = max(self.commit, index)
+        if index > self.commit:
+            self.commit = index
+            if index >= self._roster.next_index:
+                self._roster.commit_to(index)
 
     def unstable(self) -> tuple[Entry, ...]:
         """The entries that are not durable yet; the first may replace durable ones."""
@@ -214,48 +187,50 @@ class Replica:
     def _place(self, index: int) -> LogStart:
         term = self.log.term(index)
         assert term is not None, "what is to be saved follows the log"
-        held = [each for at, each in self._memberships if at <= index]
-        return LogStart(index, term, held[-1] if held else self._memberships[0][1])
+        return LogStart(index, term, self._roster.at(index))
 
     def persisted(self) -> None:
         """Everything here is durable now."""
         self.stable_index = self.log.last_index
 
-    @property
-    def handed_out(self) -> int:
-        """The last index that `take_committed` has given out."""
-        return self._handed_out
-
     def has_committed(self) -> bool:
         """Whether `take_committed` would give something."""
-        return not self.paused and min(self.commit, self.stable_index) > self._handed_out
+        return not self.paused and min(self.commit, self.stable_index) > self.handed_out
 
     def take_committed(self) -> tuple[Entry, ...]:
         """The next entries that are committed and durable here, each once and in order."""
         if not self.has_committed():
             return ()
         stop = min(self.commit, self.stable_index) + 1
-        committed = self.log.slice(self._handed_out + 1, stop, COMMITTED_BYTES_MAX)
-        self._handed_out = committed[-1].index
+        committed = self.log.slice(self.handed_out + 1, stop, COMMITTED_BYTES_MAX)
+        self.handed_out = committed[-1].index
         return committed
 
     # --- snapshots ---
 
+    def pause(self) -> None:
+        """The store is about to be replaced: hand out nothing until `restore` or `resume`."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """The snapshot was not installed: go on with what is here."""
+        self.paused = False
+
     def compact(self, index: int) -> None:
         """Forget entries up to `index`, which the store holds durably."""
-        assert index <= self._handed_out, "only what is applied may be forgotten"
+        assert index <= self.handed_out, "only what is applied may be forgotten"
         self.log.compact(index)
 
     def restore(self, start: LogStart, term: int, cluster_ms: int) -> tuple[Entry, ...]:
         """Go on after an installed snapshot; returns the entries that are still good after it."""
-        assert start.index > self._handed_out, "a snapshot only ever moves forward"
+        assert start.index > self.handed_out, "a snapshot only ever moves forward"
         self._fail_lost(self.log.restart_after(start.index, start.term))
         self.commit = max(self.commit, start.index)
-        self._handed_out = start.index
+        self.handed_out = start.index
         self.stable_index = self.log.last_index
         self._hear_clock(term, cluster_ms)
         self.paused = False
-        self._memberships = [(start.index, start.membership)]
+        self._roster.restart(start.index, start.membership, self.commit)
         kept = self.log.slice(self.log.first_index, self.log.last_index + 1, bytes_max=1 << 62)
         self._note_memberships(kept)
         return kept
@@ -265,7 +240,7 @@ class Replica:
             return
         removed = self.log.truncate_from(index, self.commit)
         self.stable_index = min(self.stable_index, index - 1)
-        self._memberships = [pair for pair in self._memberships if pair[0] < index]
+        self._roster.cut_from(index, self.commit)
         self._fail_lost(removed)
 
     def _fail_lost(self, removed: Sequence[Entry]) -> None:

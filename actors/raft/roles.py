@@ -7,15 +7,14 @@ from __future__ import annotations
 
 
 class Follower:
-    """Follows `leader` (0: nobody known), which was last heard at `heard_ms`.
+    """Follows a leader that was last heard at `heard_ms`, or waits for one.
 
     Until `hurried_until_ms` it does not wait for election timeouts: the leader's connection broke.
     """
 
-    __slots__ = ("heard_ms", "hurried_until_ms", "leader")
+    __slots__ = ("heard_ms", "hurried_until_ms")
 
-    def __init__(self, leader: int, heard_ms: int) -> None:
-        self.leader = leader
+    def __init__(self, heard_ms: int) -> None:
         self.heard_ms = heard_ms
         self.hurried_until_ms = 0
 

@@ -104,7 +104,7 @@ def test_a_leader_says_only_of_what_a_member_has_acknowledged_that_it_must_be_th
     solo = leader(1, 1, 2, commit=3)
     question = Doubt(2, OWN, 3, 3, 9, True)
     assert solo.step(question).said == []
-    session = solo.core.sessions()[2]
+    session = solo.core.peers.sessions()[2]
     solo.step(AppendResponse(2, OWN, 3, session, 3, False, 0, 0))
     assert Contradiction(OWN, 2, 3, 3, 2, 9) in solo.step(question).said
 
@@ -159,7 +159,7 @@ def test_a_leader_with_a_later_entry_there_stops() -> None:
 
 def test_a_leader_that_gets_an_acknowledgement_of_more_than_there_is_stops() -> None:
     solo = leader(1, 1, commit=2)
-    session = solo.core.sessions()[2]
+    session = solo.core.peers.sessions()[2]
     flushed = confirm(solo, AppendResponse(2, OWN, 2, session, 9, False, 9, 1), 9, 1)
     assert ending(flushed) == Contradicted(9, 1, 0, 2)
     assert solo.core.replica.commit == 2
@@ -167,7 +167,7 @@ def test_a_leader_that_gets_an_acknowledgement_of_more_than_there_is_stops() -> 
 
 def test_an_acknowledgement_of_more_without_a_reason_counts_for_nothing() -> None:
     solo = leader(1, 1, commit=2)
-    session = solo.core.sessions()[2]
+    session = solo.core.peers.sessions()[2]
     flushed = solo.step(AppendResponse(2, OWN, 2, session, 9, False, 0, 0))
     assert (flushed.said, ending(flushed), solo.core.replica.commit) == ([], None, 2)
 
@@ -223,7 +223,7 @@ def test_a_flood_of_accusations_brings_one_question_a_heartbeat() -> None:
 
 def test_a_rejection_of_what_was_acknowledged_waits_for_the_next_heartbeat() -> None:
     solo = leader(1, 1, commit=2)
-    session = solo.core.sessions()[2]
+    session = solo.core.peers.sessions()[2]
     solo.step(AppendResponse(2, OWN, 2, session, 3, False, 0, 0))
     # A lost message or a restart has it probe again, from what is known to match.
     solo.core.peer_down(2, solo.now_ms)

@@ -73,7 +73,7 @@ def test_a_follower_that_hears_nothing_asks_everybody_for_a_pre_vote() -> None:
     assert solo.now_ms == START_MS + ELECTION_MS
     assert said.said == [VoteRequest(1, 2, 3, True, 3, 2), VoteRequest(1, 3, 3, True, 3, 2)]
     assert not said.hard_states, "a pre-vote changes nothing that is durable"
-    assert (solo.core.term, solo.core.vote) == (2, 0)
+    assert (solo.core.term, solo.core.elector.vote) == (2, 0)
 
 
 def test_a_leader_that_is_heard_keeps_a_follower_from_standing() -> None:
@@ -204,7 +204,7 @@ def test_a_vote_goes_only_to_a_log_that_is_as_up_to_date(
     solo = Solo(make_core(terms=log, hard_state=HardState(3, 0, 0)))
     answer = solo.step(VoteRequest(2, 1, 4, pre, last_index, last_term)).only(VoteResponse)
     assert answer.granted is granted
-    assert solo.core.vote == (2 if granted and not pre else 0)
+    assert solo.core.elector.vote == (2 if granted and not pre else 0)
 
 
 def test_a_member_that_knows_the_leader_of_the_term_gives_no_vote_in_it() -> None:
@@ -219,9 +219,9 @@ def test_a_vote_survives_a_restart() -> None:
     cluster.step(VoteRequest(2, 1, 1, False, 0, 0))
     cluster.crash(1)
     core = cluster.restart(1)
-    assert (core.term, core.vote) == (1, 2)
+    assert (core.term, core.elector.vote) == (1, 2)
     cluster.step(VoteRequest(3, 1, 1, False, 0, 0))
-    assert core.vote == 2
+    assert core.elector.vote == 2
 
 
 def test_granting_a_vote_puts_off_the_own_campaign() -> None:

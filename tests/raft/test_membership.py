@@ -51,7 +51,7 @@ def failure(cluster: Cluster, member: int) -> str:
 
 def members_of(cluster: Cluster, member: int) -> set[int]:
     """Who votes, as far as a member's committed membership says."""
-    return set(cluster.cores[member].replica.committed_membership.voters)
+    return set(cluster.cores[member].roster.committed.voters)
 
 
 @pytest.mark.parametrize("change", CHANGES[:5])
@@ -188,8 +188,8 @@ def test_a_lone_voter_says_that_a_second_one_is_certain_once_it_has_saved_so() -
     core.output(cluster.now_ms)
     core.persisted(cluster.now_ms)
     certain = core.decided(cluster.now_ms).certain
-    assert certain == Certain(77, core.replica.membership)
-    assert not core.replica.membership_committed
+    assert certain == Certain(77, core.roster.latest)
+    assert not core.roster.is_settled
     assert core.decided(cluster.now_ms).certain is None, "it is said once"
 
 
@@ -268,7 +268,7 @@ def test_a_learner_gets_the_log_but_neither_counts_nor_stands() -> None:
     cluster.change(1, AddMember(peer(4), learner=True))
     learner = cluster.join(4)
     cluster.run(2 * HEARTBEAT_MS)
-    assert learner.is_learner
+    assert learner.roster.is_learner
     cluster.isolate(2)
     cluster.isolate(3)
     cluster.propose(1, b"no quorum")
@@ -383,7 +383,7 @@ def test_whoever_leads_next_finishes_a_change_that_was_half_done() -> None:
         and any(is_membership(e.command) and not decode(e.command).is_joint for e in m.entries)
     )
     again.change(1, RemoveMember(5))
-    assert again.cores[1].replica.committed_membership.is_joint
+    assert again.cores[1].roster.committed.is_joint
     again.crash(1)
     again.heal()
     again.run(10 * ELECTION_MS)
@@ -403,7 +403,7 @@ def test_a_leader_that_is_being_removed_stands_again_as_long_as_that_is_not_comm
     cluster.join(4)
     cluster.run(4 * HEARTBEAT_MS)
     assert members_of(cluster, 1) == {2, 3, 4}
-    assert cluster.cores[2].replica.committed_membership.is_joint
+    assert cluster.cores[2].roster.committed.is_joint
     cluster.crash(3)
     cluster.crash(1)
     cluster.restart(1)
@@ -420,11 +420,11 @@ def test_an_uncommitted_membership_is_undone_when_it_is_truncated() -> None:
     cluster.run(2 * HEARTBEAT_MS)
     cluster.isolate(1)
     cluster.change(1, AddMember(peer(4), learner=True))
-    assert cluster.cores[1].replica.membership.learners == {4}
+    assert cluster.cores[1].roster.latest.learners == {4}
     cluster.elect(2)
     cluster.heal()
     cluster.run(4 * HEARTBEAT_MS)
-    assert cluster.cores[1].replica.membership.learners == frozenset()
+    assert cluster.cores[1].roster.latest.learners == frozenset()
 
 
 def test_a_restart_remembers_a_membership_that_is_not_committed() -> None:
@@ -435,4 +435,4 @@ def test_a_restart_remembers_a_membership_that_is_not_committed() -> None:
     cluster.change(1, AddMember(peer(4), learner=True))
     cluster.crash(1)
     core = cluster.restart(1)
-    assert core.replica.membership.learners == {4}
+    assert core.roster.latest.learners == {4}

@@ -64,7 +64,7 @@ class Street:
         self.neighbours = Neighbours(
             self.core, CODEC, self.wires, self.admission, asked, getrandbits
         )
-        self.neighbours.follow(self.core.replica.membership)
+        self.neighbours.follow(self.core.roster.latest)
 
     def ask(self, now_ms: int = START_MS) -> int:
         """Ask; the nonce of the question."""

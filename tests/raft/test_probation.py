@@ -323,10 +323,10 @@ def role(solo: Solo) -> Leader:
 
 def test_a_leader_forgets_what_an_earlier_life_acknowledged() -> None:
     solo = leading()
-    session = solo.core.sessions()[2]
+    session = solo.core.peers.sessions()[2]
     solo.step(AppendResponse(2, OWN, 2, session, 2, False, 0, 0))
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    anew = solo.core.session_for(2, question, solo.now_ms)
+    anew = solo.core.peers.session_for(2, question, solo.now_ms)
     assert anew not in (0, session)
     assert role(solo).peers[2].match == 0
     # What the earlier life has sent arrives, and counts for nothing.
@@ -337,19 +337,19 @@ def test_a_leader_forgets_what_an_earlier_life_acknowledged() -> None:
 def test_a_leader_does_not_forget_what_the_same_life_acknowledges() -> None:
     solo = leading()
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    session = solo.core.session_for(2, question, solo.now_ms)
+    session = solo.core.peers.session_for(2, question, solo.now_ms)
     solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0))
-    assert solo.core.session_for(2, question, solo.now_ms) == session
+    assert solo.core.peers.session_for(2, question, solo.now_ms) == session
     assert role(solo).peers[2].match == 4
     # A member that only asks who it is has forgotten nothing.
     other = JoinRequest(NONCE + 1, 2, ())
-    assert solo.core.session_for(2, other, solo.now_ms) == session
+    assert solo.core.peers.session_for(2, other, solo.now_ms) == session
 
 
 def test_no_change_of_members_counts_on_who_is_on_probation() -> None:
     solo = leading()
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    session = solo.core.session_for(2, question, solo.now_ms)
+    session = solo.core.peers.session_for(2, question, solo.now_ms)
     answer = HeartbeatResponse(2, OWN, 2, session, 4, 4, 0, on_probation=True)
     solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0), answer)
     assert 2 not in role(solo).health(solo.now_ms, ELECTION_MS).active

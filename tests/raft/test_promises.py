@@ -125,7 +125,7 @@ def test_a_voter_that_crashes_before_the_save_has_not_voted() -> None:
     assert not any(isinstance(message, VoteResponse) for message in cluster.log)
     cluster.restart(3)
     cluster.step(VoteRequest(2, 3, 1, False, 0, 0))
-    assert cluster.cores[3].vote == 2
+    assert cluster.cores[3].elector.vote == 2
 
 
 def test_a_follower_that_crashes_before_the_save_has_not_acknowledged() -> None:

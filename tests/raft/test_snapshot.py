@@ -16,7 +16,7 @@ BYTES = 1 << 30
 
 def chunk_of(leader: RaftCore, target: int, index: int, term: int) -> SnapshotChunk:
     """The last chunk of a snapshot, as the leader's courier would send it."""
-    session = leader.sessions()[target]
+    session = leader.peers.sessions()[target]
     own_id = leader.config.member_id
     return SnapshotChunk(own_id, target, leader.term, session, 9, index, term, 1, 0, 0, b"x")
 
@@ -50,7 +50,7 @@ def test_after_its_snapshot_a_member_goes_on_with_the_log() -> None:
     leader, follower = cluster.cores[1], cluster.cores[3]
     index, term = leader.replica.handed_out - 2, leader.term
     chunk = chunk_of(leader, 3, index, term)
-    follower.pause_for_snapshot()
+    follower.replica.pause()
     hard_state, kept = follower.restored(LogStart(index, term, voters(3)), 123_456, chunk)
     assert (hard_state.commit, kept) == (index, ())
     output = follower.output(cluster.now_ms)
@@ -69,7 +69,7 @@ def test_what_follows_a_snapshot_is_kept_if_the_log_agrees_with_it() -> None:
     cluster.propose(1, *[b"x"] * 9)
     follower = cluster.cores[3]
     follower.replica.commit = 2
-    follower.replica._handed_out = 2
+    follower.replica.handed_out = 2
     chunk = chunk_of(cluster.cores[1], 3, 5, 1)
     _, kept = follower.restored(LogStart(5, 1, voters(3)), 0, chunk)
     assert [entry.index for entry in kept] == [6, 7, 8, 9, 10]
@@ -98,7 +98,7 @@ def test_a_snapshot_brings_the_members_along() -> None:
     index = cluster.cores[1].replica.handed_out
     chunk = chunk_of(cluster.cores[1], 3, index, 1)
     follower.restored(LogStart(index, 1, voters(5)), 0, chunk)
-    assert follower.replica.membership == voters(5)
+    assert follower.roster.latest == voters(5)
     decided = follower.decided(cluster.now_ms)
     assert decided.membership == voters(5)
 
@@ -107,11 +107,11 @@ def test_nothing_is_handed_out_while_a_snapshot_is_installed() -> None:
     cluster = Cluster()
     cluster.elect(1)
     cluster.run(2 * HEARTBEAT_MS)
-    cluster.cores[2].pause_for_snapshot()
+    cluster.cores[2].replica.pause()
     cluster.propose(1, b"later")
     cluster.run(2 * HEARTBEAT_MS)
     assert b"later" not in cluster.commands(2)
-    cluster.cores[2].resume()
+    cluster.cores[2].replica.resume()
     cluster.run(2 * HEARTBEAT_MS)
     assert cluster.commands(2)[-1] == b"later"
 
@@ -150,7 +150,7 @@ def test_a_membership_that_is_compacted_away_still_holds() -> None:
     cluster.propose(1, *[b"x"] * 20)
     core = cluster.cores[1]
     core.compact(core.replica.handed_out, 3, BYTES)
-    assert core.replica.membership.learners == {4}
+    assert core.roster.latest.learners == {4}
     assert core.replica.start_of(()).membership.learners == {4}
 
 

@@ -54,7 +54,7 @@ ROLES = pytest.mark.parametrize("make", [follower, candidate, leader])
 def test_a_core_starts_as_a_follower_in_the_saved_term() -> None:
     core = make_core(hard_state=HardState(7, 3, 0))
     assert isinstance(core.role, Follower)
-    assert (core.term, core.vote, core.leader) == (7, 3, 0)
+    assert (core.term, core.elector.vote, core.leader) == (7, 3, 0)
 
 
 @ROLES
@@ -65,7 +65,7 @@ def test_every_role_follows_the_sender_of_a_newer_append_or_heartbeat(
     solo = make()
     solo.step(message)
     assert isinstance(solo.core.role, Follower)
-    assert (solo.core.term, solo.core.vote, solo.core.leader) == (5, 0, 2)
+    assert (solo.core.term, solo.core.elector.vote, solo.core.leader) == (5, 0, 2)
 
 
 @ROLES
@@ -88,7 +88,7 @@ def test_every_role_steps_down_for_any_other_newer_message_and_knows_no_leader(
     solo = make()
     solo.step(message)
     assert isinstance(solo.core.role, Follower)
-    assert (solo.core.term, solo.core.vote, solo.core.leader) == (5, 0, 0)
+    assert (solo.core.term, solo.core.elector.vote, solo.core.leader) == (5, 0, 0)
 
 
 def test_a_granted_pre_vote_of_a_later_term_changes_nobodys_term() -> None:
@@ -104,7 +104,7 @@ def test_a_newer_vote_request_is_granted_by_every_role_that_hears_no_leader(
     solo = make()
     said = solo.step(VoteRequest(2, 1, 5, False, 9, 9))
     assert said.only(VoteResponse) == VoteResponse(1, 2, 5, False, True)
-    assert (solo.core.term, solo.core.vote) == (5, 2)
+    assert (solo.core.term, solo.core.elector.vote) == (5, 2)
 
 
 def test_a_pre_vote_request_changes_neither_role_nor_term_nor_vote() -> None:
@@ -112,7 +112,7 @@ def test_a_pre_vote_request_changes_neither_role_nor_term_nor_vote() -> None:
     said = solo.step(VoteRequest(2, 1, 9, True, 9, 9))
     assert said.only(VoteResponse) == VoteResponse(1, 2, 9, True, True)
     assert isinstance(solo.core.role, Candidate)
-    assert (solo.core.term, solo.core.vote) == (2, 1)
+    assert (solo.core.term, solo.core.elector.vote) == (2, 1)
     assert not said.hard_states
 
 
@@ -175,7 +175,7 @@ def test_a_candidate_concedes_to_a_leader_of_its_own_term() -> None:
     solo = candidate()
     solo.step(APPEND._replace(term=2, session=2))
     assert isinstance(solo.core.role, Follower)
-    assert (solo.core.leader, solo.core.vote) == (2, 1), "its vote in this term stays given"
+    assert (solo.core.leader, solo.core.elector.vote) == (2, 1), "its vote in this term stays given"
 
 
 def test_a_message_for_somebody_else_is_ignored() -> None:

@@ -56,7 +56,7 @@ def test_a_successor_that_is_removed_meanwhile_does_not_take_over() -> None:
     cluster.flush(1)
     cluster.settle()
     cluster.run(2 * ELECTION_MS)
-    assert cluster.cores[1].replica.membership.voters == {1, 2}
+    assert cluster.cores[1].roster.latest.voters == {1, 2}
     assert cluster.leader == 1
 
 

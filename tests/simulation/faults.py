@@ -363,7 +363,7 @@ class Nemesis:
         swarm = self._cluster.swarm
         for node in self._cluster.running():
             core = node.core
-            here = (node.number, core.term, core.replica.membership.is_joint)
+            here = (node.number, core.term, core.roster.latest.is_joint)
             if node.trap is not None or here == self._aimed_at:
                 continue
             if isinstance(core.role, Leader):
@@ -372,7 +372,7 @@ class Nemesis:
                     if self._chance.happens(swarm.at_victory):
                         count = 1 + self._chance(6)
                         self._do("trap", node.number, "any", count, self._power())
-                elif core.replica.membership.is_joint:
+                elif core.roster.latest.is_joint:
                     self._aimed_at = here
                     if self._chance.happens(swarm.at_joint):
                         self._do("hurry", 10 + self._chance(40))

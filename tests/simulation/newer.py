@@ -72,7 +72,7 @@ class Newer:
         """Send another member a frame of a kind, with a name, change or command, that is new."""
         chance, core = self._chance, node.core
         own_id = node.member_id
-        others = [peer for peer in core.replica.membership.peers if peer.id != own_id]
+        others = [peer for peer in core.roster.latest.peers if peer.id != own_id]
         if not others:
             return
         peer = chance.of([each for each in others if each.id == core.leader] or others)

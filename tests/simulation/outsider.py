@@ -185,10 +185,10 @@ class Outsider:
 
     def _source(self, node: Node) -> int:
         """Somebody who does not belong to the cluster, as this node knows it, and never will."""
-        replica = node.core.replica
-        known = (replica.membership, replica.committed_membership)
+        roster = node.core.roster
+        known = (roster.latest, roster.committed)
         inside = {peer.id for membership in known for peer in membership.peers}
-        removed = sorted(replica.committed_membership.removed - inside)
+        removed = sorted(roster.committed.removed - inside)
         return self._chance.of((*removed, *STRANGERS))
 
     def _value(self, node: Node, name: str, of: type) -> Any:

@@ -281,7 +281,7 @@ def _disagreement(cluster: Cluster) -> str:
         node
         for node in cluster.running()
         if node.member_id in removed and node.core.replica.log.last_index
-        if places & {url for peer in node.core.replica.membership.peers for url in peer.peer_urls}
+        if places & {url for peer in node.core.roster.latest.peers for url in peer.peer_urls}
     ]
     if strangers:
         return f"{', '.join(map(str, strangers))} does not know that it is removed"

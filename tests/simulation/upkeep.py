@@ -81,7 +81,7 @@ class Operator(Endpoint):
         yield self.cluster.members
         for node in self.cluster.nodes.values():
             if node.runs:
-                yield node.core.replica.membership
+                yield node.core.roster.latest
             if node.member_id:
                 saved = checker.saved(node.member_id)
                 if saved.entries:

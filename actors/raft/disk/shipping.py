@@ -70,7 +70,7 @@ class Shipping:
         if (snapshot is None or too_old) and may_take:
             self._taking = True
             told.append(TakeSnapshot(self._outgoing))
-        return [*told, *self._courier.chunks(self._core.term, self._core.sessions(), now_ms)]
+        return [*told, *self._courier.chunks(self._core.term, self._core.peers.sessions(), now_ms)]
 
     def taken(self, message: SnapshotTaken, now_ms: int) -> None:
         """Store has made the copy, or could not (index 0)."""
@@ -125,7 +125,7 @@ class Shipping:
         if complete is not None:
             log.info("installing a snapshot up to %d", chunk.last_index)
             self._installing = chunk
-            self._core.pause_for_snapshot()
+            self._core.replica.pause()
             saved = self._core.replica.saved_end()
             self._storage.expect_snapshot(chunk.last_index, chunk.last_term, saved)
             told.append(InstallSnapshot(complete))
@@ -136,9 +136,9 @@ class Shipping:
         chunk, self._installing = self._installing, None
         assert chunk is not None, "a snapshot was installed that nobody received"
         if message.index <= self._core.replica.handed_out:
-            self._core.resume()
+            self._core.replica.resume()
             return
-        membership = read(message.membership) or self._core.replica.membership
+        membership = read(message.membership) or self._core.roster.latest
         start = LogStart(message.index, message.term, membership)
         hard_state, kept = self._core.restored(start, message.cluster_ms, chunk)
         self._storage.reset(hard_state, kept, start)

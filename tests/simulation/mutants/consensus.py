@@ -7,13 +7,18 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.language.entries import Entry
+from actors.language.members import NOBODY
 from actors.raft.core import RaftCore
-from actors.raft.leader import Leader, PendingRead
+from actors.raft.elector import Asked, Elector, Events
+from actors.raft.leader import Leader
+from actors.raft.leading import Leading
 from actors.raft.log import RaftLog
 from actors.raft.progress import Progress, Rejection
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
-from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, VoteRequest
+from actors.raft.roles import Candidate
+from actors.raft.rounds import PendingRead, ReadRounds
+from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, VoteRequest, VoteResponse
 from actors.raft.transfers import Transfers
 from tests.simulation.mutants.planting import both, mutant
 
@@ -22,40 +27,45 @@ from tests.simulation.mutants.planting import both, mutant
 def vote_not_saved() -> AbstractContextManager[Any]:
     """Only a new term is saved, a vote is not (PySyncObj 84)."""
 
-    def unsaved(core: RaftCore) -> bool:
-        return core.term != core._saved[0]
+    pledge = Elector._pledge
 
-    return patch.object(RaftCore, "_unsaved", unsaved)
+    def careless(elector: Elector, term: int, vote: int) -> None:
+        pledge(elector, term, vote)
+        elector.is_unsaved = term != elector._saved[0]
+
+    return patch.object(Elector, "_pledge", careless)
 
 
 @mutant
 def own_vote_counts_before_it_is_saved() -> AbstractContextManager[Any]:
     """A candidate that crashes may vote again in a term that it has won."""
-    campaign = RaftCore._campaign
+    carry = RaftCore._carry
 
-    def careless(
-        core: RaftCore, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
-    ) -> None:
-        campaign(core, now_ms, pre, hurried_until_ms, transfer)
-        if not pre:
-            core._messages += core._promises
-            core._promises.clear()
-            core._count_vote(core.config.member_id, True, False, now_ms)
+    def careless(core: RaftCore, events: Events, now_ms: int) -> None:
+        carry(core, events, now_ms)
+        if any(isinstance(event, Asked) for event in events):
+            outbox, counted = core._outbox, core.elector.own_vote_saved(now_ms)
+            if isinstance(core.role, Candidate) and not core.role.pre:
+                outbox.messages += outbox.promises
+                outbox.promises.clear()
+            carry(core, counted, now_ms)
 
-    return patch.object(RaftCore, "_campaign", careless)
+    return patch.object(RaftCore, "_carry", careless)
 
 
 @mutant
 def old_terms_are_counted() -> AbstractContextManager[Any]:
     """Whatever a majority holds is committed (Raft figure 8)."""
 
-    def careless(core: RaftCore, leader: Leader, now_ms: int) -> None:
-        agreed, commit = leader.agreed_index(core.replica.stable_index), core.replica.commit
+    def careless(leading: Leading, leader: Leader, now_ms: int) -> bool:
+        replica, commit = leading._replica, leading._replica.commit
+        agreed = leader.agreed_index(replica.stable_index)
         if agreed > commit:
-            core.replica.commit_to(agreed)
+            replica.commit_to(agreed)
             leader.committed(commit, agreed, now_ms)
+        return agreed > commit
 
-    return patch.object(RaftCore, "_advance_commit", careless)
+    return patch.object(Leading, "maybe_commit", careless)
 
 
 @mutant
@@ -150,12 +160,12 @@ def commits_on_a_minority() -> AbstractContextManager[Any]:
 def reads_without_a_quorum() -> AbstractContextManager[Any]:
     """A leader believes in itself."""
 
-    def careless(leader: Leader) -> list[PendingRead]:
-        reads = list(leader._reads)
-        leader._reads.clear()
+    def careless(rounds: ReadRounds, *_: Any) -> list[PendingRead]:
+        reads = list(rounds.reads)
+        rounds.reads.clear()
         return reads
 
-    return patch.object(Leader, "_confirmed_reads", careless)
+    return patch.object(ReadRounds, "take_confirmed", careless)
 
 
 @mutant
@@ -163,7 +173,7 @@ def reads_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
     """A new leader answers with a commit index that may be out of date (dissertation 6.4)."""
 
     def careless(leader: Leader, source: int, read_id: int, commit: int) -> None:
-        leader._add_read(source, read_id, commit)
+        leader._rounds.add(source, read_id, commit)
 
     return patch.object(Leader, "add_read", careless)
 
@@ -194,14 +204,14 @@ def tells_of_commits_before_the_save() -> AbstractContextManager[Any]:
 @mutant
 def votes_again_in_the_same_term() -> AbstractContextManager[Any]:
     """A refused candidate's voter thinks that its vote is free again (eliben/raft, 2026)."""
-    refuse = RaftCore._refuse_vote
+    refusal = Elector._refusal
 
-    def careless(core: RaftCore, request: VoteRequest) -> None:
-        if not request.pre and not isinstance(core.role, Leader):
-            core.vote = 0
-        refuse(core, request)
+    def careless(elector: Elector, request: VoteRequest) -> VoteResponse:
+        if not request.pre and not isinstance(elector.role, Leader):
+            elector._pledge(elector.term, NOBODY)
+        return refusal(elector, request)
 
-    return patch.object(RaftCore, "_refuse_vote", careless)
+    return patch.object(Elector, "_refusal", careless)
 
 
 @mutant
@@ -234,10 +244,11 @@ def a_transfer_succeeds_whatever_ends_the_leadership() -> AbstractContextManager
     """Another winner is taken for the target, and so is nobody."""
     maybe_end = Transfers.maybe_end
 
-    def careless(transfers: Transfers, leader: int, term: int, now_ms: int) -> bool:
-        under_way = transfers._under_way
-        if under_way is not None and term > under_way.term:
-            leader = under_way.target
-        return maybe_end(transfers, leader, term, now_ms)
+    def careless(transfers: Transfers, now_ms: int) -> bool:
+        under_way, elector = transfers._under_way, transfers._elector
+        if under_way is None or elector.term <= under_way.term:
+            return maybe_end(transfers, now_ms)
+        with patch.object(elector, "leader", under_way.target):
+            return maybe_end(transfers, now_ms)
 
     return patch.object(Transfers, "maybe_end", careless)

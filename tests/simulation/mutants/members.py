@@ -7,33 +7,41 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.language.members import Change
-from actors.raft.core import RaftCore
+from actors.raft.changes import Changes
 from actors.raft.leader import Leader
 from actors.raft.membership import Health, Membership, plan
 from actors.raft.quorum import Configuration
 from actors.raft.replica import Replica
+from actors.raft.roster import Roster
 from tests.simulation.mutants.planting import mutant
 
 
 @mutant
 def changes_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
     """A new leader changes the members at once (the single-server bug, raft-dev 2015)."""
-    begin = RaftCore._begin_change
+    begin = Changes._begin
 
-    def careless(core: RaftCore, leader: Leader, *arguments: Any) -> str:
+    def careless(changes: Changes, leader: Leader, *arguments: Any) -> str:
         start, leader.start_index = leader.start_index, 0
         try:
-            return begin(core, leader, *arguments)
+            return begin(changes, leader, *arguments)
         finally:
             leader.start_index = start
 
-    return patch.object(RaftCore, "_begin_change", careless)
+    return patch.object(Changes, "_begin", careless)
 
 
 @mutant
 def several_changes_at_a_time() -> AbstractContextManager[Any]:
     """A change begins while the one before it is not committed."""
-    return patch.object(Replica, "membership_committed", property(lambda replica: True))
+    look = Roster._look
+
+    def careless(roster: Roster, commit: int) -> None:
+        look(roster, commit)
+        roster.is_settled = True
+        roster.is_half_done = roster.latest.is_joint
+
+    return patch.object(Roster, "_look", careless)
 
 
 @mutant
@@ -68,12 +76,13 @@ def voters_change_in_one_step() -> AbstractContextManager[Any]:
 def a_change_ends_before_it_is_committed() -> AbstractContextManager[Any]:
     """The final membership is appended right behind the joint one (Zeebe 60086)."""
 
-    def careless(core: RaftCore, leader: Leader, now_ms: int) -> None:
-        joint = core.replica.membership
-        if joint.is_joint:
-            core._append_membership(leader, joint.final(), joint.answer, now_ms)
+    look = Roster._look
 
-    return patch.object(RaftCore, "_finish_change", careless)
+    def careless(roster: Roster, commit: int) -> None:
+        look(roster, commit)
+        roster.is_half_done = roster.latest.is_joint
+
+    return patch.object(Roster, "_look", careless)
 
 
 @mutant
@@ -83,8 +92,7 @@ def a_restart_forgets_uncommitted_members() -> AbstractContextManager[Any]:
 
     def careless(replica: Replica, *arguments: Any) -> None:
         init(replica, *arguments)
-        held = [pair for pair in replica._memberships if pair[0] <= replica.commit]
-        replica._memberships = held or replica._memberships[:1]
+        replica._roster.cut_from(replica.commit + 1, replica.commit)
 
     return patch.object(Replica, "__init__", careless)
 
@@ -92,23 +100,18 @@ def a_restart_forgets_uncommitted_members() -> AbstractContextManager[Any]:
 @mutant
 def truncation_keeps_the_members() -> AbstractContextManager[Any]:
     """A membership holds though its entry was replaced."""
-    truncate = Replica._truncate_from
-
-    def careless(replica: Replica, index: int) -> None:
-        kept = list(replica._memberships)
-        truncate(replica, index)
-        replica._memberships = kept
-
-    return patch.object(Replica, "_truncate_from", careless)
+    return patch.object(Roster, "cut_from", lambda roster, index, commit: None)
 
 
 @mutant
 def a_change_begins_while_the_last_is_half_done() -> AbstractContextManager[Any]:
     """A committed joint membership counts as done, though nobody has left it yet."""
-    begin = RaftCore._begin_change
+    begin = Changes._begin
 
-    def careless(core: RaftCore, leader: Leader, *arguments: Any) -> str:
+    def careless(changes: Changes, leader: Leader, *arguments: Any) -> str:
         with patch.object(Membership, "is_joint", False):
-            return begin(core, leader, *arguments)
+            refusal = begin(changes, leader, *arguments)
+        changes._roster.commit_to(changes._replica.commit)
+        return refusal
 
-    return patch.object(RaftCore, "_begin_change", careless)
+    return patch.object(Changes, "_begin", careless)

@@ -7,14 +7,16 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.raft.actor import RaftActor
+from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
+from actors.raft.elector import Elector
+from actors.raft.forwarding import Forwarder
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.outcome import Contradicted
 from actors.raft.probation import Probation
 from actors.raft.proof import Proof
-from actors.raft.router import Router
-from actors.raft.rpc import AppendRequest, Heartbeat
+from actors.raft.rpc import AppendRequest, Heartbeat, Message
 from actors.raft.trial import Trial
 from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
 
@@ -22,7 +24,7 @@ from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
 @mutant
 def probation_votes() -> AbstractContextManager[Any]:
     """A member that catches up grants its vote to whoever holds more than it does now."""
-    return patch.object(Trial, "_may_vote_for", lambda core, request: True)
+    return patch.object(Elector, "_may_vote_for", lambda elector, request: True)
 
 
 @mutant
@@ -46,11 +48,10 @@ def probation_adopts_no_term() -> AbstractContextManager[Any]:
 def probation_ends_at_the_wrong_index() -> AbstractContextManager[Any]:
     """Any entry will do, of any term."""
 
-    def careless(core: Proof) -> bool:
-        probation = core.probation
-        return probation is not None and not probation.is_asking and not core._is_over
+    def careless(proof: Proof) -> bool:
+        return proof._elector.probation is not None and proof.takes_part
 
-    return patch.object(Proof, "_is_proven", careless)
+    return patch.object(Proof, "is_proven", careless)
 
 
 @mutant
@@ -83,36 +84,38 @@ def a_leader_counts_what_an_earlier_life_acknowledged() -> AbstractContextManage
 @mutant
 def a_name_is_published_on_probation() -> AbstractContextManager[Any]:
     """What it proposes goes to the leader, and speaks against it after a restart."""
-    pass_on = Router._pass_on
+    pass_on = Forwarder.pass_on
 
-    def careless(core: Router, proposals: Any, now_ms: int) -> None:
-        probation, core.probation = core.probation, None
-        pass_on(core, proposals, now_ms)
-        core.probation = probation
+    def careless(forwarder: Forwarder, proposals: Any, now_ms: int) -> None:
+        with patch.object(forwarder._elector, "probation", None):
+            pass_on(forwarder, proposals, now_ms)
 
-    return patch.object(Router, "_pass_on", careless)
+    return patch.object(Forwarder, "pass_on", careless)
 
 
 @mutant_of_rollbacks
 def the_right_one_stops() -> AbstractContextManager[Any]:
     """Whoever sees a leader contradict what it has committed takes itself for the wrong one."""
-    follow = Trial._follow_log
+    take = RaftCore._take
 
-    def careless(core: Trial, message: AppendRequest) -> None:
-        index = core.replica.contradiction(message)
+    def careless(core: RaftCore, message: Message, now_ms: int) -> None:
+        index = None
+        if isinstance(message, AppendRequest):
+            index = core.replica.contradiction(message)
         if index is None:
-            follow(core, message)
+            take(core, message, now_ms)
         else:
-            core._end(Contradicted(index, message.term, 0, message.source), 0)
+            ending = Contradicted(index, message.term, 0, message.source)
+            core._carry(core._proof.end(ending, now_ms), now_ms)
 
-    return patch.object(Trial, "_follow_log", careless)
+    return patch.object(RaftCore, "_take", careless)
 
 
 @mutant_of_rollbacks
 def a_rolled_back_disk_goes_on() -> AbstractContextManager[Any]:
     """A member that lacks what it has acknowledged only waits for it."""
 
-    def careless(core: Trial, beat: Heartbeat, now_ms: int) -> bool:
-        return beat.commit > core.replica.log.last_index
+    def careless(trial: Trial, beat: Heartbeat, now_ms: int) -> bool:
+        return beat.commit > trial._replica.log.last_index
 
-    return patch.object(Trial, "_lacks", careless)
+    return patch.object(Trial, "lacks", careless)

@@ -45,6 +45,7 @@ def a_snapshot_keeps_what_contradicts_it() -> AbstractContextManager[Any]:
         log._entries = kept
         log.size_bytes = sum(len(entry.command) for entry in kept)
         log._previous_index, log._previous_term = index, term
+        log._note_ends()
         return []
 
     return patch.object(RaftLog, "restart_after", careless)

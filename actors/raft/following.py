@@ -1,0 +1,90 @@
+"""Following: what a leader's appends, heartbeats and snapshots mean for the log here (Raft 5.3, 7).
+
+That the sender leads is known already. What is answered is a promise: it leaves after the save.
+"""
+
+from __future__ import annotations
+
+from actors.language.entries import Entry
+from actors.raft.elector import Elector
+from actors.raft.forwarding import Forwarder
+from actors.raft.log import LogStart
+from actors.raft.outbox import Outbox
+from actors.raft.replica import Replica
+from actors.raft.rpc import AppendRequest, Heartbeat, HeartbeatResponse, SnapshotChunk
+from actors.raft.trial import Trial
+
+
+class Following:
+    """One member's part as a follower."""
+
+    def __init__(
+        self,
+        elector: Elector,
+        replica: Replica,
+        outbox: Outbox,
+        forwarder: Forwarder,
+        trial: Trial,
+    ) -> None:
+        self._elector = elector
+        self._replica = replica
+        self._outbox = outbox
+        self._forwarder = forwarder
+        self._trial = trial
+
+    def take(self, message: AppendRequest | Heartbeat | SnapshotChunk, now_ms: int) -> None:
+        """The leader has sent something."""
+        match message:
+            case AppendRequest():
+                self._append(message)
+            case Heartbeat():
+                self._heartbeat(message, now_ms)
+            case SnapshotChunk():
+                self._offered(message)
+
+    def _append(self, message: AppendRequest) -> None:
+        """Take a leader's append, unless it is at odds with what is committed here."""
+        index = self._replica.contradiction(message)
+        if index is None:
+            self._outbox.promise(self._replica.accept(message))
+        else:
+            self._trial.contradict(message.source, index)
+
+    def _heartbeat(self, message: Heartbeat, now_ms: int) -> None:
+        """Take the commit index and the time, unless the leader counts on what is not here."""
+        if self._trial.lacks(message, now_ms):
+            return
+        self._replica.hear(message)
+        if not message.answer:
+            return
+        is_on_probation = self._elector.probation is not None
+        if not is_on_probation:
+            # What another member refused because it did not lead is held until now.
+            self._forwarder.pass_on_held(now_ms)
+        self._outbox.say(
+            HeartbeatResponse(
+                source=message.target,
+                target=message.source,
+                term=self._elector.term,
+                session=message.session,
+                sent_index=message.sent_index,
+                last_index=self._replica.log.last_index,
+                read_id=message.read_id,
+                on_probation=is_on_probation,
+            )
+        )
+
+    def _offered(self, message: SnapshotChunk) -> None:
+        """A snapshot comes; how it is received is the courier's."""
+        commit = self._replica.commit
+        if message.last_index <= commit:
+            # There is no need of it: without an answer the leader would offer it for ever.
+            self._outbox.promise(self._replica.response(message, commit, committed=True))
+
+    def restored(self, start: LogStart, cluster_ms: int, chunk: SnapshotChunk) -> tuple[Entry, ...]:
+        """The store holds everything up to `start`: the entries that are still good after it."""
+        kept = self._replica.restore(start, chunk.term, cluster_ms)
+        # Whoever led when the snapshot was offered may not lead any more: it is told nothing.
+        if self._elector.leader == chunk.source and self._elector.term == chunk.term:
+            self._outbox.promise(self._replica.response(chunk, start.index))
+        return kept

@@ -1,0 +1,117 @@
+"""Leading: what a leader does with its log - takes proposals, commits, beats (Raft 5.3, 5.4).
+
+What it knows of its peers is leader.py's. That it leads, and must not any more, is the elector's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from actors.language.entries import NO_TICKET, Proposal
+from actors.raft.forwarding import Forwarder
+from actors.raft.leader import Leader
+from actors.raft.outbox import Outbox
+from actors.raft.outcome import CoreConfig
+from actors.raft.proposals import ProposalDesk
+from actors.raft.replica import Replica
+from actors.raft.roster import Roster
+from actors.raft.rpc import AppendResponse
+from actors.raft.transfers import Transfers
+from cluster.errors import FaultName
+
+
+class Leading:
+    """One member's part as a leader.
+
+    While `is_full` is set the disk has no room for more than what is needed to go on at all.
+    """
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        replica: Replica,
+        roster: Roster,
+        outbox: Outbox,
+        desk: ProposalDesk,
+        forwarder: Forwarder,
+        transfers: Transfers,
+    ) -> None:
+        self._config = config
+        self._replica = replica
+        self._roster = roster
+        self._outbox = outbox
+        self._desk = desk
+        self._forwarder = forwarder
+        self._transfers = transfers
+        self.is_full = False
+
+    def begin(self, term: int, now_ms: int) -> Leader:
+        """What the winner of a term's election knows at first."""
+        own_id, replica = self._config.member_id, self._replica
+        configuration, cluster_ms = self._roster.configuration, replica.start_clock()
+        leader = Leader(own_id, term, configuration, replica.log, cluster_ms, now_ms)
+        leader.quorum_check_due_ms = now_ms + self._config.election_timeout_ms
+        return leader
+
+    def open_term(self, leader: Leader, now_ms: int) -> None:
+        """Append the first entry of the term, and what has waited for a leader."""
+        # Entries of earlier terms are not committed by counting their copies: another leader could
+        # still replace them. An entry of the own term commits all before it (Raft 5.4.2, 8).
+        self.append(leader, [Proposal(self._config.member_id, NO_TICKET, b"")], now_ms)
+        self._desk.leader_changed()
+        self.append(leader, self._desk.take_held(), now_ms)
+        self._forwarder.ask_open_reads()
+
+    def append(self, leader: Leader, proposals: Sequence[Proposal], now_ms: int) -> None:
+        """Take proposals into the log, or refuse them to whoever made them."""
+        if not proposals:
+            return
+        own_id = self._config.member_id
+        if self._transfers.target:
+            # The successor gets them: it needs a log that stands still to take over.
+            self._desk.hold([p for p in proposals if p.ticket and p.origin == own_id], now_ms)
+            self._forwarder.refuse([p for p in proposals if p.origin != own_id], "")
+            return
+        refusal: FaultName
+        if self.is_full and any(p.ticket for p in proposals):
+            refusal = "NoSpace"
+        elif leader.maybe_take(proposals):
+            self._replica.append(leader.term, leader.cluster_ms(now_ms), proposals)
+            return
+        else:
+            refusal = "TooManyRequests"
+        self._desk.fail([p for p in proposals if p.origin == own_id], refusal, False)
+        self._forwarder.refuse([p for p in proposals if p.origin != own_id], refusal)
+
+    def acknowledged(self, leader: Leader, message: AppendResponse, now_ms: int) -> None:
+        """A peer has answered an append: it may be the one that was to have the whole log."""
+        leader.acknowledged(message, now_ms)
+        if self._transfers.due_ms is not None:
+            self._transfers.maybe_hand_over(leader)
+
+    def maybe_commit(self, leader: Leader, now_ms: int) -> bool:
+        """Commit what a majority holds, if it ends with an entry of this term (Raft 5.4.2)."""
+        replica, commit = self._replica, self._replica.commit
+        if commit == replica.log.last_index:
+            return False  # there is nothing more to commit
+        agreed = leader.agreed_index(replica.stable_index)
+        if agreed <= commit or replica.log.term(agreed) != leader.term:
+            return False
+        replica.commit_to(agreed)
+        leader.committed(commit, agreed, now_ms)
+        return True
+
+    def maybe_tick(self, leader: Leader, now_ms: int) -> bool:
+        """Send heartbeats when they are due; False if no quorum hears this leader any more."""
+        timeout_ms = self._config.election_timeout_ms
+        if now_ms >= leader.quorum_check_due_ms:
+            leader.quorum_check_due_ms = now_ms + timeout_ms
+            # A leader that was cut off takes proposals that are never committed, and those who
+            # still hear it refuse their votes to whoever could commit them (dissertation 6.2).
+            if not leader.hears_quorum(now_ms, timeout_ms):
+                return False
+        if now_ms >= leader.heartbeat_due_ms:
+            leader.heartbeat_due_ms = now_ms + self._config.heartbeat_ms
+            for message in leader.heartbeats(self._replica.commit, now_ms):
+                self._outbox.say(message)
+        return True

@@ -1,0 +1,44 @@
+"""News: what has changed, since it was last told, of who leads and who the members are."""
+
+from __future__ import annotations
+
+from actors.raft.elector import Elector
+from actors.raft.leader import Leader
+from actors.raft.membership import Membership
+from actors.raft.outcome import Standing
+from actors.raft.replica import Replica
+from actors.raft.roster import Roster
+
+
+class News:
+    """What one member's neighbours were told last, and what is new."""
+
+    def __init__(self, elector: Elector, roster: Roster, replica: Replica) -> None:
+        self._elector = elector
+        self._roster = roster
+        self._replica = replica
+        # At first that nobody leads is news, too: there is no such term.
+        self._standing = Standing(elector.leader, -1, None, False)
+        self._membership: Membership | None = None
+
+    def take_standing(self) -> Standing | None:
+        """Who leads, in which term and by which clock; None if all of that was told."""
+        elector, clock = self._elector, None
+        role = elector.role
+        # Before its first commit a leader's clock may be behind the deadlines that its predecessor
+        # set: they stand in entries that it holds and has not applied.
+        if isinstance(role, Leader) and self._replica.commit >= role.start_index:
+            clock = (role.cluster_ms_at_start, role.started_ms)
+        now = (elector.leader, elector.term, clock, self._roster.is_learner)
+        if now == self._standing:
+            return None
+        self._standing = Standing(*now)
+        return self._standing
+
+    def take_membership(self) -> Membership | None:
+        """The latest membership, committed or not; None if that was told."""
+        latest = self._roster.latest
+        if latest is self._membership:
+            return None
+        self._membership = latest
+        return latest
