@@ -100,7 +100,9 @@ class Leader:
             self._rounds.forget(gone)
             self._awaiting_commit.discard(gone)
         session = self._next_session()
+        # Sorted, so that the order in which peers are sent to depends on nothing but who they are.
         for member in sorted(wanted - self.peers.keys()):
+            # The first probe asks at the end: most peers hold nearly all of it.
             self.peers[member] = Progress(session, self.log.last_index + 1, now_ms)
 
     def begin_anew(self, member: int, life: int, now_ms: int) -> None:
@@ -185,8 +187,10 @@ class Leader:
         peer.contact = Contact.HEARD
         peer.on_probation = message.on_probation
         self._rounds.acknowledged(message.source, message.read_id)
+        # Frames are dropped and never reported, so each answer tells what became of them. What was
+        # sent before a heartbeat arrives before it, or never.
         if peer.probing:
-            peer.probe_sent = False
+            peer.probe_sent = False  # the probe, or its answer, may be lost: send another
         elif message.last_index < message.sent_index:
             peer.probe_from(message.last_index + 1)  # an append was lost
         elif peer.match < message.sent_index:
@@ -195,6 +199,8 @@ class Leader:
     def agreed_index(self, stable_index: int) -> int:
         """How far a majority holds the log durably; this node itself up to `stable_index`."""
         match = {member: peer.match for member, peer in self.peers.items()}
+        # Only what is durable here counts, as with any other member. A majority of the others may
+        # be ahead of this disk, and is enough without it (dissertation 10.2.1).
         match[self.own_id] = stable_index
         return self.configuration.agreed_index(match)
 
@@ -238,6 +244,7 @@ class Leader:
     def maybe_take(self, proposals: Sequence[Proposal]) -> bool:
         """Count proposals as uncommitted, unless that would be too much while a quorum is away."""
         size = sum(len(p.command) for p in proposals) + ENTRY_OVERHEAD_BYTES * len(proposals)
+        # Where nothing is uncommitted anything may enter, however large: else it never could.
         if self.uncommitted_bytes and self.uncommitted_bytes + size > UNCOMMITTED_BYTES_MAX:
             return False
         self.uncommitted_bytes += size
@@ -252,6 +259,8 @@ class Leader:
         size = sum(len(e.command) for e in entries) + ENTRY_OVERHEAD_BYTES * len(entries)
         # Entries of earlier terms were never counted.
         self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
+        # Whoever took a request answers it when it applies the entry: a client waits for that, so
+        # its node hears of the commit at once, the others with the next append or a little later.
         self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
         if self.notice_due_ms is None:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
@@ -294,6 +303,7 @@ class Leader:
     def messages(self, commit: int, now_ms: int) -> list[Message]:
         """Everything peers should hear now: a read round, entries they lack, the commit index."""
         messages: list[Message] = []
+        # First, since a heartbeat names what was sent until now: the appends below come behind it.
         if self._rounds.maybe_begin():
             messages += self.heartbeats(commit, now_ms)
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
@@ -357,6 +367,8 @@ class Leader:
         stop = self.log.last_index + 1 if peer.has_room() else peer.next
         entries = self.log.slice(peer.next, stop, APPEND_BYTES_MAX)
         last_sent = prev_index + len(entries)
+        # Taken for received at once, so that the next append follows without waiting; a heartbeat's
+        # answer shows if it was not.
         peer.sent(last_sent, sum(len(entry.command) for entry in entries))
         peer.ack_wanted = False
         peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))

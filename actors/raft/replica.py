@@ -68,8 +68,11 @@ class Replica:
             # What is committed matches, or `contradiction` has told; the leader goes on from there.
             return self.response(message, self.commit, committed=True)
         if self.log.term(prev_index) != message.prev_term:
+            # Where the leader should try next: skipping a term at a time, not an entry (5.3).
             hint = self.log.last_index_up_to_term(prev_index, message.prev_term)
             return self.response(message, prev_index, hint)
+        # Only a conflict truncates. An append that was overtaken by a later one is shorter than the
+        # log: to cut behind it would take back entries that are acknowledged already (5.3).
         conflict = self.log.first_conflict(entries)
         if conflict is not None:
             self._truncate_from(conflict)
@@ -158,6 +161,7 @@ class Replica:
             for count, (origin, ticket, command) in enumerate(proposals, 1)
         ]
         self.log.append(entries)
+        # A membership holds from here, before it is committed: the leader of a change counts by it.
         self._note_memberships(entries)
 
     # --- durable and committed ---
@@ -194,7 +198,11 @@ class Replica:
         self.stable_index = self.log.last_index
 
     def has_committed(self) -> bool:
-        """Whether `take_committed` would give something."""
+        """Whether `take_committed` would give something.
+
+        Others may have committed what this disk does not hold yet. To apply that would let the
+        store get ahead of the log: after a crash nobody could tell which entries it holds.
+        """
         return not self.paused and min(self.commit, self.stable_index) > self.handed_out
 
     def take_committed(self) -> tuple[Entry, ...]:
@@ -224,9 +232,11 @@ class Replica:
     def restore(self, start: LogStart, term: int, cluster_ms: int) -> tuple[Entry, ...]:
         """Go on after an installed snapshot; returns the entries that are still good after it."""
         assert start.index > self.handed_out, "a snapshot only ever moves forward"
+        # What contradicts the snapshot goes, with all behind it; what continues it stays.
         self._fail_lost(self.log.restart_after(start.index, start.term))
         self.commit = max(self.commit, start.index)
         self.handed_out = start.index
+        # The WAL begins anew with what is kept, before anything of it is promised.
         self.stable_index = self.log.last_index
         self._hear_clock(term, cluster_ms)
         self.paused = False
@@ -239,6 +249,7 @@ class Replica:
         if index > self.log.last_index:
             return
         removed = self.log.truncate_from(index, self.commit)
+        # What was durable behind it is so no more: the same places get other entries.
         self.stable_index = min(self.stable_index, index - 1)
         self._roster.cut_from(index, self.commit)
         self._fail_lost(removed)
