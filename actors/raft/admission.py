@@ -76,12 +76,12 @@ class Admission:
         self._core = core
         self._vouched: dict[int, Membership] = {}
         self._notices: set[int] = set()
-        # Who is who by what the log holds now, and others say: every message asks.
+        # Who is who, by the log and by what others say, as of the last `look`: every message looks.
         self._held: Sequence[tuple[int, Membership]] = ()
         self._committed = UNKNOWN
         self._removed: frozenset[int] = frozenset()
-        self._members: frozenset[int] = frozenset()
-        self._voters: frozenset[int] = frozenset()
+        self.members: frozenset[int] = frozenset()
+        self.voters: frozenset[int] = frozenset()
 
     # --- who is a member ---
 
@@ -100,8 +100,8 @@ class Admission:
 
     def is_known(self, member_id: int) -> bool:
         """Whether the log here, or another member, tells of that member."""
-        self._look()
-        return member_id in self._members
+        self.look()
+        return member_id in self.members
 
     def is_news(self, message: Message, refusal: str) -> bool:
         """Whether to ask the others who the members are: the sender may be what it claims, or this
@@ -110,7 +110,7 @@ class Admission:
             return True
         return refusal in (STRANGER, NO_VOTER) and isinstance(message, Claim | VoteRequest)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """See who is who, if that has changed."""
         held, committed = self._core.roster.held, self._core.roster.committed
         if held is self._held and committed is self._committed:
@@ -119,21 +119,21 @@ class Admission:
         memberships = (*(each for _, each in held), *self._vouched.values())
         known = [each.configuration for each in memberships]
         self._removed = self._core.roster.removed
-        self._members = frozenset().union(*(each.members() for each in known)) - self._removed
-        self._voters = frozenset().union(*(each.all_voters() for each in known)) - self._removed
+        self.members = frozenset().union(*(each.members() for each in known)) - self._removed
+        self.voters = frozenset().union(*(each.all_voters() for each in known)) - self._removed
 
     # --- what is ignored ---
 
     def refusal(self, message: Message) -> str:
         """Why a message must be ignored; nothing if the core may see it."""
-        self._look()
+        self.look()
         core, source = self._core, message.source
         if source == core.config.member_id:
             return OWN_NAME
         if source in self._removed:
             # Whoever asks for votes is told; it may ask for one that was here before this member.
             return "" if isinstance(message, VoteRequest) else REMOVED
-        if source not in self._members:
+        if source not in self.members:
             return STRANGER
         if message.target != core.config.member_id:
             return MISDIRECTED
@@ -151,13 +151,13 @@ class Admission:
             case ForwardRequest(proposals=proposals):
                 return _refusal_of_proposals(message.source, proposals)
             case ReadResponse(index=index, cluster_ms=cluster_ms):
-                if message.source not in self._voters:
+                if message.source not in self.voters:
                     return NO_VOTER
                 return NUMBER if index > INDEX_MAX or cluster_ms > TIME_MS_MAX else ""
             case VoteRequest(term=term, last_index=last_index, last_term=last_term):
                 return NUMBER if last_index > INDEX_MAX or last_term > term else ""
             case TimeoutNow() | VoteResponse() | ForwardRefusal() | ChangeRefusal():
-                return "" if message.source in self._voters else NO_VOTER
+                return "" if message.source in self.voters else NO_VOTER
             case ChangeRequest(ticket=ticket):
                 return NUMBER if ticket > TICKET_MAX else ""
             case Contradiction(index=index, entry_term=entry_term):
@@ -173,13 +173,13 @@ class Admission:
 
     def _refusal_of_claim(self, message: Claim) -> str:
         core = self._core
-        if message.source not in self._voters:
+        if message.source not in self.voters:
             return NO_VOTER
         if message.term == core.term and isinstance(core.role, Leader):
             return RIVAL
         match message:
             case AppendRequest():
-                return _refusal_of_entries(message)
+                return refusal_of_entries(message)
             case Heartbeat(commit=commit, sent_index=sent_index, cluster_ms=cluster_ms):
                 is_within = max(commit, sent_index) <= INDEX_MAX and cluster_ms <= TIME_MS_MAX
                 return "" if is_within else NUMBER
@@ -218,7 +218,7 @@ def _refusal_of_proposals(source: int, proposals: tuple[Proposal, ...]) -> str:
     return NUMBER if any(each.ticket > TICKET_MAX for each in proposals) else ""
 
 
-def _refusal_of_entries(message: AppendRequest) -> str:
+def refusal_of_entries(message: AppendRequest) -> str:
     """Terms of a log only rise, up to its leader's."""
     if max(message.prev_index, message.commit) > INDEX_MAX or message.prev_term > message.term:
         return NUMBER

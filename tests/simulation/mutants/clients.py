@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
@@ -96,11 +97,29 @@ def a_refused_retry_had_no_effect() -> AbstractContextManager[Any]:
 def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
     """Its client was told that it had no effect: it waited before the log, and goes on waiting."""
 
-    def careless(admission: Admission[Any], ticket: int) -> bool:
-        admission._bytes -= admission._under_way.pop(ticket, 0)
-        return ticket in admission._names
+    ask, done, let_in = Admission.ask, Admission.done, Admission.let_in
+    asked: dict[int, Any] = {}
+    given_up: dict[Admission[Any], list[Any]] = {}
 
-    return patch.object(Admission, "done", careless)
+    def asking(admission: Admission[Any], writes: Iterable[Any]) -> list[Any]:
+        named = list(writes)
+        asked.update({write.ticket: write for _, write in named})
+        return ask(admission, named)
+
+    def doing(admission: Admission[Any], ticket: int) -> bool:
+        was_waiting = done(admission, ticket)
+        if was_waiting:
+            given_up.setdefault(admission, []).append(asked[ticket])
+        return was_waiting
+
+    def letting_in(admission: Admission[Any]) -> list[Any]:
+        return [*let_in(admission), *given_up.pop(admission, ())]
+
+    return both(
+        patch.object(Admission, "ask", asking),
+        patch.object(Admission, "done", doing),
+        patch.object(Admission, "let_in", letting_in),
+    )
 
 
 @mutant

@@ -23,13 +23,13 @@ def strangers_are_believed() -> AbstractContextManager[Any]:
 @mutant
 def anybody_is_a_voter() -> AbstractContextManager[Any]:
     """Who sends is not looked up, though all else is looked at."""
-    look = Admission._look
+    look = Admission.look
 
     def careless(own: Admission) -> None:
         look(own)
-        own._members = own._voters = _Everybody()
+        own.members = own.voters = _Everybody()
 
-    return patch.object(Admission, "_look", careless)
+    return patch.object(Admission, "look", careless)
 
 
 class _Everybody(frozenset[int]):
@@ -49,12 +49,12 @@ def numbers_have_no_bounds() -> AbstractContextManager[Any]:
 @mutant
 def a_commit_index_has_no_bounds() -> AbstractContextManager[Any]:
     """An append may commit all that it brings, however far it claims that the log goes."""
-    refusal = admission._refusal_of_entries
+    refusal = admission.refusal_of_entries
 
     def careless(message: Any) -> str:
         return refusal(message._replace(commit=0))
 
-    return patch.object(admission, "_refusal_of_entries", careless)
+    return patch.object(admission, "refusal_of_entries", careless)
 
 
 @mutant
