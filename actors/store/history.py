@@ -1,7 +1,7 @@
-"""What became of one key, change by change, newest first: as far back as compaction lets one see.
+"""The changes of one key, newest first, as far back as the last compaction.
 
-Deterministic: what is outdated does not show, whether it was swept away yet or not. Knows keys and
-revisions, nothing of watches.
+All members answer alike: a change that the compaction has outdated is left out, whether this node
+has swept it away yet or not. Knows keys and revisions, nothing of watches.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actors.store.steps import ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
 
 FIRST_CHANGE: Final = 2
-"""The revision of the first change there ever was: 1 is the empty store."""
+"""The revision of the first change of any store: at 1 it is empty."""
 
 
 def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Failure]:
@@ -48,8 +48,8 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
 
 
 def _visible(store: RevisionStore, query: History) -> list[int]:
-    """The positions of a key's changes, newest first: those since the compaction, and its value
-    then.
+    """The positions of a key's changes, newest first: all since the compacted revision, and the one
+    that set the value that the key had then.
     """
     changes = store.index.changes(query.key)
     newest = query.revision if query.revision > 0 else store.revision
@@ -66,7 +66,9 @@ def _visible(store: RevisionStore, query: History) -> list[int]:
 
 
 def _may_be_cut(store: RevisionStore) -> bool:
-    """Whether there may have been older changes. A life of the key that had ended before a
-    compaction has left no trace, so from then on nobody can tell.
+    """Whether the key may have had older changes.
+
+    A key that was deleted before the compaction has left no trace. So after any compaction that can
+    have removed a change, the answer is yes.
     """
     return store.compact_revision > FIRST_CHANGE

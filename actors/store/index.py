@@ -1,8 +1,8 @@
 """The ordered key index: where each key's value is, now and at any earlier revision.
 
-In memory only, and rebuilt from the backend at start. It knows positions, not values; keys that are
-there now are kept apart from keys that only have a past, so that counting an interval costs
-two searches however many tombstones lie in it.
+It is in memory only, and rebuilt from the backend at every start. It knows positions, not values.
+Keys that exist now are kept apart from keys that only have a past: so counting an interval costs
+two searches, however many tombstones lie in it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from actors.language.errors import StorageError
 from actors.store.storage import SUB_BITS, Row
 
 Live = tuple[int, int, int, int]
-"""A key that is there: position, create_revision, version, lease.
+"""A key that exists: position, create_revision, version, lease.
 
-A bare tuple: one is made by every put, and the garbage collector stops tracking tuples of numbers.
+A bare tuple, since every put makes one and the store keeps one for each key: the garbage collector
+stops tracking bare tuples of numbers, and so never walks through millions of them.
 """
 
 _MARK_BITS = SUB_BITS + 1
@@ -27,19 +28,25 @@ _MARK_BITS = SUB_BITS + 1
 
 
 class KeyIndex:
-    """Every key of the store by name, with its present and its past."""
+    """Every key of the store by name, with its present and its past.
+
+    `live` has the keys that exist now; only `put` and `remove` change it.
+    """
 
     def __init__(self) -> None:
         self.live: dict[bytes, Live] = {}
         self._order: SortedList = SortedList()
         # All changes of a key but its live one, oldest first; no entry for a key put only once.
         self._past: dict[bytes, list[int]] = {}
+        # The keys that have a past and do not exist now.
         self._gone: SortedList = SortedList()
 
     def rebuild(self, rows: Iterable[Row], compact_revision: int) -> None:
         """Fill an empty index from every change there is, in order.
 
-        Up to the compacted revision a tombstone may have outlived the value that it ended.
+        Sweeping removes in order, and a crash may stop it anywhere: so up to the compacted
+        revision a tombstone may have outlived the value that it ended. After it that is damage,
+        and raises StorageError.
         """
         assert not self.live, "an index is rebuilt only once"
         live, past = self.live, self._past
@@ -53,7 +60,7 @@ class KeyIndex:
                 continue
             elif change:
                 for _ in rows:
-                    pass  # by the end a backend whose file is damaged says so, and where
+                    pass  # a damaged file raises on the way to its end, and says where
                 raise StorageError(f"the store deletes {key!r} at {position}, which is not there")
             if change:
                 del live[key]
@@ -64,7 +71,7 @@ class KeyIndex:
         self._gone.update(key for key in past if key not in live)
 
     def put(self, key: bytes, before: Live | None, after: Live) -> None:
-        """A key has a new value; `before` is what `live` had for it."""
+        """A key has a new value; `before` is its entry in `live` until now."""
         if before is None:
             self._order.add(key)
             if key in self._past:
@@ -78,7 +85,7 @@ class KeyIndex:
         self.live[key] = after
 
     def remove(self, key: bytes, position: int) -> None:
-        """A live key is gone since the tombstone at this position."""
+        """A live key was deleted by the tombstone at this position."""
         before = self.live.pop(key)
         assert position > before[0], "a tombstone comes after the value it ends"
         self._order.remove(key)
@@ -86,13 +93,13 @@ class KeyIndex:
         self._past.setdefault(key, []).extend((before[0] << 1, position << 1 | 1))
 
     def keys(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
-        """The keys of an interval that are there now, in order."""
+        """The keys of an interval that exist now, in order."""
         if not range_end:
             return iter((key,) if key in self.live else ())
         return _irange(self._order, key, end_of(key, range_end), descending=False)
 
     def count(self, key: bytes, range_end: bytes) -> int:
-        """How many keys of an interval are there now."""
+        """How many keys of an interval exist now."""
         if not range_end:
             return int(key in self.live)
         order = self._order
@@ -101,11 +108,11 @@ class KeyIndex:
         return max(0, end - start)
 
     def between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
-        """The keys from `low` to before `high` (None: to the end) that are there now."""
+        """The keys in [low, high) that exist now; a `high` of None is the end of all keys."""
         return _irange(self._order, low, high, descending=descending)
 
     def ever_between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
-        """The keys from `low` to before `high` that are there or once were."""
+        """The keys in [low, high) that exist or once did; `high` as for `between`."""
         return merge(
             _irange(self._order, low, high, descending=descending),
             _irange(self._gone, low, high, descending=descending),
@@ -113,7 +120,7 @@ class KeyIndex:
         )
 
     def position_at(self, key: bytes, revision: int) -> int | None:
-        """Where a key's value at a revision is; None if it was not there then."""
+        """Where a key's value at a revision is; None if the key did not exist then."""
         live = self.live.get(key)
         if live is not None and live[0] >> SUB_BITS <= revision:
             return live[0]
@@ -124,7 +131,7 @@ class KeyIndex:
         return past[at - 1] >> 1
 
     def changes(self, key: bytes) -> list[tuple[int, bool]]:
-        """All changes of a key, oldest first: positions, and whether it was there afterwards."""
+        """All changes of a key, oldest first: positions, and whether it existed afterwards."""
         live = self.live.get(key)
         found = [(mark >> 1, not mark & 1) for mark in self._past.get(key, ())]
         return found if live is None else [*found, (live[0], True)]
@@ -139,9 +146,9 @@ class KeyIndex:
             yield live[0]
 
     def forget(self, key: bytes, position: int, is_outdated: bool) -> list[int]:
-        """Drop all that a key was before its change at a position; returns where that was.
+        """Drop a key's changes before the one at a position; returns the dropped positions.
 
-        With `is_outdated` a tombstone at the position itself goes, too.
+        With `is_outdated` a tombstone at the position itself is dropped, too.
         """
         past = self._past.get(key)
         if past is None:
@@ -163,7 +170,7 @@ class KeyIndex:
 
 
 def end_of(key: bytes, range_end: bytes) -> bytes | None:
-    """The key that an interval ends before, None for the end of all keys (etcd's conventions)."""
+    """The first key behind an interval, None if it has no end (etcd's rules for `range_end`)."""
     if not range_end:
         return key + b"\0"
     return None if range_end == b"\0" else range_end

@@ -1,8 +1,8 @@
 """Leases on cluster time: which exist, until when, and which keys each of them holds.
 
-Every deadline is a fact of the log: it is set when an entry is applied, and passes only when an
-entry says so (DESIGN.md#leases). Deleting the keys, and noticing that a deadline has passed, are
-others' business.
+Every deadline is replicated: applying an entry sets it, and a lease ends only when an entry says so
+(DESIGN.md#leases). `writes.py` deletes the keys, and the leader's LeaseActor notices that a
+deadline has passed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ TTL_MS_MAX: Final = 9_000_000_000 * 1_000
 """etcd's longest lease."""
 
 LEASES_MAX: Final = 300_000
-"""A cluster has no more: each takes 0.7 KB of every member's memory, 200 MB in all.
+"""How many leases a cluster may have: each takes 0.7 KB of every member's memory, 200 MB in all.
 
-A part of the state machine: all nodes must have the same.
+The limit decides what a command does, so all nodes must have the same.
 """
 
 _IDS: Final = range(-(2**63), 2**63)
@@ -45,23 +45,23 @@ class Lease:
 
 
 class Leases:
-    """The table of leases. `facts` and `changed` gather what the caller must pass on."""
+    """The table of leases; `facts` and `changed` gather what LeaseActor and backend must hear."""
 
     def __init__(self, records: Iterable[LeaseRecord], leases_max: int = LEASES_MAX) -> None:
         self._leases_max = leases_max
         self.table = {record.id: Lease(record) for record in records}
-        # (lease, deadline) in order, deadline 0 for an end; until the actor takes them.
+        # (lease, deadline) in order, until the actor takes them; deadline 0: the lease has ended.
         self.facts: list[tuple[int, int]] = []
-        # Since the last commit.
+        # The leases that the backend does not have as they are now.
         self.changed: set[int] = set()
 
     def fault_of(self, lease_id: int, ttl_ms: int, granted: Collection[int] = ()) -> Failure | None:
-        """Why a lease cannot be granted; `granted` are those that will be there by then."""
+        """Why a lease cannot be granted; `granted`: the same transaction grants these before."""
         if lease_id in self.table or lease_id in granted:
             return LEASE_EXISTS
         if not 0 <= ttl_ms <= TTL_MS_MAX:
             return TTL_TOO_LARGE
-        # 0 stands for no lease; whoever chooses ids chooses others.
+        # 0 stands for "no lease". A gateway chooses an id for a client that asks for 0.
         if not lease_id or lease_id not in _IDS:
             return LEASE_NOT_FOUND
         if len(self.table) + len(granted) >= self._leases_max:
@@ -69,14 +69,14 @@ class Leases:
         return None
 
     def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> None:
-        """Create a lease that `fault_of` has nothing against."""
+        """Create a lease for which `fault_of` found no fault."""
         self.table[lease_id] = Lease(LeaseRecord(lease_id, ttl_ms, now_ms + ttl_ms))
         self._tell(lease_id, now_ms + ttl_ms)
 
     def keep_alive(self, lease_id: int, now_ms: int) -> int:
-        """Start the TTL anew and return it; 0 when there is no such lease.
+        """Start the TTL anew and return it in milliseconds; 0 when there is no such lease.
 
-        A lease whose deadline has passed lives until an entry ends it, so it can still be renewed.
+        A lease whose deadline has passed exists until an entry ends it, so it can still be renewed.
         """
         lease = self.table.get(lease_id)
         if lease is None:
@@ -86,12 +86,15 @@ class Leases:
         return lease.ttl_ms
 
     def is_due(self, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
-        """Whether the lease still has the deadline that someone saw pass, and it has passed."""
+        """Whether a lease still has the deadline that the leader saw pass, and it has passed.
+
+        A renewal that came before the expiry in the log has set another deadline.
+        """
         lease = self.table.get(lease_id)
         return lease is not None and lease.deadline_ms == deadline_ms and now_ms >= deadline_ms
 
     def remind(self, lease_id: int) -> None:
-        """Tell again what a lease's deadline is, though nothing has changed."""
+        """Tell a lease's deadline again, though it has not changed: its expiry was put off."""
         self.facts.append((lease_id, self.table[lease_id].deadline_ms))
 
     def end(self, lease_id: int) -> list[bytes] | None:
@@ -103,14 +106,14 @@ class Leases:
         return sorted(lease.keys)
 
     def move(self, key: bytes, before: int, after: int) -> None:
-        """A key leaves one lease for another; 0 is none."""
+        """A key moves from one lease to another; 0 is no lease."""
         if before:
             self.table[before].keys.remove(key)
         if after:
             self.table[after].keys.add(key)
 
     def take_changes(self) -> dict[int, LeaseRecord | None]:
-        """What the leases that changed since the last call are now; None for those that ended."""
+        """The leases that changed since the last call, as they are now; None: it has ended."""
         changes: dict[int, LeaseRecord | None] = {}
         for lease_id in self.changed:
             lease = self.table.get(lease_id)

@@ -1,9 +1,9 @@
-"""Keys, values and revisions by etcd's rules: what a change writes, and what it was.
+"""Keys, values and revisions by etcd's rules: what a change writes, and what a key was before.
 
-Changes since the last commit are held here, older ones are read from the backend. What a reader
-makes of them is the business of `ranges.py`, `history.py` and `digest.py`. Leases are numbers here:
-whether one exists, and what it holds, is `leases.py`'s. A compaction ends history at once; what it
-has outdated goes later, bit by bit, and how is `sweeper.py`'s.
+It holds the changes since the last commit; older ones are read from the backend. Answers are made
+of them in `ranges.py`, `history.py` and `digest.py`. A lease is only a number here: `leases.py`
+knows which leases exist. A compaction ends history at once; `sweeper.py` removes what the
+compaction has outdated later, a portion at a time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ FUTURE_REVISION: Final = Failure("FutureRev")
 COMPACTED: Final = Failure("Compacted")
 
 _FEW: Final = 2
-"""So many values are read one by one: to read many at once has a price of its own."""
+"""Up to 2 values are read one by one: a read of many at once costs more to begin."""
 
 _PUT: Final = Change.PUT
 _new: Final = tuple.__new__
 
 
 class RevisionStore:
-    """The multi-version store: one ordered space of keys with all its past."""
+    """The multi-version store: one ordered space of keys, and its past since the compaction."""
 
     def __init__(
         self, backend: Backend, revision: int, compact_revision: int, swept_revision: int
@@ -37,12 +37,13 @@ class RevisionStore:
         self.compact_revision = compact_revision
         self.index = KeyIndex()
         self.index.rebuild(backend.scan(), compact_revision)
-        # Since the last commit, by position; and since the actor last took them, in order.
+        # Changes that the backend does not have yet, by position.
         self.fresh: dict[int, Event] = {}
+        # Changes that watchers were not told of yet, in order; the actor takes them.
         self.events: list[Event] = []
         self.sweeper = Sweeper(self.index, backend, compact_revision, swept_revision, revision)
         self.backend = backend
-        # Whether somebody watches with prev_kv: reading each old value is not free.
+        # Whether somebody watches with prev_kv. If nobody does, a write need not read old values.
         self.gather_previous = False
 
     # --- changes ---
@@ -56,9 +57,10 @@ class RevisionStore:
         previous: KeyValue | None,
         sub: int,
     ) -> int:
-        """Set a key and return the revision of that; `before` is the index's entry.
+        """Set a key and return the revision of the change.
 
-        `previous` is its value. `sub` counts the changes of a revision: 0 begins a new one.
+        `before` is the index's entry of the key, `previous` its value if somebody needs it. `sub`
+        is the change's place within its revision: 0 begins a new revision.
         """
         if not sub:
             self.revision += 1
@@ -80,9 +82,9 @@ class RevisionStore:
     def delete(
         self, keys: list[bytes], change: Change, with_previous: bool, sub: int
     ) -> list[KeyValue]:
-        """Delete keys that are there, ordered by name; `sub` as for `put`. No keys, no revision.
+        """Delete keys that exist, ordered by name; `sub` as for `put`.
 
-        Returns what they were, if that is asked for.
+        Without keys there is no new revision. Returns what the keys were, with `with_previous`.
         """
         if not keys:
             return []
@@ -104,9 +106,10 @@ class RevisionStore:
         return deleted
 
     def _before_revision(self, key: bytes, before: Live, previous: KeyValue) -> KeyValue | None:
-        """What a key was before this revision, in which it may have been changed already.
+        """What a key was before the current revision, which may have changed it already.
 
-        `previous` is what it is now. Watchers never see a state within a revision, as in etcd.
+        `previous` is what the key is now. A transaction may put a key that it has deleted; as in
+        etcd, watchers never see the state in between.
         """
         if before[0] >> SUB_BITS < self.revision:
             return previous
@@ -114,13 +117,13 @@ class RevisionStore:
         return None if position is None else self.read(position).kv
 
     def take_fresh(self) -> dict[int, Event]:
-        """The changes since the last call, by position; reads look to the backend for them now."""
+        """The changes since the last call, by position; later reads ask the backend for them."""
         fresh, self.fresh = self.fresh, {}
         self.sweeper.committed(self.revision)
         return fresh
 
     def compact(self, revision: int) -> Failure | None:
-        """End the history before a revision, which itself can still be read and watched."""
+        """End the history before a revision; the revision itself can still be read and watched."""
         if revision <= self.compact_revision:
             return COMPACTED
         if revision > self.revision:
@@ -137,9 +140,10 @@ class RevisionStore:
         return self.backend.read(position) if event is None else event
 
     def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
-        """What the changes at these positions have put; `Backend.key_values` says how many.
+        """What the changes at these positions have put, in order.
 
-        Two are always read, whatever their size.
+        Fewer than asked for once they have more than `bytes_max` bytes, as from the backend; up
+        to 2 are always read, whatever their size.
         """
         if len(positions) <= _FEW:
             return [self.read(position).kv for position in positions]
@@ -160,9 +164,9 @@ class RevisionStore:
     def changes(
         self, start: int, end: int, changes_max: int, bytes_max: int
     ) -> list[tuple[int, Event]]:
-        """Changes from one position to before another, in order: at most so many, or bytes.
+        """Changes in [start, end), in order: at most `changes_max`, or about `bytes_max` bytes.
 
-        Fewer do not mean that there are no more, none do.
+        An empty list means that there are no more; a short list does not.
         """
         fresh_from = next(iter(self.fresh), end)
         found = self.backend.changes(start, min(end, fresh_from), changes_max, bytes_max)
@@ -172,11 +176,12 @@ class RevisionStore:
         return list(islice(fresh, changes_max))
 
     def event(self, position: int, with_previous: bool) -> Event:
-        """The change at a position as watchers were told of it, as far as that is still known."""
+        """The change at a position as watchers were told of it, as far as it is still known."""
         change, kv, _ = self.read(position)
         revision = kv.mod_revision
-        # What was before the compacted revision is gone, whether it was swept away yet or not. And
-        # whatever a transaction has deleted before: a put that creates a key has nothing before it.
+        # No value is shown that a compaction has ended, whether it was swept away yet or not: what
+        # is seen must not depend on how far this node has swept. A put that creates its key has no
+        # value before it, even if its own transaction deleted one.
         if not with_previous or revision <= self.compact_revision or kv.create_revision == revision:
             return Event(change, kv, None)
         before = self.index.position_at(kv.key, revision - 1)

@@ -1,8 +1,8 @@
 """The records of the store's file as bytes: what each of its tables holds, sealed against damage.
 
-A record begins with a checksum of its key and itself, so that neither can change, nor one record
-stand in for another, unnoticed. Raises ValueError, IndexError, TypeError or struct.error for bytes
-it did not make. Knows nothing of the file.
+A record begins with a checksum of its key and its content. So no change of either goes unnoticed,
+and no record can stand in the place of another. Decoding raises ValueError, IndexError, TypeError
+or struct.error for bytes that were not made here. Knows nothing of the file.
 """
 
 from __future__ import annotations
@@ -39,11 +39,16 @@ _BODY_FROM: Final = _CHECKSUM.size
 _KEY_FROM: Final = _HEAD.size
 
 _CHANGES: Final = tuple(Change)
-_new: Final = tuple.__new__  # spares a NamedTuple's own constructor where it is made by thousands
+# Ranges make thousands of records: this spares what a NamedTuple's own constructor costs.
+_new: Final = tuple.__new__
 
 
 class State(NamedTuple):
-    """Where the data stands, and the file's own number of the commit that wrote it."""
+    """Where the data stands in the log, and LMDB's number of the commit that wrote it.
+
+    LMDB's meta pages have no checksum. Where a damaged one passes an older commit for the last one,
+    the numbers differ.
+    """
 
     meta: Meta
     transaction: int
@@ -58,7 +63,7 @@ def seal(key: bytes, body: bytes) -> bytes:
 
 
 def unseal(key: bytes, record: bytes) -> bytes:
-    """What was sealed; ValueError if it was not this."""
+    """The body that was sealed; ValueError if key or record have changed since."""
     body = record[_CHECKSUM.size :]
     (checksum,) = _CHECKSUM.unpack_from(record)
     if crc32(body, crc32(key)) != checksum:
@@ -75,14 +80,14 @@ def encode_format(key: bytes, number: int) -> bytes:
 
 
 def decode_format(key: bytes, record: bytes) -> int:
-    """The number; that of the first format was not sealed."""
+    """The format's number; the record of the first format was not sealed."""
     body = record if len(record) == _FORMAT.size else unseal(key, record)
     (number,) = _FORMAT.unpack(body)
     return int(number)
 
 
 def encode_state(key: bytes, state: State) -> bytes:
-    """The record of the data's place in the log and in time."""
+    """The record that says where the data stands in the log and in time."""
     index, term, cluster_ms, revision, compact_revision, swept_revision, membership = state.meta
     numbers = (index, term, cluster_ms, revision, compact_revision, swept_revision)
     return seal(key, _STATE.pack(*numbers, state.transaction) + membership)
@@ -128,9 +133,9 @@ def decode_event(position: int, record: bytes) -> Event:
 
 
 def decode_key_value(position: int, record: bytes) -> KeyValue:
-    """What the change at a position has put; ranges read them by thousands."""
+    """What the change at a position has put. A hot path: ranges read thousands."""
     checksum, _, create_revision, version, lease, key_bytes = _HEAD.unpack_from(record)
-    # A copy costs less than a view of it, unless it is so large that the checksum outweighs both.
+    # A slice is a copy, and cheaper than a memoryview; for large records the checksum costs most.
     if crc32(record[_BODY_FROM:], crc32(position.to_bytes(_POSITION_BYTES, "big"))) != checksum:
         raise ValueError(f"revision {position >> SUB_BITS} has a wrong checksum")
     value_from = _KEY_FROM + key_bytes
@@ -146,7 +151,7 @@ def decode_key_value(position: int, record: bytes) -> KeyValue:
 
 
 def decode_row(at: bytes, record: bytes) -> Row:
-    """What the index keeps of the change at a position; all of its record is checked."""
+    """What the index keeps of the change at a position; the whole record is checked."""
     checksum, change, create_revision, version, lease, key_bytes = _HEAD.unpack_from(record)
     position = position_of(at)
     if crc32(record[_BODY_FROM:], crc32(at)) != checksum:
@@ -201,7 +206,7 @@ def decode_alarms(key: bytes, record: bytes) -> tuple[AlarmMember, ...]:
 
 
 def session_key(session_id: int, seq: int = 0) -> bytes:
-    """The key of a session, or of its result of that number."""
+    """The key of a session's own record, or of its result with the number `seq`."""
     return _SESSION_KEY.pack(session_id, seq)
 
 

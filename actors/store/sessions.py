@@ -1,14 +1,13 @@
 """Exactly-once sessions: the results of recent commands, so that a retry is answered, not applied.
 
-All is decided by the log alone (entry index, cluster time, sequence, limits), so every node answers
-a retry alike (DESIGN.md#sessions). What a command does is none of its business.
+The log alone decides (entry index, cluster time, sequence, limits), so every node answers a retry
+alike (DESIGN.md#sessions). What a command does is not known here.
 
-An id is given once in all lives of all clusters: it is a random number of 63 bits. So (session,
-number) names one request of one client, also where a table is older than its client: in a cluster
-that was rolled back, a number that the table has is that request's and was applied before, and one
-that it has not is applied. That holds as long as the client gives each request a number of its own;
-hence no digest of the command is compared, which would cost every write, and would refuse retries
-through a gateway that grants other lease ids or TTLs.
+A session's id is a random number of 63 bits, so no other session of any cluster has it. Therefore
+(session, number) names one request of one client, even in a cluster that was rolled back to an
+older table: a number in the table was applied before, and any other is applied now. This needs
+clients that give each request a number of its own. No digest of the command is compared: it would
+cost every write, and would refuse a retry through a gateway that grants another lease id or TTL.
 """
 
 from __future__ import annotations
@@ -32,17 +31,18 @@ MIB: Final = 1024 * 1024
 
 
 SESSIONS_MAX: Final = 10_000
+"""How many sessions a cluster may have."""
 
 
 class SessionLimits(NamedTuple):
-    """What sessions may take; a part of the state machine, so all nodes must have the same.
+    """What sessions may take. These decide what commands do, so all nodes must have the same.
 
-    A session that was not used for `ttl_ms` of cluster time ends. One more than `sessions_max`, and
-    the one that was used least recently ends; one that was used within `spared_ms` does not, and
-    nobody opens another. A client that does not acknowledge results has `results_max`, or
-    `results_bytes_max`, kept for it. A result of more than `result_bytes_max` is not kept, only
-    that it was given. When all results take more than `table_bytes_max`, those sessions end that
-    have the most.
+    A session that was not used for `ttl_ms` of cluster time ends. With `sessions_max` sessions, a
+    new one ends the least recently used one, unless that was used within `spared_ms`: then the new
+    one is refused. A session keeps at most `results_max` unacknowledged results, or about
+    `results_bytes_max` bytes. Of a result above `result_bytes_max` only the fact that it was given
+    is kept. When all results take more than `table_bytes_max`, the sessions with the largest
+    results end.
     """
 
     sessions_max: int = SESSIONS_MAX
@@ -58,7 +58,7 @@ SESSION_LIMITS: Final = SessionLimits()
 
 
 class Session:
-    """One client's numbered commands: results from `floor` on that it may still ask for."""
+    """One client's session: the results of commands from number `floor` on, for retries."""
 
     __slots__ = ("floor", "id", "results", "results_bytes", "stored", "used_index", "used_ms")
 
@@ -66,11 +66,11 @@ class Session:
         self.id, self.used_index, self.used_ms, self.floor = record
         self.results = results
         self.results_bytes = sum(map(size_of, results.values()))
-        # The numbers whose results the backend has; says nothing about the replicated state.
+        # The numbers whose results the backend has; no part of the replicated state.
         self.stored = set(results)
 
     def forget(self, ack: int) -> int:
-        """The client has the answers to all numbers below `ack`; how many bytes that frees."""
+        """Drop the results below `ack`, which the client has; returns how many bytes that frees."""
         results, floor = self.results, self.floor
         self.floor = ack
         if ack == floor + 1:  # as it nearly always is
@@ -92,7 +92,7 @@ class Session:
 
 
 class Sessions:
-    """The table of sessions, the least recently used one in front."""
+    """The table of sessions, the least recently used first."""
 
     def __init__(
         self,
@@ -103,13 +103,13 @@ class Sessions:
         self.table = OrderedDict((pair[0].id, Session(*pair)) for pair in by_use)
         self._limits = limits
         self._results_bytes = sum(session.results_bytes for session in self.table.values())
-        # Ended or used since the last commit.
+        # The sessions that were used, or have ended, since the last commit.
         self._touched: dict[int, Session] = {}
-        # No session can become too old twice in the same millisecond.
+        # When `_end_unused` last looked, in cluster time; one look a millisecond is enough.
         self._checked_ms = -1
 
     def open(self, session_id: int, index: int, now_ms: int) -> Failure | None:
-        """Open a session of this id in the entry at `index`; or why not."""
+        """Open a session with this id in the entry at `index`; or say why not."""
         self._end_unused(now_ms)
         if session_id in self.table:
             return SESSION_EXISTS
@@ -120,13 +120,15 @@ class Sessions:
                 return TOO_MANY_SESSIONS
             self._end(oldest)
         session = Session(SessionRecord(session_id, index, now_ms, floor=1), {})
-        if session_id in self._touched:  # it was there before: its results still are on the disk
+        # A session of this id has ended since the last commit: its results are still on the disk,
+        # and the next commit must remove them.
+        if session_id in self._touched:
             session.stored = self._touched[session_id].stored
         self.table[session_id] = self._touched[session_id] = session
         return None
 
     def admit(self, index: int, now_ms: int, sequence: Sequence) -> Result | None:
-        """The answer if there is one already - an earlier result or a refusal - or None: apply."""
+        """The answer if there is one already, an earlier result or a refusal; None: apply it."""
         session_id, seq, ack = sequence
         if now_ms > self._checked_ms:
             self._end_unused(now_ms)
@@ -143,7 +145,8 @@ class Sessions:
             return SEQUENCE_TOO_OLD
         results = session.results
         result = results.get(seq)
-        # The lowest number always has room: the client cannot acknowledge others before it.
+        # The lowest number always has room. If it were refused the client could acknowledge
+        # nothing, and the session would be stuck.
         if result is None and seq != session.floor:
             limits = self._limits
             if len(results) >= limits.results_max:
@@ -187,7 +190,10 @@ class Sessions:
     # --- ends ---
 
     def _end_unused(self, now_ms: int) -> None:
-        """Sessions end when a session is asked for: nothing else could see that they are there."""
+        """End the sessions whose time is over.
+
+        It is enough to look when a session is used or opened: nothing else shows which there are.
+        """
         self._checked_ms = now_ms
         while self.table:
             oldest = next(iter(self.table.values()))
@@ -196,9 +202,9 @@ class Sessions:
             self._end(oldest)
 
     def _make_room(self) -> None:
-        """End the sessions with the largest results: who keeps little must not pay for others.
+        """End the sessions with the largest results; a client that keeps little loses nothing.
 
-        An eighth is freed at a time, so that not each command has to look for them.
+        It frees an eighth of the table, so that not every command has to sort the sessions again.
         """
         target_bytes = self._limits.table_bytes_max * 7 // 8
         by_size = sorted(self.table.values(), key=lambda each: (-each.results_bytes, each.id))
@@ -214,7 +220,7 @@ class Sessions:
 
 
 def _size_of(result: Result) -> int:
-    """As `size_of`; most results are of puts and hold nothing."""
+    """As `size_of`, with a short way for the most frequent result: a put without a prev_kv."""
     if type(result) is PutDone and result.prev_kv is None:
         return RESULT_BYTES
     return size_of(result)

@@ -1,7 +1,7 @@
 """The seam between the store's pure part and the disk: what a backend keeps and a commit holds.
 
-A backend grows at its end, by position, and loses what it is told to; it knows nothing of etcd's
-rules, and the state machine nothing of files. `backend.py` implements this on LMDB,
+A backend appends changes by position, and removes those it is told to. It knows nothing of etcd's
+rules, and the state machine knows nothing of files. `disk/backend.py` implements it on LMDB,
 `tests/twins.py` in memory.
 """
 
@@ -16,21 +16,21 @@ from actors.language.errors import StorageError
 from actors.language.results import Result
 
 SUB_BITS: Final = 32
-"""A position is `main revision << SUB_BITS | sub`, sub being the order within one revision."""
+"""A position is `revision << SUB_BITS | sub`; `sub` is the change's place within its revision."""
 
 Row = tuple[int, int, bytes, int, int, int]
 """What the index keeps of a change: position, Change, key, create_revision, version, lease.
 
-A bare tuple: a start reads one for each change there is.
+A bare tuple, because a start reads one for each change there is.
 """
 
 
 class Meta(NamedTuple):
-    """The state's place in the log and in time; consistent with the data beside it.
+    """The state's place in the log and in time; one commit writes it with the data it is about.
 
-    `applied_term` is the term of the last entry applied; `membership` is Raft's own record of who
-    the members are, opaque here, b"" as long as no entry has said so. `compact_revision` is where
-    history begins; before `swept_revision` nothing is left of what that has outdated.
+    `applied_term` is the term of the last entry applied. `membership` is Raft's own record of who
+    the members are: opaque here, and b"" until an entry has set one. History begins at
+    `compact_revision`; what it has outdated before `swept_revision` was removed already.
     """
 
     applied_index: int
@@ -51,11 +51,12 @@ EMPTY: Final = Meta(
     swept_revision=0,
     membership=b"",
 )
-"""An empty store is at revision 1, as in etcd: the first write gets 2. It was compacted at -1."""
+"""An empty store is at revision 1, as in etcd: the first write gets 2. Its compact revision is -1,
+as in etcd: it was never compacted."""
 
 
 class LeaseRecord(NamedTuple):
-    """A lease; its keys are not kept here, each key's last revision names its lease."""
+    """A lease without its keys: the last change of each key names the key's lease."""
 
     id: int
     ttl_ms: int
@@ -63,7 +64,7 @@ class LeaseRecord(NamedTuple):
 
 
 class SessionRecord(NamedTuple):
-    """A session without its results; `floor` is the lowest sequence number it still answers."""
+    """A session without its results; `floor` is the lowest number that it still answers."""
 
     id: int
     used_index: int
@@ -72,7 +73,7 @@ class SessionRecord(NamedTuple):
 
 
 class SessionChange(NamedTuple):
-    """What became of one session: `record` is None when it has ended."""
+    """What became of one session: results to keep and to forget; `record` None: it has ended."""
 
     id: int
     record: SessionRecord | None
@@ -93,8 +94,9 @@ class Loaded(NamedTuple):
 class Changes(NamedTuple):
     """All that one commit makes durable, or none of it.
 
-    `events` is by position, ascending, and follows on what is there; a lease that is None is gone.
-    `members` are all there are now, or none when nothing has changed; so are `alarms`, or None.
+    `events` is by position, ascending, and all of it comes after what the backend has. A lease that
+    is None has ended. `members` are all members if one of them has changed, else none; `alarms` are
+    all alarms if one of them has changed, else None.
     """
 
     meta: Meta
@@ -106,10 +108,10 @@ class Changes(NamedTuple):
 
 
 class Backend(Protocol):
-    """Where the store survives a crash. Failures are StorageError; there is nothing to retry.
+    """Where the store survives a crash. Failures are StorageError: the process ends, no retry.
 
     At a start `load` and then the whole of `scan` come before all else: together they check
-    everything there is, and what they let through can be read and written without danger.
+    everything there is. A damaged file that was not checked could kill the process later.
     """
 
     def load(self) -> Loaded:
@@ -122,25 +124,26 @@ class Backend(Protocol):
         """The change at a position that a commit has written; without prev_kv."""
 
     def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
-        """What the changes at these positions, which a commit has written, have put, in order.
+        """What the committed changes at these positions have put, in order.
 
-        Fewer once they have more bytes than that, but never none.
+        It ends with the one that reaches `bytes_max`: so at least one is read, whatever its size.
         """
 
     def rows(self, start: int, end: int, rows_max: int) -> list[Row]:
-        """What a commit has written from one position to before another: at most so many."""
+        """The committed changes in [start, end), in order: at most `rows_max`."""
 
     def changes(
         self, start: int, end: int, changes_max: int, bytes_max: int
     ) -> list[tuple[int, Event]]:
-        """Those of `rows` as `read` has them, with their positions; also at most so many bytes of
-        values, and one more.
+        """The committed changes in [start, end) with their positions: at most `changes_max`.
+
+        It ends with the one that reaches `bytes_max`: so at least one is read, whatever its size.
         """
 
     def remove(self, positions: list[int]) -> None:
-        """Let the changes at these positions, which a commit has written, go with the next one.
+        """Remove the committed changes at these positions with the next commit.
 
-        Nobody reads them any more. Until that commit they are lost by no crash.
+        Nobody reads them any more. A crash before that commit leaves all of them there.
         """
 
     def commit(self, changes: Changes) -> None:
