@@ -29,7 +29,7 @@ ELECTION_TIMEOUT_MS_MAX: Final = 50_000
 ELECTION_HEARTBEATS_MIN: Final = 5
 """An election timeout is at least so many heartbeat intervals, as in etcd."""
 
-REQUEST_BYTES_MAX: Final = 8 * 1024 * 1024
+MAX_REQUEST_BYTES_HIGHEST: Final = 8 * 1024 * 1024
 """The highest --max-request-bytes: a request and its framing must fit into a client's frame."""
 
 QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
@@ -305,8 +305,8 @@ def _timing(flags: NodeFlags) -> tuple[int, int]:
 
 def _max_request_bytes(flags: NodeFlags) -> int:
     limit = integer("max-request-bytes", flags.max_request_bytes)
-    if not 1 <= limit <= REQUEST_BYTES_MAX:
-        raise invalid("max-request-bytes", str(limit), f"between 1 and {REQUEST_BYTES_MAX}")
+    if not 1 <= limit <= MAX_REQUEST_BYTES_HIGHEST:
+        raise invalid("max-request-bytes", str(limit), f"between 1 and {MAX_REQUEST_BYTES_HIGHEST}")
     return limit
 
 

@@ -19,7 +19,7 @@ from cluster.links import (
     descriptor_of,
 )
 from cluster.sink import Sink
-from cluster.visitors import LOOK_MS, Gone, Notice, Visitors
+from cluster.visitors import LOOK_MS, ClosedForCause, Gone, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
 """A frame may be so much larger than a request: to be told what is wrong. Above it, libzmq closes
@@ -109,7 +109,7 @@ class ClientDoor:
         """Whether something may have arrived that the descriptor no longer tells of."""
         return self._unsure
 
-    def look(self) -> list[Notice | Gone]:
+    def look(self) -> list[ClosedForCause | Gone]:
         """Every `look_ms`: what became of connections; the worst of them are ended."""
         self._unsure = True  # what is not whole is told from the rest when nothing whole is left
         return self.visitors.look()

@@ -30,7 +30,7 @@ from cluster.schema import (
     Field,
     ListOf,
     Map,
-    Op,
+    ProtocolOp,
     Type,
 )
 
@@ -150,7 +150,7 @@ _MEMBERS: Final = Field("members", ListOf(MEMBER))
 _WATCH_ID: Final = Field("watch_id", COUNT)
 
 _KEYS: Final = (
-    Op(
+    ProtocolOp(
         "range",
         Effect.READ,
         (KEY, RANGE_END, *_options(RangeOptions)),
@@ -158,7 +158,7 @@ _KEYS: Final = (
         in_txn=True,
         alone=(Field("no_count", FLAG, ours=True),),
     ),
-    Op(
+    ProtocolOp(
         "put",
         Effect.WRITE,
         (
@@ -177,7 +177,7 @@ _KEYS: Final = (
         ),
         in_txn=True,
     ),
-    Op(
+    ProtocolOp(
         "delete_range",
         Effect.WRITE,
         (KEY, RANGE_END, _PREV_KV),
@@ -187,7 +187,7 @@ _KEYS: Final = (
         ),
         in_txn=True,
     ),
-    Op(
+    ProtocolOp(
         "txn",
         Effect.EITHER,
         (
@@ -198,7 +198,7 @@ _KEYS: Final = (
         (Field("succeeded", FLAG), Field("responses", RESPONSES)),
         in_txn=True,
     ),
-    Op(
+    ProtocolOp(
         "increment",
         Effect.WRITE,
         (KEY, Field("delta", INTEGER, default=1)),
@@ -206,7 +206,7 @@ _KEYS: Final = (
         in_txn=True,
         ours=True,
     ),
-    Op(
+    ProtocolOp(
         "history",
         Effect.READ,
         (KEY, LIMIT, REVISION),
@@ -217,24 +217,24 @@ _KEYS: Final = (
         ),
         ours=True,
     ),
-    Op("compact", Effect.WRITE, (REVISION, Field("physical", FLAG)), ()),
+    ProtocolOp("compact", Effect.WRITE, (REVISION, Field("physical", FLAG)), ()),
 )
 
 _LEASES: Final = (
-    Op(
+    ProtocolOp(
         "lease_grant",
         Effect.WRITE,
         (Field("TTL", SECONDS), _LEASE_ID),
         (_LEASE_ID, Field("TTL", SECONDS)),
     ),
-    Op("lease_revoke", Effect.WRITE, (_LEASE_ID,), ()),
-    Op(
+    ProtocolOp("lease_revoke", Effect.WRITE, (_LEASE_ID,), ()),
+    ProtocolOp(
         "lease_keep_alive",
         Effect.WRITE,
         (_LEASE_ID,),
         (_LEASE_ID, Field("TTL", SECONDS, "0: there is no such lease")),
     ),
-    Op(
+    ProtocolOp(
         "lease_time_to_live",
         Effect.READ,
         (_LEASE_ID, Field("keys", FLAG)),
@@ -246,7 +246,7 @@ _LEASES: Final = (
             Field("remaining_ms", INTEGER, ours=True),
         ),
     ),
-    Op("lease_leases", Effect.READ, (), (Field("leases", ListOf(LEASE)),)),
+    ProtocolOp("lease_leases", Effect.READ, (), (Field("leases", ListOf(LEASE)),)),
 )
 
 _WATCH_REPLY: Final = (
@@ -260,7 +260,7 @@ _WATCH_REPLY: Final = (
 )
 
 _WATCHES: Final = (
-    Op(
+    ProtocolOp(
         "watch_create",
         Effect.WATCH,
         (
@@ -276,15 +276,15 @@ _WATCHES: Final = (
         ),
         _WATCH_REPLY,
     ),
-    Op("watch_cancel", Effect.WATCH, (_WATCH_ID,), _WATCH_REPLY),
-    Op("watch_progress", Effect.WATCH, (), _WATCH_REPLY),
+    ProtocolOp("watch_cancel", Effect.WATCH, (_WATCH_ID,), _WATCH_REPLY),
+    ProtocolOp("watch_progress", Effect.WATCH, (), _WATCH_REPLY),
 )
 
 _NEW_MEMBER: Final = Field("member", MEMBER, "the new one")
 
 _MEMBER_CHANGES: Final = (
-    Op("member_list", Effect.READ, (), (_MEMBERS,)),
-    Op(
+    ProtocolOp("member_list", Effect.READ, (), (_MEMBERS,)),
+    ProtocolOp(
         "member_add",
         Effect.OTHER,
         (_PEER_URLS, Field("isLearner", FLAG)),
@@ -294,17 +294,17 @@ _MEMBER_CHANGES: Final = (
             Field("waiting", FLAG, "if it is", optional=True, ours=True),
         ),
     ),
-    Op("member_remove", Effect.OTHER, (_MEMBER_ID,), (_MEMBERS,)),
-    Op("member_update", Effect.OTHER, (_MEMBER_ID, _PEER_URLS), (_MEMBERS,)),
-    Op("member_promote", Effect.OTHER, (_MEMBER_ID,), (_MEMBERS,)),
-    Op(
+    ProtocolOp("member_remove", Effect.OTHER, (_MEMBER_ID,), (_MEMBERS,)),
+    ProtocolOp("member_update", Effect.OTHER, (_MEMBER_ID, _PEER_URLS), (_MEMBERS,)),
+    ProtocolOp("member_promote", Effect.OTHER, (_MEMBER_ID,), (_MEMBERS,)),
+    ProtocolOp(
         "member_replace",
         Effect.OTHER,
         (_MEMBER_ID, _PEER_URLS),
         (_NEW_MEMBER, _MEMBERS),
         ours=True,
     ),
-    Op("move_leader", Effect.OTHER, (Field("targetID", MEMBER_ID),), ()),
+    ProtocolOp("move_leader", Effect.OTHER, (Field("targetID", MEMBER_ID),), ()),
 )
 
 _STATUS: Final = (
@@ -334,17 +334,17 @@ _SNAPSHOT: Final = (
 )
 
 _MAINTENANCE: Final = (
-    Op("hash_kv", Effect.READ, (REVISION,), _HASH),
-    Op("status", Effect.READ, (), _STATUS),
-    Op(
+    ProtocolOp("hash_kv", Effect.READ, (REVISION,), _HASH),
+    ProtocolOp("status", Effect.READ, (), _STATUS),
+    ProtocolOp(
         "alarm",
         Effect.EITHER,
         (Field("action", ALARM_ACTION), *ALARM.fields),
         (Field("alarms", ListOf(ALARM)),),
     ),
-    Op("defragment", Effect.OTHER, (), ()),
-    Op("snapshot", Effect.OTHER, (Field("name", TEXT), Field("offset", COUNT)), _SNAPSHOT),
-    Op("session_open", Effect.OTHER, (), (Field("session", INTEGER),), ours=True),
+    ProtocolOp("defragment", Effect.OTHER, (), ()),
+    ProtocolOp("snapshot", Effect.OTHER, (Field("name", TEXT), Field("offset", COUNT)), _SNAPSHOT),
+    ProtocolOp("session_open", Effect.OTHER, (), (Field("session", INTEGER),), ours=True),
 )
 
 OPS: Final = {op.name: op for op in (*_KEYS, *_LEASES, *_WATCHES, *_MEMBER_CHANGES, *_MAINTENANCE)}

@@ -100,7 +100,7 @@ class Effect(Enum):
     OTHER = "members, sessions or the files of a node: no session"
 
 
-class Op(NamedTuple):
+class ProtocolOp(NamedTuple):
     """An operation. `alone` are the fields of its request that it has not in a transaction.
 
     `in_txn`: a transaction may hold it, as `request_NAME`, and answers it by `response_NAME`.

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import zmq
 
-from cluster.connection import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of
+from cluster.visitor import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of
 
 CONNECTIONS_MAX: Final = 10_000
 """At one listening socket; one more is closed at once."""
@@ -71,7 +71,7 @@ _EVENT: Final = struct.Struct("=HI")
 _numbers = itertools.count()
 
 
-class Notice(NamedTuple):
+class ClosedForCause(NamedTuple):
     """A connection was closed: why, and where it came from."""
 
     reason: str
@@ -123,7 +123,7 @@ class Visitors:
         self._clock = clock
         self._by_descriptor: dict[int, Visitor] = {}
         self._by_name: dict[bytes, Visitor] = {}
-        self._news: list[Notice | Gone] = []
+        self._news: list[ClosedForCause | Gone] = []
         self._turns: list[int] = []
         self.find = self._by_name.get
         # The descriptor tells of nothing before somebody has looked in vain.
@@ -175,7 +175,7 @@ class Visitors:
         self._emptied = True
         self._left.clear()
 
-    def look(self) -> list[Notice | Gone]:
+    def look(self) -> list[ClosedForCause | Gone]:
         """Every LOOK_MS: who came, went, and had to go, as whoever keeps too much waiting has."""
         self.follow()
         now_ms = self._clock()
@@ -224,7 +224,7 @@ class Visitors:
             self._went_away = False
             # A client that closes at once is no stranger.
             if visitor is not None and not visitor.speaks and not went_away:
-                self._news.append(Notice(NOT_ZMTP, visitor.peer.host))
+                self._news.append(ClosedForCause(NOT_ZMTP, visitor.peer.host))
         else:
             self.handshakes += 1
             if descriptor in self._by_descriptor:
@@ -253,7 +253,7 @@ class Visitors:
         if not visitor.ended:
             visitor.speaks = True  # whether it does not is no reason any more
             visitor.end()
-            self._news.append(Notice(reason, visitor.peer.host))
+            self._news.append(ClosedForCause(reason, visitor.peer.host))
 
     def besiege(self) -> None:
         """Somebody has sent what hardly any client sends: be strict for a while."""

@@ -27,7 +27,7 @@ from cluster.schema import (
     Field,
     ListOf,
     Map,
-    Op,
+    ProtocolOp,
 )
 
 TOMBSTONE = {"key", "mod_revision"}
@@ -77,7 +77,7 @@ def faults(fields: Iterable[Field], found: Mapping[str, Any]) -> list[str]:
     return complaints
 
 
-def reply_faults(op: Op, reply: Mapping[str, Any]) -> list[str]:
+def reply_faults(op: ProtocolOp, reply: Mapping[str, Any]) -> list[str]:
     """What in a reply, without its id and header, is not as the table says."""
     return [f"{op.name}: {fault}" for fault in faults(op.reply, reply)]
 

@@ -47,7 +47,7 @@ from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log, send
 from actors.runtime.complaints import Complaints
 from cluster.errors import FAULTS, Fault
-from cluster.visitors import Gone, Notice
+from cluster.visitors import ClosedForCause, Gone
 
 CHORES_LOOK_MS: Final = 1_000
 
@@ -234,7 +234,7 @@ class GatewayActor(NodeActor):
             match news:
                 case Gone(name):
                     self._end_watches((name,), "")
-                case Notice(reason, address):
+                case ClosedForCause(reason, address):
                     text = f"{reason}, from {address or 'an unknown address'}"
                     self._complaints.say(text, text)
         self._complaints.tick(now_ms)

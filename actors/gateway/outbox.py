@@ -42,7 +42,7 @@ class Door(Protocol):
         """Send without waiting: True when queued, False when its queue is full, None when gone."""
 
     def look(self) -> list[Any]:
-        """What became of connections since the last time (cluster.visitors.Gone and Notice)."""
+        """Connections that ended since the last call (cluster.visitors.Gone and ClosedForCause)."""
 
     def unread(self, bytes_max: int) -> int:
         """Bytes in the socket for clients that have not read them; exact above `bytes_max`."""

@@ -6,13 +6,13 @@ import click
 
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 
 
 @click.command("list", cls=Command)
 @click.argument("words", nargs=-1, metavar="")
 @click.pass_obj
-def list_alarms(settings: Settings, words: tuple[str, ...]) -> None:
+def list_alarms(settings: CliSettings, words: tuple[str, ...]) -> None:
     """List all alarms that members have raised."""
     if words:
         bad_arguments("alarm list command accepts no arguments")
@@ -25,7 +25,7 @@ def list_alarms(settings: Settings, words: tuple[str, ...]) -> None:
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="")
 @click.pass_obj
-def disarm(settings: Settings, words: tuple[str, ...]) -> None:
+def disarm(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Clear all alarms, and print those that there were.
 
     An alarm for want of space ends by itself when there is enough again.

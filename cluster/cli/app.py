@@ -16,7 +16,7 @@ import click
 
 from cluster.cli.ending import EXIT_ERROR, EXIT_SIGINT, CommandError
 from cluster.cli.output import output_failed, report
-from cluster.cli.settings import Settings, environment_settings, global_options
+from cluster.cli.settings import CliSettings, environment_settings, global_options
 from cluster.errors import LeaseholdError
 
 PROGRAM: Final = "leasectl"
@@ -115,7 +115,7 @@ class LazyGroup(click.Group):
 def run(root: click.Group, arguments: list[str]) -> int:
     """Run a command line; its exit status. Every error is one line on stderr."""
     try:
-        settings: Settings = environment_settings(dict(os.environ))
+        settings: CliSettings = environment_settings(dict(os.environ))
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except CommandError as error:

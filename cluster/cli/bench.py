@@ -15,7 +15,7 @@ import click
 from cluster.cli.app import Command
 from cluster.cli.ending import CommandError
 from cluster.cli.output import emit
-from cluster.cli.settings import GoInt, Settings
+from cluster.cli.settings import CliSettings, GoInt
 from cluster.client.endpoints import address
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 @click.command(cls=Command)
 @_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, KEY_SPACE, LEADER)
 def put(
-    settings: Settings,
+    settings: CliSettings,
     total: int,
     clients: int,
     conns: int | None,
@@ -91,7 +91,7 @@ def _get(name: str, help_text: str) -> click.Command:
     @click.command(name, cls=Command, help=help_text)
     @_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, KEY_SPACE, LEADER)
     def command(
-        settings: Settings,
+        settings: CliSettings,
         total: int,
         clients: int,
         conns: int | None,
@@ -118,7 +118,7 @@ sget = _get("sget", "Get random keys (serializable: answered by one node from wh
 @click.command("lease-grant", cls=Command)
 @_options(TOTAL, CLIENTS, CONNS, LEADER)
 def lease_grant(
-    settings: Settings, total: int, clients: int, conns: int | None, target_leader: bool
+    settings: CliSettings, total: int, clients: int, conns: int | None, target_leader: bool
 ) -> None:
     """Grant leases; they end by themselves after ten minutes."""
     from cluster.bench import load, workload  # noqa: PLC0415
@@ -133,7 +133,7 @@ def lease_grant(
 @_options(TOTAL, CLIENTS, CONNS, LEADER)
 @click.option("--leases", type=GoInt(), default=100, show_default=True, help="Leases to renew")
 def lease_keep_alive(
-    settings: Settings,
+    settings: CliSettings,
     total: int,
     clients: int,
     conns: int | None,
@@ -161,7 +161,7 @@ def lease_keep_alive(
     "--watchers", type=GoInt(), default=100, show_default=True, help="Watches of a prefix"
 )
 def watch(
-    settings: Settings,
+    settings: CliSettings,
     total: int,
     clients: int,
     conns: int | None,
@@ -182,7 +182,7 @@ def watch(
         _show(settings, watch_load.run(watching, putting, watchers, total, clients, val_size))
 
 
-def _wires(settings: Settings, conns: int | None, target_leader: bool) -> Wires:
+def _wires(settings: CliSettings, conns: int | None, target_leader: bool) -> Wires:
     from cluster.bench.wires import Wires  # noqa: PLC0415
 
     if settings.write_out not in FORMATS:
@@ -209,7 +209,7 @@ def _within(flag: str, value: int, least: int, most: int) -> None:
         raise CommandError(f'invalid argument "{value}" for "{flag}" flag: not {least} to {most}')
 
 
-def _show(settings: Settings, figures: Any) -> None:
+def _show(settings: CliSettings, figures: Any) -> None:
     lines: Sequence[str]
     if settings.write_out == "json":
         lines = [json.dumps(figures.as_map())]

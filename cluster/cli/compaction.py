@@ -7,7 +7,7 @@ import click
 from cluster.cli.app import Command
 from cluster.cli.ending import CommandError, bad_arguments
 from cluster.cli.output import emit
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 from cluster.values import parse_int
 
 
@@ -15,7 +15,7 @@ from cluster.values import parse_int
 @click.argument("words", nargs=-1, metavar="REVISION")
 @click.option("--physical", is_flag=True, help="Wait until nothing old is left on the disk")
 @click.pass_obj
-def compaction(settings: Settings, words: tuple[str, ...], physical: bool) -> None:
+def compaction(settings: CliSettings, words: tuple[str, ...], physical: bool) -> None:
     """End the history before a revision; the revision itself can still be read."""
     if len(words) != 1:
         bad_arguments("compaction command needs 1 argument")

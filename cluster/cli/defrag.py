@@ -8,7 +8,7 @@ from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_ERROR
 from cluster.cli.endpoint import endpoints_of
 from cluster.cli.output import complain, emit
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError
 
 
@@ -16,7 +16,7 @@ from cluster.errors import LeaseholdError
 @click.argument("words", nargs=-1, metavar="")
 @click.option("--cluster", is_flag=True, help="All members, not just the endpoints given")
 @click.pass_obj
-def defrag(settings: Settings, words: tuple[str, ...], cluster: bool) -> None:
+def defrag(settings: CliSettings, words: tuple[str, ...], cluster: bool) -> None:
     """Have each endpoint's node give back disk space that it does not use.
 
     It blocks nobody, and is seldom needed: the space is used again for what is written next.

@@ -12,7 +12,7 @@ from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_ERROR, CommandError
 from cluster.cli.output import complain, emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, health_line
-from cluster.cli.settings import GoInt, Settings
+from cluster.cli.settings import CliSettings, GoInt
 from cluster.errors import LeaseholdError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ENDPOINTS_AT_ONCE_MAX: Final = 16
 @click.pass_context
 def status(context: click.Context, words: tuple[str, ...], cluster: bool) -> None:
     """Print the status of each endpoint."""
-    settings: Settings = context.obj
+    settings: CliSettings = context.obj
     printer = settings.printer("endpoint status")
     endpoints = endpoints_of(settings, cluster)
     rows: list[EndpointStatus] = []
@@ -49,7 +49,7 @@ def status(context: click.Context, words: tuple[str, ...], cluster: bool) -> Non
 @click.argument("words", nargs=-1, metavar="")
 @click.option("--cluster", is_flag=True, help="Ask all members, not just the endpoints given")
 @click.pass_obj
-def health(settings: Settings, words: tuple[str, ...], cluster: bool) -> None:
+def health(settings: CliSettings, words: tuple[str, ...], cluster: bool) -> None:
     """Check the health of each endpoint: whether it answers a linearizable read."""
     printer = settings.printer("endpoint health")
     endpoints = endpoints_of(settings, cluster)
@@ -73,7 +73,7 @@ def health(settings: Settings, words: tuple[str, ...], cluster: bool) -> None:
 @click.option("--cluster", is_flag=True, help="Ask all members, not just the endpoints given")
 @click.option("--rev", type=GoInt(), default=0, help="Hash up to this revision  [default: latest]")
 @click.pass_obj
-def hashkv(settings: Settings, words: tuple[str, ...], cluster: bool, rev: int) -> None:
+def hashkv(settings: CliSettings, words: tuple[str, ...], cluster: bool, rev: int) -> None:
     """Print a hash of what each endpoint's node holds: equal on all, at the same revision."""
     printer = settings.printer("endpoint hashkv")
     rows: list[EndpointHash] = []
@@ -101,7 +101,7 @@ def _check(client: Client) -> EndpointHealth:
     return EndpointHealth(client.endpoints[0], time.monotonic() - begun, error_text)
 
 
-def endpoints_of(settings: Settings, cluster: bool) -> list[str]:
+def endpoints_of(settings: CliSettings, cluster: bool) -> list[str]:
     """The endpoints given, or with `--cluster` every URL that a member advertises to clients."""
     if not cluster:
         return settings.endpoint_list()

@@ -11,7 +11,7 @@ import click
 
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
-from cluster.cli.settings import GoInt, GoSeconds, Settings
+from cluster.cli.settings import CliSettings, GoInt, GoSeconds
 from cluster.client.requests import EVERYTHING, prefix_end, request
 from cluster.protocol import RangeOptions
 from cluster.values import parse_int
@@ -41,7 +41,7 @@ SORT_TARGETS: Final = {
 @click.option("--ignore-value", is_flag=True, help="Keep the key's current value")
 @click.option("--ignore-lease", is_flag=True, help="Keep the key's current lease")
 @click.pass_obj
-def put(settings: Settings, /, **parameters: Any) -> None:
+def put(settings: CliSettings, /, **parameters: Any) -> None:
     """Put the given key into the store; without VALUE, it is read from standard input.
 
     A value that begins with a dash goes after two: put KEY -- -VALUE
@@ -71,7 +71,7 @@ def put(settings: Settings, /, **parameters: Any) -> None:
 @click.option("--max-create-rev", type=GoInt(), default=0, help="Only keys created at or before it")
 @click.option("--history", is_flag=True, help="All changes of one key, newest first")
 @click.pass_obj
-def get(settings: Settings, /, **parameters: Any) -> None:
+def get(settings: CliSettings, /, **parameters: Any) -> None:
     """Get the key or a range of keys.
 
     With --history: every change of one key that is not compacted away, newest first; --limit and
@@ -98,7 +98,7 @@ def get(settings: Settings, /, **parameters: Any) -> None:
 @click.option("--range", "is_range", is_flag=True, help="As etcd 3.6: [KEY, RANGE_END) is meant")
 @click.option("--prev-kv", is_flag=True, help="Return deleted key-value pairs")
 @click.pass_obj
-def delete(settings: Settings, /, **parameters: Any) -> None:
+def delete(settings: CliSettings, /, **parameters: Any) -> None:
     """Remove the specified key or range of keys [KEY, RANGE_END)."""
     key, range_end = _delete_interval(**parameters)
     printer = settings.printer("del")
@@ -110,7 +110,7 @@ def delete(settings: Settings, /, **parameters: Any) -> None:
 @click.command("incr", cls=Command)
 @click.argument("words", nargs=-1, metavar="KEY [DELTA]")
 @click.pass_obj
-def increment(settings: Settings, words: tuple[str, ...]) -> None:
+def increment(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Add DELTA (1 if left out) to the decimal number a key holds, and print the sum (not in etcd).
 
     A key that is not there counts as 0; one that is keeps its lease. incr KEY -- -DELTA subtracts.
@@ -263,7 +263,7 @@ def _increment_arguments(words: tuple[str, ...]) -> tuple[bytes, int]:
 
 
 def _history(
-    settings: Settings,
+    settings: CliSettings,
     words: tuple[str, ...],
     limit: int,
     rev: int,

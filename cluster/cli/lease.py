@@ -9,7 +9,7 @@ import click
 
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_CONNECTION, bad_arguments, failure
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError, LeaseNotFoundError
 from cluster.values import parse_int, parse_seconds
 
@@ -24,7 +24,7 @@ SHORTEST_SECONDS: Final = 0.001
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="TTL")
 @click.pass_obj
-def grant(settings: Settings, words: tuple[str, ...]) -> None:
+def grant(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Create a lease with a TTL in seconds."""
     if len(words) != 1:
         bad_arguments("lease grant command needs TTL argument")
@@ -45,7 +45,7 @@ def grant(settings: Settings, words: tuple[str, ...]) -> None:
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="LEASE_ID")
 @click.pass_obj
-def revoke(settings: Settings, words: tuple[str, ...]) -> None:
+def revoke(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Revoke a lease and delete its keys."""
     if len(words) != 1:
         bad_arguments("lease revoke command needs 1 argument")
@@ -63,7 +63,7 @@ def revoke(settings: Settings, words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, metavar="LEASE_ID")
 @click.option("--keys", is_flag=True, help="Get keys attached to this lease")
 @click.pass_obj
-def timetolive(settings: Settings, words: tuple[str, ...], keys: bool) -> None:
+def timetolive(settings: CliSettings, words: tuple[str, ...], keys: bool) -> None:
     """Get lease information."""
     if len(words) != 1:
         bad_arguments("lease timetolive command needs lease ID as argument")
@@ -80,7 +80,7 @@ def timetolive(settings: Settings, words: tuple[str, ...], keys: bool) -> None:
 @click.command("list", cls=Command)
 @click.argument("words", nargs=-1, metavar="")
 @click.pass_obj
-def list_leases(settings: Settings, words: tuple[str, ...]) -> None:
+def list_leases(settings: CliSettings, words: tuple[str, ...]) -> None:
     """List all active leases."""
     printer = settings.printer("lease list")
     with settings.connect() as client:
@@ -95,7 +95,7 @@ def list_leases(settings: Settings, words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, metavar="LEASE_ID")
 @click.option("--once", is_flag=True, help="Renew once, and exit")
 @click.pass_obj
-def keep_alive(settings: Settings, words: tuple[str, ...], once: bool) -> None:
+def keep_alive(settings: CliSettings, words: tuple[str, ...], once: bool) -> None:
     """Renew a lease every third of its TTL, until Ctrl-C or its end."""
     if len(words) != 1:
         bad_arguments("lease keep-alive command needs lease ID as argument")

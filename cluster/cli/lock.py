@@ -16,7 +16,7 @@ from cluster.cli import children
 from cluster.cli.app import Command
 from cluster.cli.ending import CommandError, bad_arguments
 from cluster.cli.output import complain
-from cluster.cli.settings import GoSeconds, Settings
+from cluster.cli.settings import CliSettings, GoSeconds
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
@@ -37,7 +37,7 @@ LOCK_TTL_SECONDS: Final = 10
     help="Seconds after which the lock of a killed process is free",
 )
 @click.pass_obj
-def lock(settings: Settings, words: tuple[str, ...], ttl: float) -> None:
+def lock(settings: CliSettings, words: tuple[str, ...], ttl: float) -> None:
     """Acquire a lock, print its key, and hold it until Ctrl-C.
 
     COMMAND runs while the lock is held, with ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment;
@@ -62,7 +62,7 @@ def lock(settings: Settings, words: tuple[str, ...], ttl: float) -> None:
 @click.argument("words", nargs=-1, metavar="NAME [PROPOSAL]")
 @click.option("-l", "--listen", is_flag=True, help="Do not stand, but print each leader")
 @click.pass_obj
-def elect(settings: Settings, words: tuple[str, ...], listen: bool) -> None:
+def elect(settings: CliSettings, words: tuple[str, ...], listen: bool) -> None:
     """Stand for election with a proposal and lead until Ctrl-C, or listen who leads."""
     if not 1 <= len(words) <= 2:
         bad_arguments("elect takes one election name argument and an optional proposal argument")

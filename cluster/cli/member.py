@@ -9,7 +9,7 @@ import click
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.output import complain
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 from cluster.errors import NoLeaderEndpointError
 from cluster.values import parse_hex_id
 
@@ -21,7 +21,7 @@ PEER_URLS: Final = click.option(
 @click.command("list", cls=Command)
 @click.argument("words", nargs=-1, metavar="")
 @click.pass_obj
-def list_members(settings: Settings, words: tuple[str, ...]) -> None:
+def list_members(settings: CliSettings, words: tuple[str, ...]) -> None:
     """List all members in the cluster."""
     printer = settings.printer("member list")
     with settings.connect() as client:
@@ -34,7 +34,7 @@ def list_members(settings: Settings, words: tuple[str, ...]) -> None:
 @PEER_URLS
 @click.option("--learner", is_flag=True, help="It learns, and takes no part in votes")
 @click.pass_obj
-def add(settings: Settings, words: tuple[str, ...], peer_urls: str, learner: bool) -> None:
+def add(settings: CliSettings, words: tuple[str, ...], peer_urls: str, learner: bool) -> None:
     """Add a member to the cluster; then start it with what this prints."""
     if not words:
         bad_arguments("member name not provided")
@@ -52,7 +52,7 @@ def add(settings: Settings, words: tuple[str, ...], peer_urls: str, learner: boo
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="MEMBER_ID")
 @click.pass_obj
-def remove(settings: Settings, words: tuple[str, ...]) -> None:
+def remove(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Remove a member from the cluster for good."""
     member_id = _member_id(words)
     printer = settings.printer("member remove")
@@ -65,7 +65,7 @@ def remove(settings: Settings, words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, metavar="MEMBER_ID")
 @PEER_URLS
 @click.pass_obj
-def update(settings: Settings, words: tuple[str, ...], peer_urls: str) -> None:
+def update(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> None:
     """Say where the other members reach a member from now on."""
     member_id = _member_id(words)
     urls = _urls(peer_urls)
@@ -78,7 +78,7 @@ def update(settings: Settings, words: tuple[str, ...], peer_urls: str) -> None:
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="MEMBER_ID")
 @click.pass_obj
-def promote(settings: Settings, words: tuple[str, ...]) -> None:
+def promote(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Make a voting member of a learner that has caught up."""
     member_id = _member_id(words)
     printer = settings.printer("member promote")
@@ -91,7 +91,7 @@ def promote(settings: Settings, words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, metavar="MEMBER_ID NAME")
 @PEER_URLS
 @click.pass_obj
-def replace(settings: Settings, words: tuple[str, ...], peer_urls: str) -> None:
+def replace(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> None:
     """Remove a voting member and add another in one step (not in etcd)."""
     member_id = _member_id(words[:1])
     if len(words) < 2:
@@ -108,7 +108,7 @@ def replace(settings: Settings, words: tuple[str, ...], peer_urls: str) -> None:
 @click.command("move-leader", cls=Command)
 @click.argument("words", nargs=-1, metavar="MEMBER_ID")
 @click.pass_obj
-def move_leader(settings: Settings, words: tuple[str, ...]) -> None:
+def move_leader(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Transfer leadership to another member."""
     if len(words) != 1:
         bad_arguments("move-leader command needs 1 argument")

@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from cluster.client.results import RESULTS
 from cluster.protocol import OPS
-from cluster.schema import Field, Op
+from cluster.schema import Field, ProtocolOp
 
-_OPS: Final[dict[type[Any], Op]] = {result: OPS[name] for name, result in RESULTS.items()}
+_OPS: Final[dict[type[Any], ProtocolOp]] = {result: OPS[name] for name, result in RESULTS.items()}
 _FIELDS: Final = {
     result: [(field, field.attribute) for field in op.reply if hasattr(result, field.attribute)]
     for result, op in _OPS.items()
 }
 
 
-def op_of(result: Any) -> Op:
+def op_of(result: Any) -> ProtocolOp:
     """The operation that this is a result of."""
     return _OPS[type(result)]
 

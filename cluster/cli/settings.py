@@ -29,7 +29,7 @@ ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
 
 
 @dataclass
-class Settings:
+class CliSettings:
     """What the global options say; the last one given wins, except that endpoints add up."""
 
     endpoints: list[str] = field(default_factory=list)
@@ -130,7 +130,7 @@ def invalid_argument(value: str, param: click.Parameter | None, error: ValueErro
 
 
 def global_options() -> list[click.Option]:
-    """Fresh options that store what they are given in the Settings of the whole command line."""
+    """Fresh options that store what they are given in the CliSettings of the whole command line."""
     return [
         _option(
             ["--endpoints"],
@@ -161,9 +161,9 @@ def global_options() -> list[click.Option]:
     ]
 
 
-def environment_settings(environment: dict[str, str]) -> Settings:
+def environment_settings(environment: dict[str, str]) -> CliSettings:
     """What the environment says; a flag wins over it, LEASECTL_ over ETCDCTL_."""
-    settings = Settings()
+    settings = CliSettings()
     for prefix in reversed(ENVIRONMENT_PREFIXES):
         if text := environment.get(prefix + "WRITE_OUT"):
             settings.write_out = text
@@ -184,7 +184,7 @@ def _option(flags: list[str], field_name: str, **more: Any) -> click.Option:
 
 def _store(field_name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        settings: Settings = context.find_root().obj
+        settings: CliSettings = context.find_root().obj
         if field_name == "endpoints":
             settings.endpoints.extend(value or ())
         elif value:

@@ -21,7 +21,7 @@ import click
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_ERROR, EXIT_INTERRUPTED, CommandError, bad_arguments
 from cluster.cli.output import complain, emit
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError
 
 USAGE_STATUS: Final = 2
@@ -42,7 +42,7 @@ _SPEAKER: Final = re.compile(r"\Aleasehold[\w ]*: ")
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="FILE")
 @click.pass_obj
-def save(settings: Settings, words: tuple[str, ...]) -> None:
+def save(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Store all that one node holds in a file; it serves on meanwhile."""
     if len(words) != 1:
         bad_arguments("snapshot save expects one argument")
@@ -108,7 +108,7 @@ class NodeCommand(click.Command):
 @click.pass_context
 def status(context: click.Context) -> None:
     """Print the hash, revision, number of keys and size of a snapshot file."""
-    settings: Settings = context.obj
+    settings: CliSettings = context.obj
     words = [f"--write-out={settings.write_out}", *context.args]
     _node("status", words)
 

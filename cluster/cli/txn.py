@@ -12,7 +12,7 @@ import click
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.output import emit
-from cluster.cli.settings import Settings
+from cluster.cli.settings import CliSettings
 from cluster.cli.txn_text import invalid_input, parse_compare, parse_operation
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ LINE_BYTES_MAX: Final = 16 << 20
 @click.argument("words", nargs=-1, metavar="")
 @click.option("-i", "--interactive", is_flag=True, help="Say what is to be typed next")
 @click.pass_obj
-def txn(settings: Settings, words: tuple[str, ...], interactive: bool) -> None:
+def txn(settings: CliSettings, words: tuple[str, ...], interactive: bool) -> None:
     """Process all the requests of standard input in one transaction.
 
     Three blocks of lines, each ended by an empty one: compares such as ver("key") > "0", the

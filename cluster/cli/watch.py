@@ -20,7 +20,7 @@ from cluster.cli.ending import (
 )
 from cluster.cli.output import complain, emit
 from cluster.cli.quoting import quoted, split_words
-from cluster.cli.settings import ENVIRONMENT_PREFIXES, GoInt, Settings
+from cluster.cli.settings import ENVIRONMENT_PREFIXES, CliSettings, GoInt
 from cluster.client.requests import EVERYTHING, prefix_end
 from cluster.errors import CompactedError, LeaseholdError, WatchCanceledError
 
@@ -75,7 +75,7 @@ def watch(context: click.Context, /, interactive: bool, **parameters: Any) -> No
     $LEASECTL_WATCH_RANGE_END say what is watched. With -i, each line of standard input is a watch
     [options] KEY [RANGE_END] [-- COMMAND ...], or the word progress.
     """
-    settings: Settings = context.obj
+    settings: CliSettings = context.obj
     default = _environment_interval()
     if interactive:
         printer = settings.printer("watch")

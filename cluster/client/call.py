@@ -45,7 +45,7 @@ class Phase(IntEnum):
     """It has a reply or an error."""
 
 
-class Session:
+class WriteSession:
     """The numbers of one exactly-once session: each write's own, and the lowest one unanswered."""
 
     __slots__ = ("_next", "_unanswered", "id", "used_at")
@@ -141,7 +141,7 @@ class Call:
         self.sent_at = 0.0
         self.failures = 0
         self.uncertain = False
-        self.session: Session | None = None
+        self.session: WriteSession | None = None
         self.seq = 0
         self.reply: Reply | None = None
         self.error: LeaseholdError | None = None

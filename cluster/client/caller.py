@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 
 from cluster.client import replies
 from cluster.client.arguments import time_limit
-from cluster.client.calling import Options
+from cluster.client.calling import CallOptions
 from cluster.client.connection import Connection, FutureCall, WaitedCall
 from cluster.client.endpoints import parse
 from cluster.errors import UnavailableError
@@ -40,7 +40,7 @@ class Caller:
         exactly_once: bool = True,
     ) -> None:
         self._addresses = parse(endpoints, os.environ)
-        self._options = Options(time_limit("dial_timeout", dial_timeout), exactly_once)
+        self._options = CallOptions(time_limit("dial_timeout", dial_timeout), exactly_once)
         self._timeout = time_limit("timeout", timeout)
         self._starting = threading.Lock()
         self._connection: Connection | None = None

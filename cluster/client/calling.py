@@ -10,10 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from cluster import wire
-from cluster.client.call import FOREVER, NO_VERDICT, UNHEALTHY_ATTEMPTS_MAX, Call, Phase, Session
+from cluster.client.call import (
+    FOREVER,
+    NO_VERDICT,
+    UNHEALTHY_ATTEMPTS_MAX,
+    Call,
+    Phase,
+    WriteSession,
+)
 from cluster.client.endpoints import Endpoints
 from cluster.client.replies import Reply, read, refusal
-from cluster.client.sessions import Sessions
+from cluster.client.sessions import WriteSessions
 from cluster.errors import (
     FAULTS,
     UNAVAILABLE,
@@ -29,7 +36,7 @@ from cluster.errors import (
 
 BACKOFF_SECONDS: Final = 0.010
 BACKOFF_SECONDS_MAX: Final = 0.500
-REQUEST_BYTES_MAX: Final = 16 * 1024 * 1024
+REQUEST_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
 """A node would close the connection over a larger frame; its own limit is far below."""
 
 RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
@@ -40,7 +47,7 @@ LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
 """The cluster knows nothing of a session, or no more what became of a number: it is left."""
 
 
-class Options(NamedTuple):
+class CallOptions(NamedTuple):
     """How patient a client is, and whether its writes carry a session."""
 
     dial_timeout_seconds: float = 5.0
@@ -54,7 +61,11 @@ class Calls:
     """
 
     def __init__(
-        self, names: Iterable[str], options: Options, chance: Callable[[], float], first: int = 0
+        self,
+        names: Iterable[str],
+        options: CallOptions,
+        chance: Callable[[], float],
+        first: int = 0,
     ) -> None:
         self.sends: list[tuple[str, bytes]] = []
         self.completed: list[Call] = []
@@ -68,7 +79,7 @@ class Calls:
         self._calls: dict[int, Call] = {}
         self._last_id = 0
         self._parked: list[Call] = []
-        self._sessions = Sessions()
+        self._sessions = WriteSessions()
 
     @property
     def outstanding(self) -> int:
@@ -203,7 +214,7 @@ class Calls:
             fields["seq"] = call.seq
             fields["ack"] = session.ack
         frame = wire.pack(fields)
-        if len(frame) > REQUEST_BYTES_MAX:
+        if len(frame) > REQUEST_FRAME_BYTES_MAX:
             raise ValueError(FAULTS["RequestTooLarge"].message)
         return frame
 
@@ -252,7 +263,7 @@ class Calls:
             self._finish(call, now, reason)
 
     def _session_lost(
-        self, call: Call, session: Session, reason: LeaseholdError, now: float
+        self, call: Call, session: WriteSession, reason: LeaseholdError, now: float
     ) -> None:
         """The call was refused because its session, or its number, is not known (any more).
 

@@ -16,11 +16,11 @@ from concurrent.futures import Future
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from cluster.client.call import Call
-from cluster.client.calling import Options
+from cluster.client.calling import CallOptions
 from cluster.client.core import Core
 from cluster.client.notices import Notice
 from cluster.client.replies import Reply, read
-from cluster.client.sockets import Links
+from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker
 from cluster.errors import (
     DeadlineExceededError,
@@ -41,7 +41,7 @@ T = TypeVar("T")
 Action = Callable[[Core, float], None]
 
 
-class Sink(Protocol):
+class Subscriber(Protocol):
     """Who is told of a watch or of a lease that is kept alive; called in the I/O thread."""
 
     def notice(self, notice: Notice) -> bool:
@@ -127,13 +127,13 @@ class FutureCall(Call, Generic[T]):
 class Connection:
     """A running I/O thread and the core that it serves; made when a client is first used."""
 
-    def __init__(self, addresses: Mapping[str, str], options: Options) -> None:
+    def __init__(self, addresses: Mapping[str, str], options: CallOptions) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
         self._core = Core(addresses, options, chance, first)
         self._addresses = addresses
         self._posted: deque[Call | Action] = deque()
-        self._sinks: dict[int, Sink] = {}
+        self._subscribers: dict[int, Subscriber] = {}
         # Futures that are not settled, for the child if the process forks.
         self._unsettled: set[Call] = set()
         self._last_number = 0
@@ -162,18 +162,18 @@ class Connection:
         """Have something done to the core in the I/O thread, some time soon."""
         self._post(action)
 
-    def attach(self, sink: Sink) -> int:
-        """Give a watch or a kept lease its number; its notices go to the sink."""
+    def attach(self, subscriber: Subscriber) -> int:
+        """Give a watch or a kept lease its number; its notices go to the subscriber."""
         if self._ended:
             raise UnavailableError(self._reason)
         with self._numbers:
             self._last_number += 1
-            self._sinks[self._last_number] = sink
+            self._subscribers[self._last_number] = subscriber
             return self._last_number
 
     def detach(self, number: int) -> None:
         """No more notices under this number."""
-        self._sinks.pop(number, None)
+        self._subscribers.pop(number, None)
 
     @property
     def is_own_thread(self) -> bool:
@@ -196,8 +196,8 @@ class Connection:
         self._waker.disown()
         self._posted.clear()
         unavailable = UnavailableError(reason)
-        for sink in tuple(self._sinks.values()):
-            sink.orphan(WatchCanceledError(reason))
+        for subscriber in tuple(self._subscribers.values()):
+            subscriber.orphan(WatchCanceledError(reason))
         for call in tuple(self._unsettled):
             if isinstance(call, FutureCall):
                 call.orphan(OutcomeUnknownError(reason) if call.write else unavailable)
@@ -214,7 +214,7 @@ class Connection:
 
     def _run(self) -> None:
         core = self._core
-        links = Links(self._waker)
+        links = EndpointLinks(self._waker)
         try:
             links.open(self._addresses, core)
             while not self._stopping:
@@ -227,12 +227,12 @@ class Connection:
             core.close(time.monotonic())
             self._report(core)
             self._refuse_posted()
-            for sink in list(self._sinks.values()):
-                sink.abort(WatchCanceledError(self._reason))
+            for subscriber in list(self._subscribers.values()):
+                subscriber.abort(WatchCanceledError(self._reason))
             links.close()
             self._waker.close()
 
-    def _turn(self, core: Core, links: Links) -> None:
+    def _turn(self, core: Core, links: EndpointLinks) -> None:
         """One round: what is due, what callers want, what the network brings."""
         now = time.monotonic()
         core.tick(now)
@@ -256,7 +256,7 @@ class Connection:
             links.receive(ready, core, time.monotonic())
 
     def _report(self, core: Core) -> None:
-        """Tell callers and sinks what the core has found out."""
+        """Tell callers and subscribers what the core has found out."""
         if core.completed:
             completed = core.completed.copy()
             core.completed.clear()
@@ -267,8 +267,8 @@ class Connection:
             notices = core.notices.copy()
             core.notices.clear()
             for notice in notices:
-                sink = self._sinks.get(notice.number)
-                if sink is not None and not sink.notice(notice):
+                subscriber = self._subscribers.get(notice.number)
+                if subscriber is not None and not subscriber.notice(notice):
                     core.watches.pause(notice.number)
 
     def _refuse_posted(self) -> None:

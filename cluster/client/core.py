@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cluster.client.calling import Calls, Options
+from cluster.client.calling import CallOptions, Calls
 from cluster.client.leasing import Keepers
 from cluster.client.notices import Notice
 from cluster.client.watching import Watches
@@ -23,7 +23,11 @@ class Core:
     """
 
     def __init__(
-        self, names: Iterable[str], options: Options, chance: Callable[[], float], first: int = 0
+        self,
+        names: Iterable[str],
+        options: CallOptions,
+        chance: Callable[[], float],
+        first: int = 0,
     ) -> None:
         self.calls = Calls(names, options, chance, first)
         self.notices: list[Notice] = []

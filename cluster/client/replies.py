@@ -23,7 +23,7 @@ from cluster.client.results import (
 )
 from cluster.errors import ProtocolError
 from cluster.protocol import ALARM, ALARM_NAME, EVENT, KEY_VALUE, MEMBER, OPS
-from cluster.schema import KEYS, TEXTS, Field, ListOf, Op
+from cluster.schema import KEYS, TEXTS, Field, ListOf, ProtocolOp
 
 Reply = Mapping[str, Any]
 """A decoded reply map, as msgpack left it: anything may be missing or of a wrong type."""
@@ -173,7 +173,7 @@ _VALUES: Final[dict[Any, Callable[[Any], Any]]] = {
 Read = Callable[[Header, Reply], Any]
 
 
-def _reader(op: Op, result: type[Any]) -> Read:
+def _reader(op: ProtocolOp, result: type[Any]) -> Read:
     """Reads a reply of this operation: each field into the attribute of its name."""
     fields = {field.attribute: field for field in op.reply}
     steps = [_step(fields[name], result) for name in result._fields[1:]]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 
-from cluster.client.call import FOREVER, Call, Phase, Session
+from cluster.client.call import FOREVER, Call, Phase, WriteSession
 from cluster.client.replies import read, session_id
 from cluster.errors import LeaseholdError
 
 
-class Sessions:
+class WriteSessions:
     """One session at a time; a call that has begun in another one stays there.
 
     `waiting` are the writes without a number, in the order in which they came.
@@ -21,7 +21,7 @@ class Sessions:
 
     def __init__(self) -> None:
         self.waiting: deque[Call] = deque()
-        self._session: Session | None = None
+        self._session: WriteSession | None = None
         self._opening: Call | None = None
 
     def admit(self, call: Call, now: float) -> bool:
@@ -50,12 +50,12 @@ class Sessions:
             return call.error
         assert call.reply is not None, "a call that is done has a reply or an error"
         try:
-            self._session = Session(read(session_id, call.reply), now)
+            self._session = WriteSession(read(session_id, call.reply), now)
         except LeaseholdError as error:
             return error
         return None
 
-    def leave(self, call: Call, session: Session) -> None:
+    def leave(self, call: Call, session: WriteSession) -> None:
         """The cluster does not know a call's session: it and all that wait begin in another."""
         session.end(call.seq)
         call.session = None

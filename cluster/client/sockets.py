@@ -19,7 +19,7 @@ from cluster.client.core import Core
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
 
-FRAMES_PER_LOOK_MAX: Final = 256
+REPLIES_PER_TURN_MAX: Final = 256
 REPLY_BYTES_MAX: Final = 1 << 30
 RECEIVE_QUEUE_MESSAGES: Final = 0
 """No limit: libzmq ends the process when a connection that it has stopped to read breaks and a
@@ -68,7 +68,7 @@ class _Link:
         self.retry_at = FOREVER
 
 
-class Links:
+class EndpointLinks:
     """One DEALER and its monitor for each endpoint; they belong to the I/O thread."""
 
     def __init__(self, waker: Waker) -> None:
@@ -203,7 +203,7 @@ class Links:
         assert link.socket is not None, "who is polled has a socket"
         receive, name = link.socket.recv, link.name
         try:
-            for _ in range(FRAMES_PER_LOOK_MAX):
+            for _ in range(REPLIES_PER_TURN_MAX):
                 frame = receive(_NOWAIT)
                 try:
                     message = wire.unpack(frame)

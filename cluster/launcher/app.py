@@ -41,7 +41,7 @@ data in a temporary directory, runs CMD with LEASECTL_ENDPOINTS set, stops the
 cluster and exits with CMD's status."""
 
 
-class Options(NamedTuple):
+class LaunchOptions(NamedTuple):
     """The command line. None: not given, so that a data directory's own value holds."""
 
     size: int | None
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 128 + interruption.number
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str]) -> LaunchOptions:
     """Read the command line; ends the program with one line on stderr if it is wrong."""
     own, command = list(arguments), None
     if "--" in own:
@@ -96,7 +96,7 @@ def parse(arguments: Sequence[str]) -> Options:
     if parsed.ephemeral and parsed.data_dir is not None:
         parser.error("--ephemeral and --data-dir exclude each other")
     temporary = parsed.ephemeral or (command is not None and parsed.data_dir is None)
-    return Options(
+    return LaunchOptions(
         size=parsed.size,
         base_port=parsed.base_port,
         data_dir=None if temporary else parsed.data_dir or DATA_DIR,
@@ -117,7 +117,7 @@ def _node_flags(heartbeat_interval: str | None, election_timeout: str | None) ->
     return tuple(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())
 
 
-def _run(options: Options, signals: Signals) -> int:
+def _run(options: LaunchOptions, signals: Signals) -> int:
     began = time.monotonic()
     cluster = LocalCluster(
         options.size,
@@ -143,7 +143,11 @@ def _run(options: Options, signals: Signals) -> int:
 
 
 def _watch(
-    cluster: LocalCluster, leader: str, options: Options, signals: Signals, took_seconds: float
+    cluster: LocalCluster,
+    leader: str,
+    options: LaunchOptions,
+    signals: Signals,
+    took_seconds: float,
 ) -> None:
     kept = options.data_dir is not None
     signals.interrupting = False
@@ -161,7 +165,7 @@ def _watch(
         screen.close()
 
 
-def _run_task(cluster: LocalCluster, leader: str, options: Options, signals: Signals) -> int:
+def _run_task(cluster: LocalCluster, leader: str, options: LaunchOptions, signals: Signals) -> int:
     screen = PlainScreen(sys.stderr, f"{PROGRAM}: ", statuses=False)
     signals.interrupting = False
     task = Task(options.command, cluster.endpoints)

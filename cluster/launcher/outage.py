@@ -44,7 +44,7 @@ class Outage:
 
 
 @dataclass(slots=True)
-class HandOver:
+class HandOverPause:
     """A leader was told to go; until another leads, the longest pause between two writes counts."""
 
     leader_before: str

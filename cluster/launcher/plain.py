@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 from typing import Final, TextIO
 
-from cluster.launcher.view import View
+from cluster.launcher.view import ClusterView
 
 REVISION_LINE_SECONDS: Final = 5.0
 """Progress of the revision alone gives a line only this often."""
@@ -25,7 +25,7 @@ class PlainScreen:
         self._statuses = statuses
         self._listening = False
         self._typed = b""
-        self._shown: View | None = None
+        self._shown: ClusterView | None = None
         self._shown_at = 0.0
 
     def open(self) -> None:
@@ -42,7 +42,7 @@ class PlainScreen:
         head = self._prefix or datetime.now().strftime("%H:%M:%S.%f")[:-3] + "  "
         write(self._out, head + text.replace("\n", "\n" + " " * len(head)) + "\n")
 
-    def show(self, view: View) -> None:
+    def show(self, view: ClusterView) -> None:
         if not self._statuses or view == self._shown:
             return
         now = time.monotonic()
@@ -74,5 +74,5 @@ def write(out: TextIO, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
-def _outline(view: View) -> tuple[object, ...]:
+def _outline(view: ClusterView) -> tuple[object, ...]:
     return view.leader, view.term, [(row.name, row.state, row.pid) for row in view.nodes]

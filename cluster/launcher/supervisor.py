@@ -16,7 +16,7 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import EXIT_REMOVED, NodeProcess
 from cluster.launcher.orders import Orders
-from cluster.launcher.outage import HandOver, Outage, duration
+from cluster.launcher.outage import HandOverPause, Outage, duration
 from cluster.launcher.probe import NodeStatus, OrderAnswered
 from cluster.launcher.processes import leader_among
 from cluster.launcher.signals import STOPPING, Signals
@@ -62,7 +62,7 @@ class Supervisor:
         self._leader: str | None = None
         self._term = 0
         self._outage: Outage | None = None
-        self._hand_over: HandOver | None = None
+        self._hand_over: HandOverPause | None = None
         self._orders = Orders(cluster, screen.say)
         self._known = set(cluster.nodes)
         self._returning: set[str] = set()
@@ -369,7 +369,7 @@ class Supervisor:
         """If this node leads, see how long writes pause until another one does."""
         if name == self._leader and len(self.cluster.voters) > 1 and self._outage is None:
             now = time.monotonic()
-            self._hand_over = HandOver(name, now, now)
+            self._hand_over = HandOverPause(name, now, now)
             self._status_due = self._write_due = 0.0
 
     def _act(self, verb: str, name: str) -> None:

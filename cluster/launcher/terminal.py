@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cluster.launcher.view import View
+from cluster.launcher.view import ClusterView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -95,7 +95,7 @@ class LiveScreen:
         self._console = Console(highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._editor = LineEditor()
-        self._view: View | None = None
+        self._view: ClusterView | None = None
         self._spoken = False
         self._mode: list[Any] | None = None
 
@@ -120,7 +120,7 @@ class LiveScreen:
         stamp = datetime.now().strftime("%H:%M:%S.%f")[:-3]
         self._print(stamp, text)
 
-    def show(self, view: View) -> None:
+    def show(self, view: ClusterView) -> None:
         if view != self._view:
             self._view = view
             self._draw()
@@ -150,7 +150,7 @@ class LiveScreen:
         if self._view is not None:
             self._live.update(self._render(self._view), refresh=True)
 
-    def _render(self, view: View) -> RenderableType:
+    def _render(self, view: ClusterView) -> RenderableType:
         from rich.console import Group  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415

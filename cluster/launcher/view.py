@@ -42,7 +42,7 @@ class NodeView(NamedTuple):
     note: str
 
 
-class View(NamedTuple):
+class ClusterView(NamedTuple):
     """The whole cluster; `leader` is a name, or None when nobody is known to lead."""
 
     leader: str | None
@@ -75,7 +75,7 @@ class Screen(Protocol):
     def say(self, text: str) -> None:
         """Something happened just now."""
 
-    def show(self, view: View) -> None:
+    def show(self, view: ClusterView) -> None:
         """The cluster looks like this now; called a few times a second."""
 
     def input_fd(self) -> int | None:
@@ -85,10 +85,10 @@ class Screen(Protocol):
         """The lines typed since the last call; call when `input_fd` is readable."""
 
 
-def view_of(cluster: LocalCluster, leader: str | None, now: float) -> View:
+def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterView:
     """The cluster at `now` (time.monotonic seconds)."""
     rows = tuple(_row(node, leader, now) for node in cluster.nodes.values())
-    return View(
+    return ClusterView(
         leader=leader,
         term=max((row.term or 0 for row in rows), default=0),
         revision=max((row.revision or 0 for row in rows), default=0),
@@ -159,7 +159,7 @@ def leasectl_command() -> str:
     return str(beside.relative_to(here) if beside.is_relative_to(here) else beside)
 
 
-def node_lines(view: View) -> Sequence[str]:
+def node_lines(view: ClusterView) -> Sequence[str]:
     """Each node with its address, pid and what to type to kill it."""
     return [
         f"  {row.name}  {row.endpoint:<15}  pid {row.pid:<7}  {row.state:<8}  {row.note}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from cluster import wire
 from cluster.client.call import Call
-from cluster.client.calling import Options
+from cluster.client.calling import CallOptions
 from cluster.client.core import Core
 
 HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
@@ -17,7 +17,7 @@ class Rig:
 
     def __init__(self, *names: str, up: bool = True, exactly_once: bool = True) -> None:
         self.now = 100.0
-        self.core = Core(names or ("a", "b", "c"), Options(5.0, exactly_once), lambda: 0.5)
+        self.core = Core(names or ("a", "b", "c"), CallOptions(5.0, exactly_once), lambda: 0.5)
         if up:
             for name in self.core.endpoints.names:
                 self.core.endpoint_up(name, self.now)

@@ -225,7 +225,7 @@ def test_a_lock_that_is_released_is_watched_no_more(client: Client) -> None:
     with client.lock("job") as lock:
         lost = lock.lost
     client.put(b"job", "another connection's turn")
-    assert not client.connection()._sinks
+    assert not client.connection()._subscribers
     assert lost.is_set(), "its lease was revoked"
 
 

@@ -14,7 +14,6 @@ import pytest
 import zmq
 
 from cluster import visitors
-from cluster.connection import Peer, Visitor
 from cluster.door import (
     AUTOMATIC_NAME,
     CLIENT_REPLIES_MAX,
@@ -25,7 +24,8 @@ from cluster.door import (
     ClientDoor,
 )
 from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor
-from cluster.visitors import Gone, Notice
+from cluster.visitor import RemoteAddress, Visitor
+from cluster.visitors import ClosedForCause, Gone
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import ManualClock
@@ -39,11 +39,11 @@ ROUNDS = 20
 LONG = 2_000
 """Frames of a message of far too many."""
 
-NOT_ZMTP = [Notice(visitors.NOT_ZMTP, address) for address in (HOST, "")]
+NOT_ZMTP = [ClosedForCause(visitors.NOT_ZMTP, address) for address in (HOST, "")]
 """Of a connection that is closed at once there may be no address any more."""
 
 Item = tuple[tuple[bytes, ...], bytes]
-News = Notice | Gone
+News = ClosedForCause | Gone
 
 
 class Bench:
@@ -175,7 +175,7 @@ def test_a_client_that_closes_in_its_handshake_is_no_stranger(bench: Bench, begu
         bench.wait_for_visitors(1)
         connection.send(version_1(b"a request"))
         bench.wait_for_visitors(0)
-    assert bench.door.look() == [Notice(visitors.NOT_ZMTP, HOST)]
+    assert bench.door.look() == [ClosedForCause(visitors.NOT_ZMTP, HOST)]
 
 
 def test_the_peers_socket_refuses_old_versions_too() -> None:
@@ -243,7 +243,7 @@ def test_requests_behind_far_too_long_messages_are_served(bench: Bench) -> None:
         with bench.raw() as hostile:
             hostile.send(message(*[b"x"] * LONG))
             honest.send(b"%d" % number)
-            items = bench.news(Notice(TOO_MANY_FRAMES, HOST))
+            items = bench.news(ClosedForCause(TOO_MANY_FRAMES, HOST))
             assert (items or bench.take()) == [(route, b"%d" % number)]
             assert is_closed(hostile)
 
@@ -273,7 +273,7 @@ def test_a_message_of_some_frames_is_taken_whole(bench: Bench) -> None:
 def test_a_claimed_automatic_name_ends_the_connection(bench: Bench) -> None:
     with bench.raw(identity=b"\0\1\2\3\4") as hostile:
         hostile.send(message(b"request"))
-        assert bench.news(Notice(AUTOMATIC_NAME, HOST)) == []
+        assert bench.news(ClosedForCause(AUTOMATIC_NAME, HOST)) == []
         assert is_closed(hostile)
     client = bench.client()  # kept: what a socket that nobody holds was given may not be sent
     client.send(b"honest")
@@ -291,7 +291,7 @@ def test_a_message_that_never_ends_is_cut(bench: Bench, monkeypatch: pytest.Monk
     with bench.raw() as hostile:
         for _ in range(30):
             hostile.send(endless(bytes(10_000)))
-        bench.news(Notice(visitors.ENDLESS, HOST))
+        bench.news(ClosedForCause(visitors.ENDLESS, HOST))
         assert is_closed(hostile)
 
 
@@ -299,7 +299,7 @@ def test_what_one_may_send_of_a_message_is_bounded(bench: Bench) -> None:
     bench.door.visitors.expect_messages(100_000)
     with bench.raw() as hostile:
         hostile.send(endless(*[b"x"] * 40_000))
-        assert bench.news(Notice(visitors.ENDLESS, HOST)) == []
+        assert bench.news(ClosedForCause(visitors.ENDLESS, HOST)) == []
         assert is_closed(hostile)
 
 
@@ -327,7 +327,7 @@ def test_what_all_may_send_of_messages_is_bounded_more_strictly_in_a_siege(bench
             bench.clock.now_ms += visitors.LOOK_MS
             assert bench.door.look() == []
         hostile.send(message(*[b"x"] * LONG))
-        bench.news(Notice(visitors.ENDLESS, HOST))
+        bench.news(ClosedForCause(visitors.ENDLESS, HOST))
         assert is_closed(more)
         less.send(message(b"last"))
         assert [payload for _, payload in bench.take()] == [b"last"]
@@ -337,7 +337,7 @@ def test_a_message_that_does_not_go_on_begins_a_siege(bench: Bench) -> None:
     bench.door.visitors.incomplete_siege_bytes_max = 100_000
     with bench.raw() as hostile:
         hostile.send(endless(bytes(200_000)))
-        assert bench.news(Notice(visitors.ENDLESS, HOST)) == []
+        assert bench.news(ClosedForCause(visitors.ENDLESS, HOST)) == []
         assert is_closed(hostile)
         assert bench.clock.now_ms >= visitors.STALLED_MS
 
@@ -349,7 +349,7 @@ def test_what_all_have_sent_and_nobody_took_is_bounded(
     with bench.raw() as more, bench.raw() as less:
         less.send(endless(bytes(40_000)))
         more.send(endless(bytes(80_000)))
-        bench.news(Notice(visitors.ENDLESS, HOST))
+        bench.news(ClosedForCause(visitors.ENDLESS, HOST))
         assert is_closed(more)
         less.send(message(b"last"))
         assert [payload for _, payload in bench.take()] == [b"last"]
@@ -382,7 +382,7 @@ def test_there_are_only_so_many_connections(bench: Bench, monkeypatch: pytest.Mo
     monkeypatch.setattr(visitors, "CONNECTIONS_MAX", 2)
     first, second = bench.raw(), bench.raw()
     with first, second, Connection(bench.address) as third:
-        bench.news(Notice(visitors.TOO_MANY, HOST))
+        bench.news(ClosedForCause(visitors.TOO_MANY, HOST))
         assert is_closed(third)
         second.send(message(b"served"))
         assert [payload for _, payload in bench.take()] == [b"served"]
@@ -436,7 +436,7 @@ def test_who_reads_least_of_most_has_to_go(bench: Bench, monkeypatch: pytest.Mon
         [(slow, _)] = bench.take()
         assert bench.door.send(slow, bytes(3 * UNREAD_CONNECTION_BYTES_MAX))
         assert bench.door.unread(0) > 2 * UNREAD_CONNECTION_BYTES_MAX
-        bench.news(Notice(visitors.UNREAD, HOST))
+        bench.news(ClosedForCause(visitors.UNREAD, HOST))
         assert bench.door.send(route, b"answer")
         assert reader.recv() == b"answer"
 
@@ -445,7 +445,7 @@ def test_a_descriptor_that_is_anothers_by_now_is_left_alone() -> None:
     mine, theirs = socket.socketpair()
     with mine, theirs, socket.create_server((HOST, 0)) as server:
         for other in (mine, server):
-            visitor = Visitor(other.fileno(), Peer(HOST, 1))
+            visitor = Visitor(other.fileno(), RemoteAddress(HOST, 1))
             visitor.look()
             visitor.end()
             assert visitor.incoming == visitor.unread == 0

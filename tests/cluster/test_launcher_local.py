@@ -22,7 +22,7 @@ from cluster.launcher.ports import is_free
 from cluster.launcher.signals import Signals
 from cluster.launcher.supervisor import Supervisor
 from cluster.launcher.task import Task, TaskError
-from cluster.launcher.view import View
+from cluster.launcher.view import ClusterView
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -210,7 +210,7 @@ class ScriptedScreen:
 
     def __init__(self, *steps: tuple[str, Callable[[], object] | str]) -> None:
         self.said: list[str] = []
-        self.views: list[View] = []
+        self.views: list[ClusterView] = []
         self._steps = list(steps)
         self._read, self._write = os.pipe()
 
@@ -234,7 +234,7 @@ class ScriptedScreen:
             else:
                 action()
 
-    def show(self, view: View) -> None:
+    def show(self, view: ClusterView) -> None:
         self.views.append(view)
 
     def input_fd(self) -> int | None:

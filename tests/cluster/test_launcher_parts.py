@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.launcher.app import Options, parse
+from cluster.launcher.app import LaunchOptions, parse
 from cluster.launcher.files import DataDirectory, LauncherError
 from cluster.launcher.layout import (
     NodeRecord,
@@ -19,7 +19,7 @@ from cluster.launcher.layout import (
     name_of,
     next_node,
 )
-from cluster.launcher.outage import HandOver, Outage, duration
+from cluster.launcher.outage import HandOverPause, Outage, duration
 from cluster.launcher.plain import PlainScreen
 from cluster.launcher.ports import (
     FREE_PORTS,
@@ -30,7 +30,7 @@ from cluster.launcher.ports import (
     ports_from,
 )
 from cluster.launcher.terminal import LineEditor
-from cluster.launcher.view import NodeView, View
+from cluster.launcher.view import ClusterView, NodeView
 
 # --- outages ----------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ def test_a_further_death_makes_an_earlier_acknowledgement_void() -> None:
 
 
 def test_a_hand_over_lasts_as_long_as_the_longest_pause_of_writes() -> None:
-    moved = HandOver("n1", 10.0, 10.0)
+    moved = HandOverPause("n1", 10.0, 10.0)
     for acknowledged in (10.002, 10.014):
         moved.acknowledged(acknowledged)
         moved.notice_leader("n1", acknowledged)
@@ -85,7 +85,7 @@ def test_a_hand_over_lasts_as_long_as_the_longest_pause_of_writes() -> None:
 
 
 def test_a_hand_over_that_comes_to_nothing_is_given_up() -> None:
-    moved = HandOver("n1", 10.0, 10.0)
+    moved = HandOverPause("n1", 10.0, 10.0)
     assert not moved.is_stale(12.0)
     assert moved.is_stale(30.0)
 
@@ -278,10 +278,10 @@ def test_the_end_of_input_quits_only_on_an_empty_line() -> None:
 # --- plain lines ------------------------------------------------------------------------------
 
 
-def view(leader: str | None, revision: int) -> View:
+def view(leader: str | None, revision: int) -> ClusterView:
     """A cluster of one node."""
     row = NodeView("n1", "leader", 2, revision, 71, "127.0.0.1:1", "kill -9 71")
-    return View(leader, 2, revision, (row,))
+    return ClusterView(leader, 2, revision, (row,))
 
 
 def test_plain_lines_tell_only_what_has_changed() -> None:
@@ -307,13 +307,13 @@ def test_lines_after_the_first_are_indented_under_it() -> None:
 
 
 def test_without_arguments_the_defaults_are_left_to_the_data_directory() -> None:
-    assert parse([]) == Options(None, None, "cluster-data", False, (), ())
+    assert parse([]) == LaunchOptions(None, None, "cluster-data", False, (), ())
 
 
 def test_a_command_gets_a_temporary_cluster_unless_a_directory_is_named() -> None:
     assert parse(["--", "make", "test"]).data_dir is None
     assert parse(["--", "make", "test"]).command == ("make", "test")
-    assert parse(["--data-dir", "d", "--", "a", "--", "-n", "b"]) == Options(
+    assert parse(["--data-dir", "d", "--", "a", "--", "-n", "b"]) == LaunchOptions(
         None, None, "d", False, (), ("a", "--", "-n", "b")
     )
 

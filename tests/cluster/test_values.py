@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.cli.settings import Settings, environment_settings
+from cluster.cli.settings import CliSettings, environment_settings
 from cluster.values import (
     format_duration,
     format_seconds,
@@ -87,4 +87,4 @@ def test_the_environment_of_leasectl_wins_over_etcdctls() -> None:
         "ETCDCTL_DIAL_TIMEOUT": "3s",
     }
     settings = environment_settings(environment)
-    assert settings == Settings(write_out="json", dial_timeout_seconds=3.0)
+    assert settings == CliSettings(write_out="json", dial_timeout_seconds=3.0)

@@ -36,7 +36,7 @@ from actors.language.messages import (
     WatchOpen,
 )
 from actors.language.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
-from cluster.visitors import Gone, Notice
+from cluster.visitors import ClosedForCause, Gone
 from cluster.wire import pack, unpack
 from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench
 
@@ -383,7 +383,11 @@ def test_the_watches_of_a_connection_that_is_gone_are_ended(
     bench = Bench()
     bench.door.look_ms = 100
     bench.actor._reception = Reception(bench.door.look, 100, bench.clock())
-    bench.door.news = [Gone(ONE[0]), Notice("closed", "10.0.0.1"), Notice("closed", "10.0.0.1")]
+    bench.door.news = [
+        Gone(ONE[0]),
+        ClosedForCause("closed", "10.0.0.1"),
+        ClosedForCause("closed", "10.0.0.1"),
+    ]
     bench.actor.receive(Tick(bench.clock.advance(100)))
     assert bench.probes.store.take() == [ConnectionGone(ONE, "")]
     assert caplog.messages == ["closed, from 10.0.0.1"], "the second is counted, not said"

@@ -62,7 +62,7 @@ from cluster.protocol import (
     SORT_ORDER,
     SORT_TARGET,
 )
-from cluster.schema import Choice, Effect, Op
+from cluster.schema import Choice, Effect, ProtocolOp
 from cluster.wire import pack, unpack
 from tests.protocol_table import reply_faults, sample
 
@@ -113,7 +113,7 @@ def decoded(request: dict[str, Any]) -> Any:
     return RequestDecoder(GRANTS, NEWCOMERS, 10_000).decode(DEALER, pack(request))
 
 
-def requests_of(op: Op) -> Iterator[dict[str, Any]]:
+def requests_of(op: ProtocolOp) -> Iterator[dict[str, Any]]:
     """Requests that have each field of the operation, one at a time, beside a key."""
     key = {"key": b"k"} if any(field.name == "key" for field in op.request) else {}
     for field in (*op.request, *op.alone):
@@ -125,7 +125,7 @@ def test_the_gateway_has_the_operations_of_the_table_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
-def test_an_operation_goes_through_the_log_if_the_table_says_that_it_writes(op: Op) -> None:
+def test_an_operation_goes_through_the_log_if_the_table_says_that_it_writes(op: ProtocolOp) -> None:
     kind = {Effect.WRITE: Logged, Effect.READ: Asked, Effect.EITHER: Undecided}.get(op.effect)
     kind = Watched if op.effect is Effect.WATCH else kind
     assert kind is None or isinstance(TABLE[op.name], kind)
@@ -134,7 +134,7 @@ def test_an_operation_goes_through_the_log_if_the_table_says_that_it_writes(op: 
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
-def test_each_field_of_the_table_is_taken(op: Op) -> None:
+def test_each_field_of_the_table_is_taken(op: ProtocolOp) -> None:
     for request in requests_of(op):
         if isinstance(answer := decoded(request), Refusal):
             # Alone, a few fields ask for what etcd refuses in its own words.
@@ -142,7 +142,7 @@ def test_each_field_of_the_table_is_taken(op: Op) -> None:
 
 
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.in_txn], ids=lambda op: op.name)
-def test_each_field_of_the_table_is_taken_in_a_transaction(op: Op) -> None:
+def test_each_field_of_the_table_is_taken_in_a_transaction(op: ProtocolOp) -> None:
     for fields in requests_of(op._replace(alone=())):
         del fields["op"]
         answer = decoded({"op": "txn", "success": [{f"request_{op.name}": fields}]})
@@ -150,7 +150,7 @@ def test_each_field_of_the_table_is_taken_in_a_transaction(op: Op) -> None:
 
 
 @pytest.mark.parametrize("op", [op for op in OPS.values() if op.alone], ids=lambda op: op.name)
-def test_a_transaction_refuses_the_fields_of_an_operation_that_stands_alone(op: Op) -> None:
+def test_a_transaction_refuses_the_fields_of_an_operation_that_stands_alone(op: ProtocolOp) -> None:
     for field in op.alone:
         request = {f"request_{op.name}": {"key": b"k", field.name: sample(field)}}
         answer = decoded({"op": "txn", "success": [request]})
@@ -183,7 +183,7 @@ def test_words_and_their_numbers_are_those_of_the_table(
 
 
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
-def test_a_reply_has_the_fields_of_the_table(op: Op) -> None:
+def test_a_reply_has_the_fields_of_the_table(op: ProtocolOp) -> None:
     encoder = ReplyEncoder(1, 2, "1.2.3", quota_bytes=4)
     added = 2**64 - 1 if any(field.name == "member" for field in op.reply) else 0
     for result in RESULTS.get(op.name, ()):

@@ -10,7 +10,7 @@ from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 from cluster.client.call import Call
-from cluster.client.calling import Options
+from cluster.client.calling import CallOptions
 from cluster.client.core import Core
 from cluster.errors import LeaseholdError, OutcomeUnknownError
 from cluster.wire import pack, unpack
@@ -44,7 +44,7 @@ class Endpoint:
         self.timeline = cluster.timeline
         self.chance = cluster.timeline.stream(f"client {number}")
         names = [str(node) for node in cluster.nodes]
-        options = Options(exactly_once=exactly_once)
+        options = CallOptions(exactly_once=exactly_once)
         first = self.chance(cluster.swarm.nodes)
         self.core = Core(names, options, self.chance.random.random, first)
         self._wake_ms: float = inf

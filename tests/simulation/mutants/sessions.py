@@ -12,10 +12,9 @@ from actors.language.commands import SessionOpen
 from actors.offline.restore import changes_of
 from actors.store.sessions import Session
 from actors.store.storage import Changes
-from cluster.client.call import Call
-from cluster.client.call import Session as ClientSession
+from cluster.client.call import Call, WriteSession
 from cluster.client.calling import Calls
-from cluster.client.sessions import Sessions as ClientSessions
+from cluster.client.sessions import WriteSessions
 from tests.simulation.mutants.planting import mutant, mutant_of_lives
 
 
@@ -45,11 +44,11 @@ def a_restored_cluster_keeps_its_sessions() -> AbstractContextManager[Any]:
 def a_client_stays_in_a_dead_session() -> AbstractContextManager[Any]:
     """It tries again where nobody knows it, as long as it is asked to."""
 
-    def careless(sessions: ClientSessions, call: Call, session: ClientSession) -> None:
+    def careless(sessions: WriteSessions, call: Call, session: WriteSession) -> None:
         session.end(call.seq)
         call.session = None
 
-    return patch.object(ClientSessions, "leave", careless)
+    return patch.object(WriteSessions, "leave", careless)
 
 
 @mutant_of_lives

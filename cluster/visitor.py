@@ -29,14 +29,14 @@ _AT_ONCE: Final = struct.pack("=ii", 1, 0)
 T = TypeVar("T")
 
 
-class Peer(NamedTuple):
+class RemoteAddress(NamedTuple):
     """The other end of a connection."""
 
     host: str
     port: int
 
 
-NOWHERE: Final = Peer("", 0)
+NOWHERE: Final = RemoteAddress("", 0)
 """Of a connection that was gone before anybody looked."""
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
@@ -63,15 +63,15 @@ def _counts(connected: socket.socket) -> tuple[int, int, int] | None:
     return read, received, waiting
 
 
-def peer_of(connected: socket.socket) -> Peer:
+def peer_of(connected: socket.socket) -> RemoteAddress:
     """Where a connection comes from; nothing of what has got its descriptor and is no TCP."""
     if connected.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) not in _FAMILIES:
         return NOWHERE
     host, port, *_ = connected.getpeername()
-    return Peer(host, port)
+    return RemoteAddress(host, port)
 
 
-def _cut(connected: socket.socket, peer: Peer) -> None:
+def _cut(connected: socket.socket, peer: RemoteAddress) -> None:
     """Unless the descriptor is another's by now."""
     if peer != NOWHERE and peer_of(connected) == peer:
         # By a reset: who waits for room to send more would hear of an orderly end after minutes.
@@ -101,7 +101,7 @@ class Visitor:
         "waiting",
     )
 
-    def __init__(self, descriptor: int, peer: Peer) -> None:
+    def __init__(self, descriptor: int, peer: RemoteAddress) -> None:
         self.descriptor = descriptor
         self.peer = peer
         self.speaks = self.ended = False
