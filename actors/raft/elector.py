@@ -1,8 +1,9 @@
-"""Elector: one member's term, vote and role - who leads, and when to try to (Raft 5.1, 5.2, 5.4.1).
+"""Elector: one member's term, vote and role, and when it stands (Raft 5.1, 5.2, 5.4.1).
 
-Each input returns what happened, as events: whoever owns the elector sends what they hold and does
-what an election means for the log. It knows the log only by its end and the members only by who
-counts; it refuses to know of proposals, reads and commitment (dissertation 6.2, 9.6 for the rest).
+Each input returns what happened, as events. The owner of the elector sends the messages in them and
+does what an election means for the log. Of the log the elector knows only the last entry, of the
+members only who votes. Refuses to know of proposals, reads and commitment. Pre-vote is dissertation
+9.6, check-quorum 6.2.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from actors.raft.terms import Verdict, judge
 
 
 class Followed(NamedTuple):
-    """It is a follower from now on, of `leader` (0: nobody is known to lead).
+    """This member is a follower from now on, of `leader` (0: no leader is known).
 
-    `was` is what it knew as a leader, if it was one; its term may have risen with it.
+    `is_new_term`: its term has risen. `was` is its state as a leader, if it led until now.
     """
 
     leader: int
@@ -44,19 +45,19 @@ class Followed(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """It asks for votes. These requests show a term and a vote that must be saved before."""
+    """This member asks for votes. Its term and its vote must be saved before these leave."""
 
     requests: list[VoteRequest]
 
 
 class Answered(NamedTuple):
-    """A message had its whole effect; this answer holds once the term and the vote are saved."""
+    """A message has been dealt with. The term and the vote must be saved before this leaves."""
 
     answer: VoteResponse | AppendResponse
 
 
 class Won(NamedTuple):
-    """It won the election of its term, and leads once its owner has given it a Leader."""
+    """This member won the election of its term; it leads once `lead` has given it a Leader."""
 
 
 Role = Follower | Candidate | Leader
@@ -69,8 +70,8 @@ NOTHING: Events = ()
 class Elector:
     """`chance(n)` gives a random integer 0 <= x < n. A member on `probation` never stands.
 
-    `leader` leads as far as this member knows, itself included; 0: nobody. `is_unsaved`: its term
-    or its vote is not what was last given out to be saved.
+    `leader` is the member that leads as far as this one knows, perhaps itself; 0: none is known.
+    `is_unsaved`: the term or the vote has changed since it was last given out to be saved.
     """
 
     def __init__(
@@ -97,21 +98,22 @@ class Elector:
         self._timer = ElectionTimer(config.election_timeout_ms, chance)
         self._timer.restart(now_ms)
 
-    # --- what is promised: a term, and one vote in it ---
+    # --- promises: a term, and one vote in it ---
 
     def _pledge(self, term: int, vote: int) -> None:
         self.term, self.vote = term, vote
         self.is_unsaved = (term, vote) != self._saved
 
     def given_out(self) -> None:
-        """Term and vote are about to be saved, before anything that was promised leaves."""
+        """Term and vote are about to be saved; no promise leaves before they are."""
         self._saved = (self.term, self.vote)
         self.is_unsaved = False
 
     def give_vote_away(self, term: int) -> None:
-        """Be in a term, if that is none of the past, in which this member votes for nobody else.
+        """Enter `term`, unless it is past, with a vote for this member itself.
 
-        An earlier life may have voted in it: so nobody gets this vote. The timer goes on.
+        An earlier life of this member may have voted in that term, and two votes could elect two
+        leaders. A vote for itself is one that no candidate gets. The timer is left alone.
         """
         if term >= self.term:
             self._pledge(term, self._own_id)
@@ -121,13 +123,13 @@ class Elector:
     def judge(self, message: Message, now_ms: int) -> Verdict:
         """What a message's term means for a member in this term and role."""
         if message.term == self.term:
-            # There is one leader in a term: who claims to be another is wrong.
+            # A term has one leader (Raft 5.2): another member that claims to lead it is wrong.
             is_claim = isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
             return Verdict.IGNORE if is_claim and isinstance(self.role, Leader) else Verdict.HANDLE
         return judge(message, self.term, self._hears_leader(now_ms))
 
     def carry_out(self, verdict: Verdict, message: Message, now_ms: int) -> Events:
-        """Do what a verdict says beyond looking at the message's content."""
+        """Do what a verdict says, short of looking at the message's content."""
         match verdict:
             case Verdict.FOLLOW_SENDER:
                 return self._become_follower(message.term, message.source, now_ms)
@@ -145,14 +147,14 @@ class Elector:
     def _hears_leader(self, now_ms: int) -> bool:
         match self.role:
             case Leader():
-                return True  # check-quorum ends it if it is alone
+                return True  # a leader that is cut off steps down by check-quorum
             case Follower(heard_ms=heard_ms):
                 return self.leader != NOBODY and now_ms - heard_ms < self._timeout_ms
             case Candidate():
                 return False
 
     def _own_term(self, message: AppendRequest | Heartbeat | SnapshotChunk) -> AppendResponse:
-        """The answer to a leader of an earlier term: an empty rejection in one's own."""
+        """The answer to a leader of an earlier term: a rejection that shows it the later term."""
         own_id, source = self._own_id, message.source
         return AppendResponse(own_id, source, self.term, message.session, 0, True, 0, 0)
 
@@ -168,13 +170,14 @@ class Elector:
         return self._become_follower(self.term, leader, now_ms)
 
     def step_down(self, now_ms: int) -> Events:
-        """Lead, or stand, no more: a leader that is alone, or removed, or wrong."""
+        """Stop leading: this leader hears no quorum, or is removed, or its log is wrong."""
         return self._become_follower(self.term, NOBODY, now_ms)
 
     def _become_follower(self, term: int, leader: int, now_ms: int) -> Events:
         assert term >= self.term, "terms only rise"
         was = self.role if isinstance(self.role, Leader) else None
         is_new_term = term > self.term
+        # Within a term the vote stays: a second one in it could elect a second leader (Raft 5.2).
         if is_new_term:
             self._pledge(term, NOBODY)
         self.role, self.leader = Follower(now_ms), leader
@@ -182,24 +185,29 @@ class Elector:
         return (Followed(leader, is_new_term, was),)
 
     def lost(self, peer: int, now_ms: int) -> None:
-        """The connection to a peer broke; if it leads, stand soon.
+        """The connection to a peer broke; if that peer leads, stand soon.
 
-        With no leader in mind a member grants pre-votes at once, so fail-over need not wait for the
-        election timeout. Members that still hear the leader refuse.
+        A member that knows no leader grants pre-votes, so fail-over does not wait for the election
+        timeout. If only this connection broke, the members that still hear the leader refuse their
+        pre-votes, and the leader stays.
         """
         if isinstance(self.role, Follower) and self.leader == peer:
             self.leader = NOBODY
             self._hurry(self.role, self._roster.members - {peer}, now_ms)
 
     def end_probation(self, now_ms: int) -> None:
-        """Be a full member from now on."""
+        """Take part as a full member from now on."""
         self.probation = None
         if self.leader == NOBODY and self.term == FIRST_TERM and isinstance(self.role, Follower):
-            # A cluster that starts has nobody to wait for but those who have just answered.
+            # A cluster that starts has no leader that could yet be heard: the members have just
+            # answered each other, so an election can succeed at once.
             self._hurry(self.role, self._roster.voters, now_ms)
 
     def _hurry(self, role: Follower, rivals: frozenset[int], now_ms: int) -> None:
-        """Nobody leads: stand soon, and soon again, each of those who may in a slot of its own."""
+        """No leader is known: stand soon, and again soon after that, for one election timeout.
+
+        Each of the `rivals` waits a slot of its own, so that two seldom stand at once.
+        """
         role.hurried_until_ms = now_ms + self._timeout_ms
         slot = sum(1 for member in rivals if member < self._own_id)
         self._timer.hurry(now_ms, slot)
@@ -208,17 +216,19 @@ class Elector:
 
     @property
     def due_ms(self) -> int:
-        """When `tick`, or `wait`, has something to do next; a leader needs neither."""
+        """When `tick` or `wait` has something to do next; a leader needs neither."""
         return self._timer.due_ms
 
     def tick(self, now_ms: int) -> Events:
-        """Stand when the leader has not been heard for long, or votes have not come."""
+        """Stand when the timeout passed without word from a leader, or without enough votes."""
         if now_ms < self._timer.due_ms or isinstance(self.role, Leader):
             return NOTHING
+        # A pre-vote first: a member that was cut off would otherwise come back with a high term,
+        # and a healthy leader would have to step down (dissertation 9.6).
         return self._stand(now_ms, pre=True, hurried_until_ms=self.role.hurried_until_ms)
 
     def wait(self, now_ms: int) -> None:
-        """Let time pass for who takes no part."""
+        """Let time pass for a member that takes no part in elections."""
         if now_ms >= self._timer.due_ms:
             self._timer.restart(now_ms)
 
@@ -234,8 +244,9 @@ class Elector:
     ) -> Events:
         own_id, roster = self._own_id, self._roster
         if self.probation is not None or not roster.may_stand:
-            # A learner, or a member that is not one yet or any more, never stands. But it may have
-            # been removed unheard: it asks with a log that wins no vote, and is told if so.
+            # A learner, or one that is not yet or no longer a member, never stands. But it may have
+            # been removed without hearing of it. So it asks for pre-votes with an empty log, which
+            # wins none, and a member that knows of the removal answers with a RemovedNotice.
             followed = self._become_follower(self.term, NOBODY, now_ms)
             requests = vote_requests(own_id, roster.voters, self.term + 1, True, False, RaftLog())
             return (*followed, Asked(requests))
@@ -251,8 +262,9 @@ class Elector:
         term = self.term + 1 if pre else self.term
         peers = roster.voters - {own_id}
         asked = Asked(vote_requests(own_id, peers, term, pre, transfer, self._log))
-        # A real vote for oneself counts only when it is durable (`own_vote_saved`): who crashes
-        # before may vote for another in the same term, and two could win it.
+        # A candidate's own vote counts only when it is durable (`own_vote_saved`). A candidate that
+        # crashes before could vote for another one in the same term, and both could win it. A
+        # pre-vote promises nothing, so one's own counts at once.
         return (asked, *self._count(own_id, True, True, now_ms)) if pre else (asked,)
 
     # --- votes ---
@@ -263,6 +275,7 @@ class Elector:
         if not granted or not self._may_vote_for(request):
             return (Answered(self._refusal(request)),)
         if request.pre:
+            # A pre-vote is no promise: the vote of this term stays free.
             self._timer.yield_to_candidate(now_ms)
         else:
             self._pledge(self.term, request.source)
@@ -272,7 +285,11 @@ class Elector:
         )
 
     def _may_vote_for(self, request: VoteRequest) -> bool:
-        """Whether no vote or log that this member may have forgotten speaks against a candidate."""
+        """Whether a member on probation may vote for a candidate; a full member always may.
+
+        It may have forgotten entries. So all the others must have answered it, and the candidate's
+        log must end no earlier than any log they named (probation.py says why that is enough).
+        """
         probation = self.probation
         if probation is None:
             return True
@@ -289,13 +306,13 @@ class Elector:
         return self._count(vote.source, vote.granted, vote.pre, now_ms)
 
     def own_vote_saved(self, now_ms: int) -> Events:
-        """Term and vote are durable: a candidate's vote for itself counts from now on."""
+        """The term and the vote are durable: a candidate's vote for itself counts from now on."""
         if isinstance(self.role, Candidate) and not self.role.pre:
             return self._count(self._own_id, True, False, now_ms)
         return NOTHING
 
     def lead(self, leader: Leader) -> None:
-        """What happened was Won, and this is what it knows as a leader."""
+        """Lead the term that was Won, with this as the state of its leader."""
         assert self.vote == self._own_id, "a leader voted for itself"
         self.role, self.leader = leader, self._own_id
 
@@ -319,7 +336,7 @@ class Elector:
                 return NOTHING
 
     def _count_late(self, candidate: Candidate, voter: int, granted: bool) -> Events:
-        """A vote for the candidacy before: its term is still the present one, so it counts."""
+        """Count a vote for the candidacy that timed out: its term is still the present one."""
         if self._own_id not in candidate.late_votes:
             return NOTHING  # this process never stood in this term
         candidate.late_votes[voter] = granted

@@ -1,7 +1,8 @@
-"""What a leader knows and does: the progress of its peers, commitment by counting, and reads.
+"""Leader: the progress of each peer, commitment by counting (Raft 5.3), reads (dissertation 6.4).
 
-One object lives for one leadership of one term. It derives what to send from its state when it is
-asked, so a burst of proposals makes one append a peer. Votes and terms are the core's business.
+One object lives for one leadership of one term. `messages` derives what to send from the state, so
+a burst of proposals makes one append for each peer. Refuses to know of votes and of other terms:
+those are the elector's.
 """
 
 from __future__ import annotations
@@ -27,22 +28,25 @@ from actors.raft.rpc import (
 
 APPEND_BYTES_MAX: Final = 1024 * 1024
 UNCOMMITTED_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Proposals beyond this are refused: without a quorum the log would grow until memory ran out."""
+
 COMMIT_NOTICE_MS: Final = 5
-"""A peer that answers none of what was committed hears of it with the next append, or this late."""
+"""A peer whose clients wait for a committed entry hears of the commit at once. The other peers hear
+of it with their next append, or in a heartbeat after this time."""
 
 SESSION_SHIFT: Final = 48
 SESSION_COUNT_MASK: Final = 0xFFFF
-"""A session has 64 bits, and nobody comes back after exactly 65,536 changes of members."""
+"""A session is 16 bits of a count above 48 bits of the term. The count comes round after 65,536
+sessions of one term; no answer is under way for that long."""
 
 WAVES_MAX: Final = 2
-"""Bursts of proposals that may be under way; what comes meanwhile gathers."""
+"""While this number of bursts is uncommitted, proposals that arrive gather into the next burst."""
 
 ENTRY_OVERHEAD_BYTES: Final = 64
 """What an entry costs beside its command, so that empty commands count too."""
 
-
 STARTING_TIMES: Final = 10
-"""A peer that a leader has not heard for so many election timeouts counts as never started."""
+"""A peer that was never heard counts as not started after this number of election timeouts."""
 
 
 class Leader:
@@ -69,11 +73,12 @@ class Leader:
         self.started_ms = now_ms
         self.peers: dict[int, Progress] = {}
         self._rounds = ReadRounds()
-        # Peers that answer some committed entry they have not been told of, and when the rest hear.
+        # Peers whose clients wait for a committed entry, and that may not know the commit index.
         self._awaiting_commit: set[int] = set()
+        # When the other peers are told the commit index; None: they have been told.
         self.notice_due_ms: int | None = None
         self._reconfigurations = 0
-        # Peers that reject again and again what they should hold, until the core asks.
+        # Peers that reject entries which they have acknowledged. `Trial` takes them from here.
         self.at_odds: set[int] = set()
         self.reconfigure(configuration, now_ms)
         self.uncommitted_bytes = 0
@@ -88,10 +93,10 @@ class Leader:
     # --- who the peers are ---
 
     def reconfigure(self, configuration: Configuration, now_ms: int) -> None:
-        """Talk to the members of a configuration from now on, to new ones in a new session.
+        """Replicate to the members of `configuration` from now on, to a new one in a new session.
 
-        The term and a count make a session unlike any other: a member that was removed and comes
-        back must not be credited with what it acknowledged before.
+        No two sessions are alike, so a member that is removed and added again is not credited with
+        what it acknowledged before.
         """
         self.configuration = configuration
         wanted = configuration.members() - {self.own_id}
@@ -102,14 +107,15 @@ class Leader:
         session = self._next_session()
         # Sorted, so that the order in which peers are sent to depends on nothing but who they are.
         for member in sorted(wanted - self.peers.keys()):
-            # The first probe asks at the end: most peers hold nearly all of it.
+            # The first probe asks at the end of the log: most peers hold nearly all of it (5.3).
             self.peers[member] = Progress(session, self.log.last_index + 1, now_ms)
 
     def begin_anew(self, member: int, life: int, now_ms: int) -> None:
-        """A peer may have forgotten what it acknowledged in an earlier life: nothing of it counts.
+        """Count nothing that a peer acknowledged before this `life`: its disk may have lost it.
 
-        Once for each life: what it acknowledges in this one counts.
+        Only the first call for a life does this: what the peer acknowledges in that life counts.
         """
+        # A lost acknowledgement that still counted could commit an entry which no majority holds.
         peer = self.peers.get(member)
         if peer is None or peer.life == life:
             return
@@ -124,9 +130,10 @@ class Leader:
         return session
 
     def health(self, now_ms: int, within_ms: int) -> Health:
-        """Who was heard lately (this member included), who never was, and who keeps up.
+        """Which members were heard lately (this one too), which never, which learners keep up.
 
-        Nobody who is on probation counts: without a vote of its own it does not help to elect.
+        A member on probation is not among those heard: it may not vote yet, so a quorum that needs
+        it might elect no leader.
         """
         heard: set[int] = set()
         never: set[int] = set()
@@ -145,16 +152,16 @@ class Leader:
         return Health(frozenset(heard | {self.own_id}), frozenset(never), frozenset(keeping_up))
 
     def _lag_ms(self, peer: Progress, now_ms: int) -> int:
-        """For how long this leader's log has held what a peer lacks; 0 if it lacks nothing.
+        """For how long this leader's log has held the first entry a peer lacks; 0: it lacks none.
 
-        Entries do not tell: where the log begins, and how fast it grows, is not the peer's doing.
+        A count of entries would say less: a log that grows fast makes every peer lack many.
         """
         if peer.match >= self.log.last_index:
             return 0
         return self.cluster_ms(now_ms) - self.log.time_ms(peer.match + 1)
 
     def best_successor(self, voters: frozenset[int]) -> int:
-        """The voter that lacks least of the log, among those heard last; 0: nobody."""
+        """The voter that lacks least of the log, of equal ones the one heard last; 0: no voter."""
         candidates = [(p.match, p.heard_ms, i) for i, p in self.peers.items() if i in voters]
         return max(candidates)[2] if candidates else 0
 
@@ -170,16 +177,18 @@ class Leader:
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
         if not message.rejected:
-            # Nobody can hold more than was ever sent: what it says proves nothing.
+            # No peer can hold more than this log does: a higher index is an error of the peer's.
             if message.index <= self.log.last_index:
                 peer.maybe_accept(message.index)
         else:
+            # Nothing after the peer's hint can match this log, and before it only entries of terms
+            # up to the hint's can: a rejection skips whole terms (Raft 5.3, at its end).
             resume_after, _ = self.log.last_index_up_to_term(message.hint_index, message.hint_term)
             if peer.maybe_reject(message.index, resume_after) is Rejection.IN_VAIN:
                 self.at_odds.add(message.source)
 
     def heartbeat_answered(self, message: HeartbeatResponse, now_ms: int) -> None:
-        """Learn from a peer's answer to a heartbeat: it is there, and what it lacks."""
+        """Learn from a peer's answer to a heartbeat that it lives, and which appends were lost."""
         peer = self.peers.get(message.source)
         if peer is None or peer.session != message.session:
             return
@@ -187,8 +196,8 @@ class Leader:
         peer.contact = Contact.HEARD
         peer.on_probation = message.on_probation
         self._rounds.acknowledged(message.source, message.read_id)
-        # Frames are dropped and never reported, so each answer tells what became of them. What was
-        # sent before a heartbeat arrives before it, or never.
+        # A lost frame is reported by nobody, so a heartbeat's answer has to show the loss. Frames
+        # keep their order: an append sent before this heartbeat arrived before it, or never will.
         if peer.probing:
             peer.probe_sent = False  # the probe, or its answer, may be lost: send another
         elif message.last_index < message.sent_index:
@@ -197,54 +206,56 @@ class Leader:
             peer.ack_wanted = True  # its acknowledgement may have been lost
 
     def agreed_index(self, stable_index: int) -> int:
-        """How far a majority holds the log durably; this node itself up to `stable_index`."""
+        """The highest index that a majority holds durably; this member holds `stable_index`."""
         match = {member: peer.match for member, peer in self.peers.items()}
-        # Only what is durable here counts, as with any other member. A majority of the others may
-        # be ahead of this disk, and is enough without it (dissertation 10.2.1).
+        # This member counts by what is durable, like any other. The leader sends entries while its
+        # own disk still writes them, so a majority of the others may commit entries before this
+        # disk has them (dissertation 10.2.1).
         match[self.own_id] = stable_index
         return self.configuration.agreed_index(match)
 
     def is_silent(self, peer: int, now_ms: int, within_ms: int) -> bool:
-        """Whether a peer has not been heard yet, or not lately."""
+        """Whether a peer has not been heard yet, or not within this time."""
         progress = self.peers.get(peer)
         if progress is None:
             return False
         return progress.contact is not Contact.HEARD or now_ms - progress.heard_ms >= within_ms
 
     def lost(self, peer: int) -> None:
-        """The connection to a peer broke: what was under way to it may be gone."""
+        """The connection to a peer broke: appends under way to it may be lost."""
         progress = self.peers.get(peer)
         if progress is not None:
             progress.probe_again()
-            # No change of members may count on it until it is heard again.
+            # A change of members must not count on this peer until it is heard again.
             progress.contact = Contact.BROKEN
 
     def snapshot_failed(self, peer: int) -> None:
-        """A snapshot did not reach that peer: find out again what it needs."""
+        """A snapshot did not reach that peer: probe again for what it needs."""
         progress = self.peers.get(peer)
         if progress is not None:
             progress.probe_from(progress.match + 1)
 
     def hears_quorum(self, now_ms: int, within_ms: int) -> bool:
-        """Whether a majority, this node included, was heard lately (check-quorum, 6.2)."""
+        """Whether a majority with this member was heard lately (check-quorum, dissertation 6.2)."""
         heard = [i for i, peer in self.peers.items() if now_ms - peer.heard_ms < within_ms]
         return self.configuration.majority_reached([self.own_id, *heard])
 
     def has_news(self, commit: int) -> bool:
-        """Whether some peer waits for a commit index that it can be told."""
+        """Whether a peer whose clients wait can be told of a commit that it does not know."""
         return any(
             min(commit, self.peers[target].match) > self.peers[target].commit_sent
             for target in self._awaiting_commit
         )
 
     def under_way(self) -> bool:
-        """Whether so much is being replicated that a small burst of proposals should gather."""
+        """Whether WAVES_MAX bursts are being replicated, so that a small one should wait."""
         return len(self._waves) >= WAVES_MAX
 
     def maybe_take(self, proposals: Sequence[Proposal]) -> bool:
-        """Count proposals as uncommitted, unless that would be too much while a quorum is away."""
+        """Count proposals as uncommitted; False if that would exceed UNCOMMITTED_BYTES_MAX."""
         size = sum(len(p.command) for p in proposals) + ENTRY_OVERHEAD_BYTES * len(proposals)
-        # Where nothing is uncommitted anything may enter, however large: else it never could.
+        # With nothing uncommitted a burst of any size may enter: otherwise a burst larger than the
+        # limit could never enter.
         if self.uncommitted_bytes and self.uncommitted_bytes + size > UNCOMMITTED_BYTES_MAX:
             return False
         self.uncommitted_bytes += size
@@ -252,15 +263,15 @@ class Leader:
         return True
 
     def committed(self, previous: int, commit: int, now_ms: int) -> None:
-        """The commit index moved: free what it counted; the first time, early reads can count."""
+        """The commit index moved: free counted bytes, note who must hear, release early reads."""
         while self._waves and self._waves[0] <= commit:
             self._waves.popleft()
         entries = self.log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
         size = sum(len(e.command) for e in entries) + ENTRY_OVERHEAD_BYTES * len(entries)
-        # Entries of earlier terms were never counted.
+        # Entries of earlier terms were never counted, so the difference may be below zero.
         self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
-        # Whoever took a request answers it when it applies the entry: a client waits for that, so
-        # its node hears of the commit at once, the others with the next append or a little later.
+        # The member that took a request answers it when it applies the entry, and a client waits
+        # for that. So this member hears of the commit at once, the others within COMMIT_NOTICE_MS.
         self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
         if self.notice_due_ms is None:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
@@ -269,19 +280,20 @@ class Leader:
     # --- reads (dissertation 6.4) ---
 
     def has_asked(self, read_id: int) -> bool:
-        """Whether a round of reads was sent whose answer can carry this id."""
+        """Whether this round of reads was sent, so that an answer may name it."""
         return read_id <= self._rounds.sent
 
     def add_read(self, source: int, read_id: int, commit: int) -> None:
-        """Register a read; before the term's first commit nobody knows what is committed.
+        """Register a read of the member `source`.
 
-        Over the limit it is dropped: who waits for it asks again.
+        Over the limit the read is dropped: that member asks again after a while.
         """
         if self._rounds.is_full():
             return
         if commit < self.start_index:
-            # Its predecessors may have committed more than it knows, up to all that its log held
-            # when it was elected; its own first commit settles that.
+            # An earlier leader may have committed entries that this one holds and does not know to
+            # be committed. The commit of its own no-op settles that (Raft 8, dissertation 6.4), so
+            # the read waits for that commit.
             self._rounds.add_early(source, read_id)
         else:
             self._rounds.add(source, read_id, commit)
@@ -301,9 +313,10 @@ class Leader:
     # --- what to send ---
 
     def messages(self, commit: int, now_ms: int) -> list[Message]:
-        """Everything peers should hear now: a read round, entries they lack, the commit index."""
+        """What the peers should hear now: a read round, entries they lack, the commit index."""
         messages: list[Message] = []
-        # First, since a heartbeat names what was sent until now: the appends below come behind it.
+        # Heartbeats come before appends: a heartbeat names the last index sent before it, so that
+        # its answer shows whether that was lost. The appends below are sent after it.
         if self._rounds.maybe_begin():
             messages += self.heartbeats(commit, now_ms)
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
@@ -329,7 +342,8 @@ class Leader:
     def _heartbeat(
         self, target: int, peer: Progress, commit: int, now_ms: int, answer: bool
     ) -> Heartbeat:
-        # Never more than the peer is known to hold: its log may still differ beyond.
+        # Not beyond `match`: after it the peer may hold entries of an earlier leader, and would
+        # take those for committed.
         peer.commit_sent = min(commit, peer.match)
         return Heartbeat(
             source=self.own_id,
@@ -354,21 +368,22 @@ class Leader:
         return appends
 
     def behind(self) -> tuple[int, ...]:
-        """The peers that only a snapshot can help."""
+        """The peers that need a snapshot: this log no longer holds the entries they lack."""
         return tuple([target for target, peer in self.peers.items() if peer.snapshotting])
 
     def _append(self, target: int, peer: Progress, commit: int) -> AppendRequest | None:
         prev_index = peer.next - 1
         prev_term = self.log.term(prev_index)
         if prev_term is None:
-            peer.snapshotting = True  # what it lacks is compacted away
+            peer.snapshotting = True  # the entries it lacks are compacted away
             return None
-        # A full window may be full only because the answers were lost: ask, but send no more.
+        # With a full window this append carries no entries and only asks for an answer: the window
+        # may be full because earlier answers were lost.
         stop = self.log.last_index + 1 if peer.has_room() else peer.next
         entries = self.log.slice(peer.next, stop, APPEND_BYTES_MAX)
         last_sent = prev_index + len(entries)
-        # Taken for received at once, so that the next append follows without waiting; a heartbeat's
-        # answer shows if it was not.
+        # `next` moves on before the answer comes, so the next append follows without waiting
+        # (pipelining, dissertation 10.2.2). If this one is lost, a heartbeat's answer shows that.
         peer.sent(last_sent, sum(len(entry.command) for entry in entries))
         peer.ack_wanted = False
         peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))

@@ -1,7 +1,8 @@
-"""This member's copy of the log: what follows the leader's, what is durable, what is committed.
+"""Replica: one member's copy of the log, how far it is durable, and how far it is committed.
 
-Roles, terms and votes are the core's business; here is Raft 5.3 from the follower's side, and the
-hand-over of committed entries. Truncation happens only at a proven conflict, never below commit.
+It is Raft 5.3 from the follower's side, and the hand-over of committed entries to the store. The
+log is truncated only at a proven conflict, never below the commit index. Refuses to know of roles
+and votes: those are the elector's.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ from actors.raft.roster import Roster
 from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, SnapshotChunk
 
 COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
-"""At most so much is handed out as committed at a time: a long replay comes in parts."""
+"""Committed entries are handed out in parts of this size, so a long replay fits into memory."""
 
 
 class Replica:
-    """`stable_index` is how far the log is durable.
+    """The log up to `stable_index` is durable.
 
-    `cluster_ms` is the clock of the leader that was followed last, as far as it was heard. It is
-    not the greatest ever heard: a leader that was cut off ran on, while deadlines were set by the
-    clock of the next one, which began with less. Whoever leads then must hold those deadlines'
-    entries, so it has followed that next one, and goes by its clock.
+    `cluster_ms` is the latest cluster time heard from the leader that was followed last. It is not
+    the greatest time ever heard. A leader that is cut off lets its clock run on, while the next
+    leader begins with an earlier time and sets the deadlines of leases by that. A later leader
+    holds the entries with those deadlines, so it has followed that next leader: it must continue
+    the clock by which the deadlines were set.
     """
 
     def __init__(
@@ -62,17 +64,19 @@ class Replica:
     # --- as a follower ---
 
     def accept(self, message: AppendRequest) -> AppendResponse:
-        """Take a leader's append; the answer may be given once everything here is durable."""
+        """Take a leader's append. The answer may leave once everything in the log is durable."""
         prev_index, entries = message.prev_index, message.entries
         if prev_index < self.commit:
-            # What is committed matches, or `contradiction` has told; the leader goes on from there.
+            # Late, or sent to a member that has restarted. Committed entries match the leader's
+            # (`contradiction` has looked), so the leader may go on after the commit index.
             return self.response(message, self.commit, committed=True)
         if self.log.term(prev_index) != message.prev_term:
-            # Where the leader should try next: skipping a term at a time, not an entry (5.3).
+            # The hint says where the leader should try next: it skips a whole term, not one entry
+            # (the last paragraphs of Raft 5.3).
             hint = self.log.last_index_up_to_term(prev_index, message.prev_term)
             return self.response(message, prev_index, hint)
-        # Only a conflict truncates. An append that was overtaken by a later one is shorter than the
-        # log: to cut behind it would take back entries that are acknowledged already (5.3).
+        # Only a conflict truncates. An append that a later one has overtaken ends before the log
+        # does: to cut the log there would take back entries that are acknowledged already (5.3).
         conflict = self.log.first_conflict(entries)
         if conflict is not None:
             self._truncate_from(conflict)
@@ -80,23 +84,25 @@ class Replica:
             self.log.append(fresh)
             self._note_memberships(fresh)
             self._desk.entered_log(e.ticket for e in fresh if e.origin == self._own_id)
-        # Only what this message proves may be committed, not what else the log holds.
+        # The message proves that the log matches up to here. What the log holds after this may be
+        # an earlier leader's, so it is neither acknowledged nor committed (Raft figure 2).
         proven = prev_index + len(entries)
         self.commit_to(min(message.commit, proven))
         time_ms = self.log.time_ms(proven)
-        # Nothing is known of the time before the first entry here; a heartbeat will tell.
+        # 0: the entry is compacted away. A heartbeat will bring the time.
         if time_ms and (conflict is not None or message.term > self._clock_term):
             self._hear_clock(message.term, time_ms)
         return self.response(message, proven)
 
     def contradiction(self, message: AppendRequest) -> int | None:
-        """The index of a committed entry that a leader's append is at odds with; None: no such.
+        """The index of a committed entry that a leader's append contradicts; None: there is none.
 
-        Nothing is truncated for it: one of the two logs is not what its member has promised.
+        Such an append truncates nothing: one of the two members has lost what it promised.
         """
         index, term = message.prev_index, message.prev_term
         if index > self.commit:
             return None
+        # A term of None here: the entry is compacted away, and cannot be compared.
         if self.log.term(index) not in (term, None):
             return index
         for entry in message.entries:
@@ -113,9 +119,10 @@ class Replica:
         hint: tuple[int, int] | None = None,
         committed: bool = False,
     ) -> AppendResponse:
-        """An answer in the sender's own term; a hint makes it a rejection.
+        """The answer to a message, in its term; with a hint (index, term) it is a rejection.
 
-        With `committed` it is about more than the message proves.
+        `committed`: the answer is about this member's commit index, not about what the message
+        proves. Then its hint fields name the committed entry, which the leader has to hold.
         """
         hint_index, hint_term = hint or (0, 0)
         if committed:
@@ -132,9 +139,10 @@ class Replica:
         )
 
     def hear(self, message: Heartbeat) -> None:
-        """Take the commit index, which the log here reaches, and cluster time of a heartbeat.
+        """Take the commit index and the cluster time of a heartbeat.
 
-        It tells of no commit beyond what was acknowledged; one that does is ignored.
+        A leader names no commit index beyond what this member has acknowledged. A heartbeat with
+        one that this log does not reach is ignored.
         """
         if message.commit > self.log.last_index:
             return
@@ -143,6 +151,7 @@ class Replica:
 
     def _hear_clock(self, term: int, cluster_ms: int) -> None:
         if term > self._clock_term:
+            # The clock of a new leader holds, even where it is behind (see the class).
             self._clock_term, self.cluster_ms = term, cluster_ms
         else:
             self.cluster_ms = max(self.cluster_ms, cluster_ms)
@@ -150,7 +159,7 @@ class Replica:
     # --- as a leader ---
 
     def start_clock(self) -> int:
-        """The cluster time from which a new leader goes on; its log holds nothing later."""
+        """The cluster time with which a new leader begins; no entry of its log has a later one."""
         return max(self.cluster_ms, self.log.time_ms(self.log.last_index))
 
     def append(self, term: int, cluster_ms: int, proposals: Sequence[Proposal]) -> None:
@@ -161,13 +170,14 @@ class Replica:
             for count, (origin, ticket, command) in enumerate(proposals, 1)
         ]
         self.log.append(entries)
-        # A membership holds from here, before it is committed: the leader of a change counts by it.
+        # A membership holds once it is in the log, committed or not: the leader counts the very
+        # entry that holds it by the new majority (dissertation 4.1).
         self._note_memberships(entries)
 
     # --- durable and committed ---
 
     def commit_to(self, index: int) -> None:
-        """The commit index never falls."""
+        """Raise the commit index to `index`; it never falls."""
         if index > self.commit:
             self.commit = index
             if index >= self._roster.next_index:
@@ -181,11 +191,11 @@ class Replica:
         return self.log.slice(self.stable_index + 1, last_index + 1, bytes_max=1 << 62)
 
     def start_of(self, entries: Sequence[Entry]) -> LogStart:
-        """What stands before these entries of the log, or at its end if there are none."""
+        """The entry before these entries of the log; without any, the last entry of the log."""
         return self._place(entries[0].index - 1 if entries else self.log.last_index)
 
     def saved_end(self) -> LogStart:
-        """The last entry that is durable and still stands: what follows it has yet to be saved."""
+        """The last durable entry; those after it have yet to be saved."""
         return self._place(self.stable_index)
 
     def _place(self, index: int) -> LogStart:
@@ -194,14 +204,15 @@ class Replica:
         return LogStart(index, term, self._roster.at(index))
 
     def persisted(self) -> None:
-        """Everything here is durable now."""
+        """Every entry of the log is durable now."""
         self.stable_index = self.log.last_index
 
     def has_committed(self) -> bool:
         """Whether `take_committed` would give something.
 
-        Others may have committed what this disk does not hold yet. To apply that would let the
-        store get ahead of the log: after a crash nobody could tell which entries it holds.
+        The others may have committed entries that are not durable here yet. These wait: if they
+        were applied now, the store could be ahead of the log after a crash, and nothing would tell
+        which entries the store holds.
         """
         return not self.paused and min(self.commit, self.stable_index) > self.handed_out
 
@@ -217,11 +228,11 @@ class Replica:
     # --- snapshots ---
 
     def pause(self) -> None:
-        """The store is about to be replaced: hand out nothing until `restore` or `resume`."""
+        """The store is about to be replaced: hand out no entries until `restore` or `resume`."""
         self.paused = True
 
     def resume(self) -> None:
-        """The snapshot was not installed: go on with what is here."""
+        """The snapshot was not installed: go on with the log and the store as they are."""
         self.paused = False
 
     def compact(self, index: int) -> None:
@@ -230,13 +241,15 @@ class Replica:
         self.log.compact(index)
 
     def restore(self, start: LogStart, term: int, cluster_ms: int) -> tuple[Entry, ...]:
-        """Go on after an installed snapshot; returns the entries that are still good after it."""
+        """Go on after an installed snapshot; returns the entries after it that the log keeps."""
         assert start.index > self.handed_out, "a snapshot only ever moves forward"
-        # What contradicts the snapshot goes, with all behind it; what continues it stays.
+        # A log that holds the snapshot's last entry keeps what follows it; any other log is
+        # discarded (Raft 7).
         self._fail_lost(self.log.restart_after(start.index, start.term))
         self.commit = max(self.commit, start.index)
         self.handed_out = start.index
-        # The WAL begins anew with what is kept, before anything of it is promised.
+        # The caller begins the WAL anew with the entries kept before any promise leaves, so they
+        # count as durable.
         self.stable_index = self.log.last_index
         self._hear_clock(term, cluster_ms)
         self.paused = False
@@ -249,12 +262,13 @@ class Replica:
         if index > self.log.last_index:
             return
         removed = self.log.truncate_from(index, self.commit)
-        # What was durable behind it is so no more: the same places get other entries.
+        # Other entries take the places of those removed, and are not durable yet.
         self.stable_index = min(self.stable_index, index - 1)
         self._roster.cut_from(index, self.commit)
         self._fail_lost(removed)
 
     def _fail_lost(self, removed: Sequence[Entry]) -> None:
         own = [Proposal(e.origin, e.ticket, e.command) for e in removed if e.origin == self._own_id]
-        # Another member may still hold the entry and bring it back as leader.
+        # The outcome is unknown: another member may still hold such an entry, become the leader,
+        # and commit it.
         self._desk.fail(own, "LeaderChanged", outcome_unknown=True)
