@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
-from actors.gateway.admission import Admission
 from actors.gateway.departures import Departures
 from actors.gateway.intake import Answer, GatewaySettings, Intake, Order, refusal
 from actors.gateway.newcomers import LeaseGrants, Newcomers
@@ -19,10 +18,10 @@ from actors.gateway.publication import Publication
 from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import RequestDecoder
+from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import Pending, Tickets
 from actors.language.commands import MemberPublish
 from actors.language.encoding import error_reply
-from actors.language.entries import Proposal
 from actors.language.inboxes import ToGateway
 from actors.language.messages import (
     ChangeMembers,
@@ -87,10 +86,10 @@ class GatewayActor(NodeActor):
             settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
         )
         self._tickets = Tickets(settings.first_ticket + 1, settings.requests_max)
-        self._admission: Admission[Proposal] = Admission()
+        self._throttle = Throttle()
         self._openings = Openings(random_bits, settings.opening_limits)
         self._intake = Intake(
-            settings, self._decoder, self._tickets, self._admission, self._openings
+            settings, self._decoder, self._tickets, self._throttle, self._openings
         )
         member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
         self._own = self._intake.proposal(settings.first_ticket, member)
@@ -155,7 +154,7 @@ class GatewayActor(NodeActor):
 
     def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
         take = self._tickets.take
-        done = self._admission.done
+        done = self._throttle.done
         again: list[Pending] = []
         for ticket, result in replies:
             pending = take(ticket)
@@ -188,7 +187,7 @@ class GatewayActor(NodeActor):
     def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
         for ticket in tickets:
             pending = self._tickets.take(ticket)
-            was_waiting = self._admission.done(ticket)
+            was_waiting = self._throttle.done(ticket)
             if pending is not None:
                 unknown = outcome_unknown and pending.mutates and not was_waiting
                 frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)

@@ -55,7 +55,7 @@ SHOWN_CHARS_MAX: Final = 40
 Fields = dict[str, Any]
 """The fields of one request, by name, each already of the type its operation asks for."""
 
-Member = TypeVar("Member", bound=IntEnum)
+EnumMember = TypeVar("EnumMember", bound=IntEnum)
 
 _TYPE_NAMES: Final = {
     NoneType: "nil",
@@ -208,13 +208,13 @@ def _filters(value: Any) -> Filters:
     return Filters(no_put=0 in chosen, no_delete=1 in chosen)
 
 
-def one_of(members: type[Member]) -> Kind:
+def one_of(members: type[EnumMember]) -> Kind:
     """The kind of an enum: one of its names, or numbers."""
     wanted = ", ".join(f"{member.name} ({member.value})" for member in members)
     find = maybe_one_of(members).convert
 
-    def convert(value: Any) -> Member:
-        member: Member | None = find(value)
+    def convert(value: Any) -> EnumMember:
+        member: EnumMember | None = find(value)
         if member is None:
             raise ValueError(f"must be one of {wanted}")
         return member
@@ -222,12 +222,12 @@ def one_of(members: type[Member]) -> Kind:
     return Kind("a name or an integer", None, convert)
 
 
-def maybe_one_of(members: type[Member]) -> Kind:
+def maybe_one_of(members: type[EnumMember]) -> Kind:
     """As `one_of`, but None for any other name or number: the operation says what that means."""
-    by_value: dict[Any, Member] = {member.value: member for member in members}
+    by_value: dict[Any, EnumMember] = {member.value: member for member in members}
     by_value |= {member.name: member for member in members}
 
-    def convert(value: Any) -> Member | None:
+    def convert(value: Any) -> EnumMember | None:
         if type(value) not in (str, int):
             raise TypeError
         return by_value.get(value)

@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, assert_never
 
-from actors.gateway.admission import Admission
 from actors.gateway.fields import fault_of
 from actors.gateway.openings import OpeningLimits, Openings
 from actors.gateway.operations import TXN_OPS_MAX, Transfer
 from actors.gateway.requests import (
     NO_SPACE,
-    Chore,
-    Directive,
-    Inquiry,
-    Opening,
+    ChoreRequest,
+    CommandRequest,
+    ConsensusRequest,
+    QueryRequest,
     Refusal,
     RequestDecoder,
-    Write,
+    SessionRequest,
 )
 from actors.gateway.routes import is_envelope, way_back
+from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
 from actors.language.codec import encode_command
 from actors.language.commands import MemberPublish, SessionOpen
@@ -96,7 +96,7 @@ class Intake:
         settings: GatewaySettings,
         decoder: RequestDecoder,
         tickets: Tickets,
-        admission: Admission[Proposal],
+        throttle: Throttle,
         openings: Openings,
     ) -> None:
         self._member_id = settings.member_id
@@ -104,7 +104,7 @@ class Intake:
         self._decoder = decoder
         self._decode = decoder.decode
         self._tickets = tickets
-        self._admission = admission
+        self._throttle = throttle
         self._openings = openings
 
     def serve(self, *, is_learner: bool) -> None:
@@ -128,15 +128,15 @@ class Intake:
                 orders.append(Answer(way_back(route), error_reply(b"", fault)))
                 continue
             match decode(route, payload):
-                case Write(request_id, command):
+                case CommandRequest(request_id, command):
                     pending = Pending(route, request_id, True, deadline_ms)
-                    has_room = self._admission.has_room(route[0], len(command))
+                    has_room = self._throttle.has_room(route[0], len(command))
                     ticket = issue(pending) if has_room else None
                     if ticket is None:
                         orders.append(refusal(pending))
                     else:
                         proposals.append((route[0], Proposal(member_id, ticket, command)))
-                case Inquiry(request_id, query, serializable):
+                case QueryRequest(request_id, query, serializable):
                     pending = Pending(route, request_id, False, deadline_ms)
                     ticket = issue(pending)
                     if ticket is None:
@@ -150,14 +150,14 @@ class Intake:
                     orders.append(Answer(route, error_reply(request_id, fault)))
                     if fault is NO_SPACE:
                         orders.append(Refused())
-                case Opening(request_id):
+                case SessionRequest(request_id):
                     pending = Pending(route, request_id, True, deadline_ms)
                     proposals += self._open_session(pending, now_ms, orders)
-                case Directive() | Chore() as request:
+                case ConsensusRequest() | ChoreRequest() as request:
                     orders.append(self._pass_on(request, route, now_ms))
                 case request:
                     assert_never(request)
-        if proposals and (admitted := self._admission.ask(proposals)):
+        if proposals and (admitted := self._throttle.ask(proposals)):
             orders.append(Propose(tuple(admitted)))
         if linearizable:
             orders.append(Read(tuple(linearizable)))
@@ -171,9 +171,9 @@ class Intake:
         again: list[Named] = []
         for pending in openings:
             again += self._open_session(pending, now_ms, orders)
-        admitted = self._admission.let_in()
+        admitted = self._throttle.let_in()
         if again:
-            admitted += self._admission.ask(again)
+            admitted += self._throttle.ask(again)
         return [*orders, Propose(tuple(admitted))] if admitted else orders
 
     def _open_session(self, pending: Pending, now_ms: int, orders: list[Order]) -> list[Named]:
@@ -192,16 +192,20 @@ class Intake:
         """A command of this member's own, on its way into the log."""
         return Proposal(self._member_id, ticket, encode_command(command, None))
 
-    def _pass_on(self, request: Directive | Chore, route: Connection, now_ms: int) -> Order:
+    def _pass_on(
+        self, request: ConsensusRequest | ChoreRequest, route: Connection, now_ms: int
+    ) -> Order:
         """Have consensus do something, one thing of a kind at a time, or the store on its files."""
         deadline_ms = now_ms + self._timeout_ms
-        pending = Pending(route, request.request_id, isinstance(request, Directive), deadline_ms)
-        if isinstance(request, Directive) and isinstance(request.order, AddMember | ReplaceMember):
-            pending = pending._replace(added=request.order.peer.id)
+        mutates = isinstance(request, ConsensusRequest)
+        pending = Pending(route, request.request_id, mutates, deadline_ms)
+        match request:
+            case ConsensusRequest(order=AddMember() | ReplaceMember() as change):
+                pending = pending._replace(added=change.peer.id)
         ticket = self._tickets.issue(pending)
         if ticket is None:
             return refusal(pending)
-        if isinstance(request, Chore):
+        if isinstance(request, ChoreRequest):
             self._tickets.give_time((ticket,), now_ms)
             return request.work._replace(ticket=ticket)
         if isinstance(request.order, Transfer):

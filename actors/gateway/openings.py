@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from actors.gateway.routes import Route
 from actors.language.commands import SESSION_ID_BITS, SessionOpen
+from actors.language.messages import Connection
 from actors.language.results import Failure, Result
 
 IDS_MAX: Final = 8
@@ -45,9 +45,9 @@ class Openings:
         # When all may be opened at once again, on the node's clock; those in the past are left out,
         # so that there are never more of them than the node's own limit lets pass.
         self._node_full_ms = 0
-        self._full_ms: dict[Route, int] = {}
+        self._full_ms: dict[Connection, int] = {}
 
-    def admit(self, connection: Route, now_ms: int) -> bool:
+    def admit(self, connection: Connection, now_ms: int) -> bool:
         """Whether this client may open a session now; then that counts."""
         limits = self._limits
         full_ms = max(now_ms, self._full_ms.get(connection, 0)) + limits.connection_ms

@@ -49,20 +49,20 @@ TXN_OPS_MAX: Final = 128
 # --- kinds of operations ----------------------------------------------------------------------
 
 
-class Logged(NamedTuple):
+class CommandOperation(NamedTuple):
     """An operation that goes through the log; it may be part of an exactly-once session."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Command]
 
 
-class Opened(NamedTuple):
+class SessionOperation(NamedTuple):
     """The operation that opens a session, under an id that the gateway chooses."""
 
     fields: dict[str, Kind]
 
 
-class Asked(NamedTuple):
+class QueryOperation(NamedTuple):
     """An operation that only reads. `own`: the node that is asked answers for itself."""
 
     fields: dict[str, Kind]
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
     own: bool = False
 
 
-class Undecided(NamedTuple):
+class EitherOperation(NamedTuple):
     """An operation that goes through the log, or only reads: it depends on what it holds."""
 
     fields: dict[str, Kind]
@@ -80,7 +80,7 @@ class Undecided(NamedTuple):
 MakeWatched = Callable[[Connection, bytes, Fields], WatchOpen | WatchCancel | WatchProgress]
 
 
-class Watched(NamedTuple):
+class WatchOperation(NamedTuple):
     """An operation on the watches of a connection; `make` also gets the packed request id."""
 
     fields: dict[str, Kind]
@@ -93,21 +93,29 @@ class Transfer(NamedTuple):
     target: int
 
 
-class Governed(NamedTuple):
+class ConsensusOperation(NamedTuple):
     """An operation that consensus itself carries out: who the members are, and who leads."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Change | Transfer]
 
 
-class Maintained(NamedTuple):
+class ChoreOperation(NamedTuple):
     """Work on the files of the node that is asked, which may take long; the ticket is not set."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], SnapshotPart | Defragment]
 
 
-Operation = Logged | Opened | Asked | Undecided | Watched | Governed | Maintained
+Operation = (
+    CommandOperation
+    | SessionOperation
+    | QueryOperation
+    | EitherOperation
+    | WatchOperation
+    | ConsensusOperation
+    | ChoreOperation
+)
 
 
 def operations(
@@ -117,14 +125,14 @@ def operations(
     puts = Puts(grants)
     transactions = Transactions(puts, txn_ops_max)
     return {
-        **_each(Logged, {**key_writes(puts), **_writes(grants)}),
-        **_each(Asked, {**key_reads(), **_READS}),
-        **_each(Undecided, {"txn": transactions.make, "alarm": _alarm}),
-        **_each(Watched, _WATCHES),
-        **_each(Governed, _changes(newcomers)),
-        **_each(Maintained, _CHORES),
-        "hash_kv": Asked(_kinds("hash_kv"), _hash_kv, own=True),
-        "session_open": Opened({}),
+        **_each(CommandOperation, {**key_writes(puts), **_writes(grants)}),
+        **_each(QueryOperation, {**key_reads(), **_READS}),
+        **_each(EitherOperation, {"txn": transactions.make, "alarm": _alarm}),
+        **_each(WatchOperation, _WATCHES),
+        **_each(ConsensusOperation, _changes(newcomers)),
+        **_each(ChoreOperation, _CHORES),
+        "hash_kv": QueryOperation(_kinds("hash_kv"), _hash_kv, own=True),
+        "session_open": SessionOperation({}),
     }
 
 

@@ -29,7 +29,7 @@ from actors.language.results import (
 )
 from cluster.errors import FAULTS
 
-Fields = dict[str, Any]
+ReplyFields = dict[str, Any]
 
 
 class ReplyEncoder(FrameEncoder):
@@ -61,7 +61,7 @@ class ReplyEncoder(FrameEncoder):
         """The reply to a move_leader: the store has no part in it, so there is no revision."""
         return self.acknowledgement(request_id, 0)
 
-    def _status(self, status: StatusDone) -> Fields:
+    def _status(self, status: StatusDone) -> ReplyFields:
         raft = status.raft
         return {
             "version": self._version,
@@ -77,7 +77,7 @@ class ReplyEncoder(FrameEncoder):
         }
 
 
-def _fields(result: Result) -> Fields:
+def _fields(result: Result) -> ReplyFields:
     """What the result says, by the names of the protocol's table.
 
     A result whose fields have those names, and values that need no other form, is its own map.
@@ -86,7 +86,7 @@ def _fields(result: Result) -> Fields:
         case RangeDone():
             return _range(result)
         case PutDone(_, prev_kv, lease, ttl_ms):
-            fields: Fields = {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
+            fields: ReplyFields = {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
             return {**fields, "lease": lease, "TTL": seconds(ttl_ms)} if ttl_ms else fields
         case DeleteDone(_, deleted, prev_kvs):
             previous = {"prev_kvs": [key_value(kv) for kv in prev_kvs]} if prev_kvs else {}
@@ -113,12 +113,12 @@ def _fields(result: Result) -> Fields:
             return fields
 
 
-def _range(done: RangeDone) -> Fields:
+def _range(done: RangeDone) -> ReplyFields:
     _, kvs, more, count = done
     return {"kvs": [key_value(kv) for kv in kvs], "more": more, "count": count}
 
 
-def _response(result: TxnResponse) -> Fields:
+def _response(result: TxnResponse) -> ReplyFields:
     header = {"revision": result.revision}
     return {RESPONSES[type(result)]: {"header": header, **_fields(result)}}
 
@@ -129,8 +129,8 @@ def seconds(milliseconds: int) -> int | float:
     return milliseconds / 1_000 if rest else whole
 
 
-def _life(life: LeaseLife) -> Fields:
-    fields: Fields = {
+def _life(life: LeaseLife) -> ReplyFields:
+    fields: ReplyFields = {
         "ID": life.id,
         # etcd's whole seconds, rounded down; -1 says that there is no such lease.
         "TTL": life.remaining_ms // 1_000 if life.remaining_ms >= 0 else -1,
@@ -142,7 +142,7 @@ def _life(life: LeaseLife) -> Fields:
     return fields
 
 
-def _member(member: Member) -> Fields:
+def _member(member: Member) -> ReplyFields:
     return {
         "ID": member.id,
         "name": member.name,
@@ -152,7 +152,7 @@ def _member(member: Member) -> Fields:
     }
 
 
-def _alarm(alarm: AlarmMember) -> Fields:
+def _alarm(alarm: AlarmMember) -> ReplyFields:
     return {"memberID": alarm.member_id, "alarm": alarm.alarm.name}
 
 

@@ -23,14 +23,14 @@ from actors.gateway.fields import (
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import (
     TXN_OPS_MAX,
-    Asked,
-    Governed,
-    Logged,
-    Maintained,
-    Opened,
+    ChoreOperation,
+    CommandOperation,
+    ConsensusOperation,
+    EitherOperation,
     Operation,
+    QueryOperation,
+    SessionOperation,
     Transfer,
-    Undecided,
     operations,
 )
 from actors.gateway.transactions import ReadOnly
@@ -64,20 +64,20 @@ NO_SPACE: Final = FAULTS["NoSpace"]
 _ABSENT: Final = object()
 
 
-class Write(NamedTuple):
+class CommandRequest(NamedTuple):
     """A command, encoded for the log."""
 
     request_id: bytes
     command: bytes
 
 
-class Opening(NamedTuple):
+class SessionRequest(NamedTuple):
     """A session to be opened."""
 
     request_id: bytes
 
 
-class Inquiry(NamedTuple):
+class QueryRequest(NamedTuple):
     """A query; `serializable` asks for what this node has, however old."""
 
     request_id: bytes
@@ -85,14 +85,14 @@ class Inquiry(NamedTuple):
     serializable: bool
 
 
-class Directive(NamedTuple):
+class ConsensusRequest(NamedTuple):
     """What consensus itself is to do."""
 
     request_id: bytes
     order: Change | Transfer
 
 
-class Chore(NamedTuple):
+class ChoreRequest(NamedTuple):
     """Work on the files of this node; the store gets it with a ticket."""
 
     request_id: bytes
@@ -107,14 +107,14 @@ class Refusal(NamedTuple):
 
 
 Request = (
-    Write
-    | Opening
-    | Inquiry
+    CommandRequest
+    | SessionRequest
+    | QueryRequest
     | WatchOpen
     | WatchCancel
     | WatchProgress
-    | Directive
-    | Chore
+    | ConsensusRequest
+    | ChoreRequest
     | Refusal
 )
 
@@ -157,9 +157,11 @@ class RequestDecoder:
     def decode_as_learner(self, connection: Connection, payload: bytes) -> Request:
         """As `decode`, for a member that only learns: it answers what it can say for itself."""
         match request := self.decode(connection, payload):
-            case Refusal() | Inquiry(query=Status() | MemberList()):
+            case Refusal() | QueryRequest(query=Status() | MemberList()):
                 return request
-            case Inquiry(query=Range() | Page(), serializable=True) | Chore(work=SnapshotPart()):
+            case QueryRequest(query=Range() | Page(), serializable=True):
+                return request
+            case ChoreRequest(work=SnapshotPart()):
                 return request
             case _:
                 return Refusal(request.request_id, FAULTS["NotSupportedForLearner"])
@@ -172,26 +174,26 @@ class RequestDecoder:
         request_id: bytes,
         fields: Fields,
     ) -> Request:
-        if isinstance(operation, Logged):
+        if isinstance(operation, CommandOperation):
             sequence = None
             if "session" in fields or "seq" in fields or "ack" in fields:
                 sequence = _sequence(name, fields)
             check(name, operation.fields, fields)
             if self.room is None:  # as it nearly always is
-                return Write(request_id, encode_command(operation.make(fields), sequence))
-            return self._write(request_id, operation.make(fields), sequence)
-        if isinstance(operation, Undecided):
+                return CommandRequest(request_id, encode_command(operation.make(fields), sequence))
+            return self._command(request_id, operation.make(fields), sequence)
+        if isinstance(operation, EitherOperation):
             return self._decided(operation, name, request_id, fields)
         check(name, operation.fields, fields)
-        if isinstance(operation, Asked):
+        if isinstance(operation, QueryOperation):
             serializable = fields.pop("serializable", operation.own)
-            return Inquiry(request_id, operation.make(fields), serializable)
-        if isinstance(operation, Opened):
-            return Opening(request_id)
-        if isinstance(operation, Governed):
-            return Directive(request_id, operation.make(fields))
-        if isinstance(operation, Maintained):
-            return Chore(request_id, operation.make(fields))
+            return QueryRequest(request_id, operation.make(fields), serializable)
+        if isinstance(operation, SessionOperation):
+            return SessionRequest(request_id)
+        if isinstance(operation, ConsensusOperation):
+            return ConsensusRequest(request_id, operation.make(fields))
+        if isinstance(operation, ChoreOperation):
+            return ChoreRequest(request_id, operation.make(fields))
         if len(connection) > 1:
             raise RefusedError(fault_of(f"{name} needs a DEALER socket, not a REQ"))
         # Events would go on, with a gap, to whoever connects next under a name of its own choice.
@@ -199,24 +201,26 @@ class RequestDecoder:
             raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
         return operation.make(connection, request_id, fields)
 
-    def _write(self, request_id: bytes, command: Command, sequence: Sequence | None) -> Write:
+    def _command(
+        self, request_id: bytes, command: Command, sequence: Sequence | None
+    ) -> CommandRequest:
         if self.room is not None and cost_of(command) > self.room:
             raise RefusedError(NO_SPACE)
-        return Write(request_id, encode_command(command, sequence))
+        return CommandRequest(request_id, encode_command(command, sequence))
 
     def _decided(
-        self, operation: Undecided, name: str, request_id: bytes, fields: Fields
-    ) -> Write | Inquiry:
+        self, operation: EitherOperation, name: str, request_id: bytes, fields: Fields
+    ) -> CommandRequest | QueryRequest:
         # A sequence counts only for what is applied: to read twice does no harm.
         sequence = _sequence(name, fields)
         check(name, operation.fields, fields)
         match operation.make(fields):
             case ReadOnly(txn, serializable):
-                return Inquiry(request_id, txn, serializable)
+                return QueryRequest(request_id, txn, serializable)
             case AlarmList() as query:
-                return Inquiry(request_id, query, False)
+                return QueryRequest(request_id, query, False)
             case command:
-                return self._write(request_id, command, sequence)
+                return self._command(request_id, command, sequence)
 
     def _request_id(self, request: Fields) -> bytes:
         value = request.pop("id", _ABSENT)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-FRAMES_MAX: Final = 8
-BYTES_MAX: Final = 1_024
+ROUTE_FRAMES_MAX: Final = 8
+ROUTE_BYTES_MAX: Final = 1_024
 """A route may have so many frames and bytes."""
 
 Route = tuple[bytes, ...]
@@ -16,9 +16,9 @@ Route = tuple[bytes, ...]
 
 def is_envelope(route: Route) -> bool:
     """Whether a route of several frames ends as a REQ's does, perhaps with proxies before it."""
-    if route[-1] or len(route) > FRAMES_MAX:
+    if route[-1] or len(route) > ROUTE_FRAMES_MAX:
         return False
-    return sum(map(len, route)) <= BYTES_MAX
+    return sum(map(len, route)) <= ROUTE_BYTES_MAX
 
 
 def way_back(route: Route) -> Route:

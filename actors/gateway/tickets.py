@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from actors.gateway.routes import Route
-
-Ticket = int
+from actors.language.messages import Connection, Ticket
 
 REQUESTS_NODE_MAX: Final = 50_000
 REQUESTS_CONNECTION_MAX: Final = 10_000
@@ -28,7 +26,7 @@ class Pending(NamedTuple):
     tried for the session that it opens.
     """
 
-    connection: Route
+    connection: Connection
     request_id: bytes
     mutates: bool
     deadline_ms: int

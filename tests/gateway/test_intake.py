@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.gateway.admission import Admission
 from actors.gateway.departures import Departures
 from actors.gateway.intake import Answer, Intake, Order
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import OpeningLimits, Openings
 from actors.gateway.reception import Reception
 from actors.gateway.requests import RequestDecoder
+from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import CHORE_TIMEOUT_MS, Pending, Tickets
 from actors.language.codec import decode_command
 from actors.language.commands import Put, SessionOpen
@@ -44,11 +44,11 @@ class Desk:
         limits: OpeningLimits = LIMITS,
     ) -> None:
         self.tickets = Tickets(FIRST, requests_max)
-        self.admission: Admission[Any] = Admission(1, waiting_bytes_max, waiting_bytes_max)
+        self.throttle = Throttle(1, waiting_bytes_max, waiting_bytes_max)
         grants = LeaseGrants(SETTINGS.member_id, 0, SETTINGS.lease_ttl_ms_min)
         self.decoder = RequestDecoder(grants, Newcomers("", lambda: 0), 1_000)
         openings = Openings(lambda bits: bits, limits)
-        self.intake = Intake(SETTINGS, self.decoder, self.tickets, self.admission, openings)
+        self.intake = Intake(SETTINGS, self.decoder, self.tickets, self.throttle, openings)
 
     def take(self, *requests: dict[str, Any], route: tuple[bytes, ...] = ONE) -> list[Order]:
         """A burst of requests on one connection."""
@@ -118,7 +118,7 @@ def test_writes_are_refused_while_too_many_bytes_of_others_wait() -> None:
 def test_what_waits_is_let_in_when_what_was_under_way_is_done() -> None:
     desk = Desk()
     desk.take(put(), put())
-    desk.admission.done(FIRST)
+    desk.throttle.done(FIRST)
     (let_in,) = desk.intake.let_in((), NOW_MS)
     assert isinstance(let_in, Propose)
     assert [each.ticket for each in let_in.proposals] == [FIRST + 1]
@@ -147,7 +147,7 @@ def test_another_id_is_tried_under_another_ticket_whatever_was_opened_before() -
     desk = Desk(limits=OpeningLimits(connection_burst=1))
     desk.take({"op": "session_open"})
     pending = desk.tickets.take(FIRST)
-    desk.admission.done(FIRST)
+    desk.throttle.done(FIRST)
     assert pending is not None and pending.ids == 1
     (again,) = desk.intake.let_in((pending,), NOW_MS + 7)
     assert isinstance(again, Propose)

@@ -11,7 +11,13 @@ import pytest
 from actors.gateway.fields import KINDS, AlarmAction
 from actors.gateway.keys import RESPONSES, Puts, in_txn
 from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.operations import Asked, Logged, Undecided, Watched, operations
+from actors.gateway.operations import (
+    CommandOperation,
+    EitherOperation,
+    QueryOperation,
+    WatchOperation,
+    operations,
+)
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import Refusal, RequestDecoder
 from actors.language.commands import (
@@ -126,10 +132,14 @@ def test_the_gateway_has_the_operations_of_the_table_and_no_other() -> None:
 
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 def test_an_operation_goes_through_the_log_if_the_table_says_that_it_writes(op: ProtocolOp) -> None:
-    kind = {Effect.WRITE: Logged, Effect.READ: Asked, Effect.EITHER: Undecided}.get(op.effect)
-    kind = Watched if op.effect is Effect.WATCH else kind
+    kind = {
+        Effect.WRITE: CommandOperation,
+        Effect.READ: QueryOperation,
+        Effect.EITHER: EitherOperation,
+        Effect.WATCH: WatchOperation,
+    }.get(op.effect)
     assert kind is None or isinstance(TABLE[op.name], kind)
-    takes_session = isinstance(TABLE[op.name], Logged | Undecided)
+    takes_session = isinstance(TABLE[op.name], CommandOperation | EitherOperation)
     assert takes_session == (op.effect in (Effect.WRITE, Effect.EITHER))
 
 

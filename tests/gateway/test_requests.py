@@ -9,14 +9,14 @@ import pytest
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import Transfer
 from actors.gateway.requests import (
-    Chore,
-    Directive,
-    Inquiry,
-    Opening,
+    ChoreRequest,
+    CommandRequest,
+    ConsensusRequest,
+    QueryRequest,
     Refusal,
     Request,
     RequestDecoder,
-    Write,
+    SessionRequest,
 )
 from actors.language.codec import decode_command
 from actors.language.commands import (
@@ -79,7 +79,7 @@ def decode(**request: Any) -> Request:
 
 def command(**request: Any) -> Command:
     decoded = decode(**request)
-    assert isinstance(decoded, Write), decoded
+    assert isinstance(decoded, CommandRequest), decoded
     made, sequence = decode_command(decoded.command)
     assert sequence is None
     return made
@@ -87,13 +87,13 @@ def command(**request: Any) -> Command:
 
 def query(**request: Any) -> Query:
     decoded = decode(**request)
-    assert isinstance(decoded, Inquiry), decoded
+    assert isinstance(decoded, QueryRequest), decoded
     return decoded.query
 
 
 def order(**request: Any) -> Change | Transfer:
     decoded = decode(**request)
-    assert isinstance(decoded, Directive), decoded
+    assert isinstance(decoded, ConsensusRequest), decoded
     return decoded.order
 
 
@@ -158,12 +158,12 @@ def test_increments_history_and_hashes_are_what_they_say() -> None:
     assert command(op="increment", key="k", delta=-5) == Increment(b"k", -5)
     assert query(op="history", key="k", limit=3, revision=9) == History(b"k", 3, 9)
     assert query(op="history", key="k", limit=-3, revision=-9) == History(b"k")
-    assert decode(op="hash_kv", revision=9) == Inquiry(b"", HashKV(9), serializable=True)
+    assert decode(op="hash_kv", revision=9) == QueryRequest(b"", HashKV(9), serializable=True)
 
 
 def test_an_alarm_is_asked_for_raised_or_cleared() -> None:
-    assert decode(op="alarm") == Inquiry(b"", AlarmList(AlarmType.NONE), False)
-    assert decode(op="alarm", alarm=2, memberID=5) == Inquiry(
+    assert decode(op="alarm") == QueryRequest(b"", AlarmList(AlarmType.NONE), False)
+    assert decode(op="alarm", alarm=2, memberID=5) == QueryRequest(
         b"", AlarmList(AlarmType.CORRUPT), False
     )
     assert decode(op="alarm", action="GET", seq=1, session=1, ack=1) == decode(op="alarm")
@@ -176,8 +176,8 @@ def test_an_alarm_is_asked_for_raised_or_cleared() -> None:
 
 
 def test_work_on_files_is_the_stores() -> None:
-    assert decode(op="defragment", id=1) == Chore(pack(1), Defragment(0))
-    assert decode(op="snapshot", name="n", offset=9) == Chore(b"", SnapshotPart(0, "n", 9))
+    assert decode(op="defragment", id=1) == ChoreRequest(pack(1), Defragment(0))
+    assert decode(op="snapshot", name="n", offset=9) == ChoreRequest(b"", SnapshotPart(0, "n", 9))
 
 
 def test_a_put_with_a_ttl_has_a_lease_of_its_own() -> None:
@@ -202,25 +202,25 @@ def test_what_does_not_fit_is_refused_and_what_takes_no_room_is_not() -> None:
     def answer(**request: Any) -> Request:
         return full.decode(DEALER, pack(request))
 
-    assert isinstance(answer(op="put", key="k", value=b"v" * 43), Write)
+    assert isinstance(answer(op="put", key="k", value=b"v" * 43), CommandRequest)
     assert answer(op="put", key="k", value=b"v" * 44) == Refusal(b"", FAULTS["NoSpace"])
     full.room = 0
     put = {"request_put": {"key": "k"}}
     assert answer(op="txn", success=[put], failure=[]) == Refusal(b"", FAULTS["NoSpace"])
-    assert isinstance(answer(op="delete_range", key="k"), Write)
-    assert isinstance(answer(op="range", key="k"), Inquiry)
+    assert isinstance(answer(op="delete_range", key="k"), CommandRequest)
+    assert isinstance(answer(op="range", key="k"), QueryRequest)
 
 
 def test_operations_without_fields_are_what_they_say() -> None:
     assert query(op="lease_leases") == LeaseLeases()
     assert query(op="member_list") == MemberList()
     assert query(op="status") == Status()
-    assert decode(op="session_open", id=4) == Opening(pack(4))
+    assert decode(op="session_open", id=4) == SessionRequest(pack(4))
 
 
 def test_a_read_is_linearizable_unless_it_says_otherwise() -> None:
-    assert decode(op="range", key="k") == Inquiry(b"", Range(b"k"), False)
-    assert decode(op="range", key="k", serializable=True) == Inquiry(b"", Range(b"k"), True)
+    assert decode(op="range", key="k") == QueryRequest(b"", Range(b"k"), False)
+    assert decode(op="range", key="k", serializable=True) == QueryRequest(b"", Range(b"k"), True)
 
 
 def test_negative_limits_and_revisions_are_none_as_in_etcd() -> None:
@@ -371,7 +371,7 @@ def test_a_request_that_is_too_large_is_refused_with_its_id() -> None:
 
 def test_a_sequence_goes_with_the_command() -> None:
     decoded = decode(op="put", key="k", session=5, seq=2, ack=1)
-    assert isinstance(decoded, Write)
+    assert isinstance(decoded, CommandRequest)
     assert decode_command(decoded.command) == (Put(b"k", b""), Sequence(5, 2, 1))
     assert command(op="put", key="k", session=0, seq=0) == Put(b"k", b"")
 
@@ -407,7 +407,7 @@ def test_lease_ids_follow_etcds_formula_and_do_not_repeat() -> None:
     ids = []
     for _ in range(300):
         decoded = one.decode(DEALER, pack({"op": "lease_grant", "TTL": 5}))
-        assert isinstance(decoded, Write)
+        assert isinstance(decoded, CommandRequest)
         grant, _sequence = decode_command(decoded.command)
         assert isinstance(grant, LeaseGrant)
         ids.append(grant.id)
@@ -428,8 +428,8 @@ def test_watching_needs_a_dealer_that_zeromq_named(operation: str) -> None:
 
 def test_a_named_socket_and_a_req_may_do_everything_else() -> None:
     payload = pack({"op": "put", "key": "k"})
-    assert isinstance(decoder().decode(REQ, payload), Write)
-    assert isinstance(decoder().decode((b"my-own-name",), payload), Write)
+    assert isinstance(decoder().decode(REQ, payload), CommandRequest)
+    assert isinstance(decoder().decode((b"my-own-name",), payload), CommandRequest)
 
 
 # --- members and leaders ---
@@ -512,13 +512,13 @@ def test_a_learner_refuses_what_it_cannot_say_for_itself(request_map: dict[str, 
 def test_a_learner_answers_for_itself(request_map: dict[str, Any]) -> None:
     payload = pack(request_map)
     answer = decoder().decode_as_learner(DEALER, payload)
-    assert isinstance(answer, Inquiry)
+    assert isinstance(answer, QueryRequest)
     assert answer == decoder().decode(DEALER, payload)
 
 
 def test_a_learner_hands_out_snapshots() -> None:
     answer = decoder().decode_as_learner(DEALER, pack({"op": "snapshot"}))
-    assert answer == Chore(b"", SnapshotPart(0, "", 0))
+    assert answer == ChoreRequest(b"", SnapshotPart(0, "", 0))
 
 
 def test_a_learner_names_the_fault_of_a_request_first() -> None:

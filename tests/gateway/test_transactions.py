@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.requests import Inquiry, Refusal, Request, RequestDecoder, Write
+from actors.gateway.requests import CommandRequest, QueryRequest, Refusal, Request, RequestDecoder
 from actors.gateway.transactions import TXN_DEPTH_MAX
 from actors.language.codec import decode_command
 from actors.language.commands import (
@@ -41,7 +41,7 @@ def decode(ops_max: int = OPS_MAX, **fields: Any) -> Request:
 
 def command(ops_max: int = OPS_MAX, **fields: Any) -> Txn:
     decoded = decode(ops_max, **fields)
-    assert isinstance(decoded, Write), decoded
+    assert isinstance(decoded, CommandRequest), decoded
     made, _ = decode_command(decoded.command)
     assert isinstance(made, Txn)
     return made
@@ -180,7 +180,7 @@ def test_so_many_compares_or_operations_and_no_more(part: str) -> None:
 
 
 def test_a_nested_transaction_has_what_is_left() -> None:
-    assert isinstance(decode(success=[txn(get("k"), get("k"), get("k"))]), Write)
+    assert isinstance(decode(success=[txn(get("k"), get("k"), get("k"))]), CommandRequest)
     assert refusal(success=[txn(get("k"), get("k"), get("k"), get("k"))]) == TOO_MANY
     assert refusal(success=[txn(get("k"), get("k"), get("k")), get("k")]) == TOO_MANY
     assert refusal(failure=[txn(txn(txn(txn(get("k")))))]) == TOO_MANY
@@ -190,7 +190,7 @@ def test_transactions_are_nested_only_so_deep() -> None:
     nested: dict[str, Any] = put("k")
     for _ in range(TXN_DEPTH_MAX - 1):
         nested = txn(nested)
-    assert isinstance(decode(10_000, success=[nested]), Write)
+    assert isinstance(decode(10_000, success=[nested]), CommandRequest)
     decoded = decode(10_000, success=[txn(nested)])
     assert isinstance(decoded, Refusal)
     assert "nested more than" in decoded.fault.message
@@ -232,33 +232,33 @@ def test_a_key_that_is_changed_twice_is_refused(operations: list[Any], branch: s
     ],
 )
 def test_what_does_not_change_a_key_twice_is_let_through(operations: list[Any]) -> None:
-    assert isinstance(decode(success=operations), Write)
-    assert isinstance(decode(failure=operations), Write)
+    assert isinstance(decode(success=operations), CommandRequest)
+    assert isinstance(decode(failure=operations), CommandRequest)
 
 
 def test_the_two_branches_may_change_the_same_key() -> None:
-    assert isinstance(decode(success=[put("a")], failure=[put("a")]), Write)
+    assert isinstance(decode(success=[put("a")], failure=[put("a")]), CommandRequest)
 
 
 def test_a_transaction_of_ranges_only_is_a_read() -> None:
     local, linear = get("k", serializable=True), get("k")
     reads = Txn((), (Range(b"k"),), ())
-    assert decode(success=[linear]) == Inquiry(b"", reads, serializable=False)
-    assert decode(success=[local]) == Inquiry(b"", reads, serializable=True)
+    assert decode(success=[linear]) == QueryRequest(b"", reads, serializable=False)
+    assert decode(success=[local]) == QueryRequest(b"", reads, serializable=True)
     for success, failure in (([local], [linear]), ([linear], [local]), ([], [])):
         decoded = decode(success=success, failure=failure)
-        assert isinstance(decoded, Inquiry)
+        assert isinstance(decoded, QueryRequest)
         assert not decoded.serializable
 
 
 def test_a_transaction_with_a_nested_one_is_a_write_even_if_it_only_reads() -> None:
-    assert isinstance(decode(success=[txn(get("k"))]), Write)
+    assert isinstance(decode(success=[txn(get("k"))]), CommandRequest)
 
 
 def test_a_sequence_goes_with_a_transaction_that_writes() -> None:
     sequence = {"session": 5, "seq": 2, "ack": 1}
     decoded = decode(success=[put("k")], **sequence)
-    assert isinstance(decoded, Write)
+    assert isinstance(decoded, CommandRequest)
     assert decode_command(decoded.command)[1] == Sequence(5, 2, 1)
-    assert isinstance(decode(success=[get("k")], **sequence), Inquiry)
+    assert isinstance(decode(success=[get("k")], **sequence), QueryRequest)
     assert '"seq" of txn' in refusal(success=[get("k")], session=5)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from actors.gateway import actor as gateway_actor
-from actors.gateway.admission import Admission
 from actors.gateway.outbox import Outbox
 from actors.gateway.publication import Publication
+from actors.gateway.throttle import Throttle
 from actors.language.commands import AlarmMember, AlarmType
 from actors.raft import leader
 from actors.raft.disk import courier
@@ -155,7 +155,7 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (compactor, "PORTION_MAX", 8),
             (watch_actor, "FRAMING_BYTES", 0),
             (frames, "REPLY_BYTES_MAX", 2_000),
-            (gateway_actor, "Admission", partial(Admission, swarm.under_way_bytes)),
+            (gateway_actor, "Throttle", partial(Throttle, swarm.under_way_bytes)),
             (gateway_actor, "Publication", partial(_published_late, swarm.publish_after_ms)),
             (gateway_actor, "Outbox", partial(Outbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),

@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 from unittest.mock import patch
 
-from actors.gateway.admission import Admission
+from actors.gateway.throttle import Throttle
 from actors.language.commands import Sequence as Numbered
 from actors.language.results import Result
 from actors.lease.book import LeaseBook
@@ -97,28 +97,28 @@ def a_refused_retry_had_no_effect() -> AbstractContextManager[Any]:
 def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
     """Its client was told that it had no effect: it waited before the log, and goes on waiting."""
 
-    ask, done, let_in = Admission.ask, Admission.done, Admission.let_in
+    ask, done, let_in = Throttle.ask, Throttle.done, Throttle.let_in
     asked: dict[int, Any] = {}
-    given_up: dict[Admission[Any], list[Any]] = {}
+    given_up: dict[Throttle, list[Any]] = {}
 
-    def asking(admission: Admission[Any], writes: Iterable[Any]) -> list[Any]:
-        named = list(writes)
-        asked.update({write.ticket: write for _, write in named})
-        return ask(admission, named)
+    def asking(throttle: Throttle, proposals: Iterable[Any]) -> list[Any]:
+        named = list(proposals)
+        asked.update({proposal.ticket: proposal for _, proposal in named})
+        return ask(throttle, named)
 
-    def doing(admission: Admission[Any], ticket: int) -> bool:
-        was_waiting = done(admission, ticket)
+    def doing(throttle: Throttle, ticket: int) -> bool:
+        was_waiting = done(throttle, ticket)
         if was_waiting:
-            given_up.setdefault(admission, []).append(asked[ticket])
+            given_up.setdefault(throttle, []).append(asked[ticket])
         return was_waiting
 
-    def letting_in(admission: Admission[Any]) -> list[Any]:
-        return [*let_in(admission), *given_up.pop(admission, ())]
+    def letting_in(throttle: Throttle) -> list[Any]:
+        return [*let_in(throttle), *given_up.pop(throttle, ())]
 
     return both(
-        patch.object(Admission, "ask", asking),
-        patch.object(Admission, "done", doing),
-        patch.object(Admission, "let_in", letting_in),
+        patch.object(Throttle, "ask", asking),
+        patch.object(Throttle, "done", doing),
+        patch.object(Throttle, "let_in", letting_in),
     )
 
 

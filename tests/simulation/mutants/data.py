@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.gateway.requests import Inquiry, RequestDecoder
+from actors.gateway.requests import QueryRequest, RequestDecoder
 from actors.language.commands import Put, Txn
 from actors.language.results import Failure, TxnDone
 from actors.store import digest
@@ -44,7 +44,7 @@ def transactions_that_read_ask_nobody() -> AbstractContextManager[Any]:
 
     def careless(decoder: RequestDecoder, connection: Connection, payload: bytes) -> Any:
         request = decode(decoder, connection, payload)
-        if isinstance(request, Inquiry) and isinstance(request.query, Txn):
+        if isinstance(request, QueryRequest) and isinstance(request.query, Txn):
             return request._replace(serializable=True)
         return request
 

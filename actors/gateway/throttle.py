@@ -1,4 +1,4 @@
-"""Admission: how much of its clients' writes a node has under way, and what waits for its turn.
+"""Throttle: how much of its clients' writes a node has under way, and what waits for its turn.
 
 What is committed is applied in order, and a read must see all that was committed before it: it
 would wait for whatever writers have sent, however much. So what is more than keeps everybody busy
@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
+
+from actors.language.entries import Proposal
 
 UNDER_WAY_BYTES_MAX: Final = 128 * 1024
 """Writes are let in while fewer bytes are under way: one may pass the mark, whatever its size."""
@@ -24,23 +26,8 @@ Name = bytes
 """What a connection's messages go by: the first frame of a route."""
 
 
-class Write(Protocol):
-    """A command on its way into the log."""
-
-    @property
-    def ticket(self) -> int:
-        """The gateway's name for the request."""
-
-    @property
-    def command(self) -> bytes:
-        """What counts."""
-
-
-W = TypeVar("W", bound=Write)
-
-
-class Admission(Generic[W]):
-    """The writes of one node's clients."""
+class Throttle:
+    """The proposals of one node's clients."""
 
     def __init__(
         self,
@@ -53,34 +40,34 @@ class Admission(Generic[W]):
         self._waiting_connection_bytes_max = waiting_connection_bytes_max
         self._bytes = 0
         self._under_way: dict[int, int] = {}
-        # The writes of each connection as they came, and the connections in the order of turns.
-        self._queues: OrderedDict[Name, OrderedDict[int, W]] = OrderedDict()
+        # The proposals of each connection as they came, and the connections in the order of turns.
+        self._queues: OrderedDict[Name, OrderedDict[int, Proposal]] = OrderedDict()
         self._names: dict[int, Name] = {}
         self._waiting_bytes: dict[Name, int] = {}
         self._all_waiting_bytes = 0
 
     def has_room(self, name: Name, size: int) -> bool:
-        """Whether another write of so many bytes may wait, if it has to."""
+        """Whether another proposal of so many bytes may wait, if it has to."""
         own = self._waiting_bytes.get(name, 0) + size
         return (
             own <= self._waiting_connection_bytes_max
             and self._all_waiting_bytes + size <= self._waiting_node_bytes_max
         )
 
-    def ask(self, writes: Iterable[tuple[Name, W]]) -> list[W]:
+    def ask(self, proposals: Iterable[tuple[Name, Proposal]]) -> list[Proposal]:
         """Those that may go now; the others wait."""
-        admitted: list[W] = []
-        for name, write in writes:
+        admitted: list[Proposal] = []
+        for name, proposal in proposals:
             if self._bytes < self._bytes_max and not self._queues:
-                admitted.append(self._let_in(write))
+                admitted.append(self._let_in(proposal))
             else:
-                self._queues.setdefault(name, OrderedDict())[write.ticket] = write
-                self._names[write.ticket] = name
-                self._count(name, len(write.command))
+                self._queues.setdefault(name, OrderedDict())[proposal.ticket] = proposal
+                self._names[proposal.ticket] = name
+                self._count(name, len(proposal.command))
         return admitted
 
     def done(self, ticket: int) -> bool:
-        """A write has its answer, or is given up; whether it was still waiting for its turn."""
+        """A proposal has its answer, or is given up; whether it was still waiting for its turn."""
         self._bytes -= self._under_way.pop(ticket, 0)
         name = self._names.get(ticket)
         if name is None:
@@ -88,29 +75,29 @@ class Admission(Generic[W]):
         self._take(name, self._queues[name].pop(ticket))
         return True
 
-    def let_in(self) -> list[W]:
+    def let_in(self) -> list[Proposal]:
         """Those that may go now, in the place of what is done."""
-        admitted: list[W] = []
+        admitted: list[Proposal] = []
         queues = self._queues
         while queues and self._bytes < self._bytes_max:
             name, queue = next(iter(queues.items()))
-            _, write = queue.popitem(last=False)
+            _, proposal = queue.popitem(last=False)
             queues.move_to_end(name)
-            self._take(name, write)
-            admitted.append(self._let_in(write))
+            self._take(name, proposal)
+            admitted.append(self._let_in(proposal))
         return admitted
 
-    def _let_in(self, write: W) -> W:
-        size = self._under_way[write.ticket] = len(write.command)
+    def _let_in(self, proposal: Proposal) -> Proposal:
+        size = self._under_way[proposal.ticket] = len(proposal.command)
         self._bytes += size
-        return write
+        return proposal
 
-    def _take(self, name: Name, write: W) -> None:
-        """A write has left the queue of its connection."""
-        del self._names[write.ticket]
+    def _take(self, name: Name, proposal: Proposal) -> None:
+        """A proposal has left the queue of its connection."""
+        del self._names[proposal.ticket]
         if not self._queues[name]:
             del self._queues[name]
-        self._count(name, -len(write.command))
+        self._count(name, -len(proposal.command))
 
     def _count(self, name: Name, size: int) -> None:
         self._all_waiting_bytes += size
