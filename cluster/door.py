@@ -1,7 +1,8 @@
-"""The socket that clients connect to: requests come in by it, and answers and events go out.
+"""The socket that clients connect to: requests come in through it, replies and events go out.
 
-It takes a message apart frame by frame, has the rest of one that is far too long dropped, and knows
-of each connection what waits there. It has no idea what is in a request.
+It owns the framing: it takes a message apart frame by frame, and drops the rest of a message that
+has too many frames. It also counts the bytes that wait for each connection. It refuses to know what
+a request says.
 """
 
 from __future__ import annotations
@@ -22,30 +23,32 @@ from cluster.sink import Sink
 from cluster.visitors import LOOK_MS, ClosedForCause, Gone, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
-"""A frame may be so much larger than a request: to be told what is wrong. Above it, libzmq closes
-the connection."""
+"""A frame may be larger than the largest request by this size, so that a client whose request is
+too large gets an answer. libzmq closes the connection of a frame that is larger still."""
 
 CLIENT_REQUESTS_MAX: Final = 0
-"""No limit on the messages that wait to be taken, only on their bytes (cluster.visitors): libzmq
-ends the process when a connection that it has stopped to read breaks and a heartbeat is due."""
+"""ZeroMQ's 0: no limit on the number of messages that wait to be taken. cluster.visitors limits
+their bytes instead. With a limit here, libzmq would stop reading a full connection; if that
+connection then breaks while a heartbeat is due, libzmq aborts the process."""
 
 CLIENT_REPLIES_MAX: Final = 1_000
-"""The messages that may wait in the socket for one client,"""
+"""The number of messages that may wait in the socket for one client."""
 
 UNREAD_CONNECTION_BYTES_MAX: Final = 4 * 1024 * 1024
-"""and so many bytes, and one frame more, for it."""
+"""The bytes that may wait for one client; the frame that crosses this limit is still sent."""
 
 LARGE_FRAME_BYTES: Final = 16 * 1024
 """Frames from this size on are sent without a copy."""
 
 CLIENT_LINGER_MS: Final = 200
-"""How long a closing node still sends its last replies (the context's term waits for it)."""
+"""How long a closing node still sends its last replies; closing the context waits for this."""
 
 CLIENT_HEARTBEAT_MS: Final = 5_000
 CLIENT_HEARTBEAT_TIMEOUT_MS: Final = 15_000
 
 MESSAGE_FRAMES_MAX: Final = 64
-"""A message of more frames ends the connection; a request has two, and some with proxies."""
+"""A message of more frames ends its connection. A request has two frames, plus those that proxies
+on its way add."""
 
 TOO_MANY_FRAMES: Final = f"closed a connection: a message of more than {MESSAGE_FRAMES_MAX} frames"
 AUTOMATIC_NAME: Final = "closed a connection that claimed an automatic ZMQ_ROUTING_ID"
@@ -55,11 +58,11 @@ _NOWAIT_MORE: Final = zmq.NOBLOCK | zmq.SNDMORE
 
 _NAME_BYTES: Final = 5
 _NAMES: Final = 2**32
-"""An automatic name is a zero byte and a number of four bytes."""
+"""libzmq names a connection by itself: a zero byte, then a counter of four bytes."""
 
 _SHORT_FRAME_BYTES: Final = 255
 _HEAD_BYTES, _LONG_HEAD_BYTES = 2, 9
-"""ZMTP's head of a frame of up to 255 bytes, and of a longer one."""
+"""The size of ZMTP's header: for a frame of up to 255 bytes, and for a longer frame."""
 
 Route = tuple[bytes, ...]
 
@@ -67,8 +70,8 @@ Route = tuple[bytes, ...]
 class ClientDoor:
     """The ROUTER that clients connect to; an item is (route back, payload).
 
-    `endpoint` is the last URL it listens on, as bound: with the port that a port 0 became.
-    `clock` is in milliseconds.
+    `endpoint` is the last URL it listens on. Where the port was given as 0, it names the port that
+    the system chose. `clock` returns milliseconds.
     """
 
     look_ms: int | None = LOOK_MS
@@ -93,29 +96,31 @@ class ClientDoor:
         socket.setsockopt(zmq.HEARTBEAT_IVL, CLIENT_HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, CLIENT_HEARTBEAT_TIMEOUT_MS)
         self.visitors = Visitors(context, socket, clock)
-        # Whatever is right to send beside one frame fits into a second overhead.
+        # The other frames of a valid message (its route) fit into a second overhead.
         self.visitors.expect_messages(request_bytes_max + 2 * CLIENT_FRAME_OVERHEAD_BYTES)
         self._sink = Sink(context, socket)
         bind(socket, urls)
         self._socket = socket
-        self._unsure = True  # a descriptor tells of nothing before it was once found empty
+        # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
+        self._unsure = True
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
 
     def descriptors(self) -> list[int]:
-        """The socket's, and that of what is told of its connections."""
+        """Two descriptors to poll: the socket's, and that of the reports on its connections."""
         return [descriptor_of(self._socket), self.visitors.descriptor]
 
     def must_drain(self) -> bool:
-        """Whether something may have arrived that the descriptor no longer tells of."""
+        """Whether a message may have arrived that the descriptor will not signal."""
         return self._unsure
 
     def look(self) -> list[ClosedForCause | Gone]:
-        """Every `look_ms`: what became of connections; the worst of them are ended."""
-        self._unsure = True  # what is not whole is told from the rest when nothing whole is left
+        """Every `look_ms`: end the connections over a limit; which connections have ended."""
+        # Incomplete messages are counted only when all whole ones were taken: drain until empty.
+        self._unsure = True
         return self.visitors.look()
 
     def unread(self, bytes_max: int) -> int:
-        """Bytes in the socket for clients that have not read them; exact above `bytes_max`."""
+        """Bytes that wait for clients to read them; counted anew when above `bytes_max`."""
         return self.visitors.unread(bytes_max)
 
     # --- in ---
@@ -125,12 +130,12 @@ class ClientDoor:
         items: list[tuple[Route, bytes]] = []
         self._unsure = True
         self.visitors.follow()
-        # Frame by frame: recv_multipart costs four times as much.
+        # Read frame by frame: recv_multipart costs four times as much.
         receive, option, find = self._socket.recv, self._socket.getsockopt, self.visitors.find
         try:
             while len(items) < items_max:
                 name = receive(_NOWAIT)
-                # A message arrives whole: no waiting after its first frame.
+                # libzmq hands over whole messages only: its later frames never block.
                 payload = receive() if find(name) is not None else self._first_of(name)
                 if payload is None:
                     continue
@@ -152,7 +157,7 @@ class ClientDoor:
         return items
 
     def _first_of(self, name: bytes) -> bytes | None:
-        """The frame behind the name of a connection that nothing has come from before."""
+        """The first frame of a connection whose name is new; None when it is the sink's own."""
         payload, descriptor = self._frame_from()
         if descriptor is None:
             return None
@@ -162,14 +167,20 @@ class ClientDoor:
         return payload
 
     def _was_given(self, name: bytes) -> bool:
-        """Whether libzmq has given this name: it counts, and ends the process when it comes to one
-        that a client has claimed."""
+        """Whether libzmq gave this automatic name to a connection.
+
+        A client may claim any name. libzmq aborts the process when its counter reaches a name that
+        a client holds, so such a claim must be found out and ended.
+        """
         given = (int.from_bytes(name[1:], "big") - self._sink.first_name) % _NAMES
         return len(name) == _NAME_BYTES and 1 <= given <= self.visitors.handshakes
 
     def _several(self, name: bytes, first: bytes) -> tuple[Route, bytes] | None:
-        """A message that goes on behind its first frame, or the next, if this one has far too many
-        frames; None: it is not known whose that is."""
+        """The route and the payload of a message that has more frames than one.
+
+        A message of too many frames is dropped: then the result is the message after it, or None
+        where the sender of that one is not known.
+        """
         receive, option = self._socket.recv, self._socket.getsockopt
         frames = [name, first]
         while option(zmq.RCVMORE):
@@ -184,8 +195,11 @@ class ClientDoor:
         return tuple(route), payload
 
     def _leave_out(self, name: bytes) -> tuple[bytes, bytes] | None:
-        """End who sends so many frames, and drop what is left of them; the name and the first frame
-        of the next message. That name is lost: it is told by the descriptor, if that is certain."""
+        """End the connection that sent too many frames, and drop the rest of its message.
+
+        Returns the name and the first frame of the message after it. Dropping has consumed that
+        name, so the frame's descriptor says which connection sent it; None where that is unsure.
+        """
         visitor = self.visitors.find(name)
         if visitor is not None:
             self.visitors.hang_up(visitor, TOO_MANY_FRAMES)
@@ -202,7 +216,7 @@ class ClientDoor:
                 return None
 
     def _frame_from(self) -> tuple[bytes, int | None]:
-        """The next frame, and the descriptor that it came by; None: it is the sink's."""
+        """The next frame, and the descriptor of its connection; None when the sink sent it."""
         frame = self._socket.recv(copy=False)
         payload: bytes = frame.bytes
         try:
@@ -214,16 +228,18 @@ class ClientDoor:
     # --- out ---
 
     def send(self, route: Route, payload: bytes) -> bool | None:
-        """Send without waiting: True when queued, False when its queue is full, None when gone."""
+        """Send without waiting: True when queued, False when the client's queue is full, None when
+        the client is gone."""
         visitor = self.visitors.find(route[0])
         if visitor is not None and visitor.unread > UNREAD_CONNECTION_BYTES_MAX:
             visitor.look()
             if visitor.unread > UNREAD_CONNECTION_BYTES_MAX:
                 return False
         send = self._socket.send
-        self._unsure = True  # sending may take note of an arrival in the descriptor's place
+        # Sending may consume the signal of an arrival, so the descriptor will not show it.
+        self._unsure = True
         try:
-            # Only the first frame can fail. Frame by frame, because send_multipart costs thrice.
+            # Only the first frame can fail. send_multipart would cost three times as much.
             for frame in route:
                 send(frame, _NOWAIT_MORE)
             send(payload, _NOWAIT, copy=len(payload) < LARGE_FRAME_BYTES)
@@ -238,14 +254,14 @@ class ClientDoor:
         return True
 
     def close(self) -> None:
-        """Close the socket; replies not on the wire after CLIENT_LINGER_MS are lost."""
+        """Close the socket. Replies that are not on the wire after CLIENT_LINGER_MS are lost."""
         self._sink.close()
         self.visitors.close(self._socket)
         self._socket.close(linger=CLIENT_LINGER_MS)
 
 
 def _wire_bytes(route: Route, payload: bytes) -> int:
-    """What a message takes on the wire; the connection's name is not sent."""
+    """The size of a message on the wire, headers included; the connection's name is not sent."""
     size = len(payload)
     size += _HEAD_BYTES if size <= _SHORT_FRAME_BYTES else _LONG_HEAD_BYTES
     for frame in route[1:]:

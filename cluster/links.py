@@ -1,7 +1,7 @@
-"""The links between members, and what every listening socket has in common.
+"""The sockets between members (PeerDoor, PeerLinks), and what all listening sockets share.
 
-Every option that bounds memory or time is set here and nowhere else. The classes move frames; they
-have no idea what is in them. A socket belongs to the thread that made it.
+It owns the options of these sockets that limit memory and time. The classes move frames, and refuse
+to know what a frame says. A socket belongs to the thread that made it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from cluster.visitors import LOOK_MS, Visitors
 
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
 PEER_QUEUE_MESSAGES: Final = 4_096
-"""Messages that may wait to be sent to a member."""
+"""The number of messages that may wait to be sent to one member."""
 
 PEER_INCOMING_BYTES_MAX: Final = 256 * 1024 * 1024
-"""What may have arrived from others that is not a whole message or not taken: above it, whoever
-holds most has to go. Messages have no limit: where libzmq stops to read a connection, and it
-breaks, the next heartbeat ends the process."""
+"""Bytes that may have arrived from the other members and are not taken, in whole messages or not:
+above it, the connection with the most is ended. The number of messages has no limit: if libzmq has
+stopped reading a connection and that connection breaks, the next heartbeat aborts the process."""
 
 PEER_RECONNECT_MS: Final = 20
 PEER_RECONNECT_MS_MAX: Final = 200
@@ -30,16 +30,16 @@ HANDSHAKE_MS: Final = 2_000
 LISTEN_BACKLOG: Final = 1_024
 
 FRAMES_PER_LOOK_MAX: Final = 1_024
-"""After so many frames of one message others have their turn."""
+"""The frames of one message that are skipped at once; then the mailbox has its turn."""
 
 FRAME_HEAD_BYTES: Final = 9
-"""ZMTP's head of a frame is no longer than this."""
+"""The largest size of ZMTP's header of a frame."""
 
 SEVERAL_FRAMES: Final = "closed a connection: a peer message has one frame"
 
 ZAP_DOMAIN: Final = b"leasehold"
-"""A socket with a domain refuses ZMTP 1 and 2, in which the bytes of a web page can be a request.
-There is no handler, so libzmq admits whoever speaks ZMTP 3."""
+"""A socket with a domain refuses ZMTP 1 and 2. In those, a browser's HTTP request can pass for
+messages. There is no ZAP handler, so libzmq admits every client that speaks ZMTP 3."""
 
 MONITORED: Final = zmq.EVENT_DISCONNECTED
 
@@ -49,7 +49,7 @@ _NOWAIT: Final = zmq.NOBLOCK
 
 
 class PeerFrame(bytes):
-    """A frame, and where it came from, as far as the system tells."""
+    """A frame, and the host that it came from; empty when the system does not tell."""
 
     address: str = ""
 
@@ -71,11 +71,12 @@ class PeerDoor:
         self._look_at_ms = 0
         bind(socket, urls)
         self._socket = socket
-        self._unsure = True  # a descriptor tells of nothing before it was once found empty
+        # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
+        self._unsure = True
         self._skipping = False
 
     def descriptors(self) -> list[int]:
-        """The one socket's."""
+        """The socket's descriptor, to poll."""
         return [descriptor_of(self._socket)]
 
     def must_drain(self) -> bool:
@@ -89,7 +90,8 @@ class PeerDoor:
     def drain(self, items_max: int) -> list[bytes]:
         """Up to `items_max` frames that have arrived, without waiting.
 
-        A message of several frames is none of a member's; it counts as an empty frame.
+        Members send messages of one frame. A message of several frames counts as one empty frame,
+        and its connection is ended.
         """
         items: list[bytes] = []
         self._unsure = True
@@ -97,7 +99,7 @@ class PeerDoor:
         receive = self._socket.recv
         try:
             while len(items) < items_max and not self._is_skipping():
-                # Only what is not copied tells where it came from.
+                # Only a frame received without a copy knows its descriptor and address.
                 arrived = receive(_NOWAIT, copy=False)
                 self._count(arrived)
                 self._skipping = arrived.more
@@ -109,7 +111,7 @@ class PeerDoor:
         return items
 
     def _count(self, arrived: zmq.Frame) -> None:
-        """Note what was taken from a connection; a message of several frames ends it."""
+        """Count the bytes taken from a connection; end it when its message has several frames."""
         visitor = self.visitors.at(arrived.get(zmq.SRCFD))
         if visitor is not None:
             visitor.taken += len(arrived) + FRAME_HEAD_BYTES
@@ -117,7 +119,7 @@ class PeerDoor:
                 self.visitors.hang_up(visitor, SEVERAL_FRAMES)
 
     def _look(self) -> None:
-        """Now and then, see who keeps too much waiting."""
+        """Every LOOK_MS, end the connections that keep too many bytes waiting."""
         now_ms = _monotonic_ms()
         if now_ms >= self._look_at_ms:
             self._look_at_ms = now_ms + LOOK_MS
@@ -126,21 +128,22 @@ class PeerDoor:
             self.visitors.follow()
 
     def _is_skipping(self) -> bool:
-        """Leave out some of a message of several frames; whether there are more of them."""
+        """Skip frames of a message that has several; whether more of them are to be skipped."""
         if self._skipping:
             self._skipping = not skip_frames(self._socket, FRAMES_PER_LOOK_MAX)
         return self._skipping
 
     def close(self) -> None:
-        """Close the socket; frames not yet taken are lost, as on a broken network."""
+        """Close the socket. Frames not yet taken are lost, as on a broken network."""
         self.visitors.close(self._socket)
         self._socket.close()
 
 
 class PeerLinks:
-    """One PUSH link to each other member; an item is the id of a member whose connection broke.
+    """One PUSH socket to each other member; an item is the id of a member whose connection broke.
 
-    Nothing is promised: a frame for a member that is away or slow is dropped, and Raft sends again.
+    Delivery is not promised: a frame to a member that is down or slow is dropped, and Raft sends
+    it again.
     """
 
     def __init__(
@@ -152,13 +155,13 @@ class PeerLinks:
         self._on_change = on_change
         self._urls: dict[int, str] = {}
         self._unsure = False
-        # Members at URLs that libzmq does not connect to: tried again when the URL is another.
+        # Members whose URL libzmq refuses to connect to; tried again when the URL changes.
         self._refused: dict[int, str] = {}
         self._links: dict[int, zmq.Socket[bytes]] = {}
         self._monitors: dict[int, zmq.Socket[bytes]] = {}
 
     def update(self, urls: dict[int, str]) -> None:
-        """Be connected to exactly these members; `on_change` is told if the sockets change."""
+        """Connect to these members and to no others; `on_change` is called if sockets change."""
         if urls == self._urls:
             return
         for member_id in [m for m, url in self._urls.items() if urls.get(m) != url]:
@@ -171,7 +174,7 @@ class PeerLinks:
         self._on_change()
 
     def _maybe_connect(self, member_id: int, url: str) -> None:
-        """Open the link to a member, unless libzmq refuses: then it is as one that is away."""
+        """Connect to a member. If libzmq refuses its URL, the member counts as down."""
         try:
             self._connect(member_id, url)
         except zmq.ZMQError as error:
@@ -179,7 +182,7 @@ class PeerLinks:
             log.warning("member %x cannot be reached at %s: %s", member_id, url, error.strerror)
 
     def _connect(self, member_id: int, url: str) -> None:
-        """Open the link to a member. Its monitor reports when the connection breaks."""
+        """Connect to a member, with a monitor that reports when the connection breaks."""
         socket = self._context.socket(zmq.PUSH)
         socket.linger = 0
         if is_ipv6(url):
@@ -192,7 +195,7 @@ class PeerLinks:
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         monitor = socket.get_monitor_socket(MONITORED)
-        # Its descriptor tells of a first report only after somebody has looked in vain.
+        # The monitor's descriptor signals a first report only after it was once found empty.
         _take_all(monitor)
         try:
             socket.connect(url)
@@ -214,13 +217,13 @@ class PeerLinks:
         socket.close()
 
     def descriptors(self) -> list[int]:
-        """The monitors'."""
+        """The monitors' descriptors, to poll."""
         return [descriptor_of(monitor) for monitor in self._monitors.values()]
 
     def must_drain(self) -> bool:
-        """Once after connecting: a monitor's descriptor tells of nothing before it was found empty.
+        """Once after connecting: a monitor's descriptor is silent until it was found empty.
 
-        From then on the monitors are only received from, and always until they are empty.
+        Later it never misses a report, as `drain` always reads the monitors until they are empty.
         """
         return self._unsure
 
@@ -230,7 +233,7 @@ class PeerLinks:
         return [member_id for member_id, monitor in self._monitors.items() if _take_all(monitor)]
 
     def send(self, member_id: int, frame: bytes) -> bool:
-        """Send without waiting; False when the frame was dropped, or the member is not known."""
+        """Send without waiting; False when the frame was dropped or the member is unknown."""
         link = self._links.get(member_id)
         if link is None:
             return False
@@ -247,12 +250,12 @@ class PeerLinks:
 
 
 def is_ipv6(url: str) -> bool:
-    """Whether a URL names an IPv6 address. Names are looked up as the whole node is told to."""
+    """Whether a URL has an IPv6 address in it; a host name counts as IPv4."""
     return url.startswith("tcp://[")
 
 
 def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
-    """Listen on all of these; OSError, with the URL, where that cannot be."""
+    """Listen on these URLs; OSError, which names the URL, when one cannot be bound."""
     if any(map(is_ipv6, urls)):
         socket.setsockopt(zmq.IPV6, 1)
     for url in urls:
@@ -264,7 +267,7 @@ def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
 
 
 def descriptor_of(socket: zmq.Socket[bytes]) -> int:
-    """What becomes readable when there may be something to receive."""
+    """The descriptor that becomes readable when there may be a message to receive."""
     return int(socket.getsockopt(zmq.FD))
 
 
@@ -273,8 +276,8 @@ def _monotonic_ms() -> int:
 
 
 def skip_frames(socket: zmq.Socket[bytes], frames_max: int) -> bool:
-    """Leave out up to so many more frames of a message; whether that was the last of it."""
-    # Without a copy: frames are large at times, and one that is not copied tells if there are more.
+    """Skip up to `frames_max` frames of a message; whether its last frame was among them."""
+    # Without a copy: a frame may be large, and an uncopied one knows whether more follow.
     return any(not socket.recv(copy=False).more for _ in range(frames_max))
 
 
@@ -282,11 +285,11 @@ def _address_of(frame: zmq.Frame) -> str:
     try:
         return str(frame.get("Peer-Address"))
     except (zmq.ZMQError, ValueError):
-        return ""  # it came through no connection of the network's
+        return ""  # it came from inside this process, through no network connection
 
 
 def _take_all(monitor: zmq.Socket[bytes]) -> bool:
-    """Take every report of a monitor; whether there was any. They all say the same."""
+    """Read all reports of a monitor; whether there was one. Each says that a connection broke."""
     reported = False
     try:
         while True:

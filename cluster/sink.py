@@ -1,9 +1,9 @@
-"""The sink: where the rest of a message goes that is far too long, without a look at its frames.
+"""The sink: drops the rest of a message that has too many frames, without reading them in Python.
 
-Python needs a microsecond for a frame, and libzmq a tenth of that: it moves the frames from the
-clients' socket to a ROUTER that has no such client, and so drops them. The first frame of the next
-message, which is the name of a connection, ends that by an error, and is lost. Knows frames, and
-nothing of who sends them.
+Python needs a microsecond for a frame, libzmq a tenth of that. So libzmq's proxy moves the frames
+from the clients' socket to a second ROUTER, which has no such client and so drops them. The proxy
+ends with an error at the first frame of the next message. That frame is the name of a connection,
+and it is lost. The sink knows frames, and refuses to know who sends them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from typing import Final
 import zmq
 
 _PEER_NAME_BYTES: Final = 16
-"""By chance, so that no client has it."""
+"""The length of a random name, so that no client has the same one."""
 
 _numbers = itertools.count()
 
 
 class Sink:
-    """That of one ROUTER, which must not be bound to the network yet.
+    """The sink of one ROUTER, which must not be bound to the network yet.
 
-    A message of its own comes after the one that is dropped, lest libzmq waits for the next. Where
-    such a message is met, `returned` must be told: it comes from no connection of the system's.
+    The sink sends an empty message of its own behind the message to drop. Without it, the proxy
+    would wait until some client sends again. The reader of the ROUTER calls `returned` when it
+    receives that message, and knows it by this: it has no descriptor, for no network brought it.
 
-    `first_name` is the number of the first name that the ROUTER gave.
+    `first_name` is the counter value in the first name that the ROUTER gave.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], router: zmq.Socket[bytes]) -> None:
@@ -42,7 +43,7 @@ class Sink:
         self._next_waits = False
         self._nowhere = context.socket(zmq.ROUTER)
         self._nowhere.linger = 0
-        # A ROUTER that nobody is connected to is never ready to be sent to.
+        # A ROUTER without a connection is never ready for sending, so the proxy would wait.
         self._peer = context.socket(zmq.DEALER)
         self._peer.linger = 0
         self._peer.setsockopt(zmq.ROUTING_ID, os.urandom(_PEER_NAME_BYTES))
@@ -51,7 +52,9 @@ class Sink:
         self._nowhere.poll(0)
 
     def drop(self) -> None:
-        """Drop the rest of the message which the ROUTER is in, and the name before the next."""
+        """Drop the rest of the message that the ROUTER is in, and the name in front of the next."""
+        # The empty first frame names no client. It is not mandatory to have one for it, so libzmq
+        # drops the frames behind it; for the next message it is, and the proxy ends there.
         if not self._next_waits:
             self._next.send(b"")
             self._next_waits = True
@@ -65,10 +68,10 @@ class Sink:
                 raise
 
     def returned(self) -> None:
-        """Its own message has come out of the ROUTER."""
+        """The sink's own message has come out of the ROUTER; the next `drop` sends a new one."""
         self._next_waits = False
 
     def close(self) -> None:
-        """Before the ROUTER closes."""
+        """Close the sink's sockets; call it before the ROUTER closes."""
         for socket in (self._next, self._nowhere, self._peer):
             socket.close(linger=0)

@@ -1,8 +1,8 @@
-"""One connection of a listening socket: what it sent and read, as the system counts, and its end.
+"""Visitor: one connection of a listening socket, the bytes it sent and read, and how to end it.
 
-libzmq has no call that tells how far a connection is, nor one that ends it. The system can do both,
-if it is asked about the connection's descriptor, which is libzmq's to close at any moment. Knows
-bytes and addresses, and no other connection.
+libzmq has no call that counts the bytes of a connection, and none that ends it. The operating
+system can do both, given the connection's descriptor. But libzmq owns the descriptor, and may close
+it at any moment. This module knows bytes and addresses, and no other connection.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 
 PROGRESS_BYTES_MIN: Final = 64 * 1024
-"""Whoever has read or sent this much since it was last said to make progress makes some."""
+"""A connection makes progress each time it has read or sent this size."""
 
 HEARTBEAT_BYTES_PER_SECOND: Final = 16
-"""What a connection receives or sends of which no message consists."""
+"""ZMTP's heartbeats: traffic that the system counts and that belongs to no message."""
 
 _BYTES: Final = struct.Struct("=QQ")
-_BYTES_AT: Final = 120  # of struct tcp_info: bytes acknowledged by the other side, bytes received
+_BYTES_AT: Final = 120  # in struct tcp_info: bytes acknowledged by the other side, bytes received
 _TCP_INFO_BYTES: Final = _BYTES_AT + _BYTES.size
 _COUNT: Final = struct.Struct("=i")
 _AT_ONCE: Final = struct.pack("=ii", 1, 0)
@@ -37,13 +37,13 @@ class RemoteAddress(NamedTuple):
 
 
 NOWHERE: Final = RemoteAddress("", 0)
-"""Of a connection that was gone before anybody looked."""
+"""The address of a connection that was gone before it could be asked for."""
 
 _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 def ask(descriptor: int, question: Callable[[socket.socket], T], otherwise: T) -> T:
-    """Ask a connection that is libzmq's to close, and may be closed already."""
+    """Ask the system about a connection; `otherwise` when libzmq has closed it already."""
     try:
         connected = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, fileno=descriptor)
     except OSError:
@@ -53,10 +53,12 @@ def ask(descriptor: int, question: Callable[[socket.socket], T], otherwise: T) -
     except OSError:
         return otherwise
     finally:
+        # Closing this object would close libzmq's descriptor.
         connected.detach()
 
 
 def _counts(connected: socket.socket) -> tuple[int, int, int] | None:
+    """Bytes that the other side acknowledged, bytes received, and bytes libzmq has not read yet."""
     told = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     read, received = _BYTES.unpack_from(told, _BYTES_AT)
     (waiting,) = _COUNT.unpack(fcntl.ioctl(connected, termios.FIONREAD, bytes(_COUNT.size)))
@@ -64,7 +66,7 @@ def _counts(connected: socket.socket) -> tuple[int, int, int] | None:
 
 
 def peer_of(connected: socket.socket) -> RemoteAddress:
-    """Where a connection comes from; nothing of what has got its descriptor and is no TCP."""
+    """The address a connection comes from; NOWHERE when its descriptor is now another file's."""
     if connected.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) not in _FAMILIES:
         return NOWHERE
     host, port, *_ = connected.getpeername()
@@ -72,15 +74,21 @@ def peer_of(connected: socket.socket) -> RemoteAddress:
 
 
 def _cut(connected: socket.socket, peer: RemoteAddress) -> None:
-    """Unless the descriptor is another's by now."""
+    """End the connection with `peer`, unless another connection has got its descriptor."""
     if peer != NOWHERE and peer_of(connected) == peer:
-        # By a reset: who waits for room to send more would hear of an orderly end after minutes.
+        # Cut it by a reset. A client that waits for room to send would notice an orderly end only
+        # after minutes.
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         connected.shutdown(socket.SHUT_RDWR)
 
 
 class Visitor:
-    """One connection: bytes taken from it and given to it, beside what the system counts."""
+    """One connection: the bytes taken from it and given to it here, and those the system counts.
+
+    `taken` and `given` are counted here; `received`, `waiting` (received by the system, not yet
+    read by libzmq) and `read` (acknowledged by the client) are the system's, as of the last look.
+    `arrived` is what libzmq had read at the last check. `speaks`: its ZMTP handshake succeeded.
+    """
 
     __slots__ = (
         "arrived",
@@ -113,34 +121,35 @@ class Visitor:
 
     @property
     def incoming(self) -> int:
-        """Bytes that it has sent and nobody has taken, when last looked at."""
+        """Bytes that the client has sent and this node has not taken, as of the last look."""
         return self.received - self.taken
 
     @property
     def incomplete(self) -> int:
-        """At least so much of a message whose last frame has not come is in libzmq's memory, if the
-        socket was found empty since the last `check`."""
+        """Bytes in libzmq's memory of a message whose last frame has not come: at least this
+        number, provided that the socket was found empty since the last `check`."""
         return self.arrived - self.taken
 
     @property
     def unread(self) -> int:
-        """Bytes that were given to it and that it has not received, when last looked at."""
+        """Bytes that were sent to the client and that it has not received, as of the last look."""
         return self.given - self.read
 
     def look(self) -> None:
-        """Ask the system how far it is."""
+        """Ask the system for the connection's counts."""
         counts = ask(self.descriptor, _counts, None)
         if counts is not None:
             self.read, self.received, self.waiting = counts
-            # What both sides say beside messages is in the system's figures only.
+            # Handshakes and heartbeats are in the system's counts only, so ours are corrected.
             self.given = max(self.given, self.read)
             self.taken = min(self.taken, self.received)
 
     def check(self, now_ms: int) -> None:
-        """Look, once in a while: notes when it last read and sent at a fair pace."""
-        aside = (now_ms - self.checked_ms) * HEARTBEAT_BYTES_PER_SECOND // 1_000
+        """Look, and note when the client last made progress in sending (`came_ms`) and in reading
+        (`progress_ms`)."""
+        heartbeats = (now_ms - self.checked_ms) * HEARTBEAT_BYTES_PER_SECOND // 1_000
         self.checked_ms = now_ms
-        self.taken += aside
+        self.taken += heartbeats
         self.look()
         self.arrived = self.received - self.waiting
         if self.arrived - self.arrived_then >= PROGRESS_BYTES_MIN or self.incomplete <= 0:
@@ -149,6 +158,6 @@ class Visitor:
             self.progress_ms, self.read_then = now_ms, self.read
 
     def end(self) -> None:
-        """Cut the connection; libzmq finds it broken, and gives back all that it holds of it."""
+        """Cut the connection; libzmq finds it broken, and frees all memory it holds for it."""
         self.ended = True
         ask(self.descriptor, lambda connected: _cut(connected, self.peer), None)

@@ -1,8 +1,9 @@
-"""Visitors: who is connected to a listening socket, how much each keeps waiting, and who must go.
+"""Visitors: the connections of a listening socket, the memory each one uses, and which must end.
 
-libzmq bounds neither a message whose last frame never comes nor what waits for a client that does
-not read. Its monitor names the descriptor of each connection, of which the system can be asked.
-Knows bytes and addresses, nothing of what is said.
+libzmq limits neither a message whose last frame never comes, nor the bytes that wait for a client
+that does not read. Its monitor reports the descriptor of each connection, and the system counts the
+bytes of a descriptor (cluster.visitor). This module knows bytes and addresses, and refuses to know
+what the messages say.
 """
 
 from __future__ import annotations
@@ -19,37 +20,44 @@ import zmq
 from cluster.visitor import NOWHERE, PROGRESS_BYTES_MIN, Visitor, ask, peer_of
 
 CONNECTIONS_MAX: Final = 10_000
-"""At one listening socket; one more is closed at once."""
+"""The number of connections at one listening socket; a further one is closed at once."""
 
 INCOMING_CONNECTION_BYTES_MAX: Final = 64 * 1024 * 1024
-"""What one connection may have sent that nobody has taken yet, whole or not."""
+"""Bytes that one connection may have sent and this node has not taken, in whole messages or not."""
 
 INCOMING_NODE_BYTES_MAX: Final = 128 * 1024 * 1024
-"""What all of them may: above it, whoever holds most has to go."""
+"""The same for all connections together: above it, the connection with the most is ended."""
 
 INCOMPLETE_NODE_BYTES_MAX: Final = 16 * 1024 * 1024
-"""What all of them may have sent of messages whose last frames have not come: libzmq needs 64 bytes
-for a frame of 2, and till a message is whole nobody can see of how many frames it consists."""
+"""Bytes of incomplete messages, whose last frame has not come, of all connections together. This
+limit is lower: libzmq needs 64 bytes of memory for a frame of 2 bytes, and the number of frames
+shows only when the message is complete."""
 
 INCOMPLETE_SIEGE_BYTES_MAX: Final = 8 * 1024 * 1024
 SIEGE_MS: Final = 60_000
-"""The same, for this time after somebody has sent what hardly any client sends."""
+"""The same limit during a siege: for SIEGE_MS after a client did what honest clients hardly do
+(too many frames, a stalled message, a limit exceeded)."""
 
 INCOMPLETE_NODE_MESSAGES, INCOMPLETE_SIEGE_MESSAGES = 6, 3
-"""But this number of the largest messages may be under way at any time."""
+"""These limits rise where needed so that 6 messages of the largest size may be under way at any
+time, and 3 during a siege."""
 
 STALLED_MS: Final = 2_000
-"""Hardly any client sends PROGRESS_BYTES_MIN of a message and then no more in this time."""
+"""A client that has sent PROGRESS_BYTES_MIN of a message and then nothing for this time begins a
+siege."""
 
 UNREAD_BYTES_MAX: Final = 96 * 1024 * 1024
-"""What may wait for all who read slowly: above it, whoever reads least of most has to go."""
+"""Bytes that may wait for all clients together: above it, the slow reader with the most is ended,
+then the next, until half of this is left."""
 
 SLOW_MS: Final = 1_000
-"""Who reads less in this time while something waits for it reads slowly."""
+"""A client reads slowly when bytes wait for it and it made no progress for this time."""
 
 LOOK_MS: Final = 100
+"""How often the bytes of connections are counted."""
+
 CHECKED_PER_LOOK: Final = 128
-"""How often bytes are looked at, and of how many connections at once: the others have a turn."""
+"""The connections that one look asks the system about; the next look goes on with the others."""
 
 EVENTS: Final = (
     zmq.EVENT_ACCEPTED
@@ -59,7 +67,7 @@ EVENTS: Final = (
 )
 
 WENT_AWAY: Final = (errno.ECONNRESET, errno.EPIPE)
-"""Why a handshake failed, as libzmq tells it, when the other side closed in the middle."""
+"""libzmq's reasons for a failed handshake when the other side closed the connection itself."""
 
 NOT_ZMTP: Final = "closed a connection that does not speak ZMTP 3"
 TOO_MANY: Final = f"closed a connection: there are {CONNECTIONS_MAX}"
@@ -72,22 +80,22 @@ _numbers = itertools.count()
 
 
 class ClosedForCause(NamedTuple):
-    """A connection was closed: why, and where it came from."""
+    """A connection was closed for a fault of its client: the reason, and its address. To log."""
 
     reason: str
     address: str
 
 
 class Gone(NamedTuple):
-    """A connection ended whose messages went by this name."""
+    """The connection of this name has ended: its watches can end too."""
 
     name: bytes
 
 
 class Visitors:
-    """The connections of one socket, which must not be bound yet; `clock` is in milliseconds.
+    """The connections of one socket, which must not be bound yet; `clock` returns milliseconds.
 
-    The limits on incoming bytes may be set.
+    The limits on incoming bytes are attributes that the owner may set.
     """
 
     def __init__(
@@ -100,7 +108,7 @@ class Visitors:
         listening.monitor(url, EVENTS)
         self._monitor = context.socket(zmq.PAIR)
         self._monitor.linger = 0
-        # Without a limit: libzmq's own thread would wait for room.
+        # No limit: at a full queue, libzmq's own I/O thread would block.
         self._monitor.rcvhwm = 0
         self._monitor.connect(url)
         self.descriptor = int(self._monitor.getsockopt(zmq.FD))
@@ -113,12 +121,12 @@ class Visitors:
         self.incomplete_siege_bytes_max = INCOMPLETE_SIEGE_BYTES_MAX
         # Whether the socket was found empty since the last look.
         self._emptied = False
-        # Those who went, by descriptor, since then: messages of theirs may wait.
+        # Descriptors of connections that ended since then: their messages may still wait.
         self._left: set[int] = set()
         self._siege_until_ms = 0
-        # How many connections have ever become ready: libzmq has given no more names than that.
+        # The number of handshakes ever completed: libzmq has given at most this number of names.
         self.handshakes = 0
-        # Whether the connection that is said to have ended next went away in its handshake.
+        # Whether the next reported end is that of a client that left during its handshake.
         self._went_away = False
         self._clock = clock
         self._by_descriptor: dict[int, Visitor] = {}
@@ -126,11 +134,11 @@ class Visitors:
         self._news: list[ClosedForCause | Gone] = []
         self._turns: list[int] = []
         self.find = self._by_name.get
-        # The descriptor tells of nothing before somebody has looked in vain.
+        # ZeroMQ's descriptor signals only changes: read until empty once, or it stays silent.
         self._follow()
 
     def expect_messages(self, bytes_max: int) -> None:
-        """No message is larger; set the limits on those that are not whole accordingly."""
+        """Set the limits on incomplete messages for messages of at most `bytes_max`."""
         self.incomplete_connection_bytes_max = bytes_max
         self.incomplete_node_bytes_max = max(
             INCOMPLETE_NODE_BYTES_MAX, INCOMPLETE_NODE_MESSAGES * bytes_max
@@ -143,24 +151,27 @@ class Visitors:
         return len(self._by_descriptor)
 
     def meet(self, name: bytes, descriptor: int) -> Visitor | None:
-        """Know that a connection's messages go by this name; None if it is gone already."""
+        """Note the name of a connection's messages; None when the connection has ended."""
         self.follow()
         visitor = self._by_descriptor.get(descriptor)
         if visitor is None or visitor.ended:
             return None
-        if visitor.name:  # of a connection that is gone, whose descriptor this one has got
+        if visitor.name:  # an older connection's, which had this descriptor before
             self._by_name.pop(visitor.name, None)
         visitor.name = name
         self._by_name[name] = visitor
         return visitor
 
     def at(self, descriptor: int) -> Visitor | None:
-        """Whose descriptor this is."""
+        """The connection with this descriptor."""
         return self._by_descriptor.get(descriptor)
 
     def name_at(self, descriptor: int) -> bytes:
-        """The name of whoever sent what came by this descriptor; if that is not certain, nothing:
-        then whoever may miss an answer has to connect again."""
+        """The name of the connection that sent what came by this descriptor; empty when unsure.
+
+        Unsure: another connection may have had the descriptor before. Then the present one is
+        ended, so that its client connects and asks again instead of waiting for a lost answer.
+        """
         self.follow()
         visitor = self._by_descriptor.get(descriptor)
         if visitor is None:
@@ -171,12 +182,12 @@ class Visitors:
         return b""
 
     def found_empty(self) -> None:
-        """Nothing waits in the socket that was whole, of those who are here or of others."""
+        """No whole message waits in the socket, neither of present nor of ended connections."""
         self._emptied = True
         self._left.clear()
 
     def look(self) -> list[ClosedForCause | Gone]:
-        """Every LOOK_MS: who came, went, and had to go, as whoever keeps too much waiting has."""
+        """Every LOOK_MS: count bytes, end connections over a limit, return which have ended."""
         self.follow()
         now_ms = self._clock()
         if self._emptied:
@@ -194,11 +205,14 @@ class Visitors:
         news, self._news = self._news, []
         return news
 
-    # --- who comes and goes ---
+    # --- connections that begin and end ---
 
     def follow(self) -> None:
-        """Take note of who came and went; as soon as `descriptor` is readable, to learn addresses:
-        that of a connection which is closed already cannot be found out."""
+        """Read the monitor's reports of connections that began and ended.
+
+        Call it as soon as `descriptor` is readable: the address of a connection that is closed by
+        then cannot be found out.
+        """
         if self._told.poll(0):
             self._follow()
 
@@ -217,12 +231,13 @@ class Visitors:
             self._forget(descriptor)
             self._welcome(descriptor)
         elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-            # The value is no descriptor here but the reason; libzmq says next whose it was.
+            # The value is an errno here, not a descriptor. The next report is that the connection
+            # has ended, and has its descriptor.
             self._went_away = descriptor in WENT_AWAY
         elif event == zmq.EVENT_DISCONNECTED:
             visitor, went_away = self._forget(descriptor), self._went_away
             self._went_away = False
-            # A client that closes at once is no stranger.
+            # A client that closes during its handshake is not at fault, so nothing is logged.
             if visitor is not None and not visitor.speaks and not went_away:
                 self._news.append(ClosedForCause(NOT_ZMTP, visitor.peer.host))
         else:
@@ -246,21 +261,22 @@ class Visitors:
             self._news.append(Gone(visitor.name))
         return visitor
 
-    # --- who must go ---
+    # --- connections that must end ---
 
     def hang_up(self, visitor: Visitor, reason: str) -> None:
         """End a connection, for this reason."""
         if not visitor.ended:
-            visitor.speaks = True  # whether it does not is no reason any more
+            # Its end is reported here, for this reason: `_note` must not add NOT_ZMTP.
+            visitor.speaks = True
             visitor.end()
             self._news.append(ClosedForCause(reason, visitor.peer.host))
 
     def besiege(self) -> None:
-        """Somebody has sent what hardly any client sends: be strict for a while."""
+        """A client did what honest clients hardly do: be strict for SIEGE_MS."""
         self._siege_until_ms = self._clock() + SIEGE_MS
 
     def unread(self, bytes_max: int) -> int:
-        """Bytes that wait for all of them; exact if it is more than `bytes_max`."""
+        """Bytes that wait for all clients together; counted anew when above `bytes_max`."""
         total = self._sum_unread()
         if total > bytes_max:
             for visitor in self._by_name.values():
@@ -277,7 +293,8 @@ class Visitors:
         self._end_largest(sizes, self.incoming_connection_bytes_max, self.incoming_node_bytes_max)
 
     def _check_incomplete(self, now_ms: int) -> None:
-        """What had arrived at the last look and is not taken is no whole message."""
+        """Limit incomplete messages. The socket was found empty since the last check, so bytes that
+        had arrived then and are not taken belong to an incomplete message."""
         sizes = {each: each.incomplete for each in self._here()}
         if any(
             size >= PROGRESS_BYTES_MIN and now_ms - visitor.came_ms >= STALLED_MS
@@ -293,7 +310,8 @@ class Visitors:
         return [each for each in self._by_descriptor.values() if not each.ended]
 
     def _end_largest(self, sizes: dict[Visitor, int], each_max: int, total_max: int) -> bool:
-        """End whoever has too much, and then whoever has most; whether anybody has."""
+        """End each connection above `each_max`; then, largest first, until the sum is within
+        `total_max`. Whether any was ended."""
         total = sum(sizes.values())
         if total <= total_max and max(sizes.values(), default=0) <= each_max:
             return False
@@ -320,7 +338,7 @@ class Visitors:
             self.hang_up(visitor, UNREAD)
 
     def close(self, listening: zmq.Socket[bytes]) -> None:
-        """Look no more; before the socket closes."""
+        """Stop the monitor; call it before the socket closes."""
         listening.disable_monitor()
         self._monitor.close(linger=0)
         self._by_descriptor.clear()
