@@ -1,6 +1,6 @@
 """When to stand for election, whom to ask, and whom to grant a vote (Raft 5.2, 5.4.1; 9.6).
 
-The timer knows nothing of roles; the functions know nothing of what is done with their answers.
+The timer refuses to know of roles, the functions of what is done with their answers.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from actors.raft.rpc import VoteRequest
 HURRY_SLOT_MS: Final = 12
 HURRY_JITTER_MS: Final = 6
 HURRY_RETRY_MS: Final = 20
-"""After a broken connection to the leader each member waits its slot, plus jitter, then pre-votes,
-and asks again after the retry time; the slots keep two candidates from splitting the vote."""
+"""When the connection to the leader breaks, each member waits for its slot and a random part of the
+jitter, then asks for pre-votes, and asks again after the retry time. The slots keep two candidates
+from splitting the vote."""
 
 
 class ElectionTimer:
-    """`due_ms` is when to stand next; the timeout is drawn anew from [T, 2T) for each role."""
+    """`due_ms` is when to stand next. The timeout is drawn from [T, 2T) at each `restart`.
+
+    Members draw different timeouts, so one of them usually wins before the next stands (Raft 5.2).
+    """
 
     def __init__(self, election_timeout_ms: int, chance: Callable[[int], int]) -> None:
         self._base_ms = election_timeout_ms
@@ -34,7 +38,7 @@ class ElectionTimer:
         self.due_ms = now_ms + self._timeout_ms
 
     def heard_leader(self, now_ms: int) -> None:
-        """Wait the same timeout again."""
+        """Wait for the same timeout again, from now on."""
         self.due_ms = now_ms + self._timeout_ms
 
     def hurry(self, now_ms: int, slot: int) -> None:
@@ -42,19 +46,20 @@ class ElectionTimer:
         self.due_ms = now_ms + slot * HURRY_SLOT_MS + self._chance(HURRY_JITTER_MS)
 
     def retry_soon(self, now_ms: int, pre: bool) -> None:
-        """Others may not have noticed yet that the leader is gone, or the vote may be split."""
+        """Stand again soon: the others may still have heard the leader, or the vote was split."""
         spread_ms = 0 if pre else self._chance(2 * HURRY_RETRY_MS)
         self.due_ms = now_ms + HURRY_RETRY_MS + spread_ms
 
     def yield_to_candidate(self, now_ms: int) -> None:
-        """Leave a candidate time to win before trying the same."""
+        """Leave a candidate time to win before this member stands."""
         self.due_ms = max(self.due_ms, now_ms + HURRY_RETRY_MS)
 
 
 def may_grant(request: VoteRequest, own_term: int, vote: int, leader: int, log: RaftLog) -> bool:
-    """Whether to grant, for a member that gave `vote` and knows `leader` in its term (0: none).
+    """Whether to grant a vote, for a member that gave `vote` and knows `leader` (0: none).
 
-    A vote is repeated for the same candidate; a pre-vote for a later term costs no vote.
+    The same candidate gets the vote of this term again, for the answer may have been lost. A
+    pre-vote for a later term takes no vote away.
     """
     free = vote == NOBODY and leader == NOBODY
     may_vote = vote == request.source or free or (request.pre and request.term > own_term)

@@ -1,6 +1,6 @@
-"""The log in memory: entries after a compacted prefix, and the questions Raft asks of them.
+"""The log in memory: the entries after a compacted prefix, and the questions Raft asks of them.
 
-Pure: what is durable is the WAL's business, what is applied the store's.
+Refuses to know what is durable (the WAL's) and what is applied (the store's).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from actors.language.entries import Entry
 from actors.raft.membership import Membership
 
 FIRST_TERM: Final = 1
-"""The term in which every founder's log begins. Nobody ever leads it."""
+"""The term in which the log of every founder begins. No member ever leads it."""
 
 
 class LogStart(NamedTuple):
-    """What stands right before some entry: its predecessor, and the members at that place."""
+    """The place before some entry: the entry there, as index and term, and the members there."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     term: int
@@ -24,12 +24,11 @@ class LogStart(NamedTuple):
 
 
 class RaftLog:
-    """Entries `first_index` to `last_index`; the entry before them is known by index and term.
+    """Entries `first_index` to `last_index`; of the entry before them, index and term are kept.
 
-    Indexes count from 1; (0, 0) stands before the first entry. `first_index` is the lowest whose
-    entry is still here, one past `last_index` if there is none; `last_index` may not be durable.
-    Both are kept: a put asks dozens of times. A truncation below `commit` would break Raft's
-    promise, so it is asserted against.
+    Indexes count from 1; (0, 0) is the place before the first entry. `first_index` is the lowest
+    index whose entry is here, `last_index + 1` if there is none. The entry at `last_index` may not
+    be durable. Both are attributes, for a put asks dozens of times.
     """
 
     def __init__(
@@ -53,7 +52,7 @@ class RaftLog:
         return self._entries[-1].term if self._entries else self._previous_term
 
     def term(self, index: int) -> int | None:
-        """The term of the entry at `index`; None when it is compacted away or not there yet."""
+        """The term of the entry at `index`; None if it is compacted away, or beyond the end."""
         offset = index - self._previous_index
         if offset == 0:
             return self._previous_term
@@ -62,16 +61,18 @@ class RaftLog:
         return None
 
     def time_ms(self, index: int) -> int:
-        """The cluster time of the entry at `index`; 0 when that is not here."""
+        """The cluster time of the entry at `index`; 0 if the entry is not here."""
         offset = index - self._previous_index
         return self._entries[offset - 1].time_ms if 0 < offset <= len(self._entries) else 0
 
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
-        """Whether a candidate with that last entry may have this node's vote (Raft 5.4.1)."""
+        """Whether a candidate whose log ends there may have this member's vote (Raft 5.4.1)."""
+        # The term counts before the length: a long log of an old term may hold entries that a later
+        # leader has replaced.
         return (last_term, last_index) >= (self.last_term, self.last_index)
 
     def slice(self, start: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
-        """Entries start <= index < stop: as many as fit into `bytes_max`, but at least one."""
+        """Entries start <= index < stop, those that fit into `bytes_max`; the first in any case."""
         assert start >= self.first_index, "the entries asked for are compacted away"
         offset = self._previous_index + 1
         taken = self._entries[start - offset : stop - offset]
@@ -90,7 +91,7 @@ class RaftLog:
         self.size_bytes += sum([len(entry.command) for entry in entries])
 
     def truncate_from(self, index: int, commit: int) -> list[Entry]:
-        """Remove and return the entries from `index` on; only ever at a proven conflict."""
+        """Remove and return the entries from `index` on; called only at a proven conflict."""
         assert index > commit, f"cannot truncate at {index}: {commit} is committed"
         offset = index - self.first_index
         removed = self._entries[offset:]
@@ -100,9 +101,10 @@ class RaftLog:
         return removed
 
     def first_conflict(self, entries: Sequence[Entry]) -> int | None:
-        """Index of the first of `entries` that is missing or has another term here; None: no such.
+        """The index of the first of `entries` that is not in this log; None: all are in it.
 
-        Entries at or below the compacted prefix are committed, so they match.
+        Two entries of the same index and term are the same (Raft 5.3, log matching). Those in the
+        compacted prefix are committed, so they match.
         """
         for entry in entries:
             if entry.index > self._previous_index and self.term(entry.index) != entry.term:
@@ -110,9 +112,10 @@ class RaftLog:
         return None
 
     def last_index_up_to_term(self, index: int, term: int) -> tuple[int, int]:
-        """The highest (index', term') with index' <= index and term' <= term: the back-off hint.
+        """The last place here up to `index` whose term is at most `term`, as (index, term).
 
-        Skips whole terms at a time (etcd's findConflictByTerm); stops at the compacted prefix.
+        It is the hint by which a leader skips whole terms that cannot match (the end of Raft 5.3;
+        etcd's findConflictByTerm). It stops at the compacted prefix.
         """
         index = min(index, self.last_index)
         while index > self._previous_index:
@@ -135,9 +138,9 @@ class RaftLog:
         self._note_ends()
 
     def restart_after(self, index: int, term: int) -> list[Entry]:
-        """Begin anew after an installed snapshot; returns the entries that are no longer here.
+        """Begin anew after an installed snapshot; returns the entries that were discarded.
 
-        What follows the snapshot is kept if the log agrees with it there.
+        A log that holds the snapshot's last entry keeps the entries after it (Raft 7).
         """
         if self.term(index) == term:
             self.compact(index)
@@ -149,7 +152,12 @@ class RaftLog:
         return removed
 
     def tail_start(self, durable_index: int, entries_kept: int, bytes_kept: int) -> int:
-        """Up to where the log may be forgotten, keeping a tail for members that lag a little."""
+        """The index up to which the log may be forgotten.
+
+        The entries up to `durable_index` are durable in the store. Of these a tail is kept, at most
+        `entries_kept` entries and about `bytes_kept` bytes: a member that lags a little then needs
+        no snapshot.
+        """
         index = max(self._previous_index, durable_index - entries_kept)
         size = self.size_bytes
         for entry in self._entries[: durable_index - self._previous_index]:

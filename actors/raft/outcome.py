@@ -1,6 +1,6 @@
-"""What goes into a core once, and what comes out of it each time: plain values.
+"""What goes into a core at its start, and what comes out of it at each flush: plain values.
 
-They are the whole contract between the pure core and the actor that carries its decisions out.
+They are the contract between the pure core and the actor that carries its decisions out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from actors.raft.rpc import HardState, Message
 
 
 class CoreConfig(NamedTuple):
-    """This member, and Raft's two times; requests are kept for `hold_ms` at most."""
+    """This member, and Raft's two times; a request waits in the core for `hold_ms` at most."""
 
     member_id: int
     heartbeat_ms: int
@@ -26,10 +26,10 @@ class CoreConfig(NamedTuple):
 
 
 class Recovered(NamedTuple):
-    """What the disk gives a member that starts: WAL, and how far the store has applied it.
+    """What the disk gives a member that starts: its WAL, and how far the store has applied it.
 
-    `membership` is the one that holds where the log begins. A member whose disk cannot show what
-    it has promised is on `probation`.
+    `membership` holds where the log begins. A member whose disk cannot show what it has promised is
+    on `probation`.
     """
 
     hard_state: HardState
@@ -41,9 +41,10 @@ class Recovered(NamedTuple):
 
 
 class Output(NamedTuple):
-    """What to send now, what to write and sync, and what may be said only after that.
+    """What to send now, what to write and sync, and what to send only after that.
 
-    `start` is what stands before the entries, or at the end of the log if there are none.
+    `start` is the entry before the entries; without any, the last entry of the log. A `hard_state`
+    of None: there is nothing to write.
     """
 
     messages: tuple[Message, ...]
@@ -54,9 +55,9 @@ class Output(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Who leads (0: nobody known); a leader that has committed in its term gives its clock.
+    """Who leads (0: no leader is known); a leader that has committed in its term gives its clock.
 
-    The clock is (cluster ms, monotonic ms) at one and the same moment.
+    The clock is (cluster ms, monotonic ms) at the same moment.
     """
 
     leader: int
@@ -66,9 +67,9 @@ class Standing(NamedTuple):
 
 
 class Certain(NamedTuple):
-    """A change of members that nothing can undo any more, though it is not done: who asked for it.
+    """A change of members that can no longer be undone, and the ticket of the request for it.
 
-    It waits for a member that is new, and may not have been started yet.
+    It is not done yet: it waits for its new member, which may not have been started.
     """
 
     ticket: int
@@ -76,31 +77,32 @@ class Certain(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """A transfer is over: `succeeded` only if this member has heard its target lead."""
+    """A transfer is over. It `succeeded` if this member has heard its target lead."""
 
     target: int
     succeeded: bool
 
 
 class Removed(NamedTuple):
-    """This member has been removed; `successor` is who is reached at its URLs now, 0 nobody."""
+    """This member was removed; `successor` is the member at its URLs now, 0: there is none."""
 
     successor: int = 0
 
 
 class WasHere(NamedTuple):
-    """An earlier life of this member has taken part, and its disk does not show that.
+    """An earlier life of this member has taken part in Raft, and its disk does not show that.
 
-    Who says so serves clients at `client_urls`.
+    The member that says so serves clients at `client_urls`.
     """
 
     client_urls: tuple[str, ...]
 
 
 class Contradicted(NamedTuple):
-    """`witness` has committed an entry of term `term` at `index`; here it has `own_term`, 0: none.
+    """Member `witness` has committed an entry of `term` at `index`; the entry here has `own_term`.
 
-    A term of 0 says only that an entry must be there which was acknowledged.
+    An `own_term` of 0: no entry is here. A `term` of 0: the witness only knows that this member
+    acknowledged an entry there.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
@@ -116,12 +118,12 @@ Ending = Removed | WasHere | Contradicted
 class Decided(NamedTuple):
     """What follows from what is durable; `standing` and `membership` only when they have changed.
 
-    A membership holds from when it is appended: it says who is to be talked to. With an `ending`
-    this member must stop. `certain` is a change that will be done, but waits for its new member;
-    it answers who asked for it. `transferred` are the transfers that are over. `behind` are the
-    peers that lack what this leader's log has no more: they need a snapshot. `is_proven`: a member
-    on probation has lost no promise; `admit` makes it a full one. `accused` are wrong members;
-    the logs of those who are `at_odds` with this one do not come together.
+    `reads` may be served once the entries in `committed` are applied. A `membership` holds once it
+    is in the log: it says which members to connect to. With an `ending` this member must stop.
+    `certain` is a change that will be done, but waits for its new member: its request is answered
+    now. `transferred` are the transfers that are over. `behind` are the peers that need a snapshot.
+    `is_proven`: a member on probation has lost no promise; `admit` makes it a full member.
+    `accused` are members whose logs are wrong, `at_odds` those whose logs contradict this one.
     """
 
     committed: tuple[Entry, ...]

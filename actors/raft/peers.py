@@ -1,6 +1,6 @@
-"""Peers: what one member can tell of the others beside the log - streams, silence, who was here.
+"""Peers: what a member knows of the others beside the log: streams, silence, and who was here.
 
-For those who carry messages and answer questions; nothing here decides anything in Raft.
+It is for the code that carries messages and answers questions. Decides nothing in Raft.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from actors.raft.rpc import JoinRequest
 
 
 class Peers:
-    """As the leader that this member is knows them; a follower knows no streams and no silence."""
+    """The peers as this member knows them; only a leader knows of streams and of silence."""
 
     def __init__(self, config: CoreConfig, elector: Elector, log: RaftLog, now_ms: int) -> None:
         self._elector = elector
         self._log = log
         self._within_ms = config.election_timeout_ms
-        # Whose proposals the log holds, and when that was looked at: anybody may ask, at any pace.
+        # Whose proposals the log holds, and when that was computed. It is kept for a while, for any
+        # stranger may ask, at any rate, and the answer takes a walk through the log.
         self._origins: frozenset[int] = frozenset()
         self._looked_ms = now_ms - self._within_ms
 
@@ -33,7 +34,8 @@ class Peers:
     def session_for(self, member_id: int, request: JoinRequest, now_ms: int) -> int:
         """The session of this leader's stream to a member that asks; 0 if there is none.
 
-        It forgets what that member has acknowledged, if it may have forgotten it, too.
+        If that member is on probation, this leader begins a new session, and counts nothing that
+        the member acknowledged in an earlier life.
         """
         role = self._elector.role
         if isinstance(role, Leader) and request.on_probation:
@@ -41,14 +43,15 @@ class Peers:
         return self.sessions().get(member_id, 0)
 
     def is_silent(self, member_id: int, now_ms: int) -> bool:
-        """Whether this member leads and has not heard that peer yet, or not for long."""
+        """Whether this member leads and has not heard that peer for an election timeout."""
         role = self._elector.role
         return isinstance(role, Leader) and role.is_silent(member_id, now_ms, self._within_ms)
 
     def has_proposed(self, member_id: int, now_ms: int) -> bool:
-        """Whether something that member proposed is in the log: it was a full member then.
+        """Whether the log has a proposal of that member, which was then a full member.
 
-        Who has just started may not know yet that it is committed, and has not applied it.
+        The log is asked, and not the store: a member that has just started does not know yet how
+        much of its log is committed, and has not applied it.
         """
         if now_ms - self._looked_ms >= self._within_ms:
             log = self._log

@@ -1,7 +1,8 @@
-"""What a leader knows of one peer's log, and how much it may send it (etcd-raft's Progress).
+"""Progress: what a leader knows of one peer's log, and how much it may send (as etcd's raft has).
 
-A peer is probed, one append at a time, until its log is known to match; then entries are sent
-without waiting, within a window of messages and bytes. Knows nothing of messages or the log.
+A peer is probed, one append at a time, until its log is known to match at some index. After that,
+entries are sent without waiting for answers, within a window of messages and bytes. Refuses to know
+what is in a message, and what the log holds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Contact(Enum):
 
 
 class Rejection(Enum):
-    """What became of a rejection."""
+    """What became of a rejection: too late to matter, acted upon, or the same as the last one."""
 
     STALE = "stale"
     HEEDED = "heeded"
@@ -31,7 +32,10 @@ class Rejection(Enum):
 
 
 class Progress:
-    """One peer, in one replication session: acknowledgements of another session are not for it."""
+    """One peer in one replication session; an answer from another session is not for it.
+
+    `match` is the highest index that the peer is known to hold, `next` the next one to send to it.
+    """
 
     __slots__ = (
         "_inflight",
@@ -53,9 +57,9 @@ class Progress:
 
     def __init__(self, session: int, next_index: int, now_ms: int) -> None:
         self.session = session
-        # The one that its last question on probation named; 0: it has asked none.
+        # The life that the peer named in its last question on probation; 0: it has asked none.
         self.life = 0
-        # It votes for nobody yet: no change of members may count on it.
+        # The peer may not vote yet, so no change of members may count on it.
         self.on_probation = False
         self.match = 0
         self.next = next_index
@@ -65,10 +69,11 @@ class Progress:
         self.ack_wanted = False
         self.commit_sent = 0
         self.heard_ms = now_ms
-        # No change of members may count on a peer that is not heard.
+        # Until the peer is heard, no change of members may count on it.
         self.contact = Contact.NONE_YET
-        # Appends that may be under way. Where they overtake each other most are rejected, and each
-        # rejection would set off another stream: so it is narrow after one, and soon wide again.
+        # The number of appends that may be under way. Where appends overtake each other, most are
+        # rejected, and each rejection would make the leader send the whole window again. So one
+        # rejection closes it to a single append, and each acknowledgement of more doubles it.
         self.window = INFLIGHT_APPENDS_MAX
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
@@ -82,7 +87,7 @@ class Progress:
         return self.ack_wanted or self.has_room()
 
     def has_room(self) -> bool:
-        """Whether another append may carry entries: without any it may ask for an answer."""
+        """Whether another append may carry entries; one that only asks for an answer always may."""
         return len(self._inflight) < self.window and self._inflight_bytes < INFLIGHT_BYTES_MAX
 
     def sent(self, last_index: int, size_bytes: int) -> None:
@@ -96,7 +101,7 @@ class Progress:
             self._inflight_bytes += size_bytes
 
     def maybe_accept(self, index: int) -> bool:
-        """The peer holds the log up to `index`; whether that is news."""
+        """The peer holds the log up to `index`; returns whether that was not known."""
         while self._inflight and self._inflight[0][0] <= index:
             self._inflight_bytes -= self._inflight.popleft()[1]
         news = index > self.match
@@ -111,33 +116,36 @@ class Progress:
         return news
 
     def maybe_reject(self, rejected: int, resume_after: int) -> Rejection:
-        """The peer does not match at `rejected`: go on after `resume_after`, unless that is stale.
+        """The peer's log does not match at `rejected`: go on after `resume_after`, if that is new.
 
-        In vain it was if there is nowhere else to go on: it says again and again that it lacks what
-        it has acknowledged. Then the next probe waits for the next heartbeat.
+        IN_VAIN: there is no lower index to go on from, for the peer denies what it acknowledged
+        before. Then the next probe waits for the next heartbeat, or the two would talk at full
+        speed for ever.
         """
+        # Never below what the peer acknowledged, and always below what it has just rejected.
         next_index = max(min(rejected, resume_after + 1), self.match + 1)
         if self.probing:
             if rejected != self.next - 1:
-                return Rejection.STALE
+                return Rejection.STALE  # it answers an earlier probe
             if next_index == self.next:
                 return Rejection.IN_VAIN
         elif rejected <= self.match:
-            return Rejection.STALE
+            return Rejection.STALE  # the peer has acknowledged this index since
         else:
             self.window = 1
         self.probe_from(next_index)
         return Rejection.HEEDED
 
     def probe_again(self) -> None:
-        """Find out where to go on: behind what it holds, or where we were if nothing is known yet.
+        """Probe after what the peer is known to hold; from `next` on if nothing is known yet.
 
-        To begin at 1 with a peer that may hold all would ask for a snapshot that it does not need.
+        To probe at 1 would begin with a snapshot wherever the log's first entries are compacted
+        away, and the peer may hold all of the log.
         """
         self.probe_from(self.match + 1 if self.match else self.next)
 
     def probe_from(self, next_index: int) -> None:
-        """Stop streaming: what was sent may be lost, so find out where to go on."""
+        """Stop streaming and probe at `next_index`: what was sent may be lost."""
         self.probing, self.probe_sent = True, False
         self.snapshotting = False
         self.next = max(next_index, self.match + 1)

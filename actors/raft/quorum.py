@@ -1,7 +1,7 @@
-"""Who counts: a configuration of voters, and the two questions that are asked of a majority.
+"""Configuration: the members by their roles, and what a majority of the voters has said or holds.
 
-A joint configuration (dissertation 4.3) has two sets of voters, and needs a majority of each. Knows
-nothing of messages or logs.
+A joint configuration (dissertation 4.3) has two sets of voters, and needs a majority of each: so
+neither the old set nor the new one can decide anything alone. Refuses to know of messages and logs.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ class Ballot(Enum):
 
 
 class Configuration(NamedTuple):
-    """The voters, the old ones while a change is under way, and learners, who do not count."""
+    """The voters, the old voters while a change is under way, and learners, which do not vote."""
 
     voters: frozenset[int]
     outgoing: frozenset[int] = frozenset()
     learners: frozenset[int] = frozenset()
 
     def members(self) -> frozenset[int]:
-        """Everybody who is sent the log."""
+        """The members that are sent the log."""
         return self.voters | self.outgoing | self.learners
 
     def all_voters(self) -> frozenset[int]:
-        """Everybody whose vote may count."""
+        """The members whose vote may count."""
         return self.voters | self.outgoing
 
     def majority_reached(self, agreeing: Iterable[int]) -> bool:
-        """Whether those who agree are a majority of each set of voters."""
+        """Whether `agreeing` has a majority of each set of voters."""
         return self.ballot(dict.fromkeys(agreeing, True)) is Ballot.WON
 
     def others_agree(self, member: int, agreeing: Iterable[int]) -> bool:
-        """Whether, of the voters beside one member, a majority of each set agrees."""
+        """Whether `agreeing` has, without `member`, a majority of the rest of each set."""
         others = [voters - {member} for voters in self._sets()]
         return all(len(each.intersection(agreeing)) > len(each) // 2 for each in others)
 
     def ballot(self, votes: Mapping[int, bool]) -> Ballot:
-        """Where a vote stands; those who have not answered may still go either way."""
+        """Where a vote stands; a voter that has not answered may still grant or refuse."""
         standings = [_ballot(voters, votes) for voters in self._sets()]
         if Ballot.LOST in standings:
             return Ballot.LOST
@@ -69,4 +69,5 @@ def _ballot(voters: frozenset[int], votes: Mapping[int, bool]) -> Ballot:
 
 def _agreed_index(voters: frozenset[int], match: Mapping[int, int]) -> int:
     held = sorted([match.get(voter, 0) for voter in voters], reverse=True)
+    # Of 3 the second highest, of 4 the third: this voter and those before it are a majority.
     return held[len(voters) // 2]

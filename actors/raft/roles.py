@@ -1,6 +1,6 @@
-"""What followers and candidates know. (What a leader knows is leader.py: it is most of Raft.)
+"""The state of followers and of candidates. A leader's is in leader.py.
 
-State that only one role has lives in that role's class, so no other role can read it.
+State that only one role has lives in that role's class, so that no other role can read it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 class Follower:
     """Follows a leader that was last heard at `heard_ms`, or waits for one.
 
-    Until `hurried_until_ms` it does not wait for election timeouts: the leader's connection broke.
+    Until `hurried_until_ms` it stands again after a few milliseconds, not after an election
+    timeout: the connection to the leader broke.
     """
 
     __slots__ = ("heard_ms", "hurried_until_ms")
@@ -22,8 +23,8 @@ class Follower:
 class Candidate:
     """Asks for votes; with `pre` it only asks whether it would get them. Votes are by member.
 
-    `late_votes` are those of its candidacy in this same term, which has timed out: on a slow disk
-    votes may take longer than a timeout, and count all the same.
+    `late_votes` are real votes of a candidacy that timed out, in the term that is still this
+    member's: on a slow disk a vote may take longer than the timeout, and still counts.
     """
 
     __slots__ = ("hurried_until_ms", "late_votes", "pre", "votes")
@@ -35,5 +36,5 @@ class Candidate:
         self.late_votes = late_votes
 
     def votes_of_term(self) -> dict[int, bool]:
-        """The real votes of the present term, so far."""
+        """The real votes of the present term that have arrived."""
         return self.late_votes if self.pre else self.votes

@@ -1,9 +1,9 @@
 """Rounds: how a leader confirms, for many reads at once, that it still leads (dissertation 6.4).
 
-A read may be served from an index only if its leader was not deposed before the read came: another
-leader may have committed more by then. So a round of heartbeats goes out after the read came in: a
-majority that answers it had no later leader. All reads that wait share the next round. Knows
-nothing of how a round travels, or of what is committed.
+A read needs every entry that was committed when it came. A leader that was deposed before, without
+knowing it, may not know the last of them. So a round of heartbeats goes out after the read came: a
+majority that answers it had followed no later leader by then. All reads that wait share the next
+round. Refuses to know how a round travels, and what is committed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Final, NamedTuple
 from actors.raft.quorum import Configuration
 
 READ_ROUNDS_MAX: Final = 2
-"""Rounds that may be under way; what comes meanwhile gathers for the next."""
+"""While this number of rounds is under way, the reads that come gather for the next round."""
 
 READS_IN_ROUNDS_MAX: Final = 100_000
-"""Reads of all members that wait for a round."""
+"""Reads of all members together that may wait for a round."""
 
 
 class PendingRead(NamedTuple):
-    """A read that waits for a quorum to confirm the leader: whose it is, and the index it needs."""
+    """A read that waits for a quorum to confirm the leader: its member, and the index it needs."""
 
     round_id: int
     source: int
@@ -30,7 +30,7 @@ class PendingRead(NamedTuple):
 
 
 class ReadRounds:
-    """One leadership's. `sent` is the last round that went out; its members answer with its id."""
+    """The rounds of one leadership; `sent` is the last that went out, and answers name theirs."""
 
     def __init__(self) -> None:
         self.sent = 0
@@ -43,21 +43,21 @@ class ReadRounds:
         return len(self.reads) + len(self._early) >= READS_IN_ROUNDS_MAX
 
     def add(self, source: int, read_id: int, index: int) -> None:
-        """A read waits for the next round, not for one under way: that began before it came."""
+        """Let a read wait for the next round: one under way began before the read came."""
         self.reads.append(PendingRead(self.sent + 1, source, read_id, index))
 
     def add_early(self, source: int, read_id: int) -> None:
-        """A read waits until the index that it needs is known."""
+        """Let a read wait until `release` says which index it needs."""
         self._early.append((source, read_id))
 
     def release(self, index: int) -> None:
-        """Those that came early need this index."""
+        """The early reads need this index: let them wait for the next round."""
         for source, read_id in self._early:
             self.add(source, read_id, index)
         self._early.clear()
 
     def maybe_begin(self) -> bool:
-        """Begin a round if reads wait for one, and not too many rounds are unanswered."""
+        """Begin a round if reads wait for one and fewer than READ_ROUNDS_MAX are under way."""
         if not self.reads or self.reads[-1].round_id <= self.sent:
             return False
         if self.sent - self.reads[0].round_id + 1 >= READ_ROUNDS_MAX:
@@ -66,11 +66,11 @@ class ReadRounds:
         return True
 
     def acknowledged(self, member: int, round_id: int) -> None:
-        """A member has answered a round, and with it all before."""
+        """A member has answered this round, which confirms all earlier ones as well."""
         self._acks[member] = max(self._acks.get(member, 0), round_id)
 
     def forget(self, member: int) -> None:
-        """It is a member no more, or has forgotten what it answered."""
+        """Count no answer of this member: it was removed, or has forgotten what it answered."""
         self._acks.pop(member, None)
 
     def take_confirmed(self, own_id: int, configuration: Configuration) -> list[PendingRead]:

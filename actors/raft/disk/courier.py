@@ -1,7 +1,8 @@
-"""Brings snapshots to members that lack what the log has no more: in chunks, checked, resumable.
+"""Brings snapshots to members that need entries the log no longer holds (Raft 7).
 
-`SnapshotCourier` sends, on the leader; `SnapshotReceiver` gathers, on the other side. Both only say
-what is to be sent; what a snapshot holds, and whether a member needs one, is decided elsewhere.
+`SnapshotCourier` sends chunks, on the leader; `SnapshotReceiver` gathers them, on the other side.
+Each chunk has a checksum and is acknowledged, so a lost one is sent again. Both only say what is to
+be sent. Refuses to know what a snapshot holds, and which member needs one.
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ from actors.raft.rpc import SnapshotAck, SnapshotChunk
 CHUNK_BYTES: Final = 256 * 1024
 CHUNKS_UNDER_WAY_MAX: Final = 8
 SYNC_BYTES: Final = 16 * 1024 * 1024
-"""The receiver syncs so often, so that the last sync is short."""
+"""The receiver syncs each time this much has arrived, so the last sync is short."""
 
 SNAPSHOT_BYTES_MAX: Final = 1 << 44
-"""16 TiB: no store of this kind is larger."""
+"""16 TiB. A chunk of a larger snapshot is refused: no store is that large."""
 
 TOO_LARGE: Final = "it is of a snapshot that is larger than any may be"
 NO_ROOM: Final = "the disk has no room for its snapshot"
 NOT_IN_IT: Final = "it is about bytes that are not in its snapshot"
 
 RESEND_MS: Final = 200
+"""Without an acknowledgement for this time, everything after the last one is sent again."""
+
 GIVE_UP_MS: Final = 10_000
+"""A member that acknowledges nothing for this time is given up."""
 
 
 class Snapshot(NamedTuple):
-    """A complete copy of the store on this member's disk; the id is unlike that of any other."""
+    """A complete copy of the store on this member's disk; its random id names it to receivers."""
 
     id: int
     path: Path
@@ -42,7 +46,7 @@ class Snapshot(NamedTuple):
 
 
 class _Delivery:
-    """How far one member has got."""
+    """Up to which offset the snapshot was sent to one member, and acknowledged by it."""
 
     __slots__ = ("acked", "heard_ms", "sent", "sent_ms")
 
@@ -54,7 +58,7 @@ class _Delivery:
 
 
 class SnapshotCourier:
-    """One snapshot at a time, for any number of members."""
+    """Delivers one snapshot at a time, to any number of members."""
 
     def __init__(self, own_id: int, files: Files) -> None:
         self._own_id = own_id
@@ -68,7 +72,7 @@ class SnapshotCourier:
         return self._snapshot
 
     def load(self, snapshot: Snapshot) -> None:
-        """Deliver this snapshot from now on."""
+        """Deliver this snapshot from now on, to everybody from its start."""
         self.drop()
         self._snapshot = snapshot
 
@@ -91,7 +95,7 @@ class SnapshotCourier:
         """Why an acknowledgement must be ignored; nothing if it may be true."""
         snapshot = self._snapshot
         if snapshot is None or message.snapshot_id != snapshot.id:
-            return ""  # it was of an earlier one
+            return ""  # late: it is about an earlier snapshot
         return NOT_IN_IT if message.next_offset > snapshot.total_bytes else ""
 
     def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
@@ -102,7 +106,7 @@ class SnapshotCourier:
             return
         delivery.heard_ms = now_ms
         if message.next_offset < delivery.acked:
-            delivery.sent = message.next_offset  # it has started anew
+            delivery.sent = message.next_offset  # the receiver has restarted from the beginning
         delivery.acked = message.next_offset
         delivery.sent = max(delivery.sent, delivery.acked)
 
@@ -112,6 +116,7 @@ class SnapshotCourier:
         if self._snapshot is None:
             return chunks
         for target, delivery in self._deliveries.items():
+            # The receiver takes chunks in order only. After a loss it needs all of them again.
             if delivery.sent > delivery.acked and now_ms - delivery.sent_ms > RESEND_MS:
                 delivery.sent = delivery.acked
             window = delivery.acked + CHUNKS_UNDER_WAY_MAX * CHUNK_BYTES
@@ -123,11 +128,11 @@ class SnapshotCourier:
         return chunks
 
     def next_resend_ms(self) -> int | None:
-        """When something may have to be sent again."""
+        """When chunks may have to be sent again; None: nothing is being delivered."""
         return min((d.sent_ms + RESEND_MS + 1 for d in self._deliveries.values()), default=None)
 
     def drop(self) -> None:
-        """The snapshot is not needed any more."""
+        """Remove the snapshot: no member needs it any more."""
         if self._snapshot is not None:
             self._files.remove(self._snapshot.path)
         self._snapshot = None
@@ -138,7 +143,7 @@ class SnapshotCourier:
     ) -> SnapshotChunk:
         data = self._files.read_part(snapshot.path, offset, CHUNK_BYTES)
         if not data:
-            raise StorageError(f"{snapshot.path} is shorter than it was")
+            raise StorageError(f"{snapshot.path} has become shorter while it was sent")
         return SnapshotChunk(
             source=self._own_id,
             target=target,
@@ -175,17 +180,18 @@ class SnapshotReceiver:
             return NOT_IN_IT
         if chunk.snapshot_id == self._snapshot_id:
             return "" if chunk.total_bytes == self._total_bytes else NOT_IN_IT
-        # What there is of another snapshot makes room for this one.
+        # An unfinished file of another snapshot will be removed, which frees its room.
         kept = self._total_bytes if self._file >= 0 else 0
         room = self._files.free_bytes(self._path.parent) + kept
         return "" if chunk.total_bytes <= room else NO_ROOM
 
     def take(self, chunk: SnapshotChunk) -> tuple[SnapshotAck, Path | None]:
-        """Take a chunk; what to answer, and the file when it is complete and durable."""
+        """Take a chunk: the answer, and the file if that is now complete and durable."""
         if chunk.snapshot_id != self._snapshot_id:
             self._begin(chunk)
         complete = None
-        # A chunk that was damaged, lost or overtaken is asked for again.
+        # Any other chunk changes nothing: the answer names the offset that is wanted next, and the
+        # leader sends from there again.
         if chunk.offset == self._next_offset and zlib.crc32(chunk.data) == chunk.checksum:
             complete = self._write(chunk)
         ack = SnapshotAck(
@@ -194,7 +200,7 @@ class SnapshotReceiver:
         return ack, complete
 
     def close(self) -> None:
-        """Forget a snapshot that is not complete."""
+        """Remove what has arrived of a snapshot that is not complete."""
         if self._file >= 0:
             self._files.close(self._file)
             self._file = -1
@@ -210,7 +216,7 @@ class SnapshotReceiver:
 
     def _write(self, chunk: SnapshotChunk) -> Path | None:
         if self._file < 0:
-            return None  # it was complete before
+            return None  # the file is complete, and this chunk is an empty one behind its end
         self._files.write(self._file, chunk.data, chunk.offset)
         self._next_offset += len(chunk.data)
         self._unsynced_bytes += len(chunk.data)
@@ -222,6 +228,7 @@ class SnapshotReceiver:
             return None
         self._files.close(self._file)
         self._file = -1
+        # Renamed only after the sync: a file of this name is whole, whenever a crash comes.
         whole = self._path.with_name("received.snapshot")
         self._files.rename(self._path, whole)
         return whole

@@ -1,6 +1,6 @@
-"""The file operations that the write-ahead log is made of: on a disk here, simulated in tests.
+"""The file operations that the write-ahead log is made of; tests have a simulated disk instead.
 
-Knows paths, bytes and what makes them durable; refuses to know what a log is.
+Owns what makes bytes and names durable. Refuses to know what a log is.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ class Files(Protocol):
     """What a log asks of a file system. Open files are numbers; failures are OSError."""
 
     def make_directory(self, path: Path) -> None:
-        """Make a directory, durably; it may be there already."""
+        """Make a directory, durably; one that exists is left as it is."""
 
     def names(self, directory: Path) -> list[str]:
-        """The names in a directory, which may be missing."""
+        """The names in a directory; none if it does not exist."""
 
     def read(self, path: Path) -> bytes:
         """All of a file."""
@@ -31,7 +31,7 @@ class Files(Protocol):
         """How many bytes a file has."""
 
     def free_bytes(self, directory: Path) -> int:
-        """How much more the file system of a directory takes."""
+        """How many bytes are free on the file system of a directory."""
 
     def create(self, path: Path, size: int) -> int:
         """Make, or replace, a file of `size` zero bytes whose space is reserved; open it."""
@@ -49,10 +49,10 @@ class Files(Protocol):
         """Close an open file."""
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file another name in its directory, durably."""
+        """Give a file another name in its directory, durably; replaces a file of that name."""
 
     def remove(self, path: Path) -> None:
-        """Remove a file, durably: what is removed next must not be gone before it."""
+        """Remove a file, durably: after a crash no file that is removed later may be gone first."""
 
 
 class Disk:
@@ -60,6 +60,7 @@ class Disk:
 
     def make_directory(self, path: Path) -> None:
         make_directory(path)
+        # A new name is durable only once its directory is synced; so it is below, too.
         _sync_directory(path.parent)
 
     def names(self, directory: Path) -> list[str]:
@@ -85,6 +86,8 @@ class Disk:
     def create(self, path: Path, size: int) -> int:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
+            # Reserving the space now makes a full disk fail here, where nothing is lost, and not
+            # in the middle of a flush. It also fixes the size: a sync need not write a new one.
             os.posix_fallocate(file, 0, size)
         except OSError as error:
             os.close(file)

@@ -1,7 +1,8 @@
-"""The mark on a disk that its member is on probation: made before the log is, gone when it is done.
+"""The mark on a disk that its member is on probation: made before its log, removed at the end.
 
-So a log that is there without a mark was begun by a member that knew all it had promised, or that
-has proven since that nothing is lost. A crash at any step leaves the mark. Knows not what it means.
+So a log without a mark belongs to a member that knew all its promises when the log began, or that
+has proven since that none is lost. A crash at any step leaves the mark. Refuses to know what a
+probation is.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ class Mark:
         self._files = files
 
     def stands(self) -> bool:
-        """Whether it was made and not removed."""
+        """Whether the mark was made and not removed."""
         return _NAME in self._files.names(self._directory)
 
     def make(self) -> None:
-        """Make it, durably: whole under another name, then under its own."""
+        """Make the mark, durably: whole under another name, then renamed."""
         files, path = self._files, self._directory / _NAME
         files.make_directory(self._directory)
         temporary = path.with_suffix(".part")
@@ -40,5 +41,5 @@ class Mark:
         files.rename(temporary, path)
 
     def remove(self) -> None:
-        """Remove it, durably."""
+        """Remove the mark, durably."""
         self._files.remove(self._directory / _NAME)

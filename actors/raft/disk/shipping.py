@@ -1,8 +1,8 @@
 """Snapshots between members, from Raft's side: taken by Store, sent, received, installed by Store.
 
-It joins the courier and the receiver to the core and the log on disk, in the one order that is
-safe: note in the WAL, replace the store, cut the WAL, answer the leader. It returns what Store and
-the other members are to be told.
+It joins the courier and the receiver to the core and to the log on disk. To install a snapshot has
+one safe order: note it in the WAL, replace the store, begin the WAL anew, answer the leader. It
+returns the messages for Store and for the other members. Refuses to know what a snapshot holds.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from actors.raft.rpc import Message, SnapshotAck, SnapshotChunk
 from actors.raft.seams import Storage
 
 TAKE_AGAIN_MS: Final = 1_000
-"""After a copy failed, on a full disk perhaps, the next one is not tried at once."""
+"""After a copy failed, perhaps because the disk is full, the next one is tried this much later."""
 
 ID_BITS: Final = 48
 
 log = logging.getLogger("leasehold.raft")
 
 Told = TakeSnapshot | InstallSnapshot | Message
-"""To Store, or to another member."""
+"""A message to Store, or to another member."""
 
 
 class Shipping:
@@ -57,13 +57,14 @@ class Shipping:
     # --- out ---
 
     def serve(self, behind: Sequence[int], now_ms: int) -> list[Told]:
-        """Help these members, and nobody else; what to tell whom now."""
+        """Deliver a snapshot to exactly the members `behind`; returns the messages to send now."""
         for target in self._courier.serve(behind, now_ms):
-            log.warning("member %x does not answer to its snapshot", target)
+            log.warning("member %x does not acknowledge its snapshot", target)
             self._core.snapshot_failed(target)
         if not behind:
             return []
         snapshot = self._courier.snapshot
+        # The log must go on where the snapshot ends, or its receiver needs another one at once.
         too_old = snapshot is not None and snapshot.index < self._core.replica.log.first_index - 1
         may_take = not self._taking and now_ms >= self._take_again_ms
         told: list[Told] = []
@@ -73,7 +74,7 @@ class Shipping:
         return [*told, *self._courier.chunks(self._core.term, self._core.peers.sessions(), now_ms)]
 
     def taken(self, message: SnapshotTaken, now_ms: int) -> None:
-        """Store has made the copy, or could not (index 0)."""
+        """Store has made the copy; index 0: it could not."""
         self._taking = False
         if not message.index:
             self._take_again_ms = now_ms + TAKE_AGAIN_MS  # Store has said why
@@ -89,15 +90,15 @@ class Shipping:
         self._courier.load(snapshot)
 
     def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
-        """A member says how much it has."""
+        """A member says up to which offset it has the snapshot."""
         self._courier.acknowledged(message, now_ms)
 
     @property
     def keep_after(self) -> int | None:
-        """The log after this index must stay: it follows a snapshot under way."""
+        """The log after this index must stay, for the receivers of a snapshot; None: any may go."""
         snapshot = self._courier.snapshot
         if self._taking and snapshot is None:
-            return 0
+            return 0  # the copy is being made, and its index is not known yet
         return None if snapshot is None else snapshot.index
 
     def next_wake_ms(self) -> int | None:
@@ -108,14 +109,14 @@ class Shipping:
         """Why a message must be ignored; nothing if it may be received."""
         if isinstance(message, SnapshotAck):
             return self._courier.refusal(message)
-        # One that is of no use here anyway is nobody's fault.
+        # A chunk that is not needed here is no fault of its sender: it is only not taken.
         is_wanted = self._installing is None and message.last_index > self._core.replica.commit
         return self._receiver.refusal(message) if is_wanted else ""
 
     # --- in ---
 
     def received(self, chunk: SnapshotChunk) -> list[Told]:
-        """Take a chunk from the leader; when the last has come, let Store install the whole."""
+        """Take a chunk from the leader; after the last one, tell Store to install the snapshot."""
         if self._installing is not None or self._core.leader != chunk.source:
             return []
         if chunk.last_index <= self._core.replica.commit:
@@ -125,16 +126,19 @@ class Shipping:
         if complete is not None:
             log.info("installing a snapshot up to %d", chunk.last_index)
             self._installing = chunk
+            # Store must get no entry from before the snapshot once it has installed that.
             self._core.replica.pause()
             saved = self._core.replica.saved_end()
+            # Noted first: after a crash the store may be ahead of the log, and that would otherwise
+            # look like a log which has lost entries.
             self._storage.expect_snapshot(chunk.last_index, chunk.last_term, saved)
             told.append(InstallSnapshot(complete))
         return told if ack is None else [*told, ack]
 
     def installed(self, message: SnapshotInstalled) -> None:
-        """Store holds the snapshot, or has kept what it had: then the leader will try again."""
+        """Store holds the snapshot, or has kept its own state: then the leader will try again."""
         chunk, self._installing = self._installing, None
-        assert chunk is not None, "a snapshot was installed that nobody received"
+        assert chunk is not None, "a snapshot was installed that was never received"
         if message.index <= self._core.replica.handed_out:
             self._core.replica.resume()
             return
@@ -144,5 +148,5 @@ class Shipping:
         self._storage.reset(hard_state, kept, start)
 
     def close(self) -> None:
-        """Leave nothing half received."""
+        """Remove a snapshot that has arrived in part."""
         self._receiver.close()

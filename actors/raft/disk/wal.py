@@ -2,9 +2,10 @@
 
 A directory of preallocated segments of records (FORMATS.md#the-write-ahead-log). `save` is one
 write and one fdatasync. A write that a crash cut short is repaired when the log is opened; any
-other damage is refused, never skipped. A failed write is never retried: the caller must let the
-process die. What a kill at each step loses: DESIGN.md#what-is-durable-when. Knows nothing of what
-entries mean.
+other damage is refused, never skipped. A failed write or sync is never retried: the kernel may have
+dropped the pages, and a second sync would succeed without them. The caller must let the process
+die. What a kill at each step loses: DESIGN.md#what-is-durable-when. Refuses to know what entries
+mean.
 """
 
 from __future__ import annotations
@@ -41,17 +42,18 @@ from cluster.wire import pack
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 RUN_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Entries of one flush are split into records of about so much."""
+"""The entries of one flush are split into records of about this size."""
 
 RESERVED_SEGMENTS: Final = 2
-"""Writes are refused in time: a log that cannot be written ends the process."""
+"""With less room than these segments take, writes are refused: to run out of room in the middle of
+a flush would end the process."""
 
 
 class Contents(NamedTuple):
     """What a log directory holds.
 
-    `membership` is the one where the log begins. `expected` is the last entry of a snapshot that
-    was to be installed when the log was last written, (0, 0) if none was.
+    `membership` holds where the log begins. `expected` is the last entry, as (index, term), of a
+    snapshot whose installation had begun and is not known to be done; (0, 0): there is none.
     """
 
     identity: Identity
@@ -62,7 +64,7 @@ class Contents(NamedTuple):
 
 
 class Wal:
-    """The open log of one member. One owner, one thread; `save` returns when all is durable."""
+    """The open log of one member, for one thread. `save` returns when everything is durable."""
 
     def __init__(
         self, directory: Path, identity: Identity, segment_bytes: int, files: Files
@@ -79,7 +81,7 @@ class Wal:
         self._flush = 0
         self._sequence = -1
         self._hard_state = HardState(0, 0, 0)
-        # The last entry that was saved: what is written next follows it, or replaces it.
+        # The last entry that was saved: the next entries follow it, or replace it and some before.
         self._last_index = 0
         self._expected = NOTHING_EXPECTED
         # Sequence and start index of every segment, oldest first.
@@ -132,34 +134,37 @@ class Wal:
         return has_segments(directory, files)
 
     def use_encoder(self, encoder: EntriesEncoder) -> None:
-        """Share the encodings that the peers' messages need anyway."""
+        """Share the encodings that messages to peers need as well: each run is packed once."""
         self._encoder = encoder
 
     def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """Write and sync one flush. Entries at indexes already saved replace all from there on.
+        """Write and sync one flush. An entry at a saved index replaces that and all after it.
 
-        `start` is what stands before the first of them, or the end of the log if there are none.
+        `start` is the entry before the first of them; without any, the last entry of the log.
         """
         kept = self._hard_state
+        # A commit index alone is not worth a sync: after a crash the leader tells it again.
         votes = hard_state.term != kept.term or hard_state.vote != kept.vote
         records = [(STATE, pack(hard_state))] if votes else []
         records += [(ENTRIES, self._encoder.encode(run)) for run in _runs(entries)]
         if not records:
             return
-        # A segment never rewrites what stands before it: earlier ones can then be cut off.
+        # A segment holds nothing from before its start index, so `cut` may remove earlier segments
+        # by their start indexes alone. Entries that replace some before it begin a new segment.
         rewrites = bool(entries) and start.index < self._segments[-1][1]
         self._append(records, start, begin=rewrites)
         self._last_index = entries[-1].index if entries else start.index
         self._hard_state = hard_state
 
     def has_room(self) -> bool:
-        """Whether the disk takes another segment and what the store writes meanwhile."""
+        """Whether the disk has room for the next segment, and for what the store writes."""
         reserve = RESERVED_SEGMENTS * self._segment_bytes
         return self._files.free_bytes(self._directory) >= reserve
 
     def cut(self, index: int) -> None:
-        """Remove the segments that hold nothing after `index`; the store holds that durably."""
-        # What stands before a segment is replaced by it, or ends where it begins.
+        """Remove the segments that hold nothing after `index`; the store holds those durably."""
+        # The last segment that starts at `index` or before has, with those behind it, all entries
+        # after `index`: what earlier segments hold after its start was replaced.
         starts = [start for _, start in self._segments]
         first = max((at for at, start in enumerate(starts) if start <= index), default=0)
         for sequence, _ in self._segments[:first]:
@@ -167,15 +172,20 @@ class Wal:
         del self._segments[:first]
 
     def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        """Note that the store may hold entries up to there before the log does.
+        """Note, durably, that the store may soon hold entries up to `index` that the log does not.
 
-        `start` is the last entry that was saved, not the last there is: a segment may begin here.
+        `start` is the last entry that was saved, not the last of the log in memory: the note may
+        begin a segment, which must continue what is on disk.
         """
         self._expected = (index, term)
         self._append([(EXPECT, pack(self._expected))], start)
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """A snapshot up to `start` was installed: the log is only what follows it from now on."""
+        """A snapshot up to `start` was installed: the log is only these `entries` after it.
+
+        The new segment says that it replaces all earlier ones. So a crash before these are removed
+        changes nothing.
+        """
         self._hard_state = hard_state
         self._last_index = entries[-1].index if entries else start.index
         self._expected = NOTHING_EXPECTED
@@ -188,7 +198,7 @@ class Wal:
             self._files.remove(self._path(sequence))
 
     def close(self) -> None:
-        """Close the file; everything saved is durable already."""
+        """Close the file; everything that was saved is durable already."""
         if self._file >= 0:
             self._files.close(self._file)
             self._file = -1
@@ -198,7 +208,8 @@ class Wal:
     ) -> None:
         size = sum(record_size(len(payload)) for _, payload in records)
         if begin or self._offset + size > self._size:
-            # All at once: a crash leaves what was replaced, or what replaces it.
+            # The records are in the segment before it gets its name: a crash leaves either the old
+            # entries or the new ones, never a part of each.
             size = max(self._segment_bytes, size + SECTOR_BYTES)
             self._begin_segment(size, start, records)
         else:
@@ -218,7 +229,10 @@ class Wal:
         records: Sequence[tuple[int, bytes]] = (),
         resets: bool = False,
     ) -> None:
-        """Make the next segment whole under another name, then give it its own."""
+        """Make the next segment whole under another name, sync it, then rename it.
+
+        So a segment of that name has a complete head, and a reader need not look for a torn one.
+        """
         assert resets or start.index <= self._last_index, "a segment follows what is saved"
         self.close()
         self._sequence += 1
@@ -242,7 +256,8 @@ class Wal:
             start_term=start.term,
             membership=membership,
         )
-        # What an earlier segment expects is repeated: that segment may be cut off too soon.
+        # The note of a snapshot to be installed is repeated: `cut` may remove the earlier segment
+        # before the installation is done.
         if self._expected[0] > start.index:
             records = [(EXPECT, pack(self._expected)), *records]
         self._write([(HEAD, pack(head)), *records])
@@ -255,11 +270,14 @@ class Wal:
 
     def _resume(self, path: Path, reader: LogReader) -> None:
         self._file = self._files.open(path)
-        # In place, and at no other size: with any of these zeros missing it is a torn write still.
+        # A torn write is erased with zeros, in place. If a crash leaves only some of these zeros,
+        # the next start still sees a torn write, and erases it again.
         if reader.torn_bytes:
             self._files.write(self._file, bytes(reader.torn_bytes), reader.offset)
-        # The last flush may be here and not on the disk: its process was killed before the sync, or
-        # ended because the sync failed. Written again, it is synced again (ATC 2020, on fsync).
+        # The last flush may be in the page cache and not on the disk: the process was killed before
+        # the sync, or died because it failed. After a failed sync the kernel takes the pages for
+        # clean, and would never write them: they are written again, then synced (Rebello et al.,
+        # "Can Applications Recover from fsync Failures?", ATC 2020).
         self._files.write(self._file, *reader.last_flush)
         self._files.sync(self._file)
         self._size = reader.size
@@ -272,7 +290,7 @@ class Wal:
 
 
 def _runs(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
-    """Split entries so that no record grows without bound; nearly always one run."""
+    """Split entries into runs of about RUN_BYTES_MAX; nearly always it is one run."""
     runs: list[Sequence[Entry]] = []
     start = size = 0
     for position, entry in enumerate(entries):

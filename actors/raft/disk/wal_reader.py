@@ -1,7 +1,8 @@
-"""Reading a write-ahead log: which segments there are, and what they say, one after the other.
+"""Reading a write-ahead log: which segments there are, and what they hold, one after the other.
 
-A segment begins with a `Head`. A torn end is found here, and repaired by the log's owner; whatever
-else does not fit is refused. Writes nothing but the removal of a segment that was never finished.
+A segment begins with a `Head`. A torn end is found here, and repaired by the owner of the log;
+anything else that does not fit is refused as damage. Writes nothing: it only removes a segment that
+was never finished.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ _SEGMENT_NAME: Final = re.compile(r"([0-9a-f]{16})\.wal")
 
 
 class Identity(NamedTuple):
-    """Whose log this is; another member's data must not be taken for one's own."""
+    """Whose log this is: a member must not start with the data of another."""
 
     member_id: int
     cluster_id: int
 
 
 class Head(NamedTuple):
-    """First record of each segment: where the log stood when it was begun.
+    """First record of each segment: where the log stood when the segment was begun.
 
     The segment's entries follow (start_index, start_term), and `membership` holds there. With
-    `resets` nothing that stands in earlier segments counts any more.
+    `resets` nothing in earlier segments counts any more. `size` is the whole file's, in bytes.
     """
 
     format: Unsigned
@@ -67,7 +68,7 @@ _HARD_STATE: Final = SHAPES.of(HardState)
 
 
 class LogReader:
-    """Reads segments in order and gathers what they say."""
+    """Reads segments in order and gathers what they hold."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -79,7 +80,7 @@ class LogReader:
         self.offset = 0
         self.crc = 0
         self.last_flush = (b"", 0)
-        # What a torn write has left behind `offset` of the last segment.
+        # Bytes that a torn write has left after `offset` of the last segment.
         self.torn_bytes = 0
         self.membership = b""
         self.expected = NOTHING_EXPECTED
@@ -88,21 +89,22 @@ class LogReader:
         self._entries: list[Entry] = []
 
     def log(self) -> RaftLog:
-        """The log as it stood at the end."""
+        """The log after the last record that was read."""
         return RaftLog(*self._start, self._entries)
 
     @property
     def last_index(self) -> int:
-        """The last entry at the end."""
+        """The index of the last entry, after the last record that was read."""
         return self._start[0] + len(self._entries)
 
     def read(self, path: Path, is_last: bool) -> None:
-        """Take one segment; the last one may have a torn end."""
+        """Take one segment; only the last one may have a torn end. Raises StorageError."""
         data = self._files.read(path)
         self.size, self.offset, self.crc = len(data), 0, 0
         sequence = self.sequence
         if self.identity is None:
-            # What came before the oldest segment was cut off, and its flushes with it.
+            # The flushes before the oldest segment were removed, so its number is where counting
+            # begins.
             self.flush = max(0, first_flush(data) - 1)
         for flush in read_flushes(path, data, self.flush, is_last):
             self.last_flush = (data[self.offset : flush[-1].end], self.offset)
@@ -139,7 +141,8 @@ class LogReader:
         ):
             raise WireError("the segment does not follow the one before it")
         if self.identity is None or head.resets or head.start_index < self._start[0]:
-            # The last of these: earlier segments were cut off, and their removal cut short.
+            # The third case: a `cut` removed the first of the earlier segments, and a crash kept it
+            # from removing the rest. This one starts before them, and has replaced all they hold.
             self._start, self._entries = (head.start_index, head.start_term), []
             self.hard_state = HardState(head.term, head.vote, head.commit)
             self.membership = head.membership
@@ -153,7 +156,7 @@ class LogReader:
         self.segments.append((head.sequence, head.start_index))
 
     def _truncate_after(self, index: int, term: int) -> None:
-        """A segment begins after this entry: what stood behind it was replaced."""
+        """A segment begins after this entry: earlier segments' entries after it are replaced."""
         kept = index - self._start[0]
         if not 0 <= kept <= len(self._entries):
             raise WireError("the segment leaves a gap in the log")
@@ -179,7 +182,7 @@ def segments_of(directory: Path, files: Files) -> list[Path]:
     names = sorted(files.names(directory))
     for name in names:
         if name.endswith(".new"):
-            # A segment whose making a crash cut short; nothing was in it yet.
+            # A crash came before the segment was renamed, so nothing in it was promised.
             files.remove(directory / name)
     segments = [directory / name for name in names if _SEGMENT_NAME.fullmatch(name)]
     if not segments:

@@ -1,4 +1,4 @@
-"""Records of the write-ahead log: how they are laid out, checked, and told from a torn write.
+"""Records of the write-ahead log: their layout, their checks, and how to know a torn write.
 
 A record is a header
 
@@ -6,7 +6,9 @@ A record is a header
 
 and its payload, padded to 8 bytes. The first CRC-32 is the header's own; the second covers header
 and payload and is chained over all records of the segment. One flush is one write and one
-fdatasync, so flush n + 1 on disk proves that flush n was durable.
+fdatasync, so flush n + 1 on disk proves that flush n was durable. The header counts the payload's
+sectors of zeros, so that a sector which was never written can be told from one written as zeros.
+Refuses to know what the payloads mean.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _ZERO_SECTOR: Final = bytes(SECTOR_BYTES)
 
 
 class Record(NamedTuple):
-    """One sound record; `end` is where the next one starts, `crc` its seed."""
+    """One sound record; `end` is where the next one starts, `crc` the seed of its checksum."""
 
     kind: int
     payload: bytes
@@ -47,7 +49,10 @@ class Record(NamedTuple):
 def encode_flush(
     records: Sequence[tuple[int, bytes]], flush: int, position: int, crc: int
 ) -> tuple[bytes, int]:
-    """The bytes of a flush of (kind, payload) at `position` of its file, and the next seed."""
+    """The bytes of one flush of (kind, payload) records, and the seed of the next checksum.
+
+    `position` is the flush's offset in its file; `crc` is the seed that the last flush gave.
+    """
     pieces: list[bytes] = []
     for count, (kind, payload) in enumerate(records, 1):
         last = count == len(records)
@@ -60,23 +65,24 @@ def encode_flush(
 
 
 def record_size(payload_length: int) -> int:
-    """What a payload of that length takes up on disk."""
+    """The bytes that a record with a payload of that length takes on disk."""
     return _HEADER_BYTES + payload_length + -payload_length % _ALIGNMENT
 
 
 def first_flush(data: bytes) -> int:
-    """The number of a segment's first flush, 0 if its first header is not sound."""
+    """The number of a segment's first flush; 0 if its first header is not sound."""
     fields = _read_header(data, 0)
     return fields[0] if fields else 0
 
 
 def read_flushes(path: Path, data: bytes, last_flush: int, is_last: bool) -> Iterator[list[Record]]:
-    """The flushes of a segment, up to its end or a torn write; a flush counts whole or not at all.
+    """The flushes of a segment, up to its end or a torn write. Raises StorageError for damage.
 
-    (A commit index saved with entries must never stand without them.) A record that does not check
-    counts as a torn write only in the last segment, only if a sector of it that was not zero is
-    zero now (it was never written), and only if nothing behind it belongs to a later flush.
-    Everything else is damage.
+    A flush counts whole or not at all: a commit index must never count without the entries that
+    were saved with it. A record that fails its checks is a torn write only if three things hold: it
+    is in the last segment; one of its sectors is zero and was not when it was written, so the disk
+    never got it; and nothing behind it belongs to a later flush, for then this one was synced.
+    Everything else is damage: a disk has lost what was once durable on it.
     """
     offset, crc, flush = 0, 0, last_flush + 1
     records: list[Record] = []
@@ -84,7 +90,7 @@ def read_flushes(path: Path, data: bytes, last_flush: int, is_last: bool) -> Ite
         record = _read_record(data, offset, crc)
         if record is None or record.flush != flush:
             if not records and not data[offset:].strip(b"\0"):
-                return
+                return  # the rest of the preallocated file was never written
             torn = is_last and offset > 0 and _lacks_a_sector(data, offset)
             if torn and not _has_later_flush(data, offset, flush):
                 return
@@ -129,7 +135,7 @@ def _lacks_a_sector(data: bytes, offset: int) -> bool:
     """Whether a sector of the record at `offset` is zero that was not zero when it was written."""
     start = offset + _HEADER_BYTES
     if _zero_sectors(data[offset:start], offset):
-        return True  # no header holds so many zeros
+        return True  # a sound header is never a sector of zeros
     fields = _read_header(data, offset)
     if fields is None:
         return False
@@ -138,7 +144,10 @@ def _lacks_a_sector(data: bytes, offset: int) -> bool:
 
 
 def _zero_sectors(data: bytes, position: int) -> int:
-    """How many sectors hold nothing but zeros of `data`, which stands at `position` of the file."""
+    """How many sectors `data`, at `position` of the file, fills with nothing but zeros.
+
+    A sector that `data` fills in part counts if that part is zero.
+    """
     first = SECTOR_BYTES - position % SECTOR_BYTES
     last = max(first, len(data) - (position + len(data)) % SECTOR_BYTES)
     zeros = sum(1 for edge in (data[:first], data[last:]) if edge and not edge.strip(b"\0"))
@@ -150,7 +159,7 @@ def _zero_sectors(data: bytes, position: int) -> int:
 
 
 def _has_later_flush(data: bytes, offset: int, torn_flush: int) -> bool:
-    """Whether a record of a flush after `torn_flush` stands behind `offset`."""
+    """Whether the header of a record of a flush after `torn_flush` stands behind `offset`."""
     tail_end = len(data.rstrip(b"\0"))
     for start in range(offset, tail_end, _ALIGNMENT):
         fields = _read_header(data, start)
@@ -160,13 +169,13 @@ def _has_later_flush(data: bytes, offset: int, torn_flush: int) -> bool:
 
 
 def _checks(fields: bytes, payload: bytes, crc: int) -> tuple[bytes, int]:
-    """Both checksums of a record, packed, and the second by itself: the next one's seed."""
+    """Both checksums of a record, packed; and the second one again, as the next record's seed."""
     crc = zlib.crc32(payload, zlib.crc32(fields, crc))
     return _CHECKS.pack(zlib.crc32(fields), crc), crc
 
 
 def damaged(path: Path, offset: int, reason: str) -> StorageError:
-    """The error for a place that does not hold what was once durable there."""
+    """The error for a place in a file that no longer holds what was durable there."""
     return StorageError(
         f"{path}: damaged at byte {offset}: {reason}. The log cannot be trusted beyond this point; "
         "keep the directory for inspection, remove this member from the cluster, and let it rejoin "
