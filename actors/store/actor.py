@@ -1,8 +1,8 @@
-"""StoreActor: carries committed entries to the state machine, and what comes of it round the ring.
+"""StoreActor: carries committed entries to the state machine, and the results round the ring.
 
-It decides in which order others hear of an entry - the waiting client, the watchers, the leases -
-and commits. What a command means is the machine's; when anything else is done, and who hears of it,
-the engines beside it decide.
+It decides in which order others hear of an entry (the waiting client, Watch, Lease), and it commits
+to the backend. What a command means is the machine's; the engines beside it decide when anything
+else is done, and who hears of it.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ from actors.store.storage import Backend
 from actors.store.upkeep import Settings, Upkeep
 
 NO_UPKEEP: Final = Settings()
-"""No quota, and no snapshots for clients: a store by itself."""
+"""No quota, no snapshots for clients, no checks: for a store by itself."""
 
 log = logging.getLogger("leasehold.store")
 
 
 class StoreActor(NodeActor):
-    """One node's store, with a `retention` to compact by while it leads; it alone touches it."""
+    """One node's store; nothing else touches machine and backend. `retention` compacts unasked."""
 
     def __init__(
         self,
@@ -98,21 +98,22 @@ class StoreActor(NodeActor):
         self._upkeep = Upkeep(upkeep, member_id, machine)
         self._listeners = Listeners()
         self._complaints = Complaints(clock, log)
-        # False while an entry is half applied or a commit half done: nothing of it may be told.
+        # False while an entry is half applied or a commit half made. If an exception leaves it so,
+        # `close` must not make that state durable.
         self._is_whole = True
 
     @property
     def machine(self) -> Machine:
-        """The state as it is; another machine after a snapshot was installed."""
+        """The machine of now; a snapshot that is installed brings another one."""
         return self._machine
 
     @property
     def backend(self) -> Backend:
-        """Where the state is kept; likewise."""
+        """The backend of now; a snapshot that is installed brings another one."""
         return self._backend
 
     def open(self) -> None:
-        """Tell the neighbours what the recovered state holds: Watch and Lease before all else."""
+        """Tell the neighbours what the recovered state holds, before anything that follows it."""
         send(self.ring.watch, Events(self._machine.revision, ()))
         self._tell_leases(installing.leases_of(self._machine))
         self._carry_out(self._upkeep.members(self._machine))
@@ -129,7 +130,7 @@ class StoreActor(NodeActor):
             case LocalRead(questions):
                 self._answer(questions, machine.cluster_ms)
             case Drained():
-                pass  # everything is told at once, nothing is gathered here
+                pass  # each message is carried out at once, not at the end of a burst
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case WatchOpen():
@@ -137,7 +138,8 @@ class StoreActor(NodeActor):
             case ReadHistory():
                 send(self.ring.watch, history(machine.store, message))
             case WatchCancel() | WatchProgress() | Congestion():
-                if not self._listeners.connections:  # then nothing was told for some time
+                # Without listeners Watch was told of no events: its answer needs the revision.
+                if not self._listeners.connections:
                     send(self.ring.watch, Events(machine.revision, ()))
                 send(self.ring.watch, message)
             case ConnectionGone(connection):
@@ -163,7 +165,7 @@ class StoreActor(NodeActor):
                 assert_never(message)
 
     def close(self) -> None:
-        """Commit what is new and close the backend, unless a failure left the state half done."""
+        """Commit what is new, unless a failure left it half done, and close the backend."""
         if self._is_whole:
             self.commit()
         self._backend.close()
@@ -179,7 +181,7 @@ class StoreActor(NodeActor):
         )
         self._is_whole = True
         self._pace.bytes += size
-        # The client that waits first, then those who watch.
+        # The waiting client first: a put's latency ends here, and watches need no order against it.
         self._reply(replies)
         events = machine.take_events()
         if machine.revision != revision and self._listeners.connections:
@@ -189,6 +191,7 @@ class StoreActor(NodeActor):
         if facts := machine.take_lease_facts():
             told = tuple([LeaseFact(*fact) for fact in facts])
             send(self.ring.lease, LeaseFacts(told, machine.cluster_ms))
+        # A long query that began before the compaction may still read what a sweep would remove.
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.keep_pace(machine.sweeper, len(events))
         for index, term, reason in unreadable:
@@ -202,14 +205,16 @@ class StoreActor(NodeActor):
         self._arm()
 
     def commit(self) -> None:
-        """Make durable what is new, and answer those who waited for that."""
+        """Make durable what is new, and answer the compactions that waited for that."""
         machine = self._machine
         self._pace.committed()
         if machine.uncommitted:
-            # What a failed commit has taken is not offered again: the log has it.
+            # If the commit fails, the machine has given its changes away and cannot offer them
+            # again: the process ends, and the log brings them back.
             self._is_whole = False
             self._backend.commit(machine.take_changes())
             self._is_whole = True
+            # Only now: Raft may cut the log before this index, and a crash must not need it again.
             send(self.ring.raft, Durable(machine.applied_index))
             self._measure()
         self._reply(self._compactor.take_done(machine.sweeper))
@@ -225,7 +230,7 @@ class StoreActor(NodeActor):
         machine = self._machine
         if self._pace.is_due(now_ms):
             self.commit()
-        # On every member: whoever leads next goes on with what it has seen.
+        # Every member asks, so that the next leader has noted the past; only the leader gets one.
         if revision := self._compactor.due(machine.store, now_ms):
             send(self.ring.raft, propose(NOBODY, [Compact(revision)]))
         self._reply(self._long_queries.work(machine, self._clock))
@@ -240,7 +245,7 @@ class StoreActor(NodeActor):
         self._arm()
 
     def _arm(self) -> None:
-        """Ask to be woken for whatever comes first."""
+        """Ask to be woken for the first thing that will be due."""
         now_ms = self._clock()
         sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
         query_ms = now_ms + PAUSE_MS if self._long_queries else None
@@ -252,8 +257,9 @@ class StoreActor(NodeActor):
     # --- the store's file ---
 
     def _take_snapshot(self, path: Path) -> None:
-        """Copy what is applied now, while the store is used on; Raft hears when it is complete."""
+        """Copy what is applied now, while the store goes on; Raft hears when it is complete."""
         self.commit()
+        # Read now: by the time the copy is complete the machine will be further.
         end = self._machine.committed_index, self._machine.applied_term
         raft = self.ring.raft
         self._backend.copy(path, lambda error: send(raft, reports.for_members(path, *end, error)))
@@ -269,8 +275,8 @@ class StoreActor(NodeActor):
         self._backend.compact(lambda _: send(itself, Compacted()))
 
     def _install_snapshot(self, path: Path) -> None:
-        """Let a copy take the place of everything here, unless it is damaged or not newer."""
-        # Should the copy be no use, what is here stays, and Raft takes it for durable.
+        """Let a copy take the place of the whole store, unless it is damaged or not newer."""
+        # If the copy is of no use, Raft is told the state of here, and takes it for durable.
         self.commit()
         found = None
         try:
@@ -298,6 +304,7 @@ class StoreActor(NodeActor):
         self._is_whole = True
         machine.gather_previous = old.gather_previous
         self._long_queries.begin_again()
+        # The new machine's sweeper does not know that clients wait for the end of a sweep.
         if self._compactor.is_awaited():
             machine.sweeper.hurry()
         self._tell_leases(installing.lease_news(old, machine))
@@ -309,6 +316,7 @@ class StoreActor(NodeActor):
     def _change_over(self) -> None:
         """Let the compact copy take the file's place."""
         before = self._backend.size()[0]
+        # The copy repeats commits: what is not committed when the files change would be lost.
         self.commit()
         error = self._backend.change_over()
         if error is None:

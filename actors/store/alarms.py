@@ -1,6 +1,6 @@
-"""Alarms: which members have raised which, and what the cluster refuses as long as they stand.
+"""Alarms: which members have raised which, and what the cluster refuses while they stand.
 
-A part of the replicated state; who raises them and why is others' business.
+They are a part of the replicated state. `raiser.py`, `warden.py` and `checker.py` raise them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NO_SPACE: Final = Failure("NoSpace")
 CORRUPT: Final = Failure("Corrupt")
 
 _REFUSING: Final = frozenset({AlarmType.NOSPACE, AlarmType.CORRUPT})
-"""The other alarms only warn."""
+"""The alarms that refuse commands; the others only warn."""
 
 _NO_CHANGES: Final = (
     LeaseKeepAlive,
@@ -42,11 +42,11 @@ _NO_CHANGES: Final = (
     IntegrityCheck,
     IntegrityReport,
 )
-"""What a corrupt cluster still takes. A lease that is kept alive is not changed, as in etcd."""
+"""What a corrupt cluster still accepts. As in etcd, keeping a lease alive is no change."""
 
 
 class Alarms:
-    """The alarms that stand; `is_refusing` as long as one of them refuses anything."""
+    """The alarms that stand; `is_refusing` while one of them refuses anything."""
 
     def __init__(self, alarms: Iterable[AlarmMember]) -> None:
         self._alarms = set(alarms)
@@ -58,14 +58,14 @@ class Alarms:
         return iter(sorted(self._alarms))
 
     def of(self, kind: AlarmType) -> tuple[AlarmMember, ...]:
-        """Those of one kind, in the order of members; NONE is all of them."""
+        """The alarms of one kind, in the order of members; NONE stands for all kinds."""
         return tuple([alarm for alarm in self if kind in (AlarmType.NONE, alarm.alarm)])
 
     def __contains__(self, alarm: AlarmMember) -> bool:
         return alarm in self._alarms
 
     def activate(self, command: AlarmActivate) -> tuple[AlarmMember, ...]:
-        """Raise an alarm and return it, also if it stands already; NONE raises none."""
+        """Raise an alarm and return it, even if it stands already; NONE raises nothing."""
         alarm = AlarmMember(*command)
         if alarm.alarm is AlarmType.NONE:
             return ()
@@ -74,7 +74,7 @@ class Alarms:
         return (alarm,)
 
     def deactivate(self, command: AlarmDeactivate) -> tuple[AlarmMember, ...]:
-        """Clear the alarms that are meant, and return those that stood."""
+        """Clear alarms and return those that stood; member 0 and kind NONE stand for all."""
         member_id, kind = command
         cleared = [
             alarm
@@ -86,13 +86,13 @@ class Alarms:
         return tuple(cleared)
 
     def forget(self, member_ids: Iterable[int]) -> None:
-        """These members are gone; nobody else would clear their alarms."""
+        """Clear the alarms of members that were removed: nobody else would."""
         gone = set(member_ids)
         self._alarms = {alarm for alarm in self._alarms if alarm.member_id not in gone}
         self._touch()
 
     def refusal(self, command: Command) -> Failure | None:
-        """Why a command must not be done now."""
+        """Why a command is refused now, or None."""
         kinds = {alarm.alarm for alarm in self._alarms}
         if AlarmType.CORRUPT in kinds and not isinstance(command, _NO_CHANGES):
             return CORRUPT
@@ -101,7 +101,7 @@ class Alarms:
         return None
 
     def take_changes(self) -> tuple[AlarmMember, ...] | None:
-        """All alarms if any of them changed since the last call."""
+        """All alarms if any of them changed since the last call, else None."""
         if not self._is_changed:
             return None
         self._is_changed = False

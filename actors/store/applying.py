@@ -1,6 +1,7 @@
-"""Committed entries, decoded and applied in order: what each came to, for whoever waits here.
+"""Committed entries, decoded and applied in order, and the answers for clients of this member.
 
-An entry carries its origin, and only that member answers it. What a command does is the machine's.
+An entry names the member that took the request, and only that member answers it. What a command
+does is the machine's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Unreadable(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """Answers by ticket, what could not be read, and how many bytes of commands were applied."""
+    """Answers by ticket, entries that cannot be decoded, and the bytes of applied commands."""
 
     replies: list[tuple[int, Result]]
     unreadable: list[Unreadable]
@@ -35,7 +36,7 @@ class Applied(NamedTuple):
 def apply_entries(
     machine: Machine, entries: Iterable[Entry], member_id: int, compactor: Compactor
 ) -> Applied:
-    """Apply these; answers to compactions that the compactor owes come from there, later."""
+    """Apply entries; the answer to a physical compaction is not here: the compactor owes it."""
     apply, owe = machine.apply, compactor.owe
     replies: list[tuple[int, Result]] = []
     unreadable: list[Unreadable] = []
@@ -47,7 +48,7 @@ def apply_entries(
         try:
             command, sequence = decode_command(data)
         except ValueError as error:
-            # The same on every member: none of them could ever go on behind it.
+            # Every member skips it alike. If one stopped, all would stop, and at every restart.
             machine.skip(index, term, time_ms)
             unreadable.append(Unreadable(index, term, str(error)))
             continue

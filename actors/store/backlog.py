@@ -1,8 +1,8 @@
 """What a watch that is behind has missed, a portion at a time.
 
-A portion is of bounded work and size whatever the store holds, and ends between two revisions: only
-one that is larger by itself makes it larger. A few keys are looked up, each in its own past; for
-more than a few it goes through what was written, in order. Who reads, and when, others decide.
+A portion's work and size are bounded, whatever the store holds. It ends between two revisions, so
+only a single revision above the bounds makes it larger. A few keys are looked up, each in its own
+past; for more keys it goes through all changes in order. When to read is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ from actors.store.storage import SUB_BITS
 EVENTS_MAX: Final = 500
 BYTES_MAX: Final = 512 * 1024
 ROWS_MAX: Final = 2_048
-"""A portion ends with the revision in which it reaches so many events, bytes or changes seen."""
+"""A portion ends with the revision in which it reaches 500 events, 512 KiB, or 2,048 changes that
+were looked at."""
 
 ROWS_AT_ONCE: Final = 512
+"""How many changes are read from the backend at once."""
+
 KEYS_MAX: Final = 1_000
-"""So many keys are looked up one by one, if more changes than that are to be gone through."""
+"""Up to 1,000 keys are looked up one by one, if there are 1,000 revisions or more to go through."""
 
 Spans = tuple[tuple[bytes, bytes], ...]
-"""Intervals as (key, range_end) of a request; none are all keys."""
+"""Intervals as (key, range_end) of requests; an empty tuple stands for all keys."""
 
 
 def history(store: RevisionStore, asked: ReadHistory) -> History:
-    """The answer to Watch: it can go on, live, when this has reached the present revision."""
+    """The answer to Watch; once it reaches the present revision, the watch goes on live."""
     from_revision, spans, with_previous = asked
     if from_revision < store.compact_revision:
         return History(from_revision, 0, store.revision, (), store.compact_revision)
@@ -43,9 +46,10 @@ def history(store: RevisionStore, asked: ReadHistory) -> History:
 def portion(
     store: RevisionStore, from_revision: int, spans: Spans, with_previous: bool
 ) -> tuple[int, tuple[Event, ...]]:
-    """What happened in these spans from a revision on, in order, and the revision it reaches.
+    """The revision that a portion reaches, and the events in these spans until then, in order.
 
-    The revision must not be before the compacted one. The store's own is reached in the end.
+    It begins at `from_revision`, which must not be before the compacted one. The last portion
+    reaches the store's revision.
     """
     assert from_revision >= store.compact_revision, "what is compacted cannot be read"
     keys = _few_keys(store, from_revision, spans)
@@ -72,7 +76,7 @@ def portion(
 
 
 def _few_keys(store: RevisionStore, from_revision: int, spans: Spans) -> set[bytes] | None:
-    """The keys that are in these spans, or ever were; None if going through all is cheaper."""
+    """The keys that these spans have, or ever had; None if going through all is cheaper."""
     if not spans:
         return None
     if all(not range_end for _, range_end in spans):

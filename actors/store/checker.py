@@ -1,9 +1,9 @@
-"""The timing of the checks that all members hold the same: when the leader has one made, when each
-member hashes its part of it, and when an alarm is proposed.
+"""The timing of the checks that all members hold the same: when the leader proposes one, when each
+member hashes its own state, and when an alarm is proposed.
 
-All of it runs a step at a time, with long pauses between. What is hashed, and whom the hashes
-accuse, is `integrity`'s. Nothing of it outlives the process: after a restart, or a change of
-leaders, the next check comes in its time.
+It runs a step at a time, with long pauses between. `integrity.py` says what is hashed, and whom the
+hashes accuse. Nothing of it outlives the process: after a restart, or with a new leader, the next
+check comes after a whole interval.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from actors.store.pace import earliest
 from actors.store.steps import Steps
 
 PAUSE_MS: Final = 20
-"""Between two steps, each of which takes about one millisecond."""
+"""The pause between two steps, each of which takes about one millisecond."""
 
 ACCUSE_AGAIN_MS: Final = 1_000
-"""A proposal may be lost."""
+"""How long an alarm's proposal may take until it is made again: it may be lost."""
 
 
 class _Hashing(NamedTuple):
-    """A check that is being worked on, in the store as it was when that began."""
+    """A check that this member is hashing; `store` is the one that it began in."""
 
     check: Check
     store: RevisionStore
@@ -42,13 +42,13 @@ class _Hashing(NamedTuple):
 
 
 class Checker:
-    """The checks of one member; every `interval_ms` one is made while it leads, 0 is never."""
+    """The checks of one member; while it leads it proposes one every `interval_ms`, 0: never."""
 
     def __init__(self, member_id: int, interval_ms: int) -> None:
         self._member_id = member_id
         self._interval_ms = interval_ms
         self._leads = False
-        # Where the next slice begins; all members know, so that the next leader goes on there.
+        # Where the next slice begins. Every member notes it, so that the next leader goes on there.
         self._next_revision = 0
         self._check_at_ms = 0
         self._planning: Steps[tuple[int, int]] | None = None
@@ -60,7 +60,7 @@ class Checker:
         self._accuse_at_ms: int | None = None
 
     def lead(self, leads: bool, now_ms: int) -> None:
-        """This member leads now, or does no more."""
+        """This member leads now, or does not."""
         if leads and not self._leads:
             self._check_at_ms = now_ms + self._interval_ms
         self._leads = leads
@@ -69,11 +69,12 @@ class Checker:
     def heard(
         self, checks: Iterable[Check | IntegrityReport], machine: Machine, now_ms: int
     ) -> list[Order]:
-        """These were applied, in order."""
+        """These checks and reports were applied, in order."""
         orders: list[Order] = []
         for each in checks:
             if isinstance(each, Check):
-                # The last check counts: whoever has not reported on the one before never will.
+                # A member hashes only the last check. Those that have not reported on the one
+                # before never will: judge it by the reports there are.
                 orders += self._judge(machine, now_ms)
                 self._begin(each, machine.store, now_ms)
             elif self._tally is not None and each.check_index == self._tally.index:
@@ -102,7 +103,7 @@ class Checker:
     # --- the leader ---
 
     def _plan(self, store: RevisionStore, now_ms: int) -> list[Order]:
-        """Find the next slice, and have it checked."""
+        """Do a step to find the next slice; propose its check once it is found."""
         if self._planning is None or self._planned_in is not store:
             self._planning, self._planned_in = next_slice(store, self._next_revision), store
         try:
@@ -115,7 +116,7 @@ class Checker:
         return []
 
     def _judge(self, machine: Machine, now_ms: int) -> list[Order]:
-        """See whom the reports accuse; only the leader says so."""
+        """See whom the reports accuse; only the leader acts on that."""
         tally, self._tally = self._tally, None
         accused = [] if tally is None else tally.accused(machine.members)
         if not accused or not self._leads:
@@ -124,7 +125,7 @@ class Checker:
         return self._accuse(machine, now_ms)
 
     def _accuse(self, machine: Machine, now_ms: int) -> list[Order]:
-        """Raise the alarm for those who are not what they should be, until the log has it."""
+        """Propose the alarm for the accused members, again until it is applied."""
         alarms = [AlarmMember(each, AlarmType.CORRUPT) for each in self._accused]
         missing = [alarm for alarm in alarms if alarm not in machine.alarms]
         if not missing or not self._leads:
@@ -147,7 +148,10 @@ class Checker:
         self._step_at_ms = now_ms + PAUSE_MS
 
     def _hash(self, store: RevisionStore, now_ms: int) -> list[Order]:
-        """One step of the work; none is done when a compaction or snapshot came between."""
+        """Do one step; give up if a compaction or a snapshot came between.
+
+        After a compaction, changes that the hash needs may be swept away already.
+        """
         hashing = self._hashing
         if hashing is None or hashing.store is not store:
             self._hashing = None

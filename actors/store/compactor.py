@@ -1,7 +1,7 @@
-"""When a node sweeps and how much at a time, whom it owes an answer, and when it compacts unasked.
+"""When a node sweeps, how much at a time, which compactions wait for that, and when to propose one.
 
-It decides and keeps count; the sweeper it is handed does the work, and the caller sends and makes
-durable. Times are milliseconds of the caller's clock.
+It decides and counts. The sweeper that it is given does the work; its caller sends the answers and
+commits. Times are milliseconds of the caller's clock.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from actors.store.retention import Retention
 from actors.store.sweeper import Sweeper
 
 SWEPT_PER_EVENT: Final = 4
-"""While writes come, so many changes are swept for each new one: so the sweep gets ahead."""
+"""Each new change sweeps four outdated ones: so the sweep is faster than the writes."""
 
 SWEPT_AT_ONCE_MAX: Final = 10_000
+"""Of a large batch of changes, no more are swept at once: everything else waits meanwhile."""
 
 PORTION_MS: Final = 3
 PORTION_MIN: Final = 64
 PORTION_MAX: Final = 4_096
-"""When there is time it sweeps as many changes as take so long, but no fewer and no more."""
+"""In idle time a portion is what can be swept in 3 ms: at least 64 changes and at most 4,096."""
 
 PAUSE_MS: Final = 3
-"""Between two portions, for others."""
+"""The pause between two portions, for everything else on this thread."""
 
 SETTLE_MS: Final = 30_000
-"""What is outdated is gone from the disk by then, even if it is too little to be worth it."""
+"""After 30 s outdated changes are removed even if they are few."""
 
 
 class Compactor:
-    """The timing of one node's compactions. With a `retention` it compacts while it `leads`."""
+    """The timing of one node's compactions; with a `retention` it proposes some while it leads."""
 
     def __init__(self, retention: Retention | None) -> None:
         self.leads = False
@@ -41,11 +42,11 @@ class Compactor:
         self._look_at_ms = 0
         self._portion = PORTION_MIN
         self._settle_at_ms: int | None = None
-        # Compactions to be answered when nothing is left of what they have outdated: revisions.
+        # Physical compactions, whose clients wait for the sweep: revision, ticket and answer.
         self._owed: list[tuple[int, int, Result]] = []
 
     def owe(self, sweeper: Sweeper, command: Compact, ticket: int, result: Result) -> bool:
-        """Whether the answer to a compaction has to wait; `take_done` has it then, some day."""
+        """Whether the answer to a compaction must wait for the sweep; then `take_done` gives it."""
         if not command.physical or not isinstance(result, Done):
             return False
         self._owed.append((command.revision, ticket, result))
@@ -53,11 +54,11 @@ class Compactor:
         return True
 
     def is_awaited(self) -> bool:
-        """Whether somebody waits for the end of a sweep."""
+        """Whether a client waits for the end of a sweep."""
         return bool(self._owed)
 
     def take_done(self, sweeper: Sweeper) -> tuple[tuple[int, Result], ...]:
-        """Tickets and answers of those who need not wait any more; what was swept is durable."""
+        """Tickets and answers of compactions that are swept; call it when the sweep is durable."""
         swept = sweeper.swept_revision
         done = tuple([(ticket, result) for at, ticket, result in self._owed if at < swept])
         self._owed = [owed for owed in self._owed if owed[0] >= swept]
@@ -66,12 +67,12 @@ class Compactor:
     # --- sweeping ---
 
     def keep_pace(self, sweeper: Sweeper, events: int) -> None:
-        """Sweep in proportion to what was just written."""
+        """Sweep in proportion to the changes that were just written."""
         if events and sweeper.is_due:
             sweeper.work(min(SWEPT_PER_EVENT * events, SWEPT_AT_ONCE_MAX))
 
     def use_time(self, sweeper: Sweeper, clock: Callable[[], int]) -> None:
-        """Sweep one portion, as large as the last one has shown that it may be."""
+        """Sweep one portion; the time it takes makes the next one larger or smaller."""
         began_ms = clock()
         if self._settle_at_ms is not None and began_ms >= self._settle_at_ms:
             self._settle_at_ms = None
@@ -92,12 +93,12 @@ class Compactor:
         if self._retention is None or now_ms < self._look_at_ms:
             return 0
         self._look_at_ms = now_ms + self._retention.look_ms
-        # Asked on every member: whoever leads next goes on with what it has seen.
+        # Every member asks its retention, so that the next leader knows what was when.
         revision = self._retention.due(now_ms, store.revision, store.compact_revision)
         return revision if self.leads else 0
 
     def next_wake_ms(self, sweeper: Sweeper, now_ms: int) -> int | None:
-        """When there is something to do."""
+        """When there is something to do next, or None."""
         if sweeper.is_due:
             return now_ms + PAUSE_MS
         if sweeper.lingers and self._settle_at_ms is None:

@@ -1,7 +1,7 @@
 """Copies of a store's file, one at a time: for clients, and one that takes the file's place.
 
-It decides when a copy is made, for whom, and what they are answered. Making one is the actor's, and
-keeping it the spool's; a member that is far behind gets another one, which Raft asks for.
+It decides when a copy is made, for whom, and what they are answered. The backend makes a copy, and
+the spool keeps it. Copies for members that are far behind are not its own: Raft asks for those.
 """
 
 from __future__ import annotations
@@ -17,33 +17,34 @@ from actors.store.pace import earliest
 from actors.store.storage import Part, Spool
 
 WAITING_MAX: Final = 64
-"""Clients that may wait for the next copy, or for the file to become smaller."""
+"""How many clients may wait for the next copy, and how many for a defragmentation."""
 
 LOOK_AGAIN_MS: Final = 100
-"""How soon to look again whether another copy is out of the way."""
+"""How soon to look again if another copy is being made, or outdated changes are being swept."""
 
 SWEEP_MS_MAX: Final = 10_000
-"""How long a defragmentation waits for what a compaction has outdated to go."""
+"""How long a defragmentation waits until what a compaction has outdated is swept away."""
 
 BUSY: Final = Failure("TooManyRequests")
 FAILED: Final = Failure("CopyFailed")
 
 
 class Copies:
-    """Those of one store; without a spool no client gets any."""
+    """The copies of one store; without a spool no client gets one."""
 
     def __init__(self, spool: Spool | None) -> None:
         self._spool = spool
-        # Who waits for the next copy, and who for the one that is being made.
+        # Clients that wait for the next copy, and clients that get the one being made.
         self._waiting: list[Ticket] = []
         self._served: list[Ticket] = []
-        # Who waits for the file to become smaller; and since when, before that is begun.
+        # Clients that wait for a defragmentation.
         self._defragmenting: list[Ticket] = []
+        # Since when a defragmentation waits to be begun; None if none does.
         self._sweeping_since_ms: int | None = None
         self._look_at_ms: int | None = None
 
     def tick(self, machine: Machine, now_ms: int, *, is_copying: bool) -> list[Order]:
-        """Do what is due; `is_copying`: another copy is in the way."""
+        """Do what is due; `is_copying`: a copy is being made, another must wait."""
         if self._spool is not None:
             self._spool.end_idle(now_ms)
         if self._look_at_ms is None or now_ms < self._look_at_ms:
@@ -63,7 +64,7 @@ class Copies:
     def asked(
         self, asked: SnapshotPart, revision: int, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
-        """A client wants a part of a copy, or a copy first."""
+        """A client asks for a part of the copy with a name, or for a new copy without one."""
         ticket, name, offset = asked
         if self._spool is None:
             return answer([ticket], FAILED)
@@ -75,7 +76,7 @@ class Copies:
         return self._copy(now_ms, is_copying)
 
     def made(self, made: CopyMade, revision: int, now_ms: int, *, is_copying: bool) -> list[Order]:
-        """A copy for clients is complete, or there is none."""
+        """A copy for clients is complete, or could not be made: then it has 0 bytes."""
         assert self._spool is not None, "a copy is made in the spool"
         served, self._served = self._served, []
         result: Result = FAILED
@@ -87,7 +88,11 @@ class Copies:
         return [*answer(served, result), *self._copy(now_ms, is_copying)]
 
     def _copy(self, now_ms: int, is_copying: bool) -> list[Order]:
-        """Copy for all who wait: what they saw acknowledged before they asked is in it."""
+        """Make one copy for all that wait.
+
+        A client that asks while a copy is being made waits for the next one: only that has what was
+        acknowledged before the client asked.
+        """
         if not self._waiting or self._served or self._spool is None:
             return []
         if is_copying:
@@ -105,7 +110,7 @@ class Copies:
     def defragment(
         self, ticket: Ticket, machine: Machine, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
-        """Write the file anew without what it does not use; who asks meanwhile gets the same."""
+        """Write the file anew without its unused pages; requests meanwhile share the answer."""
         if len(self._defragmenting) >= WAITING_MAX:
             return answer([ticket], BUSY)
         self._defragmenting.append(ticket)
@@ -116,7 +121,7 @@ class Copies:
         return self._write_anew(machine, now_ms, is_copying)
 
     def _write_anew(self, machine: Machine, now_ms: int, is_copying: bool) -> list[Order]:
-        """Copy what is in use, once what is outdated is swept away, or that takes too long."""
+        """Begin, once the outdated changes are swept away, or after SWEEP_MS_MAX without that."""
         since_ms = self._sweeping_since_ms
         if since_ms is None:
             return []
@@ -128,7 +133,7 @@ class Copies:
         return [WriteAnew()]
 
     def changed_over(self, error: StorageError | None, revision: int) -> list[Order]:
-        """The new file has taken the old one's place, or could not."""
+        """The new file has taken the old one's place, or an error says why it could not."""
         waiting, self._defragmenting = self._defragmenting, []
         return answer(waiting, Done(revision) if error is None else FAILED)
 

@@ -1,8 +1,8 @@
 """A hash of what a store holds, equal on all members: of each change that somebody may still see.
 
-That is every change after the compacted revision, and of those before it the ones whose value was
-there at it. So neither sweeping nor a restart or snapshot makes a difference. It is computed in
-steps, in the order of revisions, from what is on disk; later changes do not touch it.
+Those are all changes after the compacted revision, and the changes up to it that set a value which
+still existed at it. So a sweep, a restart or a snapshot makes no difference. The hash is computed
+in steps, in the order of revisions; changes that come meanwhile do not alter it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SUB_MASK: Final = (1 << SUB_BITS) - 1
 
 
 def read_hash(store: RevisionStore, query: HashKV) -> Steps[HashDone | Failure]:
-    """Hash all that there is up to a revision; at the compacted one, as in etcd, there is none."""
+    """Hash everything up to a revision; as in etcd, it must be above the compacted one."""
     now, compacted = store.revision, store.compact_revision
     if query.revision > now:
         return FUTURE_REVISION
@@ -39,7 +39,7 @@ def read_hash(store: RevisionStore, query: HashKV) -> Steps[HashDone | Failure]:
 def hash_revisions(store: RevisionStore, start: int, end: int) -> Steps[int]:
     """The CRC-32 of what may still be seen of the changes in revisions [start, end).
 
-    Not to be swept meanwhile: what the compaction of when it began has left.
+    From its first step to its last, nothing may be swept that a later compaction outdates.
     """
     compacted = (max(0, store.compact_revision) + 1) << SUB_BITS
     at, until = start << SUB_BITS, end << SUB_BITS
@@ -56,7 +56,7 @@ def hash_revisions(store: RevisionStore, start: int, end: int) -> Steps[int]:
 
 
 def _is_visible(store: RevisionStore, position: int, event: Event, compacted: int) -> bool:
-    """Whether a change before the compaction has set the value that was there at it."""
+    """Whether a change set the value that its key had at the compacted revision."""
     return store.index.position_at(event.kv.key, (compacted >> SUB_BITS) - 1) == position
 
 

@@ -1,7 +1,7 @@
 """A snapshot that takes a store's place: whether it is of use, and what others must hear of it.
 
-What happened between the two states was never applied here, one by one: the neighbours hear of the
-difference. When a snapshot comes, and how its file becomes the store's, is others' business.
+The entries between the two states are never applied here one by one, so Lease and Watch are told
+the difference. The actor says when to install, and the backend makes the file the store's own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from actors.store.storage import Backend
 
 
 def open_snapshot(backend: Backend, machine: Machine, path: Path) -> tuple[Backend, Machine] | None:
-    """The copy at `path` and the state in it, all of it read and checked; None if it is not new.
+    """The copy at `path` and its state, fully read and checked; None if it is not newer.
 
     Raises StorageError when it is damaged.
     """
@@ -33,17 +33,17 @@ def open_snapshot(backend: Backend, machine: Machine, path: Path) -> tuple[Backe
 
 
 def leases_of(machine: Machine, gone: Iterable[int] = ()) -> LeaseFacts:
-    """Every lease there is, and those that are gone."""
+    """Every lease that exists with its deadline, and those that are gone with deadline 0."""
     facts = [LeaseFact(lease_id, 0) for lease_id in sorted(gone)]
     facts += [LeaseFact(each.id, each.deadline_ms) for each in machine.leases.table.values()]
     return LeaseFacts(tuple(facts), machine.cluster_ms)
 
 
 def lease_news(old: Machine, new: Machine) -> LeaseFacts:
-    """What Lease must hear when one state takes another's place."""
+    """What Lease must hear when a new state takes the place of the old one."""
     return leases_of(new, gone=old.leases.table.keys() - new.leases.table.keys())
 
 
 def watch_news(old: Machine, new: Machine) -> Skipped | None:
-    """What Watch must hear, if anything happened between the two: it reads that."""
+    """What Watch must hear if revisions lie between the two states: it then reads them."""
     return Skipped(new.revision) if new.revision > old.revision else None

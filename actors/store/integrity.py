@@ -1,9 +1,9 @@
 """Whether the members hold the same: what each hashes of its state, and whom the hashes accuse.
 
 A check is an entry of the log. It names a slice of revisions, small enough to be hashed in idle
-time; slice by slice all of them have their turn, and at the beginning of each round leases,
-sessions, members and alarms, as they are at that entry. Every member's hash comes back through the
-log. Who accuses whom is decided from hashes alone; what an accusation means is the alarm's.
+time. Slice by slice, a round checks all revisions; its first check also has the leases, sessions,
+members and alarms as they are at that entry. Every member reports its hash through the log. Only
+the hashes decide who is accused; what follows from that is the alarm's.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ from actors.store.storage import SUB_BITS
 
 SLICE_CHANGES: Final = 2_048
 SLICE_BYTES: Final = 8 * 1024 * 1024
-"""A slice ends with the revision in which it reaches so many changes, or bytes of values."""
+"""A slice ends with the revision in which it reaches 2,048 changes, or 8 MiB of values."""
 
 RECORDS_MAX: Final = 2_000
-"""If there are more leases, or sessions, only a part of them has its turn in each round."""
+"""Of more than 2,000 leases, or sessions, each round checks only a part: a hash of all of them
+would hold up the entries behind it."""
 
 _LEASE: Final = Struct(">qqq")
 _SESSION: Final = Struct(">QQQQ")
 
 
 class Check(NamedTuple):
-    """A check as it was applied here: its entry, where history began then, and the state's hash."""
+    """A check as it was applied here: its entry, the compact revision then, the state's hash."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     command: IntegrityCheck
@@ -46,7 +47,7 @@ class Check(NamedTuple):
 
 
 def next_slice(store: RevisionStore, start: int) -> Steps[tuple[int, int]]:
-    """Start and end of a slice, from a revision on, or the first one if nothing is there."""
+    """Start and end of the next slice; after the last revision the first slice comes again."""
     changes = count = size = 0
     at, end = start << SUB_BITS, (store.revision + 1) << SUB_BITS
     while found := store.changes(at, end, ITEMS_PER_STEP, BYTES_PER_STEP):
@@ -65,7 +66,7 @@ def next_slice(store: RevisionStore, start: int) -> Steps[tuple[int, int]]:
 def hash_state(
     index: int, leases: Leases, sessions: Sessions, members: Iterable[Member], alarms: Alarms
 ) -> int:
-    """The CRC-32 of what is not in revisions, at the entry of that index; keys are in those."""
+    """The CRC-32 of all state but the keys, at the entry with this index."""
     found = 0
     for lease_id in _share(index, leases.table):
         lease = leases.table[lease_id]
@@ -80,7 +81,10 @@ def hash_state(
 
 
 def _share(index: int, ids: Collection[int]) -> list[int]:
-    """The ids whose turn it is, in order: all, or every so manieth."""
+    """The ids whose turn it is, sorted: all, or of many an equal share by remainder.
+
+    The entry's index chooses the share, so that every member hashes the same one.
+    """
     shares = len(ids) // RECORDS_MAX + 1
     turn = index % shares
     return sorted(ids if shares == 1 else [each for each in ids if each % shares == turn])
@@ -90,7 +94,7 @@ def _share(index: int, ids: Collection[int]) -> list[int]:
 
 
 class Tally:
-    """The hashes that members have reported of one check; `leader` had it made."""
+    """The hashes that members have reported for one check, which `leader` proposed."""
 
     def __init__(self, index: int, leader: int) -> None:
         self.index = index
@@ -98,18 +102,18 @@ class Tally:
         self._hashes: dict[int, int] = {}
 
     def add(self, member_id: int, found: int) -> None:
-        """A member has reported; what it says first counts."""
+        """A member has reported; only its first report counts."""
         self._hashes.setdefault(member_id, found)
 
     def is_complete(self, members: Collection[int]) -> bool:
-        """Whether all have reported."""
+        """Whether all members have reported."""
         return self._hashes.keys() >= set(members)
 
     def accused(self, members: Collection[int]) -> list[int]:
-        """Those that differ from the majority of the members; if there is none, from the leader.
+        """The members whose hash differs from that of the majority.
 
-        A member that has not reported is not accused. Neither is anyone if the leader has not, and
-        no majority agrees.
+        Without a majority they are those that differ from the leader; if the leader has not
+        reported either, none. A member that has not reported is never accused.
         """
         hashes = {each: found for each, found in self._hashes.items() if each in members}
         if len(set(hashes.values())) <= 1:

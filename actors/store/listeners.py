@@ -1,6 +1,6 @@
-"""Which connections watch at this node: without any, nobody is told of events.
+"""Which connections watch at this node: if none does, Watch is not told of events.
 
-Whether one of them wants to see values as they were before decides if the machine gathers these.
+If one of them wants previous values, the machine gathers them for every event.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from actors.store.machine import Machine
 
 
 class Listeners:
-    """Those of one node; `connections` is empty when nobody watches."""
+    """The watching connections of one node; `connections` is empty when nobody watches."""
 
     def __init__(self) -> None:
         self.connections: set[Connection] = set()
         self._with_previous: set[Connection] = set()
 
     def open(self, watch: WatchOpen, machine: Machine) -> WatchBegin:
-        """A watch begins behind all that the machine has applied."""
+        """A watch begins behind everything that the machine has applied."""
         self.connections.add(watch.connection)
         if watch.prev_kv:
             self._with_previous.add(watch.connection)
@@ -25,7 +25,7 @@ class Listeners:
         return WatchBegin(watch, machine.revision)
 
     def forget(self, connection: Connection, machine: Machine) -> None:
-        """Nothing on this connection watches any more."""
+        """A connection has ended, and all its watches with it."""
         self.connections.discard(connection)
         self._with_previous.discard(connection)
         machine.gather_previous = bool(self._with_previous)

@@ -1,8 +1,8 @@
-"""Queries that take long, answered bit by bit between other messages; short ones are at once.
+"""Queries that take long, answered step by step between other messages; short ones at once.
 
-It decides how many run side by side, whose turn it is, and for how long; the machine it is handed
-says what a query means. Times are milliseconds of the caller's clock. A query that waits for its
-turn has not begun: it sees a later state, which a reader may be shown as well.
+It decides how many run side by side, whose turn it is, and for how long. The machine that it is
+given says what a query means. Times are milliseconds of the caller's clock. A query that waits for
+its turn has not begun, and will see a later state: a read may see any state after its request.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from actors.store.machine import Machine
 from actors.store.steps import Steps
 
 RUNNING_MAX: Final = 8
-"""So many long queries run side by side: each holds what it has gathered in memory."""
+"""At most 8 long queries run side by side: each keeps in memory what it has gathered."""
 
 WAITING_MAX: Final = 1_000
+"""How many more may wait for their turn; one beyond that is refused."""
 
 SLICE_MS: Final = 2
-"""After so long others have their turn."""
-
 SLICE_STEPS_MAX: Final = 64
+"""After 2 ms, or 64 steps, other messages have their turn."""
+
 PAUSE_MS: Final = 1
-"""Between two slices, for others: all actors share one interpreter."""
+"""The pause between two slices, for others: all actors share one interpreter."""
 
 TOO_MANY: Final = Failure("TooManyRequests")
 
@@ -38,7 +39,7 @@ class _Asked(NamedTuple):
 
 
 class _Running(NamedTuple):
-    """`compact_revision` is where history began when the query did."""
+    """A query that has begun; `compact_revision` is the store's at its first step."""
 
     asked: _Asked
     steps: Steps[Result]
@@ -59,7 +60,7 @@ class LongQueries:
     def answer(
         self, machine: Machine, questions: Iterable[tuple[int, Query]], cluster_ms: int
     ) -> list[tuple[int, Result]]:
-        """Tickets and answers of those questions that one step was enough for."""
+        """Tickets and answers of the questions that one step answers; the others go on later."""
         begin = machine.begin
         replies: list[tuple[int, Result]] = []
         for ticket, query in questions:
@@ -71,7 +72,7 @@ class LongQueries:
         return replies
 
     def take_begun(self) -> tuple[int, ...]:
-        """The tickets of the queries that have turned out to take long since the last call."""
+        """The tickets of queries that take longer than one step, new since the last call."""
         begun, self._begun = tuple(self._begun), []
         return begun
 
@@ -92,12 +93,12 @@ class LongQueries:
         return replies
 
     def is_older_than(self, compact_revision: int) -> bool:
-        """Whether a query goes on that began before that compaction, and may need what it ends."""
+        """Whether a query is under way that may still read what this compaction has outdated."""
         running = self._running
         return bool(running) and any(each.compact_revision != compact_revision for each in running)
 
     def begin_again(self) -> None:
-        """The state is another one, of a later time: what has begun starts afresh."""
+        """A snapshot has replaced the state: queries under way begin again on the new one."""
         self._waiting.extendleft(each.asked for each in reversed(self._running))
         self._running.clear()
 
@@ -108,7 +109,7 @@ class LongQueries:
         steps: Steps[Result],
         replies: list[tuple[int, Result]],
     ) -> bool:
-        """Do the first step; whether there are more, now or later."""
+        """Do the first step; returns whether the query goes on, or waits."""
         each = _Running(asked, steps, machine.store.compact_revision)
         if _is_done(each, replies):
             return False
@@ -130,7 +131,7 @@ class LongQueries:
 
 
 def _is_done(each: _Running, replies: list[tuple[int, Result]]) -> bool:
-    """Do one step."""
+    """Do one step; if it is the last, put the answer into `replies`."""
     try:
         next(each.steps)
     except StopIteration as end:

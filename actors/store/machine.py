@@ -1,8 +1,8 @@
 """The replicated state machine: what each command does, and what each query sees.
 
-A pure function of the entries applied - index, cluster time, command, sequence - so that all nodes
+It is a pure function of the applied entries (index, cluster time, command, sequence), so all nodes
 agree. It composes keys, leases, sessions, members and alarms, and gathers what others must be told
-or the backend must keep; it refuses to know who asked, and what a message or a file is.
+and what the backend must keep. It refuses to know who asked, and what a message or a file is.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ _OF_ONE_KEY: Final = Range(b"")[1:]
 class Machine:
     """The state of one node, as the entries up to `applied_index` have made it.
 
-    `members` are those the cluster was founded with; a backend that has members knows better. The
-    limits decide what commands do, so all nodes of a cluster must have the same.
+    `members` are those that the cluster was founded with; a backend that has members overrides
+    them. The limits decide what commands do, so all nodes of a cluster must have the same.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Machine:
         self._limits = (session_limits, leases_max)
         self.members = {member.id: member for member in stored_members or members}
         self.alarms = AlarmTable(alarms)
-        # Until the actor takes them: no part of the state.
+        # Kept for the actor until it takes them; no part of the state.
         self.checks: list[Check | IntegrityReport] = []
         self.writes = Writes(self.store, self.leases)
         self._members_changed = not stored_members
@@ -138,7 +138,7 @@ class Machine:
     def apply(
         self, index: int, term: int, time_ms: int, command: Command, sequence: Sequence | None
     ) -> Result:
-        """Apply the entry at `index`, the one after the last, and return its answer."""
+        """Apply the entry at `index`, the next one, and return its answer."""
         assert index == self.applied_index + 1, f"entry {index} after {self.applied_index}"
         self.applied_index = index
         self.applied_term = term
@@ -153,7 +153,7 @@ class Machine:
         return result
 
     def skip(self, index: int, term: int, time_ms: int) -> None:
-        """Pass an entry without a command: only the log's place and the clock move."""
+        """Pass over an entry without a command: only the log's place and the clock move."""
         assert index == self.applied_index + 1, f"entry {index} after {self.applied_index}"
         self.applied_index = index
         self.applied_term = term
@@ -192,7 +192,7 @@ class Machine:
                 return self._administer(command)
 
     def _administer(self, command: Administration) -> Result:
-        """What neither keys nor leases are changed by, and no alarm refuses."""
+        """Commands that change neither keys nor leases, and that no alarm refuses."""
         match command:
             case AdvanceClock():
                 return Done(self.store.revision)
@@ -228,7 +228,10 @@ class Machine:
         return LeaseGranted(self.store.revision, lease_id, ttl_ms)
 
     def _check(self, command: IntegrityCheck) -> Check:
-        """What it is about, as far as it has to be known now."""
+        """What a check needs to remember of the state at its entry.
+
+        The first check of a round hashes all state but the keys here, before the next entry.
+        """
         compact_revision = self.store.compact_revision
         found = 0
         if not command.start_revision:
@@ -241,7 +244,7 @@ class Machine:
         # A member that was removed meanwhile has nothing to publish.
         if member is not None:
             named = member._replace(name=command.name, client_urls=command.client_urls)
-            # Another table: so it is seen that something has changed.
+            # A new dict: `Upkeep` sees by its identity that a member has changed.
             self.members = {**self.members, member.id: named}
             self._members_changed = True
         return Done(self.store.revision)
@@ -255,7 +258,7 @@ class Machine:
         return Members(self.revision, tuple(self._members_by_id()))
 
     def _named(self, peers: tuple[MemberPeers, ...]) -> dict[int, Member]:
-        """Members as consensus knows them, with what each has said of itself."""
+        """Members as Raft knows them, with the name and the URLs that each has published."""
         members: dict[int, Member] = {}
         for member_id, peer_urls, is_learner in peers:
             before = self.members.get(member_id)
@@ -280,14 +283,14 @@ class Machine:
         self.store.gather_previous = gather
 
     def query(self, query: Query, cluster_ms: int) -> Result:
-        """Answer from the state as it is; `cluster_ms` is the time for what is left of a TTL."""
+        """Answer from the state as it is; a lease's remaining time is counted at `cluster_ms`."""
         answer = self.begin(query, cluster_ms)
         return answer if isinstance(answer, tuple) else finish(answer)
 
     def begin(self, query: Query, cluster_ms: int) -> Result | Steps[Result]:
-        """The answer, or the way to one that may be long; it is of the state at its first step.
+        """The answer, or the steps to one that may take long: of the state at the first step.
 
-        Between the steps nothing may be swept that a later compaction outdates.
+        Until the last step, nothing may be swept that a later compaction outdates.
         """
         store = self.store
         match query:
@@ -362,12 +365,15 @@ class Machine:
 
     @property
     def uncommitted(self) -> int:
-        """How much the backend has not been given yet: entries, or changes if these are more."""
+        """How much the backend does not have yet: entries, or changes if these are more."""
         changes = max(len(self.store.fresh), self.sweeper.removed, len(self.leases.changed))
         return max(self.applied_index - self.committed_index, changes)
 
     def take_changes(self) -> Changes:
-        """All that the backend has not been given yet; reads look there for it from now on."""
+        """Everything that the backend does not have yet, for a commit that must follow at once.
+
+        From now on reads ask the backend for it.
+        """
         store = self.store
         fresh = store.take_fresh()
         meta = Meta(

@@ -1,7 +1,7 @@
 """What the engines of a store decide: whom to tell what, and what to do with the store's file.
 
-An engine returns orders, and the actor carries them out one after another; the messages among them
-go where `language.messages` says. Knows nothing of why anything is ordered.
+An engine returns orders, and StoreActor carries them out one after another. A message among them
+goes where `language.messages` says. Knows nothing of why anything is ordered.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from actors.language.results import Result
 
 
 class Say(NamedTuple):
-    """To the operator, in the node's log; what is grave cannot wait for somebody to look there."""
+    """To the operator, in the node's log: as critical if it is grave, else as a warning."""
 
     text: str
     is_grave: bool = False
 
 
 class Commit(NamedTuple):
-    """Make durable what is new, before the next order."""
+    """Commit what is new, before the next order."""
 
 
 class CopyForClients(NamedTuple):
-    """Commit, and copy the store's file to `path`, while the store is used on; then CopyMade."""
+    """Commit, and copy the store's file to `path` while the store goes on; CopyMade ends it."""
 
     path: Path
 
 
 class WriteAnew(NamedTuple):
-    """Commit, and copy what the file uses, so that the copy follows it; then Compacted."""
+    """Commit, and begin a compact copy that follows every later commit; Compacted ends it."""
 
 
 Order = Propose | Published | Replies | Room | Say | Commit | CopyForClients | WriteAnew
@@ -48,6 +48,6 @@ def propose(origin: int, commands: Iterable[Command]) -> Propose:
 
 
 def answer(tickets: Iterable[int], result: Result) -> list[Order]:
-    """The same answer for all of these, if there are any."""
+    """The same answer for all of these tickets; no order if there are none."""
     replies = tuple([(ticket, result) for ticket in tickets])
     return [Replies(replies)] if replies else []

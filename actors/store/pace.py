@@ -1,6 +1,7 @@
-"""When what is new in a store is made durable in its backend; until then the log has it.
+"""When a store commits to its backend what is new; until then a crash loses nothing but work.
 
-Knows nothing of what is committed, or how. Times are milliseconds of the caller's clock.
+The log still has the entries, and they are applied again. Knows nothing of what is committed, or
+how. Times are milliseconds of the caller's clock.
 """
 
 from __future__ import annotations
@@ -9,25 +10,25 @@ from collections.abc import Callable
 from typing import Final
 
 COMMIT_INTERVAL_MS: Final = 100
-"""How long anything new waits for a commit at most."""
+"""The longest time that a change waits for a commit."""
 
 COMMIT_CHANGES_MAX: Final = 10_000
 """This number of entries or revisions is committed at once, without waiting for the interval."""
 
 COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Likewise this number of bytes of commands: they are held in memory until the commit."""
+"""This number of bytes of commands, too, is committed at once: until then they are in memory."""
 
 
 class CommitPace:
-    """That of one store; `due_ms` is when the next commit is due, None while nothing is new."""
+    """The pace of one store; `due_ms` is when a commit is due, None while nothing is new."""
 
     def __init__(self) -> None:
         self.due_ms: int | None = None
-        # Of the commands since the last commit; the owner adds to it.
+        # The bytes of the commands since the last commit; the owner adds to them.
         self.bytes = 0
 
     def is_full(self, uncommitted: int, clock: Callable[[], int]) -> bool:
-        """Whether to commit at once, with so much uncommitted; if not, the interval has begun."""
+        """Whether to commit at once, with `uncommitted` changes; if not, the interval begins."""
         if uncommitted >= COMMIT_CHANGES_MAX or self.bytes >= COMMIT_BYTES_MAX:
             return True
         if uncommitted and self.due_ms is None:
@@ -39,7 +40,7 @@ class CommitPace:
         return self.due_ms is not None and now_ms >= self.due_ms
 
     def committed(self) -> None:
-        """Nothing is new now."""
+        """A commit was made: nothing is new now."""
         self.due_ms, self.bytes = None, 0
 
 

@@ -1,7 +1,7 @@
-"""When a member's store is too full, and when no more: whether it should raise or clear its alarm.
+"""Whether a member's store is too full: when it should raise its NOSPACE alarm, and when clear it.
 
-It counts bytes in use, not the size of the file: pages that a compaction frees are used again. It
-decides about this member only; what an alarm forbids, and everywhere, is the machine's.
+It counts the bytes in use, not the size of the file: pages that a compaction frees are used again.
+It decides for this member only; what an alarm forbids on all members, `alarms.py` says.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 from typing import Final
 
 LOW_WATER_PERCENT: Final = 90
-"""An alarm that this member has raised is cleared when less than so much of the quota is in use."""
+"""A member clears the alarm that it raised when less than 90 % of its quota is in use."""
 
 NEAR_BYTES: Final = 64 * 1024 * 1024
-"""With more room than this nobody needs to know how much there is."""
+"""Only if there is less room than 64 MiB does the gateway compare a request with it."""
 
 
 class Quota:
-    """One member's. A limit of 0 is none. `has_alarm`: an earlier run may have raised it."""
+    """The quota of one member; 0 is no limit. `has_alarm`: the alarm stands at the start."""
 
     def __init__(self, limit_bytes: int, has_alarm: bool) -> None:
         self._limit_bytes = limit_bytes
         self._low_bytes = limit_bytes * LOW_WATER_PERCENT // 100
-        # What an operator raises by hand is not ours to clear, unless we did so earlier.
+        # An alarm that was raised by hand is not cleared here. One that stands at the start counts
+        # as this member's own, since an earlier run may have raised it.
         self._is_own = has_alarm
         self._was_refused = False
 
@@ -33,18 +34,18 @@ class Quota:
         return room if room < NEAR_BYTES else None
 
     def is_tight(self, used_bytes: int) -> bool:
-        """Whether it is above the low-water mark."""
+        """Whether the bytes in use have reached the low-water mark."""
         return bool(self._limit_bytes) and used_bytes >= self._low_bytes
 
     def refused(self) -> None:
-        """Something was refused that needs more room than there is."""
+        """A request was refused that needs more room than there is."""
         self._was_refused = True
 
     def wish(self, used_bytes: int, has_alarm: bool) -> bool | None:
-        """Whether the alarm should be raised (True) or cleared (False); None: let it be.
+        """Whether the alarm should be raised (True) or cleared (False); None: leave it as it is.
 
-        Between the low-water mark and the limit only a refusal raises it. Below the mark none
-        does: what was refused was too large, and smaller things have room.
+        Between the low-water mark and the limit, only a refusal raises it. Below the mark a refusal
+        does not: the request was large, and smaller ones still have room.
         """
         is_tight = self.is_tight(used_bytes)
         self._was_refused &= is_tight

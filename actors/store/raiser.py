@@ -1,6 +1,6 @@
-"""Raises alarms by the log, and again until they stand: a proposal may be lost.
+"""Proposes alarms until they stand: a proposal may be lost.
 
-Why an alarm is raised, and what it refuses, is others' business.
+Why an alarm is raised, its caller knows; what it refuses, `alarms.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from actors.store.machine import Machine
 from actors.store.orders import Order, propose
 
 RAISE_AGAIN_MS: Final = 1_000
+"""How long a proposal may take until it is made again."""
 
 
 class AlarmRaiser:
-    """The alarms that one member wants to be raised; `due_ms` is when it has something to do."""
+    """The alarms that one member wants to raise; `due_ms` is when it has something to do."""
 
     def __init__(self, member_id: int) -> None:
         self.due_ms: int | None = None
@@ -23,7 +24,7 @@ class AlarmRaiser:
         self._wanted: set[AlarmMember] = set()
 
     def maybe_want(self, alarm: AlarmMember, machine: Machine, now_ms: int) -> bool:
-        """Want an alarm, from the next tick on; whether that is news."""
+        """Want an alarm, from the next tick on; returns whether it is a new wish."""
         if alarm in self._wanted or alarm in machine.alarms:
             return False
         self._wanted.add(alarm)
@@ -34,8 +35,8 @@ class AlarmRaiser:
         """Propose what is due."""
         if self.due_ms is None or now_ms < self.due_ms:
             return []
-        # Another that was removed meanwhile has no alarms, and nobody could clear any. A newcomer
-        # itself has none yet, before it has applied that it is a member.
+        # An alarm for a member that was removed could never be cleared: drop the wish. This member
+        # may be new and have not yet applied that it belongs: keep the wish until it has.
         self._wanted = {
             alarm
             for alarm in self._wanted

@@ -1,7 +1,7 @@
 """What a range sees: an interval at one revision, filtered, sorted and cut by etcd's rules.
 
-Long ones are read in steps (`steps.py`), each of which finds its place again by key, so that writes
-may come between; what they do does not show. Knows keys and revisions, not leases or time.
+A long range is read in steps (`steps.py`). Each step finds its place again by key, so writes may
+come between two steps; the answer does not show them. Knows keys and revisions, not leases or time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps, merge_runs
 from actors.store.storage import SUB_BITS
 
 ANSWER_BYTES_MAX: Final = 64 * 1024 * 1024
-"""What an answer may take in memory: to make it into one message keeps everybody else waiting."""
+"""What an answer may take in memory. Encoding it is one step, for which all others must wait."""
 
 KEY_VALUE_BYTES: Final = 100
-"""Counted for each key beside its own bytes and its value's."""
+"""Counted for each key in addition to the bytes of the key and its value."""
 
 ANSWER_TOO_LARGE: Final = Failure("AnswerTooLarge")
 
@@ -36,24 +36,24 @@ _SORT_KEYS: Final[dict[SortTarget, Callable[[KeyValue], Any]]] = {
 
 
 class AnswerTooLargeError(Exception):
-    """Somebody asks for more than fits one answer."""
+    """An answer would take more than ANSWER_BYTES_MAX."""
 
 
 class Budget:
-    """What one answer may still gather, in all of its parts."""
+    """How many bytes one answer, in all of its parts, may still gather."""
 
     def __init__(self) -> None:
         self._bytes = ANSWER_BYTES_MAX
 
     def spend(self, kvs: Iterable[KeyValue]) -> None:
-        """These are kept; AnswerTooLargeError when they are too much."""
+        """Count key-values that the answer keeps; AnswerTooLargeError if the budget is used up."""
         self._bytes -= sum([len(kv.key) + len(kv.value) + KEY_VALUE_BYTES for kv in kvs])
         if self._bytes < 0:
             raise AnswerTooLargeError
 
 
 class Cursor:
-    """A way through an interval, as it was or is at a revision; writes may come in between."""
+    """A place in an interval at one revision; writes may come between two reads."""
 
     def __init__(
         self,
@@ -66,14 +66,17 @@ class Cursor:
     ) -> None:
         self.is_done = False
         self._store = store
-        # What is left: from the first key to before the second.
+        # What is left to read: [low, high). Keys, not iterators: a write would break an iterator.
         self._low = key
         self._high = end_of(key, range_end)
         self._revision = revision
         self._descending = descending
 
     def read(self, found_max: int, *, with_values: bool) -> list[KeyValue]:
-        """The next key-values, at most so many; fewer, even none, before the way is at its end."""
+        """The next key-values, at most `found_max`.
+
+        They may be fewer, even none, before the end: only `is_done` says that nothing is left.
+        """
         store, live = self._store, self._store.index.live
         if store.revision == self._revision:
             keys = self._next_keys(found_max)
@@ -88,7 +91,7 @@ class Cursor:
         return found if with_values else [kv._replace(value=b"") for kv in found]
 
     def _next_of_the_past(self, found_max: int) -> tuple[list[bytes], list[int]]:
-        """The next keys that were there, and where their values are."""
+        """The next keys that existed at the revision, and the positions of their values."""
         position_at, revision = self._store.index.position_at, self._revision
         keys: list[bytes] = []
         positions: list[int] = []
@@ -104,12 +107,15 @@ class Cursor:
         return keys, positions
 
     def count(self) -> int:
-        """How many of the next keys are there at the revision."""
+        """How many of the next keys exist at the revision."""
         position_at, revision = self._store.index.position_at, self._revision
         return sum([position_at(key, revision) is not None for key in self._next_keys()])
 
     def _next_keys(self, keys_max: int = ITEMS_PER_STEP) -> list[bytes]:
-        """The next keys that are there, or in the past ever were, and go beyond these."""
+        """The next keys, and move beyond them.
+
+        They exist now if the cursor's revision is the present one; else they exist, or once did.
+        """
         index = self._store.index
         choose = index.between if self._store.revision == self._revision else index.ever_between
         keys_max = min(keys_max, ITEMS_PER_STEP)
@@ -121,7 +127,7 @@ class Cursor:
         return keys
 
     def _stop_at(self, key: bytes) -> None:
-        """Go on behind this key, of those that `_next_keys` has given."""
+        """Go on behind this key, one of those that `_next_keys` has given."""
         self.is_done = False
         if self._descending:
             self._high = key
@@ -130,7 +136,7 @@ class Cursor:
 
 
 def get(store: RevisionStore, key: bytes) -> RangeDone:
-    """The most frequent read of all: one key, as it is."""
+    """The short way for the most frequent read: one key as it is now."""
     live = store.index.live.get(key)
     if live is None:
         return RangeDone(store.revision, (), False, 0)
@@ -140,7 +146,7 @@ def get(store: RevisionStore, key: bytes) -> RangeDone:
 def read_range(
     store: RevisionStore, query: Range, *, counts: bool = True
 ) -> Steps[RangeDone | Failure]:
-    """Answer a range; without `counts` it is not found out how many keys there are."""
+    """Answer a range; without `counts` the keys of the interval are not counted."""
     if query.revision > store.revision:
         return FUTURE_REVISION
     if 0 < query.revision < store.compact_revision:
@@ -159,9 +165,10 @@ def read_interval(
     *,
     counts: bool = True,
 ) -> Steps[RangeDone]:
-    """Answer a range that can be read; `now` is the revision that the present is at.
+    """Answer a range whose revision can be read; `now` is the present revision.
 
-    Raises AnswerTooLargeError when it gathers more than the budget has; None: it may take anything.
+    Raises AnswerTooLargeError when it gathers more than the budget has. There is no limit without a
+    budget, as in a transaction that writes: what it reads must not stop it half-way.
     """
     revision = query.revision if 0 < query.revision < now else now
     count = 0
@@ -177,7 +184,7 @@ def read_interval(
 
 
 def count_keys(store: RevisionStore, key: bytes, range_end: bytes, revision: int) -> Steps[int]:
-    """How many keys of an interval are there at a revision."""
+    """How many keys of an interval exist at a revision."""
     if store.revision == revision:
         return store.index.count(key, range_end)
     cursor = Cursor(store, key, range_end, revision)
@@ -191,7 +198,7 @@ def count_keys(store: RevisionStore, key: bytes, range_end: bytes, revision: int
 def _read_in_order(
     store: RevisionStore, query: Range, revision: int, budget: Budget | None
 ) -> Steps[tuple[list[KeyValue], bool]]:
-    """By key, so that reading ends with the first one over the limit."""
+    """Read in the order of keys; reading ends with the first key over the limit."""
     limit = max(0, query.limit)
     descending = query.sort_order is SortOrder.DESCEND
     cursor = Cursor(store, query.key, query.range_end, revision, descending=descending)
@@ -214,11 +221,11 @@ def _read_in_order(
 def _read_sorted(
     store: RevisionStore, query: Range, revision: int, budget: Budget | None
 ) -> Steps[tuple[list[KeyValue], bool]]:
-    """By something else than the key: all must be read, and in order they are merged."""
+    """Read in another order than that of keys: all are read, sorted in runs, and merged."""
     limit = max(0, query.limit)
     by = _SORT_KEYS[query.sort_target]
     descending = query.sort_order is SortOrder.DESCEND
-    # etcd's quirk: without an order only the first of them by key are sorted.
+    # etcd's quirk: without a sort order the limit cuts by key, before the sort.
     keys_left = limit + 1 if limit and not query.sort_order and not _has_filter(query) else None
     needs_value = not query.keys_only or query.sort_target is SortTarget.VALUE
     cursor = Cursor(store, query.key, query.range_end, revision)
@@ -244,7 +251,7 @@ def _read_sorted(
 
 
 def _has_filter(query: Range) -> bool:
-    """Whether some bound of revisions is given."""
+    """Whether the range asks only for keys within bounds of their revisions."""
     return bool(
         query.min_mod_revision
         or query.max_mod_revision
@@ -254,7 +261,7 @@ def _has_filter(query: Range) -> bool:
 
 
 def _filtered(query: Range, kvs: list[KeyValue]) -> list[KeyValue]:
-    """Those within the bounds of revisions; a bound of 0 is none."""
+    """The key-values within the range's bounds of revisions; a bound of 0 is no bound."""
     if most := query.max_mod_revision:
         kvs = [kv for kv in kvs if kv.mod_revision <= most]
     if least := query.min_mod_revision:
@@ -267,6 +274,6 @@ def _filtered(query: Range, kvs: list[KeyValue]) -> list[KeyValue]:
 
 
 def without_value(key: bytes, live: Live) -> KeyValue:
-    """A keys_only answer: the index alone has it all."""
+    """The key-value of a keys_only answer: the index has all of it, no value is read."""
     position, create_revision, version, lease = live
     return KeyValue(key, create_revision, position >> SUB_BITS, version, b"", lease)

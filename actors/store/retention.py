@@ -1,8 +1,8 @@
-"""How much history is kept when nobody compacts by hand: so many revisions, or so long a time.
+"""How much history is kept when nobody compacts by hand: a number of revisions, or a time.
 
-Asked again and again, on every member, so that whoever leads next can go on; only what the leader
-is told here is proposed. A proposal that is lost is made again: nothing but the store's own
-compaction revision counts as done. Times are milliseconds of a clock that only goes forward.
+Every member asks regularly, so that the next leader knows what was when; only the leader proposes
+the answer. A lost proposal is made again, since only the store's own compact revision shows that it
+was done. Times are milliseconds of a clock that only goes forward.
 """
 
 from __future__ import annotations
@@ -11,33 +11,36 @@ from collections import deque
 from typing import Final, Protocol
 
 REVISIONS_MUCH: Final = 1_000
-"""So many revisions more than are to be kept go soon; fewer wait for QUIET_MS, as in etcd."""
+"""1,000 revisions beyond those to be kept are compacted soon; fewer wait for QUIET_MS."""
 
 REVISIONS_LOOK_MS: Final = 1_000
 QUIET_MS: Final = 5 * 60 * 1_000
+"""etcd's interval: after it a surplus of any size is compacted."""
 
 PERIOD_INTERVAL_MS_MAX: Final = 60 * 60 * 1_000
+"""As in etcd, the interval between two compactions is the period, but at most an hour."""
+
 PERIOD_SAMPLES: Final = 10
-"""The revision is noted so many times in the interval between two compactions."""
+"""The revision is noted ten times in the interval between two compactions."""
 
 PERIOD_LOOK_MS_MIN: Final = 100
 
 
 class Retention(Protocol):
-    """Says from when on history is too old."""
+    """Says which part of the history is too old."""
 
     look_ms: int
     """How often it wants to be asked."""
 
     def due(self, now_ms: int, revision: int, compact_revision: int) -> int:
-        """The revision to compact at, or 0 as long as there is nothing to do."""
+        """The revision to compact at, or 0 if there is nothing to do."""
 
 
 class KeepRevisions:
-    """Keeps the last so many revisions (etcd's mode "revision").
+    """Keeps the last `revisions` revisions (etcd's mode "revision").
 
-    etcd looks every five minutes; here much is let go at once, so that the disk stays as full as
-    it is however fast the writes come.
+    etcd looks every five minutes. Here a large surplus is compacted at once, so that fast writes do
+    not fill the disk meanwhile.
     """
 
     look_ms = REVISIONS_LOOK_MS
@@ -60,10 +63,10 @@ class KeepRevisions:
 
 
 class KeepPeriod:
-    """Keeps what was the present within so long a time (etcd's mode "periodic").
+    """Keeps the revisions that were the present one within the last `period_ms` (etcd: "periodic").
 
-    As in etcd, the first compaction comes after a whole period, and each further one after as long
-    or an hour, whichever is less; so what is kept may be older than the period by that much.
+    As in etcd, the first compaction comes after a whole period. Each further one comes after
+    another period, or after an hour if that is shorter; so what is kept may be older by that.
     """
 
     def __init__(self, period_ms: int) -> None:
@@ -71,7 +74,7 @@ class KeepPeriod:
         self._period_ms = period_ms
         self._interval_ms = min(period_ms, PERIOD_INTERVAL_MS_MAX)
         self.look_ms = max(PERIOD_LOOK_MS_MIN, self._interval_ms // PERIOD_SAMPLES)
-        # When which revision was the present one, oldest first.
+        # (time, the revision that was the present one then), oldest first.
         self._samples: deque[tuple[int, int]] = deque()
 
     def due(self, now_ms: int, revision: int, compact_revision: int) -> int:
@@ -79,7 +82,7 @@ class KeepPeriod:
         samples = self._samples
         samples.append((now_ms, revision))
         old_ms = now_ms - self._period_ms
-        # The first one stays as long as the second has not had its turn either.
+        # A sample goes when the next one, too, is older than the period by a whole interval.
         while len(samples) > 1 and samples[1][0] <= old_ms - self._interval_ms:
             samples.popleft()
         target, target_ms, kept_from_ms = 0, 0, None

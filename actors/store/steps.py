@@ -1,6 +1,6 @@
-"""Long work as a generator that stops again and again: whoever runs it decides when to go on.
+"""Long work as a generator of short steps: its caller decides when to go on.
 
-Between two steps the store may change, so a step leaves nothing open that a change would break.
+Between two steps the store may change, so no step leaves anything open that a change would break.
 Short work ends in its first step. Knows nothing of time.
 """
 
@@ -14,13 +14,13 @@ from typing import Any, Final, TypeVar
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
-"""Work that ends with a T."""
+"""Work that has a T as its result."""
 
 ITEMS_PER_STEP: Final = 256
-"""So many keys, changes or the like are handled in one step: a fraction of a millisecond."""
+"""A step handles at most 256 keys or changes: that takes a fraction of a millisecond."""
 
 BYTES_PER_STEP: Final = 1 << 20
-"""A step ends, too, when it has read so many bytes."""
+"""A step also ends when it has read 1 MiB."""
 
 
 def finish(steps: Steps[T]) -> T:
@@ -34,7 +34,7 @@ def finish(steps: Steps[T]) -> T:
 
 
 def sort(items: list[T], key: Callable[[T], Any]) -> Steps[list[T]]:
-    """The items in order."""
+    """The items sorted by `key`; those with equal keys keep their order."""
     runs: list[list[T]] = []
     for start in range(0, len(items), ITEMS_PER_STEP):
         runs.append(sorted(items[start : start + ITEMS_PER_STEP], key=key))
@@ -46,9 +46,9 @@ def sort(items: list[T], key: Callable[[T], Any]) -> Steps[list[T]]:
 def merge_runs(
     runs: list[list[T]], key: Callable[[T], Any], items_max: int = 0, *, descending: bool = False
 ) -> Steps[list[T]]:
-    """The items of all runs, each of which is in order; equal ones stay as they stand.
+    """The items of several sorted runs in order; those with equal keys keep their order.
 
-    With an `items_max` only the first so many.
+    With an `items_max` above 0 only that number of items, the first ones.
     """
     if len(runs) == 1 and not 0 < items_max < len(runs[0]):
         return runs[0]

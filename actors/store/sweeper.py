@@ -1,10 +1,10 @@
 """What a compaction leaves to do: find what it has outdated, forget it, and have it removed.
 
-All of it in portions, whenever the caller has time. Finding goes through what was written since the
-last compaction, in order: a change outdates what its key was before, and an old tombstone itself.
-So a compaction costs what was written, however much the store holds. Removing waits until much is
-outdated: a page of the file that loses many records at once is written only once. Nobody can tell
-how far it is; after a crash it finds again what was not removed.
+The work is done in portions, when the caller has time. Finding goes through the changes since the
+last compaction, in order: a change outdates what its key was before, and an old tombstone outdates
+itself as well. So a compaction costs as the writes since the last one did, however large the store
+is. Removing waits until much is outdated: a page of the file that loses many records at once is
+written only once. How far it is shows in no answer; after a crash it finds again what is left.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from actors.store.storage import SUB_BITS, Backend
 OUTDATED_MIN: Final = 10_000
 OUTDATED_SHARE: Final = 4
 OUTDATED_MAX: Final = 500_000
-"""Removing begins with so many, or with a quarter of the number of keys, but at most so many."""
+"""Removing begins when 10,000 changes are outdated, or a quarter of the number of keys if that is
+more, but in any case at 500,000."""
 
 _BATCH_BITS: Final = SUB_BITS + 13
-"""What is outdated is kept apart by 8,192 revisions, so that little must be sorted at a time."""
+"""Outdated changes are kept in batches of 8,192 revisions, so that little is sorted at a time."""
 
 
 class Sweeper:
-    """The work left to do in one store. `removed` counts until the owner sets it to 0."""
+    """The work left to do in one store; `removed` counts what was removed since a commit."""
 
     def __init__(
         self,
@@ -39,9 +40,9 @@ class Sweeper:
         self._backend = backend
         self._compact_revision = compact_revision
         self._committed_revision = committed_revision
-        # Before the first position nothing is outdated; before the second all that is was found.
+        # Before `_swept` everything outdated is removed; before `_found` it is found.
         self._swept = self._found = swept_revision << SUB_BITS
-        # What the index has forgotten, and the backend has still.
+        # Found and not removed, by batch: the index has forgotten it, the backend still has it.
         self._outdated: dict[int, list[int]] = {}
         self._batch: list[int] = []
         self._count = 0
@@ -50,7 +51,7 @@ class Sweeper:
 
     @property
     def swept_revision(self) -> int:
-        """Of the changes before this revision only those are left that somebody may still see."""
+        """Before this revision only changes are left that somebody may still see."""
         return self._swept >> SUB_BITS
 
     @property
@@ -60,28 +61,29 @@ class Sweeper:
 
     @property
     def lingers(self) -> bool:
-        """Whether something is outdated that is too little to be removed."""
+        """Whether something is outdated, but too little to be removed yet."""
         return self._count > 0 and not self.is_due
 
     def compacted(self, revision: int) -> None:
         """History begins at this revision now."""
-        # The tombstones of the last one were spared: whoever watched from there had to see them.
+        # The last compaction spared the tombstones at its own revision, for watches that begin
+        # there. They are outdated now: begin again at that revision.
         spared = max(0, self._compact_revision) << SUB_BITS
         self._swept, self._found = min(self._swept, spared), min(self._found, spared)
         self._compact_revision = revision
 
     def committed(self, revision: int) -> None:
-        """The backend has all up to this revision, and has lost what it was told to lose."""
+        """A commit was made: the backend has everything up to this revision, and the removals."""
         self._committed_revision = revision
         self.removed = 0
 
     def hurry(self) -> None:
-        """Remove what is outdated now even if it is little."""
+        """Remove what is outdated now, even if it is little."""
         self._hurries = True
         self._maybe_remove()
 
     def work(self, changes_max: int) -> None:
-        """Find, or remove, up to so many changes."""
+        """Find, or remove, up to `changes_max` changes."""
         assert changes_max > 0, "no portion has no size"
         if self._is_removing:
             self._remove(changes_max)
@@ -111,7 +113,8 @@ class Sweeper:
             self._is_removing |= self._hurries or self._count >= min(much, OUTDATED_MAX)
 
     def _remove(self, changes_max: int) -> None:
-        # In order: after a crash no tombstone may be missing whose value is still there.
+        # In order, since a crash may come between the commits of two portions: a value that is left
+        # without its tombstone would exist again after the restart.
         if not self._batch:
             self._batch = self._outdated.pop(min(self._outdated))
             self._batch.sort(reverse=True)
@@ -124,7 +127,7 @@ class Sweeper:
             self._done()
 
     def _done(self) -> None:
-        """Nothing is left of what was found."""
+        """Everything that was found is removed."""
         self._swept = self._found
         self._is_removing = False
         if self._found >= (self._compact_revision + 1) << SUB_BITS:

@@ -1,8 +1,8 @@
-"""Transactions: which branches are taken, whether these can be done, and those that only read.
+"""Transactions: which branches are taken, whether they can be done, and those that only read.
 
-All is decided on the state before (etcd's rule), so the store is only read here; `writes.py` does
-what was found possible. A transaction that breaks the rules of its form, which a gateway does not
-let pass, is refused rather than done by half.
+Everything is decided on the state before the transaction (etcd's rule), so this module only reads
+the store; `writes.py` then does what was found possible. A gateway lets no malformed transaction
+pass; one that comes nevertheless is refused here as a whole, never done by half.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ INTEGER_MAX: Final = 2**63 - 1
 _INTEGER_BYTES_MAX: Final = len(str(INTEGER_MIN))
 
 NESTED_REVISION: Final = 0
-"""What the answer to a nested transaction says of its revision: nothing, as in etcd."""
+"""The revision in the answer to a nested transaction: as in etcd, it has none of its own."""
 
 
 class Branch(NamedTuple):
-    """The operations that a transaction comes to: nested ones are decided, too."""
+    """The operations that a transaction will do; its nested transactions are decided, too."""
 
     succeeded: bool
     operations: tuple[Put | DeleteRange | Range | Increment | Branch, ...]
@@ -60,7 +60,7 @@ class Branch(NamedTuple):
 
 
 def decide(store: RevisionStore, txn: Txn, now: int) -> Steps[Branch]:
-    """Which operations are to be done, by what there is at the revision `now`."""
+    """Which operations are to be done, by the compares at the revision `now`."""
     succeeded = True
     for compare in txn.compare:
         if not (yield from _holds(store, compare, now)):
@@ -91,7 +91,10 @@ _ABSENT: Final = KeyValue(b"", 0, 0, 0, b"", 0)
 
 
 def _holds(store: RevisionStore, compare: Compare, now: int) -> Steps[bool]:
-    """Whether a compare holds; an interval without keys is compared as one that is not there."""
+    """Whether a compare holds for all keys of its interval.
+
+    An interval without keys is compared as a key that does not exist.
+    """
     target, result, key, range_end, operand = compare
     is_so = _RESULTS[result]
     if target is CompareTarget.COUNT:
@@ -117,7 +120,7 @@ def _holds(store: RevisionStore, compare: Compare, now: int) -> Steps[bool]:
 
 
 def _holds_absent(compare: Compare) -> bool:
-    """Whether a compare holds for a key that is not there: one of its value never does."""
+    """Whether a compare holds for a key that does not exist; a compare of its value never does."""
     if compare.target is CompareTarget.VALUE:
         return False
     return _RESULTS[compare.result](_ABSENT[_FIELDS[compare.target]], compare.operand)
@@ -127,7 +130,7 @@ def _holds_absent(compare: Compare) -> bool:
 
 
 def leaves(branch: Branch) -> Iterator[Put | DeleteRange | Range | Increment]:
-    """The operations of a branch in order, nested ones where they stand."""
+    """The operations of a branch in order; those of nested branches come in their place."""
     for each in branch.operations:
         if isinstance(each, Branch):
             yield from leaves(each)
@@ -136,7 +139,7 @@ def leaves(branch: Branch) -> Iterator[Put | DeleteRange | Range | Increment]:
 
 
 def fault_of(store: RevisionStore, leases: Leases, branch: Branch) -> Failure | None:
-    """Why a branch cannot be done, all of it; first what would change something, as in etcd."""
+    """Why a branch cannot be done, or None; as in etcd, changes are checked before ranges."""
     operations = list(leaves(branch))
     changes = _Changes(store, leases)
     for each in operations:
@@ -147,7 +150,7 @@ def fault_of(store: RevisionStore, leases: Leases, branch: Branch) -> Failure | 
 
 
 class _Changes:
-    """What the operations looked at so far would do."""
+    """The keys and leases that the operations checked until now would change."""
 
     def __init__(self, store: RevisionStore, leases: Leases) -> None:
         self._store = store
@@ -176,7 +179,8 @@ class _Changes:
         if put.ignore_value or put.ignore_lease:
             if put.key not in self._store.index.live:
                 return KEY_NOT_FOUND
-            # Were it changed before, what is to be kept would not be what is there now.
+            # The value or lease to keep must be the one there is now: if the transaction changes
+            # the key before, it would be another one.
             if self._is_changed(put.key):
                 return DUPLICATE_KEY
         if put.ttl_ms:
@@ -194,7 +198,10 @@ class _Changes:
 
 
 def incremented(store: RevisionStore, increment: Increment) -> int | Failure:
-    """What a key's value would be; only the shortest way to write an integer counts as one."""
+    """The sum that an increment comes to, or why there is none.
+
+    Only an integer in its shortest form counts: no spaces, no "+", no leading zeros.
+    """
     live = store.index.live.get(increment.key)
     total = increment.delta
     if live is not None:
@@ -215,7 +222,7 @@ def _fault_of_ranges(
         if isinstance(each, Range):
             if each.revision > now:
                 return FUTURE_REVISION
-            # etcd's quirk: here a negative revision is one that was compacted away.
+            # etcd's quirk: in a transaction a negative revision counts as compacted.
             if each.revision and each.revision < compact_revision:
                 return COMPACTED
     return None
@@ -226,7 +233,8 @@ def _fault_of_ranges(
 
 def read_txn(store: RevisionStore, txn: Txn, now: int) -> Steps[TxnDone | Failure]:
     """Answer a transaction without changes, at the revision `now`."""
-    # What is compacted while this goes on was there when it began, and is not swept before its end.
+    # The compact revision of now: a compaction between two steps must not refuse what could be read
+    # at the beginning, and what it outdates is not swept before the end.
     compact_revision = store.compact_revision
     branch = yield from decide(store, txn, now)
     fault = _fault_of_ranges(leaves(branch), now, compact_revision)

@@ -1,6 +1,6 @@
 """What a store does beside entries and reads: alarms, integrity checks, copies of its file.
 
-It puts together the engines that decide about these, and says when one of them has something to do.
+It holds the engines that decide about these, and says when one of them has something to do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Message = SnapshotPart | Defragment | CopyMade | Refused | Accuse
 class Settings(NamedTuple):
     """What a node's flags say of its upkeep; without a spool no client gets a snapshot.
 
-    While the member leads, it has all members compared every `check_ms`; 0 is never.
+    While the member leads, it has the members compared every `check_ms`; 0: never.
     """
 
     quota_bytes: int = 0
@@ -52,7 +52,10 @@ class Upkeep:
         self._told_members = machine.members
 
     def members(self, machine: Machine) -> list[Order]:
-        """Raft tells a member that lost its disk whether it has been here, by its name."""
+        """Tell Raft which members have published a name, and so have been here.
+
+        By that Raft answers a member that has lost its disk and asks whether it was here before.
+        """
         self._told_members = members = machine.members
         named = [(each.id, each.client_urls) for each in members.values() if each.name]
         return [Published(tuple(named))]
@@ -60,7 +63,7 @@ class Upkeep:
     def applied(
         self, machine: Machine, uncommitted_bytes: int, clock: Callable[[], int]
     ) -> list[Order]:
-        """Entries were applied; so many bytes of commands have come since the last commit."""
+        """Entries were applied; `uncommitted_bytes`: the commands since the last commit."""
         is_news = machine.members is not self._told_members
         orders = self.members(machine) if is_news else []
         if self.warden.must_measure(machine, uncommitted_bytes):
@@ -70,7 +73,7 @@ class Upkeep:
         return orders
 
     def unreadable(self, machine: Machine, now_ms: int) -> None:
-        """An entry of the log could not be read, and was skipped."""
+        """An entry of the log could not be decoded, and was skipped."""
         alarm = AlarmMember(self._member_id, AlarmType.UNREADABLE)
         self._raiser.maybe_want(alarm, machine, now_ms)
 
@@ -113,7 +116,7 @@ class Upkeep:
         )
 
     def _accused(self, member_id: int, machine: Machine, now_ms: int) -> list[Order]:
-        """A member lacks, or contradicts, what the cluster has committed: so it was found."""
+        """Raft has found that a member lacks, or contradicts, what the cluster has committed."""
         member = machine.members.get(member_id)
         alarm = AlarmMember(member_id, AlarmType.DATA_LOSS)
         if member is None or not self._raiser.maybe_want(alarm, machine, now_ms):

@@ -1,7 +1,7 @@
-"""Watches over a store's size: raises and clears this member's alarm, and says how much room is.
+"""Watches a store's size: has this member's NOSPACE raised and cleared, and tells the room left.
 
-What it wants of the alarm it proposes until it comes true. When a store is too full is `quota`'s to
-say; what the alarm forbids, and everywhere, is the machine's.
+It proposes a change of the alarm until it is applied. `quota.py` says when a store is too full, and
+`alarms.py` what the alarm forbids on all members.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from actors.store.orders import Order, Say, propose
 from actors.store.quota import Quota
 
 PROPOSE_AGAIN_MS: Final = 1_000
-"""A proposal may be lost."""
+"""How long a proposal may take until it is made again: it may be lost."""
 
 
 class Warden:
-    """That of one member; `due_ms` is when to look again, None while all is as it should be."""
+    """The warden of one member; `due_ms` is when to propose again, None if nothing is wanted."""
 
     def __init__(self, quota_bytes: int, member_id: int, machine: Machine) -> None:
         self.due_ms: int | None = None
@@ -29,23 +29,24 @@ class Warden:
         self._quota = Quota(quota_bytes, self._stands(machine))
         self._in_use = 0
         self._told_room: int | None = None
-        # What was proposed of the alarm last.
+        # Whether the last proposal was to raise the alarm, or to clear it.
         self._wished = False
 
     def must_measure(self, machine: Machine, uncommitted_bytes: int) -> bool:
-        """Whether the commands since the last measure may be too much, and nobody knows it yet.
+        """Whether a commit is needed now, to see if the commands since the last one are too much.
 
-        What commands take on disk is measured there: a guess would raise the alarm, and clear it.
+        Only the disk shows what commands take there: an alarm by an estimate would be cleared again
+        at the next measurement.
         """
         used = self._in_use + uncommitted_bytes
         return 0 < self._quota_bytes < used and not self._stands(machine)
 
     def is_curious(self, machine: Machine) -> bool:
-        """Whether it wants to be told what is in use: there is a limit, or an alarm to clear."""
+        """Whether it must be told the bytes in use: it has a limit, or an alarm to clear."""
         return bool(self._quota_bytes) or self._stands(machine)
 
     def measured(self, bytes_in_use: int, machine: Machine, now_ms: int) -> list[Order]:
-        """So much of the disk is in use."""
+        """The backend has measured how many bytes are in use."""
         self._in_use = bytes_in_use
         return self._look(machine, now_ms)
 
@@ -55,7 +56,7 @@ class Warden:
         return self._look(machine, now_ms)
 
     def tick(self, machine: Machine, now_ms: int) -> list[Order]:
-        """Propose again what has not come true."""
+        """Propose again what was not applied yet."""
         is_due = self.due_ms is not None and now_ms >= self.due_ms
         return self._look(machine, now_ms) if is_due else []
 
@@ -71,7 +72,7 @@ class Warden:
         if room != self._told_room:
             self._told_room = room
             orders.append(Room(room))
-        # What is outdated but still on disk goes first when room gets scarce.
+        # When room gets scarce, outdated changes are removed even if they are few.
         if self._quota.is_tight(self._in_use) and machine.sweeper.lingers:
             machine.sweeper.hurry()
         return orders

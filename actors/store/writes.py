@@ -1,7 +1,7 @@
-"""What a change of keys does to all that hangs on them: leases, revisions, values before.
+"""What a change of keys does to all that depends on them: leases, revisions, previous values.
 
-Each method is one operation, in a revision of its own or, with a `sub` that counts what was changed
-before it in the same one, as a part of a transaction. Knows nothing of entries and clients.
+Each method is one operation. It has a revision of its own, or is a part of a transaction: then
+`sub` counts the changes before it in the same revision. Knows nothing of entries and clients.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from actors.store.steps import finish
 from actors.store.txn import KEY_NOT_FOUND, NESTED_REVISION, Branch, decide, fault_of, incremented
 
 EXPIRED_KEYS_MAX: Final = 1_000
-"""An entry that has expired leases with so many keys ends no more of them."""
+"""One entry expires no more leases once it has deleted 1,000 keys: reads wait for an entry."""
 
 _new: Final = tuple.__new__
 
@@ -71,7 +71,7 @@ class Writes:
         return _new(PutDone, (revision, previous if prev_kv else None, 0, 0))
 
     def delete_range(self, command: DeleteRange, sub: int = 0) -> DeleteDone:
-        """Delete what there is in an interval."""
+        """Delete the keys of an interval."""
         key, range_end, prev_kv = command
         store = self._store
         index = store.index
@@ -95,7 +95,7 @@ class Writes:
         return Incremented(store.put(key, b"%d" % total, lease, before, previous, sub), total)
 
     def end_lease(self, lease_id: int, change: Change) -> int | None:
-        """End a lease and delete its keys; how many these were, None if there is no such lease."""
+        """End a lease and delete its keys; returns their number, None if there is no such lease."""
         keys = self._leases.end(lease_id)
         if keys is None:
             return None
@@ -103,13 +103,14 @@ class Writes:
         return len(keys)
 
     def expire(self, expiries: tuple[Expiry, ...], now_ms: int) -> None:
-        """End those leases that are due, each in a revision of its own.
+        """End those of the leases that are due, each in a revision of its own.
 
-        When very many keys were deleted the rest is left to an entry to come.
+        After EXPIRED_KEYS_MAX deleted keys the rest is left to a later entry.
         """
         leases, deleted = self._leases, 0
         for lease_id, deadline_ms in expiries:
-            # Checked again: a renewal may have come first, or a deposed leader have proposed this.
+            # Checked again: a renewal may stand before this entry in the log, or the entry may come
+            # from a deposed leader that has not seen one.
             if not leases.is_due(lease_id, deadline_ms, now_ms):
                 continue
             if deleted < EXPIRED_KEYS_MAX:
@@ -118,7 +119,7 @@ class Writes:
                 leases.remind(lease_id)
 
     def transact(self, txn: Txn, now_ms: int) -> TxnDone | Failure:
-        """Do a transaction, or nothing of it."""
+        """Do a transaction as a whole, or say why not and do nothing."""
         store = self._store
         branch = finish(decide(store, txn, store.revision))
         fault = fault_of(store, self._leases, branch)
@@ -128,7 +129,7 @@ class Writes:
         return TxnDone(store.revision, branch.succeeded, responses)
 
     def _do(self, branch: Branch, now_ms: int, began: int) -> tuple[TxnResponse, ...]:
-        """Do what can be done; `began` is how many events there were before all of it."""
+        """Do a branch that was found possible; `began`: the events before the transaction."""
         store = self._store
         responses: list[TxnResponse | Failure] = []
         for each in branch.operations:

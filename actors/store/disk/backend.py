@@ -1,9 +1,8 @@
-"""The store on disk: an LMDB file by revision, committed as a whole or not at all.
+"""The store on disk: an LMDB file with a record for each change, committed in whole transactions.
 
-It owns the file: how it is begun, checked, grown, copied and replaced, and every way it can fail.
-At a start all of it is read once, page by page (`pages.py`), before LMDB may use it. What a record
-holds is `records.py`'s. It keeps no state that a crash could lose. LMDB uses the pages of removed
-records again: the file stays as large as what it held at most.
+It owns the file: how it is created, checked, grown, copied and replaced, and every way it can fail.
+At a start the whole file is read once, page by page (`pages.py`), before LMDB may use it. What a
+record holds is `records.py`'s. LMDB reuses freed pages, so only `compact` makes the file smaller.
 """
 
 from __future__ import annotations
@@ -51,20 +50,20 @@ from actors.store.records import (
 from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, Meta, Row
 
 MAP_SIZE_BYTES: Final = 1 << 34
-"""Address space reserved at first; it takes neither disk nor memory. It is doubled when a commit
-does not fit, which has to wait for a copy that is being made."""
+"""The address space reserved at first; it takes neither disk nor memory. A commit that does not fit
+doubles it, and must wait for the end of a copy that is being made."""
 
 CLOSE_SECONDS_MAX: Final = 3.0
-"""A copy that is not done by then ends with the process."""
+"""How long `close` waits for a copy that is being made; then the copy ends with the process."""
 
 _META_PAGES: Final = 2
 
 _COPY_TRANSACTION: Final = 1
-"""LMDB counts the commits of a copied file anew."""
+"""LMDB numbers the commits of a compact copy anew: its first state is commit 1."""
 
 
 class _Walk(NamedTuple):
-    """A reading of the file that is under way: `load` begins it, `scan` ends it."""
+    """The walk through the whole file at a start: `load` begins it, `scan` ends it."""
 
     pages: PageFile
     tables: dict[bytes, Table]
@@ -74,13 +73,13 @@ class _Walk(NamedTuple):
 class LmdbBackend:
     """Backend on one LMDB file, for one thread. The directory must exist; the file need not.
 
-    With an `original` it is a copy of that one's file, only read until it is installed.
+    With an `original` it is a copy of that backend's file, and only read until it is installed.
     """
 
-    # A commit opens a new one: a reader that stays open would see the past, and keep its pages.
+    # Each commit opens a new one: an old reader sees the past, and keeps all its pages in use.
     _reader: lmdb.Transaction
 
-    # Open while something is removed that the next commit will make durable, by position.
+    # Open from the first removal until the next commit makes the removals durable.
     _writer: lmdb.Transaction | None = None
 
     def __init__(
@@ -96,7 +95,7 @@ class LmdbBackend:
         self._walk: _Walk | None = None
         self._removed: list[int] = []
         self._copier = Copier()
-        # The compact copy that is being made, and follows.
+        # The compact copy that is being made and repeats every commit; None if there is none.
         self._follower: Follower | None = None
         self._is_open = False
         with self._errors.named():
@@ -161,19 +160,19 @@ class LmdbBackend:
             raise self._errors.damaged(f": {error}") from None
 
     def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
-        """What the changes at these positions have put: at most so many bytes, and one more."""
+        """What the changes at these positions have put, until one reaches `bytes_max`."""
         with self._reading():
             return get_key_values(self._reader, self._tables, positions, bytes_max)
 
     def rows(self, start: int, end: int, rows_max: int) -> list[Row]:
-        """What a commit has written from one position to before another: at most so many."""
+        """The committed changes in [start, end), in order: at most `rows_max`."""
         with self._records(start, end) as records:
             return [decode_row(at, record) for at, record in islice(records, rows_max)]
 
     def changes(
         self, start: int, end: int, changes_max: int, bytes_max: int
     ) -> list[tuple[int, Event]]:
-        """Those of `rows` as `read` has them: at most so many, or bytes of values and one more."""
+        """Likewise with values: at most `changes_max`, until one reaches `bytes_max`."""
         found: list[tuple[int, Event]] = []
         with self._records(start, end) as records:
             for at, record in islice(records, changes_max):
@@ -185,7 +184,7 @@ class LmdbBackend:
         return found
 
     def remove(self, positions: list[int]) -> None:
-        """Let the changes at these positions go with the next commit."""
+        """Remove the changes at these positions with the next commit."""
         if positions:
             self._write(lambda transaction: self._delete(transaction, positions))
             self._removed += positions
@@ -209,7 +208,7 @@ class LmdbBackend:
         self._removed.clear()
 
     def size(self) -> tuple[int, int]:
-        """Bytes taken from the disk, and bytes of these in use."""
+        """The size of the file in bytes, and how many of them are in use."""
         page_bytes = self._environment.stat()["psize"]
         pages = _META_PAGES
         with self._errors.named():
@@ -220,25 +219,25 @@ class LmdbBackend:
 
     @property
     def is_copying(self) -> bool:
-        """Whether a copy is being made, so that another has to wait."""
+        """Whether a copy is being made, so that another must wait."""
         return self._copier.is_busy or self._follower is not None
 
     def copy(self, path: Path, done: Done) -> None:
-        """Begin to write the last commit to a file of its own, while this one is used on."""
+        """Begin to write the last commit to another file, while this one goes on."""
         self._begin_copy(path, done, no_more)
 
     def compact(self, done: Done) -> None:
-        """Begin to write what is in use to a file of its own, which follows every commit."""
+        """Begin to write what is in use to another file, which follows every later commit."""
         assert self._follower is None, "one compact copy at a time"
         follower = Follower(self._path, LmdbBackend, done)
         self._begin_copy(follower.path, follower.done, follower.catch_up)
         self._follower = follower
 
     def change_over(self) -> StorageError | None:
-        """Let the compact file take this one's place, right after a commit; or why it cannot."""
+        """Let the compact file take this one's place, or say why not; call it after a commit."""
         follower, self._follower = self._follower, None
         if follower is None:
-            return None  # a snapshot has come instead, which is compact, too
+            return None  # a snapshot was installed meanwhile, and its file is compact, too
         assert self._writer is None, "what is new was committed before"
         error = follower.finish()
         if error is None:
@@ -257,17 +256,17 @@ class LmdbBackend:
         if not has_room(path.parent, self.size()[1]):
             done(StorageError(f"{path}: the disk has too little room for a copy"))
             return
-        # Begun here, in the owner's thread: it pins what is the last commit now.
+        # Begun here, not in the copier's thread: the copy must have the commit that is last now.
         with self._errors.named():
             transaction = self._environment.begin()
         self._copier.begin(self._environment, transaction, path, done, then)
 
     def open_copy(self, path: Path) -> LmdbBackend:
-        """The copy at `path`, to be loaded and scanned, and then installed or closed."""
+        """A backend on the copy at `path`, to be loaded and scanned, then installed or closed."""
         return LmdbBackend(path, self._map_size_bytes, original=self)
 
     def install(self) -> None:
-        """Put this copy, durably and as a whole, in the place of the backend that opened it."""
+        """Put this copy, durably and as a whole, in the place of the backend that has opened it."""
         original = self._original
         assert original is not None, "only a copy is installed"
         original._copier.wait()
@@ -275,7 +274,7 @@ class LmdbBackend:
         remove_leftovers(original._path)
         with self._errors.named():
             self._close_environment()
-            # Whatever step is the last one: a whole file, old or new, has the store's name.
+            # After a crash at any step a whole file, old or new, has the store's name.
             os.fsync(self._file)
             self._path.rename(original._path)
             sync_directory(original._path.parent)
@@ -290,7 +289,7 @@ class LmdbBackend:
             path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Give files and memory back; what was not committed is lost."""
+        """Close the file and free its memory; what was not committed is lost."""
         if self._copier.wait(CLOSE_SECONDS_MAX) and self._is_open:
             self._close_environment()
             os.close(self._file)
@@ -298,12 +297,12 @@ class LmdbBackend:
     # --- opening ---
 
     def _pages(self) -> PageFile:
-        """A reading of the last commit that has yet to be done."""
+        """A walk through the last commit that has not begun."""
         file = self._file
         return PageFile(lambda offset, size: os.pread(file, size, offset), os.fstat(file).st_size)
 
     def _check_format(self) -> None:
-        """Whose file this is; no table may be opened before, a damaged root would kill LMDB."""
+        """Refuse a file of another program or format, before LMDB reads a root that may kill it."""
         pages = self._pages()
         with self._errors.located(pages):
             tables = pages.tables()
@@ -344,13 +343,13 @@ class LmdbBackend:
     # --- committing ---
 
     def _write(self, work: Callable[[lmdb.Transaction], None]) -> None:
-        """Do work in the open transaction, or anew in one with more room if the map is full."""
+        """Do work in the open transaction; if the map is full, in a new one with more room."""
         try:
             while True:
                 try:
                     if self._writer is None:
                         self._writer = self._environment.begin(write=True)
-                        self._delete(self._writer, self._removed)
+                        self._delete(self._writer, self._removed)  # again, if it was aborted
                     work(self._writer)
                     return
                 except lmdb.MapFullError:
@@ -374,7 +373,7 @@ class LmdbBackend:
         self._removed.clear()
 
     def _grow(self) -> None:
-        # No transaction may be open while the map moves, not even a copy's.
+        # LMDB forbids open transactions while the map moves, and a copy has one.
         self._copier.wait()
         self._reader.abort()
         self._map_size_bytes *= 2
@@ -383,7 +382,7 @@ class LmdbBackend:
 
     @contextmanager
     def _records(self, start: int, end: int) -> Iterator[Iterator[tuple[bytes, bytes]]]:
-        """The keys and records of what a commit has written from a position to before another."""
+        """The keys and records of the committed changes in [start, end)."""
         end_key = position_key(end)
         with self._reading(), self._reader.cursor(self._tables.revisions) as cursor:
             items: Any = cursor if cursor.set_range(position_key(start)) else ()
@@ -391,7 +390,7 @@ class LmdbBackend:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """What goes wrong with revisions that a commit has written has the file's name."""
+        """Give errors while committed changes are read the file's name."""
         try:
             yield
         except lmdb.Error as error:

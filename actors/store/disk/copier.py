@@ -1,7 +1,7 @@
-"""The thread that copies a store's file while its owner uses it on.
+"""The thread that copies a store's file while the store goes on.
 
-It owns the copy until that is whole and durable under its name, or gone. Who asked for it, and what
-is in it, is not its business.
+It owns the copy until the copy is whole and durable under its name, or removed. It does not know
+who asked for a copy, or what is in it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from actors.language.errors import StorageError
 from actors.store.disk.lmdb_files import sync_directory, write_copy
 
 Done = Callable[[StorageError | None], None]
-"""Called in the copier's thread: with None, or with what went wrong."""
+"""Called in the copier's thread when a copy ends: with None, or with what went wrong."""
 
 Work = Callable[[], None]
-"""Done in the copier's thread, with a copy that is whole; may raise StorageError."""
+"""Called in the copier's thread when the copy is whole; may raise StorageError."""
 
 
 def no_more() -> None:
@@ -42,7 +42,7 @@ class Copier:
         done: Done,
         then: Work = no_more,
     ) -> None:
-        """Begin to copy what a transaction sees; it is the copier's from now on."""
+        """Begin to copy what a transaction sees; the transaction is the copier's from now on."""
         assert not self.is_busy, "one copy at a time"
         self.is_busy = True
         self._thread = threading.Thread(
@@ -54,7 +54,7 @@ class Copier:
         self._thread.start()
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for the end of the copy, if one is being made; whether none is any more."""
+        """Wait until the copy that is being made ends; False if it has not ended in time."""
         if self._thread is None:
             return True
         self._thread.join(timeout_seconds)
@@ -68,13 +68,14 @@ class Copier:
         done: Done,
         then: Work,
     ) -> None:
+        # Under another name until it is whole: a crash must not leave half a copy under its name.
         part = path.with_name(path.name + ".part")
         error: StorageError | None = None
         try:
             try:
                 write_copy(environment, transaction, part)
             finally:
-                # A reader that stays open keeps the pages that are outdated since.
+                # While a reader is open, LMDB keeps every page that it sees: the file would grow.
                 transaction.abort()
             part.rename(path)
             sync_directory(path.parent)

@@ -1,7 +1,7 @@
 """How the store's file can fail, in words: which file, where, and what an operator can do about it.
 
-Everything that goes wrong with LMDB, the system or the bytes becomes a StorageError here. Knows
-neither tables nor records.
+Every failure of LMDB, of the system or of the bytes becomes a StorageError here. Knows neither
+tables nor records.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from actors.language.errors import StorageError, described
 from actors.store.pages import PageError, PageFile
 
 UNREADABLE: Final = (ValueError, IndexError, struct.error)
-"""What a record of a revision raises that was not written so."""
+"""What decoding raises for the record of a revision that is damaged."""
 
 
 class FileErrors:
-    """The errors of one file; a copy that is not in use yet costs nothing but itself."""
+    """The errors of one file; a damaged copy that is not in use yet harms nothing else."""
 
     def __init__(self, path: Path, *, is_copy: bool) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class FileErrors:
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """Errors of LMDB and the system, and a file that does not begin as it must, have a name."""
+        """Give errors of LMDB, of the system and of pages the file's name."""
         try:
             yield
         except (lmdb.Error, OSError) as error:
@@ -40,7 +40,7 @@ class FileErrors:
 
     @contextmanager
     def located(self, pages: PageFile) -> Iterator[None]:
-        """Records that do not decode have a place."""
+        """Give records that cannot be decoded the place of their page in the file."""
         try:
             yield
         except PageError:
@@ -51,7 +51,7 @@ class FileErrors:
             raise self.damaged(f" at byte {pages.offset}: {error}") from None
 
     def damaged(self, what: str) -> StorageError:
-        """The file is not as it was written."""
+        """The file is not as it was written: an error with advice for the operator."""
         advice = (
             "The store cannot be trusted; keep the directory for inspection, remove this member "
             "from the cluster, and let it rejoin as a new member with an empty data directory"
@@ -61,7 +61,7 @@ class FileErrors:
         return StorageError(f"{self.path}: damaged{what}. {advice}")
 
     def unwritable(self, error: Exception) -> StorageError:
-        """The file cannot be written."""
+        """The file cannot be written: an error with advice for the operator."""
         return StorageError(
             f"{self.path}: cannot be written: {error}. If the disk is full, make room and "
             "start again: nothing is lost, the log has what is missing here"

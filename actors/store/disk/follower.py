@@ -1,7 +1,8 @@
 """The compact copy of a store's file: how it learns what is committed while it is being made.
 
-A copy shows one commit. The store's owner notes every later one here; the copier's thread, and for
-the last few the owner itself, repeat them in the copy. Then copy and store hold the same.
+A copy has the state of one commit. The store's owner notes every later commit here. The copier's
+thread repeats them in the copy, and the owner itself the last few. Then copy and store hold the
+same.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from actors.store.storage import Changes
 SUFFIX: Final = ".compact"
 
 NOTED_BYTES_MAX: Final = 256 * 1024 * 1024
-"""More than so many bytes of keys and values are not kept for a copy that does not keep up."""
+"""A copy that lags behind by more than 256 MiB of keys and values is given up: they are kept in
+memory for it."""
 
 LEFT_COMMITS: Final = 2
-"""The owner has to wait for so many commits at most, when it changes over."""
+"""The copier's thread leaves 2 commits to the owner, which repeats them when it changes over: the
+store waits meanwhile."""
 
 EVENT_BYTES: Final = 200
-"""What a change takes in memory beside its key and value, about."""
+"""About what a change takes in memory in addition to its key and value."""
 
 
 class Writable(Protocol):
@@ -42,7 +45,11 @@ class Writable(Protocol):
 
 
 class Follower:
-    """A compact copy of the file at `path`. One thread notes commits, one at a time repeats."""
+    """A compact copy of the file at `path`.
+
+    The owner's thread notes commits. The copier's thread repeats them, and after its end the
+    owner's: never both at once.
+    """
 
     def __init__(self, path: Path, open_file: Callable[[Path], Writable], done: Done) -> None:
         self.path = _beside(path, SUFFIX)
@@ -54,14 +61,17 @@ class Follower:
         self._bytes = 0
 
     def note(self, removed: list[int], changes: Changes) -> None:
-        """The store has committed this."""
+        """The store has committed these removals and changes."""
         for event in changes.events.values():
             self._bytes += len(event.kv.key) + len(event.kv.value) + EVENT_BYTES
         if self._bytes <= NOTED_BYTES_MAX:
             self._noted.append((removed, changes))
 
     def catch_up(self, left: int = LEFT_COMMITS) -> None:
-        """Repeat what was noted, until no more than so many commits are left."""
+        """Repeat noted commits in the copy until only `left` remain.
+
+        Raises StorageError if more was noted than is kept.
+        """
         if len(self._noted) > left:
             file = self._open(self.path)
             try:
@@ -75,12 +85,12 @@ class Follower:
             raise StorageError(f"{self.path}: more is written meanwhile than the copy can follow")
 
     def done(self, error: StorageError | None) -> None:
-        """The copier's thread has made the copy, or not."""
+        """The copier's thread has made the copy, or failed."""
         self._error = error
         self._done(error)
 
     def finish(self) -> StorageError | None:
-        """Repeat all that is left; or, with what went wrong, nothing is left of the copy."""
+        """Repeat all commits that are left; after an error the copy is removed, and it returned."""
         try:
             if self._error is None:
                 self.catch_up(0)
@@ -91,14 +101,18 @@ class Follower:
         return self._error
 
     def replace(self) -> None:
-        """Give the copy the store's name, durably; either file is whole and has all commits."""
+        """Give the copy the store's name, durably.
+
+        A crash at any point leaves one of the two files under that name, and either has all
+        commits.
+        """
         self.path.rename(self._target)
         sync_directory(self._target.parent)
         remove_leftovers(self._target)
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what is left of a compact copy of the file at `path`, after a crash perhaps."""
+    """Remove what a crash or a failure has left of a compact copy of the file at `path`."""
     for suffix in (SUFFIX, f"{SUFFIX}.part", f"{SUFFIX}-lock"):
         _beside(path, suffix).unlink(missing_ok=True)
 

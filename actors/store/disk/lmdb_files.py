@@ -1,4 +1,4 @@
-"""What is done to whole LMDB files of the store: begin, open, copy, and make names durable.
+"""Whole LMDB files of the store: create, open and copy them, and make their names durable.
 
 Knows the tables' names and the file's format number; refuses to know what the tables hold.
 """
@@ -14,25 +14,28 @@ import lmdb
 from actors.store.records import encode_format
 
 FORMAT_NUMBER: Final = 2
-"""The layout of tables and records. A file of another format is refused, not guessed at."""
+"""The number of this layout of tables and records. A file with another number is refused."""
 
 FORMAT_KEY: Final = b"format"
 STATE_KEY: Final = b"state"
 ALARMS_KEY: Final = b"alarms"
-"""What the table `meta` holds; alarms only if there ever were some."""
+"""The keys of the table `meta`; the one of alarms is there only if there ever was an alarm."""
 
 TABLES: Final = (b"meta", b"revisions", b"leases", b"sessions", b"members")
 TABLES_MAX: Final = 16
 
 SPARE_BYTES: Final = 128 * 1024 * 1024
-"""With less room on the disk the log takes no writes (actors/raft/disk/wal.py)."""
+"""A copy leaves this room: with less on the disk the log takes no writes (raft/disk/wal.py)."""
 
 _FILE_MODE: Final = 0o600
 _NEW_MAP_BYTES: Final = 1 << 20
 
 
 def create(path: Path) -> None:
-    """Make a store with empty tables whole under another name, then give it its own."""
+    """Create a store with empty tables.
+
+    It is made whole under another name, then renamed: a crash must not leave half a store.
+    """
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     environment = open_environment(new, _NEW_MAP_BYTES, lock=False)
@@ -48,18 +51,19 @@ def create(path: Path) -> None:
 
 
 def has_room(directory: Path, needed_bytes: int) -> bool:
-    """Whether so much fits on the disk, and leaves enough for the log to go on."""
+    """Whether `needed_bytes` fit on the disk, and leave enough room for the log to go on."""
     try:
         status = os.statvfs(directory)
     except OSError:
-        return True  # whoever tries to write there will say what is wrong
+        return True  # the write that follows will fail, and say what is wrong
     return status.f_bavail * status.f_frsize >= needed_bytes + SPARE_BYTES
 
 
 def write_copy(environment: lmdb.Environment, transaction: lmdb.Transaction, path: Path) -> None:
-    """The commit that a transaction sees, without its unused pages, durably; LMDB lets others run.
+    """Write the commit that a transaction sees to a file, without unused pages, and sync it.
 
-    A file of that name is the rest of a copy that a crash cut short.
+    LMDB gives the interpreter's lock up meanwhile, so other threads run. A file of that name is
+    what a crash has left of an earlier copy, and is removed.
     """
     path.unlink(missing_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
@@ -73,7 +77,7 @@ def write_copy(environment: lmdb.Environment, transaction: lmdb.Transaction, pat
 def open_environment(
     path: Path, map_size_bytes: int, *, readonly: bool = False, lock: bool = True
 ) -> lmdb.Environment:
-    """LMDB on one file without a directory of its own."""
+    """Open one file with LMDB; it needs no directory of its own."""
     return lmdb.open(
         str(path),
         subdir=False,
@@ -86,7 +90,7 @@ def open_environment(
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable."""
+    """Make the names in a directory durable: a rename without this may be undone by a crash."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,6 +1,6 @@
 """What the copier says when a copy of the store's file is complete, or could not be made.
 
-It runs in the copier's own thread: nothing of the actor may be touched here.
+All of it runs in the copier's thread: nothing of the actor may be touched here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ log = logging.getLogger("leasehold.store")
 
 
 def for_members(path: Path, index: int, term: int, error: StorageError | None) -> SnapshotTaken:
-    """For Raft, which sends it to a member that is far behind; index 0 says that it failed."""
+    """The report for Raft, which sends the copy to a member; index 0: the copy has failed."""
     if error is None:
         return SnapshotTaken(path, index, term)
     log.error("no snapshot was taken: %s", error)
@@ -24,7 +24,7 @@ def for_members(path: Path, index: int, term: int, error: StorageError | None) -
 
 
 def for_clients(path: Path, error: StorageError | None) -> CopyMade:
-    """For clients, who get it sealed; no bytes say that it failed."""
+    """Seal a copy for clients, and report it to Store; 0 bytes: the copy has failed."""
     try:
         if error is None:
             return CopyMade(path, *seal(path))

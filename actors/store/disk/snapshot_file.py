@@ -1,8 +1,8 @@
 """A snapshot as a file of its own: a store's file, and a trailer that seals every byte of it.
 
-The trailer is a CRC-32 of each block, the footer (magic, block size, bytes of the store, CRC-32 of
-the trailer up to there), and the SHA-256 of all before it. So damage is noticed anywhere, and has a
-place. All integers are big-endian. Knows nothing of what a store's file holds.
+The trailer has a CRC-32 of each block, the footer (magic, block size, bytes of the store, CRC-32 of
+the trailer up to there), and the SHA-256 of everything before it. So damage anywhere is noticed,
+and its place is known. All integers are big-endian. Knows nothing of what a store's file holds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _END_BYTES: Final = _FOOTER.size + _CHECKSUM.size + _HASH_BYTES
 
 
 class Sealed(NamedTuple):
-    """What a file is after it was sealed: its size, and the SHA-256 of the whole of it."""
+    """A file after it was sealed: its size, and the SHA-256 of the whole file."""
 
     total_bytes: int
     sha256: bytes
@@ -55,7 +55,7 @@ def seal(path: Path) -> Sealed:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file ends as a snapshot does, at first sight."""
+    """Whether a file ends with a snapshot's magic; nothing else is checked."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -65,9 +65,9 @@ def is_sealed(path: Path) -> bool:
 
 
 def verify(path: Path) -> int:
-    """Check every byte of a sealed file; how many bytes of it are the store's.
+    """Check every byte of a sealed file; returns how many bytes of it are the store's.
 
-    Raises StorageError, which names the file and where it is damaged.
+    Raises StorageError with the file's name and the place of the damage.
     """
     try:
         with path.open("rb") as file:
@@ -105,7 +105,7 @@ def _verify(path: Path, file: int, size: int) -> int:
 
 
 def _blocks(file: int, size: int | None = None) -> Iterator[bytes]:
-    """The first `size` bytes of a file, or all, in blocks; the last may be shorter."""
+    """The first `size` bytes of a file, or all, in blocks; the last block may be shorter."""
     offset, end = 0, os.fstat(file).st_size if size is None else size
     while offset < end:
         data = os.pread(file, min(_READ_BLOCKS * BLOCK_BYTES, end - offset), offset)

@@ -1,7 +1,7 @@
-"""The tables of the store's file, inside a transaction of LMDB's: what a commit puts, what is got.
+"""The tables of the store's file: what a commit writes to each, and how values are read.
 
-Owns which record goes where; the bytes of a record are `records.py`'s, the file, its transactions
-and its errors `backend.py`'s.
+Owns which record goes into which table. The bytes of a record are `records.py`'s; the file, its
+transactions and its errors are `backend.py`'s.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Tables(NamedTuple):
 def put_revisions(
     transaction: lmdb.Transaction, tables: Tables, records: list[tuple[bytes, bytes]]
 ) -> bool:
-    """Append revisions; False if there are some already that should come after these."""
+    """Append revisions; False if the table has these or later ones already."""
     if not records:
         return True
+    # MDB_APPEND: no search for the place, and full pages; LMDB refuses keys that are not the last.
     _, added = transaction.cursor(tables.revisions).putmulti(records, append=True)
     return bool(added == len(records))
 
@@ -51,7 +52,7 @@ def put_revisions(
 def get_key_values(
     transaction: lmdb.Transaction, tables: Tables, positions: list[int], bytes_max: int
 ) -> list[KeyValue]:
-    """What these revisions have put: at most so many bytes, and one more. ValueError for damage."""
+    """What these changes have put, until one reaches `bytes_max`; ValueError for damage."""
     found: list[KeyValue] = []
     with transaction.cursor(tables.revisions) as cursor:
         get = cursor.get
@@ -67,7 +68,7 @@ def get_key_values(
 
 
 def put_changes(transaction: lmdb.Transaction, tables: Tables, changes: Changes) -> None:
-    """Write all of a commit but its revisions."""
+    """Write everything of a commit except its revisions."""
     for lease_id, lease in changes.leases.items():
         if lease is None:
             transaction.delete(lease_key(lease_id), db=tables.leases)
