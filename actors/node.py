@@ -27,7 +27,7 @@ from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline.joining import JoinError
 from actors.offline.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
-from actors.raft.actor import Place, RaftActor, Retention
+from actors.raft.actor import LogRetention, RaftActor, Surroundings
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.disk.files import DISK, Files
@@ -51,8 +51,7 @@ from actors.store.actor import StoreActor
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.spool import SpoolDirectory
 from actors.store.machine import Machine
-from actors.store.retention import KeepPeriod, KeepRevisions
-from actors.store.retention import Retention as HistoryRetention
+from actors.store.retention import HistoryRetention, KeepPeriod, KeepRevisions
 from actors.store.upkeep import Settings
 from actors.watch.actor import WatchActor
 from cluster import __version__
@@ -271,8 +270,8 @@ def _make_raft(
         mark,
         codec,
         Shipping(core, wal, directory, outside.files, secrets.randbits),
-        Retention(config.snapshot_catchup_entries, LOG_TAIL_BYTES),
-        Place(open_links, config.peer_urls, asked_urls, secrets.randbits, end),
+        LogRetention(config.snapshot_catchup_entries, LOG_TAIL_BYTES),
+        Surroundings(open_links, config.peer_urls, asked_urls, secrets.randbits, end),
         monotonic_ms,
     )
 

@@ -19,8 +19,7 @@ from actors.language import commands, results
 from actors.language.codec import encode_command, encode_result
 from actors.language.commands import Change, Command, Event, KeyValue, Put, Sequence
 from actors.language.entries import Entry
-from actors.language.members import Change as ChangeOfMembers
-from actors.language.members import Peer, PromoteMember
+from actors.language.members import MemberChange, Peer, PromoteMember
 from actors.language.results import Failure
 from actors.raft import rpc
 from actors.raft.codec import PeerCodec, encode_join
@@ -59,7 +58,7 @@ def sample(kind: type[Any]) -> Any:
 
 
 def _sample_of(hint: Any) -> Any:
-    if hint is ChangeOfMembers:
+    if hint is MemberChange:
         return PromoteMember(1)
     origin = get_origin(hint)
     if origin is tuple:

@@ -23,7 +23,7 @@ from actors.raft.disk.files import DISK, Files
 from actors.store.storage import (
     EMPTY,
     SUB_BITS,
-    Changes,
+    Batch,
     LeaseRecord,
     Loaded,
     Meta,
@@ -169,7 +169,7 @@ class MemoryBackend:
         """Let the changes at these positions go with the next commit."""
         self._removed += positions
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Batch) -> None:
         """Take all changes; as on a disk, positions only ever go up."""
         content = self._place.content
         last = next(reversed(content.events), 0)

@@ -23,7 +23,7 @@ from actors.language.commands import (
     LeaseKeepAlive,
     LeaseRevoke,
 )
-from actors.language.members import Change, PromoteMember, RemoveMember, UpdateMember
+from actors.language.members import MemberChange, PromoteMember, RemoveMember, UpdateMember
 from actors.language.messages import (
     Connection,
     Defragment,
@@ -97,7 +97,7 @@ class ConsensusOperation(NamedTuple):
     """An operation that consensus itself carries out: who the members are, and who leads."""
 
     fields: dict[str, Kind]
-    make: Callable[[Fields], Change | Transfer]
+    make: Callable[[Fields], MemberChange | Transfer]
 
 
 class ChoreOperation(NamedTuple):
@@ -159,7 +159,7 @@ def _writes(grants: LeaseGrants) -> dict[str, Callable[[Fields], Command]]:
     }
 
 
-def _changes(newcomers: Newcomers) -> dict[str, Callable[[Fields], Change | Transfer]]:
+def _changes(newcomers: Newcomers) -> dict[str, Callable[[Fields], MemberChange | Transfer]]:
     return {
         "member_add": newcomers.add,
         "member_remove": lambda fields: RemoveMember(_id(fields)),

@@ -37,7 +37,7 @@ from actors.gateway.transactions import ReadOnly
 from actors.language.codec import encode_command
 from actors.language.commands import Command, Range, Sequence
 from actors.language.costs import cost_of
-from actors.language.members import Change
+from actors.language.members import MemberChange
 from actors.language.messages import (
     Connection,
     Defragment,
@@ -89,7 +89,7 @@ class ConsensusRequest(NamedTuple):
     """What consensus itself is to do."""
 
     request_id: bytes
-    order: Change | Transfer
+    order: MemberChange | Transfer
 
 
 class ChoreRequest(NamedTuple):

@@ -54,4 +54,4 @@ class PromoteMember(NamedTuple):
     id: Unsigned
 
 
-Change = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember
+MemberChange = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember

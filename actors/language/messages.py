@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from actors.language.commands import Event
 from actors.language.entries import Entry, Proposal
-from actors.language.members import Change
+from actors.language.members import MemberChange
 from actors.language.queries import Query
 from actors.language.results import Failure, Result
 
@@ -94,7 +94,7 @@ class Question(NamedTuple):
 class ChangeMembers(NamedTuple):
     """Gateway -> Raft: change who the members are; answered like a proposal, when it is applied."""
 
-    change: Change
+    change: MemberChange
     ticket: Ticket
 
 

@@ -38,7 +38,7 @@ from actors.store.disk.lmdb_files import (
 from actors.store.disk.snapshot_file import is_sealed, verify
 from actors.store.pages import PageError, PageFile
 from actors.store.records import decode_format, decode_row, decode_state, unseal
-from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, SessionChange
+from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, SessionChange
 from cluster.config import InitialMember, NodeConfig, first_eight
 from cluster.private import create, make_directory
 
@@ -195,7 +195,7 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
 
 def changes_of(
     loaded: Loaded, members: Iterable[InitialMember], founders: Membership, bump: int
-) -> Changes:
+) -> Batch:
     """What makes a new cluster's store of the one in a snapshot."""
     meta = loaded.meta
     revision = meta.revision + bump
@@ -216,7 +216,7 @@ def changes_of(
         SessionChange(record.id, None, (), tuple(results)) for record, results in loaded.sessions
     )
     first = tuple(Member(each.id, each.name, each.peer_urls, (), False) for each in members)
-    return Changes(meta, events, {}, sessions, first, alarms=())
+    return Batch(meta, events, {}, sessions, first, alarms=())
 
 
 # --- the file ---------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ from actors.raft.inquiry import Inquiry
 from actors.raft.last_words import LastWords
 from actors.raft.movers import Mover, Movers, answer
 from actors.raft.neighbours import Neighbours
-from actors.raft.outcome import Decided, Ending, Standing
+from actors.raft.outcome import Decided, Ending, LeaderNews
 from actors.raft.readers import Readers
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage
@@ -63,14 +63,14 @@ LOOK_FOR_ROOM_MS: Final = 1_000
 log = logging.getLogger("leasehold.raft")
 
 
-class Retention(NamedTuple):
+class LogRetention(NamedTuple):
     """How much of the log stays in memory and on disk for members that lag a little."""
 
     entries: int
     bytes: int
 
 
-class Place(NamedTuple):
+class Surroundings(NamedTuple):
     """Where a member's consensus runs.
 
     `open_links` attaches the peers' sockets to a mailbox. This member is reached at `own_urls`, and
@@ -99,8 +99,8 @@ class RaftActor(NodeActor):
         mark: Mark,
         codec: PeerCodec,
         shipping: Shipping,
-        retention: Retention,
-        place: Place,
+        retention: LogRetention,
+        surroundings: Surroundings,
         clock: Clock,
     ) -> None:
         super().__init__()
@@ -110,22 +110,27 @@ class RaftActor(NodeActor):
         self._codec = codec
         self._shipping = shipping
         self._retention = retention
-        self._place = place
+        self._surroundings = surroundings
         self._clock = clock
         self._links: Links | None = None
         self._gathering = Gathering(core.under_way)
         self._readers = Readers()
         self._movers = Movers()
-        self._inquiry = Inquiry(core, place.own_urls)
+        self._inquiry = Inquiry(core, surroundings.own_urls)
         self._last_words = LastWords()
         self._complaints = Complaints(clock, log)
         self._look_for_room_ms = 0
 
     def open(self) -> None:
-        core, place, admission = self.core, self._place, Admission(self.core)
-        self._links = place.open_links(self.mailbox)
+        core, surroundings, admission = self.core, self._surroundings, Admission(self.core)
+        self._links = surroundings.open_links(self.mailbox)
         self._neighbours = Neighbours(
-            core, self._codec, self._links, admission, place.asked_urls, place.random_bits
+            core,
+            self._codec,
+            self._links,
+            admission,
+            surroundings.asked_urls,
+            surroundings.random_bits,
         )
         self._callers = Callers(
             core, self._codec, admission, self._neighbours, self._shipping.refusal
@@ -208,8 +213,8 @@ class RaftActor(NodeActor):
         decided = self.core.decided(now_ms)
         if decided.membership is not None:
             self._neighbours.follow(decided.membership)
-        if decided.standing is not None:
-            self._tell_standing(decided.standing)
+        if decided.leader_news is not None:
+            self._tell_leader_news(decided.leader_news)
         if decided.committed:
             send(self.ring.store, Apply(for_store(decided.committed)))
         for read_id, cluster_ms in decided.reads:
@@ -258,7 +263,7 @@ class RaftActor(NodeActor):
             self.mailbox.wake_at(self._inquiry.due_ms)
         ending = self._last_words.take_due(now_ms)
         if ending is not None:
-            self._place.on_ending(ending)
+            self._surroundings.on_ending(ending)
         for wake_ms in (self._shipping.next_wake_ms(), self._last_words.due_ms):
             if wake_ms is not None:
                 self.mailbox.wake_at(wake_ms)
@@ -298,9 +303,9 @@ class RaftActor(NodeActor):
             else:
                 self._neighbours.send((each,), now_ms)
 
-    def _tell_standing(self, standing: Standing) -> None:
-        leadership = leadership_of(standing)
-        log.info("term %d: leader %x", standing.term, standing.leader)
+    def _tell_leader_news(self, leader_news: LeaderNews) -> None:
+        leadership = leadership_of(leader_news)
+        log.info("term %d: leader %x", leader_news.term, leader_news.leader)
         for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
             send(address, leadership)
 

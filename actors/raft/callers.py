@@ -16,7 +16,7 @@ from actors.raft.neighbours import Neighbours
 from actors.raft.rpc import Introduction, JoinRequest, SnapshotAck, SnapshotChunk, Welcome
 from cluster.wire import WireError
 
-Part = SnapshotChunk | SnapshotAck
+SnapshotFrame = SnapshotChunk | SnapshotAck
 
 
 class Complaint(NamedTuple):
@@ -35,7 +35,7 @@ class Callers:
         codec: PeerCodec,
         admission: Admission,
         neighbours: Neighbours,
-        part_refusal: Callable[[Part], str],
+        part_refusal: Callable[[SnapshotFrame], str],
     ) -> None:
         self._core = core
         self._codec = codec
@@ -43,7 +43,7 @@ class Callers:
         self._neighbours = neighbours
         self._part_refusal = part_refusal
 
-    def hear(self, frames: Iterable[bytes], now_ms: int) -> Iterator[Part | Complaint]:
+    def hear(self, frames: Iterable[bytes], now_ms: int) -> Iterator[SnapshotFrame | Complaint]:
         """Step the core with what may be believed; what is left for the caller, in order."""
         for frame in frames:
             try:

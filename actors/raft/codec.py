@@ -18,7 +18,7 @@ from actors.language.commands import SetMembers
 from actors.language.entries import CommandBytes, Entry
 from actors.language.members import (
     AddMember,
-    Change,
+    MemberChange,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
@@ -77,7 +77,7 @@ KINDS: Final[tuple[type[Message], ...]] = (
 )
 """A message's place here is its code in a frame."""
 
-_CHANGES: Final = {kind.__name__: kind for kind in get_args(Change)}
+_CHANGES: Final = {kind.__name__: kind for kind in get_args(MemberChange)}
 
 _HELLO: Final = "hello"
 _JOIN: Final = "join"
@@ -189,18 +189,18 @@ def _read_command(data: bytes, _: int) -> bytes:
     return data
 
 
-def encode_change(change: Change) -> bytes:
+def encode_change(change: MemberChange) -> bytes:
     """JSON: the name of the change and its fields; ValueError if `decode_change` refuses it."""
     row = (type(change).__name__, *SHAPES.of(type(change)).row(change))
     _check_change(change)
     return json.dumps(row, separators=(",", ":")).encode()
 
 
-def decode_change(packed: bytes) -> Change:
+def decode_change(packed: bytes) -> MemberChange:
     """What `encode_change` made. Raises ValueError for anything else."""
     try:
         name, *fields = json.loads(packed)
-        change: Change = SHAPES.of(_CHANGES[name]).value(_tuples(fields))
+        change: MemberChange = SHAPES.of(_CHANGES[name]).value(_tuples(fields))
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"not a change of members, or of another version: {error}") from None
     _check_change(change)
@@ -212,7 +212,7 @@ def _tuples(value: Any) -> Any:
     return tuple([_tuples(each) for each in value]) if type(value) is list else value
 
 
-def _check_change(change: Change) -> None:
+def _check_change(change: MemberChange) -> None:
     _packed(change)  # Unlike msgpack, JSON takes numbers of more than 64 bits.
     match change:
         case AddMember(peer) | ReplaceMember(_, peer):
@@ -248,8 +248,8 @@ def _check_welcome(welcome: Welcome) -> None:
 
 SHAPES: Final = Shapes(
     forms={
-        Change: Form(
-            get_args(Change),
+        MemberChange: Form(
+            get_args(MemberChange),
             (bytes,),
             lambda change, _: encode_change(change),
             lambda packed, _: decode_change(packed),

@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from actors.language.entries import Entry, Proposal
-from actors.language.members import NOBODY, Change
+from actors.language.members import NOBODY, MemberChange
 from actors.raft import rpc
-from actors.raft.changes import Changes
-from actors.raft.elector import Answered, Asked, Elector, Events, Followed, Role, Won
+from actors.raft.elector import Answered, AskedForVotes, Elector, ElectorEvents, Followed, Role, Won
 from actors.raft.following import Following
 from actors.raft.forwarding import Forwarder
 from actors.raft.leader import Leader
 from actors.raft.leading import Leading
 from actors.raft.log import LogStart
+from actors.raft.member_changes import MemberChanges
 from actors.raft.news import News
 from actors.raft.outbox import Outbox
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered
@@ -68,7 +68,7 @@ class RaftCore:
         self._proof = Proof(own_id, elector, replica, roster, outbox, trial)
         self._leading = Leading(config, replica, roster, outbox, desk, forwarder, transfers)
         self._following = Following(elector, replica, outbox, forwarder, trial)
-        self._changes = Changes(config, replica, roster, desk, forwarder)
+        self._changes = MemberChanges(config, replica, roster, desk, forwarder)
         self._news = News(elector, roster, replica)
         self.peers = Peers(config, elector, log, now_ms)
 
@@ -131,7 +131,7 @@ class RaftCore:
         """Nobody waits for this read any more."""
         self._reads.forget(read_id)
 
-    def change_members(self, change: Change, ticket: int, now_ms: int) -> None:
+    def change_members(self, change: MemberChange, ticket: int, now_ms: int) -> None:
         """Change the members, one change at a time; applying its last entry answers the ticket."""
         self._changes.ask(self.elector.role, change, ticket, now_ms)
 
@@ -217,11 +217,11 @@ class RaftCore:
             case _:
                 assert_never(message)
 
-    def _carry(self, events: Events, now_ms: int) -> None:
+    def _carry(self, events: ElectorEvents, now_ms: int) -> None:
         """Do what an election means for everything else: here, and nowhere else."""
         for event in events:
             match event:
-                case Asked(requests):
+                case AskedForVotes(requests):
                     self._outbox.promises += requests
                 case Answered(answer):
                     self._outbox.promise(answer)
@@ -347,7 +347,7 @@ class RaftCore:
             self.replica.take_committed(),
             self._reads.take_ready(self.replica.handed_out),
             self._desk.take_failed() if self._desk.failed else (),
-            self._news.take_standing(),
+            self._news.take_leader_news(),
             self._news.take_membership(),
             self._proof.how_it_ends(),
             self._changes.take_certain() if self._changes.waiting else None,

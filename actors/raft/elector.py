@@ -44,7 +44,7 @@ class Followed(NamedTuple):
     was: Leader | None
 
 
-class Asked(NamedTuple):
+class AskedForVotes(NamedTuple):
     """This member asks for votes. Its term and its vote must be saved before these leave."""
 
     requests: list[VoteRequest]
@@ -61,10 +61,10 @@ class Won(NamedTuple):
 
 
 Role = Follower | Candidate | Leader
-Event = Followed | Asked | Answered | Won
-Events = tuple[Event, ...]
+ElectorEvent = Followed | AskedForVotes | Answered | Won
+ElectorEvents = tuple[ElectorEvent, ...]
 
-NOTHING: Events = ()
+NOTHING: ElectorEvents = ()
 
 
 class Elector:
@@ -128,7 +128,7 @@ class Elector:
             return Verdict.IGNORE if is_claim and isinstance(self.role, Leader) else Verdict.HANDLE
         return judge(message, self.term, self._hears_leader(now_ms))
 
-    def carry_out(self, verdict: Verdict, message: Message, now_ms: int) -> Events:
+    def carry_out(self, verdict: Verdict, message: Message, now_ms: int) -> ElectorEvents:
         """Do what a verdict says, short of looking at the message's content."""
         match verdict:
             case Verdict.FOLLOW_SENDER:
@@ -160,7 +160,7 @@ class Elector:
 
     # --- following ---
 
-    def follow(self, leader: int, now_ms: int) -> Events:
+    def follow(self, leader: int, now_ms: int) -> ElectorEvents:
         """An append or heartbeat of this term arrived: its sender leads."""
         assert not isinstance(self.role, Leader), "two leaders in one term"
         if self.leader == leader and isinstance(self.role, Follower):
@@ -169,11 +169,11 @@ class Elector:
             return NOTHING
         return self._become_follower(self.term, leader, now_ms)
 
-    def step_down(self, now_ms: int) -> Events:
+    def step_down(self, now_ms: int) -> ElectorEvents:
         """Stop leading: this leader hears no quorum, or is removed, or its log is wrong."""
         return self._become_follower(self.term, NOBODY, now_ms)
 
-    def _become_follower(self, term: int, leader: int, now_ms: int) -> Events:
+    def _become_follower(self, term: int, leader: int, now_ms: int) -> ElectorEvents:
         assert term >= self.term, "terms only rise"
         was = self.role if isinstance(self.role, Leader) else None
         is_new_term = term > self.term
@@ -219,7 +219,7 @@ class Elector:
         """When `tick` or `wait` has something to do next; a leader needs neither."""
         return self._timer.due_ms
 
-    def tick(self, now_ms: int) -> Events:
+    def tick(self, now_ms: int) -> ElectorEvents:
         """Stand when the timeout passed without word from a leader, or without enough votes."""
         if now_ms < self._timer.due_ms or isinstance(self.role, Leader):
             return NOTHING
@@ -232,7 +232,7 @@ class Elector:
         if now_ms >= self._timer.due_ms:
             self._timer.restart(now_ms)
 
-    def take_over(self, source: int, now_ms: int) -> Events:
+    def take_over(self, source: int, now_ms: int) -> ElectorEvents:
         """The leader hands over: stand at once, in its place (dissertation 3.10)."""
         # Without a pre-vote: the others still hear the leader, and would refuse one.
         if self.leader != source:
@@ -241,7 +241,7 @@ class Elector:
 
     def _stand(
         self, now_ms: int, pre: bool, hurried_until_ms: int, transfer: bool = False
-    ) -> Events:
+    ) -> ElectorEvents:
         own_id, roster = self._own_id, self._roster
         if self.probation is not None or not roster.may_stand:
             # A learner, or one that is not yet or no longer a member, never stands. But it may have
@@ -249,7 +249,7 @@ class Elector:
             # wins none, and a member that knows of the removal answers with a RemovedNotice.
             followed = self._become_follower(self.term, NOBODY, now_ms)
             requests = vote_requests(own_id, roster.voters, self.term + 1, True, False, RaftLog())
-            return (*followed, Asked(requests))
+            return (*followed, AskedForVotes(requests))
         late_votes: dict[int, bool] = {}
         if not pre:
             self._pledge(self.term + 1, own_id)
@@ -261,7 +261,7 @@ class Elector:
             self._timer.retry_soon(now_ms, pre)
         term = self.term + 1 if pre else self.term
         peers = roster.voters - {own_id}
-        asked = Asked(vote_requests(own_id, peers, term, pre, transfer, self._log))
+        asked = AskedForVotes(vote_requests(own_id, peers, term, pre, transfer, self._log))
         # A candidate's own vote counts only when it is durable (`own_vote_saved`). A candidate that
         # crashes before could vote for another one in the same term, and both could win it. A
         # pre-vote promises nothing, so one's own counts at once.
@@ -269,7 +269,7 @@ class Elector:
 
     # --- votes ---
 
-    def answer_vote(self, request: VoteRequest, now_ms: int) -> Events:
+    def answer_vote(self, request: VoteRequest, now_ms: int) -> ElectorEvents:
         """Grant or refuse a vote, or a pre-vote, in this term."""
         granted = may_grant(request, self.term, self.vote, self.leader, self._log)
         if not granted or not self._may_vote_for(request):
@@ -299,13 +299,13 @@ class Elector:
     def _refusal(self, request: VoteRequest) -> VoteResponse:
         return VoteResponse(self._own_id, request.source, self.term, request.pre, False)
 
-    def take_vote(self, vote: VoteResponse, now_ms: int) -> Events:
+    def take_vote(self, vote: VoteResponse, now_ms: int) -> ElectorEvents:
         """Another member has answered a request for its vote."""
         if vote.pre and vote.granted and vote.term == self.term:
             return NOTHING  # granted to an earlier pre-vote: the present one asks for the next term
         return self._count(vote.source, vote.granted, vote.pre, now_ms)
 
-    def own_vote_saved(self, now_ms: int) -> Events:
+    def own_vote_saved(self, now_ms: int) -> ElectorEvents:
         """The term and the vote are durable: a candidate's vote for itself counts from now on."""
         if isinstance(self.role, Candidate) and not self.role.pre:
             return self._count(self._own_id, True, False, now_ms)
@@ -316,7 +316,7 @@ class Elector:
         assert self.vote == self._own_id, "a leader voted for itself"
         self.role, self.leader = leader, self._own_id
 
-    def _count(self, voter: int, granted: bool, pre: bool, now_ms: int) -> Events:
+    def _count(self, voter: int, granted: bool, pre: bool, now_ms: int) -> ElectorEvents:
         candidate = self.role
         if not isinstance(candidate, Candidate):
             return NOTHING
@@ -335,7 +335,7 @@ class Elector:
             case Ballot.OPEN:
                 return NOTHING
 
-    def _count_late(self, candidate: Candidate, voter: int, granted: bool) -> Events:
+    def _count_late(self, candidate: Candidate, voter: int, granted: bool) -> ElectorEvents:
         """Count a vote for the candidacy that timed out: its term is still the present one."""
         if self._own_id not in candidate.late_votes:
             return NOTHING  # this process never stood in this term

@@ -12,7 +12,7 @@ from actors.language.messages import ClusterClock, Leadership, Question
 from actors.language.queries import MembersToCome, RaftStatus
 from actors.raft.core import RaftCore
 from actors.raft.membership import Membership, is_membership, read
-from actors.raft.outcome import Certain, Standing
+from actors.raft.outcome import Certain, LeaderNews
 
 
 def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -39,10 +39,10 @@ def question_of(certain: Certain) -> Question:
     return Question(certain.ticket, MembersToCome(_peers(certain.membership)))
 
 
-def leadership_of(standing: Standing) -> Leadership:
+def leadership_of(leader_news: LeaderNews) -> Leadership:
     """Who leads, for all others of the node."""
-    clock = None if standing.clock is None else ClusterClock(*standing.clock)
-    return Leadership(standing.leader, standing.term, clock, standing.is_learner)
+    clock = None if leader_news.clock is None else ClusterClock(*leader_news.clock)
+    return Leadership(leader_news.leader, leader_news.term, clock, leader_news.is_learner)
 
 
 def status_of(core: RaftCore) -> RaftStatus:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.language.entries import Proposal
-from actors.language.members import NOBODY, Change
+from actors.language.members import NOBODY, MemberChange
 from actors.raft.elector import Elector
 from actors.raft.leader import Leader
 from actors.raft.outbox import Outbox
@@ -129,7 +129,7 @@ class Forwarder:
 
     # --- changes of members ---
 
-    def ask_change(self, change: Change, ticket: int) -> MaybeFault:
+    def ask_change(self, change: MemberChange, ticket: int) -> MaybeFault:
         """Ask the leader for a change of members; or the name of the error that refuses it."""
         if not self._may_pass_on():
             return "NoLeader"

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.language.members import (
     AddMember,
-    Change,
+    MemberChange,
     Peer,
     PromoteMember,
     RemoveMember,
@@ -98,7 +98,7 @@ def first_membership(peers: tuple[Peer, ...]) -> Membership:
     return Membership(peers, frozenset(peer.id for peer in peers))
 
 
-def plan(now: Membership, change: Change, health: Health) -> Membership | FaultName:
+def plan(now: Membership, change: MemberChange, health: Health) -> Membership | FaultName:
     """The membership after a change; or the name of etcd's error that refuses it."""
     refusal = _refusal(now, change, health)
     return refusal or _changed(now, change)
@@ -189,7 +189,7 @@ def is_membership(command: bytes) -> bool:
 # --- what a change makes of a membership ------------------------------------------------------
 
 
-def _changed(now: Membership, change: Change) -> Membership:
+def _changed(now: Membership, change: MemberChange) -> Membership:
     match change:
         case AddMember(peer, learner):
             added = now._replace(peers=(*now.peers, peer))
@@ -224,7 +224,7 @@ def _with_voters(membership: Membership, voters: frozenset[int]) -> Membership:
 # --- what is refused --------------------------------------------------------------------------
 
 
-def _refusal(now: Membership, change: Change, health: Health) -> MaybeFault:
+def _refusal(now: Membership, change: MemberChange, health: Health) -> MaybeFault:
     """The name of etcd's error, or nothing when the change is allowed."""
     known = {peer.id for peer in now.peers}
     match change:

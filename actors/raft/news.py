@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.raft.elector import Elector
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
-from actors.raft.outcome import Standing
+from actors.raft.outcome import LeaderNews
 from actors.raft.replica import Replica
 from actors.raft.roster import Roster
 
@@ -18,10 +18,10 @@ class News:
         self._roster = roster
         self._replica = replica
         # At first that nobody leads is news, too: there is no such term.
-        self._standing = Standing(elector.leader, -1, None, False)
+        self._leader_news = LeaderNews(elector.leader, -1, None, False)
         self._membership: Membership | None = None
 
-    def take_standing(self) -> Standing | None:
+    def take_leader_news(self) -> LeaderNews | None:
         """Who leads, in which term and by which clock; None if all of that was told."""
         elector, clock = self._elector, None
         role = elector.role
@@ -30,10 +30,10 @@ class News:
         if isinstance(role, Leader) and self._replica.commit >= role.start_index:
             clock = (role.cluster_ms_at_start, role.started_ms)
         now = (elector.leader, elector.term, clock, self._roster.is_learner)
-        if now == self._standing:
+        if now == self._leader_news:
             return None
-        self._standing = Standing(*now)
-        return self._standing
+        self._leader_news = LeaderNews(*now)
+        return self._leader_news
 
     def take_membership(self) -> Membership | None:
         """The latest membership, committed or not; None if that was told."""

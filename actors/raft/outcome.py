@@ -54,7 +54,7 @@ class Output(NamedTuple):
     promises: tuple[Message, ...]
 
 
-class Standing(NamedTuple):
+class LeaderNews(NamedTuple):
     """Who leads (0: no leader is known); a leader that has committed in its term gives its clock.
 
     The clock is (cluster ms, monotonic ms) at the same moment.
@@ -116,7 +116,7 @@ Ending = Removed | WasHere | Contradicted
 
 
 class Decided(NamedTuple):
-    """What follows from what is durable; `standing` and `membership` only when they have changed.
+    """What follows from what is durable; `leader_news` and `membership` only when new.
 
     `reads` may be served once the entries in `committed` are applied. A `membership` holds once it
     is in the log: it says which members to connect to. With an `ending` this member must stop.
@@ -129,7 +129,7 @@ class Decided(NamedTuple):
     committed: tuple[Entry, ...]
     reads: tuple[ReadyRead, ...]
     failed: tuple[FailedProposals, ...]
-    standing: Standing | None
+    leader_news: LeaderNews | None
     membership: Membership | None
     ending: Ending | None
     certain: Certain | None

@@ -7,7 +7,7 @@ let in step by step; probation.py says why. Logs that contradict each other are 
 from __future__ import annotations
 
 from actors.language.members import NOBODY
-from actors.raft.elector import NOTHING, Elector, Events
+from actors.raft.elector import NOTHING, Elector, ElectorEvents
 from actors.raft.leader import Leader
 from actors.raft.membership import decode
 from actors.raft.outbox import Outbox
@@ -138,7 +138,7 @@ class Proof:
         """This member is removed: it must stop, but the others may need it until it has."""
         self.ending = self.ending or Removed()
 
-    def end(self, ending: Ending, now_ms: int) -> Events:
+    def end(self, ending: Ending, now_ms: int) -> ElectorEvents:
         """Take part in nothing more; what was about to be said is not to be relied on."""
         self.ending = ending
         self._look()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from actors.language.bounds import Number, Unsigned
 from actors.language.entries import Entry, Proposal
-from actors.language.members import Change
+from actors.language.members import MemberChange
 from cluster.errors import FaultName, MaybeFault
 
 
@@ -196,7 +196,7 @@ class ChangeRequest(NamedTuple):
     target: Unsigned
     term: Unsigned
     ticket: Unsigned
-    change: Change
+    change: MemberChange
 
 
 class ChangeRefusal(NamedTuple):

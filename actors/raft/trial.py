@@ -30,7 +30,7 @@ from actors.raft.rpc import AppendResponse, Confession, Contradiction, Doubt, He
 NONCES: Final = 1 << 62
 
 
-class _Asked(NamedTuple):
+class _Question(NamedTuple):
     """A question that is under way to a member; whether it is about what was acknowledged to it."""
 
     nonce: int
@@ -56,7 +56,7 @@ class Trial:
         self._replica = replica
         self._outbox = outbox
         self._draw = chance
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int, _Question] = {}
         self.accused: list[int] = []
         self.at_odds: list[int] = []
 
@@ -100,7 +100,7 @@ class Trial:
             return
         self.at_odds.append(member)
         nonce = 1 + self._draw(NONCES)
-        self._asked[member] = _Asked(nonce, now_ms, acknowledged)
+        self._asked[member] = _Question(nonce, now_ms, acknowledged)
         term = self._elector.term
         self._outbox.say(Doubt(self._own_id, member, term, index, nonce, acknowledged))
 

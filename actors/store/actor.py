@@ -65,7 +65,7 @@ from actors.store.long_queries import PAUSE_MS, LongQueries
 from actors.store.machine import Machine
 from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
 from actors.store.pace import CommitPace, earliest
-from actors.store.retention import Retention
+from actors.store.retention import HistoryRetention
 from actors.store.storage import Backend
 from actors.store.upkeep import Settings, Upkeep
 
@@ -84,7 +84,7 @@ class StoreActor(NodeActor):
         backend: Backend,
         member_id: int,
         clock: Clock,
-        retention: Retention | None = None,
+        retention: HistoryRetention | None = None,
         upkeep: Settings = NO_UPKEEP,
     ) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from typing import Final
 from actors.language.commands import Compact
 from actors.language.results import Done, Result
 from actors.store.mvcc import RevisionStore
-from actors.store.retention import Retention
+from actors.store.retention import HistoryRetention
 from actors.store.sweeper import Sweeper
 
 SWEPT_PER_EVENT: Final = 4
@@ -36,7 +36,7 @@ SETTLE_MS: Final = 30_000
 class Compactor:
     """The timing of one node's compactions; with a `retention` it proposes some while it leads."""
 
-    def __init__(self, retention: Retention | None) -> None:
+    def __init__(self, retention: HistoryRetention | None) -> None:
         self.leads = False
         self._retention = retention
         self._look_at_ms = 0

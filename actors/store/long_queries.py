@@ -32,7 +32,7 @@ PAUSE_MS: Final = 1
 TOO_MANY: Final = Failure("TooManyRequests")
 
 
-class _Asked(NamedTuple):
+class _Waiting(NamedTuple):
     ticket: int
     query: Query
     cluster_ms: int
@@ -41,7 +41,7 @@ class _Asked(NamedTuple):
 class _Running(NamedTuple):
     """A query that has begun; `compact_revision` is the store's at its first step."""
 
-    asked: _Asked
+    asked: _Waiting
     steps: Steps[Result]
     compact_revision: int
 
@@ -51,7 +51,7 @@ class LongQueries:
 
     def __init__(self) -> None:
         self._running: deque[_Running] = deque()
-        self._waiting: deque[_Asked] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._begun: list[int] = []
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class LongQueries:
             result = begin(query, cluster_ms)
             if isinstance(result, tuple):
                 replies.append((ticket, result))
-            elif self._run(machine, _Asked(ticket, query, cluster_ms), result, replies):
+            elif self._run(machine, _Waiting(ticket, query, cluster_ms), result, replies):
                 self._begun.append(ticket)
         return replies
 
@@ -105,7 +105,7 @@ class LongQueries:
     def _run(
         self,
         machine: Machine,
-        asked: _Asked,
+        asked: _Waiting,
         steps: Steps[Result],
         replies: list[tuple[int, Result]],
     ) -> bool:

@@ -72,7 +72,7 @@ from actors.store.mvcc import RevisionStore
 from actors.store.ranges import get, read_range
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, Sessions
 from actors.store.steps import Steps, finish, sort
-from actors.store.storage import Backend, Changes, Meta
+from actors.store.storage import Backend, Batch, Meta
 from actors.store.txn import read_txn
 from actors.store.writes import Writes
 
@@ -369,7 +369,7 @@ class Machine:
         changes = max(len(self.store.fresh), self.sweeper.removed, len(self.leases.changed))
         return max(self.applied_index - self.committed_index, changes)
 
-    def take_changes(self) -> Changes:
+    def take_changes(self) -> Batch:
         """Everything that the backend does not have yet, for a commit that must follow at once.
 
         From now on reads ask the backend for it.
@@ -386,7 +386,7 @@ class Machine:
             self.membership,
         )
         members = tuple(self._members_by_id()) if self._members_changed else ()
-        changes = Changes(
+        changes = Batch(
             meta,
             fresh,
             self.leases.take_changes(),

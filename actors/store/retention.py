@@ -26,7 +26,7 @@ PERIOD_SAMPLES: Final = 10
 PERIOD_LOOK_MS_MIN: Final = 100
 
 
-class Retention(Protocol):
+class HistoryRetention(Protocol):
     """Says which part of the history is too old."""
 
     look_ms: int

@@ -91,7 +91,7 @@ class Loaded(NamedTuple):
     alarms: tuple[AlarmMember, ...] = ()
 
 
-class Changes(NamedTuple):
+class Batch(NamedTuple):
     """All that one commit makes durable, or none of it.
 
     `events` is by position, ascending, and all of it comes after what the backend has. A lease that
@@ -146,7 +146,7 @@ class Backend(Protocol):
         Nobody reads them any more. A crash before that commit leaves all of them there.
         """
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Batch) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
 
     def size(self) -> tuple[int, int]:

@@ -38,7 +38,7 @@ from actors.language.commands import (
 )
 from actors.language.members import (
     AddMember,
-    Change,
+    MemberChange,
     Peer,
     PromoteMember,
     RemoveMember,
@@ -91,7 +91,7 @@ def query(**request: Any) -> Query:
     return decoded.query
 
 
-def order(**request: Any) -> Change | Transfer:
+def order(**request: Any) -> MemberChange | Transfer:
     decoded = decode(**request)
     assert isinstance(decoded, ConsensusRequest), decoded
     return decoded.order

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from actors.language.entries import Entry, Proposal
-from actors.language.members import Change, Peer
+from actors.language.members import MemberChange, Peer
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.membership import UNKNOWN, Membership, encode, first_membership
-from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Removed, Standing
+from actors.raft.outcome import CoreConfig, Decided, LeaderNews, Output, Recovered, Removed
 from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
 from actors.raft.reads import ReadyRead
@@ -180,7 +180,7 @@ class Cluster:
         self.committed: dict[int, list[Entry]] = {}
         self.reads: dict[int, list[ReadyRead]] = {member: [] for member in self.members}
         self.failed: dict[int, list[FailedProposals]] = {member: [] for member in self.members}
-        self.standings: dict[int, Standing] = {}
+        self.leader_news: dict[int, LeaderNews] = {}
         self.removed: set[int] = set()
         self.transferred: dict[int, list[tuple[int, bool]]] = {}
         self.leader_of: dict[int, int] = {}
@@ -217,7 +217,7 @@ class Cluster:
         self.first = first
         return core
 
-    def change(self, member: int, change: Change, ticket: int = 77) -> None:
+    def change(self, member: int, change: MemberChange, ticket: int = 77) -> None:
         """Ask a member for a change of members, and settle."""
         self.cores[member].change_members(change, ticket, self.now_ms)
         self.flush(member)
@@ -289,8 +289,8 @@ class Cluster:
             self.committed[member].append(each)
         self.reads[member] += decided.reads
         self.failed[member] += decided.failed
-        if decided.standing is not None:
-            self.standings[member] = decided.standing
+        if decided.leader_news is not None:
+            self.leader_news[member] = decided.leader_news
         if isinstance(decided.ending, Removed):
             self.removed.add(member)
         for target, succeeded in decided.transferred:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from actors.language.codec import encode_command
 from actors.language.commands import Put, SetMembers
 from actors.language.entries import CommandBytes, Entry
-from actors.language.members import AddMember, Change, Peer, RemoveMember, UpdateMember
+from actors.language.members import AddMember, MemberChange, Peer, RemoveMember, UpdateMember
 from actors.raft.codec import (
     ENCODINGS_KEPT,
     KINDS,
@@ -267,6 +267,6 @@ def test_a_change_that_names_nobody_is_the_leaders_to_refuse() -> None:
 @pytest.mark.parametrize(
     "change", [UpdateMember(1, ()), UpdateMember(1, ("nonsense",)), AddMember(Peer(0, ()), True)]
 )
-def test_a_change_that_no_member_would_keep_gets_no_frame(change: Change) -> None:
+def test_a_change_that_no_member_would_keep_gets_no_frame(change: MemberChange) -> None:
     with pytest.raises(ValueError, match=r"URL|not from"):
         CODEC.encode(ChangeRequest(1, 2, 3, 4, change))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.language.members import NOBODY
-from actors.raft.elector import Answered, Asked, Elector, Followed, Won
+from actors.raft.elector import Answered, AskedForVotes, Elector, Followed, Won
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.probation import Probation
@@ -50,7 +50,7 @@ def test_before_its_timeout_it_does_nothing() -> None:
 def test_after_its_timeout_it_asks_whether_it_would_get_votes_and_promises_nothing() -> None:
     elector = Parts(terms=[1, 1]).elector
     (asked,) = elector.tick(elector.due_ms)
-    assert asked == Asked([VoteRequest(1, n, 2, True, 2, 1, False) for n in (2, 3)])
+    assert asked == AskedForVotes([VoteRequest(1, n, 2, True, 2, 1, False) for n in (2, 3)])
     assert (elector.term, elector.vote, elector.is_unsaved) == (1, 0, False)
 
 
@@ -58,7 +58,7 @@ def test_with_enough_pre_votes_it_stands_in_a_term_of_its_own_that_must_be_saved
     elector = Parts(terms=[1]).elector
     elector.tick(LATER_MS)
     (asked,) = elector.take_vote(VoteResponse(2, 1, 2, True, True), LATER_MS)
-    assert asked == Asked([VoteRequest(1, n, 2, False, 1, 1, False) for n in (2, 3)])
+    assert asked == AskedForVotes([VoteRequest(1, n, 2, False, 1, 1, False) for n in (2, 3)])
     assert (elector.term, elector.vote, elector.is_unsaved) == (2, 1, True)
     elector.given_out()
     assert not elector.is_unsaved
@@ -78,7 +78,7 @@ def test_it_leads_with_what_its_owner_has_made_for_it() -> None:
 
 def test_a_single_member_needs_nobody_but_its_disk() -> None:
     elector = Parts(1).elector
-    assert elector.tick(LATER_MS) == (Asked([]), Asked([]))
+    assert elector.tick(LATER_MS) == (AskedForVotes([]), AskedForVotes([]))
     assert elector.own_vote_saved(LATER_MS) == (Won(),)
 
 
@@ -161,7 +161,7 @@ def test_leadership_is_taken_over_from_nobody_but_the_leader() -> None:
     elector.follow(2, START_MS)
     assert elector.take_over(3, START_MS) == ()
     (asked,) = elector.take_over(2, START_MS)
-    assert isinstance(asked, Asked) and all(each.transfer for each in asked.requests)
+    assert isinstance(asked, AskedForVotes) and all(each.transfer for each in asked.requests)
     assert (elector.term, elector.vote) == (2, 1)
 
 
@@ -170,7 +170,7 @@ def test_a_learner_never_stands_but_asks_with_a_log_that_wins_nothing() -> None:
     elector = Parts(membership, terms=[1, 1]).elector
     followed, asked = elector.tick(LATER_MS)
     assert followed == Followed(NOBODY, False, None)
-    assert asked == Asked([VoteRequest(1, 2, 2, True, 0, 0, False)])
+    assert asked == AskedForVotes([VoteRequest(1, 2, 2, True, 0, 0, False)])
     assert (elector.term, elector.vote) == (1, 0)
 
 

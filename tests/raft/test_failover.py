@@ -107,10 +107,10 @@ def test_a_member_that_forgot_its_leader_remembers_it_at_the_next_heartbeat() ->
     cluster.elect(1)
     cluster.cores[2].peer_down(1, cluster.now_ms)
     cluster.flush(2)
-    assert cluster.standings[2].leader == 0
+    assert cluster.leader_news[2].leader == 0
     cluster.run(HEARTBEAT_MS + 10)
     assert isinstance(cluster.cores[2].role, Follower)
-    assert cluster.standings[2].leader == 1
+    assert cluster.leader_news[2].leader == 1
 
 
 def test_after_a_while_without_success_the_hurry_is_over() -> None:
@@ -128,8 +128,8 @@ def test_a_standing_names_the_leader_and_its_clock_once_it_has_committed() -> No
     cluster = Cluster()
     cluster.drop = lambda m: type(m).__name__ == "AppendRequest"
     cluster.elect(1)
-    assert (cluster.standings[1].leader, cluster.standings[1].clock) == (1, None)
+    assert (cluster.leader_news[1].leader, cluster.leader_news[1].clock) == (1, None)
     cluster.heal()
     cluster.run(2 * HEARTBEAT_MS)
-    assert cluster.standings[1].clock is not None
-    assert cluster.standings[2] == (1, 1, None, False)
+    assert cluster.leader_news[1].clock is not None
+    assert cluster.leader_news[2] == (1, 1, None, False)

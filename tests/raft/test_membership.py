@@ -8,7 +8,7 @@ from actors.language.entries import Entry
 from actors.language.members import (
     NOBODY,
     AddMember,
-    Change,
+    MemberChange,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
@@ -33,7 +33,7 @@ from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, START_MS, Cluster, peer, voters
 
 EVERYBODY = Health(frozenset(range(1, 10)), frozenset(), frozenset(range(1, 10)))
-CHANGES: list[Change] = [
+CHANGES: list[MemberChange] = [
     AddMember(peer(4), learner=False),
     AddMember(peer(4), learner=True),
     RemoveMember(3),
@@ -55,7 +55,7 @@ def members_of(cluster: Cluster, member: int) -> set[int]:
 
 
 @pytest.mark.parametrize("change", CHANGES[:5])
-def test_a_membership_survives_its_encoding(change: Change) -> None:
+def test_a_membership_survives_its_encoding(change: MemberChange) -> None:
     planned = plan(voters(3), change, EVERYBODY)
     assert isinstance(planned, Membership)
     packed = encode(planned._replace(answer=(3, 4)))
@@ -86,7 +86,7 @@ def test_what_is_no_membership_is_an_error(damaged: bytes) -> None:
         (ReplaceMember(3, peer(2)), "MemberExist"),
     ],
 )
-def test_what_etcd_refuses_is_refused_under_its_name(change: Change, name: str) -> None:
+def test_what_etcd_refuses_is_refused_under_its_name(change: MemberChange, name: str) -> None:
     assert plan(voters(3), change, EVERYBODY) == name
 
 
@@ -194,7 +194,7 @@ def test_a_lone_voter_says_that_a_second_one_is_certain_once_it_has_saved_so() -
 
 
 @pytest.mark.parametrize("change", [AddMember(peer(4), learner=True), RemoveMember(3)])
-def test_other_changes_are_answered_when_they_are_done(change: Change) -> None:
+def test_other_changes_are_answered_when_they_are_done(change: MemberChange) -> None:
     cluster = Cluster()
     cluster.elect(1)
     cluster.run(2 * HEARTBEAT_MS)

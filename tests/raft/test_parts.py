@@ -6,11 +6,11 @@ import pytest
 
 from actors.language.entries import NO_TICKET, Proposal
 from actors.language.members import NOBODY, AddMember, PromoteMember, RemoveMember
-from actors.raft.changes import Changes
 from actors.raft.following import Following
 from actors.raft.leading import Leading
+from actors.raft.member_changes import MemberChanges
 from actors.raft.news import News
-from actors.raft.outcome import Contradicted, Removed, Standing
+from actors.raft.outcome import Contradicted, LeaderNews, Removed
 from actors.raft.peers import Peers
 from actors.raft.probation import Probation
 from actors.raft.proof import Proof
@@ -56,9 +56,9 @@ def leading(parts: Parts) -> Leading:
     )
 
 
-def changes(parts: Parts) -> Changes:
+def changes(parts: Parts) -> MemberChanges:
     """Changes of members, on these parts."""
-    return Changes(CONFIG, parts.replica, parts.roster, parts.desk, parts.forwarder)
+    return MemberChanges(CONFIG, parts.replica, parts.roster, parts.desk, parts.forwarder)
 
 
 def trial(parts: Parts) -> Trial:
@@ -144,21 +144,21 @@ def test_each_origin_is_told_which_of_its_proposals_were_refused() -> None:
 def test_each_piece_of_news_is_told_once() -> None:
     parts = Parts()
     news = News(parts.elector, parts.roster, parts.replica)
-    assert news.take_standing() == Standing(NOBODY, 0, None, False)
+    assert news.take_leader_news() == LeaderNews(NOBODY, 0, None, False)
     assert news.take_membership() is parts.roster.latest
-    assert (news.take_standing(), news.take_membership()) == (None, None)
+    assert (news.take_leader_news(), news.take_membership()) == (None, None)
     parts.elector.follow(2, START_MS)
-    assert news.take_standing() == Standing(2, 0, None, False)
+    assert news.take_leader_news() == LeaderNews(2, 0, None, False)
 
 
 def test_a_leader_gives_its_clock_once_it_has_committed_in_its_term() -> None:
     parts = Parts()
     news = News(parts.elector, parts.roster, parts.replica)
     parts.lead()
-    assert news.take_standing() == Standing(1, 1, None, False)
+    assert news.take_leader_news() == LeaderNews(1, 1, None, False)
     parts.replica.append(1, 0, [PUT])
     parts.replica.commit_to(1)
-    assert news.take_standing() == Standing(1, 1, (0, START_MS), False)
+    assert news.take_leader_news() == LeaderNews(1, 1, (0, START_MS), False)
 
 
 def test_only_a_leader_knows_of_streams_and_silence() -> None:

@@ -35,7 +35,13 @@ from actors.language.messages import (
 )
 from actors.language.queries import RaftStatus, Status
 from actors.language.results import Failure
-from actors.raft.actor import FLUSH_PROPOSALS_MAX, LOOK_FOR_ROOM_MS, Place, RaftActor, Retention
+from actors.raft.actor import (
+    FLUSH_PROPOSALS_MAX,
+    LOOK_FOR_ROOM_MS,
+    LogRetention,
+    RaftActor,
+    Surroundings,
+)
 from actors.raft.codec import PeerCodec
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.shipping import Shipping
@@ -174,8 +180,8 @@ class Shell:
             mark,
             PeerCodec(7),
             Shipping(core, recorder, Path("/nowhere"), SimulatedDisk(), getrandbits),
-            Retention(entries=10, bytes=1 << 20),
-            Place(open_links, ("tcp://host1:2380",), asked_urls, getrandbits, recorder.tell),
+            LogRetention(entries=10, bytes=1 << 20),
+            Surroundings(open_links, ("tcp://host1:2380",), asked_urls, getrandbits, recorder.tell),
             self.clock,
         )
         self.actor.join(Ring(recorder, recorder, recorder, recorder, recorder))

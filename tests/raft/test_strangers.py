@@ -25,7 +25,7 @@ from actors.language.members import (
     UpdateMember,
 )
 from actors.language.messages import Drained, PeerFrames, Tick
-from actors.raft.actor import Place, RaftActor, Retention
+from actors.raft.actor import LogRetention, RaftActor, Surroundings
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
@@ -215,8 +215,8 @@ class Member:
             Shipping(
                 self.core, around, Path("/snapshots"), SimulatedDisk(lambda: None), getrandbits
             ),
-            Retention(entries=10, bytes=1 << 20),
-            Place(open_links, (), ("tcp://flag:1",), getrandbits, self.endings.append),
+            LogRetention(entries=10, bytes=1 << 20),
+            Surroundings(open_links, (), ("tcp://flag:1",), getrandbits, self.endings.append),
             self.clock,
         )
         self.actor.join(Ring(around, around, around, around, around))

@@ -15,7 +15,7 @@ from actors.gateway.intake import GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline import recovery
-from actors.raft.actor import Place, RaftActor, Retention
+from actors.raft.actor import LogRetention, RaftActor, Surroundings
 from actors.raft.core import RaftCore
 from actors.raft.disk.shipping import Shipping
 from actors.raft.disk.wal import Contents, Wal
@@ -124,8 +124,8 @@ def _make_raft(
         node.mark,
         codec,
         Shipping(core, tapped, SNAPSHOTS, node.disk, random_bits),
-        Retention(swarm.entries_kept, LOG_TAIL_BYTES),
-        Place(open_links, (node.url,), node.others, random_bits, node.ended),
+        LogRetention(swarm.entries_kept, LOG_TAIL_BYTES),
+        Surroundings(open_links, (node.url,), node.others, random_bits, node.ended),
         node.clock,
     )
 

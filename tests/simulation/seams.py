@@ -22,7 +22,7 @@ from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart
 from actors.raft.rpc import HardState, Message, Welcome
 from actors.store.machine import Machine
-from actors.store.storage import Backend, Changes
+from actors.store.storage import Backend, Batch
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words
 from tests.twins import MemoryBackend
@@ -133,7 +133,7 @@ class SimulatedBackend(MemoryBackend):
         super().__init__(node.disk)
         self._node = node
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Batch) -> None:
         self._node.effect("commit")
         if self._node.disk.is_full:
             raise StorageError("the simulated disk is full")

@@ -49,7 +49,7 @@ from actors.language.results import Failure, LeaseGranted, LeaseLife, PutDone, R
 from actors.store import pace as pace_module
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
-from actors.store.storage import Backend, Changes
+from actors.store.storage import Backend, Batch
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import HERE, Node, watch
 from tests.twins import MemoryBackend
@@ -296,7 +296,7 @@ def test_a_commit_that_fails_is_not_tried_again() -> None:
     class FullDisk(MemoryBackend):
         attempts = 0
 
-        def commit(self, changes: Changes) -> None:
+        def commit(self, changes: Batch) -> None:
             self.attempts += 1
             raise StorageError("store.lmdb: No space left on device")
 

@@ -16,7 +16,7 @@ from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from actors.store.records import decode_state, encode_format, encode_state
 from actors.store.steps import BYTES_PER_STEP, finish
-from actors.store.storage import EMPTY, Backend, Changes, Loaded, Meta
+from actors.store.storage import EMPTY, Backend, Batch, Loaded, Meta
 from tests.store.driver import FOUNDERS, TERM, Driver, everything
 
 VALUE = b"v" * 300
@@ -150,9 +150,9 @@ def test_a_map_that_is_too_small_grows_without_losing_anything(path: Path) -> No
 
 def test_a_commit_that_fails_leaves_the_one_before(path: Path) -> None:
     backend = LmdbBackend(path)
-    backend.commit(Changes(_meta(1, 5, 3), {3 << 32: _event(3)}, {}, (), ()))
+    backend.commit(Batch(_meta(1, 5, 3), {3 << 32: _event(3)}, {}, (), ()))
     with pytest.raises(StorageError, match=r"store\.lmdb"):
-        backend.commit(Changes(_meta(2, 9, 2), {2 << 32: _event(2)}, {}, (), ()))
+        backend.commit(Batch(_meta(2, 9, 2), {2 << 32: _event(2)}, {}, (), ()))
     assert backend.load().meta == _meta(1, 5, 3)
     assert [row[0] for row in backend.scan()] == [3 << 32]
     backend.close()
@@ -274,7 +274,7 @@ def test_a_value_that_changes_on_disk_later_is_noticed_when_read(path: Path) -> 
 
 def test_revisions_that_do_not_fit_the_state_are_noticed_at_start(path: Path) -> None:
     backend = LmdbBackend(path)
-    backend.commit(Changes(_meta(1, 5, 7), {3 << 32: _event(3)}, {}, (), ()))
+    backend.commit(Batch(_meta(1, 5, 7), {3 << 32: _event(3)}, {}, (), ()))
     with pytest.raises(StorageError, match="ends at revision 3 and should at 7"):
         list(backend.scan())
     backend.close()
@@ -282,6 +282,6 @@ def test_revisions_that_do_not_fit_the_state_are_noticed_at_start(path: Path) ->
 
 def test_a_key_whose_lease_is_missing_is_noticed_at_start(backend: Backend) -> None:
     kv = KeyValue(b"a", 2, 2, 1, b"1", 7)
-    backend.commit(Changes(_meta(1, 5, 2), {2 << 32: Event(Change.PUT, kv, None)}, {}, (), ()))
+    backend.commit(Batch(_meta(1, 5, 2), {2 << 32: Event(Change.PUT, kv, None)}, {}, (), ()))
     with pytest.raises(StorageError, match="names the missing lease 7"):
         Machine(backend, FOUNDERS)

@@ -29,8 +29,8 @@ from actors.store import sweeper as sweeper_module
 from actors.store.actor import StoreActor
 from actors.store.compactor import PAUSE_MS, SETTLE_MS
 from actors.store.pace import COMMIT_INTERVAL_MS
-from actors.store.retention import KeepRevisions, Retention
-from actors.store.storage import SUB_BITS, Backend, Changes
+from actors.store.retention import HistoryRetention, KeepRevisions
+from actors.store.storage import SUB_BITS, Backend, Batch
 from tests.store.shell import HERE, Node
 from tests.twins import MemoryBackend
 
@@ -109,7 +109,7 @@ def test_nobody_is_told_that_it_is_done_by_a_commit_that_failed() -> None:
     class FullDisk(MemoryBackend):
         is_full = False
 
-        def commit(self, changes: Changes) -> None:
+        def commit(self, changes: Batch) -> None:
             if self.is_full:
                 raise StorageError("store: No space left on device")
             super().commit(changes)
@@ -275,7 +275,7 @@ def test_whoever_waits_while_a_snapshot_is_installed_is_answered(tmp_path: Path)
 # --- compacting unasked -----------------------------------------------------------------------
 
 
-def _with(retention: Retention) -> Node:
+def _with(retention: HistoryRetention) -> Node:
     node = Node(MemoryBackend())
     ring = node.actor.ring
     node.actor = StoreActor(node.machine, node.backend, HERE, lambda: node.now_ms, retention)

@@ -8,9 +8,9 @@ from actors.store.retention import (
     PERIOD_INTERVAL_MS_MAX,
     QUIET_MS,
     REVISIONS_MUCH,
+    HistoryRetention,
     KeepPeriod,
     KeepRevisions,
-    Retention,
 )
 
 KEPT = 5_000
@@ -19,7 +19,7 @@ HOUR_MS = 60 * 60 * 1_000
 
 
 def _looks(
-    retention: Retention, until_ms: int, revisions_per_ms: float, obeyed: bool = True
+    retention: HistoryRetention, until_ms: int, revisions_per_ms: float, obeyed: bool = True
 ) -> list[tuple[int, int]]:
     """When it wants which compaction, asked as often as it likes while revisions are made."""
     compacted, wanted = NEVER, []

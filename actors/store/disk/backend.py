@@ -47,7 +47,7 @@ from actors.store.records import (
     position_key,
     position_of,
 )
-from actors.store.storage import EMPTY, SUB_BITS, Changes, Loaded, Meta, Row
+from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, Meta, Row
 
 MAP_SIZE_BYTES: Final = 1 << 34
 """The address space reserved at first; it takes neither disk nor memory. A commit that does not fit
@@ -189,7 +189,7 @@ class LmdbBackend:
             self._write(lambda transaction: self._delete(transaction, positions))
             self._removed += positions
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Batch) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
         records = [encode_event(*each) for each in changes.events.items()]
 

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from actors.language.errors import StorageError
 from actors.store.disk.copier import Done
 from actors.store.disk.lmdb_files import sync_directory
-from actors.store.storage import Changes
+from actors.store.storage import Batch
 
 SUFFIX: Final = ".compact"
 
@@ -37,7 +37,7 @@ class Writable(Protocol):
     def remove(self, positions: list[int]) -> None:
         """Let the changes at these positions go with the next commit."""
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Batch) -> None:
         """Make the changes durable."""
 
     def close(self) -> None:
@@ -57,10 +57,10 @@ class Follower:
         self._open = open_file
         self._done = done
         self._error: StorageError | None = None
-        self._noted: deque[tuple[list[int], Changes]] = deque()
+        self._noted: deque[tuple[list[int], Batch]] = deque()
         self._bytes = 0
 
-    def note(self, removed: list[int], changes: Changes) -> None:
+    def note(self, removed: list[int], changes: Batch) -> None:
         """The store has committed these removals and changes."""
         for event in changes.events.values():
             self._bytes += len(event.kv.key) + len(event.kv.value) + EVENT_BYTES

@@ -25,7 +25,7 @@ from actors.store.records import (
     position_key,
     session_key,
 )
-from actors.store.storage import SUB_BITS, Changes, SessionChange
+from actors.store.storage import SUB_BITS, Batch, SessionChange
 
 
 class Tables(NamedTuple):
@@ -67,7 +67,7 @@ def get_key_values(
     return found
 
 
-def put_changes(transaction: lmdb.Transaction, tables: Tables, changes: Changes) -> None:
+def put_changes(transaction: lmdb.Transaction, tables: Tables, changes: Batch) -> None:
     """Write everything of a commit except its revisions."""
     for lease_id, lease in changes.leases.items():
         if lease is None:

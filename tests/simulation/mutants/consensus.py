@@ -9,7 +9,7 @@ from unittest.mock import patch
 from actors.language.entries import Entry
 from actors.language.members import NOBODY
 from actors.raft.core import RaftCore
-from actors.raft.elector import Asked, Elector, Events
+from actors.raft.elector import AskedForVotes, Elector, ElectorEvents
 from actors.raft.leader import Leader
 from actors.raft.leading import Leading
 from actors.raft.log import RaftLog
@@ -41,9 +41,9 @@ def own_vote_counts_before_it_is_saved() -> AbstractContextManager[Any]:
     """A candidate that crashes may vote again in a term that it has won."""
     carry = RaftCore._carry
 
-    def careless(core: RaftCore, events: Events, now_ms: int) -> None:
+    def careless(core: RaftCore, events: ElectorEvents, now_ms: int) -> None:
         carry(core, events, now_ms)
-        if any(isinstance(event, Asked) for event in events):
+        if any(isinstance(event, AskedForVotes) for event in events):
             outbox, counted = core._outbox, core.elector.own_vote_saved(now_ms)
             if isinstance(core.role, Candidate) and not core.role.pre:
                 outbox.messages += outbox.promises

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.language.members import Change
-from actors.raft.changes import Changes
+from actors.language.members import MemberChange
 from actors.raft.leader import Leader
+from actors.raft.member_changes import MemberChanges
 from actors.raft.membership import Health, Membership, plan
 from actors.raft.quorum import Configuration
 from actors.raft.replica import Replica
@@ -19,16 +19,16 @@ from tests.simulation.mutants.planting import mutant
 @mutant
 def changes_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
     """A new leader changes the members at once (the single-server bug, raft-dev 2015)."""
-    begin = Changes._begin
+    begin = MemberChanges._begin
 
-    def careless(changes: Changes, leader: Leader, *arguments: Any) -> str:
+    def careless(changes: MemberChanges, leader: Leader, *arguments: Any) -> str:
         start, leader.start_index = leader.start_index, 0
         try:
             return begin(changes, leader, *arguments)
         finally:
             leader.start_index = start
 
-    return patch.object(Changes, "_begin", careless)
+    return patch.object(MemberChanges, "_begin", careless)
 
 
 @mutant
@@ -65,7 +65,7 @@ def learners_count() -> AbstractContextManager[Any]:
 def voters_change_in_one_step() -> AbstractContextManager[Any]:
     """Several voters change at once without a joint membership."""
 
-    def careless(now: Membership, change: Change, health: Health) -> Membership | str:
+    def careless(now: Membership, change: MemberChange, health: Health) -> Membership | str:
         planned = plan(now, change, health)
         return planned if isinstance(planned, str) else planned.final()
 
@@ -106,12 +106,12 @@ def truncation_keeps_the_members() -> AbstractContextManager[Any]:
 @mutant
 def a_change_begins_while_the_last_is_half_done() -> AbstractContextManager[Any]:
     """A committed joint membership counts as done, though nobody has left it yet."""
-    begin = Changes._begin
+    begin = MemberChanges._begin
 
-    def careless(changes: Changes, leader: Leader, *arguments: Any) -> str:
+    def careless(changes: MemberChanges, leader: Leader, *arguments: Any) -> str:
         with patch.object(Membership, "is_joint", False):
             refusal = begin(changes, leader, *arguments)
         changes._roster.commit_to(changes._replica.commit)
         return refusal
 
-    return patch.object(Changes, "_begin", careless)
+    return patch.object(MemberChanges, "_begin", careless)

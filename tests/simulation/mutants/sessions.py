@@ -11,7 +11,7 @@ from actors.gateway.openings import Openings
 from actors.language.commands import SessionOpen
 from actors.offline.restore import changes_of
 from actors.store.sessions import Session
-from actors.store.storage import Changes
+from actors.store.storage import Batch
 from cluster.client.call import Call, WriteSession
 from cluster.client.calling import Calls
 from cluster.client.sessions import WriteSessions
@@ -34,7 +34,7 @@ def session_ids_come_again() -> AbstractContextManager[Any]:
 def a_restored_cluster_keeps_its_sessions() -> AbstractContextManager[Any]:
     """The answers of the old cluster are given for the new one's."""
 
-    def careless(*arguments: Any) -> Changes:
+    def careless(*arguments: Any) -> Batch:
         return changes_of(*arguments)._replace(sessions=())
 
     return patch("tests.simulation.lives.changes_of", careless)

@@ -15,7 +15,7 @@ from actors.raft.log import LogStart, RaftLog
 from actors.raft.rpc import AppendResponse, HardState, SnapshotChunk
 from actors.store import installing
 from actors.store.machine import Machine
-from actors.store.storage import Changes
+from actors.store.storage import Batch
 from tests.simulation.mutants.planting import mutant
 
 
@@ -118,7 +118,7 @@ def data_and_index_are_kept_apart() -> AbstractContextManager[Any]:
     """The applied index lags behind the data beside it (etcd 3.5.0)."""
     take = Machine.take_changes
 
-    def careless(machine: Machine) -> Changes:
+    def careless(machine: Machine) -> Batch:
         changes = take(machine)
         meta = changes.meta
         return changes._replace(meta=meta._replace(applied_index=meta.applied_index - 1))

@@ -7,7 +7,7 @@ the entries that it takes, and who is told if it is refused.
 from __future__ import annotations
 
 from actors.language.entries import NO_TICKET, Proposal
-from actors.language.members import AddMember, Change
+from actors.language.members import AddMember, MemberChange
 from actors.raft import membership as members
 from actors.raft.elector import Role
 from actors.raft.forwarding import Forwarder
@@ -21,7 +21,7 @@ from actors.raft.rpc import ChangeRequest
 from cluster.errors import FaultName, MaybeFault
 
 
-class Changes:
+class MemberChanges:
     """One at a time, appended to the log of a leader."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Changes:
         # A change that waits for the member it adds: the index of its first entry, and whose it is.
         self.waiting: tuple[int, Certain] | None = None
 
-    def ask(self, role: Role, change: Change, ticket: int, now_ms: int) -> None:
+    def ask(self, role: Role, change: MemberChange, ticket: int, now_ms: int) -> None:
         """Somebody here asks for a change: begin it, or ask the leader to."""
         if isinstance(role, Leader):
             refusal = self._begin(role, change, (self._own_id, ticket), now_ms)
@@ -64,7 +64,7 @@ class Changes:
         self._desk.fail([Proposal(self._own_id, ticket, b"")], name, outcome_unknown=False)
 
     def _begin(
-        self, leader: Leader, change: Change, answer: tuple[int, int], now_ms: int
+        self, leader: Leader, change: MemberChange, answer: tuple[int, int], now_ms: int
     ) -> MaybeFault:
         """Append the first entry of a change; or the name of the error that refuses it.
 
