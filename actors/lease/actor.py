@@ -1,8 +1,8 @@
 """LeaseActor: on the leader, notices that leases are due and proposes their end.
 
-On every node it learns what the store says of leases, so that a new leader can go on at once; only
-a leader with a cluster clock proposes. Which leases are due is the book's to say, and whether they
-really end is decided when the entry is applied.
+On every node it learns the deadlines from the store, so that a new leader can go on at once; only a
+leader with a cluster clock proposes. The book says which leases are due. Whether a lease really
+ends is decided when the entry is applied.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from actors.lease.book import LeaseBook
 from actors.runtime.base import Clock, NodeActor, send
 
 EXPIRIES_PER_ENTRY_MAX: Final = 50
-"""An entry is applied as a whole, and whatever comes behind it waits so long."""
+"""An entry is applied as a whole, and everything behind it waits: so it ends at most 50 leases."""
 
 CLOCK_ENTRY_INTERVAL_MS: Final = 1_000
-"""While there are leases, the log learns the cluster time at least so often: a restart of the whole
-cluster then goes on from a time that is no older."""
+"""While there are leases, an entry records the cluster time every second. After a restart of the
+whole cluster the time goes on from the last entry, so no lease lives much longer for it."""
 
 _CLOCK_ENTRY: Final = encode_command(AdvanceClock(), None)
 
@@ -30,13 +30,13 @@ LeaseMessage = LeaseFacts | Drained | Tick | Leadership
 
 
 class LeaseActor(NodeActor):
-    """Between the store's facts and the log."""
+    """Turns the store's facts about leases into proposals to expire them."""
 
     def __init__(self, book: LeaseBook, clock: Clock) -> None:
         super().__init__()
         self._book = book
         self._clock = clock
-        # Set while this node leads and knows the cluster time.
+        # Set only while this node leads and knows the cluster time: so a follower never proposes.
         self._cluster: ClusterClock | None = None
         self._clock_entry_at_ms = 0
 
@@ -63,7 +63,7 @@ class LeaseActor(NodeActor):
         self._work(now_ms)
 
     def _work(self, now_ms: int) -> None:
-        """Propose what is due, and ask to be woken for what will be."""
+        """Propose the leases that are due, and ask to be woken for the next one."""
         if self._cluster is None or not len(self._book):
             return
         cluster_ms = self._cluster.at(now_ms)

@@ -1,10 +1,10 @@
 """The pages of an LMDB file, read and checked without LMDB.
 
-LMDB has no checksums and believes its file: a damaged page number or length sends it beyond the
-end of the file, which kills the process, or past records, which are then lost in silence. So every
-page is read here first. After a walk of all tables and of the free list, each record was seen where
-a search will find it, every count is right, no page is used twice, and none in use counts as free.
-What a record means, and whether it is whole, is its reader's to say; where bytes come from, too.
+LMDB has no checksums and trusts its file. A damaged page number or length sends it beyond the end
+of the file, which kills the process, or past records, which are then lost in silence. So every page
+is read here first. A walk through all tables and the free list shows that each record is where a
+search will find it, that every count is right, that no page is used twice, and that no page in use
+counts as free. `records.py` checks what a record holds, and the caller says how bytes are read.
 
 The format is that of LMDB 0.9 on 64-bit machines, in the machine's own byte order.
 """
@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 Read = Callable[[int, int], bytes]
-"""Reads so many bytes from an offset of the file; fewer at its end."""
+"""(offset, size) -> that number of bytes of the file from the offset on; fewer at its end."""
 
 MISSING_BYTES_MAX: Final = 1 << 30
-"""LMDB may leave unused pages off the end of the file, but not more than a commit can fill."""
+"""LMDB may not write unused pages at the end of the file, but no more of them than fit a commit."""
 
 _HEADER: Final = struct.Struct("=QHHHH")  # page number, padding, kind, lower, upper
 _OVERFLOW: Final = struct.Struct("=QHHI")  # page number, padding, kind, pages
@@ -34,7 +34,7 @@ _NUMBER: Final = struct.Struct("=Q")
 _MAGIC: Final = 0xBEEFC0DE
 _VERSION: Final = 1
 _BRANCH_PAGE, _LEAF_PAGE, _OVERFLOW_PAGE, _META_PAGE = 1, 2, 4, 8
-_OUTSIDE, _IS_TABLE = 1, 2
+_OUTSIDE, _IS_TABLE = 1, 2  # flags of a record: its value is in overflow pages, or is a table
 _FREE_FLAGS: Final = 0x4008  # keys are integers; the file stands without a directory of its own
 _NO_PAGE: Final = (1 << 64) - 1
 _META_PAGES: Final = 2
@@ -44,7 +44,7 @@ _LITTLE_ENDIAN: Final = sys.byteorder == "little"
 
 
 class PageError(ValueError):
-    """The file is not what LMDB wrote, at that offset."""
+    """The file is not what LMDB wrote; `offset` is the place of the damage in bytes."""
 
     def __init__(self, offset: int, reason: str) -> None:
         super().__init__(reason)
@@ -65,11 +65,11 @@ class Table(NamedTuple):
 
 
 class PageFile:
-    """One commit of a file, the last. A page may be visited once: walk each table once."""
+    """The last commit of a file. A second visit to a page is damage, so walk each table once."""
 
     def __init__(self, read: Read, file_bytes: int) -> None:
         self._read = read
-        # The offset of the page that the last record came from.
+        # The offset of the page that the last record came from, for errors about that record.
         self.offset = 0
         metas = self._metas()
         free, self._main, last_page, self.transaction = max(metas, key=lambda meta: meta[3])
@@ -78,12 +78,14 @@ class PageFile:
         self._next_page = last_page + 1
         if self._next_page * self._page_bytes > file_bytes + MISSING_BYTES_MAX:
             raise PageError(0, f"the file has {file_bytes} bytes and lacks most of its pages")
+        # One byte for each page: 1 once it was visited, or is known to be free.
         self._visited = bytearray(file_bytes // self._page_bytes)
         self._visited[:_META_PAGES] = b"\1" * _META_PAGES
+        # The branch, leaf and overflow pages of the table that is being walked.
         self._counts = [0, 0, 0]
 
     def tables(self) -> dict[bytes, Table]:
-        """The named tables."""
+        """The tables of the file, by name."""
         return {
             name: Table(*_TABLE.unpack(value)) for name, value in self._walk(self._main, _IS_TABLE)
         }
@@ -95,7 +97,7 @@ class PageFile:
         return self._walk(table)
 
     def check_free(self) -> None:
-        """The free list, after all tables were walked: it must not have what is in use."""
+        """Check the free list, after all tables were walked: it must not have a page in use."""
         beyond: set[int] = set()
         for key, value in self._walk(self._free, integer_keys=True):
             reason = self._fault_of_free(key, value, beyond)
@@ -105,7 +107,7 @@ class PageFile:
     # --- the beginning of the file ---
 
     def _metas(self) -> list[tuple[Table, Table, int, int]]:
-        """Both meta pages: the commits alternate between them."""
+        """Both meta pages: odd and even commits alternate between them."""
         first = self._meta(0, 0)
         page_bytes = first[0].page_bytes
         if not _PAGE_BYTES_MIN <= page_bytes <= _PAGE_BYTES_MAX or page_bytes & (page_bytes - 1):
@@ -139,7 +141,7 @@ class PageFile:
     def _walk(
         self, table: Table, value_flags: int = 0, integer_keys: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Records in order; what is wrong with the tree shows at the latest at its end."""
+        """The records of a tree in order; PageError at the place of damage, or at the end."""
         self._counts = counts = [0, 0, 0]
         entries = 0
         last = b""
@@ -177,7 +179,7 @@ class PageFile:
             raise PageError(self.offset, f"pages and records are {found} and not {table[3:7]}")
 
     def _leaves(self, table: Table) -> Iterator[tuple[int, bytes, bytes]]:
-        """The leaf pages in order: number, content, and the key that leads there, if any."""
+        """The leaf pages in order: number, content, and the branch's key for it (b"" for none)."""
         is_empty = table.root == _NO_PAGE
         if is_empty != (table.depth == 0) or table.depth > _DEPTH_MAX:
             raise PageError(self.offset, f"a tree of depth {table.depth}")
@@ -195,15 +197,15 @@ class PageFile:
         self._counts[0] += 1
         for position, offset in enumerate(self._nodes(number, page)):
             low, middle, high, _ = _BRANCH_NODE.unpack_from(page, offset)
-            # The parts of the number lie in the order of the machine's bytes, but for the highest.
+            # The low and middle parts lie in the machine's byte order; the high part comes last.
             parts = (low, middle) if _LITTLE_ENDIAN else (middle, low)
             child = parts[0] | parts[1] << 16 | high << 32
-            # The first key of a branch page stands for all smaller ones.
+            # A search takes the first child for every smaller key, too: so its own key is not used.
             key = self._key_of(number, page, offset)
             yield from self._descend(child, depth - 1, key if position else floor)
 
     def _page(self, number: int, kind: int) -> bytes:
-        """A page's content, the first and only time it is visited."""
+        """A page's content; PageError if it was visited before, or is of another kind."""
         self._visit(number, 1)
         offset = number * self._page_bytes
         page = self._read(offset, self._page_bytes)
@@ -223,7 +225,7 @@ class PageFile:
         self._visited[number:end] = b"\1" * pages
 
     def _nodes(self, number: int, page: bytes) -> tuple[int, ...]:
-        """Where in a page its records are, in the order of their keys."""
+        """The offsets of a page's records, in the order of their keys."""
         _, _, _, lower, upper = _HEADER.unpack_from(page)
         count = (lower - _HEADER.size) // 2
         if not _HEADER.size < lower <= upper <= len(page) or lower % 2:
@@ -241,7 +243,7 @@ class PageFile:
         return page[offset + _NODE.size : end]
 
     def _outside(self, number: int, page: bytes, at: int, value_bytes: int) -> bytes:
-        """A value too long for its page, in pages of its own."""
+        """A value that is too long for its page, from overflow pages of its own."""
         if at + _NUMBER.size > len(page):
             raise PageError(number * len(page), "a value beyond the end of its page")
         (first,) = _NUMBER.unpack_from(page, at)
@@ -264,7 +266,10 @@ class PageFile:
     # --- free pages ---
 
     def _fault_of_free(self, key: bytes, value: bytes, beyond: set[int]) -> str:
-        """What is wrong with an entry of the free list: a transaction, and the pages it freed."""
+        """What is wrong with an entry of the free list: a commit's number, and the pages it freed.
+
+        `beyond` gathers free pages behind the end of the file.
+        """
         if len(key) != _NUMBER.size or _NUMBER.unpack(key)[0] > self.transaction:
             return "names a commit that was not"
         count = _NUMBER.unpack_from(value)[0] if len(value) >= _NUMBER.size else 0

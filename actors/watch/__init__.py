@@ -1,1 +1,1 @@
-"""Watches: who watches what, and what each of them is told."""
+"""Watches: which client watches which keys, and what each watch is told."""

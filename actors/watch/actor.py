@@ -1,9 +1,9 @@
 """WatchActor: tells watching clients what the store has applied, in order and each event once.
 
-The store's messages come in the order of revisions, and the history that it reads for those who are
-behind comes among them: so a watch that has read all of it misses nothing of what follows, and sees
-nothing twice. Who sees what and when is the hub's, what they are told the teller's, and sending is
-the gateway's.
+The store sends its events in the order of revisions, and the history for watches that are behind in
+the same mailbox. So a watch that has read its history misses no event that follows, and sees none
+twice. The hub decides which watch sees what and when, the teller makes the frames, and the gateway
+sends them.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ from actors.watch.teller import Frames, Teller
 from cluster.errors import FAULTS
 
 PROGRESS_INTERVAL_MS: Final = 10 * 60 * 1_000
+"""How often a quiet watch with `progress_notify` is told how far it is, as in etcd."""
 
 READING_PAUSE_MS: Final = 2
-"""Between two portions of a long history: for the events that happen meanwhile, and for others."""
+"""The pause between two portions of a long history, for live events and for everything else."""
 
 FRAMING_BYTES: Final = 512 * 1024
-"""As in etcd, how much larger a reply may be than a request before it comes in fragments."""
+"""As in etcd, a reply comes in fragments if it is larger than a request may be by 512 KiB."""
 
 REQUEST_BYTES_MAX: Final = 1_572_864
+"""etcd's default for the largest request; the node's own setting replaces it."""
 
 
 class WatchActor(NodeActor):
-    """Between the store's events and the gateway's clients.
+    """Carries the store's events to the gateway's clients.
 
     After `no_leader_ms` without a leader (three election timeouts) it ends all watches, and refuses
-    new ones until there is a leader.
+    new ones until there is a leader: what this node knows may be long out of date.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class WatchActor(NodeActor):
         self._teller = Teller(self._frames, self._hub, request_bytes_max + FRAMING_BYTES)
         self._rhythm = Rhythm(progress_interval_ms, clock())
         self._patience = Patience(no_leader_ms, clock())
-        # When the next portion of history may be read; None while nobody needs any.
+        # When the next portion of a long history may be read; None: at once, if a watch needs one.
         self._read_at_ms: int | None = None
         self._is_learner = False
 
@@ -97,7 +99,8 @@ class WatchActor(NodeActor):
             case Congestion(connection, is_congested):
                 self._regulate(connection, is_congested)
             case ConnectionGone(connection, reason):
-                # Confirmed even if there was no watch: the gateway sends nothing there until it is.
+                # Confirmed even if there was no watch: until then the gateway drops every event for
+                # this connection.
                 frames = tuple(teller.forget(connection, reason))
                 send(self.ring.gateway, Deliver(frames, ended=(connection,)))
             case Leadership(leader, term, is_learner=is_learner):
@@ -121,7 +124,7 @@ class WatchActor(NodeActor):
     # --- history ---
 
     def _read_on(self) -> None:
-        """Have somebody's next portion of history read, if it is time and none is being read."""
+        """Ask the store for a next portion of history, if it is time and none is being read."""
         if self._read_at_ms is not None and self._clock() < self._read_at_ms:
             return
         self._read_at_ms = None
@@ -158,7 +161,8 @@ class WatchActor(NodeActor):
     def _begin(self, begin: WatchBegin) -> None:
         opened, revision = begin
         self._hub.revision = revision
-        # A bookmark a minute goes to whoever ever watched: so that the gateway notices its death.
+        # Every connection that ever watched gets a bookmark a minute: sending it shows the gateway
+        # that a connection is gone.
         self._hub.meet(opened.connection)
         if self._patience.is_over(self._clock()):
             self._deliver(self._teller.error(opened, FAULTS["NoLeader"]))
@@ -182,13 +186,13 @@ class WatchActor(NodeActor):
         self._frames.set_term(term)
         self._patience.led(leader, self._clock())
         self._arm()
-        # A learner serves no watches; a new member may have begun some before it knew its part.
+        # A learner serves no watches. It may have begun some before it knew that it is a learner.
         self._is_learner = is_learner
         if is_learner:
             self._end_all(FAULTS["NotSupportedForLearner"].message)
 
     def _bookmark(self) -> None:
-        """Tell all who watch how far they are."""
+        """Tell every watching connection how far its watches are."""
         self._rhythm.bookmarked(self._hub.revision)
         self._deliver(self._teller.bookmarks())
 

@@ -1,8 +1,7 @@
-"""Audience: watches that are told the same events, and which of them see which of these.
+"""Audience: watches that are told the same batch of events, and which watch sees which event.
 
-Watches of one span with the same wishes are one group, so what they see is found, and can be
-encoded, once for all of them. Knows nothing of ids, of bytes on the wire, or of what was told
-before.
+Watches of one span with the same view are one group: what they see is found, and can be encoded,
+once for all of them. Knows nothing of bytes on the wire, or of what was told before.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ Connection = tuple[bytes, ...]
 class View(NamedTuple):
     """What a watch wants to see of the events in its span, and how.
 
-    `from_revision` 0: all that come. With `fragment` a reply that is too large comes in parts, and
-    with `progress` a watch that hears nothing is told from time to time how far it is.
+    Events before `from_revision` are left out. With `fragment` a reply that is too large comes in
+    parts. With `progress` a watch without events is told from time to time how far it is.
     """
 
     prev_kv: bool
@@ -32,7 +31,7 @@ class View(NamedTuple):
     progress: bool = False
 
     def select(self, events: Sequence[Event], positions: Sequence[int]) -> Sequence[int]:
-        """Those of the positions whose events it lets through."""
+        """The positions whose events this view lets through."""
         if not (self.no_put or self.no_delete or self.from_revision):
             return positions
         return [position for position in positions if self._admits(events[position])]
@@ -60,12 +59,13 @@ class Match(NamedTuple):
     positions: Sequence[int]
 
 
-# A group's watches, by view. Dicts, not sets: their order is the same in every run.
+# The watches of one span, by view. Dicts, not sets: the order of a dict is the same in every run,
+# so a simulation can be replayed.
 _Group = dict[View, dict[tuple[Connection, int], Watch]]
 
 
 class Audience:
-    """Watches that have seen all before `revision`; 0 for those that follow what happens now."""
+    """Watches that have seen everything before `revision`; 0 for those that are live."""
 
     __slots__ = ("_groups", "_index", "connections", "revision")
 
@@ -86,18 +86,18 @@ class Audience:
 
     @property
     def spans(self) -> tuple[Span, ...]:
-        """What is watched here, each span once."""
+        """The spans that are watched here, each once."""
         return tuple(self._groups)
 
     @property
     def views(self) -> Iterator[tuple[View, tuple[Watch, ...]]]:
-        """The watches with the same wishes in the same span."""
+        """The groups of watches with the same span and view."""
         for group in self._groups.values():
             for view, watches in group.items():
                 yield view, tuple(watches.values())
 
     def add(self, watch: Watch) -> None:
-        """Hold a watch that is not here."""
+        """Add a watch that is not here."""
         group = self._groups.get(watch.span)
         if group is None:
             group = self._groups[watch.span] = {}
@@ -106,7 +106,7 @@ class Audience:
         self.connections[watch.connection] = self.connections.get(watch.connection, 0) + 1
 
     def remove(self, watch: Watch) -> None:
-        """Forget a watch that is here."""
+        """Remove a watch that is here."""
         group = self._groups[watch.span]
         del group[watch.view][watch.connection, watch.watch_id]
         if not group[watch.view]:
@@ -119,7 +119,7 @@ class Audience:
             del self.connections[watch.connection]
 
     def match(self, events: Sequence[Event]) -> list[Match]:
-        """Who sees what of these events; a watch is in at most one match."""
+        """Which watches see which of these events; a watch is in at most one match."""
         if not self._groups:
             return []
         hits: dict[Span, list[int]] = {}

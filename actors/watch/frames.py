@@ -1,7 +1,7 @@
 """The replies of watches, as bytes (cluster/PROTOCOL.md, Watches).
 
-A batch of events is encoded once: each event once for each way of showing it, each set of events
-once, and a watch adds only its id. Knows nothing of who watches what.
+A batch is encoded once for all watches: each event once for each way of showing it, and each list
+of events once. A watch adds only its id. Knows nothing of which watch sees what.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cluster import wire
 
 EVENTS_PER_REPLY_MAX: Final = 1_000
 REPLY_BYTES_MAX: Final = 1024 * 1024
-"""A reply that has passed either bound ends with the revision it is in, and another one follows."""
+"""A reply that reaches 1,000 events or 1 MiB ends with that revision, and another one follows."""
 
 _WATCH_ID: Final = wire.pack("watch_id")
 _WHOLE: Final = opening(b"", 3) + _WATCH_ID
@@ -26,26 +26,26 @@ _FRAGMENT: Final = wire.pack("fragment") + wire.pack(True)
 
 
 Reply = tuple[bytes, bytes]
-"""A reply with events, in two parts: the watch id comes between them."""
+"""A reply with events in two parts, since it is shared: each watch puts its id between them."""
 
 
 class WatchFrames(FrameEncoder):
-    """Builds every reply of a watch; `request_id` is packed, b"" for none.
-
-    `pack` makes the watch id that comes between the two parts of a Reply.
-    """
+    """Builds every reply of a watch; `request_id` is packed, b"" for none."""
 
     @property
     def pack(self) -> Callable[[int], bytes]:
-        """As said; the buffer is this actor's."""
+        """Packs the watch id that comes between the two parts of a Reply.
+
+        Its buffer belongs to this actor: only the actor's own thread may call it.
+        """
         return self._pack
 
     def created(self, request_id: bytes, revision: int, watch_id: int) -> bytes:
-        """The watch exists; what happens after `revision` will follow."""
+        """The watch exists; events after `revision` will follow."""
         return self.reply(request_id, revision, {"watch_id": watch_id, "created": True})
 
     def refused(self, request_id: bytes, revision: int, reason: str) -> bytes:
-        """The watch never came to be; etcd says so by an id that no watch has."""
+        """The watch was not created; as in etcd, the id -1 says so."""
         fields = {"watch_id": -1, "created": True, "canceled": True, "cancel_reason": reason}
         return self.reply(request_id, revision, fields)
 
@@ -57,23 +57,23 @@ class WatchFrames(FrameEncoder):
         reason: str,
         compact_revision: int = 0,
     ) -> bytes:
-        """The watch has ended; `compact_revision` is the oldest that can still be watched."""
+        """The watch has ended; `compact_revision` is the first that can still be watched from."""
         fields: dict[str, Any] = {"watch_id": watch_id, "canceled": True, "cancel_reason": reason}
         if compact_revision:
             fields["compact_revision"] = compact_revision
         return self.reply(request_id, revision, fields)
 
     def bookmark(self, request_id: bytes, revision: int) -> bytes:
-        """All that happened up to `revision` was delivered to this connection."""
+        """All events up to `revision` were delivered to the watches of this connection."""
         return self.reply(request_id, revision, {"watch_id": -1, "events": []})
 
     def progress(self, watch_id: int, revision: int) -> bytes:
-        """All that happened up to `revision` was delivered to this watch."""
+        """All events up to `revision` were delivered to this watch."""
         return self.reply(b"", revision, {"watch_id": watch_id, "events": []})
 
 
 class EventBatch:
-    """Events up to `revision`, ordered and with whole revisions, encoded as they are asked for."""
+    """The events of whole revisions up to `revision`, encoded when a view first asks for them."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class EventBatch:
         for position in positions:
             revision = self._events[position].kv.mod_revision
             full = len(packed) >= EVENTS_PER_REPLY_MAX or size >= REPLY_BYTES_MAX
-            # Between two revisions only: one revision's events are in one reply.
+            # Only between two revisions: as in etcd, a client never sees half a transaction.
             if full and revision != previous_revision:
                 replies += self._whole(previous_revision, packed, size, view)
                 packed = []
@@ -120,7 +120,7 @@ class EventBatch:
         return replies + self._whole(self._revision, packed, size, view)
 
     def _whole(self, revision: int, packed: list[bytes], size: int, view: View) -> list[Reply]:
-        """A reply with all these events, or its fragments if it is too large and may have any."""
+        """One reply with these events, or fragments if it is too large and the view allows them."""
         header = self._frames.header(revision)
         if not view.fragment or size <= self._fragment_bytes_max:
             return [(_WHOLE, b"".join((header, _EVENTS, array_head(len(packed)), *packed)))]
@@ -157,7 +157,7 @@ def _tail(header: bytes, packed: list[bytes], more: bytes) -> bytes:
 
 
 def _parts(packed: list[bytes], bytes_max: int) -> Iterator[list[bytes]]:
-    """Events in parts that are as large as they may be; one that is larger is a part by itself."""
+    """Events in parts of at most `bytes_max`; an event above that is a part by itself."""
     part: list[bytes] = []
     size = 0
     for event in packed:

@@ -2,13 +2,13 @@
 
 A watch is in one of three states:
 
-* live: it has seen all there is, and is told what happens as it happens;
-* behind: it needs what is past - it began in the past, was held, or a snapshot skipped something -
-  and reads history, a portion at a time, until nothing is missing;
-* held: its connection is congested, and it is told nothing; where it stopped is remembered.
+* live: it has seen everything, and is told each event as it happens;
+* behind: it needs past events, because it began in the past, was held, or a snapshot skipped some;
+  it reads history, a portion at a time, until nothing is missing;
+* held: its connection is congested, and it is told nothing; the hub remembers where it stopped.
 
-Whatever the way between them, a watch is told each event of its span from its start on, once and in
-order. Knows nothing of bytes on the wire, of time, or of how history is read.
+However it changes between them, a watch is told each event of its span from its start on, once and
+in order. Knows nothing of bytes on the wire, of time, or of how history is read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from actors.watch.spans import Span
 
 WATCHES_PER_CONNECTION_MAX: Final = 10_000
 WATCHES_PER_NODE_MAX: Final = 100_000
+"""A watch above either limit is refused."""
 
 READING_SPANS_MAX: Final = 16
-"""An audience with more spans reads what happened to any key, and keeps what it watches."""
+"""An audience with more than 16 spans reads the history of all keys, and filters it."""
 
 DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 EMPTY_RANGE: Final = "mvcc: watcher range is empty"
@@ -34,13 +35,13 @@ COMPACTED: Final = "etcdserver: mvcc: required revision has been compacted"
 
 
 class Refused(NamedTuple):
-    """A watch that cannot begin, in etcd's words."""
+    """A watch that cannot begin; `reason` is etcd's text."""
 
     reason: str
 
 
 class Reading(NamedTuple):
-    """The history that is needed next: of these spans, or of all keys if there are none."""
+    """The history to read next: of these spans, or of all keys if there are none."""
 
     from_revision: int
     spans: tuple[Span, ...]
@@ -48,7 +49,10 @@ class Reading(NamedTuple):
 
 
 class _Seat:
-    """A watch and the audience it is in; without one it is held, and needs `next_revision`."""
+    """A watch and the audience it is in.
+
+    A watch without one is held, and the first revision that it has not seen is `next_revision`.
+    """
 
     __slots__ = ("audience", "next_revision", "watch")
 
@@ -59,7 +63,7 @@ class _Seat:
 
 
 class _Watcher:
-    """The watches of one connection; no id below `lowest_free` is free."""
+    """The watches of one connection by id; no id below `lowest_free` is free."""
 
     __slots__ = ("lowest_free", "seats")
 
@@ -88,7 +92,8 @@ class Hub:
         self._count = 0
         self._live = Audience()
         self._laggards = Laggards()
-        # The audience that reads just now: one at a time, for the sake of those that are live.
+        # The audience whose history is being read. One at a time: live watches must not wait for
+        # the reading of many.
         self._reader: Audience | None = None
         self._congested: set[Connection] = set()
 
@@ -97,13 +102,13 @@ class Hub:
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """Every connection that ever asked for a watch and is not forgotten."""
+        """Every connection that ever asked for a watch and was not forgotten."""
         return tuple(self._watchers)
 
     # --- watches come and go ---
 
     def meet(self, connection: Connection) -> None:
-        """Know a connection from now on, whatever becomes of its watches, until it is forgotten."""
+        """Know a connection until it is forgotten, even if it has no watches."""
         if connection not in self._watchers:
             self._watchers[connection] = _Watcher()
 
@@ -115,7 +120,7 @@ class Hub:
         view: View,
         start_revision: int,
     ) -> Watch | Refused | Failure:
-        """Begin a watch; id 0 takes the lowest free one, and start 0 what happens from now on."""
+        """Begin a watch; id 0 takes the lowest free id, and start 0 begins after the present."""
         self.meet(connection)
         watcher = self._watchers[connection]
         if start_revision < 0:
@@ -135,7 +140,7 @@ class Hub:
         return seat.watch
 
     def cancel(self, connection: Connection, watch_id: int) -> bool:
-        """End a watch; whether there was one."""
+        """End a watch; returns whether there was one."""
         watcher = self._watchers.get(connection)
         if watcher is None or watch_id not in watcher.seats:
             return False
@@ -165,12 +170,16 @@ class Hub:
     # --- what happens ---
 
     def publish(self, revision: int, events: Sequence[Event]) -> list[Match]:
-        """The store is at a revision, by these events; who is told of them at once."""
+        """The store has reached a revision by these events; returns the live watches that match."""
         self.revision = revision
         return self._live.match(events)
 
     def skip(self, revision: int) -> None:
-        """The store is at a revision, and nobody says what happened: whoever is live must read."""
+        """A snapshot brought the store to a revision without events: live watches must read them.
+
+        What each watch needs is asked before the revision moves, since a live one needs what comes
+        after it.
+        """
         live = [seat for seat in self._seats() if seat.audience is self._live]
         needed = [self._needs(seat) for seat in live]
         self.revision = revision
@@ -179,19 +188,19 @@ class Hub:
             self._place(seat, next_revision)
 
     def hold(self, connection: Connection) -> None:
-        """A connection is congested: tell it nothing more, and remember what it has been told."""
+        """A connection is congested: tell it nothing more, and remember where it stopped."""
         self._congested.add(connection)
         self._place_anew(connection)
 
     def release(self, connection: Connection) -> None:
-        """A connection is no more congested: its watches go on where they stopped."""
+        """A connection is no longer congested: its watches go on where they stopped."""
         self._congested.discard(connection)
         self._place_anew(connection)
 
     # --- what has happened ---
 
     def next_reading(self) -> Reading | None:
-        """The history that somebody needs, to be answered by `read`; None while that is awaited."""
+        """The history to read next, answered by `read` or `lost`; None while one is being read."""
         if self._reader is not None:
             return None
         self._reader = reader = self._laggards.take()
@@ -203,10 +212,10 @@ class Hub:
         return Reading(reader.revision, spans, any(view.prev_kv for view, _ in reader.views))
 
     def read(self, reached: int, revision: int, events: Sequence[Event]) -> list[Match]:
-        """All that happened in the spans of the reading, up to `reached`; who is told of it.
+        """The events of the last reading, up to `reached`; returns the watches that match.
 
-        The store is at `revision`, and all up to there has been published. Who was held meanwhile
-        is told nothing, and reads the same again.
+        The store is at `revision`, and everything up to there was published to live watches. A
+        watch that was held meanwhile is told nothing, and reads the same again later.
         """
         reader, self._reader = self._reader, None
         assert reader is not None, "nothing is read unasked"
@@ -220,7 +229,7 @@ class Hub:
         return matches
 
     def lost(self, revision: int) -> tuple[Watch, ...]:
-        """What the reading needs is compacted away: ends the watches that need it."""
+        """The history to read was compacted away: end the watches that need it, return them."""
         assert self._reader is not None, "nothing is read unasked"
         self.revision = revision
         watches = tuple(self._reader)
@@ -232,7 +241,7 @@ class Hub:
     # --- how far it is ---
 
     def delivered(self, connection: Connection) -> int:
-        """The revision up to which all watches of a connection have been told everything."""
+        """The revision up to which all watches of a connection were told everything."""
         watcher = self._watchers.get(connection)
         if watcher is None:
             return self.revision
@@ -241,7 +250,7 @@ class Hub:
         return min([self.revision, *[next_revision - 1 for next_revision in behind]])
 
     def followers(self) -> Iterator[tuple[Watch, ...]]:
-        """The live watches that want to be told how far they are, and have begun."""
+        """The live watches that want progress notifications, and whose start is not ahead."""
         for view, watches in self._live.views:
             if view.progress and view.from_revision <= self.revision + 1:
                 yield watches
@@ -249,7 +258,7 @@ class Hub:
     # --- where a watch is ---
 
     def _place(self, seat: _Seat, next_revision: int) -> None:
-        """Put a watch that has seen all before a revision where it belongs."""
+        """Make a watch that has seen everything before a revision held, live or behind."""
         if seat.watch.connection in self._congested:
             seat.audience = None
             seat.next_revision = next_revision

@@ -1,8 +1,8 @@
-"""Laggards: the watches that must read history before they can follow, and whose turn it is.
+"""Laggards: the watches that must read history before they are live, and whose turn it is.
 
-Those that have seen the same are one audience and read together. Turns go round the connections, so
-that one with a great many watches does not keep the others waiting. Who is behind, and why, is the
-hub's to know, and what they read the store's.
+Watches that need the same revision next are one audience and read together. Turns go round the
+connections, so that one with very many watches does not keep the others waiting. The hub knows why
+a watch is behind, and the store reads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Laggards:
         return bool(self._audiences)
 
     def add(self, watch: Watch, revision: int) -> Audience:
-        """Let a watch read from a revision on when its turn comes; returns where it waits."""
+        """Let a watch read from a revision on when its turn comes; returns its audience."""
         audience = self._audiences.get(revision)
         if audience is None:
             audience = self._audiences[revision] = Audience(revision)
@@ -31,7 +31,7 @@ class Laggards:
         return audience
 
     def remove(self, watch: Watch, audience: Audience) -> None:
-        """Forget a watch that waits in this audience."""
+        """Remove a watch that waits in this audience."""
         audience.remove(watch)
         if watch.connection not in audience.connections:
             self._needs_no_more(watch.connection, audience.revision)
@@ -39,19 +39,23 @@ class Laggards:
             del self._audiences[audience.revision]
 
     def take(self) -> Audience | None:
-        """The audience whose turn it is, which is not among the laggards any more."""
+        """Remove and return the audience whose turn it is; None if no watch waits."""
         revisions = next(iter(self._turns.values()), None)
         if revisions is None:
             return None
+        # The oldest first: a compaction would end those watches first.
         audience = self._audiences.pop(min(revisions))
         for connection in audience.connections:
             self._needs_no_more(connection, audience.revision)
-            if connection in self._turns:  # it has other watches that wait: they come last now
+            if connection in self._turns:  # its other watches wait for their next turn, the last
                 self._turns[connection] = self._turns.pop(connection)
         return audience
 
     def put_back(self, audience: Audience) -> bool:
-        """Let an audience that was taken go on from its revision; False: there is one already."""
+        """Put an audience that was taken back, to go on from its revision.
+
+        False if another audience needs that revision next: its watches are to be added there.
+        """
         if audience.revision in self._audiences:
             return False
         self._audiences[audience.revision] = audience

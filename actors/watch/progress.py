@@ -1,7 +1,7 @@
-"""Progress: whom to tell how far they are - those who asked, and those who hear nothing else.
+"""Progress: which watches to tell how far they are, because they asked or have had no events.
 
-Whoever asks is answered once all that had happened by then was delivered, never before: the answer
-says that nothing is on its way. Knows nothing of bytes, and takes the time from others.
+A question is answered when everything that had happened before it was delivered: the answer tells
+the client that no older event is on its way. Knows nothing of bytes or of time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from actors.watch.audience import Connection, Watch
 from actors.watch.hub import Hub
 
 DEFERRED_PER_CONNECTION_MAX: Final = 1_000
+"""How many questions of a connection may wait for their answers; one more is refused."""
 
 
 class _Deferred(NamedTuple):
@@ -23,16 +24,16 @@ class _Deferred(NamedTuple):
 
 
 class Progress:
-    """What is known of the watches of one hub."""
+    """Questions of the connections of one hub, and which of its watches have had events."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        # Who was told of events since the last look; of those who want to know how far they are.
+        # The watches with progress notifications that were told events since `quiet` last looked.
         self._told: set[tuple[Connection, int]] = set()
         self._deferred: dict[Connection, list[_Deferred]] = {}
 
     def ask(self, connection: Connection, request_id: bytes) -> bool:
-        """Somebody asks how far a connection is; False: too many of its requests wait already."""
+        """A client asks how far its watches are; False: too many of its questions wait already."""
         waiting = self._deferred.setdefault(connection, [])
         if len(waiting) >= DEFERRED_PER_CONNECTION_MAX:
             return False
@@ -40,7 +41,7 @@ class Progress:
         return True
 
     def answers(self) -> list[tuple[Connection, bytes, int]]:
-        """Connections and requests that need not wait any more, with how far they are."""
+        """The questions that can be answered now: connection, request id, delivered revision."""
         ready = []
         for connection, waiting in list(self._deferred.items()):
             delivered = self._hub.delivered(connection)
@@ -51,15 +52,15 @@ class Progress:
         return ready
 
     def forget(self, connection: Connection) -> None:
-        """Nobody asks for this connection any more."""
+        """A connection has ended: its questions need no answer."""
         self._deferred.pop(connection, None)
 
     def heard(self, watches: Iterable[Watch]) -> None:
-        """These were told of events."""
+        """These watches were told events."""
         self._told.update((watch.connection, watch.watch_id) for watch in watches)
 
     def quiet(self) -> Iterable[Watch]:
-        """The watches that want to know how far they are and heard nothing since the last call."""
+        """The watches with progress notifications that had no events since the last call."""
         told, self._told = self._told, set()
         return [
             watch

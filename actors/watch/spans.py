@@ -1,8 +1,8 @@
-"""Which spans - single keys, prefixes, intervals, open ends - hold a key.
+"""Which spans (single keys, prefixes, intervals, open ends) hold a key.
 
-Many watches on different keys or prefixes must cost nothing to each other: a look-up pays for what
-it finds and for the number of different prefix lengths, not for all that is watched. Knows nothing
-of watches or events.
+Watches on different keys or prefixes must not make each other slower: a look-up pays for the spans
+that it finds and for the number of different prefix lengths, not for all spans. Knows nothing of
+watches or events.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Final, Generic, NamedTuple, TypeVar
 Value = TypeVar("Value")
 
 OPEN_END: Final = b"\0"
-"""A range_end that means every key >= key, as in etcd's requests."""
+"""The range_end that stands for the end of all keys, as in etcd's requests."""
 
 
 class Span(NamedTuple):
-    """A key, or the keys from `key` up to `range_end`; spelled as in etcd's requests."""
+    """A single key, or the keys in [key, range_end); spelled as in etcd's requests."""
 
     key: bytes
     range_end: bytes
@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 
 class SpanIndex(Generic[Value]):
-    """One value for each span, to be found by any key in it."""
+    """One value for each span, found by any key in the span."""
 
     def __init__(self) -> None:
         self._keys: dict[bytes, Value] = {}
@@ -43,7 +43,7 @@ class SpanIndex(Generic[Value]):
         self._lengths: tuple[int, ...] = ()
 
     def add(self, span: Span, value: Value) -> None:
-        """Hold this value for a span that has none."""
+        """Add a span that was not added, with its value."""
         assert not span.is_empty
         if not span.range_end:
             self._keys[span.key] = value
@@ -56,7 +56,7 @@ class SpanIndex(Generic[Value]):
             self._intervals.add(span, value)
 
     def remove(self, span: Span) -> None:
-        """Forget a span that was added."""
+        """Remove a span that was added."""
         if not span.range_end:
             del self._keys[span.key]
         elif span.range_end == OPEN_END:
@@ -92,7 +92,10 @@ class SpanIndex(Generic[Value]):
 
 
 class _Sorted(Generic[Value]):
-    """Spans in the order of their first keys."""
+    """Spans in the order of their first keys.
+
+    `_furthest_ends` has for each position the largest range_end up to there; made when needed.
+    """
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -121,7 +124,7 @@ class _Sorted(Generic[Value]):
             self._furthest_ends = list(accumulate((span.range_end for span in self.spans), max))
         found = []
         position = self._starts_until(key) - 1
-        # To the left of a position where no span reaches the key, none does.
+        # To the left: once no span up to a position reaches the key, none before it does either.
         while position >= 0 and self._furthest_ends[position] > key:
             if self.spans[position].range_end > key:
                 found.append(self._values[position])

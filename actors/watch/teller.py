@@ -1,7 +1,7 @@
-"""What those who watch are told, as frames, each for a connection.
+"""What watches are told, as frames, each with its connection.
 
-Whom something concerns is the hub's to say, and how a reply looks `frames`'; when it is told, and
-by whom it is sent, others decide.
+The hub says which watch something concerns, and `frames.py` makes the bytes of a reply. The actor
+decides when to tell it, and the gateway sends it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Frames = list[tuple[Connection, bytes]]
 
 
 class Teller:
-    """That of one hub's watches; a reply of more than `fragment_bytes_max` comes in fragments."""
+    """Tells one hub's watches; a reply of more than `fragment_bytes_max` may come in fragments."""
 
     def __init__(self, frames: WatchFrames, hub: Hub, fragment_bytes_max: int) -> None:
         self._frames = frames
@@ -33,7 +33,7 @@ class Teller:
         self._fragment_bytes_max = fragment_bytes_max
 
     def events(self, matches: Sequence[Match], revision: int, events: Sequence[Event]) -> Frames:
-        """These events, which end at a revision, for the watches that they match."""
+        """The frames of these events, up to a revision, for the watches that they match."""
         told: Frames = []
         if not matches:
             return told
@@ -49,7 +49,7 @@ class Teller:
     # --- watches that begin and end ---
 
     def open(self, opened: WatchOpen, revision: int) -> tuple[Frames, bool]:
-        """Begin a watch: what its client is told, and whether there is one more now."""
+        """Begin a watch; returns what its client is told, and whether the watch exists now."""
         connection, request_id = opened.connection, opened.request_id
         span = Span(opened.key, opened.range_end)
         watch = self._hub.open(
@@ -81,13 +81,13 @@ class Teller:
         return [(connection, frame)]
 
     def forget(self, connection: Connection, reason: str) -> Frames:
-        """All watches of a connection end; its client is told if there is a reason."""
+        """A connection has ended, with its watches; its client is told if there is a reason."""
         watches = self._hub.forget(connection)
         self._progress.forget(connection)
         return self.canceled(watches, reason) if reason else []
 
     def end(self, connection: Connection, reason: str) -> Frames:
-        """Likewise, but it may begin others."""
+        """All watches of a connection end; the connection stays and may begin others."""
         return self.canceled(self._hub.end(connection), reason)
 
     def canceled(self, watches: Sequence[Watch], reason: str, compact_revision: int = 0) -> Frames:
@@ -104,13 +104,13 @@ class Teller:
     # --- how far it is ---
 
     def ask(self, asked: WatchProgress) -> Frames:
-        """Somebody asks how far it is: `answers` has that once nothing is on its way there."""
+        """A client asks how far its watches are; `answers` has the answer once no event is due."""
         if self._progress.ask(asked.connection, asked.request_id):
             return []
         return self.error(asked, FAULTS["TooManyRequests"])
 
     def answers(self) -> Frames:
-        """For those who have asked, and need not wait any more."""
+        """The answers to the questions that need not wait any more."""
         bookmark = self._frames.bookmark
         return [
             (connection, bookmark(request_id, revision))
@@ -118,12 +118,12 @@ class Teller:
         ]
 
     def bookmarks(self) -> Frames:
-        """How far it is, for all who watch."""
+        """A bookmark for every watching connection."""
         delivered, bookmark = self._hub.delivered, self._frames.bookmark
         return [(to, bookmark(b"", delivered(to))) for to in self._hub.connections]
 
     def progress(self) -> Frames:
-        """Likewise, for each watch that wants to know it, and heard nothing since the last call."""
+        """A progress notification for each watch that wants them and had no events meanwhile."""
         revision, progress = self._hub.revision, self._frames.progress
         return [(to, progress(number, revision)) for to, number, *_ in self._progress.quiet()]
 
