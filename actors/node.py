@@ -52,7 +52,7 @@ from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.spool import SpoolDirectory
 from actors.store.machine import Machine
 from actors.store.retention import HistoryRetention, KeepPeriod, KeepRevisions
-from actors.store.upkeep import Settings
+from actors.store.upkeep import UpkeepSettings
 from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
@@ -177,7 +177,7 @@ def make_actors(
             identity.member_id,
             monotonic_ms,
             _history_retention(config),
-            Settings(
+            UpkeepSettings(
                 config.quota_backend_bytes,
                 SpoolDirectory(spool),
                 config.corrupt_check_ms,

@@ -36,11 +36,11 @@ from actors.language.messages import (
     Defragment,
     LocalRead,
     MoveLeader,
+    NoRoom,
     Propose,
     Question,
     Read,
-    Refused,
-    SnapshotPart,
+    ReadSnapshot,
     Ticket,
     WatchCancel,
     WatchOpen,
@@ -83,7 +83,7 @@ class Answer(NamedTuple):
 
 ToTellRaft = Propose | Read | ChangeMembers | MoveLeader
 ToTellStore = (
-    LocalRead | WatchOpen | WatchCancel | WatchProgress | SnapshotPart | Defragment | Refused
+    LocalRead | WatchOpen | WatchCancel | WatchProgress | ReadSnapshot | Defragment | NoRoom
 )
 Order = ToTellRaft | ToTellStore | Answer
 
@@ -149,7 +149,7 @@ class Intake:
                 case Refusal(request_id, fault):
                     orders.append(Answer(route, error_reply(request_id, fault)))
                     if fault is NO_SPACE:
-                        orders.append(Refused())
+                        orders.append(NoRoom())
                 case SessionRequest(request_id):
                     pending = Pending(route, request_id, True, deadline_ms)
                     proposals += self._open_session(pending, now_ms, orders)

@@ -27,7 +27,7 @@ from actors.language.members import MemberChange, PromoteMember, RemoveMember, U
 from actors.language.messages import (
     Connection,
     Defragment,
-    SnapshotPart,
+    ReadSnapshot,
     WatchCancel,
     WatchOpen,
     WatchProgress,
@@ -104,7 +104,7 @@ class ChoreOperation(NamedTuple):
     """Work on the files of the node that is asked, which may take long; the ticket is not set."""
 
     fields: dict[str, Kind]
-    make: Callable[[Fields], SnapshotPart | Defragment]
+    make: Callable[[Fields], ReadSnapshot | Defragment]
 
 
 Operation = (
@@ -205,8 +205,8 @@ def _alarm(fields: Fields) -> AlarmActivate | AlarmDeactivate | AlarmList:
             return AlarmList(alarm)
 
 
-def _snapshot(fields: Fields) -> SnapshotPart:
-    return SnapshotPart(0, fields.get("name", ""), fields.get("offset", 0))
+def _snapshot(fields: Fields) -> ReadSnapshot:
+    return ReadSnapshot(0, fields.get("name", ""), fields.get("offset", 0))
 
 
 def _watch_create(connection: Connection, request_id: bytes, fields: Fields) -> WatchOpen:
@@ -249,7 +249,7 @@ _WATCHES: Final[dict[str, MakeWatched]] = {
     "watch_progress": _watch_progress,
 }
 
-_CHORES: Final[dict[str, Callable[[Fields], SnapshotPart | Defragment]]] = {
+_CHORES: Final[dict[str, Callable[[Fields], ReadSnapshot | Defragment]]] = {
     "defragment": lambda _: Defragment(0),
     "snapshot": _snapshot,
 }

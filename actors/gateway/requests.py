@@ -41,7 +41,7 @@ from actors.language.members import MemberChange
 from actors.language.messages import (
     Connection,
     Defragment,
-    SnapshotPart,
+    ReadSnapshot,
     WatchCancel,
     WatchOpen,
     WatchProgress,
@@ -96,7 +96,7 @@ class ChoreRequest(NamedTuple):
     """Work on the files of this node; the store gets it with a ticket."""
 
     request_id: bytes
-    work: SnapshotPart | Defragment
+    work: ReadSnapshot | Defragment
 
 
 class Refusal(NamedTuple):
@@ -161,7 +161,7 @@ class RequestDecoder:
                 return request
             case QueryRequest(query=Range() | Page(), serializable=True):
                 return request
-            case ChoreRequest(work=SnapshotPart()):
+            case ChoreRequest(work=ReadSnapshot()):
                 return request
             case _:
                 return Refusal(request.request_id, FAULTS["NotSupportedForLearner"])

@@ -19,8 +19,8 @@ from actors.language.messages import (
     Events,
     Failed,
     HandOver,
-    History,
     HistoryCut,
+    HistoryPortion,
     InstallSnapshot,
     Leadership,
     LeaseFacts,
@@ -28,18 +28,18 @@ from actors.language.messages import (
     LocalRead,
     Moved,
     MoveLeader,
+    NoRoom,
     PeerFrames,
     PeersDown,
     Propose,
     Published,
     Read,
     ReadHistory,
-    Refused,
+    ReadSnapshot,
     Replies,
     Room,
     Skipped,
     SnapshotInstalled,
-    SnapshotPart,
     SnapshotTaken,
     TakeSnapshot,
     Tick,
@@ -84,8 +84,8 @@ ToStore = (
     | Leadership
     | TakeSnapshot
     | InstallSnapshot
-    | SnapshotPart
-    | Refused
+    | ReadSnapshot
+    | NoRoom
     | Defragment
     | CopyMade
     | Compacted
@@ -94,7 +94,7 @@ ToStore = (
 
 ToWatch = (
     Events
-    | History
+    | HistoryPortion
     | WatchBegin
     | WatchCancel
     | WatchProgress

@@ -153,7 +153,7 @@ class WatchProgress(NamedTuple):
     request_id: bytes
 
 
-class SnapshotPart(NamedTuple):
+class ReadSnapshot(NamedTuple):
     """Gateway -> Store: read a part of a snapshot for a client; with no name, make one first."""
 
     ticket: Ticket
@@ -167,7 +167,7 @@ class Defragment(NamedTuple):
     ticket: Ticket
 
 
-class Refused(NamedTuple):
+class NoRoom(NamedTuple):
     """Gateway -> Store: a request was refused because there is no room for it."""
 
 
@@ -360,7 +360,7 @@ class Skipped(NamedTuple):
     revision: int
 
 
-class History(NamedTuple):
+class HistoryPortion(NamedTuple):
     """Store -> Watch: what happened in these spans from `from_revision` up to `reached`, in order.
 
     The answer to ReadHistory. `revision` is the store's: all that happens after it is told live.
@@ -380,8 +380,8 @@ class History(NamedTuple):
 class ReadHistory(NamedTuple):
     """Watch -> Store: tell a portion of what happened in these spans since a revision.
 
-    A span is (key, range_end) as in a request; no spans are all keys. Each is answered by History,
-    in order, and behind all Events up to then.
+    A span is (key, range_end) as in a request; no spans are all keys. Each is answered by
+    a HistoryPortion, in order, and behind all Events up to then.
     """
 
     from_revision: int

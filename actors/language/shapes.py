@@ -29,7 +29,7 @@ from actors.language.bounds import UINT64_MAX, Within
 NESTED_MAX: Final = 128
 """Levels of values inside their like, as transactions are; more would exhaust Python's stack."""
 
-Row = tuple[Any, ...]
+AnyTuple = tuple[Any, ...]
 
 Convert = Callable[[Any, int], Any]
 """To what stands in a row, or back, at a level of nesting. Raises ValueError for any other value.
@@ -60,7 +60,7 @@ class Form(NamedTuple):
 class Shape:
     """One kind of named tuple as a row."""
 
-    row: Callable[..., Row]
+    row: Callable[..., AnyTuple]
     """The row of a value of this kind, at a level of nesting (1 if it is in nothing).
 
     Raises ValueError for a value that would not come back."""
@@ -105,13 +105,13 @@ class _Checks:
         self.rest: list[Rule] = [*bounds, rule] if rule else bounds
 
 
-def _items(places: list[int]) -> Callable[[Row], tuple[int, ...]]:
+def _items(places: list[int]) -> Callable[[AnyTuple], tuple[int, ...]]:
     # Of a single place itemgetter would give no tuple.
     return itemgetter(*places) if len(places) > 1 else itemgetter(*places, *places)
 
 
-def _bound(numbers_of: Callable[[Row], tuple[int, ...]], least: int, most: int) -> Rule:
-    def check(value: Row) -> None:
+def _bound(numbers_of: Callable[[AnyTuple], tuple[int, ...]], least: int, most: int) -> Rule:
+    def check(value: AnyTuple) -> None:
         numbers = numbers_of(value)
         if min(numbers) < least or max(numbers) > most:
             raise ValueError(f"{numbers} are not from {least} to {most}")
@@ -125,10 +125,10 @@ def _writer(
     more: frozenset[tuple[type, ...]],
     checks: _Checks,
     writes: list[tuple[int, Convert]],
-) -> Callable[..., Row]:
+) -> Callable[..., AnyTuple]:
     unsigned_of, rest = checks.unsigned_of, checks.rest
 
-    def write_row(value: Row, level: int = 1) -> Row:
+    def write_row(value: AnyTuple, level: int = 1) -> AnyTuple:
         types = (*map(type, value),)
         if types != usual and types not in more:
             raise ValueError(f"{value!r:.64} is no {kind.__name__}")
@@ -157,7 +157,7 @@ def _reader(
 ) -> Callable[..., Any]:
     unsigned_of, rest = checks.unsigned_of, checks.rest
 
-    def read_value(row: Row, level: int = 1) -> Any:
+    def read_value(row: AnyTuple, level: int = 1) -> Any:
         types = (*map(type, row),) if type(row) is tuple else None
         if types != usual and types not in more:
             raise ValueError(f"{row!r:.64} is no {kind.__name__}")
@@ -253,7 +253,7 @@ def _each(types: tuple[type, ...], convert: Convert | None) -> Convert:
     """A conversion of each item of a tuple, which all must have one of the types."""
     allowed = frozenset(types)
 
-    def convert_all(items: Row, level: int) -> Row:
+    def convert_all(items: AnyTuple, level: int) -> AnyTuple:
         if level > NESTED_MAX:
             raise ValueError("nested too deep")
         if not items:
@@ -320,11 +320,11 @@ def _tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
     """One of several kinds: a code stands in front of its fields. Each is a level of nesting."""
     shapes = dict(kinds.values())
 
-    def write(value: Row, level: int) -> Row:
+    def write(value: AnyTuple, level: int) -> AnyTuple:
         code, shape = kinds[type(value)]
         return code, *shape.row(value, level + 1)
 
-    def read(row: Row, level: int) -> Any:
+    def read(row: AnyTuple, level: int) -> Any:
         return _shape_of(row, shapes).value(row[1:], level + 1)
 
     return Form(tuple(kinds), (tuple,), write, read)
@@ -334,7 +334,7 @@ def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
     """As `_tagged`, for each item of a tuple."""
     shapes = dict(kinds.values())
 
-    def write_all(values: Row, level: int) -> Row:
+    def write_all(values: AnyTuple, level: int) -> AnyTuple:
         if level > NESTED_MAX:
             raise ValueError("nested too deep")
         rows = []
@@ -343,7 +343,7 @@ def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
             rows.append((code, *shape.row(value, level + 1)))
         return (*rows,) if rows else values
 
-    def read_all(rows: Row, level: int) -> Row:
+    def read_all(rows: AnyTuple, level: int) -> AnyTuple:
         if level > NESTED_MAX:
             raise ValueError("nested too deep")
         values = []

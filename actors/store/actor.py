@@ -36,15 +36,15 @@ from actors.language.messages import (
     LeaseFacts,
     Lengthy,
     LocalRead,
+    NoRoom,
     Propose,
     Published,
     Question,
     ReadHistory,
-    Refused,
+    ReadSnapshot,
     Replies,
     Room,
     SnapshotInstalled,
-    SnapshotPart,
     TakeSnapshot,
     Tick,
     Ticket,
@@ -67,9 +67,9 @@ from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, p
 from actors.store.pace import CommitPace, earliest
 from actors.store.retention import HistoryRetention
 from actors.store.storage import Backend
-from actors.store.upkeep import Settings, Upkeep
+from actors.store.upkeep import Upkeep, UpkeepSettings
 
-NO_UPKEEP: Final = Settings()
+NO_UPKEEP: Final = UpkeepSettings()
 """No quota, no snapshots for clients, no checks: for a store by itself."""
 
 log = logging.getLogger("leasehold.store")
@@ -85,7 +85,7 @@ class StoreActor(NodeActor):
         member_id: int,
         clock: Clock,
         retention: HistoryRetention | None = None,
-        upkeep: Settings = NO_UPKEEP,
+        upkeep: UpkeepSettings = NO_UPKEEP,
     ) -> None:
         super().__init__()
         self._machine = machine
@@ -153,7 +153,7 @@ class StoreActor(NodeActor):
                 self._take_snapshot(path)
             case InstallSnapshot(path):
                 self._install_snapshot(path)
-            case SnapshotPart() | Defragment() | CopyMade() | Refused() | Accuse():
+            case ReadSnapshot() | Defragment() | CopyMade() | NoRoom() | Accuse():
                 is_copying = self._backend.is_copying
                 now_ms = self._clock()
                 orders = self._upkeep.receive(message, machine, now_ms, is_copying=is_copying)

@@ -45,7 +45,7 @@ _NO_CHANGES: Final = (
 """What a corrupt cluster still accepts. As in etcd, keeping a lease alive is no change."""
 
 
-class Alarms:
+class AlarmTable:
     """The alarms that stand; `is_refusing` while one of them refuses anything."""
 
     def __init__(self, alarms: Iterable[AlarmMember]) -> None:

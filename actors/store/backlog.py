@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Final
 
 from actors.language.commands import Event
-from actors.language.messages import History, ReadHistory
+from actors.language.messages import HistoryPortion, ReadHistory
 from actors.store.index import end_of
 from actors.store.mvcc import RevisionStore
 from actors.store.storage import SUB_BITS
@@ -34,13 +34,13 @@ Spans = tuple[tuple[bytes, bytes], ...]
 """Intervals as (key, range_end) of requests; an empty tuple stands for all keys."""
 
 
-def history(store: RevisionStore, asked: ReadHistory) -> History:
+def history(store: RevisionStore, asked: ReadHistory) -> HistoryPortion:
     """The answer to Watch; once it reaches the present revision, the watch goes on live."""
     from_revision, spans, with_previous = asked
     if from_revision < store.compact_revision:
-        return History(from_revision, 0, store.revision, (), store.compact_revision)
+        return HistoryPortion(from_revision, 0, store.revision, (), store.compact_revision)
     reached, events = portion(store, from_revision, spans, with_previous)
-    return History(from_revision, reached, store.revision, events)
+    return HistoryPortion(from_revision, reached, store.revision, events)
 
 
 def portion(

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 from actors.language.errors import StorageError
-from actors.language.messages import CopyMade, SnapshotPart, Ticket
+from actors.language.messages import CopyMade, ReadSnapshot, Ticket
 from actors.language.results import Done, Failure, Result, SnapshotBlob
 from actors.store.machine import Machine
 from actors.store.orders import CopyForClients, Order, WriteAnew, answer
 from actors.store.pace import earliest
-from actors.store.storage import Part, Spool
+from actors.store.storage import Spool, SpoolPart
 
 WAITING_MAX: Final = 64
 """How many clients may wait for the next copy, and how many for a defragmentation."""
@@ -62,7 +62,7 @@ class Copies:
     # --- for clients ---
 
     def asked(
-        self, asked: SnapshotPart, revision: int, now_ms: int, *, is_copying: bool
+        self, asked: ReadSnapshot, revision: int, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
         """A client asks for a part of the copy with a name, or for a new copy without one."""
         ticket, name, offset = asked
@@ -138,5 +138,5 @@ class Copies:
         return answer(waiting, Done(revision) if error is None else FAILED)
 
 
-def _blob(part: Part | None, revision: int) -> Result:
+def _blob(part: SpoolPart | None, revision: int) -> Result:
     return Failure("SnapshotNotFound") if part is None else SnapshotBlob(revision, *part)

@@ -12,7 +12,7 @@ from actors.language.commands import Event
 from actors.language.queries import History
 from actors.language.results import Failure, HistoryDone
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
-from actors.store.ranges import ANSWER_TOO_LARGE, AnswerTooLargeError, Budget
+from actors.store.ranges import ANSWER_TOO_LARGE, Budget, BudgetSpentError
 from actors.store.steps import ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
 
@@ -42,7 +42,7 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
             events.append(Event(change, kv, None))
         try:
             budget.spend(event.kv for event in events[start:])
-        except AnswerTooLargeError:
+        except BudgetSpentError:
             return ANSWER_TOO_LARGE
     return HistoryDone(now, tuple(events), more, not more and may_be_cut)
 

@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from actors.language.commands import IntegrityCheck, Member
-from actors.store.alarms import Alarms
-from actors.store.leases import Leases
+from actors.store.alarms import AlarmTable
+from actors.store.leases import LeaseTable
 from actors.store.mvcc import RevisionStore
-from actors.store.sessions import Sessions
+from actors.store.sessions import SessionTable
 from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS
 
@@ -64,7 +64,11 @@ def next_slice(store: RevisionStore, start: int) -> Steps[tuple[int, int]]:
 
 
 def hash_state(
-    index: int, leases: Leases, sessions: Sessions, members: Iterable[Member], alarms: Alarms
+    index: int,
+    leases: LeaseTable,
+    sessions: SessionTable,
+    members: Iterable[Member],
+    alarms: AlarmTable,
 ) -> int:
     """The CRC-32 of all state but the keys, at the entry with this index."""
     found = 0

@@ -44,7 +44,7 @@ class Lease:
         return LeaseRecord(self.id, self.ttl_ms, self.deadline_ms)
 
 
-class Leases:
+class LeaseTable:
     """The table of leases; `facts` and `changed` gather what LeaseActor and backend must hear."""
 
     def __init__(self, records: Iterable[LeaseRecord], leases_max: int = LEASES_MAX) -> None:

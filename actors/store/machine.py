@@ -62,15 +62,14 @@ from actors.language.results import (
     SessionOpened,
     StatusDone,
 )
-from actors.store.alarms import Alarms as AlarmTable
+from actors.store.alarms import AlarmTable
 from actors.store.digest import read_hash
 from actors.store.history import read_history
 from actors.store.integrity import Check, hash_state
-from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX
-from actors.store.leases import Leases as LeaseTable
+from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX, LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import get, read_range
-from actors.store.sessions import SESSION_LIMITS, SessionLimits, Sessions
+from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
 from actors.store.steps import Steps, finish, sort
 from actors.store.storage import Backend, Batch, Meta
 from actors.store.txn import read_txn
@@ -115,7 +114,7 @@ class Machine:
         )
         self.sweeper = self.store.sweeper
         self.leases = LeaseTable(leases, leases_max)
-        self.sessions = Sessions(sessions, session_limits)
+        self.sessions = SessionTable(sessions, session_limits)
         self._limits = (session_limits, leases_max)
         self.members = {member.id: member for member in stored_members or members}
         self.alarms = AlarmTable(alarms)

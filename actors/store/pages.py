@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-Read = Callable[[int, int], bytes]
+ReadBytes = Callable[[int, int], bytes]
 """(offset, size) -> that number of bytes of the file from the offset on; fewer at its end."""
 
 MISSING_BYTES_MAX: Final = 1 << 30
@@ -67,7 +67,7 @@ class Table(NamedTuple):
 class PageFile:
     """The last commit of a file. A second visit to a page is damage, so walk each table once."""
 
-    def __init__(self, read: Read, file_bytes: int) -> None:
+    def __init__(self, read: ReadBytes, file_bytes: int) -> None:
         self._read = read
         # The offset of the page that the last record came from, for errors about that record.
         self.offset = 0

@@ -35,7 +35,7 @@ _SORT_KEYS: Final[dict[SortTarget, Callable[[KeyValue], Any]]] = {
 }
 
 
-class AnswerTooLargeError(Exception):
+class BudgetSpentError(Exception):
     """An answer would take more than ANSWER_BYTES_MAX."""
 
 
@@ -46,10 +46,10 @@ class Budget:
         self._bytes = ANSWER_BYTES_MAX
 
     def spend(self, kvs: Iterable[KeyValue]) -> None:
-        """Count key-values that the answer keeps; AnswerTooLargeError if the budget is used up."""
+        """Count key-values that the answer keeps; BudgetSpentError if the budget is used up."""
         self._bytes -= sum([len(kv.key) + len(kv.value) + KEY_VALUE_BYTES for kv in kvs])
         if self._bytes < 0:
-            raise AnswerTooLargeError
+            raise BudgetSpentError
 
 
 class Cursor:
@@ -153,7 +153,7 @@ def read_range(
         return COMPACTED
     try:
         return (yield from read_interval(store, query, store.revision, Budget(), counts=counts))
-    except AnswerTooLargeError:
+    except BudgetSpentError:
         return ANSWER_TOO_LARGE
 
 
@@ -167,7 +167,7 @@ def read_interval(
 ) -> Steps[RangeDone]:
     """Answer a range whose revision can be read; `now` is the present revision.
 
-    Raises AnswerTooLargeError when it gathers more than the budget has. There is no limit without a
+    Raises BudgetSpentError when it gathers more than the budget has. There is no limit without a
     budget, as in a transaction that writes: what it reads must not stop it half-way.
     """
     revision = query.revision if 0 < query.revision < now else now

@@ -91,7 +91,7 @@ class Session:
         return sum([_size_of(result) for result in gone])
 
 
-class Sessions:
+class SessionTable:
     """The table of sessions, the least recently used first."""
 
     def __init__(

@@ -188,7 +188,7 @@ class Backend(Protocol):
         """Give files and memory back; what was not committed is lost."""
 
 
-class Part(NamedTuple):
+class SpoolPart(NamedTuple):
     """Some bytes of a snapshot's file, how many follow, and the SHA-256 of the whole file."""
 
     name: str
@@ -209,7 +209,7 @@ class Spool(Protocol):
     def discard(self, path: Path) -> None:
         """There is to be no such file."""
 
-    def read(self, name: str, offset: int, now_ms: int) -> Part | None:
+    def read(self, name: str, offset: int, now_ms: int) -> SpoolPart | None:
         """A part of a file from an offset on; None if no such file is kept, or not any more."""
 
     def end_idle(self, now_ms: int) -> None:

@@ -23,12 +23,12 @@ from actors.language.commands import (
 )
 from actors.language.results import Failure, TxnDone, TxnResponse
 from actors.store.index import end_of
-from actors.store.leases import LEASE_NOT_FOUND, Leases
+from actors.store.leases import LEASE_NOT_FOUND, LeaseTable
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
 from actors.store.ranges import (
     ANSWER_TOO_LARGE,
-    AnswerTooLargeError,
     Budget,
+    BudgetSpentError,
     Cursor,
     count_keys,
     read_interval,
@@ -138,7 +138,7 @@ def leaves(branch: Branch) -> Iterator[Put | DeleteRange | Range | Increment]:
             yield each
 
 
-def fault_of(store: RevisionStore, leases: Leases, branch: Branch) -> Failure | None:
+def fault_of(store: RevisionStore, leases: LeaseTable, branch: Branch) -> Failure | None:
     """Why a branch cannot be done, or None; as in etcd, changes are checked before ranges."""
     operations = list(leaves(branch))
     changes = _Changes(store, leases)
@@ -152,7 +152,7 @@ def fault_of(store: RevisionStore, leases: Leases, branch: Branch) -> Failure | 
 class _Changes:
     """The keys and leases that the operations checked until now would change."""
 
-    def __init__(self, store: RevisionStore, leases: Leases) -> None:
+    def __init__(self, store: RevisionStore, leases: LeaseTable) -> None:
         self._store = store
         self._leases = leases
         self._granted: set[int] = set()
@@ -242,7 +242,7 @@ def read_txn(store: RevisionStore, txn: Txn, now: int) -> Steps[TxnDone | Failur
         return fault
     try:
         responses = yield from _read_branch(store, branch, now, Budget())
-    except AnswerTooLargeError:
+    except BudgetSpentError:
         return ANSWER_TOO_LARGE
     return TxnDone(now, branch.succeeded, responses)
 

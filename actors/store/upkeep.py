@@ -13,9 +13,9 @@ from actors.language.messages import (
     Accuse,
     CopyMade,
     Defragment,
+    NoRoom,
     Published,
-    Refused,
-    SnapshotPart,
+    ReadSnapshot,
 )
 from actors.store.checker import Checker
 from actors.store.copies import Copies
@@ -26,10 +26,10 @@ from actors.store.raiser import AlarmRaiser
 from actors.store.storage import Spool
 from actors.store.warden import Warden
 
-Message = SnapshotPart | Defragment | CopyMade | Refused | Accuse
+ToUpkeep = ReadSnapshot | Defragment | CopyMade | NoRoom | Accuse
 
 
-class Settings(NamedTuple):
+class UpkeepSettings(NamedTuple):
     """What a node's flags say of its upkeep; without a spool no client gets a snapshot.
 
     While the member leads, it has the members compared every `check_ms`; 0: never.
@@ -43,7 +43,7 @@ class Settings(NamedTuple):
 class Upkeep:
     """The upkeep of one member's store."""
 
-    def __init__(self, settings: Settings, member_id: int, machine: Machine) -> None:
+    def __init__(self, settings: UpkeepSettings, member_id: int, machine: Machine) -> None:
         self.checker = Checker(member_id, settings.check_ms)
         self.copies = Copies(settings.spool)
         self.warden = Warden(settings.quota_bytes, member_id, machine)
@@ -78,11 +78,11 @@ class Upkeep:
         self._raiser.maybe_want(alarm, machine, now_ms)
 
     def receive(
-        self, message: Message, machine: Machine, now_ms: int, *, is_copying: bool
+        self, message: ToUpkeep, machine: Machine, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
         """What is to be done about a message; `is_copying`: a copy of the file is being made."""
         match message:
-            case SnapshotPart():
+            case ReadSnapshot():
                 revision = machine.revision
                 return self.copies.asked(message, revision, now_ms, is_copying=is_copying)
             case CopyMade():
@@ -90,7 +90,7 @@ class Upkeep:
                 return self.copies.made(message, revision, now_ms, is_copying=is_copying)
             case Defragment(ticket):
                 return self.copies.defragment(ticket, machine, now_ms, is_copying=is_copying)
-            case Refused():
+            case NoRoom():
                 return self.warden.refused(machine, now_ms)
             case Accuse(member_id):
                 return self._accused(member_id, machine, now_ms)

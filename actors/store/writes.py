@@ -19,7 +19,7 @@ from actors.language.commands import (
     Txn,
 )
 from actors.language.results import DeleteDone, Failure, Incremented, PutDone, TxnDone, TxnResponse
-from actors.store.leases import LEASE_NOT_FOUND, Leases
+from actors.store.leases import LEASE_NOT_FOUND, LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import read_interval
 from actors.store.steps import finish
@@ -34,7 +34,7 @@ _new: Final = tuple.__new__
 class Writes:
     """Changes the keys of one store, and the leases they are on."""
 
-    def __init__(self, store: RevisionStore, leases: Leases) -> None:
+    def __init__(self, store: RevisionStore, leases: LeaseTable) -> None:
         self._store = store
         self._leases = leases
 

@@ -18,8 +18,8 @@ from actors.language.messages import (
     Deliver,
     Drained,
     Events,
-    History,
     HistoryCut,
+    HistoryPortion,
     Leadership,
     ReadHistory,
     Skipped,
@@ -86,7 +86,7 @@ class WatchActor(NodeActor):
                 matches = self._hub.publish(revision, events)
                 if matches:
                     self._deliver(teller.events(matches, revision, events))
-            case History():
+            case HistoryPortion():
                 self._take_history(message)
             case WatchBegin():
                 self._begin(message)
@@ -133,7 +133,7 @@ class WatchActor(NodeActor):
             from_revision, spans, prev_kv = reading
             send(self.ring.store, ReadHistory(from_revision, spans, prev_kv))
 
-    def _take_history(self, history: History) -> None:
+    def _take_history(self, history: HistoryPortion) -> None:
         _, reached, revision, events, compact_revision = history
         if compact_revision:
             ended = self._hub.lost(revision)

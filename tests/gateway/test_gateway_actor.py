@@ -25,12 +25,12 @@ from actors.language.messages import (
     LocalRead,
     Moved,
     MoveLeader,
+    NoRoom,
     Question,
     Read,
-    Refused,
+    ReadSnapshot,
     Replies,
     Room,
-    SnapshotPart,
     Tick,
     WatchCancel,
     WatchOpen,
@@ -296,7 +296,7 @@ def test_what_finds_no_room_is_refused_and_the_store_is_told_of_it() -> None:
     bench.ask(op="put", key="k")
     full = {"code": 8, "message": "etcdserver: mvcc: database space exceeded"}
     assert bench.errors() == [full]
-    assert bench.probes.store.take() == [Refused()]
+    assert bench.probes.store.take() == [NoRoom()]
     bench.actor.receive(Room(None))
     bench.ask(op="put", key="k")
     assert len(bench.proposed()) == 1
@@ -317,7 +317,7 @@ def test_work_on_files_may_take_longer_than_a_request() -> None:
     bench = Bench()
     bench.ask(op="snapshot", id=1)
     bench.ask(op="put", key="k", id=2)
-    assert bench.probes.store.take() == [SnapshotPart(FIRST_TICKET, "", 0)]
+    assert bench.probes.store.take() == [ReadSnapshot(FIRST_TICKET, "", 0)]
     bench.wait(TIMEOUT_MS)
     assert [reply["id"] for reply in bench.door.replies(ONE)] == [2]
     bench.actor.receive(Replies(((FIRST_TICKET, SnapshotBlob(8, "s", b"b", 5, b"h")),)))

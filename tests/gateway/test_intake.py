@@ -20,9 +20,9 @@ from actors.language.messages import (
     Defragment,
     LocalRead,
     MoveLeader,
+    NoRoom,
     Propose,
     Read,
-    Refused,
     WatchOpen,
 )
 from cluster.wire import pack, unpack
@@ -130,7 +130,7 @@ def test_what_there_is_no_room_for_is_refused_and_the_store_hears_of_it() -> Non
     desk.decoder.room = 10
     orders = desk.take(put(500))
     assert errors(orders) == ["etcdserver: mvcc: database space exceeded"]
-    assert orders[1:] == [Refused()]
+    assert orders[1:] == [NoRoom()]
 
 
 # --- sessions ---------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ from actors.language.members import (
     ReplaceMember,
     UpdateMember,
 )
-from actors.language.messages import Defragment, SnapshotPart, WatchCancel, WatchOpen, WatchProgress
+from actors.language.messages import Defragment, ReadSnapshot, WatchCancel, WatchOpen, WatchProgress
 from actors.language.queries import (
     AlarmList,
     HashKV,
@@ -177,7 +177,7 @@ def test_an_alarm_is_asked_for_raised_or_cleared() -> None:
 
 def test_work_on_files_is_the_stores() -> None:
     assert decode(op="defragment", id=1) == ChoreRequest(pack(1), Defragment(0))
-    assert decode(op="snapshot", name="n", offset=9) == ChoreRequest(b"", SnapshotPart(0, "n", 9))
+    assert decode(op="snapshot", name="n", offset=9) == ChoreRequest(b"", ReadSnapshot(0, "n", 9))
 
 
 def test_a_put_with_a_ttl_has_a_lease_of_its_own() -> None:
@@ -518,7 +518,7 @@ def test_a_learner_answers_for_itself(request_map: dict[str, Any]) -> None:
 
 def test_a_learner_hands_out_snapshots() -> None:
     answer = decoder().decode_as_learner(DEALER, pack({"op": "snapshot"}))
-    assert answer == ChoreRequest(b"", SnapshotPart(0, "", 0))
+    assert answer == ChoreRequest(b"", ReadSnapshot(0, "", 0))
 
 
 def test_a_learner_names_the_fault_of_a_request_first() -> None:

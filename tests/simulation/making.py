@@ -26,7 +26,7 @@ from actors.runtime.base import Ring
 from actors.runtime.mailbox import Mailbox
 from actors.store.actor import StoreActor
 from actors.store.machine import Machine
-from actors.store.upkeep import Settings
+from actors.store.upkeep import UpkeepSettings
 from actors.watch.actor import WatchActor
 from cluster.config import NodeConfig
 from tests.simulation.network import CLUSTER_ID
@@ -84,7 +84,7 @@ def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
             node.backend,
             node.member_id,
             node.clock,
-            upkeep=Settings(cluster.swarm.quota_bytes, check_ms=CHECK_MS),
+            upkeep=UpkeepSettings(cluster.swarm.quota_bytes, check_ms=CHECK_MS),
         ),
         raft=_make_raft(node, wal, tapped, contents, machine),
         gateway=_make_gateway(node),

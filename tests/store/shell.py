@@ -14,7 +14,7 @@ from actors.store.actor import NO_UPKEEP, StoreActor
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.storage import Backend
-from actors.store.upkeep import Settings
+from actors.store.upkeep import UpkeepSettings
 from tests.store.driver import FOUNDERS, TERM
 
 HERE = 1
@@ -35,7 +35,7 @@ class Node:
     """An unstarted StoreActor on a backend, with a clock and a log at hand."""
 
     def __init__(
-        self, backend: Backend, upkeep: Settings = NO_UPKEEP, member_id: int = HERE
+        self, backend: Backend, upkeep: UpkeepSettings = NO_UPKEEP, member_id: int = HERE
     ) -> None:
         self.now_ms = 50_000
         self.time_ms = 1_000

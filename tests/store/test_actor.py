@@ -31,7 +31,7 @@ from actors.language.messages import (
     Drained,
     Durable,
     Events,
-    History,
+    HistoryPortion,
     LeaseFact,
     LeaseFacts,
     LocalRead,
@@ -137,7 +137,7 @@ def test_history_is_told_as_it_was_asked_for_and_then_what_comes(node: Node) -> 
     node.apply(Put(b"a", b"1"), Put(b"x", b"1"), DeleteRange(b"a"), Put(b"a", b"2"))
     gone = Event(Change.DELETED, KeyValue(b"a", 0, 4, 0, b"", 0), None)
     told = node.hear(ReadHistory(4, ((b"a", b""),), False))
-    assert told == [("watch", History(4, 5, 5, (gone, _put_event(b"a", 5, b"2"))))]
+    assert told == [("watch", HistoryPortion(4, 5, 5, (gone, _put_event(b"a", 5, b"2"))))]
     told = node.apply(Put(b"b", b"1"))
     assert told == [("watch", Events(6, (_put_event(b"b", 6, b"1"),)))]
 
@@ -153,7 +153,7 @@ def test_history_from_before_the_compaction_is_gone(node: Node) -> None:
     node.apply(Put(b"a", b"1"), Put(b"a", b"2"), Put(b"a", b"3"))
     node.apply(Compact(3))
     spans = ((b"a", b""),)
-    assert node.hear(ReadHistory(2, spans, False)) == [("watch", History(2, 0, 4, (), 3))]
+    assert node.hear(ReadHistory(2, spans, False)) == [("watch", HistoryPortion(2, 0, 4, (), 3))]
     ((_, history),) = node.hear(ReadHistory(3, spans, True))
     assert [event.kv.mod_revision for event in history.events] == [3, 4]
     assert [event.prev_kv is None for event in history.events] == [True, False]

@@ -25,7 +25,7 @@ from actors.store.checker import Checker
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from actors.store.orders import Order, Say
-from actors.store.upkeep import Settings
+from actors.store.upkeep import UpkeepSettings
 from tests.store.driver import FOUNDERS, TERM
 from tests.store.ordered import proposed
 from tests.store.shell import Node
@@ -243,7 +243,7 @@ def test_the_leader_names_whom_it_accuses(cluster: Cluster) -> None:
 
 def test_what_the_disk_has_lost_ends_the_process(tmp_path: Any) -> None:
     path = tmp_path / "store"
-    node = Node(LmdbBackend(path), Settings(check_ms=INTERVAL_MS))
+    node = Node(LmdbBackend(path), UpkeepSettings(check_ms=INTERVAL_MS))
     node.apply(Put(b"key", b"precious" * 100))
     node.commit()
     content = path.read_bytes()

@@ -14,8 +14,8 @@ from actors.language.messages import (
     Apply,
     ClusterClock,
     Events,
-    History,
     HistoryCut,
+    HistoryPortion,
     InstallSnapshot,
     Leadership,
     Propose,
@@ -234,7 +234,9 @@ def test_a_restart_goes_on_with_what_is_left_to_do(node: Node) -> None:
 def test_watches_obey_the_compaction_at_once(node: Node) -> None:
     _compact(node, 300)
     spans = ((b"a", b""),)
-    assert node.hear(ReadHistory(299, spans, False)) == [("watch", History(299, 0, 301, (), 300))]
+    assert node.hear(ReadHistory(299, spans, False)) == [
+        ("watch", HistoryPortion(299, 0, 301, (), 300))
+    ]
     ((_, history),) = node.hear(ReadHistory(300, spans, False))
     assert [event.kv.mod_revision for event in history.events] == [300, 301]
 

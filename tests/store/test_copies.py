@@ -9,7 +9,7 @@ import pytest
 
 from actors.language.commands import Compact, Put
 from actors.language.errors import StorageError
-from actors.language.messages import CopyMade, Defragment, SnapshotPart
+from actors.language.messages import CopyMade, Defragment, ReadSnapshot
 from actors.language.results import Done, Failure, SnapshotBlob
 from actors.store.copies import LOOK_AGAIN_MS, SWEEP_MS_MAX, WAITING_MAX, Copies
 from actors.store.disk.spool import FILES_MAX, IDLE_MS, SpoolDirectory
@@ -31,7 +31,7 @@ class Desk:
         self.is_copying = False
 
     def ask(self, ticket: int, name: str = "", offset: int = 0) -> list[Any]:
-        asked = SnapshotPart(ticket, name, offset)
+        asked = ReadSnapshot(ticket, name, offset)
         return self.copies.asked(asked, REVISION, self.now_ms, is_copying=self.is_copying)
 
     def defragment(self, ticket: int) -> list[Any]:
@@ -117,7 +117,7 @@ def test_a_copy_that_nobody_reads_ends(desk: Desk) -> None:
 
 
 def test_without_a_spool_nobody_gets_a_copy() -> None:
-    asked = Copies(None).asked(SnapshotPart(1, "", 0), REVISION, 0, is_copying=False)
+    asked = Copies(None).asked(ReadSnapshot(1, "", 0), REVISION, 0, is_copying=False)
     assert answered(asked) == [(1, Failure("CopyFailed"))]
 
 

@@ -12,8 +12,7 @@ import pytest
 from actors.language.commands import Compact, DeleteRange, Put
 from actors.language.messages import Compacted, Defragment, Replies
 from actors.language.results import Done, Failure
-from actors.store.disk import follower as follower_module
-from actors.store.disk import lmdb_files
+from actors.store.disk import compact_copy, lmdb_files
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from tests.store.driver import FOUNDERS, everything
@@ -122,7 +121,7 @@ def test_who_asks_during_a_defragmentation_is_answered_with_the_first(wasteful: 
 def test_a_copy_that_cannot_follow_is_given_up_and_the_store_is_as_it_was(
     wasteful: Wasteful, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower_module, "NOTED_BYTES_MAX", 1_000)
+    monkeypatch.setattr(compact_copy, "NOTED_BYTES_MAX", 1_000)
     node = wasteful.node
     node.hear(Defragment(7))
     wasteful.sweep()

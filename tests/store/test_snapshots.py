@@ -25,7 +25,7 @@ from actors.language.errors import StorageError
 from actors.language.messages import (
     ConnectionGone,
     Durable,
-    History,
+    HistoryPortion,
     InstallSnapshot,
     LeaseFact,
     LeaseFacts,
@@ -322,7 +322,7 @@ def test_watchers_whose_history_a_snapshot_does_not_have_are_told_so(nodes: Node
     behind.apply(Put(b"a", b"0"))
     ahead.apply(Compact(7))
     assert ("watch", Skipped(9)) in behind.hear(InstallSnapshot(nodes.copy_of(ahead)))
-    assert behind.hear(ReadHistory(3, (), False)) == [("watch", History(3, 0, 9, (), 7))]
+    assert behind.hear(ReadHistory(3, (), False)) == [("watch", HistoryPortion(3, 0, 9, (), 7))]
     ((_, history),) = behind.hear(ReadHistory(7, (), False))
     assert [event.kv.mod_revision for event in history.events] == [7, 8, 9]
 

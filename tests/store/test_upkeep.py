@@ -23,10 +23,10 @@ from actors.language.messages import (
     Apply,
     CopyMade,
     Durable,
+    NoRoom,
     Propose,
-    Refused,
+    ReadSnapshot,
     Replies,
-    SnapshotPart,
 )
 from actors.language.results import Failure, SnapshotBlob
 from actors.store.disk import spool as spool_module
@@ -35,7 +35,7 @@ from actors.store.disk.snapshot_file import verify
 from actors.store.disk.spool import FILES_MAX, IDLE_MS, SpoolDirectory
 from actors.store.machine import Machine
 from actors.store.storage import Backend
-from actors.store.upkeep import Settings
+from actors.store.upkeep import UpkeepSettings
 from actors.store.warden import PROPOSE_AGAIN_MS
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import HERE, Node, await_copies
@@ -54,7 +54,7 @@ def proposed(command: Any) -> tuple[str, Any]:
 @pytest.fixture
 def full() -> Node:
     """A node that was filled up to its quota, and has not raised its alarm yet."""
-    node = Node(MemoryBackend(), Settings(quota_bytes=QUOTA))
+    node = Node(MemoryBackend(), UpkeepSettings(quota_bytes=QUOTA))
     node.apply(*(Put(b"key%d" % number, b"v" * 1_000) for number in range(95)))
     node.commit()
     return node
@@ -72,7 +72,7 @@ def test_what_may_be_over_the_quota_is_measured_before_the_alarm_is_raised(full:
 
 
 def test_alarm_is_raised_again_at_once_when_what_made_room_is_used_up(full: Node) -> None:
-    full.hear(Refused())
+    full.hear(NoRoom())
     full.apply(RAISE)
     full.apply(DeleteRange(b"key", b"kez"), Compact(97, physical=True))
     told = full.commit()
@@ -98,7 +98,7 @@ def test_a_store_without_a_quota_tells_nobody_of_its_size() -> None:
 
 
 def test_when_there_is_room_again_the_store_clears_its_alarm_by_itself(full: Node) -> None:
-    full.hear(Refused())
+    full.hear(NoRoom())
     full.apply(RAISE)
     full.apply(DeleteRange(b"key1", b"key2"), Compact(97))
     told: list[Any] = []
@@ -117,7 +117,7 @@ def test_after_a_restart_the_alarm_of_this_member_is_cleared_when_there_is_room(
     node = Node(backend)
     node.apply(RAISE)
     node.commit()
-    node = Node(backend, Settings(quota_bytes=QUOTA))
+    node = Node(backend, UpkeepSettings(quota_bytes=QUOTA))
     node.told.clear()
     node.actor.open()
     assert proposed(CLEAR) in node.told
@@ -132,13 +132,13 @@ class Served:
     def __init__(self, backend: Backend, directory: Path) -> None:
         directory.mkdir()
         self.spool = SpoolDirectory(directory)
-        self.node = Node(backend, Settings(spool=self.spool))
+        self.node = Node(backend, UpkeepSettings(spool=self.spool))
         self._ticket = 100
 
     def answer(self, name: str = "", offset: int = 0) -> Any:
         """What the answer to a request is, once a copy is made if need be."""
         self._ticket += 1
-        told = self.node.hear(SnapshotPart(self._ticket, name, offset))
+        told = self.node.hear(ReadSnapshot(self._ticket, name, offset))
         told += self.copies()
         (replies,) = [message for _, message in told if isinstance(message, Replies)]
         ((ticket, result),) = replies.replies
@@ -207,7 +207,7 @@ def test_who_asks_while_a_copy_is_made_gets_the_next_one(
     begun: list[Callable[[], None]] = []
     monkeypatch.setattr(node.backend, "copy", lambda *of: begun.append(lambda: copy(*of)))
     for ticket in (1, 2, 3):
-        node.hear(SnapshotPart(ticket, "", 0))
+        node.hear(ReadSnapshot(ticket, "", 0))
         node.apply(Put(b"after%d" % ticket, b"x"))
     assert len(begun) == 1
     begun[0]()
@@ -270,7 +270,7 @@ def test_entries_are_applied_while_a_snapshot_is_made(tmp_path: Path) -> None:
     backend = LmdbBackend(tmp_path / "store")
     served = Served(backend, tmp_path / "spool")
     served.node.apply(Put(b"a", b"1"))
-    served.node.hear(SnapshotPart(1, "", 0))
+    served.node.hear(ReadSnapshot(1, "", 0))
     told = served.node.hear(Apply((served.node.entry(Put(b"b", b"2"), ticket=7),)))
     assert [m.replies[0][0] for _, m in told if isinstance(m, Replies)] == [7]
     assert [m.replies[0][0] for _, m in served.copies() if isinstance(m, Replies)] == [1]

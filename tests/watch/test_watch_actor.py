@@ -11,8 +11,8 @@ from actors.language.messages import (
     ConnectionGone,
     Deliver,
     Events,
-    History,
     HistoryCut,
+    HistoryPortion,
     Leadership,
     ReadHistory,
     Skipped,
@@ -127,7 +127,7 @@ def test_what_it_missed_comes_after_created_and_before_what_follows() -> None:
     assert created["created"]
     assert bench.asked() == [ReadHistory(2, ((b"k", b""),), False)]
     missed = tuple(put(b"k", revision) for revision in range(2, 1_503))
-    bench.actor.receive(History(2, 1_502, 1_502, missed))
+    bench.actor.receive(HistoryPortion(2, 1_502, 1_502, missed))
     parts = bench.to(ONE)
     assert revisions(parts) == list(range(2, 1_503))
     assert [part["header"]["revision"] for part in parts] == [1_001, 1_502]
@@ -139,7 +139,7 @@ def test_a_filter_holds_for_the_past_too() -> None:
     bench = Bench()
     gone = Event(Change.DELETED, KeyValue(b"k", 0, 3, 0, b"", 0), None)
     bench.begin(start_revision=2, revision=3, no_put=True)
-    bench.actor.receive(History(2, 3, 3, (put(b"k", 2), gone)))
+    bench.actor.receive(HistoryPortion(2, 3, 3, (put(b"k", 2), gone)))
     (part,) = bench.to(ONE)
     assert [event["type"] for event in part["events"]] == ["DELETE"]
 
@@ -147,7 +147,7 @@ def test_a_filter_holds_for_the_past_too() -> None:
 def test_a_portion_without_an_event_is_not_told() -> None:
     bench = Bench()
     bench.begin(start_revision=2, revision=9)
-    bench.actor.receive(History(2, 9, 9, ()))
+    bench.actor.receive(HistoryPortion(2, 9, 9, ()))
     assert bench.sent() == []
 
 
@@ -155,13 +155,13 @@ def test_a_long_history_is_read_in_portions_with_pauses() -> None:
     bench = Bench()
     bench.begin(start_revision=2, revision=9)
     bench.asked()
-    bench.actor.receive(History(2, 5, 9, (put(b"k", 3),)))
+    bench.actor.receive(HistoryPortion(2, 5, 9, (put(b"k", 3),)))
     assert (revisions(bench.to(ONE)), bench.asked()) == ([3], [])
     bench.actor.receive(Events(10, (put(b"k", 10),)))
     assert bench.sent() == []
     bench.wait(READING_PAUSE_MS)
     assert bench.asked() == [ReadHistory(6, ((b"k", b""),), False)]
-    bench.actor.receive(History(6, 10, 10, (put(b"k", 10),)))
+    bench.actor.receive(HistoryPortion(6, 10, 10, (put(b"k", 10),)))
     assert revisions(bench.to(ONE)) == [10]
     bench.wait(10 * READING_PAUSE_MS)
     assert bench.asked() == []
@@ -172,7 +172,7 @@ def test_one_reads_at_a_time_and_the_next_at_once_when_little_was_read() -> None
     bench.begin(start_revision=2, revision=9)
     bench.begin(start_revision=4, revision=9, connection=TWO)
     assert [asked.from_revision for asked in bench.asked()] == [2]
-    bench.actor.receive(History(2, 9, 9, ()))
+    bench.actor.receive(HistoryPortion(2, 9, 9, ()))
     assert [asked.from_revision for asked in bench.asked()] == [4]
 
 
@@ -185,7 +185,7 @@ def test_a_congested_connection_hears_nothing_until_it_has_room_and_then_all() -
     assert [target for target, _ in bench.sent()] == [TWO]
     bench.actor.receive(Congestion(ONE, False))
     assert bench.asked() == [ReadHistory(2, ((b"k", b""),), False)]
-    bench.actor.receive(History(2, 3, 3, (put(b"k", 2), put(b"k", 3))))
+    bench.actor.receive(HistoryPortion(2, 3, 3, (put(b"k", 2), put(b"k", 3))))
     bench.actor.receive(Events(4, (put(b"k", 4),)))
     assert revisions(bench.to(ONE)) == [2, 3, 4]
 
@@ -196,7 +196,7 @@ def test_a_snapshot_that_skips_events_makes_watches_read_them() -> None:
     bench.begin(connection=TWO, start_revision=12)
     bench.actor.receive(Skipped(11))
     assert bench.asked() == [ReadHistory(2, ((b"k", b""),), False)]
-    bench.actor.receive(History(2, 11, 11, (put(b"k", 9),)))
+    bench.actor.receive(HistoryPortion(2, 11, 11, (put(b"k", 9),)))
     assert revisions(bench.to(ONE)) == [9]
     bench.actor.receive(Events(12, (put(b"k", 12),)))
     assert sorted(target for target, _ in bench.sent()) == [ONE, TWO]
@@ -229,7 +229,7 @@ def test_refusals_are_told_in_etcds_way() -> None:
 def test_a_compacted_start_is_created_and_canceled_with_the_oldest_revision() -> None:
     bench = Bench()
     (created,) = bench.begin(start_revision=2, revision=9)
-    bench.actor.receive(History(2, 0, 9, (), compact_revision=5))
+    bench.actor.receive(HistoryPortion(2, 0, 9, (), compact_revision=5))
     (canceled,) = bench.to(ONE)
     assert (created["created"], canceled["canceled"]) == (True, True)
     assert canceled["watch_id"] == created["watch_id"]
@@ -305,11 +305,11 @@ def test_a_bookmark_that_is_asked_for_waits_for_what_is_on_its_way() -> None:
     bench.actor.receive(WatchProgress(ONE, pack(6)))
     bench.actor.receive(WatchProgress(TWO, pack(7)))
     assert [reply["id"] for _, reply in bench.sent()] == [7]
-    bench.actor.receive(History(2, 5, 9, (put(b"k", 3),)))
+    bench.actor.receive(HistoryPortion(2, 5, 9, (put(b"k", 3),)))
     bench.actor.receive(Events(10, ()))
     assert revisions(bench.to(ONE)) == [3]
     bench.wait(READING_PAUSE_MS)
-    bench.actor.receive(History(6, 10, 10, (put(b"k", 7),)))
+    bench.actor.receive(HistoryPortion(6, 10, 10, (put(b"k", 7),)))
     event, bookmark = bench.to(ONE)
     assert revisions([event]) == [7]
     assert (bookmark["id"], bookmark["watch_id"], bookmark["header"]["revision"]) == (6, -1, 10)

@@ -18,9 +18,9 @@ import lmdb
 
 from actors.language.commands import Event, KeyValue
 from actors.language.errors import StorageError
-from actors.store.disk.copier import Copier, Done, Work, no_more
+from actors.store.disk.compact_copy import CompactCopy, remove_leftovers
+from actors.store.disk.copier import Copier, WhenDone, Work, no_more
 from actors.store.disk.file_errors import UNREADABLE, FileErrors
-from actors.store.disk.follower import Follower, remove_leftovers
 from actors.store.disk.lmdb_files import (
     ALARMS_KEY,
     FORMAT_KEY,
@@ -96,7 +96,7 @@ class LmdbBackend:
         self._removed: list[int] = []
         self._copier = Copier()
         # The compact copy that is being made and repeats every commit; None if there is none.
-        self._follower: Follower | None = None
+        self._compact_copy: CompactCopy | None = None
         self._is_open = False
         with self._errors.named():
             if original is None:
@@ -203,8 +203,8 @@ class LmdbBackend:
 
         self._write(put_and_commit)
         self._writer = None
-        if self._follower is not None:
-            self._follower.note(list(self._removed), changes)
+        if self._compact_copy is not None:
+            self._compact_copy.note(list(self._removed), changes)
         self._removed.clear()
 
     def size(self) -> tuple[int, int]:
@@ -220,36 +220,36 @@ class LmdbBackend:
     @property
     def is_copying(self) -> bool:
         """Whether a copy is being made, so that another must wait."""
-        return self._copier.is_busy or self._follower is not None
+        return self._copier.is_busy or self._compact_copy is not None
 
-    def copy(self, path: Path, done: Done) -> None:
+    def copy(self, path: Path, done: WhenDone) -> None:
         """Begin to write the last commit to another file, while this one goes on."""
         self._begin_copy(path, done, no_more)
 
-    def compact(self, done: Done) -> None:
+    def compact(self, done: WhenDone) -> None:
         """Begin to write what is in use to another file, which follows every later commit."""
-        assert self._follower is None, "one compact copy at a time"
-        follower = Follower(self._path, LmdbBackend, done)
-        self._begin_copy(follower.path, follower.done, follower.catch_up)
-        self._follower = follower
+        assert self._compact_copy is None, "one compact copy at a time"
+        compact_copy = CompactCopy(self._path, LmdbBackend, done)
+        self._begin_copy(compact_copy.path, compact_copy.done, compact_copy.catch_up)
+        self._compact_copy = compact_copy
 
     def change_over(self) -> StorageError | None:
         """Let the compact file take this one's place, or say why not; call it after a commit."""
-        follower, self._follower = self._follower, None
-        if follower is None:
+        compact_copy, self._compact_copy = self._compact_copy, None
+        if compact_copy is None:
             return None  # a snapshot was installed meanwhile, and its file is compact, too
         assert self._writer is None, "what is new was committed before"
-        error = follower.finish()
+        error = compact_copy.finish()
         if error is None:
             with self._errors.named():
                 self._close_environment()
                 os.close(self._file)
-                follower.replace()
+                compact_copy.replace()
                 self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
                 self._open_environment()
         return error
 
-    def _begin_copy(self, path: Path, done: Done, then: Work) -> None:
+    def _begin_copy(self, path: Path, done: WhenDone, then: Work) -> None:
         if self.is_copying:
             done(StorageError(f"{path}: another copy is being made"))
             return

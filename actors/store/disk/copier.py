@@ -16,7 +16,7 @@ import lmdb
 from actors.language.errors import StorageError
 from actors.store.disk.lmdb_files import sync_directory, write_copy
 
-Done = Callable[[StorageError | None], None]
+WhenDone = Callable[[StorageError | None], None]
 """Called in the copier's thread when a copy ends: with None, or with what went wrong."""
 
 Work = Callable[[], None]
@@ -39,7 +39,7 @@ class Copier:
         environment: lmdb.Environment,
         transaction: lmdb.Transaction,
         path: Path,
-        done: Done,
+        done: WhenDone,
         then: Work = no_more,
     ) -> None:
         """Begin to copy what a transaction sees; the transaction is the copier's from now on."""
@@ -65,7 +65,7 @@ class Copier:
         environment: lmdb.Environment,
         transaction: lmdb.Transaction,
         path: Path,
-        done: Done,
+        done: WhenDone,
         then: Work,
     ) -> None:
         # Under another name until it is whole: a crash must not leave half a copy under its name.

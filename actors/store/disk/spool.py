@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from actors.store.storage import Part
+from actors.store.storage import SpoolPart
 
 PART_BYTES_MAX: Final = 1024 * 1024
 """A client fetches a file in parts of at most this size."""
@@ -63,7 +63,7 @@ class SpoolDirectory:
         """Remove a file that has not become whole."""
         path.unlink(missing_ok=True)
 
-    def read(self, name: str, offset: int, now_ms: int) -> Part | None:
+    def read(self, name: str, offset: int, now_ms: int) -> SpoolPart | None:
         """A part of a file from an offset on; None if no file of that name is kept (any more)."""
         kept = self._kept.get(name)
         if kept is None or not 0 <= offset <= kept.total_bytes:
@@ -79,7 +79,7 @@ class SpoolDirectory:
         remaining = total - offset - len(blob)
         was_read = kept.was_read or not remaining
         self._kept[name] = kept._replace(used_ms=now_ms, was_read=was_read)
-        return Part(name, blob, remaining, kept.sha256)
+        return SpoolPart(name, blob, remaining, kept.sha256)
 
     def end_idle(self, now_ms: int) -> None:
         """Remove the files that were not read for IDLE_MS."""

@@ -13,8 +13,8 @@ from actors.language.commands import Sequence as Numbered
 from actors.language.results import Result
 from actors.lease.book import LeaseBook
 from actors.raft.replica import Replica
-from actors.store.leases import Leases
-from actors.store.sessions import Sessions
+from actors.store.leases import LeaseTable
+from actors.store.sessions import SessionTable
 from cluster.client import calling
 from cluster.client.call import Call
 from cluster.client.calling import Calls
@@ -37,10 +37,10 @@ def leases_end_early() -> AbstractContextManager[Any]:
 def expiries_are_not_checked_again() -> AbstractContextManager[Any]:
     """An expiry ends a lease that was renewed meanwhile (etcd 15247)."""
 
-    def is_due(leases: Leases, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
+    def is_due(leases: LeaseTable, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
         return lease_id in leases.table
 
-    return patch.object(Leases, "is_due", is_due)
+    return patch.object(LeaseTable, "is_due", is_due)
 
 
 @mutant
@@ -53,24 +53,26 @@ def cluster_time_starts_anew_with_each_leader() -> AbstractContextManager[Any]:
 @mutant
 def retries_are_applied_again() -> AbstractContextManager[Any]:
     """The session table forgets."""
-    admit = Sessions.admit
+    admit = SessionTable.admit
 
-    def careless(sessions: Sessions, index: int, now_ms: int, sequence: Numbered) -> Result | None:
+    def careless(
+        sessions: SessionTable, index: int, now_ms: int, sequence: Numbered
+    ) -> Result | None:
         admit(sessions, index, now_ms, sequence)
         return None
 
-    return patch.object(Sessions, "admit", careless)
+    return patch.object(SessionTable, "admit", careless)
 
 
 @mutant
 def session_results_are_not_kept_on_disk() -> AbstractContextManager[Any]:
     """A restart forgets what was answered."""
-    take = Sessions.take_changes
+    take = SessionTable.take_changes
 
-    def careless(sessions: Sessions) -> Any:
+    def careless(sessions: SessionTable) -> Any:
         return tuple(change._replace(kept=(), forgotten=()) for change in take(sessions))
 
-    return patch.object(Sessions, "take_changes", careless)
+    return patch.object(SessionTable, "take_changes", careless)
 
 
 @mutant

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from actors.language.errors import StorageError
-from actors.store.disk.copier import Done
+from actors.store.disk.copier import WhenDone
 from actors.store.disk.lmdb_files import sync_directory
 from actors.store.storage import Batch
 
@@ -44,14 +44,14 @@ class Writable(Protocol):
         """Give files and memory back."""
 
 
-class Follower:
+class CompactCopy:
     """A compact copy of the file at `path`.
 
     The owner's thread notes commits. The copier's thread repeats them, and after its end the
     owner's: never both at once.
     """
 
-    def __init__(self, path: Path, open_file: Callable[[Path], Writable], done: Done) -> None:
+    def __init__(self, path: Path, open_file: Callable[[Path], Writable], done: WhenDone) -> None:
         self.path = _beside(path, SUFFIX)
         self._target = path
         self._open = open_file
