@@ -1,6 +1,6 @@
-"""RaftActor: carries the core's decisions out - peers' sockets, WAL, and word to the neighbours.
+"""RaftActor: carries the core's decisions out, by the peers' sockets, the WAL and the other actors.
 
-It has no rule of Raft in it. What is durable, who is told, and in which order, is `_flush`.
+`_flush` says what is durable, who is told, and in which order. Refuses to know any rule of Raft.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ from actors.runtime.complaints import Complaints
 from actors.runtime.mailbox import Mailbox
 
 FLUSH_PROPOSALS_MAX: Final = 1_024
-"""With this number of proposals a flush waits no longer for the mailbox to run empty."""
+"""At this number of proposals a flush comes at once, and not when the mailbox has run empty."""
 
 LOOK_FOR_ROOM_MS: Final = 1_000
 
@@ -73,9 +73,9 @@ class LogRetention(NamedTuple):
 class Surroundings(NamedTuple):
     """Where a member's consensus runs.
 
-    `open_links` attaches the peers' sockets to a mailbox. This member is reached at `own_urls`, and
-    the operator says that others are at `asked_urls`. `random_bits` cannot be guessed. `on_ending`
-    is called once this member is sure that it must not go on, and why.
+    `open_links` attaches the peers' sockets to a mailbox. Peers reach this member at `own_urls`;
+    the operator has given `asked_urls` for the others. `random_bits` gives bits that nobody can
+    guess. `on_ending` is called with the reason once this member must stop.
     """
 
     open_links: Callable[[Mailbox], Links]
@@ -181,14 +181,17 @@ class RaftActor(NodeActor):
 
     def _flush(self) -> None:
         core, neighbours, now_ms = self.core, self._neighbours, self._clock()
-        # What the last acknowledgements committed is on a quorum of disks: somebody waits for it.
+        # The acknowledgements that came in may have committed entries. Clients wait for those, so
+        # they are told before the next save takes its time.
         self._tell_decided(now_ms)
         self._hand_over(now_ms)
         while True:
             output = core.output(now_ms)
+            # Entries go to the peers first: their disks write while this one does (10.2.1).
             neighbours.send(output.messages, self._clock())
             if output.hard_state is not None:
                 self._storage.save(output.hard_state, output.entries, output.start)  # one fsync
+            # After a crash this member must still know what it promised, so promises leave now.
             neighbours.send(output.promises, self._clock())  # a save takes its time
             core.persisted(now_ms)
             self._tell_decided(now_ms)
@@ -197,7 +200,7 @@ class RaftActor(NodeActor):
         self._arm(now_ms)
 
     def _hand_over(self, now_ms: int) -> None:
-        """Give the core what has gathered since the last flush."""
+        """Give the core the proposals and reads that have gathered since the last flush."""
         gathering, readers = self._gathering, self._readers
         if gathering.proposals:
             began_ms = gathering.until_ms
@@ -209,7 +212,7 @@ class RaftActor(NodeActor):
             readers.begin(self.core.read_index(now_ms), now_ms)
 
     def _tell_decided(self, now_ms: int) -> None:
-        """Say what is committed before the reads that must see it."""
+        """Tell the others what is decided: first the entries, then the reads that must see them."""
         decided = self.core.decided(now_ms)
         if decided.membership is not None:
             self._neighbours.follow(decided.membership)
@@ -234,16 +237,16 @@ class RaftActor(NodeActor):
             self._judge(decided, now_ms)
 
     def _end_probation(self, now_ms: int) -> None:
-        """Nothing is lost: first the disk says so, then the member acts so."""
+        """End the probation: first on the disk, then in the core, so that a crash repeats it."""
         self.mark.remove()
         self.core.admit(now_ms)
         self._neighbours.forget_asked()
-        log.info("nothing that this member may have promised before is lost: it is a full member")
+        log.info("no promise of an earlier life of this member is lost: it is a full member")
 
     # --- time ---
 
     def _on_tick(self, now_ms: int) -> None:
-        # The gateway has answered these reads long ago: their time was up.
+        # The gateway has answered these reads with a timeout, so no client waits for them.
         for read_id in self._readers.give_up(now_ms - self.core.config.hold_ms):
             self.core.forget_read(read_id)
         if now_ms >= self._look_for_room_ms:
@@ -282,16 +285,16 @@ class RaftActor(NodeActor):
                     self._complaints.say(kind, text)
 
     def _judge(self, decided: Decided, now_ms: int) -> None:
-        """Say whose logs do not fit to this one, raise alarms for who is wrong, and perhaps end."""
+        """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""
         for member_id in decided.at_odds:
-            text = f"the log of member {member_id:x} and this one do not come together"
+            text = f"the log of member {member_id:x} and the log of this one contradict each other"
             self._complaints.say(f"at odds with {member_id:x}", text)
         for member_id in decided.accused:
             send(self.ring.store, Accuse(member_id))
         if decided.ending is not None:
             self._last_words.begin(decided.ending, now_ms)
 
-    # --- word to the others ---
+    # --- what the other actors and members are told ---
 
     def _tell(self, told: Sequence[Told]) -> None:
         if not told:
@@ -311,7 +314,7 @@ class RaftActor(NodeActor):
 
     def _read(self, questions: tuple[Question, ...]) -> None:
         own, refused = self._readers.take_in(questions)
-        # A member's own state needs no quorum, and is wanted most when there is none.
+        # A member's own status needs no quorum, and operators ask for it when there is none.
         for ticket in own:
             question = Question(ticket, Status(status_of(self.core)))
             send(self.ring.store, ConfirmedRead((question,), cluster_ms=0))
@@ -320,7 +323,7 @@ class RaftActor(NodeActor):
             send(self.ring.gateway, busy)
 
     def _transfer(self, mover: Mover, target: int) -> None:
-        """Begin a transfer, and tell how it ended; or at once what refuses it."""
+        """Begin a transfer, whose end is told later; a refusal is told at once."""
         refusal = self.core.transfer(target, self._clock()) if target else "NotLeader"
         if refusal:
             self._tell_mover(answer(mover, refusal))

@@ -1,12 +1,12 @@
-"""RaftCore: what every message means for the log, for reads and for those who wait. Pure.
+"""RaftCore: what every message means for the log, for reads and for the requests that wait. Pure.
 
-Inputs are `step`, `tick`, `propose`, `read_index`, `peer_down`, `persisted`; `output` says what to
+Inputs are `step`, `tick`, `propose`, `read_index`, `peer_down`, `persisted`. `output` says what to
 send and what to make durable, `decided` what follows from what is durable. The clock and the random
 source are arguments. Rules are cited as in Raft (extended version) and Ongaro's dissertation.
 
-It is made of parts, none of which knows it: the elector says who leads, the roster who counts, the
-replica what the log holds, the outbox what is to be said. The others have a page of the rules each.
-What happens in one of them, `step` and `_carry` bring to the others.
+The core is made of parts, and no part knows it. The elector says who leads, the roster who votes,
+the replica what the log holds, the outbox what is to be sent; each other part has one page of the
+rules. When something happens in one part, `step` and `_carry` tell the others.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class RaftCore:
         applied_index = recovered.applied_index
         commit = max(hard_state.commit, applied_index)
         self.config = config
-        # What there is: members, their log, who leads it, what is to be said and who waits.
+        # The state: members, the log, who leads, what is to be sent, and which requests wait.
         self.roster = roster = Roster(own_id, log.first_index - 1, recovered.membership, commit)
         self.elector = elector = Elector(
             config, hard_state, log, roster, now_ms, chance, recovered.probation
@@ -61,7 +61,7 @@ class RaftCore:
         )
         outbox = Outbox(elector)
         self._desk, self._reads, self._outbox = desk, reads, outbox
-        # What is done with it.
+        # The rules on it.
         self._forwarder = forwarder = Forwarder(config, elector, replica, outbox, desk, reads)
         self._transfers = transfers = Transfers(config, elector, roster, outbox)
         self._trial = trial = Trial(config, elector, replica, outbox, chance)
@@ -81,27 +81,27 @@ class RaftCore:
 
     @property
     def role(self) -> Role:
-        """What this member is, and knows as such."""
+        """Follower, candidate or leader, with the state of that role."""
         return self.elector.role
 
     @property
     def leader(self) -> int:
-        """The member that leads as far as this one knows, or 0."""
+        """The member that leads as far as this one knows; 0: none is known."""
         return self.elector.leader
 
     @property
     def probation(self) -> Probation | None:
-        """What a member still has to hear whose disk cannot show what it has promised."""
+        """What the others have answered, if the disk cannot show what this member has promised."""
         return self.elector.probation
 
     @property
     def is_voter(self) -> bool:
-        """Whether this member counts, as far as it knows: a new one has yet to hear of itself."""
+        """Whether this member votes, as far as its log says: a new member's may not say so yet."""
         return self.roster.is_voter
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk has no room for more than what is needed to go on at all."""
+        """Whether the disk is nearly full: proposals that somebody waits for are refused then."""
         return self._leading.is_full
 
     @is_full.setter
@@ -113,8 +113,8 @@ class RaftCore:
     def propose(self, proposals: Sequence[Proposal], now_ms: int) -> None:
         """Put commands in the log here, pass them to the leader, or hold them until one is known.
 
-        What cannot be done comes back as failed. What nobody in particular proposes is only for a
-        leader's log, and dropped elsewhere.
+        Proposals that fail come back in `Decided.failed`. A proposal without a ticket and an origin
+        is for a leader's log only, and is dropped elsewhere.
         """
         role = self.elector.role
         if isinstance(role, Leader):
@@ -128,38 +128,38 @@ class RaftCore:
         return self._forwarder.open_read(now_ms)
 
     def forget_read(self, read_id: int) -> None:
-        """Nobody waits for this read any more."""
+        """Forget a read for which no client waits any more."""
         self._reads.forget(read_id)
 
     def change_members(self, change: MemberChange, ticket: int, now_ms: int) -> None:
-        """Change the members, one change at a time; applying its last entry answers the ticket."""
+        """Begin a change of members; applying its last entry answers the ticket."""
         self._changes.ask(self.elector.role, change, ticket, now_ms)
 
     def transfer(self, target: int, now_ms: int) -> MaybeFault:
-        """Hand leadership to a voter; `Decided.transferred` tells the end. Or an error's name."""
+        """Hand leadership to a voter; returns an error's name, or "". `Decided` tells the end."""
         self._judge_transfer(now_ms)
         return self._transfers.begin(target, now_ms)
 
     @property
     def transferee(self) -> int:
-        """To whom this leader is handing over just now; 0: to nobody."""
+        """The member to which this leader is handing over now; 0: to none."""
         return self._transfers.target
 
     @property
     def best_successor(self) -> int:
-        """The voter that lacks least of this leader's log and was heard lately; 0: nobody."""
+        """The voter that lacks least of this leader's log; 0: it does not lead, or has none."""
         role, voters = self.elector.role, self.roster.configuration.voters
         return role.best_successor(voters) if isinstance(role, Leader) else NOBODY
 
     def under_way(self) -> bool:
-        """Whether proposals and reads that come in now do better to gather for a moment."""
+        """Whether proposals that come in now should gather for a moment."""
         role = self.elector.role
         return role.under_way() if isinstance(role, Leader) else self._forwarder.under_way()
 
     # --- what arrives ---
 
     def step(self, message: rpc.Message, now_ms: int) -> None:
-        """Take another member's message; oddities and old terms are ignored."""
+        """Take another member's message; one that does not fit or is of an old term is ignored."""
         if not self._proof.may_hear(message):
             return
         verdict = self.elector.judge(message, now_ms)
@@ -170,11 +170,11 @@ class RaftCore:
         self._take(message, now_ms)
 
     def _take(self, message: rpc.Message, now_ms: int) -> None:
-        """Look at the content of a message; its term is this one, or does not matter."""
+        """Act on a message's content; its term is this member's, or does not matter here."""
         elector, role = self.elector, self.elector.role
         match message:
             case rpc.AppendRequest() | rpc.Heartbeat() | rpc.SnapshotChunk():
-                # Only the leader of this term sends them.
+                # Only the leader of this term sends them, so the sender is to be followed.
                 self._carry(elector.follow(message.source, now_ms), now_ms)
                 self._following.take(message, now_ms)
             case rpc.AppendResponse():
@@ -188,7 +188,7 @@ class RaftCore:
                 if isinstance(role, Leader):
                     self._leading.append(role, proposals, now_ms)
                 else:
-                    self._forwarder.refuse(proposals, "")
+                    self._forwarder.refuse(proposals, "")  # no error: they may go to another leader
             case rpc.ReadRequest():
                 if isinstance(role, Leader):
                     role.add_read(message.source, message.read_id, self.replica.commit)
@@ -213,12 +213,12 @@ class RaftCore:
                 if ending is not None:
                     self._carry(self._proof.end(ending, now_ms), now_ms)
             case rpc.SnapshotAck():
-                pass  # the courier's
+                pass  # the courier takes it (shipping.py)
             case _:
                 assert_never(message)
 
     def _carry(self, events: ElectorEvents, now_ms: int) -> None:
-        """Do what an election means for everything else: here, and nowhere else."""
+        """Do what an event of the elector means for the other parts: here, and nowhere else."""
         for event in events:
             match event:
                 case AskedForVotes(requests):
@@ -229,8 +229,8 @@ class RaftCore:
                     if is_new_term:
                         self._outbox.drop_acknowledgements()
                     if was is not None:
-                        # Should it be elected again before it hears another leader's clock, it
-                        # goes on from its own.
+                        # If it is elected again before it hears another leader's clock, it has to
+                        # continue from its own.
                         self.replica.cluster_ms = was.cluster_ms(now_ms)
                     if leader != NOBODY:
                         self._forwarder.leader_found(now_ms)
@@ -242,7 +242,7 @@ class RaftCore:
                     assert_never(event)
 
     def peer_down(self, peer: int, now_ms: int) -> None:
-        """The connection to a peer broke. Only a hint: it may be wrong, and costs no safety."""
+        """The connection to a peer broke. This is only a hint: a wrong one costs no safety."""
         role = self.elector.role
         if isinstance(role, Leader):
             role.lost(peer)
@@ -250,7 +250,7 @@ class RaftCore:
             self.elector.lost(peer, now_ms)
 
     def welcomed(self, answer: rpc.Welcome, now_ms: int) -> bool:
-        """Another member answers what this one asked on its probation; False if it did not ask."""
+        """Take an answer to what this member asked on its probation; False if it did not ask."""
         is_asked = self._proof.welcomed(answer)
         ending = self._proof.weigh(answer) if is_asked else None
         if ending is not None:
@@ -267,7 +267,7 @@ class RaftCore:
     # --- time ---
 
     def tick(self, now_ms: int) -> None:
-        """Let time pass: elections, heartbeats, check-quorum, expiry of what waits."""
+        """Let time pass: elections, heartbeats, check-quorum, expiry of requests that wait."""
         self._desk.expire(now_ms)
         self._judge_transfer(now_ms)
         role = self.elector.role
@@ -281,7 +281,7 @@ class RaftCore:
 
     @property
     def next_tick_ms(self) -> int:
-        """When `tick` has something to do next."""
+        """The time at which `tick` has something to do next."""
         role, due = self.elector.role, [self._transfers.due_ms]
         if isinstance(role, Leader):
             due += [role.heartbeat_due_ms, role.quorum_check_due_ms, role.notice_due_ms]
@@ -290,7 +290,7 @@ class RaftCore:
         return min([due_ms for due_ms in due if due_ms is not None])
 
     def _judge_transfer(self, now_ms: int) -> None:
-        """A leader whose successor did not take over in time goes on."""
+        """A leader whose successor does not take over in time goes on, and appends what waited."""
         if self._transfers.due_ms is None or not self._transfers.maybe_end(now_ms):
             return
         role = self.elector.role
@@ -300,14 +300,15 @@ class RaftCore:
     # --- what is durable, and what follows ---
 
     def output(self, now_ms: int) -> Output:
-        """Take what is to be sent and made durable; call `persisted` when it is."""
+        """Take what is to be sent and made durable; call `persisted` once it is durable."""
         elector, replica, role = self.elector, self.replica, self.elector.role
         if isinstance(role, Leader):
             for message in role.messages(replica.commit, now_ms):
                 self._outbox.say(message)
         entries = replica.unstable()
         hard_state = None
-        # The commit index alone is not worth an fsync; it rides along.
+        # A commit index alone is not worth a sync: after a crash the leader tells it again. It is
+        # saved along with the next entries.
         if entries or elector.is_unsaved:
             hard_state = rpc.HardState(elector.term, elector.vote, replica.commit)
             elector.given_out()
@@ -324,9 +325,9 @@ class RaftCore:
             self._carry(self.elector.own_vote_saved(now_ms), now_ms)
 
     def _advance(self, leader: Leader, now_ms: int) -> None:
-        """Commit what has become certain, perhaps the removal of this leader."""
+        """Commit what a majority holds; a leader whose removal is committed steps down."""
         if self._leading.maybe_commit(leader, now_ms) and self._proof.how_it_ends():
-            # The others go on without it (dissertation 4.2.2).
+            # Not before: until then it manages a cluster without itself (dissertation 4.2.2).
             self._carry(self.elector.step_down(now_ms), now_ms)
 
     def decided(self, now_ms: int) -> Decided:
@@ -342,7 +343,7 @@ class RaftCore:
                     self._reads.confirm(answer.read_id, answer.index, answer.cluster_ms)
                 else:
                     self._outbox.say(answer)
-        # Asked several times a put: of what is seldom there, a look at an attribute must do.
+        # A put asks several times. Where there is seldom something, only an attribute is read.
         return Decided(
             self.replica.take_committed(),
             self._reads.take_ready(self.replica.handed_out),
@@ -359,7 +360,7 @@ class RaftCore:
         )
 
     def has_more(self) -> bool:
-        """Whether there is more to take though nothing came in: what a commit entails."""
+        """Whether another `output` and `decided` would give something, with no further input."""
         outbox, replica, role = self._outbox, self.replica, self.elector.role
         if outbox.messages or outbox.promises or self.elector.is_unsaved:
             return True
@@ -370,7 +371,7 @@ class RaftCore:
     # --- snapshots (Raft 7) ---
 
     def compact(self, durable_index: int, entries_kept: int, bytes_kept: int) -> int:
-        """Forget entries that the store holds durably, but for a tail; up to where it is gone."""
+        """Forget entries durable in the store, but for a tail; returns the last index gone."""
         index = self.replica.log.tail_start(durable_index, entries_kept, bytes_kept)
         self.replica.compact(index)
         return index
@@ -383,10 +384,10 @@ class RaftCore:
     def restored(
         self, start: LogStart, cluster_ms: int, chunk: rpc.SnapshotChunk
     ) -> tuple[rpc.HardState, tuple[Entry, ...]]:
-        """The store holds everything up to `start`, thanks to this last chunk of a snapshot.
+        """A snapshot is installed: the store holds everything up to `start`; `chunk` was its last.
 
-        The WAL must begin after `start`, with the hard state and entries returned, before the
-        answer to the leader - a promise - goes out with the next output.
+        The WAL must begin anew after `start`, with the hard state and the entries returned, before
+        the next output: that has the answer to the leader, which is a promise.
         """
         elector = self.elector
         kept = self._following.restored(start, cluster_ms, chunk)

@@ -1,7 +1,7 @@
 """Inquiry: what a member on probation asks the others, which may know of its earlier lives.
 
-The question is repeated until the member is a full one, and the operator is told whom it waits for.
-What the answers mean is probation.py's.
+The question is repeated until the member is a full one, and the operator is told which members have
+yet to answer. Refuses to know what the answers mean: probation.py does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SAY_EVERY_MS: Final = 60_000
 
 
 class Inquiry:
-    """One member's, which is reached at `own_urls`; `due_ms` is when it asks again."""
+    """The inquiry of the member at `own_urls`; `due_ms` is when it asks again."""
 
     def __init__(self, core: RaftCore, own_urls: tuple[str, ...]) -> None:
         self.due_ms = 0
@@ -27,7 +27,7 @@ class Inquiry:
         self._say_at_ms: int | None = None
 
     def ask(self, probation: Probation, now_ms: int) -> tuple[JoinRequest, str]:
-        """What to ask everybody now, and what to tell the operator, if anything."""
+        """The question for all members now, and a text for the operator, which may be empty."""
         self.due_ms = now_ms + ASK_EVERY_MS
         own_id = self._core.config.member_id
         question = JoinRequest(probation.nonce, own_id, self._own_urls, on_probation=True)
@@ -43,7 +43,7 @@ class Inquiry:
 
     def _state(self, probation: Probation) -> str:
         if not probation.is_asking:
-            return "promised what it has forgotten: it catches up, and does not vote until it has"
+            return "lost promises that it made: it does not vote until it has caught up"
         core = self._core
         membership = core.roster.latest
         awaited = probation.awaited(core.config.member_id, membership) or ()

@@ -1,7 +1,7 @@
-"""Proof: whether this member may be what it takes itself for, and why it must stop if not.
+"""Proof: whether this member may take part, which messages it may hear, and why it must stop.
 
-A disk is believed when it can show what its member has promised. A member that cannot show it is
-let in step by step; probation.py says why. Logs that contradict each other are trial.py's.
+A member takes part if its disk can show what it has promised. A member that cannot show it is let
+in step by step; probation.py says why. Refuses to know how two logs are compared: trial.py does.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from actors.raft.trial import Trial
 
 
 class Proof:
-    """What speaks for one member and against it.
+    """Whether one member may take part.
 
-    `takes_part`: not while it asks on probation, nor once it is wrong. `ending` is why it must
-    stop; who is removed takes part all the same, until its process ends: the others may need it.
+    `takes_part` is False while it asks on probation, and once its log is known to be wrong.
+    `ending` is why it must stop. A removed member takes part until its process ends, for the others
+    may need it.
     """
 
     def __init__(
@@ -56,14 +57,17 @@ class Proof:
     # --- on probation ---
 
     def welcomed(self, answer: Welcome) -> bool:
-        """Another member answers what this one asked on its probation; False if it did not ask."""
+        """Take an answer to what this member asked on its probation; False if it did not ask."""
         probation = self._elector.probation
         if probation is None or self.ending is not None or answer.member_id != self._own_id:
             return False
         return probation.take(answer)
 
     def weigh(self, answer: Welcome) -> Ending | None:
-        """What an answer says against this member; if nothing, it may be enough to catch up."""
+        """Why an answer means that this member must stop; if it does not, begin to catch up.
+
+        Catching up begins only once there are enough answers.
+        """
         own_id = self._own_id
         membership = decode(answer.membership)
         if membership.has_removed(own_id):
@@ -86,7 +90,7 @@ class Proof:
         self._look()
 
     def _awaited(self, probation: Probation) -> bool:
-        """Whether somebody must answer yet, perhaps somebody whom nobody has named."""
+        """Whether an answer is still needed, perhaps of a voter that is not known yet (None)."""
         return probation.awaited(self._own_id, self._roster.latest) != frozenset()
 
     def admitted(self) -> None:
@@ -94,7 +98,7 @@ class Proof:
         self._look()
 
     def is_proven(self) -> bool:
-        """Whether nothing that was promised can be lost, and all that shows it is durable."""
+        """Whether no promise of an earlier life can be lost any more, by what is durable here."""
         elector, probation = self._elector, self._elector.probation
         if probation is None or not self.takes_part or elector.is_unsaved:
             return False
@@ -102,20 +106,21 @@ class Proof:
         stable_index = self._replica.stable_index
         if goal is None or stable_index < goal:
             return False
-        # An entry of this term, brought by its leader, brings all that was committed before it.
+        # An entry of this term, from its leader, has all that was committed before it (5.4.3).
         return self._replica.log.term(stable_index) == elector.term
 
     # --- whom it hears ---
 
     def may_hear(self, message: Message) -> bool:
-        """Whether a message may be looked at; who gets no hearing may be told why."""
+        """Whether a message may be looked at; the sender of another may be told why not."""
         if not self.takes_part:
             self._turn_away(message)
             return False
-        # A removed member may ask for one that was here before this one: it is told all the same.
+        # A removed member may address its message to the member that was at these URLs before this
+        # one, so the target is looked at later.
         if message.source in self._roster.removed:
             if isinstance(message, VoteRequest):
-                # It stands since it was not there when it was removed.
+                # It stands because it was away when it was removed, and has not heard of that.
                 term = self._elector.term
                 self._outbox.say(RemovedNotice(self._own_id, message.source, term))
             return False
@@ -135,11 +140,11 @@ class Proof:
     # --- the end ---
 
     def note_removed(self) -> None:
-        """This member is removed: it must stop, but the others may need it until it has."""
+        """This member is removed: it must stop, but takes part until it has."""
         self.ending = self.ending or Removed()
 
     def end(self, ending: Ending, now_ms: int) -> ElectorEvents:
-        """Take part in nothing more; what was about to be said is not to be relied on."""
+        """Take no part any more, and drop what was about to be said: it may not be true."""
         self.ending = ending
         self._look()
         is_leader = isinstance(self._elector.role, Leader)
@@ -155,7 +160,10 @@ class Proof:
         return self.ending
 
     def wait_aside(self, now_ms: int) -> None:
-        """Let time pass for who takes no part; who is wrong says so again, once may be too few."""
+        """Let time pass for a member that takes no part.
+
+        A member whose log is wrong says so again each time, for a message may be lost.
+        """
         self._confess()
         self._elector.wait(now_ms)
 
@@ -166,6 +174,6 @@ class Proof:
     def _look(self) -> None:
         probation = self._elector.probation
         is_asking = probation is not None and probation.is_asking
-        # Who is removed still helps the others until its process ends.
+        # A removed member is needed by the others until its process ends.
         is_over = isinstance(self.ending, WasHere | Contradicted)
         self.takes_part = not is_over and not is_asking

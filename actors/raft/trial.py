@@ -1,18 +1,22 @@
-"""Trial: what follows when two logs contradict each other, and who of the two is wrong.
+"""Trial: what follows when two logs contradict each other, and which of the two is wrong.
 
-What one member has committed no right leader lacks or has otherwise (5.4.3). Where that is seen all
-the same, some disk has forgotten: it was rolled back, or exchanged. Nobody truncates or dies of it.
-Who sees it tells the other: "at this index I have committed an entry of this term", and the other
-compares. A leader that lacks the entry is the wrong one: it was elected by the vote of a disk that
-had forgotten. If both have an entry there, that of the later term is wrong: its leader had to have
-the other. So whoever has the later term stops, and who has committed that of the earlier term tells
-so in turn. A member that lacks what its leader knows it has acknowledged is wrong by itself. The
-wrong one says so to all before it stops, and they raise an alarm.
+An entry that a member has committed is in the log of every later leader (5.4.3). If a leader's log
+lacks it, or has another entry there, some disk has forgotten promises: it was rolled back, or
+exchanged. Neither member truncates its log or stops at once. The member that sees the contradiction
+tells the other: "at this index I have committed an entry of this term". The other compares:
 
-None of this is believed because a frame says so, for anybody can send frames under a member's name.
-Whoever hears something that would end it, or raise an alarm, asks back with a random number, where
-that member is known to be reached; only an answer with that number counts. What the end of this
-member means for its role and its outbox is RaftCore's.
+* A leader that lacks the entry is wrong: a disk that had forgotten voted for it.
+* If both have an entry there, the one of the later term is wrong: the leader of that term had to
+  hold the other entry. Its member stops. A member that has committed the entry of the earlier term
+  says so in turn.
+* A member that lacks an entry of which its leader knows the acknowledgement is wrong by itself.
+
+The wrong member says so to all others before it stops, and they raise an alarm.
+
+Nothing of this is believed because a frame says so: any process can send frames under a member's
+name. A member that hears something which would stop it, or raise an alarm, asks back with a random
+number, at the address where the other member is known to be. Only an answer with that number
+counts. Refuses to know what an end means for this member's role and messages: that is RaftCore's.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ NONCES: Final = 1 << 62
 
 
 class _Question(NamedTuple):
-    """A question that is under way to a member; whether it is about what was acknowledged to it."""
+    """A question under way; `acknowledged`: it is about an acknowledgement to the member asked."""
 
     nonce: int
     since_ms: int
@@ -39,8 +43,8 @@ class _Question(NamedTuple):
 
 
 class Trial:
-    """One member's part in it. `accused` are wrong members; `at_odds` those whose log does not fit
-    to this one. Both are taken by who tells of them."""
+    """One member's part. `accused` are members whose log is wrong, and `at_odds` those whose log
+    contradicts this one, since they were last taken."""
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class Trial:
     # --- what is seen ---
 
     def heeds(self, message: AppendResponse, now_ms: int) -> bool:
-        """Whether a leader may count an answer: not if it shows that this log is not whole."""
+        """Whether a leader may count an answer: not if it contradicts this leader's log."""
         index, entry_term = message.hint_index, message.hint_term
         if message.rejected or not index or not self._is_at_odds(index, entry_term):
             return True
@@ -71,30 +75,30 @@ class Trial:
         return False
 
     def lacks(self, beat: Heartbeat, now_ms: int) -> bool:
-        """Whether a leader counts on an acknowledgement of what is not here any more."""
+        """Whether a leader counts on an acknowledged entry that this log no longer holds."""
         if beat.commit <= self._replica.log.last_index:
             return False
         self._ask_back(beat.source, beat.commit, now_ms, acknowledged=True)
         return True
 
     def _is_at_odds(self, index: int, entry_term: int) -> bool:
-        """Whether the log here is not that of who has committed such an entry."""
+        """Whether this log contradicts a committed entry of `entry_term` (0: not known)."""
         log = self._replica.log
-        # Of what is compacted away, here or there, nobody can tell any more what it was.
+        # An entry that is compacted away, here or there, can no longer be compared.
         is_known = bool(entry_term) and log.term(index) is not None
         return index > log.last_index or (is_known and log.term(index) != entry_term)
 
     # --- what is said of it ---
 
     def contradict(self, member: int, index: int, nonce: int = 0) -> None:
-        """Tell a member that it is at odds with the entry that is committed here."""
+        """Tell a member that its log contradicts the entry at `index` that is committed here."""
         entry_term = self._replica.log.term(index) or 0
         self.at_odds.append(member)
         term = self._elector.term
         self._outbox.say(Contradiction(self._own_id, member, term, index, entry_term, nonce))
 
     def _ask_back(self, member: int, index: int, now_ms: int, acknowledged: bool = False) -> None:
-        """Have a member say again what may end this one, or accuse that one; not all the time."""
+        """Ask a member to repeat what may stop this one, or accuse that one; once a heartbeat."""
         asked = self._asked.get(member)
         if asked is not None and now_ms - asked.since_ms < self._ask_again_ms:
             return
@@ -107,7 +111,7 @@ class Trial:
     def take_word(
         self, message: Contradiction | Confession | Doubt, now_ms: int
     ) -> Contradicted | None:
-        """Another member says that this one is wrong, or that it is itself; how this one ends."""
+        """Take what another member says of its log or this one; returns why this one must stop."""
         match message:
             case Doubt(source, _, _, index, nonce, acknowledged):
                 counts = not acknowledged or self._counts_on(source, index)
@@ -125,7 +129,7 @@ class Trial:
         return None
 
     def _counts_on(self, member: int, index: int) -> bool:
-        """Whether that member has acknowledged this to the leader that this one is."""
+        """Whether this member leads, and that one has acknowledged `index` to it."""
         role = self._elector.role
         peer = role.peers.get(member) if isinstance(role, Leader) else None
         return peer is not None and peer.match >= index
@@ -142,7 +146,7 @@ class Trial:
         return None
 
     def _judge(self, told: Contradiction, acknowledged: bool) -> Contradicted | None:
-        """Who of two members at odds is wrong; `told` is certain."""
+        """Decide which of the two members is wrong; `told` is known to come from the other."""
         index, source, entry_term = told.index, told.source, told.entry_term
         own_term = self._replica.log.term(index) or 0
         is_lacking = index > self._replica.log.last_index
@@ -153,7 +157,8 @@ class Trial:
             self._accuse(source)
             self.contradict(source, index)
         elif isinstance(self._elector.role, Leader) or (is_committed and entry_term):
-            # A follower may lack much, and hold much that others replace; a leader may not.
+            # A follower's log may lack entries, and hold some that will be replaced. A leader's may
+            # not, and neither may committed entries.
             return Contradicted(index, entry_term, own_term, source)
         return None
 
@@ -161,11 +166,11 @@ class Trial:
         if member not in self.accused:
             self.accused.append(member)
 
-    # --- what the wrong one says ---
+    # --- what a wrong member says ---
 
     def confess(self, ending: Contradicted, members: frozenset[int]) -> None:
-        """Tell the other members, who raise the alarm; once may be too few."""
-        # At once, whatever is saved: what it confesses stays true through any crash.
+        """Tell the other members, which raise an alarm. Repeated, for a message may be lost."""
+        # It need not wait for a save: what it confesses stays true through any crash.
         term = self._elector.term
         self._outbox.messages += [
             Confession(self._own_id, other, term, ending.index)
@@ -173,7 +178,7 @@ class Trial:
         ]
 
     def confess_to(self, doubt: Doubt, ending: Contradicted) -> None:
-        """Another member asks whether it is this one that says so."""
+        """Answer a member that asks whether the confession came from this one."""
         term = self._elector.term
         answer = Confession(self._own_id, doubt.source, term, ending.index, doubt.nonce)
         self._outbox.messages.append(answer)
@@ -181,12 +186,12 @@ class Trial:
     # --- what is told of it ---
 
     def take_accused(self) -> tuple[int, ...]:
-        """The members that have been found wrong since the last call."""
+        """The members found wrong since the last call."""
         accused, self.accused = tuple(self.accused), []
         return accused
 
     def take_at_odds(self, leader: Leader | None) -> tuple[int, ...]:
-        """Those at odds with this member since the last call, as its leadership has seen, too."""
+        """The members at odds with this one since the last call, also those `leader` has seen."""
         at_odds, self.at_odds = set(self.at_odds), []
         if leader is not None:
             at_odds |= leader.at_odds
