@@ -1,8 +1,8 @@
 """Which messages of peers the core gets to see: from members, fit for their kind, within bounds.
 
-Anybody who reaches the peer port can send anything, and an old binary or a copied machine does so
-in good faith. What does not pass is ignored; each refusal has one of the reasons here. It knows
-what a member may say, and when; refuses to know what that means for the log, votes or reads.
+Any process that reaches the peer port can send anything; an old binary or a copied machine does so
+in good faith. A message that does not pass is ignored, for one of the reasons here. Owns what a
+member may say, and when. Refuses to know what that means for the log, for votes and for reads.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from actors.raft.rpc import (
 
 TERM_MAX: Final = 1 << 62
 TERM_STEP_MAX: Final = 1 << 24
-"""How far one message may be ahead of this member's term. A member that was away for as many
-elections, one every 300 ms for two months, is not let in again by itself. Without the bound one
-message takes all terms there are, and nobody can ever be elected again."""
+"""How far one message may be ahead of this member's term. Without this bound a single message could
+use up all terms, and no member could be elected ever again. A member that was away for this number
+of elections - one every 300 ms for two months - needs an operator to let it in again."""
 
 INDEX_MAX: Final = 1 << 62
 TIME_MS_MAX: Final = 1 << 53
@@ -51,26 +51,30 @@ TICKET_MAX: Final = 1 << 63
 
 VOUCHERS_MAX: Final = 4
 MEMBERS_VOUCHED_MAX: Final = 32
-"""Answers that are kept to the question who the members are, and members that one may name."""
+"""The answers kept to the question who the members are, and the members that one may name."""
 
 STRANGER: Final = "it is from no member that is known here"
-NO_VOTER: Final = "only a voter says this, and it is from none"
+NO_VOTER: Final = "only a voter may say this, and its sender is none"
 OWN_NAME: Final = "it claims to be from this member itself"
 MISDIRECTED: Final = "it is meant for another member"
 REMOVED: Final = "its sender has been removed from the cluster"
 TERM: Final = "its term is out of bounds"
 NUMBER: Final = "one of its numbers is out of bounds"
-ORIGIN: Final = "it has proposals of others than its sender"
+ORIGIN: Final = "it has proposals of other members than its sender"
 RIVAL: Final = "it claims to lead a term that this member leads"
-NOT_SENT: Final = "it answers what was never sent"
+NOT_SENT: Final = "it answers something that was never sent"
 UNCONFIRMED: Final = "too few members say so yet"
 
 Claim = AppendRequest | Heartbeat | SnapshotChunk
-"""What only the leader of its term sends."""
+"""The messages that only the leader of their term sends."""
 
 
 class Admission:
-    """One member's. The log may end before some member came, or was promoted: others vouch."""
+    """Judges the messages to one member.
+
+    This member's log may end before another member was added or promoted. The answers of other
+    members then vouch for that one.
+    """
 
     def __init__(self, core: RaftCore) -> None:
         self._core = core
@@ -86,7 +90,7 @@ class Admission:
     # --- who is a member ---
 
     def vouch(self, source: int, membership: Membership) -> bool:
-        """A member that was asked says who the members are; whether that is believed."""
+        """Keep what a member answered about who the members are; False if it names too many."""
         if len(membership.peers) > MEMBERS_VOUCHED_MAX:
             return False
         self._vouched.pop(source, None)
@@ -99,19 +103,19 @@ class Admission:
         return True
 
     def is_known(self, member_id: int) -> bool:
-        """Whether the log here, or another member, tells of that member."""
+        """Whether the log here, or an answer of another member, names that member."""
         self.look()
         return member_id in self.members
 
     def is_news(self, message: Message, refusal: str) -> bool:
-        """Whether to ask the others who the members are: the sender may be what it claims, or this
-        member none any more."""
+        """Whether to ask the others who the members are: the sender may be a new member or leader,
+        or this member may have been removed."""
         if refusal == UNCONFIRMED:
             return True
         return refusal in (STRANGER, NO_VOTER) and isinstance(message, Claim | VoteRequest)
 
     def look(self) -> None:
-        """See who is who, if that has changed."""
+        """Compute anew who is who, if the roster or the answers have changed."""
         held, committed = self._core.roster.held, self._core.roster.committed
         if held is self._held and committed is self._committed:
             return
@@ -125,19 +129,20 @@ class Admission:
     # --- what is ignored ---
 
     def refusal(self, message: Message) -> str:
-        """Why a message must be ignored; nothing if the core may see it."""
+        """Why a message must be ignored; "" if the core may see it."""
         self.look()
         core, source = self._core, message.source
         if source == core.config.member_id:
             return OWN_NAME
         if source in self._removed:
-            # Whoever asks for votes is told; it may ask for one that was here before this member.
+            # A removed member that asks for votes is told of its removal by the core. Its message
+            # may be meant for the member that was at these URLs before.
             return "" if isinstance(message, VoteRequest) else REMOVED
         if source not in self.members:
             return STRANGER
         if message.target != core.config.member_id:
             return MISDIRECTED
-        # A member that joins has no term yet, and takes what the cluster has.
+        # A member that joins is in term 0, and may take any term that its cluster has.
         if message.term > TERM_MAX or (core.term and message.term - core.term > TERM_STEP_MAX):
             return TERM
         return self._refusal_of_kind(message)
@@ -187,7 +192,7 @@ class Admission:
                 return NUMBER if last_index > INDEX_MAX or last_term > term else ""
 
     def _refusal_of_answer(self, message: AppendResponse | HeartbeatResponse) -> str:
-        """What is too much for any log; who holds more than was sent is the core's business."""
+        """Refuse numbers that no log reaches. Whether the sender can hold so far is the core's."""
         if isinstance(message, AppendResponse):
             is_within = message.index <= INDEX_MAX and message.hint_term <= message.term
             return "" if is_within else NUMBER
@@ -200,10 +205,10 @@ class Admission:
         return "" if was_sent and leader.has_asked(message.read_id) else NOT_SENT
 
     def _refusal_of_notice(self, message: RemovedNotice) -> str:
-        """One member may be wrong; a removal is known to most of the voters it was of.
+        """Believe a removal when a majority of voters says so: one member may be wrong.
 
-        Those that are known here may be gone, too: then most of those count that one of them, or
-        the operator's URLs, have led to.
+        A committed removal is known to a majority of the voters. The voters known here may have
+        been removed as well. So a majority of those that an answer has named is enough, too.
         """
         self._notices.add(message.source)
         own_id = self._core.config.member_id
@@ -219,7 +224,7 @@ def _refusal_of_proposals(source: int, proposals: tuple[Proposal, ...]) -> str:
 
 
 def refusal_of_entries(message: AppendRequest) -> str:
-    """Terms of a log only rise, up to its leader's."""
+    """In a log terms never fall, and none is above its leader's."""
     if max(message.prev_index, message.commit) > INDEX_MAX or message.prev_term > message.term:
         return NUMBER
     before = message.prev_term

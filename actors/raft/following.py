@@ -1,6 +1,7 @@
 """Following: what a leader's appends, heartbeats and snapshots mean for the log here (Raft 5.3, 7).
 
-That the sender leads is known already. What is answered is a promise: it leaves after the save.
+The caller knows that the sender leads. An answer that acknowledges is a promise, and leaves after
+the save. Refuses to know of votes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Following:
         self._trial = trial
 
     def take(self, message: AppendRequest | Heartbeat | SnapshotChunk, now_ms: int) -> None:
-        """The leader has sent something."""
+        """Take a message of the leader's."""
         match message:
             case AppendRequest():
                 self._append(message)
@@ -43,7 +44,7 @@ class Following:
                 self._offered(message)
 
     def _append(self, message: AppendRequest) -> None:
-        """Take a leader's append, unless it is at odds with what is committed here."""
+        """Take a leader's append, unless it contradicts an entry that is committed here."""
         index = self._replica.contradiction(message)
         if index is None:
             self._outbox.promise(self._replica.accept(message))
@@ -51,7 +52,7 @@ class Following:
             self._trial.contradict(message.source, index)
 
     def _heartbeat(self, message: Heartbeat, now_ms: int) -> None:
-        """Take the commit index and the time, unless the leader counts on what is not here."""
+        """Take the commit index and the time, unless the leader counts on entries not held here."""
         if self._trial.lacks(message, now_ms):
             return
         self._replica.hear(message)
@@ -59,7 +60,7 @@ class Following:
             return
         is_on_probation = self._elector.probation is not None
         if not is_on_probation:
-            # What another member refused because it did not lead is held until now.
+            # Proposals that the last leader refused, for it led no more, have been held until now.
             self._forwarder.pass_on_held(now_ms)
         self._outbox.say(
             HeartbeatResponse(
@@ -75,16 +76,16 @@ class Following:
         )
 
     def _offered(self, message: SnapshotChunk) -> None:
-        """A snapshot comes; how it is received is the courier's."""
+        """The courier takes a chunk; here only one that is not needed is answered."""
         commit = self._replica.commit
         if message.last_index <= commit:
-            # There is no need of it: without an answer the leader would offer it for ever.
+            # Without this answer the leader would send the snapshot for ever.
             self._outbox.promise(self._replica.response(message, commit, committed=True))
 
     def restored(self, start: LogStart, cluster_ms: int, chunk: SnapshotChunk) -> tuple[Entry, ...]:
-        """The store holds everything up to `start`: the entries that are still good after it."""
+        """The store holds everything up to `start`; returns the entries after it that are kept."""
         kept = self._replica.restore(start, chunk.term, cluster_ms)
-        # Whoever led when the snapshot was offered may not lead any more: it is told nothing.
+        # The leader that sent the snapshot may have been deposed since: then it gets no answer.
         if self._elector.leader == chunk.source and self._elector.term == chunk.term:
             self._outbox.promise(self._replica.response(chunk, start.index))
         return kept

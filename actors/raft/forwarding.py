@@ -1,7 +1,7 @@
-"""Forwarding: brings proposals, reads and changes of members to whoever leads.
+"""Forwarding: brings proposals, reads and changes of members to the leader.
 
-What cannot be brought there is held at the desk, asked again later, or comes back as failed, under
-etcd's name of the error. Refuses to know what enters a log: that is leading.py's.
+With no leader known, proposals are held at the desk, reads are asked for later, and changes fail.
+Errors have etcd's names. Refuses to know what enters a log: that is leading.py's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cluster.errors import FaultName, MaybeFault
 
 
 class Forwarder:
-    """One member's way to whoever leads as far as its elector knows."""
+    """One member's way to the leader that its elector knows."""
 
     def __init__(
         self,
@@ -48,17 +48,18 @@ class Forwarder:
         self._reads = reads
 
     def leader_found(self, now_ms: int) -> None:
-        """Another member leads now: what waits goes to it, and what is open is asked again.
+        """Another member leads now: held proposals go to it, and open reads are asked of it.
 
-        What was passed to the last leader may be lost, or may yet come back: nobody can tell.
+        Proposals that went to the last leader fail with an unknown outcome: they may be lost, or
+        may yet be committed.
         """
         self._desk.leader_changed()
         self.pass_on_held(now_ms)
         self.ask_open_reads()
 
     def _may_pass_on(self) -> bool:
-        # On probation its name on an entry, published or in the log, would speak against it after
-        # a restart: as that of a member that has been here before.
+        # If this member restarts while it is on probation, an entry with its name would say that it
+        # was here before, and it would have to stop (`WasHere`).
         return self._elector.leader != NOBODY and self._elector.probation is None
 
     # --- proposals ---
@@ -66,8 +67,8 @@ class Forwarder:
     def pass_on(self, proposals: Sequence[Proposal], now_ms: int) -> None:
         """Send proposals to the leader, or hold them until one is known.
 
-        Ticket 0 has no reader: such a proposal is sent to the leader and forgotten, for who made it
-        makes it again.
+        No client waits for ticket 0: such a proposal is sent and forgotten, for its maker repeats
+        it.
         """
         if not proposals:
             return
@@ -80,17 +81,17 @@ class Forwarder:
         self._outbox.say(ForwardRequest(self._own_id, leader, term, tuple(proposals)))
 
     def pass_on_held(self, now_ms: int) -> None:
-        """A leader is known, or heard again: what the last one refused, or missed, goes to it."""
+        """A leader is known, or heard again: the proposals held go to it."""
         self.pass_on(self._desk.take_held(), now_ms)
 
     def under_way(self) -> bool:
-        """Whether something that a leader got has not come back in the log yet."""
+        """Whether a proposal that went to the leader has not come back in the log yet."""
         return self._elector.leader != NOBODY and self._desk.under_way()
 
     def refuse(self, proposals: Sequence[Proposal], name: MaybeFault) -> None:
-        """Tell those who wait elsewhere that these did not enter the log here.
+        """Tell the members of these proposals that they did not enter the log here.
 
-        Without a name nothing is wrong with them: they may be passed on again.
+        With `name` empty this member just does not lead: they may be passed on again.
         """
         term = self._elector.term
         for origin in sorted({p.origin for p in proposals if p.ticket}):
@@ -100,23 +101,23 @@ class Forwarder:
     # --- reads (dissertation 6.4) ---
 
     def open_read(self, now_ms: int) -> int:
-        """A new read's id; the leader is asked which index it needs."""
+        """Open a read and ask the leader which index it needs; returns its id."""
         read_id = self._reads.open(now_ms)
         self._ask(read_id)
         return read_id
 
     def ask_open_reads(self) -> None:
-        """Ask for all that is open: another leader does not know of it."""
+        """Ask for all open reads: a new leader does not know of them."""
         for read_id in self._reads.open_ids():
             self._ask(read_id)
 
     def ask_reads_again(self, now_ms: int) -> None:
-        """A question to the leader, or its answer, may have been lost."""
+        """Ask again for reads that wait long: the question, or its answer, may have been lost."""
         for read_id in self._reads.ask_again(now_ms - self._ask_again_ms, now_ms):
             self._ask(read_id)
 
     def reads_due_ms(self) -> int | None:
-        """When `ask_reads_again` has something to do next."""
+        """When `ask_reads_again` has something to do next; None: no read is open."""
         asked_ms = self._reads.oldest_asked_ms()
         return None if asked_ms is None else asked_ms + self._ask_again_ms
 
@@ -130,7 +131,7 @@ class Forwarder:
     # --- changes of members ---
 
     def ask_change(self, change: MemberChange, ticket: int) -> MaybeFault:
-        """Ask the leader for a change of members; or the name of the error that refuses it."""
+        """Ask the leader for a change of members; returns the error that refuses it, or ""."""
         if not self._may_pass_on():
             return "NoLeader"
         leader, term = self._elector.leader, self._elector.term
@@ -138,6 +139,6 @@ class Forwarder:
         return ""
 
     def refuse_change(self, request: ChangeRequest, name: FaultName) -> None:
-        """Tell a member that a change which it passed on did not begin."""
+        """Tell a member that the change it passed on did not begin."""
         term = self._elector.term
         self._outbox.say(ChangeRefusal(self._own_id, request.source, term, request.ticket, name))

@@ -1,7 +1,7 @@
-"""Proposals on their way to the core: a burst that is small waits a moment for company.
+"""Proposals on their way to the core: a small burst waits a moment for more to join it.
 
-Fewer and larger flushes cost every member less. It decides when they go; what becomes of them is
-the core's business.
+Fewer and larger flushes cost every member less. Owns when proposals go. Refuses to know what
+becomes of them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from actors.language.entries import Proposal
 
 ENOUGH_PROPOSALS: Final = 64
 WAIT_MS: Final = 2
-"""While much is under way, fewer proposals wait for company, but no longer than this."""
+"""While earlier bursts are under way, fewer than ENOUGH_PROPOSALS wait for this time at most."""
 
 
 class Gathering:
-    """Those of one member; `is_under_way`: whether what comes in does better to wait a moment."""
+    """The proposals at one member; `is_under_way` says whether earlier bursts are under way."""
 
     def __init__(self, is_under_way: Callable[[], bool]) -> None:
         self.proposals: list[Proposal] = []
@@ -25,7 +25,7 @@ class Gathering:
         self._is_under_way = is_under_way
 
     def should_wait(self, now_ms: int) -> bool:
-        """Whether they wait, and then until when."""
+        """Whether the proposals should wait; then `until_ms` is the end of their wait."""
         if len(self.proposals) >= ENOUGH_PROPOSALS or not self._is_under_way():
             return False
         if self.until_ms is None:
@@ -33,6 +33,6 @@ class Gathering:
         return now_ms < self.until_ms
 
     def take(self) -> list[Proposal]:
-        """All that have gathered."""
+        """Take all proposals that have gathered."""
         proposals, self.proposals, self.until_ms = self.proposals, [], None
         return proposals

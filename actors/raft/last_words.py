@@ -1,6 +1,6 @@
-"""When a member that must not go on stops: one that is wrong tells the others so first.
+"""When a member that must stop does so: a member whose log is wrong first tells the others.
 
-Who is wrong, and why this member must stop, is the core's business (proof.py, trial.py).
+Refuses to know why the member must stop: that is decided in proof.py and trial.py.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from typing import Final
 from actors.raft.outcome import Contradicted, Ending
 
 LAST_WORDS_MS: Final = 300
-"""A member that is wrong stops so long after it has said so: others ask whether it was it."""
+"""A member whose log is wrong stops this long after it said so. Meanwhile it answers the others,
+which ask back whether the word came from it."""
 
 
 class LastWords:
-    """One member's; `due_ms` is when it has to stop, None while it need not, or has."""
+    """The end of one member; `due_ms` is when it has to stop, None: it need not, or has."""
 
     def __init__(self) -> None:
         self.due_ms: int | None = None
@@ -27,7 +28,7 @@ class LastWords:
             self.due_ms = now_ms + (LAST_WORDS_MS if isinstance(ending, Contradicted) else 0)
 
     def take_due(self, now_ms: int) -> Ending | None:
-        """Why to stop now, if it is time to; once."""
+        """The reason to stop, once the time has come; given a single time."""
         if self.due_ms is None or now_ms < self.due_ms:
             return None
         self.due_ms = None

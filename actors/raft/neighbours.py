@@ -1,7 +1,7 @@
-"""Neighbours: where the other members are reached, and what is sent there.
+"""Neighbours: at which URLs the other members are reached, and what is sent there.
 
-It joins the core's messages to the links, and answers who asks where and who the members are. What
-a message means, and when it may be sent, is the core's business and the actor's.
+It sends the core's messages over the links, and answers members that ask who and where the members
+are. Refuses to know what a message means, and when it may be sent.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ ASK_AGAIN_MS: Final = 100
 NONCE_BITS: Final = 64
 
 LINKS_MAX: Final = 256
-"""Beyond it the links to those that are no members any more are closed, oldest first."""
+"""Beyond this number, links to members that were removed are closed, the oldest first."""
 
 
 class Neighbours:
-    """Those that one member talks to, over its links.
+    """The members that one member talks to, over its links.
 
-    `asked_urls` are where the operator says that members are: they are asked, beside those that are
-    known, who a member is that the log here does not tell of. `random_bits` makes the nonces of
-    these questions: nobody may guess one.
+    `asked_urls` are those the operator has given. If a member is heard that the log does not tell
+    of, the members there are asked about it, beside the known ones. `random_bits` makes the nonces
+    of these questions: no other process may guess one.
     """
 
     def __init__(
@@ -54,25 +54,27 @@ class Neighbours:
         self._admission = admission
         self._own_id = core.config.member_id
         self._random_bits = random_bits
-        # Links are by member; who is at a URL of the operator's is not known: numbers below zero.
+        # Links are kept by member id. Which member is at one of the operator's URLs is not known,
+        # so these have ids below zero.
         self._asked = {-number: url for number, url in enumerate(asked_urls, 1)}
         self._urls: dict[int, str] = {}
         self._nonce = 0
         self._ask_again_ms = 0
-        # None: the store has not told yet.
+        # Which members have published their names, and their client URLs; None: the store has not
+        # said yet.
         self._published: Mapping[int, tuple[str, ...]] | None = None
 
     def follow(self, membership: Membership) -> None:
-        """These are the members now. Links to those that are going stay for a while: their last
-        acknowledgements and notices travel there."""
+        """Connect to these members. Links to removed ones stay open for a while: they still carry
+        the last acknowledgements and notices."""
         self._reach(self._urls_of(membership))
 
     def send(self, messages: Iterable[Message], now_ms: int) -> None:
-        """Send each message to its target; one that is dropped is sent again by Raft."""
+        """Send each message to its target; if it is dropped, Raft will send it again."""
         for message in messages:
             target = message.target
             if isinstance(message, RemovedNotice) and target not in self._urls:
-                # It will ask again, and by then there is a link.
+                # The link is new, and this notice may be lost. The removed member asks again.
                 former = self._core.roster.committed.former
                 self._reach({peer.id: peer.peer_urls[0] for peer in former if peer.id == target})
             elif isinstance(message, VoteRequest) or self._core.peers.is_silent(target, now_ms):
@@ -86,35 +88,36 @@ class Neighbours:
     # --- where others are ---
 
     def introduced(self, introduction: Introduction) -> str:
-        """A member says where it is reached; why it is not believed, if so."""
+        """A member says at which URL it is reached; returns why that is not believed, or ""."""
         member_id, url = introduction
         known = self._urls.get(member_id)
         if member_id == self._own_id or not self._admission.is_known(member_id):
             return STRANGER
         if url == known:
             return ""
-        # As long as somebody is where the log says it is, it has not moved, whoever says so.
+        # While a process is connected at the URL known so far, that member has not moved: the
+        # introduction is a mistake, or is forged.
         if known is not None and self._introduce(member_id):
             return "it is reached where it was before"
         self._reach({member_id: url})
         return ""
 
     def know(self, published: Mapping[int, tuple[str, ...]]) -> None:
-        """These members have told their names, and where they serve clients."""
+        """These members have published their names, and these client URLs."""
         self._published = published
 
     def welcome(self, request: JoinRequest, now_ms: int) -> None:
-        """Tell a member that asks who it is and who the others are, at the URL known here.
+        """Tell a member that asks who it is and who the others are.
 
-        One that was removed, and does not know it, is told what there is to know, too. Before it is
-        known who has been here, nobody is told anything.
+        The answer goes to the URL known here, not to one that the question names: a forged question
+        leads to no stranger. A removed member that does not know of its removal is answered, too.
         """
         core, published = self._core, self._published
         if published is None:
-            return
+            return  # whether that member was here before is not known yet
         for peer in self._who_asks(request)[:1]:
             self._reach({peer.id: self._urls.get(peer.id, peer.peer_urls[0])})
-            # That it is gone is sure only when it is committed.
+            # A removal is certain only when it is committed.
             is_here = core.roster.latest.peer(peer.id) is not None
             membership = core.roster.latest if is_here else core.roster.committed
             session = core.peers.session_for(peer.id, request, now_ms)
@@ -141,14 +144,14 @@ class Neighbours:
         else:
             former = roster.latest.removed
             there = [p for p in roster.latest.peers if set(p.peer_urls) == urls]
-            # One that takes another's place at the same URLs asks, not who is about to go.
+            # Of two members at the same URLs the new one asks, not the one that is being removed.
             asking = [peer for peer in there if peer.id not in former] or there
         return [peer for peer in asking if peer.id != self._own_id]
 
     # --- who others are ---
 
     def ask(self, now_ms: int) -> None:
-        """Ask who the members are, since one is heard that is not known here."""
+        """Ask who the members are: a message came from one that is not known here."""
         if now_ms < self._ask_again_ms:
             return
         self._ask_again_ms = now_ms + ASK_AGAIN_MS
@@ -156,7 +159,7 @@ class Neighbours:
         self.inquire(JoinRequest(self._nonce, self._own_id, ()))
 
     def inquire(self, request: JoinRequest) -> None:
-        """Ask everybody who is known, and whoever is where the operator says that members are."""
+        """Ask all known members, and the members at the operator's URLs."""
         known = {url for member, url in self._urls.items() if member > 0}
         self._reach({member: url for member, url in self._asked.items() if url not in known})
         question = encode_join(request)
@@ -164,14 +167,14 @@ class Neighbours:
             self._links.send(target, question)
 
     def welcomed(self, welcome: Welcome, is_believed: bool = False) -> str:
-        """Somebody says who the members are; why that is not believed, if so.
+        """A member says who the members are; returns why that is not believed, or "".
 
-        The nonce went only to where members are known to be, or the operator says they are. It is
-        believed already if it answers what was asked on probation.
+        The nonce went only to URLs of known members and of the operator's, so an answer with it
+        comes from there. `is_believed`: it answers what was asked on probation.
         """
         is_asked = bool(self._nonce) and welcome.nonce == self._nonce
         if not is_believed and not (is_asked and welcome.member_id == self._own_id):
-            return "nobody asked for it"
+            return "it answers no question of this member's"
         membership = decode(welcome.membership)
         if not self._admission.vouch(welcome.source, membership):
             return "it names too many members"
@@ -183,7 +186,7 @@ class Neighbours:
         return ""
 
     def forget_asked(self) -> None:
-        """The operator's URLs have served."""
+        """Close the links to the operator's URLs: they are not needed any more."""
         for member in self._asked:
             self._urls.pop(member, None)
         self._links.update(self._urls)
@@ -203,12 +206,9 @@ class Neighbours:
         self._links.update(self._urls)
 
     def _introduce(self, target: int) -> bool:
-        """Say where this member is reached, for one that was away may not know.
-
-        False when nobody is there. A member that does not know its own URL yet cannot tell.
-        """
+        """Tell `target` the URL of this member, which it may not know; False: nobody is there."""
         own = self._core.roster.latest.peer(self._own_id)
         if own is None:
-            return True
+            return True  # this member does not know its own URL yet
         frame = self._codec.encode_introduction(Introduction(self._own_id, own.peer_urls[0]))
         return self._links.send(target, frame)

@@ -1,4 +1,4 @@
-"""News: what has changed, since it was last told, of who leads and who the members are."""
+"""News: who leads and who the members are, whenever that has changed since it was last told."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from actors.raft.roster import Roster
 
 
 class News:
-    """What one member's neighbours were told last, and what is new."""
+    """What the other actors of one member were told last, and what is new."""
 
     def __init__(self, elector: Elector, roster: Roster, replica: Replica) -> None:
         self._elector = elector
         self._roster = roster
         self._replica = replica
-        # At first that nobody leads is news, too: there is no such term.
+        # There is no term -1, so the first answer is news, even that no member leads.
         self._leader_news = LeaderNews(elector.leader, -1, None, False)
         self._membership: Membership | None = None
 
     def take_leader_news(self) -> LeaderNews | None:
-        """Who leads, in which term and by which clock; None if all of that was told."""
+        """Who leads, in which term and by which clock; None if nothing of that has changed."""
         elector, clock = self._elector, None
         role = elector.role
-        # Before its first commit a leader's clock may be behind the deadlines that its predecessor
-        # set: they stand in entries that it holds and has not applied.
+        # Before its first commit a leader has not applied all entries of earlier leaders, and these
+        # may set or prolong leases. So it does not tell yet by which clock leases expire.
         if isinstance(role, Leader) and self._replica.commit >= role.start_index:
             clock = (role.cluster_ms_at_start, role.started_ms)
         now = (elector.leader, elector.term, clock, self._roster.is_learner)
@@ -36,7 +36,7 @@ class News:
         return self._leader_news
 
     def take_membership(self) -> Membership | None:
-        """The latest membership, committed or not; None if that was told."""
+        """The latest membership, committed or not; None if that has not changed."""
         latest = self._roster.latest
         if latest is self._membership:
             return None

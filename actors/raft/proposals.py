@@ -1,7 +1,6 @@
-"""What became of the proposals made at this member: held, passed on to the leader, or failed.
+"""The proposals made at this member that are not in its log yet: held, passed on, or failed.
 
-A proposal that is in this member's own log is the log's business; this desk keeps those that are
-not there yet. Knows nothing of terms or quorums.
+Refuses to know of terms and of quorums. A proposal that is in this member's log has left the desk.
 """
 
 from __future__ import annotations
@@ -14,10 +13,11 @@ from actors.language.entries import Proposal
 from cluster.errors import FaultName, MaybeFault
 
 HELD_PROPOSALS_MAX: Final = 20_000
+"""Proposals that may wait for a leader; beyond this number they fail."""
 
 
 class FailedProposals(NamedTuple):
-    """Tickets that will not be answered by applying an entry, and why (a name of etcd's errors)."""
+    """Tickets that no applied entry will answer, and why: the name of an error of etcd's."""
 
     tickets: tuple[int, ...]
     name: FaultName
@@ -27,7 +27,7 @@ class FailedProposals(NamedTuple):
 class ProposalDesk:
     """Holds proposals while no leader is known, and remembers which were passed on.
 
-    `failed` are the failures that are not told yet.
+    `failed` are the failures since the last `take_failed`.
     """
 
     def __init__(self, hold_ms: int) -> None:
@@ -43,28 +43,28 @@ class ProposalDesk:
         self.fail(proposals[room:], "TooManyRequests", outcome_unknown=False)
 
     def take_held(self) -> list[Proposal]:
-        """Give out what is held: now there is a leader."""
+        """Give out the held proposals: a leader is known."""
         held = [proposal for _, proposal in self._held]
         self._held.clear()
         return held
 
     def forwarded(self, proposals: Sequence[Proposal], now_ms: int) -> None:
-        """These went to the leader; from here on only their entries tell what became of them."""
+        """These went to the leader; only their entries in the log tell what became of them."""
         for proposal in proposals:
             self._forwarded[proposal.ticket] = (now_ms, proposal)
 
     def under_way(self) -> bool:
-        """Whether something passed on has not come back in the log yet."""
+        """Whether a proposal that was passed on has not come back in the log yet."""
         return bool(self._forwarded)
 
     def entered_log(self, tickets: Iterable[int]) -> None:
-        """Entries that answer these tickets are in this member's log."""
+        """Entries with these tickets are in this member's log: applying them answers."""
         if self._forwarded:
             for ticket in tickets:
                 self._forwarded.pop(ticket, None)
 
     def refused(self, tickets: Sequence[int], name: MaybeFault, now_ms: int) -> None:
-        """The leader says that these did not enter its log: hold them, or fail with its error."""
+        """The leader says that these did not enter its log: hold them, or fail them with `name`."""
         known = [self._forwarded.pop(t)[1] for t in tickets if t in self._forwarded]
         if name:
             self.fail(known, name, outcome_unknown=False)
@@ -72,19 +72,19 @@ class ProposalDesk:
             self.hold(known, now_ms)
 
     def leader_changed(self) -> None:
-        """What was passed on and is not in the log here may be lost, or may yet come back."""
+        """Fail what was passed on and is not in the log here: it is lost, or may yet come back."""
         forwarded = [proposal for _, proposal in self._forwarded.values()]
         self._forwarded.clear()
         self.fail(forwarded, "LeaderChanged", outcome_unknown=True)
 
     def fail(self, proposals: Sequence[Proposal], name: FaultName, outcome_unknown: bool) -> None:
-        """Report a failure for the proposals that somebody waits for."""
+        """Report a failure for those proposals that have a ticket."""
         tickets = tuple(proposal.ticket for proposal in proposals if proposal.ticket)
         if tickets:
             self.failed.append(FailedProposals(tickets, name, outcome_unknown))
 
     def expire(self, now_ms: int) -> None:
-        """Let go of what has waited too long; nobody waits for an answer any more."""
+        """Fail proposals that have waited for `hold_ms`: their clients wait no longer."""
         oldest = now_ms - self._hold_ms
         expired: list[Proposal] = []
         while self._held and self._held[0][0] < oldest:

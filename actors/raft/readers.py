@@ -1,6 +1,6 @@
-"""Questions that wait for a read index: gathered, then under way together until it is confirmed.
+"""Readers: questions that wait for a read index. Those that gather go as one read to the core.
 
-When a read is confirmed is the core's business; what a question means, the store's.
+Refuses to know when a read is confirmed, which is the core's, and what a question means.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from actors.language.messages import Question, Ticket
 from actors.language.queries import Status
 
 QUESTIONS_WAITING_MAX: Final = 20_000
-"""Questions that are gathered at most; the others are refused."""
+"""Questions that may gather for the next read; beyond this number they are refused."""
 
 
 class Readers:
-    """Those of one member; `waiting` have no read index yet."""
+    """The questions at one member; those in `waiting` belong to no read yet."""
 
     def __init__(self) -> None:
         self.waiting: list[Question] = []
-        # By read index, in the order of time.
+        # By read id, oldest first: when the read began, and its questions.
         self._reading: dict[int, tuple[int, list[Question]]] = {}
 
     def take_in(self, questions: Iterable[Question]) -> tuple[list[Ticket], list[Ticket]]:
-        """Gather these, but for questions of status, and those for which there is no room."""
+        """Gather questions; returns the tickets of status questions, and of those refused."""
         own: list[Ticket] = []
         refused: list[Ticket] = []
         for question in questions:
@@ -37,16 +37,16 @@ class Readers:
         return own, refused
 
     def begin(self, read_id: int, now_ms: int) -> None:
-        """All that wait are under way, as one read."""
+        """Let all questions that wait be under way as this read."""
         self._reading[read_id] = now_ms, self.waiting
         self.waiting = []
 
     def confirmed(self, read_id: int) -> list[Question]:
-        """Those that may be answered now; none if they were given up."""
+        """The questions of a read that was confirmed; none if they were given up."""
         return self._reading.pop(read_id, (0, []))[1]
 
     def give_up(self, oldest_ms: int) -> list[int]:
-        """Forget the reads that began before this time; which they were."""
+        """Forget the reads that began before this time; returns their ids."""
         outdated: list[int] = []
         for read_id, (since_ms, _) in self._reading.items():
             if since_ms >= oldest_ms:

@@ -1,7 +1,7 @@
 """The linearizable reads that wait at this member, whoever leads (dissertation 6.4).
 
 A read is open until the leader has named the index it needs, and ready once that index has been
-handed out as committed. Knows nothing of queries or of how a leader confirms itself.
+handed out as committed. Refuses to know what is read, and how a leader confirms that it leads.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 
 class ReadyRead(NamedTuple):
-    """All that this read must see has been handed out as committed."""
+    """A read for which all entries that it must see have been handed out as committed."""
 
     read_id: int
     cluster_ms: int
 
 
 class LocalReads:
-    """Ids only rise, and start at random: an answer to an earlier incarnation must not fit."""
+    """Read ids rise from a random one, so an answer to this member's earlier process fits none."""
 
     def __init__(self, first_id: int) -> None:
         self._last_id = first_id
@@ -25,13 +25,13 @@ class LocalReads:
         self._indexed: list[tuple[int, ReadyRead]] = []
 
     def open(self, now_ms: int) -> int:
-        """A new read's id."""
+        """Open a read; returns its id."""
         self._last_id += 1
         self._asked_ms[self._last_id] = now_ms
         return self._last_id
 
     def forget(self, read_id: int) -> None:
-        """Nobody waits for this read any more."""
+        """Forget a read for which no client waits any more."""
         self._asked_ms.pop(read_id, None)
         self._indexed = [pair for pair in self._indexed if pair[1].read_id != read_id]
 
@@ -40,14 +40,14 @@ class LocalReads:
         return list(self._asked_ms)
 
     def ask_again(self, asked_before_ms: int, now_ms: int) -> list[int]:
-        """The open reads last asked for before a time; they count as asked for now."""
+        """The open reads for which the leader was last asked by a time; they count as asked now."""
         due = [i for i, asked_ms in self._asked_ms.items() if asked_ms <= asked_before_ms]
         for read_id in due:
             self._asked_ms[read_id] = now_ms
         return due
 
     def oldest_asked_ms(self) -> int | None:
-        """When the open read that was asked for longest ago was asked for."""
+        """When the leader was asked for the open read that waits longest; None: none is open."""
         return min(self._asked_ms.values(), default=None)
 
     def confirm(self, read_id: int, index: int, cluster_ms: int) -> None:

@@ -1,6 +1,6 @@
 """Where consensus meets the world: the disk that keeps its promises, and the way to other members.
 
-`raft.disk.wal` and `cluster.links` are behind these seams, and in tests their twins.
+`raft.disk.wal` and `cluster.links` are behind these seams; in tests their twins in memory are.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ class Storage(Protocol):
     """Where promises are kept (actors/raft/disk/wal.py)."""
 
     def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """Return when all of it is durable; raise, and never be asked again, when it is not."""
+        """Return when everything is durable; an error is final, and no call may follow it."""
 
     def has_room(self) -> bool:
-        """Whether the disk takes more than what is needed to go on at all."""
+        """Whether the disk has room for more than the entries that keep the cluster alive."""
 
     def cut(self, index: int) -> None:
         """Forget entries up to `index`: the store holds them durably."""
 
     def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        """Note, durably, that the store may hold entries up to there before the log does."""
+        """Note, durably, that the store may soon hold entries up to `index` that the log lacks."""
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """The store holds everything up to `start`: only these entries follow."""
+        """Begin anew: the store holds everything up to `start`, and only these entries follow."""
 
     def close(self) -> None:
         """Close the files."""
