@@ -1,1 +1,1 @@
-"""The clients' side of a node: requests in, replies out, and who waits for what."""
+"""The clients' side of a node: requests in, replies out, and which requests still wait."""

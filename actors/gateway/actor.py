@@ -1,7 +1,7 @@
 """GatewayActor: the clients' socket; it routes requests into the ring and answers back out of it.
 
-Which requests wait, and what each becomes, `intake` decides; what a reply looks like, `replies`;
-and what happens, the neighbours.
+`intake` decides what each request becomes, and which have to wait or are refused. `replies` makes
+the bytes of an answer. Raft, Store and Watch do what was asked.
 """
 
 from __future__ import annotations
@@ -49,20 +49,23 @@ from cluster.errors import FAULTS, Fault
 from cluster.visitors import ClosedForCause, Gone
 
 CHORES_LOOK_MS: Final = 1_000
+"""How often to look for long work whose time is over."""
 
 BACKLOG_RETRY_MS: Final = 5
+"""How soon to send again to a slow client: a ROUTER does not say when one peer's queue has room."""
 
 LARGE_ANSWER_BYTES: Final = 16 * 1024
-"""An answer from this size on is refused while too much waits for clients that do not read."""
+"""Answers of 16 KiB and more are refused while too much waits for clients that do not read."""
 
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 
 
 class GatewayActor(NodeActor):
-    """Between clients and the ring.
+    """Carries clients' requests into the ring, and answers and events back to the clients.
 
-    `open_door` makes the socket, in the actor's thread; `wall_ms` is what the wall clock shows now,
-    and goes into the ids of leases and members made here; `random_bits` chooses those of sessions.
+    `open_door` makes the socket, in the actor's thread. `wall_ms` is the time of the wall clock
+    now: the ids of leases and members made here have it in them. `random_bits` chooses the ids of
+    sessions.
     """
 
     def __init__(
@@ -140,7 +143,7 @@ class GatewayActor(NodeActor):
         self._arm()
 
     def _carry_out(self, orders: Iterable[Order]) -> None:
-        """Answer those that are refused, and tell the others what is asked of them."""
+        """Send refusals to clients, and everything else to Raft or Store."""
         for order in orders:
             match order:
                 case Propose() | Read() | ChangeMembers() | MoveLeader():
@@ -159,7 +162,7 @@ class GatewayActor(NodeActor):
         for ticket, result in replies:
             pending = take(ticket)
             done(ticket)
-            # No request: it has timed out, or Raft has given it up, and its client was told.
+            # Without a request it has timed out, or Raft has given it up: its client was told then.
             if pending is None:
                 if ticket == self._own.ticket:
                     self._publication.done()
@@ -170,7 +173,10 @@ class GatewayActor(NodeActor):
         self._carry_out(self._intake.let_in(again, self._clock()))
 
     def _send_answer(self, pending: Pending, result: Result) -> None:
-        """Answer, or refuse to where that is large; what is done cannot be refused any more."""
+        """Send an answer, or a refusal instead of a large one while too much waits unread.
+
+        The answer to a change is always sent: the change is made, and a refusal would deny it.
+        """
         connection, request_id, mutates, _, added, _ = pending
         frame = self._encoder.encode(request_id, result, added)
         size = len(frame)
@@ -189,6 +195,7 @@ class GatewayActor(NodeActor):
             pending = self._tickets.take(ticket)
             was_waiting = self._throttle.done(ticket)
             if pending is not None:
+                # A proposal that still waited for its turn never reached the log.
                 unknown = outcome_unknown and pending.mutates and not was_waiting
                 frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)
                 self._send(pending.connection, frame)
@@ -197,7 +204,7 @@ class GatewayActor(NodeActor):
     def _deliver(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
         leaving = self._departures.connections
         for connection, frame in frames:
-            # Left out: after a dropped frame the next one would be a gap in the client's events.
+            # Its backlog was dropped: a frame after that would leave a gap in the client's events.
             if connection in leaving:
                 continue
             if self._send(connection, frame) is None:
@@ -240,7 +247,8 @@ class GatewayActor(NodeActor):
 
     def _arm(self) -> None:
         """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""
-        # A wake-up that is already set is for an older request or a slow client: it comes first.
+        # The hot path: a wake-up that is set already is for an older request or a slow client, and
+        # comes before this deadline.
         deadline_ms = self._tickets.next_deadline_ms
         if deadline_ms is not None and self.mailbox.next_wake_ms is None:
             self.mailbox.wake_at(deadline_ms)

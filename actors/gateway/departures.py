@@ -1,6 +1,7 @@
-"""Connections whose watches are being ended: what is on its way to their events must not be sent.
+"""Connections whose watches are being ended: events still on their way to them must not be sent.
 
-Who leaves, and why, others decide; the end is confirmed by Watch, with the last frames before it.
+Watch may have sent events before it hears of the end. When it has, it confirms the end, behind the
+last of those frames. Why a connection's watches end, the actor decides.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ from actors.language.messages import Connection, ConnectionGone
 
 
 class Departures:
-    """Those of one gateway; `connections` are told no events."""
+    """The departures of one gateway; to `connections` no events are sent."""
 
     def __init__(self) -> None:
         self.connections: set[Connection] = set()
 
     def begin(self, connection: Connection, reason: str) -> list[ConnectionGone]:
-        """What to tell, unless it was told already; with a reason the client still listens."""
+        """What to tell Watch, unless it was told; the reason is for a client that still listens."""
         if connection in self.connections:
             return []
         self.connections.add(connection)
         return [ConnectionGone(connection, reason)]
 
     def confirmed(self, ended: Iterable[Connection]) -> None:
-        """Nothing of their watches is on its way any more: there may be new ones."""
+        """No event of their old watches is on its way any more: they may watch anew."""
         self.connections.difference_update(ended)

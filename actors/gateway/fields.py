@@ -1,6 +1,6 @@
-"""How each type of the protocol's table is checked, and a map of fields against such types.
+"""How a value of each type of the protocol's table is checked, and a map of fields by such types.
 
-Everything a client may get wrong about the shape of a request is found here and named in words.
+Whatever a client may get wrong about the shape of a request is found here, and an error says what.
 Knows no operation, and nothing of what a field means.
 """
 
@@ -53,7 +53,7 @@ SHOWN_CHARS_MAX: Final = 40
 """How much of a client's own text an error repeats."""
 
 Fields = dict[str, Any]
-"""The fields of one request, by name, each already of the type its operation asks for."""
+"""The fields of one request by name; after `check` each has the type that its operation wants."""
 
 EnumMember = TypeVar("EnumMember", bound=IntEnum)
 
@@ -70,7 +70,7 @@ _TYPE_NAMES: Final = {
 
 
 class RefusedError(Exception):
-    """This request cannot be served; `fault` is what its client is told."""
+    """A request that cannot be served; `fault` is the error that its client gets."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.message)
@@ -78,15 +78,15 @@ class RefusedError(Exception):
 
 
 def fault_of(text: str) -> Fault:
-    """A fault of the request itself, in our own words."""
+    """A fault of the request itself, with a text of our own: etcd has none for it."""
     return Fault(INVALID_ARGUMENT, f"leasehold: {text}")
 
 
 class Kind(NamedTuple):
-    """A type of fields: a value of type `exact` is taken as it is, others are converted.
+    """A type of fields: a value of type `exact` is taken as it is, any other is converted.
 
-    `convert` raises TypeError for what is not `wanted`, and ValueError with the reason for a
-    value that cannot be.
+    `convert` raises TypeError for a value that is not `wanted`, and ValueError with the reason for
+    one of the right type that is not allowed.
     """
 
     wanted: str
@@ -98,7 +98,10 @@ class Kind(NamedTuple):
 
 
 def check(name: str, kinds: Mapping[str, Kind], fields: Fields) -> None:
-    """Check every field of what goes by this name, and convert in place those that need it."""
+    """Check all fields of the operation or map `name`, and convert in place those that need it.
+
+    Raises RefusedError at the first fault.
+    """
     for field, value in fields.items():
         kind = kinds.get(field)
         if kind is None:
@@ -108,7 +111,7 @@ def check(name: str, kinds: Mapping[str, Kind], fields: Fields) -> None:
 
 
 def converted(name: str, field: str, kind: Kind, value: Any) -> Any:
-    """A value as its kind wants it."""
+    """A value converted to what its kind wants; RefusedError if that cannot be."""
     try:
         return kind.convert(value)
     except TypeError:
@@ -119,12 +122,12 @@ def converted(name: str, field: str, kind: Kind, value: Any) -> Any:
 
 
 def shown(text: str) -> str:
-    """A client's own text, cut to what an error repeats."""
+    """A client's own text, cut to the length that an error repeats."""
     return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "..."
 
 
 def type_name(value: Any) -> str:
-    """What a client calls the type of a value."""
+    """The name of a value's type in msgpack's words, for errors."""
     return _TYPE_NAMES.get(type(value), "an extension")
 
 
@@ -148,7 +151,7 @@ def _no_other(value: Any) -> Any:
 
 
 def _signed_64_bits(value: Any) -> int:
-    if type(value) is not int:  # a bool is an int to Python, and none to a client
+    if type(value) is not int:  # not isinstance: to Python a bool is an int, to a client it is not
         raise TypeError
     if value > INT64_MAX:
         raise ValueError("does not fit in a signed integer of 64 bits")
@@ -188,7 +191,7 @@ def _seconds(value: Any) -> int | float:
 
 
 class Filters(NamedTuple):
-    """The kinds of events a watch leaves out."""
+    """The kinds of events that a watch leaves out."""
 
     no_put: bool = False
     no_delete: bool = False
@@ -209,7 +212,7 @@ def _filters(value: Any) -> Filters:
 
 
 def one_of(members: type[EnumMember]) -> Kind:
-    """The kind of an enum: one of its names, or numbers."""
+    """The kind of an enum: a value is one of its names or numbers."""
     wanted = ", ".join(f"{member.name} ({member.value})" for member in members)
     find = maybe_one_of(members).convert
 
@@ -223,7 +226,10 @@ def one_of(members: type[EnumMember]) -> Kind:
 
 
 def maybe_one_of(members: type[EnumMember]) -> Kind:
-    """As `one_of`, but None for any other name or number: the operation says what that means."""
+    """As `one_of`, but any other name or number becomes None: the operation says what that means.
+
+    etcd has errors of its own for some of these fields.
+    """
     by_value: dict[Any, EnumMember] = {member.value: member for member in members}
     by_value |= {member.name: member for member in members}
 
@@ -264,9 +270,9 @@ KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
     ALARM_ACTION: one_of(AlarmAction),
     ALARM_NAME: one_of(AlarmType),
 }
-"""How each type that the protocol's table has in requests is checked."""
+"""The kind of each type that fields of requests have in the protocol's table."""
 
 
 def kinds_of(fields: Iterable[Field]) -> dict[str, Kind]:
-    """What `check` needs to know of the fields of an operation, or of a map within one."""
+    """The kinds of the fields of an operation, or of a map within one, for `check`."""
     return {field.name: KINDS[field.type] for field in fields}

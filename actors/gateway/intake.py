@@ -1,7 +1,7 @@
-"""Requests on their way in: what each becomes, whom it is told, and who is refused.
+"""Requests on their way in: what each becomes, which actor is told, and which are refused.
 
-A request that waits for an answer has a ticket. What a request means is decided in `requests`, and
-what happens by those who are told.
+A request that waits for an answer gets a ticket. `requests` decides what a request means; Raft and
+Store do what it asks.
 """
 
 from __future__ import annotations
@@ -49,13 +49,15 @@ from actors.language.messages import (
 from cluster.errors import FAULTS
 
 Named = tuple[bytes, Proposal]
-"""A proposal, and the name of the connection whose turn it takes."""
+"""A proposal, and the name of the connection whose turn in the throttle it takes."""
 
 
 class GatewaySettings(NamedTuple):
-    """What a gateway must be told; tickets count up from `first_ticket`, unique over restarts.
+    """What a gateway must be told.
 
-    Clients reach this member at `advertised_urls`, as `member list` will say.
+    Tickets count up from `first_ticket`, which no earlier run may have reached: an entry of that
+    run would answer a request of this one. `member list` shows `advertised_urls` as the addresses
+    for clients.
     """
 
     cluster_id: int
@@ -75,7 +77,7 @@ class GatewaySettings(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """To a client: this frame."""
+    """An order to send a frame to a client."""
 
     connection: Connection
     frame: bytes
@@ -89,7 +91,7 @@ Order = ToTellRaft | ToTellStore | Answer
 
 
 class Intake:
-    """That of one gateway, with its tickets, and the turns and sessions of its clients."""
+    """The intake of one gateway; it issues tickets, asks the throttle, and opens sessions."""
 
     def __init__(
         self,
@@ -108,12 +110,16 @@ class Intake:
         self._openings = openings
 
     def serve(self, *, is_learner: bool) -> None:
-        """A member that only learns serves less."""
+        """Serve everything, or only what a learner may."""
         decoder = self._decoder
         self._decode = decoder.decode_as_learner if is_learner else decoder.decode
 
     def take(self, frames: tuple[tuple[Connection, bytes], ...], now_ms: int) -> list[Order]:
-        """What to tell whom, in order: one message to Raft for all writes of the burst."""
+        """The orders that a burst of frames comes to.
+
+        All its writes are one message to Raft, and so are all its linearizable reads: one sync of
+        the log, or one round of heartbeats, serves many requests.
+        """
         decode = self._decode
         issue = self._tickets.issue
         member_id = self._member_id
@@ -166,7 +172,7 @@ class Intake:
         return orders
 
     def let_in(self, openings: Iterable[Pending], now_ms: int) -> list[Order]:
-        """Whose turn it is now; and other ids for these sessions, since theirs were taken."""
+        """Propose the writes whose turn it is now, and these sessions again under other ids."""
         orders: list[Order] = []
         again: list[Named] = []
         for pending in openings:
@@ -177,7 +183,7 @@ class Intake:
         return [*orders, Propose(tuple(admitted))] if admitted else orders
 
     def _open_session(self, pending: Pending, now_ms: int, orders: list[Order]) -> list[Named]:
-        """Propose a session under an id of its own, or under another one if that was taken."""
+        """Propose a session under a new id, at first or because the last id was taken."""
         ticket = None
         if pending.ids or self._openings.admit(pending.connection, now_ms):
             deadline_ms = now_ms + self._timeout_ms
@@ -189,13 +195,13 @@ class Intake:
         return [(pending.connection[0], self.proposal(ticket, self._openings.command()))]
 
     def proposal(self, ticket: Ticket, command: SessionOpen | MemberPublish) -> Proposal:
-        """A command of this member's own, on its way into the log."""
+        """A proposal of a command that the gateway itself has made."""
         return Proposal(self._member_id, ticket, encode_command(command, None))
 
     def _pass_on(
         self, request: ConsensusRequest | ChoreRequest, route: Connection, now_ms: int
     ) -> Order:
-        """Have consensus do something, one thing of a kind at a time, or the store on its files."""
+        """The order for Raft to change the members or the leader, or for Store to do a chore."""
         deadline_ms = now_ms + self._timeout_ms
         mutates = isinstance(request, ConsensusRequest)
         pending = Pending(route, request.request_id, mutates, deadline_ms)
@@ -214,5 +220,5 @@ class Intake:
 
 
 def refusal(pending: Pending) -> Answer:
-    """Too much waits already."""
+    """The answer to a request that is refused because too many wait already."""
     return Answer(pending.connection, error_reply(pending.request_id, FAULTS["TooManyRequests"]))

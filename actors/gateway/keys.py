@@ -1,7 +1,8 @@
 """Requests on keys: their fields, and the commands and queries of the store that they become.
 
-What etcd checks before it proposes, in its order and its words; what needs the store's state is the
-store's to check. Knows neither transactions, which are made of these, nor frames or replies.
+The checks are those that etcd makes before it proposes, in its order and with its texts. The store
+checks what depends on its state. Knows neither transactions, which are made of these, nor frames or
+replies.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from actors.language.results import (
 from cluster.errors import FAULTS
 
 KeyWrite = Put | Increment
-"""What sets one key: a branch of a transaction may have one of them for each key."""
+"""A command that sets one key: a branch of a transaction may have one of them for each key."""
 
 RESPONSES: Final[dict[type[TxnResponse], str]] = {
     PutDone: "response_put",
@@ -33,7 +34,7 @@ RESPONSES: Final[dict[type[TxnResponse], str]] = {
     TxnDone: "response_txn",
     Incremented: "response_increment",
 }
-"""What the response to an operation of a transaction is called."""
+"""The name of the response to each operation of a transaction."""
 
 
 class Puts:
@@ -68,7 +69,8 @@ def make_range(fields: Fields) -> Range | Page:
     key = fields.get("key")
     if key and len(fields) == 1:  # most reads name a key and nothing else
         return Range(key)
-    # As in etcd a negative revision is the latest; in a transaction it is one before all others.
+    # As in etcd a negative revision is the latest. In a transaction it stays as it is: there it is
+    # older than every other.
     if fields.get("revision", 0) < 0:
         fields["revision"] = 0
     if fields.pop("no_count", False):
@@ -77,7 +79,10 @@ def make_range(fields: Fields) -> Range | Page:
 
 
 def make_range_in_txn(fields: Fields) -> Range:
-    """The range that an operation of a transaction asks for; the transaction is serializable."""
+    """The range that an operation of a transaction asks for.
+
+    Its `serializable` is dropped here: the transaction as a whole is serializable or not.
+    """
     fields.pop("serializable", None)
     if not fields.get("key"):
         raise RefusedError(FAULTS["EmptyKey"])
@@ -96,14 +101,14 @@ def make_delete_range(fields: Fields) -> DeleteRange:
 
 
 def make_increment(fields: Fields) -> Increment:
-    """The increment that a request asks for: by 1, if it does not say by how much."""
+    """The increment that a request asks for; the default of `delta` is 1."""
     if not fields.get("key"):
         raise RefusedError(FAULTS["EmptyKey"])
     return Increment(fields["key"], fields.get("delta", 1))
 
 
 def make_history(fields: Fields) -> History:
-    """The history that a request asks for; a negative limit or revision is none."""
+    """The history that a request asks for; a negative limit or revision counts as not given."""
     if not fields.get("key"):
         raise RefusedError(FAULTS["EmptyKey"])
     limit, revision = fields.get("limit", 0), fields.get("revision", 0)
@@ -111,17 +116,17 @@ def make_history(fields: Fields) -> History:
 
 
 def key_writes(puts: Puts) -> dict[str, Callable[[Fields], Command]]:
-    """The operations on keys that go through the log, by name, and what makes them."""
+    """The operations on keys that go through the log: by name, the function that makes each."""
     return {"put": puts.make, "delete_range": make_delete_range, "increment": make_increment}
 
 
 def key_reads() -> dict[str, Callable[[Fields], Query]]:
-    """The operations on keys that only read."""
+    """The operations on keys that only read, likewise."""
     return {"range": make_range, "history": make_history}
 
 
 def in_txn(puts: Puts) -> dict[str, Callable[[Fields], TxnOp]]:
-    """The operations that a transaction may hold, but for another one."""
+    """The operations that a transaction may hold, except for a nested transaction; likewise."""
     return {
         "put": puts.make,
         "range": make_range_in_txn,

@@ -1,6 +1,7 @@
 """The ids that a gateway chooses, of leases and of members that join, by etcd's formulas.
 
-Every node makes them by itself, and no two the same. Knows nothing of requests but their fields.
+Every node makes ids without asking the others, and no two nodes make the same. Of requests it knows
+only the fields.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from cluster.addresses import AddressError, member_urls
 from cluster.errors import FAULTS
 
 LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000
+"""etcd's longest TTL."""
 
 
 class LeaseGrants:
-    """Makes grants: chooses ids, and holds TTLs to the cluster's minimum."""
+    """Makes grants of leases: chooses ids, and raises TTLs to the cluster's minimum."""
 
     def __init__(self, member_id: int, wall_ms: int, ttl_ms_min: int) -> None:
-        # 2 bytes of the member, 5 of the time this began, 1 that counts: as the count carries into
-        # the time, ids stay unique over restarts while fewer than 256 are made a millisecond.
+        # An id is 2 bytes of the member's id, 5 of the start's time in ms, and 1 that counts. The
+        # count carries into the time: a restart chooses no id again, if on average fewer than 256
+        # were made a millisecond.
         self._member_bits = (member_id & 0xFFFF) << 48
         self._count = (wall_ms & 0xFF_FFFF_FFFF) << 8
         self._ttl_ms_min = ttl_ms_min
@@ -34,13 +37,13 @@ class LeaseGrants:
         return LeaseGrant(fields.get("ID", 0) or self.next_id(), ttl_ms)
 
     def ttl_ms(self, seconds: float) -> int:
-        """The TTL that is granted to who asks for so many seconds, in milliseconds."""
+        """The TTL in milliseconds that is granted for a request of `seconds`."""
         if seconds > LEASE_TTL_SECONDS_MAX:
             raise RefusedError(FAULTS["LeaseTTLTooLarge"])
         return max(round(max(0, seconds) * 1_000), self._ttl_ms_min)
 
     def next_id(self) -> int:
-        """An id that no lease has."""
+        """An id that no node has chosen before."""
         while True:
             self._count = (self._count + 1) & 0xFFFF_FFFF_FFFF
             lease_id = (self._member_bits | self._count) & INT64_MAX
@@ -51,7 +54,7 @@ class LeaseGrants:
 class Newcomers:
     """Makes members that join a running cluster.
 
-    Their ids are of their peer URLs, the cluster's token and the time in whole seconds: so a member
+    An id is a hash of the peer URLs, the cluster's token and the time in whole seconds. So a member
     that was removed gets another id when it is added again. `now_seconds` is the wall clock.
     """
 
@@ -70,9 +73,10 @@ class Newcomers:
 
     def _peer(self, fields: Fields) -> Peer:
         urls = peer_urls(fields)
-        # Two in the same second would have the same id, and the first may be removed by now.
+        # Each gets a second of its own: a member that is added, removed and added again within one
+        # second must not get the id of the removed one.
         self._last_seconds = max(self._now_seconds(), self._last_seconds + 1)
-        # Spelled as etcd does, which knows no tcp://.
+        # Spelled as in etcd, which has no tcp://: so the id is the one that etcd would make.
         spelled = "".join(url.replace("tcp://", "http://", 1) for url in urls)
         text = f"{spelled}{self._token}{self._last_seconds}"
         digest = sha1(text.encode(), usedforsecurity=False).digest()
@@ -80,7 +84,7 @@ class Newcomers:
 
 
 def peer_urls(fields: Fields) -> tuple[str, ...]:
-    """The URLs of a member, in the one spelling that they are kept in."""
+    """A member's peer URLs, in the one spelling in which they are kept."""
     try:
         return member_urls(fields.get("peerURLs", ()))
     except AddressError:

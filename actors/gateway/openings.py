@@ -1,8 +1,9 @@
-"""Openings of sessions: who may open one now, and under which id.
+"""Openings of sessions: which client may open one now, and under which id.
 
-An id is chosen by chance, from a source that nobody can guess or repeat, so that no other life of
-any cluster gives it: not this cluster made anew, nor rolled back, nor a snapshot restored twice.
-That it is free here is seen where it is applied. Knows nothing of tickets, replies or the log.
+An id is random, from a source that nobody can guess or repeat. So no cluster gives it a second
+time: not this one after it was founded anew or rolled back, nor two restored from one snapshot.
+The store finds out whether an id is free, when it applies the entry. Knows nothing of tickets,
+replies or the log.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from actors.language.messages import Connection
 from actors.language.results import Failure, Result
 
 IDS_MAX: Final = 8
-"""So many ids are tried for one request; each is taken with a chance of about 10^-15."""
+"""At most 8 ids are tried for one request; each is taken with a chance of about 10^-15."""
 
 TAKEN: Final = Failure("SessionExist")
 
 RandomBits = Callable[[int], int]
-"""A random number of that many bits."""
+"""Returns a random number of the given number of bits."""
 
 
 class OpeningLimits(NamedTuple):
-    """So many sessions may be opened at once, and then one in so many milliseconds.
+    """A burst of sessions may be opened at once, and then one every `connection_ms` or `node_ms`.
 
-    A client opens one, and another when that one is lost; a proxy does so for many. Whoever wants
-    to fill the cluster's table, so that others' sessions end, needs many connections and minutes.
+    A client opens one session, and another when that one is lost; a proxy does so for many clients.
+    To fill the cluster's table, so that others' sessions end, needs many connections and minutes.
     """
 
     connection_burst: int = 16
@@ -37,18 +38,19 @@ class OpeningLimits(NamedTuple):
 
 
 class Openings:
-    """Those of one node."""
+    """The openings of one node's clients."""
 
     def __init__(self, random_bits: RandomBits, limits: OpeningLimits) -> None:
         self._random_bits = random_bits
         self._limits = limits
-        # When all may be opened at once again, on the node's clock; those in the past are left out,
-        # so that there are never more of them than the node's own limit lets pass.
+        # When a whole burst may be opened again, of the node and of each connection, on the node's
+        # clock. Connections with a time in the past are left out: so their number is bounded by
+        # what the node's own limit lets pass.
         self._node_full_ms = 0
         self._full_ms: dict[Connection, int] = {}
 
     def admit(self, connection: Connection, now_ms: int) -> bool:
-        """Whether this client may open a session now; then that counts."""
+        """Whether this client may open a session now; if so, the opening is counted."""
         limits = self._limits
         full_ms = max(now_ms, self._full_ms.get(connection, 0)) + limits.connection_ms
         node_full_ms = max(now_ms, self._node_full_ms) + limits.node_ms
@@ -57,21 +59,21 @@ class Openings:
         if node_full_ms - now_ms > limits.node_burst * limits.node_ms:
             return False
         self._forget(now_ms)
-        self._full_ms.pop(connection, None)  # to stand behind those who opened one before
+        self._full_ms.pop(connection, None)  # to stand behind those that opened one before
         self._full_ms[connection] = full_ms
         self._node_full_ms = node_full_ms
         return True
 
     def command(self) -> SessionOpen:
-        """What opens a session; under another id each time."""
+        """The command that opens a session; with a new id each time."""
         return SessionOpen(self._random_bits(SESSION_ID_BITS) or 1)  # 0 stands for no session
 
     def is_worth_another(self, result: Result, tried: int) -> bool:
-        """Whether this came of an id that is taken, and others should be tried."""
+        """Whether the result says that the id is taken, and another should be tried."""
         return result == TAKEN and tried < IDS_MAX
 
     def _forget(self, now_ms: int) -> None:
-        """Let go of connections that have opened none for a while."""
+        """Forget connections that may open a whole burst again."""
         while self._full_ms:
             connection, full_ms = next(iter(self._full_ms.items()))
             if full_ms > now_ms:

@@ -1,8 +1,8 @@
 """The table of operations: the command, query or watch that each becomes.
 
 To add an operation, add it to the protocol's table (`cluster/protocol.py`), which has its fields
-and their types, and here the function that makes its value (one on keys: in `keys.py`). The checks
-that need the store's state are the store's. Knows nothing of frames, tickets or replies.
+and their types. Then add here the function that makes its value, or in `keys.py` if it is on keys.
+The store makes the checks that need its state. Knows nothing of frames, tickets or replies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from actors.language.queries import (
 from cluster.protocol import OPS
 
 TXN_OPS_MAX: Final = 128
-"""Compares or operations of one transaction, as in etcd, unless the node is told otherwise."""
+"""How many compares, or operations of a branch, a transaction may have: etcd's default."""
 
 # --- kinds of operations ----------------------------------------------------------------------
 
@@ -63,7 +63,7 @@ class SessionOperation(NamedTuple):
 
 
 class QueryOperation(NamedTuple):
-    """An operation that only reads. `own`: the node that is asked answers for itself."""
+    """An operation that only reads; with `own` the asked node answers from its own state."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Query]
@@ -71,7 +71,7 @@ class QueryOperation(NamedTuple):
 
 
 class EitherOperation(NamedTuple):
-    """An operation that goes through the log, or only reads: it depends on what it holds."""
+    """An operation that goes through the log, or only reads: its fields decide."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Command | ReadOnly | AlarmList]
@@ -88,20 +88,20 @@ class WatchOperation(NamedTuple):
 
 
 class Transfer(NamedTuple):
-    """Let that member lead."""
+    """A wish that the member `target` lead."""
 
     target: int
 
 
 class ConsensusOperation(NamedTuple):
-    """An operation that consensus itself carries out: who the members are, and who leads."""
+    """An operation that Raft itself carries out: on the members, or on which of them leads."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], MemberChange | Transfer]
 
 
 class ChoreOperation(NamedTuple):
-    """Work on the files of the node that is asked, which may take long; the ticket is not set."""
+    """Work on the files of the node that is asked; it may take long. The ticket is still 0."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], ReadSnapshot | Defragment]
@@ -142,7 +142,7 @@ Make = TypeVar("Make")
 def _each(
     operation: Callable[[dict[str, Kind], Make], Operation], makes: dict[str, Make]
 ) -> dict[str, Operation]:
-    """Operations of one kind, each with its fields by the protocol's table."""
+    """Operations of one kind, each with its fields from the protocol's table."""
     return {name: operation(_kinds(name), make) for name, make in makes.items()}
 
 
@@ -215,7 +215,7 @@ def _watch_create(connection: Connection, request_id: bytes, fields: Fields) -> 
         connection=connection,
         request_id=request_id,
         watch_id=fields.get("watch_id", 0),
-        # As in etcd: no key is the first one possible, so that an open end watches everything.
+        # As in etcd, an empty key stands for the lowest key: with an open end that is all keys.
         key=fields.get("key") or b"\0",
         range_end=fields.get("range_end", b""),
         start_revision=fields.get("start_revision", 0),

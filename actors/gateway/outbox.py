@@ -1,7 +1,8 @@
-"""Outbox: what clients that read slowly have still to be sent, in order and within bounds.
+"""Outbox: the frames that wait for clients that read slowly, in order and within bounds.
 
-A connection for which much waits is congested until nothing does: who can wait should send it no
-more. What is sent to it all the same is kept up to a bound, and then everything is dropped.
+A connection with more than 1 MiB waiting is congested until nothing waits: Watch should send it
+nothing meanwhile. Frames that come all the same are kept up to a bound; above it, all frames of the
+connection are dropped.
 
 Knows connections, frames and bytes; refuses to know what a frame says or why it is sent.
 """
@@ -14,13 +15,17 @@ from typing import Any, Final, Protocol
 from actors.language.messages import Connection
 
 CONGESTED_BYTES: Final = 1024 * 1024
+"""A connection with more waiting here is congested."""
+
 CONNECTION_BACKLOG_BYTES_MAX: Final = 16 * 1024 * 1024
+"""If more would wait here for one connection, its frames are dropped."""
+
 ANSWERS_UNDER_WAY_BYTES_MAX: Final = 128 * 1024 * 1024
-"""What may wait here and in the socket for all clients of a node, before large answers are refused
-and what waits here is dropped."""
+"""For all clients of a node: if more would wait here, the frames of the connection that gets one
+are dropped; if more would wait here and in the socket, large answers are refused."""
 
 FRAME_OVERHEAD_BYTES: Final = 64
-"""Counted for each kept frame, so that a great many tiny ones are bounded too."""
+"""Counted for each waiting frame, so that the number of tiny frames is bounded, too."""
 
 
 class Door(Protocol):
@@ -39,7 +44,7 @@ class Door(Protocol):
         """Up to `items_max` requests that have arrived, each with its connection."""
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
-        """Send without waiting: True when queued, False when its queue is full, None when gone."""
+        """Send without waiting: True if queued, False if the queue is full, None if it is gone."""
 
     def look(self) -> list[Any]:
         """Connections that ended since the last call (cluster.visitors.Gone and ClosedForCause)."""
@@ -62,7 +67,7 @@ class _Backlog:
 
 
 class Outbox:
-    """Sends at once while a client keeps up, and keeps a bounded backlog while it does not."""
+    """Sends at once while a client keeps up; keeps a bounded backlog while it does not."""
 
     def __init__(
         self,
@@ -71,7 +76,8 @@ class Outbox:
         node_bytes_max: int = ANSWERS_UNDER_WAY_BYTES_MAX,
         congested_bytes: int = CONGESTED_BYTES,
     ) -> None:
-        # Which connections have become congested (True), or are no more, since they were taken.
+        # Connections that became congested (True), or no longer are (False), since the last
+        # `take_turned`.
         self.turned: dict[Connection, bool] = {}
         self._congested: set[Connection] = set()
         self._send = door.send
@@ -83,10 +89,11 @@ class Outbox:
         self._size = 0
 
     def send(self, connection: Connection, frame: bytes) -> bool | None:
-        """Send or keep a frame: True when done, None when the client is gone.
+        """Send or keep a frame: True if that is done, None if the client is gone.
 
-        False when its backlog, and this frame, were dropped because they passed a bound.
+        False if its backlog and this frame were dropped, because they were more than a bound.
         """
+        # Behind a backlog a frame must wait, even if the queue has room again: order matters.
         if connection not in self._backlogs:
             sent = self._send(connection, frame)
             if sent or sent is None:
@@ -95,12 +102,12 @@ class Outbox:
         return self._keep(connection, frame)
 
     def has_room(self, size: int) -> bool:
-        """Whether an answer of this size fits beside all that waits for clients to read it."""
+        """Whether an answer of this size fits in addition to all bytes that wait for clients."""
         room = self._node_bytes_max - self._size - size
         return self._unread(room) <= room
 
     def retry(self) -> list[Connection]:
-        """Send what the queues will take now; returns the connections found to be gone."""
+        """Send what the socket's queues take now; returns the connections found to be gone."""
         gone = []
         for connection in list(self._backlogs):
             if self._send_backlog(connection) is None:
@@ -117,20 +124,20 @@ class Outbox:
             self._size -= backlog.size
 
     def take_turned(self) -> list[tuple[Connection, bool]]:
-        """Those of `turned`, which is empty afterwards."""
+        """The contents of `turned`, which is empty afterwards."""
         taken = list(self.turned.items())
         self.turned.clear()
         return taken
 
     @property
     def waiting(self) -> bool:
-        """Whether anything is kept, so that `retry` is worth a timer."""
+        """Whether any frame waits, so that a timer must call `retry`."""
         return bool(self._backlogs)
 
     def _keep(self, connection: Connection, frame: bytes) -> bool:
         backlog = self._backlogs[connection]
         size = len(frame) + FRAME_OVERHEAD_BYTES
-        # A frame larger than the bound may wait alone: else it could never be sent at all.
+        # A frame above the bound may wait alone: else it could never be sent.
         over = backlog.size > 0 and backlog.size + size > self._connection_bytes_max
         if over or self._size + size > self._node_bytes_max:
             self.drop(connection)

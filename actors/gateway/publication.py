@@ -1,7 +1,7 @@
-"""When a member publishes its name and where clients reach it (etcd's publish).
+"""When a member publishes its name and its client URLs (etcd's publish).
 
-It is proposed until the log has it; the log may get it twice, and it says the same each time. Knows
-nothing of what it says.
+It is proposed until an entry of it is applied. The log may get it twice, which does no harm: the
+second entry says the same. Knows nothing of what is published.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from __future__ import annotations
 from typing import Final
 
 PUBLISH_RETRY_MS: Final = 1_000
+"""How long a proposal may take until it is made again."""
 
 
 class Publication:
-    """That of one member; `due_ms` is when it is to be proposed, None once the log has it."""
+    """The publication of one member; `due_ms` is when to propose it, None once it is applied."""
 
     def __init__(self, now_ms: int) -> None:
         self.due_ms: int | None = now_ms
 
     def maybe_due(self, now_ms: int) -> bool:
-        """Whether it is to be proposed now; then it will be again, unless that comes to pass."""
+        """Whether to propose it now; it is due again after PUBLISH_RETRY_MS, unless `done`."""
         if self.due_ms is None or now_ms < self.due_ms:
             return False
         self.due_ms = now_ms + PUBLISH_RETRY_MS
         return True
 
     def done(self) -> None:
-        """The log has it."""
+        """It was applied."""
         self.due_ms = None

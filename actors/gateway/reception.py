@@ -1,6 +1,6 @@
-"""Reception: when to look what has become of connections.
+"""Reception: when to ask the door which connections have ended.
 
-The door knows why connections end and which have gone; what then happens, others decide.
+The door knows which have ended and why; the actor decides what follows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from typing import Any
 
 
 class Reception:
-    """That of one door, which wants a `look` every `look_ms`, or never; `due_ms` is the next."""
+    """The reception of one door, which wants a `look` every `look_ms`, or never: None.
+
+    `due_ms` is the time of the next look.
+    """
 
     def __init__(self, look: Callable[[], list[Any]], look_ms: int | None, now_ms: int) -> None:
         self.due_ms = None if look_ms is None else now_ms + look_ms
@@ -18,7 +21,7 @@ class Reception:
         self._look_ms = look_ms
 
     def news(self, now_ms: int) -> list[Any]:
-        """What the door has to say since the last look, if it is time for another."""
+        """What the door reports since the last look; nothing if it is not time for another."""
         if self._look_ms is None or self.due_ms is None or now_ms < self.due_ms:
             return []
         self.due_ms = now_ms + self._look_ms

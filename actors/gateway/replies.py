@@ -43,7 +43,7 @@ class ReplyEncoder(FrameEncoder):
     def encode(self, request_id: bytes, result: Result, added: int = 0) -> bytes:
         """The whole reply to the request with this packed id (b"" for none).
 
-        `added` is the id of the member that the request added, if it did.
+        `added` is the id of the member that the request added, 0 if it added none.
         """
         if isinstance(result, PutDone) and result.prev_kv is None and not result.ttl_ms:
             return self.acknowledgement(request_id, result.revision)
@@ -58,7 +58,7 @@ class ReplyEncoder(FrameEncoder):
         return self.reply(request_id, result.revision, fields)
 
     def encode_moved(self, request_id: bytes) -> bytes:
-        """The reply to a move_leader: the store has no part in it, so there is no revision."""
+        """The reply to a move_leader; it has no revision, since the store has no part in it."""
         return self.acknowledgement(request_id, 0)
 
     def _status(self, status: StatusDone) -> ReplyFields:
@@ -78,9 +78,9 @@ class ReplyEncoder(FrameEncoder):
 
 
 def _fields(result: Result) -> ReplyFields:
-    """What the result says, by the names of the protocol's table.
+    """The fields of a reply, by the names of the protocol's table.
 
-    A result whose fields have those names, and values that need no other form, is its own map.
+    A result whose fields have those names, and values in the form of the protocol, needs no case.
     """
     match result:
         case RangeDone():
@@ -124,7 +124,7 @@ def _response(result: TxnResponse) -> ReplyFields:
 
 
 def seconds(milliseconds: int) -> int | float:
-    """A TTL in seconds: an integer where it is whole."""
+    """A TTL in seconds: an integer if it is whole, as etcd's always are."""
     whole, rest = divmod(milliseconds, 1_000)
     return milliseconds / 1_000 if rest else whole
 
@@ -157,7 +157,7 @@ def _alarm(alarm: AlarmMember) -> ReplyFields:
 
 
 def _troubles(status: StatusDone) -> list[str]:
-    """The `errors` of a status, in etcd's words; the blank at the end is its own."""
+    """The `errors` of a status: etcd's texts, with the blank that etcd has at an alarm's end."""
     leaderless = [] if status.raft.leader else [FAULTS["NoLeader"].message]
     alarms = [f"memberID:{member} alarm:{alarm.name} " for member, alarm in status.alarms]
     return leaderless + alarms

@@ -1,7 +1,7 @@
-"""From a client's frame to a request that can be served, or to the fault to reply with.
+"""From a client's frame to a request that can be served, or to the error to reply with.
 
-Driven by the table in `operations`, and so by the protocol's. Pure: no socket, no clock; nothing
-that a client sends raises.
+The table in `operations` drives it, and that follows the protocol's table. Pure: no socket, no
+clock. Whatever bytes a client sends, nothing is raised.
 """
 
 from __future__ import annotations
@@ -52,12 +52,13 @@ from cluster.errors import FAULTS, Fault
 from cluster.schema import INTEGER
 
 REQUEST_ID_BYTES_MAX: Final = 64
+"""A request id, which each reply repeats, may be of this size."""
 
 VALUES_PER_TXN_OP_MAX: Final = 80
-"""The msgpack values of a compare and an operation of either branch, all of their fields given."""
+"""Room for the msgpack values of one compare and one operation of each branch, with all fields."""
 
 VALUES_MIN: Final = 64
-"""The msgpack values of a request that is no transaction."""
+"""Room for the msgpack values of a request that is no transaction."""
 
 NO_SPACE: Final = FAULTS["NoSpace"]
 
@@ -65,20 +66,20 @@ _ABSENT: Final = object()
 
 
 class CommandRequest(NamedTuple):
-    """A command, encoded for the log."""
+    """A request that becomes an entry of the log; `command` is encoded."""
 
     request_id: bytes
     command: bytes
 
 
 class SessionRequest(NamedTuple):
-    """A session to be opened."""
+    """A request to open a session."""
 
     request_id: bytes
 
 
 class QueryRequest(NamedTuple):
-    """A query; `serializable` asks for what this node has, however old."""
+    """A request that only reads; `serializable`: this node's own state will do, however old."""
 
     request_id: bytes
     query: Query
@@ -86,21 +87,21 @@ class QueryRequest(NamedTuple):
 
 
 class ConsensusRequest(NamedTuple):
-    """What consensus itself is to do."""
+    """A request that Raft itself carries out."""
 
     request_id: bytes
     order: MemberChange | Transfer
 
 
 class ChoreRequest(NamedTuple):
-    """Work on the files of this node; the store gets it with a ticket."""
+    """A request for work on this node's files; Store gets it with a ticket."""
 
     request_id: bytes
     work: ReadSnapshot | Defragment
 
 
 class Refusal(NamedTuple):
-    """Nothing to serve; this is the error to reply with."""
+    """A request that cannot be served, and the error to reply with."""
 
     request_id: bytes
     fault: Fault
@@ -120,9 +121,9 @@ Request = (
 
 
 class RequestDecoder:
-    """Decodes and validates requests; `request_id` in all it returns is packed, b"" for none.
+    """Decodes and checks requests; in all that it returns `request_id` is packed, b"" for none.
 
-    What would add more than `room` bytes to the store is refused; None: there is plenty.
+    A command that would add more than `room` bytes to the store is refused; None: no limit now.
     """
 
     def __init__(
@@ -139,7 +140,7 @@ class RequestDecoder:
         self._pack = wire.packer()
 
     def decode(self, connection: Connection, payload: bytes) -> Request:
-        """What a frame asks for; the connection is the whole, sound, route back."""
+        """What a frame asks for; `connection` is the route back, which was checked."""
         if len(payload) > self._request_bytes_max:
             return Refusal(self._peeked_id(payload), FAULTS["RequestTooLarge"])
         request_id = b""
@@ -155,7 +156,7 @@ class RequestDecoder:
             return Refusal(request_id, refused.fault)
 
     def decode_as_learner(self, connection: Connection, payload: bytes) -> Request:
-        """As `decode`, for a member that only learns: it answers what it can say for itself."""
+        """As `decode`, for a learner: it serves only what it can answer from its own state."""
         match request := self.decode(connection, payload):
             case Refusal() | QueryRequest(query=Status() | MemberList()):
                 return request
@@ -196,7 +197,8 @@ class RequestDecoder:
             return ChoreRequest(request_id, operation.make(fields))
         if len(connection) > 1:
             raise RefusedError(fault_of(f"{name} needs a DEALER socket, not a REQ"))
-        # Events would go on, with a gap, to whoever connects next under a name of its own choice.
+        # A client that chooses its own routing id may take the id of one that is gone: the events
+        # for that one would go on to it, with a gap. Ids made by libzmq begin with a zero byte.
         if not connection[0].startswith(b"\0"):
             raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
         return operation.make(connection, request_id, fields)
@@ -211,7 +213,7 @@ class RequestDecoder:
     def _decided(
         self, operation: EitherOperation, name: str, request_id: bytes, fields: Fields
     ) -> CommandRequest | QueryRequest:
-        # A sequence counts only for what is applied: to read twice does no harm.
+        # A sequence counts only if the operation goes through the log: reading twice does no harm.
         sequence = _sequence(name, fields)
         check(name, operation.fields, fields)
         match operation.make(fields):
@@ -263,7 +265,7 @@ def _checked_id(value: Any) -> Any:
 
 
 def _sequence(name: str, fields: Fields) -> Sequence | None:
-    """Take `session`, `seq` and `ack` out of the fields; all zero is as good as absent."""
+    """Take `session`, `seq` and `ack` out of the fields; three zeros count as absent."""
     take = fields.pop
     session, seq, ack = take("session", 0), take("seq", 0), take("ack", 0)
     if not (type(session) is type(seq) is type(ack) is int):

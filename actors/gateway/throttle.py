@@ -1,10 +1,10 @@
 """Throttle: how much of its clients' writes a node has under way, and what waits for its turn.
 
-What is committed is applied in order, and a read must see all that was committed before it: it
-would wait for whatever writers have sent, however much. So what is more than keeps everybody busy
-waits here, before the log, where no read has to wait for it. Turns go round the connections, so
-that one with a great many writes does not keep the others waiting. Knows nothing of what a write
-does.
+Entries are applied in order, and a linearizable read must see all entries committed before it. So
+a read would wait for everything that writers have sent. Therefore writes beyond 128 KiB in flight
+wait here, before the log, where no read has to wait for them; 128 KiB keep Raft and Store busy.
+Turns go round the connections, so that one with very many writes does not keep the others waiting.
+Knows nothing of what a write does.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from typing import Final
 from actors.language.entries import Proposal
 
 UNDER_WAY_BYTES_MAX: Final = 128 * 1024
-"""Writes are let in while fewer bytes are under way: one may pass the mark, whatever its size."""
+"""Writes are let in while fewer bytes are under way; the last one may be larger than what is left,
+or a large write could never begin."""
 
 WAITING_NODE_BYTES_MAX: Final = 64 * 1024 * 1024
 WAITING_CONNECTION_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Writes are refused while as many bytes wait, of all connections or of their own."""
+"""A write is refused if with it more than 64 MiB would wait, or 16 MiB of its own connection."""
 
 Name = bytes
-"""What a connection's messages go by: the first frame of a route."""
+"""A connection's name: the first frame of the routes of its requests."""
 
 
 class Throttle:
-    """The proposals of one node's clients."""
+    """The proposals of one node's clients: those under way, and those that wait."""
 
     def __init__(
         self,
@@ -40,14 +41,14 @@ class Throttle:
         self._waiting_connection_bytes_max = waiting_connection_bytes_max
         self._bytes = 0
         self._under_way: dict[int, int] = {}
-        # The proposals of each connection as they came, and the connections in the order of turns.
+        # The waiting proposals of each connection in order; the connections in the order of turns.
         self._queues: OrderedDict[Name, OrderedDict[int, Proposal]] = OrderedDict()
         self._names: dict[int, Name] = {}
         self._waiting_bytes: dict[Name, int] = {}
         self._all_waiting_bytes = 0
 
     def has_room(self, name: Name, size: int) -> bool:
-        """Whether another proposal of so many bytes may wait, if it has to."""
+        """Whether another proposal of `size` bytes may wait, if it has to."""
         own = self._waiting_bytes.get(name, 0) + size
         return (
             own <= self._waiting_connection_bytes_max
@@ -55,7 +56,7 @@ class Throttle:
         )
 
     def ask(self, proposals: Iterable[tuple[Name, Proposal]]) -> list[Proposal]:
-        """Those that may go now; the others wait."""
+        """The proposals that may go now; the others wait for their turn."""
         admitted: list[Proposal] = []
         for name, proposal in proposals:
             if self._bytes < self._bytes_max and not self._queues:
@@ -67,7 +68,7 @@ class Throttle:
         return admitted
 
     def done(self, ticket: int) -> bool:
-        """A proposal has its answer, or is given up; whether it was still waiting for its turn."""
+        """A proposal has its answer, or is given up; returns whether it still waited here."""
         self._bytes -= self._under_way.pop(ticket, 0)
         name = self._names.get(ticket)
         if name is None:
@@ -76,7 +77,7 @@ class Throttle:
         return True
 
     def let_in(self) -> list[Proposal]:
-        """Those that may go now, in the place of what is done."""
+        """The waiting proposals that may go now, in the place of those that are done."""
         admitted: list[Proposal] = []
         queues = self._queues
         while queues and self._bytes < self._bytes_max:

@@ -1,7 +1,7 @@
 """Tickets: the requests that wait for an answer, on which connections, and until when.
 
-A ticket is what the ring knows a request by. Each connection, and all of them together, may have so
-many out. Knows nothing of what is asked.
+A ticket is the number by which the ring knows a request. The number of tickets is limited, for each
+connection and for all of them together. Knows nothing of what is asked.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from actors.language.messages import Connection, Ticket
 
 REQUESTS_NODE_MAX: Final = 50_000
 REQUESTS_CONNECTION_MAX: Final = 10_000
-"""Requests that wait for an answer; one more is refused with `too many requests`."""
+"""The requests that may wait for an answer; one more is refused with `too many requests`."""
 
 CHORE_TIMEOUT_MS: Final = 10 * 60 * 1_000
-"""Work on a node's files may take so long, and so may an answer that has been begun."""
+"""The deadline of work on a node's files, and of a long answer that was begun: ten minutes."""
 
 
 class Pending(NamedTuple):
-    """A request that waits for its answer; `mutates` decides what a failure must say.
+    """A request that waits for its answer.
 
-    `added` is the id of the member that it adds to the cluster, if it does; `ids` is how many were
-    tried for the session that it opens.
+    `mutates`: if it fails, its client must hear that its outcome is unknown. `added` is the id of
+    the member that it adds, 0 if it adds none. `ids` is how many ids were tried for the session
+    that it opens.
     """
 
     connection: Connection
@@ -35,7 +36,7 @@ class Pending(NamedTuple):
 
 
 class Tickets:
-    """Those of one gateway; they count up from `first`."""
+    """The tickets of one gateway; they count up from `first`."""
 
     def __init__(
         self,
@@ -46,10 +47,11 @@ class Tickets:
         self._next = first
         self._node_max = node_max
         self._connection_max = connection_max
-        # In the order of tickets, which is also the order of deadlines.
+        # In the order of tickets, which is also the order of deadlines: all have the same timeout.
         self._short: dict[Ticket, Pending] = {}
-        # Likewise, but with more time.
+        # Requests with CHORE_TIMEOUT_MS, in the order of deadlines.
         self._chores: dict[Ticket, Pending] = {}
+        # How many tickets each connection has out.
         self._out: dict[bytes, int] = {}
 
     def __iter__(self) -> Iterator[Ticket]:
@@ -58,16 +60,16 @@ class Tickets:
 
     @property
     def next_deadline_ms(self) -> int | None:
-        """When the oldest request is to be given up; chores are not regarded."""
+        """When the oldest request is to be given up; chores are not counted."""
         return next(iter(self._short.values())).deadline_ms if self._short else None
 
     @property
     def has_chores(self) -> bool:
-        """Whether any work waits that may take long."""
+        """Whether a request waits that may take long."""
         return bool(self._chores)
 
     def issue(self, pending: Pending) -> Ticket | None:
-        """A ticket for a request; None: too many are out."""
+        """A ticket for a request; None if too many are out."""
         name = pending.connection[0]
         out = self._out.get(name, 0)
         if out >= self._connection_max or len(self._short) + len(self._chores) >= self._node_max:
@@ -79,7 +81,7 @@ class Tickets:
         return ticket
 
     def take(self, ticket: Ticket) -> Pending | None:
-        """The request has its answer; None: it was given up, or there was no such request."""
+        """The request of a ticket, which now has its answer; None if it was given up before."""
         pending = self._short.pop(ticket, None) or self._chores.pop(ticket, None)
         if pending is not None:
             name = pending.connection[0]
@@ -89,7 +91,7 @@ class Tickets:
         return pending
 
     def give_time(self, tickets: Iterable[Ticket], now_ms: int) -> None:
-        """What is being answered may take as long as work on files: it is not lost."""
+        """Give these requests CHORE_TIMEOUT_MS: their answers are begun, so they are not lost."""
         deadline_ms = now_ms + CHORE_TIMEOUT_MS
         for ticket in tickets:
             pending = self._short.pop(ticket, None)

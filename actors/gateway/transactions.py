@@ -1,8 +1,8 @@
-"""From the fields of a `txn` to a transaction that may be proposed, or to the fault to reply with.
+"""From the fields of a `txn` to a transaction that may be proposed, or to the error to reply with.
 
-Both branches are checked here, before anything is proposed, by etcd's rules and in its order: how
-many operations, what each of them lacks, and whether one key would be changed twice. What depends
-on the state of the store is the store's to check.
+Both branches are checked here, before anything is proposed, by etcd's rules and in its order: the
+number of operations, the fields of each, and whether one key would be changed twice. The store
+checks what depends on its state.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cluster.errors import FAULTS
 from cluster.protocol import COMPARE, OPS
 
 TXN_DEPTH_MAX: Final = 64
-"""So many transactions may stand one inside another: each takes some of the interpreter's stack."""
+"""Transactions may be nested 64 deep: each level takes some of the interpreter's stack."""
 
 _TXN_FIELDS: Final = kinds_of(OPS["txn"].request)
 
@@ -50,14 +50,14 @@ _COMPARE_FIELDS: Final = kinds_of(COMPARE.fields)
 
 
 class ReadOnly(NamedTuple):
-    """A transaction that changes nothing, whatever branch is taken; it is no command."""
+    """A transaction that changes nothing, whichever branch is taken: a query, not a command."""
 
     txn: Txn
     serializable: bool
 
 
 class Transactions:
-    """Makes transactions of at most `ops_max` compares or operations."""
+    """Makes transactions with at most `ops_max` compares, or operations in a branch."""
 
     def __init__(self, puts: Puts, ops_max: int) -> None:
         self._ops_max = ops_max
@@ -67,7 +67,10 @@ class Transactions:
         }
 
     def make(self, fields: Fields) -> Txn | ReadOnly:
-        """The transaction that a request asks for; etcd reads one with a nested one as a write."""
+        """The transaction that a request asks for.
+
+        As in etcd, one with a nested transaction counts as a write, even if it changes nothing.
+        """
         operations = (*fields.get("success", ()), *fields.get("failure", ()))
         serializable = bool(operations) and all(map(_is_serializable, operations))
         txn = self._txn(fields, self._ops_max, 1)
@@ -97,7 +100,7 @@ class Transactions:
         if type(operation) is not dict:
             raise RefusedError(_no_map("an operation of txn", operation))
         if not operation:
-            raise RefusedError(FAULTS["KeyNotFound"])  # what etcd says of an operation without any
+            raise RefusedError(FAULTS["KeyNotFound"])  # etcd's answer to an empty operation
         if len(operation) > 1:
             raise RefusedError(fault_of("an operation of txn must have one entry only"))
         ((name, fields),) = operation.items()
@@ -115,7 +118,7 @@ class Transactions:
 
 
 def _is_serializable(operation: Any) -> bool:
-    """Whether this is a range that may be answered by any member; it was not checked yet."""
+    """Whether this is a serializable range; its fields were not checked yet."""
     fields = operation.get("request_range") if type(operation) is dict else None
     return type(fields) is dict and fields.get("serializable") is True
 
@@ -151,7 +154,7 @@ def _no_map(what: str, value: Any) -> Any:
 
 
 class _Intervals:
-    """Intervals of keys, kept apart and in order."""
+    """A set of keys, as disjoint intervals in order; those that touch are merged."""
 
     def __init__(self) -> None:
         self.starts: list[bytes] = []
@@ -174,17 +177,17 @@ class _Intervals:
 
 
 def _check_changes(operations: tuple[TxnOp, ...]) -> tuple[set[bytes], _Intervals]:
-    """The keys that these put, and what they delete; a fault if one is changed twice.
+    """The keys that these operations put, and what they delete; RefusedError if one key is twice.
 
-    All as etcd's checkIntervals does it: the deletions of these operations count first, then the
-    nested transactions in order - so a nested deletion after a nested put is let through - and then
-    the puts. The branches of one transaction may change the same key.
+    The order is that of etcd's checkIntervals. The deletions of these operations count first, then
+    the nested transactions in order, so a nested deletion after a nested put is let through. The
+    puts come last. The two branches of one transaction may change the same key.
     """
     deleted = _Intervals()
     for operation in operations:
         if isinstance(operation, DeleteRange):
             end = operation.range_end or operation.key + b"\0"
-            # Also left out, as by etcd: an interval without an end (range_end "\0").
+            # As in etcd, this leaves out an interval with an open end (range_end "\0"), too.
             if operation.key < end:
                 deleted.add(operation.key, end)
     put: set[bytes] = set()
