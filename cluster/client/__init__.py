@@ -2,14 +2,14 @@
 
 api          Client: what a program calls; it adds recipes and upkeep to the primitives
 primitives   keys, leases, transactions and watches; keys is a part of it, caller the base of all
-ops txn stm  transactions: their vocabulary, the builder, and functions that run as one
-watch lease scan snapshot    what it holds or reads meanwhile; a stream comes one by one
-lock election contest        recipes, and the queue of keys that both are made of
-members      who belongs to the cluster, and who leads it
-connection   the I/O thread: sockets, and the way to and from the callers' threads
-core         pure: what comes in goes to the part that it concerns; `notices` go out
+ops txn stm  transactions: compares and operations, the builder, and functions that run as one
+watch lease scan snapshot    the objects that a program holds; `stream` is the base of iterators
+lock election contest held_place    recipes, and the queue of keys that both are made of
+members      changes of members and of the leader
+connection   the I/O thread: it owns `sockets` and `core`, and serves the callers' threads
+core         pure: passes each input to its part; `notices` go out
 watching leasing    pure: watches and renewals, which are made of calls
-calling sessions endpoints    pure: retries, exactly-once writes; `call` is one request on its way
-requests     pure: what the caller asks for, as fields
-results replies    typed answers, and how they are read from replies
+calling sessions endpoints    pure: retries, exactly-once writes; `call` is one request
+requests     pure: a program's arguments as request maps
+results replies    typed results, and how they are read from replies
 """

@@ -1,7 +1,7 @@
-"""What a program may pass to the client's methods; a wrong value is refused with the valid ones.
+"""Checks of what a program passes to the client's methods; an error names the valid values.
 
-Only what the cluster would take in silence, or refuse without a word about the right value, is
-looked at here. Pure.
+Pure. It checks only what the cluster would accept in silence, or refuse without naming the valid
+values. All else is the cluster's to check.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000
 
 
 def lease_ttl(ttl: float) -> float:
-    """The TTL of a lease in seconds; the cluster refuses what is too large in etcd's words."""
+    """The TTL of a lease in seconds; the cluster refuses one that is too large, in etcd's words."""
     _number("ttl", ttl)
     if not ttl > 0:
         most = f"at most {LEASE_TTL_SECONDS_MAX}"
@@ -29,7 +29,7 @@ def put_ttl(ttl: float) -> float:
 
 
 def patience(timeout: float | None) -> float | None:
-    """How long to wait in seconds; None without limit."""
+    """How long to wait, in seconds; None waits without limit."""
     if timeout is not None:
         _number("timeout", timeout)
         if not timeout >= 0:
@@ -38,7 +38,7 @@ def patience(timeout: float | None) -> float | None:
 
 
 def time_limit(name: str, seconds: float) -> float:
-    """A limit that a request can meet, in seconds."""
+    """A time limit for requests: a finite number of seconds above 0."""
     _number(name, seconds)
     if not 0 < seconds < math.inf:
         raise ValueError(f"{name} must be a finite number of seconds above 0, not {seconds!r}")
@@ -46,7 +46,7 @@ def time_limit(name: str, seconds: float) -> float:
 
 
 def at_least_one(name: str, number: int) -> int:
-    """A count of something that must not be nothing."""
+    """A number that must be 1 or more."""
     if type(number) is not int:
         raise TypeError(f"{name} must be an int, not {type(number).__name__}")
     if number < 1:
@@ -55,7 +55,7 @@ def at_least_one(name: str, number: int) -> int:
 
 
 def not_negative(name: str, number: int) -> int:
-    """A revision or a limit; 0 stands for none."""
+    """A revision or a limit, which must be 0 or more; 0 stands for none."""
     if type(number) is not int:
         raise TypeError(f"{name} must be an int, not {type(number).__name__}")
     if number < 0:
@@ -64,7 +64,7 @@ def not_negative(name: str, number: int) -> int:
 
 
 def one_of(name: str, word: str, words: Collection[str]) -> str:
-    """One of the words that the protocol knows."""
+    """A word of the protocol, which must be one of `words`."""
     if word not in words:
         raise ValueError(f"{name} must be one of {', '.join(words)}, not {word!r}")
     return word

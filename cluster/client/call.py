@@ -1,6 +1,7 @@
-"""One request on its way, and the exactly-once session that writes travel in.
+"""Call: one request and its attempts. WriteSession: the numbers that make writes exactly-once.
 
-Plain state for the client's core: what was asked, where it was sent, what came of it.
+Plain state of the client's core: the request, the endpoint it was sent to, and its outcome. What to
+do next is decided in `calling`.
 """
 
 from __future__ import annotations
@@ -16,37 +17,45 @@ FOREVER: Final = float("inf")
 
 ATTEMPT_SECONDS: Final = 0.5
 ATTEMPT_SECONDS_MAX: Final = 8.0
+"""The time that the first attempt has for its answer; it doubles with each attempt up to this."""
+
 ATTEMPTS_PER_TIMEOUT: Final = 4
-"""The first attempt gets this fraction of the timeout, so that other endpoints get their chance."""
+"""The first attempt has at most the timeout divided by this: then there is time to try others."""
 
 UNHEALTHY_ATTEMPTS_MAX: Final = 8
-"""A change of members is refused for the time of an election (about 0.6 s), or for a reason."""
+"""The attempts of a change of members that is refused as "unhealthy cluster". That is normal during
+an election (about 0.6 s); after the last of these attempts the caller gets the error."""
 
 SESSION_WINDOW: Final = 1_000
-"""A write waits while one this many numbers older is unanswered: a node keeps 1,024 results."""
+"""The numbers between a new write and the oldest unanswered one; beyond it, the write waits. A node
+keeps the results of 1,024 numbers, so a repeated write always finds its result."""
 
 SESSION_IDLE_SECONDS_MAX: Final = 300.0
-"""A session unused for longer is replaced; the cluster ends one after ten minutes."""
+"""A session that is unused for longer is replaced: the cluster forgets it after ten minutes."""
 
 NO_VERDICT: Final = frozenset({"NotSupportedForLearner", "NoSpace"})
-"""Refusals of one attempt that leave open what became of those before it."""
+"""Refusals of an attempt that do not tell whether an earlier attempt was applied."""
 
 
 class Phase(IntEnum):
-    """Where a call stands."""
+    """What a call waits for."""
 
     PARKED = 0
-    """It waits for a connection, a session, or room in the session's window."""
+    """A connection, a session, or room in the session's window."""
     SENT = 1
-    """An attempt is under way at `Call.endpoint`."""
+    """The answer to an attempt, from `Call.endpoint`."""
     BACKING_OFF = 2
-    """The last attempt came to nothing; the next one begins at `Call.due`."""
+    """The time `Call.due` of its next attempt; the last one failed."""
     DONE = 3
-    """It has a reply or an error."""
+    """Nothing: it has a reply or an error."""
 
 
 class WriteSession:
-    """The numbers of one exactly-once session: each write's own, and the lowest one unanswered."""
+    """One exactly-once session: the next number for a write, and the lowest unanswered number.
+
+    The cluster keeps the result of each number from the lowest unanswered one on, so it answers a
+    repeated write with the result of the first and does not apply it again.
+    """
 
     __slots__ = ("_next", "_unanswered", "id", "used_at")
 
@@ -59,7 +68,7 @@ class WriteSession:
 
     @property
     def is_full(self) -> bool:
-        """Whether one more write could overrun the results that the cluster keeps."""
+        """Whether one more write could push out a result that an unanswered write needs."""
         return self._next - self.ack >= SESSION_WINDOW
 
     @property
@@ -70,7 +79,7 @@ class WriteSession:
         return self._next
 
     def is_stale(self, now: float) -> bool:
-        """Whether the cluster may soon have forgotten it, and no call needs it any more."""
+        """Whether the cluster may soon forget the session, and no call is using it."""
         return not self._unanswered and now - self.used_at > SESSION_IDLE_SECONDS_MAX
 
     def begin(self, now: float) -> int:
@@ -82,18 +91,20 @@ class WriteSession:
         return seq
 
     def end(self, seq: int) -> None:
-        """This number needs no result any more."""
+        """The write with this number is done: its result is no longer needed."""
         self._unanswered.pop(seq, None)
 
 
 class Call:
-    """A request and all its attempts. Whoever makes one may subclass it to be told of its end.
+    """A request and all its attempts. A subclass may have more, such as a way to wait for its end.
 
-    `write`: repeating it could apply it twice. `repeatable`: no, for it finds itself done; so it
-    needs no session. `pinned`: it may go to that endpoint only.
+    `write`: to apply it twice would be wrong, so it needs a number of a session.
+    `repeatable`: a write that needs none, because a repetition changes nothing.
+    `pinned`: the only endpoint that it may be sent to.
     `patient`: it waits its whole timeout for a connection, not just the dial timeout.
-    `slow`: its answer takes as long as the work does: an attempt is given all the time there is.
-    `uncertain`: an attempt that was given up may have been applied, or may yet be.
+    `slow`: its answer takes long, so one attempt may use the whole timeout.
+    `uncertain`: an attempt without an answer may have been applied, or may be later.
+    `due`: when its present phase ends if nothing happens. `failures`: the failed attempts.
     """
 
     __slots__ = (
@@ -151,15 +162,16 @@ class Call:
 
     @property
     def attempt_seconds(self) -> float:
-        """How long to wait for an answer to the next attempt; twice as long each time."""
+        """Seconds to wait for the answer to the next attempt; they double with each attempt."""
         if self.slow:
             return self.timeout
         first = min(ATTEMPT_SECONDS, self.timeout / ATTEMPTS_PER_TIMEOUT)
         return float(min(ATTEMPT_SECONDS_MAX, first * 2 ** min(self.attempts, 16)))
 
     def parked_until(self, now: float, dial_timeout: float) -> float:
-        """How long it waits for a connection; the first time a call that is not patient has less.
+        """Until when a call waits for a connection after its first wait, which `begin` limits.
 
-        A slow call has so much time for its answer that a node which died must be noticed.
+        A slow call has a timeout of minutes, to wait for work. If no node can be reached, its
+        caller should not wait for minutes too: the dial timeout limits each wait.
         """
         return min(self.deadline, now + dial_timeout) if self.slow else self.deadline

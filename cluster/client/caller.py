@@ -1,6 +1,7 @@
-"""Caller: a client's connection, and how its requests reach it. The base of all that asks.
+"""Caller: the base of the client's classes, which sends requests over the client's connection.
 
-Owns the life of the connection (first use, fork, close); knows no operation of the protocol.
+It owns the life of the connection: first use, fork, close. It refuses to know operations of the
+protocol.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FORKED: Final = "the process was forked: this belongs to the parent"
 
 
 class Caller:
-    """Sends requests to a cluster and decodes the replies; started by the first one."""
+    """Sends requests to a cluster and decodes the replies; the first request connects it."""
 
     def __init__(
         self,
@@ -62,9 +63,9 @@ class Caller:
     ) -> T:
         """Send one request of PROTOCOL.md and decode its reply.
 
-        `write`: it is a write, or none, whatever the protocol's table says of its operation.
-        `pinned` is the endpoint to ask. With a `timeout` (seconds, instead of the client's) an
-        answer that takes long is waited for rather than asked for again.
+        `write` overrides what the protocol's table says of the operation. `pinned` is the only
+        endpoint to ask. `timeout` (seconds) replaces the client's, for a request whose work takes
+        long: then one attempt may use the whole timeout.
         """
         if write is None:
             write = fields["op"] in WRITES
@@ -73,13 +74,13 @@ class Caller:
         return replies.read(decode, self.wait(call))
 
     def known(self, endpoint: str | None) -> str | None:
-        """The endpoint, if it is one of the client's."""
+        """The endpoint; ValueError if it is not one of the client's."""
         if endpoint is not None and endpoint not in self._addresses:
-            raise ValueError(f"{endpoint!r} is none of the client's endpoints")
+            raise ValueError(f"{endpoint!r} is not one of the client's endpoints")
         return endpoint
 
     def repeatable_call(self, fields: dict[str, Any]) -> WaitedCall:
-        """A call, for `wait`, that changes something and does no more when it is repeated."""
+        """A call, for `wait`, of a change that has no further effect when it is repeated."""
         call = WaitedCall(fields, self._timeout, write=True)
         call.repeatable = True
         return call
@@ -97,7 +98,7 @@ class Caller:
         decode: Callable[[replies.Reply], T],
         write: bool | None = None,
     ) -> Future[T]:
-        """As `request`, but at once; callbacks of the future must not block."""
+        """As `request`, but it returns a future at once; callbacks of the future must not block."""
         if write is None:
             write = fields["op"] in WRITES
         call = FutureCall(fields, self._timeout, decode, write)
@@ -105,7 +106,7 @@ class Caller:
         return call.future
 
     def connection(self) -> Connection:
-        """The running connection; started when it is first needed, and anew after a fork."""
+        """The running connection; it is started on first use, and again in a forked child."""
         with self._starting:
             if self._closed:
                 raise UnavailableError("the client is closed")
@@ -117,7 +118,8 @@ class Caller:
             return self._connection
 
     def close(self) -> None:
-        """End all requests, watches and renewals, and free the sockets. It cannot be used again."""
+        """End all requests, watches and renewals, and close the sockets. A closed client stays
+        closed."""
         with self._starting:
             self._closed = True
             connection, self._connection = self._connection, None
@@ -132,7 +134,7 @@ class Caller:
         self.close()
 
     def _forked(self) -> None:
-        """In a child process: the thread and the sockets are the parent's, so start anew."""
+        """In a forked child: drop the connection, whose thread and sockets are the parent's."""
         self._starting = threading.Lock()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -144,7 +146,8 @@ class Caller:
 _clients: weakref.WeakSet[Caller] = weakref.WeakSet()
 
 _orphans: list[Connection] = []
-"""A parent's connections in a forked child: never used, never closed, and so never collected."""
+"""The parent's connections in a forked child. Kept for ever: collecting one would close sockets
+that the parent uses."""
 
 
 def _after_fork() -> None:

@@ -1,7 +1,8 @@
-"""The calls of one client: which goes where, what a failure means, and when to try again.
+"""The calls of one client: where each is sent, what a failure means, and when to try again.
 
-Pure, the part of the client's core that the others stand on. Put in calls, replies, ups and downs;
-take out `sends` and `completed`. Knows nothing of what is made of calls.
+Pure: the part of the client's core that its other parts use. Inputs are calls, replies, and
+connections that come up or go down; outputs are the lists `sends` and `completed`. It refuses to
+know what a call is for.
 """
 
 from __future__ import annotations
@@ -37,14 +38,16 @@ from cluster.errors import (
 BACKOFF_SECONDS: Final = 0.010
 BACKOFF_SECONDS_MAX: Final = 0.500
 REQUEST_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
-"""A node would close the connection over a larger frame; its own limit is far below."""
+"""The largest frame to send. A node answers a request over its limit with an error, but closes the
+connection of a frame that is far over it; a frame of this size is refused here instead."""
 
 RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
 NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
-"""Failures which another endpoint is as likely to have: the first one is no reason to leave."""
+"""Failures that another endpoint is as likely to report: the first one does not make the client
+change its endpoint."""
 
 LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
-"""The cluster knows nothing of a session, or no more what became of a number: it is left."""
+"""The cluster has forgotten a session, or the result of its number: the client opens another."""
 
 
 class CallOptions(NamedTuple):
@@ -70,9 +73,9 @@ class Calls:
         self.sends: list[tuple[str, bytes]] = []
         self.completed: list[Call] = []
         self.endpoints = Endpoints(names, first)
-        # When anything last came from an endpoint.
+        # When the last frame came from each endpoint.
         self.heard_at: dict[str, float] = dict.fromkeys(self.endpoints.names, 0.0)
-        # When `tick` has something to do next, if nothing else happens before.
+        # When `tick` must be called next, unless another input comes earlier.
         self.wake_at = FOREVER
         self._options = options
         self._chance = chance
@@ -83,7 +86,7 @@ class Calls:
 
     @property
     def outstanding(self) -> int:
-        """How many calls have no answer yet."""
+        """The number of calls without an answer."""
         return len(self._calls)
 
     # --- inputs ---
@@ -91,7 +94,7 @@ class Calls:
     def begin(self, call: Call, now: float) -> None:
         """Send a call, or park it until it can be sent.
 
-        It comes back in `completed` (or to its `on_done`) within its timeout.
+        Within its timeout it is done: then it is in `completed`, or its `on_done` is called.
         """
         call.deadline = now + call.timeout
         self._register(call)
@@ -105,9 +108,10 @@ class Calls:
         request_id = reply["id"]
         call = self._calls.get(request_id) if type(request_id) is int else None
         if call is None:
-            return  # an answer to an attempt that was given up, and its call is long done
+            return  # the answer to an attempt that was given up, of a call that is done
         error = reply.get("error")
         if error is None:
+            # Also from an endpoint whose attempt was given up: the answer is good all the same.
             call.reply = reply
             self._finish(call, now)
         elif endpoint == call.endpoint and call.phase is Phase.SENT:
@@ -122,7 +126,7 @@ class Calls:
                 self._dispatch(call, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
-        """The connection to an endpoint is gone, and all that was under way there."""
+        """The connection to an endpoint is gone: the attempts there have failed."""
         self.endpoints.went_down(endpoint, now)
         lost = UnavailableError(f"the connection to {endpoint} broke")
         for call in list(self._calls.values()):
@@ -130,7 +134,7 @@ class Calls:
                 self._attempt_failed(call, now, lost, sure=False, at_once=True)
 
     def tick(self, now: float) -> list[str]:
-        """End overdue calls and attempts, and retry; the endpoints that say nothing at all."""
+        """End overdue calls and attempts, and retry; the endpoints that sent nothing at all."""
         self.wake_at = FOREVER
         silent: list[str] = []
         for call in list(self._calls.values()):
@@ -143,25 +147,26 @@ class Calls:
         return silent
 
     def abandon(self, call: Call) -> None:
-        """Forget a call: whatever its answer, nobody waits for it."""
+        """Forget a call: its caller no longer wants an answer."""
         if call.phase is not Phase.DONE:
             self._drop(call)
 
     def wake_by(self, due: float) -> None:
-        """Make sure that `tick` looks at this time."""
+        """Have `tick` called at this time at the latest."""
         self.wake_at = min(self.wake_at, due)
 
     def backoff(self, failures: int) -> float:
-        """Full jitter: a random delay in seconds, below a bound that doubles with each failure."""
+        """A random delay in seconds, below a bound that doubles with each failure ("full jitter",
+        so that many clients do not come back at the same moment)."""
         bound = BACKOFF_SECONDS * float(2 ** min(failures, 16))
         return self._chance() * min(BACKOFF_SECONDS_MAX, bound)
 
     def send(self, endpoint: str, fields: Mapping[str, Any]) -> None:
-        """Send a request whose answer does not matter."""
+        """Send a request once, without waiting for its answer."""
         if self.endpoints.is_up(endpoint):
             self.sends.append((endpoint, wire.pack(fields)))
 
-    # --- the way out ---
+    # --- sending ---
 
     def _register(self, call: Call) -> None:
         self._last_id += 1
@@ -187,12 +192,13 @@ class Calls:
         try:
             self._send_attempt(call, endpoint, now)
         except (OverflowError, TypeError, ValueError) as error:
-            # The caller's own mistake: a field that msgpack has no form for, or far too much.
+            # The caller's mistake: a value that msgpack cannot encode, or a frame that is too big.
             self._finish(call, now, InvalidArgumentError(str(error)))
 
     def _send_attempt(self, call: Call, endpoint: str, now: float) -> None:
         if call.on_attempt is not None:
-            # Its answers differ from attempt to attempt: an id of its own tells them apart.
+            # Each attempt asks for something else (a watch id): its own request id keeps the answer
+            # to an earlier attempt from being taken for its own.
             del self._calls[call.id]
             self._register(call)
             call.on_attempt(call, endpoint)
@@ -227,14 +233,15 @@ class Calls:
             self.begin(opening, now)
 
     def _session_opened(self, call: Call, now: float) -> None:
-        """Whoever waits is let in as the call that opened the session ends, or fails as it did."""
+        """The call that opens a session is done. If it failed, the waiting writes fail with it; if
+        not, `_finish` lets them in."""
         error = self._sessions.opened(call, now)
         if error is not None:
             for waiter in self._sessions.turn_away():
                 self._finish(waiter, now, error)
 
     def _let_in(self, now: float) -> None:
-        """Some call has ended: that makes room for writes that have waited."""
+        """A call has ended: send the waiting writes that now have room in the session."""
         while (call := self._sessions.let_in()) is not None:
             self._dispatch(call, now)
 
@@ -265,12 +272,12 @@ class Calls:
     def _session_lost(
         self, call: Call, session: WriteSession, reason: LeaseholdError, now: float
     ) -> None:
-        """The call was refused because its session, or its number, is not known (any more).
+        """The call was refused because the cluster does not know its session or its number.
 
-        So this attempt was not applied, and neither was any before it that was answered. But one
-        whose answer was lost may have been, while the session lived or in another life of the
-        cluster; nobody can tell, and the caller hears that, once. Without such an attempt the write
-        was surely never applied: it begins anew in another session.
+        So this attempt was not applied, nor was an earlier one that was refused. But an attempt
+        without an answer may have been applied while the session was known. Nobody can tell any
+        more, so the caller gets OutcomeUnknownError. Without such an attempt the write was surely
+        not applied: it begins anew in another session.
         """
         self._sessions.leave(call, session)
         self._open_session(now)
@@ -284,7 +291,7 @@ class Calls:
     def _attempt_failed(
         self, call: Call, now: float, error: LeaseholdError, sure: bool, at_once: bool
     ) -> None:
-        """Try again, at once or after a random delay; `sure` that this attempt had no effect."""
+        """Try again, at once or after a random delay. `sure`: the attempt was not applied."""
         call.last_error = error
         call.uncertain = call.uncertain or not sure
         if call.write and call.uncertain and call.session is None and not call.repeatable:
@@ -299,12 +306,13 @@ class Calls:
         self.wake_by(call.due)
 
     def _overdue(self, call: Call, now: float) -> None:
-        """The time of the call, of its delay, or of its wait for a connection has come."""
+        """A time limit is over: the call's own, its delay, or its wait for a connection."""
         if now >= call.deadline:
             self._finish(call, now, self._timed_out(call))
         elif call.phase is Phase.BACKING_OFF:
             self._dispatch(call, now)
         elif self._is_reachable(call) or (call.uncertain and call.write):
+            # A node can be reached, or may have applied it already: wait for the whole timeout.
             call.due = call.deadline
             self.wake_by(call.due)
         else:
@@ -313,9 +321,10 @@ class Calls:
             self._finish(call, now, UnavailableError(f"{text} ({self._tried(call)})"))
 
     def _unanswered(self, call: Call, now: float) -> list[str]:
-        """The attempt has had its time: try elsewhere. Its endpoint, if that says nothing at all.
+        """The attempt's time is over: try another endpoint. Returns the endpoint if it is silent.
 
-        A slow endpoint still tells something, at least to others. A frozen process looks like this.
+        A slow node still answers other requests. A node that has sent nothing at all since the
+        attempt is frozen or cut off, so its watches should leave it too.
         """
         endpoint = call.endpoint
         assert endpoint is not None, "an attempt is under way somewhere"
@@ -345,7 +354,7 @@ class Calls:
     # --- the end of a call ---
 
     def close(self, now: float) -> None:
-        """End every call: nobody will answer. A write that was sent may still be applied."""
+        """End every call with an error. A write that was sent may still be applied."""
         self._sessions.turn_away()
         closed = "the client was closed"
         for call in list(self._calls.values()):

@@ -1,7 +1,7 @@
-"""The one thread in which a client's sockets live, and the way to it from the caller's threads.
+"""Connection: a client's I/O thread, which owns its sockets and core, and the way there and back.
 
-It moves frames between the sockets and the core, and tells callers what came of their calls. What a
-request means, and where it should go, it leaves to the core.
+It moves frames between the sockets and the core, and hands the outcome of calls to the callers'
+threads. What a request means and where it should go, it leaves to the core.
 """
 
 from __future__ import annotations
@@ -32,28 +32,40 @@ from cluster.errors import (
 )
 
 OUTSTANDING_CALLS_MAX: Final = 20_000
+
 POSTED_PER_TURN_MAX: Final = 256
+"""The posted calls that one turn of the I/O thread takes; then it looks at the sockets again."""
+
 POLL_SECONDS_MAX: Final = 60.0
+
 ANSWER_GRACE_SECONDS: Final = 10.0
+"""The core ends each call at its timeout. A caller that waits this much longer gives up on the I/O
+thread itself."""
+
 JOIN_SECONDS_MAX: Final = 5.0
+"""How long `close` waits for the I/O thread to end."""
 
 T = TypeVar("T")
 Action = Callable[[Core, float], None]
 
 
 class Subscriber(Protocol):
-    """Who is told of a watch or of a lease that is kept alive; called in the I/O thread."""
+    """The owner of a watch or of a lease that is renewed: the core's notices go to it.
+
+    It is called in the I/O thread, where nothing may block.
+    """
 
     def notice(self, notice: Notice) -> bool:
-        """Take a notice; False asks for a pause of the watch."""
+        """Take a notice. False: the watch is to pause, because too many events are not taken."""
 
     def abort(self, error: LeaseholdError) -> None:
-        """No more notices will come, for this reason. In any thread."""
+        """No more notices will come, for this reason; called in any thread."""
 
     def orphan(self, error: LeaseholdError) -> None:
-        """This process was forked, and all this is the parent's: the reason for who asks here.
+        """This process is a forked child, so the watch or lease is the parent's: raise this error.
 
-        Threads that are not here may hold locks, for ever: none may be taken that existed before.
+        Do not take a lock that existed before the fork. A thread of the parent may have held it,
+        and that thread, which would release it, does not exist in the child.
         """
 
 
@@ -75,7 +87,7 @@ class WaitedCall(Call):
         self._done.release()
 
     def wait(self) -> Reply:
-        """Wait for the reply, or raise what the core says went wrong."""
+        """Wait for the reply, or raise the error that the core ended the call with."""
         if not self._done.acquire(timeout=self.timeout + ANSWER_GRACE_SECONDS):
             raise DeadlineExceededError("the client's I/O thread does not answer")
         if self.error is not None:
@@ -100,7 +112,7 @@ class FutureCall(Call, Generic[T]):
         super().__init__(fields, timeout, write, pinned)
         self._decode = decode
         self.future: Future[T] = Future()
-        # From now on nobody can cancel it: what was asked of the cluster cannot be taken back.
+        # From now on the future cannot be cancelled: a request that was sent cannot be taken back.
         self.future.set_running_or_notify_cancel()
 
     def finished(self) -> None:
@@ -117,9 +129,9 @@ class FutureCall(Call, Generic[T]):
             self.future.set_result(result)
 
     def orphan(self, error: LeaseholdError) -> None:
-        """In a forked child: nobody else will settle the future here."""
-        # Begun anew: a thread that is not here may have been about to settle it, and hold its
-        # lock; and whom it would call back waits in the parent.
+        """Settle the future in a forked child, where no I/O thread does."""
+        # The future is made anew, with a new lock and without callbacks: the parent's I/O thread
+        # may have held the old lock at the fork, and the callbacks are for waiters in the parent.
         Future.__init__(self.future)
         self.future.set_exception(error)
 
@@ -159,11 +171,11 @@ class Connection:
         self._post(call)
 
     def run(self, action: Action) -> None:
-        """Have something done to the core in the I/O thread, some time soon."""
+        """Have the I/O thread call an action with the core, soon."""
         self._post(action)
 
     def attach(self, subscriber: Subscriber) -> int:
-        """Give a watch or a kept lease its number; its notices go to the subscriber."""
+        """Give a watch or a lease its number; notices of this number go to the subscriber."""
         if self._ended:
             raise UnavailableError(self._reason)
         with self._numbers:
@@ -188,8 +200,9 @@ class Connection:
             self._thread.join(JOIN_SECONDS_MAX)
 
     def orphan(self, reason: str) -> None:
-        """In a forked child: the thread and the sockets are the parent's. Leave them alone, and
-        end here what was begun there.
+        """In a forked child: end the calls and watches that the parent began.
+
+        The thread and the sockets are the parent's: leave them alone.
         """
         self._ended = True
         self._reason = reason
@@ -207,7 +220,7 @@ class Connection:
         if self._asleep:
             self._waker.wake()
         if self._ended:
-            # The thread has gone in the meantime; whatever it did not see is refused here.
+            # The I/O thread ended meanwhile and may not have seen the item: refuse it here.
             self._refuse_posted()
 
     # --- the I/O thread ---
@@ -233,7 +246,7 @@ class Connection:
             self._waker.close()
 
     def _turn(self, core: Core, links: EndpointLinks) -> None:
-        """One round: what is due, what callers want, what the network brings."""
+        """One turn: do what is due, take the callers' calls, send, report, wait, receive."""
         now = time.monotonic()
         core.tick(now)
         posted = self._posted
@@ -249,19 +262,21 @@ class Connection:
         due_at = min(core.wake_at, links.wake_at)
         wait_ms = max(0, math.ceil(min(POLL_SECONDS_MAX, due_at - now) * 1000))
         self._asleep = True
-        # Whoever posted before the flag was set did not wake us: look once more.
+        # A caller that posted before `_asleep` was set did not wake us: look once more.
         ready = links.poll(0 if posted or self._stopping else wait_ms)
         self._asleep = False
         if ready:
             links.receive(ready, core, time.monotonic())
 
     def _report(self, core: Core) -> None:
-        """Tell callers and subscribers what the core has found out."""
+        """Wake the callers of completed calls, and pass notices on to the subscribers."""
         if core.completed:
             completed = core.completed.copy()
             core.completed.clear()
             for call in completed:
-                assert isinstance(call, WaitedCall | FutureCall), "nobody waits for it"
+                assert isinstance(call, WaitedCall | FutureCall), (
+                    "the core's own calls have on_done"
+                )
                 self._settle(call)
         if core.notices:
             notices = core.notices.copy()

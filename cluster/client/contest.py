@@ -1,8 +1,8 @@
 """What locks and elections share: a place in a queue of keys, and the wait until it is the first.
 
-The layout is etcd's: a contender for `name` puts the key `name/<lease in hex>`, and the one whose
-key was created first has its turn. Each waits for the deletion of the key just before its own, so a
-departure wakes one of them.
+The layout of the queue is etcd's. A contender for `name` puts the key `name/<lease in hex>`. The
+contender whose key was created first has the turn. Each other contender watches only the key just
+before its own, so a contender that leaves wakes one other and not all of them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
+from cluster.client.held_place import LEASE_LOST, HeldPlace, QueuePlace
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse
-from cluster.client.standing import LEASE_LOST, Place, Standing
 from cluster.errors import (
     CompactedError,
     DeadlineExceededError,
@@ -36,15 +36,15 @@ FIRST: Final[RangeOptions] = {"sort_target": "CREATE", "sort_order": "ASCEND", "
 
 
 class Contest:
-    """One contender for a name, and the lease it contends with: a given one, or one of its own.
+    """One contender for a name, and its lease: one that was given, or one of its own.
 
-    One of its own is granted when it enters and revoked when it leaves. Knows nothing of what the
-    turn is for.
+    A lease of its own is granted when the contender enters and revoked when it leaves. A contest
+    refuses to know what the turn is for.
     """
 
     def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
         self.prefix = to_bytes(name) + b"/"
-        self.standing: Standing | None = None
+        self.held: HeldPlace | None = None
         self._lease = lease
         self._client = client
         self._ttl = lease_ttl(ttl)
@@ -52,9 +52,10 @@ class Contest:
 
     @contextmanager
     def entering(self) -> Iterator[Lease]:
-        """The lease to enter with. If the block fails, nothing of the attempt is left behind.
+        """Within the block, enter with the lease that this yields.
 
-        LeaseLostError when the place that was taken, or the lease before that, is lost meanwhile.
+        If the block fails, the attempt's key and its own lease are taken back. LeaseLostError when
+        the place, or the lease before a place was taken, is lost within the block.
         """
         lease = self._lease
         if self._owns_lease:
@@ -63,20 +64,20 @@ class Contest:
         lease.refuse_if_inherited()
         try:
             yield lease
-            if self.standing is not None and self.standing.why is not None:
-                raise self.standing.why
+            if self.held is not None and self.held.why is not None:
+                raise self.held.why
         except BaseException as error:
             if isinstance(error, LeaseNotFoundError):
                 lease.abort(error)
             lost = self._why_lost(lease)
-            with suppress(LeaseholdError):  # what cannot be taken back now ends with the lease
+            with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
                 self._abandon(lease)
             if lost is not None and isinstance(error, LeaseholdError):
                 raise lost from error
             raise
 
     def enter(self, lease: Lease, value: Key = b"") -> KeyValue:
-        """Take the last place, or the one that the lease has already; what its key holds."""
+        """Take the last place, or keep the place that the lease has already; its key-value."""
         key = self._key(lease)
         txn = self._client.txn().if_(ops.create_revision(key) == 0)
         done = txn.then(ops.put(key, value, lease=lease)).else_(ops.get(key)).commit()
@@ -84,72 +85,73 @@ class Contest:
         found = KeyValue(key, to_bytes(value), revision, revision, 1, lease.id)
         if not done.succeeded:
             (found,) = _kvs(done.responses[0])
-        self._stand(Place(key, found.create_revision), lease)
+        self._hold(QueuePlace(key, found.create_revision), lease)
         return found
 
     def enter_if_first(self, lease: Lease) -> bool:
-        """Take the first place, if nobody else has one."""
+        """Take the first place if the queue is empty; whether this contender now has it."""
         key = self._key(lease)
         txn = self._client.txn().if_(ops.count(self.prefix, prefix=True) == 0)
         first = ops.get(self.prefix, prefix=True, **FIRST)
         done = txn.then(ops.put(key, lease=lease)).else_(first).commit()
         if done.succeeded:
-            self._stand(Place(key, done.header.revision), lease)
+            self._hold(QueuePlace(key, done.header.revision), lease)
             return True
         (kv,) = _kvs(done.responses[0])
         if kv.key == key:
-            self._stand(Place(key, kv.create_revision), lease)
+            self._hold(QueuePlace(key, kv.create_revision), lease)
             return True
         if self._owns_lease:
-            with suppress(LeaseholdError):  # nothing hangs on it
+            with suppress(LeaseholdError):  # no key is on this lease: it may as well expire
                 lease.revoke()
         return False
 
     def wait(self, deadline: float | None) -> None:
-        """Wait until the place is the first one; LockTimeoutError at the deadline.
+        """Wait until the place is the first; LockTimeoutError at the deadline (monotonic seconds).
 
-        Some error at once when the place is gone: `entering` says why.
+        When the place is lost it raises at once. `entering` replaces that error by the reason.
         """
-        standing = self.kept
+        held = self.kept
         while True:
-            last, revision = self._before(standing)
+            last, revision = self._before(held)
             if last is None:
                 return
-            # Compacted meanwhile: it need not be known how, only who is there now.
+            # Compacted meanwhile: the history is not needed, only who is in front now. Look again.
             with suppress(CompactedError):
-                self._wait_for_deletion(last.key, revision + 1, standing, deadline)
+                self._wait_for_deletion(last.key, revision + 1, held, deadline)
 
     @property
-    def kept(self) -> Standing:
+    def kept(self) -> HeldPlace:
         """The place that was taken; RuntimeError when there is none."""
-        if self.standing is None:
+        if self.held is None:
             raise RuntimeError("nothing is held")
-        return self.standing
+        return self.held
 
     def leave(self) -> None:
         """Give the place up; LeaseLostError when it was lost before."""
-        standing = self.kept
-        lease, place, lost = standing.lease, standing.place, standing.why
-        self._sit_down()
+        held = self.kept
+        lease, place, lost = held.lease, held.place, held.why
+        self._let_go()
         lease.refuse_if_inherited()
         if lost is not None:
-            with suppress(LeaseholdError):  # what cannot be taken back now ends with the lease
+            with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
                 self._vacate(lease, place)
             raise lost
         if not self._vacate(lease, place):
-            raise standing.gone()
+            raise held.gone()
 
     def first(self) -> KeyValue | None:
-        """Who has the turn now: the key and its value."""
+        """The key and value of the contender that has the turn; None when there is none."""
         found = self._client.range(self.prefix, prefix=True, **FIRST)
         return found[0] if found else None
 
     def _key(self, lease: Lease) -> bytes:
         return self.prefix + f"{lease.id:x}".encode()
 
-    def _before(self, standing: Standing) -> tuple[KeyValue | None, int]:
-        """The place just before this one, None if this one is the first; and as of when."""
-        place = standing.place
+    def _before(self, held: HeldPlace) -> tuple[KeyValue | None, int]:
+        """The place just before this one, None if this one is the first; and the revision at which
+        that was so."""
+        place = held.place
         before = ops.get(
             self.prefix,
             prefix=True,
@@ -160,15 +162,15 @@ class Contest:
         )
         done = self._client.txn().if_(place.guard()).then(before).commit()
         if not done.succeeded:
-            raise standing.gone()
+            raise held.gone()
         kvs = _kvs(done.responses[0])
         return (kvs[0] if kvs else None), done.header.revision
 
     def _wait_for_deletion(
-        self, key: bytes, start_revision: int, standing: Standing, deadline: float | None
+        self, key: bytes, start_revision: int, held: HeldPlace, deadline: float | None
     ) -> None:
         watch = self._client.watch(key, start_revision=start_revision, filters=["NOPUT"])
-        with watch, standing.when_lost(watch.cancel):
+        with watch, held.when_lost(watch.cancel):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 watch.get(left)
@@ -176,19 +178,19 @@ class Contest:
                 other = key.decode(errors="backslashreplace")
                 raise LockTimeoutError(f"not in time: {other} comes first") from error
 
-    def _stand(self, place: Place, lease: Lease) -> None:
-        self.standing = Standing(self._client, place, lease)
+    def _hold(self, place: QueuePlace, lease: Lease) -> None:
+        self.held = HeldPlace(self._client, place, lease)
 
-    def _sit_down(self) -> None:
-        standing, self.standing = self.standing, None
-        if standing is not None:
-            standing.end()
+    def _let_go(self) -> None:
+        held, self.held = self.held, None
+        if held is not None:
+            held.end()
 
-    def _vacate(self, lease: Lease, place: Place) -> bool:
-        """Take the key away, and the lease with it if it is this contest's; was the key there?"""
+    def _vacate(self, lease: Lease, place: QueuePlace) -> bool:
+        """Delete the key, and revoke the lease if it is the contest's own; was the key there?"""
         deleting = self._client.txn().if_(place.guard()).then(ops.delete(place.key))
         try:
-            # Also where the lease goes: only so it is known who took the key away.
+            # Revoking the lease would delete the key too, but would not say whether it was there.
             was_there = deleting.commit().succeeded
             if self._owns_lease:
                 with suppress(LeaseNotFoundError):
@@ -199,13 +201,13 @@ class Contest:
         return was_there
 
     def _why_lost(self, lease: Lease) -> LeaseLostError | None:
-        if self.standing is not None:
-            return self.standing.why
+        if self.held is not None:
+            return self.held.why
         return LeaseLostError(LEASE_LOST) if lease.lost.is_set() else None
 
     def _abandon(self, lease: Lease) -> None:
-        """After a failure: whatever was done, undo it."""
-        self._sit_down()
+        """Undo a failed attempt: give up the place, and delete its key or revoke its own lease."""
+        self._let_go()
         if self._owns_lease:
             lease.revoke()
         else:
@@ -213,14 +215,14 @@ class Contest:
 
 
 class Holder:
-    """What a lock and a candidate have in common for who uses them: the place they have won."""
+    """What a Lock and an Election share for their users: the place that was won, and its loss."""
 
     def __init__(self, contest: Contest) -> None:
         self._contest = contest
 
     @property
     def lost(self) -> threading.Event:
-        """Set as soon as the place, once won, may be kept no longer: its lease or key is lost."""
+        """Set as soon as a place that was won is lost, because its lease or its key is."""
         return self._contest.kept.lost
 
     @property
@@ -229,7 +231,7 @@ class Holder:
         return self._contest.kept.why
 
     def when_lost(self, tell: Callable[[], None]) -> AbstractContextManager[None]:
-        """Within the block, call this as soon as the place is lost, or at once if it is.
+        """Within the block, call `tell` as soon as the place is lost, or at once if it is already.
 
         It may be called twice, and in the client's I/O thread, so it must not wait for anything.
         """
@@ -246,12 +248,12 @@ class Holder:
         return self._place.revision
 
     def guard(self) -> ops.Compare:
-        """A compare that is true as long as the place is kept, for `if_` of a transaction."""
+        """A compare for `if_` of a transaction: it holds while the place is not lost."""
         return self._place.guard()
 
     @property
-    def _place(self) -> Place:
-        """The place that was won; raises what fits where there is none."""
+    def _place(self) -> QueuePlace:
+        """The place that was won. Without one it raises an error of the recipe's own."""
         raise NotImplementedError
 
 

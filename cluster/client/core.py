@@ -1,8 +1,9 @@
-"""The client's core: its calls, its watches and the leases it keeps, behind one set of inputs.
+"""The client's core: its calls, its watches and the leases it renews, behind one set of inputs.
 
-Pure and deterministic: no socket, thread or clock; time (seconds, monotonic) and chance are
-arguments. Put in replies, ups and downs, and what the parts take; take out `sends`, `completed` and
-`notices`. These lists are emptied by who carries them out, never replaced.
+Pure and deterministic: it refuses sockets, threads and clocks. Time (seconds, monotonic) and chance
+are arguments. Inputs are replies, connections that come up or go down, and the methods of its
+parts. Outputs are the lists `sends`, `completed` and `notices`: the I/O thread carries them out and
+empties them, and never replaces a list, because the parts hold it too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cluster.client.watching import Watches
 
 
 class Core:
-    """What one client has under way: watches and renewals are made of calls, and stand on them.
+    """What one client has under way: its calls, and the watches and renewals that use them.
 
     `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
     """
@@ -39,14 +40,15 @@ class Core:
 
     @property
     def wake_at(self) -> float:
-        """When `tick` has something to do next, if nothing else happens before."""
+        """When `tick` must be called next, unless another input comes earlier."""
         return self.calls.wake_at
 
     def reply(self, endpoint: str, message: Any, now: float) -> None:
         """A decoded frame has come from an endpoint."""
         self.calls.heard_at[endpoint] = now
         if not isinstance(message, Mapping):
-            return  # not this protocol; the attempt's timeout says so to the caller
+            return  # not this protocol: the caller learns of it when the attempt times out
+        # Only what a watch sends has no request's id.
         if message.get("id") is None:
             self.watches.message(endpoint, message, now)
         else:
@@ -57,7 +59,7 @@ class Core:
         self.calls.endpoint_up(endpoint, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
-        """The connection to an endpoint is gone, and all that was under way there."""
+        """The connection to an endpoint is gone: its calls and watches go on at another one."""
         self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
 
@@ -71,5 +73,5 @@ class Core:
         self.keepers.tick(now)
 
     def close(self, now: float) -> None:
-        """End every call: nobody will answer. A write that was sent may still be applied."""
+        """End every call with an error. A write that was sent may still be applied."""
         self.calls.close(now)

@@ -1,4 +1,4 @@
-"""Election: one of many candidates leads until it resigns or dies; everybody can see who."""
+"""Election: one of many candidates leads until it resigns or dies; any client can see which."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Self
 
 from cluster.client.arguments import patience
 from cluster.client.contest import Contest, Holder
+from cluster.client.held_place import QueuePlace
 from cluster.client.inherited import INHERITED, Owned
 from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import Event, KeyValue
-from cluster.client.standing import Place
 from cluster.client.stream import Stream
 from cluster.errors import (
     CompactedError,
@@ -35,10 +35,11 @@ NOT_LEADER = "election: not leader"
 
 
 class Election(Holder):
-    """A candidate, and a view of who leads; those who use the name, or etcd's recipe, take part.
+    """A candidate, and a view of the leader. All that use the same name, here or through etcd's
+    recipe, take part in one election.
 
-    What is held is held by a lease: one of `ttl` seconds for each candidacy, or the one that was
-    given. Use one Election for each candidate.
+    A lease holds the candidacy: a new one of `ttl` seconds for each candidacy, or the given one.
+    Use one Election object for each candidate.
     """
 
     def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
@@ -49,13 +50,14 @@ class Election(Holder):
     def campaign(self, value: Key = b"", timeout: float | None = None) -> None:
         """Stand for election and wait to be elected; LockTimeoutError after `timeout` seconds.
 
-        `value` says to the others who leads. LeaseLostError when the lease ends before that. Of a
-        lease that stands, or leads, already it goes on, so a program may resume its former life's.
+        `value` tells the others who leads. LeaseLostError when the lease is lost before that. A
+        given lease that is a candidate already keeps its place, and leads if it led: so a program
+        may go on with the lease that it had before it was restarted.
         """
         patience(timeout)
-        if self._contest.standing is not None:
+        if self._contest.held is not None:
             if not self.lost.is_set():
-                raise RuntimeError("this candidate stands already: proclaim, or resign before")
+                raise RuntimeError("this is a candidate already: proclaim, or resign first")
             self._give_up()
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._contest.entering() as lease:
@@ -66,7 +68,7 @@ class Election(Holder):
         self._leads = True
 
     def proclaim(self, value: Key) -> None:
-        """Say something new as the leader; NotElectedError when it is not, or not any more."""
+        """Change the leader's value; NotElectedError when this candidate does not lead."""
         if not self._leads:
             raise NotElectedError(NOT_LEADER)
         try:
@@ -76,7 +78,7 @@ class Election(Holder):
             raise
 
     def resign(self) -> None:
-        """Lead no longer, so that the next one may; LeaseLostError if that was lost before."""
+        """Give up the lead, so that the next candidate has it; LeaseLostError if it was lost."""
         if not self._leads:
             raise NotElectedError(NOT_LEADER)
         self._leads = False
@@ -84,22 +86,23 @@ class Election(Holder):
 
     @property
     def is_leader(self) -> bool:
-        """Whether it was elected, has not resigned, and has not lost it as far as is known here."""
+        """Whether it was elected, and has neither resigned nor lost its place as far as this client
+        knows."""
         return self._leads and not self.lost.is_set()
 
     def leader(self) -> KeyValue | None:
-        """Who leads: its key, and what it proclaims as the value. None if nobody does."""
+        """The leader's key, with what it proclaims as the value; None when nobody leads."""
         return self._contest.first()
 
     def observe(self) -> Observation:
-        """Follow who leads and what it proclaims, from now on."""
+        """Follow the leaders and what they proclaim, from now on."""
         return Observation(self._client, self._contest.prefix)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
-        """Resign, if it leads; what went wrong in the block comes first."""
+        """Resign if this candidate leads; an error of the block hides one of the resignation."""
         if not self._leads:
             return
         if exception_type is None:
@@ -108,29 +111,29 @@ class Election(Holder):
             self._give_up()
 
     def _give_up(self) -> None:
-        """Forget a place that is lost already, or of no use any more."""
+        """Leave the queue, without errors: the place is lost, or the block has failed."""
         self._leads = False
         with suppress(LeaseholdError):
             self._contest.leave()
 
     def _proclaim(self, value: Key) -> None:
-        standing = self._contest.kept
-        place = standing.place
-        said = put(place.key, value, lease=standing.lease)
+        held = self._contest.kept
+        place = held.place
+        said = put(place.key, value, lease=held.lease)
         if not self._client.txn().if_(place.guard()).then(said).commit().succeeded:
             raise NotElectedError(NOT_LEADER)
 
     @property
-    def _place(self) -> Place:
-        if self._contest.standing is None or not self._leads:
+    def _place(self) -> QueuePlace:
+        if self._contest.held is None or not self._leads:
             raise NotElectedError(NOT_LEADER)
-        return self._contest.standing.place
+        return self._contest.held.place
 
 
 class Observation(Stream[KeyValue]):
-    """Leaders as they come, and what each proclaims: an iterator that waits for the next change.
+    """The leaders and what they proclaim: an iterator that waits for the next change.
 
-    The first is the present leader, if there is one. That nobody leads for a while is no change.
+    Its first item is the present leader, if there is one. A time without a leader is not reported.
     It ends after `cancel`, or with the `with` block.
     """
 
@@ -148,7 +151,7 @@ class Observation(Stream[KeyValue]):
         self._watch = self._look_around()
 
     def cancel(self) -> None:
-        """Stop observing; whoever waits for a change is released."""
+        """Stop observing, and release the threads that wait for a change."""
         self._is_cancelled = True
         self._watch.cancel()
 
@@ -173,9 +176,9 @@ class Observation(Stream[KeyValue]):
             return self._changes.popleft()
 
     def _look_around(self) -> Watch:
-        """Learn who stands now, and watch all of them from there on."""
+        """Read the present candidates, and watch them from that revision on."""
         while True:
-            # What is compacted while it is read is not needed: the next try begins later.
+            # If the revision is compacted while it is read, begin again at a newer one.
             with suppress(CompactedError):
                 scan = self._client.scan(self._prefix, prefix=True)
                 self._candidates = {kv.key: kv for kv in scan}
@@ -194,7 +197,7 @@ class Observation(Stream[KeyValue]):
             self._settle()
 
     def _settle(self) -> None:
-        """Tell of the first candidate, unless that was told already."""
+        """Report the first candidate of the queue, unless it was the last one reported."""
         candidates = self._candidates.values()
         leader = min(candidates, key=lambda kv: kv.create_revision, default=None)
         if leader is not None and leader != self._told:

@@ -1,6 +1,6 @@
-"""Endpoints: how people write them, and which one the next request should go to.
+"""Endpoints: how they are written, and which one the next request should go to.
 
-Pure: it is told what came up, went down and failed, and remembers no more than that.
+Pure: it knows which connections are up and when each endpoint last failed, and nothing of requests.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def parse(
 ) -> dict[str, str]:
     """Map each endpoint, as it was written, to its ZeroMQ address; ValueError names a bad one.
 
-    Without endpoints the environment's are taken, and without those the default. `http://` is
-    accepted because etcd's users write it: it means plain TCP here too.
+    Without `given`, the endpoints come from the environment, else there is the default one.
+    `http://` is accepted because etcd's users write it: it means plain TCP here too.
     """
     if given is None:
         for name in ENVIRONMENT_NAMES:
@@ -64,9 +64,10 @@ def address(endpoint: str) -> str:
 
 
 class Endpoints:
-    """The choice of an endpoint: stay with the one that answers, leave the one that failed.
+    """The choice of an endpoint: stay with one that answers, leave one that failed.
 
-    `first` is the index of the endpoint to prefer among those that come up.
+    `first` is the index of the endpoint that is preferred at the start. An endpoint is set aside,
+    with a reason for error texts, while no connection to it is possible.
     """
 
     def __init__(self, names: Iterable[str], first: int = 0) -> None:
@@ -85,7 +86,7 @@ class Endpoints:
 
     @property
     def up_count(self) -> int:
-        """To how many endpoints a connection is established."""
+        """The number of endpoints with an established connection."""
         return len(self._up)
 
     def is_up(self, name: str) -> bool:
@@ -93,8 +94,8 @@ class Endpoints:
         return name in self._up
 
     def came_up(self, name: str) -> None:
-        """The connection is there: the endpoint may be used."""
-        assert name in self._failed_at, f"{name} is none of the endpoints"
+        """The connection is established: the endpoint may be used."""
+        assert name in self._failed_at, f"{name} is not one of the endpoints"
         self._up.add(name)
         self._set_aside.pop(name, None)
 
@@ -104,19 +105,19 @@ class Endpoints:
         self.failed(name, now)
 
     def failed(self, name: str, now: float) -> None:
-        """A request came to nothing there: take another one from now on, if there is any."""
+        """A request failed there: prefer another endpoint from now on, if one is up."""
         self._failed_at[name] = now
         if self._current == name:
             self._current = None
 
     def set_aside(self, name: str, reason: str) -> bool:
-        """No connection can be had there, for this reason; whether that is news."""
+        """No connection is possible there, for this reason; whether the reason is a new one."""
         is_news = self._set_aside.get(name) != reason
         self._set_aside[name] = reason
         return is_news
 
     def described(self, only: str | None = None) -> str:
-        """The endpoints, or only one of them, each with why it was set aside if it was."""
+        """The endpoints, or only one of them, as a text; with the reasons of those set aside."""
         names = self.names if only is None else (only,)
         reasons = self._set_aside
         return ", ".join(f"{n} ({reasons[n]})" if n in reasons else n for n in names)
@@ -124,7 +125,7 @@ class Endpoints:
     def choose(self) -> str | None:
         """The endpoint to send to, or None while no connection is established."""
         if self._current is None and self._up:
-            # The one whose last failure is longest ago; the given order breaks ties.
+            # The endpoint whose last failure is longest ago; the given order breaks ties.
             self._current = min(
                 (name for name in self.names if name in self._up),
                 key=self._failed_at.__getitem__,

@@ -1,7 +1,7 @@
-"""What a forked child finds of its parent's: it may look, but never use or free it.
+"""Objects that belong to one process: a forked child may look at them, but not use or free them.
 
-A lease, a lock or a place in an election belongs to the process that has won it. Were a child to
-give it up at its end, its parent would go on in the belief that it holds it.
+A lease, a lock or a place in an election belongs to the process that won it. If a child gave it up
+when it ended, the parent would go on in the belief that it still holds it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ INHERITED: Final = "it belongs to the process that this one was forked from"
 
 
 class Owned:
-    """Something that one process has: the one in which it was made."""
+    """The base of objects that belong to the process in which they were made."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
 
     @property
     def is_inherited(self) -> bool:
-        """Whether this is another process than the one that has it."""
+        """Whether this process is a forked child of the one that it belongs to."""
         return os.getpid() != self._pid
 
     def refuse_if_inherited(self) -> None:

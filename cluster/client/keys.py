@@ -1,4 +1,4 @@
-"""What a client does with keys: put, get, range, scan, delete, increment, history, compact."""
+"""The client's methods for keys: put, get, range, scan, delete, increment, history, compact."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class KeyApi(Caller):
         ignore_lease: bool = False,
         ttl: float = 0,
     ) -> results.PutResult:
-        """Set a key. A put without a lease detaches the key from the one it had.
+        """Set a key. A put without a lease detaches the key from the lease it had.
 
-        `ignore_value` and `ignore_lease` keep what the key has; it must exist then. With a `ttl`
-        (seconds) the key gets a lease of its own, granted in the same request: the result says
-        which, and for how long. Nobody renews it, unless `client.lease` is told to.
+        `ignore_value` and `ignore_lease` keep the key's value or lease; then the key must exist.
+        With a `ttl` (seconds) the same request grants a lease of the key's own: the result has its
+        id and TTL. It is not renewed, unless `client.lease.adopt` is used to renew it.
         """
         fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
         return self.request(fields, replies.put_result)
@@ -66,9 +66,9 @@ class KeyApi(Caller):
         **options: Unpack[RangeOptions],
     ) -> results.RangeResult:
         """The keys from `key` up to (without) `range_end`, those that begin with `key` (`prefix`),
-        all from `key` on (`from_key`), or all there are (no key).
+        all from `key` on (`from_key`), or all keys of the store (no `key`).
 
-        The options are those of `cluster.protocol.RangeOptions`. What is too large for one answer
+        The options are those of `cluster.protocol.RangeOptions`. A result too large for one answer
         (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
         """
         not_negative("limit", options.get("limit", 0))
@@ -100,8 +100,8 @@ class KeyApi(Caller):
     ) -> Scan:
         """The keys of an interval (as in `range`) of any size, one by one, all at one revision.
 
-        It reads pages of at most `page_size` keys, fewer where values are large, so memory is
-        bounded. See `Scan` for its `revision`.
+        It reads pages of at most `page_size` keys, and fewer where values are large, so it needs
+        little memory. `revision` 0 is that of the moment when the scan begins.
         """
         not_negative("revision", revision)
         keys = interval(key, range_end, prefix, from_key)
@@ -125,9 +125,9 @@ class KeyApi(Caller):
     def increment(self, key: Key, delta: int = 1) -> int:
         """Add to a key's value, a decimal integer of 64 bits, and return the sum; not in etcd.
 
-        A key that is not there counts as 0, and one that is keeps its lease. Raises
-        FailedPreconditionError when the value is no such integer, OutOfRangeError when the sum does
-        not fit.
+        A key that does not exist counts as 0; one that does keeps its lease. Raises
+        FailedPreconditionError when the value is not such an integer, OutOfRangeError when the sum
+        does not fit into 64 bits.
         """
         fields = request("increment", key=to_bytes(key), delta=delta)
         return self.request(fields, replies.of(results.IncrementResult)).value
@@ -135,7 +135,7 @@ class KeyApi(Caller):
     def history(self, key: Key, *, limit: int = 0, revision: int = 0) -> results.HistoryResult:
         """The changes of one key that are not compacted away, newest first; not in etcd.
 
-        `revision` leaves out what came later.
+        `limit`: at most this number of changes. `revision`: none that is later.
         """
         not_negative("limit", limit)
         not_negative("revision", revision)
@@ -143,10 +143,10 @@ class KeyApi(Caller):
         return self.request(fields, replies.of(results.HistoryResult))
 
     def compact(self, revision: int, physical: bool = False) -> results.CompactResult:
-        """End the history before a revision, which itself can still be read and watched.
+        """Delete the history before a revision; the revision itself can still be read and watched.
 
-        Raises CompactedError if it has ended there or later already. With `physical` it returns
-        when the node that was asked has nothing of it left on its disk.
+        Raises CompactedError when it was compacted there or later already. With `physical` it
+        returns when the node that was asked has deleted it from its disk.
         """
         fields = request("compact", revision=revision, physical=physical)
         return self.request(fields, replies.of(results.CompactResult))
@@ -156,7 +156,7 @@ class KeyApi(Caller):
     def put_async(
         self, key: Key, value: Key = b"", *, lease: int | Lease = 0, prev_kv: bool = False
     ) -> Future[results.PutResult]:
-        """Begin a put and return at once; many may be under way. Their order is not defined."""
+        """Begin a put and return at once. Puts under way at the same time have no defined order."""
         fields = put_fields(key, value, lease, prev_kv)
         return self.request_async(fields, replies.put_result)
 
@@ -174,6 +174,6 @@ class KeyApi(Caller):
 
 
 def _may_be_scanned(fields: dict[str, Any]) -> bool:
-    """Whether a range wants all of its keys, in their order."""
+    """Whether a range asks for all of its keys in their order, as a scan returns them."""
     in_order = fields.get("sort_order", "NONE") != "DESCEND"
     return in_order and fields.get("sort_target", "KEY") == "KEY" and not fields.get("limit")

@@ -28,11 +28,12 @@ class Lease(Owned):
     """A lease: keys put with it are deleted when its TTL (seconds) has passed without a renewal.
 
     In a `with` block it is renewed in the background and revoked at the end. `lost` is set as soon
-    as it can no longer be relied on, and stays set; `error` then says why. It is lost when this
-    client revokes it, when no renewal was acknowledged within its TTL - whether nobody renews it,
-    nobody answers, or this process stood still - and when a renewal finds that it is gone.
+    as the lease can no longer be relied on, and stays set; `error` then says why. A lease is lost
+    when this client revokes it, when a renewal finds that it is gone, and when no renewal was
+    acknowledged within its TTL. The last may be because nobody renews it, because no node answers,
+    or because this process was frozen.
 
-    In a forked child it counts as lost: it is the parent's, and nothing is sent for it.
+    In a forked child it counts as lost: the lease is the parent's, and nothing is sent for it.
     """
 
     def __init__(self, api: LeaseApi, granted: results.LeaseGrantResult, good_until: float) -> None:
@@ -42,7 +43,8 @@ class Lease(Owned):
         self.granted = granted
         self.lost = Lost(self.seconds_left)
         self._api = api
-        # By the monotonic clock. Counted from before the request: it cannot have begun earlier.
+        # Monotonic seconds. Counted from before the request, since the TTL cannot have begun
+        # earlier: so the lease never counts as good here after the cluster has ended it.
         self._good_until = good_until
         self._error: LeaseholdError | None = None
         self._kept_by: tuple[Connection, int] | None = None
@@ -50,24 +52,24 @@ class Lease(Owned):
 
     @property
     def error(self) -> LeaseholdError | None:
-        """Why it is lost; None while it is not."""
+        """Why the lease is lost; None while it is not."""
         if self.is_inherited:
             return LeaseLostError(INHERITED)
         self.seconds_left()
         return self._error
 
     def seconds_left(self) -> float:
-        """How long it can be relied on, as far as is known here, if nobody renews it."""
+        """For how many seconds this client may rely on the lease if it is not renewed."""
         if self.is_inherited:
             return NEVER
         left = self._good_until - time.monotonic()
         if left <= 0 and self._error is None:
-            # For good: an answer that comes now comes too late for those who were told.
+            # Lost for good: an acknowledgement that comes later cannot undo what `when_lost` told.
             self.abort(LeaseLostError(NOT_RENEWED))
         return left
 
     def keep_alive(self) -> Lease:
-        """Renew it every third of its TTL in the background, until `stop` or `revoke`.
+        """Renew the lease in the background every third of its TTL, until `stop` or `revoke`.
 
         LeaseLostError when it is lost already.
         """
@@ -79,7 +81,7 @@ class Lease(Owned):
         return self
 
     def stop(self) -> None:
-        """Renew it in the background no longer; it is lost when its TTL has passed."""
+        """End the renewals in the background; the lease is lost when its TTL has passed."""
         kept_by, self._kept_by = self._kept_by, None
         if kept_by is not None:
             connection, number = kept_by
@@ -87,7 +89,7 @@ class Lease(Owned):
             connection.run(lambda core, now: core.keepers.drop(number))
 
     def keep_alive_once(self) -> results.LeaseKeepAliveResult:
-        """Renew it now; LeaseNotFoundError when it is gone."""
+        """Renew the lease once, now; LeaseNotFoundError when it is gone."""
         self.refuse_if_inherited()
         asked = time.monotonic()
         try:
@@ -99,22 +101,22 @@ class Lease(Owned):
         return renewed
 
     def time_to_live(self, keys: bool = False) -> results.LeaseTimeToLiveResult:
-        """What is left of it, and (`keys`) which keys it holds."""
+        """The remaining time of the lease, and with `keys` the keys on it."""
         found = self._api.time_to_live(self.id, keys)
         if found.ttl < 0:
             self.abort(LeaseNotFoundError(FAULTS["LeaseNotFound"].message))
         return found
 
     def revoke(self) -> results.LeaseRevokeResult:
-        """End it now and delete its keys; LeaseNotFoundError when it is gone."""
+        """End the lease now and delete its keys; LeaseNotFoundError when it is gone."""
         self.refuse_if_inherited()
-        # Before the request: from then on others may have what it held.
+        # Before the request: as soon as that is applied, others may have what the lease held.
         self.abort(LeaseLostError(REVOKED))
         return self._api.revoke(self.id)
 
     @contextmanager
     def when_lost(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Within the block, call this when the lease is lost, or at once if it is already.
+        """Within the block, call `tell` when the lease is lost, or at once if it is already.
 
         It may be called twice, and in the client's I/O thread, so it must not wait for anything.
         """
@@ -131,7 +133,7 @@ class Lease(Owned):
             tell()
 
     def tell_no_more(self, tell: Callable[[], None]) -> None:
-        """Call this no more."""
+        """End a `tell_when_lost`."""
         self._told.remove(tell)
 
     def __enter__(self) -> Self:
@@ -144,7 +146,7 @@ class Lease(Owned):
         except LeaseNotFoundError:
             return
         except LeaseholdError:
-            # What went wrong in the block comes first.
+            # The error of the block must not be hidden by one of the revocation.
             if exception_type is None:
                 raise
 
@@ -152,7 +154,7 @@ class Lease(Owned):
         return f"Lease(id={self.id:016x}, ttl={self.ttl:g})"
 
     def notice(self, notice: Notice) -> bool:
-        """Take what the core says of it. In the I/O thread."""
+        """Take a notice of the core about the renewals; called in the I/O thread."""
         match notice:
             case LeaseRenewed():
                 self._renewed(notice.good_until)
@@ -163,9 +165,9 @@ class Lease(Owned):
         return True
 
     def abort(self, error: LeaseholdError) -> None:
-        """It can no longer be relied on, for this reason; the first one stays. In any thread."""
+        """Mark the lease as lost, for this reason; the first reason stays. In any thread."""
         if self.is_inherited:
-            return  # it counts as lost here anyway
+            return  # in a forked child it counts as lost anyway
         if self._error is None:
             self._error = error
         self._good_until = NEVER
@@ -175,7 +177,7 @@ class Lease(Owned):
             tell()
 
     def orphan(self, error: LeaseholdError) -> None:
-        """In a forked child there is nothing to do: whoever asks is told whose it is."""
+        """In a forked child there is nothing to do: `error` and `lost` look at the process id."""
 
     def _renewed(self, good_until: float) -> None:
         if self._error is None:
@@ -183,7 +185,7 @@ class Lease(Owned):
 
 
 class LeaseApi:
-    """`client.lease`: grant, renew, look at and revoke leases by id."""
+    """`client.lease`: grant leases; list, renew and revoke them by id."""
 
     def __init__(self, client: Caller) -> None:
         self._client = client
@@ -191,7 +193,8 @@ class LeaseApi:
     def grant(self, ttl: float, id: int = 0) -> Lease:  # noqa: A002 - etcd's name for it
         """A new lease of at least `ttl` seconds; the cluster chooses the id when it is 0.
 
-        FailedPreconditionError when the id is taken. The Lease's `ttl` is what was really granted.
+        FailedPreconditionError when the id is taken. The cluster may grant more than was asked
+        for; the Lease's `ttl` is the granted one.
         """
         fields = request("lease_grant", TTL=lease_ttl(ttl), ID=id)
         asked = time.monotonic()
@@ -199,7 +202,8 @@ class LeaseApi:
         return Lease(self, granted, asked + granted.ttl)
 
     def adopt(self, lease_id: int) -> Lease:
-        """A Lease that exists already: of a put with a `ttl`, or of this program's former life.
+        """A Lease object for a lease that exists: one of a put with a `ttl`, for example, or one
+        that this program was granted before it was restarted.
 
         LeaseNotFoundError when there is none.
         """
@@ -217,7 +221,7 @@ class LeaseApi:
 
     def keep_alive_once(self, lease_id: int) -> results.LeaseKeepAliveResult:
         """Renew a lease for its whole TTL; LeaseNotFoundError when it is gone."""
-        # No session: to renew twice is to renew.
+        # Needs no session: to renew twice does no harm.
         fields = request("lease_keep_alive", ID=lease_id)
         decode = replies.of(results.LeaseKeepAliveResult)
         renewed = self._client.request(fields, decode, write=False)
@@ -226,7 +230,7 @@ class LeaseApi:
         return renewed
 
     def time_to_live(self, lease_id: int, keys: bool = False) -> results.LeaseTimeToLiveResult:
-        """What is left of a lease; its `ttl` is -1 when there is no such lease."""
+        """The remaining time of a lease; `ttl` is -1 when there is no such lease."""
         fields = request("lease_time_to_live", ID=lease_id, keys=keys)
         return self._client.request(fields, replies.of(results.LeaseTimeToLiveResult))
 
@@ -235,7 +239,7 @@ class LeaseApi:
         return self._client.request(request("lease_leases"), replies.of(results.LeaseListResult))
 
     def keep(self, lease: Lease, good_until: float) -> tuple[Connection, int]:
-        """Renew a lease in the background; by which connection, and under which number."""
+        """Renew a lease in the background; the connection that does so, and its number there."""
         connection = self._client.connection()
         number = connection.attach(lease)
         connection.run(lambda core, now: core.keepers.keep(number, lease.id, good_until, now))

@@ -1,7 +1,8 @@
-"""Leases that a client keeps alive: when to renew, and when to call a lease lost.
+"""Leases that a client renews in the background: when to renew, and when a lease is lost.
 
-Pure, made of the client's calls. A lease is lost when the cluster says so, or when no renewal was
-acknowledged within its TTL: then its holder may no longer rely on it, whatever the cluster knows.
+Pure; it sends by the client's calls. A lease is lost when the cluster says so, and also when no
+renewal was acknowledged within its TTL: the cluster may have ended it by then, so the holder may
+no longer rely on it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from cluster.client.results import LeaseKeepAliveResult
 from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
 
 RENEWALS_PER_TTL: Final = 3
+"""A renewal is due after a third of the TTL, which leaves two thirds to repeat it in."""
 
 
 class _Keeper:
-    """One lease: the next renewal, and until when the last acknowledged one is good."""
+    """One lease: when its next renewal is due, and until when the last one keeps it alive."""
 
     __slots__ = ("call", "due", "good_until", "lease_id", "number")
 
@@ -32,7 +34,7 @@ class _Keeper:
 
 
 class Keepers:
-    """All leases that one client keeps alive, each under the number its owner gave it."""
+    """All leases that one client renews, each under the number its owner gave it."""
 
     def __init__(self, calls: Calls, notices: list[Notice]) -> None:
         self._calls = calls
@@ -40,22 +42,22 @@ class Keepers:
         self._keepers: dict[int, _Keeper] = {}
 
     def keep(self, number: int, lease_id: int, good_until: float, now: float) -> None:
-        """Renew a lease, good until then, now and three times per TTL, until `drop` or LeaseLost.
+        """Renew a lease now and three times per TTL, until `drop` or LeaseLost.
 
-        LeaseRenewed tells of each renewal.
+        The lease is good until `good_until` so far. A LeaseRenewed notice tells of each renewal.
         """
         keeper = _Keeper(number, lease_id, good_until)
         self._keepers[number] = keeper
         self._renew(keeper, now)
 
     def drop(self, number: int) -> None:
-        """Renew no longer; the lease lives on for what is left of its TTL."""
+        """End the renewals; the lease lives on for the rest of its TTL."""
         keeper = self._keepers.pop(number, None)
         if keeper is not None and keeper.call is not None:
             self._calls.abandon(keeper.call)
 
     def tick(self, now: float) -> None:
-        """Renew what is due."""
+        """Renew the leases that are due."""
         for keeper in list(self._keepers.values()):
             if keeper.due <= now:
                 self._renew(keeper, now)
@@ -84,7 +86,8 @@ class Keepers:
             if self._keepers.pop(keeper.number, None) is not None:
                 self._notices.append(LeaseLost(keeper.number, error))
             return
-        # Counted from the sending: the cluster cannot have renewed it earlier than that.
+        # Counted from the sending, since the cluster cannot have renewed the lease earlier: so it
+        # never counts as good here after the cluster has ended it.
         keeper.good_until = sent_at + ttl
         keeper.due = sent_at + ttl / RENEWALS_PER_TTL
         self._notices.append(LeaseRenewed(keeper.number, keeper.good_until))

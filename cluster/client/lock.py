@@ -1,4 +1,4 @@
-"""Lock: mutual exclusion among all clients of a cluster, in the order of asking."""
+"""Lock: mutual exclusion among all clients of a cluster, in the order in which they asked."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 
 from cluster.client.arguments import patience
 from cluster.client.contest import Contest, Holder
+from cluster.client.held_place import QueuePlace
 from cluster.client.inherited import Owned
 from cluster.client.requests import Key
-from cluster.client.standing import Place
 from cluster.errors import LeaseholdError, LockTimeoutError
 
 if TYPE_CHECKING:
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Lock(Holder):
-    """A lock by name; those who use a name, here or through etcd's recipe, exclude each other.
+    """A lock by name; all that use the same name, here or through etcd's recipe, share the lock.
 
-    Entering a `with` block waits for it without limit. It is held by a lease, so that a client that
-    dies gives it up after `ttl` seconds; `lost` is set as soon as it may no longer be held. What is
-    written under it is safe even then with `guard()` among the compares of a transaction, or with
-    `revision`, which grows with each holder, given along as a fencing token.
+    Entering a `with` block waits for the lock without limit. A lease holds it, so a client that
+    dies gives it up after `ttl` seconds. `lost` is set as soon as the lock may no longer be held.
+    To be safe even then, put `guard()` among the compares of a transaction that writes, or pass
+    `revision`, which grows with each holder, to other systems as a fencing token.
 
-    A Lock may be shared by threads and excludes them, too. `name` must not be another lock's name
-    with a slash and more behind it.
+    A Lock may be shared by threads, and excludes them too. A name must not begin with the name of
+    another lock and a slash.
     """
 
     def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
@@ -37,15 +37,15 @@ class Lock(Holder):
         self._threads = threading.Lock()
         self._is_held = False
         self._process = Owned()
-        # Who has `_threads`: to tell one who waits for itself.
+        # The thread that has `_threads`, so that an error can say "this thread".
         self._taker: int | None = None
 
     def acquire(self, timeout: float | None = None) -> None:
         """Wait for the lock; LockTimeoutError after `timeout` seconds.
 
-        LeaseLostError when its lease or its key goes before it is won, and in a forked child whose
-        parent holds it by this very object. With a given lease that holds the lock already it
-        returns at once.
+        LeaseLostError when its lease or its key is lost before the lock is won, and in a forked
+        child whose parent holds the lock by this object. With a given lease that holds the lock
+        already, it returns at once.
         """
         patience(timeout)
         self._refuse_if_inherited()
@@ -61,7 +61,7 @@ class Lock(Holder):
             self._is_held = True
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it or waits for it; whether it did."""
+        """Take the lock if nobody has it or waits for it; whether it was taken."""
         self._refuse_if_inherited()
         if not self._threads.acquire(blocking=False):
             return False
@@ -72,9 +72,9 @@ class Lock(Holder):
         return self._is_held
 
     def release(self) -> None:
-        """Give the lock up; LeaseLostError when it had been lost while it was held.
+        """Give the lock up; LeaseLostError when it was lost while it was held.
 
-        If the cluster does not answer, the lock ends with its lease: nobody renews that any more.
+        If the cluster does not answer, the lock ends with its lease, which is no longer renewed.
         """
         if not self._is_held:
             raise RuntimeError("release of a lock that is not held")
@@ -86,7 +86,7 @@ class Lock(Holder):
 
     @property
     def is_held(self) -> bool:
-        """Whether it was acquired, not released, and not lost as far as this client can know."""
+        """Whether it was acquired, not released, and not lost as far as this client knows."""
         return self._is_held and not self.lost.is_set()
 
     def __enter__(self) -> Self:
@@ -97,19 +97,19 @@ class Lock(Holder):
         if exception_type is None:
             self.release()
             return
-        # What went wrong in the block comes first.
+        # The error of the block must not be hidden by one of the release.
         with suppress(LeaseholdError):
             self.release()
 
     @property
-    def _place(self) -> Place:
-        if self._contest.standing is None or not self._is_held:
+    def _place(self) -> QueuePlace:
+        if self._contest.held is None or not self._is_held:
             raise RuntimeError("the lock is not held")
-        return self._contest.standing.place
+        return self._contest.held.place
 
     @contextmanager
     def _taking(self) -> Iterator[None]:
-        """Other threads of this client may try again if the block does not take the lock."""
+        """Let other threads of this client try again if the block does not take the lock."""
         self._taker = threading.get_ident()
         try:
             yield
@@ -122,7 +122,10 @@ class Lock(Holder):
         self._threads.release()
 
     def _refuse_if_inherited(self) -> None:
-        """In a forked child nobody frees what a thread of the parent had taken."""
+        """In a forked child, refuse a lock that a thread of the parent had taken at the fork.
+
+        That thread does not exist in the child, so nothing would ever release the lock here.
+        """
         if self._process.is_inherited:
             if self._threads.locked():
                 self._process.refuse_if_inherited()

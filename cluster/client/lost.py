@@ -1,7 +1,7 @@
-"""Lost: an event that tells the truth even when no thread had the time to set it.
+"""Lost: an event that is true in time even when no thread was running to set it.
 
-What is held by a lease is held until a moment that is known beforehand. A process that was frozen
-must not believe a moment longer that it holds it, so whoever asks has the clock looked at.
+The moment at which a lease expires is known beforehand. A process that was frozen beyond it must
+not believe for an instant that it still holds the lease. So each question looks at the clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 class Lost(threading.Event):
-    """Set by `set`, or by the time: as soon as `seconds_left` returns nothing above 0."""
+    """Set by `set`, or by time: as soon as `seconds_left` returns 0 or less."""
 
     def __init__(self, seconds_left: Callable[[], float]) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Lost(threading.Event):
         return super().is_set() or self._seconds_left() <= 0
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is lost, or for so many seconds; whether it is lost."""
+        """Wait until it is lost, for at most `timeout` seconds; whether it is lost."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self.is_set():
             left = max(0.0, self._seconds_left())
@@ -32,6 +32,6 @@ class Lost(threading.Event):
                 if patience <= 0:
                     return False
                 left = min(left, patience)
-            # A renewal meanwhile moves the end: then there is another round.
+            # A renewal meanwhile moves the lease's end: the loop then waits again.
             super().wait(min(left, threading.TIMEOUT_MAX))
         return True

@@ -1,7 +1,8 @@
-"""Who the members are and who leads: what changes it, and how that is repeated safely.
+"""Changes of the members and of the leader, and how such a change is repeated safely.
 
-A change that is repeated finds itself done: the refusal that says so, after an attempt whose answer
-was lost, is success. Sends requests through a Client; knows nothing of sockets.
+These changes carry no session. If an attempt's answer was lost, the repetition is refused because
+the change is done already ("member not found", for a removal): that refusal then counts as success.
+Sends requests through a Caller, and refuses to know sockets.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _LISTED: Final = replies.of(results.MemberListResult)
 _STATUS: Final = replies.of(results.StatusResult)
 
 SEARCH_AGAIN_SECONDS: Final = 0.05
-"""How long to wait during an election before the leader is looked for again."""
+"""The pause before the leader is looked for again, while there is none."""
 
 
 def add(client: Caller, peer_urls: str | Iterable[str], learner: bool) -> results.MemberAddResult:
@@ -65,27 +66,27 @@ def replace(
 def remove(client: Caller, member_id: int) -> results.MemberListResult:
     """Remove a member."""
     fields = request("member_remove", ID=member_id)
-    # It was there when the first attempt was made, or that would have said so: but its answer was
-    # lost. Whoever removed it, it is gone.
+    # "Member not found" after a lost answer: this call removed the member, or somebody else did.
+    # Either way it is gone, as was asked.
     return _change(client, fields, _LISTED, "MemberNotFound", lambda listed: listed)
 
 
 def update(
     client: Caller, member_id: int, peer_urls: str | Iterable[str]
 ) -> results.MemberListResult:
-    """Say where a member is reached from now on. Doing it again changes nothing."""
+    """Change the URLs of a member. Repeating it changes nothing."""
     fields = request("member_update", ID=member_id, peerURLs=_checked(peer_urls))
     return _change(client, fields, _LISTED)
 
 
 def promote(client: Caller, member_id: int) -> results.MemberListResult:
-    """Make a voter of a learner."""
+    """Make a learner a voter."""
     fields = request("member_promote", ID=member_id)
     return _change(client, fields, _LISTED, "MemberNotLearner", lambda listed: listed)
 
 
 def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLeaderResult:
-    """Have the leader hand over, wherever it is among the client's endpoints."""
+    """Find the leader among the client's endpoints and have it hand over to `target`."""
     deadline = time.monotonic() + timeout
     fields = request("move_leader", targetID=target)
     while True:
@@ -98,7 +99,7 @@ def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLead
                 client.wait(call)
                 return results.MoveLeaderResult(source, target)
             except LeaseholdError as error:
-                # Another one leads by now: it is to hand over, if it is not the one already.
+                # Another member leads by now: look for it, and ask it to hand over.
                 if name_of(error.message) != "NotLeader":
                     raise
         if time.monotonic() + SEARCH_AGAIN_SECONDS > deadline:
@@ -107,7 +108,10 @@ def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLead
 
 
 def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
-    """The leader's id and the endpoint it has; None while nobody leads. All are asked at once."""
+    """The leader's id and its endpoint; None while there is no leader.
+
+    All endpoints are asked at once. NoLeaderEndpointError when the leader is not one of them.
+    """
     asked: dict[Future[results.StatusResult], str] = {}
     for endpoint in client.endpoints:
         call = FutureCall(request("status"), _left(deadline), _STATUS, pinned=endpoint)
@@ -166,7 +170,7 @@ def _newcomer(
 
 
 def _checked(peer_urls: str | Iterable[str]) -> tuple[str, ...]:
-    """The URLs as all members keep them; what is wrong with them is said in words here."""
+    """The URLs in the form in which members keep them; InvalidArgumentError says what is wrong."""
     texts = peer_urls.split(",") if isinstance(peer_urls, str) else list(peer_urls)
     try:
         return member_urls([text.strip() for text in texts])

@@ -1,6 +1,6 @@
-"""What the client's core tells of watches and of leases that it keeps, each under its number.
+"""Notices: what the client's core reports about watches and renewed leases. Pure data.
 
-The owner of a watch or a lease gave it the number, and is told by it. Pure data.
+`number` names the watch or the lease. Its owner got that number from the Connection.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from cluster.errors import LeaseholdError
 
 
 class WatchOpened(NamedTuple):
-    """The first node has accepted the watch; events follow."""
+    """A node has accepted the watch for the first time; events follow."""
 
     number: int
     header: Header
@@ -21,7 +21,7 @@ class WatchOpened(NamedTuple):
 class WatchEvents(NamedTuple):
     """New events of a watch: whole revisions, in order, none of them seen before.
 
-    None at all: every event up to the header's revision was delivered before.
+    Without events it is a bookmark: all events up to the header's revision were delivered.
     """
 
     number: int
@@ -30,21 +30,21 @@ class WatchEvents(NamedTuple):
 
 
 class WatchEnded(NamedTuple):
-    """No more events will come."""
+    """The watch has ended, for this reason: no more events will come."""
 
     number: int
     error: LeaseholdError
 
 
 class LeaseRenewed(NamedTuple):
-    """The lease kept under this number can be relied on until then (seconds, monotonic)."""
+    """A renewal was acknowledged: the lease is good until then (seconds, monotonic)."""
 
     number: int
     good_until: float
 
 
 class LeaseLost(NamedTuple):
-    """The lease kept under this number is gone, or must be taken to be."""
+    """The lease is gone, or may be gone because no renewal was acknowledged in time."""
 
     number: int
     error: LeaseholdError

@@ -1,9 +1,9 @@
-"""What a transaction is written in: compares and operations, as values. `from cluster import ops`.
+"""The parts of a transaction: compares and operations, as values. `from cluster import ops`.
 
     client.txn().if_(ops.version("k") == 0).then(ops.put("k", "v")).else_(ops.get("k")).commit()
 
-Pure: it makes the request maps of PROTOCOL.md and sends nothing. The rules of transactions (a key
-is put at most once, and so on) are the cluster's to check.
+Pure: it makes the request maps of PROTOCOL.md, and refuses to send. The cluster checks the rules of
+transactions, such as "a key is put at most once".
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INT64_MIN: Final = -(1 << 63)
 class Compare(NamedTuple):
     """One condition of a transaction, made by comparing a subject: `version("k") == 0`.
 
-    It has no truth of its own: only the cluster can tell. So `and`, `not` and
+    It is neither true nor false in Python: only the cluster can decide it. So `and`, `not` and
     `0 < version("k") < 5` raise TypeError; give `if_` several compares instead.
     """
 
@@ -45,7 +45,7 @@ class Compare(NamedTuple):
 
 
 class _Subject(Generic[K]):
-    """What of a key, or of each key of an interval, is compared: with ==, !=, < or >."""
+    """The part of a key, or of each key of an interval, to compare: with ==, !=, < or >."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -82,7 +82,7 @@ class _Subject(Generic[K]):
 
 
 class Number(_Subject[int]):
-    """A subject that is an integer of 64 bits; <= and >= are said by their neighbours."""
+    """A subject that is an integer of 64 bits. etcd has no <= n: it is sent as < n + 1."""
 
     def _checked(self, operand: int) -> int:
         if not isinstance(operand, int) or isinstance(operand, bool):
@@ -99,9 +99,9 @@ class Number(_Subject[int]):
 
 
 class Text(_Subject[Key]):
-    """A subject that is a value: bytes, compared bytewise. It has no <= and >=: etcd has none.
+    """A subject that is a value: bytes, compared bytewise. It has no <= and >=, as in etcd.
 
-    A key that is not there compares false, even with !=.
+    For a key that does not exist, each compare is false, even !=.
     """
 
     def _checked(self, operand: Key) -> bytes:
@@ -114,34 +114,34 @@ class Text(_Subject[Key]):
         raise TypeError("a value is compared with ==, !=, < or > only")
 
 
-# --- what is compared: of a key, or of every key of an interval (as in `Client.range`) ---
+# --- subjects: of a key, or of every key of an interval (as in `Client.range`) ---
 
 
 def version(
     key: Key, range_end: Key | None = None, *, prefix: bool = False, from_key: bool = False
 ) -> Number:
-    """How often a key was put since it was created; 0 when it is not there."""
+    """The number of puts of a key since it was created; 0 when it does not exist."""
     return Number("VERSION", "version", key, range_end, prefix, from_key)
 
 
 def create_revision(
     key: Key, range_end: Key | None = None, *, prefix: bool = False, from_key: bool = False
 ) -> Number:
-    """The revision that created a key; 0 when it is not there."""
+    """The revision that created a key; 0 when it does not exist."""
     return Number("CREATE", "create_revision", key, range_end, prefix, from_key)
 
 
 def mod_revision(
     key: Key, range_end: Key | None = None, *, prefix: bool = False, from_key: bool = False
 ) -> Number:
-    """The revision that last put a key; 0 when it is not there."""
+    """The revision that last put a key; 0 when it does not exist."""
     return Number("MOD", "mod_revision", key, range_end, prefix, from_key)
 
 
 def lease(
     key: Key, range_end: Key | None = None, *, prefix: bool = False, from_key: bool = False
 ) -> Number:
-    """The id of the lease that a key is on; 0 for none."""
+    """The id of a key's lease; 0 for none."""
     return Number("LEASE", "lease", key, range_end, prefix, from_key)
 
 
@@ -155,15 +155,15 @@ def value(
 def count(
     key: Key, range_end: Key | None = None, *, prefix: bool = False, from_key: bool = False
 ) -> Number:
-    """How many keys there are in an interval; of a single key 0 or 1. Not in etcd."""
+    """The number of keys in an interval; for a single key 0 or 1. Not in etcd."""
     return Number("COUNT", "count", key, range_end, prefix, from_key)
 
 
-# --- what is done ---
+# --- operations ---
 
 
 class Op(NamedTuple):
-    """One operation of a branch, and its request map."""
+    """One operation of a branch: its kind (`request_put`), its request map, and if it writes."""
 
     kind: str
     fields: dict[str, Any]
@@ -192,7 +192,7 @@ def get(
     from_key: bool = False,
     **options: Unpack[RangeOptions],
 ) -> Op:
-    """Read a key, an interval or all there are, as `Client.range`; a RangeResult."""
+    """Read a key, an interval or all keys, as `Client.range`; a RangeResult."""
     return _op(range_fields(interval(key, range_end, prefix, from_key), options))
 
 
@@ -220,15 +220,16 @@ def txn() -> Txn:
 
 
 def _op(fields: dict[str, Any], writes: bool = True) -> Op:
-    """The operation of a request map; in a transaction its kind says what it is."""
+    """Make an operation of a request map: in a transaction, `kind` stands for `op`."""
     name = fields.pop("op")
     return Op(f"request_{name}", fields, writes and OPS[name].effect is not Effect.READ)
 
 
 class Txn:
-    """If all compares hold the operations of `then`, else those of `else_`, in one revision.
+    """A transaction: if all compares hold, the operations of `then`, else those of `else_`.
 
-    Each of the three may be called again to add more. Without compares, it is `then`.
+    All operations happen in one revision. Each of the three methods may be called again to add
+    more. Without compares, the operations of `then` are done.
     """
 
     def __init__(self) -> None:
@@ -237,7 +238,7 @@ class Txn:
         self._failure: list[Op] = []
 
     def if_(self, *compares: Compare) -> Self:
-        """Conditions that must all hold."""
+        """Add conditions, which must all hold."""
         for one in compares:
             if not isinstance(one, Compare):
                 raise TypeError(f"if_() takes compares such as version('k') == 0, not {one!r}")
@@ -245,18 +246,18 @@ class Txn:
         return self
 
     def then(self, *operations: Op | Txn) -> Self:
-        """What to do if they hold, in this order."""
+        """Add operations to do in this order if the conditions hold."""
         self._success += map(_operation, operations)
         return self
 
     def else_(self, *operations: Op | Txn) -> Self:
-        """What to do if not, in this order."""
+        """Add operations to do in this order if a condition does not hold."""
         self._failure += map(_operation, operations)
         return self
 
     @property
     def writes(self) -> bool:
-        """Whether it can change anything, whichever branch is taken."""
+        """Whether one of its branches can change anything."""
         return any(op.writes for op in (*self._success, *self._failure))
 
     def fields(self) -> dict[str, Any]:

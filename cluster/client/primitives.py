@@ -1,6 +1,6 @@
-"""What recipes are made of: keys, leases, transactions and watches of one client.
+"""Primitives: the keys, leases, transactions and watches of one client.
 
-Knows no recipe: locks and elections stand on it, and the Client on them.
+It refuses to know recipes: locks and elections are made of it, and the Client adds them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class Primitives(KeyApi):
 
     @cached_property
     def lease(self) -> LeaseApi:
-        """Leases: grant, renew, look at and revoke them."""
+        """Leases: grant, list, renew and revoke them."""
         return LeaseApi(self)
 
     # --- transactions ---
 
     def txn(self) -> ClientTxn:
-        """A transaction: `if_` compares hold `then` these operations, `else_` those; `commit`.
+        """A transaction to build: `.if_(compares).then(operations).else_(operations).commit()`.
 
-        Compares and operations are made by `cluster.ops`.
+        `cluster.ops` makes compares and operations.
         """
         return ClientTxn(self)
 
@@ -46,10 +46,10 @@ class Primitives(KeyApi):
     ) -> T:
         """Run a function that reads and writes keys through its argument as one transaction.
 
-        What it returns is returned when it has committed. It runs again when others were in its
-        way, so it must have no other effects; ConflictError after so many `attempts`. What it
-        raises goes to the caller, and nothing is written. `prefetch`: keys to read in one request
-        beforehand.
+        Returns what the function returned in the attempt that committed. The function runs again
+        when another client's write came in its way, so it must have no other effects;
+        ConflictError when none of `attempts` runs could commit. An exception of the function goes
+        to the caller, and nothing is written. `prefetch`: keys to read in one request beforehand.
         """
         return run(self, function, isolation, prefetch, attempts)
 
@@ -71,10 +71,11 @@ class Primitives(KeyApi):
     ) -> Watch:
         """Follow the changes of a key or an interval (as in `range`), from now or from a revision.
 
-        When it returns, the cluster has accepted the watch: what is written from then on is seen.
-        `filters`: "NOPUT", "NODELETE". `progress_notify`: an idle watch tells now and then, by an
-        empty batch in `batches`, how far it has come. `fragment`: a large revision may travel in
-        several messages; it arrives whole all the same. `keys_only`: without values.
+        When it returns, the cluster has accepted the watch: later writes are seen. `filters`:
+        "NOPUT", "NODELETE". `progress_notify`: an idle watch now and then gets an empty batch (in
+        `batches`), whose header tells up to which revision the watch is complete. `fragment`: a
+        large revision may travel in several messages; it still arrives whole. `keys_only`: events
+        come without values.
         """
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("watch_create", keys)

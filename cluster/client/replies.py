@@ -1,6 +1,6 @@
-"""How a client reads replies by the protocol's table: each into its typed result.
+"""How a client reads replies: each, by the protocol's table, into its typed result.
 
-Knows the shape of replies and nothing of how they arrive.
+It knows the shape of replies, and refuses to know how they arrive.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cluster.protocol import ALARM, ALARM_NAME, EVENT, KEY_VALUE, MEMBER, OPS
 from cluster.schema import KEYS, TEXTS, Field, ListOf, ProtocolOp
 
 Reply = Mapping[str, Any]
-"""A decoded reply map, as msgpack left it: anything may be missing or of a wrong type."""
+"""A decoded but unchecked reply map: a field may be missing or of a wrong type."""
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def header(reply: Reply) -> Header:
 
 
 def key_value(raw: Reply) -> KeyValue:
-    """A key-value of a read, whole or (keys_only) without its value."""
+    """A key-value of a read; without its value if the read was keys_only."""
     return KeyValue(
         raw["key"],
         raw.get("value", b""),
@@ -93,7 +93,7 @@ def _range(head: Header, reply: Reply) -> RangeResult:
 
 
 def single_result(reply: Reply) -> KeyValue | None:
-    """The answer to a range of one key: the key-value, or None when there is none."""
+    """The answer to a range of one key: its key-value, or None when it does not exist."""
     for raw in reply["kvs"]:
         return key_value(raw)
     return None
@@ -168,13 +168,13 @@ _VALUES: Final[dict[Any, Callable[[Any], Any]]] = {
     ListOf(MEMBER): lambda items: tuple(map(_member, items)),
     ListOf(ALARM): lambda items: tuple(map(_alarm, items)),
 }
-"""How values are read of types that are not taken as they come."""
+"""How to convert the values of a type; values of other types are taken as they come."""
 
 Read = Callable[[Header, Reply], Any]
 
 
 def _reader(op: ProtocolOp, result: type[Any]) -> Read:
-    """Reads a reply of this operation: each field into the attribute of its name."""
+    """The function that reads a reply: each field into the attribute of its name."""
     fields = {field.attribute: field for field in op.reply}
     steps = [_step(fields[name], result) for name in result._fields[1:]]
     make = result._make
@@ -186,7 +186,7 @@ def _reader(op: ProtocolOp, result: type[Any]) -> Read:
 
 
 def _step(field: Field, result: type[Any]) -> Callable[[Reply], Any]:
-    """Reads one field; one that may be left out is then what the result has by default."""
+    """The function that reads one field. A missing optional field has the result's default."""
     name, convert = field.name, _VALUES.get(field.type)
     absent = result._field_defaults.get(field.attribute, field.type.zero)
 
@@ -209,7 +209,7 @@ _BY_HAND: Final[dict[str, Read]] = {
     "txn": _txn,
     "lease_leases": _lease_list,
 }
-"""The hottest ones, and those that are of another shape than their results."""
+"""Replies read by hand: the most frequent ones, and those whose result has another shape."""
 
 _READERS: Final = {
     op: _BY_HAND.get(op) or _reader(OPS[op], result) for op, result in RESULTS.items()
@@ -220,5 +220,5 @@ _DECODERS: Final[dict[type[Any], Callable[[Reply], Any]]] = {
 
 
 def of(result: type[T]) -> Callable[[Reply], T]:
-    """What reads a reply into a result of this class."""
+    """The function that reads a reply into a result of this class."""
     return _DECODERS[result]

@@ -1,6 +1,6 @@
-"""Request maps by the protocol's table, built from what a program says. Pure.
+"""Request maps by the protocol's table, built from a program's arguments. Pure.
 
-A field that says what its absence says is left out.
+A field whose value means the same as its absence is left out.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Key = bytes | bytearray | memoryview | str
 """Keys and values: bytes, or text that stands for its UTF-8 bytes. Bytes come back."""
 
 EVERYTHING: Final = b"\0"
-"""As a range_end: no end. As a key with that end: every key (etcd's convention)."""
+"""etcd's convention: as a range_end it means "no end"; as the key as well, it means "all keys"."""
 
 
 class Named(Protocol):
-    """A lease, as far as a request is about it."""
+    """A lease, as a request needs it: by its id."""
 
     @property
     def id(self) -> int:
@@ -38,7 +38,7 @@ def to_bytes(text: Key) -> bytes:
 
 
 def prefix_end(prefix: bytes) -> bytes:
-    """The range_end that makes an interval of all keys with this prefix (PROTOCOL.md)."""
+    """The range_end of the interval of all keys with this prefix (PROTOCOL.md)."""
     for index in range(len(prefix) - 1, -1, -1):
         if prefix[index] < 0xFF:
             return prefix[:index] + bytes([prefix[index] + 1])
@@ -46,7 +46,7 @@ def prefix_end(prefix: bytes) -> bytes:
 
 
 class Interval(NamedTuple):
-    """A single key (no `end`), or the keys from `key` up to `end`, as the protocol says it."""
+    """A single key (`end` None), or the keys from `key` up to but without `end`."""
 
     key: bytes
     end: bytes | None
@@ -55,9 +55,9 @@ class Interval(NamedTuple):
 def interval(
     key: Key | None, range_end: Key | None = None, prefix: bool = False, from_key: bool = False
 ) -> Interval:
-    """An interval from what a program says of it; at most one way to say its end is allowed.
+    """An interval from a program's arguments; ValueError when they give its end in two ways.
 
-    Without a key it is all there are, and so is an empty prefix.
+    No key means all keys, and so does an empty prefix.
     """
     if (range_end is not None) + prefix + from_key > 1:
         raise ValueError("only one of range_end, prefix and from_key can be given")
@@ -77,7 +77,7 @@ _FIELDS: Final = {
 
 
 def request(op: str, **fields: Any) -> dict[str, Any]:
-    """The request map of an operation; what means the same when it is left out is left out."""
+    """The request map of an operation, without the fields that equal their default."""
     known = _FIELDS[op]
     said = {name: value for name, value in fields.items() if value != known[name].absent}
     return {"op": op, **said}
@@ -132,7 +132,7 @@ def put_fields(
     ignore_lease: bool = False,
     ttl: float = 0,
 ) -> dict[str, Any]:
-    """The request map of a put: as `request` makes it, and five times as fast."""
+    """The request map of a put, as `request` would make it; this is five times as fast."""
     fields: dict[str, Any] = {"op": "put", "key": to_bytes(key)}
     if value:
         fields["value"] = to_bytes(value)

@@ -1,6 +1,6 @@
-"""Where host names lead to, looked up in threads of their own: a name server may take its time.
+"""Host names and their addresses, looked up outside the I/O thread because a name server is slow.
 
-Each name has a thread while it is looked up, so one that hangs keeps nobody else waiting.
+Each look-up has a thread of its own, so a name server that hangs for one name holds up no other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cluster.client.waker import Waker
 
 
 class Resolved(NamedTuple):
-    """What was found for an endpoint: addresses as ZeroMQ writes them, or why there is none."""
+    """The addresses of an endpoint's host, as ZeroMQ writes them, or the reason for having none."""
 
     name: str
     hosts: tuple[str, ...]
@@ -35,7 +35,7 @@ def is_numeric(host: str) -> bool:
 
 
 class Resolver:
-    """Look-ups under way; the waker is woken when one is done. Belongs to the I/O thread."""
+    """Look-ups under way; wakes the I/O thread, to which it belongs, when one is done."""
 
     def __init__(self, waker: Waker) -> None:
         self._waker = waker
@@ -43,7 +43,7 @@ class Resolver:
         self._under_way: set[str] = set()
 
     def begin(self, name: str, host: str) -> None:
-        """Look a host up for an endpoint, unless that is under way."""
+        """Look up the host of an endpoint, unless a look-up of it is under way."""
         if name not in self._under_way:
             self._under_way.add(name)
             threading.Thread(
@@ -51,7 +51,7 @@ class Resolver:
             ).start()
 
     def take(self) -> Iterator[Resolved]:
-        """What was found since the last call."""
+        """The look-ups that have ended since the last call."""
         while self._done:
             resolved = self._done.popleft()
             self._under_way.discard(resolved.name)
@@ -67,9 +67,9 @@ def _resolve(name: str, host: str) -> Resolved:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except OSError as error:
         return Resolved(name, (), f"{host!r} is not found: {error.strerror or error}")
-    except ValueError as error:  # what no name server was asked, an empty label for instance
+    except ValueError as error:  # a text that no name server can be asked about: an empty label
         return Resolved(name, (), f"{host!r} is no host name: {error}")
-    # IPv4 first: a node listens there unless it was told otherwise.
+    # IPv4 first: a node listens on IPv4 unless its flags say otherwise.
     ordered = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
     hosts = dict.fromkeys(
         str(address[0]) if family == socket.AF_INET else f"[{address[0]}]"

@@ -1,4 +1,4 @@
-"""What a client's calls return: typed values with etcd's names.
+"""The results of a client's calls: typed values with etcd's names.
 
 How they are read from a reply is the business of `replies`.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 
 class Header(NamedTuple):
-    """Who answered, at which store revision and Raft term."""
+    """The cluster and member that answered, and the store's revision and Raft's term there."""
 
     cluster_id: int
     member_id: int
@@ -32,7 +32,7 @@ class KeyValue(NamedTuple):
 class PutResult(NamedTuple):
     """`prev_kv` is None unless it was asked for and the key existed.
 
-    `lease` and `ttl` (seconds) are of the lease that a put with a `ttl` was granted, else 0.
+    `lease` and `ttl` (seconds) are those of the lease that a put with a `ttl` granted, else 0.
     """
 
     header: Header
@@ -42,7 +42,7 @@ class PutResult(NamedTuple):
 
 
 class DeleteResult(NamedTuple):
-    """How many keys are gone, and what they were if that was asked for."""
+    """The number of keys deleted, and with `prev_kv` their last key-values."""
 
     header: Header
     deleted: int
@@ -50,16 +50,16 @@ class DeleteResult(NamedTuple):
 
 
 class CompactResult(NamedTuple):
-    """The history before the revision asked for has ended."""
+    """The history before the revision asked for is compacted."""
 
     header: Header
 
 
 class RangeResult:
-    """The keys of an interval, in order: iterable, sized, true when there is any.
+    """The keys of an interval, in order: iterable, with a length, false when empty.
 
-    `count` is the number of keys in the interval, whatever the limit; `more` says that the limit
-    cut some off.
+    `count` is the number of keys in the interval, whatever the limit. `more`: the limit has cut
+    some off.
     """
 
     __slots__ = ("count", "header", "kvs", "more")
@@ -94,7 +94,7 @@ class IncrementResult(NamedTuple):
 
 
 class TxnResult(NamedTuple):
-    """Whether all compares held, and a response to each operation of the branch, in its order."""
+    """Whether all compares held, and the responses to the operations of the branch, in order."""
 
     header: Header
     succeeded: bool
@@ -102,7 +102,8 @@ class TxnResult(NamedTuple):
 
 
 TxnResponse = PutResult | RangeResult | DeleteResult | IncrementResult | TxnResult
-"""What `responses` hold: one kind for each kind of operation. Their headers are of the branch."""
+"""A response of a transaction, by the kind of operation. Only the `revision` of its header is its
+own; the rest is copied from the transaction's header."""
 
 
 class Event(NamedTuple):
@@ -125,7 +126,7 @@ class Event(NamedTuple):
 class WatchBatch(NamedTuple):
     """Events that arrived together: whole revisions, in order.
 
-    One without events is a bookmark: everything up to `header.revision` has been delivered.
+    A batch without events is a bookmark: all events up to `header.revision` were delivered.
     """
 
     header: Header
@@ -135,8 +136,8 @@ class WatchBatch(NamedTuple):
 class HistoryResult(NamedTuple):
     """The changes of one key, newest first.
 
-    `more`: the limit cut some off. `compacted`: what came before them, if anything did, is
-    compacted away; when neither is set these are all there ever were.
+    `more`: the limit has cut some off. `compacted`: older changes, if there were any, are compacted
+    away. When neither is set, these are all changes of the key there ever were.
     """
 
     header: Header
@@ -146,7 +147,7 @@ class HistoryResult(NamedTuple):
 
 
 class LeaseGrantResult(NamedTuple):
-    """The lease's id and the TTL it really got, in seconds."""
+    """The lease's id and the TTL that was granted, in seconds."""
 
     header: Header
     id: int
@@ -170,7 +171,7 @@ class LeaseKeepAliveResult(NamedTuple):
 class LeaseTimeToLiveResult(NamedTuple):
     """`ttl` is the remaining time in whole seconds, -1 when there is no such lease.
 
-    `remaining_ms` is the same, exact; `keys` is None unless it was asked for.
+    `remaining_ms` is the same in milliseconds. `keys` is None unless it was asked for.
     """
 
     header: Header
@@ -182,14 +183,14 @@ class LeaseTimeToLiveResult(NamedTuple):
 
 
 class LeaseListResult(NamedTuple):
-    """The ids of all leases, the one that ends first in front."""
+    """The ids of all leases, ordered by when they expire."""
 
     header: Header
     ids: tuple[int, ...]
 
 
 class Member(NamedTuple):
-    """One member; `name` is empty until it has first started."""
+    """One member; `name` is empty until the member has started for the first time."""
 
     id: int
     name: str
@@ -208,7 +209,8 @@ class MemberListResult(NamedTuple):
 class MemberAddResult(NamedTuple):
     """The new member, and all members with it.
 
-    `waiting`: it is certain to be added, but the cluster takes no writes until it has started.
+    `waiting`: the addition is certain, but it completes, and writes go on, only once the new member
+    has started.
     """
 
     header: Header
@@ -218,7 +220,7 @@ class MemberAddResult(NamedTuple):
 
 
 class MoveLeaderResult(NamedTuple):
-    """Who led before, and who leads now: member ids."""
+    """The ids of the members that led before (`source`) and lead now (`target`)."""
 
     source: int
     target: int
@@ -242,7 +244,7 @@ class StatusResult(NamedTuple):
 class HashKvResult(NamedTuple):
     """A hash of all keys and revisions from `compact_revision` to `hash_revision`.
 
-    Members with the same data have the same one at the same two revisions.
+    Members with the same data have the same hash for the same two revisions.
     """
 
     header: Header
@@ -252,27 +254,27 @@ class HashKvResult(NamedTuple):
 
 
 class Alarm(NamedTuple):
-    """What a member has raised: `NOSPACE`, `CORRUPT`, `UNREADABLE` or `DATA_LOSS`."""
+    """An alarm of a member: `NOSPACE`, `CORRUPT`, `UNREADABLE` or `DATA_LOSS`."""
 
     member_id: int
     alarm: str
 
 
 class AlarmResult(NamedTuple):
-    """The alarms there are, or those that were raised or cleared."""
+    """The alarms that are raised, or those that the call has raised or cleared."""
 
     header: Header
     alarms: tuple[Alarm, ...]
 
 
 class DefragmentResult(NamedTuple):
-    """The node has given back what disk space it could."""
+    """The node has given its unused disk space back."""
 
     header: Header
 
 
 class SnapshotPart(NamedTuple):
-    """Some bytes of a snapshot, how many follow, and the SHA-256 of all (raw)."""
+    """One part of a snapshot: bytes, the number of bytes that follow, and the SHA-256 of all."""
 
     header: Header
     name: str
@@ -282,7 +284,7 @@ class SnapshotPart(NamedTuple):
 
 
 class SnapshotResult(NamedTuple):
-    """A snapshot that was saved: from which endpoint, its bytes, and its SHA-256 (hex)."""
+    """A snapshot that was saved: its endpoint, its size in bytes, and its SHA-256 (hex)."""
 
     endpoint: str
     size: int
@@ -310,7 +312,7 @@ RESULTS: Final[dict[str, type[Any]]] = {
     "defragment": DefragmentResult,
     "snapshot": SnapshotPart,
 }
-"""What the reply to each operation of the protocol is read into, by the names of its fields.
+"""The result of each operation of the protocol; reply fields are read by their names.
 
-The changes of members are answered as `member_list` or `member_add` is.
+Changes of members are answered like `member_list` or `member_add`.
 """

@@ -1,6 +1,6 @@
 """Scan: the keys of an interval of any size, read page by page at one revision.
 
-Holds two pages at most: the one being taken and the next one, which is on its way meanwhile.
+A scan holds two pages at most: the one being taken, and the next one, which is fetched meanwhile.
 """
 
 from __future__ import annotations
@@ -18,20 +18,25 @@ if TYPE_CHECKING:
     from cluster.client.caller import Caller
 
 PAGE_KEYS: Final = 1_000
+"""The keys of a page, unless the caller says otherwise or their values are large."""
+
 FIRST_PAGE_KEYS: Final = 40
-"""So many keys fit one answer, whatever their values, while a request is 1.5 MiB at most."""
+"""The keys of the first page. Their values fit into one answer (64 MiB) whatever they are, given
+that a put is 1.5 MiB at most by default."""
 
 PAGE_GROWTH: Final = 4
+"""A page may have this factor more keys than the page before it."""
+
 PAGE_BYTES_AIM: Final = 4 * 1024 * 1024
-"""Pages of large values hold fewer keys, so that about this many bytes come at once."""
+"""A page of large values has fewer keys, so that it is of about this size."""
 
 
 class Scan(Iterator[KeyValue]):
     """Key-values in the order of their keys, all as they were at `revision`.
 
-    The revision is that of the moment the scan began, so a watch from `revision + 1` on misses
-    nothing. `count` is how many keys there are. Raises CompactedError when the history at its
-    revision ends before the scan does. It belongs to one thread.
+    `revision` is the one asked for, or that of the moment when the scan began: then a watch from
+    `revision + 1` on misses nothing. `count` is the number of keys. Raises CompactedError when the
+    revision is compacted before the scan has ended. It belongs to one thread.
     """
 
     def __init__(self, caller: Caller, fields: dict[str, Any], page_size: int) -> None:
@@ -59,14 +64,14 @@ class Scan(Iterator[KeyValue]):
         try:
             page = self._next_page.result()
         except AnswerTooLargeError:
-            # The values have become much larger than those before.
+            # The values of this page are much larger than those before.
             self._limit = max(1, self._limit // PAGE_GROWTH)
             page = self._fitting(self._page)
         self._kvs = self._turn(page)
         return next(self._kvs)
 
     def _fitting(self, fields: dict[str, Any]) -> RangeResult:
-        """A page, of fewer keys if the values are too large for so many in one answer."""
+        """Fetch a page, with fewer and fewer keys while it is too large for one answer."""
         while True:
             try:
                 return self._caller.request({**fields, "limit": self._limit}, range_result)
@@ -76,13 +81,14 @@ class Scan(Iterator[KeyValue]):
                 self._limit = max(1, self._limit // PAGE_GROWTH)
 
     def _turn(self, page: RangeResult) -> Iterator[KeyValue]:
-        """Ask for the page after this one, if there is one, and begin to take this one."""
+        """Ask for the page after this one, if there is one, and return this one's key-values."""
         self._next_page = None
         if page.more:
             size = sum(len(kv.key) + len(kv.value) for kv in page.kvs)
             fitting = len(page) * PAGE_BYTES_AIM // size
             self._limit = max(1, min(self._page_size, self._limit * PAGE_GROWTH, fitting))
-            # How many keys there are is known: to count them again would cost more than the page.
+            # The first page had the number of keys: to count them again would cost more than the
+            # page itself.
             self._page = {
                 **self._fields,
                 "no_count": True,

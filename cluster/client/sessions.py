@@ -1,7 +1,7 @@
-"""The exactly-once session that a client's writes travel in: opened, filled, lost and replaced.
+"""The exactly-once session of a client's writes: opened, filled, lost and replaced.
 
-Pure, a part of the client's calls: it gives writes their numbers, and lets them wait for a session
-or for room in it. It sends nothing: it returns the calls that may go on, and those to be made.
+Pure: a part of the client's calls. It gives each write its number, and queues writes that wait for
+a session or for room in it. It refuses to send: it returns the calls that `calling` is to send.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from cluster.errors import LeaseholdError
 
 
 class WriteSessions:
-    """One session at a time; a call that has begun in another one stays there.
+    """The present session, and the writes that wait for it.
 
-    `waiting` are the writes without a number, in the order in which they came.
+    A write keeps the session it was first sent in, also when a newer session has replaced that.
+    `waiting` holds the writes without a number, in the order in which they came.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class WriteSessions:
         return self._opening
 
     def opened(self, call: Call, now: float) -> LeaseholdError | None:
-        """That call is done: there is a session to fill, or a reason why not."""
+        """The call that opens a session is done: take the session, or return why there is none."""
         self._opening = None
         if call.error is not None:
             return call.error
@@ -56,14 +57,14 @@ class WriteSessions:
         return None
 
     def leave(self, call: Call, session: WriteSession) -> None:
-        """The cluster does not know a call's session: it and all that wait begin in another."""
+        """The cluster does not know a call's session: the call, and later ones, use another."""
         session.end(call.seq)
         call.session = None
         if self._session is session:
             self._session = None
 
     def let_in(self) -> Call | None:
-        """The next write that has waited and may go on now, if there is room for it."""
+        """The next waiting write, if the session has room for it; else None."""
         while self.waiting and self._session is not None and not self._session.is_full:
             call = self.waiting.popleft()
             if call.phase is Phase.PARKED:
@@ -71,7 +72,7 @@ class WriteSessions:
         return None
 
     def turn_away(self) -> list[Call]:
-        """All that wait: there is no session for them."""
+        """Empty the queue: the writes that waited, for which there is no session."""
         waiting = [call for call in self.waiting if call.phase is Phase.PARKED]
         self.waiting.clear()
         return waiting

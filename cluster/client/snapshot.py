@@ -1,7 +1,7 @@
-"""Saving a snapshot: a node makes a copy of all it holds, and the client fetches it part by part.
+"""Saving a snapshot: a node copies its whole data, and the client fetches the copy part by part.
 
-Checks the copy's SHA-256, so that what was saved is what the node made. What is in it, it does not
-know.
+The copy's SHA-256 is checked, so the file is the copy that the node made. This module refuses to
+know what the copy holds.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from cluster.client.caller import Caller
 
 COPY_SECONDS_MAX: Final = 600.0
-"""How long a node may take to make its copy, before it is taken for lost."""
+"""How long a node may take to make its copy before the request counts as failed."""
 
 
 def save(
     caller: Caller, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None
 ) -> SnapshotResult:
-    """Save the copy of the endpoint named, or of the first one that gives one, in order."""
+    """Save the copy of one endpoint: of the one named, or of the first that has one to give."""
     places = caller.endpoints if endpoint is None else (endpoint,)
     for place in places[:-1]:
         try:
             return _save(caller, target, place)
         except (UnavailableError, DeadlineExceededError):
             if not isinstance(target, str | os.PathLike) and target.tell():
-                raise  # what was written cannot be taken back
+                raise  # bytes in the caller's own file cannot be taken back
     return _save(caller, target, places[-1])
 
 
@@ -51,7 +51,7 @@ def _save(
         saved = _fetch(caller, file, endpoint)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # or the name might be lost with the power
+        os.fsync(folder)  # without this, a power cut could lose the file's new name
     finally:
         os.close(folder)
     return saved
@@ -59,9 +59,9 @@ def _save(
 
 @contextmanager
 def _unfinished(path: Path) -> Iterator[BinaryIO]:
-    """A file beside `path`, for this process alone, which gets its name when it is durable.
+    """A file beside `path`, locked by this process, which is renamed to `path` once it is durable.
 
-    What a process has left that was killed is taken over. Raises OSError.
+    The unfinished file of a killed process is used again. OSError when another process has it.
     """
     part = path.with_name(path.name + ".part")
     with append(part) as file:
@@ -81,7 +81,7 @@ def _unfinished(path: Path) -> Iterator[BinaryIO]:
 
 
 def _maybe_lock(file: BinaryIO, path: Path) -> bool:
-    """Lock an open file, unless another process has, or has just given it its name."""
+    """Lock an open file, unless another process has locked it, or has just renamed it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
@@ -90,7 +90,7 @@ def _maybe_lock(file: BinaryIO, path: Path) -> bool:
 
 
 def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
-    """Have a copy made, and write all its parts to a file."""
+    """Have a node make a copy, and write all parts of it to a file."""
     digest, size = hashlib.sha256(), 0
     request: dict[str, Any] = {"op": "snapshot"}
     part = caller.request(request, of(SnapshotPart), pinned=endpoint, timeout=COPY_SECONDS_MAX)
@@ -102,7 +102,8 @@ def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
             break
         if not part.blob:
             raise LeaseholdError(f"the snapshot of {endpoint} ends early", DATA_LOSS)
-        # A part that is lost is asked for again: this is where a broken connection goes on.
+        # Not slow, unlike the first request: a lost part is asked for again after a short time, so
+        # the copy goes on after a broken connection.
         request = {"op": "snapshot", "name": part.name, "offset": size}
         part = caller.request(request, of(SnapshotPart), pinned=endpoint)
     if digest.digest() != part.sha256:

@@ -1,7 +1,8 @@
 """The client's sockets: one DEALER and its monitor for each endpoint.
 
-Every option that bounds memory or time is set here. Frames are moved, not understood. Host names
-are resolved elsewhere: libzmq would do it in the one thread that serves all endpoints.
+It owns the socket options that limit memory and time. It decodes frames and refuses to know what
+they say. Host names are resolved in `resolving`: libzmq would resolve them in its one I/O thread,
+and a slow name server would hold up all endpoints.
 """
 
 from __future__ import annotations
@@ -20,10 +21,14 @@ from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
 
 REPLIES_PER_TURN_MAX: Final = 256
+"""The frames taken from one endpoint; then the other endpoints and the callers have their turn."""
+
 REPLY_BYTES_MAX: Final = 1 << 30
 RECEIVE_QUEUE_MESSAGES: Final = 0
-"""No limit: libzmq ends the process when a connection that it has stopped to read breaks and a
-heartbeat is due. The node bounds what it sends to one that does not read."""
+"""ZeroMQ's 0: no limit. With a limit, libzmq would stop reading a full connection; if that then
+breaks while a heartbeat is due, libzmq aborts the process. The node limits what it sends to a
+client that does not read."""
+
 RECONNECT_MS: Final = 20
 RECONNECT_MS_MAX: Final = 500
 HANDSHAKE_MS: Final = 2_000
@@ -31,10 +36,10 @@ HEARTBEAT_MS: Final = 1_000
 HEARTBEAT_TIMEOUT_MS: Final = 3_000
 
 LOOK_UP_AGAIN_SECONDS: Final = 5.0
-"""A host name whose node cannot be reached is resolved again so often: it may have moved."""
+"""A host name whose node cannot be reached is resolved again after this time: it may have moved."""
 
 NEXT_ADDRESS_SECONDS: Final = 1.0
-"""A host name that has several addresses is tried at each of them for so long."""
+"""The time that each address of a host name has, if there are several; then comes the next."""
 
 FAILED_HANDSHAKES: Final = (
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -54,7 +59,10 @@ log = logging.getLogger("leasehold.client")
 
 
 class _Link:
-    """An endpoint: where its node is, and the sockets there once that is known."""
+    """One endpoint: the address of its node, and the sockets to it once the address is known.
+
+    `address` is empty, and `socket` and `monitor` are None, while the host name is unresolved.
+    """
 
     __slots__ = ("address", "host", "monitor", "name", "port", "retry_at", "socket")
 
@@ -64,7 +72,7 @@ class _Link:
         self.address = ""
         self.socket: zmq.Socket[bytes] | None = None
         self.monitor: zmq.Socket[bytes] | None = None
-        # When to look its host name up again, unless the connection is there before.
+        # When to resolve the host name again, unless the connection is up by then.
         self.retry_at = FOREVER
 
 
@@ -87,7 +95,7 @@ class EndpointLinks:
         return min((link.retry_at for link in self._links.values()), default=FOREVER)
 
     def open(self, addresses: Mapping[str, str], core: Core) -> None:
-        """Begin to connect to all endpoints; one that cannot be used is set aside, and said."""
+        """Begin to connect to all endpoints. One that cannot be used is set aside and logged."""
         for name, address in addresses.items():
             link = self._links[name] = _Link(name, address)
             if is_numeric(link.host):
@@ -96,7 +104,7 @@ class EndpointLinks:
                 self._resolver.begin(name, link.host)
 
     def tick(self, core: Core, now: float) -> None:
-        """Connect to what was resolved, and look up again where no node was found."""
+        """Connect to newly resolved addresses; resolve names again whose node was not reached."""
         for resolved in self._resolver.take():
             self._resolved(self._links[resolved.name], resolved, core, now)
         for link in self._links.values():
@@ -123,9 +131,10 @@ class EndpointLinks:
         link.address = address
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
-        # A request must never queue for a dead node: it would reach the node's next life.
+        # Without IMMEDIATE, requests would queue for a dead node. When it starts again they would
+        # reach it, long after the core has sent them to another node or given them up.
         socket.setsockopt(zmq.IMMEDIATE, 1)
-        # Bounded by OUTSTANDING_CALLS_MAX; a limit here would only lose requests silently.
+        # OUTSTANDING_CALLS_MAX limits the requests; a limit here would lose some silently.
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE_MESSAGES)
         socket.setsockopt(zmq.MAXMSGSIZE, REPLY_BYTES_MAX)
@@ -156,7 +165,8 @@ class EndpointLinks:
             del self._by_socket[socket], self._by_monitor[monitor]
             self._poller.unregister(socket)
             self._poller.unregister(monitor)
-            # Before its reader closes: libzmq waits without limit to tell it of the end.
+            # Stop the monitor before its reader closes: else libzmq waits without limit to report
+            # the end of the socket.
             socket.disable_monitor()
             socket.close(linger=0)
             monitor.close(linger=0)
@@ -166,10 +176,10 @@ class EndpointLinks:
             log.warning("endpoint %s is set aside: %s", link.name, reason)
 
     def send(self, frames: list[tuple[str, bytes]]) -> None:
-        """Send all and empty the list.
+        """Send all frames and empty the list.
 
-        A frame that finds its connection gone is lost: the monitor will say so, and the core tries
-        again.
+        A frame whose connection has just broken is dropped. The monitor will report the break, and
+        then the core sends the call again.
         """
         links = self._links
         for name, frame in frames:
@@ -182,11 +192,14 @@ class EndpointLinks:
         frames.clear()
 
     def poll(self, timeout_ms: int) -> list[tuple[Any, int]]:
-        """Wait for input, or for somebody who wakes us."""
+        """Wait for frames, reports, or a caller that wakes the thread; the ready sources."""
         return self._poller.poll(timeout_ms)
 
     def receive(self, ready: list[tuple[Any, int]], core: Core, now: float) -> None:
-        """Give the core what has come. Answers first: those of a node that just died count too."""
+        """Give the core what has come: first frames, then reports that connections broke.
+
+        So the last answers of a node that has just died still count.
+        """
         monitors = []
         for source, _ in ready:
             if source == self._waker.fd:
@@ -199,8 +212,8 @@ class EndpointLinks:
             self._receive_events(self._by_monitor[monitor], monitor, core, now)
 
     def _receive_replies(self, link: _Link, core: Core, now: float) -> bool:
-        """Give the core a portion of what a node has sent; whether there may be more."""
-        assert link.socket is not None, "who is polled has a socket"
+        """Give the core up to REPLIES_PER_TURN_MAX frames of an endpoint; whether more may wait."""
+        assert link.socket is not None, "only sockets that are open are polled"
         receive, name = link.socket.recv, link.name
         try:
             for _ in range(REPLIES_PER_TURN_MAX):
@@ -219,19 +232,20 @@ class EndpointLinks:
         self, link: _Link, monitor: zmq.Socket[bytes], core: Core, now: float
     ) -> None:
         while monitor.poll(0):
-            # Read by hand: pyzmq's helper would import asyncio, which costs every command 15 ms.
+            # Parsed here: pyzmq's helper imports asyncio, which would cost every command 15 ms.
             event = int.from_bytes(monitor.recv_multipart()[0][:EVENT_BYTES], sys.byteorder)
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                assert link.socket is not None, "its monitor has just spoken"
-                # The pipe is ready, but a send looks for it only now and then: make it look.
+                assert link.socket is not None, "a monitor closes with its socket"
+                # The connection is ready, but the socket takes note of it only now and then, and a
+                # send before that would fail. Reading its events makes it take note now.
                 link.socket.getsockopt(zmq.EVENTS)
                 link.retry_at = FOREVER
                 core.endpoint_up(link.name, now)
             elif event & FAILED_HANDSHAKES:
                 self._set_aside(link, NO_HANDSHAKE, core)
             elif core.endpoints.is_up(link.name):
-                # All that came before the end, before the end: a bookmark that is read later would
-                # count for the watches of the next connection.
+                # First read all frames of the connection that broke. A bookmark that is read after
+                # the next connection is up would count for watches that are opened there.
                 while self._receive_replies(link, core, now):
                     pass
                 core.endpoint_down(link.name, now)

@@ -1,8 +1,8 @@
-"""Software transactional memory: a function that reads and writes keys, done as if it were alone.
+"""Software transactional memory: run a function that reads and writes keys as one transaction.
 
-Its reads are remembered with their revisions and its writes are kept back; one transaction then
-writes them if nothing that was read has changed, or the function runs again. As etcd's concurrency
-package does it, with its levels of isolation.
+The function's reads are remembered with their revisions, and its writes are kept back. At its end
+one transaction writes them if no key that was read has changed; else the function runs again. The
+levels of isolation are those of etcd's concurrency package.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ BACKOFF_SECONDS_MAX: Final = 0.2
 
 
 class Isolation(IntEnum):
-    """What an stm function is protected from; each level includes those above it."""
+    """What an stm function is protected from; each level includes the levels above it."""
 
     READ_COMMITTED = 0
-    """It reads what is committed, and repeats a read of the same key. Nothing is checked."""
+    """It reads committed values, and the same value again for the same key. Nothing is checked."""
     REPEATABLE_READS = 1
-    """Nothing that it has read has changed when it commits."""
+    """No key that it has read has changed when it commits."""
     SERIALIZABLE = 2
-    """Besides, all its reads are of one revision, also those of an attempt that will fail."""
+    """All its reads are of one revision, also those of an attempt that will fail."""
     SERIALIZABLE_SNAPSHOT = 3
-    """Besides, nobody has put a key that it writes, read or not, since that revision."""
+    """No other client has put a key that it writes since that revision, read by it or not."""
 
 
 class _SnapshotGoneError(CompactedError):
-    """The revision that an attempt reads at was compacted away under it: the next is newer."""
+    """The revision of an attempt was compacted meanwhile; the next attempt reads at a newer one."""
 
 
 class _Read(NamedTuple):
-    """What was found under a key, and at which revision of the store."""
+    """The key-value that was read for a key (or None), and the store's revision at that moment."""
 
     kv: KeyValue | None
     revision: int
@@ -60,9 +60,9 @@ class _Read(NamedTuple):
 
 
 class Stm:
-    """What an stm function works with: the keys as one attempt sees them, its own writes included.
+    """The argument of an stm function: the keys as one attempt sees them, with its own writes.
 
-    It is of no use after the function has returned.
+    It must not be used after the function has returned.
     """
 
     def __init__(self, caller: Caller, isolation: Isolation, known: dict[bytes, _Read]) -> None:
@@ -71,14 +71,15 @@ class Stm:
         self._known = known
         self._snapshot = 0
         if known and isolation >= Isolation.SERIALIZABLE:
-            # What the last attempt left is of one revision: all that is read goes with it.
+            # The last attempt's failed commit has read `known` at one revision: this attempt reads
+            # all other keys at it too.
             self._snapshot = next(iter(known.values())).revision
         self._reads: dict[bytes, _Read] = {}
         self._writes: dict[bytes, ops.Op] = {}
         self._values: dict[bytes, bytes | None] = {}
 
     def get(self, key: Key) -> bytes | None:
-        """The value of a key, None when it is not there."""
+        """The value of a key, None when the key does not exist."""
         name = to_bytes(key)
         if name in self._values:
             return self._values[name]
@@ -94,7 +95,7 @@ class Stm:
         self._fetch([name for name in wanted if name not in self._reads])
 
     def revision(self, key: Key) -> int:
-        """The revision that last put a key, 0 when it is not there; its own writes do not count."""
+        """The revision that last put a key, 0 when it does not exist; own writes do not count."""
         return self._read(to_bytes(key)).mod_revision
 
     def put(self, key: Key, value: Key = b"", *, lease: int | Lease = 0) -> None:
@@ -123,7 +124,7 @@ class Stm:
         return self._reads[name]
 
     def _fetch(self, names: list[bytes]) -> None:
-        """Read keys from what the last attempt left, or from the cluster in one transaction."""
+        """Take what the last attempt's commit has read, and read the other keys in one request."""
         for name in names:
             if name in self._known:
                 self._reads[name] = self._known[name]
@@ -143,10 +144,10 @@ class Stm:
     # --- the end of an attempt ---
 
     def commit(self) -> dict[bytes, _Read] | None:
-        """Write if nothing is in the way: None, or what the keys that were read hold by now."""
+        """Commit the writes: None when done, else the present values of the keys that were read."""
         one_revision = self._isolation >= Isolation.SERIALIZABLE or len(self._reads) < 2
         if not self._writes and (one_revision or self._isolation is Isolation.READ_COMMITTED):
-            return None  # what was read was so, all at once or as far as was asked for
+            return None  # nothing to write, and the reads are as consistent as the level demands
         again = list(self._reads)
         txn = ops.txn().if_(*self._conditions()).then(*self._writes.values())
         txn.else_(*(ops.get(name) for name in again))
@@ -171,12 +172,13 @@ def run(
     prefetch: Iterable[Key],
     attempts: int,
 ) -> T:
-    """Run the function until an attempt of it commits, and return what that one returned."""
+    """Run the function until an attempt commits, and return what that attempt returned."""
     first = list(prefetch)
     known: dict[bytes, _Read] = {}
     for failures in range(at_least_one("attempts", attempts)):
         if failures > 1:
-            # The first repetition has fresh reads and a good chance; then there is a crowd.
+            # The first repetition starts at once, since it has fresh values. If that fails too,
+            # many clients want the same keys: wait for a random time.
             bound = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** min(failures, 16))
             time.sleep(random.random() * bound)
         attempt = Stm(caller, isolation, known)
@@ -190,11 +192,11 @@ def run(
             if newer is None:
                 return result
         known = newer
-    raise ConflictError(f"the transaction met others in each of {attempts} attempts")
+    raise ConflictError(f"other writes came in the way of the transaction, {attempts} times")
 
 
 def _reads(names: list[bytes], done: TxnResult, revision: int) -> dict[bytes, _Read]:
-    """What a transaction of one get for each name has found."""
+    """The results of a transaction with one get for each name."""
     found = zip(names, map(_single, done.responses), strict=True)
     return {name: _Read(kv, revision or done.header.revision) for name, kv in found}
 

@@ -1,4 +1,4 @@
-"""Stream: what comes one by one, as it happens, until whoever takes it cancels it."""
+"""Stream: the base of iterators whose items come as they happen, until they are cancelled."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ T = TypeVar("T")
 
 
 class Stream(Iterator[T]):
-    """An iterator that waits for the next; it ends after `cancel`, or with the `with` block."""
+    """An iterator that waits for its next item, until `cancel` or the end of the `with` block."""
 
     called: ClassVar[str]
-    """What it is, in the error that says it was cancelled."""
+    """The stream's name in the error after `cancel`."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """Take no more; whoever waits is released. Doing it again does nothing."""
+        """End the stream and release the threads that wait for an item. May be repeated."""
 
     @abstractmethod
     def _next(self, timeout: float | None) -> T | None:
-        """The next one, waited for so many seconds; None after `cancel`."""
+        """The next item, None after `cancel`; DeadlineExceededError after `timeout` seconds."""
 
     def get(self, timeout: float | None = None) -> T:
-        """The next one; DeadlineExceededError (a TimeoutError) when none comes in time (seconds).
+        """The next item; DeadlineExceededError (a TimeoutError) after `timeout` seconds.
 
         WatchCanceledError after `cancel`.
         """

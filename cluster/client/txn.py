@@ -1,4 +1,4 @@
-"""Transactions that a client commits: the builder of `ops`, with a cluster to send it to."""
+"""ClientTxn: the transaction builder of `ops`, which can send the transaction to the cluster."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class ClientTxn(ops.Txn):
-    """A transaction in the making; `commit` sends it, and may do so again.
+    """A transaction to build; `commit` sends it. Each call of `commit` is a new request.
 
-    It is committed exactly once, as every write is. One that only reads changes nothing, needs no
-    session, and may be answered by any node.
+    A request is applied exactly once, as every write is. A transaction that only reads needs no
+    session, and any node may answer it.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -25,10 +25,10 @@ class ClientTxn(ops.Txn):
         self._caller = caller
 
     def commit(self) -> TxnResult:
-        """Do it; `succeeded` says whether the compares held.
+        """Commit the transaction; `succeeded` says whether the compares held.
 
-        If one operation cannot be done none is, and its error is raised (InvalidArgumentError for a
-        key that is put twice or too many operations, LeaseNotFoundError, CompactedError, ...).
+        If one operation fails, none is applied, and its error is raised: InvalidArgumentError for a
+        key that is put twice or too many operations, LeaseNotFoundError, CompactedError, ...
         """
         return self._caller.request(self.fields(), txn_result, write=self.writes)
 

@@ -1,4 +1,4 @@
-"""What a client does to the cluster itself: members and leader, status, integrity, alarms, disk."""
+"""The client's methods for the cluster itself: members, leader, status, hashes, alarms, disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster.protocol import AlarmName
 _ALARMS: Final = replies.of(results.AlarmResult)
 
 SLOW_SECONDS: Final = 300.0
-"""How long work on a whole disk may take, before it is taken for lost."""
+"""How long a node may work on its whole data before the request counts as failed."""
 
 
 class UpkeepApi(Caller):
@@ -27,10 +27,10 @@ class UpkeepApi(Caller):
     def member_add(
         self, peer_urls: str | Iterable[str], *, learner: bool = False
     ) -> results.MemberAddResult:
-        """Add a member that the others will reach at these URLs; then start it there.
+        """Add a member that the others will reach at these URLs.
 
-        It is started with `--initial-cluster-state existing`. A learner takes no part in votes
-        until it is promoted.
+        Start it afterwards, with `--initial-cluster-state existing`. A learner has no vote until it
+        is promoted.
         """
         return members.add(self, peer_urls, learner)
 
@@ -41,39 +41,39 @@ class UpkeepApi(Caller):
     def member_replace(
         self, member_id: int, peer_urls: str | Iterable[str]
     ) -> results.MemberAddResult:
-        """Remove a member and add one at these URLs in one step: all the while as many vote."""
+        """Remove a member and add one at these URLs in one step, so the number of voters stays."""
         return members.replace(self, member_id, peer_urls)
 
     def member_update(
         self, member_id: int, peer_urls: str | Iterable[str]
     ) -> results.MemberListResult:
-        """Say where the others reach a member from now on."""
+        """Change the URLs at which the others reach a member."""
         return members.update(self, member_id, peer_urls)
 
     def member_promote(self, member_id: int) -> results.MemberListResult:
-        """Make a voter of a learner; FailedPreconditionError until it has caught up."""
+        """Make a learner a voter; FailedPreconditionError until it has caught up."""
         return members.promote(self, member_id)
 
     def move_leader(self, member_id: int) -> results.MoveLeaderResult:
-        """Let that member lead. The present leader must be one of the client's endpoints."""
+        """Hand the lead over to a member. The leader must be one of the client's endpoints."""
         return members.move_leader(self, member_id, self._timeout)
 
     # --- single nodes ---
 
     def status(self, endpoint: str | None = None) -> results.StatusResult:
-        """One node's own state: of the endpoint named, or of whichever answers."""
+        """The state of one node: of the endpoint named, or of the one that the client uses."""
         pinned = self.known(endpoint)
         return self.request(request("status"), replies.of(results.StatusResult), pinned=pinned)
 
     def hash_kv(self, endpoint: str | None = None, revision: int = 0) -> results.HashKvResult:
-        """A hash of what one node holds, up to a revision (0: its latest): equal on all members."""
+        """A hash of one node's data up to a revision (0: its latest); equal on all members."""
         fields = request("hash_kv", revision=revision)
         decode = replies.of(results.HashKvResult)
         pinned = self.known(endpoint)
         return self.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
 
     def defragment(self, endpoint: str | None = None) -> results.DefragmentResult:
-        """Have one node give back disk space that it does not use. It serves on meanwhile."""
+        """Have one node give unused disk space back. It goes on serving meanwhile."""
         fields, decode = request("defragment"), replies.of(results.DefragmentResult)
         pinned = self.known(endpoint)
         return self.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
@@ -81,17 +81,18 @@ class UpkeepApi(Caller):
     def snapshot_save(
         self, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None = None
     ) -> results.SnapshotResult:
-        """Save what one node holds to a path, or to a file that is open for writing bytes.
+        """Save the data of one node to a path, or to a file that is open for writing bytes.
 
-        A file of that name is replaced when the whole snapshot is on disk. Parts that are lost are
-        asked for again, and the whole is checked. Without an endpoint, the first that serves.
+        An existing file at the path is replaced once the whole snapshot is on disk. Lost parts are
+        fetched again, and the SHA-256 of the whole is checked. Without `endpoint`, the client tries
+        its endpoints in order.
         """
         return snapshot.save(self, target, self.known(endpoint))
 
     # --- alarms ---
 
     def alarm_list(self) -> results.AlarmResult:
-        """The alarms that members have raised and nobody has cleared."""
+        """The alarms that are raised and not cleared."""
         return self.request(request("alarm", action="GET"), _ALARMS)
 
     def alarm_activate(self, member_id: int, alarm: AlarmName) -> results.AlarmResult:
@@ -99,10 +100,10 @@ class UpkeepApi(Caller):
         return self._alarm("ACTIVATE", member_id, alarm)
 
     def alarm_disarm(self, member_id: int = 0, alarm: AlarmName = "NONE") -> results.AlarmResult:
-        """Clear an alarm of a member; those cleared. Member 0 is every one, NONE every alarm."""
+        """Clear an alarm of a member; the alarms cleared. 0 is every member, NONE every alarm."""
         return self._alarm("DEACTIVATE", member_id, alarm)
 
     def _alarm(self, action: str, member_id: int, alarm: AlarmName) -> results.AlarmResult:
         fields = request("alarm", action=action, memberID=member_id, alarm=alarm)
-        # No session: an alarm that is raised or cleared twice is raised or cleared.
+        # Needs no session: to raise or clear an alarm twice is the same as once.
         return replies.read(_ALARMS, self.wait(self.repeatable_call(fields)))

@@ -1,4 +1,4 @@
-"""What wakes a poll from another thread."""
+"""Waker: ends the poll of one thread from another thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class Waker:
 
     def __init__(self) -> None:
         self._pair: tuple[stdlib_socket.socket, stdlib_socket.socket] | None = None
-        # A descriptor that is closed may be somebody else's a moment later: never write to it then.
+        # Once the descriptor is closed, its number may at once belong to another file. The lock
+        # makes sure that `wake` never writes to it then.
         self._lock = threading.Lock()
         self._closed = False
         if hasattr(os, "eventfd"):
@@ -34,10 +35,10 @@ class Waker:
             try:
                 self._pair[1].send(b"\0")
             except BlockingIOError:
-                return  # it is full, so the other side is awake already
+                return  # the buffer is full of wake-ups that the other side has yet to read
 
     def clear(self) -> None:
-        """Forget that it was woken; in the thread that polls."""
+        """Forget the wake-ups so far; called in the thread that polls."""
         try:
             if self._pair is None:
                 os.eventfd_read(self.fd)
@@ -47,7 +48,7 @@ class Waker:
             return
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Close the descriptors; a later `wake` does nothing."""
         with self._lock:
             self._closed = True
             if self._pair is None:

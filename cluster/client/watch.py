@@ -1,7 +1,7 @@
-"""Watch: what a program holds while it follows changes.
+"""Watch: the object by which a program follows changes.
 
-Events wait here, in order, for the program to take them. How they survive the death of nodes is
-`watching`'s business.
+It owns the queue in which events wait, in order, for the program. How a watch survives the death of
+nodes is `watching`'s business.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ if TYPE_CHECKING:
     from cluster.client.caller import Caller
 
 QUEUED_EVENTS_MAX: Final = 10_000
-"""With more events not yet taken, the watch pauses at the cluster; it goes on at half of them."""
+"""When more events wait for the program, the watch is paused: cancelled at its node. It is opened
+again when half of this number waits."""
 
 
 class Watch(Stream[Event]):
     """Changes of a key, an interval or a prefix, as they happen: an iterator of `Event`.
 
-    Every event comes once and in order, across the death of the nodes that serve it. It ends with
-    CompactedError when the history it needs is gone and WatchCanceledError when the cluster refuses
-    it; after `cancel` (or the end of a `with` block) it just stops. It may be shared by threads.
+    Each event comes once and in order, also when the nodes that serve the watch die. The watch ends
+    with CompactedError when the history that it needs is gone, with HistoryLostError when the
+    cluster has lost history that the watch had seen, and with WatchCanceledError when the cluster
+    refuses it. After `cancel` (or the end of a `with` block) the iteration just ends. A watch may
+    be shared by threads.
     """
 
     called = "watch"
@@ -47,7 +50,7 @@ class Watch(Stream[Event]):
     def __init__(
         self, client: Caller, connection: Connection, fields: dict[str, Any], timeout: float
     ) -> None:
-        # A client that nobody holds is closed; whoever watches holds it.
+        # A client without references is closed, so a watch holds a reference to its client.
         self._client = client
         self._connection = connection
         self._incoming: SimpleQueue[WatchOpened | WatchBatch | LeaseholdError | None] = (
@@ -55,7 +58,8 @@ class Watch(Stream[Event]):
         )
         self._taking = threading.Lock()
         self._taken: deque[Event] = deque()
-        # Counted apart, because they belong to two threads: what came in, and what was taken out.
+        # Two counters, because each is written by another thread: events that came in (the I/O
+        # thread's), and events that the program took out.
         self._events_in = 0
         self._events_out = 0
         self._paused = False
@@ -65,7 +69,7 @@ class Watch(Stream[Event]):
         self.header = self._header_taken = self._opened(timeout)
 
     def batches(self) -> Iterator[WatchBatch]:
-        """The events as they arrive: each batch holds whole revisions, with the reply's header."""
+        """The events in batches, as they arrive: whole revisions, with the reply's header."""
         while True:
             batch = self._next_batch(None)
             if batch is None:
@@ -73,29 +77,32 @@ class Watch(Stream[Event]):
             yield batch
 
     def batch(self, timeout: float | None = None) -> WatchBatch:
-        """The next of `batches`; raises as `get` does."""
+        """The next batch of `batches`; it raises as `get` does."""
         batch = self._next_batch(timeout)
         if batch is None:
             raise WatchCanceledError(f"the {self.called} was cancelled")
         return batch
 
     def progress(self) -> None:
-        """Ask how far the watch has come; the answer is an empty batch in `batches`.
+        """Ask up to which revision the watch is complete; an empty batch in `batches` answers.
 
-        Every event up to its `header.revision` is in a batch before it.
+        All events up to its `header.revision` are in batches before it.
         """
         number = self._number
         self._connection.run(lambda core, now: core.watches.progress(number))
 
     def cancel(self) -> None:
-        """Stop watching; whoever waits for an event is released. Doing it again does nothing."""
+        """Stop watching, and release the threads that wait for an event. May be repeated."""
         number = self._number
         self._connection.detach(number)
         self._connection.run(lambda core, now: core.watches.cancel(number))
         self._incoming.put(None)
 
     def notice(self, notice: Notice) -> bool:
-        """Take what the core says; False when too much waits to be taken. In the I/O thread."""
+        """Queue the core's notice for the program; False when too many events wait there.
+
+        Called in the I/O thread.
+        """
         match notice:
             case WatchEvents():
                 self._events_in += len(notice.events)
@@ -113,11 +120,11 @@ class Watch(Stream[Event]):
         return True
 
     def abort(self, error: LeaseholdError) -> None:
-        """End the watch from outside, whatever the core does."""
+        """End the watch with this error; no notice of the core will end it."""
         self._incoming.put(error)
 
     def orphan(self, error: LeaseholdError) -> None:
-        """In a forked child: what has come and was not taken is the parent's, too."""
+        """In a forked child: drop the events that wait, which the parent has too, and end."""
         self._taking = threading.Lock()
         self._taken.clear()
         self._incoming = SimpleQueue()
@@ -153,7 +160,7 @@ class Watch(Stream[Event]):
     def _next_batch(self, timeout: float | None) -> WatchBatch | None:
         patience(timeout)
         with self._taking:
-            if self._taken:  # the rest of one that was begun with single events
+            if self._taken:  # the rest of a batch whose first events were taken singly
                 rest = WatchBatch(self._header_taken, tuple(self._taken))
                 self._taken.clear()
                 return rest
@@ -171,7 +178,7 @@ class Watch(Stream[Event]):
                 number = self._number
                 self._connection.run(lambda core, now: core.watches.resume(number, now))
             return item
-        # The end is left in the queue, for the next one who asks.
+        # Leave the end in the queue: another thread, or a later call, must find it too.
         self._incoming.put(item)
         if isinstance(item, LeaseholdError):
             raise item

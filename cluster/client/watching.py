@@ -1,8 +1,9 @@
 """Watches that outlive the nodes that serve them: every event once, in order, from any endpoint.
 
-Pure, made of the client's calls. A watch remembers the next revision it has not seen; whatever
-breaks, it is opened again from there. A bookmark moves that revision on though nothing happened to
-the watch, so that a compaction of what it has seen does not end it.
+Pure; it sends by the client's calls. A watch remembers the first revision that it has not seen.
+When its node fails, the watch is opened again from that revision, at another node. A bookmark is a
+message that says "nothing happened up to this revision": it moves the remembered revision on, so
+that a later compaction of the seen history does not end an idle watch.
 """
 
 from __future__ import annotations
@@ -26,16 +27,21 @@ from cluster.errors import (
 RESUMED: Final = frozenset(
     ("NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout", "NotSupportedForLearner")
 )
-"""Reasons of a cancellation that are the node's trouble: the watch goes on at another one."""
+"""Reasons of a cancellation that lie with the node: the watch goes on at another node."""
 
 STEADY_SECONDS: Final = 1.0
-"""A watch that was open for so long has recovered: its next failure is a first one again."""
+"""A watch that was open for this time has recovered: its count of failures begins at 0 again."""
 
 BOOKMARK_WATCH_ID: Final = -1
+"""The watch id of a bookmark, which is for all watches of a connection."""
 
 
 class _Watch:
-    """One watch. Opening: `call` is set. Open: `endpoint` is set. Neither: paused, or it waits."""
+    """One watch, in one of four states.
+
+    Opening: `call` is set. Open: `endpoint` is set. Waiting to be opened again: `due` is set.
+    Paused: none of them is.
+    """
 
     __slots__ = (
         "call",
@@ -58,7 +64,8 @@ class _Watch:
         self.number = number
         self.fields = fields
         self.next_revision: int = fields.get("start_revision", 0)
-        # What a node has shown of the cluster: it cannot go back behind that.
+        # The cluster's id and the highest revision in the headers so far: a cluster that keeps its
+        # promises never answers with another id, and never falls back behind that revision.
         self.cluster_id = 0
         self.seen = 0
         self.call: Call | None = None
@@ -81,39 +88,40 @@ class Watches:
         self._watches: dict[int, _Watch] = {}
         self._by_watch_id: dict[int, _Watch] = {}
         self._last_watch_id = 0
-        # Watches whose node is behind what they have seen, with that; and the question whether the
-        # whole cluster is.
+        # Watches whose node answered with a revision below the highest they have seen, with that
+        # highest one; and the call that asks whether the whole cluster is below it.
         self._doubts: dict[int, int] = {}
         self._asking: Call | None = None
 
     # --- inputs ---
 
     def open(self, number: int, fields: dict[str, Any], timeout: float, now: float) -> None:
-        """Begin a watch (`fields` of watch_create); WatchOpened or WatchEnded comes in time."""
+        """Begin a watch (`fields` of watch_create); WatchOpened or WatchEnded follows in `notices`
+        within `timeout` seconds."""
         watch = _Watch(number, fields)
         self._watches[number] = watch
         self._create(watch, timeout, now)
 
     def cancel(self, number: int) -> None:
-        """Forget a watch; nothing more is heard of it."""
+        """Forget a watch and cancel it at its node; no more notices come."""
         watch = self._watches.pop(number, None)
         if watch is not None:
             self._detach(watch)
 
     def pause(self, number: int) -> None:
-        """Ask for no more events for now: those delivered are not yet taken."""
+        """Stop the events for now, because the program has not taken those already delivered."""
         watch = self._watches.get(number)
         if watch is not None:
             self._detach(watch)
 
     def resume(self, number: int, now: float) -> None:
-        """Go on after a pause, with the first event that was not delivered."""
+        """End a pause: events go on with the first one that was not delivered."""
         watch = self._watches.get(number)
         if watch is not None and watch.call is None and watch.endpoint is None:
             self._create(watch, FOREVER, now)
 
     def progress(self, number: int) -> None:
-        """Ask how far a watch has come; WatchEvents without events comes when it is known."""
+        """Ask up to which revision a watch is complete; a WatchEvents without events answers."""
         watch = self._watches.get(number)
         if watch is not None:
             watch.progress_wanted = True
@@ -127,14 +135,15 @@ class Watches:
             return
         watch = self._by_watch_id.get(watch_id) if isinstance(watch_id, int) else None
         if watch is None or watch.endpoint != endpoint:
-            return  # the rest of a watch that was cancelled or has moved
+            return  # a late message of a watch that was cancelled, or that moved to another node
         if message.get("canceled"):
             self._canceled(watch, message, now)
         else:
             self._events(watch, message, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
-        """The node is gone: its watches go on at another one. Those just opening retry as calls."""
+        """The node is gone: its watches go on at another one. Those still opening are calls, and
+        calls are tried again by themselves."""
         for watch in list(self._watches.values()):
             if watch.endpoint == endpoint:
                 self._interrupted(watch, now, at_once=True)
@@ -147,7 +156,7 @@ class Watches:
                 self._interrupted(watch, now, at_once=True)
 
     def tick(self, now: float) -> None:
-        """Open again what has waited long enough."""
+        """Open the watches again whose wait is over."""
         for watch in list(self._watches.values()):
             if watch.due <= now:
                 self._create(watch, FOREVER, now)
@@ -165,7 +174,8 @@ class Watches:
         self._calls.begin(call, now)
 
     def _attempt(self, watch: _Watch, call: Call) -> None:
-        """Each attempt has a watch id of its own, so that a late one is not taken for another."""
+        """Give each attempt a watch id of its own: then events of an attempt that was given up
+        cannot be taken for events of the next one."""
         self._release_id(watch, call.endpoint)
         self._last_watch_id += 1
         watch.watch_id = self._last_watch_id
@@ -189,7 +199,7 @@ class Watches:
         if not self._heard(watch, opened, now):
             return
         if watch.next_revision == 0:
-            # Remembered at once: a node that dies before the first event costs none.
+            # "From now on" is fixed now: if the node dies before the first event, none is missed.
             watch.next_revision = opened.revision + 1
         if call.reply.get("canceled"):
             self._canceled(watch, call.reply, now)
@@ -199,7 +209,7 @@ class Watches:
         if watch.progress_wanted:
             self._ask_for_progress(watch)
 
-    # --- what an open watch hears ---
+    # --- messages of an open watch ---
 
     def _events(self, watch: _Watch, message: Reply, now: float) -> None:
         try:
@@ -211,7 +221,9 @@ class Watches:
         if not self._heard(watch, head, now):
             return
         if message.get("fragment"):
-            watch.fragments += events  # the rest of the revision is still to come
+            # A large revision comes in parts. The owner gets it whole: if this node dies before
+            # the last part, the next node sends the revision from its start.
+            watch.fragments += events
             return
         if not events and not watch.fragments:
             self._progressed(watch, head, wanted=bool(watch.fields.get("progress_notify")))
@@ -219,6 +231,7 @@ class Watches:
         if watch.fragments:
             events = (*watch.fragments, *events)
             watch.fragments = []
+        # A node that was told to begin at `next_revision` sends nothing older; this makes sure.
         floor = watch.next_revision
         if events[0].revision < floor:
             events = tuple(one for one in events if one.revision >= floor)
@@ -228,7 +241,7 @@ class Watches:
             self._notices.append(WatchEvents(watch.number, head, events))
 
     def _bookmark(self, endpoint: str, message: Reply, now: float) -> None:
-        """Every event up to a revision was delivered, to all watches there."""
+        """The endpoint has delivered every event up to a revision, to all of its watches."""
         try:
             head = read(header, message)
         except LeaseholdError:
@@ -238,14 +251,14 @@ class Watches:
                 self._progressed(watch, head, wanted=False)
 
     def _progressed(self, watch: _Watch, head: Header, wanted: bool) -> None:
-        """Everything up to a revision was delivered; tell the watch's owner, if that is wanted."""
+        """Every event up to the header's revision was delivered; tell the owner if `wanted`."""
         watch.next_revision = max(watch.next_revision, head.revision + 1)
         if wanted or watch.progress_wanted:
             watch.progress_wanted = False
             self._notices.append(WatchEvents(watch.number, head, ()))
 
     def _ask_for_progress(self, watch: _Watch) -> None:
-        """Ask the node that serves it; a watch that is not open anywhere asks when it is."""
+        """Ask the watch's node for its progress. A watch that is not open asks once it is."""
         if watch.endpoint is not None:
             self._calls.send(watch.endpoint, {"op": "watch_progress"})
 
@@ -263,10 +276,14 @@ class Watches:
         else:
             self._end(watch, WatchCanceledError(reason or "the server canceled the watch"))
 
-    # --- a cluster that has gone back ---
+    # --- a cluster that has lost history ---
 
     def _heard(self, watch: _Watch, head: Header, now: float) -> bool:
-        """Compare a header with those before it; False if that has ended the watch."""
+        """Compare a header with those before it; False when the watch ends over a difference.
+
+        A cluster made anew, or restored from an old snapshot, gives its revisions out again: the
+        watch would take them for those it knows, and miss events without a word.
+        """
         if watch.cluster_id not in (0, head.cluster_id):
             was = f"{watch.cluster_id:x}, which was watched"
             text = f"another cluster ({head.cluster_id:x}) answers than {was}"
@@ -276,13 +293,17 @@ class Watches:
         if head.revision >= watch.seen:
             watch.seen = head.revision
         else:
-            # This node may just be late. All of them cannot be.
+            # One node may lag behind the others. A linearizable read says where the cluster is.
             self._doubts[watch.number] = watch.seen
             self._ask_how_far(now)
         return True
 
     def _ask_how_far(self, now: float) -> None:
-        """Ask the cluster for its revision: a linearizable read is never behind what was seen."""
+        """Ask the cluster for its revision by a linearizable read, which never lags behind.
+
+        The read is one for all doubts. Doubts that come while it is under way wait for the next
+        read, for it may have been answered before they arose.
+        """
         if self._asking is None and self._doubts:
             doubts, self._doubts = self._doubts, {}
             call = Call({"op": "range", "key": b"\0", "count_only": True}, FOREVER)
@@ -293,7 +314,7 @@ class Watches:
     def _know_how_far(self, doubts: dict[int, int], call: Call, now: float) -> None:
         self._asking = None
         if call.reply is None:
-            return  # nothing is proved; the next header that is behind asks again
+            return  # nothing is proved: the next header with a lower revision asks again
         try:
             revision = read(header, call.reply).revision
         except LeaseholdError:
@@ -309,6 +330,7 @@ class Watches:
     # --- interruptions and the end ---
 
     def _interrupted(self, watch: _Watch, now: float, at_once: bool) -> None:
+        """Open the watch again: `at_once` after a first failure, else after a random delay."""
         self._release_id(watch, None)
         watch.endpoint = None
         if now - watch.opened_at >= STEADY_SECONDS:
@@ -326,12 +348,12 @@ class Watches:
             self._notices.append(WatchEnded(watch.number, error))
 
     def _leave(self, watch: _Watch, error: LeaseholdError) -> None:
-        """End a watch that its node would go on with."""
+        """Cancel a watch at its node, and end it for its owner."""
         self._detach(watch)
         self._end(watch, error)
 
     def _detach(self, watch: _Watch) -> None:
-        """Stop hearing of the watch, wherever it is."""
+        """Cancel the watch at its node, or the attempt to open it."""
         endpoint = watch.endpoint
         if watch.call is not None:
             endpoint = watch.call.endpoint
@@ -342,7 +364,7 @@ class Watches:
         watch.due = FOREVER
 
     def _release_id(self, watch: _Watch, endpoint: str | None) -> None:
-        """Give the watch id back; tell the endpoint, if there may be a watch of that id there."""
+        """Forget the watch id. `endpoint`, if there is one, may have the watch: cancel it there."""
         if watch.watch_id and endpoint is not None:
             self._calls.send(endpoint, {"op": "watch_cancel", "watch_id": watch.watch_id})
         self._by_watch_id.pop(watch.watch_id, None)

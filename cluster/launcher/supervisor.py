@@ -1,7 +1,8 @@
-"""Supervisor: watches a local cluster, says what happens, and does what the user types.
+"""Supervisor: watches a local cluster, reports what happens, and does what the user types.
 
-Learns of a death from the kernel (a pidfd), whoever caused it, and measures from there until a
-write is acknowledged again. Prints nothing itself: a Screen does.
+The kernel reports each death (by a pidfd), also one that somebody else caused. From the death on,
+the supervisor measures the time until a write is acknowledged again. It owns the main loop of the
+launcher and refuses to print: a Screen does that.
 """
 
 from __future__ import annotations
@@ -26,19 +27,23 @@ from cluster.launcher.view import HELP, Screen, is_silent, view_of
 STATUS_SECONDS: Final = 0.2
 STATUS_SECONDS_UNSURE: Final = 0.05
 STATUS_SECONDS_URGENT: Final = 0.01
-"""How often nodes are asked how they are; urgent while a fail-over is under way."""
+"""How often nodes are asked for their status: normally, while something is not as it should be,
+and while a fail-over is measured."""
 
 WRITE_SECONDS: Final = 0.002
 WRITE_SECONDS_LATER: Final = 0.025
 WRITE_URGENT_SECONDS: Final = 0.5
-"""After a death a write is tried this often; less so once this much time has passed."""
+"""A write is tried every WRITE_SECONDS after a death, and after WRITE_URGENT_SECONDS without an
+answer every WRITE_SECONDS_LATER."""
 
 SHOW_SECONDS: Final = 0.2
+"""How often the screen is drawn."""
 
 RESTART_SECONDS: Final = 1.0
 RESTART_SECONDS_MAX: Final = 30.0
 SHORT_LIFE_SECONDS: Final = 10.0
-"""--restart waits a second; twice as long, and so on, for a node that keeps dying young."""
+"""--restart starts a dead node again after RESTART_SECONDS. The delay doubles, up to the maximum,
+each time the node dies within SHORT_LIFE_SECONDS of its start."""
 
 
 class Supervisor:
@@ -81,7 +86,7 @@ class Supervisor:
         self._term = leading.term if leading is not None else 0
         for node in self.cluster.members:
             if not node.running:
-                self._on_death(node)  # since the cluster was found ready
+                self._on_death(node)  # it died after the cluster was found ready
         while not self._finished:
             ready = self._wait()
             now = time.monotonic()
@@ -101,7 +106,7 @@ class Supervisor:
     # --- waiting ---
 
     def _wait(self) -> set[int]:
-        """Wait for the next thing to do; the file descriptors of those that are not nodes."""
+        """Wait for the next thing to do; the ready descriptors of signals, input and task."""
         poller = zmq.Poller()
         fds = [self._signals.fd, self._screen.input_fd()]
         if self._task is not None:
@@ -123,7 +128,7 @@ class Supervisor:
 
     @property
     def _writes_are_out(self) -> bool:
-        """Whether writes are to be tried: to see when they are back, or how long they pause."""
+        """Whether to try writes: to see when they work again, or how long they pause."""
         if self._outage is not None and self._outage.acknowledged_at is None:
             return True
         return self._hand_over is not None
@@ -160,19 +165,19 @@ class Supervisor:
             self._show(now)
 
     def _is_measuring(self, now: float) -> bool:
-        """Whether a fail-over is under way: drawing now would blur the time of an answer."""
+        """Whether a fail-over is being measured: to draw now would delay the time of an answer."""
         events = (self._outage, self._hand_over)
         return any(e is not None and now - e.began_at < WRITE_URGENT_SECONDS for e in events)
 
     def _show(self, now: float) -> None:
         self._screen.show(view_of(self.cluster, self._leader, now))
 
-    # --- what nodes do ---
+    # --- what nodes do: die, answer, lead ---
 
     def _on_death(self, node: NodeProcess) -> None:
         name, cluster = node.name, self.cluster
         if node.exit_status == EXIT_REMOVED and not node.is_removed:
-            cluster.note_removed(name)  # by somebody else than us
+            cluster.note_removed(name)  # another client removed it
         self._orders.ended(name)
         quorum_lost = not cluster.has_quorum
         handed_over = self._hand_over is not None and name == self._hand_over.leader_before
@@ -193,7 +198,7 @@ class Supervisor:
             said.append(f"{name} will be started again in {duration(self._plan_restart(node))}")
         elif self._task is None:
             said.append(f"to start it again: restart {name}")
-        # Said at once and in one go: drawing takes time, and an answer may be on its way.
+        # One `say` for all lines: each one draws, and the answer being measured may arrive now.
         self._screen.say("\n".join(said))
         if name == self._leader:
             self._leader = None
@@ -214,7 +219,7 @@ class Supervisor:
             self._outage.another_death(node.name, quorum_lost=quorum_lost)
         self._status_due = self._write_due = 0.0
         for other in self.cluster.running:
-            # An answer to a question from before the death would prove nothing.
+            # The answer to a write from before the death does not prove that writes work again.
             if other.link is not None:
                 other.link.forget_questions()
         self._ask_what_is_due(time.monotonic())
@@ -282,7 +287,7 @@ class Supervisor:
             self._show_due = 0.0
 
     def _plan_restart(self, node: NodeProcess) -> float:
-        """Have a node that died started again; in how many seconds."""
+        """Plan to start a dead node again; the delay in seconds."""
         young = node.died_at - node.started_at < SHORT_LIFE_SECONDS
         delay = self._restart_delay.get(node.name, 0.0) * 2 if young else 0.0
         delay = min(max(delay, RESTART_SECONDS), RESTART_SECONDS_MAX)
@@ -332,7 +337,7 @@ class Supervisor:
         if not names:
             raise LauncherError(f"which node? For example: {verb} {next(iter(self.cluster.nodes))}")
         if "leader" in names and self._leader is None:
-            raise LauncherError("nobody is known to lead just now")
+            raise LauncherError("no leader is known just now")
         return [self._leader or name if name == "leader" else name for name in names]
 
     def _order(self, verb: str, words: list[str]) -> None:
@@ -342,7 +347,7 @@ class Supervisor:
             orders.add(leader, words, now)
         elif verb == "transfer":
             if leader is None:
-                raise LauncherError("nobody is known to lead just now")
+                raise LauncherError("no leader is known just now")
             orders.transfer(leader, words[0] if words else self._successor(), now)
             self._begin_hand_over(leader)
         else:
@@ -354,7 +359,7 @@ class Supervisor:
                     self._begin_hand_over(name)
 
     def _successor(self) -> str:
-        """The voter that has applied most of those that follow."""
+        """The follower with a vote that has applied the most entries."""
         now = time.monotonic()
         found = [
             (node.status.applied_index, node.name)
@@ -366,7 +371,7 @@ class Supervisor:
         return max(found)[1]
 
     def _begin_hand_over(self, name: str) -> None:
-        """If this node leads, see how long writes pause until another one does."""
+        """If this node leads, measure how long writes pause until another node leads."""
         if name == self._leader and len(self.cluster.voters) > 1 and self._outage is None:
             now = time.monotonic()
             self._hand_over = HandOverPause(name, now, now)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Client, LeaseLostError, LeaseNotFoundError, Lock, NotElectedError
-from cluster.client.standing import Place, Standing
+from cluster.client.held_place import HeldPlace, QueuePlace
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster, until
 
@@ -232,12 +232,12 @@ def test_a_lock_that_is_released_is_watched_no_more(client: Client) -> None:
 # --- a key whose history is compacted before it is watched ---
 
 
-def _stand(client: Client) -> Standing:
+def _hold(client: Client) -> HeldPlace:
     client.put("place", "x")
     lease = client.lease.grant(60)
     kv = client.get("place")
     assert kv is not None
-    return Standing(client, Place(kv.key, kv.create_revision), lease)
+    return HeldPlace(client, QueuePlace(kv.key, kv.create_revision), lease)
 
 
 def _compact(probes: ProbeCluster) -> None:
@@ -251,23 +251,23 @@ def _compact(probes: ProbeCluster) -> None:
 
 def test_a_place_outlives_a_compaction_of_its_history() -> None:
     with ProbeCluster(size=1) as probes, Client(probes.endpoints) as client:
-        standing = _stand(client)
+        held = _hold(client)
         client.put("other")
         _compact(probes)
         client.put("other")
-        assert not standing.lost.is_set()
+        assert not held.lost.is_set()
         client.delete("place")
-        assert standing.lost.wait(WAIT)
-        assert "deleted" in str(standing.why)
-        standing.end()
+        assert held.lost.wait(WAIT)
+        assert "deleted" in str(held.why)
+        held.end()
 
 
 def test_a_place_that_went_in_a_compacted_history_is_lost() -> None:
     with ProbeCluster(size=1) as probes, Client(probes.endpoints) as client:
-        standing = _stand(client)
+        held = _hold(client)
         (node,) = probes.nodes
         del probes.store.keys[b"place"]  # nobody is told
         _compact(probes)
-        assert standing.lost.wait(WAIT)
-        assert "the key place is gone" in str(standing.why)
+        assert held.lost.wait(WAIT)
+        assert "the key place is gone" in str(held.why)
         assert node.watch_count == 0

@@ -1,7 +1,7 @@
-"""Standing: a place in a queue of keys that was taken, and whether it is still there.
+"""HeldPlace: a place in a queue of keys that this client has taken, and whether it is lost.
 
-A place goes with its lease, or because somebody deletes its key. The key is watched, over the
-connection that the client's other watches use, so that who has the place learns of both.
+A place is lost with its lease, or when somebody deletes its key. So the lease tells of its loss,
+and the key is watched over the connection that the client's other watches use.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     from cluster.client.primitives import Primitives
 
 LEASE_LOST: Final = "mutex: session is expired"
-"""etcd's text, for an election too."""
+"""etcd's text, which it uses for elections too."""
 
 DELETED: Final = "deleted"
-"""The reason of a DELETE that did not come from a lease's end."""
+"""The reason in a DELETE event that did not come from the end of a lease."""
 
 
-class Place(NamedTuple):
+class QueuePlace(NamedTuple):
     """A place in the queue: its key, and the revision that created it, which is its number."""
 
     key: bytes
     revision: int
 
     def guard(self) -> ops.Compare:
-        """True as long as the place is kept: guards the writes of who has it."""
+        """A compare that holds while the place is not lost: put it into the holder's writes."""
         return ops.create_revision(self.key) == self.revision
 
 
-class Standing:
+class HeldPlace:
     """A place that this client has taken with a lease, until `end`.
 
-    `lost` is set as soon as it cannot be relied on any more; `why` then says why.
+    `lost` is set as soon as the place can no longer be relied on; `why` then says why.
     """
 
-    def __init__(self, client: Primitives, place: Place, lease: Lease) -> None:
+    def __init__(self, client: Primitives, place: QueuePlace, lease: Lease) -> None:
         self.place = place
         self.lease = lease
         self.lost = Lost(lease.seconds_left)
@@ -63,18 +63,18 @@ class Standing:
 
     @property
     def why(self) -> LeaseLostError | None:
-        """Why it is lost; None while it is not."""
+        """Why the place is lost; None while it is not."""
         if not self.lost.is_set():
             return None
         return LeaseLostError(INHERITED if self.lease.is_inherited else self._reason())
 
     def gone(self) -> LeaseLostError:
-        """What to raise when the key turns out not to be there any more."""
+        """The error to raise when the key is found to be gone."""
         return LeaseLostError(f"the key {self._key} is gone")
 
     @contextmanager
     def when_lost(self, tell: Callable[[], None]) -> Iterator[None]:
-        """Within the block, call this when it is lost, or at once if it is already.
+        """Within the block, call `tell` when the place is lost, or at once if it is already.
 
         It may be called twice, and in the client's I/O thread, so it must not wait for anything.
         """
@@ -87,7 +87,7 @@ class Standing:
             self._told.remove(tell)
 
     def end(self) -> None:
-        """Look after it no longer."""
+        """Stop watching the key and the lease; the place itself stays as it is."""
         self._is_over = True
         self.lease.tell_no_more(self._lease_lost)
         self._unwatch(self._number)
@@ -95,35 +95,36 @@ class Standing:
     # --- from the client's core, in the I/O thread ---
 
     def notice(self, notice: Notice) -> bool:
-        """Take what the core says of the key's watch."""
+        """Take a notice of the core about the key's watch."""
         match notice:
             case WatchEvents(events=(first, *_)):
                 self._deleted(first)
             case WatchEnded(error=error):
                 self._connection.detach(self._number)
                 if isinstance(error, CompactedError | HistoryLostError):
-                    self._look()  # what happened to the key is not known: see whether it is there
+                    self._look()  # a deletion may have been missed: see whether the key is there
                 else:
                     self.abort(error)
             case _:
-                pass  # it has opened, or tells how far it is
+                pass  # the watch has opened, or reports its progress
         return True
 
     def abort(self, error: LeaseholdError) -> None:
-        """Nobody looks after the key any more, for this reason. In any thread."""
+        """The key can no longer be watched, for this reason; called in any thread."""
         self._lose(LeaseLostError(f"the key cannot be watched any more: {error}"))
 
     def orphan(self, error: LeaseholdError) -> None:
-        """In a forked child there is nothing to do: the lease says whose it is."""
+        """In a forked child there is nothing to do: the lease counts as lost there."""
 
-    # --- the own key ---
+    # --- the place's key ---
 
     def _watch(self, start_revision: int) -> None:
         fields: dict[str, Any] = {"op": "watch_create", "key": self.place.key}
         fields.update(start_revision=start_revision, filters=["NOPUT"])
         number = self._number = self._connection.attach(self)
         self._connection.run(lambda core, now: core.watches.open(number, fields, FOREVER, now))
-        if self._is_over:  # it has ended in the meantime, and may not have known this number
+        # `end` may have run in another thread meanwhile, and have seen the number before this one.
+        if self._is_over:
             self._unwatch(number)
 
     def _unwatch(self, number: int) -> None:
@@ -150,7 +151,7 @@ class Standing:
         elif not self._is_over:
             self._watch(found.header.revision + 1)
 
-    # --- how it is lost ---
+    # --- how the place is lost ---
 
     @property
     def _key(self) -> str:
