@@ -1,7 +1,8 @@
-"""Frames of peers: which are believed, and what else than the core hears of them.
+"""Callers: the frames of peers, which of them are believed, and where each goes.
 
-A frame that is no message, or comes from whom it must not, is ignored and complained about. Members
-ask each other who they are; all else goes to the core. Parts of snapshots go on to the caller.
+A frame that is no message, or that its sender may not send, is ignored with a complaint. Questions
+of who the members are go to `Neighbours`, all other messages to the core, and parts of snapshots to
+the caller as well. Refuses to know what a message of Raft's means.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ SnapshotFrame = SnapshotChunk | SnapshotAck
 
 
 class Complaint(NamedTuple):
-    """Something was ignored; those of one kind are said together."""
+    """A frame was ignored; complaints of one kind are logged together."""
 
     kind: str
     text: str
 
 
 class Callers:
-    """Those of one member; `part_refusal` is why a part of a snapshot must be ignored, or empty."""
+    """The peers that call one member; `part_refusal` says why to ignore a part of a snapshot."""
 
     def __init__(
         self,
@@ -44,12 +45,13 @@ class Callers:
         self._part_refusal = part_refusal
 
     def hear(self, frames: Iterable[bytes], now_ms: int) -> Iterator[SnapshotFrame | Complaint]:
-        """Step the core with what may be believed; what is left for the caller, in order."""
+        """Step the core with the messages that are believed; yields what the caller must do."""
         for frame in frames:
             try:
                 message = self._codec.decode(frame)
             except WireError as error:
-                # A peer's oddity is not our failure: whatever it was, Raft sends again.
+                # A peer's mistake must not end this process. If the frame mattered, Raft will send
+                # it again.
                 yield _complaint_of(frame, error)
                 continue
             if isinstance(message, JoinRequest | Introduction | Welcome):
@@ -89,7 +91,7 @@ def _ignored(message: object, source: int, refusal: str) -> Complaint:
 
 
 def _complaint_of(frame: bytes, error: WireError) -> Complaint:
-    # A frame may know where it came from (cluster.links.PeerFrame).
+    # A frame may know the address it came from (cluster.links.PeerFrame).
     address = getattr(frame, "address", "")
     where = f" from {address}" if address else ""
     kind = " ".join(str(error).split()[:2])

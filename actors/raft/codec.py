@@ -1,9 +1,10 @@
 """Bytes of peer messages and log entries: positional msgpack, checked both ways.
 
-A frame is (cluster id, kind, fields...); the entries of an append are packed once, by themselves,
-so that one encoding serves every peer and the write-ahead log. What a field may hold is said by its
-annotation in `rpc`, and here what annotations cannot say: whoever gets a message may rely on it,
-and what a receiver would refuse is not sent. Knows no rule of Raft.
+A frame is (cluster id, kind, fields...). The entries of an append are packed once, by themselves,
+so that one encoding serves every peer and the write-ahead log. The annotation of a field in `rpc`
+says what it may hold; this module adds the rules that annotations cannot say. A decoded message
+keeps them all, and a message that its receiver would refuse is not sent. Refuses to know any rule
+of Raft.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ KINDS: Final[tuple[type[Message], ...]] = (
     Confession,
     Doubt,
 )
-"""A message's place here is its code in a frame."""
+"""The position of a message's class here is its code in a frame: new ones go to the end."""
 
 _CHANGES: Final = {kind.__name__: kind for kind in get_args(MemberChange)}
 
@@ -86,13 +87,13 @@ _WELCOME: Final = "welcome"
 ENCODINGS_KEPT: Final = 8
 
 SMALL_BYTES_MAX: Final = 64 * 1024
-"""A run of entries that may go through the buffer that a codec keeps: it never shrinks."""
+"""Larger runs of entries are packed without the codec's buffer, which never shrinks."""
 
 
 class EntriesEncoder:
-    """Packs runs of entries, remembering the last few: a leader needs each run for every peer.
+    """Packs runs of entries, and keeps the last few: a leader sends each run to every peer.
 
-    By the log matching property (Raft 5.3) the ends of a run identify all of it.
+    Runs with the same first and last entry are the same, by log matching (Raft 5.3).
     """
 
     def __init__(self) -> None:
@@ -124,9 +125,9 @@ def decode_entries(packed: bytes) -> tuple[Entry, ...]:
 
 
 def _check_entries(rows: Sequence[Any]) -> None:
-    """Raise WireError for what the annotations of an Entry do not allow, and for gaps.
+    """Raise WireError for a field that the annotations of Entry do not allow, and for a gap.
 
-    On every put's way; a shape would take twice as long.
+    Every put passes here; a `Shape` would take twice as long.
     """
     if not rows:
         return
@@ -180,12 +181,12 @@ def _check_place(append: AppendRequest) -> None:
 
 
 def _read_command(data: bytes, _: int) -> bytes:
-    """A proposal's command is decoded before it enters the log: who could not read it would stop.
+    """Decode a proposal's command before it enters the log: in there, all members had to skip it.
 
-    On the way out it is what `encode_command` has made, and not looked at again.
+    A command that is sent was made by `encode_command`, and is not checked again.
     """
     if isinstance(decode_command(data)[0], SetMembers):
-        raise ValueError("members are not changed by a command")
+        raise ValueError("SetMembers is no command that a member may propose")
     return data
 
 
@@ -222,17 +223,17 @@ def _check_change(change: MemberChange) -> None:
         case RemoveMember() | PromoteMember():
             return
     if urls != member_urls(urls):
-        raise ValueError("URLs that are not spelled as members keep them")
+        raise ValueError("its URLs are not in their normal form")
 
 
 def _check_url(introduction: Introduction) -> None:
-    """A socket can be asked to connect to it."""
+    """Refuse a URL to which no socket could be asked to connect."""
     try:
         if advertised_url(introduction.url) == introduction.url:
             return
     except AddressError:
         pass
-    raise ValueError(f"nobody can be reached at {_shown(introduction.url)}")
+    raise ValueError(f"no member can be reached at {_shown(introduction.url)}")
 
 
 def _check_urls(request: JoinRequest) -> None:
@@ -275,9 +276,9 @@ _ENTRIES_AT: Final = AppendRequest._fields.index("entries")
 
 
 class PeerCodec:
-    """Frames of one cluster; those of another cluster, or of another program, do not decode.
+    """The frames of one cluster; those of another cluster or program do not decode.
 
-    For one thread at a time: it keeps a buffer.
+    It keeps a buffer, so only one thread at a time may use it.
     """
 
     def __init__(self, cluster_id: int) -> None:
@@ -286,7 +287,7 @@ class PeerCodec:
         self._pack = packer()
 
     def encode(self, message: Message) -> bytes:
-        """One frame. Raises an error, ValueError as a rule, for a message that `decode` refuses."""
+        """One frame. Raises ValueError, rarely another error, if `decode` would refuse it."""
         code, shape = _OUT[type(message)]
         row: Sequence[Any] = shape.row(message)
         is_small = True
@@ -302,17 +303,17 @@ class PeerCodec:
             raise WireError(f"a number of more than 64 bits: {error}") from None
 
     def encode_introduction(self, introduction: Introduction) -> bytes:
-        """Where a member is reached."""
+        """The frame that says at which URL a member is reached."""
         return _packed((_HELLO, self.cluster_id, *SHAPES.of(Introduction).row(introduction)))
 
     def encode_welcome(self, welcome: Welcome) -> bytes:
-        """The answer to a JoinRequest."""
+        """The frame that answers a JoinRequest."""
         return _packed((_WELCOME, *SHAPES.of(Welcome).row(welcome)))
 
     def decode(self, frame: bytes) -> Message | JoinRequest | Introduction | Welcome:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
         if not frame:
-            raise WireError("a message of several frames, or of nothing")
+            raise WireError("an empty message, or one of several frames")
         row = unpack(frame)
         if type(row) is not tuple or len(row) < 2:
             raise WireError("not a peer message")
@@ -323,7 +324,7 @@ class PeerCodec:
         return self._decode_named(row)
 
     def _decode_named(self, row: tuple[Any, ...]) -> JoinRequest | Introduction | Welcome:
-        """The message of a row that begins with a name, as those do that are not Raft's."""
+        """The message of a row that begins with a name: those that are not Raft's do."""
         match row:
             case "join", *_:
                 request: JoinRequest = _read(SHAPES.of(JoinRequest), row[1:])
@@ -342,7 +343,7 @@ class PeerCodec:
 
 
 def encode_join(request: JoinRequest) -> bytes:
-    """A JoinRequest: who sends it may know neither its own id nor the cluster's."""
+    """The frame of a JoinRequest. Its sender may know neither its own id nor the cluster's."""
     return _packed((_JOIN, *SHAPES.of(JoinRequest).row(request)))
 
 
@@ -357,7 +358,7 @@ def decode_welcome(frame: bytes) -> Welcome | None:
 
 
 def _read(shape: Shape, row: tuple[Any, ...]) -> Any:
-    """The message, if every field is what it must be: a peer may be another program or version."""
+    """The message of a row, or WireError: a peer may be another program, or another version."""
     try:
         return shape.value(row)
     except ValueError as error:
@@ -365,7 +366,7 @@ def _read(shape: Shape, row: tuple[Any, ...]) -> Any:
 
 
 def _shown(value: Any) -> str:
-    """A value of a stranger's, short enough for the log."""
+    """A value that a stranger sent, cut to a length that fits a line of the log."""
     return repr(value)[:_SHOWN_CHARS_MAX]
 
 

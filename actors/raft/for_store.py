@@ -1,6 +1,6 @@
-"""Entries as Store understands them: a membership of Raft's becomes Store's command SetMembers.
+"""What Raft tells Store and the other actors, in the words of `language`.
 
-The one place where consensus and the state machine share a word about who the members are.
+A membership of Raft's becomes Store's command SetMembers. This is the only place that knows both.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from actors.raft.outcome import Certain, LeaderNews
 def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Entries as Store understands them: a membership becomes its command SetMembers.
 
-    One that nobody can read stays as it is, and Store says so of it as of any such command.
+    A membership that cannot be decoded stays as it is. Store raises the alarm of an entry that
+    cannot be decoded.
     """
     if not any(is_membership(entry.command) for entry in entries):
         return entries
@@ -35,18 +36,18 @@ def _for_store(entry: Entry) -> Entry:
 
 
 def question_of(certain: Certain) -> Question:
-    """Who asked for a change that is certain is told the members as they will be."""
+    """The question by which Store answers a change that is certain, with the members to come."""
     return Question(certain.ticket, MembersToCome(_peers(certain.membership)))
 
 
 def leadership_of(leader_news: LeaderNews) -> Leadership:
-    """Who leads, for all others of the node."""
+    """Who leads, as all other actors of the node are told."""
     clock = None if leader_news.clock is None else ClusterClock(*leader_news.clock)
     return Leadership(leader_news.leader, leader_news.term, clock, leader_news.is_learner)
 
 
 def status_of(core: RaftCore) -> RaftStatus:
-    """Consensus's part of a member's status."""
+    """The part of a member's status that Raft knows."""
     return RaftStatus(
         leader=core.leader,
         term=core.term,

@@ -1,6 +1,7 @@
-"""Leading: what a leader does with its log - takes proposals, commits, beats (Raft 5.3, 5.4).
+"""Leading: how a leader takes proposals, commits, and sends heartbeats (Raft 5.3, 5.4).
 
-What it knows of its peers is leader.py's. That it leads, and must not any more, is the elector's.
+Refuses to know what the peers hold, which is leader.py's, and whether this member leads, which is
+the elector's.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from cluster.errors import FaultName
 class Leading:
     """One member's part as a leader.
 
-    While `is_full` is set the disk has no room for more than what is needed to go on at all.
+    `is_full`: the disk is nearly full. Proposals with a ticket are refused then; those without, by
+    which the cluster goes on, are taken.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Leading:
         self.is_full = False
 
     def begin(self, term: int, now_ms: int) -> Leader:
-        """What the winner of a term's election knows at first."""
+        """The state with which the winner of an election begins to lead `term`."""
         own_id, replica = self._config.member_id, self._replica
         configuration, cluster_ms = self._roster.configuration, replica.start_clock()
         leader = Leader(own_id, term, configuration, replica.log, cluster_ms, now_ms)
@@ -54,21 +56,23 @@ class Leading:
         return leader
 
     def open_term(self, leader: Leader, now_ms: int) -> None:
-        """Append the first entry of the term, and what has waited for a leader."""
-        # Entries of earlier terms are not committed by counting their copies: another leader could
-        # still replace them. An entry of the own term commits all before it (Raft 5.4.2, 8).
+        """Append the first entry of the term, and the proposals that waited for a leader."""
+        # A leader does not commit entries of earlier terms by counting their copies: another leader
+        # could still replace them (Raft figure 8). Its own entry, once committed, commits all
+        # before it (5.4.2, 8), and reads wait for that.
         self.append(leader, [Proposal(self._config.member_id, NO_TICKET, b"")], now_ms)
         self._desk.leader_changed()
         self.append(leader, self._desk.take_held(), now_ms)
         self._forwarder.ask_open_reads()
 
     def append(self, leader: Leader, proposals: Sequence[Proposal], now_ms: int) -> None:
-        """Take proposals into the log, or refuse them to whoever made them."""
+        """Take proposals into the log, or refuse them to the members that made them."""
         if not proposals:
             return
         own_id = self._config.member_id
         if self._transfers.target:
-            # The successor gets them: it needs a log that stands still to take over.
+            # The next leader will get them: the transfer waits until its target has the whole log,
+            # so this log must not grow meanwhile (dissertation 3.10).
             self._desk.hold([p for p in proposals if p.ticket and p.origin == own_id], now_ms)
             self._forwarder.refuse([p for p in proposals if p.origin != own_id], "")
             return
@@ -84,17 +88,18 @@ class Leading:
         self._forwarder.refuse([p for p in proposals if p.origin != own_id], refusal)
 
     def acknowledged(self, leader: Leader, message: AppendResponse, now_ms: int) -> None:
-        """A peer has answered an append: it may be the one that was to have the whole log."""
+        """A peer has answered an append; the target of a transfer may have the whole log now."""
         leader.acknowledged(message, now_ms)
         if self._transfers.due_ms is not None:
             self._transfers.maybe_hand_over(leader)
 
     def maybe_commit(self, leader: Leader, now_ms: int) -> bool:
-        """Commit what a majority holds, if it ends with an entry of this term (Raft 5.4.2)."""
+        """Commit what a majority holds, if that ends with an entry of this term (Raft 5.4.2)."""
         replica, commit = self._replica, self._replica.commit
         if commit == replica.log.last_index:
             return False  # there is nothing more to commit
         agreed = leader.agreed_index(replica.stable_index)
+        # An entry of an earlier term that a majority holds may still be replaced (Raft figure 8).
         if agreed <= commit or replica.log.term(agreed) != leader.term:
             return False
         replica.commit_to(agreed)
@@ -102,12 +107,13 @@ class Leading:
         return True
 
     def maybe_tick(self, leader: Leader, now_ms: int) -> bool:
-        """Send heartbeats when they are due; False if no quorum hears this leader any more."""
+        """Send heartbeats when they are due; False if this leader hears no quorum any more."""
         timeout_ms = self._config.election_timeout_ms
         if now_ms >= leader.quorum_check_due_ms:
             leader.quorum_check_due_ms = now_ms + timeout_ms
-            # A leader that was cut off takes proposals that are never committed, and those who
-            # still hear it refuse their votes to whoever could commit them (dissertation 6.2).
+            # A leader that is cut off takes proposals that are never committed. The members that
+            # still hear it refuse their votes to a candidate that could commit them. So it steps
+            # down (dissertation 6.2).
             if not leader.hears_quorum(now_ms, timeout_ms):
                 return False
         if now_ms >= leader.heartbeat_due_ms:

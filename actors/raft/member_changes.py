@@ -1,7 +1,8 @@
 """Changes of members: begun at the leader, and finished once they are half done (4.1, 4.3).
 
-Which changes are allowed is membership.py's; here are the places in the log at which one may begin,
-the entries that it takes, and who is told if it is refused.
+Owns when a change may begin, which entries it puts in the log, and which member is told if it is
+refused. Refuses to know which changes are allowed: that is membership.py's. Sections are those of
+the dissertation.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from cluster.errors import FaultName, MaybeFault
 
 
 class MemberChanges:
-    """One at a time, appended to the log of a leader."""
+    """Changes of members, one at a time, appended to the log of a leader."""
 
     def __init__(
         self,
@@ -38,11 +39,11 @@ class MemberChanges:
         self._roster = roster
         self._desk = desk
         self._forwarder = forwarder
-        # A change that waits for the member it adds: the index of its first entry, and whose it is.
+        # A change that waits for the member it adds: the index of its first entry, and the request.
         self.waiting: tuple[int, Certain] | None = None
 
     def ask(self, role: Role, change: MemberChange, ticket: int, now_ms: int) -> None:
-        """Somebody here asks for a change: begin it, or ask the leader to."""
+        """A client of this member asks for a change: begin it, or ask the leader to."""
         if isinstance(role, Leader):
             refusal = self._begin(role, change, (self._own_id, ticket), now_ms)
         else:
@@ -51,7 +52,7 @@ class MemberChanges:
             self.fail(ticket, refusal)
 
     def take(self, role: Role, request: ChangeRequest, now_ms: int) -> None:
-        """Another member passes a change on."""
+        """Another member passes a change on to this one."""
         refusal: MaybeFault = "LeaderChanged"
         if isinstance(role, Leader):
             answer = (request.source, request.ticket)
@@ -60,20 +61,20 @@ class MemberChanges:
             self._forwarder.refuse_change(request, refusal)
 
     def fail(self, ticket: int, name: FaultName) -> None:
-        """A change that was asked for here did not begin: whoever asked is told why."""
+        """A change that was asked for at this member did not begin: its client is told why."""
         self._desk.fail([Proposal(self._own_id, ticket, b"")], name, outcome_unknown=False)
 
     def _begin(
         self, leader: Leader, change: MemberChange, answer: tuple[int, int], now_ms: int
     ) -> MaybeFault:
-        """Append the first entry of a change; or the name of the error that refuses it.
+        """Append the first entry of a change; returns the error that refuses it, or "".
 
-        `answer` is the (origin, ticket) of who asked: applying the last entry answers it.
+        `answer` is the (origin, ticket) of the request: applying the last entry answers it.
         """
         replica, roster = self._replica, self._roster
-        # Before the own term's first commit a leader may not know of a change that is committed:
-        # two leaders could each change one member of their own latest membership, and count
-        # majorities that do not meet (the single-server bug, raft-dev 2015).
+        # Before its term's first commit a leader may not know of a change that is committed. Two
+        # leaders could each change one member of the membership they know, and count majorities
+        # that share no member (the bug of single-server changes, raft-dev 2015).
         if replica.commit < leader.start_index or not roster.is_settled:
             return "Unhealthy"
         if roster.latest.is_joint:
@@ -85,24 +86,27 @@ class MemberChanges:
             planned = planned._replace(answer=answer)
             self._append(leader, planned, (self._own_id, NO_TICKET), now_ms)
             if isinstance(change, AddMember) and planned.outgoing == {self._own_id}:
-                # Nothing is committed without the newcomer, which may be started after the answer.
+                # A cluster of one grows to two: nothing is committed without the new member, and an
+                # operator may start that only after the answer. So the answer must not wait for it.
                 self.waiting = replica.log.last_index, Certain(answer[1], planned)
         else:
             self._append(leader, planned, answer, now_ms)
         return ""
 
     def finish(self, leader: Leader, now_ms: int) -> None:
-        """The joint membership is committed: whoever leads appends what follows it (4.3).
+        """Append the membership that follows a joint one, which is committed (4.3).
 
-        Not before: the old voters alone could still elect a leader that has never heard of it.
+        Not before it is: the old voters alone could still elect a leader that has never heard of
+        the joint one, while the new voters alone decide.
         """
         joint = self._roster.latest
         self._append(leader, joint.final(), joint.answer, now_ms)
 
     def take_certain(self) -> Certain | None:
-        """A change that waits is certain once the only voter of old has saved it.
+        """The change that waits, once this member, the only old voter, has saved it; or None.
 
-        Nobody can be elected without this member, which has it in its log.
+        Then it is certain: no leader can be elected without this member's vote, so every later
+        leader has the change in its log.
         """
         if self.waiting is None or self._replica.stable_index < self.waiting[0]:
             return None
@@ -114,5 +118,5 @@ class MemberChanges:
     ) -> None:
         proposal = Proposal(*answer, members.encode(membership))
         self._replica.append(leader.term, leader.cluster_ms(now_ms), [proposal])
-        # It holds from here on, committed or not (4.1).
+        # The membership holds once it is in the log, committed or not (4.1).
         leader.reconfigure(membership.configuration, now_ms)

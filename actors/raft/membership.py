@@ -1,7 +1,7 @@
-"""Who the members are, and which changes of that are allowed (dissertation 4; etcd's messages).
+"""Who the members are, and which changes of them are allowed (dissertation 4; etcd's messages).
 
 A membership travels in the log as a JSON object, so its first byte tells it from a command, which
-is a msgpack array. It takes effect when it is appended. Knows nothing of how it gets there.
+is a msgpack array. It takes effect when it is appended. Refuses to know how it gets into the log.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ MARK: Final = b"{"
 LEARNERS_MAX: Final = 1
 
 FORMER_MAX: Final = 32
-"""So many removed members are remembered, to be told so if they ask; every membership carries them.
+"""The number of removed members that a membership remembers, so that they can be told if they ask.
 
-One that was removed before these is a stranger, as is whoever never was a member: nobody answers
-it. None comes back by its id, which is made of its URLs and the time at which it was added.
+A member removed before these is a stranger, like a process that never was a member, and gets no
+answer. No removed member comes back under its id, which is made of its URLs and of the time at
+which it was added.
 """
 NUMBERS: Final = 1 << 64
 
@@ -36,8 +37,8 @@ NUMBERS: Final = 1 << 64
 class Membership(NamedTuple):
     """The members at one place in the log.
 
-    `outgoing` are the old voters while a change is under way; then `answer` is the (origin, ticket)
-    of who asked for it. A member in `former`, oldest first, never comes back; it is told so.
+    `outgoing` are the old voters while a change is under way, and then `answer` is the (origin,
+    ticket) of its request. `former` are removed members, oldest first: none ever comes back.
     """
 
     peers: tuple[Peer, ...]
@@ -49,7 +50,7 @@ class Membership(NamedTuple):
 
     @property
     def configuration(self) -> Configuration:
-        """Who counts."""
+        """The voters and learners."""
         return Configuration(self.voters, self.outgoing, self.learners)
 
     @property
@@ -58,20 +59,20 @@ class Membership(NamedTuple):
         return bool(self.outgoing)
 
     def peer(self, member_id: int) -> Peer | None:
-        """The member of that id, if it is one."""
+        """The member of that id; None: there is none."""
         return next((peer for peer in self.peers if peer.id == member_id), None)
 
     @property
     def removed(self) -> frozenset[int]:
-        """The ids of those that were removed, or are being removed."""
+        """The ids of the members that were removed, or are being removed."""
         return frozenset(peer.id for peer in self.former)
 
     def has_removed(self, member_id: int) -> bool:
-        """Whether that member is out for good: not before the change that removes it is done."""
+        """Whether that member was removed, by a change that is done."""
         return member_id in self.removed and member_id not in self.outgoing
 
     def final(self) -> Membership:
-        """What follows this joint membership."""
+        """The membership that follows this joint one."""
         kept = self.voters | self.learners
         return self._replace(
             peers=tuple(peer for peer in self.peers if peer.id in kept),
@@ -81,12 +82,12 @@ class Membership(NamedTuple):
 
 
 UNKNOWN: Final = Membership((), frozenset())
-"""What a member that joins knows before the log, or a snapshot, has told it who is there."""
+"""What a member that joins knows before the log, or a snapshot, tells it who the members are."""
 
 
 class Health(NamedTuple):
-    """What the leader knows of its peers: who was heard lately, who was never, though it had time,
-    and which learners keep up."""
+    """What a leader knows of the members: those heard lately, those never heard though they had the
+    time to start, and the learners that keep up."""
 
     active: frozenset[int]
     unstarted: frozenset[int]
@@ -94,12 +95,12 @@ class Health(NamedTuple):
 
 
 def first_membership(peers: tuple[Peer, ...]) -> Membership:
-    """The members a cluster begins with."""
+    """The membership with which a cluster begins: all of `peers` vote."""
     return Membership(peers, frozenset(peer.id for peer in peers))
 
 
 def plan(now: Membership, change: MemberChange, health: Health) -> Membership | FaultName:
-    """The membership after a change; or the name of etcd's error that refuses it."""
+    """The membership after a change, or the name of etcd's error that refuses it."""
     refusal = _refusal(now, change, health)
     return refusal or _changed(now, change)
 
@@ -107,7 +108,7 @@ def plan(now: Membership, change: MemberChange, health: Health) -> Membership | 
 def encode(membership: Membership) -> bytes:
     """JSON, with sorted keys and members: equal memberships give equal bytes.
 
-    Those that were removed stand in the order of their removal.
+    Removed members stand in the order of their removal.
     """
     fields: dict[str, Any] = {
         "peers": [[peer.id, list(peer.peer_urls)] for peer in sorted(membership.peers)],
@@ -140,15 +141,15 @@ def decode(data: bytes) -> Membership:
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a membership: {error!r}") from None
     if membership.configuration.members() - {peer.id for peer in membership.peers}:
-        raise ValueError("not a membership: somebody in it is reached nowhere")
+        raise ValueError("not a membership: a member in it has no URLs")
     return membership
 
 
 def read(command: bytes) -> Membership | None:
-    """The membership that an entry's command is; None if it is none, or one nobody can read.
+    """The membership that an entry's command is; None: it is none, or cannot be decoded.
 
-    Every member goes by this one rule: an entry that does not decode changes no member's mind about
-    who counts. So what a membership holds may only ever change under another MARK.
+    This rule must be the same on every member: an entry that cannot be decoded changes the voters
+    on no member. So the fields of a membership may only change together with MARK.
     """
     if not is_membership(command):
         return None
@@ -171,7 +172,7 @@ def _ids(values: Any) -> frozenset[int]:
 
 def _id(value: Any) -> int:
     if not _number(value):
-        raise TypeError("0 is nobody")
+        raise TypeError("no member has the id 0")
     return int(value)
 
 
@@ -240,7 +241,7 @@ def _refusal(now: Membership, change: MemberChange, health: Health) -> MaybeFaul
         case ReplaceMember(id_, peer):
             if id_ not in now.voters:
                 return "MemberNotFound"
-            # At the same place is right, too: the old one's disk is gone.
+            # The new member may have the old one's URLs: it may take the place of a lost disk.
             rest = now._replace(peers=tuple(each for each in now.peers if each.id != id_))
             return _refuse_new(rest, peer) or _refuse_shrinking(now, id_, health, added=1)
         case UpdateMember(id_, peer_urls):
@@ -264,7 +265,10 @@ def _refuse_new(now: Membership, peer: Peer) -> MaybeFault:
 
 
 def _refuse_growth(now: Membership, health: Health) -> MaybeFault:
-    """A new voter does not answer yet: without it there must be a quorum of the larger set."""
+    """Refuse a new voter unless those heard lately are a quorum of the larger set without it.
+
+    A new voter does not answer yet, and until it does it counts like one that is down.
+    """
     active = len(now.voters & health.active)
     if len(now.voters) > 1 and active < (len(now.voters) + 1) // 2 + 1:
         return "Unhealthy"
@@ -272,6 +276,7 @@ def _refuse_growth(now: Membership, health: Health) -> MaybeFault:
 
 
 def _refuse_shrinking(now: Membership, removed: int, health: Health, added: int = 0) -> MaybeFault:
+    """Refuse a removal unless the voters that are left can form a quorum by themselves."""
     left = now.voters - {removed}
     if not left:
         return "MemberNotEnoughStarted"

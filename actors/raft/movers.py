@@ -1,6 +1,6 @@
-"""Who is to be told how a transfer of leadership ends.
+"""Movers: the requests that wait for the end of a transfer of leadership, and their answers.
 
-When one begins and ends is the core's business; telling is the actor's.
+Refuses to know when a transfer begins and ends: the core does.
 """
 
 from __future__ import annotations
@@ -10,27 +10,28 @@ from actors.language.results import Failure
 from cluster.errors import MaybeFault
 
 Mover = MoveLeader | HandOver
-"""Who waits for the end of a transfer: a client, or the node that stops, which is a call."""
+"""A request for a transfer: a client's, by its ticket, or that of a node that is to stop."""
 
 
 class Movers:
-    """Those of one member, by the target of the transfer that they wait for."""
+    """The requests at one member, by the target of their transfer."""
 
     def __init__(self) -> None:
         self._waiting: dict[int, list[Mover]] = {}
 
     def wait(self, mover: Mover, target: int) -> None:
-        """A transfer to this target has begun."""
+        """Let a request wait for the transfer to this target."""
         self._waiting.setdefault(target, []).append(mover)
 
     def ended(self, target: int, *, succeeded: bool) -> list[Moved | Failed | HandOver]:
-        """A transfer is over: an answer for each who waits, or whom to call."""
+        """A transfer is over: returns the answer to each request that waits for it."""
         name: MaybeFault = "" if succeeded else "TimeoutLeaderTransfer"
         return [answer(mover, name) for mover in self._waiting.pop(target, ())]
 
 
 def answer(mover: Mover, failure: MaybeFault) -> Moved | Failed | HandOver:
-    """How it went, for one; with a failure's name it did not. Who stops is called either way."""
+    """The answer to one request; `failure` names an error, or is "". A node that stops is called in
+    either case."""
     if isinstance(mover, HandOver):
         return mover
     if failure:

@@ -1,8 +1,8 @@
 """What members say to each other (Raft figure 2, dissertation 3-6), and what each must keep.
 
-Plain values; the codec turns them to bytes, by the annotations of their fields. Every message names
-its source and target, and the sender's term as it was when the message was made. Nothing is
-promised about delivery or order.
+Plain values; the codec turns them into bytes, by the annotations of their fields. Every message
+names its source and target, and the sender's term as it was when the message was made. Safety needs
+neither delivery nor order. A leader uses the order within a connection to notice lost messages.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ class HardState(NamedTuple):
 
     term: Unsigned
     vote: Unsigned  # 0: nobody
-    commit: Unsigned  # a hint: never ahead of the truth
+    commit: Unsigned  # may be too low, never too high
 
 
 class VoteRequest(NamedTuple):
-    """May I lead `term`? A pre-vote asks the same without anybody changing a term (9.6).
+    """May I lead `term`? With `pre` it only asks whether the answer would be yes (9.6).
 
-    `transfer`: the leader itself asked for this election, so hearing it is no reason to refuse.
+    `transfer`: the leader itself asked for this election, so to hear it is no reason to refuse.
     """
 
     source: Unsigned
@@ -67,8 +67,8 @@ class AppendRequest(NamedTuple):
 class AppendResponse(NamedTuple):
     """Accepted: the log matches up to `index`. Rejected: not at `index`; try after the hint.
 
-    An answer that goes beyond what the append itself proves, since that is committed here already,
-    says so by its hint: the last committed entry, which the leader must have.
+    An acceptance may name this member's commit index, which the append does not prove. Then the
+    hint is not 0: it names the last committed entry, which the leader must have.
     """
 
     source: Unsigned
@@ -84,9 +84,9 @@ class AppendResponse(NamedTuple):
 class Heartbeat(NamedTuple):
     """I lead. `commit` is never beyond what this peer is known to hold.
 
-    `sent_index` is how far the log was sent, so that the answer shows whether something was lost;
-    `read_id` asks to confirm all reads up to it; `cluster_ms` is the leader's cluster time.
-    Without `answer` it only tells the commit index.
+    The log was sent up to `sent_index`, so the answer shows whether an append was lost. `read_id`
+    is the latest round of reads to confirm; `cluster_ms` is the leader's cluster time. `answer` is
+    False if only the commit index is to be told.
     """
 
     source: Unsigned
@@ -101,9 +101,9 @@ class Heartbeat(NamedTuple):
 
 
 class HeartbeatResponse(NamedTuple):
-    """I hear you, my log ends at `last_index`; the rest repeats the heartbeat.
+    """I hear you, and my log ends at `last_index`; the other fields repeat the heartbeat's.
 
-    `on_probation`: what I acknowledge counts, but I vote for nobody yet (probation.py).
+    `on_probation`: my acknowledgements count, but I may not vote yet (probation.py).
     """
 
     source: Unsigned
@@ -126,7 +126,7 @@ class ReadRequest(NamedTuple):
 
 
 class ReadResponse(NamedTuple):
-    """Serve that read from index `index` or later; it is at cluster time `cluster_ms`."""
+    """Serve that read once `index` is applied; its time is the cluster time `cluster_ms`."""
 
     source: Unsigned
     target: Unsigned
@@ -210,7 +210,7 @@ class ChangeRefusal(NamedTuple):
 
 
 class RemovedNotice(NamedTuple):
-    """You have been removed from the cluster: whoever asks for votes may not have heard."""
+    """You have been removed from the cluster, and ask for votes as if you had not heard of it."""
 
     source: Unsigned
     target: Unsigned
@@ -218,9 +218,9 @@ class RemovedNotice(NamedTuple):
 
 
 class Contradiction(NamedTuple):
-    """Your log cannot be: I have committed an entry of term `entry_term` at `index` (proof.py).
+    """Your log contradicts mine: I have committed an entry of `entry_term` at `index` (trial.py).
 
-    With a `nonce` it answers a Doubt.
+    With a `nonce` it answers a Doubt. An `entry_term` of 0: the entry is compacted away here.
     """
 
     source: Unsigned
@@ -232,7 +232,10 @@ class Contradiction(NamedTuple):
 
 
 class Confession(NamedTuple):
-    """I stop: I lack, or contradict, what you have committed at `index`. Nonce as above."""
+    """I stop: my log lacks or contradicts the entry that is committed at `index`.
+
+    With a `nonce` it answers a Doubt.
+    """
 
     source: Unsigned
     target: Unsigned
@@ -242,9 +245,9 @@ class Confession(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """Is it you who says so? What have you committed at `index`? Only who is there can answer.
+    """Did you say so, and what have you committed at `index`? Repeat it with this random `nonce`.
 
-    The `nonce` is random. `acknowledged`: do you, as the leader, know it from me that I have it?
+    `acknowledged`: answer only if you lead, and I have acknowledged `index` to you.
     """
 
     source: Unsigned
@@ -256,12 +259,12 @@ class Doubt(NamedTuple):
 
 
 class JoinRequest(NamedTuple):
-    """Who am I, and who are the members? No message of Raft's.
+    """Who am I, and who are the members? It is not a message of Raft's.
 
-    From a member that was added and starts, which knows only the URLs it is reached at, or from one
-    (`member_id`) that hears a member its log does not tell of. `nonce` is random: an answer that
-    repeats it comes from who was asked. A member `on_probation` may have forgotten what it has
-    promised in an earlier life (probation.py); its nonce is this life's.
+    From a new member that starts, and knows only its own URLs; or from `member_id`, which hears a
+    member that its log does not tell of. `nonce` is random: an answer with it comes from a process
+    that was asked. A member `on_probation` may have forgotten promises of an earlier life
+    (probation.py); its nonce names this life.
     """
 
     nonce: Unsigned
@@ -271,21 +274,21 @@ class JoinRequest(NamedTuple):
 
 
 class Introduction(NamedTuple):
-    """I am that member, and reached here: who was away when I came cannot know. Not Raft's."""
+    """I am that member, at this URL: you may have been away when I joined or moved. Not Raft's."""
 
     member_id: Unsigned
     url: str
 
 
 class Welcome(NamedTuple):
-    """One member's answer: your id, the cluster's, and membership.py's JSON of who belongs to it.
+    """The answer to a JoinRequest: your id, the cluster's, and membership.py's JSON of the members.
 
-    `nonce` is the question's. `was_here` tells that the member's name was published, or that the
-    log has something it proposed: an earlier life of it has taken part. `term`, `last_index` and
-    `last_term` are where the answering member and its log are; if it leads, `session` is that of
-    its stream to the asking one. It serves clients at `client_urls`.
+    `nonce` is the question's. `was_here`: an earlier life of the asking member has taken part, for
+    its name was published, or the log has a proposal of its. `term`, `last_index` and `last_term`
+    are those of the answering member; if it leads, `session` is that of its stream to the asking
+    one. It serves clients at `client_urls`.
 
-    See welcome.py and probation.py for when it is to be believed, and what follows from it.
+    welcome.py and probation.py say when to believe an answer, and what follows from it.
     """
 
     source: Unsigned

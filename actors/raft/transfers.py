@@ -1,7 +1,8 @@
 """Transfers of leadership (dissertation 3.10): the one that is under way, and how the last ended.
 
-One at a time, and each for one election timeout at most: a leader takes no proposals meanwhile.
-What began as a leader is judged after it, too: only who leads then tells how a transfer ended.
+One runs at a time, for one election timeout at most, for the leader takes no proposals meanwhile.
+How it ended shows only by who leads then, so a transfer is followed up after this member has
+stopped leading. Refuses to know what becomes of the proposals.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from cluster.errors import MaybeFault
 
 
 class _UnderWay(NamedTuple):
-    """The leader of `term` has it handed over to `target` until then, or goes on by itself."""
+    """The leader of `term` hands over to `target`; at `until_ms` it gives up, and leads on."""
 
     target: int
     term: int
@@ -27,10 +28,10 @@ class _UnderWay(NamedTuple):
 
 
 class Transfers:
-    """Those that one member was asked for while it led.
+    """The transfers that one member was asked for while it led.
 
-    `due_ms` is when the one under way has failed, unless it ends before; None: there is none.
-    `ended` are those that are over and not told yet.
+    `due_ms` is when the one under way fails, unless it ends before; None: none is under way.
+    `ended` are those that are over, since the last `take_ended`.
     """
 
     def __init__(
@@ -46,9 +47,9 @@ class Transfers:
         self.ended: list[Transferred] = []
 
     def begin(self, target: int, now_ms: int) -> MaybeFault:
-        """Begin one; the same again is the one that is under way. Or the name of an error.
+        """Begin a transfer, or join the one to the same target; returns an error's name, or "".
 
-        It does not begin anew: to ask again and again must not stop the writes for longer.
+        To join does not prolong it: a client that asks again and again must not stop the writes.
         """
         leader = self._elector.role
         if not isinstance(leader, Leader):
@@ -65,27 +66,30 @@ class Transfers:
         return "" if self._under_way.target == target else "TransferUnderWay"
 
     def maybe_hand_over(self, leader: Leader) -> None:
-        """Let the chosen successor stand as soon as it has the whole log (dissertation 3.10)."""
+        """Let the target stand as soon as it has the whole log (dissertation 3.10).
+
+        With less of it the target might win no majority.
+        """
         target = self.target
-        peer = leader.peers.get(target) if target else None  # it may be a member no more
+        peer = leader.peers.get(target) if target else None  # the target may have been removed
         if peer is not None and peer.match == leader.log.last_index:
             self._outbox.say(TimeoutNow(self._own_id, target, leader.term))
 
     @property
     def target(self) -> int:
-        """To whom this leader is handing over just now; 0: to nobody, or it does not lead."""
+        """The member to which this leader is handing over now; 0: none, or it does not lead."""
         under_way, role = self._under_way, self._elector.role
-        # What an earlier leadership of this member began is not this one's.
+        # An earlier leadership of this member may have begun it.
         is_own = under_way is not None and isinstance(role, Leader) and role.term == under_way.term
         return under_way.target if under_way is not None and is_own else NOBODY
 
     def maybe_end(self, now_ms: int) -> bool:
-        """Judge the one under way by who leads now; whether it is over."""
+        """Judge the transfer under way by who leads now; returns whether it is over."""
         under_way = self._under_way
         if under_way is None:
             return False
         leader, term = self._elector.leader, self._elector.term
-        # Nobody, or this member still, is no end: the target may be standing just now.
+        # While no leader is known, or this member still leads, the target may be standing.
         another = leader not in (NOBODY, under_way.target) and term > under_way.term
         succeeded = leader == under_way.target
         if not (succeeded or another or now_ms >= under_way.until_ms):
@@ -95,6 +99,6 @@ class Transfers:
         return True
 
     def take_ended(self) -> tuple[Transferred, ...]:
-        """How those ended that are over since the last call."""
+        """The transfers that are over, since the last call."""
         ended, self.ended = self.ended, []
         return tuple(ended)

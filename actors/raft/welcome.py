@@ -1,7 +1,7 @@
 """Who a new member is: what the members of a running cluster say of it, and when to believe them.
 
-One that lags may still take the newcomer for a member of earlier days, removed since, that was
-reached at the same URLs: with its id, an empty disk would vote as if it had kept its promises.
+A member that lags may take the new member for an earlier one at the same URLs, which was removed
+since. With the id of that one, an empty disk would vote as if it had kept the promises of another.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ WELCOMES_MAX: Final = 64
 
 
 class Welcomes:
-    """The answers to a newcomer's JoinRequests with this nonce, of each member the latest."""
+    """The answers to a new member's JoinRequests with this nonce, from each member the latest."""
 
     def __init__(self, nonce: int) -> None:
         self._nonce = nonce
         self._latest: dict[int, Welcome] = {}
 
     def take(self, welcome: Welcome) -> bool:
-        """Whether this answer is to be believed: most of the other voters that it names agree.
+        """Whether to believe this answer: a majority of the other voters that it names agree.
 
-        A removal is known to most of the voters it was of, so those that do not know are too few.
+        A committed removal is known to a majority of the voters, so the members that lag are too
+        few to agree on an earlier member.
         """
-        # Whoever was not asked does not know the nonce. Those who were are few.
+        # A process that was not asked does not know the nonce. Those that were asked are few.
         is_known = welcome.source in self._latest or len(self._latest) < WELCOMES_MAX
         if welcome.nonce != self._nonce or not is_known:
             return False
@@ -46,11 +47,11 @@ class Welcomes:
 
     @property
     def was_here(self) -> Welcome | None:
-        """An answer that says so, if any does."""
+        """An answer that says that this member was here before; None: there is none."""
         return next((each for each in self._latest.values() if each.was_here), None)
 
     def urls(self) -> dict[int, str]:
-        """Where the members that were named so far are reached."""
+        """The URLs of all members that the answers name, by id."""
         return {
             peer.id: peer.peer_urls[0]
             for each in self._latest.values()
