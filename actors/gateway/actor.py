@@ -58,6 +58,7 @@ LARGE_ANSWER_BYTES: Final = 16 * 1024
 """Answers of 16 KiB and more are refused while too much waits for clients that do not read."""
 
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
+"""The reason that ends a client's watches when its backlog was dropped."""
 
 
 class GatewayActor(NodeActor):
@@ -102,6 +103,7 @@ class GatewayActor(NodeActor):
         self._door: Door | None = None
 
     def open(self) -> None:
+        # A ZeroMQ socket belongs to the thread that makes it: so here, and not in __init__.
         door = self._door = self._open_door()
         self._outbox = Outbox(door)
         self.mailbox.attach(door, ClientFrames)

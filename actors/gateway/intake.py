@@ -211,6 +211,7 @@ class Intake:
         ticket = self._tickets.issue(pending)
         if ticket is None:
             return refusal(pending)
+        # A copy or a defragmentation may take minutes, far beyond the timeout of a request.
         if isinstance(request, ChoreRequest):
             self._tickets.give_time((ticket,), now_ms)
             return request.work._replace(ticket=ticket)

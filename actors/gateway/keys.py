@@ -121,12 +121,12 @@ def key_writes(puts: Puts) -> dict[str, Callable[[Fields], Command]]:
 
 
 def key_reads() -> dict[str, Callable[[Fields], Query]]:
-    """The operations on keys that only read, likewise."""
+    """The operations on keys that only read: by name, the function that makes each."""
     return {"range": make_range, "history": make_history}
 
 
 def in_txn(puts: Puts) -> dict[str, Callable[[Fields], TxnOp]]:
-    """The operations that a transaction may hold, except for a nested transaction; likewise."""
+    """The operations that a transaction may hold, except for a nested transaction, as above."""
     return {
         "put": puts.make,
         "range": make_range_in_txn,

@@ -19,6 +19,7 @@ IDS_MAX: Final = 8
 """At most 8 ids are tried for one request; each is taken with a chance of about 10^-15."""
 
 TAKEN: Final = Failure("SessionExist")
+"""The store's answer if the id is taken."""
 
 RandomBits = Callable[[int], int]
 """Returns a random number of the given number of bits."""

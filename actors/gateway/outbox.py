@@ -103,6 +103,7 @@ class Outbox:
 
     def has_room(self, size: int) -> bool:
         """Whether an answer of this size fits in addition to all bytes that wait for clients."""
+        # The bytes that wait here, and those that the socket has not given to the network yet.
         room = self._node_bytes_max - self._size - size
         return self._unread(room) <= room
 

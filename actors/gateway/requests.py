@@ -141,6 +141,7 @@ class RequestDecoder:
 
     def decode(self, connection: Connection, payload: bytes) -> Request:
         """What a frame asks for; `connection` is the route back, which was checked."""
+        # Its id is looked for all the same, since a client finds its request by the reply's id.
         if len(payload) > self._request_bytes_max:
             return Refusal(self._peeked_id(payload), FAULTS["RequestTooLarge"])
         request_id = b""
@@ -243,6 +244,7 @@ class RequestDecoder:
 
 
 def _unpacked(payload: bytes, values_max: int) -> Fields:
+    # Bounded by values as well as bytes: a value of one byte takes many times that as an object.
     try:
         request = wire.unpack_few(payload, values_max)
     except wire.WireError as error:

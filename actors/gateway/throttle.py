@@ -59,6 +59,7 @@ class Throttle:
         """The proposals that may go now; the others wait for their turn."""
         admitted: list[Proposal] = []
         for name, proposal in proposals:
+            # While any waits, all wait: none may overtake an earlier write of its own connection.
             if self._bytes < self._bytes_max and not self._queues:
                 admitted.append(self._let_in(proposal))
             else:

@@ -99,7 +99,7 @@ class Tickets:
                 self._chores[ticket] = pending._replace(deadline_ms=deadline_ms)
 
     def overdue(self, now_ms: int) -> tuple[Ticket, ...]:
-        """The requests whose time is over."""
+        """The tickets whose time is over; a copy, since the caller takes them out one by one."""
         return (*_overdue(self._short, now_ms), *_overdue(self._chores, now_ms))
 
 

@@ -67,6 +67,8 @@ class LeaseActor(NodeActor):
         if self._cluster is None or not len(self._book):
             return
         cluster_ms = self._cluster.at(now_ms)
+        # Ends, since the book gives no lease twice within RETRY_MS, and no more than may be in
+        # flight.
         while expiries := self._book.expire(cluster_ms, EXPIRIES_PER_ENTRY_MAX):
             command = encode_command(LeaseExpire(expiries), None)
             self._propose(command)
@@ -75,6 +77,7 @@ class LeaseActor(NodeActor):
             self._clock_entry_at_ms = now_ms + CLOCK_ENTRY_INTERVAL_MS
         self.mailbox.wake_at(self._clock_entry_at_ms)
         due_ms = self._book.next_due_ms()
+        # The deadline is in cluster time, and the mailbox knows only this node's clock.
         if due_ms is not None:
             self.mailbox.wake_at(now_ms + max(0, due_ms - cluster_ms))
 

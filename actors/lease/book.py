@@ -60,7 +60,7 @@ class LeaseBook:
             if again_ms <= cluster_ms
         ]
         for lease_id in leases:
-            del self._proposed[lease_id]
+            del self._proposed[lease_id]  # and to the end, so that the order of times holds
             self._proposed[lease_id] = cluster_ms + RETRY_MS
         while len(leases) < expiries_max and len(self._proposed) < self._in_flight_max:
             self._drop_stale()

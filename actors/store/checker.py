@@ -142,6 +142,7 @@ class Checker:
 
     def _begin(self, check: Check, store: RevisionStore, now_ms: int) -> None:
         leader, start, end = check.command
+        # A slice that reaches the present ends a round; the next one begins with all other state.
         self._next_revision = 0 if end > store.revision else end
         self._tally = Tally(check.index, leader)
         self._hashing = _Hashing(check, store, hash_revisions(store, start, end))

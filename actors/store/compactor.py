@@ -60,6 +60,7 @@ class Compactor:
     def take_done(self, sweeper: Sweeper) -> tuple[tuple[int, Result], ...]:
         """Tickets and answers of compactions that are swept; call it when the sweep is durable."""
         swept = sweeper.swept_revision
+        # Below, not at: before `swept` nothing outdated is left.
         done = tuple([(ticket, result) for at, ticket, result in self._owed if at < swept])
         self._owed = [owed for owed in self._owed if owed[0] >= swept]
         return done

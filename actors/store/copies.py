@@ -25,6 +25,7 @@ LOOK_AGAIN_MS: Final = 100
 SWEEP_MS_MAX: Final = 10_000
 """How long a defragmentation waits until what a compaction has outdated is swept away."""
 
+# What clients are answered when too many wait, and when a copy could not be made.
 BUSY: Final = Failure("TooManyRequests")
 FAILED: Final = Failure("CopyFailed")
 
@@ -50,6 +51,7 @@ class Copies:
         if self._look_at_ms is None or now_ms < self._look_at_ms:
             return []
         self._look_at_ms = None
+        # Only one copy at a time: a defragmentation that begins now makes clients' copies wait.
         orders = self._write_anew(machine, now_ms, is_copying)
         return [*orders, *self._copy(now_ms, is_copying or bool(orders))]
 

@@ -125,6 +125,7 @@ class KeyIndex:
         if live is not None and live[0] >> SUB_BITS <= revision:
             return live[0]
         past = self._past.get(key, [])
+        # The last mark of all that this revision or an earlier one may have.
         at = bisect_right(past, ((revision + 1) << _MARK_BITS) - 1)
         if at == 0 or past[at - 1] & 1:
             return None
@@ -151,11 +152,11 @@ class KeyIndex:
         With `is_outdated` a tombstone at the position itself is dropped, too.
         """
         past = self._past.get(key)
-        if past is None:
+        if past is None:  # it was put only once
             return []
         live = self.live.get(key)
         if live is not None and live[0] == position:
-            count = len(past)
+            count = len(past)  # the live change is not among them, and comes after all of them
         else:
             count = bisect_left(past, position << 1)
             count += is_outdated and past[count : count + 1] == [position << 1 | 1]

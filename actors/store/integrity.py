@@ -123,6 +123,7 @@ class Tally:
         if len(set(hashes.values())) <= 1:
             return []
         ((common, count),) = Counter(hashes.values()).most_common(1)
+        # A majority of all members, not of those that reported: 2 equal ones of 5 prove little.
         if 2 * count <= len(members):
             if self._leader not in hashes:
                 return []

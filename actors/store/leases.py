@@ -103,6 +103,8 @@ class LeaseTable:
         if lease is None:
             return None
         self._tell(lease_id, 0)
+        # The order decides the positions of the deletions, and must be the same on all members. A
+        # set has another order in each process.
         return sorted(lease.keys)
 
     def move(self, key: bytes, before: int, after: int) -> None:

@@ -100,6 +100,7 @@ class RevisionStore:
                 deleted.append(found)
                 previous = self._before_revision(key, before, found)
             self.index.remove(key, position)
+            # As in etcd, the event of a deletion has the key and its mod_revision only.
             event = Event(change, KeyValue(key, 0, revision, 0, b"", 0), previous)
             self.fresh[position] = event
             self.events.append(event)
@@ -156,7 +157,7 @@ class RevisionStore:
         for position in positions:
             event = fresh.get(position)
             kv = next(read, None) if event is None else event.kv
-            if kv is None:
+            if kv is None:  # the backend has stopped at bytes_max
                 break
             found.append(kv)
         return found
@@ -168,6 +169,7 @@ class RevisionStore:
 
         An empty list means that there are no more; a short list does not.
         """
+        # Fresh changes come after all committed ones: so first the backend, until it has no more.
         fresh_from = next(iter(self.fresh), end)
         found = self.backend.changes(start, min(end, fresh_from), changes_max, bytes_max)
         if found:

@@ -86,6 +86,7 @@ class Cursor:
         else:
             keys, positions = self._next_of_the_past(found_max)
         found = store.key_values(positions, BYTES_PER_STEP)
+        # Large values end a step early: the next one reads the rest of these keys.
         if len(found) < len(positions):
             self._stop_at(keys[len(found) - 1])
         return found if with_values else [kv._replace(value=b"") for kv in found]
@@ -101,6 +102,7 @@ class Cursor:
             if position is not None:
                 keys.append(key)
                 positions.append(position)
+                # Candidates behind this key were passed already, and must be looked at again.
                 if len(keys) == found_max and key is not candidates[-1]:
                     self._stop_at(key)
                     break
@@ -205,6 +207,7 @@ def _read_in_order(
     kvs: list[KeyValue] = []
     has_filter = _has_filter(query)
     while True:
+        # One more than the limit shows whether there are more. A filter may drop any of them.
         wanted = limit + 1 - len(kvs) if limit and not has_filter else ITEMS_PER_STEP
         found = _filtered(query, cursor.read(wanted, with_values=not query.keys_only))
         if budget is not None:
@@ -237,6 +240,7 @@ def _read_sorted(
             keys_left -= len(found)
         run = sorted(_filtered(query, found), key=by, reverse=descending)
         count += len(run)
+        # No answer needs more of one run than the limit: the rest need not be kept.
         runs.append(run[:limit] if limit else run)
         if budget is not None:
             budget.spend(runs[-1])

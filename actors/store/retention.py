@@ -14,6 +14,8 @@ REVISIONS_MUCH: Final = 1_000
 """1,000 revisions beyond those to be kept are compacted soon; fewer wait for QUIET_MS."""
 
 REVISIONS_LOOK_MS: Final = 1_000
+"""How often KeepRevisions wants to be asked."""
+
 QUIET_MS: Final = 5 * 60 * 1_000
 """etcd's interval: after it a surplus of any size is compacted."""
 
@@ -24,6 +26,7 @@ PERIOD_SAMPLES: Final = 10
 """The revision is noted ten times in the interval between two compactions."""
 
 PERIOD_LOOK_MS_MIN: Final = 100
+"""KeepPeriod wants to be asked no more often than this, however short its period."""
 
 
 class HistoryRetention(Protocol):

@@ -29,7 +29,6 @@ TOO_MANY_SESSIONS: Final = Failure("TooManySessions")
 
 MIB: Final = 1024 * 1024
 
-
 SESSIONS_MAX: Final = 10_000
 """How many sessions a cluster may have."""
 
@@ -160,6 +159,7 @@ class SessionTable:
         session_id, seq, _ = sequence
         limits, session = self._limits, self.table[session_id]
         size = _size_of(result)
+        # A retry then hears that its answer is no longer kept, and is not applied twice.
         if size > limits.result_bytes_max:
             result, size = SEQUENCE_TOO_OLD, RESULT_BYTES
         session.results[seq] = result
@@ -207,6 +207,7 @@ class SessionTable:
         It frees an eighth of the table, so that not every command has to sort the sessions again.
         """
         target_bytes = self._limits.table_bytes_max * 7 // 8
+        # Those of equal size by id, so that every member ends the same ones.
         by_size = sorted(self.table.values(), key=lambda each: (-each.results_bytes, each.id))
         for session in by_size:
             if self._results_bytes <= target_bytes:

@@ -60,6 +60,7 @@ class Writes:
             lease = lease_before if ignore_lease else lease
         elif ignore_value or ignore_lease:
             return KEY_NOT_FOUND
+        # Nothing can fail from here on: a lease that was granted for a refused put would stay.
         if ttl_ms:
             leases.grant(command.lease, ttl_ms, now_ms)
         if lease != lease_before:
@@ -125,6 +126,7 @@ class Writes:
         fault = fault_of(store, self._leases, branch)
         if fault is not None:
             return fault
+        # Earlier entries may have left events that the actor has not taken: count from here.
         responses = self._do(branch, now_ms, len(store.events))
         return TxnDone(store.revision, branch.succeeded, responses)
 

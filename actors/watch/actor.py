@@ -142,6 +142,7 @@ class WatchActor(NodeActor):
             matches = self._hub.read(reached, revision, events)
             self._deliver(self._teller.events(matches, reached, events))
         self._deliver(self._teller.answers())
+        # A long history: pause, or one watch that reads everything would hold up all live ones.
         if reached < revision and not compact_revision:
             self._read_at_ms = self._clock() + READING_PAUSE_MS
             self._arm()

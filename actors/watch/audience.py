@@ -128,6 +128,7 @@ class Audience:
             for span in at(event.kv.key):
                 hits.setdefault(span, []).append(position)
         matches = []
+        # A watch is in one span and has one view, so it is in one match at most.
         for span, positions in hits.items():
             for view, watches in self._groups[span].items():
                 seen = view.select(events, positions)

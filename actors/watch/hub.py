@@ -29,6 +29,7 @@ WATCHES_PER_NODE_MAX: Final = 100_000
 READING_SPANS_MAX: Final = 16
 """An audience with more than 16 spans reads the history of all keys, and filters it."""
 
+# etcd's texts, which its clients compare.
 DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 EMPTY_RANGE: Final = "mvcc: watcher range is empty"
 COMPACTED: Final = "etcdserver: mvcc: required revision has been compacted"
@@ -131,6 +132,7 @@ class Hub:
             return Refused(DUPLICATE_ID)
         if len(watcher.seats) >= self._per_connection_max or self._count >= self._per_node_max:
             return Failure("TooManyRequests")
+        # A watch from a future revision is live at once; its view lets nothing earlier through.
         if start_revision > self.revision + 1:
             view = view._replace(from_revision=start_revision)
         seat = _Seat(Watch(connection, watch_id or watcher.free_id(), span, view))
@@ -222,6 +224,7 @@ class Hub:
         self.revision = revision
         matches = reader.match(events)
         reader.revision = reached + 1
+        # Not at the present yet: the audience as a whole waits for its next turn, if it can.
         if reader and reached < revision and self._laggards.put_back(reader):
             return matches
         for watch in reader:
@@ -235,6 +238,7 @@ class Hub:
         watches = tuple(self._reader)
         for watch in watches:
             self.cancel(watch.connection, watch.watch_id)
+        # Only now: `cancel` takes each watch out of the audience that reads.
         self._reader = None
         return watches
 

@@ -172,7 +172,7 @@ class LmdbBackend:
     def changes(
         self, start: int, end: int, changes_max: int, bytes_max: int
     ) -> list[tuple[int, Event]]:
-        """Likewise with values: at most `changes_max`, until one reaches `bytes_max`."""
+        """The same with values: at most `changes_max`, until one reaches `bytes_max`."""
         found: list[tuple[int, Event]] = []
         with self._records(start, end) as records:
             for at, record in islice(records, changes_max):

@@ -87,5 +87,6 @@ class Copier:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
         finally:
+            # Before `done`: it tells the owner, which may begin the next copy at once.
             self.is_busy = False
         done(error)

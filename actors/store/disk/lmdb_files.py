@@ -23,6 +23,7 @@ ALARMS_KEY: Final = b"alarms"
 
 TABLES: Final = (b"meta", b"revisions", b"leases", b"sessions", b"members")
 TABLES_MAX: Final = 16
+"""LMDB must be told a limit when a file is opened; more tables than now cost little."""
 
 SPARE_BYTES: Final = 128 * 1024 * 1024
 """A copy leaves this room: with less on the disk the log takes no writes (raft/disk/wal.py)."""

@@ -19,6 +19,8 @@ from actors.language.errors import StorageError
 
 MAGIC: Final = b"LHSNAP01"
 BLOCK_BYTES: Final = 64 * 1024
+"""Each block of the store's file has a checksum of its own, which gives damage a place."""
+
 _READ_BLOCKS: Final = 16
 
 _CHECKSUM: Final = struct.Struct(">I")

@@ -76,6 +76,7 @@ def put_changes(transaction: lmdb.Transaction, tables: Tables, changes: Batch) -
             transaction.put(*encode_lease(lease), db=tables.leases)
     for session in changes.sessions:
         _put_session(transaction, tables, session)
+    # All members are written anew: a record of one that was removed must not be left.
     if changes.members:
         transaction.drop(tables.members, delete=False)
     for member in changes.members:
