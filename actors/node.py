@@ -69,8 +69,8 @@ STOP_SECONDS: Final = 5.0
 SWITCH_INTERVAL_SECONDS: Final = 0.001
 GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 
-LOG_TAIL_BYTES: Final = 64 * 1024 * 1024
-NONCE_BITS: Final = 62
+LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
+PROBATION_NONCE_BITS: Final = 62
 
 
 EXIT_BAD_STORAGE: Final = 1
@@ -230,7 +230,7 @@ def _make_raft(
     codec = PeerCodec(contents.identity.cluster_id)
     wal.use_encoder(codec.entries)
     mark = Mark(log_directory(config), outside.files)
-    probation = Probation(random.getrandbits(NONCE_BITS)) if mark.stands() else None
+    probation = Probation(random.getrandbits(PROBATION_NONCE_BITS)) if mark.stands() else None
     core = RaftCore(
         CoreConfig(
             member_id=contents.identity.member_id,
@@ -270,7 +270,7 @@ def _make_raft(
         mark,
         codec,
         Shipping(core, wal, directory, outside.files, secrets.randbits),
-        LogRetention(config.snapshot_catchup_entries, LOG_TAIL_BYTES),
+        LogRetention(config.snapshot_catchup_entries, LOG_KEPT_BYTES),
         Surroundings(open_links, config.peer_urls, asked_urls, secrets.randbits, end),
         monotonic_ms,
     )

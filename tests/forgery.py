@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.raft.codec import KINDS, encode_change
+from actors.raft.codec import MESSAGE_KINDS, encode_change
 from actors.raft.rpc import (
     AppendRequest,
     ChangeRequest,
@@ -18,7 +18,7 @@ from actors.raft.rpc import (
 )
 from cluster.wire import pack
 
-CODES = {kind: code for code, kind in enumerate(KINDS)}
+CODES = {kind: code for code, kind in enumerate(MESSAGE_KINDS)}
 """By kind of message: its number in a frame."""
 
 

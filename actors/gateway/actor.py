@@ -13,7 +13,7 @@ from actors.gateway.departures import Departures
 from actors.gateway.intake import Answer, GatewaySettings, Intake, Order, refusal
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import Openings, RandomBits
-from actors.gateway.outbox import Door, Outbox
+from actors.gateway.outbox import ClientOutbox, Door
 from actors.gateway.publication import Publication
 from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
@@ -105,7 +105,7 @@ class GatewayActor(NodeActor):
     def open(self) -> None:
         # A ZeroMQ socket belongs to the thread that makes it: so here, and not in __init__.
         door = self._door = self._open_door()
-        self._outbox = Outbox(door)
+        self._outbox = ClientOutbox(door)
         self.mailbox.attach(door, ClientFrames)
         self._reception = Reception(door.look, door.look_ms, self._clock())
         self._arm()

@@ -12,6 +12,7 @@ from math import isfinite
 from types import NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
+from actors.language.bounds import INT64_MAX, UINT64_MAX
 from actors.language.commands import (
     AlarmType,
     CompareResult,
@@ -47,8 +48,6 @@ from cluster.schema import (
     Type,
 )
 
-INT64_MAX: Final = 2**63 - 1
-UINT64_MAX: Final = 2**64 - 1
 SHOWN_CHARS_MAX: Final = 40
 """How much of a client's own text an error repeats."""
 
@@ -251,7 +250,7 @@ class AlarmAction(IntEnum):
 
 _LIST: Final = Kind("a list", tuple, _no_other)
 
-KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
+FIELD_KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
     BYTES: Kind("bytes or text", bytes, _text_to_bytes),
     FLAG: Kind("a boolean", bool, _no_other),
     INTEGER: Kind("an integer", None, _signed_64_bits),
@@ -275,4 +274,4 @@ KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
 
 def kinds_of(fields: Iterable[Field]) -> dict[str, Kind]:
     """The kinds of the fields of an operation, or of a map within one, for `check`."""
-    return {field.name: KINDS[field.type] for field in fields}
+    return {field.name: FIELD_KINDS[field.type] for field in fields}

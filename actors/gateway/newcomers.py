@@ -10,7 +10,8 @@ from collections.abc import Callable
 from hashlib import sha1
 from typing import Final
 
-from actors.gateway.fields import INT64_MAX, Fields, RefusedError
+from actors.gateway.fields import Fields, RefusedError
+from actors.language.bounds import INT64_MAX
 from actors.language.commands import LeaseGrant
 from actors.language.members import AddMember, Peer, ReplaceMember
 from cluster.addresses import AddressError, member_urls

@@ -1,4 +1,4 @@
-"""Outbox: the frames that wait for clients that read slowly, in order and within bounds.
+"""ClientOutbox: the frames that wait for clients that read slowly, in order and within bounds.
 
 A connection with more than 1 MiB waiting is congested until nothing waits: Watch should send it
 nothing meanwhile. Frames that come all the same are kept up to a bound; above it, all frames of the
@@ -66,7 +66,7 @@ class _Backlog:
         self.size = 0
 
 
-class Outbox:
+class ClientOutbox:
     """Sends at once while a client keeps up; keeps a bounded backlog while it does not."""
 
     def __init__(

@@ -10,8 +10,7 @@ from types import NoneType
 from typing import Any, Final, NamedTuple
 
 from actors.gateway.fields import (
-    INT64_MAX,
-    KINDS,
+    FIELD_KINDS,
     Fields,
     RefusedError,
     check,
@@ -34,6 +33,7 @@ from actors.gateway.operations import (
     operations,
 )
 from actors.gateway.transactions import ReadOnly
+from actors.language.bounds import INT64_MAX
 from actors.language.codec import encode_command
 from actors.language.commands import Command, Range, Sequence
 from actors.language.costs import cost_of
@@ -272,7 +272,7 @@ def _sequence(name: str, fields: Fields) -> Sequence | None:
     session, seq, ack = take("session", 0), take("seq", 0), take("ack", 0)
     if not (type(session) is type(seq) is type(ack) is int):
         for field, value in Sequence(session, seq, ack)._asdict().items():
-            converted(name, field, KINDS[INTEGER], value)
+            converted(name, field, FIELD_KINDS[INTEGER], value)
     if session == seq == ack == 0:
         return None
     if not 1 <= session <= INT64_MAX:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, NamedTuple
 
+INT64_MAX: Final = 2**63 - 1
 UINT64_MAX: Final = 2**64 - 1
 
 NUMBER_MAX: Final = 1 << 62

@@ -16,10 +16,10 @@ import zmq
 from actors.raft.codec import decode_welcome, encode_join
 from actors.raft.rpc import JoinRequest, Welcome
 from actors.raft.welcome import Welcomes
+from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX
 from cluster.links import PeerDoor, PeerLinks
 
-ASK_EVERY_MS: Final = 100
-FRAMES_PER_LOOK_MAX: Final = 256
+ASK_PEERS_EVERY_MS: Final = 100
 NONCE_BYTES: Final = 8
 OTHERS_SECONDS: Final = 2.0
 """One that lags may take a newcomer for who was at its URLs before: others get time to say so."""
@@ -52,7 +52,7 @@ def ask_to_join(
             links.update(urls)
             for target in urls:
                 links.send(target, encode_join(request))
-            door.wait(ASK_EVERY_MS)
+            door.wait(ASK_PEERS_EVERY_MS)
             for frame in door.drain(FRAMES_PER_LOOK_MAX):
                 welcome = decode_welcome(frame)
                 if welcome is not None and welcomes.take(welcome):

@@ -18,7 +18,7 @@ from actors.raft.disk.mark import Mark
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.disk.wal_reader import Identity
 from actors.raft.log import FIRST_TERM, LogStart, RaftLog
-from actors.raft.membership import UNKNOWN, Membership, encode, first_membership, read
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode, first_membership, read
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.store.machine import Machine
 from cluster.config import NodeConfig
@@ -42,7 +42,7 @@ def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
     if config.is_joining:
         identity = _ask_who_i_am(config)
         # What the others say of the members is not committed perhaps: that is for the log to say.
-        return Wal.create(directory, identity, UNKNOWN, files=files)
+        return Wal.create(directory, identity, UNKNOWN_MEMBERS, files=files)
     identity = Identity(config.member_id, config.cluster_id)
     founders = first_membership(
         tuple(Peer(member.id, member.peer_urls) for member in config.members)

@@ -13,7 +13,7 @@ from typing import Final, assert_never
 from actors.language.entries import Proposal
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
-from actors.raft.membership import UNKNOWN, Membership
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership
 from actors.raft.rpc import (
     AppendRequest,
     AppendResponse,
@@ -82,7 +82,7 @@ class Admission:
         self._notices: set[int] = set()
         # Who is who, by the log and by what others say, as of the last `look`: every message looks.
         self._held: Sequence[tuple[int, Membership]] = ()
-        self._committed = UNKNOWN
+        self._committed = UNKNOWN_MEMBERS
         self._removed: frozenset[int] = frozenset()
         self.members: frozenset[int] = frozenset()
         self.voters: frozenset[int] = frozenset()

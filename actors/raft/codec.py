@@ -55,7 +55,7 @@ from actors.raft.rpc import (
 from cluster.addresses import MEMBER_URLS_MAX, AddressError, advertised_url, member_urls
 from cluster.wire import WireError, pack, packer, unpack
 
-KINDS: Final[tuple[type[Message], ...]] = (
+MESSAGE_KINDS: Final[tuple[type[Message], ...]] = (
     AppendRequest,
     AppendResponse,
     Heartbeat,
@@ -267,8 +267,8 @@ SHAPES: Final = Shapes(
     },
 )
 
-_OUT: Final = {kind: (code, SHAPES.of(kind)) for code, kind in enumerate(KINDS)}
-_IN: Final = [SHAPES.of(kind) for kind in KINDS]
+_OUT: Final = {kind: (code, SHAPES.of(kind)) for code, kind in enumerate(MESSAGE_KINDS)}
+_IN: Final = [SHAPES.of(kind) for kind in MESSAGE_KINDS]
 _ENTRIES_AT: Final = AppendRequest._fields.index("entries")
 
 

@@ -12,7 +12,7 @@ from actors.raft.core import RaftCore
 from actors.raft.probation import Probation
 from actors.raft.rpc import JoinRequest
 
-ASK_EVERY_MS: Final = 30
+INQUIRE_EVERY_MS: Final = 30
 SAY_AFTER_MS: Final = 1_000
 SAY_EVERY_MS: Final = 60_000
 
@@ -28,7 +28,7 @@ class Inquiry:
 
     def ask(self, probation: Probation, now_ms: int) -> tuple[JoinRequest, str]:
         """The question for all members now, and a text for the operator, which may be empty."""
-        self.due_ms = now_ms + ASK_EVERY_MS
+        self.due_ms = now_ms + INQUIRE_EVERY_MS
         own_id = self._core.config.member_id
         question = JoinRequest(probation.nonce, own_id, self._own_urls, on_probation=True)
         return question, self._complaint(probation, now_ms)

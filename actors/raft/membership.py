@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final, NamedTuple
 
+from actors.language.bounds import UINT64_MAX
 from actors.language.members import (
     AddMember,
     MemberChange,
@@ -31,7 +32,6 @@ A member removed before these is a stranger, like a process that never was a mem
 answer. No removed member comes back under its id, which is made of its URLs and of the time at
 which it was added.
 """
-NUMBERS: Final = 1 << 64
 
 
 class Membership(NamedTuple):
@@ -81,7 +81,7 @@ class Membership(NamedTuple):
         )
 
 
-UNKNOWN: Final = Membership((), frozenset())
+UNKNOWN_MEMBERS: Final = Membership((), frozenset())
 """What a member that joins knows before the log, or a snapshot, tells it who the members are."""
 
 
@@ -177,7 +177,7 @@ def _id(value: Any) -> int:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < NUMBERS:
+    if type(value) is not int or not 0 <= value <= UINT64_MAX:
         raise TypeError(f"{str(value)[:20]} is no number of 64 bits")
     return value
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from actors.raft.membership import Membership
 
-NEVER: Final = 1 << 63
+NO_INDEX: Final = 1 << 63
 """An index that no log reaches."""
 
 
@@ -63,7 +63,7 @@ class Roster:
         self.committed = committed[-1] if committed else self.held[0][1]
         self.is_settled = latest_index <= commit
         # The index of the first membership that is not committed.
-        self.next_index = min((i for i, _ in self.held if i > commit), default=NEVER)
+        self.next_index = min((i for i, _ in self.held if i > commit), default=NO_INDEX)
         # The joint membership is committed: the leader appends the one that follows it (4.3).
         self.is_half_done = latest.is_joint and self.is_settled
         self.configuration = latest.configuration

@@ -61,7 +61,7 @@ from actors.store.backlog import history
 from actors.store.compactor import Compactor
 from actors.store.disk import reports
 from actors.store.listeners import Listeners
-from actors.store.long_queries import PAUSE_MS, LongQueries
+from actors.store.long_queries import QUERY_PAUSE_MS, LongQueries
 from actors.store.machine import Machine
 from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
 from actors.store.pace import CommitPace, earliest
@@ -248,7 +248,7 @@ class StoreActor(NodeActor):
         """Ask to be woken for the first thing that will be due."""
         now_ms = self._clock()
         sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
-        query_ms = now_ms + PAUSE_MS if self._long_queries else None
+        query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries else None
         upkeep_ms = self._upkeep.next_wake_ms()
         due_ms = earliest(self._pace.due_ms, sweep_ms, query_ms, upkeep_ms)
         if due_ms is not None:

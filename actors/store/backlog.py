@@ -18,9 +18,9 @@ from actors.store.index import end_of
 from actors.store.mvcc import RevisionStore
 from actors.store.storage import SUB_BITS
 
-EVENTS_MAX: Final = 500
-BYTES_MAX: Final = 512 * 1024
-ROWS_MAX: Final = 2_048
+PORTION_EVENTS_MAX: Final = 500
+PORTION_BYTES_MAX: Final = 512 * 1024
+PORTION_ROWS_MAX: Final = 2_048
 """A portion ends with the revision in which it reaches 500 events, 512 KiB, or 2,048 changes that
 were looked at."""
 
@@ -63,7 +63,11 @@ def portion(
     for seen, (position, is_wanted) in enumerate(steps):
         revision = position >> SUB_BITS
         if revision != current:
-            if len(events) >= EVENTS_MAX or size >= BYTES_MAX or seen >= ROWS_MAX:
+            if (
+                len(events) >= PORTION_EVENTS_MAX
+                or size >= PORTION_BYTES_MAX
+                or seen >= PORTION_ROWS_MAX
+            ):
                 return revision - 1, tuple(events)
             current = revision
         if is_wanted:

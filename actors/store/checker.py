@@ -26,7 +26,7 @@ from actors.store.orders import Order, Say, propose
 from actors.store.pace import earliest
 from actors.store.steps import Steps
 
-PAUSE_MS: Final = 20
+CHECK_PAUSE_MS: Final = 20
 """The pause between two steps, each of which takes about one millisecond."""
 
 ACCUSE_AGAIN_MS: Final = 1_000
@@ -112,7 +112,7 @@ class Checker:
             self._planning = None
             self._check_at_ms = now_ms + self._interval_ms
             return [propose(self._member_id, [IntegrityCheck(self._member_id, *end.value)])]
-        self._check_at_ms = now_ms + PAUSE_MS
+        self._check_at_ms = now_ms + CHECK_PAUSE_MS
         return []
 
     def _judge(self, machine: Machine, now_ms: int) -> list[Order]:
@@ -146,7 +146,7 @@ class Checker:
         self._next_revision = 0 if end > store.revision else end
         self._tally = Tally(check.index, leader)
         self._hashing = _Hashing(check, store, hash_revisions(store, start, end))
-        self._step_at_ms = now_ms + PAUSE_MS
+        self._step_at_ms = now_ms + CHECK_PAUSE_MS
 
     def _hash(self, store: RevisionStore, now_ms: int) -> list[Order]:
         """Do one step; give up if a compaction or a snapshot came between.
@@ -168,5 +168,5 @@ class Checker:
             found = check.state_hash ^ end.value
             report = IntegrityReport(check.index, self._member_id, found)
             return [propose(self._member_id, [report])]
-        self._step_at_ms = now_ms + PAUSE_MS
+        self._step_at_ms = now_ms + CHECK_PAUSE_MS
         return []

@@ -26,7 +26,7 @@ PORTION_MIN: Final = 64
 PORTION_MAX: Final = 4_096
 """In idle time a portion is what can be swept in 3 ms: at least 64 changes and at most 4,096."""
 
-PAUSE_MS: Final = 3
+SWEEP_PAUSE_MS: Final = 3
 """The pause between two portions, for everything else on this thread."""
 
 SETTLE_MS: Final = 30_000
@@ -101,7 +101,7 @@ class Compactor:
     def next_wake_ms(self, sweeper: Sweeper, now_ms: int) -> int | None:
         """When there is something to do next, or None."""
         if sweeper.is_due:
-            return now_ms + PAUSE_MS
+            return now_ms + SWEEP_PAUSE_MS
         if sweeper.lingers and self._settle_at_ms is None:
             self._settle_at_ms = now_ms + SETTLE_MS
         times = [] if self._retention is None else [self._look_at_ms]

@@ -16,7 +16,7 @@ from actors.store.orders import CopyForClients, Order, WriteAnew, answer
 from actors.store.pace import earliest
 from actors.store.storage import Spool, SpoolPart
 
-WAITING_MAX: Final = 64
+COPIES_WAITING_MAX: Final = 64
 """How many clients may wait for the next copy, and how many for a defragmentation."""
 
 LOOK_AGAIN_MS: Final = 100
@@ -72,7 +72,7 @@ class Copies:
             return answer([ticket], FAILED)
         if name:
             return answer([ticket], _blob(self._spool.read(name, offset, now_ms), revision))
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self._waiting) >= COPIES_WAITING_MAX:
             return answer([ticket], BUSY)
         self._waiting.append(ticket)
         return self._copy(now_ms, is_copying)
@@ -113,7 +113,7 @@ class Copies:
         self, ticket: Ticket, machine: Machine, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
         """Write the file anew without its unused pages; requests meanwhile share the answer."""
-        if len(self._defragmenting) >= WAITING_MAX:
+        if len(self._defragmenting) >= COPIES_WAITING_MAX:
             return answer([ticket], BUSY)
         self._defragmenting.append(ticket)
         if len(self._defragmenting) > 1:

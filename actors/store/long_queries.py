@@ -19,17 +19,17 @@ from actors.store.steps import Steps
 RUNNING_MAX: Final = 8
 """At most 8 long queries run side by side: each keeps in memory what it has gathered."""
 
-WAITING_MAX: Final = 1_000
+QUERIES_WAITING_MAX: Final = 1_000
 """How many more may wait for their turn; one beyond that is refused."""
 
 SLICE_MS: Final = 2
 SLICE_STEPS_MAX: Final = 64
 """After 2 ms, or 64 steps, other messages have their turn."""
 
-PAUSE_MS: Final = 1
+QUERY_PAUSE_MS: Final = 1
 """The pause between two slices, for others: all actors share one interpreter."""
 
-TOO_MANY: Final = Failure("TooManyRequests")
+TOO_MANY_QUERIES: Final = Failure("TooManyRequests")
 
 
 class _Waiting(NamedTuple):
@@ -115,10 +115,10 @@ class LongQueries:
             return False
         if len(self._running) < RUNNING_MAX:
             self._running.append(each)
-        elif len(self._waiting) < WAITING_MAX:
+        elif len(self._waiting) < QUERIES_WAITING_MAX:
             self._waiting.append(asked)
         else:
-            replies.append((asked.ticket, TOO_MANY))
+            replies.append((asked.ticket, TOO_MANY_QUERIES))
             return False
         return True
 

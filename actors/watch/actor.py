@@ -30,7 +30,7 @@ from actors.language.messages import (
 )
 from actors.runtime.base import Clock, NodeActor, send
 from actors.watch.frames import WatchFrames
-from actors.watch.hub import COMPACTED, Hub
+from actors.watch.hub import COMPACTED_TEXT, Hub
 from actors.watch.rhythm import Patience, Rhythm
 from actors.watch.teller import Frames, Teller
 from cluster.errors import FAULTS
@@ -43,9 +43,6 @@ READING_PAUSE_MS: Final = 2
 
 FRAMING_BYTES: Final = 512 * 1024
 """As in etcd, a reply comes in fragments if it is larger than a request may be by 512 KiB."""
-
-REQUEST_BYTES_MAX: Final = 1_572_864
-"""etcd's default for the largest request; the node's own setting replaces it."""
 
 
 class WatchActor(NodeActor):
@@ -63,7 +60,8 @@ class WatchActor(NodeActor):
         clock: Clock,
         hub: Hub | None = None,
         progress_interval_ms: int = PROGRESS_INTERVAL_MS,
-        request_bytes_max: int = REQUEST_BYTES_MAX,
+        *,
+        request_bytes_max: int,
     ) -> None:
         super().__init__()
         self._clock = clock
@@ -137,7 +135,7 @@ class WatchActor(NodeActor):
         _, reached, revision, events, compact_revision = history
         if compact_revision:
             ended = self._hub.lost(revision)
-            self._deliver(self._teller.canceled(ended, COMPACTED, compact_revision))
+            self._deliver(self._teller.canceled(ended, COMPACTED_TEXT, compact_revision))
         else:
             matches = self._hub.read(reached, revision, events)
             self._deliver(self._teller.events(matches, reached, events))

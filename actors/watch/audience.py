@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from actors.language.commands import Change, Event
+from actors.language.messages import Connection
 from actors.watch.spans import Span, SpanIndex
-
-Connection = tuple[bytes, ...]
 
 
 class View(NamedTuple):

@@ -15,7 +15,7 @@ from actors.watch.audience import View
 from cluster import wire
 
 EVENTS_PER_REPLY_MAX: Final = 1_000
-REPLY_BYTES_MAX: Final = 1024 * 1024
+BYTES_PER_REPLY_MAX: Final = 1024 * 1024
 """A reply that reaches 1,000 events or 1 MiB ends with that revision, and another one follows."""
 
 _WATCH_ID: Final = wire.pack("watch_id")
@@ -107,7 +107,7 @@ class EventBatch:
         previous_revision = 0
         for position in positions:
             revision = self._events[position].kv.mod_revision
-            full = len(packed) >= EVENTS_PER_REPLY_MAX or size >= REPLY_BYTES_MAX
+            full = len(packed) >= EVENTS_PER_REPLY_MAX or size >= BYTES_PER_REPLY_MAX
             # Only between two revisions: as in etcd, a client never sees half a transaction.
             if full and revision != previous_revision:
                 replies += self._whole(previous_revision, packed, size, view)

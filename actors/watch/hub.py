@@ -17,8 +17,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from actors.language.commands import Event
+from actors.language.messages import Connection
 from actors.language.results import Failure
-from actors.watch.audience import Audience, Connection, Match, View, Watch
+from actors.watch.audience import Audience, Match, View, Watch
 from actors.watch.laggards import Laggards
 from actors.watch.spans import Span
 
@@ -32,10 +33,10 @@ READING_SPANS_MAX: Final = 16
 # etcd's texts, which its clients compare.
 DUPLICATE_ID: Final = "mvcc: duplicate watch ID provided on the WatchStream"
 EMPTY_RANGE: Final = "mvcc: watcher range is empty"
-COMPACTED: Final = "etcdserver: mvcc: required revision has been compacted"
+COMPACTED_TEXT: Final = "etcdserver: mvcc: required revision has been compacted"
 
 
-class Refused(NamedTuple):
+class WatchRefused(NamedTuple):
     """A watch that cannot begin; `reason` is etcd's text."""
 
     reason: str
@@ -120,16 +121,16 @@ class Hub:
         span: Span,
         view: View,
         start_revision: int,
-    ) -> Watch | Refused | Failure:
+    ) -> Watch | WatchRefused | Failure:
         """Begin a watch; id 0 takes the lowest free id, and start 0 begins after the present."""
         self.meet(connection)
         watcher = self._watchers[connection]
         if start_revision < 0:
-            return Refused(COMPACTED)
+            return WatchRefused(COMPACTED_TEXT)
         if span.is_empty:
-            return Refused(EMPTY_RANGE)
+            return WatchRefused(EMPTY_RANGE)
         if watch_id in watcher.seats:
-            return Refused(DUPLICATE_ID)
+            return WatchRefused(DUPLICATE_ID)
         if len(watcher.seats) >= self._per_connection_max or self._count >= self._per_node_max:
             return Failure("TooManyRequests")
         # A watch from a future revision is live at once; its view lets nothing earlier through.

@@ -7,7 +7,8 @@ a watch is behind, and the store reads.
 
 from __future__ import annotations
 
-from actors.watch.audience import Audience, Connection, Watch
+from actors.language.messages import Connection
+from actors.watch.audience import Audience, Watch
 
 
 class Laggards:

@@ -14,9 +14,9 @@ from actors.language.encoding import error_reply
 from actors.language.messages import Connection, WatchCancel, WatchOpen, WatchProgress
 from actors.language.results import Failure
 from actors.watch.audience import Match, View, Watch
+from actors.watch.bookmarks import Bookmarks
 from actors.watch.frames import EventBatch, WatchFrames
-from actors.watch.hub import Hub, Refused
-from actors.watch.progress import Progress
+from actors.watch.hub import Hub, WatchRefused
 from actors.watch.spans import Span
 from cluster.errors import FAULTS, NOT_FOUND, Fault
 
@@ -29,7 +29,7 @@ class Teller:
     def __init__(self, frames: WatchFrames, hub: Hub, fragment_bytes_max: int) -> None:
         self._frames = frames
         self._hub = hub
-        self._progress = Progress(hub)
+        self._progress = Bookmarks(hub)
         self._fragment_bytes_max = fragment_bytes_max
 
     def events(self, matches: Sequence[Match], revision: int, events: Sequence[Event]) -> Frames:
@@ -59,7 +59,7 @@ class Teller:
             case Watch():
                 created = self._frames.created(request_id, revision, watch.watch_id)
                 return [(connection, created)], True
-            case Refused(reason):
+            case WatchRefused(reason):
                 return [(connection, self._frames.refused(request_id, revision, reason))], False
             case Failure(name):
                 return self.error(opened, FAULTS[name]), False

@@ -11,7 +11,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from actors.raft.codec import KINDS
+from actors.raft.codec import MESSAGE_KINDS
 from actors.raft.rpc import RemovedNotice
 from tests.fuzz.values import EDGES, Packed, pack, tree
 
@@ -21,7 +21,7 @@ TERMS: Final = 3
 INDEXES: Final = 100
 
 
-_REMOVED: Final = KINDS.index(RemovedNotice)
+_REMOVED: Final = MESSAGE_KINDS.index(RemovedNotice)
 
 
 class Facts(NamedTuple):
@@ -37,8 +37,8 @@ def peer_frame(chance: Random, facts: Facts) -> Packed:
         return pack(_named(chance, facts))
     cluster_id = facts.cluster_id if chance.random() < 0.9 else chance.choice(EDGES)
     ids = [_member(chance, facts) for _ in range(2)]
-    kind = chance.choice([code for code in range(-1, len(KINDS) + 2) if code != _REMOVED])
-    count = len(KINDS[kind % len(KINDS)]._fields) - len(ids)
+    kind = chance.choice([code for code in range(-1, len(MESSAGE_KINDS) + 2) if code != _REMOVED])
+    count = len(MESSAGE_KINDS[kind % len(MESSAGE_KINDS)]._fields) - len(ids)
     if chance.random() < 0.2:
         count += chance.randrange(-FIELDS_MORE, FIELDS_MORE)
     fields = [_field(chance, facts) for _ in range(max(0, count))]

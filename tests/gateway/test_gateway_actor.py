@@ -6,7 +6,7 @@ import pytest
 
 from actors.gateway import actor as gateway_module
 from actors.gateway.actor import LARGE_ANSWER_BYTES
-from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, Outbox
+from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, ClientOutbox
 from actors.gateway.reception import Reception
 from actors.gateway.tickets import CHORE_TIMEOUT_MS
 from actors.language.codec import decode_command
@@ -257,7 +257,7 @@ def test_a_slow_client_gets_all_its_events_late_and_in_order() -> None:
 
 def test_a_client_that_is_too_slow_gets_no_event_after_the_gap() -> None:
     bench = Bench()
-    bench.actor._outbox = Outbox(bench.door, connection_bytes_max=200)
+    bench.actor._outbox = ClientOutbox(bench.door, connection_bytes_max=200)
     bench.door.full.add(ONE)
     bench.actor.receive(Deliver(tuple((ONE, bytes(50)) for _ in range(3))))
     assert bench.probes.store.take() == [ConnectionGone(ONE, gateway_module.SLOW_READER)]
@@ -271,7 +271,7 @@ def test_a_client_that_is_too_slow_gets_no_event_after_the_gap() -> None:
 
 def test_a_connection_for_which_much_waits_is_congested_until_it_has_read_all() -> None:
     bench = Bench()
-    bench.actor._outbox = Outbox(bench.door, congested_bytes=200)
+    bench.actor._outbox = ClientOutbox(bench.door, congested_bytes=200)
     bench.door.full.add(ONE)
     bench.actor.receive(Deliver(tuple((ONE, b"%d" % n * 50) for n in range(4))))
     assert bench.probes.store.take() == [Congestion(ONE, True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.gateway.outbox import FRAME_OVERHEAD_BYTES, Outbox
+from actors.gateway.outbox import FRAME_OVERHEAD_BYTES, ClientOutbox
 from tests.gateway.fake_door import FakeDoor
 
 ONE = (b"\0one",)
@@ -12,7 +12,7 @@ FRAME = 100 - FRAME_OVERHEAD_BYTES
 
 def test_frames_for_a_slow_client_wait_in_order_and_others_do_not() -> None:
     door = FakeDoor()
-    outbox = Outbox(door)
+    outbox = ClientOutbox(door)
     door.full.add(ONE)
     assert [outbox.send(ONE, frame) for frame in (b"1", b"2")] == [True, True]
     assert outbox.send(TWO, b"3") is True
@@ -27,7 +27,7 @@ def test_frames_for_a_slow_client_wait_in_order_and_others_do_not() -> None:
 
 def test_a_client_that_stays_slow_loses_its_backlog_at_the_bound() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, connection_bytes_max=300)
+    outbox = ClientOutbox(door, connection_bytes_max=300)
     door.full.add(ONE)
     assert [outbox.send(ONE, bytes(FRAME)) for _ in range(4)] == [True, True, True, False]
     assert not outbox.waiting
@@ -38,7 +38,7 @@ def test_a_client_that_stays_slow_loses_its_backlog_at_the_bound() -> None:
 
 def test_a_frame_above_the_bound_may_wait_alone() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, connection_bytes_max=300)
+    outbox = ClientOutbox(door, connection_bytes_max=300)
     door.full.add(ONE)
     assert outbox.send(ONE, bytes(1_000)) is True
     assert outbox.send(ONE, b"") is False
@@ -46,7 +46,7 @@ def test_a_frame_above_the_bound_may_wait_alone() -> None:
 
 def test_all_backlogs_together_are_bounded() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, node_bytes_max=250)
+    outbox = ClientOutbox(door, node_bytes_max=250)
     door.full |= {ONE, TWO}
     assert outbox.send(ONE, bytes(FRAME)) is True
     assert outbox.send(TWO, bytes(FRAME)) is True
@@ -56,7 +56,7 @@ def test_all_backlogs_together_are_bounded() -> None:
 
 def test_a_client_that_is_gone_is_said_to_be() -> None:
     door = FakeDoor()
-    outbox = Outbox(door)
+    outbox = ClientOutbox(door)
     door.full.add(ONE)
     outbox.send(ONE, b"1")
     door.gone |= {ONE, TWO}
@@ -67,7 +67,7 @@ def test_a_client_that_is_gone_is_said_to_be() -> None:
 
 def test_a_backlog_that_shrinks_makes_room_again() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, connection_bytes_max=300, node_bytes_max=300)
+    outbox = ClientOutbox(door, connection_bytes_max=300, node_bytes_max=300)
     for _ in range(5):
         door.full.add(ONE)
         assert [outbox.send(ONE, bytes(FRAME)) for _ in range(3)] == [True, True, True]
@@ -78,7 +78,7 @@ def test_a_backlog_that_shrinks_makes_room_again() -> None:
 
 def test_a_connection_is_congested_from_the_mark_on_until_nothing_waits() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, congested_bytes=250)
+    outbox = ClientOutbox(door, congested_bytes=250)
     door.full |= {ONE, TWO}
     outbox.send(TWO, bytes(FRAME))
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_a_connection_is_congested_from_the_mark_on_until_nothing_waits() -> Non
 
 def test_a_connection_that_loses_its_backlog_is_congested_no_more() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, connection_bytes_max=300, congested_bytes=100)
+    outbox = ClientOutbox(door, connection_bytes_max=300, congested_bytes=100)
     door.full.add(ONE)
     assert [outbox.send(ONE, bytes(FRAME)) for _ in range(4)] == [True, True, True, False]
     assert outbox.take_turned() == []
@@ -106,7 +106,7 @@ def test_a_connection_that_loses_its_backlog_is_congested_no_more() -> None:
 
 def test_there_is_room_for_an_answer_beside_what_waits_here_and_in_the_socket() -> None:
     door = FakeDoor()
-    outbox = Outbox(door, node_bytes_max=1_000)
+    outbox = ClientOutbox(door, node_bytes_max=1_000)
     door.full.add(ONE)
     outbox.send(ONE, bytes(FRAME))
     door.unread_bytes = 300

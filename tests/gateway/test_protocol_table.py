@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.fields import KINDS, AlarmAction
+from actors.gateway.fields import FIELD_KINDS, AlarmAction
 from actors.gateway.keys import RESPONSES, Puts, in_txn
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import (
@@ -188,7 +188,7 @@ def test_words_and_their_numbers_are_those_of_the_table(
     choice: Choice, enum: type[IntEnum]
 ) -> None:
     assert [(each.value, each.name) for each in enum] == list(enumerate(choice.words))
-    convert = KINDS[choice].convert
+    convert = FIELD_KINDS[choice].convert
     assert [convert(word) for word in choice.words] == list(enum)
 
 

@@ -18,7 +18,7 @@ from actors.raft.disk.files import DISK
 from actors.raft.disk.wal import SEGMENT_BYTES, Contents, Wal
 from actors.raft.disk.wal_reader import Identity
 from actors.raft.log import LogStart
-from actors.raft.membership import UNKNOWN, encode
+from actors.raft.membership import UNKNOWN_MEMBERS, encode
 from actors.raft.rpc import HardState, JoinRequest, Welcome
 from actors.store.machine import Machine
 from cluster.config import NodeConfig
@@ -113,7 +113,7 @@ class Member(threading.Thread):
 def test_a_member_that_was_told_nothing_yet_asks_again_whether_it_is_one(
     tmp_path: Path, welcomed_as: int
 ) -> None:
-    Wal.create(tmp_path / "wal", Identity(5, 7), UNKNOWN)[0].close()
+    Wal.create(tmp_path / "wal", Identity(5, 7), UNKNOWN_MEMBERS)[0].close()
     member = Member(tmp_path, welcomed_as)
     member.start()
     config: Any = Config()
@@ -123,7 +123,7 @@ def test_a_member_that_was_told_nothing_yet_asks_again_whether_it_is_one(
     try:
         if welcomed_as == 5:
             wal, contents = open_log(config, DISK)
-            assert (contents.identity, contents.membership) == (Identity(5, 7), UNKNOWN)
+            assert (contents.identity, contents.membership) == (Identity(5, 7), UNKNOWN_MEMBERS)
             wal.close()
         else:
             with pytest.raises(StorageError, match="the member at these URLs is 6"):

@@ -17,7 +17,7 @@ from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
-from actors.raft.membership import UNKNOWN, Membership, encode, first_membership
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode, first_membership
 from actors.raft.outcome import CoreConfig, Decided, LeaderNews, Output, Recovered, Removed
 from actors.raft.probation import Probation
 from actors.raft.proposals import FailedProposals
@@ -212,7 +212,7 @@ class Cluster:
         self.members.append(member)
         self.disks[member] = Saved()
         self.reads[member], self.failed[member] = [], []
-        first, self.first = self.first, UNKNOWN
+        first, self.first = self.first, UNKNOWN_MEMBERS
         core = self.restart(member)
         self.first = first
         return core

@@ -25,7 +25,7 @@ from actors.raft.admission import (
 )
 from actors.raft.core import RaftCore
 from actors.raft.log import RaftLog
-from actors.raft.membership import UNKNOWN, Membership, encode, first_membership, plan
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode, first_membership, plan
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.rpc import (
     AppendRequest,
@@ -240,7 +240,7 @@ def test_one_that_was_removed_is_not_vouched_for() -> None:
 
 
 def test_what_is_kept_of_what_others_say_is_bounded() -> None:
-    admission = Admission(core_of(UNKNOWN))
+    admission = Admission(core_of(UNKNOWN_MEMBERS))
     many = first_membership(tuple(peer(each) for each in range(1, MEMBERS_VOUCHED_MAX + 2)))
     assert not admission.vouch(2, many)
     for source in range(100, 100 + 2 * VOUCHERS_MAX):

@@ -15,7 +15,7 @@ from actors.language.entries import CommandBytes, Entry
 from actors.language.members import AddMember, MemberChange, Peer, RemoveMember, UpdateMember
 from actors.raft.codec import (
     ENCODINGS_KEPT,
-    KINDS,
+    MESSAGE_KINDS,
     SHAPES,
     EntriesEncoder,
     PeerCodec,
@@ -70,7 +70,7 @@ IN_MESSAGES = {
 }
 APPENDS = Vocabulary(IN_MESSAGES).of(AppendRequest).map(_follows)
 MESSAGES = Vocabulary({**IN_MESSAGES, AppendRequest: APPENDS})
-messages: st.SearchStrategy[Message] = st.one_of([MESSAGES.of(kind) for kind in KINDS])
+messages: st.SearchStrategy[Message] = st.one_of([MESSAGES.of(kind) for kind in MESSAGE_KINDS])
 leaves = st.none() | flags | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.binary(max_size=9)
 values = st.recursive(
     leaves | st.text(max_size=5),
@@ -80,7 +80,7 @@ values = st.recursive(
 
 
 def test_every_message_has_a_code() -> None:
-    assert set(get_args(Message)) == set(KINDS)
+    assert set(get_args(Message)) == set(MESSAGE_KINDS)
 
 
 @given(messages)
@@ -94,7 +94,7 @@ def test_every_message_comes_back_as_it_was(message: Message) -> None:
 @given(spoiled(messages))
 def test_a_message_that_would_not_come_back_gets_no_frame(message: Any) -> None:
     # What a proposal's command holds is checked where it is encoded.
-    if type(message) not in KINDS or type(message) is ForwardRequest:
+    if type(message) not in MESSAGE_KINDS or type(message) is ForwardRequest:
         return
     try:
         frame = PeerCodec(CLUSTER).encode(message)

@@ -8,7 +8,7 @@ import pytest
 
 from actors.language.messages import Accuse, PeerFrames, Published
 from actors.raft.codec import encode_join
-from actors.raft.inquiry import ASK_EVERY_MS, SAY_AFTER_MS, SAY_EVERY_MS
+from actors.raft.inquiry import INQUIRE_EVERY_MS, SAY_AFTER_MS, SAY_EVERY_MS
 from actors.raft.last_words import LAST_WORDS_MS
 from actors.raft.membership import encode
 from actors.raft.outcome import Contradicted, WasHere
@@ -50,7 +50,7 @@ def test_it_asks_the_others_and_whom_its_flags_name_again_and_again() -> None:
     shell = starting()
     first, shell.recorder.asked_at = shell.recorder.asked_at, []
     assert {2, 3} < set(first) and len(first) == 3, "one of them is known by its URL alone"
-    shell.wait(ASK_EVERY_MS)
+    shell.wait(INQUIRE_EVERY_MS)
     assert shell.recorder.asked_at == first
 
 
@@ -65,7 +65,7 @@ def test_the_mark_is_removed_before_it_votes_and_after_what_it_adopts_is_saved()
     (vote,) = [each for each in shell.recorder.take() if isinstance(each, VoteResponse)]
     assert vote.granted
     shell.recorder.asked_at.clear()
-    shell.wait(ASK_EVERY_MS)
+    shell.wait(INQUIRE_EVERY_MS)
     assert shell.recorder.asked_at == []
     assert shell.recorder.linked == {2, 3}
 
@@ -82,7 +82,7 @@ def test_one_that_was_here_ends_at_once_and_keeps_its_mark() -> None:
     shell = starting()
     answer(shell, 3, was_here=True)
     answer(shell, 2)
-    shell.wait(ASK_EVERY_MS)
+    shell.wait(INQUIRE_EVERY_MS)
     assert shell.recorder.take().count(WasHere(("tcp://c:1",))) == 1
     assert shell.mark.stands()
 
@@ -93,12 +93,12 @@ def test_it_says_whom_it_waits_for_and_no_more_than_once_a_minute(
     shell = starting()
     answer(shell, 2)
     with caplog.at_level(logging.WARNING):
-        for _ in range(2 * SAY_EVERY_MS // ASK_EVERY_MS):
-            shell.wait(ASK_EVERY_MS)
+        for _ in range(2 * SAY_EVERY_MS // INQUIRE_EVERY_MS):
+            shell.wait(INQUIRE_EVERY_MS)
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2
     assert "tcp://host3:2380" in said[0] and "tcp://host2:2380" not in said[0]
-    assert SAY_AFTER_MS > ASK_EVERY_MS
+    assert SAY_AFTER_MS > INQUIRE_EVERY_MS
 
 
 # --- who is asked -----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from actors.language.messages import PeerFrames, Published
 from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
-from actors.raft.membership import UNKNOWN, Membership, decode, encode, first_membership
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership, decode, encode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
 from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
 from cluster.links import PeerFrame
@@ -148,7 +148,7 @@ def test_an_answer_to_another_is_not_believed() -> None:
 
 
 def test_a_member_that_joins_asks_where_the_operator_says_that_members_are() -> None:
-    street = Street(core_of(UNKNOWN, term=0), OPERATORS)
+    street = Street(core_of(UNKNOWN_MEMBERS, term=0), OPERATORS)
     assert street.answer(street.ask(), voters(3), source=3) == ""
     assert street.wires.urls == {each: f"tcp://host{each}:2380" for each in (2, 3)}
     assert street.neighbours.introduced(Introduction(2, "tcp://elsewhere:1"))

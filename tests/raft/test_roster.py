@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.language.entries import Entry, Proposal
 from actors.language.members import AddMember, RemoveMember
 from actors.raft.membership import Health, Membership, encode, plan
-from actors.raft.roster import NEVER, Roster
+from actors.raft.roster import NO_INDEX, Roster
 from tests.raft.harness import peer, voters
 from tests.raft.parts import Parts
 
@@ -30,7 +30,11 @@ def test_a_membership_holds_from_when_it_is_appended_though_it_is_not_committed(
     assert roster.configuration.learners == {4}
     assert (roster.is_settled, roster.next_index) == (False, 5)
     roster.commit_to(5)
-    assert (roster.committed, roster.is_settled, roster.next_index) == (WITH_LEARNER, True, NEVER)
+    assert (roster.committed, roster.is_settled, roster.next_index) == (
+        WITH_LEARNER,
+        True,
+        NO_INDEX,
+    )
 
 
 def test_a_membership_whose_entry_is_replaced_holds_no_more() -> None:

@@ -32,7 +32,7 @@ from actors.raft.disk.mark import Mark
 from actors.raft.disk.shipping import Shipping
 from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
-from actors.raft.membership import UNKNOWN, Membership, encode
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode
 from actors.raft.outcome import CoreConfig, Ending, Recovered
 from actors.raft.rpc import (
     AppendRequest,
@@ -90,7 +90,7 @@ commands = st.sampled_from(
         b"{}",
         encode(voters(2)),
         encode(WITH_LEARNER),
-        encode(UNKNOWN),
+        encode(UNKNOWN_MEMBERS),
         encode_command(Put(b"k", b"v"), None),
         encode_command(SetMembers((), b"not json"), None),
     )
@@ -252,7 +252,7 @@ def leader() -> Member:
 
 
 def newcomer() -> Member:
-    return Member(UNKNOWN, 0)
+    return Member(UNKNOWN_MEMBERS, 0)
 
 
 @pytest.mark.campaign

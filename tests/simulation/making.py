@@ -47,7 +47,7 @@ CHECK_MS = 1_000
 PROGRESS_INTERVAL_MS = 150
 FRAGMENT_BYTES = 300
 LEASE_TTL_MS_MIN = 100
-LOG_TAIL_BYTES = 1 << 20
+LOG_KEPT_BYTES = 1 << 20
 SNAPSHOTS = Path("/snapshots")
 MILLION = 1_000_000
 
@@ -124,7 +124,7 @@ def _make_raft(
         node.mark,
         codec,
         Shipping(core, tapped, SNAPSHOTS, node.disk, random_bits),
-        LogRetention(swarm.entries_kept, LOG_TAIL_BYTES),
+        LogRetention(swarm.entries_kept, LOG_KEPT_BYTES),
         Surroundings(open_links, (node.url,), node.others, random_bits, node.ended),
         node.clock,
     )

@@ -19,7 +19,7 @@ from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.disk.wal_reader import Identity
-from actors.raft.membership import UNKNOWN, Membership
+from actors.raft.membership import UNKNOWN_MEMBERS, Membership
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.raft.rpc import JoinRequest
 from actors.raft.welcome import Welcomes
@@ -371,7 +371,7 @@ class Node:
                 if welcome.was_here:
                     self._refuse_to_run()
                 else:
-                    self.attempt(lambda: self._create(identity, UNKNOWN))
+                    self.attempt(lambda: self._create(identity, UNKNOWN_MEMBERS))
 
     def take_client_frame(self, connection: Connection, payload: bytes) -> None:
         """A client's request has arrived."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, get_type_hints
 from actors.language.codec import encode_command
 from actors.language.commands import DeleteRange
 from actors.language.members import RemoveMember
-from actors.raft.codec import KINDS, SHAPES, PeerCodec, encode_change
+from actors.raft.codec import MESSAGE_KINDS, SHAPES, PeerCodec, encode_change
 from actors.raft.membership import encode, first_membership
 from actors.raft.rpc import AppendRequest, Introduction, JoinRequest, Welcome
 from cluster.wire import WireError, pack, unpack
@@ -43,7 +43,7 @@ _ROW_TYPES: Final = {
         name: SHAPES.form(hint).row_types[0]
         for name, hint in get_type_hints(kind, include_extras=True).items()
     }
-    for kind in KINDS
+    for kind in MESSAGE_KINDS
 }
 """What stands in a frame for each field of a message."""
 
@@ -102,8 +102,8 @@ class Outsider:
         """A frame of some kind with fields that might matter."""
         if not node.runs:
             return
-        code = self._chance(len(KINDS))
-        kind = KINDS[code]
+        code = self._chance(len(MESSAGE_KINDS))
+        kind = MESSAGE_KINDS[code]
         row: dict[str, Any] = {}
         for name, of in _ROW_TYPES[kind].items():
             row[name] = self._value(node, name, of)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from actors.gateway import actor as gateway_actor
-from actors.gateway.outbox import Outbox
+from actors.gateway.outbox import ClientOutbox
 from actors.gateway.publication import Publication
 from actors.gateway.throttle import Throttle
 from actors.language.commands import AlarmMember, AlarmType
@@ -148,16 +148,16 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (courier, "RESEND_MS", swarm.election_ms // 2),
             (courier, "GIVE_UP_MS", GIVE_UP_MS),
             (pace, "COMMIT_INTERVAL_MS", swarm.commit_ms),
-            (backlog, "EVENTS_MAX", 5),
+            (backlog, "PORTION_EVENTS_MAX", 5),
             (backlog, "ROWS_AT_ONCE", 7),
             (sweeper, "OUTDATED_MIN", 20),
             (compactor, "PORTION_MIN", 2),
             (compactor, "PORTION_MAX", 8),
             (watch_actor, "FRAMING_BYTES", 0),
-            (frames, "REPLY_BYTES_MAX", 2_000),
+            (frames, "BYTES_PER_REPLY_MAX", 2_000),
             (gateway_actor, "Throttle", partial(Throttle, swarm.under_way_bytes)),
             (gateway_actor, "Publication", partial(_published_late, swarm.publish_after_ms)),
-            (gateway_actor, "Outbox", partial(Outbox, congested_bytes=1_000)),
+            (gateway_actor, "ClientOutbox", partial(ClientOutbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
         ):
             stack.enter_context(patch.object(module, name, value))

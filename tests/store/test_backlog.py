@@ -57,7 +57,7 @@ def test_portions_are_what_was_told_when_it_happened(
     commands: list[Command], committed: int, spans: Spans, part: float, looked_up: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backlog_module, "EVENTS_MAX", 2)
+        patch.setattr(backlog_module, "PORTION_EVENTS_MAX", 2)
         patch.setattr(backlog_module, "ROWS_AT_ONCE", 3)
         patch.setattr(backlog_module, "KEYS_MAX", 10 if looked_up else 0)
         node = Node(MemoryBackend())
@@ -94,7 +94,7 @@ def test_many_keys_are_gone_through_in_bounded_portions(backend: Backend) -> Non
     store = busy(backend).machine.store
     everything = portions(store, 2, ALL)
     assert sum(map(len, everything)) == 4_002
-    assert {len(events) for events in everything[:-1]} == {backlog_module.EVENTS_MAX}
+    assert {len(events) for events in everything[:-1]} == {backlog_module.PORTION_EVENTS_MAX}
     sparse = portions(store, 2, ((b"a", b"other/1"), (b"other/0", b"p")))
     assert sum(map(len, sparse)) == 4_002
 
@@ -109,7 +109,7 @@ def test_a_portion_that_finds_nothing_ends_too(
 
 def test_large_values_make_a_portion_shorter(backend: Backend) -> None:
     node = Node(backend)
-    node.apply(*(Put(b"k", bytes(backlog_module.BYTES_MAX // 2)) for _ in range(5)))
+    node.apply(*(Put(b"k", bytes(backlog_module.PORTION_BYTES_MAX // 2)) for _ in range(5)))
     assert [len(events) for events in portions(node.machine.store, 2, ALL)] == [2, 2, 1]
     with_previous = portions(node.machine.store, 2, ((b"k", b""),), with_previous=True)
     assert [len(events) for events in with_previous] == [2, 1, 1, 1]

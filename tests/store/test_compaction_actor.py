@@ -27,7 +27,7 @@ from actors.language.messages import (
 from actors.language.results import Done, Failure
 from actors.store import sweeper as sweeper_module
 from actors.store.actor import StoreActor
-from actors.store.compactor import PAUSE_MS, SETTLE_MS
+from actors.store.compactor import SETTLE_MS, SWEEP_PAUSE_MS
 from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.retention import HistoryRetention, KeepRevisions
 from actors.store.storage import SUB_BITS, Backend, Batch
@@ -178,7 +178,7 @@ def test_the_sweep_works_in_portions_with_pauses_for_others(node: Node) -> None:
         node.now_ms = wake_ms
         node.tick()
     assert len(wakes) > 2
-    assert set(wakes) == {PAUSE_MS}
+    assert set(wakes) == {SWEEP_PAUSE_MS}
 
 
 def test_a_portion_is_halved_when_it_took_too_long() -> None:

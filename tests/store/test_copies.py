@@ -11,7 +11,7 @@ from actors.language.commands import Compact, Put
 from actors.language.errors import StorageError
 from actors.language.messages import CopyMade, Defragment, ReadSnapshot
 from actors.language.results import Done, Failure, SnapshotBlob
-from actors.store.copies import LOOK_AGAIN_MS, SWEEP_MS_MAX, WAITING_MAX, Copies
+from actors.store.copies import COPIES_WAITING_MAX, LOOK_AGAIN_MS, SWEEP_MS_MAX, Copies
 from actors.store.disk.spool import FILES_MAX, IDLE_MS, SpoolDirectory
 from actors.store.orders import CopyForClients, WriteAnew
 from tests.store.driver import Driver
@@ -83,7 +83,7 @@ def test_a_copy_that_fails_is_answered_and_leaves_no_file(desk: Desk) -> None:
 
 def test_clients_that_wait_are_few(desk: Desk) -> None:
     desk.ask(0)
-    for ticket in range(WAITING_MAX):
+    for ticket in range(COPIES_WAITING_MAX):
         assert desk.ask(ticket) == []
     assert answered(desk.ask(99)) == [(99, BUSY)]
 
@@ -170,6 +170,6 @@ def test_a_client_waits_for_the_defragmentation_that_is_begun_first(desk: Desk) 
 
 
 def test_those_who_wait_for_a_smaller_file_are_few(desk: Desk) -> None:
-    for ticket in range(WAITING_MAX):
+    for ticket in range(COPIES_WAITING_MAX):
         desk.defragment(ticket)
     assert answered(desk.defragment(99)) == [(99, BUSY)]

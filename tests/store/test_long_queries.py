@@ -19,7 +19,7 @@ from actors.language.messages import (
 from actors.language.queries import HashKV, History, Page, Query
 from actors.language.results import Done, Failure, HashDone, RangeDone
 from actors.store import long_queries, ranges
-from actors.store.long_queries import PAUSE_MS, RUNNING_MAX, WAITING_MAX
+from actors.store.long_queries import QUERIES_WAITING_MAX, QUERY_PAUSE_MS, RUNNING_MAX
 from actors.store.steps import ITEMS_PER_STEP
 from tests.store.shell import HERE, Node
 from tests.twins import MemoryBackend
@@ -50,7 +50,7 @@ def replies(told: list[tuple[str, Any]]) -> dict[int, Any]:
 def work(node: Node) -> dict[int, Any]:
     """Let the actor have its next slices until something is answered."""
     for _ in range(20 * RUNNING_MAX):
-        node.now_ms += PAUSE_MS
+        node.now_ms += QUERY_PAUSE_MS
         if found := replies(node.tick()):
             return found
     return {}
@@ -159,7 +159,7 @@ def test_queries_that_begin_after_the_compaction_do_not_keep_what_it_outdates(no
 
 
 def test_more_long_queries_than_can_be_waiting_are_refused(node: Node) -> None:
-    asked = RUNNING_MAX + WAITING_MAX + 1
+    asked = RUNNING_MAX + QUERIES_WAITING_MAX + 1
     questions = tuple(Question(ticket, EVERYTHING) for ticket in range(asked))
     told = replies(node.hear(LocalRead(questions)))
     assert told == {asked - 1: Failure("TooManyRequests")}

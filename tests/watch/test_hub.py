@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from actors.language.commands import Change, Event, KeyValue
+from actors.language.messages import Connection
 from actors.language.results import Failure
-from actors.watch.audience import Connection, Match, View, Watch
-from actors.watch.hub import DUPLICATE_ID, EMPTY_RANGE, READING_SPANS_MAX, Hub, Reading, Refused
+from actors.watch.audience import Match, View, Watch
+from actors.watch.hub import (
+    DUPLICATE_ID,
+    EMPTY_RANGE,
+    READING_SPANS_MAX,
+    Hub,
+    Reading,
+    WatchRefused,
+)
 from actors.watch.spans import OPEN_END, Span
 
 ONE = (b"\0one",)
@@ -87,11 +95,11 @@ def test_the_lowest_free_id_is_chosen_from_one_up() -> None:
 def test_an_id_in_use_and_an_empty_interval_are_refused_in_etcds_words() -> None:
     hub = Hub()
     watch(hub, b"k", watch_id=9)
-    assert hub.open(ONE, 9, Span(b"k", b""), PLAIN, 0) == Refused(DUPLICATE_ID)
-    assert hub.open(ONE, 0, Span(b"k", b"k"), PLAIN, 0) == Refused(EMPTY_RANGE)
-    assert hub.open(ONE, 0, Span(b"k", b"a"), PLAIN, 0) == Refused(EMPTY_RANGE)
+    assert hub.open(ONE, 9, Span(b"k", b""), PLAIN, 0) == WatchRefused(DUPLICATE_ID)
+    assert hub.open(ONE, 0, Span(b"k", b"k"), PLAIN, 0) == WatchRefused(EMPTY_RANGE)
+    assert hub.open(ONE, 0, Span(b"k", b"a"), PLAIN, 0) == WatchRefused(EMPTY_RANGE)
     refused = hub.open(ONE, 0, Span(b"k", b""), PLAIN, -1)
-    assert refused == Refused("etcdserver: mvcc: required revision has been compacted")
+    assert refused == WatchRefused("etcdserver: mvcc: required revision has been compacted")
     assert len(hub) == 1
 
 

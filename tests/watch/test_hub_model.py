@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.language.commands import Change, Event, KeyValue
-from actors.watch.audience import Connection, Match, View, Watch
+from actors.language.messages import Connection
+from actors.watch.audience import Match, View, Watch
 from actors.watch.hub import Hub, Reading
 from actors.watch.spans import OPEN_END, Span
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.messages import WatchCancel, WatchOpen, WatchProgress
+from actors.watch.bookmarks import DEFERRED_PER_CONNECTION_MAX
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import Hub
-from actors.watch.progress import DEFERRED_PER_CONNECTION_MAX
 from actors.watch.teller import Frames, Teller
 from cluster.wire import pack, unpack
 

@@ -107,7 +107,7 @@ def test_one_revision_is_never_split() -> None:
 
 
 def test_large_values_split_a_batch_by_bytes() -> None:
-    value = b"v" * (frames_module.REPLY_BYTES_MAX // 2)
+    value = b"v" * (frames_module.BYTES_PER_REPLY_MAX // 2)
     parts = replies([put(revision, value) for revision in range(2, 7)], 6)
     assert [len(part["events"]) for part in parts] == [2, 2, 1]
 

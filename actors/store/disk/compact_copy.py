@@ -27,7 +27,7 @@ LEFT_COMMITS: Final = 2
 """The copier's thread leaves 2 commits to the owner, which repeats them when it changes over: the
 store waits meanwhile."""
 
-EVENT_BYTES: Final = 200
+NOTED_EVENT_BYTES: Final = 200
 """About what a change takes in memory in addition to its key and value."""
 
 
@@ -63,7 +63,7 @@ class CompactCopy:
     def note(self, removed: list[int], changes: Batch) -> None:
         """The store has committed these removals and changes."""
         for event in changes.events.values():
-            self._bytes += len(event.kv.key) + len(event.kv.value) + EVENT_BYTES
+            self._bytes += len(event.kv.key) + len(event.kv.value) + NOTED_EVENT_BYTES
         if self._bytes <= NOTED_BYTES_MAX:
             self._noted.append((removed, changes))
 

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from actors.gateway.requests import QueryRequest, RequestDecoder
 from actors.language.commands import Put, Txn
+from actors.language.messages import Connection
 from actors.language.results import Failure, TxnDone
 from actors.store import digest
 from actors.store.machine import Machine
@@ -16,7 +17,6 @@ from actors.store.ranges import Cursor
 from actors.store.steps import finish
 from actors.store.txn import decide
 from actors.store.writes import Writes
-from actors.watch.audience import Connection
 from tests.simulation.mutants.planting import mutant
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.language.commands import Event
+from actors.language.messages import Connection
 from actors.store.backlog import portion
 from actors.store.mvcc import RevisionStore
 from actors.watch import frames
-from actors.watch.audience import Connection, View
+from actors.watch.audience import View
 from actors.watch.frames import EventBatch, Reply
 from actors.watch.hub import Hub
 from cluster.client.watching import Watches

@@ -1,4 +1,4 @@
-"""Progress: which watches to tell how far they are, because they asked or have had no events.
+"""Bookmarks: which watches to tell how far they are, because they asked or have had no events.
 
 A question is answered when everything that had happened before it was delivered: the answer tells
 the client that no older event is on its way. Knows nothing of bytes or of time.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from actors.watch.audience import Connection, Watch
+from actors.language.messages import Connection
+from actors.watch.audience import Watch
 from actors.watch.hub import Hub
 
 DEFERRED_PER_CONNECTION_MAX: Final = 1_000
@@ -23,7 +24,7 @@ class _Deferred(NamedTuple):
     revision: int
 
 
-class Progress:
+class Bookmarks:
     """Questions of the connections of one hub, and which of its watches have had events."""
 
     def __init__(self, hub: Hub) -> None:
