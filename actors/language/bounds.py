@@ -1,6 +1,6 @@
-"""What a field's type does not say of its numbers; it stands beside the field, as its annotation.
+"""The bounds of a field's numbers, which its type does not say; they are in its annotation.
 
-The codecs refuse a number that is out of its bounds, on the way out as on the way in.
+The codecs refuse a number that is out of its bounds, when they encode and when they decode.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ INT64_MAX: Final = 2**63 - 1
 UINT64_MAX: Final = 2**64 - 1
 
 NUMBER_MAX: Final = 1 << 62
-"""No term, index or time comes near: sums of two still fit 64 bits."""
+"""No term, index or time comes near this, and the sum of two still fits into 64 bits."""
 
 
 class Within(NamedTuple):
@@ -28,4 +28,4 @@ Number = Annotated[int, Within(0, NUMBER_MAX)]
 """A term, an index or a time."""
 
 MemberId = Annotated[int, Within(1, UINT64_MAX)]
-"""The id of a member; 0 is nobody."""
+"""The id of a member; 0 stands for no member."""

@@ -1,10 +1,10 @@
 """Commands as bytes in the log, and their results as bytes in a session's record.
 
-Positional msgpack: `[code, session, seq, ack, field...]`, session 0 for none. The gateway encodes,
-every node decodes once, at apply; so a put is the hot path. A code is never given a new meaning;
-what the fields are is said by their annotations in `commands.py` and `results.py`. What would not
-come back from its bytes gets none, and bytes that are no command are our own bug or damage, not a
-client's mistake: ValueError.
+Positional msgpack: `[code, session, seq, ack, field...]`, with session 0 for none. The gateway
+encodes a command once, and every node decodes it once, at apply: a put is the hot path. A code is
+never given a new meaning. The annotations in `commands.py` and `results.py` say what the fields
+are. A value that would not come back from its bytes is not encoded. Bytes that are no command are
+our own bug, or damage, and not a client's mistake. Both raise ValueError.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ COMMANDS: Final[dict[type[Any], int]] = {
     IntegrityReport: 18,
     SessionOpen: 19,
 }
-"""The codes of commands. 1 and 8 had other fields once, and are not given again."""
+"""The codes of commands. 1 and 8 once had other fields, so they are not used again."""
 
 OPERATIONS: Final[dict[type[Any], int]] = {Put: 1, DeleteRange: 2, Range: 3, Increment: 4, Txn: 5}
-"""The codes of what stands inside a transaction."""
+"""The codes of operations inside a transaction."""
 
 RESULTS: Final[dict[type[Any], int]] = {
     PutDone: 1,
@@ -95,7 +95,7 @@ RESULTS: Final[dict[type[Any], int]] = {
     Alarms: 12,
     RangeDone: 13,
 }
-"""The codes of results that a session keeps: those of commands, and what stands inside them."""
+"""The codes of results that a session keeps: those of commands, and those inside them."""
 
 
 def _check_operand(compare: Compare) -> None:
@@ -119,7 +119,8 @@ _unpack: Final = msgpack.unpackb
 
 
 class _Packers(threading.local):
-    """One packer per thread: making one costs more than packing a put, sharing one is not safe."""
+    """One packer for each thread: to make one costs more than to pack a put, and threads must not
+    share one."""
 
     def __init__(self) -> None:
         self.pack = msgpack.Packer().pack
@@ -134,7 +135,7 @@ def encode_command(command: Command, sequence: Sequence | None) -> bytes:
     code: tuple[int, ...]
     try:
         if type(command) is Put:
-            # The hot path: what its shape says, in half the time.
+            # The hot path: the checks of its shape, in half the time.
             key, value, lease, prev_kv, ignore_value, ignore_lease, ttl_ms = command
             if (
                 type(key) is not bytes
@@ -145,7 +146,7 @@ def encode_command(command: Command, sequence: Sequence | None) -> bytes:
                 or type(ignore_lease) is not bool
                 or type(ttl_ms) is not int
             ):
-                raise ValueError("fields of a Put")
+                raise ValueError("a Put has a field of the wrong type")
             code, fields = _PUT_CODE, command
         else:
             code, shape = _OUT[type(command)]
@@ -161,12 +162,12 @@ def encode_command(command: Command, sequence: Sequence | None) -> bytes:
 
 
 def _check_sequence(sequence: Sequence) -> None:
-    """What its shape says, in half the time."""
+    """The checks of its shape, in half the time."""
     session, seq, ack = sequence
     if type(session) is not int or type(seq) is not int or type(ack) is not int:
-        raise ValueError("fields of a Sequence")
+        raise ValueError("a Sequence has a field of the wrong type")
     if session < 1 or seq < 0 or ack < 0:
-        raise ValueError("a session counts from 0")
+        raise ValueError("a Sequence has a field out of range")
 
 
 def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
@@ -185,18 +186,18 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
                 or type(ignore_lease) is not bool
                 or type(ttl) is not int
             ):
-                raise ValueError("fields of a Put")
+                raise ValueError("a Put has a field of the wrong type")
             # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
             command = _new(Put, row[_HEAD_FIELDS:])
         else:
             _, session, seq, ack = row[:_HEAD_FIELDS]
             command = shape.value(row[_HEAD_FIELDS:])
         if type(session) is not int or type(seq) is not int or type(ack) is not int:
-            raise ValueError("a head of other types")
+            raise ValueError("a session, seq or ack of the wrong type")
         if not session:
             return command, None
         if session < 0 or seq < 0 or ack < 0:
-            raise ValueError("a session counts from 0")
+            raise ValueError("a Sequence has a field out of range")
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
     return command, _new(Sequence, (session, seq, ack))
@@ -220,7 +221,7 @@ def decode_result(data: bytes) -> Result:
     try:
         fields = _unpack(data, use_list=False)
         if type(fields) is not tuple or type(fields[0]) is not int:
-            raise ValueError("no code")
+            raise ValueError("no code in front")
         result: Result = _RESULTS_IN[fields[0]].value(fields[1:])
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a result: {error!r} in {data[:64]!r}") from None

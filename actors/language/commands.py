@@ -1,9 +1,9 @@
 """The vocabulary of the store: what it holds, and the commands that change it.
 
-Commands go through the log and are applied on every node; what only reads is in `queries.py`, what
-is answered in `results.py`. Times are milliseconds of cluster time (DESIGN.md#cluster-time). The
-annotations of the fields are also what the codec goes by. Knows nothing of bytes on a wire, of
-Raft, or of who asked.
+Commands go through the log and are applied on every node. Queries, which only read, are in
+`queries.py`, and the answers to both in `results.py`. Times are milliseconds of cluster time
+(DESIGN.md#cluster-time). The codec goes by the annotations of the fields. Refuses to know of bytes
+on a wire, of Raft, and of which client asked.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class KeyValue(NamedTuple):
 
 
 class Change(IntEnum):
-    """What a revision did to a key. All but PUT are tombstones; the reason is kept with them."""
+    """What a revision did to a key. All but PUT are tombstones, and say why the key was deleted."""
 
     PUT = 0
     DELETED = 1
@@ -55,32 +55,32 @@ class Member(NamedTuple):
 
 
 class AlarmType(IntEnum):
-    """What is wrong with a member (rpc.proto AlarmType); NONE stands for any.
+    """What is wrong with a member (rpc.proto AlarmType); NONE stands for any alarm.
 
-    UNREADABLE and DATA_LOSS are not in etcd. They warn, and refuse nothing.
+    UNREADABLE and DATA_LOSS are not in etcd. They warn, and no request is refused for them.
     """
 
     NONE = 0
     NOSPACE = 1
     CORRUPT = 2
-    UNREADABLE = 3  # the member could not read an entry of the log, and skipped it
-    DATA_LOSS = 4  # the member lacks, or contradicts, what the cluster has committed
+    UNREADABLE = 3  # the member could not decode an entry of the log, and skipped it
+    DATA_LOSS = 4  # the member's log lacks or contradicts an entry that is committed
 
 
 class AlarmMember(NamedTuple):
-    """An alarm that one member has raised, and nobody has cleared."""
+    """An alarm that a member has raised, and that was not cleared since."""
 
     member_id: int
     alarm: AlarmType
 
 
-# --- operations: what may stand alone or in a transaction -------------------------------------
+# --- operations: alone they are commands, and they may be part of a transaction ---------------
 
 
 class Put(NamedTuple):
-    """Set a key (rpc.proto PutRequest). `lease` 0 detaches.
+    """Set a key (rpc.proto PutRequest). With `lease` 0 the key has no lease afterwards.
 
-    With a `ttl_ms` the lease is granted here, too, and the key is put on it: etcd has no such put.
+    With a `ttl_ms` the put grants the lease itself, and attaches the key to it (not in etcd).
     """
 
     key: bytes
@@ -103,8 +103,8 @@ class DeleteRange(NamedTuple):
 class Increment(NamedTuple):
     """Add to a key's value, a decimal integer of 64 bits; an absent key counts as 0 (not in etcd).
 
-    The key keeps its lease. A value that is no such integer, or a sum that does not fit, is
-    refused, and with it the transaction.
+    The key keeps its lease. If the value is no such integer, or the sum does not fit, the increment
+    is refused, and its transaction with it.
     """
 
     key: bytes
@@ -130,9 +130,9 @@ class SortTarget(IntEnum):
 
 
 class Range(NamedTuple):
-    """Read a key or an interval (rpc.proto RangeRequest); revision 0 is now, limit 0 is none.
+    """Read a key or an interval (rpc.proto RangeRequest); revision 0 is now, limit 0 is no limit.
 
-    The bounds of revisions are inclusive, and 0 is none.
+    The bounds of revisions are inclusive; 0 is no bound.
     """
 
     key: bytes
@@ -150,7 +150,7 @@ class Range(NamedTuple):
 
 
 class CompareResult(IntEnum):
-    """How what is found must stand to the operand (rpc.proto Compare.CompareResult)."""
+    """How the value found must compare with the operand (rpc.proto Compare.CompareResult)."""
 
     EQUAL = 0
     GREATER = 1
@@ -159,9 +159,9 @@ class CompareResult(IntEnum):
 
 
 class CompareTarget(IntEnum):
-    """What of a key is compared (rpc.proto Compare.CompareTarget); COUNT is ours.
+    """Which property of a key is compared (rpc.proto Compare.CompareTarget); COUNT is ours.
 
-    COUNT is how many keys there are in the interval: 0 or 1 for a single key.
+    COUNT is the number of keys in the interval: 0 or 1 for a single key.
     """
 
     VERSION = 0
@@ -185,8 +185,8 @@ class Compare(NamedTuple):
 class Txn(NamedTuple):
     """If all compares hold do `success`, else `failure`, in one revision (rpc.proto TxnRequest).
 
-    All compares, those of nested transactions too, are of the state before it. A command, or a
-    query when no branch of it mutates.
+    All compares, those of nested transactions too, see the state before the transaction. It is a
+    query if no branch mutates, else a command.
     """
 
     compare: tuple[Compare, ...]
@@ -201,7 +201,7 @@ TxnOp = Put | DeleteRange | Range | Increment | Txn
 
 
 class LeaseGrant(NamedTuple):
-    """Create a lease that ends `ttl_ms` after the entry's cluster time. The id is never 0 here."""
+    """Create a lease that ends `ttl_ms` after the entry's cluster time. The id is not 0."""
 
     id: int
     ttl_ms: int
@@ -220,28 +220,31 @@ class LeaseKeepAlive(NamedTuple):
 
 
 class Expiry(NamedTuple):
-    """A lease and the deadline at which the leader saw it pass."""
+    """A lease, and its deadline, which the leader has seen pass."""
 
     lease_id: int
     deadline_ms: int
 
 
 class LeaseExpire(NamedTuple):
-    """From the leader's LeaseActor: end those leases whose deadline is still the one named."""
+    """From the leader's LeaseActor: end those leases whose deadline is still the one named here.
+
+    A lease that was kept alive in the meantime has another deadline, and stays.
+    """
 
     expiries: tuple[Expiry, ...]
 
 
 class AdvanceClock(NamedTuple):
-    """From the leader's LeaseActor: nothing but the entry's cluster time, so a restart knows it."""
+    """From the leader's LeaseActor: only the entry's cluster time, so that a restart knows it."""
 
 
 SESSION_ID_BITS: Final = 63
-"""The bits of a session's id, which is a random number and not 0."""
+"""The bits of a session's id, a random number that is not 0."""
 
 
 class SessionOpen(NamedTuple):
-    """Open an exactly-once session under an id that the gateway chose by chance."""
+    """Open an exactly-once session under an id that the gateway drew at random."""
 
     id: Annotated[int, Within(1, (1 << SESSION_ID_BITS) - 1)]
 
@@ -249,7 +252,7 @@ class SessionOpen(NamedTuple):
 class Compact(NamedTuple):
     """End the history before a revision (rpc.proto CompactionRequest).
 
-    With `physical` the node that was asked answers when nothing is left of it on its disk.
+    With `physical` the node that was asked answers once its disk holds nothing of that history.
     """
 
     revision: int
@@ -259,7 +262,8 @@ class Compact(NamedTuple):
 class AlarmActivate(NamedTuple):
     """A member has this alarm from now on.
 
-    NOSPACE refuses what grows, CORRUPT all changes; the others refuse nothing.
+    Under NOSPACE requests that add to the store are refused, under CORRUPT all changes; under the
+    other alarms none.
     """
 
     member_id: int
@@ -274,7 +278,7 @@ class AlarmDeactivate(NamedTuple):
 
 
 class IntegrityCheck(NamedTuple):
-    """From the leader's store: let each member hash what it has of revisions [start, end)."""
+    """From the leader's store: let each member hash its revisions [start, end)."""
 
     leader: int
     start_revision: int
@@ -282,7 +286,7 @@ class IntegrityCheck(NamedTuple):
 
 
 class IntegrityReport(NamedTuple):
-    """A member's hash of what the check in the entry at `check_index` is about."""
+    """A member's hash for the IntegrityCheck in the entry at `check_index`."""
 
     check_index: int
     member_id: int
@@ -290,7 +294,7 @@ class IntegrityReport(NamedTuple):
 
 
 class MemberPublish(NamedTuple):
-    """A member that started says its name and where clients reach it (etcd's member attributes)."""
+    """A member that has started publishes its name and client URLs (etcd's member attributes)."""
 
     member_id: int
     name: str
@@ -308,8 +312,8 @@ class MemberPeers(NamedTuple):
 class SetMembers(NamedTuple):
     """From consensus: who the members are from this entry on.
 
-    `membership` is Raft's own record of it, opaque here: it is kept with the data, because a
-    snapshot must bring it along.
+    `membership` is Raft's own record of them, opaque here. It is kept with the data, for a snapshot
+    must bring it along.
     """
 
     members: tuple[MemberPeers, ...]
@@ -338,7 +342,7 @@ Command = (
 
 
 class Sequence(NamedTuple):
-    """Makes a command apply once: session, number within it, and the lowest number unanswered."""
+    """Makes a command apply once: its session, its number there, and the lowest one unanswered."""
 
     session: Annotated[int, Within(1, UINT64_MAX)]
     seq: Unsigned

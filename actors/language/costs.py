@@ -1,7 +1,8 @@
-"""How much room a command may need, by etcd's rule (server/storage/quota.go), and a result.
+"""How many bytes a command may add to the store, by etcd's rule (server/storage/quota.go), and how
+many a result takes in memory.
 
-Only what adds to the store costs anything: what frees room must always be allowed. Knows nothing
-of how much there is.
+Only commands that add to the store cost anything: those that free room must always be allowed.
+Refuses to know how much room there is.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from actors.language.results import DeleteDone, PutDone, RangeDone, Result, TxnD
 
 PUT_OVERHEAD_BYTES: Final = 256
 LEASE_GRANT_BYTES: Final = 64
-"""What a change counts for beside key and value."""
+"""What a put, or a grant, counts for beside key and value."""
 
 INTEGER_BYTES: Final = 20
-"""An increment writes a decimal of at most so many digits."""
+"""An increment writes a decimal number of at most this length, with its sign."""
 
 RESULT_BYTES: Final = 256
-"""What a result that is kept takes in memory, beside the values in it; each value likewise."""
+"""What a kept result takes in memory beside its key-values, and each of these beside its bytes."""
 
 
 def cost_of(command: Command | TxnOp) -> int:
-    """How many bytes a command may add, by etcd's rule; 0 for what is allowed without any room."""
+    """The bytes that a command may add, by etcd's rule; 0: it is allowed even without any room."""
     match command:
         case Put(key, value):
             return PUT_OVERHEAD_BYTES + len(key) + len(value)
@@ -39,7 +40,7 @@ def cost_of(command: Command | TxnOp) -> int:
 
 
 def size_of(result: Result) -> int:
-    """How many bytes of memory a result takes that is kept for a retry; the same on every node."""
+    """The bytes that a result takes in a session's record; every node must count the same."""
     match result:
         case PutDone(prev_kv=None):
             return RESULT_BYTES

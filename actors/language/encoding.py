@@ -1,7 +1,7 @@
 """The parts that all replies to clients have in common, as bytes (cluster/PROTOCOL.md).
 
-Gateway and Watch write the same header, key-values and errors; here they are written once. Knows
-the shape of a reply and nothing about who gets it, when, or why.
+Gateway and Watch write the same headers, key-values and errors, by the functions here. Refuses to
+know which client gets a reply, when, and why.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class FrameEncoder:
     def __init__(self, cluster_id: int, member_id: int) -> None:
         self._pack = wire.packer()
         member = {"cluster_id": cluster_id, "member_id": member_id, "revision": 0, "raft_term": 0}
-        # All of the header up to the revision's value, which is its last byte but the term's pair.
+        # The bytes of the header up to the revision's value; the term's pair follows that value.
         head = wire.pack(member)
         self._before_revision = wire.pack("header") + head[: head.index(b"revision") + 8]
         self.set_term(0)
@@ -58,7 +58,7 @@ class FrameEncoder:
 
 
 def opening(request_id: bytes, pairs: int) -> bytes:
-    """The first bytes of a reply with so many pairs beside the echoed id (packed; b"" for none)."""
+    """The first bytes of a reply with `pairs` beside the echoed id (packed; b"" for none)."""
     return _MAPS[pairs + 1] + _ID + request_id if request_id else _MAPS[pairs]
 
 

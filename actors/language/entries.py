@@ -1,6 +1,6 @@
 """What the members replicate: an entry of the log, and the proposal that it was before.
 
-Plain values. What a command's bytes mean is codec.py's, and nobody's business on the way.
+Plain values. Refuses to know what a command's bytes mean: codec.py does, and Raft need not.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from typing import Annotated, Final, NamedTuple
 from actors.language.bounds import NUMBER_MAX, Number, Unsigned, Within
 
 NO_TICKET: Final = 0
-"""The ticket of a proposal, or of an entry, whose answer nobody waits for."""
+"""The ticket of a proposal, or of an entry, for whose answer no client waits."""
 
 CommandBytes = Annotated[bytes, "a command"]
-"""What `encode_command` has made; an entry's command may also be empty, or a membership."""
+"""The bytes that `encode_command` made; an entry's command may also be empty, or a membership."""
 
 
 class Entry(NamedTuple):
     """One log entry. An empty command is the no-op with which a leader opens its term.
 
-    `time_ms` is the leader's cluster time; `origin` and `ticket` name the request it answers.
+    `time_ms` is the leader's cluster time. `origin` is the member that took the request, and
+    `ticket` its name there: that member answers when it applies the entry.
     """
 
     # Hides tuple.index, which nobody calls.

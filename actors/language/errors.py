@@ -1,6 +1,6 @@
-"""What every part of a node that keeps data on disk raises when that data cannot be used.
+"""StorageError, which any part of a node raises if its data on disk cannot be used.
 
-And what is said of an error of the operating system: where it was, what it is, what can be done.
+And one line for an error of the operating system: where it was, what it is, what can be done.
 """
 
 from __future__ import annotations

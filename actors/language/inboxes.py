@@ -1,4 +1,7 @@
-"""What each actor of a node is told, hottest first: its `receive` has a case for each of these."""
+"""The messages that each actor of a node is told, the most frequent first.
+
+An actor's `receive` has a case for each; a type checker sees one that is missing.
+"""
 
 from __future__ import annotations
 

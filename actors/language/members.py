@@ -1,7 +1,7 @@
 """A member's address, and the changes of the membership that can be asked for (etcd's messages).
 
-Which of them are allowed, and when, is Raft's (raft/membership.py). The id of a member in a change
-is what somebody asks for, and may be nobody's.
+Refuses to know which changes are allowed: that is raft/membership.py's. The member id in a change
+is what a client asked for, and may be no member's.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ NOBODY: Final = 0
 
 
 class Peer(NamedTuple):
-    """A member as the log knows it: where other members reach it, and whether it only learns."""
+    """A member as the log knows it: its id, and the URLs at which other members reach it."""
 
     id: MemberId
     peer_urls: tuple[str, ...]
 
 
 class AddMember(NamedTuple):
-    """Add a voter, or a learner that will not count until it is promoted."""
+    """Add a voter, or a learner, which does not vote until it is promoted."""
 
     peer: Peer
     learner: bool
@@ -35,21 +35,21 @@ class RemoveMember(NamedTuple):
 
 
 class ReplaceMember(NamedTuple):
-    """Remove one voter and add another in one step: there is no dip in between."""
+    """Remove one voter and add another in one step, so that there is never one voter less."""
 
     id: Unsigned
     peer: Peer
 
 
 class UpdateMember(NamedTuple):
-    """A member is reached elsewhere from now on."""
+    """Change the URLs at which a member is reached."""
 
     id: Unsigned
     peer_urls: tuple[str, ...]
 
 
 class PromoteMember(NamedTuple):
-    """A learner that has caught up becomes a voter."""
+    """Make a learner that has caught up a voter."""
 
     id: Unsigned
 

@@ -1,8 +1,8 @@
 """Every in-process message of a node, grouped by the arrow of the ring it travels.
 
-All are immutable and told, never asked (DESIGN.md#the-ring). One sender per ordered pair of actors,
-so their order is the order of events: a query told after the entries it must see needs no other
-proof.
+All are immutable, and told, never asked (DESIGN.md#the-ring). Messages from one actor to another
+arrive in the order in which they were told: a query that is told after the entries which it must
+see needs no other proof that it sees them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Connection = tuple[bytes, ...]
 
 
 class ClusterClock(NamedTuple):
-    """Cluster time is `cluster_ms + (monotonic now - monotonic_ms)`; only the leader has one."""
+    """Cluster time is `cluster_ms + (monotonic now - monotonic_ms)`. Only a leader has a clock."""
 
     cluster_ms: int
     monotonic_ms: int
@@ -39,7 +39,7 @@ class ClusterClock(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """Mailbox -> its actor: nothing more waits just now; flush what you have gathered."""
+    """Mailbox -> its actor: no message waits; flush what you have gathered."""
 
 
 class Tick(NamedTuple):
@@ -67,7 +67,7 @@ class HandOver(NamedTuple):
 
 
 class PeersDown(NamedTuple):
-    """Peers' links -> Raft: connections to these members are gone (a kill, or a network)."""
+    """Peers' links -> Raft: the connections to these members broke (a kill, or the network)."""
 
     member_ids: tuple[int, ...]
 
@@ -76,52 +76,52 @@ class PeersDown(NamedTuple):
 
 
 class Propose(NamedTuple):
-    """Gateway, Lease, Store -> Raft: put these in the log; tickets answer when applied here.
+    """Gateway, Lease, Store -> Raft: put these in the log; applied here, each answers its ticket.
 
-    Lease and Store send ticket 0: nobody waits for the answer.
+    Lease and Store send ticket 0: no client waits for the answer.
     """
 
     proposals: tuple[Proposal, ...]
 
 
 class Question(NamedTuple):
-    """A query, and the ticket that its answer goes to."""
+    """A query, and the ticket that its answer is for."""
 
     ticket: Ticket
     query: Query
 
 
 class ChangeMembers(NamedTuple):
-    """Gateway -> Raft: change who the members are; answered like a proposal, when it is applied."""
+    """Gateway -> Raft: change the members; answered like a proposal, when it is applied."""
 
     change: MemberChange
     ticket: Ticket
 
 
 class MoveLeader(NamedTuple):
-    """Gateway -> Raft: let that member lead; answered by Moved, or Failed."""
+    """Gateway -> Raft: hand leadership to that member; answered by Moved or Failed."""
 
     target: int
     ticket: Ticket
 
 
 class Read(NamedTuple):
-    """Gateway -> Raft: answer these from a state no older than now (ReadIndex)."""
+    """Gateway -> Raft: answer these from a state that is no older than now (ReadIndex)."""
 
     questions: tuple[Question, ...]
 
 
 class LocalRead(NamedTuple):
-    """Gateway -> Store: answer these from whatever is applied here (serializable)."""
+    """Gateway -> Store: answer these from what is applied here now (serializable)."""
 
     questions: tuple[Question, ...]
 
 
 class WatchOpen(NamedTuple):
-    """Gateway -> Store: begin a watch; Store passes it on, with where it is, as WatchBegin.
+    """Gateway -> Store: begin a watch; Store passes it on with its revision, as WatchBegin.
 
     `watch_id` 0 lets the hub choose, as in etcd; `start_revision` 0 means from now on; `request_id`
-    is what the client's `id` was, packed, or b"" for none.
+    is the client's `id`, packed, or b"" for none.
     """
 
     connection: Connection
@@ -139,7 +139,7 @@ class WatchOpen(NamedTuple):
 
 
 class WatchCancel(NamedTuple):
-    """Gateway -> Store -> Watch: the client ends a watch (by way of Store: not to overtake)."""
+    """Gateway -> Store -> Watch: end a watch (by way of Store, so that it follows WatchOpen)."""
 
     connection: Connection
     request_id: bytes
@@ -154,7 +154,7 @@ class WatchProgress(NamedTuple):
 
 
 class ReadSnapshot(NamedTuple):
-    """Gateway -> Store: read a part of a snapshot for a client; with no name, make one first."""
+    """Gateway -> Store: read a part of a snapshot for a client; with no name, make it first."""
 
     ticket: Ticket
     name: str
@@ -162,19 +162,19 @@ class ReadSnapshot(NamedTuple):
 
 
 class Defragment(NamedTuple):
-    """Gateway -> Store: give the disk back what the store's file does not use."""
+    """Gateway -> Store: shrink the store's file to the pages that it uses."""
 
     ticket: Ticket
 
 
 class NoRoom(NamedTuple):
-    """Gateway -> Store: a request was refused because there is no room for it."""
+    """Gateway -> Store: a request was refused for lack of room, so an alarm may be due."""
 
 
 class Congestion(NamedTuple):
-    """Gateway -> Store -> Watch: too much waits for this connection already, or nothing any more.
+    """Gateway -> Store -> Watch: too many bytes wait for this connection, or none any more.
 
-    While it does, the events of its watches are left out; it gets them from history later.
+    While too many do, its watches get no events; they get them from history later.
     """
 
     connection: Connection
@@ -184,7 +184,7 @@ class Congestion(NamedTuple):
 class ConnectionGone(NamedTuple):
     """Gateway -> Store -> Watch: end all watches of this connection; Watch confirms in Deliver.
 
-    An empty reason: nobody listens there any more. Otherwise the client still may, and is told.
+    With an empty reason the client is gone. Otherwise it may still listen, and is told the reason.
     """
 
     connection: Connection
@@ -195,13 +195,13 @@ class ConnectionGone(NamedTuple):
 
 
 class Apply(NamedTuple):
-    """Raft -> Store: these entries are committed; apply them in order, answer those from here."""
+    """Raft -> Store: these entries are committed; apply them, and answer those of this member."""
 
     entries: tuple[Entry, ...]
 
 
 class ConfirmedRead(NamedTuple):
-    """Raft -> Store: all that these must see was told before; `cluster_ms` is their time."""
+    """Raft -> Store: all entries that these must see were told before, and their cluster time."""
 
     questions: tuple[Question, ...]
     cluster_ms: int
@@ -210,7 +210,7 @@ class ConfirmedRead(NamedTuple):
 class Failed(NamedTuple):
     """Raft -> Gateway: these tickets will not be answered by an applied entry.
 
-    `outcome_unknown` is set when an entry may yet be applied, or was, in spite of this.
+    `outcome_unknown`: an entry for them may have been applied all the same, or may yet be.
     """
 
     tickets: tuple[Ticket, ...]
@@ -225,25 +225,25 @@ class Moved(NamedTuple):
 
 
 class Accuse(NamedTuple):
-    """Raft -> Store: that member lacks, or contradicts, what is committed: raise the alarm."""
+    """Raft -> Store: that member's log lacks or contradicts a committed entry: raise the alarm."""
 
     member_id: int
 
 
 class TakeSnapshot(NamedTuple):
-    """Raft -> Store: write a hot copy of everything applied to `path`, and serve meanwhile."""
+    """Raft -> Store: write a copy of all that is applied to `path`, and go on serving meanwhile."""
 
     path: Path
 
 
 class InstallSnapshot(NamedTuple):
-    """Raft -> Store: the verified copy at `path` replaces all that is here (it is moved away)."""
+    """Raft -> Store: let the copy at `path` replace the store, if it is sound (it is moved)."""
 
     path: Path
 
 
 class Leadership(NamedTuple):
-    """Raft -> all others: who leads now (0: nobody); our clock once we have committed as leader."""
+    """Raft -> all others: who leads (0: not known); the clock if we do, and have committed."""
 
     leader: int
     term: int
@@ -261,19 +261,19 @@ class Replies(NamedTuple):
 
 
 class Lengthy(NamedTuple):
-    """Store -> Gateway: the answers for these tickets are being made, and take their time."""
+    """Store -> Gateway: the answers for these tickets are being made: give them more time."""
 
     tickets: tuple[Ticket, ...]
 
 
 class Room(NamedTuple):
-    """Store -> Gateway: refuse what would add more bytes than this; None: there is plenty."""
+    """Store -> Gateway: refuse requests that add more bytes than this; None: there is plenty."""
 
     bytes: int | None
 
 
 class CopyMade(NamedTuple):
-    """Store's copier -> Store: a sealed copy for clients is at `path`; no bytes: it failed."""
+    """Store's copier -> Store: a sealed copy for clients is at `path`; 0 bytes: it failed."""
 
     path: Path
     total_bytes: int
@@ -291,7 +291,7 @@ class Durable(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Store -> Raft: who has told its name since the cluster began, each with its client URLs."""
+    """Store -> Raft: the members that ever published their names, each with its client URLs."""
 
     members: tuple[tuple[int, tuple[str, ...]], ...]
 
@@ -307,7 +307,7 @@ class SnapshotTaken(NamedTuple):
 class SnapshotInstalled(NamedTuple):
     """Store -> Raft: the copy is the store now, durably: entries up to `index` are applied.
 
-    `membership` is Raft's own record that SetMembers left with the data; b"" if there was none.
+    `membership` is Raft's own record, which SetMembers has left with the data; b"": there is none.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
@@ -317,7 +317,7 @@ class SnapshotInstalled(NamedTuple):
 
 
 class LeaseFact(NamedTuple):
-    """One lease as it is now; deadline 0 says that the lease is gone."""
+    """One lease as it is now; a deadline of 0 says that it has ended."""
 
     lease_id: int
     deadline_ms: int
@@ -338,33 +338,33 @@ class WatchBegin(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Store -> Watch: the store is now at `revision`; `events` are ordered and revisions whole."""
+    """Store -> Watch: the store is at `revision`; `events` are in order, each revision's whole."""
 
     revision: int
     events: tuple[Event, ...]
 
 
 class HistoryCut(NamedTuple):
-    """Store -> Watch: history was compacted, so say to those who watch how far they are.
+    """Store -> Watch: history was compacted, so send watchers a bookmark.
 
-    Who must go on at another node then needs nothing of what is gone.
+    A watcher that goes on at another node can then ask from a revision that is still there.
     """
 
 
 class Skipped(NamedTuple):
-    """Store -> Watch: a snapshot brought the store to `revision`; on the way nothing was told.
+    """Store -> Watch: a snapshot brought the store to `revision`, and no events were told.
 
-    Who watches must read the history of what happened since the last revision that was told.
+    Watchers must be told from history what happened since the last revision that was told.
     """
 
     revision: int
 
 
 class HistoryPortion(NamedTuple):
-    """Store -> Watch: what happened in these spans from `from_revision` up to `reached`, in order.
+    """Store -> Watch: the events in these spans from `from_revision` up to `reached`, in order.
 
-    The answer to ReadHistory. `revision` is the store's: all that happens after it is told live.
-    `compact_revision` is set, and nothing else told, when `from_revision` is compacted away.
+    The answer to ReadHistory. `revision` is the store's: events after it are told as they happen.
+    If `from_revision` is compacted away, `compact_revision` is set, and there are no events.
     """
 
     from_revision: int
@@ -378,10 +378,10 @@ class HistoryPortion(NamedTuple):
 
 
 class ReadHistory(NamedTuple):
-    """Watch -> Store: tell a portion of what happened in these spans since a revision.
+    """Watch -> Store: tell a portion of the events in these spans since a revision.
 
-    A span is (key, range_end) as in a request; no spans are all keys. Each is answered by
-    a HistoryPortion, in order, and behind all Events up to then.
+    A span is (key, range_end) as in a request; no spans mean all keys. Each is answered by a
+    HistoryPortion, in order, and after all Events that happened before.
     """
 
     from_revision: int

@@ -1,7 +1,7 @@
 """The vocabulary of the store: the queries, which only read.
 
-`Range` and `Txn` are among them, and stand in `commands.py`: a transaction may hold a range, and
-may be a command. Knows nothing of bytes on a wire, of Raft, or of who asked.
+`Range` and `Txn` are queries, too. They are in `commands.py`, for a transaction may hold a range,
+and may be a command. Refuses to know of bytes on a wire, of Raft, and of which client asked.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from actors.language.commands import AlarmType, MemberPeers, Range, Txn
 
 
 class Page(NamedTuple):
-    """A range of which nobody needs the count (not in etcd): the cost of a page is its own."""
+    """A range without its count (not in etcd): it costs only the keys that it gives."""
 
     range: Range
 
@@ -20,7 +20,7 @@ class Page(NamedTuple):
 class History(NamedTuple):
     """Every change of one key that is not compacted away, newest first (not in etcd).
 
-    `revision` above 0 leaves out what came later; limit 0 is none.
+    A `revision` above 0 leaves out later changes; limit 0 is no limit.
     """
 
     key: bytes
@@ -35,7 +35,7 @@ class HashKV(NamedTuple):
 
 
 class AlarmList(NamedTuple):
-    """The alarms of a kind that members have raised; NONE is all kinds."""
+    """The alarms of one type that members have raised; NONE: of all types."""
 
     alarm: AlarmType = AlarmType.NONE
 
@@ -62,7 +62,7 @@ class MembersToCome(NamedTuple):
 
 
 class RaftStatus(NamedTuple):
-    """What Raft adds to a status on its way to the store."""
+    """Raft's part of a status, which it adds to the question on its way to the store."""
 
     leader: int
     term: int

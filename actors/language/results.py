@@ -1,7 +1,7 @@
-"""The vocabulary of the store: what it answers to commands and queries.
+"""The vocabulary of the store: its answers to commands and queries.
 
 Every answer is a value, never an exception. Times are milliseconds of cluster time
-(DESIGN.md#cluster-time). Knows nothing of bytes on a wire, of Raft, or of who asked.
+(DESIGN.md#cluster-time). Refuses to know of bytes on a wire, of Raft, and of which client asked.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Failure(NamedTuple):
 
 
 class PutDone(NamedTuple):
-    """`revision` is the put's own; prev_kv only if asked for and there was one.
+    """`revision` is the put's own; `prev_kv` is there if it was asked for, and the key existed.
 
-    `lease` and `ttl_ms` are those that the put has granted, if it did.
+    `lease` and `ttl_ms` are those of the lease that the put granted; 0: it granted none.
     """
 
     revision: int
@@ -32,7 +32,7 @@ class PutDone(NamedTuple):
 
 
 class DeleteDone(NamedTuple):
-    """`revision` is the store's afterwards (unchanged when nothing was deleted)."""
+    """`revision` is the store's after it, and unchanged if no key was deleted."""
 
     revision: int
     deleted: int
@@ -40,7 +40,7 @@ class DeleteDone(NamedTuple):
 
 
 class Incremented(NamedTuple):
-    """The value of the key is now this."""
+    """The key has this value now."""
 
     revision: int
     value: int
@@ -69,7 +69,7 @@ class LeaseRevoked(NamedTuple):
 
 
 class LeaseKeptAlive(NamedTuple):
-    """ttl_ms is the granted TTL, or 0 when the lease does not exist (etcd's convention)."""
+    """`ttl_ms` is the granted TTL; 0: the lease does not exist (etcd's convention)."""
 
     revision: int
     id: int
@@ -84,25 +84,26 @@ class SessionOpened(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Applied, with nothing to say but the revision."""
+    """The command was applied; there is nothing to say but the revision."""
 
     revision: int
 
 
 class RangeDone(NamedTuple):
-    """`count` ignores the limit; `more` says that the limit cut something off."""
+    """`count` ignores the limit; `more` says that the limit has cut some keys off."""
 
     revision: int
     kvs: tuple[KeyValue, ...]
     more: bool
-    count: int  # type: ignore[assignment]  # etcd's name; nobody counts in a result
+    count: int  # type: ignore[assignment]  # etcd's name; hides tuple.count, which nobody calls
 
 
 TxnResponse = PutDone | DeleteDone | RangeDone | Incremented | TxnDone
 
 
 class HistoryDone(NamedTuple):
-    """The changes, newest first; `more`: the limit cut; `compacted`: a compaction may have cut."""
+    """The changes, newest first; `more`: the limit has cut some off; `compacted`: a compaction may
+    have."""
 
     revision: int
     events: tuple[Event, ...]
@@ -120,14 +121,14 @@ class HashDone(NamedTuple):
 
 
 class Alarms(NamedTuple):
-    """The alarms there are, or those that a command has raised or cleared."""
+    """The alarms that a query found, or those that a command has raised or cleared."""
 
     revision: int
     alarms: tuple[AlarmMember, ...]
 
 
 class LeaseLife(NamedTuple):
-    """remaining_ms is -1 and granted_ms 0 when the lease does not exist (etcd's convention)."""
+    """Without such a lease `remaining_ms` is -1 and `granted_ms` 0 (etcd's convention)."""
 
     revision: int
     id: int
@@ -137,14 +138,14 @@ class LeaseLife(NamedTuple):
 
 
 class Leases(NamedTuple):
-    """Every lease id, the one that ends first in front."""
+    """The ids of all leases, in the order in which they end."""
 
     revision: int
     ids: tuple[int, ...]
 
 
 class Members(NamedTuple):
-    """Every member, ordered by id; `waiting`: as they will be when a new one has started."""
+    """All members, ordered by id; `waiting`: as they will be once a new member has started."""
 
     revision: int
     members: tuple[Member, ...]
@@ -152,7 +153,7 @@ class Members(NamedTuple):
 
 
 class StatusDone(NamedTuple):
-    """Sizes in bytes; `raft` as Raft filled it in; the alarms of all members."""
+    """A member's status: sizes in bytes, Raft's part, and the alarms of all members."""
 
     revision: int
     db_size: int
@@ -163,7 +164,7 @@ class StatusDone(NamedTuple):
 
 
 class SnapshotBlob(NamedTuple):
-    """A part of the snapshot of that name; `sha256` is of the whole file, 32 bytes."""
+    """A part of the snapshot called `name`; `sha256` is that of the whole file, 32 bytes."""
 
     revision: int
     name: str

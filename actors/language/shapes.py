@@ -1,9 +1,9 @@
 """How a named tuple stands as a plain row, and back: derived from the annotations of its fields.
 
-What a field may hold is said once, beside it: its type, its bounds, and what it is made of. Here it
-becomes the check and the conversion of both directions, so that what is written can be read. What
-annotations cannot say is given by the codecs: codes, rules of a whole value, and forms of their
-own. Knows nothing of bytes, and of what the values mean.
+An annotation says once what its field may hold: its type, its bounds, and what it is made of. This
+module makes of it the checks and the conversions of both directions, so that every row written can
+be read. The codecs add what annotations cannot say: codes, rules of a whole value, and forms of
+their own. Refuses to know of bytes, and of what the values mean.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from typing import (
 from actors.language.bounds import UINT64_MAX, Within
 
 NESTED_MAX: Final = 128
-"""Levels of values inside their like, as transactions are; more would exhaust Python's stack."""
+"""Levels of values inside values of their kind, such as transactions; more levels would exhaust
+Python's stack."""
 
 AnyTuple = tuple[Any, ...]
 
 Convert = Callable[[Any, int], Any]
-"""To what stands in a row, or back, at a level of nesting. Raises ValueError for any other value.
+"""Makes a field's value what stands in a row, or back; the second argument is the level of nesting.
 
-The type was checked before.
+Raises ValueError for a value that the field may not hold. Its type was checked before.
 """
 
 Rule = Callable[[Any], None]
@@ -45,9 +46,9 @@ _PLAIN: Final = frozenset({bool, int, bytes, str})
 
 
 class Form(NamedTuple):
-    """What a field holds, and what stands for it in a row; no `write` or `read`: the value itself.
+    """The types that a field may hold, those that stand for it in a row, and both conversions.
 
-    Types are exact: a flag is no number.
+    Without `write` and `read` the value itself stands in the row. Types are exact: True is no int.
     """
 
     types: tuple[type, ...]
@@ -72,7 +73,7 @@ class Shape:
         self.kind = kind
 
     def settle(self, forms: list[Form], rule: Rule | None) -> None:
-        """Say what the fields are: a kind may be inside itself, so its shape comes before."""
+        """Set the fields' forms. It is a second step, since a kind may hold itself."""
         usual, more = _combined([form.types for form in forms])
         row_usual, row_more = _combined([form.row_types for form in forms])
         writes = [(at, form.write) for at, form in enumerate(forms) if form.write]
@@ -85,20 +86,20 @@ class Shape:
 def _combined(
     choices: list[tuple[type, ...]],
 ) -> tuple[tuple[type, ...], frozenset[tuple[type, ...]]]:
-    """What types all fields may have together: the usual, and more."""
+    """The combinations of types that the fields may have: the most usual one, and the others."""
     usual, *more = product(*choices)
     return usual, frozenset(more)
 
 
 class _Checks:
-    """What is looked at beside the types: numbers without a sign, as most are, and the rest."""
+    """The checks beside types: for unsigned numbers, which most are, and for all others."""
 
     def __init__(self, forms: list[Form], rule: Rule | None) -> None:
         places: dict[Within, list[int]] = {}
         for at, form in enumerate(forms):
             if form.within is not None:
                 places.setdefault(form.within, []).append(at)
-        # Numbers of more than 64 bits are for msgpack to find.
+        # Only the sign is checked here: msgpack refuses numbers of more than 64 bits.
         unsigned = places.pop(Within(0, UINT64_MAX), None)
         self.unsigned_of = _items(unsigned) if unsigned else None
         bounds = [_bound(_items(ats), *within) for within, ats in places.items()]
@@ -106,7 +107,7 @@ class _Checks:
 
 
 def _items(places: list[int]) -> Callable[[AnyTuple], tuple[int, ...]]:
-    # Of a single place itemgetter would give no tuple.
+    # For a single place itemgetter would give the item, and no tuple.
     return itemgetter(*places) if len(places) > 1 else itemgetter(*places, *places)
 
 
@@ -178,10 +179,10 @@ def _reader(
 
 
 class Shapes:
-    """The shapes of a vocabulary.
+    """The shapes of one vocabulary.
 
-    `codes` stand in front of values that may be of several kinds, `forms` are of annotations that
-    mean something of their own here, and `rules` of kinds whose fields must fit each other.
+    A code of `codes` stands in front of a value that may be of several kinds. `forms` are for
+    annotations with a form of their own, `rules` for kinds whose fields must fit each other.
     """
 
     def __init__(
@@ -196,7 +197,7 @@ class Shapes:
         self._shapes: dict[type[Any], Shape] = {}
 
     def of(self, kind: type[Any]) -> Shape:
-        """The shape of a kind. Raises TypeError if its annotations do not say what it is."""
+        """The shape of a kind. Raises TypeError for an annotation that has no form."""
         shape = self._shapes.get(kind)
         if shape is None:
             shape = self._shapes[kind] = Shape(kind)
@@ -205,7 +206,7 @@ class Shapes:
         return shape
 
     def form(self, hint: Any) -> Form:
-        """The form of a field with this annotation; TypeError if it does not say what it is."""
+        """The form of a field with this annotation. Raises TypeError if it has none."""
         if hint in self._forms:
             return self._forms[hint]
         if hint in _PLAIN:
@@ -224,7 +225,7 @@ class Shapes:
         if isinstance(hint, type) and issubclass(hint, tuple):
             shape = self.of(hint)
             return Form((hint,), (tuple,), shape.row, shape.value)
-        raise TypeError(f"nobody says how {hint} stands in a row")
+        raise TypeError(f"{hint} has no form for a row")
 
     def _one_of(self, hints: tuple[Any, ...]) -> Form:
         if all(get_origin(each) is Literal for each in hints):
@@ -235,7 +236,7 @@ class Shapes:
             return _maybe(self.form(next(each for each in hints if each is not NoneType)))
         if all(each in _PLAIN for each in hints):
             return Form(hints, hints)
-        raise TypeError(f"nobody says how {hints} stand in a row")
+        raise TypeError(f"one of {hints} has no form for a row")
 
     def _many(self, item: Any) -> Form:
         kinds = get_args(item)
@@ -250,7 +251,7 @@ class Shapes:
 
 
 def _each(types: tuple[type, ...], convert: Convert | None) -> Convert:
-    """A conversion of each item of a tuple, which all must have one of the types."""
+    """A conversion of each item of a tuple; every item must have one of these types."""
     allowed = frozenset(types)
 
     def convert_all(items: AnyTuple, level: int) -> AnyTuple:
@@ -266,7 +267,7 @@ def _each(types: tuple[type, ...], convert: Convert | None) -> Convert:
 
 
 def _checked(convert: Convert | None, within: Within | None) -> Convert | None:
-    """The conversion of a number that must be within bounds, too."""
+    """A conversion that also checks the bounds of a number."""
     if within is None:
         return convert
     least, most = within
@@ -304,7 +305,7 @@ def _enum(kind: type[IntEnum]) -> Form:
 
 
 def _literal(texts: tuple[Any, ...]) -> Form:
-    # As the annotation has them: a text that came from elsewhere takes no memory of its own.
+    # The annotation's own texts are given back: equal texts from elsewhere then take no memory.
     known = {text: text for text in texts}
 
     def find(value: str, _: int) -> str:
@@ -317,7 +318,7 @@ def _literal(texts: tuple[Any, ...]) -> Form:
 
 
 def _tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
-    """One of several kinds: a code stands in front of its fields. Each is a level of nesting."""
+    """A value of one of several kinds, as its code and its fields. It is a level of nesting."""
     shapes = dict(kinds.values())
 
     def write(value: AnyTuple, level: int) -> AnyTuple:
@@ -331,7 +332,7 @@ def _tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
 
 
 def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
-    """As `_tagged`, for each item of a tuple."""
+    """Like `_tagged`, for each item of a tuple."""
     shapes = dict(kinds.values())
 
     def write_all(values: AnyTuple, level: int) -> AnyTuple:
@@ -356,7 +357,7 @@ def _many_tagged(kinds: dict[type[Any], tuple[int, Shape]]) -> Form:
 
 def _shape_of(row: Any, shapes: dict[int, Shape]) -> Shape:
     """The shape that the code in front of a row stands for."""
-    # A flag is no code, though True is found where 1 is.
+    # True is no code, though a lookup of True would find 1.
     if type(row) is not tuple or not row or type(row[0]) is not int or row[0] not in shapes:
-        raise ValueError(f"{row!r:.64} has no code that is known")
+        raise ValueError(f"{row!r:.64} has no known code")
     return shapes[row[0]]
