@@ -302,12 +302,6 @@ _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
 }
 
 _NAME_OF: Final[dict[str, FaultName]] = {fault.message: name for name, fault in FAULTS.items()}
-_NAMES: Final[dict[str, FaultName]] = {name: name for name in FAULTS}
-
-
-def fault_name(text: str) -> FaultName | None:
-    """A text that came from elsewhere as a name of `FAULTS`; None if it is none."""
-    return _NAMES.get(text)
 
 
 def name_of(message: str) -> FaultName | None:

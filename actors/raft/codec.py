@@ -268,7 +268,9 @@ SHAPES: Final = Shapes(
 )
 
 _OUT: Final = {kind: (code, SHAPES.of(kind)) for code, kind in enumerate(MESSAGE_KINDS)}
-_IN: Final = [SHAPES.of(kind) for kind in MESSAGE_KINDS]
+INCOMING: Final = [SHAPES.of(kind) for kind in MESSAGE_KINDS]
+"""How to read a message whose code is its place here."""
+
 _ENTRIES_AT: Final = AppendRequest._fields.index("entries")
 
 
@@ -318,8 +320,8 @@ class PeerCodec:
         if type(row) is not tuple or len(row) < 2:
             raise WireError("not a peer message")
         code = row[1]
-        if row[0] == self.cluster_id and type(code) is int and 0 <= code < len(_IN):
-            message: Message = _read(_IN[code], row[2:])
+        if row[0] == self.cluster_id and type(code) is int and 0 <= code < len(INCOMING):
+            message: Message = _read(INCOMING[code], row[2:])
             return message
         return self._decode_named(row)
 

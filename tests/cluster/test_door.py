@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -72,7 +72,9 @@ class Bench:
     def take(self, count: int = 1) -> list[Item]:
         """The next requests, however long they take."""
         items: list[Item] = []
+        deadline = time.monotonic() + HANG_SECONDS
         while len(items) < count:
+            assert time.monotonic() < deadline, items
             self.wait()
             items += self.door.drain(count - len(items))
         return items
@@ -84,12 +86,23 @@ class Bench:
 
     def news(self, *wanted: News) -> list[Item]:
         """Look until one of these is said; the requests that came meanwhile."""
+        return self._look_until(lambda said: not said.isdisjoint(wanted), wanted)
+
+    def all_news(self, *wanted: News) -> list[Item]:
+        """Look until each of these is said; the requests that came meanwhile."""
+        return self._look_until(lambda said: said.issuperset(wanted), wanted)
+
+    def _look_until(
+        self, is_enough: Callable[[set[News]], bool], wanted: tuple[News, ...]
+    ) -> list[Item]:
         items: list[Item] = []
+        said: set[News] = set()
         for _ in range(LOOKS_MAX):
             self.wait()
             items += self.door.drain(10)
             self.clock.now_ms += visitors.LOOK_MS
-            if not set(wanted).isdisjoint(self.door.look()):
+            said.update(self.door.look())
+            if is_enough(said):
                 return items
         raise AssertionError(f"it was never said: {wanted}")
 
@@ -327,7 +340,10 @@ def test_what_all_may_send_of_messages_is_bounded_more_strictly_in_a_siege(bench
             bench.clock.now_ms += visitors.LOOK_MS
             assert bench.door.look() == []
         hostile.send(message(*[b"x"] * LONG))
-        bench.news(ClosedForCause(visitors.ENDLESS, HOST))
+        # Whoever nothing has come from before is cut if it is next behind that message.
+        bench.all_news(
+            ClosedForCause(TOO_MANY_FRAMES, HOST), ClosedForCause(visitors.ENDLESS, HOST)
+        )
         assert is_closed(more)
         less.send(message(b"last"))
         assert [payload for _, payload in bench.take()] == [b"last"]

@@ -6,9 +6,12 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.raft import admission
+from actors.language.shapes import Form, Shapes
+from actors.raft import admission, codec
 from actors.raft.admission import Admission
+from actors.raft.rpc import ChangeRefusal, ForwardRefusal
 from actors.store.upkeep import Upkeep
+from cluster.errors import FaultName, MaybeFault
 from tests.simulation.mutants.planting import both, mutant
 
 BOUNDLESS = 1 << 65
@@ -60,7 +63,12 @@ def a_commit_index_has_no_bounds() -> AbstractContextManager[Any]:
 @mutant
 def names_of_errors_are_taken_as_they_come() -> AbstractContextManager[Any]:
     """A refusal of a later version reaches whoever waits."""
-    return patch("actors.raft.codec.fault_name", lambda name: name)
+    text = Form((str,), (str,))
+    shapes = Shapes(forms={MaybeFault: text, FaultName: text}, rules={})
+    kinds = zip(codec.MESSAGE_KINDS, codec.INCOMING, strict=True)
+    refusals = (ForwardRefusal, ChangeRefusal)
+    careless = [shapes.of(kind) if kind in refusals else shape for kind, shape in kinds]
+    return patch.object(codec, "INCOMING", careless)
 
 
 @mutant
