@@ -29,7 +29,7 @@ PEER_RECONNECT_MS_MAX: Final = 200
 HANDSHAKE_MS: Final = 2_000
 LISTEN_BACKLOG: Final = 1_024
 
-FRAMES_PER_LOOK_MAX: Final = 1_024
+SKIPPED_PER_LOOK_MAX: Final = 1_024
 """The frames of one message that are skipped at once; then the mailbox has its turn."""
 
 FRAME_HEAD_BYTES: Final = 9
@@ -130,7 +130,7 @@ class PeerDoor:
     def _is_skipping(self) -> bool:
         """Skip frames of a message that has several; whether more of them are to be skipped."""
         if self._skipping:
-            self._skipping = not skip_frames(self._socket, FRAMES_PER_LOOK_MAX)
+            self._skipping = not skip_frames(self._socket, SKIPPED_PER_LOOK_MAX)
         return self._skipping
 
     def close(self) -> None:

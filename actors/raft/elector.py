@@ -156,7 +156,7 @@ class Elector:
     def _own_term(self, message: AppendRequest | Heartbeat | SnapshotChunk) -> AppendResponse:
         """The answer to a leader of an earlier term: a rejection that shows it the later term."""
         own_id, source = self._own_id, message.source
-        return AppendResponse(own_id, source, self.term, message.session, 0, True, 0, 0)
+        return AppendResponse(own_id, source, self.term, message.stream, 0, True, 0, 0)
 
     # --- following ---
 

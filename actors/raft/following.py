@@ -67,7 +67,7 @@ class Following:
                 source=message.target,
                 target=message.source,
                 term=self._elector.term,
-                session=message.session,
+                stream=message.stream,
                 sent_index=message.sent_index,
                 last_index=self._replica.log.last_index,
                 read_id=message.read_id,

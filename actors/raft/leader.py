@@ -34,10 +34,10 @@ COMMIT_NOTICE_MS: Final = 5
 """A peer whose clients wait for a committed entry hears of the commit at once. The other peers hear
 of it with their next append, or in a heartbeat after this time."""
 
-SESSION_SHIFT: Final = 48
-SESSION_COUNT_MASK: Final = 0xFFFF
-"""A session is 16 bits of a count above 48 bits of the term. The count comes round after 65,536
-sessions of one term; no answer is under way for that long."""
+STREAM_SHIFT: Final = 48
+STREAM_COUNT_MASK: Final = 0xFFFF
+"""A stream's number is 16 bits of a count above 48 bits of the term. The count comes round after
+65,536 streams of one term; no answer is under way for that long."""
 
 WAVES_MAX: Final = 2
 """While this number of bursts is uncommitted, proposals that arrive gather into the next burst."""
@@ -93,10 +93,10 @@ class Leader:
     # --- who the peers are ---
 
     def reconfigure(self, configuration: Configuration, now_ms: int) -> None:
-        """Replicate to the members of `configuration` from now on, to a new one in a new session.
+        """Replicate to the members of `configuration` from now on, to a new one in a new stream.
 
-        No two sessions are alike, so a member that is removed and added again is not credited with
-        what it acknowledged before.
+        No two streams have one number, so a member that is removed and added again is not
+        credited with what it acknowledged before.
         """
         self.configuration = configuration
         wanted = configuration.members() - {self.own_id}
@@ -104,11 +104,11 @@ class Leader:
             del self.peers[gone]
             self._rounds.forget(gone)
             self._awaiting_commit.discard(gone)
-        session = self._next_session()
+        stream = self._next_stream()
         # Sorted, so that the order in which peers are sent to depends on nothing but who they are.
         for member in sorted(wanted - self.peers.keys()):
             # The first probe asks at the end of the log: most peers hold nearly all of it (5.3).
-            self.peers[member] = Progress(session, self.log.last_index + 1, now_ms)
+            self.peers[member] = Progress(stream, self.log.last_index + 1, now_ms)
 
     def begin_anew(self, member: int, life: int, now_ms: int) -> None:
         """Count nothing that a peer acknowledged before this `life`: its disk may have lost it.
@@ -119,15 +119,15 @@ class Leader:
         peer = self.peers.get(member)
         if peer is None or peer.life == life:
             return
-        self.peers[member] = Progress(self._next_session(), self.log.last_index + 1, now_ms)
+        self.peers[member] = Progress(self._next_stream(), self.log.last_index + 1, now_ms)
         self.peers[member].life, self.peers[member].on_probation = life, True
         self._rounds.forget(member)
         self._awaiting_commit.discard(member)
 
-    def _next_session(self) -> int:
-        session = (self._reconfigurations & SESSION_COUNT_MASK) << SESSION_SHIFT | self.term
+    def _next_stream(self) -> int:
+        stream = (self._reconfigurations & STREAM_COUNT_MASK) << STREAM_SHIFT | self.term
         self._reconfigurations += 1
-        return session
+        return stream
 
     def health(self, now_ms: int, within_ms: int) -> Health:
         """Which members were heard lately (this one too), which never, which learners keep up.
@@ -172,7 +172,7 @@ class Leader:
         peer = self.peers.get(message.source)
         # An answer to an earlier stream proves nothing about this one: the peer may have been
         # removed since, and be back with an empty log.
-        if peer is None or peer.session != message.session:
+        if peer is None or peer.stream != message.stream:
             return
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
@@ -190,7 +190,7 @@ class Leader:
     def heartbeat_answered(self, message: HeartbeatResponse, now_ms: int) -> None:
         """Learn from a peer's answer to a heartbeat that it lives, and which appends were lost."""
         peer = self.peers.get(message.source)
-        if peer is None or peer.session != message.session:
+        if peer is None or peer.stream != message.stream:
             return
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
@@ -349,7 +349,7 @@ class Leader:
             source=self.own_id,
             target=target,
             term=self.term,
-            session=peer.session,
+            stream=peer.stream,
             commit=peer.commit_sent,
             sent_index=peer.match if peer.probing else peer.next - 1,
             read_id=self._rounds.sent,
@@ -391,7 +391,7 @@ class Leader:
             source=self.own_id,
             target=target,
             term=self.term,
-            session=peer.session,
+            stream=peer.stream,
             prev_index=prev_index,
             prev_term=prev_term,
             commit=commit,

@@ -120,7 +120,7 @@ class Neighbours:
             # A removal is certain only when it is committed.
             is_here = core.roster.latest.peer(peer.id) is not None
             membership = core.roster.latest if is_here else core.roster.committed
-            session = core.peers.session_for(peer.id, request, now_ms)
+            stream = core.peers.stream_for(peer.id, request, now_ms)
             welcome = Welcome(
                 self._own_id,
                 peer.id,
@@ -131,7 +131,7 @@ class Neighbours:
                 core.term,
                 core.replica.log.last_index,
                 core.replica.log.last_term,
-                session,
+                stream,
                 published.get(self._own_id, ()),
             )
             self._links.send(peer.id, self._codec.encode_welcome(welcome))

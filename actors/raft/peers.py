@@ -24,23 +24,23 @@ class Peers:
         self._origins: frozenset[int] = frozenset()
         self._looked_ms = now_ms - self._within_ms
 
-    def sessions(self) -> dict[int, int]:
-        """The replication sessions of this leader's peers."""
+    def streams(self) -> dict[int, int]:
+        """The numbers of this leader's streams, by peer."""
         role = self._elector.role
         if not isinstance(role, Leader):
             return {}
-        return {member: progress.session for member, progress in role.peers.items()}
+        return {member: progress.stream for member, progress in role.peers.items()}
 
-    def session_for(self, member_id: int, request: JoinRequest, now_ms: int) -> int:
-        """The session of this leader's stream to a member that asks; 0 if there is none.
+    def stream_for(self, member_id: int, request: JoinRequest, now_ms: int) -> int:
+        """The number of this leader's stream to a member that asks; 0 if there is none.
 
-        If that member is on probation, this leader begins a new session, and counts nothing that
+        If that member is on probation, this leader begins a new stream, and counts nothing that
         the member acknowledged in an earlier life.
         """
         role = self._elector.role
         if isinstance(role, Leader) and request.on_probation:
             role.begin_anew(member_id, request.nonce, now_ms)
-        return self.sessions().get(member_id, 0)
+        return self.streams().get(member_id, 0)
 
     def is_silent(self, member_id: int, now_ms: int) -> bool:
         """Whether this member leads and has not heard that peer for an election timeout."""

@@ -68,7 +68,8 @@ class Probation:
         if answer.nonce != self.nonce or not is_known:
             return False
         kept = self._answers.setdefault(answer.source, answer)
-        # An answer that a later one has overtaken says less. Sessions of one term only grow.
+        # An answer that a later one has overtaken says less. The numbers of streams only
+        # grow within a term.
         if _place(answer) >= _place(kept):
             self._answers[answer.source] = answer
         return True
@@ -127,11 +128,11 @@ class Probation:
         answer = self._answers.get(leader)
         return None if answer is None or answer.term != term else answer.last_index
 
-    def may_follow(self, source: int, term: int, session: int) -> bool:
+    def may_follow(self, source: int, term: int, stream: int) -> bool:
         """Whether a leader's stream began in this life, so that it counts on no earlier one."""
         answer = self._answers.get(source)
-        return answer is not None and (answer.term, answer.session) == (term, session)
+        return answer is not None and (answer.term, answer.stream) == (term, stream)
 
 
 def _place(answer: Welcome) -> tuple[int, int, int]:
-    return answer.term, answer.session, answer.last_index
+    return answer.term, answer.stream, answer.last_index

@@ -32,7 +32,7 @@ class Rejection(Enum):
 
 
 class Progress:
-    """One peer in one replication session; an answer from another session is not for it.
+    """One peer in one stream; an answer from another stream is not for it.
 
     `match` is the highest index that the peer is known to hold, `next` the next one to send to it.
     """
@@ -50,13 +50,13 @@ class Progress:
         "on_probation",
         "probe_sent",
         "probing",
-        "session",
         "snapshotting",
+        "stream",
         "window",
     )
 
-    def __init__(self, session: int, next_index: int, now_ms: int) -> None:
-        self.session = session
+    def __init__(self, stream: int, next_index: int, now_ms: int) -> None:
+        self.stream = stream
         # The life that the peer named in its last question on probation; 0: it has asked none.
         self.life = 0
         # The peer may not vote yet, so no change of members may count on it.

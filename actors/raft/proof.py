@@ -131,7 +131,7 @@ class Proof:
         probation = self._elector.probation
         if probation is None or not isinstance(message, AppendRequest | Heartbeat | SnapshotChunk):
             return False
-        return not probation.may_follow(message.source, message.term, message.session)
+        return not probation.may_follow(message.source, message.term, message.stream)
 
     def _turn_away(self, message: Message) -> None:
         if isinstance(message, Doubt) and isinstance(self.ending, Contradicted):

@@ -131,7 +131,7 @@ class Replica:
             source=self._own_id,
             target=message.source,
             term=message.term,
-            session=message.session,
+            stream=message.stream,
             index=index,
             rejected=hint is not None,
             hint_index=hint_index,

@@ -51,13 +51,13 @@ class VoteResponse(NamedTuple):
 class AppendRequest(NamedTuple):
     """The leader's entries after (prev_index, prev_term), and how far it has committed.
 
-    `session` names this leader's stream to this peer; the answer repeats it.
+    `stream` is the number of this leader's stream to this peer; the answer repeats it.
     """
 
     source: Unsigned
     target: Unsigned
     term: Unsigned
-    session: Unsigned
+    stream: Unsigned
     prev_index: Unsigned
     prev_term: Unsigned
     commit: Unsigned
@@ -74,7 +74,7 @@ class AppendResponse(NamedTuple):
     source: Unsigned
     target: Unsigned
     term: Unsigned
-    session: Unsigned
+    stream: Unsigned
     index: Unsigned  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     rejected: bool
     hint_index: Unsigned
@@ -92,7 +92,7 @@ class Heartbeat(NamedTuple):
     source: Unsigned
     target: Unsigned
     term: Unsigned
-    session: Unsigned
+    stream: Unsigned
     commit: Unsigned
     sent_index: Unsigned
     read_id: Unsigned
@@ -109,7 +109,7 @@ class HeartbeatResponse(NamedTuple):
     source: Unsigned
     target: Unsigned
     term: Unsigned
-    session: Unsigned
+    stream: Unsigned
     sent_index: Unsigned
     last_index: Unsigned
     read_id: Unsigned
@@ -161,7 +161,7 @@ class SnapshotChunk(NamedTuple):
     source: Unsigned
     target: Unsigned
     term: Unsigned
-    session: Unsigned
+    stream: Unsigned
     snapshot_id: Unsigned
     last_index: Unsigned
     last_term: Unsigned
@@ -285,7 +285,7 @@ class Welcome(NamedTuple):
 
     `nonce` is the question's. `was_here`: an earlier life of the asking member has taken part, for
     its name was published, or the log has a proposal of its. `term`, `last_index` and `last_term`
-    are those of the answering member; if it leads, `session` is that of its stream to the asking
+    are those of the answering member; if it leads, `stream` is that of its stream to the asking
     one. It serves clients at `client_urls`.
 
     welcome.py and probation.py say when to believe an answer, and what follows from it.
@@ -300,7 +300,7 @@ class Welcome(NamedTuple):
     term: Number = 0
     last_index: Number = 0
     last_term: Number = 0
-    session: Unsigned = 0
+    stream: Unsigned = 0
     client_urls: tuple[str, ...] = ()
 
 

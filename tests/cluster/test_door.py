@@ -23,7 +23,7 @@ from cluster.door import (
     UNREAD_CONNECTION_BYTES_MAX,
     ClientDoor,
 )
-from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor
+from cluster.links import SKIPPED_PER_LOOK_MAX, PeerDoor
 from cluster.visitor import RemoteAddress, Visitor
 from cluster.visitors import ClosedForCause, Gone
 from tests.chaos.hostile.zmtp import Connection, endless, message, version_1
@@ -211,7 +211,7 @@ def test_a_message_of_several_frames_is_no_peers_message() -> None:
     door = PeerDoor(context, (f"tcp://{HOST}:{port}",))
     sender = context.socket(zmq.PUSH)
     sender.connect(f"tcp://{HOST}:{port}")
-    sender.send_multipart([b"x"] * 3 * FRAMES_PER_LOOK_MAX)
+    sender.send_multipart([b"x"] * 3 * SKIPPED_PER_LOOK_MAX)
     member = context.socket(zmq.PUSH)
     member.connect(f"tcp://{HOST}:{port}")
     items: list[bytes] = []

@@ -11,7 +11,7 @@ import zmq
 
 from cluster.addresses import AddressError, advertised_url, listen_url
 from cluster.launcher.ports import free_ports
-from cluster.links import FRAMES_PER_LOOK_MAX, PeerDoor, PeerFrame, PeerLinks
+from cluster.links import SKIPPED_PER_LOOK_MAX, PeerDoor, PeerFrame, PeerLinks
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -166,7 +166,7 @@ def test_a_message_of_many_frames_is_refused_as_a_whole_a_portion_at_a_look(
             arrived += door.drain(10)
             looks += 1
     assert arrived == [b"before", b"", b"", b"after"]
-    assert looks > 3_000 // FRAMES_PER_LOOK_MAX
+    assert looks > 3_000 // SKIPPED_PER_LOOK_MAX
     door.close()
 
 

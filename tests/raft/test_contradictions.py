@@ -104,8 +104,8 @@ def test_a_leader_says_only_of_what_a_member_has_acknowledged_that_it_must_be_th
     solo = leader(1, 1, 2, commit=3)
     question = Doubt(2, OWN, 3, 3, 9, True)
     assert solo.step(question).said == []
-    session = solo.core.peers.sessions()[2]
-    solo.step(AppendResponse(2, OWN, 3, session, 3, False, 0, 0))
+    stream = solo.core.peers.streams()[2]
+    solo.step(AppendResponse(2, OWN, 3, stream, 3, False, 0, 0))
     assert Contradiction(OWN, 2, 3, 3, 2, 9) in solo.step(question).said
 
 
@@ -159,16 +159,16 @@ def test_a_leader_with_a_later_entry_there_stops() -> None:
 
 def test_a_leader_that_gets_an_acknowledgement_of_more_than_there_is_stops() -> None:
     solo = leader(1, 1, commit=2)
-    session = solo.core.peers.sessions()[2]
-    flushed = confirm(solo, AppendResponse(2, OWN, 2, session, 9, False, 9, 1), 9, 1)
+    stream = solo.core.peers.streams()[2]
+    flushed = confirm(solo, AppendResponse(2, OWN, 2, stream, 9, False, 9, 1), 9, 1)
     assert ending(flushed) == Contradicted(9, 1, 0, 2)
     assert solo.core.replica.commit == 2
 
 
 def test_an_acknowledgement_of_more_without_a_reason_counts_for_nothing() -> None:
     solo = leader(1, 1, commit=2)
-    session = solo.core.peers.sessions()[2]
-    flushed = solo.step(AppendResponse(2, OWN, 2, session, 9, False, 0, 0))
+    stream = solo.core.peers.streams()[2]
+    flushed = solo.step(AppendResponse(2, OWN, 2, stream, 9, False, 0, 0))
     assert (flushed.said, ending(flushed), solo.core.replica.commit) == ([], None, 2)
 
 
@@ -223,18 +223,18 @@ def test_a_flood_of_accusations_brings_one_question_a_heartbeat() -> None:
 
 def test_a_rejection_of_what_was_acknowledged_waits_for_the_next_heartbeat() -> None:
     solo = leader(1, 1, commit=2)
-    session = solo.core.peers.sessions()[2]
-    solo.step(AppendResponse(2, OWN, 2, session, 3, False, 0, 0))
+    stream = solo.core.peers.streams()[2]
+    solo.step(AppendResponse(2, OWN, 2, stream, 3, False, 0, 0))
     # A lost message or a restart has it probe again, from what is known to match.
     solo.core.peer_down(2, solo.now_ms)
     probe = [each for each in solo.flush().all(AppendRequest) if each.target == 2]
     assert [each.prev_index for each in probe] == [3]
-    rejection = AppendResponse(2, OWN, 2, session, 3, True, 1, 1)
+    rejection = AppendResponse(2, OWN, 2, stream, 3, True, 1, 1)
     flushed = solo.step(rejection)
     assert not flushed.all(AppendRequest)
     assert flushed.decided[-1].at_odds == (2,)
     solo.now_ms += HEARTBEAT_MS
     flushed = solo.tick()
     beat = next(each for each in flushed.all(Heartbeat) if each.target == 2)
-    answer = HeartbeatResponse(2, OWN, 2, session, beat.sent_index, 1, beat.read_id)
+    answer = HeartbeatResponse(2, OWN, 2, stream, beat.sent_index, 1, beat.read_id)
     assert [each.prev_index for each in solo.step(answer).all(AppendRequest)] == [3]

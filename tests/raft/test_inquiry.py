@@ -137,7 +137,7 @@ def test_who_is_on_probation_itself_answers_that_it_knows_nothing() -> None:
     shell = starting()
     shell.burst(Published(()))
     (welcome,) = ask(shell)
-    assert (welcome.was_here, welcome.term, welcome.last_index, welcome.session) == (False, 1, 1, 0)
+    assert (welcome.was_here, welcome.term, welcome.last_index, welcome.stream) == (False, 1, 1, 0)
 
 
 def test_an_answer_to_a_question_of_nobody_here_opens_no_links() -> None:

@@ -164,12 +164,12 @@ def test_a_leader_gives_its_clock_once_it_has_committed_in_its_term() -> None:
 def test_only_a_leader_knows_of_streams_and_silence() -> None:
     parts = Parts()
     peers = Peers(CONFIG, parts.elector, parts.log, START_MS)
-    assert (peers.sessions(), peers.is_silent(2, START_MS)) == ({}, False)
+    assert (peers.streams(), peers.is_silent(2, START_MS)) == ({}, False)
     parts.lead()
-    assert peers.sessions().keys() == {2, 3}
+    assert peers.streams().keys() == {2, 3}
     assert peers.is_silent(2, START_MS)
-    session = peers.session_for(2, JoinRequest(9, 2, (), on_probation=True), START_MS)
-    assert session == peers.sessions()[2] != peers.sessions()[3]
+    stream = peers.stream_for(2, JoinRequest(9, 2, (), on_probation=True), START_MS)
+    assert stream == peers.streams()[2] != peers.streams()[3]
 
 
 def test_whose_proposals_the_log_holds_is_looked_up_now_and_then() -> None:

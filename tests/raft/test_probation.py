@@ -34,12 +34,12 @@ def says(
     source: int,
     term: int = 1,
     last_index: int = 1,
-    session: int = 0,
+    stream: int = 0,
     membership: Membership | None = None,
 ) -> Welcome:
     """What a member answers to member 1."""
     packed = encode(membership or voters(3))
-    return Welcome(source, OWN, 7, NONCE, packed, False, term, last_index, term, session)
+    return Welcome(source, OWN, 7, NONCE, packed, False, term, last_index, term, stream)
 
 
 def on_probation(members: int = 3) -> Solo:
@@ -51,7 +51,7 @@ def on_probation(members: int = 3) -> Solo:
 def catching_up(term: int = 5, last_index: int = 3) -> Solo:
     """The same, when the others have answered: member 2 leads that term."""
     solo = on_probation()
-    for answer in (says(2, term, last_index, session=9), says(3, term, last_index)):
+    for answer in (says(2, term, last_index, stream=9), says(3, term, last_index)):
         solo.core.welcomed(answer, solo.now_ms)
     solo.flush()
     return solo
@@ -112,7 +112,7 @@ def test_an_answer_to_another_life_or_of_a_stranger_too_many_is_not_kept() -> No
 
 def test_an_answer_that_was_overtaken_says_nothing_more() -> None:
     probation = Probation(NONCE)
-    probation.take(says(2, term=5, last_index=9, session=5))
+    probation.take(says(2, term=5, last_index=9, stream=5))
     probation.take(says(2, term=4, last_index=8))
     assert probation.goal(5, 2) == 9
     assert probation.may_follow(2, 5, 5)
@@ -254,7 +254,7 @@ def test_it_follows_only_a_stream_that_began_in_its_own_life() -> None:
     solo = catching_up()
     earlier = AppendRequest(2, OWN, 5, 8, 1, 1, 3, entries(2, 1, 5))
     assert solo.step(earlier, Heartbeat(2, OWN, 5, 8, 3, 3, 0, 0, True)).said == []
-    flushed = solo.step(earlier._replace(session=9, commit=1))
+    flushed = solo.step(earlier._replace(stream=9, commit=1))
     assert flushed.only(AppendResponse).index == 3
 
 
@@ -277,7 +277,7 @@ def test_a_later_leader_must_have_answered_too() -> None:
     solo = catching_up(last_index=3)
     append = AppendRequest(3, OWN, 6, 6, 1, 1, 1, entries(2, 1, 5, 6))
     assert solo.step(append).said == []
-    solo.core.welcomed(says(3, term=6, last_index=4, session=6), solo.now_ms)
+    solo.core.welcomed(says(3, term=6, last_index=4, stream=6), solo.now_ms)
     assert solo.step(append).decided[-1].is_proven
 
 
@@ -323,35 +323,35 @@ def role(solo: Solo) -> Leader:
 
 def test_a_leader_forgets_what_an_earlier_life_acknowledged() -> None:
     solo = leading()
-    session = solo.core.peers.sessions()[2]
-    solo.step(AppendResponse(2, OWN, 2, session, 2, False, 0, 0))
+    stream = solo.core.peers.streams()[2]
+    solo.step(AppendResponse(2, OWN, 2, stream, 2, False, 0, 0))
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    anew = solo.core.peers.session_for(2, question, solo.now_ms)
-    assert anew not in (0, session)
+    anew = solo.core.peers.stream_for(2, question, solo.now_ms)
+    assert anew not in (0, stream)
     assert role(solo).peers[2].match == 0
     # What the earlier life has sent arrives, and counts for nothing.
-    solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0))
+    solo.step(AppendResponse(2, OWN, 2, stream, 4, False, 0, 0))
     assert (role(solo).peers[2].match, solo.core.replica.commit) == (0, 2)
 
 
 def test_a_leader_does_not_forget_what_the_same_life_acknowledges() -> None:
     solo = leading()
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    session = solo.core.peers.session_for(2, question, solo.now_ms)
-    solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0))
-    assert solo.core.peers.session_for(2, question, solo.now_ms) == session
+    stream = solo.core.peers.stream_for(2, question, solo.now_ms)
+    solo.step(AppendResponse(2, OWN, 2, stream, 4, False, 0, 0))
+    assert solo.core.peers.stream_for(2, question, solo.now_ms) == stream
     assert role(solo).peers[2].match == 4
     # A member that only asks who it is has forgotten nothing.
     other = JoinRequest(NONCE + 1, 2, ())
-    assert solo.core.peers.session_for(2, other, solo.now_ms) == session
+    assert solo.core.peers.stream_for(2, other, solo.now_ms) == stream
 
 
 def test_no_change_of_members_counts_on_who_is_on_probation() -> None:
     solo = leading()
     question = JoinRequest(NONCE, 2, (), on_probation=True)
-    session = solo.core.peers.session_for(2, question, solo.now_ms)
-    answer = HeartbeatResponse(2, OWN, 2, session, 4, 4, 0, on_probation=True)
-    solo.step(AppendResponse(2, OWN, 2, session, 4, False, 0, 0), answer)
+    stream = solo.core.peers.stream_for(2, question, solo.now_ms)
+    answer = HeartbeatResponse(2, OWN, 2, stream, 4, 4, 0, on_probation=True)
+    solo.step(AppendResponse(2, OWN, 2, stream, 4, False, 0, 0), answer)
     assert 2 not in role(solo).health(solo.now_ms, ELECTION_MS).active
     solo.step(answer._replace(on_probation=False))
     assert 2 in role(solo).health(solo.now_ms, ELECTION_MS).active

@@ -14,14 +14,14 @@ from actors.raft.progress import (
 
 def streaming(match: int = 5) -> Progress:
     """A peer that is known to hold the log up to `match`."""
-    progress = Progress(session=1, next_index=match + 1, now_ms=0)
+    progress = Progress(stream=1, next_index=match + 1, now_ms=0)
     progress.sent(match, 0)
     progress.maybe_accept(match)
     return progress
 
 
 def test_a_new_peer_is_probed_one_append_at_a_time() -> None:
-    progress = Progress(session=1, next_index=10, now_ms=0)
+    progress = Progress(stream=1, next_index=10, now_ms=0)
     assert progress.may_send()
     progress.sent(12, 100)
     assert not progress.may_send()
@@ -29,7 +29,7 @@ def test_a_new_peer_is_probed_one_append_at_a_time() -> None:
 
 
 def test_an_acknowledgement_ends_the_probe() -> None:
-    progress = Progress(session=1, next_index=10, now_ms=0)
+    progress = Progress(stream=1, next_index=10, now_ms=0)
     progress.sent(12, 100)
     assert progress.maybe_accept(12)
     assert (progress.probing, progress.match, progress.next) == (False, 12, 13)
@@ -62,7 +62,7 @@ def test_match_never_falls() -> None:
 def test_a_rejected_probe_goes_on_after_the_hint_and_a_stale_one_is_ignored(
     rejected: int, resume_after: int, what: Rejection, next_index: int
 ) -> None:
-    progress = Progress(session=1, next_index=10, now_ms=0)
+    progress = Progress(stream=1, next_index=10, now_ms=0)
     assert progress.maybe_reject(rejected, resume_after) is what
     assert progress.next == next_index
 

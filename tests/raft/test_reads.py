@@ -58,7 +58,7 @@ def test_answers_to_earlier_rounds_confirm_nothing() -> None:
     assert not any(decided.reads for decided in solo.step(stale).decided)
 
 
-def test_an_answer_of_another_session_confirms_nothing() -> None:
+def test_an_answer_of_another_stream_confirms_nothing() -> None:
     solo = leader()
     commit(solo)
     solo.core.read_index(solo.now_ms)

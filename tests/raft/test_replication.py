@@ -46,9 +46,9 @@ def leader(terms: tuple[int, ...] = (), members: int = 3) -> Solo:
     return solo
 
 
-def ack(source: int, index: int, session: int = 9) -> AppendResponse:
+def ack(source: int, index: int, stream: int = 9) -> AppendResponse:
     """A follower holds the log up to `index`."""
-    return AppendResponse(source, 1, 9, session, index, False, 0, 0)
+    return AppendResponse(source, 1, 9, stream, index, False, 0, 0)
 
 
 # --- a follower's log ---
@@ -211,9 +211,9 @@ def test_an_entry_larger_than_an_append_may_be_goes_alone() -> None:
     assert [len(request.entries) for request in sent] == [1, 1, 1]
 
 
-def test_an_acknowledgement_of_another_session_is_dropped() -> None:
+def test_an_acknowledgement_of_another_stream_is_dropped() -> None:
     solo = leader()
-    solo.step(ack(2, 1, session=8))
+    solo.step(ack(2, 1, stream=8))
     assert solo.core.replica.commit == 0
     assert not solo.propose(b"a").all(AppendRequest), "the peer is still being probed"
     solo.step(ack(2, 1))

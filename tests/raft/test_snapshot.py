@@ -16,9 +16,9 @@ BYTES = 1 << 30
 
 def chunk_of(leader: RaftCore, target: int, index: int, term: int) -> SnapshotChunk:
     """The last chunk of a snapshot, as the leader's courier would send it."""
-    session = leader.peers.sessions()[target]
+    stream = leader.peers.streams()[target]
     own_id = leader.config.member_id
-    return SnapshotChunk(own_id, target, leader.term, session, 9, index, term, 1, 0, 0, b"x")
+    return SnapshotChunk(own_id, target, leader.term, stream, 9, index, term, 1, 0, 0, b"x")
 
 
 def left_behind() -> Cluster:

@@ -173,7 +173,7 @@ def test_other_messages_of_an_old_term_have_no_effect(message: Message) -> None:
 
 def test_a_candidate_concedes_to_a_leader_of_its_own_term() -> None:
     solo = candidate()
-    solo.step(APPEND._replace(term=2, session=2))
+    solo.step(APPEND._replace(term=2, stream=2))
     assert isinstance(solo.core.role, Follower)
     assert (solo.core.leader, solo.core.elector.vote) == (2, 1), "its vote in this term stays given"
 

@@ -49,7 +49,7 @@ class TappedCodec(PeerCodec):
 
     def encode_welcome(self, welcome: Welcome) -> bytes:
         asking = [n for n in self._node.cluster.running() if n.member_id == welcome.member_id]
-        if welcome.session and any(node.has_forgotten for node in asking):
+        if welcome.stream and any(node.has_forgotten for node in asking):
             self._node.cluster.moment("at_proof", self._node)
         return super().encode_welcome(welcome)
 

@@ -110,8 +110,8 @@ class SnapshotCourier:
         delivery.acked = message.next_offset
         delivery.sent = max(delivery.sent, delivery.acked)
 
-    def chunks(self, term: int, sessions: dict[int, int], now_ms: int) -> list[SnapshotChunk]:
-        """What to send now; `sessions` are the members' replication sessions."""
+    def chunks(self, term: int, streams: dict[int, int], now_ms: int) -> list[SnapshotChunk]:
+        """What to send now; `streams` has the number of each member's stream."""
         chunks: list[SnapshotChunk] = []
         if self._snapshot is None:
             return chunks
@@ -121,7 +121,7 @@ class SnapshotCourier:
                 delivery.sent = delivery.acked
             window = delivery.acked + CHUNKS_UNDER_WAY_MAX * CHUNK_BYTES
             while delivery.sent < min(window, self._snapshot.total_bytes):
-                chunk = self._chunk(self._snapshot, target, term, sessions[target], delivery.sent)
+                chunk = self._chunk(self._snapshot, target, term, streams[target], delivery.sent)
                 delivery.sent += len(chunk.data)
                 delivery.sent_ms = now_ms
                 chunks.append(chunk)
@@ -139,7 +139,7 @@ class SnapshotCourier:
         self._deliveries.clear()
 
     def _chunk(
-        self, snapshot: Snapshot, target: int, term: int, session: int, offset: int
+        self, snapshot: Snapshot, target: int, term: int, stream: int, offset: int
     ) -> SnapshotChunk:
         data = self._files.read_part(snapshot.path, offset, CHUNK_BYTES)
         if not data:
@@ -148,7 +148,7 @@ class SnapshotCourier:
             source=self._own_id,
             target=target,
             term=term,
-            session=session,
+            stream=stream,
             snapshot_id=snapshot.id,
             last_index=snapshot.index,
             last_term=snapshot.term,

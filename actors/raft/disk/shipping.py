@@ -71,7 +71,7 @@ class Shipping:
         if (snapshot is None or too_old) and may_take:
             self._taking = True
             told.append(TakeSnapshot(self._outgoing))
-        return [*told, *self._courier.chunks(self._core.term, self._core.peers.sessions(), now_ms)]
+        return [*told, *self._courier.chunks(self._core.term, self._core.peers.streams(), now_ms)]
 
     def taken(self, message: SnapshotTaken, now_ms: int) -> None:
         """Store has made the copy; index 0: it could not."""

@@ -27,10 +27,8 @@ def a_snapshot_is_acknowledged_when_it_has_arrived() -> AbstractContextManager[A
     def careless(shipping: Shipping, chunk: SnapshotChunk) -> list[Told]:
         told = received(shipping, chunk)
         if any(isinstance(each, InstallSnapshot) for each in told):
-            source, target, term, session = chunk.target, chunk.source, chunk.term, chunk.session
-            told.append(
-                AppendResponse(source, target, term, session, chunk.last_index, False, 0, 0)
-            )
+            source, target, term, stream = chunk.target, chunk.source, chunk.term, chunk.stream
+            told.append(AppendResponse(source, target, term, stream, chunk.last_index, False, 0, 0))
         return told
 
     return patch.object(Shipping, "received", careless)
