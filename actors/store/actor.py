@@ -282,7 +282,7 @@ class StoreActor(NodeActor):
         try:
             found = installing.open_snapshot(self._backend, self._machine, path)
             if found is None:
-                log.info("the snapshot brings nothing new, and is not installed")
+                log.info("the snapshot is no newer than the store, and is not installed")
         except StorageError as error:
             log.error("the snapshot is not installed: %s", error)
         if found is None:

@@ -83,6 +83,7 @@ def _few_keys(store: RevisionStore, from_revision: int, spans: Spans) -> set[byt
     """The keys that these spans have, or ever had; None if going through all is cheaper."""
     if not spans:
         return None
+    # Single keys: there are no more of them than spans, and Watch asks for a few spans at most.
     if all(not range_end for _, range_end in spans):
         return {key for key, _ in spans}
     if store.revision - from_revision < KEYS_MAX:
@@ -90,7 +91,7 @@ def _few_keys(store: RevisionStore, from_revision: int, spans: Spans) -> set[byt
     keys: set[bytes] = set()
     for key, range_end in spans:
         ever = store.index.ever_between(key, end_of(key, range_end), descending=False)
-        few = list(islice(ever, KEYS_MAX + 1))
+        few = list(islice(ever, KEYS_MAX + 1))  # an interval may have millions
         keys.update(few)
         if max(len(few), len(keys)) > KEYS_MAX:
             return None
@@ -108,6 +109,7 @@ def _gone_through(
             low <= key and (high is None or key < high) for low, high in bounds
         )
 
+    # First the committed changes, then the fresh ones, which all come after them.
     start = from_revision << SUB_BITS
     fresh_from = next(iter(store.fresh), store.revision + 1 << SUB_BITS)
     while start < fresh_from:

@@ -134,7 +134,7 @@ class Checker:
         self._accuse_at_ms = now_ms + ACCUSE_AGAIN_MS
         orders: list[Order] = []
         for alarm in missing:
-            said = f"member {alarm.member_id:x} does not hold what the others do"
+            said = f"member {alarm.member_id:x} holds other data than the others: raising CORRUPT"
             orders += [Say(said, is_grave=True), propose(self._member_id, [AlarmActivate(*alarm)])]
         return orders
 

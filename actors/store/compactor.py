@@ -75,6 +75,7 @@ class Compactor:
     def use_time(self, sweeper: Sweeper, clock: Callable[[], int]) -> None:
         """Sweep one portion; the time it takes makes the next one larger or smaller."""
         began_ms = clock()
+        # Few outdated changes have waited long enough: an idle store ends up without any.
         if self._settle_at_ms is not None and began_ms >= self._settle_at_ms:
             self._settle_at_ms = None
             sweeper.hurry()

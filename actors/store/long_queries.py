@@ -126,7 +126,7 @@ class LongQueries:
         while self._waiting and len(self._running) < RUNNING_MAX:
             asked = self._waiting.popleft()
             result = machine.begin(asked.query, asked.cluster_ms)
-            assert not isinstance(result, tuple), "only what takes long is made to wait"
+            assert not isinstance(result, tuple), "only queries that take steps are made to wait"
             self._run(machine, asked, result, replies)
 
 

@@ -123,6 +123,7 @@ class Machine:
         self.writes = Writes(self.store, self.leases)
         self._members_changed = not stored_members
         self._backend = backend
+        # The backend keeps no lease's keys: each key's last change names its lease.
         for key, live in self.store.index.live.items():
             if live[3] and live[3] not in self.leases.table:
                 raise StorageError(f"the store's key {key!r} names the missing lease {live[3]}")

@@ -143,8 +143,8 @@ class RevisionStore:
     def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
         """What the changes at these positions have put, in order.
 
-        Fewer than asked for once they have more than `bytes_max` bytes, as from the backend; up
-        to 2 are always read, whatever their size.
+        The backend stops at the one that reaches `bytes_max`, so they may be fewer than asked for.
+        Up to 2 are always read, whatever their size.
         """
         if len(positions) <= _FEW:
             return [self.read(position).kv for position in positions]

@@ -77,7 +77,7 @@ class PageFile:
         self._page_bytes = free.page_bytes
         self._next_page = last_page + 1
         if self._next_page * self._page_bytes > file_bytes + MISSING_BYTES_MAX:
-            raise PageError(0, f"the file has {file_bytes} bytes and lacks most of its pages")
+            raise PageError(0, f"the file ends after {file_bytes} bytes, before most of its pages")
         # One byte for each page: 1 once it was visited, or is known to be free.
         self._visited = bytearray(file_bytes // self._page_bytes)
         self._visited[:_META_PAGES] = b"\1" * _META_PAGES
@@ -132,7 +132,7 @@ class PageFile:
         free = Table(*_TABLE.unpack_from(page, tables_at))
         main = Table(*_TABLE.unpack_from(page, tables_at + _TABLE.size))
         if free.flags != _FREE_FLAGS or main.flags or main.page_bytes:
-            raise PageError(offset, "options that were never set")
+            raise PageError(offset, "tables with options that this program never sets")
         last_page, transaction = _META_TAIL.unpack_from(page, tables_at + 2 * _TABLE.size)
         return free, main, last_page, transaction
 
@@ -155,7 +155,7 @@ class PageFile:
                 pair = floor, self._key_of(number, page, offsets[0])
                 least, first = (pair[0][::-1], pair[1][::-1]) if swapped else pair
                 if not last < least <= first:
-                    raise PageError(number * page_bytes, "keys that no search finds")
+                    raise PageError(number * page_bytes, "keys that no search would find")
             for offset in offsets:
                 value_bytes, flags, key_bytes = unpack(page, offset)
                 value_from = offset + node_bytes + key_bytes
@@ -176,13 +176,14 @@ class PageFile:
                 yield key, value
         if (*counts, entries) != table[3:7]:
             found = (*counts, entries)
-            raise PageError(self.offset, f"pages and records are {found} and not {table[3:7]}")
+            what = "a tree's numbers of branch, leaf and overflow pages and of records"
+            raise PageError(self.offset, f"{what} are {found}, not {table[3:7]}")
 
     def _leaves(self, table: Table) -> Iterator[tuple[int, bytes, bytes]]:
         """The leaf pages in order: number, content, and the branch's key for it (b"" for none)."""
         is_empty = table.root == _NO_PAGE
         if is_empty != (table.depth == 0) or table.depth > _DEPTH_MAX:
-            raise PageError(self.offset, f"a tree of depth {table.depth}")
+            raise PageError(self.offset, f"a tree of the impossible depth {table.depth}")
         if is_empty:
             return
         yield from self._descend(table.root, table.depth, b"")
@@ -229,7 +230,7 @@ class PageFile:
         _, _, _, lower, upper = _HEADER.unpack_from(page)
         count = (lower - _HEADER.size) // 2
         if not _HEADER.size < lower <= upper <= len(page) or lower % 2:
-            raise PageError(number * len(page), "a page of impossible measures")
+            raise PageError(number * len(page), "a page whose records have impossible bounds")
         offsets = struct.unpack_from(f"={count}H", page, _HEADER.size)
         if min(offsets) < upper or max(offsets) > len(page) - _NODE.size:
             raise PageError(number * len(page), "a record beyond the end of its page")
@@ -254,7 +255,7 @@ class PageFile:
         if (found, kind) != (first, _OVERFLOW_PAGE):
             raise PageError(offset, "not the page that belongs there")
         if pages * self._page_bytes < _OVERFLOW.size + value_bytes:
-            raise PageError(offset, f"{pages} pages for {value_bytes} bytes")
+            raise PageError(offset, f"{pages} overflow pages for a value of {value_bytes} bytes")
         self._visit(first + 1, pages - 1)
         self._counts[2] += pages
         self.offset = offset
@@ -271,7 +272,7 @@ class PageFile:
         `beyond` gathers free pages behind the end of the file.
         """
         if len(key) != _NUMBER.size or _NUMBER.unpack(key)[0] > self.transaction:
-            return "names a commit that was not"
+            return "names a commit that does not exist"
         count = _NUMBER.unpack_from(value)[0] if len(value) >= _NUMBER.size else 0
         if len(value) < (1 + count) * _NUMBER.size:
             return "is cut short"

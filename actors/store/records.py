@@ -113,7 +113,7 @@ def position_key(position: int) -> bytes:
 def position_of(key: bytes) -> int:
     """The position of a key."""
     if len(key) != _POSITION_BYTES:
-        raise ValueError(f"{key.hex()} is no position")
+        raise ValueError(f"{key.hex()} is not the key of a revision")
     return int.from_bytes(key, "big")
 
 

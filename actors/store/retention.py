@@ -49,7 +49,7 @@ class KeepRevisions:
     look_ms = REVISIONS_LOOK_MS
 
     def __init__(self, revisions: int) -> None:
-        assert revisions > 0, "without a number there is nothing to keep to"
+        assert revisions > 0, "the number of revisions to keep is positive"
         self._revisions = revisions
         self._compacted = 0
         self._since_ms: int | None = None
@@ -73,7 +73,7 @@ class KeepPeriod:
     """
 
     def __init__(self, period_ms: int) -> None:
-        assert period_ms > 0, "without a period there is nothing to keep to"
+        assert period_ms > 0, "the period to keep is positive"
         self._period_ms = period_ms
         self._interval_ms = min(period_ms, PERIOD_INTERVAL_MS_MAX)
         self.look_ms = max(PERIOD_LOOK_MS_MIN, self._interval_ms // PERIOD_SAMPLES)

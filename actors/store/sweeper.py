@@ -84,7 +84,7 @@ class Sweeper:
 
     def work(self, changes_max: int) -> None:
         """Find, or remove, up to `changes_max` changes."""
-        assert changes_max > 0, "no portion has no size"
+        assert changes_max > 0, "a portion has at least one change"
         if self._is_removing:
             self._remove(changes_max)
         else:
@@ -95,6 +95,7 @@ class Sweeper:
         rows = self._backend.rows(self._found, end, changes_max)
         spared = self._compact_revision << SUB_BITS
         found: list[int] = []
+        # The last change of each key is enough: it outdates all that came before it.
         for key, position in {row[2]: row[0] for row in rows}.items():
             found += self._index.forget(key, position, position < spared)
         for position in found:
@@ -134,4 +135,5 @@ class Sweeper:
             self._hurries = False
 
     def _end(self) -> int:
+        # Only committed changes: the backend can neither list nor remove what it does not have.
         return (min(self._compact_revision, self._committed_revision) + 1) << SUB_BITS

@@ -159,6 +159,7 @@ class WatchActor(NodeActor):
 
     def _begin(self, begin: WatchBegin) -> None:
         opened, revision = begin
+        # Without listeners the store has sent no events, so the hub may be far behind it.
         self._hub.revision = revision
         # Every connection that ever watched gets a bookmark a minute: sending it shows the gateway
         # that a connection is gone.

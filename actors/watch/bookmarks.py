@@ -45,6 +45,7 @@ class Bookmarks:
         """The questions that can be answered now: connection, request id, delivered revision."""
         ready = []
         for connection, waiting in list(self._deferred.items()):
+            # As far as the slowest watch of the connection: the answer is for all of them.
             delivered = self._hub.delivered(connection)
             while waiting and waiting[0].revision <= delivered:
                 ready.append((connection, waiting.pop(0).request_id, delivered))

@@ -221,7 +221,7 @@ class Hub:
         watch that was held meanwhile is told nothing, and reads the same again later.
         """
         reader, self._reader = self._reader, None
-        assert reader is not None, "nothing is read unasked"
+        assert reader is not None, "no history comes that `next_reading` did not ask for"
         self.revision = revision
         matches = reader.match(events)
         reader.revision = reached + 1
@@ -234,7 +234,7 @@ class Hub:
 
     def lost(self, revision: int) -> tuple[Watch, ...]:
         """The history to read was compacted away: end the watches that need it, return them."""
-        assert self._reader is not None, "nothing is read unasked"
+        assert self._reader is not None, "no history comes that `next_reading` did not ask for"
         self.revision = revision
         watches = tuple(self._reader)
         for watch in watches:

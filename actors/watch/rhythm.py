@@ -37,6 +37,7 @@ class Rhythm:
         if now_ms < self._bookmarks_at_ms:
             return False
         self._bookmarks_at_ms = now_ms + BOOKMARK_INTERVAL_MS
+        # Nothing has changed since the last ones: only a beat is worth a frame for each connection.
         if now_ms < self._beat_at_ms and revision == self._bookmarked:
             return False
         self._beat_at_ms = now_ms + BEAT_INTERVAL_MS

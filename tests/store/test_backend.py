@@ -275,7 +275,7 @@ def test_a_value_that_changes_on_disk_later_is_noticed_when_read(path: Path) -> 
 def test_revisions_that_do_not_fit_the_state_are_noticed_at_start(path: Path) -> None:
     backend = LmdbBackend(path)
     backend.commit(Batch(_meta(1, 5, 7), {3 << 32: _event(3)}, {}, (), ()))
-    with pytest.raises(StorageError, match="ends at revision 3 and should at 7"):
+    with pytest.raises(StorageError, match="the last revision is 3, not 7"):
         list(backend.scan())
     backend.close()
 

@@ -145,7 +145,7 @@ class LmdbBackend:
             pages.check_free()
             revision = last >> SUB_BITS or EMPTY.revision
             if revision != meta.revision:
-                raise ValueError(f"it ends at revision {revision} and should at {meta.revision}")
+                raise ValueError(f"the last revision is {revision}, not {meta.revision}")
 
     def read(self, position: int) -> Event:
         """The change at a position that a commit has written; without prev_kv."""
@@ -321,7 +321,7 @@ class LmdbBackend:
             return EMPTY
         meta, transaction = decode_state(STATE_KEY, record)
         if pages.transaction not in (transaction, _COPY_TRANSACTION):
-            raise ValueError(f"commit {transaction} is taken for {pages.transaction}")
+            raise ValueError(f"commit {pages.transaction} has the state of commit {transaction}")
         return meta
 
     def _open_environment(self) -> None:

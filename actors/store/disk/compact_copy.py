@@ -82,7 +82,7 @@ class CompactCopy:
             finally:
                 file.close()
         if self._bytes > NOTED_BYTES_MAX:
-            raise StorageError(f"{self.path}: more is written meanwhile than the copy can follow")
+            raise StorageError(f"{self.path}: writes come faster than the copy can follow them")
 
     def done(self, error: StorageError | None) -> None:
         """The copier's thread has made the copy, or failed."""
