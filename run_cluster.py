@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Starts a Leasehold cluster on this machine: see `run_cluster.py --help`."""
+"""Start a Leasehold cluster on this machine: see `run_cluster.py --help`."""
 
 import sys
 

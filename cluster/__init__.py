@@ -1,8 +1,8 @@
-"""Leasehold for its users: `from cluster import Client`. A replicated key-value store's client.
+"""The public API of Leasehold, a replicated key-value store: `from cluster import Client`.
 
-`ops` has the words that transactions are written in. Nothing is imported before it is used, so that
-a node or a command that needs one module of this package does not pay for the others. Needs neither
-pykka nor lmdb.
+`ops` makes the compares and operations of transactions. Each name is imported on first use, so a
+node or a command that needs one module of this package does not pay for the others. The package
+needs neither pykka nor lmdb.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "ops":
-        # Itself a module: the words that transactions are written in.
+        # A module, unlike the other names.
         return import_module("cluster.client.ops")
     home = _HOME_OF.get(name)
     if home is None:

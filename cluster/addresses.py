@@ -1,6 +1,6 @@
-"""Where nodes are: `tcp://HOST:PORT`, checked and spelled in one way. Opens no socket.
+"""The URLs of nodes: `tcp://HOST:PORT`, checked and spelled in one way. It opens no socket.
 
-`http://` is taken too, for etcd's users write it: both mean plain TCP here.
+`http://` is accepted too, because etcd's users write it: both mean plain TCP here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _UNREACHABLE: Final = frozenset({"*", "0.0.0.0", "[::]"})
 
 
 class AddressError(ValueError):
-    """A URL that cannot be used; `reason` says why, the message also which one it is."""
+    """A URL that cannot be used; `reason` says why, and the message names the URL too."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(f"{reason}: {text}")
@@ -51,13 +51,13 @@ def overlap(one: str, other: str) -> bool:
     first, second = ip_address(one_host.strip("[]")), ip_address(other_host.strip("[]"))
     if first == second:
         return True
-    # Every interface: of IPv6 it may be of IPv4 too.
+    # "Every interface" overlaps with each address of its version. That of IPv6 may include IPv4.
     everywhere = [each for each in (first, second) if each.is_unspecified]
     return any(each.version == 6 or first.version == second.version for each in everywhere)
 
 
 def member_urls(texts: Sequence[str]) -> tuple[str, ...]:
-    """The peer URLs of one member, each once and sorted, as all members keep them."""
+    """The peer URLs of one member, without repetitions and sorted, as all members keep them."""
     urls = sorted({advertised_url(text) for text in texts})
     if not urls:
         raise AddressError("no valid URLs given", "[]")
@@ -84,7 +84,7 @@ def _address(text: str) -> tuple[str, int]:
     if not 1 <= port <= 65_535:
         raise AddressError("the port must be between 1 and 65535", text)
     if len(host) > HOST_CHARS_MAX or not _is_host(host):
-        raise AddressError(f"{host[:HOST_CHARS_MAX]} is no host name or IP address", text)
+        raise AddressError(f"{host[:HOST_CHARS_MAX]} is not a host name or IP address", text)
     return host, port
 
 
@@ -93,7 +93,7 @@ def _is_host(host: str) -> bool:
         return _parses(socket.AF_INET6, host[1:-1])
     if re.fullmatch(r"[0-9.]+", host):
         return _is_ipv4(host)
-    # What libzmq takes for a host: it refuses to connect to any other.
+    # What libzmq accepts as a host: it refuses to connect to others.
     return host == "*" or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", host) is not None
 
 

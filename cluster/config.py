@@ -1,7 +1,7 @@
-"""What one node is told when it starts: its flags, checked and turned into a NodeConfig.
+"""The flags of one node, checked and turned into a NodeConfig.
 
-Names, defaults and messages are etcd's, and so are the formulas of member and cluster ids, so that
-an etcd user's command line works here. Opens no socket and creates nothing on disk.
+The names, defaults and error texts are etcd's, so that the command line of an etcd user works here.
+So are the formulas of member and cluster ids. It opens no socket and creates nothing on disk.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
 ELECTION_HEARTBEATS_MIN: Final = 5
-"""An election timeout is at least so many heartbeat intervals, as in etcd."""
+"""An election timeout is at least this number of heartbeat intervals, as in etcd."""
 
 MAX_REQUEST_BYTES_HIGHEST: Final = 8 * 1024 * 1024
 """The highest --max-request-bytes: a request and its framing must fit into a client's frame."""
 
 QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
-"""As in etcd, what --quota-backend-bytes=0 stands for."""
+"""The value that --quota-backend-bytes=0 stands for, as in etcd."""
 
 MEMBERS_MAX: Final = 64
 
@@ -43,7 +43,7 @@ LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 class NodeFlags(NamedTuple):
     """A node's flags as an operator types them: `--listen-peer-urls` is `listen_peer_urls`.
 
-    An empty text means "not given" where the default depends on other flags.
+    Where the default depends on other flags, an empty text means "not given".
     """
 
     name: str = "default"
@@ -72,7 +72,7 @@ class NodeFlags(NamedTuple):
 class InitialMember(NamedTuple):
     """A member of the cluster as `--initial-cluster` names it; URLs are canonical and sorted.
 
-    Where the cluster exists already, only the cluster itself knows the id: it is 0 here.
+    `id` is 0 if the cluster exists already: then only the cluster itself knows the id.
     """
 
     id: int
@@ -81,12 +81,12 @@ class InitialMember(NamedTuple):
 
 
 class NodeConfig(NamedTuple):
-    """One node, ready to run. URLs are `tcp://HOST:PORT`, as ZeroMQ takes them.
+    """The configuration of one node. URLs are `tcp://HOST:PORT`, as ZeroMQ takes them.
 
-    With `--initial-cluster-state existing` the ids are 0: the data directory knows them, or, while
-    that holds no log (`is_joining`), the other members do. `peer_urls` are this member's own.
-    Of `retained_revisions` and `retained_period_ms` one may be given; 0 leaves history alone.
-    `quota_backend_bytes` 0 is no quota; `corrupt_check_ms` 0 is no check.
+    With `--initial-cluster-state existing` the ids are 0. They are in the data directory, or, while
+    that holds no log (`is_joining`), the other members know them. `peer_urls` are this member's.
+    One of `retained_revisions` and `retained_period_ms` may be above 0: then older history is
+    compacted. `quota_backend_bytes` 0 means no quota, `corrupt_check_ms` 0 no check.
     """
 
     name: str
@@ -270,13 +270,13 @@ def _is_existing(state: str) -> bool:
 
 
 def _has_log(data_dir: Path) -> bool:
-    """Whether a member has lived here and got as far as a log."""
+    """Whether the data directory holds the log of a member."""
     directory = data_dir / "wal"
     return directory.is_dir() and any(path.suffix == ".wal" for path in directory.iterdir())
 
 
 def first_eight(data: bytes) -> int:
-    """The first eight bytes of a SHA-1, as etcd makes its ids of them."""
+    """The first eight bytes of a SHA-1 as a number: etcd's way to make ids."""
     return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
@@ -325,7 +325,7 @@ def _min_lease_ttl_ms(flags: NodeFlags, election_ms: int) -> int:
 
 
 def _retention(flags: NodeFlags) -> tuple[int, int]:
-    """How many revisions, and how many milliseconds, of history are kept; 0 is all of it."""
+    """The history to keep: a number of revisions, and a time in milliseconds; 0 keeps all."""
     mode, text = flags.auto_compaction_mode, flags.auto_compaction_retention
     if mode == "revision":
         return at_least(0, "auto-compaction-retention", text), 0
@@ -342,6 +342,6 @@ def _retention(flags: NodeFlags) -> tuple[int, int]:
 
 
 def _quota(flags: NodeFlags) -> int:
-    """Bytes; as in etcd a negative number is no quota, which is 0 from here on."""
+    """The quota in bytes, 0 for none; as in etcd, a negative flag means none."""
     quota = integer("quota-backend-bytes", flags.quota_backend_bytes)
     return max(0, quota or QUOTA_BYTES_DEFAULT)

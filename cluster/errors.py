@@ -1,7 +1,7 @@
-"""What can go wrong, said once: etcd's error names, codes and texts, and a client's exceptions.
+"""All errors in one place: etcd's error names, codes and texts, and a client's exceptions.
 
-Inside a node an error is a name (`"LeaseNotFound"`); the gateway turns it into the code and message
-of `FAULTS`, and the client turns the message back into an exception. Knows nothing of sockets.
+Inside a node an error is a name (`"LeaseNotFound"`). The gateway turns the name into the code and
+message of `FAULTS`, and the client turns the message back into an exception.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ FaultName = Literal[
     "TooManySessions",
     "TooManyOutstanding",
 ]
-"""The names of `FAULTS`, for the type checker: a typo is an error there, not a KeyError here."""
+"""The names of `FAULTS`, for the type checker: it finds a typo before it is a KeyError."""
 
 MaybeFault = FaultName | Literal[""]
-"""Such a name, or nothing: there was no fault."""
+"""A name of `FAULTS`, or an empty text for "no fault"."""
 
 FAULTS: Final[dict[FaultName, Fault]] = {
     "EmptyKey": Fault(INVALID_ARGUMENT, "etcdserver: key is not provided"),
@@ -137,7 +137,7 @@ FAULTS: Final[dict[FaultName, Fault]] = {
     "TimeoutDueToLeaderFail": Fault(
         UNAVAILABLE, "etcdserver: request timed out, possibly due to previous leader failure"
     ),
-    # Ours: etcd streams a snapshot in one call, and does not say why it has none.
+    # Ours: etcd streams a snapshot in one call, so it needs no name; and it has no such errors.
     "SnapshotNotFound": Fault(NOT_FOUND, "leasehold: no snapshot of that name is kept here"),
     "CopyFailed": Fault(
         UNAVAILABLE, "leasehold: the store could not be copied, the node's log says why"
@@ -147,7 +147,7 @@ FAULTS: Final[dict[FaultName, Fault]] = {
         FAILED_PRECONDITION, "leasehold: the value is not a decimal integer of 64 bits"
     ),
     "IncrementOverflow": Fault(OUT_OF_RANGE, "leasehold: the sum does not fit 64 bits"),
-    # Ours: etcd has as many leases as memory allows.
+    # Ours: etcd's memory is the only limit on its leases.
     "TooManyLeases": Fault(RESOURCE_EXHAUSTED, "leasehold: too many leases (LEASES_MAX)"),
     # Ours: etcd has no exactly-once sessions (DESIGN.md#sessions).
     "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
@@ -162,11 +162,11 @@ FAULTS: Final[dict[FaultName, Fault]] = {
         RESOURCE_EXHAUSTED, "leasehold: the session has too many unacknowledged results"
     ),
 }
-"""Every failure a node reports by name, under etcd's Go name (without `ErrGRPC`)."""
+"""The errors that a node reports, by name: etcd's name in Go without `ErrGRPC`, or one of ours."""
 
 
 class LeaseholdError(Exception):
-    """Base of all a client raises. `code` is a gRPC status code, `message` the server's text."""
+    """The base of a client's exceptions. `code` is a gRPC status code, `message` the text."""
 
     code: int = UNKNOWN
 
@@ -215,7 +215,8 @@ class CompactedError(OutOfRangeError):
 
 
 class HistoryLostError(OutOfRangeError):
-    """The cluster is behind what a watch has seen of it, or is another one: read all again."""
+    """The cluster's revision is below one that a watch has seen, or it is another cluster: what the
+    program knows of the keys may be wrong, so it should read them again."""
 
 
 class ResourceExhaustedError(LeaseholdError):
@@ -231,17 +232,17 @@ class UnavailableError(LeaseholdError):
 
 
 class NoLeaderEndpointError(UnavailableError):
-    """What only the leader can do was asked of a client that was not told where it is."""
+    """An operation needs the leader, which is not among the client's endpoints."""
 
 
 class DeadlineExceededError(LeaseholdError, TimeoutError):
-    """No answer within the client's timeout, and the request surely had no effect."""
+    """No answer within the client's timeout. The request changed nothing."""
 
     code = DEADLINE_EXCEEDED
 
 
 class OutcomeUnknownError(DeadlineExceededError):
-    """No answer in time to a write that was sent: it may have been applied, or may yet be."""
+    """A write was sent and not answered in time: it may have been applied, or may be later."""
 
 
 class WatchCanceledError(LeaseholdError):
@@ -251,16 +252,16 @@ class WatchCanceledError(LeaseholdError):
 
 
 class ConflictError(LeaseholdError):
-    """An stm function found what it had read changed by others, in every attempt; not applied."""
+    """In every attempt of an stm function, other writes changed what it had read. Not applied."""
 
     code = ABORTED
 
 
 class LeaseLostError(LeaseholdError):
-    """A lease is lost, or what was held by it: a lock, or a place in an election.
+    """A lease is lost, or what it held: a lock, or a place in an election.
 
-    Because the lease or the key is gone, because it was not renewed in time, or because another
-    process has it: the one from which this one was forked.
+    The reason is that the lease or the key is gone, that the lease was not renewed in time, or that
+    this process is a forked child and the lease is its parent's.
     """
 
     code = FAILED_PRECONDITION
@@ -271,17 +272,18 @@ class LockTimeoutError(DeadlineExceededError):
 
 
 class NotElectedError(LeaseholdError):
-    """What only the elected one may do was asked of another (etcd: `election: not leader`)."""
+    """A candidate that does not lead was asked to do what only the leader of the election may do
+    (etcd: `election: not leader`)."""
 
     code = FAILED_PRECONDITION
 
 
 class ProtocolError(LeaseholdError):
-    """A reply that PROTOCOL.md does not allow: a different program answers at this endpoint."""
+    """A reply that PROTOCOL.md does not allow: perhaps another program answers at this endpoint."""
 
 
 class AnswerTooLargeError(ResourceExhaustedError):
-    """More was asked for than fits one answer (64 MiB): `Client.scan` reads it in pages."""
+    """The result does not fit into one answer (64 MiB): read it in pages, with `Client.scan`."""
 
 
 _BY_NAME: Final[dict[FaultName | None, type[LeaseholdError]]] = {
@@ -305,11 +307,11 @@ _NAME_OF: Final[dict[str, FaultName]] = {fault.message: name for name, fault in 
 
 
 def name_of(message: str) -> FaultName | None:
-    """The name in `FAULTS` of a server's error text, or None for a text that is not there."""
+    """The name in `FAULTS` of a server's error text; None for an unknown text."""
     return _NAME_OF.get(message)
 
 
 def exception_for(code: int, message: str) -> LeaseholdError:
-    """The exception that stands for an `error` {code, message} of a reply."""
+    """The exception for the `error` {code, message} of a reply."""
     kind = _BY_NAME.get(name_of(message)) or _BY_CODE.get(code, LeaseholdError)
     return kind(message, code)

@@ -1,6 +1,6 @@
-"""The text of one flag, checked and turned into what it stands for: URLs, numbers, durations.
+"""The text of one flag, checked and turned into a value: URLs, numbers, durations.
 
-Owns the one line that names a flag, its value and what is wrong with it. Knows no flag by name.
+It owns the one-line error that names a flag, its value and the reason. It refuses to know any flag.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cluster.values import parse_duration
 
 
 class ConfigError(ValueError):
-    """A flag that cannot be honoured; the message is one line and names flag and value."""
+    """A flag with a wrong value; the message is one line that names the flag and the value."""
 
 
 def listen_urls(flag: str, text: str) -> tuple[str, ...]:
@@ -41,12 +41,12 @@ def _urls(flag: str, text: str, convert: Callable[[str], str]) -> tuple[str, ...
 
 
 def split(text: str) -> list[str]:
-    """The parts of a list of texts."""
+    """The non-empty parts of a text between its commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def refuse_overlap(urls_by_flag: Mapping[str, tuple[str, ...]]) -> None:
-    """Refuse two URLs to bind of which the second would find the port taken by the first."""
+    """Refuse two URLs to bind that have the same port on the same interface."""
     listed = [(flag, url) for flag, urls in urls_by_flag.items() for url in urls]
     for (flag, url), (other_flag, other_url) in combinations(listed, 2):
         if overlap(url, other_url):
@@ -75,7 +75,7 @@ def integer(flag: str, text: str) -> int:
 
 
 def at_least(lowest: int, flag: str, text: str) -> int:
-    """A whole number that is not below the lowest."""
+    """A whole number that is at least `lowest`."""
     value = integer(flag, text)
     if value < lowest:
         raise invalid(flag, text, f"at least {lowest}")

@@ -1,6 +1,6 @@
 """How the project's own commands read flags: etcd's `--flag-name`, one-line errors, exit status 2.
 
-Shared by the node and the launcher. Knows no flag.
+The node and the launcher share it. It refuses to know any flag.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from typing import Final, NoReturn
 
 EXIT_USAGE: Final = 2
-"""The exit status of a command that was called wrongly."""
+"""The exit status of a command with wrong arguments."""
 
 
 class FlagParser(argparse.ArgumentParser):

@@ -1,4 +1,4 @@
-"""Directories and files that only their owner may read, whatever the umask: keys and values."""
+"""Directories and files for keys and values: only their owner may read them, whatever the umask."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ FILE_MODE: Final = 0o600
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory if there is none; one that is there keeps its mode."""
+    """Make a directory if there is none; an existing one keeps its mode."""
     path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
 
 
 def create(path: Path) -> BinaryIO:
-    """A new file to write, in the place of one that may be there."""
+    """Open a new file for writing; an existing file of that name is replaced."""
     path.unlink(missing_ok=True)
     return _open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, "wb")
 
 
 def append(path: Path) -> BinaryIO:
-    """A file to write at its end; made if there is none."""
+    """Open a file for writing at its end; it is made if there is none."""
     return _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab")
 
 

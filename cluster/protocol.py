@@ -3,7 +3,7 @@
 A field or an operation of PROTOCOL.md is added here. The gateway checks requests by this table, the
 client makes requests and reads replies by it, `-w json` and `-w fields` print by it, and the tables
 of PROTOCOL.md are written from it (`python -m tests.cluster.page`). Names, order and zero values
-are etcd's, of rpc.proto. Knows nothing of bytes, sockets, or of what an operation does.
+are those of etcd's rpc.proto. The table refuses to know bytes, sockets, and what an operation does.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ MAPS: Final = (KEY_VALUE, EVENT, MEMBER, LEASE, ALARM, COMPARE)
 
 
 class RangeOptions(TypedDict, total=False):
-    """What may be said of a read besides its interval.
+    """The options of a read, besides its interval.
 
-    `limit` 0 is none; `revision` 0 is now. A `serializable` read is answered by one node from what
-    it has, which may be old. The bounds of revisions are inclusive, 0 is none.
+    `limit` 0 means no limit, `revision` 0 the present one. One node answers a `serializable` read
+    from its own data, which may be old. The bounds of revisions are inclusive; 0 means no bound.
     """
 
     limit: int
@@ -131,7 +131,7 @@ class RangeOptions(TypedDict, total=False):
 
 
 def _options(options: type[Any]) -> Iterable[Field]:
-    """The fields of a class like RangeOptions."""
+    """The fields of the table for the annotations of a class such as RangeOptions."""
     types: dict[Any, Type | Choice] = {
         int: INTEGER,
         bool: FLAG,

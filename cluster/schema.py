@@ -1,6 +1,6 @@
-"""What the protocol's table is written in: types of values, fields, maps and operations.
+"""The classes of which the protocol's table is made: types of values, fields, maps and operations.
 
-`protocol.py` is the table itself. Knows no operation.
+`protocol.py` is the table itself. This module refuses to know any operation.
 """
 
 from __future__ import annotations
@@ -11,28 +11,32 @@ from typing import Any, Final, NamedTuple
 
 
 class Type(NamedTuple):
-    """A type of values, and the value that a field has when it is left out."""
+    """A type of values, and the value of a field of this type that is left out."""
 
     name: str
     zero: Any
 
 
 class Choice(NamedTuple):
-    """One of some words, or the number of one: its position. The first one is the zero value."""
+    """A type whose values are words; a number stands for the word at that position.
+
+    The first word is the value of a field that is left out.
+    """
 
     words: tuple[str, ...]
 
     @property
     def zero(self) -> str:
-        """What a field says when it is left out."""
+        """The value of a field that is left out."""
         return self.words[0]
 
 
 class Field(NamedTuple):
-    """A field; `note` says in PROTOCOL.md when a reply has it, or what its value stands for.
+    """A field of a request, a reply or a map. `note` is for PROTOCOL.md: when a reply has the
+    field, or the meaning of its value.
 
     A field that is left out of a request has the type's zero value, or `default` where that is not
-    None. A reply may lack the fields that are `optional`. `ours`: not in etcd.
+    None. A reply may lack the fields that are `optional`. `ours`: etcd has no such field.
     """
 
     name: str
@@ -49,7 +53,7 @@ class Field(NamedTuple):
 
     @property
     def absent(self) -> Any:
-        """The value that a request has when it does not name the field."""
+        """The value of the field in a request that leaves it out."""
         return self.type.zero if self.default is None else self.default
 
 
@@ -61,11 +65,11 @@ class Map(NamedTuple):
 
     @property
     def zero(self) -> None:
-        """There is none."""
+        """None: a map that is left out is absent."""
 
 
 class ListOf(NamedTuple):
-    """A list whose items are such maps."""
+    """A list of maps."""
 
     item: Map
 
@@ -91,7 +95,7 @@ RESPONSES: Final = Type("list of responses", ())
 
 
 class Effect(Enum):
-    """What an operation changes, and so how it may be repeated."""
+    """What an operation changes, which decides how it may be repeated."""
 
     READ = "nothing: repeat it at will"
     WRITE = "keys, leases or alarms, through the log: it may carry `session` and `seq`"
@@ -101,9 +105,11 @@ class Effect(Enum):
 
 
 class ProtocolOp(NamedTuple):
-    """An operation. `alone` are the fields of its request that it has not in a transaction.
+    """An operation of the protocol: its name, its effect, and the fields of request and reply.
 
     `in_txn`: a transaction may hold it, as `request_NAME`, and answers it by `response_NAME`.
+    `alone`: further fields of its request, which it does not have within a transaction.
+    `ours`: etcd has no such operation.
     """
 
     name: str

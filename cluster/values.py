@@ -1,6 +1,6 @@
 """How flags and commands read and write single values: Go's numbers and durations, byte sizes, ids.
 
-etcd's users know the error texts of Go's parsers from their scripts, so these are theirs.
+The error texts are those of Go's parsers, which the scripts of etcd's users may expect.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ def format_size(size_bytes: int) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A TTL without a needless fraction: `100`, `0.5`."""
+    """A TTL in seconds, without a fraction that is 0: `100`, `0.5`."""
     return str(int(seconds)) if seconds == int(seconds) else repr(seconds)
 
 
 def _decimal(value: int, size: int) -> str:
-    """value / size without trailing zeros, exact."""
+    """The exact quotient value / size as a decimal, without trailing zeros."""
     whole, part = divmod(value, size)
     digits = str(part).rjust(len(str(size)) - 1, "0").rstrip("0") if part else ""
     return f"{whole}.{digits}" if digits else str(whole)

@@ -1,7 +1,8 @@
-"""Msgpack as every socket and file of the project speaks it: bytes stay bytes, lists are tuples.
+"""Msgpack as all sockets and files of the project use it: bytes stay bytes, lists become tuples.
 
-One place, so that limits and options are the same everywhere. A map's keys are text or bytes: their
-hashes are seeded, so nobody can choose keys that collide. Knows nothing of what values mean.
+It is one place, so that limits and options are the same everywhere. The keys of a map are texts or
+bytes: Python seeds their hashes, so a sender cannot choose keys that collide. This module refuses
+to know what values mean.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ import msgpack
 NESTING_FAULT: Final = "nested too deeply"
 
 PEEKED_FIELDS_MAX: Final = 64
-"""`peek` gives up on maps with more fields; no request or reply has as many."""
-
+"""`peek` gives up on maps with more fields; no request or reply has this number of fields."""
 
 UNCOUNTED_BYTES_MAX: Final = 4 * 1024
-"""Values in what is no longer than this are not counted before it is decoded: they are few."""
+"""Data of up to this size is decoded without counting its values: there can only be few."""
 
 _ARRAYS: Final = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 _MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
@@ -44,16 +44,17 @@ def unpack(data: bytes) -> Any:
     except msgpack.StackError:
         raise WireError(NESTING_FAULT) from None
     except (ValueError, TypeError, RecursionError) as error:
-        # ValueError covers FormatError, truncated input, text that is not UTF-8, and a map key that
-        # is neither text nor bytes.
+        # ValueError: malformed or truncated data, a text that is not UTF-8, or a map key that is
+        # neither a text nor bytes.
         raise WireError(_reason(error)) from None
 
 
 def unpack_few(data: bytes, values_max: int) -> Any:
-    """As `unpack`, for whoever is not trusted: raises WireError before it builds too many values.
+    """As `unpack`, for data of a sender that is not trusted.
 
-    A frame of a megabyte may hold a million values, which take a hundred times as long to build as
-    one value of that size. A limit near `values_max` lets through what is short all the same.
+    Raises WireError when there are more than `values_max` values, before it builds them: a frame of
+    a megabyte may hold a million values, and to build these takes a hundred times as long as one
+    value of that size. Data of up to UNCOUNTED_BYTES_MAX passes without a count.
     """
     if len(data) > UNCOUNTED_BYTES_MAX:
         _count(data, values_max)
@@ -61,9 +62,10 @@ def unpack_few(data: bytes, values_max: int) -> Any:
 
 
 def _count(data: bytes, values_max: int) -> None:
-    """Raise WireError if there are more values, those in arrays and maps and their keys included.
+    """Raise WireError if there are more than `values_max` values, nested ones and keys included.
 
-    A header that promises more is believed: the decoder makes room for as many as it says.
+    The length in an array's or a map's header counts, even if its items never follow: the decoder
+    would allocate memory for that length.
     """
     unpacker = msgpack.Unpacker(max_buffer_size=len(data))
     unpacker.feed(data)
@@ -91,7 +93,7 @@ def _reason(error: Exception) -> str:
 
 
 def packer() -> Callable[[Any], bytes]:
-    """A `pack` that keeps its buffer, for small values in one thread: a third of the cost."""
+    """A `pack` that uses its buffer again, for small values in one thread; it costs a third."""
     reused: Callable[[Any], bytes] = msgpack.Packer().pack
     return reused
 
@@ -99,8 +101,8 @@ def packer() -> Callable[[Any], bytes]:
 def peek(data: bytes, name: str, bytes_max: int) -> Any:
     """The value of one field of a map, found without building the others.
 
-    For frames that are too large to decode. The value is a number, or text or bytes of at most
-    `bytes_max`; raises WireError when there is none.
+    For frames that are too large to decode. The value is a number, or a text or bytes of at most
+    `bytes_max`. Raises WireError when the field is missing or has another value.
     """
     unpacker = msgpack.Unpacker(
         max_buffer_size=len(data),

@@ -57,7 +57,7 @@ def address(endpoint: str) -> str:
     if ":" in host and not (host.startswith("[") and host.endswith("]")):
         raise ValueError(f"endpoint {endpoint!r}: an IPv6 address needs brackets, [::1]:2379")
     if any(character in host for character in "/ @?#\t"):
-        raise ValueError(f"endpoint {endpoint!r}: {host!r} is no host name")
+        raise ValueError(f"endpoint {endpoint!r}: {host!r} is not a host name")
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"endpoint {endpoint!r}: {port!r} is no port from 1 to 65535")
     return f"tcp://{host}:{int(port)}"

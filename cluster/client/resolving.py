@@ -68,7 +68,7 @@ def _resolve(name: str, host: str) -> Resolved:
     except OSError as error:
         return Resolved(name, (), f"{host!r} is not found: {error.strerror or error}")
     except ValueError as error:  # a text that no name server can be asked about: an empty label
-        return Resolved(name, (), f"{host!r} is no host name: {error}")
+        return Resolved(name, (), f"{host!r} is not a host name: {error}")
     # IPv4 first: a node listens on IPv4 unless its flags say otherwise.
     ordered = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
     hosts = dict.fromkeys(

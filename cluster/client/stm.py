@@ -192,7 +192,7 @@ def run(
             if newer is None:
                 return result
         known = newer
-    raise ConflictError(f"other writes came in the way of the transaction, {attempts} times")
+    raise ConflictError(f"other writes came in the way in each of {attempts} attempts")
 
 
 def _reads(names: list[bytes], done: TxnResult, revision: int) -> dict[bytes, _Read]:

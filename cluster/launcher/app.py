@@ -1,6 +1,6 @@
 """The command `run_cluster.py`: arguments, exit statuses, and the order of starting and stopping.
 
-Starts a cluster, hands it to a Supervisor, and leaves nothing behind however that ends.
+It starts a cluster, hands it to a Supervisor, and stops all processes however that ends.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ cluster and exits with CMD's status."""
 
 
 class LaunchOptions(NamedTuple):
-    """The command line. None: not given, so that a data directory's own value holds."""
+    """The command line. None: not given, so the value recorded in the data directory holds."""
 
     size: int | None
     base_port: int | None
@@ -107,7 +107,7 @@ def parse(arguments: Sequence[str]) -> LaunchOptions:
 
 
 def _node_flags(heartbeat_interval: str | None, election_timeout: str | None) -> tuple[str, ...]:
-    """The flags to pass on; wrong ones are found here rather than in three nodes' logs."""
+    """The flags to pass on. They are checked here, so an error is not hidden in the nodes' logs."""
     given = {"heartbeat_interval": heartbeat_interval, "election_timeout": election_timeout}
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
@@ -134,7 +134,7 @@ def _run(options: LaunchOptions, signals: Signals) -> int:
         _watch(cluster, leader, options, signals, time.monotonic() - began)
         return 0
     finally:
-        # From here on the next Ctrl-C ends the waiting: stop() then kills what is left.
+        # From here on the next Ctrl-C ends the waiting: stop() then kills the remaining nodes.
         signals.interrupting = True
         killed = cluster.stop()
         signals.interrupting = False
@@ -177,7 +177,7 @@ def _run_task(cluster: LocalCluster, leader: str, options: LaunchOptions, signal
 
 
 def _screen() -> Screen:
-    """The live screen where there is a terminal that is ours; plain lines everywhere else."""
+    """The live screen in a terminal's foreground; plain lines everywhere else."""
     if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         return PlainScreen(sys.stdout)
     if os.tcgetpgrp(sys.stdout.fileno()) != os.getpgrp():

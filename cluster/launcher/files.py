@@ -1,10 +1,11 @@
-"""A local cluster's data directory: who may use it, what cluster lives in it, what its nodes said.
+"""A local cluster's data directory: its lock, the record of its nodes, and their logs.
 
-    DIR/lock           locked while a launcher, or a node it started, lives
-    DIR/cluster.json   the cluster's nodes and ports: these are their addresses, and never change
-    DIR/n1/  DIR/n1.log
+    DIR/lock           locked while a launcher, or a node it started, runs
+    DIR/cluster.json   the nodes and their ports, which are their addresses and never change
+    DIR/n1/            node n1's own data directory
+    DIR/n1.log         what n1 wrote on stdout and stderr
 
-Knows nothing of what is inside a node's own directory.
+This module refuses to know what is inside a node's own directory.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from cluster.private import FILE_MODE, create, make_directory
 __all__ = ["DataDirectory", "LauncherError"]
 
 ORPHANS_SECONDS: Final = 5.0
-"""How long the nodes of a launcher that was killed may need to notice it and stop."""
+"""How long the nodes of a killed launcher may take to notice its end and to stop."""
 
 LOCK_RETRY_SECONDS: Final = 0.02
 LOG_TAIL_BYTES: Final = 8_192
@@ -57,7 +58,7 @@ class DataDirectory:
         return self.path / name
 
     def last_log_line(self, name: str) -> str:
-        """The last line that is not empty in a node's log, or an empty text."""
+        """The last non-empty line of a node's log, or an empty text."""
         try:
             with self.log_of(name).open("rb") as log:
                 log.seek(0, os.SEEK_END)
@@ -68,7 +69,7 @@ class DataDirectory:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def recorded_nodes(self) -> tuple[NodeRecord, ...]:
-        """The nodes of the cluster that lives here; empty if none has begun to."""
+        """The nodes of the cluster in this directory; empty if no cluster was started in it."""
         path = self.path / "cluster.json"
         if not path.exists() or not self.node_directory(name_of(0)).exists():
             return ()
@@ -78,7 +79,7 @@ class DataDirectory:
             raise LauncherError(f"{path} is damaged: {error!r}") from None
 
     def record_nodes(self, records: Iterable[NodeRecord]) -> None:
-        """Note the nodes of the cluster, all or nothing."""
+        """Record the nodes of the cluster, atomically (by a rename)."""
         path = self.path / "cluster.json"
         draft = path.with_suffix(".new")
         nodes = [_document(record) for record in records]
@@ -87,7 +88,7 @@ class DataDirectory:
         draft.replace(path)
 
     def release(self) -> None:
-        """Let others use the directory (once the nodes have ended: they hold the lock too)."""
+        """Release the lock. The nodes hold it too: others can use the directory when they end."""
         os.truncate(self.lock_fd, 0)
         os.close(self.lock_fd)
 
@@ -118,7 +119,7 @@ def _record(node: dict[str, Any]) -> NodeRecord:
 
 
 def _document(record: NodeRecord) -> dict[str, Any]:
-    """A node in cluster.json: what every node has, and what makes it differ from the first ones."""
+    """A node in cluster.json: its name and ports, and the other fields where not the default."""
     document: dict[str, Any] = {"name": record.name, **record.ports._asdict()}
     if record.joined_with:
         document |= {"member_id": record.member_id, "joined_with": record.joined_with}

@@ -1,6 +1,6 @@
-"""Which nodes a local cluster has, on which ports, and with which flags each is started.
+"""The nodes of a local cluster: their names, their ports, and the flags that start each of them.
 
-Values only: nothing is started or written here, but ports are looked at.
+Values only: it starts and writes nothing, but it looks which ports are free.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class LauncherError(Exception):
 
 
 class NodeRecord(NamedTuple):
-    """What is remembered of a node for the next start.
+    """The record of a node, kept for the next start.
 
-    `joined_with` is the --initial-cluster of a node that was added later, empty for one of the
-    first. A node in whose place nobody may come (`is_removed`) is kept: its name is used up.
+    `joined_with` is the --initial-cluster of a node that was added later; it is empty for the
+    first nodes of a cluster. The record of a removed node is kept (`is_removed`), because its name
+    cannot be used again.
     """
 
     name: str
@@ -46,12 +47,12 @@ class NodeRecord(NamedTuple):
 
     @property
     def endpoint(self) -> str:
-        """Where clients reach it, as HOST:PORT."""
+        """The address for clients, HOST:PORT."""
         return f"{LOOPBACK}:{self.ports.client}"
 
     @property
     def peer_url(self) -> str:
-        """Where the other nodes reach it."""
+        """The address for the other nodes."""
         return f"tcp://{LOOPBACK}:{self.ports.peer}"
 
 
@@ -61,7 +62,7 @@ def name_of(number: int) -> str:
 
 
 def founder(name: str, ports: Ports) -> NodeRecord:
-    """One of the nodes that a cluster begins with."""
+    """The record of one of the first nodes of a cluster."""
     record = NodeRecord(name, ports, 0)
     return record._replace(member_id=member_id_of((record.peer_url,), TOKEN))
 
@@ -73,7 +74,7 @@ def choose_nodes(
     fixed_ports: bool,
     where: str,
 ) -> tuple[NodeRecord, ...]:
-    """The nodes of the cluster that lives in `where`, or the first ones of a new cluster."""
+    """The recorded nodes of the cluster in directory `where`, or the nodes of a new cluster."""
     members = [record for record in recorded if not record.is_removed]
     size = size or len(members) or DEFAULT_SIZE
     if not 1 <= size <= SIZE_MAX:
@@ -97,7 +98,7 @@ def choose_nodes(
 
 
 def next_node(recorded: Sequence[NodeRecord], name: str | None, learner: bool) -> NodeRecord:
-    """A node to be added: the next name and ports, in the layout of the others if that goes on."""
+    """A node to add: the next name and ports, by the others' fixed layout if that can go on."""
     members = [record for record in recorded if not record.is_removed]
     if len(members) >= SIZE_MAX:
         raise LauncherError(f"a local cluster has at most {SIZE_MAX} nodes")
@@ -109,7 +110,7 @@ def next_node(recorded: Sequence[NodeRecord], name: str | None, learner: bool) -
     elif name in used:
         raise LauncherError(f"there is or was a node {name}: a new one needs a name of its own")
     elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
-        raise LauncherError(f"{name} is no name for a node")
+        raise LauncherError(f"{name} is not a valid name for a node")
     record = NodeRecord(name, _next_ports(recorded), 0, is_learner=learner)
     return record._replace(joined_with=initial_cluster([*members, record]))
 
@@ -122,7 +123,7 @@ def initial_cluster(records: Iterable[NodeRecord]) -> str:
 def flags_of(
     record: NodeRecord, recorded: Iterable[NodeRecord], data_dir: str
 ) -> Mapping[str, str]:
-    """The flags that a node of these is started with, now and each time again."""
+    """The flags of a node, the same for every start."""
     client_url = f"tcp://{record.endpoint}"
     founders = [other for other in recorded if not other.joined_with]
     return {
@@ -152,7 +153,8 @@ def _next_ports(recorded: Sequence[NodeRecord]) -> Ports:
     used = {record.ports for record in recorded}
     base_port = recorded[0].ports.client
     layout = ports_from(base_port, SIZE_MAX)
-    # The port of a lone node says of the others' whether they are to be found or just free.
+    # With two nodes or more, their ports tell if the layout is the fixed one. The first node alone
+    # tells by its own port: a port outside FREE_PORTS was not chosen as a free one.
     alone = len(used) == 1 and base_port not in FREE_PORTS
     if alone or used & set(layout[1:]):
         for pair in layout:

@@ -1,6 +1,6 @@
 """LocalCluster: a whole cluster as processes on this machine, for the launcher and for tests.
 
-Waits until it is ready and until somebody leads, and changes who belongs to it.
+It waits until the cluster is ready or has a leader, and adds, removes and replaces members.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ if TYPE_CHECKING:
 __all__ = ["IMPORT_ROOT", "REMOVED_SECONDS", "LocalCluster"]
 
 READY_SECONDS: Final = 120.0
-"""A cluster that has not acknowledged a write after this time is given up."""
+"""A cluster that has not acknowledged a write after this time has failed to start."""
 
 REMOVED_SECONDS: Final = 15.0
-"""A node that was removed ends by itself; one that has not done so by now is stopped."""
+"""A removed node ends by itself; one that runs longer is stopped."""
 
 ASKED_SECONDS: Final = 30.0
+"""How long a change of members may take."""
 
 PASSING: Final = frozenset((FAULTS["Unhealthy"].message, FAULTS["LearnerNotReady"].message))
-"""What a change of members may be refused with while nodes are starting."""
+"""Refusals of a change of members that pass when starting nodes are ready: it is tried again."""
 
 T = TypeVar("T")
 
 
 class LocalCluster(Processes):
-    """A cluster on loopback; as a context manager it is ready inside and gone afterwards."""
+    """A cluster on loopback. A `with` block starts it, waits until it is ready, and stops it."""
 
     def __enter__(self) -> Self:
         try:
@@ -56,15 +57,15 @@ class LocalCluster(Processes):
         self.stop()
 
     def wait_until_ready(self, timeout_seconds: float = READY_SECONDS) -> str:
-        """Wait until all run and a write is acknowledged; the leader's name."""
+        """Wait until all nodes run and a write is acknowledged; the leader's name."""
         return self._wait_for_write(timeout_seconds, all_must_run=True)
 
     def wait_for_leader(self, timeout_seconds: float = READY_SECONDS) -> str:
-        """Wait until a write is acknowledged by those that run; the leader's name."""
+        """Wait until the running nodes acknowledge a write; the leader's name."""
         return self._wait_for_write(timeout_seconds, all_must_run=False)
 
     def leader(self, timeout_seconds: float = READY_SECONDS) -> str:
-        """The name of the leader, waited for while there is none."""
+        """The name of the leader; waits while there is none."""
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             name = leader_among(self.status())
@@ -74,7 +75,7 @@ class LocalCluster(Processes):
         raise LauncherError(f"no leader within {timeout_seconds:g} s")
 
     def restart(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
-        """Start a node that has ended, and wait until it knows the leader."""
+        """Start an ended node again, and wait until it knows the leader."""
         self.reap()
         self.launch_node(name)
         self._wait_until_led(name, timeout_seconds)
@@ -91,7 +92,7 @@ class LocalCluster(Processes):
             self.poll(ASK_INTERVAL_MS)
         raise LauncherError(f"{name} did not find a leader within {timeout_seconds:g} s")
 
-    # --- who belongs to it, and who leads ---
+    # --- changes of members and of the leader ---
 
     def add(
         self,
@@ -100,7 +101,8 @@ class LocalCluster(Processes):
         timeout_seconds: float = READY_SECONDS,
     ) -> str:
         """Add a member, start it, and wait until it knows the leader; its name."""
-        # A voter that does not run yet would be half of two: it learns first.
+        # A second voter that does not run yet would be one of two, and nothing could be written.
+        # So the second node is added as a learner and promoted when it has caught up.
         must_learn = learner or len(self.voters) == 1
         record = self.plan_node(name, must_learn)
         added = self._change(
@@ -113,7 +115,7 @@ class LocalCluster(Processes):
         return record.name
 
     def promote(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
-        """Make a voter of a learner, as soon as it has caught up."""
+        """Make a learner a voter, as soon as it has caught up."""
         node = self.node(name)
         self._change(lambda client: client.member_promote(node.member_id), timeout_seconds)
         self.note_promoted(name)
@@ -126,12 +128,12 @@ class LocalCluster(Processes):
         self._wait_until_ended(node, timeout_seconds)
 
     def _wait_until_ended(self, node: NodeProcess, timeout_seconds: float) -> None:
-        """A removed node ends by itself as soon as it hears of it, or is stopped."""
+        """Wait for the end of a removed node, and stop it if it does not end by itself."""
         if not node.wait(timeout_seconds):
             self.stop_node(node.name)
 
     def replace(self, name: str, timeout_seconds: float = READY_SECONDS) -> str:
-        """Remove a voter and add another in one step, and start that; its name."""
+        """Remove a voter and add another in one step, and start the new one; its name."""
         node = self.node(name)
         record = self.plan_node()
         added = self._change(
@@ -146,14 +148,14 @@ class LocalCluster(Processes):
         return record.name
 
     def transfer(self, name: str | None = None) -> str:
-        """Let another member lead, by default the one that has applied most; its name."""
+        """Hand the lead over, by default to the voter that has applied most; its name."""
         successor = self.node(name or self.successor())
         with self._client() as client:
             client.move_leader(successor.member_id)
         return successor.name
 
     def successor(self) -> str:
-        """The running voter that should lead next."""
+        """The running voter, other than the leader, that has applied most."""
         statuses = self.status()
         leader = leader_among(statuses)
         voters = {node.name for node in self.voters}
@@ -169,7 +171,7 @@ class LocalCluster(Processes):
     # --- inside ---
 
     def _change(self, change: Callable[[Client], T], timeout_seconds: float, but: str = "") -> T:
-        """Change the members as soon as the cluster can: a node may have to be heard first."""
+        """Change the members; try again while the cluster refuses because nodes are starting."""
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
@@ -182,7 +184,10 @@ class LocalCluster(Processes):
 
     @contextmanager
     def _client(self, but: str = "") -> Iterator[Client]:
-        """A client of all voters that run, if possible but one; its errors are LauncherErrors."""
+        """A client of the running voters, without `but` unless it is the only one.
+
+        The client's errors become LauncherErrors.
+        """
         from cluster.client.api import Client  # noqa: PLC0415 - most launches need none
 
         running = [node for node in self.voters if node.running]
@@ -190,7 +195,7 @@ class LocalCluster(Processes):
             node.endpoint for node in running
         ]
         if not chosen:
-            raise LauncherError("no node runs that could be asked")
+            raise LauncherError("no voter is running")
         try:
             with Client(chosen, timeout=ASKED_SECONDS) as client:
                 yield client
@@ -214,7 +219,7 @@ class LocalCluster(Processes):
         raise LauncherError(f"no write was acknowledged within {timeout_seconds:g} s")
 
     def _write_is_acknowledged(self) -> bool:
-        """Ask every node for a write that changes nothing; whether any answers well soon."""
+        """Ask every node for a write that changes nothing; whether one acknowledges it soon."""
         for node in self.running:
             if node.link is not None:
                 node.link.ask_write()

@@ -1,6 +1,6 @@
 """One node of a local cluster, as its launcher sees it: a process that runs or has ended.
 
-Owns the process, its pidfd and the link to its client port. Knows nothing of the other nodes.
+It owns the process, its pidfd and the link to its client port, and refuses to know other nodes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXIT_REMOVED: Final = 3
 
 
 class NodeProcess:
-    """What is on record of a node, and the process that runs it or ran it last."""
+    """A node's record, and its present or last process."""
 
     def __init__(self, record: NodeRecord, log_path: Path) -> None:
         self.record = record
@@ -45,12 +45,12 @@ class NodeProcess:
 
     @property
     def is_learner(self) -> bool:
-        """Whether it takes no part in votes; as it was added, or as it says itself."""
+        """Whether it has no vote: as recorded, until it reports that it was promoted."""
         return self.record.is_learner
 
     @property
     def is_removed(self) -> bool:
-        """Whether it was removed from the cluster, for good."""
+        """Whether it was removed from the cluster, which is final."""
         return self.record.is_removed
 
     @property
@@ -60,7 +60,7 @@ class NodeProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the process has not been seen to end; `reap` looks."""
+        """Whether the process runs, as of the last `reap`."""
         return self.pidfd >= 0
 
     @property
@@ -93,12 +93,13 @@ class NodeProcess:
         with append(self.log_path) as log:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.PIPE,  # never written: its end tells the node that we are gone
+                stdin=subprocess.PIPE,  # never written: it closes when this process ends
                 stdout=log,
                 stderr=log,
                 env=environment,
                 pass_fds=(lock_fd,),
-                # A session of its own: Ctrl-C at our terminal is ours to pass on, in order.
+                # A session of its own: the terminal's Ctrl-C reaches only the launcher, which then
+                # stops the nodes in order.
                 start_new_session=True,
             )
         self.pidfd = os.pidfd_open(self._process.pid)
@@ -112,14 +113,15 @@ class NodeProcess:
         self._process.send_signal(number)
 
     def hear(self, status: NodeStatus) -> None:
-        """Note what the node says about itself now."""
+        """Note the node's latest status."""
         self.status = status
         self.status_at = time.monotonic()
-        if not status.is_learner:  # a new voter may not know yet that it is one
+        # Only in this direction: a node that was just promoted may still call itself a learner.
+        if not status.is_learner:
             self.record = self.record._replace(is_learner=False)
 
     def reap(self) -> bool:
-        """Whether the process is seen to have ended by this call."""
+        """See whether the process has ended; true once, when the end is found."""
         if not self.running or not _readable(self.pidfd, 0.0):
             return False
         assert self._process is not None

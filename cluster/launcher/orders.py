@@ -1,7 +1,7 @@
-"""What a user orders of the cluster: to add, promote and remove members, and who is to lead.
+"""Orders: a user's commands to add, promote and remove members, and to hand over the lead.
 
-An order is sent to one node without waiting, so that the supervisor goes on watching; its answer
-comes in time, or the order is given up. Knows nothing of screens: `say` is where words go.
+An order is sent to one node without waiting, so the supervisor goes on watching. Its answer comes
+later, or the order is given up. This module refuses to know screens: it calls `say` with its texts.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from cluster.launcher.probe import OrderAnswered
 from cluster.launcher.view import endpoints_line
 
 ANSWER_SECONDS: Final = 15.0
-"""A node answers every request within this time, or it will never."""
+"""An order without an answer after this time is given up: a node answers sooner, or never."""
 
 LEARNER: Final = "learner"
 
 
 class _Order(NamedTuple):
-    """`then` is done with the id in the answer, if the answer is no error."""
+    """An order under way. `then` is called with the member id in the answer, unless it failed."""
 
     what: str
     given_up_at: float
@@ -32,7 +32,7 @@ class _Order(NamedTuple):
 
 
 class Orders:
-    """The orders under way, and the removed nodes whose end is awaited."""
+    """The orders under way, and the removed nodes that should end by themselves."""
 
     def __init__(self, cluster: LocalCluster, say: Callable[[str], None]) -> None:
         self._cluster = cluster
@@ -42,21 +42,21 @@ class Orders:
 
     @property
     def due(self) -> float:
-        """When `tick` has something to do next (time.monotonic seconds)."""
+        """When `tick` must be called next (time.monotonic seconds)."""
         given_up_at = (order.given_up_at for order in self._given.values())
         return min((*given_up_at, *self._stop_at.values()), default=FOREVER)
 
-    # --- what can be ordered ---
+    # --- the orders ---
 
     def add(self, leader: str | None, words: list[str], now: float) -> None:
-        """Add a member, or a learner if that word is given, under a name or the next one."""
+        """Add a voter, or a learner if `words` has "learner"; with the name in `words`, if any."""
         names = [word for word in words if word != LEARNER]
         if len(names) > 1:
             raise LauncherError(f"one node at a time: add {names[0]}")
         learner = LEARNER in words
         if len(self._cluster.voters) == 1 and not learner:
-            # A voter that does not run yet would be half of two: nothing could be written.
-            raise LauncherError("one node grows by a learner: add learner, then promote it")
+            # A second voter that does not run yet would be one of two: nothing could be written.
+            raise LauncherError("to a single node, add a learner first: add learner, then promote")
         record = self._cluster.plan_node(names[0] if names else None, learner)
         request: dict[str, Any] = {"op": "member_add", "peerURLs": [record.peer_url]}
         if learner:
@@ -65,7 +65,7 @@ class Orders:
         self._give(self._server(leader), request, what, now, self._adding(record))
 
     def promote(self, leader: str | None, name: str, now: float) -> None:
-        """Make a voter of a learner."""
+        """Make a learner a voter."""
         node = self._cluster.node(name)
 
         def then(_: int) -> None:
@@ -87,7 +87,7 @@ class Orders:
             if node.running:
                 self._stop_at[name] = now + REMOVED_SECONDS
 
-        # Not through the node itself, if possible: it ends, and could take its answer along.
+        # Not through the node itself, if possible: it may end before it has answered.
         server = self._server(leader if leader != name else None, but=name)
         self._give(
             server, {"op": "member_remove", "ID": node.member_id}, f"remove {name}", now, then
@@ -101,7 +101,7 @@ class Orders:
         what = f"transfer {name}"
         self._give(self._cluster.node(leader), request, what, now, lambda _: None)
 
-    # --- what comes of it ---
+    # --- answers, ends and time ---
 
     def answered(self, node: NodeProcess, answer: OrderAnswered) -> None:
         """A node has answered an order."""
@@ -114,18 +114,18 @@ class Orders:
             order.then(answer.member_id)
 
     def ended(self, name: str) -> None:
-        """A node's process has ended: it answers nothing any more, and need not be stopped."""
+        """A node's process has ended: it will not answer orders, and need not be stopped."""
         self._stop_at.pop(name, None)
         for key in [key for key in self._given if key[0] == name]:
             order = self._given.pop(key)
             self._say(f"{order.what}: {name} ended before it answered; look at the member list")
 
     def tick(self, now: float) -> None:
-        """Give up what takes too long; stop removed nodes that have not ended by themselves."""
+        """Give up orders that take too long; stop removed nodes that do not end by themselves."""
         for key, order in list(self._given.items()):
             if now >= order.given_up_at:
                 del self._given[key]
-                self._say(f"{order.what}: no answer; it may be done yet")
+                self._say(f"{order.what}: no answer; it may still be done")
         for name in [name for name, at in self._stop_at.items() if now >= at]:
             del self._stop_at[name]
             node = self._cluster.node(name)
@@ -158,9 +158,9 @@ class Orders:
         self._given[server.name, number] = _Order(what, now + ANSWER_SECONDS, then)
 
     def _server(self, leader: str | None, but: str = "") -> NodeProcess:
-        """Whom to ask: the leader, or any voter that runs; `but` only if there is no other."""
+        """The node to ask: the leader, else a running voter; `but` only if there is no other."""
         running = [node for node in self._cluster.voters if node.running]
         running.sort(key=lambda node: (node.name == but, node.name != leader))
         if not running:
-            raise LauncherError("no node runs that could be asked")
+            raise LauncherError("no voter is running")
         return running[0]

@@ -1,6 +1,6 @@
-"""What the death of a node, or a change of leaders, did to writes: how long none was acknowledged.
+"""How long no write was acknowledged, after the death of a node or during a change of leaders.
 
-Pure: times are arguments, in seconds of one clock. Sends no probe and prints nothing.
+Pure: times are arguments, in seconds of one clock. It sends no probe and prints nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final
 FOREVER: Final = float("inf")
 
 HAND_OVER_SECONDS: Final = 10.0
-"""A leader that was told to hand over and still leads after this time does so for good."""
+"""If a leader that was told to hand over still leads after this time, the hand-over has failed."""
 
 
 @dataclass(slots=True)
 class Outage:
-    """One death, or several before writes were acknowledged again."""
+    """One death, or several of which the later came before writes were acknowledged again."""
 
     began_at: float
     leader_before: str | None
@@ -25,13 +25,13 @@ class Outage:
     acknowledged_at: float | None = None
 
     def another_death(self, name: str, *, quorum_lost: bool) -> None:
-        """A further node died before writes were back: the outage goes on from the first death."""
+        """Another node died before writes were back: the time is measured from the first death."""
         self.leader_died = self.leader_died or name == self.leader_before
         self.quorum_lost = self.quorum_lost or quorum_lost
         self.acknowledged_at = None
 
     def report(self, leader: str, term: int) -> str:
-        """One line, once a write was acknowledged and the leader is known."""
+        """The result in one line; call it when a write was acknowledged and the leader is known."""
         assert self.acknowledged_at is not None
         took = duration(self.acknowledged_at - self.began_at)
         if self.quorum_lost:
@@ -45,7 +45,8 @@ class Outage:
 
 @dataclass(slots=True)
 class HandOverPause:
-    """A leader was told to go; until another leads, the longest pause between two writes counts."""
+    """A leader was told to hand over: measures the longest pause between two acknowledged writes
+    until another node leads."""
 
     leader_before: str
     began_at: float
@@ -54,12 +55,12 @@ class HandOverPause:
     successor_at: float = FOREVER
 
     def acknowledged(self, now: float) -> None:
-        """A write was acknowledged just now."""
+        """A write was acknowledged at `now`."""
         self.pause = max(self.pause, now - self.acknowledged_at)
         self.acknowledged_at = now
 
     def notice_leader(self, leader: str | None, now: float) -> None:
-        """This one leads, as far as is known."""
+        """At `now`, this node is known to lead (None: no node is)."""
         if leader is not None and leader != self.leader_before:
             self.successor_at = min(self.successor_at, now)
 
@@ -69,18 +70,18 @@ class HandOverPause:
         return self.acknowledged_at > self.successor_at
 
     def is_stale(self, now: float) -> bool:
-        """Whether nothing will come of it any more."""
+        """Whether the hand-over has failed."""
         return now - self.began_at > HAND_OVER_SECONDS
 
     def report(self, leader: str, term: int) -> str:
-        """One line, once it is over."""
+        """The result in one line; call it when the hand-over is over."""
         took = duration(self.pause)
         before = self.leader_before
         return f"{leader} leads now (term {term}) in place of {before}: writes paused for {took}"
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it: `34 ms`, `1.2 s`, `3 min 5 s`."""
+    """A duration for people to read: `34 ms`, `1.2 s`, `3 min 5 s`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 100:

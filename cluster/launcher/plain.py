@@ -1,4 +1,4 @@
-"""PlainScreen: timestamped lines, for pipes, files and terminals that cannot do more."""
+"""PlainScreen: lines with the time, for pipes, files and terminals that cannot show a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, TextIO
 from cluster.launcher.view import ClusterView
 
 REVISION_LINE_SECONDS: Final = 5.0
-"""Progress of the revision alone gives a line only this often."""
+"""When only the revision has changed, a line is written this often."""
 
 INPUT_BYTES: Final = 4_096
 
@@ -29,14 +29,15 @@ class PlainScreen:
         self._shown_at = 0.0
 
     def open(self) -> None:
-        # Reading a terminal from the background would stop this process.
+        # A terminal is not read: this screen also runs in the background, where reading the
+        # terminal would stop the process.
         self._listening = self._statuses and not sys.stdin.closed and not sys.stdin.isatty()
 
     def close(self) -> None:
         self._listening = False
 
     def wake(self) -> None:
-        """Nothing was changed, so nothing is to be restored."""
+        """Do nothing: this screen has not changed the terminal."""
 
     def say(self, text: str) -> None:
         head = self._prefix or datetime.now().strftime("%H:%M:%S.%f")[:-3] + "  "
@@ -65,12 +66,12 @@ class PlainScreen:
 
 
 def write(out: TextIO, text: str) -> None:
-    """Write now, whether or not somebody still reads: the cluster goes on without an audience."""
+    """Write at once. If nobody reads any more, the cluster still goes on."""
     try:
         out.write(text)
         out.flush()
     except BrokenPipeError:
-        # Later writes, and Python's own at exit, go nowhere in silence.
+        # Send later writes, and Python's own flush at exit, to nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Which TCP ports a local cluster listens on, and whether they are free. Starts nothing."""
+"""The TCP ports of a local cluster, and whether they are free. It starts nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 BASE_PORT: Final = 2379
-"""The first node's client port, as etcd's."""
+"""The first node's client port, the same as etcd's."""
 
 OFFSETS: Final = (0, 20_000, 30_000, 40_000, 50_000, 60_000, 10_000)
 """From the base port to each node's client port: 2379, 22379, 32379, as in etcd's own examples."""
@@ -18,8 +18,8 @@ SIZE_MAX: Final = len(OFFSETS)
 PORT_MAX: Final = 65_535
 
 FREE_PORTS: Final = range(10_000, 30_000)
-"""Below the ports that the kernel gives to outgoing connections: those could take a dead node's
-port before it is started again, or even connect to themselves."""
+"""Free ports are chosen below those that the kernel gives to outgoing connections. One of those
+could take the port of a dead node before it starts again, or even connect to itself."""
 
 FREE_PORT_TRIES: Final = 1_000
 LOOPBACK: Final = "127.0.0.1"
@@ -38,7 +38,7 @@ def ports_from(base_port: int, size: int) -> tuple[Ports, ...]:
 
 
 def free_ports(size: int) -> tuple[Ports, ...]:
-    """Ports for `size` nodes that nobody listens on just now."""
+    """Ports for `size` nodes, which are free now."""
     found: list[Ports] = []
     chooser = random.SystemRandom()
     for _ in range(FREE_PORT_TRIES):
@@ -54,7 +54,7 @@ def free_ports(size: int) -> tuple[Ports, ...]:
 def is_free(port: int) -> bool:
     """Whether a node could listen on this port of loopback now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        # As ZeroMQ does: connections of an earlier node that linger do not count.
+        # As ZeroMQ binds: connections of an earlier node in TIME_WAIT are no obstacle.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))
@@ -65,10 +65,10 @@ def is_free(port: int) -> bool:
 
 
 def holder_of(port: int) -> str:
-    """Who listens on a port, as ` by NAME (pid N)`, or nothing if that cannot be told."""
+    """The process that listens on a port, as ` by NAME (pid N)`; an empty text if unknown."""
     inodes = _listening_inodes(port)
     for process in Path("/proc").glob("[0-9]*"):
-        # Processes and their descriptors come and go, and those of others may be none of ours.
+        # A process may end meanwhile, and another user's descriptors cannot be read.
         with suppress(OSError):
             if any(_target(link) in inodes for link in (process / "fd").iterdir()):
                 name = (process / "comm").read_text().strip()

@@ -1,7 +1,7 @@
-"""Questions a launcher asks its nodes over their client port: how are you, and do you take writes?
+"""The requests of a launcher to its nodes, over their client ports: status, probe writes, orders.
 
-A node's answers to `status` say who leads; a write that changes nothing shows whether the cluster
-acknowledges writes; an order changes the cluster. Knows nothing of processes.
+The answer to `status` says who leads. A probe write changes nothing, and shows whether the cluster
+acknowledges writes. An order changes the members or the leader. Refuses to know processes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ RECONNECT_MS_MAX: Final = 100
 QUEUE_MESSAGES: Final = 256
 
 NO_KEY: Final = b"\x00leasehold launcher probe"
-"""A key that nobody has: deleting it takes the whole way of a write and changes nothing."""
+"""A key that nobody uses: to delete it goes through the log like any write, and changes nothing."""
 
 
 class NodeStatus(NamedTuple):
-    """What a node says about itself; `leader` is a member id, 0 when it knows none."""
+    """A node's answer to `status`; `leader` is a member id, 0 when it knows none."""
 
     member_id: int
     leader: int
@@ -32,19 +32,19 @@ class NodeStatus(NamedTuple):
 
     @property
     def leads(self) -> bool:
-        """Whether this node takes itself for the leader."""
+        """Whether this node says that it leads itself."""
         return self.leader == self.member_id
 
 
 class WriteAnswered(NamedTuple):
-    """The answer to a write probe: `number` is the one `ask_write` gave."""
+    """The answer to a probe write: `number` is the one that `ask_write` returned."""
 
     number: int
     acknowledged: bool
 
 
 class OrderAnswered(NamedTuple):
-    """The answer to an order: an error's text, or none and the id of a member that was added."""
+    """The answer to an order: an error's text, or an empty text and the id of an added member."""
 
     number: int
     error: str
@@ -55,12 +55,12 @@ Answer = NodeStatus | WriteAnswered | OrderAnswered
 
 
 class NodeLink:
-    """A DEALER to one incarnation of one node. Belongs to the thread that made it."""
+    """A DEALER to one process of one node. It belongs to the thread that made it."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], client_port: int) -> None:
         socket = context.socket(zmq.DEALER)
         socket.linger = 0
-        # A question for a node that is not there is refused instead of queued.
+        # A request to a node that is not connected is refused here, instead of queued.
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.SNDHWM, QUEUE_MESSAGES)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
@@ -72,21 +72,21 @@ class NodeLink:
         self._orders: set[int] = set()
 
     def ask_status(self) -> bool:
-        """Ask without waiting; whether the question could be sent."""
+        """Ask for the status, without waiting; whether the request could be sent."""
         return self._ask({"op": "status"}) > 0
 
     def ask_write(self) -> int:
-        """Ask for a write without waiting; the question's number, 0 if it could not be sent."""
+        """Ask for a probe write, without waiting; its number, 0 if it could not be sent."""
         return self._ask({"op": "delete_range", "key": NO_KEY})
 
     def give_order(self, request: dict[str, Any]) -> int:
-        """Ask for anything else without waiting; the order's number, 0 if it could not be sent."""
+        """Send an order, without waiting; its number, 0 if it could not be sent."""
         number = self._ask(request)
         self._orders.add(number)
         return number
 
     def forget_questions(self) -> None:
-        """Ignore the answers to all writes asked for until now."""
+        """Ignore the answers to all probe writes until now."""
         self._forgotten = self._last_number
 
     def answers(self) -> list[Answer]:
@@ -100,14 +100,14 @@ class NodeLink:
             try:
                 answer = self._read(unpack(frames[-1]))
             except WireError:
-                continue  # some other program listens on this port
+                continue  # another program listens on this port
             if isinstance(answer, WriteAnswered) and answer.number <= self._forgotten:
                 continue
             if answer is not None:
                 found.append(answer)
 
     def close(self) -> None:
-        """Forget the node."""
+        """Close the socket."""
         self.socket.close()
 
     def _ask(self, request: dict[str, Any]) -> int:
@@ -131,7 +131,10 @@ class NodeLink:
 
 
 def _read(number: int, reply: dict[Any, Any]) -> NodeStatus | WriteAnswered | None:
-    """Tell the two kinds of answer apart by their fields; None for an error to a status."""
+    """The answer to a probe write or a status, told apart by their fields.
+
+    An error without a header counts as an unacknowledged write, also if it answers a status.
+    """
     header = reply.get("header")
     if not isinstance(header, dict):
         return WriteAnswered(number, acknowledged=False) if "error" in reply else None

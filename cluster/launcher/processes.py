@@ -1,7 +1,8 @@
-"""The processes of a local cluster: started, asked, killed and stopped, and kept on record.
+"""The processes of a local cluster: starts, asks, kills and stops them, and records them.
 
-Nodes are started as an operator would start them and asked over their client ports; nothing of a
-node is imported. Waits for nothing but the end of a process. One thread at a time.
+It starts nodes as an operator would, asks them over their client ports, and imports nothing of a
+node. It waits only for answers to `status` and for the ends of processes. It may be used by one
+thread at a time.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from cluster.launcher.ports import holder_of, is_free
 from cluster.launcher.probe import NodeStatus
 
 STOP_SECONDS: Final = 30.0
-"""Nodes that have not stopped this long after SIGTERM are killed."""
+"""A node that still runs this long after SIGTERM is killed."""
 
 KILL_SECONDS: Final = 60.0
 STATUS_SECONDS: Final = 1.0
@@ -44,12 +45,12 @@ IMPORT_ROOT: Final = Path(__file__).resolve().parents[2]
 class Processes:
     """The nodes of a local cluster by name. Raises LauncherError.
 
-    Without `data_dir` it lives in a temporary directory that goes with it. Without `base_port` it
-    keeps the ports that `data_dir` was made with; a new one gets free ports, or with
-    `fixed_ports=True` 2379, 22379, 32379...
+    Without `data_dir` the data is in a temporary directory, which `stop` deletes. Without
+    `base_port` the cluster keeps the ports recorded in `data_dir`; a new cluster gets free ports,
+    or with `fixed_ports=True` 2379, 22379, 32379...
 
-    `command` is the program that each node is, by default `python -m actors`: it is called with the
-    flags of the node, `node_flags` among them, and serves as they say until SIGTERM.
+    `command` is the program of each node, by default `python -m actors`. It is called with the
+    node's flags, `node_flags` among them, and serves until SIGTERM.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class Processes:
         except BaseException:
             self._forget_directory()
             raise
-        # Those removed in an earlier run are only remembered: their names and ports are used up.
+        # Nodes removed in an earlier run are kept as records only: their names and ports must not
+        # be used again.
         self._former = tuple(record for record in records if record.is_removed)
         self.nodes = {
             record.name: self._node(record) for record in records if not record.is_removed
@@ -90,7 +92,7 @@ class Processes:
 
     @property
     def voters(self) -> list[NodeProcess]:
-        """The members that count: all but learners."""
+        """The members with a vote: all but learners."""
         return [node for node in self.members if not node.is_learner]
 
     @property
@@ -100,22 +102,22 @@ class Processes:
 
     @property
     def running(self) -> list[NodeProcess]:
-        """The nodes whose processes have not been seen to end."""
+        """The nodes whose processes run, as of the last `reap`."""
         return [node for node in self.nodes.values() if node.running]
 
     @property
     def running_members(self) -> list[NodeProcess]:
-        """Those of them that belong to the cluster."""
+        """The running nodes that belong to the cluster."""
         return [node for node in self.members if node.running]
 
     @property
     def quorum(self) -> int:
-        """How many voters must run for writes to be acknowledged."""
+        """The number of voters that must run for writes to be acknowledged."""
         return len(self.voters) // 2 + 1
 
     @property
     def has_quorum(self) -> bool:
-        """Whether so many run."""
+        """Whether a quorum of voters runs."""
         return sum(1 for node in self.voters if node.running) >= self.quorum
 
     def launch(self) -> None:
@@ -129,11 +131,11 @@ class Processes:
             self.launch_node(node.name)
 
     def count(self) -> str:
-        """How many of the members run, in words."""
+        """The number of members that run, in words."""
         return f"{len(self.running_members)} of {len(self.members)} nodes run"
 
     def status(self, timeout_seconds: float = STATUS_SECONDS) -> dict[str, NodeStatus]:
-        """What each node says about itself now; those that do not answer in time are left out."""
+        """The status of each node, asked for now; nodes that do not answer in time are left out."""
         answered: dict[str, NodeStatus] = {}
         asked: set[str] = set()
         deadline = time.monotonic() + timeout_seconds
@@ -152,7 +154,7 @@ class Processes:
         return {name: answered[name] for name in self.nodes if name in answered}
 
     def stop(self, timeout_seconds: float = STOP_SECONDS) -> list[str]:
-        """SIGTERM to all, SIGKILL to those that take too long (their names are returned)."""
+        """SIGTERM to all nodes, then SIGKILL to those that take too long; the names of these."""
         for node in self.running:
             node.signal(signal.SIGTERM)
             node.signal(signal.SIGCONT)  # a node that was paused cannot stop
@@ -161,7 +163,7 @@ class Processes:
             for node in self.running:
                 node.wait(deadline - time.monotonic())
         finally:
-            # Also when a second Ctrl-C ends the waiting: nothing is left behind.
+            # Also when a second Ctrl-C ends the waiting: no process is left behind.
             stubborn = self.running
             for node in stubborn:
                 node.signal(signal.SIGKILL)
@@ -209,12 +211,12 @@ class Processes:
         return self.nodes[name]
 
     def failure_of(self, node: NodeProcess) -> str:
-        """One line on a node that ended unasked, with its own last words."""
+        """One line on a node that ended by itself, with the last line of its log."""
         last_words = self.directory.last_log_line(node.name)
         return f"{node.name} {node.ending}: {last_words or f'nothing in {node.log_path}'}"
 
     def reap(self) -> list[NodeProcess]:
-        """The nodes that are seen to have ended since the last look."""
+        """The nodes that have ended since the last call."""
         return [node for node in self.nodes.values() if node.reap()]
 
     def poll(self, timeout_ms: int) -> None:
@@ -226,24 +228,24 @@ class Processes:
                 poller.register(node.link.socket, zmq.POLLIN)
         poller.poll(timeout_ms)
 
-    # --- what is on record ---
+    # --- the record of the nodes ---
 
     def plan_node(self, name: str | None = None, learner: bool = False) -> NodeRecord:
-        """The next node, not yet a member: to be added and then enlisted."""
+        """A record for a new node: add it to the cluster, then `enlist` it."""
         return next_node(list(self._records()), name, learner)
 
     def enlist(self, record: NodeRecord, member_id: int) -> None:
-        """Remember a member that was added, and start its process."""
+        """Record a member that was added, and start its process."""
         self.nodes[record.name] = self._node(record._replace(member_id=member_id))
         self.directory.record_nodes(self._records())
         self.launch_node(record.name)
 
     def note_promoted(self, name: str) -> None:
-        """Remember that a learner is a voter now."""
+        """Record that a learner is a voter now."""
         self._note(self.node(name), is_learner=False)
 
     def note_removed(self, name: str) -> None:
-        """Remember that a member was removed: it is not started again."""
+        """Record that a member was removed: it is not started again."""
         self._note(self.node(name), is_removed=True)
 
     def _note(self, node: NodeProcess, **what: bool) -> None:
@@ -272,6 +274,6 @@ class Processes:
 
 
 def leader_among(statuses: dict[str, NodeStatus]) -> str | None:
-    """The node that leads in the highest term, if any says it does."""
+    """The node that says it leads, in the highest term; None if none says so."""
     leading = [(status.term, name) for name, status in statuses.items() if status.leads]
     return max(leading)[1] if leading else None

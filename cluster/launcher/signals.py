@@ -1,4 +1,4 @@
-"""Signals as something to poll: what arrived, in order. Decides nothing."""
+"""Signals as a descriptor to poll, and those that arrived in order. It decides nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TERMINAL: Final = (signal.SIGCONT, signal.SIGWINCH)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A stopping signal came while something was waited for."""
+    """A stopping signal came while `Signals.interrupting` was set."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -21,10 +21,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """Catches signals while it is entered; the main thread's.
+    """Catches the process's signals within a `with` block of the main thread.
 
-    While `interrupting`, the next stopping signal raises Interrupted where the program stands,
-    once: what the program then does to clean up is not interrupted again.
+    While `interrupting` is set, the next stopping signal raises Interrupted in the main thread.
+    That also clears `interrupting`, so the clean-up that follows is not interrupted.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Signals:
         for number in (*STOPPING, *TERMINAL):
             before = signal.getsignal(number)
             if number == signal.SIGHUP and before == signal.SIG_IGN:
-                continue  # nohup
+                continue  # started by nohup: ignore it
             self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -1,4 +1,4 @@
-"""Task: the command that runs against a cluster (`run_cluster.py -- CMD ARGS`), and its end."""
+"""Task: the command that `run_cluster.py -- CMD ARGS` runs against its cluster."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
 
 INTERRUPTS: Final = (None, signal.SIGTERM, signal.SIGKILL)
-"""What the first, second and third Ctrl-C sends: the first one the task gets from the terminal."""
+"""The signals that the first, second and third Ctrl-C send to the task. The first sends none: the
+terminal has sent SIGINT to the task already."""
 
 
 class TaskError(LauncherError):
-    """The command could not be started; `status` is what a shell would exit with."""
+    """The command could not be started; `status` is a shell's exit status for that."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -43,7 +44,7 @@ class Task:
 
     @property
     def status(self) -> int:
-        """The exit status as a shell gives it: 128 + N for signal N."""
+        """The exit status, as a shell has it: 128 + N for signal N."""
         code = self._process.returncode
         assert code is not None, "the task has not ended"
         return code if code >= 0 else 128 - code
@@ -55,7 +56,10 @@ class Task:
         return bool(poller.poll(0)) and self._process.wait() is not None
 
     def interrupt(self, number: int) -> bool:
-        """Pass a stopping signal on, as is fit; true, for the task is to end first."""
+        """Pass a stopping signal on to the task (INTERRUPTS for Ctrl-C).
+
+        Always true: the launcher goes on until the task has ended.
+        """
         passed_on: int | None = number
         if number == signal.SIGINT:
             passed_on = INTERRUPTS[min(self._interrupts, len(INTERRUPTS) - 1)]
@@ -65,7 +69,7 @@ class Task:
         return True
 
     def end(self) -> None:
-        """Make sure that the command is gone."""
+        """Kill the command if it still runs, and close its pidfd."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()

@@ -1,7 +1,7 @@
-"""LiveScreen: a table that is always current, what happens above it, and a prompt below it.
+"""LiveScreen: a live table of the nodes, with the events above it and a prompt below it.
 
-Owns the terminal's mode while it is open. Keys are read one by one so that events can appear while
-a command is being typed.
+It owns the terminal's mode while it is open. It reads keys one by one, so that events can appear
+while the user types a command.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ INPUT_BYTES: Final = 1_024
 HISTORY_LINES_MAX: Final = 100
 
 NARROW_COLUMNS: Final = 76
-"""A narrower terminal does without the clients' addresses: they are in the banner too."""
+"""In a narrower terminal the table has no column of client addresses, which the banner has too."""
 
 STYLES: Final = {
     "leader": "bold green",
@@ -41,7 +41,7 @@ STYLES: Final = {
 
 
 class LineEditor:
-    """Keys in, lines out: backspace, Ctrl-U, Ctrl-W, the arrows for history; Ctrl-D quits."""
+    """Makes lines of keys: backspace, Ctrl-U, Ctrl-W, the arrows for history; Ctrl-D quits."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -50,7 +50,7 @@ class LineEditor:
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def feed(self, data: bytes) -> list[str]:
-        """Take what was typed; the lines it completes."""
+        """Take typed bytes; the lines that they complete."""
         lines: list[str] = []
         for key in re.findall(r"\x1b\[[0-9;]*[A-Za-z~]|\x1b.?|.", self._decode(data), re.DOTALL):
             if key in "\r\n":
@@ -86,7 +86,7 @@ class LineEditor:
 
 
 class LiveScreen:
-    """Needs stdout to be a terminal; listens if stdin is one too."""
+    """A Screen for a stdout that is a terminal; it takes commands if stdin is one too."""
 
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415
@@ -143,7 +143,7 @@ class LiveScreen:
         grid.columns[0].no_wrap = True
         grid.add_row(head, text)
         self._spoken = True
-        # One print for all its lines: the table is drawn again below each print.
+        # One print for all lines, because each print draws the table again below it.
         self._console.print(grid)
 
     def _draw(self) -> None:

@@ -1,6 +1,6 @@
-"""What there is to see of a local cluster at one moment, and the words for it.
+"""ClusterView: a local cluster at one moment, as values and texts.
 
-Values and texts only: where and how they appear is the business of the screens.
+Where and how these appear is the business of the screens.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cluster.launcher.node import NodeProcess
 from cluster.launcher.outage import duration
 
 SILENT_SECONDS: Final = 1.0
-"""A node that runs but has not answered for so long is called silent (paused, or overloaded)."""
+"""A running node that has not answered for this time is called silent: paused, or overloaded."""
 
 HELP: Final = """\
 status      the cluster in one line
@@ -24,14 +24,14 @@ kill n2     kill -9; also: kill leader
 stop n2     stop gracefully (a leader hands over first)
 restart n2  start it; if it runs, stop it first
 add         add a node to the cluster; also: add learner
-promote n4  make a voter of a learner that has caught up
+promote n4  make a learner that has caught up a voter
 remove n2   remove a node from the cluster for good
-transfer n3 let it lead; without a name, whichever has the newest data
+transfer n3 let it lead; without a name, the voter with the newest data
 quit        stop everything (so does Ctrl-C; twice: at once)"""
 
 
 class NodeView(NamedTuple):
-    """One row: `note` is what to type next about this node."""
+    """The row of one node; `note` is a command that the user may want to type."""
 
     name: str
     state: str
@@ -43,7 +43,7 @@ class NodeView(NamedTuple):
 
 
 class ClusterView(NamedTuple):
-    """The whole cluster; `leader` is a name, or None when nobody is known to lead."""
+    """The whole cluster; `leader` is a name, or None when no leader is known."""
 
     leader: str | None
     term: int
@@ -61,25 +61,25 @@ class ClusterView(NamedTuple):
 
 
 class Screen(Protocol):
-    """Where a supervisor shows what happens, and hears what the user types."""
+    """Where a supervisor shows events and the cluster, and reads the user's commands."""
 
     def open(self) -> None:
-        """Begin to show and to listen."""
+        """Begin to show, and to read commands."""
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """End both, and restore the terminal."""
 
     def wake(self) -> None:
-        """The terminal is ours again after a pause, or has another size."""
+        """Draw again: the process was paused and goes on, or the terminal has another size."""
 
     def say(self, text: str) -> None:
-        """Something happened just now."""
+        """Show an event that happened now."""
 
     def show(self, view: ClusterView) -> None:
-        """The cluster looks like this now; called a few times a second."""
+        """Show the present state of the cluster; called a few times a second."""
 
     def input_fd(self) -> int | None:
-        """What to poll for typed commands, if anything."""
+        """The descriptor to poll for typed commands; None when there is none."""
 
     def typed(self) -> Iterable[str]:
         """The lines typed since the last call; call when `input_fd` is readable."""
@@ -97,7 +97,7 @@ def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterVie
 
 
 def is_silent(node: NodeProcess, now: float) -> bool:
-    """Whether a node that runs has given no answer for a while."""
+    """Whether a running node has not answered for SILENT_SECONDS."""
     return node.running and now - max(node.status_at, node.started_at) > SILENT_SECONDS
 
 
@@ -145,12 +145,15 @@ def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool)
 
 
 def endpoints_line(cluster: LocalCluster) -> str:
-    """What to type in another terminal so that leasectl finds the cluster."""
+    """The line to type in another terminal so that leasectl finds the cluster."""
     return f"export LEASECTL_ENDPOINTS={','.join(cluster.endpoints)}"
 
 
 def leasectl_command() -> str:
-    """How to call leasectl from here: it may lie beside a Python that is not on the path."""
+    """How to call leasectl from this directory.
+
+    In a virtual environment that is not active, leasectl is beside its Python, and not on the path.
+    """
     if shutil.which("leasectl"):
         return "leasectl"
     beside, here = Path(sys.executable).with_name("leasectl"), Path.cwd()
@@ -160,7 +163,7 @@ def leasectl_command() -> str:
 
 
 def node_lines(view: ClusterView) -> Sequence[str]:
-    """Each node with its address, pid and what to type to kill it."""
+    """A line for each node: its address, its pid, its state, and the command that kills it."""
     return [
         f"  {row.name}  {row.endpoint:<15}  pid {row.pid:<7}  {row.state:<8}  {row.note}"
         for row in view.nodes

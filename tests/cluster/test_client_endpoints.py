@@ -104,7 +104,7 @@ def test_an_unusable_endpoint_keeps_no_call_from_the_good_one(
     ("kind", "reason"),
     [
         ("refused by libzmq", "'_foo' is not found: Name or service not known"),
-        ("no host name", "'a..b' is no host name"),
+        ("no host name", "'a..b' is not a host name"),
         ("not found", "'nowhere' is not found"),
         ("a web server", "no Leasehold node answers there"),
         ("a silent server", "no Leasehold node answers there"),

@@ -327,7 +327,7 @@ def test_a_members_urls_are_sorted_and_in_one_spelling(
         (["tcp://h:1", "ftp://h:1"], "URL scheme must be tcp or http: ftp://h:1"),
         (["tcp://h:1/x"], "URL must not contain a path: tcp://h:1/x"),
         (["tcp://h"], 'URL address does not have the form "host:port": tcp://h'),
-        ([f"tcp://{'h' * 300}:1"], f"{'h' * 255} is no host name or IP address: tcp://"),
+        ([f"tcp://{'h' * 300}:1"], f"{'h' * 255} is not a host name or IP address: tcp://"),
         ([f"tcp://h:{port}" for port in range(1, 10)], "a member has at most 8 URLs"),
     ],
 )

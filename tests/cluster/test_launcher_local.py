@@ -354,7 +354,7 @@ def test_orders_that_are_refused_are_answered(cluster: LocalCluster) -> None:
         ("n1 leads already", "transfer n2"),
         ("transfer n2: not in a stand-in", "promote n3"),
         ("promote n3: not in a stand-in", "add x/y"),
-        ("x/y is no name for a node", "add n8 n9"),
+        ("x/y is not a valid name for a node", "add n8 n9"),
         ("one node at a time: add n8", "remove"),
         ("which node? For example: remove n1", "transfer n9"),
         ("there is no node n9", "transfer"),
@@ -367,7 +367,7 @@ def test_one_node_grows_by_a_learner() -> None:
     with LocalCluster(1, command=STANDIN) as cluster:
         screen = ScriptedScreen(
             ("open", "add"),
-            ("one node grows by a learner", "add learner"),
+            ("to a single node, add a learner first", "add learner"),
             ("n2 was added as a learner", "quit"),
         )
         watch(cluster, screen)
@@ -407,7 +407,7 @@ def test_an_order_that_is_not_answered_in_time_is_given_up(cluster: LocalCluster
     given.tick(ANSWER_SECONDS - 1)
     assert said == []
     given.tick(ANSWER_SECONDS)
-    assert said == ["remove n3: no answer; it may be done yet"]
+    assert said == ["remove n3: no answer; it may still be done"]
     assert not cluster.nodes["n3"].is_removed
 
 

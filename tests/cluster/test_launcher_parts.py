@@ -194,7 +194,7 @@ def test_a_name_is_used_once_and_a_cluster_has_its_limit() -> None:
     removed = [first[0]._replace(is_removed=True), *first[1:]]
     with pytest.raises(LauncherError, match="there is or was a node n1"):
         next_node(removed, "n1", learner=False)
-    with pytest.raises(LauncherError, match="n/1 is no name for a node"):
+    with pytest.raises(LauncherError, match="n/1 is not a valid name for a node"):
         next_node(removed, "n/1", learner=False)
     with pytest.raises(LauncherError, match="at most 7 nodes"):
         next_node(first_nodes(7), None, learner=False)
