@@ -169,33 +169,33 @@ class MemoryBackend:
         """Let the changes at these positions go with the next commit."""
         self._removed += positions
 
-    def commit(self, changes: Batch) -> None:
+    def commit(self, batch: Batch) -> None:
         """Take all changes; as on a disk, positions only ever go up."""
         content = self._place.content
         last = next(reversed(content.events), 0)
         for position in self._removed:
             del content.events[position]
         self._removed = []
-        for position, event in changes.events.items():
+        for position, event in batch.events.items():
             assert position > last, f"position {position} after {last}"
             last = position
             content.events[position] = event._replace(prev_kv=None)
-        for lease_id, lease in changes.leases.items():
+        for lease_id, lease in batch.leases.items():
             if lease is None:
                 content.leases.pop(lease_id, None)
             else:
                 content.leases[lease_id] = lease
-        for session_id, record, kept, forgotten in changes.sessions:
+        for session_id, record, kept, forgotten in batch.sessions:
             _, results = content.sessions.pop(session_id, (record, {}))
             for seq in forgotten:
                 del results[seq]
             if record is not None:
                 content.sessions[session_id] = (record, {**results, **dict(kept)})
-        if changes.members:
-            content.members = {member.id: member for member in changes.members}
-        if changes.alarms is not None:
-            content.alarms = changes.alarms
-        content.meta = changes.meta
+        if batch.members:
+            content.members = {member.id: member for member in batch.members}
+        if batch.alarms is not None:
+            content.alarms = batch.alarms
+        content.meta = batch.meta
         self.commits += 1
 
     def size(self) -> tuple[int, int]:

@@ -185,12 +185,12 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
         loaded = backend.load()
         for _ in backend.scan():
             pass  # so that all of it is checked
-        changes = changes_of(loaded, config.members, founders, bump)
-        backend.commit(changes)
+        batch = changes_of(loaded, config.members, founders, bump)
+        backend.commit(batch)
     finally:
         backend.close()
     path.with_name(path.name + "-lock").unlink(missing_ok=True)
-    return changes.meta.applied_index
+    return batch.meta.applied_index
 
 
 def changes_of(

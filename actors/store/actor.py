@@ -212,7 +212,7 @@ class StoreActor(NodeActor):
             # If the commit fails, the machine has given its changes away and cannot offer them
             # again: the process ends, and the log brings them back.
             self._is_whole = False
-            self._backend.commit(machine.take_changes())
+            self._backend.commit(machine.take_batch())
             self._is_whole = True
             # Only now: Raft may cut the log before this index, and a crash must not need it again.
             send(self.ring.raft, Durable(machine.applied_index))

@@ -369,7 +369,7 @@ class Machine:
         changes = max(len(self.store.fresh), self.sweeper.removed, len(self.leases.changed))
         return max(self.applied_index - self.committed_index, changes)
 
-    def take_changes(self) -> Batch:
+    def take_batch(self) -> Batch:
         """Everything that the backend does not have yet, for a commit that must follow at once.
 
         From now on reads ask the backend for it.
@@ -386,7 +386,7 @@ class Machine:
             self.membership,
         )
         members = tuple(self._members_by_id()) if self._members_changed else ()
-        changes = Batch(
+        batch = Batch(
             meta,
             fresh,
             self.leases.take_changes(),
@@ -396,4 +396,4 @@ class Machine:
         )
         self._members_changed = False
         self.committed_index = self.applied_index
-        return changes
+        return batch

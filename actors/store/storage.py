@@ -146,7 +146,7 @@ class Backend(Protocol):
         Nobody reads them any more. A crash before that commit leaves all of them there.
         """
 
-    def commit(self, changes: Batch) -> None:
+    def commit(self, batch: Batch) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
 
     def size(self) -> tuple[int, int]:

@@ -96,8 +96,8 @@ def test_what_decodes_as_a_command_can_be_applied_stored_and_found_again(
         index, time_ms = machine.applied_index + 1, machine.cluster_ms + random.randrange(50)
         machine.apply(index, 1, time_ms, command, sequence)
         if random.random() < 0.1:
-            backend.commit(machine.take_changes())
-    backend.commit(machine.take_changes())
+            backend.commit(machine.take_batch())
+    backend.commit(machine.take_batch())
     backend.close()
     assert len(kinds) == len(COMMANDS), seed
     again = LmdbBackend(tmp_path / "store")

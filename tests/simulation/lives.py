@@ -167,7 +167,7 @@ class Life:
 
     def commit(self) -> None:
         """Make durable what is new."""
-        self.backend.commit(self.machine.take_changes())
+        self.backend.commit(self.machine.take_batch())
 
     def found(self, key: bytes, revision: int) -> tuple[bytes, int, int] | None:
         """Value, mod_revision and version of a key at a revision, if it is there."""

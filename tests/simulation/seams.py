@@ -133,11 +133,11 @@ class SimulatedBackend(MemoryBackend):
         super().__init__(node.disk)
         self._node = node
 
-    def commit(self, changes: Batch) -> None:
+    def commit(self, batch: Batch) -> None:
         self._node.effect("commit")
         if self._node.disk.is_full:
             raise StorageError("the simulated disk is full")
-        super().commit(changes)
+        super().commit(batch)
         self._node.effect("commit")
 
     def copy(self, path: Path, done: Callable[[StorageError | None], None]) -> None:

@@ -71,7 +71,7 @@ class Driver:
 
     def commit(self) -> None:
         """Make durable what is new."""
-        self.backend.commit(self.machine.take_changes())
+        self.backend.commit(self.machine.take_batch())
 
     def sweep(self, portion: int = 1_000) -> None:
         """Make durable what is new, sweep away all that compaction has outdated, and that, too."""

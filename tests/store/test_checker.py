@@ -65,7 +65,7 @@ class Member:
 
     def commit(self) -> None:
         """Make durable what is new."""
-        self.backend.commit(self.machine.take_changes())
+        self.backend.commit(self.machine.take_batch())
 
 
 class Cluster:

@@ -109,10 +109,10 @@ def test_nobody_is_told_that_it_is_done_by_a_commit_that_failed() -> None:
     class FullDisk(MemoryBackend):
         is_full = False
 
-        def commit(self, changes: Batch) -> None:
+        def commit(self, batch: Batch) -> None:
             if self.is_full:
                 raise StorageError("store: No space left on device")
-            super().commit(changes)
+            super().commit(batch)
 
     backend = FullDisk()
     node = Node(backend)

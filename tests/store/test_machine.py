@@ -173,7 +173,7 @@ def _run(
         events += steady.take_events()
         assert _apply(shaken, log[-1]) == results[-1]
         if then == "commit":
-            backend.commit(shaken.take_changes())
+            backend.commit(shaken.take_batch())
         if then == "crash":
             shaken = _machine(backend)
             for index in range(shaken.applied_index, len(log)):

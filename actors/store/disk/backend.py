@@ -32,7 +32,7 @@ from actors.store.disk.lmdb_files import (
     open_environment,
     sync_directory,
 )
-from actors.store.disk.tables import Tables, get_key_values, put_changes, put_revisions
+from actors.store.disk.tables import Tables, get_key_values, put_batch, put_revisions
 from actors.store.pages import PageFile, Table
 from actors.store.records import (
     decode_alarms,
@@ -189,14 +189,14 @@ class LmdbBackend:
             self._write(lambda transaction: self._delete(transaction, positions))
             self._removed += positions
 
-    def commit(self, changes: Batch) -> None:
+    def commit(self, batch: Batch) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
-        records = [encode_event(*each) for each in changes.events.items()]
+        records = [encode_event(*each) for each in batch.events.items()]
 
         def put_and_commit(transaction: lmdb.Transaction) -> None:
             if not put_revisions(transaction, self._tables, records):
                 raise self._errors.damaged(": it holds revisions that were never committed")
-            put_changes(transaction, self._tables, changes)
+            put_batch(transaction, self._tables, batch)
             transaction.commit()
             self._reader.abort()
             self._reader = self._environment.begin()
@@ -204,7 +204,7 @@ class LmdbBackend:
         self._write(put_and_commit)
         self._writer = None
         if self._compact_copy is not None:
-            self._compact_copy.note(list(self._removed), changes)
+            self._compact_copy.note(list(self._removed), batch)
         self._removed.clear()
 
     def size(self) -> tuple[int, int]:

@@ -37,7 +37,7 @@ class Writable(Protocol):
     def remove(self, positions: list[int]) -> None:
         """Let the changes at these positions go with the next commit."""
 
-    def commit(self, changes: Batch) -> None:
+    def commit(self, batch: Batch) -> None:
         """Make the changes durable."""
 
     def close(self) -> None:
@@ -60,12 +60,12 @@ class CompactCopy:
         self._noted: deque[tuple[list[int], Batch]] = deque()
         self._bytes = 0
 
-    def note(self, removed: list[int], changes: Batch) -> None:
+    def note(self, removed: list[int], batch: Batch) -> None:
         """The store has committed these removals and changes."""
-        for event in changes.events.values():
+        for event in batch.events.values():
             self._bytes += len(event.kv.key) + len(event.kv.value) + NOTED_EVENT_BYTES
         if self._bytes <= NOTED_BYTES_MAX:
-            self._noted.append((removed, changes))
+            self._noted.append((removed, batch))
 
     def catch_up(self, left: int = LEFT_COMMITS) -> None:
         """Repeat noted commits in the copy until only `left` remain.

@@ -67,24 +67,24 @@ def get_key_values(
     return found
 
 
-def put_changes(transaction: lmdb.Transaction, tables: Tables, changes: Batch) -> None:
+def put_batch(transaction: lmdb.Transaction, tables: Tables, batch: Batch) -> None:
     """Write everything of a commit except its revisions."""
-    for lease_id, lease in changes.leases.items():
+    for lease_id, lease in batch.leases.items():
         if lease is None:
             transaction.delete(lease_key(lease_id), db=tables.leases)
         else:
             transaction.put(*encode_lease(lease), db=tables.leases)
-    for session in changes.sessions:
+    for session in batch.sessions:
         _put_session(transaction, tables, session)
     # All members are written anew: a record of one that was removed must not be left.
-    if changes.members:
+    if batch.members:
         transaction.drop(tables.members, delete=False)
-    for member in changes.members:
+    for member in batch.members:
         transaction.put(*encode_member(member), db=tables.members)
-    if changes.alarms is not None:
-        alarms = encode_alarms(ALARMS_KEY, changes.alarms)
+    if batch.alarms is not None:
+        alarms = encode_alarms(ALARMS_KEY, batch.alarms)
         transaction.put(ALARMS_KEY, alarms, db=tables.meta)
-    state = encode_state(STATE_KEY, State(changes.meta, transaction.id()))
+    state = encode_state(STATE_KEY, State(batch.meta, transaction.id()))
     transaction.put(STATE_KEY, state, db=tables.meta)
 
 

@@ -114,11 +114,11 @@ def leases_of_a_snapshot_never_end() -> AbstractContextManager[Any]:
 @mutant
 def data_and_index_are_kept_apart() -> AbstractContextManager[Any]:
     """The applied index lags behind the data beside it (etcd 3.5.0)."""
-    take = Machine.take_changes
+    take = Machine.take_batch
 
     def careless(machine: Machine) -> Batch:
         changes = take(machine)
         meta = changes.meta
         return changes._replace(meta=meta._replace(applied_index=meta.applied_index - 1))
 
-    return patch.object(Machine, "take_changes", careless)
+    return patch.object(Machine, "take_batch", careless)
