@@ -81,6 +81,7 @@ class GatewayActor(NodeActor):
         self._open_door = open_door
         self._clock = clock
         grants = LeaseGrants(settings.member_id, wall_ms, settings.lease_ttl_ms_min)
+        # The wall clock was read once: from then on time only goes forward, with the node's clock.
         wall_offset_ms = wall_ms - clock()
         newcomers = Newcomers(settings.cluster_token, lambda: (clock() + wall_offset_ms) // 1_000)
         self._decoder = RequestDecoder(

@@ -136,6 +136,7 @@ class Intake:
             match decode(route, payload):
                 case CommandRequest(request_id, command):
                     pending = Pending(route, request_id, True, deadline_ms)
+                    # Asked first, so that a refused write takes no ticket.
                     has_room = self._throttle.has_room(route[0], len(command))
                     ticket = issue(pending) if has_room else None
                     if ticket is None:
@@ -154,6 +155,7 @@ class Intake:
                     orders.append(request)
                 case Refusal(request_id, fault):
                     orders.append(Answer(route, error_reply(request_id, fault)))
+                    # Store must know: a refusal near the quota raises the alarm.
                     if fault is NO_SPACE:
                         orders.append(NoRoom())
                 case SessionRequest(request_id):

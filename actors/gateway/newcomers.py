@@ -33,7 +33,10 @@ class LeaseGrants:
         self._ttl_ms_min = ttl_ms_min
 
     def make(self, fields: Fields) -> LeaseGrant:
-        """The grant a request asks for; its TTL may be 0, negative or a fraction of a second."""
+        """The grant that a request asks for, with an id chosen here if it has none.
+
+        Its TTL in seconds may be 0, negative or a fraction.
+        """
         ttl_ms = self.ttl_ms(fields.get("TTL", 0))
         return LeaseGrant(fields.get("ID", 0) or self.next_id(), ttl_ms)
 

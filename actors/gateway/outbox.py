@@ -117,7 +117,7 @@ class ClientOutbox:
         return gone
 
     def drop(self, connection: Connection) -> None:
-        """Forget what is kept for a connection."""
+        """Forget the frames that wait for a connection."""
         self._congested.discard(connection)
         self.turned.pop(connection, None)
         backlog = self._backlogs.pop(connection, None)

@@ -131,6 +131,7 @@ def _compare(fields: Any) -> Compare:
     if not key:
         raise RefusedError(FAULTS["EmptyKey"])
     target = fields.get("target", CompareTarget.VERSION)
+    # An operand of another target is a mistake of the client: refused, and not ignored.
     operand = _OPERANDS[target]
     for name in _OPERANDS.values():
         if name in fields and name != operand:

@@ -18,7 +18,7 @@ from actors.store.machine import Machine
 
 
 class Unreadable(NamedTuple):
-    """An entry that no member can decode: all of them pass over it."""
+    """An entry that no member can decode: all members skip it."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     term: int

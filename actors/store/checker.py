@@ -165,6 +165,7 @@ class Checker:
             next(steps)
         except StopIteration as end:
             self._hashing = None
+            # One number for both parts: a difference in either shows.
             found = check.state_hash ^ end.value
             report = IntegrityReport(check.index, self._member_id, found)
             return [propose(self._member_id, [report])]

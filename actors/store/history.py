@@ -21,12 +21,13 @@ FIRST_CHANGE: Final = 2
 
 
 def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Failure]:
-    """Answer for one key."""
+    """The changes of one key up to a revision; a Failure if that is compacted or in the future."""
     now = store.revision
     if query.revision > now:
         return FUTURE_REVISION
     if 0 < query.revision < store.compact_revision:
         return COMPACTED
+    # Both at the first step: a later compaction must not change the answer half-way.
     positions, may_be_cut = _visible(store, query), _may_be_cut(store)
     limit = max(0, query.limit)
     more = 0 < limit < len(positions)

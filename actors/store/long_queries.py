@@ -77,7 +77,7 @@ class LongQueries:
         return begun
 
     def work(self, machine: Machine, clock: Callable[[], int]) -> list[tuple[int, Result]]:
-        """Go on with some of the work, in turns; tickets and answers of what is done now."""
+        """Do a slice of the work, in turns; returns tickets and answers of queries that ended."""
         replies: list[tuple[int, Result]] = []
         until_ms = clock() + SLICE_MS
         for _ in range(SLICE_STEPS_MAX):

@@ -130,7 +130,7 @@ class Machine:
             self.leases.move(key, 0, live[3])
 
     def reopened(self, backend: Backend) -> Self:
-        """A machine like this one, in the state that another backend holds."""
+        """A machine with this one's limits, in the state that another backend holds."""
         return type(self)(backend, (), *self._limits)
 
     # --- entries ---
@@ -161,6 +161,7 @@ class Machine:
         self.cluster_ms = max(self.cluster_ms, time_ms)
 
     def _execute(self, command: Command) -> Result:
+        # Refused here and not in the gateway: so every member refuses the same entries.
         if self.alarms.is_refusing:
             refusal = self.alarms.refusal(command)
             if refusal is not None:
@@ -275,7 +276,7 @@ class Machine:
 
     @property
     def gather_previous(self) -> bool:
-        """Whether events carry the value before, because somebody watches with prev_kv."""
+        """Whether events carry the previous value, because somebody watches with prev_kv."""
         return self.store.gather_previous
 
     @gather_previous.setter

@@ -151,6 +151,8 @@ class PageFile:
         for number, page, floor in self._leaves(table):
             offsets = self._nodes(number, page)
             entries += len(offsets)
+            # The branch's key for this page must not be above the page's first key, nor reach back
+            # into the page before: a search would go to the wrong page.
             if floor:
                 pair = floor, self._key_of(number, page, offsets[0])
                 least, first = (pair[0][::-1], pair[1][::-1]) if swapped else pair
@@ -277,6 +279,7 @@ class PageFile:
         if len(value) < (1 + count) * _NUMBER.size:
             return "is cut short"
         numbers = struct.unpack_from(f"={count}Q", value, _NUMBER.size)
+        # LMDB keeps the pages of an entry in descending order.
         last = self._next_page
         for number in numbers:
             if number >= last:

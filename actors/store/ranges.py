@@ -174,6 +174,7 @@ def read_interval(
     """
     revision = query.revision if 0 < query.revision < now else now
     count = 0
+    # Before the keys are read, as of the same revision; an empty interval ends here.
     if counts or query.count_only:
         count = yield from count_keys(store, query.key, query.range_end, revision)
         if query.count_only or not count:

@@ -36,7 +36,10 @@ class HistoryRetention(Protocol):
     """How often it wants to be asked."""
 
     def due(self, now_ms: int, revision: int, compact_revision: int) -> int:
-        """The revision to compact at, or 0 if there is nothing to do."""
+        """The revision to compact at, or 0 if there is nothing to do.
+
+        `revision` is the store's, `compact_revision` where its history begins.
+        """
 
 
 class KeepRevisions:

@@ -150,42 +150,42 @@ class Backend(Protocol):
         """Make the changes durable, atomically; they are on disk when this returns."""
 
     def size(self) -> tuple[int, int]:
-        """Bytes taken from the disk, and bytes of these in use."""
+        """The size of the file in bytes, and how many of them are in use."""
 
     @property
     def is_copying(self) -> bool:
-        """Whether a copy is being made, so that another has to wait."""
+        """Whether a copy is being made, so that another must wait."""
 
     def copy(self, path: Path, done: Callable[[StorageError | None], None]) -> None:
-        """Begin to write the last commit to a file of its own, while this one is used on.
+        """Begin to write the last commit to another file, while this one goes on.
 
-        `done` is called, perhaps in another thread, when the file is complete and durable, or with
-        what went wrong; then there is no file. One copy at a time.
+        `done` is called, perhaps in another thread: with None when the file is complete and
+        durable, or with an error, and then there is no file. Only one copy is made at a time.
         """
 
     def compact(self, done: Callable[[StorageError | None], None]) -> None:
-        """Begin to write what is in use to a file of its own, while this one is used on.
+        """Begin to write what is in use to another file, while this one goes on.
 
-        That one follows every commit until `change_over`. `done` as for `copy`.
+        The new file follows every later commit until `change_over`. `done` as for `copy`.
         """
 
     def change_over(self) -> StorageError | None:
-        """Let the compact file take this one's place, right after a commit; or why it cannot."""
+        """Let the compact file take this one's place, or say why not; call it after a commit."""
 
     def open_copy(self, path: Path) -> Backend:
-        """The copy at `path`, to be loaded and scanned, and then installed or closed."""
+        """A backend on the copy at `path`, to be loaded and scanned, then installed or closed."""
 
     def install(self) -> None:
-        """Put this copy, durably and as a whole, in the place of the backend that opened it.
+        """Put this copy, durably and as a whole, in the place of the backend that has opened it.
 
-        That one is closed, and the file at the copy's path is gone.
+        The other backend is closed then, and the copy's file has the store's name.
         """
 
     def discard_copy(self, path: Path) -> None:
         """Remove the copy at `path`, if there is one."""
 
     def close(self) -> None:
-        """Give files and memory back; what was not committed is lost."""
+        """Close the files and free their memory; what was not committed is lost."""
 
 
 class SpoolPart(NamedTuple):
@@ -198,22 +198,22 @@ class SpoolPart(NamedTuple):
 
 
 class Spool(Protocol):
-    """Where the snapshots are that clients are fetching."""
+    """Keeps the snapshots that clients are fetching, until nobody reads them any more."""
 
     def make_room(self) -> Path | None:
-        """Where the next file may be made; None as long as too many are being read."""
+        """The path for the next file; None if too many files are still being read."""
 
     def keep(self, path: Path, total_bytes: int, sha256: bytes, now_ms: int) -> str:
-        """A file is whole; the name that clients ask for it by."""
+        """Keep a file that is whole; returns the name by which clients ask for it."""
 
     def discard(self, path: Path) -> None:
-        """There is to be no such file."""
+        """Remove a file that has not become whole."""
 
     def read(self, name: str, offset: int, now_ms: int) -> SpoolPart | None:
-        """A part of a file from an offset on; None if no such file is kept, or not any more."""
+        """A part of a file from an offset on; None if no file of that name is kept (any more)."""
 
     def end_idle(self, now_ms: int) -> None:
-        """Let go of what nobody reads any more."""
+        """Remove the files that were not read for too long."""
 
     def next_end_ms(self) -> int | None:
-        """When the next one may end."""
+        """When the next file may be idle for too long; None without files."""

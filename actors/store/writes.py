@@ -39,7 +39,7 @@ class Writes:
         self._leases = leases
 
     def put(self, command: Put, now_ms: int, sub: int = 0) -> PutDone | Failure:
-        """Set a key."""
+        """Set a key, on a lease or none; a Failure if the lease or the key to keep is missing."""
         key, value, lease, prev_kv, ignore_value, ignore_lease, ttl_ms = command
         leases = self._leases
         if ttl_ms:
@@ -135,6 +135,7 @@ class Writes:
         store = self._store
         responses: list[TxnResponse | Failure] = []
         for each in branch.operations:
+            # What was changed before in this transaction; the first change begins the revision.
             sub = len(store.events) - began
             match each:
                 case Put():

@@ -51,7 +51,7 @@ class Watch(NamedTuple):
 
 
 class Match(NamedTuple):
-    """The watches that see the same events of a batch, and the positions of those events."""
+    """Watches that see the same events of a batch, and where in the batch these events are."""
 
     view: View
     watches: tuple[Watch, ...]

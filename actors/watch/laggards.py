@@ -16,7 +16,7 @@ class Laggards:
 
     def __init__(self) -> None:
         self._audiences: dict[int, Audience] = {}
-        # The revisions that each connection's watches need, in the order of turns.
+        # The revisions that each connection's watches need next; connections in order of turns.
         self._turns: dict[Connection, set[int]] = {}
 
     def __bool__(self) -> bool:

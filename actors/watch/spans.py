@@ -115,11 +115,11 @@ class _Sorted(Generic[Value]):
         self._furthest_ends.clear()
 
     def starting_until(self, key: bytes) -> list[Value]:
-        """The values of spans whose first key is at most this one."""
+        """The values of spans that begin at the key or before it."""
         return self._values[: self._starts_until(key)]
 
     def around(self, key: bytes) -> list[Value]:
-        """The values of bounded spans that hold the key."""
+        """The values of spans that hold the key; each of these spans has an end."""
         if not self._furthest_ends:
             self._furthest_ends = list(accumulate((span.range_end for span in self.spans), max))
         found = []

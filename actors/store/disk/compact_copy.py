@@ -32,16 +32,16 @@ NOTED_EVENT_BYTES: Final = 200
 
 
 class Writable(Protocol):
-    """A store's file as a backend writes it."""
+    """What the copy needs of a backend."""
 
     def remove(self, positions: list[int]) -> None:
-        """Let the changes at these positions go with the next commit."""
+        """Remove the changes at these positions with the next commit."""
 
     def commit(self, batch: Batch) -> None:
         """Make the changes durable."""
 
     def close(self) -> None:
-        """Give files and memory back."""
+        """Close the file and free its memory."""
 
 
 class CompactCopy:

@@ -86,6 +86,7 @@ def _verify(path: Path, file: int, size: int) -> int:
     magic, block_bytes, store_bytes = _FOOTER.unpack_from(end)
     if magic != MAGIC:
         raise _damaged(path, footer_at, "it does not end as a snapshot does, or is cut short")
+    # The sizes before anything that they say where to find: they are not checked otherwise yet.
     count = -(-store_bytes // BLOCK_BYTES)
     if block_bytes != BLOCK_BYTES or store_bytes + count * _CHECKSUM.size != footer_at:
         raise _damaged(path, footer_at, "the trailer does not fit the file's size")
@@ -93,6 +94,7 @@ def _verify(path: Path, file: int, size: int) -> int:
     (checksum,) = _CHECKSUM.unpack_from(end, _FOOTER.size)
     if crc32(end[: _FOOTER.size], crc32(table)) != checksum:
         raise _damaged(path, store_bytes, "the trailer has a wrong checksum")
+    # The trailer is sound: its checksums show in which block the store's bytes are damaged.
     hashed = sha256()
     for number, block in enumerate(_blocks(file, store_bytes)):
         if crc32(block) != _CHECKSUM.unpack_from(table, number * _CHECKSUM.size)[0]:

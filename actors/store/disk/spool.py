@@ -73,7 +73,7 @@ class SpoolDirectory:
             with kept.path.open("rb") as file:
                 blob = os.pread(file.fileno(), min(PART_BYTES_MAX, total - offset), offset)
         except OSError:
-            # It is only a copy: the client has another one made.
+            # It is only a copy: the client can ask for another one.
             self._drop(name)
             return None
         remaining = total - offset - len(blob)
