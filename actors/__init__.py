@@ -6,18 +6,19 @@
                    +<---------- Replies from Store, Deliver from Watch <----------------------+
 
 Gateway turns requests into commands and queries, Raft orders them and makes them durable, Store
-applies and answers them, Watch tells those who watch, Lease notices on the leader what is due.
-Each of their rooms holds pure engines and a thin actor around them, and what touches files in a
-`disk/` of its own. No room knows another: `language/` is what they say to each other, `runtime/`
-what runs them, `node.py` what puts them together, `offline/` what is done while no node runs. Read
-`language/messages.py`, then `node.py`, then `_flush` in `raft/actor.py`. DESIGN.md says why all of
-it is made this way, and has a longer reading order; FORMATS.md has every byte that leaves a node.
+applies and answers them, Watch sends events to watchers, Lease notices on the leader which leases
+have expired. Each has a room of its own: pure engines, a thin actor around them, and in `disk/` the
+modules that touch files. No room knows another. `language/` holds what they say to each other,
+`runtime/` what runs them; `node.py` puts them together, and `offline/` works on the files while no
+node runs. Read `language/messages.py`, then `node.py`, then `_flush` in `raft/actor.py`. DESIGN.md
+says why it is made this way, and has a longer reading order; FORMATS.md has every byte that leaves
+a node.
 
 One word for each thing, from a client's frame to the file and back:
 
-    request     what a client asks, decoded and checked: gateway/requests.py
-    command     what is asked of the store and changes it, or its bytes: language/commands.py
-    query       what is asked of the store and changes nothing: language/queries.py
+    request     a client's frame, decoded and checked: gateway/requests.py
+    command     a request that changes the store, or its bytes: language/commands.py
+    query       a request that changes nothing in the store: language/queries.py
     ticket      the gateway's number of a request that waits for its answer: gateway/tickets.py
     proposal    a command with the member and ticket that will answer it: language/entries.py
     entry       a proposal at its place in the log, with its term and time: language/entries.py

@@ -1,8 +1,8 @@
 """`leasehold` (= `python -m actors`): reads a node's flags, then runs the node until it is stopped.
 
-Etcd's flag names, and two environment variables behind each, LEASEHOLD_FLAG_NAME and etcd's own
-ETCD_FLAG_NAME; a flag wins over the first, and the first over the second. Owns the process:
-arguments, logging, the exit status. What a node does is the business of `actors.node`.
+The flags are etcd's. Each has two environment variables, LEASEHOLD_FLAG_NAME and etcd's own
+ETCD_FLAG_NAME: a flag wins over the first, and the first over the second. Owns the process:
+arguments, logging, the exit status. Refuses to know what a node does: `actors.node` does.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from cluster.flags import FlagParser, fail
 
 PROGRAM: Final = "leasehold"
 PREFIXES: Final = ("LEASEHOLD_", "ETCD_")
-"""Of a flag's environment variables; the first that is set counts."""
+"""The prefixes of a flag's environment variables; the first variable that is set counts."""
 
 STDIN_STOP_SECONDS: Final = 15.0
-"""A node whose parent is gone stops gracefully within this time, or at once after it."""
+"""A node whose parent has died may take this time to stop gracefully; after it, it just exits."""
 
 HELP: Final = {
     "name": "human-readable name of this member",
@@ -46,11 +46,11 @@ HELP: Final = {
     "max_txn_ops": "compares or operations of one transaction, at most",
     "min_lease_ttl": "seconds, may be a fraction (default 1.5 election timeouts, whole seconds)",
     "snapshot_catchup_entries": "entries kept behind a snapshot, for members that lag",
-    "auto_compaction_mode": "what the next flag is about: periodic (time), or revision",
-    "auto_compaction_retention": "history kept: 30m, 1h30m, 2 (hours); or so many revisions",
+    "auto_compaction_mode": "unit of the next flag: periodic (time), or revision (revisions)",
+    "auto_compaction_retention": "history kept: 30m, 1h30m, 2 (hours); or a number of revisions",
     "quota_backend_bytes": "bytes in use before writes are refused (0: 2 GiB, negative: no limit)",
-    "corrupt_check_time": "time between two checks that the members hold the same (0: none)",
-    "watch_progress_notify_interval": "how often an idle watch that asked hears how far it is",
+    "corrupt_check_time": "time between two checks that all members hold the same data (0: none)",
+    "watch_progress_notify_interval": "how often a watch that asked for progress is told, if idle",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
 }
 
@@ -67,10 +67,10 @@ log = logging.getLogger("leasehold")
 def main(
     arguments: Sequence[str] | None = None, run: Callable[[NodeConfig], int] | None = None
 ) -> int:
-    """Run one node with these arguments (the command line's by default); the exit status.
+    """Run one node with these arguments, by default the command line's; returns the exit status.
 
-    `run` is for a program that puts its node together in another way: it takes the node's
-    configuration when all else is ready, and returns the exit status.
+    `run` is for a program that puts its node together in another way, such as a test: it gets the
+    node's configuration when all else is ready, and returns the exit status.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["snapshot"]:
@@ -97,7 +97,7 @@ def main(
 
 
 def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) -> NodeFlags:
-    """What was typed, else what the environment says, else the default."""
+    """Each flag as it was typed, else as the environment has it, else its default."""
     chosen: dict[str, str] = {}
     for field in NodeFlags._fields:
         value = typed.get(field)
@@ -110,7 +110,7 @@ def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) 
 
 
 def _variable(field: str, environment: Mapping[str, str]) -> str:
-    """The variable that stands for a flag in this environment, if there is one."""
+    """The environment variable that sets a flag; "" if none does."""
     names = [prefix + field.upper() for prefix in PREFIXES]
     return next((name for name in names if name in environment), "")
 
@@ -118,7 +118,7 @@ def _variable(field: str, environment: Mapping[str, str]) -> str:
 def _told_by(
     complaint: str, typed: Mapping[str, str | None], environment: Mapping[str, str]
 ) -> str:
-    """Which variables set the flags that a complaint is about: nobody may remember them."""
+    """Names the variables that set the flags in a complaint: their user may have forgotten them."""
     about = [name for name in NodeFlags._fields if f"--{name.replace('_', '-')}" in complaint]
     told = [_variable(field, environment) for field in about if typed.get(field) is None]
     names = ", ".join(name for name in told if name)
@@ -126,7 +126,7 @@ def _told_by(
 
 
 def _run(config: NodeConfig) -> int:
-    # Only now: a wrong flag is reported without loading Pykka, ZeroMQ and LMDB.
+    # Imported only now, so that a wrong flag is reported before Pykka, ZeroMQ and LMDB are loaded.
     from actors.node import run_node  # noqa: PLC0415
 
     return run_node(config)
@@ -144,7 +144,8 @@ def _parser() -> FlagParser:
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]
         parser.add_argument(f"--{field.replace('_', '-')}", metavar="VALUE", help=shown)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    # For a parent that holds the other end of a pipe: however it dies, the node follows.
+    # A parent holds the other end of a pipe. However the parent dies, the pipe ends, and the node
+    # stops.
     parser.add_argument("--stop-with-stdin", action="store_true", help=SUPPRESS)
     return parser
 
@@ -158,7 +159,7 @@ def _log_to_stderr(level: int) -> None:
     formatter = logging.Formatter(
         "%(asctime)s.%(msecs)03dZ %(levelname)-8s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
     )
-    # In UTC, so that the logs of several hosts can be read side by side.
+    # UTC, so that the logs of several hosts can be read side by side.
     formatter.converter = time.gmtime
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -173,7 +174,7 @@ def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:
 
 
 def _stop_with_stdin() -> None:
-    """Wait for stdin to end, then stop the node as SIGTERM does, or harder if that takes long."""
+    """Wait for stdin to end, then stop the node as SIGTERM does, and exit if that takes long."""
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,8 @@
 """One node, from its configuration to its exit status: storage, engines, actors, signals.
 
-The only place that sees everything. It opens what can fail before any actor runs, makes the five
-actors, joins them to the ring, and stops them in reverse. It decides nothing about keys or terms.
+This is the only module that sees all rooms. It opens everything that can fail before any actor
+runs, makes the five actors, joins them to the ring, and stops them in reverse order. Refuses to
+decide anything about keys or terms.
 """
 
 from __future__ import annotations
@@ -63,9 +64,11 @@ REQUEST_TIMEOUT_MS: Final = 5_000
 """As in etcd, a request is answered within this time and two election timeouts."""
 
 NO_LEADER_ELECTIONS: Final = 3
-"""A node without a leader for so many election timeouts ends its watches."""
+"""A node that hears no leader for this number of election timeouts ends its watches."""
 
 STOP_SECONDS: Final = 5.0
+"""How long to wait for one actor to stop."""
+
 SWITCH_INTERVAL_SECONDS: Final = 0.001
 GC_THRESHOLDS: Final = (50_000, 50, 1_000)
 
@@ -80,7 +83,7 @@ log = logging.getLogger("leasehold")
 
 
 class Outside(NamedTuple):
-    """What a node reaches its disk and the other members through; by default as they are."""
+    """The ways to the disk and to the other members; a test puts itself in between."""
 
     files: Files = DISK
     open_door: Callable[[zmq.Context[zmq.Socket[bytes]], tuple[str, ...]], PeerDoor] = PeerDoor
@@ -93,14 +96,14 @@ AS_IT_IS: Final = Outside()
 
 
 class _End(NamedTuple):
-    """How a node ends that must not go on, and why."""
+    """The exit status of a node that must stop, and the reason."""
 
     status: int
     reason: str
 
 
 class Actors(NamedTuple):
-    """The five, in the order in which they start."""
+    """The five actors, in the order in which they start: consumers before those that feed them."""
 
     watch: WatchActor
     lease: LeaseActor
@@ -110,7 +113,10 @@ class Actors(NamedTuple):
 
 
 def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
-    """Serve until a signal ends it; 0 after a graceful stop, else a line on stderr and not 0."""
+    """Serve until a signal stops the node; returns the exit status.
+
+    It is 0 after a graceful stop. Otherwise a line on stderr has the reason.
+    """
     stopping = stop_at_signals()
     endings: list[_End] = []
 
@@ -136,6 +142,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     log.info("%s serves clients on %s", config.name, _clients(config))
     stopping.wait()
     log.info("%s is stopping%s", config.name, stopping.reason)
+    # A member that must stop is removed, or wrong: it leads no more.
     if not endings:
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
     stop_actors(actors)
@@ -201,14 +208,17 @@ def _history_retention(config: NodeConfig) -> HistoryRetention | None:
 
 
 def hand_over(raft: RaftActor, timeout_seconds: float) -> None:
-    """Let another member lead before this one goes; it does not matter if that fails."""
+    """Let another member lead before this one stops.
+
+    If that fails, or takes longer, the others elect a leader after their timeout.
+    """
     done = threading.Event()
     send(raft.actor_ref, HandOver(done.set))
     done.wait(timeout_seconds)
 
 
 def stop_actors(actors: Actors) -> None:
-    """Stop in reverse: first no new requests, last those that consume what the others say."""
+    """Stop in reverse order: first the gateway, so that no requests come, last the consumers."""
     for actor in reversed(actors):
         _stop(actor)
 
@@ -287,7 +297,8 @@ def _make_gateway(
         txn_ops_max=config.max_txn_ops,
         lease_ttl_ms_min=config.min_lease_ttl_ms,
         request_timeout_ms=_request_timeout_ms(config),
-        # Entries of an earlier run of this node must not answer requests of this one.
+        # Tickets begin at a random number: entries from an earlier run of this node, applied again,
+        # must not answer requests of this run.
         first_ticket=random.getrandbits(31) << 32 | 1,
         name=config.name,
         advertised_urls=config.advertise_client_urls,
@@ -309,9 +320,11 @@ def _request_timeout_ms(config: NodeConfig) -> int:
 
 
 def _tune_interpreter() -> None:
-    # Five threads hand work to each other: the default of 5 ms would show in every latency.
+    # Five threads hand work to each other, and one that waits for the interpreter's lock waits for
+    # this interval: the default of 5 ms would show in every latency.
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    # What was loaded lives as long as the node; collecting it again and again only pauses it.
+    # All that was loaded lives until the node ends: to look at it in each collection is a pause for
+    # nothing.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -1,1 +1,1 @@
-"""What is done to a node's files while it does not run: recovery, and commands on snapshots."""
+"""Work on a node's files while it does not run: recovery at the start, commands on snapshots."""

@@ -1,7 +1,7 @@
 """What a member that was added to a running cluster asks before it can start: who am I?
 
-The others know it by its peer URLs and are already trying to reach it there: the answer comes the
-way that all their messages will come. Knows nothing of Raft.
+The others know its peer URLs since it was added, and already try to reach it there: the answer
+comes by the same connection as all their later messages. Refuses to know what a member does.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from cluster.links import PeerDoor, PeerLinks
 ASK_PEERS_EVERY_MS: Final = 100
 NONCE_BYTES: Final = 8
 OTHERS_SECONDS: Final = 2.0
-"""One that lags may take a newcomer for who was at its URLs before: others get time to say so."""
+"""A member that lags may take the new member for an earlier one at the same URLs. The others get
+this time to contradict it."""
 
 
 class JoinError(Exception):
-    """Too few members have answered; the message says who was asked."""
+    """Too few members have answered; the message says which were asked."""
 
 
 def ask_to_join(
@@ -35,11 +36,12 @@ def ask_to_join(
     peer_urls: Sequence[str],
     timeout_seconds: float,
 ) -> Welcome:
-    """Ask every peer until enough answer. Raises JoinError when too few have within the time.
+    """Ask every peer until enough answer. Raises JoinError if too few do within the time.
 
-    An answer that it was here before is enough by itself, unless enough others know better soon.
+    One answer that this member was here before counts, unless enough others contradict it within
+    OTHERS_SECONDS.
     """
-    # Of its own: when it has ended, the ports are free again for the node itself.
+    # A context of its own: once it has ended, the ports are free for the node.
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     door = PeerDoor(context, listen_urls)
     links = PeerLinks(context)

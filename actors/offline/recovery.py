@@ -1,7 +1,8 @@
-"""What a node finds on its disk when it starts, and whether that fits together.
+"""What a node finds on its disk when it starts, and whether its parts fit together.
 
-The log is opened, begun, or asked for from the members of a running cluster; store and log are
-brought to agree after a crash in the middle of a snapshot. Starts nothing.
+The log is opened, or begun: for a founder with the first members, for a member that joins with the
+identity that a running cluster gives it. After a crash in the middle of a snapshot, log and store
+are made to agree. Starts nothing.
 """
 
 from __future__ import annotations
@@ -27,21 +28,23 @@ JOIN_SECONDS: Final = 30.0
 
 
 def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
-    """This member's log: what is on disk, or a new one for a new member."""
+    """This member's log: the one on its disk, or a new one. Raises StorageError or JoinError."""
     directory = log_directory(config)
     if Wal.exists(directory, files):
-        # As in etcd, what the flags say of the first members counts only the first time.
+        # As in etcd, the flags about the first members count only at the first start.
         wal, contents = Wal.open(directory, files=files)
         _check_flags(config, contents)
         if not config.member_id and contents.log.last_index == 0:
-            # It was welcomed and told nothing since: it may have been removed meanwhile.
+            # It joined, but got no entry before it stopped: it may have been removed since.
             _check_identity(config, contents.identity, _ask_who_i_am(config))
         return wal, contents
-    # Before anything else is written: it may have been here before, and promised something.
+    # The disk is empty, but the member may have been here before, and made promises. The mark puts
+    # it on probation, and is written first: no crash may leave a log without it.
     Mark(directory, files).make()
     if config.is_joining:
         identity = _ask_who_i_am(config)
-        # What the others say of the members is not committed perhaps: that is for the log to say.
+        # The members that the others name may not be committed, so the log begins with none: its
+        # entries will say who they are.
         return Wal.create(directory, identity, UNKNOWN_MEMBERS, files=files)
     identity = Identity(config.member_id, config.cluster_id)
     founders = first_membership(
@@ -59,12 +62,12 @@ def _ask_who_i_am(config: NodeConfig) -> Identity:
 
 
 def log_directory(config: NodeConfig) -> Path:
-    """Where this member's log is."""
+    """The directory of this member's log."""
     return config.data_dir / "wal"
 
 
 def was_here(config: NodeConfig, member_id: int, client_urls: tuple[str, ...]) -> str:
-    """Why a member without its data does not run, in etcd's words, and what mends it."""
+    """Why a member without its data does not run, in etcd's words, and what to do."""
     return (
         f"member {config.name} ({member_id:x}) has already been bootstrapped, but {config.data_dir}"
         " does not hold its data: its disk was lost or emptied. "
@@ -73,7 +76,7 @@ def was_here(config: NodeConfig, member_id: int, client_urls: tuple[str, ...]) -
 
 
 def why_it_ends(config: NodeConfig, member_id: int, ending: Ending) -> str:
-    """One line for whoever started a member that must not go on."""
+    """One line for the operator of a member that must stop: why, and what to do."""
     match ending:
         case WasHere(client_urls):
             return was_here(config, member_id, client_urls)
@@ -87,22 +90,22 @@ def why_it_ends(config: NodeConfig, member_id: int, ending: Ending) -> str:
             return said
         case Contradicted():
             return (
-                f"member {config.name} ({member_id:x}) stops: {_contradiction(ending)}. What is in "
-                f"{config.data_dir} was rolled back, is another's, or followed one that was. "
-                f"{_replacement(config, member_id, ())}"
+                f"member {config.name} ({member_id:x}) stops: {_contradiction(ending)}. The data "
+                f"in {config.data_dir} was rolled back, belongs to another member, or came from a "
+                f"leader with such data. {_replacement(config, member_id, ())}"
             )
 
 
 def _contradiction(ending: Contradicted) -> str:
     index, term, own_term, witness = ending
     if not term:
-        return f"it has acknowledged entry {index} to the leader {witness:x}, and does not hold it"
+        return f"it acknowledged entry {index} to the leader {witness:x}, and no longer holds it"
     own = f"has one of term {own_term} there" if own_term else "does not have it"
     return f"member {witness:x} has committed entry {index} of term {term}, and this one {own}"
 
 
 def _replacement(config: NodeConfig, member_id: int, client_urls: tuple[str, ...]) -> str:
-    """How another member takes this one's place; the command comes last, to be pasted."""
+    """How to let another member take this one's place; the command is last, to be pasted."""
     endpoints = f"--endpoints={','.join(client_urls)} " if client_urls else ""
     return (
         "Empty that directory, and start the member that takes its place there with what this "
@@ -115,22 +118,25 @@ def _check_identity(config: NodeConfig, own: Identity, known: Identity) -> None:
     """The others may have removed this member, and added another at the same URLs."""
     if own != known:
         raise StorageError(
-            f"{config.data_dir} belongs to member {own.member_id:x}, which the cluster has not any "
-            f"more: the member at these URLs is {known.member_id:x}. Start it with an empty "
-            "--data-dir"
+            f"{config.data_dir} belongs to member {own.member_id:x}, which was removed from the "
+            f"cluster: the member at these URLs is {known.member_id:x}. Start that one with an "
+            "empty --data-dir"
         )
 
 
 def first_entries(founders: Membership) -> tuple[Entry, ...]:
-    """What every founder's log begins with, committed from the beginning, as in etcd.
+    """The entries with which the log of every founder begins; they count as committed, as in etcd.
 
-    So a member that joins later learns from the log, as all else, who the first members were.
+    So a member that joins later learns from the log who the first members were.
     """
     return (Entry(1, FIRST_TERM, 0, 0, 0, encode(founders)),)
 
 
 def _check_flags(config: NodeConfig, contents: Contents) -> None:
-    """Members may have come, gone and moved; but flags that share no URL are another cluster's."""
+    """Refuse flags that name no URL of the log's memberships: they are for another cluster.
+
+    The lists may differ otherwise, for members may have come, gone and moved since.
+    """
     log = contents.log
     entries = log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62)
     memberships = [each for entry in entries if (each := read(entry.command)) is not None]
@@ -150,10 +156,14 @@ def _check_flags(config: NodeConfig, contents: Contents) -> None:
 
 
 def reconcile(config: NodeConfig, wal: Wal, contents: Contents, machine: Machine) -> Contents:
-    """The log and the store must fit together; they may not when a snapshot was being installed."""
+    """Make log and store agree: a crash may have come while a snapshot was being installed.
+
+    Then the store holds the snapshot, and the log has only noted it: the log begins anew after it.
+    Otherwise a store ahead of its log shows that a part of the log is gone: StorageError.
+    """
     raft_log = contents.log
     applied = (machine.applied_index, machine.applied_term)
-    # By term too: what the log holds there may be what the snapshot was to replace.
+    # The term must match as well: an entry of another term is one that the snapshot replaces.
     if raft_log.term(applied[0]) == applied[1]:
         return contents
     if applied == contents.expected:
@@ -172,7 +182,7 @@ def reconcile(config: NodeConfig, wal: Wal, contents: Contents, machine: Machine
 
 
 def last_time(contents: Contents, machine: Machine) -> int:
-    """The greatest cluster time this node has seen: it must not go back."""
+    """The greatest cluster time on this node's disk: its clock must not go back behind that."""
     last_index = contents.log.last_index
     if last_index < contents.log.first_index:
         return machine.cluster_ms

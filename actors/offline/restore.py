@@ -1,8 +1,8 @@
-"""Snapshot files without a cluster: what one holds, and a new cluster's first member made of one.
+"""Snapshot files without a cluster: what one holds, and how a new cluster's member is made of one.
 
-A file is checked as a whole before anything is made of it. A restored member is no member of the
-cluster that the snapshot is from: it has another cluster's id, its own first members, no sessions
-and no Raft state, and its log begins after the snapshot. Starts nothing and prints nothing.
+A file is checked as a whole before anything is made of it. A restored member belongs to a new
+cluster, not to that of the snapshot: it has a new cluster id, new first members, no sessions and no
+Raft state, and its log begins after the snapshot. Starts nothing and prints nothing.
 """
 
 from __future__ import annotations
@@ -43,18 +43,19 @@ from cluster.config import InitialMember, NodeConfig, first_eight
 from cluster.private import create, make_directory
 
 REVISION_BUMP: Final = 10_000_000_000
-"""A restored store's revision is so much higher than the snapshot's, unless told otherwise.
+"""By default the revision of a restored store is this much higher than the snapshot's.
 
-Whatever the old cluster has written since the snapshot is below it: 10,000 writes a second, for
-eleven days. So who has seen one of those revisions, and asks for what came after it, hears that it
-is compacted; and revisions stay below 2^53, where the numbers of JSON end, for 900,000 restores.
+All that the old cluster has written since the snapshot is below it, at 10,000 writes a second for
+eleven days. A watcher that has seen such a revision, and asks for later events, then hears that the
+revision is compacted; it does not miss events unknowingly. After 900,000 restores revisions are
+still below 2^53, where the exact integers of JSON end.
 """
 
 _COPY_BYTES: Final = 4 * 1024 * 1024
 
 
 class SnapshotStatus(NamedTuple):
-    """What `snapshot status` tells; `total_keys` are revisions of keys, as etcd counts them."""
+    """What `snapshot status` shows; `total_keys` counts revisions of keys, as etcd does."""
 
     hash: int
     revision: int
@@ -63,7 +64,7 @@ class SnapshotStatus(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """A snapshot file that was checked: so many bytes of it are the store's."""
+    """A snapshot file that was checked; its first `store_bytes` are the store's."""
 
     path: Path
     store_bytes: int
@@ -90,7 +91,7 @@ def _status(source: _Source, file: int) -> SnapshotStatus:
         raise StorageError(f"{source.path}: not a snapshot of leasehold")
     checksum = total_keys = 0
     revision = EMPTY.revision
-    # In the order of the names; the free list can be checked only when all were walked.
+    # In the order of their names. The free list can be checked only after all tables were read.
     for name in sorted(tables):
         for key, record in pages.records(tables[name]):
             checksum = crc32(record, crc32(key, checksum))
@@ -114,10 +115,10 @@ def _status(source: _Source, file: int) -> SnapshotStatus:
 
 
 def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) -> None:
-    """Make the data directory of a new cluster's first member. Raises StorageError.
+    """Make the data directory of a first member of a new cluster. Raises StorageError.
 
-    Every member is made of the same file and the same flags. The directory gets its name when all
-    is in it, and durable.
+    Every first member is made of the same file with the same flags. The directory gets its name
+    once all its files are durable.
     """
     data_dir = config.data_dir
     if data_dir.is_symlink() and data_dir.is_dir():
@@ -137,9 +138,9 @@ def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) ->
 
 @contextmanager
 def _taken(data_dir: Path) -> Iterator[Path]:
-    """An empty directory for this process alone, which is the data directory in the end.
+    """An empty directory for this process alone, which becomes the data directory in the end.
 
-    Its lock ends with the process, however that ends: what such a one has left is removed.
+    The kernel drops its lock when the process ends. Files left by a process that died are removed.
     """
     part = data_dir.with_name(data_dir.name + ".part")
     make_directory(part)
@@ -164,7 +165,7 @@ def _taken(data_dir: Path) -> Iterator[Path]:
 
 
 def _maybe_lock(file: int, path: Path) -> bool:
-    """Lock an open directory, unless another process has, or has just given it its name."""
+    """Lock an open directory; False if another process holds it, or has just renamed it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(os.fstat(file), path.stat())
@@ -173,18 +174,21 @@ def _maybe_lock(file: int, path: Path) -> bool:
 
 
 def _cluster_id(config: NodeConfig, digest: bytes, bump: int) -> int:
-    """What makes members of one cluster: made otherwise, they must not speak to each other."""
+    """The id of the new cluster, the same for members made of the same file and flags.
+
+    Members that are made in different ways have different ids, and ignore each other.
+    """
     members = b"".join(each.id.to_bytes(8, "big") for each in config.members)
     return first_eight(members + digest + bump.to_bytes(8, "big"))
 
 
 def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: int) -> int:
-    """Make the copied store a new cluster's; the index of the log that it then stands at."""
+    """Make the copied store a new cluster's; returns the log index up to which it is applied."""
     backend = LmdbBackend(path)
     try:
         loaded = backend.load()
         for _ in backend.scan():
-            pass  # so that all of it is checked
+            pass  # reading a record checks it
         batch = changes_of(loaded, config.members, founders, bump)
         backend.commit(batch)
     finally:
@@ -196,7 +200,7 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
 def changes_of(
     loaded: Loaded, members: Iterable[InitialMember], founders: Membership, bump: int
 ) -> Batch:
-    """What makes a new cluster's store of the one in a snapshot."""
+    """The changes that make the store in a snapshot that of a new cluster."""
     meta = loaded.meta
     revision = meta.revision + bump
     meta = meta._replace(
@@ -207,11 +211,13 @@ def changes_of(
     events: dict[int, Event] = {}
     if bump:
         meta = meta._replace(compact_revision=revision)
-        # The store ends at its last change: at the tombstone of a key that there cannot be.
+        # A store's revision is that of its last change. So one is added at the new revision: the
+        # tombstone of the empty key, which no client can have.
         nothing = KeyValue(b"", 0, revision, 0, b"", 0)
         events[revision << SUB_BITS] = Event(Change.DELETED, nothing, None)
-    # Their clients are the old cluster's, and may go on there, or in another cluster that is made
-    # of the same snapshot. To them this one is unknown: they are told so, and open others.
+    # All sessions are dropped. Their clients may go on in the old cluster, or in another one that
+    # is made of the same snapshot; a client that comes here is told that its session is unknown,
+    # and opens a new one.
     sessions = tuple(
         SessionChange(record.id, None, (), tuple(results)) for record, results in loaded.sessions
     )
@@ -223,14 +229,17 @@ def changes_of(
 
 
 def _source(path: Path, skip_hash_check: bool) -> _Source:
-    """Check the seal; a store's own file, which has none, only if that is not asked for."""
+    """Check the seal of a snapshot file.
+
+    A store's own file has no seal: it is taken only with `skip_hash_check`.
+    """
     if is_sealed(path) or not skip_hash_check:
         return _Source(path, verify(path))
     return _Source(path, path.stat().st_size)
 
 
 def _copy(source: _Source, target: Path) -> bytes:
-    """Copy the store out of a snapshot; the SHA-256 of it."""
+    """Copy the store out of a snapshot; returns its SHA-256."""
     hashed = sha256()
     with create(target) as new:
         for data in _read(source):
@@ -249,7 +258,7 @@ def _read(source: _Source) -> Iterator[bytes]:
         while left:
             data = file.read(min(left, _COPY_BYTES))
             if not data:
-                raise StorageError(f"{source.path}: it became shorter while it was read")
+                raise StorageError(f"{source.path}: the file became shorter while it was read")
             left -= len(data)
             yield data
 

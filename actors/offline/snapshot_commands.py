@@ -1,7 +1,7 @@
 """`python -m actors snapshot status|restore FILE`: etcdutl's commands, with its flags and output.
 
-They need no running node. Owns their arguments, output and exit status; what a snapshot is, and how
-a member is made of one, is `restore`'s.
+They need no running node. Owns their arguments, output and exit status. Refuses to know what is in
+a snapshot, and how a member is made of one: that is `restore`'s.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ EXIT_FAILED: Final = 1
 
 _MEMBER_FLAGS: Final = {
     "name": "human-readable name of this member",
-    "data_dir": "where to make it; must not be there, or be empty (default NAME.leasehold)",
+    "data_dir": "directory to make; must not exist, or be empty (default NAME.leasehold)",
     "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
-    "initial_cluster_token": "as the node will be told",
+    "initial_cluster_token": "the same as for the node later",
     "initial_advertise_peer_urls": "where the other members reach this one",
 }
 
@@ -37,7 +37,7 @@ _COLUMNS: Final = ("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do one command; the exit status."""
+    """Run one command; returns the exit status."""
     command, parsed = _parse(arguments)
     try:
         if command == "status":
@@ -132,15 +132,15 @@ def _restore_parser() -> FlagParser:
         type=int,
         metavar="N",
         default=REVISION_BUMP,
-        help="how much higher the restored revision is, 0 for not at all; what was before it is "
-        f"compacted, so that no watcher of the old cluster is misled (default {REVISION_BUMP})",
+        help="how much to raise the revision above the snapshot's, or 0; earlier revisions are "
+        f"compacted, so that watchers of the old cluster are not misled (default {REVISION_BUMP})",
     )
     parser.add_argument(
-        "--mark-compacted", action="store_true", help="as etcdutl wants it; it is always done"
+        "--mark-compacted", action="store_true", help="etcdutl's flag; it is always done here"
     )
     parser.add_argument(
         "--skip-hash-check",
         action="store_true",
-        help="take also the file `store` of a data directory, which has no hash",
+        help="take the file `store` of a data directory as well, which has no hash",
     )
     return parser

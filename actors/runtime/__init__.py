@@ -1,1 +1,1 @@
-"""What runs a node's actors, and what a process needs before and around them."""
+"""What runs a node's actors, and what their process needs before they start."""

@@ -1,7 +1,7 @@
-"""NodeActor: what the five actors of a node share - the mailbox, fail-stop, a safe send.
+"""NodeActor: what the five actors of a node share: the mailbox, fail-stop, and a safe send.
 
-The process is the unit of failure (DESIGN.md#failure): an actor that raises takes the process with
-it, and recovery is a restart from disk. Knows nothing of what any actor does.
+The process is the unit of failure (DESIGN.md#failure): an actor that raises ends the process, and
+recovery is a restart from disk. Refuses to know what any actor does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actors.language.errors import StorageError
 from actors.runtime.mailbox import Mailbox
 
 EXIT_FAIL_STOP: Final = 70
-"""The exit status of a node that stopped itself because of a bug or a failed disk (EX_SOFTWARE)."""
+"""The exit status of a node that stopped itself for a bug or a failed disk (EX_SOFTWARE)."""
 
 log = logging.getLogger("leasehold")
 
@@ -34,7 +34,7 @@ class Address(Protocol):
 
 
 class Ring(NamedTuple):
-    """The addresses of a node's five actors; each tells only those its messages go to."""
+    """The addresses of a node's five actors; each actor tells only some of the others."""
 
     gateway: Address
     raft: Address
@@ -44,18 +44,18 @@ class Ring(NamedTuple):
 
 
 def exit_process(reason: str) -> None:
-    """Stop the whole process at once, without flushing or unwinding: disk is the truth."""
+    """Stop the whole process at once, and flush nothing: a restart trusts only the disk."""
     log.critical("stopping the node: %s", reason)
     logging.shutdown()
     os._exit(EXIT_FAIL_STOP)
 
 
 fail_stop: Callable[[str], None] = exit_process
-"""What a failed actor does; tests replace it to see the failure instead of dying of it."""
+"""What a failed actor calls; tests replace it, to see the failure and live."""
 
 
 def send(address: Address, message: Any) -> None:
-    """Tell, or do nothing when the addressee has already stopped (a node that is shutting down)."""
+    """Tell a message; drop it if its actor has stopped already, as in a node that shuts down."""
     try:
         address.tell(message)
     except pykka.ActorDeadError:
@@ -63,17 +63,17 @@ def send(address: Address, message: Any) -> None:
 
 
 class NodeActor(pykka.ThreadingActor):
-    """An actor whose inbox is a Mailbox and whose failure stops the process.
+    """An actor whose inbox is a Mailbox, and whose failure stops the process.
 
-    Subclasses implement `open` (in the actor's thread: sockets, first timer), `receive` (one match
-    over the actor's messages) and `close` (give sockets back).
+    A subclass implements `open` (in the actor's thread: sockets, the first timer), `receive` (one
+    match over the actor's messages) and `close` (give the sockets back).
     """
 
     use_daemon_thread = True
     ring: Ring
 
     def join(self, ring: Ring) -> None:
-        """Learn the neighbours' addresses; before `begin`, and before any message is handled."""
+        """Learn the other actors' addresses; call it before `begin`."""
         self.ring = ring
 
     def begin(self) -> pykka.ActorRef[Self]:
@@ -95,7 +95,7 @@ class NodeActor(pykka.ThreadingActor):
         return cast(Mailbox, self.actor_inbox)
 
     def open(self) -> None:
-        """Acquire what must belong to the actor's thread. The default needs nothing."""
+        """Acquire what must belong to the actor's thread; by default nothing."""
 
     def receive(self, message: Any) -> None:
         """Handle one message."""
@@ -118,7 +118,7 @@ class NodeActor(pykka.ThreadingActor):
         try:
             self.receive(message)
         except (OSError, StorageError) as error:
-            # No fault of the program: said in a line, before Pykka logs a traceback.
+            # A failed disk is no bug: one line says so, before Pykka can log a traceback.
             fail_stop(f"{type(self).__name__} cannot use its disk: {error}")
             raise
 
@@ -131,7 +131,7 @@ class NodeActor(pykka.ThreadingActor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Pykka has logged the traceback before it calls this hook. A failed disk was said already.
+        # Pykka logs the traceback before it calls this hook. `on_receive` tells of a failed disk.
         if not isinstance(exception_value, OSError | StorageError):
             fail_stop(f"{type(self).__name__} failed: {exception_value!r}")
         self.close()

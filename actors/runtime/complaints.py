@@ -1,7 +1,7 @@
-"""Complaints: what others sent and this node ignored, counted by kind and said once a minute.
+"""Complaints: messages that this node ignored, counted by kind and logged once a minute.
 
-Who is at fault may send as fast as the network carries: the log must not grow at that pace. Knows
-nothing of what is complained about.
+A faulty sender may send as fast as the network carries, and the log must not grow at that rate.
+Refuses to know what the complaints are about.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Callable
 from typing import Final
 
 EVERY_MS: Final = 60_000
-"""A kind of complaint is said at once when it is new, and then at most once in this time."""
+"""A new kind of complaint is logged at once, and after that once in this time at most."""
 
 KINDS_MAX: Final = 256
-"""Beyond it all others count as one kind: kinds are the program's, but may name who is meant."""
+"""Beyond this number all others count as one kind: a kind's name may have a sender's id in it."""
 
 _OTHERS: Final = "others"
 
 
 class _Kind:
-    """One kind: when it was last said, how often it came since, and its latest text."""
+    """One kind: when it was last logged, how often it has come since, and its latest text."""
 
     __slots__ = ("said_ms", "text", "unsaid")
 
@@ -31,7 +31,7 @@ class _Kind:
 
 
 class Complaints:
-    """One actor's, in its thread; `clock` is in milliseconds."""
+    """The complaints of one actor, for its thread; `clock` gives milliseconds."""
 
     def __init__(self, clock: Callable[[], int], log: logging.Logger) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class Complaints:
         self.count = 0
 
     def say(self, key: str, text: str) -> None:
-        """Count one of the kind `key`; log `text` unless that kind was said within a minute."""
+        """Count a complaint of the kind `key`; log it unless its kind was, within EVERY_MS."""
         self.count += 1
         now_ms = self._clock()
         kind = self._kinds.get(key)
@@ -56,7 +56,7 @@ class Complaints:
         self._say_if_due(kind, now_ms)
 
     def tick(self, now_ms: int) -> None:
-        """Say the counts that are due; a kind that did not come for a minute is forgotten."""
+        """Log the counts that are due; forget the kinds that have not come for EVERY_MS."""
         for key, kind in list(self._kinds.items()):
             if now_ms - kind.said_ms < EVERY_MS:
                 continue

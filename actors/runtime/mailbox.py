@@ -1,8 +1,7 @@
-"""Mailbox: one door for in-process messages, ZeroMQ frames and the actor's timer.
+"""Mailbox: where an actor gets its messages, the frames of its sockets, and its timer's ticks.
 
-It is Pykka's inbox (DESIGN.md#the-ring), and the only place where an actor's thread sleeps. It
-refuses to know what a message means: sources turn their frames into messages, and the actor handles
-them.
+It is Pykka's inbox (DESIGN.md#the-ring), and the only place where an actor's thread sleeps. Refuses
+to know what a message means: a source makes messages of its frames, and the actor handles them.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from pykka._envelope import Envelope
 from actors.language.messages import Drained, Tick
 
 ENVELOPES_PER_LOOK: Final = 64
-"""After so many queued messages the sockets get a look even if the queue never empties."""
+"""After this number of queued messages the sockets are looked at, even if more are queued."""
 
 FRAMES_PER_LOOK_MAX: Final = 256
-"""At most so many frames are taken from one source at a look, so that no source starves another."""
+"""The frames taken from one source at one look: a busy source must not starve the others."""
 
 _DRAINED: Final = Envelope(Drained())
 
 
 class Source(Protocol):
-    """A socket, or several, whose input belongs to the owning actor (see cluster.links)."""
+    """A socket, or several, whose input is for the mailbox's actor (see cluster.links)."""
 
     def descriptors(self) -> list[int]:
-        """The descriptors (ZMQ_FD) that become readable when there may be something to drain."""
+        """The descriptors (ZMQ_FD) that become readable when there may be input."""
 
     def must_drain(self) -> bool:
-        """Whether there may be something though no descriptor says so: they are edge-triggered."""
+        """Whether there may be input though no descriptor is readable: they are edge-triggered."""
 
     def drain(self, items_max: int) -> list[Any]:
         """Take up to `items_max` items without waiting, in the order of arrival."""
@@ -49,13 +48,13 @@ class _Attached(NamedTuple):
 class Mailbox:
     """Pykka's ActorInbox protocol (`put`, `get`, `empty`), with sockets and one timer.
 
-    `put` may be called from any thread; everything else belongs to the actor's own.
+    Any thread may call `put`; all other methods are for the actor's thread.
     """
 
     def __init__(self) -> None:
         self._queue: deque[Envelope[Any]] = deque()
         self._sources: list[_Attached] = []
-        # Not zmq.Poller: that asks every socket with a system call of its own, at each look.
+        # Not zmq.Poller, which makes a system call for every socket at each look.
         self._poller = select.poll()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poller.register(self._wake_fd, select.POLLIN)
@@ -67,24 +66,24 @@ class Mailbox:
     # --- any thread ---
 
     def put(self, envelope: Envelope[Any]) -> None:
-        """Queue a message; wake the owner only if it sleeps (a wake-up costs a system call)."""
+        """Queue a message, and wake the actor if it sleeps: a wake-up costs a system call."""
         self._queue.append(envelope)
         if self._asleep:
             os.eventfd_write(self._wake_fd, 1)
 
     def empty(self) -> bool:
-        """Whether no message is queued; frames still in a socket do not count."""
+        """Whether no message is queued; frames that are still in a socket do not count."""
         return not self._queue
 
     # --- the actor's thread ---
 
     def attach(self, source: Source, wrap: Callable[[tuple[Any, ...]], Any]) -> None:
-        """Poll a source's sockets from now on; `wrap` makes one message of what a look finds."""
+        """Poll a source's sockets from now on; `wrap` makes one message of the input at a look."""
         self._sources.append(_Attached(source, wrap, frozenset()))
         self.refresh()
 
     def refresh(self) -> None:
-        """Some source has other sockets than before: poll those it has now."""
+        """Poll the sockets that the sources have now: a source has opened or closed some."""
         self._poller = select.poll()
         self._poller.register(self._wake_fd, select.POLLIN)
         self._sources = [
@@ -101,7 +100,10 @@ class Mailbox:
             self._wake_at_ms = monotonic_ms
 
     def get(self) -> Envelope[Any]:
-        """The next message; sleeps until there is one. Drained comes before each sleep."""
+        """The next message; sleeps until there is one. Drained comes before each sleep.
+
+        So an actor may gather messages and work on all of them at Drained: none waits for long.
+        """
         while True:
             if self._queue and self._handled_since_look < ENVELOPES_PER_LOOK:
                 self._handled_since_look += 1
@@ -115,7 +117,7 @@ class Mailbox:
                 return _DRAINED
 
     def pop(self) -> Any | None:
-        """For an actor that was never started: the oldest queued message, or None."""
+        """The oldest queued message, or None; for an actor that was never started."""
         return self._queue.popleft().message if self._queue else None
 
     def pop_tick(self, now_ms: int) -> Tick | None:
@@ -127,7 +129,7 @@ class Mailbox:
 
     @property
     def next_wake_ms(self) -> int | None:
-        """When the pending Tick is due, if there is one."""
+        """When the pending Tick is due; None: none is pending."""
         return self._wake_at_ms
 
     def close(self) -> None:
@@ -138,7 +140,7 @@ class Mailbox:
             self._wake_fd = -1
 
     def _look(self, may_sleep: bool) -> None:
-        """Move what is ready - frames, a due timer - into the queue; sleep until there is some."""
+        """Queue the frames and the tick that are ready; with `may_sleep`, wait until one is."""
         unsure = [attached for attached in self._sources if attached.source.must_drain()]
         if may_sleep and not unsure:
             ready = self._sleep()
@@ -165,7 +167,8 @@ class Mailbox:
         if self._wake_at_ms is not None:
             wait_ms = max(0, self._wake_at_ms - monotonic_ms())
         self._asleep = True
-        # A put that came before the flag was seen wrote no wake-up: look once more.
+        # A `put` before the flag was set has written no wake-up, so the queue is looked at again.
+        # A `put` after it writes one.
         ready = self._poller.poll(0 if self._queue else wait_ms)
         self._asleep = False
         if any(descriptor == self._wake_fd for descriptor, _ in ready):
@@ -174,5 +177,5 @@ class Mailbox:
 
 
 def monotonic_ms() -> int:
-    """The clock of timers, in milliseconds; comparable only within one machine's boot."""
+    """The clock of timers, in milliseconds; times of two boots of a machine do not compare."""
     return time.monotonic_ns() // 1_000_000

@@ -1,6 +1,6 @@
 """What a node needs of its host before it starts: a directory of its own, ports, open files.
 
-What is missing is said in one line that names it, what was wanted, and what to do. Starts nothing.
+If something is missing, one line names it, says what was wanted, and what to do. Starts nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from actors.language.errors import StorageError, described
 from cluster.private import make_directory
 
 OWN_DESCRIPTORS: Final = 64
-"""A node alone opens 25 files; it opens more while it copies its store, and its libraries some."""
+"""A node by itself opens 25 files; it opens more while it copies its store, and libraries do."""
 
 PEER_DESCRIPTORS: Final = 8
-"""Connections to and from another member, and what ZeroMQ keeps beside them."""
+"""For each other member: the connections to and from it, and the files ZeroMQ opens for them."""
 
 CLIENT_DESCRIPTORS: Final = 128
-"""A node that cannot serve as many clients is not worth starting."""
+"""A node that could serve fewer clients than this refuses to start."""
 
 DESCRIPTORS_WANTED: Final = 65_536
 """The soft limit of open files is raised to this, or as far as the hard limit allows."""
@@ -35,7 +35,10 @@ log = logging.getLogger("leasehold")
 
 
 def take_directory(data_dir: Path) -> int:
-    """Take the data directory for this process; the lock ends with it, however it ends."""
+    """Lock the data directory for this process; returns the lock's file. Raises StorageError.
+
+    The kernel drops the lock when the process ends, in whatever way it does.
+    """
     if data_dir.is_symlink() and not data_dir.exists():
         raise StorageError(
             f"{data_dir}: a link to {data_dir.readlink()}, which does not exist: make that "
@@ -66,9 +69,9 @@ def _note_owner(file: int, path: Path) -> None:
 
 
 def clear_directory(directory: Path) -> None:
-    """Make a directory for snapshots; those that an earlier run left in it are of no use any more.
+    """Make a directory for snapshots, and remove those that an earlier run has left in it.
 
-    Whole ones are moved away when they are. What is none of this node's files is left alone.
+    They are of no use: a complete one was moved away. Files that are not this node's are kept.
     """
     make_directory(directory)
     for path in sorted(directory.iterdir()):
@@ -80,7 +83,7 @@ def clear_directory(directory: Path) -> None:
 
 
 def require_descriptors(members: int) -> None:
-    """Raise the limit of open files as far as it may be; refuse to start below what is needed."""
+    """Raise the limit of open files as far as allowed. Raises StorageError if that is too low."""
     needed = OWN_DESCRIPTORS + PEER_DESCRIPTORS * (members - 1) + CLIENT_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(needed, DESCRIPTORS_WANTED)
@@ -96,7 +99,7 @@ def require_descriptors(members: int) -> None:
 
 
 def try_to_listen(urls: tuple[str, ...]) -> None:
-    """Fail now, in words, rather than inside an actor that has already started."""
+    """Raise StorageError now if a URL is taken, and not inside an actor that has started."""
     for url in urls:
         host, _, port = url.removeprefix("tcp://").rpartition(":")
         host = host.strip("[]")

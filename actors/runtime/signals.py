@@ -1,6 +1,6 @@
-"""What signals do to a node: most that end a process stop it gracefully, and one shows its stacks.
+"""What signals do to a node: those of STOPPING stop it gracefully, and SIGUSR1 prints its stacks.
 
-Knows nothing of what a node is.
+Refuses to know what a node is.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ log = logging.getLogger("leasehold")
 
 
 class Stopping:
-    """Set when the process is to stop; `reason` says by which signal, if it was one.
+    """Set when the process is to stop; `reason` names the signal, if it was one.
 
-    A signal may come while another one is handled, which a threading.Event would never get over.
+    It is no threading.Event: a signal that comes while another one is handled would wait for ever
+    for the lock of that event, which its own thread holds.
     """
 
     def __init__(self) -> None:
@@ -31,21 +32,21 @@ class Stopping:
         self._event = os.eventfd(0, os.EFD_CLOEXEC)
 
     def take(self, number: int, frame: FrameType | None) -> None:
-        """A signal has come."""
+        """The handler of a signal."""
         self.reason = self.reason or f": {signal.Signals(number).name}"
         self.set()
 
     def set(self) -> None:
-        """Stop; any thread may say so."""
+        """Ask the process to stop; any thread may."""
         os.eventfd_write(self._event, 1)
 
     def wait(self) -> None:
-        """Return when it was set."""
+        """Return once `set` was called."""
         os.read(self._event, _EVENT_BYTES)
 
 
 def stop_at_signals() -> Stopping:
-    """Stop at a signal instead of dying of it, and print all stacks at SIGUSR1. Main thread only.
+    """Let signals stop the node gracefully, and SIGUSR1 print all stacks. Main thread only.
 
     Under nohup SIGHUP stays ignored.
     """
