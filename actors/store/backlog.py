@@ -62,6 +62,7 @@ def portion(
     size = current = 0
     for seen, (position, is_wanted) in enumerate(steps):
         revision = position >> SUB_BITS
+        # Only between two revisions: a watch is told the events of one revision together.
         if revision != current:
             if (
                 len(events) >= PORTION_EVENTS_MAX

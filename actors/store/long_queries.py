@@ -113,6 +113,7 @@ class LongQueries:
         each = _Running(asked, steps, machine.store.compact_revision)
         if _is_done(each, replies):
             return False
+        # Beyond 8 the step that was done is thrown away: a waiting query must keep no memory.
         if len(self._running) < RUNNING_MAX:
             self._running.append(each)
         elif len(self._waiting) < QUERIES_WAITING_MAX:

@@ -251,6 +251,7 @@ class PageFile:
             raise PageError(number * len(page), "a value beyond the end of its page")
         (first,) = _NUMBER.unpack_from(page, at)
         offset = first * self._page_bytes
+        # Before the header is read: a damaged number may lie beyond the end of the file.
         self._visit(first, 1)
         header = self._read(offset, _OVERFLOW.size)
         found, _, kind, pages = _OVERFLOW.unpack(header)
