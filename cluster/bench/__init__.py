@@ -1,11 +1,11 @@
 """A lean load generator for a cluster: what `leasectl bench` runs.
 
-workload     what is asked: requests encoded before the clock starts
+workload     the requests, encoded before the clock starts
 wires        the connections, one DEALER each
-load         the loop that keeps so many requests under way
-watchers     the same for watches: how many events reach how many watchers
-figures      what came of it: throughput and latencies
+load         the loop that keeps a fixed number of requests under way
+watchers     the same for watches: events delivered to watchers
+figures      the results: throughput and latencies
 
-It shares the machine with the nodes it measures, so it costs as little as it can: raw sockets, no
-thread, and of each reply only its id is read.
+It shares the machine with the nodes that it measures, so it must be cheap: it uses raw sockets and
+no thread, and reads only the id of each reply.
 """

@@ -1,6 +1,6 @@
-"""What a load gave: throughput and the distribution of latencies.
+"""The results of a load: throughput and the distribution of latencies.
 
-Values and texts only; knows nothing of how they were measured.
+Values and texts only; it refuses to know how they were measured.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ class Figures(NamedTuple):
 
     @property
     def answered(self) -> int:
-        """How many requests were answered well (or events delivered, for those with latency)."""
+        """The number of requests answered without an error (or of events with a latency)."""
         return len(self.latencies_ms)
 
     @property
     def rate(self) -> float:
-        """Answered well, per second."""
+        """Requests answered without an error, per second."""
         return self.answered / self.seconds if self.seconds > 0 else 0.0
 
     def percentile(self, percent: float) -> float:
-        """The latency in milliseconds that so many percent did not exceed; 0 if there is none."""
+        """The latency in milliseconds that `percent` of all did not exceed; 0 if there is none."""
         if not self.latencies_ms:
             return 0.0
         return self.latencies_ms[int((len(self.latencies_ms) - 1) * percent / 100)]
 
     def line(self) -> str:
-        """All of it in one line, and one line more for each kind of error."""
+        """One line of figures, and one line more for each kind of error."""
         quantiles = [f"p{percent} {self.percentile(percent):.2f} ms" for percent in PERCENTILES]
         text = "   ".join(
             [
@@ -51,7 +51,7 @@ class Figures(NamedTuple):
         return "\n".join([text, *failures])
 
     def as_map(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The figures as a map, for JSON."""
         latency = {f"p{percent}": self.percentile(percent) for percent in PERCENTILES}
         return {
             "name": self.name,
@@ -66,6 +66,6 @@ class Figures(NamedTuple):
 def figures_of(
     name: str, seconds: float, latencies_seconds: array[float], errors: Mapping[str, int]
 ) -> Figures:
-    """Figures from latencies as they came."""
+    """Figures of unordered latencies."""
     ordered = array("d", sorted(1000 * latency for latency in latencies_seconds))
     return Figures(name, seconds, ordered, dict(errors))

@@ -1,7 +1,7 @@
-"""The load: so many requests under way at any time, until all have been answered.
+"""The load: a fixed number of requests under way at any time, until all have been answered.
 
-A slot is one request under way, with a connection and an id of its own; when its reply comes, the
-slot sends the next. Of a reply only the id is read, and that it is no error.
+A slot is one request under way, with an id of its own, on one of the connections. When its reply
+comes, the slot sends the next request. Of a reply only its id is read, and whether it is an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cluster.bench.workload import FIRST_ID, Workload, key_name, puts_of_all
 from cluster.errors import ProtocolError, UnavailableError
 
 STALL_MS: Final = 20_000
-"""No reply at all for so long ends a run: a node that died took its requests with it."""
+"""A run ends after this time without any reply: a node that died took its requests with it."""
 
 _ID: Final = b"\xa2id\xce"
 _HEADER: Final = b"\xa6header"
@@ -43,7 +43,7 @@ def run(name: str, wires: Wires, workload: Workload, total: int, outstanding: in
 
 
 def fill(wires: Wires, value_bytes: int, key_space: int, outstanding: int) -> None:
-    """Put every key of the key space, unless as many are there already."""
+    """Put every key of the key space, unless all of them exist already."""
     keys = {"key": key_name(0), "range_end": key_name(key_space)}
     if wires.ask(op="range", count_only=True, **keys)["count"] < key_space:
         figures = run("fill", wires, puts_of_all(value_bytes, key_space), key_space, outstanding)
@@ -84,7 +84,7 @@ class _Load:
                 self._drain(socket)
 
     def _drain(self, socket: zmq.Socket[bytes]) -> None:
-        """Take every reply that has arrived on a connection; each makes room for a request."""
+        """Take every reply that has arrived on a connection; each frees a slot for a request."""
         clock, receive = time.perf_counter, socket.recv
         heads, bodies, senders, began_at = self._heads, self._bodies, self._senders, self._began_at
         done = self.latencies.append
@@ -106,7 +106,7 @@ class _Load:
             pass
 
     def _refused(self, reply: bytes) -> int:
-        """Count an error by its text; the slot that is free again."""
+        """Count an error by its text, and return its slot."""
         answer = decoded(reply)
         error = answer.get("error")
         if not isinstance(error, dict) or not isinstance(answer.get("id"), int):

@@ -1,7 +1,7 @@
-"""Watches under load: puts go in, and every watcher of the prefix gets every one of them.
+"""Watches under load: keys under a prefix are put, and every watcher of the prefix gets each event.
 
-Measures how many events a second are delivered, and from the start of a put to the arrival of its
-event at one of the watchers. Of most event replies only the number of events is read.
+Measures the events delivered per second, and the time from the start of a put to the arrival of
+its event at one of the watchers. Of most event replies only the number of events is read.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from cluster.bench.workload import FIRST_ID
 from cluster.errors import ProtocolError, UnavailableError
 
 STALL_MS: Final = 20_000
+"""A run ends after this time without any reply or event."""
+
 WATCH_PREFIX: Final = b"bench-watch-"
 WATCH_KEYS: Final = 1_000
 SAMPLED_ID: Final = 1
@@ -33,7 +35,7 @@ _STAMP: Final = struct.Struct(">d")
 
 
 class WatchFigures(NamedTuple):
-    """What a watch load gave: the puts' figures, and events delivered to all watchers together."""
+    """The results of a watch load: the figures of the puts, and of the events of all watchers."""
 
     puts: Figures
     events: int
@@ -46,7 +48,7 @@ class WatchFigures(NamedTuple):
         return self.events / self.seconds if self.seconds > 0 else 0.0
 
     def line(self) -> str:
-        """All of it in two lines."""
+        """A line for the puts, and a line for the events."""
         events = (
             f"events: {self.rate:,.0f}/s   p50 {self.latency.percentile(50):.2f} ms"
             f"   p99 {self.latency.percentile(99):.2f} ms   ({self.events:,} in"
@@ -55,7 +57,7 @@ class WatchFigures(NamedTuple):
         return f"{self.puts.line()}\n{events}"
 
     def as_map(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The figures as a map, for JSON."""
         latency = self.latency.as_map()["latency_ms"]
         events = {"delivered": self.events, "seconds": self.seconds, "rate": self.rate}
         return {"puts": self.puts.as_map(), "events": {**events, "latency_ms": latency}}
@@ -158,7 +160,7 @@ def _open(socket: zmq.Socket[bytes], watch_id: int) -> None:
 
 
 def _event_count(frame: bytes) -> int:
-    """How many events a reply holds: the length of the array after the name `events`."""
+    """The number of events of a reply: the length of the array after the name `events`."""
     at = frame.index(_EVENTS) + len(_EVENTS)
     head = frame[at]
     if head & 0xF0 == 0x90:

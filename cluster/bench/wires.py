@@ -1,6 +1,6 @@
 """The generator's connections: one DEALER each, spread evenly over the endpoints.
 
-Moves frames and asks the few single questions a run begins with. One thread.
+It moves frames, and sends the few single requests that a run begins with. One thread.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ DIAL_SECONDS: Final = 2.0
 
 
 class Wires:
-    """So many connections, in order: address (tcp://HOST:PORT) after address, round and round.
+    """`connections` connections, to the addresses (tcp://HOST:PORT) in turn.
 
-    With `leader_only` all of them lead to the node that leads. Raises UnavailableError when a
-    node that is needed does not answer within `dial_seconds`.
+    With `leader_only` all of them are to the leader. Raises UnavailableError when a node that is
+    needed does not answer within `dial_seconds`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Wires:
             raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """One request on the first connection, and its reply; raises what an `error` stands for."""
+        """Send one request on the first connection; its reply, or the exception of its error."""
         return self._ask(self.sockets[0], request, "the first endpoint")
 
     def close(self) -> None:
@@ -58,10 +58,10 @@ class Wires:
         self.close()
 
     def _dial(self, address: str) -> zmq.Socket[bytes]:
-        """A connection that has answered once: its set-up is not part of a measurement."""
+        """A connection that has answered once, so that its set-up is not measured."""
         socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
-        # What is under way is bounded by the load, not by the queue.
+        # No limit on the queue: the load limits the requests under way.
         socket.set_hwm(0)
         socket.connect(address)
         self._ask(socket, {"op": "status"}, address)
@@ -74,7 +74,7 @@ class Wires:
             socket.close()
             if status["leader"] == status["header"]["member_id"]:
                 return address
-        raise UnavailableError("none of the endpoints leads")
+        raise UnavailableError("no endpoint is the leader")
 
     def _ask(
         self, socket: zmq.Socket[bytes], request: dict[str, Any], where: str
@@ -89,7 +89,7 @@ class Wires:
 
 
 def decoded(frame: bytes) -> dict[str, Any]:
-    """A reply as a map; ProtocolError when it is none."""
+    """A reply as a map; ProtocolError when it is not one."""
     try:
         reply = wire.unpack(frame)
     except wire.WireError as error:

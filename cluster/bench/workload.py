@@ -1,7 +1,7 @@
-"""What a load asks for, as bytes that are ready before the clock starts.
+"""The requests of a load, as bytes that are made before the clock starts.
 
-A request is a map of PROTOCOL.md whose first field is a numeric id of fixed width and whose last
-one varies (a key, a lease): `head(id) + body`. Knows nothing of sockets.
+A request is a map of PROTOCOL.md. Its first field is an id of fixed width, and its last field (a
+key, a lease) varies: `head(id) + body`. It refuses to know sockets.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from typing import Any, Final, NamedTuple
 from cluster import wire
 
 FIRST_ID: Final = 0x10000
-"""Ids from here on are five bytes in msgpack, in requests as in replies."""
+"""Ids from here on take five bytes in msgpack, in requests and in replies."""
 
 BODIES_MAX: Final = 65_536
-"""So many random choices are made before a run; a longer run goes round them again."""
+"""The random choices that are made before a run; a longer run repeats them."""
 
 KEY_PREFIX: Final = "bench-"
 
 
 class Workload(NamedTuple):
-    """Requests of one kind: fields that all share, the name of the one that varies, its values."""
+    """Requests of one kind: the fields that all share, and the name and values of the one that
+    varies."""
 
     fields: dict[str, Any]
     varying: str
     bodies: Sequence[bytes]
 
     def head(self, request_id: int) -> bytes:
-        """All of a request but the value that varies."""
+        """A request without the value that varies."""
         assert FIRST_ID <= request_id < 1 << 32, "an id that is not five bytes long"
         assert len(self.fields) <= 13, "more fields than a short map has"
         opening = bytes((0x80 | len(self.fields) + 2,))
@@ -39,7 +40,7 @@ class Workload(NamedTuple):
 
 
 def key_name(number: int) -> bytes:
-    """The keys that loads use."""
+    """The name of a key that loads use."""
     return b"%s%08d" % (KEY_PREFIX.encode(), number)
 
 
@@ -57,7 +58,7 @@ def gets(serializable: bool, key_space: int, random: Random) -> Workload:
 
 
 def puts_of_all(value_bytes: int, key_space: int) -> Workload:
-    """Set every key of the key space once (in a run of as many requests)."""
+    """Set every key of the key space once, in a run of `key_space` requests."""
     bodies = [wire.pack(key_name(number)) for number in range(key_space)]
     return Workload({"op": "put", "value": b"x" * value_bytes}, "key", bodies)
 

@@ -26,9 +26,9 @@ def list_alarms(settings: CliSettings, words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, metavar="")
 @click.pass_obj
 def disarm(settings: CliSettings, words: tuple[str, ...]) -> None:
-    """Clear all alarms, and print those that there were.
+    """Clear all alarms, and print the ones cleared.
 
-    An alarm for want of space ends by itself when there is enough again.
+    A NOSPACE alarm ends by itself when there is enough space again.
     """
     if words:
         bad_arguments("alarm disarm command accepts no arguments")

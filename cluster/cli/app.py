@@ -1,6 +1,6 @@
 """The frame of leasectl: commands that load when called, options anywhere, etcdctl's errors.
 
-What the commands do is their own modules' business; `cluster.cli` lists them.
+It refuses to know what a command does; `cluster.cli` lists the commands.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE_WORDS: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 WHOLE_NAMES: Final = frozenset({"completion"})
-"""Commands that etcdctl 3.5 has not: they must not make its users' abbreviations ambiguous."""
+"""Commands that etcdctl 3.5 does not have. They cannot be abbreviated, so that they do not make an
+abbreviation of etcdctl's users ambiguous."""
 
 CommandTable = Mapping[str, "str | tuple[str, CommandTable]"]
-"""Name -> `module:function`, or a group's (help, table of its own)."""
+"""A command's name -> `module:function`; a group's name -> (its help, its own table)."""
 
 
 class Command(click.Command):
@@ -40,7 +41,7 @@ class Command(click.Command):
         self.context_settings.setdefault("help_option_names", ["-h", "--help"])
 
     def alone(self) -> click.Command:
-        """What parses the same arguments and options of its own, and no global ones."""
+        """A command that parses the same arguments and options, but not the global options."""
         return _PlainCommand(self.name, params=self._own_parameters, add_help_option=False)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -49,7 +50,7 @@ class Command(click.Command):
             return super().parse_args(ctx, _plain_flags(args, self.params))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; Ctrl-C ends it without a word."""
+        """Run the command; Ctrl-C ends it without a message."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -57,7 +58,7 @@ class Command(click.Command):
 
 
 class _PlainCommand(click.Command):
-    """A command that takes flags as `--flag=true`, and nothing else of ours."""
+    """A command that takes flags as `--flag=true`, but no global options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments and the flags among them."""
@@ -66,7 +67,7 @@ class _PlainCommand(click.Command):
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called; unique prefixes will do."""
+    """A group that imports a command when it is called, and takes unique prefixes of names."""
 
     def __init__(self, name: str, help_text: str, table: CommandTable) -> None:
         super().__init__(name, help=help_text, callback=_help_if_alone, invoke_without_command=True)
@@ -75,11 +76,11 @@ class LazyGroup(click.Group):
         self.context_settings["help_option_names"] = ["-h", "--help"]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in order."""
+        """The names, sorted."""
         return sorted(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or the only one that begins so."""
+        """The command of that name, or the only command whose name begins so."""
         name = cmd_name
         if name not in self.table:
             names = self.table.keys() - WHOLE_NAMES
@@ -128,7 +129,7 @@ def run(root: click.Group, arguments: list[str]) -> int:
         return EXIT_SIGINT
     except OSError as error:
         if error.filename is not None:
-            raise  # it is not about our output
+            raise  # it is about a file, not about stdout
         return output_failed(error)
     return status if isinstance(status, int) else 0
 

@@ -1,6 +1,6 @@
-"""leasectl bench: a load on the cluster, and what it gave.
+"""leasectl bench: puts a load on the cluster, and prints the results.
 
-The options have the names of those of etcd's benchmark. The load itself is `cluster.bench`'s.
+The options have the names of those of etcd's benchmark. The load is made by `cluster.bench`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ LEADER: Final = click.option(
 
 
 def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Several options as one decorator, and the settings."""
+    """One decorator for several options, which also passes the settings."""
 
     def decorate(function: Any) -> Any:
         for option in reversed(options):
@@ -85,7 +85,7 @@ def put(
 
 
 def _get(name: str, help_text: str) -> click.Command:
-    """A command that reads random keys, after it has made sure that they are there."""
+    """Make a command that reads random keys, and puts them first if they do not exist."""
     serializable = name == "sget"
 
     @click.command(name, cls=Command, help=help_text)

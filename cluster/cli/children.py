@@ -1,4 +1,4 @@
-"""The programs that leasectl runs for its user, and Go's words for what becomes of them."""
+"""The programs that leasectl runs for its user, and Go's texts for how they fail."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class StartError(Exception):
 
 
 def run(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Run a program with more in its environment; its status, negative for a signal."""
+    """Run a program with further environment variables; its status, negative for a signal."""
     try:
         return subprocess.run(command, env={**os.environ, **variables}, check=False).returncode
     except FileNotFoundError:
@@ -26,7 +26,7 @@ def run(command: Sequence[str], variables: Mapping[str, str]) -> int:
 
 
 def ending(status: int) -> str:
-    """How a program ended that did not end well: `exit status 3`, `signal: killed`."""
+    """How a failed program ended: `exit status 3`, `signal: killed`."""
     if status > 0:
         return f"exit status {status}"
     return f"signal: {(signal.strsignal(-status) or str(-status)).lower()}"

@@ -16,7 +16,7 @@ from cluster.values import parse_int
 @click.option("--physical", is_flag=True, help="Wait until nothing old is left on the disk")
 @click.pass_obj
 def compaction(settings: CliSettings, words: tuple[str, ...], physical: bool) -> None:
-    """End the history before a revision; the revision itself can still be read."""
+    """Delete the history before a revision; the revision itself can still be read."""
     if len(words) != 1:
         bad_arguments("compaction command needs 1 argument")
     try:
@@ -26,5 +26,5 @@ def compaction(settings: CliSettings, words: tuple[str, ...], physical: bool) ->
     settings.require_known_format()
     with settings.connect() as client:
         client.compact(revision, physical)
-    # As etcdctl says it, whatever --write-out asks for.
+    # etcdctl prints this text whatever --write-out says.
     emit(b"compacted revision %d" % revision)

@@ -25,6 +25,7 @@ def completion(context: click.Context, words: tuple[str, ...]) -> None:
     assert made is not None, "click knows these shells"
     root = context.find_root().command
     variable = f"_{PROGRAM.upper()}_COMPLETE"  # click looks for it when leasectl starts
-    # The class's own check of the shell's version would run it, and complain where it is old.
+    # Not by the class's own method, which would run the shell to check its version, and complain
+    # about an old one.
     script = made(root, {}, PROGRAM, variable)
     emit((script.source_template % script.source_vars()).encode(), end=b"")

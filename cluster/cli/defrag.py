@@ -17,9 +17,9 @@ from cluster.errors import LeaseholdError
 @click.option("--cluster", is_flag=True, help="All members, not just the endpoints given")
 @click.pass_obj
 def defrag(settings: CliSettings, words: tuple[str, ...], cluster: bool) -> None:
-    """Have each endpoint's node give back disk space that it does not use.
+    """Have each endpoint's node give unused disk space back.
 
-    It blocks nobody, and is seldom needed: the space is used again for what is written next.
+    Requests are served meanwhile. It is seldom needed: later writes use the space again.
     """
     settings.require_known_format()
     failed = False

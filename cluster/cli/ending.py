@@ -17,7 +17,7 @@ EXIT_SIGPIPE: Final = 141
 
 
 class CommandError(Exception):
-    """What ends a command: one line for stderr, and the exit code."""
+    """Ends a command, with one line for stderr and an exit code."""
 
     def __init__(self, message: str, exit_code: int = EXIT_ERROR) -> None:
         super().__init__(message)
@@ -26,7 +26,7 @@ class CommandError(Exception):
 
 
 def bad_arguments(message: str) -> NoReturn:
-    """End the command: it was called wrongly."""
+    """End the command because its arguments are wrong."""
     raise CommandError(message, EXIT_BAD_ARGUMENTS)
 
 

@@ -74,7 +74,7 @@ def health(settings: CliSettings, words: tuple[str, ...], cluster: bool) -> None
 @click.option("--rev", type=GoInt(), default=0, help="Hash up to this revision  [default: latest]")
 @click.pass_obj
 def hashkv(settings: CliSettings, words: tuple[str, ...], cluster: bool, rev: int) -> None:
-    """Print a hash of what each endpoint's node holds: equal on all, at the same revision."""
+    """Print a hash of the data of each endpoint's node: equal on all, at the same revision."""
     printer = settings.printer("endpoint hashkv")
     rows: list[EndpointHash] = []
     failure = ""

@@ -1,4 +1,4 @@
-"""`-w fields`: one `"Name" : value` in a line, as etcdctl prints them."""
+"""`-w fields`: lines of `"Name" : value`, as etcdctl prints them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class FieldsPrinter(Printer):
-    """Every field of a result, each in a line of its own."""
+    """Prints each field of a result in a line of its own."""
 
     lacking = frozenset(
         {
@@ -66,7 +66,7 @@ class FieldsPrinter(Printer):
         _header(result.header)
         _field("Succeeded", truth(result.succeeded))
         for response in result.responses:
-            # As in etcd, the header of a response within has only the revision.
+            # As in etcd, the header of a response in a transaction has only the revision.
             header = Header(0, 0, response.header.revision, 0)
             match response:
                 case PutResult():
@@ -181,7 +181,7 @@ def _header(header: Header) -> None:
 
 
 def _result(result: Any) -> None:
-    """A result by the protocol's table, a line for each field."""
+    """Print a result by the protocol's table, a line for each field."""
     _header(result.header)
     for field, value in fields_of(result):
         prefix = "Prev" if field.name.startswith("prev_") else ""
@@ -195,7 +195,7 @@ def _result(result: Any) -> None:
 
 
 def _items(shape: Map, items: Iterable[Any], prefix: str) -> None:
-    """The fields of maps are lines, too; the maps themselves have no name."""
+    """Print the fields of maps, each in a line; the maps themselves have no line."""
     parts = _parts(shape, prefix)
     for item in items:
         for name, value_of, written in parts:
@@ -204,7 +204,7 @@ def _items(shape: Map, items: Iterable[Any], prefix: str) -> None:
 
 @cache
 def _parts(shape: Map, prefix: str) -> list[tuple[str, Callable[[Any], Any], Callable[[Any], str]]]:
-    """For each field its name in Go, how it is got from an item, and how it is written."""
+    """For each field: its name in Go, how to get it from an item, and how to write it."""
     return [
         (prefix + _go_name(field), attrgetter(field.attribute), _WRITTEN.get(field.type, str))
         for field in shape.fields
@@ -221,7 +221,7 @@ _WRITTEN: Final[dict[Any, Callable[[Any], str]]] = {
     SECONDS: format_seconds,
     TEXT: lambda text: quoted(text.encode()),
 }
-"""How values are written that are neither integers nor words."""
+"""How to write the values of a type; values of other types are integers or words."""
 
 
 def _field(name: str, value: Any) -> None:

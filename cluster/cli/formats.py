@@ -1,4 +1,4 @@
-"""The output formats, and the printer of each: loaded when it is asked for."""
+"""The output formats, and the printer of each, which is imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ FORMATS: Final = ("simple", "json", "fields", "table")
 
 
 def require_known_format(write_out: str) -> None:
-    """Refuse an unknown format; for commands that print the same in every one."""
+    """Refuse an unknown format; for commands that print the same in every format."""
     if write_out not in FORMATS:
         raise CommandError("unsupported output format", EXIT_BAD_FEATURE)
 
 
 def make_printer(write_out: str, is_hex: bool, command: str) -> Printer:
-    """The printer of a format, or CommandError when it has no form for the command."""
+    """The printer of a format; CommandError when the format has no form for the command."""
     printer: Printer
     match write_out:
         case "simple":

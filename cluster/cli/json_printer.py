@@ -1,6 +1,6 @@
-"""`-w json`: what Go's encoding/json makes of etcd's response structs.
+"""`-w json`: the JSON that Go's encoding/json makes of etcd's response structs.
 
-Fields in their order, zero values left out, keys and values in base64, ids in decimal.
+Fields keep their order, zero values are left out, keys and values are in base64, ids in decimal.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ Fields = dict[str, Any]
 
 
 ETCD_EVENT: Final = Map("event", tuple(field for field in EVENT.fields if not field.ours))
-"""An event as a watch prints it; etcd's has no reason."""
+"""The fields of an event that a watch prints: without the reason, which etcd's does not have."""
 
 ZERO_SHOWN: Final = {"increment": ("header", "value"), "history": ("header", "events")}
-"""Fields that are written even when they have their zero value; etcd has none of them."""
+"""Fields that are written even when they are zero; etcd has no such fields."""
 
 
 class JsonPrinter(Printer):
-    """One JSON document in a line for each result."""
+    """Prints each result as a JSON document in one line."""
 
     def plain(self, result: NamedTuple) -> None:
         _document(result)
@@ -139,10 +139,10 @@ class JsonPrinter(Printer):
         _print(self._members(result))
 
     def move_leader(self, result: MoveLeaderResult) -> None:
-        _print({})  # as etcd's, whose answer has not even a header
+        _print({})  # as etcdctl, whose answer does not even have a header
 
     def _members(self, result: MemberListResult | MemberAddResult) -> Fields:
-        # As in etcd, the header of an answer about members has no revision.
+        # As in etcd, the header of an answer with members has no revision.
         header = self._ids(_header(result.header._replace(revision=0)), "cluster_id", "member_id")
         return {"header": header, "members": [self._member(member) for member in result.members]}
 
@@ -168,7 +168,7 @@ class JsonPrinter(Printer):
             {"memberID": alarm.member_id, "alarm": ALARM_NAME.words.index(alarm.alarm)}
             for alarm in result.alarms
         ]
-        # etcd's client clears them one by one, and has no header for all of it.
+        # etcd's client clears the alarms one by one, so it has no header for all of them.
         header = _header(result.header) if is_list else {}
         _print(_whole({"header": header, "alarms": alarms}))
 
@@ -180,7 +180,7 @@ class JsonPrinter(Printer):
 
 
 def _whole(fields: Fields) -> Fields:
-    """The fields without those that have their zero value."""
+    """The fields that are not zero."""
     return {name: value for name, value in fields.items() if value}
 
 
@@ -193,7 +193,7 @@ def _document(result: Any) -> None:
 
 
 def _fields(result: Any, header: Fields | None = None) -> Fields:
-    """A result by the protocol's table: its fields in order, but for those of zero value."""
+    """A result by the protocol's table: its non-zero fields, in order."""
     fields = {"header": _header(result.header) if header is None else header}
     fields |= {field.name: _writer(field.type)(value) for field, value in fields_of(result)}
     always = ZERO_SHOWN.get(op_of(result).name, ())
@@ -211,7 +211,7 @@ Write = Callable[[Any], Any]
 
 @cache
 def _writer(kind: Type | Choice | Map | ListOf) -> Write:
-    """What writes values of a type as Go does."""
+    """The function that writes values of a type as Go does."""
     match kind:
         case Map(_, fields):
             return _map_writer(
@@ -252,7 +252,7 @@ _CONVERTED: Final[dict[Type, Write]] = {
     TEXTS: list,
     RESPONSES: lambda responses: [_response(each) for each in responses],
 }
-"""What JSON has no type for, or another one than Python."""
+"""How to write the values of a type, where JSON has no such type or Go writes it differently."""
 
 
 def _print(document: Any) -> None:

@@ -42,9 +42,9 @@ SORT_TARGETS: Final = {
 @click.option("--ignore-lease", is_flag=True, help="Keep the key's current lease")
 @click.pass_obj
 def put(settings: CliSettings, /, **parameters: Any) -> None:
-    """Put the given key into the store; without VALUE, it is read from standard input.
+    """Put a key into the store; without VALUE, the value is read from standard input.
 
-    A value that begins with a dash goes after two: put KEY -- -VALUE
+    For a value that begins with a dash, write two dashes before it: put KEY -- -VALUE
     """
     fields = _put_fields(**parameters)
     printer = settings.printer("put")
@@ -74,8 +74,8 @@ def put(settings: CliSettings, /, **parameters: Any) -> None:
 def get(settings: CliSettings, /, **parameters: Any) -> None:
     """Get the key or a range of keys.
 
-    With --history: every change of one key that is not compacted away, newest first; --limit and
-    --rev (nothing that came later) apply.
+    With --history: every change of one key that is not compacted away, newest first. --limit
+    applies, and --rev leaves out later changes.
     """
     if parameters["history"]:
         _history(settings, **parameters)
@@ -113,7 +113,8 @@ def delete(settings: CliSettings, /, **parameters: Any) -> None:
 def increment(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Add DELTA (1 if left out) to the decimal number a key holds, and print the sum (not in etcd).
 
-    A key that is not there counts as 0; one that is keeps its lease. incr KEY -- -DELTA subtracts.
+    A key that does not exist counts as 0; one that does keeps its lease.
+    incr KEY -- -DELTA subtracts.
     """
     from cluster.client.replies import of  # noqa: PLC0415 - as connect() does
     from cluster.client.results import IncrementResult  # noqa: PLC0415
@@ -125,19 +126,19 @@ def increment(settings: CliSettings, words: tuple[str, ...]) -> None:
     printer.plain(result)
 
 
-# --- as operations of a transaction: the same arguments, checked in the same way ---
+# --- the commands as operations of a transaction, with the same arguments and checks ---
 
 
 def put_op(**parameters: Any) -> Op:
-    """The put that these parameters of the command describe."""
+    """The put for these parameters of the command."""
     from cluster.client import ops  # noqa: PLC0415 - `leasectl put` needs no transactions
 
-    # What is left of standard input are the transaction's own lines.
+    # The rest of standard input are lines of the transaction, and not a value.
     return ops.put(**_put_fields(**parameters, has_stdin=False))
 
 
 def get_op(**parameters: Any) -> Op:
-    """The read that these parameters of the command describe; how it is printed is not its own."""
+    """The read for these parameters of the command, without those about printing."""
     from cluster.client import ops  # noqa: PLC0415
 
     if parameters["history"]:
@@ -147,7 +148,7 @@ def get_op(**parameters: Any) -> Op:
 
 
 def delete_op(**parameters: Any) -> Op:
-    """The delete that these parameters of the command describe."""
+    """The delete for these parameters of the command."""
     from cluster.client import ops  # noqa: PLC0415
 
     key, range_end = _delete_interval(**parameters)
@@ -155,7 +156,7 @@ def delete_op(**parameters: Any) -> Op:
 
 
 def increment_op(words: tuple[str, ...]) -> Op:
-    """The increment that these parameters of the command describe."""
+    """The increment for these parameters of the command."""
     from cluster.client import ops  # noqa: PLC0415
 
     return ops.increment(*_increment_arguments(words))
@@ -167,10 +168,11 @@ TXN_COMMANDS: Final[dict[str, tuple[Command, Callable[..., Op]]]] = {
     "del": (delete, delete_op),
     "incr": (increment, increment_op),
 }
-"""The commands that may stand in a transaction, and what makes operations of their parameters."""
+"""The commands that a transaction may hold: the command, and the function that makes the operation
+of its parameters."""
 
 
-# --- what the parameters say ---
+# --- from parameters to requests ---
 
 
 def _put_fields(
@@ -286,7 +288,7 @@ def _interval(
     command: str, words: tuple[str, ...], prefix: bool, from_key: bool
 ) -> tuple[bytes, bytes | None]:
     """Key and range_end, from the arguments and flags of get and del. As in etcdctl, get ignores
-    what follows the second argument."""
+    a third argument and more."""
     if prefix and from_key:
         bad_arguments("`--prefix` and `--from-key` cannot be set at the same time, choose one")
     if not words:

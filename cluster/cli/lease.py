@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cluster.client.api import Client
 
 SHORTEST_SECONDS: Final = 0.001
-"""Less than any cluster grants."""
+"""A TTL in seconds that is below the shortest of any cluster."""
 
 
 @click.command(cls=Command)
@@ -35,7 +35,7 @@ def grant(settings: CliSettings, words: tuple[str, ...]) -> None:
     printer = settings.printer("lease grant")
     with settings.connect() as client:
         try:
-            # As in etcd, what is too short is made as long as the cluster's shortest.
+            # As in etcd, a TTL that is too short becomes the cluster's shortest.
             result = client.lease.grant(ttl if ttl > 0 else SHORTEST_SECONDS).granted
         except LeaseholdError as error:
             failure(error, text="failed to grant lease ({})")
@@ -116,7 +116,7 @@ def keep_alive(settings: CliSettings, words: tuple[str, ...], once: bool) -> Non
 
 
 def _renew(client: Client, lease_id: int, printer: Printer) -> None:
-    """Renew until the lease is gone; a cluster that does not answer has until the TTL's end."""
+    """Renew until the lease is gone, or until its TTL has passed without an answer."""
     good_until = 0.0
     while True:
         sent_at = time.monotonic()

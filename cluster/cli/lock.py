@@ -1,4 +1,4 @@
-"""leasectl lock and elect: hold a lock, or lead, until Ctrl-C or as long as a command runs."""
+"""leasectl lock and elect: hold a lock or the lead until Ctrl-C, or while a command runs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def lock(settings: CliSettings, words: tuple[str, ...], ttl: float) -> None:
     """Acquire a lock, print its key, and hold it until Ctrl-C.
 
     COMMAND runs while the lock is held, with ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment;
-    its exit status is leasectl's. If the lock is lost meanwhile, that is said at once, COMMAND
-    goes on, and leasectl fails.
+    its exit status is leasectl's. If the lock is lost meanwhile, leasectl warns at once, COMMAND
+    goes on, and leasectl fails at the end.
     """
     if not words:
         bad_arguments("lock takes a lock name argument and an optional command to execute")
@@ -63,7 +63,7 @@ def lock(settings: CliSettings, words: tuple[str, ...], ttl: float) -> None:
 @click.option("-l", "--listen", is_flag=True, help="Do not stand, but print each leader")
 @click.pass_obj
 def elect(settings: CliSettings, words: tuple[str, ...], listen: bool) -> None:
-    """Stand for election with a proposal and lead until Ctrl-C, or listen who leads."""
+    """Campaign with a proposal and lead until Ctrl-C, or print each leader."""
     if not 1 <= len(words) <= 2:
         bad_arguments("elect takes one election name argument and an optional proposal argument")
     if listen and len(words) == 2:
@@ -88,7 +88,7 @@ def _run(held: Lock, command: tuple[str, ...]) -> None:
     said = threading.Event()
 
     def tell() -> None:
-        # As with etcdctl the command is left alone: it may be in the midst of anything.
+        # As with etcdctl, the command goes on: leasectl cannot know whether it may be killed now.
         if not said.is_set():
             said.set()
             complain(f"Warning: the lock is lost while the command runs: {held.error}")
@@ -103,7 +103,7 @@ def _run(held: Lock, command: tuple[str, ...]) -> None:
 
 
 def _hold(client: Client, held: Lock | Election, printer: Printer, session_lost: str) -> None:
-    """Print what is held, and wait for Ctrl-C; an error when it is lost before."""
+    """Print the key held, and wait for Ctrl-C; CommandError when it is lost before."""
     with suppress(KeyboardInterrupt):
         printer.get(client.range(held.key))
         held.lost.wait()
@@ -122,7 +122,7 @@ def _listen(election: Election, printer: Printer) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Within the block SIGTERM is as Ctrl-C: what is held is given up."""
+    """Within the block SIGTERM acts as Ctrl-C does: the lock or the lead is given up."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

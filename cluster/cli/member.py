@@ -35,7 +35,7 @@ def list_members(settings: CliSettings, words: tuple[str, ...]) -> None:
 @click.option("--learner", is_flag=True, help="It learns, and takes no part in votes")
 @click.pass_obj
 def add(settings: CliSettings, words: tuple[str, ...], peer_urls: str, learner: bool) -> None:
-    """Add a member to the cluster; then start it with what this prints."""
+    """Add a member to the cluster, and print the settings to start it with."""
     if not words:
         bad_arguments("member name not provided")
     if len(words) > 1:
@@ -66,7 +66,7 @@ def remove(settings: CliSettings, words: tuple[str, ...]) -> None:
 @PEER_URLS
 @click.pass_obj
 def update(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> None:
-    """Say where the other members reach a member from now on."""
+    """Change the URLs at which the other members reach a member."""
     member_id = _member_id(words)
     urls = _urls(peer_urls)
     printer = settings.printer("member update")
@@ -79,7 +79,7 @@ def update(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> Non
 @click.argument("words", nargs=-1, metavar="MEMBER_ID")
 @click.pass_obj
 def promote(settings: CliSettings, words: tuple[str, ...]) -> None:
-    """Make a voting member of a learner that has caught up."""
+    """Make a learner that has caught up a voting member."""
     member_id = _member_id(words)
     printer = settings.printer("member promote")
     with settings.connect() as client:

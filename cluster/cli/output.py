@@ -1,4 +1,4 @@
-"""The two streams of a command: results go out as bytes, complaints as lines. Asks no options."""
+"""The two streams of a command: bytes of results to stdout, lines of errors to stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster.cli.ending import EXIT_ERROR, EXIT_SIGPIPE
 
 
 def emit(*lines: bytes, end: bytes = b"\n") -> None:
-    """Write whole lines to stdout, as bytes, and at once: somebody may be following."""
+    """Write whole lines to stdout and flush them, because a reader may be following."""
     try:
         sys.stdout.buffer.write(b"".join(line + end for line in lines))
         sys.stdout.buffer.flush()
@@ -19,7 +19,7 @@ def emit(*lines: bytes, end: bytes = b"\n") -> None:
 
 
 def complain(line: str) -> None:
-    """Write one line to stderr; if that is full, or nobody reads it, there is nobody to tell."""
+    """Write one line to stderr; an error of stderr itself is ignored."""
     try:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
@@ -34,17 +34,17 @@ def report(message: str, exit_code: int) -> int:
 
 
 def _discard(stream: TextIO) -> None:
-    """Let what is left in its buffer go nowhere: Python writes it at its end, and would fail."""
+    """Point a stream to /dev/null: Python flushes its buffer at exit, and would fail again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, stream.fileno())
     os.close(devnull)
 
 
 def output_failed(error: OSError) -> int:
-    """Stdout takes no more: the exit status.
+    """A write to stdout has failed; the exit status.
 
-    Whoever read our output has gone (`| head`): be as quiet as a program that SIGPIPE ends. A full
-    disk is an error as any other.
+    If the reader is gone (`| head`), end in silence, like a program that SIGPIPE ends. A full disk
+    is reported like other errors.
     """
     _discard(sys.stdout)
     if isinstance(error, BrokenPipeError):

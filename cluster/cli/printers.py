@@ -1,6 +1,6 @@
-"""What a printer is, and what several of them share.
+"""Printer: the base of the output formats, and the texts that several formats share.
 
-A printer turns one command's result into lines of bytes; keys and values pass as they are.
+A printer turns one command's result into lines of bytes; keys and values are printed as they are.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 
 
 class EndpointStatus(NamedTuple):
-    """One endpoint and what it said of itself."""
+    """One endpoint and the status of its node."""
 
     endpoint: str
     status: StatusResult
 
 
 class EndpointHash(NamedTuple):
-    """One endpoint and the hash of what it holds."""
+    """One endpoint and the hash of its node's data."""
 
     endpoint: str
     result: HashKvResult
 
 
 class EndpointHealth(NamedTuple):
-    """One endpoint, how long its answer took, and what was wrong with it if anything was."""
+    """One endpoint, how long its answer took, and its error (empty when healthy)."""
 
     endpoint: str
     took_seconds: float
@@ -56,19 +56,19 @@ class EndpointHealth(NamedTuple):
 
 
 class Printer:
-    """Prints results; a command that a format has no form for is refused before it runs."""
+    """Prints results. A command for which a format has no form is refused before it runs."""
 
     commands: frozenset[str] | None = None
     """The commands that this format can print; None for all."""
 
     lacking: frozenset[str] = frozenset()
-    """Those of them that it cannot print after all."""
+    """The commands that this format cannot print, although `commands` allows them."""
 
     def __init__(self, is_hex: bool) -> None:
         self.is_hex = is_hex
 
     def plain(self, result: NamedTuple) -> None:
-        """The answer to an operation that no other method is for: its fields, one by one."""
+        """The answer to an operation without a method of its own: its fields, one by one."""
         raise NotImplementedError
 
     def put(self, result: PutResult) -> None:
@@ -92,11 +92,11 @@ class Printer:
         raise NotImplementedError
 
     def watch(self, batch: WatchBatch) -> None:
-        """Events of a watch; none says how far it has come."""
+        """Events of a watch; without events it is a bookmark."""
         raise NotImplementedError
 
     def watch_canceled(self, header: Header, compact_revision: int) -> None:
-        """The end of a watch by the server; why is said elsewhere."""
+        """The server has ended a watch; the reason goes to stderr."""
 
     def lease_grant(self, result: LeaseGrantResult) -> None:
         """A lease that was granted."""
@@ -107,7 +107,7 @@ class Printer:
         raise NotImplementedError
 
     def lease_time_to_live(self, result: LeaseTimeToLiveResult, with_keys: bool) -> None:
-        """What is left of a lease."""
+        """The remaining time of a lease."""
         raise NotImplementedError
 
     def lease_list(self, result: LeaseListResult) -> None:
@@ -119,7 +119,7 @@ class Printer:
         raise NotImplementedError
 
     def lease_gone(self, lease_id: int) -> None:
-        """A lease that cannot be renewed any more."""
+        """A lease that could not be renewed because it is gone."""
 
     def member_list(self, result: MemberListResult) -> None:
         """All members."""
@@ -130,7 +130,7 @@ class Printer:
         raise NotImplementedError
 
     def member_replace(self, removed_id: int, result: MemberAddResult, name: str) -> None:
-        """A member that was added in the place of another."""
+        """A member that was added to replace another."""
         raise NotImplementedError
 
     def member_changed(self, member_id: int, done: str, result: MemberListResult) -> None:
@@ -138,7 +138,7 @@ class Printer:
         raise NotImplementedError
 
     def move_leader(self, result: MoveLeaderResult) -> None:
-        """Who leads now, and who did before."""
+        """The members that led before and lead now."""
         raise NotImplementedError
 
     def endpoint_status(self, rows: list[EndpointStatus]) -> None:
@@ -154,7 +154,7 @@ class Printer:
         raise NotImplementedError
 
     def alarm(self, result: AlarmResult, is_list: bool) -> None:
-        """The alarms there are (`is_list`), or those that were cleared."""
+        """The alarms that are raised (`is_list`), or those that were cleared."""
         raise NotImplementedError
 
 

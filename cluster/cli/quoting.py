@@ -1,4 +1,4 @@
-"""Go's quoted strings, and the words of a line typed at leasectl: how both are read and written.
+"""How to read and write Go's quoted strings, and how to split a typed line into words.
 
 etcdctl reads keys and values in transactions, and the lines of an interactive watch, as Go's
 scanner and a small word splitter do. Text is decoded with surrogateescape, so any bytes pass.
@@ -39,7 +39,7 @@ SURROGATES: Final = range(0xD800, 0xE000)
 
 
 class Quoted(NamedTuple):
-    """A quoted string that was read: what it says, and where in the text it ends."""
+    """A quoted string that was read: its value, and the position in the text where it ends."""
 
     value: bytes
     end: int
@@ -52,7 +52,7 @@ def quoted(raw: bytes) -> str:
 
 
 def read_quoted(text: str, start: int = 0) -> Quoted | None:
-    """The quoted string that begins at `start`, or None if there is no whole one.
+    """The quoted string that begins at `start`; None if there is no complete one.
 
     Raises ValueError, with Go's text, for an escape that Go does not know.
     """
@@ -66,16 +66,16 @@ def read_quoted(text: str, start: int = 0) -> Quoted | None:
 
 
 def split_words(line: str) -> list[str]:
-    """The words of a line: bare ones end at white space, quoted ones may hold it.
+    """The words of a line: a bare word ends at white space, a quoted word may hold it.
 
-    Double quotes take Go's escapes (ValueError for others), single ones take none; a quote that is
-    never closed is passed over.
+    Double quotes take Go's escapes (ValueError for others), single quotes take none. A quote that
+    is never closed is skipped.
     """
     words = []
     for match in _WORD.finditer(line):
         if match["double"] is not None:
             word = read_quoted(match["double"])
-            if word is None:  # a newline within it
+            if word is None:  # it has a newline in it
                 raise ValueError("invalid syntax")
             words.append(os.fsdecode(word.value))
         else:
@@ -113,7 +113,7 @@ def _escaped(character: str) -> str:
     code = ord(character)
     if code in _ESCAPES:
         return _ESCAPES[code]
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not text
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as surrogateescape decodes it
         return f"\\x{code - 0xDC00:02x}"
     if character.isprintable():
         return character

@@ -1,6 +1,6 @@
-"""A result as the protocol's table has it: which operation it answers, and its fields in order.
+"""The operation that a result answers, and its fields in the order of the protocol's table.
 
-What several printers share. Knows no format.
+Several printers share this. It refuses to know any format.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _FIELDS: Final = {
 
 
 def op_of(result: Any) -> ProtocolOp:
-    """The operation that this is a result of."""
+    """The operation that has this result."""
     return _OPS[type(result)]
 
 
 def fields_of(result: Any) -> Iterator[tuple[Field, Any]]:
-    """Each field of the reply that the result has, and its value, in the order of the table."""
+    """The fields of the result and their values, in the order of the table."""
     for field, attribute in _FIELDS[type(result)]:
         yield field, getattr(result, attribute)

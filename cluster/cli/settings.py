@@ -1,6 +1,6 @@
-"""The global options of leasectl, and the client that they describe.
+"""The global options of leasectl, and the client that is made with them.
 
-They may stand before or after the command, as etcdctl's may.
+The options may stand before or after the command, as in etcdctl.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
 
 @dataclass
 class CliSettings:
-    """What the global options say; the last one given wins, except that endpoints add up."""
+    """The values of the global options; the last one given wins, except that endpoints add up."""
 
     endpoints: list[str] = field(default_factory=list)
     write_out: str = "simple"
@@ -43,7 +43,7 @@ class CliSettings:
         return list(self._parsed(self.endpoints or None))
 
     def connect(self, endpoints: Iterable[str] | None = None) -> Client:
-        """A client for these endpoints, or those of the options; it connects when it is used."""
+        """A client for these endpoints, or for those of the options; it connects on first use."""
         from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
 
         return Client(
@@ -53,13 +53,14 @@ class CliSettings:
         )
 
     def require_known_format(self) -> None:
-        """Refuse an unknown format; for commands that print the same in every one."""
+        """Refuse an unknown format; for commands that print the same in every format."""
         from cluster.cli.formats import require_known_format  # noqa: PLC0415
 
         require_known_format(self.write_out)
 
     def printer(self, command: str) -> Printer:
-        """What prints this command's results in the format asked for; refused before it runs."""
+        """The printer of a command's results, in the format asked for; CommandError if it has no
+        form for the command."""
         from cluster.cli.formats import make_printer  # noqa: PLC0415
 
         return make_printer(self.write_out, self.hex, command)
@@ -89,7 +90,7 @@ class GoInt(_IntType):
 
 
 class GoSeconds(_FloatType):
-    """Seconds: a whole number as etcd takes them, or a decimal fraction; more than none."""
+    """Seconds above 0: a whole number as in etcd, or a decimal fraction."""
 
     name = "seconds"
     _none = "0"
@@ -114,7 +115,7 @@ class GoSeconds(_FloatType):
 
 
 class GoDuration(GoSeconds):
-    """Seconds, written as a Go duration; more than none."""
+    """Seconds above 0, written as a Go duration."""
 
     name = "duration"
     _none = "0s"
@@ -130,7 +131,7 @@ def invalid_argument(value: str, param: click.Parameter | None, error: ValueErro
 
 
 def global_options() -> list[click.Option]:
-    """Fresh options that store what they are given in the CliSettings of the whole command line."""
+    """New options that store their values in the CliSettings of the whole command line."""
     return [
         _option(
             ["--endpoints"],
@@ -162,7 +163,7 @@ def global_options() -> list[click.Option]:
 
 
 def environment_settings(environment: dict[str, str]) -> CliSettings:
-    """What the environment says; a flag wins over it, LEASECTL_ over ETCDCTL_."""
+    """The settings in the environment; flags override them, and LEASECTL_ overrides ETCDCTL_."""
     settings = CliSettings()
     for prefix in reversed(ENVIRONMENT_PREFIXES):
         if text := environment.get(prefix + "WRITE_OUT"):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class SimplePrinter(Printer):
-    """Lines without names, as few as will do."""
+    """Prints short lines, without the names of fields."""
 
     def put(self, result: PutResult) -> None:
         emit(b"OK")
@@ -157,7 +157,7 @@ class SimplePrinter(Printer):
         _line(f"Leadership transferred from {result.source:16x} to {result.target:16x}")
 
     def _environment(self, result: MemberAddResult, name: str) -> None:
-        """What the new member must be started with, as variables of its environment."""
+        """The settings to start the new member with, as environment variables."""
         cluster = ",".join(
             f"{name if member.id == result.member.id else member.name}={url}"
             for member in result.members
@@ -174,7 +174,7 @@ class SimplePrinter(Printer):
             _line(", ".join(row))
 
     def endpoint_health(self, rows: list[EndpointHealth]) -> None:
-        raise AssertionError("each endpoint's line is written as it comes")
+        raise AssertionError("the command writes each endpoint's line itself, as it comes")
 
     def endpoint_hash(self, rows: list[EndpointHash]) -> None:
         for row in hash_rows(rows):

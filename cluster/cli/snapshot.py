@@ -1,7 +1,7 @@
 """leasectl snapshot save, status and restore.
 
-Only `save` talks to a cluster. The others are about files, which only a node understands: they are
-the node program's own, run as a process, because this package knows nothing of a node's insides.
+Only `save` talks to a cluster. The others read files that only a node understands, so they run the
+node program as a process: this package refuses to know the inside of a node.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError
 
 USAGE_STATUS: Final = 2
-"""The node program's status when it was called wrongly."""
+"""The node program's exit status for wrong arguments."""
 
 EXIT_OF_SIGNAL: Final = 128
-"""As shells have it: the status of who was ended by a signal is this, and its number."""
+"""As in shells, the exit status of a program that a signal ended is this plus the number."""
 
 INTERRUPTING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 SYSTEM_CALLS: Final = {"status": "stat", "restore": "open"}
-"""What etcdctl tries first with a file, and names when there is none."""
+"""The first system call of etcdctl for a file, which its error names when there is none."""
 
 _MISSING: Final = re.compile(r"(.*): No such file or directory\Z")
 _SPEAKER: Final = re.compile(r"\Aleasehold[\w ]*: ")
@@ -43,7 +43,7 @@ _SPEAKER: Final = re.compile(r"\Aleasehold[\w ]*: ")
 @click.argument("words", nargs=-1, metavar="FILE")
 @click.pass_obj
 def save(settings: CliSettings, words: tuple[str, ...]) -> None:
-    """Store all that one node holds in a file; it serves on meanwhile."""
+    """Store the data of one node in a file; the node goes on serving meanwhile."""
     if len(words) != 1:
         bad_arguments("snapshot save expects one argument")
     settings.require_known_format()
@@ -71,7 +71,7 @@ def save(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 class _InterruptedError(BaseException):
-    """A signal that ends a process has come. No Exception: nothing may take it for a failure."""
+    """A signal to end has come. Not an Exception, so that no handler takes it for a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")
@@ -80,12 +80,12 @@ class _InterruptedError(BaseException):
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Within the block a signal that would end the process at once lets it tidy up."""
+    """Within the block, signals that end the process raise _InterruptedError, for a clean-up."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise _InterruptedError(number)
 
-    # Under nohup a hang-up stays ignored.
+    # SIGHUP stays ignored if nohup has set it so.
     caught = [each for each in INTERRUPTING if signal.getsignal(each) != signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in caught}
     try:
@@ -96,7 +96,7 @@ def _interruptible() -> Iterator[None]:
 
 
 class NodeCommand(click.Command):
-    """A command whose options and help are the node program's."""
+    """A command that leaves its options and its help to the node program."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take all words as they are."""
@@ -116,12 +116,12 @@ def status(context: click.Context) -> None:
 @click.command(cls=NodeCommand)
 @click.pass_context
 def restore(context: click.Context) -> None:
-    """Make a new member's data directory of a snapshot file."""
+    """Make the data directory of a new member from a snapshot file."""
     _node("restore", context.args)
 
 
 def _node(command: str, words: list[str]) -> None:
-    """Run the node program on a file, and end as it ends; its errors in etcdctl's form."""
+    """Run the node program on a file, and end as it does, with errors in etcdctl's form."""
     program = [sys.executable, "-m", "actors", "snapshot", command, *words]
     ended = subprocess.run(program, stderr=subprocess.PIPE, check=False)
     said = ended.stderr.decode(errors="replace").rstrip("\n")

@@ -1,4 +1,4 @@
-"""`-w table`: boxes of `+---+` and `|`, for the commands that etcdctl has them for."""
+"""`-w table`: tables drawn with `+---+` and `|`, for the commands that have one in etcdctl."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ STATUS_COLUMNS: Final = (
 
 
 class TablePrinter(Printer):
-    """Tables of members and endpoints."""
+    """Prints tables of members and endpoints."""
 
     commands = frozenset({"member list", "endpoint status", "endpoint health", "endpoint hashkv"})
 
@@ -60,7 +60,7 @@ class TablePrinter(Printer):
 
 
 def _table(columns: tuple[str, ...], rows: list[list[str]]) -> None:
-    """Headings centred, cells to the right, as etcdctl draws them."""
+    """A table with centred headings and cells aligned to the right, as etcdctl draws it."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
     headings = [_centred(name, width) for name, width in zip(columns, widths, strict=True)]

@@ -18,7 +18,7 @@ from cluster.cli.txn_text import invalid_input, parse_compare, parse_operation
 T = TypeVar("T")
 
 LINE_BYTES_MAX: Final = 16 << 20
-"""A longer line could not be sent anyway."""
+"""A longer line would not fit into a request."""
 
 
 @click.command(cls=Command)
@@ -51,7 +51,7 @@ def txn(settings: CliSettings, words: tuple[str, ...], interactive: bool) -> Non
 
 
 def _block(parse: Callable[[str], T]) -> list[T]:
-    """What the lines up to an empty one say."""
+    """Parse the lines up to an empty one."""
     parsed: list[T] = []
     while True:
         line = sys.stdin.buffer.readline(LINE_BYTES_MAX)
@@ -64,4 +64,4 @@ def _block(parse: Callable[[str], T]) -> list[T]:
 
 
 def _say_nothing(text: bytes) -> None:
-    """Piped in: nobody reads a prompt."""
+    """Print no prompts, as the lines are piped in."""

@@ -1,9 +1,9 @@
-"""What a transaction is typed in: lines of compares and operations, in etcdctl's grammar.
+"""The grammar of a typed transaction, which is etcdctl's: lines of compares and operations.
 
     target("key") op "value"       the key may be followed by , "range_end" or , prefix
     put | get | del | incr ...     with the flags of those commands
 
-Makes `cluster.ops` of text; knows nothing of where the lines come from or what becomes of them.
+It makes `cluster.ops` of texts, and refuses to know where the lines come from.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NUMBERS: Final[dict[str, tuple[Callable[..., ops.Number], int]]] = {
     "lease": (ops.lease, 16),
     "count": (ops.count, 10),
 }
-"""Targets that are numbers, and the base their operands are written in."""
+"""Targets that are numbers, with the base in which their operands are written."""
 
 VALUES: Final = ("val", "value")
 OPERATORS: Final[dict[str, Callable[[Any, Any], Any]]] = {
@@ -47,12 +47,12 @@ _OPERATOR: Final = re.compile(r"\s+(\S+)")
 
 
 def invalid_input(message: str) -> CommandError:
-    """The error for a line that makes no sense."""
+    """The error for a line that cannot be parsed."""
     return CommandError(message, EXIT_INVALID_INPUT)
 
 
 def parse_compare(line: str) -> ops.Compare:
-    """A compare, as `ver("k") = "1"`; CommandError with etcdctl's words if it is none."""
+    """Parse a compare, as `ver("k") = "1"`; CommandError, with etcdctl's text, if it is wrong."""
     target, parenthesis, rest = line.partition("(")
     if not parenthesis:
         raise invalid_input(f"malformed comparison: {line}")
@@ -70,7 +70,7 @@ def parse_compare(line: str) -> ops.Compare:
 
 
 def parse_operation(line: str) -> ops.Op:
-    """An operation, as `put "k" v --prev-kv`; CommandError if it is none."""
+    """Parse an operation, as `put "k" v --prev-kv`; CommandError if it is wrong."""
     try:
         words = split_words(line)
     except ValueError as error:
@@ -90,7 +90,7 @@ def parse_operation(line: str) -> ops.Op:
 
 
 def _scan(line: str, target: str, text: str) -> tuple[bytes, bytes | None, str, bytes]:
-    """Key, range_end, operator and operand of what follows the parenthesis."""
+    """The key, range_end, operator and operand in the text after the opening parenthesis."""
     key, sign, end = b"", "", None
     try:
         first = read_quoted(text, _skip(text, 0))
@@ -113,7 +113,7 @@ def _scan(line: str, target: str, text: str) -> tuple[bytes, bytes | None, str, 
 def _interval(key: bytes, text: str, position: int) -> tuple[bytes | None, int]:
     """The range_end, if one follows the key, and where the closing parenthesis ends (0: nowhere).
 
-    etcdctl compares single keys only, so this is more than it reads.
+    This is an extension: etcdctl compares single keys only.
     """
     end = None
     if text.startswith(",", position):
@@ -135,6 +135,6 @@ def _compared(
 
 
 def _skip(text: str, position: int) -> int:
-    """Where the white space at a position ends."""
+    """The position where the white space at this position ends."""
     match = _SPACES.match(text, position)
     return match.end() if match else position

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 BAD_NUMBER: Final = "bad number of arguments"
 FROM_KEY_WORD: Final = r"\x00"
-"""What stands for a range_end without end in the environment, which cannot hold a NUL."""
+"""The text for a range_end of NUL ("no end"): an environment variable cannot hold a NUL."""
 
 LINE_BYTES_MAX: Final = 16 << 20
-"""A longer line could not be sent anyway."""
+"""A longer line would not fit into a request."""
 
 _COMMAND: Final = "leasectl.watch.command"
 
 
 class WatchRequest(NamedTuple):
-    """What one watch is of, and the command to run for each of its events."""
+    """The keys and options of one watch, and the command to run for each of its events."""
 
     key: bytes
     range_end: bytes | None
@@ -53,7 +53,7 @@ class WatchCommand(Command):
     """A command whose words after `--` are another command's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep what comes after the separator apart."""
+        """Set the words after the separator aside, and parse the others."""
         words, command = _separated(args)
         ctx.meta[_COMMAND] = command
         return super().parse_args(ctx, words)
@@ -89,7 +89,7 @@ def watch(context: click.Context, /, interactive: bool, **parameters: Any) -> No
 
 
 class Conversation:
-    """Lines that begin watches, or ask how far they have come, all on one client."""
+    """The lines of `watch -i`, which begin watches or ask for their progress, on one client."""
 
     def __init__(self, client: Client, printer: Printer, default: tuple[str, ...]) -> None:
         self._client = client
@@ -100,7 +100,7 @@ class Conversation:
         self._has_ended = False
 
     def run(self) -> None:
-        """Do what each line says; the end of the input is an error, as in etcdctl."""
+        """Carry out each line; the end of the input is an error, as in etcdctl."""
         while (line := sys.stdin.buffer.readline(LINE_BYTES_MAX)).endswith(b"\n"):
             self._line(os.fsdecode(line).removesuffix("\n"))
         self._has_ended = True
@@ -125,7 +125,7 @@ class Conversation:
                 complain(f"Invalid command {line} (only support watch)")
 
     def _begin(self, request: WatchRequest) -> None:
-        """Open the watch here, so that the next line finds it; follow it in a thread of its own."""
+        """Open a watch before the next line is read, then follow it in a thread of its own."""
         try:
             watch = self._client.watch(request.key, request.range_end, **request.options)
         except (CompactedError, WatchCanceledError) as error:
@@ -140,7 +140,7 @@ class Conversation:
                 with self._printing:
                     _show(batch, command, self._printer)
         except SystemExit:
-            os._exit(EXIT_ERROR)  # the main thread waits for a line, and cannot be woken
+            os._exit(EXIT_ERROR)  # the main thread is blocked in reading a line
         except LeaseholdError as error:
             if not self._has_ended:
                 with self._printing:
@@ -165,7 +165,7 @@ def _canceled(watch: Watch | None, error: LeaseholdError, printer: Printer) -> N
 
 
 def _show(batch: WatchBatch, command: tuple[str, ...], printer: Printer) -> None:
-    """Print what has come, then run the command for each event of it."""
+    """Print a batch, then run the command for each of its events."""
     if not batch.events:
         emit(b"progress notify: %d" % batch.header.revision)
     printer.watch(batch)
@@ -193,11 +193,11 @@ def _run(command: tuple[str, ...], event: Event, revision: int) -> None:
     raise SystemExit(EXIT_ERROR)
 
 
-# --- what is to be watched ---
+# --- from words to a watch ---
 
 
 def _typed_request(words: list[str], default: tuple[str, ...]) -> WatchRequest:
-    """What a line says; as in etcdctl, one whose flags make no sense ends the conversation."""
+    """The watch of a typed line; as in etcdctl, a line with wrong flags ends the program."""
     before, command = _separated(words)
     plain = watch.alone()
     try:
@@ -239,7 +239,7 @@ def _request(
 
 
 def _environment_interval() -> tuple[str, ...]:
-    """The key, and perhaps range_end, that the environment names."""
+    """The key in the environment, and the range_end if there is one."""
     for prefix in ENVIRONMENT_PREFIXES:
         key = os.environ.get(f"{prefix}WATCH_KEY", "")
         range_end = os.environ.get(f"{prefix}WATCH_RANGE_END", "")

@@ -160,7 +160,7 @@ def test_a_lease_that_is_gone_tells_its_holder(client: Client, probes: ProbeClus
 def test_status_asks_the_endpoint_that_is_named(client: Client, probes: ProbeCluster) -> None:
     for node in probes.nodes:
         assert client.status(node.endpoint).header.member_id == node.member_id
-    with pytest.raises(ValueError, match="none of the client's endpoints"):
+    with pytest.raises(ValueError, match="not one of the client's endpoints"):
         client.status("127.0.0.1:1")
 
 
