@@ -125,6 +125,8 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         stopping.set()
 
     try:
+        # Everything that can fail comes before an actor starts, and is told in one line. The lock
+        # comes before anything is written to the directory.
         require_descriptors(len(config.members))
         lock = take_directory(config.data_dir)
         try_to_listen((*config.listen_client_urls, *config.listen_peer_urls))
@@ -137,6 +139,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         sys.stderr.write(f"leasehold: {reason}\n")
         return EXIT_BAD_STORAGE
     _tune_interpreter()
+    # Only now, when all five know each other: the first one may be told something at once.
     for actor in actors:
         actor.begin()
     log.info("%s serves clients on %s", config.name, _clients(config))

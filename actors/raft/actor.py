@@ -215,6 +215,7 @@ class RaftActor(NodeActor):
         """Tell the others what is decided: first the entries, then the reads that must see them."""
         decided = self.core.decided(now_ms)
         if decided.membership is not None:
+            # First of all: the next messages may be for a member that is new in it.
             self._neighbours.follow(decided.membership)
         if decided.leader_news is not None:
             self._tell_leader_news(decided.leader_news)
@@ -348,5 +349,6 @@ class RaftActor(NodeActor):
     def _forget_log(self, applied_index: int) -> None:
         keep_after = self._shipping.keep_after
         if keep_after is not None:
+            # The receiver of a snapshot needs the entries after it, or another snapshot.
             applied_index = min(applied_index, keep_after)
         self._storage.cut(self.core.compact(applied_index, *self._retention))

@@ -80,7 +80,8 @@ class Admission:
         self._core = core
         self._vouched: dict[int, Membership] = {}
         self._notices: set[int] = set()
-        # Who is who, by the log and by what others say, as of the last `look`: every message looks.
+        # Who is a member, by the log and by other members' answers, as of the last `look`. It is
+        # kept, for every message looks.
         self._held: Sequence[tuple[int, Membership]] = ()
         self._committed = UNKNOWN_MEMBERS
         self._removed: frozenset[int] = frozenset()
@@ -115,7 +116,7 @@ class Admission:
         return refusal in (STRANGER, NO_VOTER) and isinstance(message, Claim | VoteRequest)
 
     def look(self) -> None:
-        """Compute anew who is who, if the roster or the answers have changed."""
+        """Compute anew who is a member, if the roster or the answers have changed."""
         held, committed = self._core.roster.held, self._core.roster.committed
         if held is self._held and committed is self._committed:
             return

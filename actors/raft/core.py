@@ -48,7 +48,7 @@ class RaftCore:
     ) -> None:
         own_id, log, hard_state = config.member_id, recovered.log, recovered.hard_state
         applied_index = recovered.applied_index
-        commit = max(hard_state.commit, applied_index)
+        commit = max(hard_state.commit, applied_index)  # the saved one may lag (see `output`)
         self.config = config
         # The state: members, the log, who leads, what is to be sent, and which requests wait.
         self.roster = roster = Roster(own_id, log.first_index - 1, recovered.membership, commit)
@@ -101,7 +101,7 @@ class RaftCore:
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk is nearly full: proposals that somebody waits for are refused then."""
+        """Whether the disk is nearly full: proposals that clients wait for are refused then."""
         return self._leading.is_full
 
     @is_full.setter
@@ -222,6 +222,7 @@ class RaftCore:
         for event in events:
             match event:
                 case AskedForVotes(requests):
+                    # After the save: they show a term and a vote that no crash may undo.
                     self._outbox.promises += requests
                 case Answered(answer):
                     self._outbox.promise(answer)
@@ -290,7 +291,7 @@ class RaftCore:
         return min([due_ms for due_ms in due if due_ms is not None])
 
     def _judge_transfer(self, now_ms: int) -> None:
-        """A leader whose successor does not take over in time goes on, and appends what waited."""
+        """A leader whose successor did not take over in time leads on, and appends what it held."""
         if self._transfers.due_ms is None or not self._transfers.maybe_end(now_ms):
             return
         role = self.elector.role
@@ -331,7 +332,7 @@ class RaftCore:
             self._carry(self.elector.step_down(now_ms), now_ms)
 
     def decided(self, now_ms: int) -> Decided:
-        """Take what is committed and durable here, the reads it allows, failures, and who leads."""
+        """Take the entries committed and durable here, the reads that these allow, and the rest."""
         self._judge_transfer(now_ms)
         role, trial = self.elector.role, self._trial
         leader = role if isinstance(role, Leader) else None

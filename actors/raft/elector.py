@@ -149,6 +149,7 @@ class Elector:
             case Leader():
                 return True  # a leader that is cut off steps down by check-quorum
             case Follower(heard_ms=heard_ms):
+                # A leader that was silent for a timeout may be dead: it protects itself no more.
                 return self.leader != NOBODY and now_ms - heard_ms < self._timeout_ms
             case Candidate():
                 return False
@@ -234,9 +235,10 @@ class Elector:
 
     def take_over(self, source: int, now_ms: int) -> ElectorEvents:
         """The leader hands over: stand at once, in its place (dissertation 3.10)."""
-        # Without a pre-vote: the others still hear the leader, and would refuse one.
         if self.leader != source:
-            return NOTHING
+            return NOTHING  # late: it is from an earlier leader
+        # No pre-vote: the others still hear the leader, and would refuse it. The real vote request
+        # tells them that the leader wants this election.
         return self._stand(now_ms, pre=False, hurried_until_ms=0, transfer=True)
 
     def _stand(
@@ -254,6 +256,7 @@ class Elector:
         if not pre:
             self._pledge(self.term + 1, own_id)
         elif isinstance(self.role, Candidate):
+            # To ask for pre-votes raises no term, so real votes of this term may still arrive.
             late_votes = self.role.votes_of_term()
         self.role, self.leader = Candidate(pre, hurried_until_ms, late_votes), NOBODY
         self._timer.restart(now_ms)
@@ -278,6 +281,8 @@ class Elector:
             # A pre-vote is no promise: the vote of this term stays free.
             self._timer.yield_to_candidate(now_ms)
         else:
+            # The answer leaves after the save: a member that forgot its vote in a crash could vote
+            # again in this term (Raft figure 2). The candidate gets a whole timeout to win (5.2).
             self._pledge(self.term, request.source)
             self._timer.restart(now_ms)
         return (
@@ -323,7 +328,7 @@ class Elector:
         if candidate.pre and not pre:
             return self._count_late(candidate, voter, granted)
         if candidate.pre != pre:
-            return NOTHING
+            return NOTHING  # a pre-vote that comes after the real election has begun
         candidate.votes[voter] = granted
         match self._roster.configuration.ballot(candidate.votes):
             case Ballot.WON if pre:
@@ -331,6 +336,7 @@ class Elector:
             case Ballot.WON:
                 return (Won(),)
             case Ballot.LOST:
+                # To ask again at once would be refused again: wait for a whole timeout.
                 return self._become_follower(self.term, NOBODY, now_ms)
             case Ballot.OPEN:
                 return NOTHING

@@ -76,6 +76,7 @@ class Leading:
             self._desk.hold([p for p in proposals if p.ticket and p.origin == own_id], now_ms)
             self._forwarder.refuse([p for p in proposals if p.origin != own_id], "")
             return
+        # A burst is taken or refused as a whole: its proposals keep their order in the log.
         refusal: FaultName
         if self.is_full and any(p.ticket for p in proposals):
             refusal = "NoSpace"

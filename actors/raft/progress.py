@@ -110,6 +110,7 @@ class Progress:
             self.window = min(2 * self.window, INFLIGHT_APPENDS_MAX)
         self.match = max(self.match, index)
         if self.probing:
+            # The logs match up to here, so entries may stream from here on.
             self.probing = self.probe_sent = False
             self.next = self.match + 1
         self.next = max(self.next, self.match + 1)

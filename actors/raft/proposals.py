@@ -65,6 +65,7 @@ class ProposalDesk:
 
     def refused(self, tickets: Sequence[int], name: MaybeFault, now_ms: int) -> None:
         """The leader says that these did not enter its log: hold them, or fail them with `name`."""
+        # Others have expired, or have failed when the leader changed: they were answered already.
         known = [self._forwarded.pop(t)[1] for t in tickets if t in self._forwarded]
         if name:
             self.fail(known, name, outcome_unknown=False)
@@ -89,12 +90,13 @@ class ProposalDesk:
         expired: list[Proposal] = []
         while self._held and self._held[0][0] < oldest:
             expired.append(self._held.popleft()[1])
-        self.fail(expired, "Timeout", outcome_unknown=False)
+        self.fail(expired, "Timeout", outcome_unknown=False)  # they never left this member
         while self._forwarded:
             ticket, (since_ms, proposal) = next(iter(self._forwarded.items()))
             if since_ms >= oldest:
                 break
             del self._forwarded[ticket]
+            # A leader may have appended it, and it may yet be committed.
             self.fail([proposal], "Timeout", outcome_unknown=True)
 
     def take_failed(self) -> tuple[FailedProposals, ...]:

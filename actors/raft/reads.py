@@ -1,4 +1,4 @@
-"""The linearizable reads that wait at this member, whoever leads (dissertation 6.4).
+"""The linearizable reads that wait at this member, as leader or follower (dissertation 6.4).
 
 A read is open until the leader has named the index it needs, and ready once that index has been
 handed out as committed. Refuses to know what is read, and how a leader confirms that it leads.

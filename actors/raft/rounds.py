@@ -60,6 +60,7 @@ class ReadRounds:
         """Begin a round if reads wait for one and fewer than READ_ROUNDS_MAX are under way."""
         if not self.reads or self.reads[-1].round_id <= self.sent:
             return False
+        # Reads of each round that went out and is not confirmed are still here.
         if self.sent - self.reads[0].round_id + 1 >= READ_ROUNDS_MAX:
             return False
         self.sent = self.reads[-1].round_id

@@ -55,7 +55,7 @@ class Transfers:
         if not isinstance(leader, Leader):
             return "NotLeader"
         if target == self._own_id:
-            self.ended.append(Transferred(target, True))
+            self.ended.append(Transferred(target, True))  # it leads already, as asked (as in etcd)
             return ""
         if target not in self._roster.configuration.voters:
             return "BadLeaderTransferee"

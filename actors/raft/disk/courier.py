@@ -72,7 +72,7 @@ class SnapshotCourier:
         return self._snapshot
 
     def load(self, snapshot: Snapshot) -> None:
-        """Deliver this snapshot from now on, to everybody from its start."""
+        """Deliver this snapshot from now on, to each member from its start."""
         self.drop()
         self._snapshot = snapshot
 

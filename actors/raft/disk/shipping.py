@@ -145,6 +145,8 @@ class Shipping:
         membership = read(message.membership) or self._core.roster.latest
         start = LogStart(message.index, message.term, membership)
         hard_state, kept = self._core.restored(start, message.cluster_ms, chunk)
+        # The log is replaced only after the store. After a crash in between, the note in the old
+        # log explains why the store is ahead.
         self._storage.reset(hard_state, kept, start)
 
     def close(self) -> None:
