@@ -107,6 +107,7 @@ class EntriesEncoder:
         key = (first.index, first.term, last.index, last.term)
         packed = self._kept.get(key)
         if packed is None:
+            # Refused now: an entry in the log that nobody could read back would end the next start.
             _check_entries(entries)
             packed = _packed(entries)
             if len(self._kept) >= ENCODINGS_KEPT:

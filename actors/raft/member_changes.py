@@ -78,7 +78,7 @@ class MemberChanges:
         if replica.commit < leader.start_index or not roster.is_settled:
             return "Unhealthy"
         if roster.latest.is_joint:
-            return "Unhealthy"
+            return "Unhealthy"  # one change at a time: the second half of the last one is to come
         planned = members.plan(roster.latest, change, leader.health(now_ms, self._heard_within_ms))
         if isinstance(planned, str):
             return planned

@@ -45,6 +45,7 @@ class Configuration(NamedTuple):
 
     def ballot(self, votes: Mapping[int, bool]) -> Ballot:
         """Where a vote stands; a voter that has not answered may still grant or refuse."""
+        # Each set must be won for itself (4.3): if one set is lost, the vote is.
         standings = [_ballot(voters, votes) for voters in self._sets()]
         if Ballot.LOST in standings:
             return Ballot.LOST

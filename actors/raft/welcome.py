@@ -35,6 +35,8 @@ class Welcomes:
         self._latest[welcome.source] = welcome
         answers = self._latest.values()
         own_id = welcome.member_id
+        # One answer that knows of the removal of this id outweighs all others: it is not the new
+        # member's.
         if any(own_id in decode(each.membership).removed for each in answers):
             return False
         others = decode(welcome.membership).configuration.all_voters() - {own_id}

@@ -150,6 +150,7 @@ class LogReader:
                 self.expected = NOTHING_EXPECTED
         else:
             self._truncate_after(head.start_index, head.start_term)
+        # Segments are preallocated: one of another size was cut short, perhaps with records in it.
         if head.size != self.size:
             raise WireError(f"the file has {self.size} bytes of {head.size}")
         self.identity, self.sequence = identity, head.sequence
@@ -168,6 +169,7 @@ class LogReader:
         first = entries[0].index - 1 - self._start[0]
         if not 0 <= first <= len(self._entries):
             raise WireError("entries leave a gap")
+        # A leader's entries have replaced those from here on (Raft 5.3).
         del self._entries[first:]
         self._entries += entries
 

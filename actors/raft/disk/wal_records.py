@@ -91,6 +91,7 @@ def read_flushes(path: Path, data: bytes, last_flush: int, is_last: bool) -> Ite
         if record is None or record.flush != flush:
             if not records and not data[offset:].strip(b"\0"):
                 return  # the rest of the preallocated file was never written
+            # Not at 0: a segment gets its name only once its head is durable.
             torn = is_last and offset > 0 and _lacks_a_sector(data, offset)
             if torn and not _has_later_flush(data, offset, flush):
                 return
@@ -138,7 +139,7 @@ def _lacks_a_sector(data: bytes, offset: int) -> bool:
         return True  # a sound header is never a sector of zeros
     fields = _read_header(data, offset)
     if fields is None:
-        return False
+        return False  # the header was overwritten with something else: that is no torn write
     _, length, _, _, zeros = fields
     return _zero_sectors(data[start : start + length], start) > zeros
 
@@ -161,6 +162,7 @@ def _zero_sectors(data: bytes, position: int) -> int:
 def _has_later_flush(data: bytes, offset: int, torn_flush: int) -> bool:
     """Whether the header of a record of a flush after `torn_flush` stands behind `offset`."""
     tail_end = len(data.rstrip(b"\0"))
+    # A torn record does not say where the next one starts, so each aligned place is tried.
     for start in range(offset, tail_end, _ALIGNMENT):
         fields = _read_header(data, start)
         if fields is not None and fields[0] > torn_flush:
