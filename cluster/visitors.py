@@ -332,6 +332,7 @@ class Visitors:
             if not each.ended and now_ms - each.progress_ms >= SLOW_MS
         ]
         for visitor in sorted(slow, key=lambda each: -each.unread):
+            # Down to half: at the limit itself, the next look would end another connection.
             if total <= UNREAD_BYTES_MAX // 2:
                 return
             total -= visitor.unread

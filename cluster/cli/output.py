@@ -35,6 +35,7 @@ def report(message: str, exit_code: int) -> int:
 
 def _discard(stream: TextIO) -> None:
     """Point a stream to /dev/null: Python flushes its buffer at exit, and would fail again."""
+    # By the descriptor: the stream object stays as it is, with its unwritten buffer.
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, stream.fileno())
     os.close(devnull)

@@ -100,6 +100,7 @@ class Calls:
         self._register(call)
         self._dispatch(call, now)
         if call.phase is Phase.PARKED and not call.patient:
+            # If no endpoint can be reached within the dial timeout, `_overdue` says so early.
             call.due = min(call.deadline, now + self._options.dial_timeout_seconds)
             self.wake_by(call.due)
 
@@ -259,8 +260,10 @@ class Calls:
         if name in LOST_SESSION and call.session is not None:
             self._session_lost(call, call.session, reason, now)
         elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
+            # A learner refuses before it does anything, and another endpoint may be a voter.
             self._attempt_failed(call, now, reason, sure=True, at_once=True)
         elif name in NO_VERDICT and call.write and call.uncertain:
+            # The refusal is of this attempt only. An earlier one without an answer may be applied.
             self._finish(call, now, OutcomeUnknownError(_unknown(message)))
         elif (code == UNAVAILABLE and not given_up) or name in RETRIED_LIMITS:
             if name not in NOT_THE_ENDPOINT or call.failures:
@@ -294,6 +297,7 @@ class Calls:
         """Try again, at once or after a random delay. `sure`: the attempt was not applied."""
         call.last_error = error
         call.uncertain = call.uncertain or not sure
+        # Without a session the cluster could not tell a repetition from a new write.
         if call.write and call.uncertain and call.session is None and not call.repeatable:
             self._finish(call, now, OutcomeUnknownError(_unknown(error.message)))
             return
@@ -355,6 +359,7 @@ class Calls:
 
     def close(self, now: float) -> None:
         """End every call with an error. A write that was sent may still be applied."""
+        # First, or each finished call would let a waiting write in.
         self._sessions.turn_away()
         closed = "the client was closed"
         for call in list(self._calls.values()):
@@ -377,6 +382,7 @@ class Calls:
         del self._calls[call.id]
         call.phase = Phase.DONE
         if call.session is not None:
+            # Also without an answer: nobody will repeat the write, so its result is not needed.
             call.session.end(call.seq)
 
 

@@ -68,6 +68,7 @@ class Contest:
                 raise self.held.why
         except BaseException as error:
             if isinstance(error, LeaseNotFoundError):
+                # The cluster knows better than the lease's own clock.
                 lease.abort(error)
             lost = self._why_lost(lease)
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
@@ -116,7 +117,7 @@ class Contest:
             last, revision = self._before(held)
             if last is None:
                 return
-            # Compacted meanwhile: the history is not needed, only who is in front now. Look again.
+            # Compacted meanwhile: the history is not needed. Look again which place is in front.
             with suppress(CompactedError):
                 self._wait_for_deletion(last.key, revision + 1, held, deadline)
 

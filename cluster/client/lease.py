@@ -97,6 +97,7 @@ class Lease(Owned):
         except LeaseNotFoundError as error:
             self.abort(error)
             raise
+        # Counted from before the request, as in LeaseApi.grant.
         self._renewed(asked + renewed.ttl)
         return renewed
 

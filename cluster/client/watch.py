@@ -125,6 +125,7 @@ class Watch(Stream[Event]):
 
     def orphan(self, error: LeaseholdError) -> None:
         """In a forked child: drop the events that wait, which the parent has too, and end."""
+        # A thread of the parent may have held these locks at the fork: make new ones.
         self._taking = threading.Lock()
         self._taken.clear()
         self._incoming = SimpleQueue()
@@ -136,6 +137,7 @@ class Watch(Stream[Event]):
         except Empty:
             first = DeadlineExceededError("the client's I/O thread does not answer")
         except BaseException:
+            # Ctrl-C, for example: the program never gets the object that could cancel the watch.
             self.cancel()
             raise
         if isinstance(first, LeaseholdError):

@@ -270,6 +270,8 @@ class Watches:
             text = reason or FAULTS["Compacted"].message
             self._end(watch, CompactedError(text, compact_revision=compact_revision))
         elif name in RESUMED:
+            # The watch should go on at another node, but not at once: if all nodes have the same
+            # trouble (no leader), it would go from one to the next without a pause.
             if watch.endpoint is not None:
                 self._calls.endpoints.failed(watch.endpoint, now)
             self._interrupted(watch, now, at_once=False)

@@ -180,6 +180,7 @@ class Supervisor:
             cluster.note_removed(name)  # another client removed it
         self._orders.ended(name)
         quorum_lost = not cluster.has_quorum
+        # The planned end of a leader that hands over, or of a removed follower, is no outage.
         handed_over = self._hand_over is not None and name == self._hand_over.leader_before
         if quorum_lost or not (handed_over or (node.is_removed and name != self._leader)):
             self._hand_over = None
@@ -341,7 +342,7 @@ class Supervisor:
         return [self._leader or name if name == "leader" else name for name in names]
 
     def _order(self, verb: str, words: list[str]) -> None:
-        """Change who belongs to the cluster, or who leads it."""
+        """Change the members of the cluster, or its leader."""
         now, orders, leader = time.monotonic(), self._orders, self._leader
         if verb == "add":
             orders.add(leader, words, now)
