@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from actors.language.entries import Entry
 from actors.raft.disk.wal import Contents
 from actors.raft.leader import Leader
 from actors.raft.log import LogStart
-from actors.raft.membership import Membership
+from actors.raft.membership import Membership, read
 from actors.raft.roles import Candidate
 from actors.raft.rpc import (
     AppendRequest,
@@ -279,6 +280,7 @@ class Checker:
         if before is None:
             before = _Seen(last=(log.first_index - 1, log.term(log.first_index - 1) or 0))
         self._compare(node, before, now)
+        _stands_in_log(node)
         if now.leads and now.leads != before.leads:
             self._elected(node)
         if now.commit > before.commit:
@@ -416,3 +418,16 @@ def _is_majority(membership: Membership, agreeing: set[int]) -> bool:
     """Of the voters and, in a joint membership, of the old ones: counted here, not as nodes do."""
     sets = (membership.voters, membership.outgoing)
     return all(2 * len(each & agreeing) > len(each) for each in sets if each)
+
+
+_read = lru_cache(maxsize=1024)(read)
+
+
+def _stands_in_log(node: Node) -> None:
+    """A membership holds while its entry is in the log (dissertation 4.1), and no longer."""
+    log = node.core.replica.log
+    for index, membership in node.core.roster.held:
+        if index >= log.first_index:
+            found = log.slice(index, index + 1, bytes_max=1)
+            stands = bool(found) and _read(found[0].command) == membership
+            require(stands, f"{node} goes by members that its log does not have at {index}")
