@@ -97,7 +97,8 @@ def test_a_rolling_upgrade_loses_nothing_and_can_be_undone(landed: Path, tmp_pat
         session = ask(cluster, "n1", op="session_open")["session"]
         numbered = {"op": "put", "key": "k", "value": "v", "session": session, "seq": 1, "ack": 1}
         first = ask(cluster, "n1", **numbered)["header"]["revision"]
-        with writers_through_each(cluster) as writers, client.watch("n1/", prefix=True) as watch:
+        watched = client.watch("n1/", prefix=True, start_revision=first + 1)
+        with writers_through_each(cluster) as writers, watched as watch:
             wait_for_writes(writers)
             for name in cluster.nodes:
                 cluster.change(name, ROOT)
