@@ -2,7 +2,8 @@
 
 Entries are applied in order, and a linearizable read must see all entries committed before it. So
 a read would wait for everything that writers have sent. Therefore writes beyond 128 KiB in flight
-wait here, before the log, where no read has to wait for them; 128 KiB keep Raft and Store busy.
+wait here, before the log, where no read has to wait for them; 128 KiB keep Raft and Store busy. A
+small write takes as long as one of 256 bytes, and counts as one: 512 are under way at most.
 Turns go round the connections, so that one with very many writes does not keep the others waiting.
 Knows nothing of what a write does.
 """
@@ -18,6 +19,10 @@ from actors.language.entries import Proposal
 UNDER_WAY_BYTES_MAX: Final = 128 * 1024
 """Writes are let in while fewer bytes are under way; the last one may be larger than what is left,
 or a large write could never begin."""
+
+WRITE_BYTES_MIN: Final = 256
+"""A smaller write under way counts as one of this size: thousands of lease grants of 20 bytes each
+would take a quarter of a second to apply, and all others would wait for them."""
 
 WAITING_NODE_BYTES_MAX: Final = 64 * 1024 * 1024
 WAITING_CONNECTION_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -35,8 +40,10 @@ class Throttle:
         bytes_max: int = UNDER_WAY_BYTES_MAX,
         waiting_node_bytes_max: int = WAITING_NODE_BYTES_MAX,
         waiting_connection_bytes_max: int = WAITING_CONNECTION_BYTES_MAX,
+        write_bytes_min: int = WRITE_BYTES_MIN,
     ) -> None:
         self._bytes_max = bytes_max
+        self._write_bytes_min = write_bytes_min
         self._waiting_node_bytes_max = waiting_node_bytes_max
         self._waiting_connection_bytes_max = waiting_connection_bytes_max
         self._bytes = 0
@@ -90,7 +97,8 @@ class Throttle:
         return admitted
 
     def _let_in(self, proposal: Proposal) -> Proposal:
-        size = self._under_way[proposal.ticket] = len(proposal.command)
+        size = max(len(proposal.command), self._write_bytes_min)
+        self._under_way[proposal.ticket] = size
         self._bytes += size
         return proposal
 

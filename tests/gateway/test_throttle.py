@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.gateway.throttle import Throttle
+from actors.gateway.throttle import WRITE_BYTES_MIN, Throttle
 from actors.language.entries import Proposal
 
 ONE, TWO = b"\0one", b"\0two"
@@ -20,14 +20,21 @@ def _tickets(proposals: list[Proposal]) -> list[int]:
 
 
 def test_writes_go_until_the_mark_is_passed_and_the_rest_when_they_are_done() -> None:
-    throttle: Throttle = Throttle(bytes_max=100)
-    writes = [_write(ticket, 60) for ticket in range(1, 6)]
+    throttle: Throttle = Throttle(bytes_max=1_000)
+    writes = [_write(ticket, 600) for ticket in range(1, 6)]
     assert _tickets(throttle.ask(writes)) == [1, 2]
     assert throttle.ask([_write(6, 1)]) == [], "it is small, but not before those that came first"
     assert not throttle.done(1)
     assert _tickets(throttle.let_in()) == [3]
     assert not throttle.done(2) and not throttle.done(3)
     assert _tickets(throttle.let_in()) == [4, 5]
+
+
+def test_small_writes_count_as_what_they_take() -> None:
+    throttle: Throttle = Throttle(bytes_max=4 * WRITE_BYTES_MIN)
+    assert _tickets(throttle.ask([_write(ticket, 1) for ticket in range(9)])) == [0, 1, 2, 3]
+    assert not throttle.done(2)
+    assert _tickets(throttle.let_in()) == [4]
 
 
 def test_a_write_of_any_size_goes_when_nothing_is_under_way() -> None:
@@ -68,9 +75,9 @@ def test_the_bytes_that_wait_are_bounded_for_a_connection_and_for_all() -> None:
     assert throttle.has_room(TWO, 150), "nothing waits any more"
 
 
-@given(st.lists(st.integers(0, 50), max_size=30))
+@given(st.lists(st.integers(0, 2 * WRITE_BYTES_MIN), max_size=30))
 def test_every_write_goes_once_and_in_order(sizes: list[int]) -> None:
-    throttle: Throttle = Throttle(bytes_max=64)
+    throttle: Throttle = Throttle(bytes_max=2 * WRITE_BYTES_MIN)
     writes = [_write(ticket, size) for ticket, size in enumerate(sizes)]
     gone = _tickets(throttle.ask(writes))
     for ticket in range(len(sizes)):

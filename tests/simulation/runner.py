@@ -155,7 +155,11 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (compactor, "PORTION_MAX", 8),
             (watch_actor, "FRAMING_BYTES", 0),
             (frames, "BYTES_PER_REPLY_MAX", 2_000),
-            (gateway_actor, "Throttle", partial(Throttle, swarm.under_way_bytes)),
+            (
+                gateway_actor,
+                "Throttle",
+                partial(Throttle, swarm.under_way_bytes, write_bytes_min=1),
+            ),
             (gateway_actor, "Publication", partial(_published_late, swarm.publish_after_ms)),
             (gateway_actor, "ClientOutbox", partial(ClientOutbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
