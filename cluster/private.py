@@ -1,4 +1,7 @@
-"""Directories and files for keys and values: only their owner may read them, whatever the umask."""
+"""Directories and files for keys and values: only their owner may read them, whatever the umask.
+
+What is written in a file is synced by its writer, and its name in the directory by this module.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,15 @@ def create(path: Path) -> BinaryIO:
 def append(path: Path) -> BinaryIO:
     """Open a file for writing at its end; it is made if there is none."""
     return _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab")
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable: a rename without this may be undone by a crash."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open(path: Path, flags: int, mode: str) -> BinaryIO:

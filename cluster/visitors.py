@@ -254,9 +254,10 @@ class Visitors:
 
     def _forget(self, descriptor: int) -> Visitor | None:
         visitor = self._by_descriptor.pop(descriptor, None)
-        if visitor is not None:
-            self._left.add(descriptor)
-        if visitor is not None and self._by_name.get(visitor.name) is visitor:
+        if visitor is None:
+            return None
+        self._left.add(descriptor)
+        if self._by_name.get(visitor.name) is visitor:
             del self._by_name[visitor.name]
             self._news.append(Gone(visitor.name))
         return visitor

@@ -33,14 +33,13 @@ from actors.store.disk.lmdb_files import (
     FORMAT_NUMBER,
     STATE_KEY,
     TABLES,
-    sync_directory,
 )
 from actors.store.disk.snapshot_file import is_sealed, verify
 from actors.store.pages import PageError, PageFile
 from actors.store.records import decode_format, decode_row, decode_state, unseal
 from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, SessionChange
 from cluster.config import InitialMember, NodeConfig, first_eight
-from cluster.private import create, make_directory
+from cluster.private import create, make_directory, sync_directory
 
 REVISION_BUMP: Final = 10_000_000_000
 """By default the revision of a restored store is this much higher than the snapshot's.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from cluster.client.replies import of
 from cluster.client.results import SnapshotPart, SnapshotResult
 from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, UnavailableError
-from cluster.private import FILE_MODE, append
+from cluster.private import FILE_MODE, append, sync_directory
 
 if TYPE_CHECKING:
     from cluster.client.caller import Caller
@@ -49,11 +49,7 @@ def _save(
     path = Path(target)
     with _unfinished(path) as file:
         saved = _fetch(caller, file, endpoint)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)  # without this, a power cut could lose the file's new name
-    finally:
-        os.close(folder)
+    sync_directory(path.parent)
     return saved
 
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Final, Protocol
 
-from cluster.private import make_directory
+from cluster.private import make_directory, sync_directory
 
 
 class Files(Protocol):
@@ -61,7 +61,7 @@ class Disk:
     def make_directory(self, path: Path) -> None:
         make_directory(path)
         # A new name is durable only once its directory is synced; so it is below, too.
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
     def names(self, directory: Path) -> list[str]:
         return [path.name for path in directory.iterdir()] if directory.is_dir() else []
@@ -112,19 +112,11 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         source.rename(target)
-        _sync_directory(target.parent)
+        sync_directory(target.parent)
 
     def remove(self, path: Path) -> None:
         path.unlink()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
 
 
 DISK: Final = Disk()
-
-
-def _sync_directory(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

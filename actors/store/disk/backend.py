@@ -30,7 +30,6 @@ from actors.store.disk.lmdb_files import (
     create,
     has_room,
     open_environment,
-    sync_directory,
 )
 from actors.store.disk.tables import Tables, get_key_values, put_batch, put_revisions
 from actors.store.pages import PageFile, Table
@@ -48,6 +47,7 @@ from actors.store.records import (
     position_of,
 )
 from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, Meta, Row
+from cluster.private import sync_directory
 
 MAP_SIZE_BYTES: Final = 1 << 34
 """The address space reserved at first; it takes neither disk nor memory. A commit that does not fit

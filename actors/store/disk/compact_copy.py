@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from actors.language.errors import StorageError
 from actors.store.disk.copier import WhenDone
-from actors.store.disk.lmdb_files import sync_directory
 from actors.store.storage import Batch
+from cluster.private import sync_directory
 
 SUFFIX: Final = ".compact"
 

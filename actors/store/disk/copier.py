@@ -14,7 +14,8 @@ from pathlib import Path
 import lmdb
 
 from actors.language.errors import StorageError
-from actors.store.disk.lmdb_files import sync_directory, write_copy
+from actors.store.disk.lmdb_files import write_copy
+from cluster.private import sync_directory
 
 WhenDone = Callable[[StorageError | None], None]
 """Called in the copier's thread when a copy ends: with None, or with what went wrong."""

@@ -1,4 +1,4 @@
-"""Whole LMDB files of the store: create, open and copy them, and make their names durable.
+"""Whole LMDB files of the store: create, open and copy them.
 
 Knows the tables' names and the file's format number; refuses to know what the tables hold.
 """
@@ -12,6 +12,7 @@ from typing import Final
 import lmdb
 
 from actors.store.records import encode_format
+from cluster.private import sync_directory
 
 FORMAT_NUMBER: Final = 2
 """The number of this layout of tables and records. A file with another number is refused."""
@@ -88,12 +89,3 @@ def open_environment(
         readonly=readonly,
         lock=lock,
     )
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable: a rename without this may be undone by a crash."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
