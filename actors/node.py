@@ -39,7 +39,8 @@ from actors.raft.disk.wal_reader import Identity
 from actors.raft.outcome import CoreConfig, Ending, Recovered, Removed
 from actors.raft.probation import Probation
 from actors.raft.seams import Links
-from actors.runtime.base import NodeActor, Ring, send
+from actors.runtime.base import NodeActor, Ring
+from actors.runtime.loop import Loop
 from actors.runtime.mailbox import Mailbox, monotonic_ms
 from actors.runtime.premises import (
     clear_directory,
@@ -140,8 +141,10 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         return EXIT_BAD_STORAGE
     _tune_interpreter()
     # Only now, when all five know each other: the first one may be told something at once.
-    for actor in actors:
-        actor.begin()
+    loop = Loop()
+    for actor in reversed(actors):
+        actor.begin(loop)
+    loop.start()
     log.info("%s serves clients on %s", config.name, _clients(config))
     stopping.wait()
     log.info("%s is stopping%s", config.name, stopping.reason)
@@ -196,7 +199,7 @@ def make_actors(
         raft=_make_raft(config, context, outside, wal, contents, machine, on_ending),
         gateway=_make_gateway(config, context, identity),
     )
-    ring = Ring(**{name: actor.actor_ref for name, actor in actors._asdict().items()})
+    ring = Ring(**{name: actor.mailbox for name, actor in actors._asdict().items()})
     for actor in actors:
         actor.join(ring)
     return actors
@@ -216,7 +219,7 @@ def hand_over(raft: RaftActor, timeout_seconds: float) -> None:
     If that fails, or takes longer, the others elect a leader after their timeout.
     """
     done = threading.Event()
-    send(raft.actor_ref, HandOver(done.set))
+    raft.mailbox.tell(HandOver(done.set))
     done.wait(timeout_seconds)
 
 
@@ -323,8 +326,8 @@ def _request_timeout_ms(config: NodeConfig) -> int:
 
 
 def _tune_interpreter() -> None:
-    # Five threads hand work to each other, and one that waits for the interpreter's lock waits for
-    # this interval: the default of 5 ms would show in every latency.
+    # A loop that waits for the interpreter's lock, because a copy is being made, waits for this
+    # interval: the default of 5 ms would show in every latency.
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     # All that was loaded lives until the node ends: to look at it in each collection is a pause for
     # nothing.

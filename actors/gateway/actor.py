@@ -29,7 +29,6 @@ from actors.language.messages import (
     Congestion,
     Connection,
     Deliver,
-    Drained,
     Failed,
     Leadership,
     Lengthy,
@@ -43,7 +42,7 @@ from actors.language.messages import (
     Ticket,
 )
 from actors.language.results import Result
-from actors.runtime.base import Clock, NodeActor, log, send
+from actors.runtime.base import Clock, NodeActor, log
 from actors.runtime.complaints import Complaints
 from cluster.errors import FAULTS, Fault
 from cluster.visitors import ClosedForCause, Gone
@@ -126,8 +125,6 @@ class GatewayActor(NodeActor):
             case Deliver(frames, ended):
                 self._departures.confirmed(ended)
                 self._deliver(frames)
-            case Drained():
-                pass
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case Failed(tickets, failure, outcome_unknown):
@@ -150,11 +147,11 @@ class GatewayActor(NodeActor):
         for order in orders:
             match order:
                 case Propose() | Read() | ChangeMembers() | MoveLeader():
-                    send(self.ring.raft, order)
+                    self.ring.raft.tell(order)
                 case Answer(connection, frame):
                     self._send(connection, frame)
                 case _:
-                    send(self.ring.store, order)
+                    self.ring.store.tell(order)
 
     # --- answers out ---
 
@@ -217,7 +214,7 @@ class GatewayActor(NodeActor):
 
     def _tell_congestion(self) -> None:
         for connection, is_congested in self._outbox.take_turned():
-            send(self.ring.store, Congestion(connection, is_congested))
+            self.ring.store.tell(Congestion(connection, is_congested))
 
     def _send(self, connection: Connection, frame: bytes) -> bool | None:
         sent = self._outbox.send(connection, frame)
@@ -227,7 +224,7 @@ class GatewayActor(NodeActor):
 
     def _end_watches(self, connection: Connection, reason: str) -> None:
         for gone in self._departures.begin(connection, reason):
-            send(self.ring.store, gone)
+            self.ring.store.tell(gone)
 
     # --- time ---
 
@@ -238,7 +235,7 @@ class GatewayActor(NodeActor):
         if self._outbox.turned:
             self._tell_congestion()
         if self._publication.maybe_due(now_ms):
-            send(self.ring.raft, Propose((self._own,)))
+            self.ring.raft.tell(Propose((self._own,)))
         for news in self._reception.news(now_ms):
             match news:
                 case Gone(name):

@@ -17,7 +17,6 @@ from actors.language.messages import (
     CopyMade,
     Defragment,
     Deliver,
-    Drained,
     Durable,
     Events,
     Failed,
@@ -52,15 +51,12 @@ from actors.language.messages import (
     WatchProgress,
 )
 
-ToGateway = (
-    ClientFrames | Replies | Deliver | Drained | Tick | Failed | Leadership | Lengthy | Room | Moved
-)
+ToGateway = ClientFrames | Replies | Deliver | Tick | Failed | Leadership | Lengthy | Room | Moved
 
 ToRaft = (
     Propose
     | PeerFrames
     | Read
-    | Drained
     | Tick
     | Durable
     | ChangeMembers
@@ -77,7 +73,6 @@ ToStore = (
     | ConfirmedRead
     | LocalRead
     | Tick
-    | Drained
     | WatchOpen
     | WatchCancel
     | WatchProgress
@@ -106,8 +101,7 @@ ToWatch = (
     | Leadership
     | Skipped
     | HistoryCut
-    | Drained
     | Tick
 )
 
-ToLease = LeaseFacts | Drained | Tick | Leadership
+ToLease = LeaseFacts | Tick | Leadership

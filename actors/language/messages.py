@@ -38,10 +38,6 @@ class ClusterClock(NamedTuple):
 # --- the mailbox -> its own actor -------------------------------------------------------------
 
 
-class Drained(NamedTuple):
-    """Mailbox -> its actor: no message waits; flush what you have gathered."""
-
-
 class Tick(NamedTuple):
     """Mailbox -> its actor: the time you asked to be woken at (`Mailbox.wake_at`) has come."""
 

@@ -13,9 +13,9 @@ from actors.language.codec import encode_command
 from actors.language.commands import AdvanceClock, LeaseExpire
 from actors.language.entries import NO_TICKET, Proposal
 from actors.language.members import NOBODY
-from actors.language.messages import ClusterClock, Drained, Leadership, LeaseFacts, Propose, Tick
+from actors.language.messages import ClusterClock, Leadership, LeaseFacts, Propose, Tick
 from actors.lease.book import LeaseBook
-from actors.runtime.base import Clock, NodeActor, send
+from actors.runtime.base import Clock, NodeActor
 
 EXPIRIES_PER_ENTRY_MAX: Final = 50
 """An entry is applied as a whole, and everything behind it waits: so it ends at most 50 leases."""
@@ -26,7 +26,7 @@ whole cluster the time goes on from the last entry, so no lease lives much longe
 
 _CLOCK_ENTRY: Final = encode_command(AdvanceClock(), None)
 
-LeaseMessage = LeaseFacts | Drained | Tick | Leadership
+LeaseMessage = LeaseFacts | Tick | Leadership
 
 
 class LeaseActor(NodeActor):
@@ -46,8 +46,6 @@ class LeaseActor(NodeActor):
                 for lease_id, deadline_ms in facts:
                     self._book.learn(lease_id, deadline_ms)
                 self._work(self._clock())
-            case Drained():
-                pass
             case Tick(now_ms):
                 self._work(now_ms)
             case Leadership(_, _, cluster):
@@ -82,4 +80,4 @@ class LeaseActor(NodeActor):
             self.mailbox.wake_at(now_ms + max(0, due_ms - cluster_ms))
 
     def _propose(self, command: bytes) -> None:
-        send(self.ring.raft, Propose((Proposal(NOBODY, NO_TICKET, command),)))
+        self.ring.raft.tell(Propose((Proposal(NOBODY, NO_TICKET, command),)))

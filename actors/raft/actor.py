@@ -1,6 +1,6 @@
 """RaftActor: carries the core's decisions out, by the peers' sockets, the WAL and the other actors.
 
-`_flush` says what is durable, who is told, and in which order. Refuses to know any rule of Raft.
+`settle` says what is durable, who is told, and in which order. Refuses to know any rule of Raft.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from actors.language.messages import (
     Apply,
     ChangeMembers,
     ConfirmedRead,
-    Drained,
     Durable,
     Failed,
     HandOver,
@@ -51,7 +50,7 @@ from actors.raft.outcome import Decided, Ending, LeaderNews
 from actors.raft.readers import Readers
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage
-from actors.runtime.base import Clock, NodeActor, send
+from actors.runtime.base import Clock, NodeActor
 from actors.runtime.complaints import Complaints
 from actors.runtime.mailbox import Mailbox
 
@@ -135,20 +134,18 @@ class RaftActor(NodeActor):
         self._callers = Callers(
             core, self._codec, admission, self._neighbours, self._shipping.refusal
         )
-        self._flush()
+        self.settle()
 
     def receive(self, message: ToRaft) -> None:
         match message:
             case Propose(proposals):
                 self._gathering.proposals += proposals
                 if len(self._gathering.proposals) >= FLUSH_PROPOSALS_MAX:
-                    self._flush()
+                    self.settle()
             case PeerFrames(frames):
                 self._hear(frames)
             case Read(questions):
                 self._read(questions)
-            case Drained():
-                self._flush()
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case Durable(applied_index):
@@ -179,11 +176,11 @@ class RaftActor(NodeActor):
 
     # --- the durability contract, top to bottom ---
 
-    def _flush(self) -> None:
+    def settle(self) -> None:
         core, neighbours, now_ms = self.core, self._neighbours, self._clock()
-        # The acknowledgements that came in may have committed entries. Clients wait for those, so
-        # they are told before the next save takes its time.
-        self._tell_decided(now_ms)
+        # A follower's acknowledgement comes first: what it decides, nobody waits for so much.
+        if core.leads:
+            self._tell_decided(now_ms)
         self._hand_over(now_ms)
         while True:
             output = core.output(now_ms)
@@ -202,12 +199,8 @@ class RaftActor(NodeActor):
     def _hand_over(self, now_ms: int) -> None:
         """Give the core the proposals and reads that have gathered since the last flush."""
         gathering, readers = self._gathering, self._readers
-        if gathering.proposals:
-            began_ms = gathering.until_ms
-            if not gathering.should_wait(now_ms):
-                self.core.propose(gathering.take(), now_ms)
-            elif began_ms is None and gathering.until_ms is not None:
-                self.mailbox.wake_at(gathering.until_ms)
+        if gathering.proposals and not gathering.should_wait(now_ms):
+            self.core.propose(gathering.take(), now_ms)
         if readers.waiting:
             readers.begin(self.core.read_index(now_ms), now_ms)
 
@@ -220,14 +213,14 @@ class RaftActor(NodeActor):
         if decided.leader_news is not None:
             self._tell_leader_news(decided.leader_news)
         if decided.committed:
-            send(self.ring.store, Apply(for_store(decided.committed)))
+            self.ring.store.tell(Apply(for_store(decided.committed)))
         for read_id, cluster_ms in decided.reads:
             if questions := self._readers.confirmed(read_id):
-                send(self.ring.store, ConfirmedRead(tuple(questions), cluster_ms))
+                self.ring.store.tell(ConfirmedRead(tuple(questions), cluster_ms))
         for tickets, name, outcome_unknown in decided.failed:
-            send(self.ring.gateway, Failed(tickets, Failure(name), outcome_unknown))
+            self.ring.gateway.tell(Failed(tickets, Failure(name), outcome_unknown))
         if decided.certain is not None:
-            send(self.ring.store, ConfirmedRead((question_of(decided.certain),), cluster_ms=0))
+            self.ring.store.tell(ConfirmedRead((question_of(decided.certain),), cluster_ms=0))
         for target, succeeded in decided.transferred:
             for told in self._movers.ended(target, succeeded=succeeded):
                 self._tell_mover(told)
@@ -268,7 +261,8 @@ class RaftActor(NodeActor):
         ending = self._last_words.take_due(now_ms)
         if ending is not None:
             self._surroundings.on_ending(ending)
-        for wake_ms in (self._shipping.next_wake_ms(), self._last_words.due_ms):
+        own_ms = self._gathering.until_ms, self._shipping.next_wake_ms(), self._last_words.due_ms
+        for wake_ms in own_ms:
             if wake_ms is not None:
                 self.mailbox.wake_at(wake_ms)
 
@@ -284,6 +278,10 @@ class RaftActor(NodeActor):
                     self._shipping.acknowledged(each, now_ms)
                 case Complaint(kind, text):
                     self._complaints.say(kind, text)
+        # The acknowledgements among them may have committed entries. Clients wait for those, so
+        # they are told before the next save takes its time.
+        if self.core.leads:
+            self._tell_decided(now_ms)
 
     def _judge(self, decided: Decided, now_ms: int) -> None:
         """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""
@@ -291,7 +289,7 @@ class RaftActor(NodeActor):
             text = f"the log of member {member_id:x} and the log of this one contradict each other"
             self._complaints.say(f"at odds with {member_id:x}", text)
         for member_id in decided.accused:
-            send(self.ring.store, Accuse(member_id))
+            self.ring.store.tell(Accuse(member_id))
         if decided.ending is not None:
             self._last_words.begin(decided.ending, now_ms)
 
@@ -303,7 +301,7 @@ class RaftActor(NodeActor):
         now_ms = self._clock()
         for each in told:
             if isinstance(each, TakeSnapshot | InstallSnapshot):
-                send(self.ring.store, each)
+                self.ring.store.tell(each)
             else:
                 self._neighbours.send((each,), now_ms)
 
@@ -311,17 +309,17 @@ class RaftActor(NodeActor):
         leadership = leadership_of(leader_news)
         log.info("term %d: leader %x", leader_news.term, leader_news.leader)
         for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
-            send(address, leadership)
+            address.tell(leadership)
 
     def _read(self, questions: tuple[Question, ...]) -> None:
         own, refused = self._readers.take_in(questions)
         # A member's own status needs no quorum, and operators ask for it when there is none.
         for ticket in own:
             question = Question(ticket, Status(status_of(self.core)))
-            send(self.ring.store, ConfirmedRead((question,), cluster_ms=0))
+            self.ring.store.tell(ConfirmedRead((question,), cluster_ms=0))
         for ticket in refused:
             busy = Failed((ticket,), Failure("TooManyRequests"), outcome_unknown=False)
-            send(self.ring.gateway, busy)
+            self.ring.gateway.tell(busy)
 
     def _transfer(self, mover: Mover, target: int) -> None:
         """Begin a transfer, whose end is told later; a refusal is told at once."""
@@ -335,7 +333,7 @@ class RaftActor(NodeActor):
         if isinstance(told, HandOver):
             told.done()
         else:
-            send(self.ring.gateway, told)
+            self.ring.gateway.tell(told)
 
     # --- the disk ---
 

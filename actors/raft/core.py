@@ -85,6 +85,11 @@ class RaftCore:
         return self.elector.role
 
     @property
+    def leads(self) -> bool:
+        """Whether this member leads."""
+        return isinstance(self.elector.role, Leader)
+
+    @property
     def leader(self) -> int:
         """The member that leads as far as this one knows; 0: none is known."""
         return self.elector.leader

@@ -1,4 +1,4 @@
-"""NodeActor: what the five actors of a node share: the mailbox, fail-stop, and a safe send.
+"""NodeActor: what the five actors of a node share: the mailbox, and fail-stop.
 
 The process is the unit of failure (DESIGN.md#failure): an actor that raises ends the process, and
 recovery is a restart from disk. Refuses to know what any actor does.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self, cast
 
 import pykka
+from pykka._envelope import Envelope
 
 from actors.language.errors import StorageError
 from actors.runtime.mailbox import Mailbox
@@ -22,12 +24,13 @@ EXIT_FAIL_STOP: Final = 70
 
 log = logging.getLogger("leasehold")
 
+
 Clock = Callable[[], int]
 """Monotonic milliseconds: `mailbox.monotonic_ms` in a node, its own clock in a simulation."""
 
 
 class Address(Protocol):
-    """Where messages for an actor go: a Pykka ActorRef, or a probe in a test."""
+    """Where messages for an actor go: its mailbox, a Pykka ActorRef, or a probe in a test."""
 
     def tell(self, message: Any) -> None:
         """Queue the message and return at once."""
@@ -43,6 +46,13 @@ class Ring(NamedTuple):
     watch: Address
 
 
+class Host(Protocol):
+    """What runs actors: a Loop."""
+
+    def add(self, actor: NodeActor) -> None:
+        """Run this actor, too."""
+
+
 def exit_process(reason: str) -> None:
     """Stop the whole process at once, and flush nothing: a restart trusts only the disk."""
     log.critical("stopping the node: %s", reason)
@@ -54,40 +64,30 @@ fail_stop: Callable[[str], None] = exit_process
 """What a failed actor calls; tests replace it, to see the failure and live."""
 
 
-def send(address: Address, message: Any) -> None:
-    """Tell a message; drop it if its actor has stopped already, as in a node that shuts down."""
-    try:
-        address.tell(message)
-    except pykka.ActorDeadError:
-        log.debug("dropped %s: its addressee has stopped", type(message).__name__)
-
-
 class NodeActor(pykka.ThreadingActor):
     """An actor whose inbox is a Mailbox, and whose failure stops the process.
 
-    A subclass implements `open` (in the actor's thread: sockets, the first timer), `receive` (one
-    match over the actor's messages) and `close` (give the sockets back).
+    A loop runs it, together with the node's other actors. A subclass implements `open` (in the
+    loop's thread: sockets, the first timer), `receive` (one match over the actor's messages),
+    `settle` if it gathers messages, and `close` (give the sockets back).
     """
 
-    use_daemon_thread = True
     ring: Ring
+    _host: Host
 
     def join(self, ring: Ring) -> None:
         """Learn the other actors' addresses; call it before `begin`."""
         self.ring = ring
 
-    def begin(self) -> pykka.ActorRef[Self]:
-        """Start the thread of an actor that was made as a plain object (Pykka's `start` does both).
+    def begin(self, host: Host) -> pykka.ActorRef[Self]:
+        """Let a host run an actor that was made as a plain object (Pykka's `start` does both).
 
         The five actors know each other, so all are made before the first one runs.
         """
+        self._host = host
         pykka.ActorRegistry.register(self.actor_ref)
         self._start_actor_loop()
         return self.actor_ref
-
-    @staticmethod
-    def _create_actor_inbox() -> Mailbox:
-        return Mailbox()
 
     @property
     def mailbox(self) -> Mailbox:
@@ -95,16 +95,57 @@ class NodeActor(pykka.ThreadingActor):
         return cast(Mailbox, self.actor_inbox)
 
     def open(self) -> None:
-        """Acquire what must belong to the actor's thread; by default nothing."""
+        """Acquire what must belong to the loop's thread; by default nothing."""
 
     def receive(self, message: Any) -> None:
         """Handle one message."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """Act on what `receive` has gathered: nobody has a message left, and the loop may sleep."""
+
     def close(self) -> None:
         """Release what `open` acquired; also called after a failure."""
 
+    # --- as its host runs it ---
+
+    def set_up(self) -> None:
+        """Open; the first thing that is done in the loop's thread."""
+        self._actor_loop_setup()
+
+    def take(self, envelope: Envelope[Any]) -> None:
+        """Handle what came by Pykka's ActorRef: a message, a question, or the request to stop."""
+        try:
+            answer = self._handle_receive(envelope.message)
+        except Exception:
+            if envelope.reply_to is None:
+                raise
+            envelope.reply_to.set_exception()
+        else:
+            if envelope.reply_to is not None:
+                envelope.reply_to.set(answer)
+
+    def fail(self) -> None:
+        """Stop for the exception that is being handled."""
+        error = sys.exception()
+        if isinstance(error, OSError | StorageError):
+            # A failed disk is no bug: one line says so, before Pykka can log a traceback.
+            fail_stop(f"{type(self).__name__} cannot use its disk: {error}")
+        self._handle_failure(*sys.exc_info())
+        self.on_failure(*sys.exc_info())
+
+    def tear_down(self) -> None:
+        """Tell those who still wait for an answer that the actor has stopped."""
+        self._actor_loop_teardown()
+
     # --- Pykka's hooks ---
+
+    @staticmethod
+    def _create_actor_inbox() -> Mailbox:
+        return Mailbox()
+
+    def _start_actor_loop(self) -> None:
+        self._host.add(self)
 
     def on_start(self) -> None:
         try:
@@ -115,12 +156,7 @@ class NodeActor(pykka.ThreadingActor):
             raise
 
     def on_receive(self, message: Any) -> Any:
-        try:
-            self.receive(message)
-        except (OSError, StorageError) as error:
-            # A failed disk is no bug: one line says so, before Pykka can log a traceback.
-            fail_stop(f"{type(self).__name__} cannot use its disk: {error}")
-            raise
+        self.receive(message)
 
     def on_stop(self) -> None:
         self.close()
@@ -131,7 +167,7 @@ class NodeActor(pykka.ThreadingActor):
         exception_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # Pykka logs the traceback before it calls this hook. `on_receive` tells of a failed disk.
+        # Pykka has logged the traceback before this. `fail` tells of a failed disk.
         if not isinstance(exception_value, OSError | StorageError):
             fail_stop(f"{type(self).__name__} failed: {exception_value!r}")
         self.close()

@@ -26,7 +26,6 @@ from actors.language.messages import (
     ConnectionGone,
     CopyMade,
     Defragment,
-    Drained,
     Durable,
     Events,
     HistoryCut,
@@ -53,7 +52,7 @@ from actors.language.messages import (
     WatchProgress,
 )
 from actors.language.results import Result
-from actors.runtime.base import Clock, NodeActor, send
+from actors.runtime.base import Clock, NodeActor
 from actors.runtime.complaints import Complaints
 from actors.store import installing
 from actors.store.applying import apply_entries
@@ -114,7 +113,7 @@ class StoreActor(NodeActor):
 
     def open(self) -> None:
         """Tell the neighbours what the recovered state holds, before anything that follows it."""
-        send(self.ring.watch, Events(self._machine.revision, ()))
+        self.ring.watch.tell(Events(self._machine.revision, ()))
         self._tell_leases(installing.leases_of(self._machine))
         self._carry_out(self._upkeep.members(self._machine))
         self._measure()
@@ -129,22 +128,20 @@ class StoreActor(NodeActor):
                 self._answer(questions, cluster_ms)
             case LocalRead(questions):
                 self._answer(questions, machine.cluster_ms)
-            case Drained():
-                pass  # each message is carried out at once, not at the end of a burst
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case WatchOpen():
-                send(self.ring.watch, self._listeners.open(message, machine))
+                self.ring.watch.tell(self._listeners.open(message, machine))
             case ReadHistory():
-                send(self.ring.watch, history(machine.store, message))
+                self.ring.watch.tell(history(machine.store, message))
             case WatchCancel() | WatchProgress() | Congestion():
                 # Without listeners Watch was told of no events: its answer needs the revision.
                 if not self._listeners.connections:
-                    send(self.ring.watch, Events(machine.revision, ()))
-                send(self.ring.watch, message)
+                    self.ring.watch.tell(Events(machine.revision, ()))
+                self.ring.watch.tell(message)
             case ConnectionGone(connection):
                 self._listeners.forget(connection, machine)
-                send(self.ring.watch, message)
+                self.ring.watch.tell(message)
             case Leadership(clock=clock):
                 self._compactor.leads = clock is not None
                 self._upkeep.checker.lead(clock is not None, self._clock())
@@ -185,12 +182,12 @@ class StoreActor(NodeActor):
         self._reply(replies)
         events = machine.take_events()
         if machine.revision != revision and self._listeners.connections:
-            send(self.ring.watch, Events(machine.revision, events))
+            self.ring.watch.tell(Events(machine.revision, events))
         if machine.store.compact_revision != compact_revision and self._listeners.connections:
-            send(self.ring.watch, HistoryCut())
+            self.ring.watch.tell(HistoryCut())
         if facts := machine.take_lease_facts():
             told = tuple([LeaseFact(*fact) for fact in facts])
-            send(self.ring.lease, LeaseFacts(told, machine.cluster_ms))
+            self.ring.lease.tell(LeaseFacts(told, machine.cluster_ms))
         # A long query that began before the compaction may still read what a sweep would remove.
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.keep_pace(machine.sweeper, len(events))
@@ -215,7 +212,7 @@ class StoreActor(NodeActor):
             self._backend.commit(machine.take_batch())
             self._is_whole = True
             # Only now: Raft may cut the log before this index, and a crash must not need it again.
-            send(self.ring.raft, Durable(machine.applied_index))
+            self.ring.raft.tell(Durable(machine.applied_index))
             self._measure()
         self._reply(self._compactor.take_done(machine.sweeper))
 
@@ -232,7 +229,7 @@ class StoreActor(NodeActor):
             self.commit()
         # Every member asks, so that the next leader has noted the past; only the leader gets one.
         if revision := self._compactor.due(machine.store, now_ms):
-            send(self.ring.raft, propose(NOBODY, [Compact(revision)]))
+            self.ring.raft.tell(propose(NOBODY, [Compact(revision)]))
         self._reply(self._long_queries.work(machine, self._clock))
         is_copying = self._backend.is_copying
         self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=is_copying))
@@ -262,17 +259,17 @@ class StoreActor(NodeActor):
         # Read now: by the time the copy is complete the machine will be further.
         end = self._machine.committed_index, self._machine.applied_term
         raft = self.ring.raft
-        self._backend.copy(path, lambda error: send(raft, reports.for_members(path, *end, error)))
+        self._backend.copy(path, lambda error: raft.tell(reports.for_members(path, *end, error)))
 
     def _copy_for_clients(self, path: Path) -> None:
         self.commit()
-        itself = self.actor_ref
-        self._backend.copy(path, lambda error: send(itself, reports.for_clients(path, error)))
+        itself = self.mailbox
+        self._backend.copy(path, lambda error: itself.tell(reports.for_clients(path, error)))
 
     def _write_anew(self) -> None:
         self.commit()
-        itself = self.actor_ref
-        self._backend.compact(lambda _: send(itself, Compacted()))
+        itself = self.mailbox
+        self._backend.compact(lambda _: itself.tell(Compacted()))
 
     def _install_snapshot(self, path: Path) -> None:
         """Let a copy take the place of the whole store, unless it is damaged or not newer."""
@@ -290,9 +287,8 @@ class StoreActor(NodeActor):
         else:
             self._switch(*found)
         now = self._machine
-        send(
-            self.ring.raft,
-            SnapshotInstalled(now.applied_index, now.applied_term, now.cluster_ms, now.membership),
+        self.ring.raft.tell(
+            SnapshotInstalled(now.applied_index, now.applied_term, now.cluster_ms, now.membership)
         )
         self.commit()
         self._arm()
@@ -311,7 +307,7 @@ class StoreActor(NodeActor):
         self._carry_out(self._upkeep.members(machine))
         skipped = installing.watch_news(old, machine)
         if self._listeners.connections and skipped is not None:
-            send(self.ring.watch, skipped)
+            self.ring.watch.tell(skipped)
 
     def _change_over(self) -> None:
         """Let the compact copy take the file's place."""
@@ -333,24 +329,24 @@ class StoreActor(NodeActor):
         self._reply(self._long_queries.answer(self._machine, questions, cluster_ms))
         if self._long_queries:
             if begun := self._long_queries.take_begun():
-                send(self.ring.gateway, Lengthy(begun))
+                self.ring.gateway.tell(Lengthy(begun))
             self._arm()
 
     def _reply(self, replies: Iterable[tuple[Ticket, Result]]) -> None:
         if replies := tuple(replies):
-            send(self.ring.gateway, Replies(replies))
+            self.ring.gateway.tell(Replies(replies))
 
     def _tell_leases(self, told: LeaseFacts) -> None:
         if told.facts:
-            send(self.ring.lease, told)
+            self.ring.lease.tell(told)
 
     def _carry_out(self, orders: Iterable[Order]) -> None:
         for order in orders:
             match order:
                 case Propose() | Published():
-                    send(self.ring.raft, order)
+                    self.ring.raft.tell(order)
                 case Replies() | Room():
-                    send(self.ring.gateway, order)
+                    self.ring.gateway.tell(order)
                 case Say(text, is_grave):
                     log.log(logging.CRITICAL if is_grave else logging.WARNING, "%s", text)
                 case Commit():

@@ -16,7 +16,6 @@ from actors.language.messages import (
     Connection,
     ConnectionGone,
     Deliver,
-    Drained,
     Events,
     HistoryCut,
     HistoryPortion,
@@ -28,7 +27,7 @@ from actors.language.messages import (
     WatchCancel,
     WatchProgress,
 )
-from actors.runtime.base import Clock, NodeActor, send
+from actors.runtime.base import Clock, NodeActor
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import COMPACTED_TEXT, Hub
 from actors.watch.rhythm import Patience, Rhythm
@@ -100,7 +99,7 @@ class WatchActor(NodeActor):
                 # Confirmed even if there was no watch: until then the gateway drops every event for
                 # this connection.
                 frames = tuple(teller.forget(connection, reason))
-                send(self.ring.gateway, Deliver(frames, ended=(connection,)))
+                self.ring.gateway.tell(Deliver(frames, ended=(connection,)))
             case Leadership(leader, term, is_learner=is_learner):
                 self._lead(leader, term, is_learner=is_learner)
             case Skipped(revision):
@@ -108,8 +107,6 @@ class WatchActor(NodeActor):
                 self._read_on()
             case HistoryCut():
                 self._bookmark()
-            case Drained():
-                pass
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case _:
@@ -117,7 +114,7 @@ class WatchActor(NodeActor):
 
     def _deliver(self, frames: Frames) -> None:
         if frames:
-            send(self.ring.gateway, Deliver(tuple(frames)))
+            self.ring.gateway.tell(Deliver(tuple(frames)))
 
     # --- history ---
 
@@ -129,7 +126,7 @@ class WatchActor(NodeActor):
         reading = self._hub.next_reading()
         if reading is not None:
             from_revision, spans, prev_kv = reading
-            send(self.ring.store, ReadHistory(from_revision, spans, prev_kv))
+            self.ring.store.tell(ReadHistory(from_revision, spans, prev_kv))
 
     def _take_history(self, history: HistoryPortion) -> None:
         _, reached, revision, events, compact_revision = history

@@ -102,18 +102,15 @@ def measure(puts: int = PUTS, seed: int = 0) -> Calls:
     timeline = Timeline(seed)
     cluster = Cluster(timeline, Swarm(election_ms=ELECTION_MS))
     cluster.begin()
-    try:
-        _step_until(timeline, lambda: _leads(cluster))
-        leader = cluster.leader()
-        assert leader is not None
-        follower = next(node for node in cluster.running() if node is not leader)
-        writer = Writer(cluster, leader)
-        writer.put()
-        _step_until(timeline, lambda: writer.answered == WARM_UP)
-        with _counting(leader) as at_leader, _counting(follower) as at_follower:
-            _step_until(timeline, lambda: writer.answered == WARM_UP + puts)
-    finally:
-        cluster.close()
+    _step_until(timeline, lambda: _leads(cluster))
+    leader = cluster.leader()
+    assert leader is not None
+    follower = next(node for node in cluster.running() if node is not leader)
+    writer = Writer(cluster, leader)
+    writer.put()
+    _step_until(timeline, lambda: writer.answered == WARM_UP)
+    with _counting(leader) as at_leader, _counting(follower) as at_follower:
+        _step_until(timeline, lambda: writer.answered == WARM_UP + puts)
     return Calls(puts, at_leader, at_follower)
 
 
@@ -150,23 +147,24 @@ def _counting(node: Node) -> Iterator[Counter[Place]]:
             if place is not None:
                 counts[place] += 1
 
-    def counted(receive: Callable[[Any], None]) -> Callable[[Any], None]:
-        def receive_and_count(message: Any) -> None:
+    def counted(handle: Callable[..., None]) -> Callable[..., None]:
+        def handle_and_count(*message: Any) -> None:
             sys.setprofile(profile)
             try:
-                receive(message)
+                handle(*message)
             finally:
                 sys.setprofile(None)
 
-        return receive_and_count
+        return handle_and_count
 
     for actor in node.actors:
         vars(actor)["receive"] = counted(actor.receive)
+        vars(actor)["settle"] = counted(actor.settle)
     try:
         yield counts
     finally:
         for actor in node.actors:
-            del vars(actor)["receive"]
+            del vars(actor)["receive"], vars(actor)["settle"]
 
 
 def _place(file: str, function: str) -> Place | None:

@@ -86,7 +86,6 @@ def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
         reply: dict[str, Any] = unpack(frame)
         assert set(reply["error"]) == {"code", "message"}
         assert set(reply) <= {"id", "error"}
-    actor.mailbox.close()
 
 
 @given(ROUTES, st.binary(max_size=60))

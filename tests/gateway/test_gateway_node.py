@@ -6,7 +6,6 @@ import queue
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import pykka
 import pytest
 import zmq
 
@@ -17,7 +16,8 @@ from actors.language.messages import Deliver, Propose, Read, Replies, WatchOpen
 from actors.language.results import PutDone, RangeDone, Result
 from actors.runtime import base
 from actors.runtime.base import Ring
-from actors.runtime.mailbox import monotonic_ms
+from actors.runtime.loop import Loop
+from actors.runtime.mailbox import Mailbox, monotonic_ms
 from cluster.door import ClientDoor
 from cluster.wire import pack, unpack
 from tests.limits import HANG_MS, HANG_SECONDS
@@ -37,7 +37,7 @@ SETTINGS = GatewaySettings(
 class Answering(Probe):
     """Raft and store in one: answers each request at once, but no read at revision 404."""
 
-    gateway: pykka.ActorRef[GatewayActor]
+    gateway: Mailbox
 
     def tell(self, message: Any) -> None:
         match message:
@@ -86,9 +86,11 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     actor = GatewayActor(
         SETTINGS, open_door, monotonic_ms, wall_ms=0, random_bits=lambda bits: bits
     )
-    actor.join(Ring(actor.actor_ref, neighbour, neighbour, neighbour, neighbour))
-    neighbour.gateway = actor.actor_ref
-    reference = actor.begin()
+    actor.join(Ring(actor.mailbox, neighbour, neighbour, neighbour, neighbour))
+    neighbour.gateway = actor.mailbox
+    loop = Loop()
+    reference = actor.begin(loop)
+    loop.start()
     yield Clients(context, doors.get(timeout=HANG_SECONDS).endpoint)
     reference.stop(timeout=HANG_SECONDS)
     context.destroy(linger=0)

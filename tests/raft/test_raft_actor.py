@@ -19,7 +19,6 @@ from actors.language.messages import (
     Apply,
     ChangeMembers,
     ConfirmedRead,
-    Drained,
     Durable,
     Failed,
     HandOver,
@@ -192,7 +191,7 @@ class Shell:
         """Messages, and then nothing more for now."""
         for message in messages:
             self.actor.receive(message)
-        self.actor.receive(Drained())
+        self.actor.settle()
 
     def hear(self, *messages: Message) -> None:
         """Peers' messages in one burst."""

@@ -24,7 +24,7 @@ from actors.language.members import (
     ReplaceMember,
     UpdateMember,
 )
-from actors.language.messages import Drained, PeerFrames, Tick
+from actors.language.messages import PeerFrames, Tick
 from actors.raft.actor import LogRetention, RaftActor, Surroundings
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
@@ -230,7 +230,7 @@ class Member:
                 self.actor.receive(Tick(self.clock.now_ms))
             else:
                 self.actor.receive(PeerFrames((each,)))
-            self.actor.receive(Drained())
+            self.actor.settle()
 
     def lead(self) -> None:
         """Win term 2."""

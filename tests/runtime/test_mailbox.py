@@ -1,4 +1,4 @@
-"""The mailbox and NodeActor: Pykka's private names that we use, wake-ups, timers, fail-stop."""
+"""Mailbox, NodeActor and Loop: Pykka's private names, wake-ups, timers, turns, fail-stop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +15,11 @@ import pytest
 import zmq
 from pykka._envelope import Envelope
 
-from actors.language.messages import Drained, PeerFrames, Tick
+from actors.language.messages import PeerFrames, Tick
 from actors.runtime import base
-from actors.runtime.base import NodeActor, send
-from actors.runtime.mailbox import ENVELOPES_PER_LOOK, FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
+from actors.runtime.base import NodeActor
+from actors.runtime.loop import BUDGET_MS, Loop
+from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
 from cluster.links import PeerDoor, PeerLinks
 from tests.limits import HANG_SECONDS
 
@@ -38,8 +40,20 @@ class Recorder(NodeActor):
             raise ValueError("as asked")
         self.seen.put(message)
 
+    def settle(self) -> None:
+        self.seen.put("settled")
+
     def close(self) -> None:
         self.seen.put("closed")
+
+
+def run(*actors: NodeActor) -> Loop:
+    """Let a loop of their own run these actors, in this order."""
+    loop = Loop()
+    for actor in actors:
+        actor.begin(loop)
+    loop.start()
+    return loop
 
 
 @pytest.fixture
@@ -53,18 +67,18 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> queue.Queue[str]:
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     actor = Recorder()
-    actor.begin()
+    run(actor)
     yield actor
     if actor.actor_ref.is_alive():
         actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
 
 
 def taken(actor: Recorder, count: int) -> list[Any]:
-    """The next messages that are not Drained."""
+    """The next messages; that it has settled is none."""
     messages: list[Any] = []
     while len(messages) < count:
         message = actor.seen.get(timeout=HANG_SECONDS)
-        if message != Drained():
+        if message != "settled":
             messages.append(message)
     return messages
 
@@ -83,11 +97,15 @@ def test_an_actor_that_was_never_started_only_queues() -> None:
     assert [actor.mailbox.pop(), actor.mailbox.pop(), actor.mailbox.pop()] == ["one", "two", None]
 
 
-def test_messages_come_in_order_and_drained_comes_after_them(recorder: Recorder) -> None:
+def test_messages_come_in_order_and_the_actor_settles_after_them() -> None:
+    recorder, loop = Recorder(), Loop()
+    recorder.begin(loop)
     for number in range(3):
         recorder.actor_ref.tell(number)
-    assert taken(recorder, 3) == [0, 1, 2]
-    assert recorder.seen.get(timeout=HANG_SECONDS) == Drained()
+    loop.turn()
+    assert [recorder.seen.get_nowait() for _ in range(4)] == [0, 1, 2, "settled"]
+    loop.turn()
+    assert recorder.seen.empty()
 
 
 def test_no_message_is_left_asleep_by_many_threads(recorder: Recorder) -> None:
@@ -108,7 +126,7 @@ def test_no_message_is_left_asleep_by_many_threads(recorder: Recorder) -> None:
 def test_a_timer_wakes_once_and_not_early() -> None:
     due_ms = monotonic_ms() + 30
     actor = Recorder(lambda mailbox: mailbox.wake_at(due_ms))
-    actor.begin()
+    run(actor)
     (tick,) = taken(actor, 1)
     assert isinstance(tick, Tick) and tick.now_ms >= due_ms
     assert actor.mailbox.next_wake_ms is None
@@ -138,20 +156,87 @@ class Flood:
 
     def drain(self, items_max: int) -> list[Any]:
         self.asked.append(items_max)
-        return ["frame"]
+        return [b"frame"]
 
 
-def test_sources_get_their_turn_though_the_queue_never_empties_and_the_other_way_round() -> None:
-    mailbox, flood = Mailbox(), Flood()
-    mailbox.attach(flood, PeerFrames)
-    for number in range(3 * ENVELOPES_PER_LOOK):
-        mailbox.put(Envelope(number))
-    messages = [mailbox.get().message for _ in range(3 * ENVELOPES_PER_LOOK)]
-    assert 0 < len(flood.asked) <= 4
+class Passing(NodeActor):
+    """Passes a number on to the next actor, one less, until none is left."""
+
+    def __init__(self, log: list[str], name: str) -> None:
+        super().__init__()
+        self.next: Mailbox = self.mailbox
+        self._log = log
+        self._name = name
+
+    def receive(self, message: int) -> None:
+        self._log.append(f"{self._name}{message}")
+        if message:
+            self.next.tell(message - 1)
+
+    def settle(self) -> None:
+        self._log.append(f"{self._name} settles")
+
+
+def test_a_turn_goes_round_until_nobody_has_a_message_and_then_those_settle_that_had_one() -> None:
+    log: list[str] = []
+    first, second, idle = Passing(log, "a"), Passing(log, "b"), Passing(log, "c")
+    first.next, second.next = second.mailbox, first.mailbox
+    loop = Loop()
+    for actor in (first, second, idle):
+        actor.begin(loop)
+    first.mailbox.tell(3)
+    loop.turn()
+    assert log == ["a3", "b2", "a1", "b0", "a settles", "b settles"]
+
+
+def test_a_turn_ends_though_messages_never_do() -> None:
+    log: list[str] = []
+    actor, loop = Passing(log, ""), Loop()
+    actor.begin(loop)
+    actor.mailbox.tell(1 << 40)
+    loop.turn()
+    assert 1 < len(log) < 1_000
+    assert log[-1] == " settles"
+    assert not actor.mailbox.empty()
+
+
+def test_sources_get_their_turn_though_messages_never_end() -> None:
+    flood = Flood()
+    actor = Recorder(lambda mailbox: mailbox.attach(flood, PeerFrames))
+    run(actor)
+    for _ in range(5):
+        actor.actor_ref.tell("message")
+    assert set(taken(actor, 50)) == {"message", PeerFrames((b"frame",))}
     assert set(flood.asked) == {FRAMES_PER_LOOK_MAX}
-    assert [m for m in messages if isinstance(m, int)] == sorted(
-        m for m in messages if isinstance(m, int)
-    )
+    actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+
+
+def test_one_loop_runs_all_its_actors_until_the_last_has_stopped() -> None:
+    first, second = Recorder(), Recorder()
+    run(first, second)
+    first.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+    assert taken(first, 1) == ["closed"]
+    second.actor_ref.tell("still here")
+    assert taken(second, 1) == ["still here"]
+    second.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+    assert taken(second, 1) == ["closed"]
+
+
+def test_a_message_that_takes_long_is_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    class Slow(NodeActor):
+        def receive(self, message: Any) -> None:
+            end_ns = time.monotonic_ns() + message
+            while time.monotonic_ns() <= end_ns:
+                pass
+
+    actor, loop = Slow(), Loop()
+    actor.begin(loop)
+    actor.mailbox.tell(0)
+    actor.mailbox.tell(BUDGET_MS * 1_000_000)
+    with caplog.at_level("DEBUG", "leasehold.loop"):
+        loop.turn()
+    assert loop.over_budget >= 1
+    assert "Slow: int took" in caplog.text
 
 
 def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
@@ -166,7 +251,7 @@ def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
 
     doors: list[PeerDoor] = []
     actor = Recorder(open_door)
-    actor.begin()
+    run(actor)
     links = PeerLinks(context)
     links.update({7: urls.get(timeout=HANG_SECONDS)})
     count, sent, arrived = 3 * FRAMES_PER_LOOK_MAX + 5, 0, 0
@@ -189,7 +274,7 @@ def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:
 
 def test_an_actor_that_raises_stops_the_process(failures: queue.Queue[str]) -> None:
     actor = Recorder()
-    actor.begin()
+    run(actor)
     actor.actor_ref.tell("fail")
     assert "Recorder failed" in failures.get(timeout=HANG_SECONDS)
     assert taken(actor, 1) == ["closed"]
@@ -199,7 +284,7 @@ def test_an_actor_that_cannot_start_stops_the_process(failures: queue.Queue[str]
     def refuse(mailbox: Mailbox) -> None:
         raise OSError("the port is taken")
 
-    Recorder(refuse).begin()
+    run(Recorder(refuse))
     assert "the port is taken" in failures.get(timeout=HANG_SECONDS)
 
 
@@ -208,10 +293,13 @@ def test_a_failed_disk_is_said_in_a_line_without_a_traceback() -> None:
     code = """
 import time
 from actors.runtime.base import NodeActor
+from actors.runtime.loop import Loop
 class Writer(NodeActor):
     def receive(self, message):
         raise OSError(28, "No space left on device")
-Writer().begin().tell("write")
+loop = Loop()
+Writer().begin(loop).tell("write")
+loop.start()
 time.sleep(60)
 """
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
@@ -222,7 +310,7 @@ time.sleep(60)
 
 def test_a_message_for_an_actor_that_has_stopped_is_dropped(recorder: Recorder) -> None:
     recorder.actor_ref.stop(block=True, timeout=HANG_SECONDS)
-    send(recorder.actor_ref, "too late")
+    recorder.mailbox.tell("too late")
     with pytest.raises(pykka.ActorDeadError):
         recorder.actor_ref.tell("too late")
 

@@ -98,12 +98,6 @@ class Cluster:
             node.disk.is_full = False
             node.slow_until_ms = 0
 
-    def close(self) -> None:
-        """Give back what the actors' mailboxes hold."""
-        for node in self.nodes.values():
-            for actor in node.actors or ():
-                actor.mailbox.close()
-
     # --- who is there ---
 
     @property

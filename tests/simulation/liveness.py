@@ -110,10 +110,7 @@ def try_out(topology: Topology, seed: int) -> Served:
     swarm = Swarm(nodes=topology.nodes, election_ms=ELECTION_MS, think_ms=1, hints=False)
     with small_limits(timeline, swarm):
         cluster = Cluster(timeline, swarm)
-        try:
-            return _try_out(topology, timeline, cluster)
-        finally:
-            cluster.close()
+        return _try_out(topology, timeline, cluster)
 
 
 def _try_out(topology: Topology, timeline: Timeline, cluster: Cluster) -> Served:

@@ -89,7 +89,7 @@ def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
         raft=_make_raft(node, wal, tapped, contents, machine),
         gateway=_make_gateway(node),
     )
-    ring = Ring(**{name: actor.actor_ref for name, actor in actors._asdict().items()})
+    ring = Ring(**{name: actor.mailbox for name, actor in actors._asdict().items()})
     for actor in actors:
         actor.join(ring)
     return actors

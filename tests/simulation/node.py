@@ -238,12 +238,10 @@ class Node:
 
     def crash(self, power: bool = True) -> None:
         """Lose the process and, with the power, what of the disk was not synced."""
-        actors, self.actors = self.actors, None
+        self.actors = None
         self.is_up = False
         self.trap = None
         self.links = None
-        for actor in actors or ():
-            actor.mailbox.close()
         self.cluster.checker.lineage.changes.clear()  # nobody can say any more why it made them
         if power:
             self.disk.crash(self.chance)

@@ -170,6 +170,5 @@ def run(seed: int) -> Report:
                 name = play.__name__.replace("_", " ")
                 return Report(events + timeline.events, f"{name}, seed {seed}: {error}")
             finally:
-                scene.cluster.close()
                 events += timeline.events
     return Report(events, "")

@@ -130,7 +130,6 @@ def _play(seed: int, swarm: Swarm, script: Script | None) -> Report:
     if stage is not None:
         counts = _counts(stage.cluster)
         acts = tuple(stage.hands.done)
-        stage.cluster.close()
     return Report(
         seed, swarm, timeline.digest, timeline.events, counts, finding, timeline.now_ms, acts
     )

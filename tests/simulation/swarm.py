@@ -16,7 +16,8 @@ class Swarm(NamedTuple):
 
     Probabilities are per message, or per fault drawn. Those from `crash` on are the weights by
     which the next fault is chosen, or the probability that a moment is used (`at_...`). The last
-    ones say how much of the data model is used, and how little of it fits.
+    ones say how much of the data model is used, how little of it fits, and whether a node's actors
+    take turns by chance or in the loop's order.
     """
 
     nodes: int = 3
@@ -89,6 +90,7 @@ class Swarm(NamedTuple):
     results_max: int = 1_024
     results_bytes_max: int = 1 << 24
     leases_max: int = 300_000
+    by_chance: bool = False
 
     @property
     def machine_limits(self) -> tuple[SessionLimits, int]:
@@ -170,6 +172,7 @@ CLASSES: dict[str, dict[str, Any]] = {
         "results_bytes_max": 1 << 24,
     },
     "lease limits": {"leases_max": 300_000},
+    "order of turns": {"by_chance": False},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -269,6 +272,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         results_max=pick((1, 2, 1_024, 1_024)),
         results_bytes_max=pick((600, 3_000, 1 << 24, 1 << 24)),
         leases_max=pick((2, 300_000, 300_000)),
+        by_chance=pick((False, True)),
     )
 
 

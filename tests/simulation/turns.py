@@ -1,16 +1,13 @@
-"""What runs on a simulated host, and when: the actors' turns, in an order that chance decides.
+"""What runs on a simulated host, and when: the actors' turns, by the shipped loop or by chance.
 
-What Pykka's threads would do - take the next message of some actor - is done here, while the host
-is neither busy nor stalled. Knows nothing of what the actors do.
+The host takes a turn while it is neither busy nor stalled. Knows nothing of what the actors do.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pykka._envelope import Envelope
-
-from actors.language.messages import Drained
+from actors.runtime.loop import Loop
 from actors.runtime.mailbox import Mailbox
 from tests.simulation.making import Actors
 
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from tests.simulation.node import Node
 
 MESSAGES_PER_TURN_MAX = 8
-DRAINED = Drained()
 
 
 class Turns:
@@ -36,6 +32,9 @@ class Turns:
         """These actors run from now on."""
         self._actors = actors
         self._mailboxes = [actor.mailbox for actor in actors]
+        self._loop = Loop()
+        for actor in reversed(actors):
+            self._loop.add(actor)
 
     def stall(self, milliseconds: int) -> None:
         """Do nothing for a while, as if stopped; messages wait."""
@@ -43,7 +42,7 @@ class Turns:
 
     def put(self, mailbox: Mailbox, message: Any) -> None:
         """Hand a message to an actor, and let it run."""
-        mailbox.put(Envelope(message))
+        mailbox.tell(message)
         self.run()
 
     def run(self) -> None:
@@ -56,30 +55,38 @@ class Turns:
         self._node.attempt(self._handle)
 
     def _handle(self) -> None:
-        """Take messages until there are none; which actor is next is up to chance."""
+        """Take messages until there are none: as the shipped loop does, or in any order."""
+        now_ms = self._node.clock()
+        for mailbox in self._mailboxes:
+            tick = mailbox.pop_tick(now_ms)
+            if tick is not None:
+                mailbox.tell(tick)
+        if self._node.cluster.swarm.by_chance:
+            self._take_by_chance()
+        else:
+            while not all(mailbox.empty() for mailbox in self._mailboxes):
+                self._loop.turn()
+
+    def _take_by_chance(self) -> None:
+        """Let chance say which actor is next, and when it settles: nothing may depend on either."""
         assert self._actors is not None
         actors, mailboxes, chance = self._actors, self._mailboxes, self._node.chance
-        now_ms = self._node.clock()
-        for mailbox in mailboxes:
-            wake_ms = mailbox.next_wake_ms
-            if wake_ms is not None and wake_ms <= now_ms:
-                mailbox.put(Envelope(mailbox.pop_tick(now_ms)))
-        undrained = [False] * len(actors)
+        unsettled = [False] * len(actors)
         while True:
-            ready = [n for n, box in enumerate(mailboxes) if undrained[n] or not box.empty()]
+            ready = [n for n, box in enumerate(mailboxes) if unsettled[n] or not box.empty()]
             if not ready:
                 return
             number = ready[chance(len(ready))] if len(ready) > 1 else ready[0]
             receive, pop = actors[number].receive, mailboxes[number].pop
-            undrained[number] = False
+            unsettled[number] = False
             for _ in range(1 + chance(MESSAGES_PER_TURN_MAX)):
                 message = pop()
                 if message is None:
-                    receive(DRAINED)
+                    actors[number].settle()
                     break
                 receive(message)
             else:
-                undrained[number] = True
+                unsettled[number] = True
 
     def schedule(self, worked_ms: int) -> None:
         """The work took a while; the next begins after it, or when a timer is due."""

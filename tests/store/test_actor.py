@@ -28,7 +28,6 @@ from actors.language.messages import (
     ConfirmedRead,
     Congestion,
     ConnectionGone,
-    Drained,
     Durable,
     Events,
     HistoryPortion,
@@ -217,7 +216,6 @@ def test_an_idle_store_sleeps_and_commits_nothing(node: Node) -> None:
     node.tick()
     assert node.actor.mailbox.next_wake_ms is None
     assert node.hear(Tick(node.now_ms)) == []
-    assert node.hear(Drained()) == []
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from actors.language.errors import StorageError
 from actors.language.messages import Apply, SnapshotTaken, TakeSnapshot
 from actors.runtime import base
 from actors.runtime.base import Ring
+from actors.runtime.loop import Loop
 from actors.store.actor import StoreActor
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
@@ -99,7 +100,9 @@ def test_the_node_stops_and_its_last_words_say_why(
         # Both are there when it begins, so that it commits when it is asked for a copy.
         actor.actor_ref.tell(Apply(tuple(log.entry(put) for put in _puts(400))))
         actor.actor_ref.tell(TakeSnapshot(tmp_path / "copy"))
-        actor.begin()
+        loop = Loop()
+        actor.begin(loop)
+        loop.start()
         assert stopped.wait(HANG_SECONDS)
     assert "StoreActor cannot use its disk" in reasons[0]
     assert "store: cannot be written" in reasons[0]

@@ -1,0 +1,196 @@
+"""Loop: the one thread that runs all actors of a node, and the only place where it sleeps.
+
+A turn takes what has come in at the sockets, hands each message to its actor until no message is
+left, and then lets the actors settle what has gathered (DESIGN.md#the-ring). Refuses to know what a
+message means.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+import time
+from collections import deque
+from typing import Any, Final
+
+from pykka._envelope import Envelope
+
+from actors.runtime.base import NodeActor
+from actors.runtime.complaints import Complaints
+from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Attached, monotonic_ms
+
+ROUNDS_MAX: Final = 16
+"""After this number of rounds through the ring a turn ends, even if messages are left."""
+
+MESSAGES_PER_ROUND_MAX: Final = 64
+"""The messages that one actor is given before the next one has its round."""
+
+BUDGET_MS: Final = 5
+"""A message that takes longer than this is counted: all other work of the node waits for it."""
+
+_BUDGET_NS: Final = BUDGET_MS * 1_000_000
+
+log = logging.getLogger("leasehold.loop")
+
+
+class _Seat:
+    """An actor's place in the loop, and whether it has something to settle."""
+
+    __slots__ = ("actor", "has_run", "queue", "settles")
+
+    def __init__(self, actor: NodeActor) -> None:
+        self.actor = actor
+        self.queue: deque[Any] = actor.mailbox.queue
+        self.settles = type(actor).settle is not NodeActor.settle
+        self.has_run = False
+
+
+class Loop:
+    """Runs the actors that were added, in this order, from `start` until all have stopped.
+
+    Before `start` it is a plain object: a simulation calls `turn` by itself.
+    """
+
+    def __init__(self) -> None:
+        self.is_asleep = False
+        self.over_budget = 0
+        self._seats: list[_Seat] = []
+        self._running: NodeActor | None = None
+        self._sources: list[tuple[Attached, _Seat, frozenset[int]]] = []
+        # Not zmq.Poller, which makes a system call for every socket at each look.
+        self._poller = select.poll()
+        self._wake_fd = -1
+        self._complaints = Complaints(monotonic_ms, log)
+
+    def add(self, actor: NodeActor) -> None:
+        """Run this actor, too; call it before `start`."""
+        actor.mailbox.loop = self
+        self._seats.append(_Seat(actor))
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        threading.Thread(target=self._run, name="loop", daemon=True).start()
+
+    def wake(self) -> None:
+        """End the loop's sleep: another thread has queued a message."""
+        if self._wake_fd >= 0:
+            os.eventfd_write(self._wake_fd, 1)
+
+    def refresh(self) -> None:
+        """Poll the sockets that the sources have now."""
+        self._poller = select.poll()
+        if self._wake_fd >= 0:
+            self._poller.register(self._wake_fd, select.POLLIN)
+        self._sources = []
+        for seat in self._seats:
+            for attached in seat.actor.mailbox.sources:
+                descriptors = frozenset(attached.source.descriptors())
+                self._sources.append((attached, seat, descriptors))
+                for descriptor in descriptors:
+                    self._poller.register(descriptor, select.POLLIN)
+
+    # --- a turn ---
+
+    def turn(self) -> None:
+        """Hand all queued messages to their actors; then let those settle that had one."""
+        seats = self._seats
+        for _ in range(ROUNDS_MAX):
+            is_done = True
+            for seat in seats:
+                if seat.queue:
+                    is_done = False
+                    self._run_one(seat)
+            if is_done:
+                break
+        for seat in seats:
+            if seat.has_run and seat.settles:
+                seat.has_run = False
+                self._running = seat.actor
+                seat.actor.settle()
+
+    def _run_one(self, seat: _Seat) -> None:
+        self._running = seat.actor
+        seat.has_run = True
+        queue, receive, clock = seat.queue, seat.actor.receive, time.monotonic_ns
+        began_ns = clock()
+        for _ in range(min(len(queue), MESSAGES_PER_ROUND_MAX)):
+            message = queue.popleft()
+            if type(message) is Envelope:
+                seat.actor.take(message)
+            else:
+                receive(message)
+            now_ns = clock()
+            if now_ns - began_ns > _BUDGET_NS:
+                self._note(seat.actor, message, now_ns - began_ns)
+            began_ns = now_ns
+
+    def _note(self, actor: NodeActor, message: Any, took_ns: int) -> None:
+        """Count a message that took long, and name it in the log."""
+        self.over_budget += 1
+        name = f"{type(actor).__name__}: {type(message).__name__}"
+        log.debug("%s took %d ms", name, took_ns // 1_000_000)
+
+    # --- the thread ---
+
+    def _run(self) -> None:
+        for seat in self._seats:
+            seat.actor.set_up()
+        self.refresh()
+        while self._seats:
+            try:
+                self._look()
+                self.turn()
+            except Exception:  # noqa: BLE001 - whatever an actor raises ends the process
+                assert self._running is not None
+                self._running.fail()
+            if any(seat.actor.actor_stopped.is_set() for seat in self._seats):
+                self._dismiss()
+        os.close(self._wake_fd)
+
+    def _dismiss(self) -> None:
+        """Let those go that have stopped."""
+        for seat in self._seats:
+            if seat.actor.actor_stopped.is_set():
+                seat.actor.tear_down()
+        self._seats = [seat for seat in self._seats if not seat.actor.actor_stopped.is_set()]
+        self.refresh()
+
+    def _look(self) -> None:
+        """Queue the frames and the ticks that are ready; wait for one if there is nothing to do."""
+        unsure = any(attached.source.must_drain() for attached, _, _ in self._sources)
+        if unsure or any(seat.queue for seat in self._seats):
+            ready = self._poller.poll(0)
+        else:
+            ready = self._sleep()
+        # Frames before timers: a process that was frozen must hear its peers before it decides
+        # that they are gone.
+        if ready or unsure:
+            self._drain({descriptor for descriptor, _ in ready})
+        now_ms = monotonic_ms()
+        for seat in self._seats:
+            tick = seat.actor.mailbox.pop_tick(now_ms)
+            if tick is not None:
+                seat.queue.append(tick)
+
+    def _drain(self, ready: set[int]) -> None:
+        for (source, wrap), seat, descriptors in self._sources:
+            if source.must_drain() or not ready.isdisjoint(descriptors):
+                self._running = seat.actor
+                items = source.drain(FRAMES_PER_LOOK_MAX)
+                if items:
+                    seat.queue.append(wrap(tuple(items)))
+
+    def _sleep(self) -> list[tuple[int, int]]:
+        wakes = [wake for s in self._seats if (wake := s.actor.mailbox.next_wake_ms) is not None]
+        wait_ms = max(0, min(wakes) - monotonic_ms()) if wakes else None
+        self.is_asleep = True
+        # A `tell` before the flag was set has written no wake-up, so the queues are looked at
+        # again. A `tell` after it writes one.
+        ready = self._poller.poll(0 if any(seat.queue for seat in self._seats) else wait_ms)
+        self.is_asleep = False
+        if any(descriptor == self._wake_fd for descriptor, _ in ready):
+            os.eventfd_read(self._wake_fd)
+        return ready
