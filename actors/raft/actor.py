@@ -47,6 +47,7 @@ from actors.raft.last_words import LastWords
 from actors.raft.movers import Mover, Movers, answer
 from actors.raft.neighbours import Neighbours
 from actors.raft.outcome import Decided, Ending, LeaderNews
+from actors.raft.probation import Probation
 from actors.raft.readers import Readers
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage
@@ -176,25 +177,35 @@ class RaftActor(NodeActor):
 
     # --- the durability contract, top to bottom ---
 
-    def settle(self) -> None:
-        core, neighbours, now_ms = self.core, self._neighbours, self._clock()
-        # A follower's acknowledgement comes first: what it decides, nobody waits for so much.
-        if core.leads:
-            self._tell_decided(now_ms)
+    def settle(self) -> bool:
+        core, now_ms = self.core, self._clock()
+        # What came in may have committed entries. Clients of the leader wait for those, so they are
+        # told before the next save takes its time. And a message may be for a new member.
+        if core.leads and self._tell_decided(now_ms):
+            return True
         self._hand_over(now_ms)
-        while True:
-            output = core.output(now_ms)
-            # Entries go to the peers first: their disks write while this one does (10.2.1).
-            neighbours.send(output.messages, self._clock())
-            if output.hard_state is not None:
-                self._storage.save(output.hard_state, output.entries, output.start)  # one fsync
-            # After a crash this member must still know what it promised, so promises leave now.
-            neighbours.send(output.promises, self._clock())  # a save takes its time
-            core.persisted(now_ms)
+        while core.has_output(now_ms):
+            self._put_out(now_ms)
+        # A follower's answers have left: for what is decided here, nobody waits as much.
+        if not core.leads:
             self._tell_decided(now_ms)
-            if not core.has_more():
-                break
         self._arm(now_ms)
+        return False
+
+    def _put_out(self, now_ms: int) -> None:
+        """Send what may be sent, save what must be saved, and only then promise."""
+        output = self.core.output(now_ms)
+        # Entries go to the peers first: their disks write while this one does (10.2.1).
+        if output.messages:
+            self._neighbours.send(output.messages, now_ms)
+        if output.save is not None:
+            self._storage.save(*output.save)  # one fsync
+        # After a crash this member must still know what it promised, so promises leave now.
+        promises = self.core.persisted(now_ms)
+        if promises:
+            self._neighbours.send(promises, self._clock())  # a save takes its time
+        if self.core.leads:
+            self._tell_decided(now_ms)
 
     def _hand_over(self, now_ms: int) -> None:
         """Give the core the proposals and reads that have gathered since the last flush."""
@@ -204,8 +215,13 @@ class RaftActor(NodeActor):
         if readers.waiting:
             readers.begin(self.core.read_index(now_ms), now_ms)
 
-    def _tell_decided(self, now_ms: int) -> None:
-        """Tell the others what is decided: first the entries, then the reads that must see them."""
+    def _tell_decided(self, now_ms: int) -> bool:
+        """Tell the others what is decided: first the entries, then the reads that must see them.
+
+        Returns whether Store has something to do for a client.
+        """
+        if not (self.core.has_decided() or self._shipping.is_under_way):
+            return False
         decided = self.core.decided(now_ms)
         if decided.membership is not None:
             # First of all: the next messages may be for a member that is new in it.
@@ -229,6 +245,7 @@ class RaftActor(NodeActor):
             self._end_probation(now_ms)
         if decided.ending is not None or decided.accused or decided.at_odds:
             self._judge(decided, now_ms)
+        return bool(decided.committed or decided.reads)
 
     def _end_probation(self, now_ms: int) -> None:
         """End the probation: first on the disk, then in the core, so that a crash repeats it."""
@@ -250,21 +267,31 @@ class RaftActor(NodeActor):
         self.core.tick(now_ms)
 
     def _arm(self, now_ms: int) -> None:
-        self.mailbox.wake_at(self.core.next_tick_ms)
-        if self.core.probation is not None and now_ms >= self._inquiry.due_ms:
-            question, complaint = self._inquiry.ask(self.core.probation, now_ms)
+        wake_at, gathering, last_words = self.mailbox.wake_at, self._gathering, self._last_words
+        wake_at(self.core.next_tick_ms)
+        if gathering.until_ms is not None:
+            wake_at(gathering.until_ms)
+        if self.core.replica.has_committed():
+            wake_at(now_ms)  # the rest of many entries, after the others had their turn
+        resend_ms = self._shipping.next_wake_ms() if self._shipping.is_under_way else None
+        if resend_ms is not None:
+            wake_at(resend_ms)
+        if self.core.probation is not None:
+            self._inquire(self.core.probation, now_ms)
+        if last_words.due_ms is not None:
+            wake_at(last_words.due_ms)
+            ending = last_words.take_due(now_ms)
+            if ending is not None:
+                self._surroundings.on_ending(ending)
+
+    def _inquire(self, probation: Probation, now_ms: int) -> None:
+        """Ask the others what an earlier life of this member has promised, when it is time."""
+        if now_ms >= self._inquiry.due_ms:
+            question, complaint = self._inquiry.ask(probation, now_ms)
             self._neighbours.inquire(question)
             if complaint:
                 log.warning("%s", complaint)
-        if self.core.probation is not None:
-            self.mailbox.wake_at(self._inquiry.due_ms)
-        ending = self._last_words.take_due(now_ms)
-        if ending is not None:
-            self._surroundings.on_ending(ending)
-        own_ms = self._gathering.until_ms, self._shipping.next_wake_ms(), self._last_words.due_ms
-        for wake_ms in own_ms:
-            if wake_ms is not None:
-                self.mailbox.wake_at(wake_ms)
+        self.mailbox.wake_at(self._inquiry.due_ms)
 
     # --- peers ---
 
@@ -278,10 +305,6 @@ class RaftActor(NodeActor):
                     self._shipping.acknowledged(each, now_ms)
                 case Complaint(kind, text):
                     self._complaints.say(kind, text)
-        # The acknowledgements among them may have committed entries. Clients wait for those, so
-        # they are told before the next save takes its time.
-        if self.core.leads:
-            self._tell_decided(now_ms)
 
     def _judge(self, decided: Decided, now_ms: int) -> None:
         """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""

@@ -26,7 +26,7 @@ from actors.raft.log import LogStart
 from actors.raft.member_changes import MemberChanges
 from actors.raft.news import News
 from actors.raft.outbox import Outbox
-from actors.raft.outcome import CoreConfig, Decided, Output, Recovered
+from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Save
 from actors.raft.peers import Peers
 from actors.raft.probation import Probation
 from actors.raft.proof import Proof
@@ -288,12 +288,14 @@ class RaftCore:
     @property
     def next_tick_ms(self) -> int:
         """The time at which `tick` has something to do next."""
-        role, due = self.elector.role, [self._transfers.due_ms]
+        role, transfer_ms = self.elector.role, self._transfers.due_ms
         if isinstance(role, Leader):
-            due += [role.heartbeat_due_ms, role.quorum_check_due_ms, role.notice_due_ms]
+            due_ms, also_ms = role.due_ms, role.notice_due_ms
         else:
-            due += [self.elector.due_ms, self._forwarder.reads_due_ms()]
-        return min([due_ms for due_ms in due if due_ms is not None])
+            due_ms, also_ms = self.elector.due_ms, self._forwarder.reads_due_ms()
+        if also_ms is not None and also_ms < due_ms:
+            due_ms = also_ms
+        return due_ms if transfer_ms is None else min(due_ms, transfer_ms)
 
     def _judge_transfer(self, now_ms: int) -> None:
         """A leader whose successor did not take over in time leads on, and appends what it held."""
@@ -306,35 +308,71 @@ class RaftCore:
     # --- what is durable, and what follows ---
 
     def output(self, now_ms: int) -> Output:
-        """Take what is to be sent and made durable; call `persisted` once it is durable."""
-        elector, replica, role = self.elector, self.replica, self.elector.role
-        if isinstance(role, Leader):
-            for message in role.messages(replica.commit, now_ms):
-                self._outbox.say(message)
-        entries = replica.unstable()
-        hard_state = None
+        """Take what is to be sent and made durable; call `persisted` once it is durable.
+
+        Until then other inputs may come, but no other `output` may be taken: see `speak`.
+        """
+        messages = self.speak(now_ms)
+        elector, replica = self.elector, self.replica
+        entries = replica.give_out()
+        save = None
         # A commit index alone is not worth a sync: after a crash the leader tells it again. It is
         # saved along with the next entries.
         if entries or elector.is_unsaved:
             hard_state = rpc.HardState(elector.term, elector.vote, replica.commit)
-            elector.given_out()
-        messages, promises = self._outbox.take()
-        return Output(messages, hard_state, entries, replica.start_of(entries), promises)
+            save = Save(hard_state, entries, replica.start_of(entries))
+            elector.give_out()
+        self._outbox.saving()
+        return Output(messages, save)
 
-    def persisted(self, now_ms: int) -> None:
-        """Everything in the last `output` is durable: this member may count itself."""
-        self.replica.persisted()
+    def speak(self, now_ms: int) -> tuple[rpc.Message, ...]:
+        """Take the messages that may leave at once, whatever is durable."""
         role = self.elector.role
         if isinstance(role, Leader):
+            for message in role.messages(self.replica.commit, now_ms):
+                self._outbox.say(message)
+        return self._outbox.take()
+
+    def persisted(self, now_ms: int) -> tuple[rpc.Message, ...]:
+        """Everything in the last `output` is durable; returns the promises that may leave now."""
+        elector, role = self.elector, self.elector.role
+        self.replica.persisted()
+        elector.persisted()
+        promises = self._outbox.take_promises()
+        # From now on this member may count itself.
+        if isinstance(role, Leader):
             self._advance(role, now_ms)
-        else:
-            self._carry(self.elector.own_vote_saved(now_ms), now_ms)
+        elif not elector.is_unsaved:
+            self._carry(elector.own_vote_saved(now_ms), now_ms)
+        return promises
 
     def _advance(self, leader: Leader, now_ms: int) -> None:
         """Commit what a majority holds; a leader whose removal is committed steps down."""
         if self._leading.maybe_commit(leader, now_ms) and self._proof.how_it_ends():
             # Not before: until then it manages a cluster without itself (dissertation 4.2.2).
             self._carry(self.elector.step_down(now_ms), now_ms)
+
+    def has_decided(self) -> bool:
+        """Whether `decided` may give something: a put asks often, and seldom is there anything."""
+        elector, replica, transfers, trial = (
+            self.elector,
+            self.replica,
+            self._transfers,
+            self._trial,
+        )
+        role = elector.role
+        if replica.handed_out < replica.commit or self._reads.indexed or self._desk.failed:
+            return True
+        if self._changes.waiting or transfers.ended or transfers.due_ms is not None:
+            return True
+        if trial.accused or trial.at_odds or self._proof.ending or self.roster.is_removed:
+            return True
+        if isinstance(role, Leader):
+            if role.rounds.reads or role.at_odds or role.may_be_behind:
+                return True
+            if self.roster.is_half_done:
+                return True
+        return elector.probation is not None or self._news.is_due()
 
     def decided(self, now_ms: int) -> Decided:
         """Take the entries committed and durable here, the reads that these allow, and the rest."""
@@ -365,14 +403,14 @@ class RaftCore:
             trial.take_at_odds(leader),
         )
 
-    def has_more(self) -> bool:
-        """Whether another `output` and `decided` would give something, with no further input."""
+    def has_output(self, now_ms: int) -> bool:
+        """Whether `output` would give something."""
         outbox, replica, role = self._outbox, self.replica, self.elector.role
         if outbox.messages or outbox.promises or self.elector.is_unsaved:
             return True
-        if replica.has_committed() or replica.stable_index < replica.log.last_index:
+        if replica.stable_index < replica.log.last_index:
             return True
-        return isinstance(role, Leader) and role.has_news(replica.commit)
+        return isinstance(role, Leader) and role.has_messages(replica.commit, now_ms)
 
     # --- snapshots (Raft 7) ---
 
@@ -397,5 +435,6 @@ class RaftCore:
         """
         elector = self.elector
         kept = self._following.restored(start, cluster_ms, chunk)
-        elector.given_out()
+        elector.give_out()
+        elector.persisted()
         return rpc.HardState(elector.term, elector.vote, self.replica.commit), kept

@@ -72,7 +72,7 @@ class Leader:
         self.cluster_ms_at_start = cluster_ms
         self.started_ms = now_ms
         self.peers: dict[int, Progress] = {}
-        self._rounds = ReadRounds()
+        self.rounds = ReadRounds()
         # Peers whose clients wait for a committed entry, and that may not know the commit index.
         self._awaiting_commit: set[int] = set()
         # When the other peers are told the commit index; None: they have been told.
@@ -80,6 +80,8 @@ class Leader:
         self._reconfigurations = 0
         # Peers that reject entries which they have acknowledged. `Trial` takes them from here.
         self.at_odds: set[int] = set()
+        # Whether a peer may need a snapshot.
+        self.may_be_behind = False
         self.reconfigure(configuration, now_ms)
         self.uncommitted_bytes = 0
         self.heartbeat_due_ms = now_ms
@@ -102,7 +104,7 @@ class Leader:
         wanted = configuration.members() - {self.own_id}
         for gone in self.peers.keys() - wanted:
             del self.peers[gone]
-            self._rounds.forget(gone)
+            self.rounds.forget(gone)
             self._awaiting_commit.discard(gone)
         stream = self._next_stream()
         # Sorted, so that the order in which peers are sent to depends on nothing but who they are.
@@ -121,7 +123,7 @@ class Leader:
             return
         self.peers[member] = Progress(self._next_stream(), self.log.last_index + 1, now_ms)
         self.peers[member].life, self.peers[member].on_probation = life, True
-        self._rounds.forget(member)
+        self.rounds.forget(member)
         self._awaiting_commit.discard(member)
 
     def _next_stream(self) -> int:
@@ -195,7 +197,7 @@ class Leader:
         peer.heard_ms = now_ms
         peer.contact = Contact.HEARD
         peer.on_probation = message.on_probation
-        self._rounds.acknowledged(message.source, message.read_id)
+        self.rounds.acknowledged(message.source, message.read_id)
         # A lost frame is reported by nobody, so a heartbeat's answer has to show the loss. Frames
         # keep their order: an append sent before this heartbeat arrived before it, or never will.
         if peer.probing:
@@ -242,10 +244,27 @@ class Leader:
 
     def has_news(self, commit: int) -> bool:
         """Whether a peer whose clients wait can be told of a commit that it does not know."""
-        return any(
-            min(commit, self.peers[target].match) > self.peers[target].commit_sent
-            for target in self._awaiting_commit
-        )
+        for target in self._awaiting_commit:
+            peer = self.peers[target]
+            if commit > peer.commit_sent < peer.match:
+                return True
+        return False
+
+    def has_messages(self, commit: int, now_ms: int) -> bool:
+        """Whether `messages` would give something."""
+        is_notice_due = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
+        if is_notice_due or self.rounds.is_due():
+            return True
+        last_index = self.log.last_index
+        for peer in self.peers.values():
+            if (peer.next <= last_index or peer.ack_wanted or peer.probing) and peer.may_send():
+                return True
+        return self.has_news(commit)
+
+    @property
+    def due_ms(self) -> int:
+        """When heartbeats or the check of the quorum are due."""
+        return min(self.heartbeat_due_ms, self.quorum_check_due_ms)
 
     def under_way(self) -> bool:
         """Whether WAVES_MAX bursts are being replicated, so that a small one should wait."""
@@ -275,37 +294,37 @@ class Leader:
         self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
         if self.notice_due_ms is None:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
-        self._rounds.release(commit)
+        self.rounds.release(commit)
 
     # --- reads (dissertation 6.4) ---
 
     def has_asked(self, read_id: int) -> bool:
         """Whether this round of reads was sent, so that an answer may name it."""
-        return read_id <= self._rounds.sent
+        return read_id <= self.rounds.sent
 
     def add_read(self, source: int, read_id: int, commit: int) -> None:
         """Register a read of the member `source`.
 
         Over the limit the read is dropped: that member asks again after a while.
         """
-        if self._rounds.is_full():
+        if self.rounds.is_full():
             return
         if commit < self.start_index:
             # An earlier leader may have committed entries that this one holds and does not know to
             # be committed. The commit of its own no-op settles that (Raft 8, dissertation 6.4), so
             # the read waits for that commit.
-            self._rounds.add_early(source, read_id)
+            self.rounds.add_early(source, read_id)
         else:
-            self._rounds.add(source, read_id, commit)
+            self.rounds.add(source, read_id, commit)
 
     def read_answers(self, now_ms: int) -> list[ReadResponse]:
         """Answers to the reads that are confirmed now; some may be this member's own."""
-        if not self._rounds.reads:
+        if not self.rounds.reads:
             return []
         cluster_ms = self.cluster_ms(now_ms)
         return [
             ReadResponse(self.own_id, source, self.term, read_id, index, cluster_ms)
-            for _, source, read_id, index in self._rounds.take_confirmed(
+            for _, source, read_id, index in self.rounds.take_confirmed(
                 self.own_id, self.configuration
             )
         ]
@@ -317,11 +336,13 @@ class Leader:
         messages: list[Message] = []
         # Heartbeats come before appends: a heartbeat names the last index sent before it, so that
         # its answer shows whether that was lost. The appends below are sent after it.
-        if self._rounds.maybe_begin():
+        if self.rounds.maybe_begin():
             messages += self.heartbeats(commit, now_ms)
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
+        last_index = self.log.last_index
         for target, peer in self.peers.items():
-            messages += self._appends(target, peer, commit)
+            if peer.next <= last_index or peer.ack_wanted or peer.probing:
+                messages += self._appends(target, peer, commit)
             if min(commit, peer.match) > peer.commit_sent and (
                 everybody or target in self._awaiting_commit
             ):
@@ -352,7 +373,7 @@ class Leader:
             stream=peer.stream,
             commit=peer.commit_sent,
             sent_index=peer.match if peer.probing else peer.next - 1,
-            read_id=self._rounds.sent,
+            read_id=self.rounds.sent,
             cluster_ms=self.cluster_ms(now_ms),
             answer=answer,
         )
@@ -369,13 +390,15 @@ class Leader:
 
     def behind(self) -> tuple[int, ...]:
         """The peers that need a snapshot: this log no longer holds the entries they lack."""
-        return tuple([target for target, peer in self.peers.items() if peer.snapshotting])
+        behind = tuple([target for target, peer in self.peers.items() if peer.snapshotting])
+        self.may_be_behind = bool(behind)
+        return behind
 
     def _append(self, target: int, peer: Progress, commit: int) -> AppendRequest | None:
         prev_index = peer.next - 1
         prev_term = self.log.term(prev_index)
         if prev_term is None:
-            peer.snapshotting = True  # the entries it lacks are compacted away
+            peer.snapshotting = self.may_be_behind = True  # the entries it lacks are gone
             return None
         # With a full window this append carries no entries and only asks for an answer: the window
         # may be full because earlier answers were lost.

@@ -21,6 +21,18 @@ class News:
         self._leader_news = LeaderNews(elector.leader, -1, None, False)
         self._membership: Membership | None = None
 
+    def is_due(self) -> bool:
+        """Whether there is news."""
+        told, elector, role = self._leader_news, self._elector, self._elector.role
+        if elector.leader != told.leader or elector.term != told.term:
+            return True
+        roster = self._roster
+        if roster.latest is not self._membership or roster.is_learner != told.is_learner:
+            return True
+        if told.clock is not None or not isinstance(role, Leader):
+            return False
+        return self._replica.commit >= role.start_index
+
     def take_leader_news(self) -> LeaderNews | None:
         """Who leads, in which term and by which clock; None if nothing of that has changed."""
         elector, clock = self._elector, None

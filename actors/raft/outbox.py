@@ -13,12 +13,14 @@ from actors.raft.rpc import AppendResponse, Message
 
 
 class Outbox:
-    """The messages that wait for the next output."""
+    """The messages that wait for the next output, and the promises that wait for its save."""
 
     def __init__(self, elector: Elector) -> None:
         self._elector = elector
         self.messages: list[Message] = []
         self.promises: list[Message] = []
+        # Promises about what is being saved.
+        self._saving: list[Message] = []
 
     def say(self, message: Message) -> None:
         """Send at once - unless it would show a term that a crash could still undo."""
@@ -37,15 +39,28 @@ class Outbox:
         they ever are.
         """
         self.promises = [each for each in self.promises if not isinstance(each, AppendResponse)]
+        self._saving = [each for each in self._saving if not isinstance(each, AppendResponse)]
 
-    def take(self) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
-        """Give out the messages that may leave at once, and those that leave after the save."""
-        taken = tuple(self.messages), tuple(self.promises)
+    def take(self) -> tuple[Message, ...]:
+        """Give out the messages that may leave at once."""
+        taken = tuple(self.messages)
         self.messages.clear()
-        self.promises.clear()
+        return taken
+
+    def saving(self) -> None:
+        """All that has been decided so far is being saved: the promises wait for that."""
+        if self.promises:
+            self._saving += self.promises
+            self.promises.clear()
+
+    def take_promises(self) -> tuple[Message, ...]:
+        """Give out the promises about what was being saved: it is durable now."""
+        taken = tuple(self._saving)
+        self._saving.clear()
         return taken
 
     def clear(self) -> None:
         """Drop all messages: this member must stop, and its word is not to be relied on."""
         self.messages.clear()
         self.promises.clear()
+        self._saving.clear()

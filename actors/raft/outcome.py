@@ -40,18 +40,19 @@ class Recovered(NamedTuple):
     probation: Probation | None = None
 
 
-class Output(NamedTuple):
-    """What to send now, what to write and sync, and what to send only after that.
+class Save(NamedTuple):
+    """What to write and sync; `start` is the entry before the entries, or the log's last one."""
 
-    `start` is the entry before the entries; without any, the last entry of the log. A `hard_state`
-    of None: there is nothing to write.
-    """
-
-    messages: tuple[Message, ...]
-    hard_state: HardState | None
+    hard_state: HardState
     entries: tuple[Entry, ...]
     start: LogStart
-    promises: tuple[Message, ...]
+
+
+class Output(NamedTuple):
+    """What to send now, and what to make durable; a `save` of None: nothing."""
+
+    messages: tuple[Message, ...]
+    save: Save | None
 
 
 class LeaderNews(NamedTuple):

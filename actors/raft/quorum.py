@@ -53,7 +53,8 @@ class Configuration(NamedTuple):
 
     def agreed_index(self, match: Mapping[int, int]) -> int:
         """The highest index that a majority of each set of voters holds (Raft 5.3)."""
-        return min([_agreed_index(voters, match) for voters in self._sets()])
+        agreed = _agreed_index(self.voters, match)
+        return min(agreed, _agreed_index(self.outgoing, match)) if self.outgoing else agreed
 
     def _sets(self) -> tuple[frozenset[int], ...]:
         return (self.voters, self.outgoing) if self.outgoing else (self.voters,)

@@ -17,12 +17,15 @@ class ReadyRead(NamedTuple):
 
 
 class LocalReads:
-    """Read ids rise from a random one, so an answer to this member's earlier process fits none."""
+    """Read ids rise from a random one, so an answer to this member's earlier process fits none.
+
+    `indexed` are the reads for which the index is known that they need.
+    """
 
     def __init__(self, first_id: int) -> None:
         self._last_id = first_id
         self._asked_ms: dict[int, int] = {}
-        self._indexed: list[tuple[int, ReadyRead]] = []
+        self.indexed: list[tuple[int, ReadyRead]] = []
 
     def open(self, now_ms: int) -> int:
         """Open a read; returns its id."""
@@ -33,7 +36,7 @@ class LocalReads:
     def forget(self, read_id: int) -> None:
         """Forget a read for which no client waits any more."""
         self._asked_ms.pop(read_id, None)
-        self._indexed = [pair for pair in self._indexed if pair[1].read_id != read_id]
+        self.indexed = [pair for pair in self.indexed if pair[1].read_id != read_id]
 
     def open_ids(self) -> list[int]:
         """The reads for which no index is known, oldest first."""
@@ -53,12 +56,12 @@ class LocalReads:
     def confirm(self, read_id: int, index: int, cluster_ms: int) -> None:
         """The leader says from which index on the read may be served. Duplicates do nothing."""
         if self._asked_ms.pop(read_id, None) is not None:
-            self._indexed.append((index, ReadyRead(read_id, cluster_ms)))
+            self.indexed.append((index, ReadyRead(read_id, cluster_ms)))
 
     def take_ready(self, decided_index: int) -> tuple[ReadyRead, ...]:
         """Take the reads whose index has been handed out."""
-        if not self._indexed:
+        if not self.indexed:
             return ()
-        ready = tuple(read for index, read in self._indexed if index <= decided_index)
-        self._indexed = [pair for pair in self._indexed if pair[0] > decided_index]
+        ready = tuple(read for index, read in self.indexed if index <= decided_index)
+        self.indexed = [pair for pair in self.indexed if pair[0] > decided_index]
         return ready

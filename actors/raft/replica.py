@@ -17,8 +17,9 @@ from actors.raft.proposals import ProposalDesk
 from actors.raft.roster import Roster
 from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, SnapshotChunk
 
-COMMITTED_BYTES_MAX: Final = 8 * 1024 * 1024
-"""Committed entries are handed out in parts of this size, so a long replay fits into memory."""
+COMMITTED_BYTES_MAX: Final = 1024 * 1024
+COMMITTED_ENTRIES_MAX: Final = 512
+"""Committed entries are handed out in parts of this size: the node does other things in between."""
 
 
 class Replica:
@@ -50,6 +51,8 @@ class Replica:
         self.log = log
         self.commit = commit
         self.stable_index = log.last_index
+        # Entries up to here were given out to be saved, and are still in the log.
+        self._given_out = log.last_index
         self.cluster_ms = cluster_ms
         self._clock_term = 0
         self._roster = roster
@@ -183,9 +186,9 @@ class Replica:
             if index >= self._roster.next_index:
                 self._roster.commit_to(index)
 
-    def unstable(self) -> tuple[Entry, ...]:
-        """The entries that are not durable yet; the first may replace durable ones."""
-        last_index = self.log.last_index
+    def give_out(self) -> tuple[Entry, ...]:
+        """The entries that are not durable yet, to be saved; the first may replace durable ones."""
+        self._given_out = last_index = self.log.last_index
         if self.stable_index == last_index:
             return ()
         return self.log.slice(self.stable_index + 1, last_index + 1, bytes_max=1 << 62)
@@ -204,8 +207,8 @@ class Replica:
         return LogStart(index, term, self._roster.at(index))
 
     def persisted(self) -> None:
-        """Every entry of the log is durable now."""
-        self.stable_index = self.log.last_index
+        """The entries that were given out last are durable, those that are still in the log."""
+        self.stable_index = self._given_out
 
     def has_committed(self) -> bool:
         """Whether `take_committed` would give something.
@@ -220,7 +223,7 @@ class Replica:
         """The next entries that are committed and durable here, each once and in order."""
         if not self.has_committed():
             return ()
-        stop = min(self.commit, self.stable_index) + 1
+        stop = min(self.commit, self.stable_index, self.handed_out + COMMITTED_ENTRIES_MAX) + 1
         committed = self.log.slice(self.handed_out + 1, stop, COMMITTED_BYTES_MAX)
         self.handed_out = committed[-1].index
         return committed
@@ -250,7 +253,7 @@ class Replica:
         self.handed_out = start.index
         # The caller begins the WAL anew with the entries kept before any promise leaves, so they
         # count as durable.
-        self.stable_index = self.log.last_index
+        self.stable_index = self._given_out = self.log.last_index
         self._hear_clock(term, cluster_ms)
         self.paused = False
         self._roster.restart(start.index, start.membership, self.commit)
@@ -264,6 +267,7 @@ class Replica:
         removed = self.log.truncate_from(index, self.commit)
         # Other entries take the places of those removed, and are not durable yet.
         self.stable_index = min(self.stable_index, index - 1)
+        self._given_out = min(self._given_out, index - 1)
         self._roster.cut_from(index, self.commit)
         self._fail_lost(removed)
 

@@ -56,15 +56,19 @@ class ReadRounds:
             self.add(source, read_id, index)
         self._early.clear()
 
-    def maybe_begin(self) -> bool:
-        """Begin a round if reads wait for one and fewer than READ_ROUNDS_MAX are under way."""
+    def is_due(self) -> bool:
+        """Whether reads wait for a round and fewer than READ_ROUNDS_MAX are under way."""
         if not self.reads or self.reads[-1].round_id <= self.sent:
             return False
         # Reads of each round that went out and is not confirmed are still here.
-        if self.sent - self.reads[0].round_id + 1 >= READ_ROUNDS_MAX:
-            return False
-        self.sent = self.reads[-1].round_id
-        return True
+        return self.sent - self.reads[0].round_id + 1 < READ_ROUNDS_MAX
+
+    def maybe_begin(self) -> bool:
+        """Begin a round if one is due."""
+        if self.is_due():
+            self.sent = self.reads[-1].round_id
+            return True
+        return False
 
     def acknowledged(self, member: int, round_id: int) -> None:
         """A member has answered this round, which confirms all earlier ones as well."""

@@ -75,6 +75,10 @@ class NodeActor(pykka.ThreadingActor):
     ring: Ring
     _host: Host
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.mailbox = cast(Mailbox, self.actor_inbox)
+
     def join(self, ring: Ring) -> None:
         """Learn the other actors' addresses; call it before `begin`."""
         self.ring = ring
@@ -89,11 +93,6 @@ class NodeActor(pykka.ThreadingActor):
         self._start_actor_loop()
         return self.actor_ref
 
-    @property
-    def mailbox(self) -> Mailbox:
-        """The actor's own inbox."""
-        return cast(Mailbox, self.actor_inbox)
-
     def open(self) -> None:
         """Acquire what must belong to the loop's thread; by default nothing."""
 
@@ -101,8 +100,12 @@ class NodeActor(pykka.ThreadingActor):
         """Handle one message."""
         raise NotImplementedError
 
-    def settle(self) -> None:
-        """Act on what `receive` has gathered: nobody has a message left, and the loop may sleep."""
+    def settle(self) -> bool:
+        """Act on what `receive` has gathered: no actor has a message left.
+
+        True: others have been told something that is to be handled first; then settle again.
+        """
+        return False
 
     def close(self) -> None:
         """Release what `open` acquired; also called after a failure."""

@@ -96,20 +96,28 @@ class Loop:
 
     def turn(self) -> None:
         """Hand all queued messages to their actors; then let those settle that had one."""
-        seats = self._seats
         for _ in range(ROUNDS_MAX):
-            is_done = True
-            for seat in seats:
-                if seat.queue:
-                    is_done = False
-                    self._run_one(seat)
-            if is_done:
-                break
-        for seat in seats:
+            if not self._go_round() and not self._settle():
+                return
+
+    def _go_round(self) -> bool:
+        """Give each actor what is queued for it, in the ring's order; whether there was any."""
+        found = False
+        for seat in self._seats:
+            if seat.queue:
+                found = True
+                self._run_one(seat)
+        return found
+
+    def _settle(self) -> bool:
+        """Let those settle that have run; whether one has to settle again."""
+        again = False
+        for seat in self._seats:
             if seat.has_run and seat.settles:
-                seat.has_run = False
                 self._running = seat.actor
-                seat.actor.settle()
+                seat.has_run = seat.actor.settle()
+                again = again or seat.has_run
+        return again
 
     def _run_one(self, seat: _Seat) -> None:
         self._running = seat.actor

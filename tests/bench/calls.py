@@ -147,11 +147,11 @@ def _counting(node: Node) -> Iterator[Counter[Place]]:
             if place is not None:
                 counts[place] += 1
 
-    def counted(handle: Callable[..., None]) -> Callable[..., None]:
-        def handle_and_count(*message: Any) -> None:
+    def counted(handle: Callable[..., Any]) -> Callable[..., Any]:
+        def handle_and_count(*message: Any) -> Any:
             sys.setprofile(profile)
             try:
-                handle(*message)
+                return handle(*message)
             finally:
                 sys.setprofile(None)
 

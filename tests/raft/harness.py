@@ -117,13 +117,12 @@ class Solo:
         while True:
             output = self.core.output(self.now_ms)
             flushed.messages.extend(output.messages)
-            if output.hard_state is not None:
-                flushed.hard_states.append(output.hard_state)
-                flushed.entries.extend(output.entries)
-            flushed.promises.extend(output.promises)
-            self.core.persisted(self.now_ms)
+            if output.save is not None:
+                flushed.hard_states.append(output.save.hard_state)
+                flushed.entries.extend(output.save.entries)
+            flushed.promises.extend(self.core.persisted(self.now_ms))
             flushed.decided.append(self.core.decided(self.now_ms))
-            if not self.core.has_more():
+            if not has_more(self.core, self.now_ms):
                 return flushed
 
     def step(self, *messages: Message) -> Flushed:
@@ -146,6 +145,11 @@ class Solo:
         return self.flush()
 
 
+def has_more(core: RaftCore, now_ms: int) -> bool:
+    """Whether another output, or another portion of entries, would come with no further input."""
+    return core.has_output(now_ms) or core.replica.has_committed()
+
+
 class Saved:
     """A member's disk."""
 
@@ -155,12 +159,12 @@ class Saved:
 
     def save(self, output: Output) -> None:
         """Keep what an output says must be kept."""
-        if output.hard_state is None:
+        if output.save is None:
             return
-        self.hard_state = output.hard_state
-        if output.entries:
-            del self.entries[output.entries[0].index - 1 :]
-            self.entries.extend(output.entries)
+        self.hard_state, entries, _ = output.save
+        if entries:
+            del self.entries[entries[0].index - 1 :]
+            self.entries.extend(entries)
 
 
 class Cluster:
@@ -269,15 +273,14 @@ class Cluster:
         while True:
             output = core.output(self.now_ms)
             self._send(output.messages)
-            if member in self.crash_before_save and output.hard_state is not None:
+            if member in self.crash_before_save and output.save is not None:
                 self.crash_before_save.remove(member)
                 self.crash(member)
                 return
             self.disks[member].save(output)
-            self._send(output.promises)
-            core.persisted(self.now_ms)
+            self._send(core.persisted(self.now_ms))
             self._take(member, core.decided(self.now_ms))
-            if not core.has_more():
+            if not has_more(core, self.now_ms):
                 break
         if isinstance(core.role, Leader):
             assert self.leader_of.setdefault(core.term, member) == member, "two leaders in a term"

@@ -47,11 +47,17 @@ class Parts:
             CONFIG, self.elector, self.replica, self.outbox, self.desk, self.reads
         )
 
+    def save(self) -> None:
+        """Everything in the log is saved."""
+        self.replica.give_out()
+        self.replica.persisted()
+
     def lead(self, term: int = 1) -> Leader:
         """Be the leader of a term, as if the election had been won."""
         self.elector.give_vote_away(term)
         configuration = self.roster.configuration
         leader = Leader(1, term, configuration, self.log, 0, START_MS)
         self.elector.lead(leader)
-        self.elector.given_out()
+        self.elector.give_out()
+        self.elector.persisted()
         return leader

@@ -60,7 +60,9 @@ def test_with_enough_pre_votes_it_stands_in_a_term_of_its_own_that_must_be_saved
     (asked,) = elector.take_vote(VoteResponse(2, 1, 2, True, True), LATER_MS)
     assert asked == AskedForVotes([VoteRequest(1, n, 2, False, 1, 1, False) for n in (2, 3)])
     assert (elector.term, elector.vote, elector.is_unsaved) == (2, 1, True)
-    elector.given_out()
+    elector.give_out()
+    assert elector.is_unsaved
+    elector.persisted()
     assert not elector.is_unsaved
 
 

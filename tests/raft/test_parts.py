@@ -79,9 +79,11 @@ def test_what_shows_a_term_that_is_not_saved_waits_for_the_save() -> None:
     parts.outbox.say(ReadRequest(1, 2, 0, 1))
     parts.elector.give_vote_away(1)
     parts.outbox.say(ReadRequest(1, 2, 1, 2))
-    messages, promises = parts.outbox.take()
-    assert (messages, promises) == ((ReadRequest(1, 2, 0, 1),), (ReadRequest(1, 2, 1, 2),))
-    assert parts.outbox.take() == ((), ())
+    assert parts.outbox.take() == (ReadRequest(1, 2, 0, 1),)
+    assert parts.outbox.take_promises() == ()
+    parts.outbox.saving()
+    assert parts.outbox.take_promises() == (ReadRequest(1, 2, 1, 2),)
+    assert (parts.outbox.take(), parts.outbox.take_promises()) == ((), ())
 
 
 def test_a_new_term_drops_acknowledgements_and_no_other_promise() -> None:
@@ -89,8 +91,11 @@ def test_a_new_term_drops_acknowledgements_and_no_other_promise() -> None:
     vote = VoteRequest(1, 2, 2, False, 0, 0, False)
     parts.outbox.promise(ACK)
     parts.outbox.promise(vote)
+    parts.outbox.saving()
+    parts.outbox.promise(ACK)
     parts.outbox.drop_acknowledgements()
-    assert parts.outbox.promises == [vote]
+    assert parts.outbox.promises == []
+    assert parts.outbox.take_promises() == (vote,)
 
 
 # --- the forwarder ---
@@ -235,13 +240,13 @@ def test_a_change_that_waits_for_its_newcomer_is_certain_once_it_is_saved_here()
     parts = Parts(members=1)
     leader = parts.lead()
     parts.replica.append(1, 0, [PUT])
-    parts.replica.persisted()
+    parts.save()
     parts.replica.commit_to(1)
     one = changes(parts)
     one.ask(leader, AddMember(peer(2), learner=False), 9, START_MS)
     assert parts.roster.latest.is_joint
     assert one.take_certain() is None
-    parts.replica.persisted()
+    parts.save()
     certain = one.take_certain()
     assert certain is not None and certain.ticket == 9
     parts.replica.commit_to(2)
@@ -262,7 +267,7 @@ def test_an_entry_of_an_earlier_term_is_not_committed_by_counting() -> None:
     leader.peers[2].maybe_accept(1)
     assert not own.maybe_commit(leader, START_MS)
     own.open_term(leader, START_MS)
-    parts.replica.persisted()
+    parts.save()
     leader.peers[2].maybe_accept(2)
     assert own.maybe_commit(leader, START_MS)
     assert parts.replica.commit == 2
@@ -292,11 +297,11 @@ def test_what_a_follower_answers_to_an_append_is_a_promise() -> None:
     parts = Parts()
     following = Following(parts.elector, parts.replica, parts.outbox, parts.forwarder, trial(parts))
     following.take(AppendRequest(2, 1, 1, 4, 0, 0, 0, entries(1, 1)), START_MS)
-    assert parts.outbox.take() == ((), (AppendResponse(1, 2, 1, 4, 1, False, 0, 0),))
+    assert parts.outbox.messages == []
+    assert parts.outbox.promises == [AppendResponse(1, 2, 1, 4, 1, False, 0, 0)]
     following.take(Heartbeat(2, 1, 1, 4, 1, 1, 3, 0, True), START_MS)
-    (messages, _), commit = parts.outbox.take(), parts.replica.commit
-    assert messages == (HeartbeatResponse(1, 2, 0, 4, 1, 1, 3, False),)
-    assert commit == 1
+    assert parts.outbox.take() == (HeartbeatResponse(1, 2, 0, 4, 1, 1, 3, False),)
+    assert parts.replica.commit == 1
 
 
 # --- trial and proof ---
@@ -320,7 +325,8 @@ def test_who_is_wrong_says_nothing_but_that_and_leads_no_more() -> None:
     parts.outbox.promise(ACK)
     (followed,) = own.end(Contradicted(1, 1, 0, 2), START_MS)
     assert followed == (NOBODY, False, leader)
-    assert parts.outbox.take() == ((Confession(1, 2, 1, 1, 0), Confession(1, 3, 1, 1, 0)), ())
+    assert parts.outbox.take() == (Confession(1, 2, 1, 1, 0), Confession(1, 3, 1, 1, 0))
+    assert parts.outbox.promises == []
     assert not own.takes_part
     assert not own.may_hear(Doubt(3, 1, 1, 1, 8, False))
     assert parts.outbox.messages == [Confession(1, 3, 1, 1, 8)]

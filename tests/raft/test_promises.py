@@ -86,7 +86,7 @@ def test_the_vote_for_oneself_counts_only_when_it_is_saved() -> None:
     core = make_core(members=1)
     core.tick(core.next_tick_ms)
     output = core.output(core.next_tick_ms)
-    assert output.hard_state == HardState(1, 1, 0)
+    assert output.save is not None and output.save.hard_state == HardState(1, 1, 0)
     assert core.leader == 0
     core.persisted(core.next_tick_ms)
     assert core.leader == 1

@@ -191,7 +191,8 @@ class Shell:
         """Messages, and then nothing more for now."""
         for message in messages:
             self.actor.receive(message)
-        self.actor.settle()
+        while self.actor.settle():
+            pass
 
     def hear(self, *messages: Message) -> None:
         """Peers' messages in one burst."""

@@ -53,8 +53,8 @@ def test_after_its_snapshot_a_member_goes_on_with_the_log() -> None:
     follower.replica.pause()
     hard_state, kept = follower.restored(LogStart(index, term, voters(3)), 123_456, chunk)
     assert (hard_state.commit, kept) == (index, ())
-    output = follower.output(cluster.now_ms)
-    (answer,) = [m for m in output.promises if isinstance(m, AppendResponse)]
+    follower.output(cluster.now_ms)
+    (answer,) = [m for m in follower.persisted(cluster.now_ms) if isinstance(m, AppendResponse)]
     assert (answer.index, answer.rejected) == (index, False)
     leader.step(answer, cluster.now_ms)
     assert leader.decided(cluster.now_ms).behind == ()

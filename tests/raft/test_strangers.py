@@ -230,7 +230,8 @@ class Member:
                 self.actor.receive(Tick(self.clock.now_ms))
             else:
                 self.actor.receive(PeerFrames((each,)))
-            self.actor.settle()
+            while self.actor.settle():
+                pass
 
     def lead(self) -> None:
         """Win term 2."""

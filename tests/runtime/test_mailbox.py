@@ -40,8 +40,9 @@ class Recorder(NodeActor):
             raise ValueError("as asked")
         self.seen.put(message)
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
         self.seen.put("settled")
+        return False
 
     def close(self) -> None:
         self.seen.put("closed")
@@ -173,8 +174,9 @@ class Passing(NodeActor):
         if message:
             self.next.tell(message - 1)
 
-    def settle(self) -> None:
+    def settle(self) -> bool:
         self._log.append(f"{self._name} settles")
+        return False
 
 
 def test_a_turn_goes_round_until_nobody_has_a_message_and_then_those_settle_that_had_one() -> None:

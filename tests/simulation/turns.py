@@ -82,7 +82,7 @@ class Turns:
             for _ in range(1 + chance(MESSAGES_PER_TURN_MAX)):
                 message = pop()
                 if message is None:
-                    actors[number].settle()
+                    unsettled[number] = actors[number].settle()
                     break
                 receive(message)
             else:

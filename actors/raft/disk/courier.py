@@ -58,30 +58,28 @@ class _Delivery:
 
 
 class SnapshotCourier:
-    """Delivers one snapshot at a time, to any number of members."""
+    """Delivers one snapshot at a time, to any number of members.
+
+    `snapshot` is the one that is being delivered; the log after it must be kept meanwhile.
+    """
 
     def __init__(self, own_id: int, files: Files) -> None:
         self._own_id = own_id
         self._files = files
-        self._snapshot: Snapshot | None = None
+        self.snapshot: Snapshot | None = None
         self._deliveries: dict[int, _Delivery] = {}
-
-    @property
-    def snapshot(self) -> Snapshot | None:
-        """The snapshot that is being delivered; the log after it must be kept meanwhile."""
-        return self._snapshot
 
     def load(self, snapshot: Snapshot) -> None:
         """Deliver this snapshot from now on, to each member from its start."""
         self.drop()
-        self._snapshot = snapshot
+        self.snapshot = snapshot
 
     def serve(self, targets: Iterable[int], now_ms: int) -> list[int]:
         """Deliver to exactly these members; returns those that were given up."""
         wanted = set(targets)
         for gone in self._deliveries.keys() - wanted:
             del self._deliveries[gone]
-        if self._snapshot is not None:
+        if self.snapshot is not None:
             for target in wanted - self._deliveries.keys():
                 self._deliveries[target] = _Delivery(now_ms)
         silent = [t for t, d in self._deliveries.items() if now_ms - d.heard_ms > GIVE_UP_MS]
@@ -93,7 +91,7 @@ class SnapshotCourier:
 
     def refusal(self, message: SnapshotAck) -> str:
         """Why an acknowledgement must be ignored; nothing if it may be true."""
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         if snapshot is None or message.snapshot_id != snapshot.id:
             return ""  # late: it is about an earlier snapshot
         return NOT_IN_IT if message.next_offset > snapshot.total_bytes else ""
@@ -101,7 +99,7 @@ class SnapshotCourier:
     def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
         """A member has everything before `next_offset`."""
         delivery = self._deliveries.get(message.source)
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         if delivery is None or snapshot is None or message.snapshot_id != snapshot.id:
             return
         delivery.heard_ms = now_ms
@@ -113,15 +111,15 @@ class SnapshotCourier:
     def chunks(self, term: int, streams: dict[int, int], now_ms: int) -> list[SnapshotChunk]:
         """What to send now; `streams` has the number of each member's stream."""
         chunks: list[SnapshotChunk] = []
-        if self._snapshot is None:
+        if self.snapshot is None:
             return chunks
         for target, delivery in self._deliveries.items():
             # The receiver takes chunks in order only. After a loss it needs all of them again.
             if delivery.sent > delivery.acked and now_ms - delivery.sent_ms > RESEND_MS:
                 delivery.sent = delivery.acked
             window = delivery.acked + CHUNKS_UNDER_WAY_MAX * CHUNK_BYTES
-            while delivery.sent < min(window, self._snapshot.total_bytes):
-                chunk = self._chunk(self._snapshot, target, term, streams[target], delivery.sent)
+            while delivery.sent < min(window, self.snapshot.total_bytes):
+                chunk = self._chunk(self.snapshot, target, term, streams[target], delivery.sent)
                 delivery.sent += len(chunk.data)
                 delivery.sent_ms = now_ms
                 chunks.append(chunk)
@@ -133,9 +131,9 @@ class SnapshotCourier:
 
     def drop(self) -> None:
         """Remove the snapshot: no member needs it any more."""
-        if self._snapshot is not None:
-            self._files.remove(self._snapshot.path)
-        self._snapshot = None
+        if self.snapshot is not None:
+            self._files.remove(self.snapshot.path)
+        self.snapshot = None
         self._deliveries.clear()
 
     def _chunk(

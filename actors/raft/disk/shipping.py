@@ -54,6 +54,11 @@ class Shipping:
         self._take_again_ms = 0
         self._installing: SnapshotChunk | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a snapshot is being delivered, so that `serve` is to be called."""
+        return self._courier.snapshot is not None
+
     # --- out ---
 
     def serve(self, behind: Sequence[int], now_ms: int) -> list[Told]:

@@ -27,13 +27,20 @@ from tests.simulation.mutants.planting import both, mutant
 def vote_not_saved() -> AbstractContextManager[Any]:
     """Only a new term is saved, a vote is not (PySyncObj 84)."""
 
-    pledge = Elector._pledge
+    pledge, persisted = Elector._pledge, Elector.persisted
 
     def careless(elector: Elector, term: int, vote: int) -> None:
         pledge(elector, term, vote)
         elector.is_unsaved = term != elector._saved[0]
 
-    return patch.object(Elector, "_pledge", careless)
+    def still_careless(elector: Elector) -> None:
+        persisted(elector)
+        elector.is_unsaved = elector.term != elector._saved[0]
+
+    return both(
+        patch.object(Elector, "_pledge", careless),
+        patch.object(Elector, "persisted", still_careless),
+    )
 
 
 @mutant
@@ -75,7 +82,7 @@ def promises_leave_before_the_save() -> AbstractContextManager[Any]:
 
     def careless(core: RaftCore, now_ms: int) -> Any:
         taken = output(core, now_ms)
-        return taken._replace(messages=taken.messages + taken.promises, promises=())
+        return taken._replace(messages=taken.messages + core._outbox.take_promises())
 
     return patch.object(RaftCore, "output", careless)
 
@@ -173,7 +180,7 @@ def reads_before_the_own_term_is_committed() -> AbstractContextManager[Any]:
     """A new leader answers with a commit index that may be out of date (dissertation 6.4)."""
 
     def careless(leader: Leader, source: int, read_id: int, commit: int) -> None:
-        leader._rounds.add(source, read_id, commit)
+        leader.rounds.add(source, read_id, commit)
 
     return patch.object(Leader, "add_read", careless)
 
@@ -183,8 +190,8 @@ def reads_overtake_what_they_must_see() -> AbstractContextManager[Any]:
     """A read is served as soon as its index is known, whether or not that is applied here."""
 
     def careless(reads: LocalReads, decided_index: int) -> tuple[ReadyRead, ...]:
-        ready = tuple(read for _, read in reads._indexed)
-        reads._indexed = []
+        ready = tuple(read for _, read in reads.indexed)
+        reads.indexed = []
         return ready
 
     return patch.object(LocalReads, "take_ready", careless)
