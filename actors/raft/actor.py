@@ -184,11 +184,13 @@ class RaftActor(NodeActor):
         if core.leads and self._tell_decided(now_ms):
             return True
         self._hand_over(now_ms)
-        while core.has_output(now_ms):
-            self._put_out(now_ms)
-        # A follower's answers have left: for what is decided here, nobody waits as much.
-        if not core.leads:
+        while True:
+            while core.has_output(now_ms):
+                self._put_out(now_ms)
+            # A follower's answers have left: for what is decided here, nobody waits as much.
             self._tell_decided(now_ms)
+            if not core.has_output(now_ms):
+                break
         self._arm(now_ms)
         return False
 
@@ -204,8 +206,6 @@ class RaftActor(NodeActor):
         promises = self.core.persisted(now_ms)
         if promises:
             self._neighbours.send(promises, self._clock())  # a save takes its time
-        if self.core.leads:
-            self._tell_decided(now_ms)
 
     def _hand_over(self, now_ms: int) -> None:
         """Give the core the proposals and reads that have gathered since the last flush."""

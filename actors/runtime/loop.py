@@ -99,6 +99,7 @@ class Loop:
         for _ in range(ROUNDS_MAX):
             if not self._go_round() and not self._settle():
                 return
+        self._settle()
 
     def _go_round(self) -> bool:
         """Give each actor what is queued for it, in the ring's order; whether there was any."""
