@@ -5,7 +5,8 @@ medians of all rounds. DIR holds the binaries `etcd` and `etcd_load` (see tests/
 `python -m tests.bench million DIR`: what a million keys take, on both.
 `python -m tests.bench expiry`: what the end of very many leases at once costs everybody else.
 `python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
-`python -m tests.bench calls`: how many Python calls a put costs, on its leader and a follower.
+`python -m tests.bench calls`: how many calls a put and a get cost, on the leader and a follower;
+fails above the bars in its table.
 """
 
 from __future__ import annotations
@@ -51,13 +52,11 @@ def main() -> int:
     many.add_argument("--keys", type=int, default=million.KEYS)
     ending = commands.add_parser("expiry", help="have very many leases end at once, and look")
     ending.add_argument("--leases", type=int, default=expiry.LEASES)
-    counting = commands.add_parser("calls", help="count the Python calls of a put")
-    counting.add_argument("--puts", type=int, default=calls.PUTS)
-    counting.add_argument("--top", type=int, default=0, help="functions to show")
+    counting = commands.add_parser("calls", help="count the calls of puts and gets")
+    counting.add_argument("--top", type=int, default=0, help="functions to show for each row")
     options = parser.parse_args()
     if options.command == "calls":
-        _say(*calls.measure(options.puts).lines(options.top))
-        return 0
+        return 0 if calls.run(_say, options.top) else 1
     if options.command == "disk":
         return 0 if disk.run(options.writes, options.every, _say) else 1
     if options.command == "million":

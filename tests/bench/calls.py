@@ -1,63 +1,93 @@
-"""`python -m tests.bench calls`: how many Python calls one put costs, on its leader and a follower.
+"""`python -m tests.bench calls`: how many calls a request costs, on its leader and on a follower.
 
-Three nodes of the shipped actors, on the simulation's calm clock, disk and network; one client puts
-at the leader, one at a time. Counted are the calls of functions of this project that the actors
-make: not those of Pykka, of the simulation, or of builtins. The count has no noise: the same code
-gives the same figures on any machine, but another Python may inline other things.
+Three nodes of the shipped actors and their loop, on the simulation's calm clock, disk and network.
+Counted is what a turn of the loop calls: functions of this project, and all calls (those of the
+libraries and of builtins too, as cProfile counts them). Sockets and the disk are simulated, and
+what they call is not counted. The counts have no noise: the same code gives the same figures on
+any machine, but another Python may inline other things.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import actors
 from actors.raft.leader import Leader
-from cluster.wire import pack, unpack
+from tests.bench.company import Company, Looks
+from tests.bench.counting import CallCounter, Count, Place
 from tests.simulation.cluster import Cluster
 from tests.simulation.node import Node
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
 
-PUTS: Final = 100
-WARM_UP: Final = 20
-"""Puts before those that are counted."""
-
 ELECTION_MS: Final = 3_000
-"""Long, so that hardly a heartbeat falls between two puts."""
+"""Long, so that hardly a heartbeat falls between two requests."""
 
-STEPS_MAX: Final = 100_000
-SOURCE: Final = Path(actors.__file__).parents[1]
+WARM_UP: Final = 20
+"""Requests of each client before those that are counted; of all clients WARM_UP_MAX at most."""
 
-Place = tuple[str, str]
-"""A file, seen from the top of the project, and the name of a function in it."""
+WARM_UP_MAX: Final = 2_000
+STEPS_MAX: Final = 1_000_000
+
+
+class Row(NamedTuple):
+    """What is counted: one request of each client is under way, until `total` are answered.
+
+    A client alone asks the leader; several are spread over the three nodes. The bars are the calls
+    a request that the leader and a follower may make: a little above what they made when the row
+    was last changed. Lower them when a change saves calls.
+    """
+
+    operation: str
+    clients: int
+    total: int
+    leader_bar: float
+    follower_bar: float
+
+    @property
+    def name(self) -> str:
+        """As in the table."""
+        return f"{self.operation}, {self.clients:,}"
+
+
+ROWS: Final = (
+    Row("put", 1, 100, 800, 340),
+    Row("get", 1, 100, 540, 125),
+    Row("put", 64, 2_000, 175, 105),
+    Row("put", 1_000, 6_000, 77, 47),
+    Row("get", 1_000, 6_000, 35, 23),
+)
 
 
 class Calls(NamedTuple):
-    """How often each function was called on the two nodes, for `puts` puts."""
+    """What the two nodes called, for `requests` requests."""
 
-    puts: int
-    leader: Counter[Place]
-    follower: Counter[Place]
+    requests: int
+    leader: Count
+    follower: Count
 
-    def lines(self, top: int = 0) -> list[str]:
-        """A table of calls a put by room, and the functions that are called most often."""
-        lines = [f"{'calls a put':24}{'leader':>10}{'follower':>10}"]
-        rooms = [_by_room(counts) for counts in (self.leader, self.follower)]
-        for room in sorted(rooms[0].keys() | rooms[1].keys()):
-            lines.append(self._line(room, *(each[room] for each in rooms)))
-        lines.append(self._line("in all", self.leader.total(), self.follower.total()))
-        for place, count in self.leader.most_common(top):
-            lines.append(f"{count / self.puts:8.2f} {place[0]} {place[1]}")
+    def figures(self) -> tuple[float, float, float, float]:
+        """A request's calls: own functions on the leader and the follower, then all calls."""
+        counts = (self.leader, self.follower)
+        own, every = [c.own.total() for c in counts], [c.all_calls for c in counts]
+        leader_own, follower_own, leader_all, follower_all = (
+            number / self.requests for number in (*own, *every)
+        )
+        return leader_own, follower_own, leader_all, follower_all
+
+    def rooms(self, top: int) -> list[str]:
+        """Own calls a request by room, and the leader's functions that are called most often."""
+        rooms = [_by_room(count.own) for count in (self.leader, self.follower)]
+        lines = [
+            f"  {room:24}" + "".join(f"{each[room] / self.requests:10.1f}" for each in rooms)
+            for room in sorted(rooms[0].keys() | rooms[1].keys())
+        ]
+        for place, count in self.leader.own.most_common(top):
+            lines.append(f"  {count / self.requests:8.2f} {place[0]} {place[1]}")
         return lines
-
-    def _line(self, name: str, *counts: int) -> str:
-        return f"{name:24}" + "".join(f"{count / self.puts:10.1f}" for count in counts)
 
 
 def _by_room(counts: Counter[Place]) -> Counter[str]:
@@ -67,51 +97,62 @@ def _by_room(counts: Counter[Place]) -> Counter[str]:
     return rooms
 
 
-class Writer:
-    """A client that puts at one node, and puts again when that is answered."""
-
-    number = 100
-
-    def __init__(self, cluster: Cluster, node: Node) -> None:
-        self.answered = 0
-        self._cluster = cluster
-        self._node = node
-        cluster.visitors[self.number] = self
-
-    def put(self) -> None:
-        """Send the next put."""
-        frame = pack({"id": self.answered, "op": "put", "key": b"key", "value": b"value"})
-        self._cluster.request(self.number, self._node.number, frame)
-
-    def reply(self, node: int, payload: bytes) -> None:
-        """The put is answered."""
-        answer = unpack(payload)
-        assert "error" not in answer, answer
-        self.answered += 1
-        self.put()
-
-    def node_up(self, node: int) -> None:
-        """It knows its node."""
-
-    def node_down(self, node: int) -> None:
-        """None goes down."""
+def run(say: Callable[[str], None], top: int = 0, rows: Sequence[Row] = ROWS) -> bool:
+    """Count each row and print it; whether all are within their bars."""
+    say(f"{'calls a request':14}{'own functions':>22}{'all calls':>22}{'bar':>22}")
+    say(f"{'':14}" + 3 * f"{'leader':>12}{'follower':>10}")
+    complaints: list[str] = []
+    for row in rows:
+        calls = measure(row)
+        say(line(row, calls))
+        if top:
+            for text in calls.rooms(top):
+                say(text)
+        complaints += over(row, calls)
+    for complaint in complaints:
+        say(complaint)
+    return not complaints
 
 
-def measure(puts: int = PUTS, seed: int = 0) -> Calls:
-    """Count the calls of so many puts."""
+def line(row: Row, calls: Calls) -> str:
+    """The row's line in the table."""
+    figures = (*calls.figures(), row.leader_bar, row.follower_bar)
+    leaders, followers = figures[::2], figures[1::2]
+    pairs = zip(leaders, followers, strict=True)
+    return f"{row.name:14}" + "".join(f"{a:12.1f}{b:10.1f}" for a, b in pairs)
+
+
+def over(row: Row, calls: Calls) -> list[str]:
+    """A complaint for each node that makes more calls than its bar allows."""
+    *_, leader, follower = calls.figures()
+    sides = (("leader", leader, row.leader_bar), ("follower", follower, row.follower_bar))
+    return [
+        f"{row.name}: the {side} makes {made:.1f} calls a request, more than {bar:g}"
+        for side, made, bar in sides
+        if made > bar
+    ]
+
+
+def measure(row: Row, seed: int = 0) -> Calls:
+    """Count the calls of a row's requests."""
     timeline = Timeline(seed)
     cluster = Cluster(timeline, Swarm(election_ms=ELECTION_MS))
     cluster.begin()
     _step_until(timeline, lambda: _leads(cluster))
     leader = cluster.leader()
     assert leader is not None
-    follower = next(node for node in cluster.running() if node is not leader)
-    writer = Writer(cluster, leader)
-    writer.put()
-    _step_until(timeline, lambda: writer.answered == WARM_UP)
+    nodes = cluster.running()
+    for node in nodes:
+        Looks(node)
+    follower = next(node for node in nodes if node is not leader)
+    company = Company(cluster, row.operation, row.clients, [leader] if row.clients == 1 else nodes)
+    company.begin()
+    warm = min(WARM_UP * row.clients, WARM_UP_MAX)
+    _step_until(timeline, lambda: company.answered >= warm)
+    before = company.answered
     with _counting(leader) as at_leader, _counting(follower) as at_follower:
-        _step_until(timeline, lambda: writer.answered == WARM_UP + puts)
-    return Calls(puts, at_leader, at_follower)
+        _step_until(timeline, lambda: company.answered >= before + row.total)
+    return Calls(company.answered - before, at_leader.result(), at_follower.result())
 
 
 def _leads(cluster: Cluster) -> bool:
@@ -132,44 +173,12 @@ def _step_until(timeline: Timeline, is_done: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def _counting(node: Node) -> Iterator[Counter[Place]]:
-    """Count what the actors of a node call when they receive something."""
-    assert node.actors is not None
-    counts: Counter[Place] = Counter()
-    places: dict[Any, Place | None] = {}
-
-    def profile(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call":
-            code = frame.f_code
-            if code not in places:
-                places[code] = _place(code.co_filename, code.co_qualname)
-            place = places[code]
-            if place is not None:
-                counts[place] += 1
-
-    def counted(handle: Callable[..., Any]) -> Callable[..., Any]:
-        def handle_and_count(*message: Any) -> Any:
-            sys.setprofile(profile)
-            try:
-                return handle(*message)
-            finally:
-                sys.setprofile(None)
-
-        return handle_and_count
-
-    for actor in node.actors:
-        vars(actor)["receive"] = counted(actor.receive)
-        vars(actor)["settle"] = counted(actor.settle)
+def _counting(node: Node) -> Iterator[CallCounter]:
+    """Count what a node's loop calls in its turns."""
+    counter = CallCounter()
+    loop = vars(node.loop)
+    loop["turn"] = counter.counted(node.loop.turn)
     try:
-        yield counts
+        yield counter
     finally:
-        for actor in node.actors:
-            del vars(actor)["receive"], vars(actor)["settle"]
-
-
-def _place(file: str, function: str) -> Place | None:
-    path = Path(file)
-    if not path.is_relative_to(SOURCE):
-        return None
-    place = path.relative_to(SOURCE)
-    return (str(place), function) if place.parts[0] in ("actors", "cluster") else None
+        del loop["turn"]

@@ -23,6 +23,7 @@ from actors.raft.membership import UNKNOWN_MEMBERS, Membership
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.raft.rpc import JoinRequest
 from actors.raft.welcome import Welcomes
+from actors.runtime.loop import Loop
 from actors.store.machine import Machine
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.making import Actors, make_actors
@@ -118,6 +119,15 @@ class Node:
     def stall(self, milliseconds: int) -> None:
         """Do nothing for a while, as if stopped; messages wait."""
         self._turns.stall(milliseconds)
+
+    def run(self) -> None:
+        """Let the actors handle what they were told."""
+        self._turns.run()
+
+    @property
+    def loop(self) -> Loop:
+        """The shipped loop that gives its actors their turns, where chance does not."""
+        return self._turns.loop
 
     # --- effects ---
 

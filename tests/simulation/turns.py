@@ -32,9 +32,9 @@ class Turns:
         """These actors run from now on."""
         self._actors = actors
         self._mailboxes = [actor.mailbox for actor in actors]
-        self._loop = Loop()
+        self.loop = Loop()
         for actor in reversed(actors):
-            self._loop.add(actor)
+            self.loop.add(actor)
 
     def stall(self, milliseconds: int) -> None:
         """Do nothing for a while, as if stopped; messages wait."""
@@ -65,7 +65,7 @@ class Turns:
             self._take_by_chance()
         else:
             while not all(mailbox.empty() for mailbox in self._mailboxes):
-                self._loop.turn()
+                self.loop.turn()
 
     def _take_by_chance(self) -> None:
         """Let chance say which actor is next, and when it settles: nothing may depend on either."""

@@ -1,0 +1,108 @@
+"""Simulated clients, each with one request under way, and the looks of the nodes that serve them.
+
+As in the shipped loop, a node takes at one look all frames that have come in: those of its clients
+and those of the other members. Knows nothing of what is measured meanwhile.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from actors.language.messages import ClientFrames, Connection, PeerFrames
+from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX
+from cluster.wire import pack, unpack
+from tests.simulation.cluster import Cluster
+from tests.simulation.node import Node
+
+FIRST_CLIENT: Final = 100
+KEYS: Final = 1_000
+HOP_MS: Final = 2
+"""A client's next request is at its node at most this time after it was answered."""
+
+REQUESTS: Final[dict[str, dict[str, Any]]] = {
+    "put": {"op": "put", "value": b"x" * 256},
+    "get": {"op": "range"},
+}
+
+
+class Looks:
+    """Hands a node what arrives in one millisecond in one turn, as frames of one look."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._from_clients: list[tuple[Connection, bytes]] = []
+        self._from_peers: list[bytes] = []
+        self._is_due = False
+        vars(node)["take_client_frame"] = self._of_client
+        vars(node)["take_peer_frame"] = self._of_peer
+
+    def _of_client(self, connection: Connection, frame: bytes) -> None:
+        self._from_clients.append((connection, frame))
+        self._look_soon()
+
+    def _of_peer(self, frame: bytes) -> None:
+        self._from_peers.append(frame)
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            # After all that arrives in this millisecond.
+            self._node.cluster.timeline.after(0, f"look {self._node.number}", self._look)
+
+    def _look(self) -> None:
+        self._is_due = False
+        actors = self._node.actors
+        assert actors is not None, "the cluster is calm: no node ends"
+        if self._from_peers:
+            actors.raft.mailbox.tell(PeerFrames(tuple(self._from_peers)))
+            self._from_peers.clear()
+        while self._from_clients:
+            frames = self._from_clients[:FRAMES_PER_LOOK_MAX]
+            del self._from_clients[:FRAMES_PER_LOOK_MAX]
+            actors.gateway.mailbox.tell(ClientFrames(tuple(frames)))
+        self._node.run()
+
+
+class Company:
+    """Clients that ask again as soon as they are answered; they are spread over the nodes."""
+
+    def __init__(self, cluster: Cluster, operation: str, clients: int, nodes: list[Node]) -> None:
+        self.number = FIRST_CLIENT
+        self.answered = 0
+        self._cluster = cluster
+        self._fields = REQUESTS[operation]
+        self._node_of = {
+            FIRST_CLIENT + number: nodes[number % len(nodes)] for number in range(clients)
+        }
+        self._delay = cluster.timeline.stream("company")
+        self._key = cluster.timeline.stream("keys")
+        cluster.visitors.update(dict.fromkeys(self._node_of, self))
+
+    def begin(self) -> None:
+        """Every client sends its first request."""
+        for client in self._node_of:
+            self._ask_soon(client)
+
+    def _ask_soon(self, client: int) -> None:
+        delay_ms = self._delay(HOP_MS)
+        self._cluster.timeline.after(delay_ms, f"client {client}", partial(self._ask, client))
+
+    def _ask(self, client: int) -> None:
+        key = b"key-%08d" % self._key(KEYS)
+        frame = pack({"id": client, **self._fields, "key": key})
+        self._cluster.request(client, self._node_of[client].number, frame)
+
+    def reply(self, node: int, payload: bytes) -> None:
+        """One of them has its answer."""
+        answer = unpack(payload)
+        assert "error" not in answer, answer
+        self.answered += 1
+        self._ask_soon(answer["id"])
+
+    def node_up(self, node: int) -> None:
+        """They know their nodes."""
+
+    def node_down(self, node: int) -> None:
+        """None goes down."""
