@@ -71,7 +71,7 @@ class Elector:
     """`chance(n)` gives a random integer 0 <= x < n. A member on `probation` never stands.
 
     `leader` is the member that leads as far as this one knows, perhaps itself; 0: none is known.
-    `is_unsaved`: the term or the vote is not durable yet.
+    `saved` are the term and the vote that are durable; `is_unsaved`: the present ones differ.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Elector:
         self.term = hard_state.term
         self.vote = hard_state.vote
         self.is_unsaved = False
-        self._saved = self._given_out = (self.term, self.vote)
+        self.saved = self._given_out = (self.term, self.vote)
         self.role: Role = Follower(now_ms)
         self.leader = NOBODY
         self._timer = ElectionTimer(config.election_timeout_ms, chance)
@@ -102,7 +102,7 @@ class Elector:
 
     def _pledge(self, term: int, vote: int) -> None:
         self.term, self.vote = term, vote
-        self.is_unsaved = (term, vote) != self._saved
+        self.is_unsaved = (term, vote) != self.saved
 
     def give_out(self) -> None:
         """Term and vote are about to be saved; no promise leaves before they are."""
@@ -110,8 +110,8 @@ class Elector:
 
     def persisted(self) -> None:
         """The term and the vote that were given out last are durable."""
-        self._saved = self._given_out
-        self.is_unsaved = (self.term, self.vote) != self._saved
+        self.saved = self._given_out
+        self.is_unsaved = (self.term, self.vote) != self.saved
 
     def give_vote_away(self, term: int) -> None:
         """Enter `term`, unless it is past, with a vote for this member itself.

@@ -101,7 +101,8 @@ class Leading:
             return False  # there is nothing more to commit
         agreed = leader.agreed_index(replica.stable_index)
         # An entry of an earlier term that a majority holds may still be replaced (Raft figure 8).
-        if agreed <= commit or replica.log.term(agreed) != leader.term:
+        # Those of this term begin with the one that opened it.
+        if agreed <= commit or agreed < leader.start_index:
             return False
         replica.commit_to(agreed)
         leader.committed(commit, agreed, now_ms)

@@ -19,12 +19,20 @@ from actors.raft.rpc import TimeoutNow
 from cluster.errors import MaybeFault
 
 
-class _UnderWay(NamedTuple):
+class Handover(NamedTuple):
     """The leader of `term` hands over to `target`; at `until_ms` it gives up, and leads on."""
 
     target: int
     term: int
     until_ms: int
+
+    def outcome(self, leader: int, term: int, now_ms: int) -> bool | None:
+        """Whether it has succeeded, with this `leader` in this `term`; None: it is not over."""
+        if leader == self.target:
+            return True
+        # While no leader is known, or this member still leads, the target may be standing.
+        another = leader != NOBODY and term > self.term
+        return False if another or now_ms >= self.until_ms else None
 
 
 class Transfers:
@@ -42,7 +50,7 @@ class Transfers:
         self._elector = elector
         self._roster = roster
         self._outbox = outbox
-        self._under_way: _UnderWay | None = None
+        self._under_way: Handover | None = None
         self.due_ms: int | None = None
         self.ended: list[Transferred] = []
 
@@ -61,7 +69,7 @@ class Transfers:
             return "BadLeaderTransferee"
         if self._under_way is None:
             self.due_ms = now_ms + self._timeout_ms
-            self._under_way = _UnderWay(target, leader.term, self.due_ms)
+            self._under_way = Handover(target, leader.term, self.due_ms)
         self.maybe_hand_over(leader)
         return "" if self._under_way.target == target else "TransferUnderWay"
 
@@ -88,11 +96,8 @@ class Transfers:
         under_way = self._under_way
         if under_way is None:
             return False
-        leader, term = self._elector.leader, self._elector.term
-        # While no leader is known, or this member still leads, the target may be standing.
-        another = leader not in (NOBODY, under_way.target) and term > under_way.term
-        succeeded = leader == under_way.target
-        if not (succeeded or another or now_ms >= under_way.until_ms):
+        succeeded = under_way.outcome(self._elector.leader, self._elector.term, now_ms)
+        if succeeded is None:
             return False
         self._under_way = self.due_ms = None
         self.ended.append(Transferred(under_way.target, succeeded))

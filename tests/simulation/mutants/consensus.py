@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest.mock import patch
 
 from actors.language.entries import Entry
 from actors.language.members import NOBODY
-from actors.raft.core import RaftCore
 from actors.raft.elector import AskedForVotes, Elector, ElectorEvents
 from actors.raft.leader import Leader
 from actors.raft.leading import Leading
 from actors.raft.log import RaftLog
+from actors.raft.outbox import Outbox
 from actors.raft.progress import Progress, Rejection
 from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
-from actors.raft.roles import Candidate
 from actors.raft.rounds import PendingRead, ReadRounds
-from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, VoteRequest, VoteResponse
-from actors.raft.transfers import Transfers
+from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, Message, VoteRequest
+from actors.raft.transfers import Handover
 from tests.simulation.mutants.planting import both, mutant
 
 
@@ -27,18 +27,19 @@ from tests.simulation.mutants.planting import both, mutant
 def vote_not_saved() -> AbstractContextManager[Any]:
     """Only a new term is saved, a vote is not (PySyncObj 84)."""
 
-    pledge, persisted = Elector._pledge, Elector.persisted
+    answer, persisted = Elector.answer_vote, Elector.persisted
 
-    def careless(elector: Elector, term: int, vote: int) -> None:
-        pledge(elector, term, vote)
-        elector.is_unsaved = term != elector._saved[0]
+    def careless(elector: Elector, request: VoteRequest, now_ms: int) -> ElectorEvents:
+        events = answer(elector, request, now_ms)
+        elector.is_unsaved = elector.term != elector.saved[0]
+        return events
 
     def still_careless(elector: Elector) -> None:
         persisted(elector)
-        elector.is_unsaved = elector.term != elector._saved[0]
+        elector.is_unsaved = elector.term != elector.saved[0]
 
     return both(
-        patch.object(Elector, "_pledge", careless),
+        patch.object(Elector, "answer_vote", careless),
         patch.object(Elector, "persisted", still_careless),
     )
 
@@ -46,31 +47,38 @@ def vote_not_saved() -> AbstractContextManager[Any]:
 @mutant
 def own_vote_counts_before_it_is_saved() -> AbstractContextManager[Any]:
     """A candidate that crashes may vote again in a term that it has won."""
-    carry = RaftCore._carry
+    take = Outbox.take
 
-    def careless(core: RaftCore, events: ElectorEvents, now_ms: int) -> None:
-        carry(core, events, now_ms)
-        if any(isinstance(event, AskedForVotes) for event in events):
-            outbox, counted = core._outbox, core.elector.own_vote_saved(now_ms)
-            if isinstance(core.role, Candidate) and not core.role.pre:
-                outbox.messages += outbox.promises
-                outbox.promises.clear()
-            carry(core, counted, now_ms)
+    def at_once(outbox: Outbox) -> tuple[Message, ...]:
+        asked = [each for each in outbox.promises if isinstance(each, VoteRequest)]
+        outbox.promises = [each for each in outbox.promises if each not in asked]
+        return *take(outbox), *asked
 
-    return patch.object(RaftCore, "_carry", careless)
+    def counting(step: Callable[..., ElectorEvents]) -> Callable[..., ElectorEvents]:
+        def careless(elector: Elector, *arguments: Any) -> ElectorEvents:
+            events = step(elector, *arguments)
+            if any(isinstance(event, AskedForVotes) for event in events):
+                events += elector.own_vote_saved(arguments[-1])
+            return events
+
+        return careless
+
+    return both(
+        patch.object(Outbox, "take", at_once),
+        patch.object(Elector, "tick", counting(Elector.tick)),
+        patch.object(Elector, "take_vote", counting(Elector.take_vote)),
+        patch.object(Elector, "take_over", counting(Elector.take_over)),
+    )
 
 
 @mutant
 def old_terms_are_counted() -> AbstractContextManager[Any]:
     """Whatever a majority holds is committed (Raft figure 8)."""
+    maybe_commit = Leading.maybe_commit
 
     def careless(leading: Leading, leader: Leader, now_ms: int) -> bool:
-        replica, commit = leading._replica, leading._replica.commit
-        agreed = leader.agreed_index(replica.stable_index)
-        if agreed > commit:
-            replica.commit_to(agreed)
-            leader.committed(commit, agreed, now_ms)
-        return agreed > commit
+        with patch.object(leader, "start_index", 0):
+            return maybe_commit(leading, leader, now_ms)
 
     return patch.object(Leading, "maybe_commit", careless)
 
@@ -78,13 +86,13 @@ def old_terms_are_counted() -> AbstractContextManager[Any]:
 @mutant
 def promises_leave_before_the_save() -> AbstractContextManager[Any]:
     """Acknowledge first, save later."""
-    output = RaftCore.output
+    take = Outbox.take
 
-    def careless(core: RaftCore, now_ms: int) -> Any:
-        taken = output(core, now_ms)
-        return taken._replace(messages=taken.messages + core._outbox.take_promises())
+    def careless(outbox: Outbox) -> tuple[Message, ...]:
+        promises, outbox.promises = outbox.promises, []
+        return *take(outbox), *promises
 
-    return patch.object(RaftCore, "output", careless)
+    return patch.object(Outbox, "take", careless)
 
 
 @mutant
@@ -106,15 +114,11 @@ def compares_logs_by_length() -> AbstractContextManager[Any]:
 @mutant
 def truncates_always() -> AbstractContextManager[Any]:
     """Every append cuts off what is behind it, stale ones too (PySyncObj)."""
-    accept = Replica.accept
 
-    def careless(replica: Replica, message: AppendRequest) -> AppendResponse:
-        log, behind = replica.log, message.prev_index + 1
-        if log.term(message.prev_index) == message.prev_term and behind > replica.commit:
-            replica._truncate_from(behind)
-        return accept(replica, message)
+    def careless(log: RaftLog, entries: Sequence[Entry]) -> int | None:
+        return entries[0].index if entries else None
 
-    return patch.object(Replica, "accept", careless)
+    return patch.object(RaftLog, "first_conflict", careless)
 
 
 @mutant
@@ -200,43 +204,50 @@ def reads_overtake_what_they_must_see() -> AbstractContextManager[Any]:
 @mutant
 def tells_of_commits_before_the_save() -> AbstractContextManager[Any]:
     """Entries are applied that this member has not saved."""
+    give_out = Replica.give_out
 
     def careless(replica: Replica) -> tuple[Entry, ...]:
         replica.stable_index = replica.log.last_index
-        return ()
+        return give_out(replica)
 
-    return patch.object(Replica, "unstable", careless)
+    return patch.object(Replica, "give_out", careless)
 
 
 @mutant
 def votes_again_in_the_same_term() -> AbstractContextManager[Any]:
     """A refused candidate's voter thinks that its vote is free again (eliben/raft, 2026)."""
-    refusal = Elector._refusal
+    answer = Elector.answer_vote
 
-    def careless(elector: Elector, request: VoteRequest) -> VoteResponse:
-        if not request.pre and not isinstance(elector.role, Leader):
-            elector._pledge(elector.term, NOBODY)
-        return refusal(elector, request)
+    def careless(elector: Elector, request: VoteRequest, now_ms: int) -> ElectorEvents:
+        events = answer(elector, request, now_ms)
+        is_granted = elector.vote == request.source
+        if not is_granted and not request.pre and not isinstance(elector.role, Leader):
+            elector.vote, elector.is_unsaved = NOBODY, True
+        return events
 
-    return patch.object(Elector, "_refusal", careless)
+    return patch.object(Elector, "answer_vote", careless)
 
 
 @mutant
 def heartbeats_commit_what_they_do_not_know() -> AbstractContextManager[Any]:
     """The commit index of a heartbeat is the leader's, whatever the follower's log holds."""
-    heartbeats = Leader._heartbeat
+    messages, heartbeats, hear = Leader.messages, Leader.heartbeats, Replica.hear
 
-    def careless(
-        leader: Leader, target: int, peer: Progress, commit: int, now_ms: int, answer: bool
-    ) -> Heartbeat:
-        beat = heartbeats(leader, target, peer, commit, now_ms, answer)
-        return beat._replace(commit=commit)
+    def committing(make: Callable[..., list[Message]]) -> Callable[..., list[Message]]:
+        def careless(leader: Leader, commit: int, now_ms: int) -> list[Message]:
+            made = make(leader, commit, now_ms)
+            return [m._replace(commit=commit) if isinstance(m, Heartbeat) else m for m in made]
 
-    def hear(replica: Replica, message: Heartbeat) -> None:
-        replica._hear_clock(message.term, message.cluster_ms)
-        replica.commit_to(min(message.commit, replica.log.last_index))
+        return careless
 
-    return both(patch.object(Leader, "_heartbeat", careless), patch.object(Replica, "hear", hear))
+    def hearing(replica: Replica, message: Heartbeat) -> None:
+        hear(replica, message._replace(commit=min(message.commit, replica.log.last_index)))
+
+    return both(
+        patch.object(Leader, "messages", committing(messages)),
+        patch.object(Leader, "heartbeats", committing(heartbeats)),
+        patch.object(Replica, "hear", hearing),
+    )
 
 
 @mutant
@@ -249,13 +260,9 @@ def read_ids_begin_anew() -> AbstractContextManager[Any]:
 @mutant
 def a_transfer_succeeds_whatever_ends_the_leadership() -> AbstractContextManager[Any]:
     """Another winner is taken for the target, and so is nobody."""
-    maybe_end = Transfers.maybe_end
+    outcome = Handover.outcome
 
-    def careless(transfers: Transfers, now_ms: int) -> bool:
-        under_way, elector = transfers._under_way, transfers._elector
-        if under_way is None or elector.term <= under_way.term:
-            return maybe_end(transfers, now_ms)
-        with patch.object(elector, "leader", under_way.target):
-            return maybe_end(transfers, now_ms)
+    def careless(handover: Handover, leader: int, term: int, now_ms: int) -> bool | None:
+        return term > handover.term or outcome(handover, leader, term, now_ms)
 
-    return patch.object(Transfers, "maybe_end", careless)
+    return patch.object(Handover, "outcome", careless)
