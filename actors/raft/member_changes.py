@@ -71,15 +71,10 @@ class MemberChanges:
 
         `answer` is the (origin, ticket) of the request: applying the last entry answers it.
         """
-        replica, roster = self._replica, self._roster
-        # Before its term's first commit a leader may not know of a change that is committed. Two
-        # leaders could each change one member of the membership they know, and count majorities
-        # that share no member (the bug of single-server changes, raft-dev 2015).
-        if replica.commit < leader.start_index or not roster.is_settled:
+        if not self.may_begin(leader):
             return "Unhealthy"
-        if roster.latest.is_joint:
-            return "Unhealthy"  # one change at a time: the second half of the last one is to come
-        planned = members.plan(roster.latest, change, leader.health(now_ms, self._heard_within_ms))
+        health = leader.health(now_ms, self._heard_within_ms)
+        planned = members.plan(self._roster.latest, change, health)
         if isinstance(planned, str):
             return planned
         if planned.is_joint:
@@ -88,10 +83,20 @@ class MemberChanges:
             if isinstance(change, AddMember) and planned.outgoing == {self._own_id}:
                 # A cluster of one grows to two: nothing is committed without the new member, and an
                 # operator may start that only after the answer. So the answer must not wait for it.
-                self.waiting = replica.log.last_index, Certain(answer[1], planned)
+                self.waiting = self._replica.log.last_index, Certain(answer[1], planned)
         else:
             self._append(leader, planned, answer, now_ms)
         return ""
+
+    def may_begin(self, leader: Leader) -> bool:
+        """Whether the last change is done, and known here: only then may another begin."""
+        roster = self._roster
+        # Before its term's first commit a leader may not know of a change that is committed. Two
+        # leaders could each change one member of the membership they know, and count majorities
+        # that share no member (the bug of single-server changes, raft-dev 2015).
+        if self._replica.commit < leader.start_index or not roster.is_settled:
+            return False
+        return not roster.latest.is_joint  # else the second half of the last one is to come
 
     def finish(self, leader: Leader, now_ms: int) -> None:
         """Append the membership that follows a joint one, which is committed (4.3).

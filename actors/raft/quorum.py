@@ -40,13 +40,13 @@ class Configuration(NamedTuple):
 
     def others_agree(self, member: int, agreeing: Iterable[int]) -> bool:
         """Whether `agreeing` has, without `member`, a majority of the rest of each set."""
-        others = [voters - {member} for voters in self._sets()]
+        others = [voters - {member} for voters in self.sets()]
         return all(len(each.intersection(agreeing)) > len(each) // 2 for each in others)
 
     def ballot(self, votes: Mapping[int, bool]) -> Ballot:
         """Where a vote stands; a voter that has not answered may still grant or refuse."""
         # Each set must be won for itself (4.3): if one set is lost, the vote is.
-        standings = [_ballot(voters, votes) for voters in self._sets()]
+        standings = [_ballot(voters, votes) for voters in self.sets()]
         if Ballot.LOST in standings:
             return Ballot.LOST
         return Ballot.OPEN if Ballot.OPEN in standings else Ballot.WON
@@ -56,7 +56,8 @@ class Configuration(NamedTuple):
         agreed = _agreed_index(self.voters, match)
         return min(agreed, _agreed_index(self.outgoing, match)) if self.outgoing else agreed
 
-    def _sets(self) -> tuple[frozenset[int], ...]:
+    def sets(self) -> tuple[frozenset[int], ...]:
+        """The sets of voters that decide: two while a change is under way, and both must agree."""
         return (self.voters, self.outgoing) if self.outgoing else (self.voters,)
 
 

@@ -30,7 +30,7 @@ class Roster:
     def __init__(self, own_id: int, index: int, membership: Membership, commit: int) -> None:
         self._own_id = own_id
         self.held = [(index, membership)]
-        self._look(commit)
+        self.commit_to(commit)
 
     # --- what changes it ---
 
@@ -39,24 +39,23 @@ class Roster:
         committed = [pair for pair in self.held if pair[0] <= commit]
         pending = [pair for pair in self.held if pair[0] > commit]
         self.held = [*(committed[-1:] or self.held[:1]), *pending, (index, membership)]
-        self._look(commit)
+        self.commit_to(commit)
 
     def cut_from(self, index: int, commit: int) -> None:
         """The log from `index` on was truncated: its memberships do not hold any more."""
         self.held = [pair for pair in self.held if pair[0] < index]
-        self._look(commit)
+        self.commit_to(commit)
 
     def restart(self, index: int, membership: Membership, commit: int) -> None:
         """A snapshot has replaced the log up to `index`."""
         self.held = [(index, membership)]
-        self._look(commit)
+        self.commit_to(commit)
 
     def commit_to(self, commit: int) -> None:
-        """The log is committed up to `commit`; needed only when that reaches `next_index`."""
-        self._look(commit)
+        """Compute all attributes anew: by the memberships held, and what is committed of them.
 
-    def _look(self, commit: int) -> None:
-        """Compute all attributes anew from the memberships held and the commit index."""
+        A commit index that has risen makes a difference only if it has reached `next_index`.
+        """
         committed = [each for index, each in self.held if index <= commit]
         latest_index, latest = self.held[-1]
         self.latest = latest
