@@ -279,7 +279,10 @@ class Elector:
     def answer_vote(self, request: VoteRequest, now_ms: int) -> ElectorEvents:
         """Grant or refuse a vote, or a pre-vote, in this term."""
         granted = may_grant(request, self.term, self.vote, self.leader, self._log)
-        if not granted or not self._may_vote_for(request):
+        if granted and self.probation is not None:
+            known = self._roster.latest
+            granted = self.probation.may_vote_for(request, self._own_id, known)
+        if not granted:
             return (Answered(self._refusal(request)),)
         if request.pre:
             # A pre-vote is no promise: the vote of this term stays free.
@@ -292,18 +295,6 @@ class Elector:
         return (
             Answered(VoteResponse(self._own_id, request.source, request.term, request.pre, True)),
         )
-
-    def _may_vote_for(self, request: VoteRequest) -> bool:
-        """Whether a member on probation may vote for a candidate; a full member always may.
-
-        It may have forgotten entries. So all the others must have answered it, and the candidate's
-        log must end no earlier than any log they named (probation.py says why that is enough).
-        """
-        probation = self.probation
-        if probation is None:
-            return True
-        is_answered = probation.is_answered_by_all(self._own_id, self._roster.latest)
-        return is_answered and (request.last_term, request.last_index) >= probation.end
 
     def _refusal(self, request: VoteRequest) -> VoteResponse:
         return VoteResponse(self._own_id, request.source, self.term, request.pre, False)

@@ -47,7 +47,7 @@ from typing import Final
 
 from actors.raft.log import FIRST_TERM
 from actors.raft.membership import Membership, decode
-from actors.raft.rpc import Welcome
+from actors.raft.rpc import VoteRequest, Welcome
 
 ANSWERS_MAX: Final = 64
 """Members whose answers are kept; a cluster has fewer."""
@@ -94,11 +94,18 @@ class Probation:
                 awaited |= others - self._answers.keys()
         return frozenset(awaited)
 
-    def is_answered_by_all(self, own_id: int, known: Membership) -> bool:
-        """Whether every other voter has answered, and the member no longer only asks."""
+    def may_vote_for(self, request: VoteRequest, own_id: int, known: Membership) -> bool:
+        """Whether the member, which may have forgotten entries, may vote for a candidate.
+
+        Every other voter must have answered, and the candidate's log must end no earlier than any
+        log that they named. The module says why that is enough.
+        """
         sets = self._voters(known)
         others = frozenset().union(*sets) - {own_id}
-        return bool(sets) and not self.is_asking and others <= self._answers.keys()
+        if self.is_asking or not sets or not others <= self._answers.keys():
+            return False
+        ends = [(each.last_term, each.last_index) for each in self._answers.values()]
+        return (request.last_term, request.last_index) >= max(ends, default=(0, 0))
 
     def _voters(self, known: Membership) -> set[frozenset[int]]:
         """The sets of voters that may count a promise; a set with a removed member is past."""
@@ -111,12 +118,6 @@ class Probation:
     def term(self) -> int:
         """The greatest term of the answers; 0 if no member had to answer."""
         return max((each.term for each in self._answers.values()), default=0)
-
-    @property
-    def end(self) -> tuple[int, int]:
-        """The greatest end of the others' logs, as (last term, last index)."""
-        ends = [(each.last_term, each.last_index) for each in self._answers.values()]
-        return max(ends, default=(0, 0))
 
     def goal(self, term: int, leader: int) -> int | None:
         """The index to which the log must be durable in `term`, led by `leader` (0: none is known).

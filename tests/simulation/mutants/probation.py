@@ -9,14 +9,12 @@ from unittest.mock import patch
 from actors.raft.actor import RaftActor
 from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
-from actors.raft.elector import Elector
-from actors.raft.forwarding import Forwarder
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.outcome import Contradicted
 from actors.raft.probation import Probation
 from actors.raft.proof import Proof
-from actors.raft.rpc import AppendRequest, Heartbeat, Message
+from actors.raft.rpc import AppendRequest, Confession, Contradiction, Doubt, Message
 from actors.raft.trial import Trial
 from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
 
@@ -24,7 +22,7 @@ from tests.simulation.mutants.planting import both, mutant, mutant_of_rollbacks
 @mutant
 def probation_votes() -> AbstractContextManager[Any]:
     """A member that catches up grants its vote to whoever holds more than it does now."""
-    return patch.object(Elector, "_may_vote_for", lambda elector, request: True)
+    return patch.object(Probation, "may_vote_for", lambda *_: True)
 
 
 @mutant
@@ -33,7 +31,8 @@ def probation_asks_too_few() -> AbstractContextManager[Any]:
     awaited = Probation.awaited
 
     def careless(probation: Probation, own_id: int, known: Membership) -> frozenset[int] | None:
-        return frozenset() if probation._answers else awaited(probation, own_id, known)
+        _, *answered = probation.memberships(known)
+        return frozenset() if answered else awaited(probation, own_id, known)
 
     return patch.object(Probation, "awaited", careless)
 
@@ -47,11 +46,7 @@ def probation_adopts_no_term() -> AbstractContextManager[Any]:
 @mutant
 def probation_ends_at_the_wrong_index() -> AbstractContextManager[Any]:
     """Any entry will do, of any term."""
-
-    def careless(proof: Proof) -> bool:
-        return proof._elector.probation is not None and proof.takes_part
-
-    return patch.object(Proof, "is_proven", careless)
+    return patch.object(Proof, "is_proven", lambda proof: proof.takes_part)
 
 
 @mutant
@@ -84,38 +79,46 @@ def a_leader_counts_what_an_earlier_life_acknowledged() -> AbstractContextManage
 @mutant
 def a_name_is_published_on_probation() -> AbstractContextManager[Any]:
     """What it proposes goes to the leader, and speaks against it after a restart."""
-    pass_on = Forwarder.pass_on
+    propose = RaftCore.propose
 
-    def careless(forwarder: Forwarder, proposals: Any, now_ms: int) -> None:
-        with patch.object(forwarder._elector, "probation", None):
-            pass_on(forwarder, proposals, now_ms)
+    def careless(core: RaftCore, proposals: Any, now_ms: int) -> None:
+        with patch.object(core.elector, "probation", None):
+            propose(core, proposals, now_ms)
 
-    return patch.object(Forwarder, "pass_on", careless)
+    return patch.object(RaftCore, "propose", careless)
 
 
 @mutant_of_rollbacks
 def the_right_one_stops() -> AbstractContextManager[Any]:
     """Whoever sees a leader contradict what it has committed takes itself for the wrong one."""
-    take = RaftCore._take
+    step = RaftCore.step
 
     def careless(core: RaftCore, message: Message, now_ms: int) -> None:
         index = None
-        if isinstance(message, AppendRequest):
+        if isinstance(message, AppendRequest) and message.term >= core.term:
             index = core.replica.contradiction(message)
         if index is None:
-            take(core, message, now_ms)
-        else:
-            ending = Contradicted(index, message.term, 0, message.source)
-            core._carry(core._proof.end(ending, now_ms), now_ms)
+            step(core, message, now_ms)
+            return
+        # The leader's log is taken for its word, proven, that this one's is wrong.
+        word = Contradiction(message.source, message.target, message.term, index, 0, 0)
+        ending = Contradicted(index, message.term, 0, message.source)
+        with patch.object(Trial, "take_word", lambda *_: ending):
+            step(core, word, now_ms)
 
-    return patch.object(RaftCore, "_take", careless)
+    return patch.object(RaftCore, "step", careless)
 
 
 @mutant_of_rollbacks
 def a_rolled_back_disk_goes_on() -> AbstractContextManager[Any]:
     """A member that lacks what it has acknowledged only waits for it."""
+    take_word = Trial.take_word
 
-    def careless(trial: Trial, beat: Heartbeat, now_ms: int) -> bool:
-        return beat.commit > trial._replica.log.last_index
+    def careless(
+        trial: Trial, message: Contradiction | Confession | Doubt, now_ms: int
+    ) -> Contradicted | None:
+        ending = take_word(trial, message, now_ms)
+        is_lacking = ending is not None and not ending.term
+        return None if is_lacking else ending
 
-    return patch.object(Trial, "lacks", careless)
+    return patch.object(Trial, "take_word", careless)
