@@ -13,6 +13,7 @@ from typing import Final
 import zmq
 
 from cluster.links import (
+    ASKED_FIRST,
     HANDSHAKE_MS,
     LISTEN_BACKLOG,
     ZAP_DOMAIN,
@@ -54,6 +55,8 @@ TOO_MANY_FRAMES: Final = f"closed a connection: a message of more than {MESSAGE_
 AUTOMATIC_NAME: Final = "closed a connection that claimed an automatic ZMQ_ROUTING_ID"
 
 _NOWAIT: Final = zmq.NOBLOCK
+_EVENTS: Final = zmq.EVENTS
+_INPUT: Final = zmq.POLLIN
 _NOWAIT_MORE: Final = zmq.NOBLOCK | zmq.SNDMORE
 
 _NAME_BYTES: Final = 5
@@ -134,6 +137,10 @@ class ClientDoor:
         receive, option, find = self._socket.recv, self._socket.getsockopt, self.visitors.find
         try:
             while len(items) < items_max:
+                if len(items) < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
+                    self._unsure = False
+                    self.visitors.found_empty()
+                    break
                 name = receive(_NOWAIT)
                 # libzmq hands over whole messages only: its later frames never block.
                 payload = receive() if find(name) is not None else self._first_of(name)

@@ -46,12 +46,23 @@ MONITORED: Final = zmq.EVENT_DISCONNECTED
 log = logging.getLogger("leasehold.links")
 
 _NOWAIT: Final = zmq.NOBLOCK
+_EVENTS: Final = zmq.EVENTS
+_INPUT: Final = zmq.POLLIN
+
+ASKED_FIRST: Final = 3
+"""For this number of messages a drain asks whether there is another: that is cheaper than the
+exception which says that there is none. Behind them more are to be expected."""
 
 
 class PeerFrame(bytes):
-    """A frame, and the host that it came from; empty when the system does not tell."""
+    """A frame as it arrived."""
 
-    address: str = ""
+    arrived: zmq.Frame
+
+    @property
+    def address(self) -> str:
+        """The host that it came from; empty when the system does not tell."""
+        return _address_of(self.arrived)
 
 
 class PeerDoor:
@@ -96,15 +107,18 @@ class PeerDoor:
         items: list[bytes] = []
         self._unsure = True
         self._look()
-        receive = self._socket.recv
+        receive, option = self._socket.recv, self._socket.getsockopt
         try:
             while len(items) < items_max and not self._is_skipping():
+                if len(items) < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
+                    self._unsure = False
+                    break
                 # Only a frame received without a copy knows its descriptor and address.
                 arrived = receive(_NOWAIT, copy=False)
                 self._count(arrived)
                 self._skipping = arrived.more
                 frame = PeerFrame(b"" if arrived.more else arrived.buffer)
-                frame.address = _address_of(arrived)
+                frame.arrived = arrived
                 items.append(frame)
         except zmq.Again:
             self._unsure = False

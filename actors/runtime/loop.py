@@ -13,13 +13,14 @@ import select
 import threading
 import time
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from pykka._envelope import Envelope
 
 from actors.runtime.base import NodeActor
 from actors.runtime.complaints import Complaints
-from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Attached, monotonic_ms
+from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Source, monotonic_ms
 
 ROUNDS_MAX: Final = 16
 """After this number of rounds through the ring a turn ends, even if messages are left."""
@@ -38,13 +39,22 @@ log = logging.getLogger("leasehold.loop")
 class _Seat:
     """An actor's place in the loop, and whether it has something to settle."""
 
-    __slots__ = ("actor", "has_run", "queue", "settles")
+    __slots__ = ("actor", "has_run", "mailbox", "queue", "settles")
 
     def __init__(self, actor: NodeActor) -> None:
         self.actor = actor
+        self.mailbox = actor.mailbox
         self.queue: deque[Any] = actor.mailbox.queue
         self.settles = type(actor).settle is not NodeActor.settle
         self.has_run = False
+
+
+class _Input(NamedTuple):
+    """A source, and the actor that its input is for."""
+
+    seat: _Seat
+    source: Source
+    wrap: Callable[[tuple[Any, ...]], Any]
 
 
 class Loop:
@@ -58,7 +68,9 @@ class Loop:
         self.over_budget = 0
         self._seats: list[_Seat] = []
         self._running: NodeActor | None = None
-        self._sources: list[tuple[Attached, _Seat, frozenset[int]]] = []
+        self._may_have_stopped = False
+        self._inputs: list[_Input] = []
+        self._by_descriptor: dict[int, _Input] = {}
         # Not zmq.Poller, which makes a system call for every socket at each look.
         self._poller = select.poll()
         self._wake_fd = -1
@@ -84,13 +96,16 @@ class Loop:
         self._poller = select.poll()
         if self._wake_fd >= 0:
             self._poller.register(self._wake_fd, select.POLLIN)
-        self._sources = []
-        for seat in self._seats:
-            for attached in seat.actor.mailbox.sources:
-                descriptors = frozenset(attached.source.descriptors())
-                self._sources.append((attached, seat, descriptors))
-                for descriptor in descriptors:
-                    self._poller.register(descriptor, select.POLLIN)
+        self._inputs = [
+            _Input(seat, *attached)
+            for seat in self._seats
+            for attached in seat.actor.mailbox.sources
+        ]
+        self._by_descriptor = {
+            descriptor: each for each in self._inputs for descriptor in each.source.descriptors()
+        }
+        for descriptor in self._by_descriptor:
+            self._poller.register(descriptor, select.POLLIN)
 
     # --- a turn ---
 
@@ -129,6 +144,7 @@ class Loop:
             message = queue.popleft()
             if type(message) is Envelope:
                 seat.actor.take(message)
+                self._may_have_stopped = True
             else:
                 receive(message)
             now_ns = clock()
@@ -155,51 +171,57 @@ class Loop:
             except Exception:  # noqa: BLE001 - whatever an actor raises ends the process
                 assert self._running is not None
                 self._running.fail()
-            if any(seat.actor.actor_stopped.is_set() for seat in self._seats):
+                self._may_have_stopped = True
+            if self._may_have_stopped:
                 self._dismiss()
         os.close(self._wake_fd)
 
     def _dismiss(self) -> None:
         """Let those go that have stopped."""
-        for seat in self._seats:
-            if seat.actor.actor_stopped.is_set():
-                seat.actor.tear_down()
-        self._seats = [seat for seat in self._seats if not seat.actor.actor_stopped.is_set()]
-        self.refresh()
+        self._may_have_stopped = False
+        stopped = [seat for seat in self._seats if seat.actor.actor_stopped.is_set()]
+        for seat in stopped:
+            seat.actor.tear_down()
+            self._seats.remove(seat)
+        if stopped:
+            self.refresh()
 
     def _look(self) -> None:
         """Queue the frames and the ticks that are ready; wait for one if there is nothing to do."""
-        unsure = any(attached.source.must_drain() for attached, _, _ in self._sources)
-        if unsure or any(seat.queue for seat in self._seats):
-            ready = self._poller.poll(0)
-        else:
-            ready = self._sleep()
+        inputs = [each for each in self._inputs if each.source.must_drain()]
+        ready = self._poller.poll(0) if inputs or self._has_messages() else self._sleep()
+        for descriptor, _ in ready:
+            found = self._by_descriptor.get(descriptor)
+            if found is None:
+                os.eventfd_read(self._wake_fd)
+            elif found not in inputs:
+                inputs.append(found)
         # Frames before timers: a process that was frozen must hear its peers before it decides
         # that they are gone.
-        if ready or unsure:
-            self._drain({descriptor for descriptor, _ in ready})
+        for seat, source, wrap in inputs:
+            self._running = seat.actor
+            items = source.drain(FRAMES_PER_LOOK_MAX)
+            if items:
+                seat.queue.append(wrap(tuple(items)))
         now_ms = monotonic_ms()
         for seat in self._seats:
-            tick = seat.actor.mailbox.pop_tick(now_ms)
-            if tick is not None:
-                seat.queue.append(tick)
+            wake_ms = seat.mailbox.next_wake_ms
+            if wake_ms is not None and now_ms >= wake_ms:
+                seat.queue.append(seat.mailbox.pop_tick(now_ms))
 
-    def _drain(self, ready: set[int]) -> None:
-        for (source, wrap), seat, descriptors in self._sources:
-            if source.must_drain() or not ready.isdisjoint(descriptors):
-                self._running = seat.actor
-                items = source.drain(FRAMES_PER_LOOK_MAX)
-                if items:
-                    seat.queue.append(wrap(tuple(items)))
+    def _has_messages(self) -> bool:
+        return any(seat.queue for seat in self._seats)
 
     def _sleep(self) -> list[tuple[int, int]]:
-        wakes = [wake for s in self._seats if (wake := s.actor.mailbox.next_wake_ms) is not None]
-        wait_ms = max(0, min(wakes) - monotonic_ms()) if wakes else None
+        first_ms: int | None = None
+        for seat in self._seats:
+            wake_ms = seat.mailbox.next_wake_ms
+            if wake_ms is not None and (first_ms is None or wake_ms < first_ms):
+                first_ms = wake_ms
+        wait_ms = None if first_ms is None else max(0, first_ms - monotonic_ms())
         self.is_asleep = True
         # A `tell` before the flag was set has written no wake-up, so the queues are looked at
         # again. A `tell` after it writes one.
-        ready = self._poller.poll(0 if any(seat.queue for seat in self._seats) else wait_ms)
+        ready = self._poller.poll(0 if self._has_messages() else wait_ms)
         self.is_asleep = False
-        if any(descriptor == self._wake_fd for descriptor, _ in ready):
-            os.eventfd_read(self._wake_fd)
         return ready

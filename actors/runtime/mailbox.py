@@ -75,7 +75,8 @@ class Mailbox:
         self.queue: deque[Any] = deque()
         self.sources: list[Attached] = []
         self.loop: Sleeper = _Awake()
-        self._wake_at_ms: int | None = None
+        # When the pending Tick is due; None: none is pending.
+        self.next_wake_ms: int | None = None
 
     # --- any thread ---
 
@@ -106,8 +107,8 @@ class Mailbox:
 
     def wake_at(self, monotonic_ms: int) -> None:
         """Deliver one Tick at this time, unless an earlier one is pending already."""
-        if self._wake_at_ms is None or monotonic_ms < self._wake_at_ms:
-            self._wake_at_ms = monotonic_ms
+        if self.next_wake_ms is None or monotonic_ms < self.next_wake_ms:
+            self.next_wake_ms = monotonic_ms
 
     def get(self) -> Envelope[Any]:
         """The oldest message, in an envelope; IndexError if none is queued."""
@@ -120,15 +121,10 @@ class Mailbox:
 
     def pop_tick(self, now_ms: int) -> Tick | None:
         """The Tick that is due at `now_ms`, or None."""
-        if self._wake_at_ms is None or now_ms < self._wake_at_ms:
+        if self.next_wake_ms is None or now_ms < self.next_wake_ms:
             return None
-        self._wake_at_ms = None
+        self.next_wake_ms = None
         return Tick(now_ms)
-
-    @property
-    def next_wake_ms(self) -> int | None:
-        """When the pending Tick is due; None: none is pending."""
-        return self._wake_at_ms
 
 
 def monotonic_ms() -> int:

@@ -104,6 +104,12 @@ class Flushed(NamedTuple):
         return [message for message in self.said if isinstance(message, kind)]
 
 
+class Addressed(bytes):
+    """A frame of which it is known where it came from (see cluster.links.PeerFrame)."""
+
+    address = "10.0.0.9"
+
+
 class Solo:
     """One core, at a time that stands still unless moved."""
 

@@ -7,8 +7,7 @@ from typing import Any
 from actors.raft.admission import Admission
 from actors.raft.callers import Callers, Complaint
 from actors.raft.rpc import AppendRequest, Heartbeat, JoinRequest, SnapshotAck, SnapshotChunk
-from cluster.links import PeerFrame
-from tests.raft.harness import START_MS, entries
+from tests.raft.harness import START_MS, Addressed, entries
 from tests.raft.test_neighbours import STRANGE, Street
 from tests.raft.test_raft_actor import CODEC
 
@@ -49,9 +48,7 @@ def test_a_stranger_is_ignored_named_and_asked_about() -> None:
 
 def test_what_is_no_message_is_ignored_with_where_it_came_from() -> None:
     line = Line()
-    frame = PeerFrame(b"nonsense")
-    frame.address = "10.0.0.9"
-    (complaint, other) = line.hear(frame, b"nonsense")
+    (complaint, other) = line.hear(Addressed(b"nonsense"), b"nonsense")
     assert complaint.text.startswith("ignored a peer message from 10.0.0.9: ")
     assert other.text.startswith("ignored a peer message: ")
     assert complaint.kind == other.kind, "they are said together"

@@ -15,10 +15,9 @@ from actors.raft.core import RaftCore
 from actors.raft.membership import UNKNOWN_MEMBERS, Membership, decode, encode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
 from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
-from cluster.links import PeerFrame
 from cluster.wire import WireError, pack
 from tests.forgery import forged
-from tests.raft.harness import START_MS, make_core, peer, voters, welcome_frame
+from tests.raft.harness import START_MS, Addressed, make_core, peer, voters, welcome_frame
 from tests.raft.test_admission import WITHOUT_3, core_of
 from tests.raft.test_raft_actor import CODEC, Shell
 
@@ -210,9 +209,7 @@ def test_a_flood_of_what_is_no_message_is_said_once_of_each_kind_with_where_it_c
     shell = Shell()
     other = PeerCodec(8).encode(Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True))
     later = pack((7, 99, 2, 1, 3))
-    frames = [PeerFrame(each) for each in (other, later) for _ in range(100)]
-    for frame in frames:
-        frame.address = "10.0.0.9"
+    frames = [Addressed(each) for each in (other, later) for _ in range(100)]
     shell.burst(PeerFrames(tuple(frames)))
     said = [each for each in caplog.messages if each.startswith("ignored a peer message")]
     assert said == [
