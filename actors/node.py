@@ -28,7 +28,7 @@ from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline.joining import JoinError
 from actors.offline.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
-from actors.raft.actor import LogRetention, RaftActor, Surroundings
+from actors.raft.actor import RaftActor
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.disk.files import DISK, Files
@@ -39,9 +39,11 @@ from actors.raft.disk.wal_reader import Identity
 from actors.raft.outcome import CoreConfig, Ending, Recovered, Removed
 from actors.raft.probation import Probation
 from actors.raft.seams import Links
+from actors.raft.surroundings import LogRetention, Polling, Surroundings
 from actors.runtime.base import NodeActor, Ring
+from actors.runtime.disk import DiskWaits
 from actors.runtime.loop import Loop
-from actors.runtime.mailbox import Mailbox, monotonic_ms
+from actors.runtime.mailbox import monotonic_ms
 from actors.runtime.premises import (
     clear_directory,
     require_descriptors,
@@ -266,7 +268,7 @@ def _make_raft(
         random.Random().randrange,
     )
 
-    def open_links(mailbox: Mailbox) -> Links:
+    def open_links(mailbox: Polling) -> Links:
         door = outside.open_door(context, config.listen_peer_urls)
         links = outside.open_links(context, mailbox.refresh)
         mailbox.attach(door, PeerFrames)
@@ -283,6 +285,7 @@ def _make_raft(
     return RaftActor(
         core,
         wal,
+        DiskWaits("log sync"),
         mark,
         codec,
         Shipping(core, wal, directory, outside.files, secrets.randbits),

@@ -43,6 +43,7 @@ from actors.language.messages import (
     Skipped,
     SnapshotInstalled,
     SnapshotTaken,
+    Synced,
     TakeSnapshot,
     Tick,
     WatchBegin,
@@ -65,6 +66,7 @@ ToRaft = (
     | MoveLeader
     | HandOver
     | PeersDown
+    | Synced
     | Published
 )
 

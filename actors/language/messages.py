@@ -1,8 +1,7 @@
 """Every in-process message of a node, grouped by the arrow of the ring it travels.
 
-All are immutable, and told, never asked (DESIGN.md#the-ring). Messages from one actor to another
-arrive in the order in which they were told: a query that is told after the entries which it must
-see needs no other proof that it sees them.
+All are immutable, and told, never asked (DESIGN.md#the-ring). One actor's messages to another come
+in the order in which they were told: so a query told after the entries that it must see, sees them.
 """
 
 from __future__ import annotations
@@ -36,6 +35,12 @@ class ClusterClock(NamedTuple):
 
 
 # --- the mailbox -> its own actor -------------------------------------------------------------
+
+
+class Synced(NamedTuple):
+    """The thread that waits for a disk -> its actor: what was written is durable, or the error."""
+
+    error: OSError | None
 
 
 class Tick(NamedTuple):

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, NamedTuple, assert_never
+from collections.abc import Iterable, Sequence
+from typing import Final, assert_never
 
 from actors.language.inboxes import ToRaft
 from actors.language.messages import (
@@ -29,6 +29,7 @@ from actors.language.messages import (
     Read,
     SnapshotInstalled,
     SnapshotTaken,
+    Synced,
     TakeSnapshot,
     Tick,
 )
@@ -46,43 +47,18 @@ from actors.raft.inquiry import Inquiry
 from actors.raft.last_words import LastWords
 from actors.raft.movers import Mover, Movers, answer
 from actors.raft.neighbours import Neighbours
-from actors.raft.outcome import Decided, Ending, LeaderNews
+from actors.raft.outcome import Decided, LeaderNews
 from actors.raft.probation import Probation
 from actors.raft.readers import Readers
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
-from actors.raft.seams import Links, Storage
+from actors.raft.seams import Links, Storage, Waits
+from actors.raft.surroundings import LogRetention, Surroundings
 from actors.runtime.base import Clock, NodeActor
 from actors.runtime.complaints import Complaints
-from actors.runtime.mailbox import Mailbox
-
-FLUSH_PROPOSALS_MAX: Final = 1_024
-"""At this number of proposals a flush comes at once, and not when the mailbox has run empty."""
 
 LOOK_FOR_ROOM_MS: Final = 1_000
 
 log = logging.getLogger("leasehold.raft")
-
-
-class LogRetention(NamedTuple):
-    """How much of the log stays in memory and on disk for members that lag a little."""
-
-    entries: int
-    bytes: int
-
-
-class Surroundings(NamedTuple):
-    """Where a member's consensus runs.
-
-    `open_links` attaches the peers' sockets to a mailbox. Peers reach this member at `own_urls`;
-    the operator has given `asked_urls` for the others. `random_bits` gives bits that nobody can
-    guess. `on_ending` is called with the reason once this member must stop.
-    """
-
-    open_links: Callable[[Mailbox], Links]
-    own_urls: tuple[str, ...]
-    asked_urls: Sequence[str]
-    random_bits: Callable[[int], int]
-    on_ending: Callable[[Ending], None]
 
 
 class RaftActor(NodeActor):
@@ -96,6 +72,7 @@ class RaftActor(NodeActor):
         self,
         core: RaftCore,
         storage: Storage,
+        waits: Waits,
         mark: Mark,
         codec: PeerCodec,
         shipping: Shipping,
@@ -107,6 +84,9 @@ class RaftActor(NodeActor):
         self.core = core
         self.mark = mark
         self._storage = storage
+        self._waits = waits
+        # Messages that touch the disk, and have come while a save was under way.
+        self._postponed: list[Durable | SnapshotInstalled] = []
         self._codec = codec
         self._shipping = shipping
         self._retention = retention
@@ -141,14 +121,16 @@ class RaftActor(NodeActor):
         match message:
             case Propose(proposals):
                 self._gathering.proposals += proposals
-                if len(self._gathering.proposals) >= FLUSH_PROPOSALS_MAX:
-                    self.settle()
             case PeerFrames(frames):
                 self._hear(frames)
             case Read(questions):
                 self._read(questions)
             case Tick(now_ms):
                 self._on_tick(now_ms)
+            case Synced(error):
+                self._synced(error)
+            case Durable() | SnapshotInstalled() if self._waits.is_busy:
+                self._postponed.append(message)
             case Durable(applied_index):
                 self._forget_log(applied_index)
             case ChangeMembers(change, ticket):
@@ -173,6 +155,7 @@ class RaftActor(NodeActor):
         if self._links is not None:
             self._links.close()
         self._shipping.close()
+        self._waits.close()
         self._storage.close()
 
     # --- the durability contract, top to bottom ---
@@ -185,11 +168,14 @@ class RaftActor(NodeActor):
             return True
         self._hand_over(now_ms)
         while True:
-            while core.has_output(now_ms):
+            while core.has_output(now_ms) and not self._waits.is_busy:
                 self._put_out(now_ms)
+            if self._waits.is_busy:
+                # Only what needs no save is said meanwhile; `_synced` goes on.
+                self._neighbours.send(core.speak(now_ms), now_ms)
             # A follower's answers have left: for what is decided here, nobody waits as much.
             self._tell_decided(now_ms)
-            if not core.has_output(now_ms):
+            if self._waits.is_busy or not core.has_output(now_ms):
                 break
         self._arm(now_ms)
         return False
@@ -201,11 +187,28 @@ class RaftActor(NodeActor):
         if output.messages:
             self._neighbours.send(output.messages, now_ms)
         if output.save is not None:
-            self._storage.save(*output.save)  # one fsync
-        # After a crash this member must still know what it promised, so promises leave now.
+            self._storage.write(*output.save)
+            if not self._waits.run(self._storage.sync, self._tell_synced):
+                return
+        self._promise(now_ms)
+
+    def _promise(self, now_ms: int) -> None:
+        """After a crash this member would still know what it has decided: so promises leave."""
         promises = self.core.persisted(now_ms)
         if promises:
             self._neighbours.send(promises, self._clock())  # a save takes its time
+
+    def _tell_synced(self, error: OSError | None) -> None:
+        self.mailbox.tell(Synced(error))  # in the thread that waited
+
+    def _synced(self, error: OSError | None) -> None:
+        if error is not None:
+            raise error
+        self._waits.ended()
+        self._promise(self._clock())
+        postponed, self._postponed = self._postponed, []
+        for message in postponed:
+            self.receive(message)
 
     def _hand_over(self, now_ms: int) -> None:
         """Give the core the proposals and reads that have gathered since the last flush."""
@@ -300,11 +303,16 @@ class RaftActor(NodeActor):
         for each in self._callers.hear(frames, now_ms):
             match each:
                 case SnapshotChunk():
-                    self._tell(self._shipping.received(each))
+                    self._take_chunk(each)
                 case SnapshotAck():
                     self._shipping.acknowledged(each, now_ms)
                 case Complaint(kind, text):
                     self._complaints.say(kind, text)
+
+    def _take_chunk(self, chunk: SnapshotChunk) -> None:
+        # The last chunk writes to the log. The leader will send one again that is dropped here.
+        if not self._waits.is_busy:
+            self._tell(self._shipping.received(chunk))
 
     def _judge(self, decided: Decided, now_ms: int) -> None:
         """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""

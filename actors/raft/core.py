@@ -4,9 +4,9 @@ Inputs are `step`, `tick`, `propose`, `read_index`, `peer_down`, `persisted`. `o
 send and what to make durable, `decided` what follows from what is durable. The clock and the random
 source are arguments. Rules are cited as in Raft (extended version) and Ongaro's dissertation.
 
-The core is made of parts, and no part knows it. The elector says who leads, the roster who votes,
-the replica what the log holds, the outbox what is to be sent; each other part has one page of the
-rules. When something happens in one part, `step` and `_carry` tell the others.
+No part of the core knows it. The elector says who leads, the roster who votes, the replica what the
+log holds, the outbox what is to be sent; each other part has one page of the rules. `step` and
+`_carry` tell the other parts what happened in one.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import assert_never
 from actors.language.entries import Entry, Proposal
 from actors.language.members import NOBODY, MemberChange
 from actors.raft import rpc
+from actors.raft.decisions import Decisions
 from actors.raft.elector import Answered, AskedForVotes, Elector, ElectorEvents, Followed, Role, Won
 from actors.raft.following import Following
 from actors.raft.forwarding import Forwarder
+from actors.raft.health import best_successor
 from actors.raft.leader import Leader
 from actors.raft.leading import Leading
 from actors.raft.log import LogStart
 from actors.raft.member_changes import MemberChanges
-from actors.raft.news import News
 from actors.raft.outbox import Outbox
 from actors.raft.outcome import CoreConfig, Decided, Output, Recovered, Save
 from actors.raft.peers import Peers
@@ -50,7 +51,6 @@ class RaftCore:
         applied_index = recovered.applied_index
         commit = max(hard_state.commit, applied_index)  # the saved one may lag (see `output`)
         self.config = config
-        # The state: members, the log, who leads, what is to be sent, and which requests wait.
         self.roster = roster = Roster(own_id, log.first_index - 1, recovered.membership, commit)
         self.elector = elector = Elector(
             config, hard_state, log, roster, now_ms, chance, recovered.probation
@@ -65,11 +65,13 @@ class RaftCore:
         self._forwarder = forwarder = Forwarder(config, elector, replica, outbox, desk, reads)
         self._transfers = transfers = Transfers(config, elector, roster, outbox)
         self._trial = trial = Trial(config, elector, replica, outbox, chance)
-        self._proof = Proof(own_id, elector, replica, roster, outbox, trial)
+        self._proof = proof = Proof(own_id, elector, replica, roster, outbox, trial)
         self._leading = Leading(config, replica, roster, outbox, desk, forwarder, transfers)
         self._following = Following(elector, replica, outbox, forwarder, trial)
-        self._changes = MemberChanges(config, replica, roster, desk, forwarder)
-        self._news = News(elector, roster, replica)
+        self._changes = changes = MemberChanges(config, replica, roster, desk, forwarder)
+        self._decisions = Decisions(
+            config, roster, elector, replica, outbox, desk, reads, changes, transfers, trial, proof
+        )
         self.peers = Peers(config, elector, log, now_ms)
 
     # --- as the actor sees it ---
@@ -154,7 +156,7 @@ class RaftCore:
     def best_successor(self) -> int:
         """The voter that lacks least of this leader's log; 0: it does not lead, or has none."""
         role, voters = self.elector.role, self.roster.configuration.voters
-        return role.best_successor(voters) if isinstance(role, Leader) else NOBODY
+        return best_successor(role, voters) if isinstance(role, Leader) else NOBODY
 
     def under_way(self) -> bool:
         """Whether proposals that come in now should gather for a moment."""
@@ -353,55 +355,13 @@ class RaftCore:
             self._carry(self.elector.step_down(now_ms), now_ms)
 
     def has_decided(self) -> bool:
-        """Whether `decided` may give something: a put asks often, and seldom is there anything."""
-        elector, replica, transfers, trial = (
-            self.elector,
-            self.replica,
-            self._transfers,
-            self._trial,
-        )
-        role = elector.role
-        if replica.handed_out < replica.commit or self._reads.indexed or self._desk.failed:
-            return True
-        if self._changes.waiting or transfers.ended or transfers.due_ms is not None:
-            return True
-        if trial.accused or trial.at_odds or self._proof.ending or self.roster.is_removed:
-            return True
-        if isinstance(role, Leader):
-            if role.rounds.reads or role.at_odds or role.may_be_behind:
-                return True
-            if self.roster.is_half_done:
-                return True
-        return elector.probation is not None or self._news.is_due()
+        """Whether `decided` may give something."""
+        return self._decisions.may_be_some()
 
     def decided(self, now_ms: int) -> Decided:
         """Take the entries committed and durable here, the reads that these allow, and the rest."""
         self._judge_transfer(now_ms)
-        role, trial = self.elector.role, self._trial
-        leader = role if isinstance(role, Leader) else None
-        if leader is not None:
-            if self.roster.is_half_done:
-                self._changes.finish(leader, now_ms)
-            for answer in leader.read_answers(now_ms):
-                if answer.target == self.config.member_id:
-                    self._reads.confirm(answer.read_id, answer.index, answer.cluster_ms)
-                else:
-                    self._outbox.say(answer)
-        # A put asks several times. Where there is seldom something, only an attribute is read.
-        return Decided(
-            self.replica.take_committed(),
-            self._reads.take_ready(self.replica.handed_out),
-            self._desk.take_failed() if self._desk.failed else (),
-            self._news.take_leader_news(),
-            self._news.take_membership(),
-            self._proof.how_it_ends(),
-            self._changes.take_certain() if self._changes.waiting else None,
-            self._transfers.take_ended() if self._transfers.ended else (),
-            leader.behind() if leader is not None else (),
-            self.elector.probation is not None and self._proof.is_proven(),
-            trial.take_accused() if trial.accused else (),
-            trial.take_at_odds(leader),
-        )
+        return self._decisions.take(now_ms)
 
     def has_output(self, now_ms: int) -> bool:
         """Whether `output` would give something."""

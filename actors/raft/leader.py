@@ -13,7 +13,6 @@ from typing import Final
 
 from actors.language.entries import Proposal
 from actors.raft.log import RaftLog
-from actors.raft.membership import Health
 from actors.raft.progress import Contact, Progress, Rejection
 from actors.raft.quorum import Configuration
 from actors.raft.rounds import ReadRounds
@@ -44,9 +43,6 @@ WAVES_MAX: Final = 2
 
 ENTRY_OVERHEAD_BYTES: Final = 64
 """What an entry costs beside its command, so that empty commands count too."""
-
-STARTING_TIMES: Final = 10
-"""A peer that was never heard counts as not started after this number of election timeouts."""
 
 
 class Leader:
@@ -130,42 +126,6 @@ class Leader:
         stream = (self._reconfigurations & STREAM_COUNT_MASK) << STREAM_SHIFT | self.term
         self._reconfigurations += 1
         return stream
-
-    def health(self, now_ms: int, within_ms: int) -> Health:
-        """Which members were heard lately (this one too), which never, which learners keep up.
-
-        A member on probation is not among those heard: it may not vote yet, so a quorum that needs
-        it might elect no leader.
-        """
-        heard: set[int] = set()
-        never: set[int] = set()
-        for member, peer in self.peers.items():
-            silent_ms = now_ms - peer.heard_ms
-            if peer.contact is Contact.HEARD and silent_ms < within_ms:
-                if not peer.on_probation:
-                    heard.add(member)
-            elif peer.contact is Contact.NONE_YET and silent_ms >= STARTING_TIMES * within_ms:
-                never.add(member)
-        keeping_up = {
-            member
-            for member in self.configuration.learners & heard
-            if self._lag_ms(self.peers[member], now_ms) < within_ms
-        }
-        return Health(frozenset(heard | {self.own_id}), frozenset(never), frozenset(keeping_up))
-
-    def _lag_ms(self, peer: Progress, now_ms: int) -> int:
-        """For how long this leader's log has held the first entry a peer lacks; 0: it lacks none.
-
-        A count of entries would say less: a log that grows fast makes every peer lack many.
-        """
-        if peer.match >= self.log.last_index:
-            return 0
-        return self.cluster_ms(now_ms) - self.log.time_ms(peer.match + 1)
-
-    def best_successor(self, voters: frozenset[int]) -> int:
-        """The voter that lacks least of the log, of equal ones the one heard last; 0: no voter."""
-        candidates = [(p.match, p.heard_ms, i) for i, p in self.peers.items() if i in voters]
-        return max(candidates)[2] if candidates else 0
 
     # --- what peers answer ---
 

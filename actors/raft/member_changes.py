@@ -12,6 +12,7 @@ from actors.language.members import AddMember, MemberChange
 from actors.raft import membership as members
 from actors.raft.elector import Role
 from actors.raft.forwarding import Forwarder
+from actors.raft.health import health_of
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.outcome import Certain, CoreConfig
@@ -73,7 +74,7 @@ class MemberChanges:
         """
         if not self.may_begin(leader):
             return "Unhealthy"
-        health = leader.health(now_ms, self._heard_within_ms)
+        health = health_of(leader, now_ms, self._heard_within_ms)
         planned = members.plan(self._roster.latest, change, health)
         if isinstance(planned, str):
             return planned

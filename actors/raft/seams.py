@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actors.language.entries import Entry
@@ -16,8 +16,12 @@ from actors.raft.rpc import HardState
 class Storage(Protocol):
     """Where promises are kept (actors/raft/disk/wal.py)."""
 
-    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """Return when everything is durable; an error is final, and no call may follow it."""
+    def write(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        """Write what the next `sync` makes durable; an error is final: no call may follow it."""
+
+    def sync(self) -> None:
+        """Return when everything written is durable. May run in another thread, and is not called
+        beside any other method; errors as for `write`."""
 
     def has_room(self) -> bool:
         """Whether the disk has room for more than the entries that keep the cluster alive."""
@@ -33,6 +37,21 @@ class Storage(Protocol):
 
     def close(self) -> None:
         """Close the files."""
+
+
+class Waits(Protocol):
+    """Where the end of a sync is waited for (actors/runtime/disk.py)."""
+
+    is_busy: bool
+
+    def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
+        """Do work: True if it is done; else `done` is called at its end, in any thread."""
+
+    def ended(self) -> None:
+        """The end has been told."""
+
+    def close(self) -> None:
+        """Wait for what is under way."""
 
 
 class Links(Protocol):

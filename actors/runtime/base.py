@@ -120,7 +120,7 @@ class NodeActor(pykka.ThreadingActor):
         """Handle what came by Pykka's ActorRef: a message, a question, or the request to stop."""
         try:
             answer = self._handle_receive(envelope.message)
-        except Exception:
+        except Exception:  # as Pykka does: whoever asks is told
             if envelope.reply_to is None:
                 raise
             envelope.reply_to.set_exception()

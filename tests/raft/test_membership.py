@@ -14,7 +14,8 @@ from actors.language.members import (
     ReplaceMember,
     UpdateMember,
 )
-from actors.raft.leader import STARTING_TIMES, Leader
+from actors.raft.health import STARTING_TIMES, health_of
+from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.membership import (
     FORMER_MAX,
@@ -164,7 +165,7 @@ def test_a_learner_is_ready_when_it_lacks_nothing_old_wherever_the_log_begins(
     lacking: int, late_ms: int, ready: bool
 ) -> None:
     leader = far_from_the_first_index(lacking)
-    health = leader.health(START_MS + late_ms, ELECTION_MS)
+    health = health_of(leader, START_MS + late_ms, ELECTION_MS)
     assert (2 in health.caught_up) == ready
 
 
@@ -173,9 +174,9 @@ def test_a_learner_may_lack_what_is_newer_than_an_election_timeout() -> None:
     now_ms = START_MS + 5
     fresh = [Entry(leader.log.last_index + n, 3, 2_004, 0, 0, b"x") for n in range(1, 50)]
     leader.log.append(fresh)
-    assert 2 in leader.health(now_ms, ELECTION_MS).caught_up
+    assert 2 in health_of(leader, now_ms, ELECTION_MS).caught_up
     leader.peers[2].heard_ms = now_ms + ELECTION_MS
-    assert 2 not in leader.health(now_ms + ELECTION_MS, ELECTION_MS).caught_up
+    assert 2 not in health_of(leader, now_ms + ELECTION_MS, ELECTION_MS).caught_up
 
 
 def test_a_lone_voter_says_that_a_second_one_is_certain_once_it_has_saved_so() -> None:

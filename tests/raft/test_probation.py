@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.language.members import Peer, RemoveMember, ReplaceMember
+from actors.raft.health import health_of
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership, encode, first_membership, plan
 from actors.raft.outcome import Removed, WasHere
@@ -352,6 +353,6 @@ def test_no_change_of_members_counts_on_who_is_on_probation() -> None:
     stream = solo.core.peers.stream_for(2, question, solo.now_ms)
     answer = HeartbeatResponse(2, OWN, 2, stream, 4, 4, 0, on_probation=True)
     solo.step(AppendResponse(2, OWN, 2, stream, 4, False, 0, 0), answer)
-    assert 2 not in role(solo).health(solo.now_ms, ELECTION_MS).active
+    assert 2 not in health_of(role(solo), solo.now_ms, ELECTION_MS).active
     solo.step(answer._replace(on_probation=False))
-    assert 2 in role(solo).health(solo.now_ms, ELECTION_MS).active
+    assert 2 in health_of(role(solo), solo.now_ms, ELECTION_MS).active

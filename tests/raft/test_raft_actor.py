@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import getrandbits
 from typing import Any
@@ -30,16 +30,14 @@ from actors.language.messages import (
     Propose,
     Question,
     Read,
+    Synced,
     Tick,
 )
 from actors.language.queries import RaftStatus, Status
 from actors.language.results import Failure
 from actors.raft.actor import (
-    FLUSH_PROPOSALS_MAX,
     LOOK_FOR_ROOM_MS,
-    LogRetention,
     RaftActor,
-    Surroundings,
 )
 from actors.raft.codec import PeerCodec
 from actors.raft.disk.mark import Mark
@@ -64,9 +62,10 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
-from actors.raft.seams import Links
+from actors.raft.seams import Links, Waits
+from actors.raft.surroundings import LogRetention, Polling, Surroundings
 from actors.runtime.base import Ring
-from actors.runtime.mailbox import Mailbox
+from actors.runtime.disk import DiskWaits
 from tests.probes import ManualClock
 from tests.raft.harness import (
     ELECTION_MS,
@@ -97,7 +96,10 @@ class Recorder:
         self.welcomed: list[Welcome] = []
         self.room = True
 
-    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+    def sync(self) -> None:
+        pass
+
+    def write(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         if self.fails_to_save:
             raise OSError(errno.EIO, "input/output error")
         self.happened.append((SAVED, hard_state, entries))
@@ -150,6 +152,34 @@ class Recorder:
         return [SAVED if each[0] is SAVED else type(each) for each in self.take()]
 
 
+class LateWaits:
+    """Syncs that are under way until `end`."""
+
+    def __init__(self) -> None:
+        self.is_busy = False
+        self.told: Callable[[OSError | None], None] = lambda error: None
+        self._work: Callable[[], None] = lambda: None
+
+    def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
+        assert not self.is_busy
+        self.is_busy, self._work, self.told = True, work, done
+        return False
+
+    def ended(self) -> None:
+        self.is_busy = False
+
+    def close(self) -> None:
+        self.end(None)
+
+    def end(self, actor: RaftActor | None) -> None:
+        """The sync ends, and its actor hears of that."""
+        self._work()
+        if actor is not None:
+            actor.receive(Synced(None))
+            while actor.settle():
+                pass
+
+
 class Shell:
     """An actor of member 1, and what it does."""
 
@@ -159,12 +189,13 @@ class Shell:
         terms: tuple[int, ...] = (),
         probation: Probation | None = None,
         asked_urls: Sequence[str] = (),
+        waits: Waits | None = None,
     ) -> None:
         self.recorder = Recorder()
         self.clock = ManualClock(START_MS)
         recorder = self.recorder
 
-        def open_links(mailbox: Mailbox) -> Links:
+        def open_links(mailbox: Polling) -> Links:
             return recorder
 
         state = HardState(1, 0, 0)
@@ -176,6 +207,7 @@ class Shell:
         self.actor = RaftActor(
             core,
             recorder,
+            DiskWaits("log sync") if waits is None else waits,
             mark,
             PeerCodec(7),
             Shipping(core, recorder, Path("/nowhere"), SimulatedDisk(), getrandbits),
@@ -276,11 +308,68 @@ def test_all_that_a_burst_brings_is_saved_at_once() -> None:
     assert shell.recorder.kinds().count(SAVED) == 1
 
 
-def test_a_large_burst_is_flushed_before_it_ends() -> None:
-    shell = Shell()
-    shell.lead()
-    shell.actor.receive(shell.propose(*[b"x"] * FLUSH_PROPOSALS_MAX))
-    assert SAVED in shell.recorder.kinds()
+def test_while_a_save_is_under_way_only_what_needs_none_is_said_and_decided() -> None:
+    waits = LateWaits()
+    shell = Shell(waits=waits)
+    shell.hear(Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True))
+    assert HeartbeatResponse not in shell.recorder.kinds(), "it shows a term that is not saved"
+    waits.end(shell.actor)
+    assert HeartbeatResponse in shell.recorder.kinds()
+    shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 1, entries(1, 3, 3)))
+    assert AppendResponse not in shell.recorder.kinds()
+    # The leader is answered that this member lives, and sends more, which waits for its own save.
+    shell.hear(
+        Heartbeat(2, 1, 3, 3, 0, 2, 0, 0, True), AppendRequest(2, 1, 3, 3, 2, 3, 1, entries(3, 3))
+    )
+    assert set(shell.recorder.kinds()) == {HeartbeatResponse}
+    waits.end(shell.actor)
+    first = shell.recorder.take()
+    assert [each for each in first if isinstance(each, AppendResponse)] == [
+        AppendResponse(1, 2, 3, 3, 2, False, 0, 0)
+    ]
+    assert Apply(entries(1, 3)) in first
+    (saved,) = [each for each in first if each[0] is SAVED]
+    assert saved[2] == entries(3, 3)
+    waits.end(shell.actor)
+    assert AppendResponse(1, 2, 3, 3, 3, False, 0, 0) in shell.recorder.take()
+
+
+def test_a_vote_in_a_term_that_came_during_a_save_waits_for_the_next_save() -> None:
+    waits = LateWaits()
+    shell = Shell(waits=waits)
+    shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 0, entries(1, 3)))
+    shell.clock.now_ms += ELECTION_MS
+    shell.hear(VoteRequest(3, 1, 4, False, 9, 3))
+    waits.end(shell.actor)
+    happened = shell.recorder.take()
+    assert VoteResponse not in map(type, happened)
+    assert AppendResponse not in map(type, happened), "the next leader may replace its entries"
+    assert [each[1] for each in happened if each[0] is SAVED][-1] == HardState(4, 3, 0)
+    waits.end(shell.actor)
+    assert VoteResponse(1, 3, 4, False, True) in shell.recorder.take()
+
+
+def test_what_touches_the_log_on_disk_waits_for_the_end_of_a_save() -> None:
+    waits = LateWaits()
+    shell = Shell(waits=waits)
+    shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 2, entries(1, 3, 3)))
+    waits.end(shell.actor)
+    shell.hear(AppendRequest(2, 1, 3, 3, 2, 3, 2, entries(3, 3)))
+    shell.recorder.take()
+    shell.burst(Durable(2))
+    assert not any(each[0] == "cut" for each in shell.recorder.take())
+    waits.end(shell.actor)
+    assert any(each[0] == "cut" for each in shell.recorder.take())
+
+
+def test_a_disk_that_fails_while_others_go_on_ends_the_actor() -> None:
+    waits = LateWaits()
+    shell = Shell(waits=waits)
+    shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 0, entries(1, 3)))
+    waits.told(OSError(errno.EIO, "input/output error"))
+    (message,) = shell.actor.mailbox.queue
+    with pytest.raises(OSError, match="input/output"):
+        shell.actor.receive(message)
 
 
 def test_committed_entries_are_told_before_the_reads_that_need_them() -> None:

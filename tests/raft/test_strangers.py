@@ -25,7 +25,7 @@ from actors.language.members import (
     UpdateMember,
 )
 from actors.language.messages import PeerFrames, Tick
-from actors.raft.actor import LogRetention, RaftActor, Surroundings
+from actors.raft.actor import RaftActor
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.disk.mark import Mark
@@ -60,8 +60,9 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.seams import Links
+from actors.raft.surroundings import LogRetention, Polling, Surroundings
 from actors.runtime.base import Ring
-from actors.runtime.mailbox import Mailbox
+from actors.runtime.disk import DiskWaits
 from cluster.wire import pack
 from tests.forgery import forged
 from tests.probes import ManualClock
@@ -199,7 +200,7 @@ class Member:
         self.endings: list[Ending] = []
         around = self.around
 
-        def open_links(mailbox: Mailbox) -> Links:
+        def open_links(mailbox: Polling) -> Links:
             return around
 
         entries = [Entry(1, 1, 5, 0, 0, encode(membership))] if membership.voters else []
@@ -210,6 +211,7 @@ class Member:
         self.actor = RaftActor(
             self.core,
             around,
+            DiskWaits("log sync"),
             Mark(Path("/wal"), SimulatedDisk(lambda: None)),
             PeerCodec(7),
             Shipping(

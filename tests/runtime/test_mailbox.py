@@ -204,10 +204,11 @@ def test_a_turn_ends_though_messages_never_do() -> None:
 
 def test_sources_get_their_turn_though_messages_never_end() -> None:
     flood = Flood()
-    actor = Recorder(lambda mailbox: mailbox.attach(flood, PeerFrames))
-    run(actor)
+    actor, loop = Recorder(lambda mailbox: mailbox.attach(flood, PeerFrames)), Loop()
+    actor.begin(loop)
     for _ in range(5):
         actor.actor_ref.tell("message")
+    loop.start()
     assert set(taken(actor, 50)) == {"message", PeerFrames((b"frame",))}
     assert set(flood.asked) == {FRAMES_PER_LOOK_MAX}
     actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)

@@ -16,6 +16,7 @@ from actors.raft.disk.wal import Contents
 from actors.raft.leader import Leader
 from actors.raft.log import LogStart
 from actors.raft.membership import Membership, read
+from actors.raft.replica import Replica
 from actors.raft.roles import Candidate
 from actors.raft.rpc import (
     AppendRequest,
@@ -277,6 +278,7 @@ class Checker:
         if now == before:
             return
         self._seen[node.member_id] = now
+        self._note_unsaved(replica)
         if before is None:
             before = _Seen(last=(log.first_index - 1, log.term(log.first_index - 1) or 0))
         self._compare(node, before, now)
@@ -289,6 +291,13 @@ class Checker:
             self._changed()
         if before.candidate and isinstance(role, Candidate) and now.candidate != before.candidate:
             self.counts["elections without a winner"] += 1
+
+    def _note_unsaved(self, replica: Replica) -> None:
+        """Entries that this member is still saving: the others may have them, and commit them."""
+        log, stable_index = replica.log, replica.stable_index
+        if log.last_index > stable_index >= log.first_index - 1:
+            entries = log.slice(stable_index + 1, log.last_index + 1, 1 << 60)
+            self.lineage.add(stable_index, log.term(stable_index) or 0, entries)
 
     def _compare(self, node: Node, before: _Seen, now: _Seen) -> None:
         require(now.term >= before.term, f"the term of {node} fell")

@@ -15,15 +15,15 @@ from actors.gateway.intake import GatewaySettings
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline import recovery
-from actors.raft.actor import LogRetention, RaftActor, Surroundings
+from actors.raft.actor import RaftActor
 from actors.raft.core import RaftCore
 from actors.raft.disk.shipping import Shipping
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.outcome import CoreConfig, Recovered
 from actors.raft.probation import Probation
 from actors.raft.seams import Links
+from actors.raft.surroundings import LogRetention, Polling, Surroundings
 from actors.runtime.base import Ring
-from actors.runtime.mailbox import Mailbox
 from actors.store.actor import StoreActor
 from actors.store.machine import Machine
 from actors.store.upkeep import UpkeepSettings
@@ -33,6 +33,7 @@ from tests.simulation.network import CLUSTER_ID
 from tests.simulation.seams import (
     SimulatedDoor,
     SimulatedLinks,
+    SimulatedWaits,
     TappedCodec,
     TappedMachine,
     TappedWal,
@@ -114,13 +115,14 @@ def _make_raft(
     )
     core = RaftCore(config, recovered, node.clock(), node.chance)
 
-    def open_links(mailbox: Mailbox) -> Links:
+    def open_links(mailbox: Polling) -> Links:
         node.links = SimulatedLinks(node)
         return node.links
 
     return RaftActor(
         core,
         tapped,
+        SimulatedWaits(node),
         node.mark,
         codec,
         Shipping(core, tapped, SNAPSHOTS, node.disk, random_bits),

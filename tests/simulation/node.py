@@ -225,15 +225,17 @@ class Node:
             self.cluster.checker.proven(self)
             self.cluster.counts["came back after their disk was emptied"] += 1
 
-    def later(self, what: str, do: Callable[[], None]) -> None:
-        """Do something a little later, if this process still runs then."""
+    def later(self, what: str, do: Callable[[], None], delay_ms: int | None = None) -> None:
+        """Do something a little later, if this process still runs then; its actors run after it."""
         incarnation = self.incarnation
 
         def now() -> None:
             if self.is_up and self.incarnation == incarnation:
                 self.attempt(do)
+                self._turns.run()
 
-        delay_ms = 1 + self.chance(self.cluster.swarm.election_ms)
+        if delay_ms is None:
+            delay_ms = 1 + self.chance(self.cluster.swarm.election_ms)
         self.cluster.timeline.after(delay_ms, f"{what} {self.number}", now)
 
     def _give_up(self, error: Exception) -> None:

@@ -62,14 +62,17 @@ class TappedWal:
         self._wal = wal
         self._checker = node.cluster.checker
 
-    def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+    def write(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         node = self._node
         saved = self._checker.saved(node.member_id)
         if entries and hard_state.term > saved.term:
             node.cluster.moment("at_new_term", node)
         self._checker.saving(node, hard_state, entries)
-        self._wal.save(hard_state, entries, start)
-        saved.saved()
+        self._wal.write(hard_state, entries, start)
+
+    def sync(self) -> None:
+        self._wal.sync()
+        self._checker.saved(self._node.member_id).saved()
         self._checker.counts["saves"] += 1
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
@@ -93,6 +96,40 @@ class TappedWal:
 
     def close(self) -> None:
         self._wal.close()
+
+
+class SimulatedWaits:
+    """Waits for the disk at once, or lets the node go on meanwhile (actors/runtime/disk.py)."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._pending: Callable[[], None] | None = None
+
+        self.is_busy = False
+
+    def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
+        node = self._node
+        late = node.cluster.swarm.late_syncs
+        if not late or node.chance.random.random() >= late:
+            work()
+            return True
+        self._pending, self.is_busy = work, True
+        delay_ms = 1 + node.chance(max(1, node.cluster.swarm.election_ms // 8))
+
+        def end() -> None:
+            work()
+            done(None)
+
+        node.later("synced", end, delay_ms)
+        return False
+
+    def ended(self) -> None:
+        self._pending, self.is_busy = None, False
+
+    def close(self) -> None:
+        if self._pending is not None:
+            self._pending()
+        self.ended()
 
 
 class TappedMachine(Machine):

@@ -16,8 +16,8 @@ class Swarm(NamedTuple):
 
     Probabilities are per message, or per fault drawn. Those from `crash` on are the weights by
     which the next fault is chosen, or the probability that a moment is used (`at_...`). The last
-    ones say how much of the data model is used, how little of it fits, and whether a node's actors
-    take turns by chance or in the loop's order.
+    ones say how much of the data model is used, how little of it fits, whether a node's actors
+    take turns by chance or in the loop's order, and which syncs are waited for in a thread.
     """
 
     nodes: int = 3
@@ -91,6 +91,7 @@ class Swarm(NamedTuple):
     results_bytes_max: int = 1 << 24
     leases_max: int = 300_000
     by_chance: bool = False
+    late_syncs: float = 0.0
 
     @property
     def machine_limits(self) -> tuple[SessionLimits, int]:
@@ -173,6 +174,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     },
     "lease limits": {"leases_max": 300_000},
     "order of turns": {"by_chance": False},
+    "late syncs": {"late_syncs": 0.0},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -273,6 +275,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         results_bytes_max=pick((600, 3_000, 1 << 24, 1 << 24)),
         leases_max=pick((2, 300_000, 300_000)),
         by_chance=pick((False, True)),
+        late_syncs=pick((0.0, 0.0, 0.3, 1.0)),
     )
 
 

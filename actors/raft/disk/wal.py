@@ -1,11 +1,11 @@
 """The write-ahead log: terms, votes and entries on disk before anything depends on them.
 
 A directory of preallocated segments of records (FORMATS.md#the-write-ahead-log). `save` is one
-write and one fdatasync. A write that a crash cut short is repaired when the log is opened; any
-other damage is refused, never skipped. A failed write or sync is never retried: the kernel may have
-dropped the pages, and a second sync would succeed without them. The caller must let the process
-die. What a kill at each step loses: DESIGN.md#what-is-durable-when. Refuses to know what entries
-mean.
+write and one fdatasync, `write` and `sync` are the two apart. A write that a crash cut short is
+repaired when the log is opened; any other damage is refused, never skipped. A failed write or sync
+is never retried: the kernel may have dropped the pages, and a second sync would succeed without
+them. The caller must let the process die. What a kill at each step loses:
+DESIGN.md#what-is-durable-when. Refuses to know what entries mean.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Wal:
         self._segment_bytes = segment_bytes
         self._encoder = EntriesEncoder()
         self._file = -1
+        self._is_unsynced = False
         self._size = 0
         self._offset = 0
         self._crc = 0
@@ -138,9 +139,15 @@ class Wal:
         self._encoder = encoder
 
     def save(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
-        """Write and sync one flush. An entry at a saved index replaces that and all after it.
+        """Write and sync one flush (see `write`)."""
+        self.write(hard_state, entries, start)
+        self.sync()
+
+    def write(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
+        """Write one flush. An entry at a saved index replaces that and all after it.
 
         `start` is the entry before the first of them; without any, the last entry of the log.
+        Nothing of it may be relied on before `sync` has returned.
         """
         kept = self._hard_state
         # A commit index alone is not worth a sync: after a crash the leader tells it again.
@@ -155,6 +162,12 @@ class Wal:
         self._append(records, start, begin=rewrites)
         self._last_index = entries[-1].index if entries else start.index
         self._hard_state = hard_state
+
+    def sync(self) -> None:
+        """Return when everything written is durable. No other method may run meanwhile."""
+        if self._is_unsynced:
+            self._files.sync(self._file)
+            self._is_unsynced = False
 
     def has_room(self) -> bool:
         """Whether the disk has room for the next segment, and for what the store writes."""
@@ -179,6 +192,7 @@ class Wal:
         """
         self._expected = (index, term)
         self._append([(EXPECT, pack(self._expected))], start)
+        self.sync()
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         """A snapshot up to `start` was installed: the log is only these `entries` after it.
@@ -214,7 +228,7 @@ class Wal:
             self._begin_segment(size, start, records)
         else:
             self._write(records)
-            self._files.sync(self._file)
+            self._is_unsynced = True
 
     def _write(self, records: list[tuple[int, bytes]]) -> None:
         self._flush += 1
@@ -262,6 +276,7 @@ class Wal:
             records = [(EXPECT, pack(self._expected)), *records]
         self._write([(HEAD, pack(head)), *records])
         self._files.sync(self._file)
+        self._is_unsynced = False
         self._files.rename(temporary, path)
         self._segments.append((self._sequence, start.index))
 

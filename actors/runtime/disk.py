@@ -1,0 +1,90 @@
+"""DiskWaits: where an actor waits for its disk: in the loop while that is fast, else in a thread.
+
+To wait in the loop is the shortest way, but everything else on the node waits, too: clients' reads,
+watches, heartbeats. So the waits are measured, and slow ones move to a thread of their own until
+they are fast again. Refuses to know what is waited for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+SLOW_MS: Final = 3
+SLOW_WAITS: Final = 2
+OF_WAITS: Final = 8
+"""Two of the last eight waits that took 3 ms and more: the next ones are waited for in a thread.
+One alone may be chance, and a thread costs a put that is alone about a sixth of its time."""
+
+FAST_MS: Final = 1
+FAST_WAITS: Final = 64
+"""After 64 waits in a row that took less than 1 ms, they are waited for in the loop again."""
+
+_NS_PER_MS: Final = 1_000_000
+
+Done = Callable[[OSError | None], None]
+"""Told the end of a wait, in the thread in which it was waited: None, or the error."""
+
+
+class DiskWaits:
+    """The waits of one actor, one at a time; `clock_ns` is monotonic."""
+
+    def __init__(self, name: str, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._name = name
+        self._clock_ns = clock_ns
+        self._thread: ThreadPoolExecutor | None = None
+        self._slow = [False] * OF_WAITS
+        self._fast_waits = 0
+        self.is_slow = False
+        self.is_busy = False
+
+    def run(self, work: Callable[[], None], done: Done) -> bool:
+        """Do work that waits for the disk: True if that is done, and may have raised OSError.
+
+        False: it is under way in a thread, which calls `done` at its end; then call `ended`.
+        """
+        assert not self.is_busy, "one wait at a time"
+        if not self.is_slow:
+            began_ns = self._clock_ns()
+            work()
+            self._note(self._clock_ns() - began_ns)
+            return True
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        self.is_busy = True
+        self._thread.submit(self._run, work, done)
+        return False
+
+    def ended(self) -> None:
+        """The end of a wait in a thread has been told."""
+        self.is_busy = False
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def _run(self, work: Callable[[], None], done: Done) -> None:
+        error: OSError | None = None
+        began_ns = self._clock_ns()
+        try:
+            work()
+        except OSError as raised:
+            error = raised
+        self._note(self._clock_ns() - began_ns)
+        done(error)
+
+    def _note(self, took_ns: int) -> None:
+        """Learn from a wait where the next one should be: the switch has hysteresis."""
+        if took_ns < FAST_MS * _NS_PER_MS:
+            self._fast_waits += 1
+        else:
+            self._fast_waits = 0
+        del self._slow[0]
+        self._slow.append(took_ns >= SLOW_MS * _NS_PER_MS)
+        if sum(self._slow) >= SLOW_WAITS:
+            self.is_slow = True
+        elif self._fast_waits >= FAST_WAITS:
+            self.is_slow = False
