@@ -19,7 +19,6 @@ from typing import Any, Final, NamedTuple
 from pykka._envelope import Envelope
 
 from actors.runtime.base import NodeActor
-from actors.runtime.complaints import Complaints
 from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Source, monotonic_ms
 
 ROUNDS_MAX: Final = 16
@@ -60,10 +59,12 @@ class _Input(NamedTuple):
 class Loop:
     """Runs the actors that were added, in this order, from `start` until all have stopped.
 
-    Before `start` it is a plain object: a simulation calls `turn` by itself.
+    Before `start` it is a plain object: a simulation calls `turn` by itself. By `clock_ns` it
+    counts the messages that take long.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._clock_ns = clock_ns
         self.is_asleep = False
         self.over_budget = 0
         self._seats: list[_Seat] = []
@@ -74,7 +75,6 @@ class Loop:
         # Not zmq.Poller, which makes a system call for every socket at each look.
         self._poller = select.poll()
         self._wake_fd = -1
-        self._complaints = Complaints(monotonic_ms, log)
 
     def add(self, actor: NodeActor) -> None:
         """Run this actor, too; call it before `start`."""
@@ -138,7 +138,7 @@ class Loop:
     def _run_one(self, seat: _Seat) -> None:
         self._running = seat.actor
         seat.has_run = True
-        queue, receive, clock = seat.queue, seat.actor.receive, time.monotonic_ns
+        queue, receive, clock = seat.queue, seat.actor.receive, self._clock_ns
         began_ns = clock()
         for _ in range(min(len(queue), MESSAGES_PER_ROUND_MAX)):
             message = queue.popleft()

@@ -32,7 +32,7 @@ class Turns:
         """These actors run from now on."""
         self._actors = actors
         self._mailboxes = [actor.mailbox for actor in actors]
-        self.loop = Loop()
+        self.loop = Loop(lambda: 0)
         for actor in reversed(actors):
             self.loop.add(actor)
 
