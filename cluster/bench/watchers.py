@@ -1,7 +1,8 @@
-"""Watches under load: keys under a prefix are put, and every watcher of the prefix gets each event.
+"""Watches under load: keys under a prefix are put, and the watches of a key get each event.
 
 Measures the events delivered per second, and the time from the start of a put to the arrival of
-its event at one of the watchers. Of most event replies only the number of events is read.
+its event at one of the watchers. Of most event replies only the number of events is read. Watches
+and puts may be in different processes of one machine: they share its monotonic clock.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import struct
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Sequence
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import zmq
 
@@ -25,6 +26,7 @@ STALL_MS: Final = 20_000
 """A run ends after this time without any reply or event."""
 
 WATCH_PREFIX: Final = b"bench-watch-"
+WATCH_PREFIX_END: Final = WATCH_PREFIX[:-1] + bytes((WATCH_PREFIX[-1] + 1,))
 WATCH_KEYS: Final = 1_000
 SAMPLED_ID: Final = 1
 """The watch whose events are decoded for their latency."""
@@ -67,96 +69,189 @@ def run(
     watching: Wires, putting: Wires, watchers: int, total: int, outstanding: int, value_bytes: int
 ) -> WatchFigures:
     """`total` puts, `outstanding` at a time, each seen by `watchers` watches of one prefix."""
-    load = _WatchLoad(watching, putting, watchers, total, value_bytes)
-    began = time.perf_counter()
-    load.run(min(outstanding, total))
-    seconds = time.perf_counter() - began
-    puts = figures_of("watched put", load.puts_seconds, load.put_latencies, {})
-    latency = figures_of("event", seconds, load.event_latencies, {})
-    return WatchFigures(puts, load.events, seconds, latency)
+    watches = prefix_watches(watching, watchers, total)
+    puts = Puts(putting, WATCH_KEYS, total, outstanding, value_bytes)
+    seconds = exchange(puts, watches)
+    latency = figures_of("event", seconds, watches.latencies, {})
+    return WatchFigures(puts.figures(), watches.events, seconds, latency)
 
 
-class _WatchLoad:
+class Part(Protocol):
+    """One side of the load: what it does first, what it does with a frame, and when it is done."""
+
+    @property
+    def sockets(self) -> Sequence[zmq.Socket[bytes]]:
+        """Where its frames come from."""
+
+    @property
+    def progress(self) -> str:
+        """How far it has got, in words."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it waits for nothing more."""
+
+    def begin(self) -> None:
+        """Send what the load begins with."""
+
+    def take(self, frame: bytes) -> None:
+        """Handle a frame that has arrived."""
+
+
+def exchange(*parts: Part) -> float:
+    """Begin, and take frames until every part is done; the seconds it took."""
+    began = time.monotonic()
+    poller = zmq.Poller()
+    takers = {socket: part.take for part in parts for socket in part.sockets}
+    for socket in takers:
+        poller.register(socket, zmq.POLLIN)
+    for part in parts:
+        part.begin()
+    while not all(part.is_done for part in parts):
+        ready = poller.poll(STALL_MS)
+        if not ready:
+            progress = " and ".join(part.progress for part in parts)
+            raise UnavailableError(f"{progress}, when nothing came for {STALL_MS / 1000:g} s")
+        for socket, _ in ready:
+            take = takers[socket]
+            try:
+                while True:
+                    take(socket.recv(zmq.NOBLOCK))
+            except zmq.Again:
+                pass
+    return time.monotonic() - began
+
+
+class Puts:
+    """Puts `total` stamped values at random keys, `outstanding` at a time."""
+
     def __init__(
-        self, watching: Wires, putting: Wires, watchers: int, total: int, value_bytes: int
+        self, wires: Wires, keys: int, total: int, outstanding: int, value_bytes: int
     ) -> None:
-        self.put_latencies: array[float] = array("d")
-        self.event_latencies: array[float] = array("d")
-        self.puts_seconds = 0.0
-        self.events = 0
-        self._watching = watching.sockets
-        self._putting = putting.sockets
-        self._events_wanted = total * watchers
+        self.sockets = wires.sockets
+        self.latencies: array[float] = array("d")
+        self.seconds = 0.0
+        self._keys = keys
         self._total = total
         self._unsent = total
-        self._began_at: list[float] = []
+        self._slots = min(outstanding, total)
+        self._began = 0.0
+        self._began_at = [0.0] * self._slots
         self._padding = b"x" * max(0, value_bytes - _STAMP.size)
         self._random = Random(0)
-        for number in range(watchers):
-            _open(self._watching[number % len(self._watching)], SAMPLED_ID + number)
 
-    def run(self, slots: int) -> None:
-        began = time.perf_counter()
-        self._began_at = [0.0] * slots
-        for slot in range(slots):
+    @property
+    def is_done(self) -> bool:
+        """Whether every put is answered."""
+        return len(self.latencies) == self._total
+
+    @property
+    def progress(self) -> str:
+        """As in a complaint."""
+        return f"{len(self.latencies):,} of {self._total:,} puts had been answered"
+
+    def begin(self) -> None:
+        """Send the first puts."""
+        self._began = time.monotonic()
+        for slot in range(self._slots):
             self._put(slot)
-        poller = zmq.Poller()
-        for socket in (*self._putting, *self._watching):
-            poller.register(socket, zmq.POLLIN)
-        putting = set(self._putting)
-        while len(self.put_latencies) < self._total or self.events < self._events_wanted:
-            ready = poller.poll(STALL_MS)
-            if not ready:
-                raise UnavailableError(
-                    f"{self.events:,} of {self._events_wanted:,} events had been delivered when"
-                    f" nothing came for {STALL_MS / 1000:g} s"
-                )
-            for socket, _ in ready:
-                _drain(socket, self._answered if socket in putting else self._delivered)
-            if not self.puts_seconds and len(self.put_latencies) == self._total:
-                self.puts_seconds = time.perf_counter() - began
 
-    def _put(self, slot: int) -> None:
-        self._unsent -= 1
-        now = self._began_at[slot] = time.perf_counter()
-        request = {
-            "id": slot,
-            "op": "put",
-            "key": WATCH_PREFIX + b"%d" % self._random.randrange(WATCH_KEYS),
-            "value": _STAMP.pack(now) + self._padding,
-        }
-        self._putting[slot % len(self._putting)].send(wire.pack(request), zmq.NOBLOCK)
-
-    def _answered(self, frame: bytes) -> None:
+    def take(self, frame: bytes) -> None:
+        """A put is answered: send the next one."""
         reply = decoded(frame)
         if "error" in reply:
             raise UnavailableError(f"a put failed: {reply['error']['message']}")
         slot: int = reply["id"]
-        self.put_latencies.append(time.perf_counter() - self._began_at[slot])
+        now = time.monotonic()
+        self.latencies.append(now - self._began_at[slot])
+        self.seconds = now - self._began
         if self._unsent:
             self._put(slot)
 
-    def _delivered(self, frame: bytes) -> None:
+    def figures(self) -> Figures:
+        """The figures of the puts alone."""
+        return figures_of("watched put", self.seconds, self.latencies, {})
+
+    def _put(self, slot: int) -> None:
+        self._unsent -= 1
+        now = self._began_at[slot] = time.monotonic()
+        request = {
+            "id": slot,
+            "op": "put",
+            "key": WATCH_PREFIX + b"%d" % self._random.randrange(self._keys),
+            "value": _STAMP.pack(now) + self._padding,
+        }
+        self.sockets[slot % len(self.sockets)].send(wire.pack(request), zmq.NOBLOCK)
+
+
+class Watches:
+    """Watches these intervals (key, range_end), and takes events until `wanted` have come."""
+
+    def __init__(self, wires: Wires, intervals: Sequence[tuple[bytes, bytes]], wanted: int) -> None:
+        self.sockets = wires.sockets
+        self.latencies: array[float] = array("d")
+        self.events = 0
+        self._wanted = wanted
+        for number, socket in enumerate(self.sockets):
+            step = len(self.sockets)
+            _open(socket, intervals[number::step], SAMPLED_ID + number, step)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all events have come."""
+        return self.events >= self._wanted
+
+    @property
+    def progress(self) -> str:
+        """As in a complaint."""
+        return f"{self.events:,} of {self._wanted:,} events had been delivered"
+
+    def begin(self) -> None:
+        """Nothing: the watches are open."""
+
+    def take(self, frame: bytes) -> None:
+        """Count the events of a reply."""
         if not frame.startswith(_WATCH_ID):
-            raise ProtocolError(f"a watch ended: {decoded(frame).get('cancel_reason')}")
+            self._other(decoded(frame))
+            return
         self.events += _event_count(frame)
         if frame[len(_WATCH_ID)] == SAMPLED_ID:
-            now = time.perf_counter()
+            now = time.monotonic()
             for event in decoded(frame)["events"]:
-                self.event_latencies.append(now - _STAMP.unpack_from(event["kv"]["value"])[0])
+                self.latencies.append(now - _STAMP.unpack_from(event["kv"]["value"])[0])
+
+    def _other(self, reply: dict[str, Any]) -> None:
+        """Ignore a bookmark, which comes while nothing happens; a watch must not end."""
+        if reply.get("canceled") or "events" not in reply:
+            raise ProtocolError(f"a watch ended: {reply.get('cancel_reason') or reply}")
 
 
-def _open(socket: zmq.Socket[bytes], watch_id: int) -> None:
-    request = {
-        "id": FIRST_ID,
-        "op": "watch_create",
-        "key": WATCH_PREFIX,
-        "range_end": WATCH_PREFIX[:-1] + bytes((WATCH_PREFIX[-1] + 1,)),
-        "watch_id": watch_id,
-    }
-    socket.send(wire.pack(request))
-    if not socket.poll(STALL_MS) or not decoded(socket.recv()).get("created"):
-        raise UnavailableError("a watch was not accepted")
+def prefix_watches(wires: Wires, watchers: int, puts: int) -> Watches:
+    """Watches of the whole prefix: each of them gets an event of every put."""
+    return Watches(wires, [(WATCH_PREFIX, WATCH_PREFIX_END)] * watchers, watchers * puts)
+
+
+def key_watches(wires: Wires, keys: int, puts: int) -> Watches:
+    """A watch for every one of so many keys: each put is an event of one of them."""
+    return Watches(wires, [(WATCH_PREFIX + b"%d" % key, b"") for key in range(keys)], puts)
+
+
+def _open(
+    socket: zmq.Socket[bytes], intervals: Sequence[tuple[bytes, bytes]], first_id: int, step: int
+) -> None:
+    """Open watches on one connection, with every `step`th id from the first on."""
+    for number, (key, range_end) in enumerate(intervals):
+        request = {
+            "id": FIRST_ID,
+            "op": "watch_create",
+            "key": key,
+            "range_end": range_end,
+            "watch_id": first_id + number * step,
+        }
+        socket.send(wire.pack(request))
+    for _ in intervals:
+        if not socket.poll(STALL_MS) or not decoded(socket.recv()).get("created"):
+            raise UnavailableError("a watch was not accepted")
 
 
 def _event_count(frame: bytes) -> int:
@@ -167,11 +262,3 @@ def _event_count(frame: bytes) -> int:
         return head & 0x0F
     size = {0xDC: 2, 0xDD: 4}[head]
     return int.from_bytes(frame[at + 1 : at + 1 + size], "big")
-
-
-def _drain(socket: zmq.Socket[bytes], take: Callable[[bytes], None]) -> None:
-    try:
-        while True:
-            take(socket.recv(zmq.NOBLOCK))
-    except zmq.Again:
-        pass

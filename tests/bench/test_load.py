@@ -12,12 +12,12 @@ from random import Random
 
 import pytest
 
-from cluster import Client, UnavailableError
+from cluster import Client, UnavailableError, wire
 from cluster.bench import load, watchers, workload
 from cluster.bench.figures import Figures, figures_of
 from cluster.bench.wires import Wires
+from cluster.errors import ProtocolError
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
-from tests.bench.measure import Measurement, median_of, table
 from tests.limits import HANG_SECONDS
 
 
@@ -75,6 +75,47 @@ def test_errors_are_counted_by_their_text_and_end_nothing(wires: Wires) -> None:
     assert figures.answered == 0
 
 
+@pytest.mark.parametrize("kind", ["txns", "mixed"])
+def test_requests_with_several_fields_that_vary_are_understood(
+    cluster: LocalCluster, wires: Wires, kind: str
+) -> None:
+    with Client(cluster.endpoints) as client:
+        load.fill(wires, 10, 50, 8)
+        before = client.put("mark", "x").header.revision
+        requests = getattr(workload, kind)(10, 50, Random(1))
+        figures = load.run(kind, wires, requests, 200, 7)
+        written = client.put("mark", "x").header.revision - before - 1
+    assert (figures.answered, figures.errors) == (200, {})
+    expected = range(200, 201) if kind == "txns" else range(15, 80)
+    assert written in expected, "a transaction always puts, a mixed load one time in five"
+
+
+def test_mixed_load_asks_for_the_first_keys_most_often() -> None:
+    bodies = workload.mixed(1, 1_000, Random(0)).bodies
+    counts = [sum(workload.key_name(number) in body for body in bodies) for number in (0, 9, 900)]
+    assert counts[0] > 5 * counts[1] > 25 * counts[2] > 0
+
+
+def test_each_watch_of_a_key_gets_the_events_of_its_key(
+    cluster: LocalCluster, wires: Wires
+) -> None:
+    watches = watchers.key_watches(wires, 50, 200)
+    with Wires([f"tcp://{cluster.endpoints[0]}"], 2) as putting:
+        puts = watchers.Puts(putting, 50, 200, 8, 20)
+        watchers.exchange(puts, watches)
+    assert (watches.events, puts.figures().answered) == (200, 200)
+
+
+def test_bookmark_is_not_taken_for_the_end_of_a_watch(wires: Wires) -> None:
+    watches = watchers.prefix_watches(wires, 1, 1)
+    watches.take(wire.pack({"header": {}, "watch_id": -1, "events": []}))
+    assert watches.events == 0
+    with pytest.raises(ProtocolError, match="a watch ended: compacted"):
+        watches.take(
+            wire.pack({"header": {}, "watch_id": 1, "canceled": True, "cancel_reason": "compacted"})
+        )
+
+
 def test_each_watcher_gets_every_event(cluster: LocalCluster, wires: Wires) -> None:
     with Wires([f"tcp://{cluster.endpoints[0]}"], 2) as putting:
         figures = watchers.run(wires, putting, 10, 200, 16, 100)
@@ -124,23 +165,3 @@ def test_option_out_of_range_is_refused(cluster: LocalCluster) -> None:
     result = _leasectl(cluster, "put", "--clients=0")
     assert result.returncode == 1
     assert result.stderr == ('Error: invalid argument "0" for "--clients" flag: not 1 to 100000\n')
-
-
-def test_comparison_takes_medians_and_shows_ratios() -> None:
-    etcd = median_of(
-        [Measurement(100, 2, 4, 9), Measurement(300, 1, 5, 7), Measurement(200, 3, 6, 8)]
-    )
-    assert etcd == (200, 2, 5, 8)
-    *_, row = table([("put", 64, etcd, Measurement(600, 1, 2, 3))])
-    assert row.split() == [
-        "put",
-        "64",
-        "200",
-        "2.00",
-        "5.00",
-        "600",
-        "1.00",
-        "2.00",
-        "3.0x",
-        "0.50x",
-    ]
