@@ -1,7 +1,9 @@
 """A real etcd cluster on this machine, and the load program that goes with it.
 
-Both come from a directory of binaries: `etcd`, and `etcd_load`, a program over etcd's own Go
-client (`-endpoints -op put|get|sget|lease -conns -clients -total [-leader]`).
+All come from a directory of binaries: `etcd`, and programs over etcd's own Go client: `etcd_load`
+(`-endpoints -op put|get|sget|lease -conns -clients -total [-leader]`), `etcd_watch` (`-w WATCHERS
+-p PUTS -c CONNECTIONS -k WRITERS`) and `etcd_lease` (keep-alives: `-l LEASES -n TOTAL -c
+CONNECTIONS -k CLIENTS`; `-fill KEYS`; `-range KEYS`).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,25 +24,32 @@ from types import TracebackType
 from typing import Final, Self
 
 from cluster.launcher.ports import free_ports
-from tests.bench.measure import Measurement
+from tests.bench.measure import NOT_MEASURED, Measurement, cpu_seconds
 
-SIZE: Final = 3
+FILL_CLIENTS: Final = 64
+FILL_ROUNDS: Final = 3
+"""Puts for each key, at random: all but a few keys are there."""
+
 READY_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 10.0
 LOAD_SECONDS: Final = 300.0
 RETRY_SECONDS: Final = 0.1
 RESTART_RETRY_SECONDS: Final = 0.01
 
-_REPORT: Final = re.compile(r": (\d+) op/s p50=([\d.]+)ms p99=([\d.]+)ms .*max=([\d.]+)ms")
+# The figures in what a program prints: rate, p50, p99 and the longest, as far as it tells them.
+LOADED: Final = re.compile(r": (\d+) op/s p50=([\d.]+)ms p99=([\d.]+)ms .*max=([\d.]+)ms")
+WATCHED: Final = re.compile(r"delivered (\d+)/s, lat p50=([\d.]+)ms p99=([\d.]+)ms")
+KEPT_ALIVE: Final = re.compile(r"keepalive-once (\d+)/s")
 
 
 class EtcdCluster:
-    """Three etcd nodes on free ports, with etcd's defaults; as a context manager, ready inside."""
+    """etcd nodes on free ports, with etcd's defaults; as a context manager, ready inside."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, size: int = 3) -> None:
         self._binaries = binaries
         self._data = Path(tempfile.mkdtemp(prefix="etcd-"))
-        self._ports = free_ports(SIZE)
+        self._ports = free_ports(size)
+        self._is_filled = False
         self._nodes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -49,7 +59,7 @@ class EtcdCluster:
 
     def __enter__(self) -> Self:
         try:
-            for number in range(SIZE):
+            for number in range(len(self._ports)):
                 self._nodes.append(self._launch(number))
             self._wait_until_ready()
         except BaseException:
@@ -68,12 +78,46 @@ class EtcdCluster:
     def measure(
         self, operation: str, clients: int, connections: int, total: int, *, leader_only: bool
     ) -> Measurement:
-        """One run of the load program."""
-        result = self._load(operation, clients, connections, total, leader_only)
-        found = _REPORT.search(result.stdout)
+        """A run of the load program."""
+        flags = _load_flags(operation, clients, connections, total, leader_only)
+        return self._measured(LOADED, "etcd_load", *flags)
+
+    def measure_keep_alives(
+        self, leases: int, clients: int, connections: int, total: int
+    ) -> Measurement:
+        """Keep-alives of leases; the program tells their rate alone."""
+        flags = (f"-l={leases}", f"-k={clients}", f"-c={connections}", f"-n={total}")
+        return self._measured(KEPT_ALIVE, "etcd_lease", *flags)
+
+    def measure_watches(
+        self, watchers: int, writers: int, connections: int, puts: int
+    ) -> Measurement:
+        """Events of watches of one prefix, in which so many puts are made."""
+        flags = (f"-w={watchers}", f"-k={writers}", f"-c={connections}", f"-p={puts}")
+        return self._measured(WATCHED, "etcd_watch", *flags)
+
+    def fill(self, keys: int) -> None:
+        """Put the keys that gets will ask for, once in the life of the cluster."""
+        if not self._is_filled:
+            total = FILL_ROUNDS * keys
+            self.measure("put", FILL_CLIENTS, FILL_CLIENTS, total, leader_only=False)
+            self._is_filled = True
+
+    def _measured(self, report: re.Pattern[str], name: str, *flags: str) -> Measurement:
+        """Run a program, and find its figures in its output.
+
+        The cores are those that were busy from the start to the end of the program.
+        """
+        before, nodes_before, began = _children_seconds(), cpu_seconds(self.pids), time.monotonic()
+        result = self._run(name, *flags)
+        seconds = time.monotonic() - began
+        found = report.search(result.stdout)
         assert result.returncode == 0 and found is not None, f"the load failed: {result.stderr}"
-        rate, p50, p99, longest = map(float, found.groups())
-        return Measurement(rate, p50, p99, longest)
+        figures = NOT_MEASURED._replace(
+            node_cores=(cpu_seconds(self.pids) - nodes_before) / seconds,
+            load_cores=(_children_seconds() - before) / seconds,
+        )
+        return Measurement(*map(float, found.groups()), *figures[len(found.groups()) :])
 
     @property
     def pids(self) -> list[int]:
@@ -139,28 +183,38 @@ class EtcdCluster:
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
-            if self._load("put", SIZE, SIZE, SIZE, leader_only=False).returncode == 0:
+            size = len(self._ports)
+            flags = _load_flags("put", size, size, size, leader_only=False)
+            if self._run("etcd_load", *flags).returncode == 0:
                 return
             with suppress(subprocess.TimeoutExpired):
                 status = self._nodes[0].wait(RETRY_SECONDS)
                 raise AssertionError(f"an etcd node ended with status {status}")
         raise AssertionError(f"etcd was not ready after {READY_SECONDS:g} s")
 
-    def _load(
-        self, operation: str, clients: int, connections: int, total: int, leader_only: bool
-    ) -> subprocess.CompletedProcess[str]:
-        command = [
-            str(self._binaries / "etcd_load"),
-            f"-endpoints={self.endpoints}",
-            f"-op={operation}",
-            f"-conns={connections}",
-            f"-clients={clients}",
-            f"-total={total}",
-            *(["-leader"] if leader_only else []),
-        ]
+    def _run(self, name: str, *flags: str) -> subprocess.CompletedProcess[str]:
+        command = [str(self._binaries / name), f"-endpoints={self.endpoints}", *flags]
         return subprocess.run(
             command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False
         )
+
+
+def _load_flags(
+    operation: str, clients: int, connections: int, total: int, leader_only: bool
+) -> list[str]:
+    return [
+        f"-op={operation}",
+        f"-conns={connections}",
+        f"-clients={clients}",
+        f"-total={total}",
+        *(["-leader"] if leader_only else []),
+    ]
+
+
+def _children_seconds() -> float:
+    """The processor time of the processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _has(port: int, key: bytes) -> bool:
