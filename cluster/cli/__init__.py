@@ -65,6 +65,10 @@ COMMANDS: Final[CommandTable] = {
             "restore": "cluster.cli.snapshot:restore",
         },
     ),
+    "check": (
+        "Checks a property of the cluster",
+        {"perf": "cluster.cli.check:perf"},
+    ),
     "lock": "cluster.cli.lock:lock",
     "elect": "cluster.cli.lock:elect",
     "bench": (

@@ -508,6 +508,13 @@ CLUSTER: Final = (
     defrag -w json
     defrag -w bogus
     defrag {NOWHERE}
+    check
+    check perf --load=zz
+    check perf -w bogus
+    check perf {NOWHERE}
+    put /checked/a 1
+    check perf argument --load=medium --prefix=/checked
+    del /checked/a
     snapshot save <scratch>/snapshot
     snapshot save <scratch>/snapshot -w json
     snapshot save
