@@ -77,6 +77,8 @@ COMMANDS: Final[CommandTable] = {
             "put": "cluster.cli.bench:put",
             "get": "cluster.cli.bench:get",
             "sget": "cluster.cli.bench:sget",
+            "txn": "cluster.cli.bench:txn",
+            "mixed": "cluster.cli.bench:mixed",
             "lease-grant": "cluster.cli.bench:lease_grant",
             "lease-keep-alive": "cluster.cli.bench:lease_keep_alive",
             "watch": "cluster.cli.bench:watch",

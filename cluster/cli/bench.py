@@ -20,6 +20,7 @@ from cluster.client.endpoints import address
 
 if TYPE_CHECKING:
     from cluster.bench.wires import Wires
+    from cluster.bench.workload import Workload
 
 REQUESTS_MAX: Final = 1_000_000_000
 CLIENTS_MAX: Final = 100_000
@@ -63,30 +64,8 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return decorate
 
 
-@click.command(cls=Command)
-@_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, KEY_SPACE, LEADER)
-def put(
-    settings: CliSettings,
-    total: int,
-    clients: int,
-    conns: int | None,
-    val_size: int,
-    key_space_size: int,
-    target_leader: bool,
-) -> None:
-    """Put random keys."""
-    from cluster.bench import load, workload  # noqa: PLC0415 - no sockets before they are used
-
-    _check(total, clients, key_space_size)
-    _within("--val-size", val_size, 0, VALUE_BYTES_MAX)
-    puts = workload.puts(val_size, key_space_size, Random())
-    with _wires(settings, conns, target_leader) as wires:
-        _show(settings, load.run("put", wires, puts, total, clients))
-
-
-def _get(name: str, help_text: str) -> click.Command:
-    """Make a command that reads random keys, and puts them first if they do not exist."""
-    serializable = name == "sget"
+def _on_keys(name: str, help_text: str, *, reads: bool) -> click.Command:
+    """Make a command whose requests are for random keys; what it reads is put first."""
 
     @click.command(name, cls=Command, help=help_text)
     @_options(TOTAL, CLIENTS, CONNS, VALUE_SIZE, KEY_SPACE, LEADER)
@@ -99,20 +78,37 @@ def _get(name: str, help_text: str) -> click.Command:
         key_space_size: int,
         target_leader: bool,
     ) -> None:
-        from cluster.bench import load, workload  # noqa: PLC0415
+        from cluster.bench import load  # noqa: PLC0415 - no sockets before they are used
 
         _check(total, clients, key_space_size)
         _within("--val-size", val_size, 0, VALUE_BYTES_MAX)
-        gets = workload.gets(serializable, key_space_size, Random())
+        requests = _requests(name, val_size, key_space_size)
         with _wires(settings, conns, target_leader) as wires:
-            load.fill(wires, val_size, key_space_size, FILL_CLIENTS)
-            _show(settings, load.run(name, wires, gets, total, clients))
+            if reads:
+                load.fill(wires, val_size, key_space_size, FILL_CLIENTS)
+            _show(settings, load.run(name, wires, requests, total, clients))
 
     return command
 
 
-get = _get("get", "Get random keys (linearizable); puts them first where they are missing.")
-sget = _get("sget", "Get random keys (serializable: answered by one node from what it has).")
+def _requests(name: str, value_bytes: int, key_space: int) -> Workload:
+    from cluster.bench import workload  # noqa: PLC0415
+
+    match name:
+        case "put":
+            return workload.puts(value_bytes, key_space, Random())
+        case "txn":
+            return workload.txns(value_bytes, key_space, Random())
+        case "mixed":
+            return workload.mixed(value_bytes, key_space, Random())
+    return workload.gets(name == "sget", key_space, Random())
+
+
+put = _on_keys("put", "Put random keys.", reads=False)
+txn = _on_keys("txn", "Compare and put random keys, each in a transaction.", reads=False)
+mixed = _on_keys("mixed", "Get keys (80 %) or put them (20 %), a few most often.", reads=True)
+get = _on_keys("get", "Get random keys (linearizable).", reads=True)
+sget = _on_keys("sget", "Get random keys (serializable: from the node that is asked).", reads=True)
 
 
 @click.command("lease-grant", cls=Command)

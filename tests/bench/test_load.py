@@ -144,7 +144,9 @@ def _leasectl(cluster: LocalCluster, *arguments: str) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("command", ["put", "get", "sget", "lease-grant", "lease-keep-alive"])
+@pytest.mark.parametrize(
+    "command", ["put", "get", "sget", "txn", "mixed", "lease-grant", "lease-keep-alive"]
+)
 def test_command_prints_figures(cluster: LocalCluster, command: str) -> None:
     result = _leasectl(cluster, command, "--total=200", "--clients=8", "-w", "json")
     assert result.returncode == 0, result.stderr
