@@ -1,7 +1,7 @@
 """Call: one request and its attempts. WriteSession: the numbers that make writes exactly-once.
 
-Plain state of the client's core: the request, the endpoint it was sent to, and its outcome. What to
-do next is decided in `calling`.
+Plain state of the client's core: the request, what each attempt sends, the endpoint it was sent to,
+and its outcome. What to do next is decided in `calling`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final
 
+from cluster import wire
 from cluster.client.replies import Reply
-from cluster.errors import LeaseholdError
+from cluster.errors import FAULTS, LeaseholdError
 
 FOREVER: Final = float("inf")
 
@@ -21,6 +22,10 @@ ATTEMPT_SECONDS_MAX: Final = 8.0
 
 ATTEMPTS_PER_TIMEOUT: Final = 4
 """The first attempt has at most the timeout divided by this: then there is time to try others."""
+
+REQUEST_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
+"""The largest frame to send. A node answers a request over its limit with an error, but closes the
+connection of a frame that is far over it; a frame of this size is refused here instead."""
 
 UNHEALTHY_ATTEMPTS_MAX: Final = 8
 """The attempts of a change of members that is refused as "unhealthy cluster". That is normal during
@@ -167,6 +172,23 @@ class Call:
             return self.timeout
         first = min(ATTEMPT_SECONDS, self.timeout / ATTEMPTS_PER_TIMEOUT)
         return float(min(ATTEMPT_SECONDS_MAX, first * 2 ** min(self.attempts, 16)))
+
+    def frame(self) -> bytes:
+        """The next attempt: the request, with its id and the write's place in its session.
+
+        Raises what msgpack does for a value it cannot encode, and ValueError for a large frame.
+        """
+        fields = self.fields
+        fields["id"] = self.id
+        session = self.session
+        if session is not None:
+            fields["session"] = session.id
+            fields["seq"] = self.seq
+            fields["ack"] = session.ack
+        frame = wire.pack(fields)
+        if len(frame) > REQUEST_FRAME_BYTES_MAX:
+            raise ValueError(FAULTS["RequestTooLarge"].message)
+        return frame
 
     def parked_until(self, now: float, dial_timeout: float) -> float:
         """Until when a call waits for a connection after its first wait, which `begin` limits.

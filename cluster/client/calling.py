@@ -23,7 +23,6 @@ from cluster.client.endpoints import Endpoints
 from cluster.client.replies import Reply, read, refusal
 from cluster.client.sessions import WriteSessions
 from cluster.errors import (
-    FAULTS,
     UNAVAILABLE,
     DeadlineExceededError,
     InvalidArgumentError,
@@ -37,10 +36,6 @@ from cluster.errors import (
 
 BACKOFF_SECONDS: Final = 0.010
 BACKOFF_SECONDS_MAX: Final = 0.500
-REQUEST_FRAME_BYTES_MAX: Final = 16 * 1024 * 1024
-"""The largest frame to send. A node answers a request over its limit with an error, but closes the
-connection of a frame that is far over it; a frame of this size is refused here instead."""
-
 RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
 NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
 """Failures that another endpoint is as likely to report: the first one does not make the client
@@ -203,7 +198,7 @@ class Calls:
             del self._calls[call.id]
             self._register(call)
             call.on_attempt(call, endpoint)
-        frame = self._frame(call)
+        frame = call.frame()
         call.phase = Phase.SENT
         call.endpoint = endpoint
         call.sent_at = now
@@ -211,19 +206,6 @@ class Calls:
         self.wake_by(call.due)
         call.attempts += 1
         self.sends.append((endpoint, frame))
-
-    def _frame(self, call: Call) -> bytes:
-        fields = call.fields
-        fields["id"] = call.id
-        session = call.session
-        if session is not None:
-            fields["session"] = session.id
-            fields["seq"] = call.seq
-            fields["ack"] = session.ack
-        frame = wire.pack(fields)
-        if len(frame) > REQUEST_FRAME_BYTES_MAX:
-            raise ValueError(FAULTS["RequestTooLarge"].message)
-        return frame
 
     # --- the session ---
 

@@ -20,7 +20,7 @@ RENEWALS_PER_TTL: Final = 3
 """A renewal is due after a third of the TTL, which leaves two thirds to repeat it in."""
 
 
-class _Keeper:
+class Keeper:
     """One lease: when its next renewal is due, and until when the last one keeps it alive."""
 
     __slots__ = ("call", "due", "good_until", "lease_id", "number")
@@ -30,7 +30,16 @@ class _Keeper:
         self.lease_id = lease_id
         self.due = FOREVER
         self.good_until = good_until
+        # The renewal under way.
         self.call: Call | None = None
+
+    def renewed(self, ttl: float, sent_at: float) -> None:
+        """The cluster has renewed the lease for `ttl` seconds, at some time after `sent_at`."""
+        self.call = None
+        # Counted from the sending, since the cluster cannot have renewed the lease earlier: so it
+        # never counts as good here after the cluster has ended it.
+        self.good_until = sent_at + ttl
+        self.due = sent_at + ttl / RENEWALS_PER_TTL
 
 
 class Keepers:
@@ -39,14 +48,14 @@ class Keepers:
     def __init__(self, calls: Calls, notices: list[Notice]) -> None:
         self._calls = calls
         self._notices = notices
-        self._keepers: dict[int, _Keeper] = {}
+        self._keepers: dict[int, Keeper] = {}
 
     def keep(self, number: int, lease_id: int, good_until: float, now: float) -> None:
         """Renew a lease now and three times per TTL, until `drop` or LeaseLost.
 
         The lease is good until `good_until` so far. A LeaseRenewed notice tells of each renewal.
         """
-        keeper = _Keeper(number, lease_id, good_until)
+        keeper = Keeper(number, lease_id, good_until)
         self._keepers[number] = keeper
         self._renew(keeper, now)
 
@@ -64,16 +73,15 @@ class Keepers:
             else:
                 self._calls.wake_by(keeper.due)
 
-    def _renew(self, keeper: _Keeper, now: float) -> None:
+    def _renew(self, keeper: Keeper, now: float) -> None:
         keeper.due = FOREVER
         call = Call({"op": "lease_keep_alive", "ID": keeper.lease_id}, keeper.good_until - now)
         call.patient = True
         keeper.call = call
-        call.on_done = lambda done, when: self._renewed(keeper, done, sent_at=now, now=when)
+        call.on_done = lambda done, when: self._answered(keeper, done, sent_at=now)
         self._calls.begin(call, now)
 
-    def _renewed(self, keeper: _Keeper, call: Call, sent_at: float, now: float) -> None:
-        keeper.call = None
+    def _answered(self, keeper: Keeper, call: Call, sent_at: float) -> None:
         ttl, error = 0.0, call.error
         if error is None and call.reply is not None:
             try:
@@ -86,9 +94,6 @@ class Keepers:
             if self._keepers.pop(keeper.number, None) is not None:
                 self._notices.append(LeaseLost(keeper.number, error))
             return
-        # Counted from the sending, since the cluster cannot have renewed the lease earlier: so it
-        # never counts as good here after the cluster has ended it.
-        keeper.good_until = sent_at + ttl
-        keeper.due = sent_at + ttl / RENEWALS_PER_TTL
+        keeper.renewed(ttl, sent_at)
         self._notices.append(LeaseRenewed(keeper.number, keeper.good_until))
         self._calls.wake_by(keeper.due)

@@ -36,7 +36,7 @@ BOOKMARK_WATCH_ID: Final = -1
 """The watch id of a bookmark, which is for all watches of a connection."""
 
 
-class _Watch:
+class WatchState:
     """One watch, in one of four states.
 
     Opening: `call` is set. Open: `endpoint` is set. Waiting to be opened again: `due` is set.
@@ -78,6 +78,14 @@ class _Watch:
         self.progress_wanted = False
         self.fragments: list[Event] = []
 
+    def forget_id(self) -> None:
+        """Forget the watch id, and the parts of a revision that came under it.
+
+        The next node sends that revision from its start.
+        """
+        self.watch_id = 0
+        self.fragments = []
+
 
 class Watches:
     """All watches of one client, each under the number its owner gave it."""
@@ -85,8 +93,8 @@ class Watches:
     def __init__(self, calls: Calls, notices: list[Notice]) -> None:
         self._calls = calls
         self._notices = notices
-        self._watches: dict[int, _Watch] = {}
-        self._by_watch_id: dict[int, _Watch] = {}
+        self._watches: dict[int, WatchState] = {}
+        self._by_watch_id: dict[int, WatchState] = {}
         self._last_watch_id = 0
         # Watches whose node answered with a revision below the highest they have seen, with that
         # highest one; and the call that asks whether the whole cluster is below it.
@@ -98,7 +106,7 @@ class Watches:
     def open(self, number: int, fields: dict[str, Any], timeout: float, now: float) -> None:
         """Begin a watch (`fields` of watch_create); WatchOpened or WatchEnded follows in `notices`
         within `timeout` seconds."""
-        watch = _Watch(number, fields)
+        watch = WatchState(number, fields)
         self._watches[number] = watch
         self._create(watch, timeout, now)
 
@@ -165,7 +173,7 @@ class Watches:
 
     # --- opening ---
 
-    def _create(self, watch: _Watch, timeout: float, now: float) -> None:
+    def _create(self, watch: WatchState, timeout: float, now: float) -> None:
         watch.due = FOREVER
         call = Call(watch.fields, timeout)
         watch.call = call
@@ -173,7 +181,7 @@ class Watches:
         call.on_done = lambda done, when: self._created(watch, done, when)
         self._calls.begin(call, now)
 
-    def _attempt(self, watch: _Watch, call: Call) -> None:
+    def _attempt(self, watch: WatchState, call: Call) -> None:
         """Give each attempt a watch id of its own: then events of an attempt that was given up
         cannot be taken for events of the next one."""
         self._release_id(watch, call.endpoint)
@@ -183,7 +191,7 @@ class Watches:
         watch.fields["watch_id"] = watch.watch_id
         watch.fields["start_revision"] = watch.next_revision
 
-    def _created(self, watch: _Watch, call: Call, now: float) -> None:
+    def _created(self, watch: WatchState, call: Call, now: float) -> None:
         watch.call = None
         if call.error is not None:
             self._end(watch, call.error)
@@ -211,7 +219,7 @@ class Watches:
 
     # --- messages of an open watch ---
 
-    def _events(self, watch: _Watch, message: Reply, now: float) -> None:
+    def _events(self, watch: WatchState, message: Reply, now: float) -> None:
         try:
             head = read(header, message)
             events = tuple(read(event, raw) for raw in message.get("events", ()))
@@ -250,19 +258,19 @@ class Watches:
             if watch.endpoint == endpoint and self._heard(watch, head, now):
                 self._progressed(watch, head, wanted=False)
 
-    def _progressed(self, watch: _Watch, head: Header, wanted: bool) -> None:
+    def _progressed(self, watch: WatchState, head: Header, wanted: bool) -> None:
         """Every event up to the header's revision was delivered; tell the owner if `wanted`."""
         watch.next_revision = max(watch.next_revision, head.revision + 1)
         if wanted or watch.progress_wanted:
             watch.progress_wanted = False
             self._notices.append(WatchEvents(watch.number, head, ()))
 
-    def _ask_for_progress(self, watch: _Watch) -> None:
+    def _ask_for_progress(self, watch: WatchState) -> None:
         """Ask the watch's node for its progress. A watch that is not open asks once it is."""
         if watch.endpoint is not None:
             self._calls.send(watch.endpoint, {"op": "watch_progress"})
 
-    def _canceled(self, watch: _Watch, message: Reply, now: float) -> None:
+    def _canceled(self, watch: WatchState, message: Reply, now: float) -> None:
         reason = str(message.get("cancel_reason", ""))
         compact_revision = message.get("compact_revision", 0)
         name = name_of(reason)
@@ -280,7 +288,7 @@ class Watches:
 
     # --- a cluster that has lost history ---
 
-    def _heard(self, watch: _Watch, head: Header, now: float) -> bool:
+    def _heard(self, watch: WatchState, head: Header, now: float) -> bool:
         """Compare a header with those before it; False when the watch ends over a difference.
 
         A cluster made anew, or restored from an old snapshot, gives its revisions out again: the
@@ -331,7 +339,7 @@ class Watches:
 
     # --- interruptions and the end ---
 
-    def _interrupted(self, watch: _Watch, now: float, at_once: bool) -> None:
+    def _interrupted(self, watch: WatchState, now: float, at_once: bool) -> None:
         """Open the watch again: `at_once` after a first failure, else after a random delay."""
         self._release_id(watch, None)
         watch.endpoint = None
@@ -344,17 +352,17 @@ class Watches:
         watch.due = now + self._calls.backoff(watch.failures)
         self._calls.wake_by(watch.due)
 
-    def _end(self, watch: _Watch, error: LeaseholdError) -> None:
+    def _end(self, watch: WatchState, error: LeaseholdError) -> None:
         self._release_id(watch, None)
         if self._watches.pop(watch.number, None) is not None:
             self._notices.append(WatchEnded(watch.number, error))
 
-    def _leave(self, watch: _Watch, error: LeaseholdError) -> None:
+    def _leave(self, watch: WatchState, error: LeaseholdError) -> None:
         """Cancel a watch at its node, and end it for its owner."""
         self._detach(watch)
         self._end(watch, error)
 
-    def _detach(self, watch: _Watch) -> None:
+    def _detach(self, watch: WatchState) -> None:
         """Cancel the watch at its node, or the attempt to open it."""
         endpoint = watch.endpoint
         if watch.call is not None:
@@ -365,10 +373,9 @@ class Watches:
         watch.endpoint = None
         watch.due = FOREVER
 
-    def _release_id(self, watch: _Watch, endpoint: str | None) -> None:
+    def _release_id(self, watch: WatchState, endpoint: str | None) -> None:
         """Forget the watch id. `endpoint`, if there is one, may have the watch: cancel it there."""
         if watch.watch_id and endpoint is not None:
             self._calls.send(endpoint, {"op": "watch_cancel", "watch_id": watch.watch_id})
         self._by_watch_id.pop(watch.watch_id, None)
-        watch.watch_id = 0
-        watch.fragments = []
+        watch.forget_id()

@@ -18,7 +18,8 @@ from actors.store.sessions import SessionTable
 from cluster.client import calling
 from cluster.client.call import Call
 from cluster.client.calling import Calls
-from cluster.client.leasing import Keepers
+from cluster.client.leasing import Keeper
+from cluster.client.replies import Reply
 from tests.simulation.mutants.planting import both, mutant
 
 
@@ -78,15 +79,15 @@ def session_results_are_not_kept_on_disk() -> AbstractContextManager[Any]:
 @mutant
 def each_attempt_is_a_new_command() -> AbstractContextManager[Any]:
     """The client gives a retry another number."""
-    send = Calls._send_attempt
+    frame = Call.frame
 
-    def careless(calls: Calls, call: Call, endpoint: str, now: float) -> None:
+    def careless(call: Call) -> bytes:
         if call.session is not None and call.attempts:
             call.session.end(call.seq)
-            call.seq = call.session.begin(now)
-        send(calls, call, endpoint, now)
+            call.seq = call.session.begin(call.sent_at)
+        return frame(call)
 
-    return patch.object(Calls, "_send_attempt", careless)
+    return patch.object(Call, "frame", careless)
 
 
 @mutant
@@ -127,34 +128,41 @@ def a_write_that_timed_out_is_let_in_later() -> AbstractContextManager[Any]:
 @mutant
 def an_uncertain_attempt_is_forgotten() -> AbstractContextManager[Any]:
     """The client judges a call by its last attempt alone."""
-    send = Calls._send_attempt
+    frame = Call.frame
 
-    def careless(calls: Calls, call: Call, endpoint: str, now: float) -> None:
+    def careless(call: Call) -> bytes:
         call.uncertain = False
-        send(calls, call, endpoint, now)
+        return frame(call)
 
-    return patch.object(Calls, "_send_attempt", careless)
+    return patch.object(Call, "frame", careless)
 
 
 @mutant
 def a_renewal_that_needed_a_second_attempt_is_the_last() -> AbstractContextManager[Any]:
     """The client forgets to renew again, and says of the lease neither this nor that."""
-    renewed = Keepers._renewed
+    renewed = Keeper.renewed
 
-    def careless(keepers: Keepers, keeper: Any, call: Call, sent_at: float, now: float) -> None:
-        renewed(keepers, keeper, call, sent_at, now)
-        if call.attempts > 1:
+    def careless(keeper: Keeper, ttl: float, sent_at: float) -> None:
+        call = keeper.call
+        renewed(keeper, ttl, sent_at)
+        if call is not None and call.attempts > 1:
             keeper.due = inf
 
-    return patch.object(Keepers, "_renewed", careless)
+    return patch.object(Keeper, "renewed", careless)
 
 
 @mutant
 def renewals_count_from_their_answers() -> AbstractContextManager[Any]:
     """The client relies on a lease for as long as the answer was under way after its end."""
-    renewed = Keepers._renewed
+    reply, renewed = Calls.reply, Keeper.renewed
+    answered_at = 0.0
 
-    def careless(keepers: Keepers, keeper: Any, call: Call, sent_at: float, now: float) -> None:
-        renewed(keepers, keeper, call, now, now)
+    def noting(calls: Calls, endpoint: str, message: Reply, now: float) -> None:
+        nonlocal answered_at
+        answered_at = now
+        reply(calls, endpoint, message, now)
 
-    return patch.object(Keepers, "_renewed", careless)
+    def careless(keeper: Keeper, ttl: float, sent_at: float) -> None:
+        renewed(keeper, ttl, answered_at)
+
+    return both(patch.object(Calls, "reply", noting), patch.object(Keeper, "renewed", careless))

@@ -13,7 +13,6 @@ from actors.offline.restore import changes_of
 from actors.store.sessions import Session
 from actors.store.storage import Batch
 from cluster.client.call import Call, WriteSession
-from cluster.client.calling import Calls
 from cluster.client.sessions import WriteSessions
 from tests.simulation.mutants.planting import mutant, mutant_of_lives
 
@@ -54,13 +53,13 @@ def a_client_stays_in_a_dead_session() -> AbstractContextManager[Any]:
 @mutant_of_lives
 def a_lost_session_says_that_nothing_was_done() -> AbstractContextManager[Any]:
     """The client forgets that an earlier attempt was not answered, and sends it all again."""
-    lost = Calls._session_lost
+    leave = WriteSessions.leave
 
-    def careless(calls: Calls, call: Call, *arguments: Any) -> None:
+    def careless(sessions: WriteSessions, call: Call, session: WriteSession) -> None:
         call.uncertain = False
-        lost(calls, call, *arguments)
+        leave(sessions, call, session)
 
-    return patch.object(Calls, "_session_lost", careless)
+    return patch.object(WriteSessions, "leave", careless)
 
 
 @mutant

@@ -15,7 +15,7 @@ from actors.watch import frames
 from actors.watch.audience import View
 from actors.watch.frames import EventBatch, Reply
 from actors.watch.hub import Hub
-from cluster.client.watching import Watches
+from cluster.client.watching import WatchState
 from tests.simulation.mutants.planting import mutant
 
 
@@ -97,11 +97,11 @@ def the_value_before_is_the_last_but_one() -> AbstractContextManager[Any]:
 @mutant
 def fragments_survive_a_watchs_move() -> AbstractContextManager[Any]:
     """The client keeps the first parts of a revision, and the next node tells all of it again."""
-    release = Watches._release_id
+    forget_id = WatchState.forget_id
 
-    def careless(watches: Watches, watch: Any, endpoint: str | None) -> None:
+    def careless(watch: WatchState) -> None:
         kept = watch.fragments
-        release(watches, watch, endpoint)
+        forget_id(watch)
         watch.fragments = kept
 
-    return patch.object(Watches, "_release_id", careless)
+    return patch.object(WatchState, "forget_id", careless)
