@@ -46,7 +46,7 @@ def hash_revisions(store: RevisionStore, start: int, end: int) -> Steps[int]:
     found = 0
     while changes := store.changes(at, until, ITEMS_PER_STEP, BYTES_PER_STEP):
         for position, event in changes:
-            if position >= compacted or _is_visible(store, position, event, compacted):
+            if position >= compacted or is_visible(store, position, event, compacted):
                 found = _add(found, position, event)
         at = changes[-1][0] + 1
         if at >= until:
@@ -55,7 +55,7 @@ def hash_revisions(store: RevisionStore, start: int, end: int) -> Steps[int]:
     return found
 
 
-def _is_visible(store: RevisionStore, position: int, event: Event, compacted: int) -> bool:
+def is_visible(store: RevisionStore, position: int, event: Event, compacted: int) -> bool:
     """Whether a change set the value that its key had at the compacted revision."""
     return store.index.position_at(event.kv.key, (compacted >> SUB_BITS) - 1) == position
 

@@ -53,7 +53,7 @@ class Budget:
 
 
 class Cursor:
-    """A place in an interval at one revision; writes may come between two reads."""
+    """A place in an interval at one `revision`; writes may come between two reads."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Cursor:
         # What is left to read: [low, high). Keys, not iterators: a write would break an iterator.
         self._low = key
         self._high = end_of(key, range_end)
-        self._revision = revision
+        self.revision = revision
         self._descending = descending
 
     def read(self, found_max: int, *, with_values: bool) -> list[KeyValue]:
@@ -78,7 +78,7 @@ class Cursor:
         They may be fewer, even none, before the end: only `is_done` says that nothing is left.
         """
         store, live = self._store, self._store.index.live
-        if store.revision == self._revision:
+        if store.revision == self.revision:
             keys = self._next_keys(found_max)
             if not with_values:
                 return [without_value(key, live[key]) for key in keys]
@@ -93,7 +93,7 @@ class Cursor:
 
     def _next_of_the_past(self, found_max: int) -> tuple[list[bytes], list[int]]:
         """The next keys that existed at the revision, and the positions of their values."""
-        position_at, revision = self._store.index.position_at, self._revision
+        position_at, revision = self._store.index.position_at, self.revision
         keys: list[bytes] = []
         positions: list[int] = []
         candidates = self._next_keys()
@@ -110,7 +110,7 @@ class Cursor:
 
     def count(self) -> int:
         """How many of the next keys exist at the revision."""
-        position_at, revision = self._store.index.position_at, self._revision
+        position_at, revision = self._store.index.position_at, self.revision
         return sum([position_at(key, revision) is not None for key in self._next_keys()])
 
     def _next_keys(self, keys_max: int = ITEMS_PER_STEP) -> list[bytes]:
@@ -119,7 +119,7 @@ class Cursor:
         They exist now if the cursor's revision is the present one; else they exist, or once did.
         """
         index = self._store.index
-        choose = index.between if self._store.revision == self._revision else index.ever_between
+        choose = index.between if self._store.revision == self.revision else index.ever_between
         keys_max = min(keys_max, ITEMS_PER_STEP)
         keys = list(islice(choose(self._low, self._high, descending=self._descending), keys_max))
         if len(keys) < keys_max:

@@ -19,11 +19,13 @@ BYTES_PER_REPLY_MAX: Final = 1024 * 1024
 """A reply that reaches 1,000 events or 1 MiB ends with that revision, and another one follows."""
 
 _WATCH_ID: Final = wire.pack("watch_id")
-_WHOLE: Final = opening(b"", 3) + _WATCH_ID
-_PART: Final = opening(b"", 4) + _WATCH_ID
 _EVENTS: Final = wire.pack("events")
-_FRAGMENT: Final = wire.pack("fragment") + wire.pack(True)
+WHOLE: Final = opening(b"", 3) + _WATCH_ID
+"""How a whole reply begins, and the last fragment of one: a map of three fields."""
 
+PART: Final = opening(b"", 4) + _WATCH_ID
+FRAGMENT: Final = wire.pack("fragment") + wire.pack(True)
+"""How any other fragment begins, and the fourth field with which it ends: more is to come."""
 
 Reply = tuple[bytes, bytes]
 """A reply with events in two parts, since it is shared: each watch puts its id between them."""
@@ -123,12 +125,12 @@ class EventBatch:
         """One reply with these events, or fragments if it is too large and the view allows them."""
         header = self._frames.header(revision)
         if not view.fragment or size <= self._fragment_bytes_max:
-            return [(_WHOLE, b"".join((header, _EVENTS, array_head(len(packed)), *packed)))]
+            return [(WHOLE, b"".join((header, _EVENTS, array_head(len(packed)), *packed)))]
         parts = list(_parts(packed, self._fragment_bytes_max))
         last = parts.pop()
         return [
-            *[(_PART, _tail(header, part, _FRAGMENT)) for part in parts],
-            (_WHOLE, _tail(header, last, b"")),
+            *[(PART, _tail(header, part, FRAGMENT)) for part in parts],
+            (WHOLE, _tail(header, last, b"")),
         ]
 
     def _event(self, position: int, view: View) -> bytes:

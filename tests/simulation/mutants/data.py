@@ -7,34 +7,35 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.gateway.requests import QueryRequest, RequestDecoder
-from actors.language.commands import Put, Txn
+from actors.language.commands import AlarmDeactivate, AlarmType, KeyValue, Put, Txn
 from actors.language.messages import Connection
-from actors.language.results import Failure, TxnDone
+from actors.language.results import Failure, PutDone
 from actors.store import digest
+from actors.store.leases import LeaseTable
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import Cursor
-from actors.store.steps import finish
-from actors.store.txn import decide
+from actors.store.txn import KEY_NOT_FOUND, Branch, fault_of
 from actors.store.writes import Writes
 from tests.simulation.mutants.planting import mutant
 
 
 @mutant
 def a_refused_transaction_does_what_comes_first() -> AbstractContextManager[Any]:
-    """What can be done is done until something cannot."""
-    transact = Writes.transact
+    """What can be done is done until something cannot: puts at least, but those with a TTL."""
 
-    def careless(self: Writes, txn: Txn, now_ms: int) -> TxnDone | Failure:
-        done = transact(self, txn, now_ms)
-        if isinstance(done, Failure):
-            branch = finish(decide(self._store, txn, self._store.revision))
+    def careless(store: RevisionStore, leases: LeaseTable, branch: Branch) -> Failure | None:
+        fault = fault_of(store, leases, branch)
+        if fault is not None:
+            writes = Writes(store, leases)
             for sub, each in enumerate(branch.operations):
-                if not isinstance(each, Put) or isinstance(self.put(each, now_ms, sub), Failure):
+                if not isinstance(each, Put) or each.ttl_ms:
                     break
-        return done
+                if isinstance(writes.put(each, 0, sub), Failure):
+                    break
+        return fault
 
-    return patch.object(Writes, "transact", careless)
+    return patch("actors.store.writes.fault_of", careless)
 
 
 @mutant
@@ -53,15 +54,15 @@ def transactions_that_read_ask_nobody() -> AbstractContextManager[Any]:
 
 @mutant
 def a_granting_put_forgets_what_it_granted() -> AbstractContextManager[Any]:
-    """A put with a TTL grants a lease, and leaves the key without one when a key was there."""
+    """A put with a TTL grants a lease, and leaves a key that was there on the one it had."""
     put = Writes.put
 
-    def careless(self: Writes, command: Put, now_ms: int, sub: int = 0) -> Any:
-        if command.ttl_ms and command.key in self._store.index.live:
-            self._leases.grant(command.lease, command.ttl_ms, now_ms)
-            done: Any = put(self, command._replace(lease=0, ttl_ms=0), now_ms, sub)
-            return done._replace(lease=command.lease, ttl_ms=command.ttl_ms)
-        return put(self, command, now_ms, sub)
+    def careless(writes: Writes, command: Put, now_ms: int, sub: int = 0) -> PutDone | Failure:
+        if command.ttl_ms:
+            done = put(writes, command._replace(ignore_lease=True), now_ms, sub)
+            if done != KEY_NOT_FOUND:
+                return done
+        return put(writes, command, now_ms, sub)
 
     return patch.object(Writes, "put", careless)
 
@@ -69,14 +70,22 @@ def a_granting_put_forgets_what_it_granted() -> AbstractContextManager[Any]:
 @mutant
 def long_reads_see_what_comes_between() -> AbstractContextManager[Any]:
     """Each step of a range reads what there is by then."""
-    read = Cursor.read
+    return patch("actors.store.ranges.Cursor", _CursorOfTheMoment)
 
-    def careless(cursor: Cursor, *arguments: Any, **more: Any) -> Any:
-        if cursor._low:  # some way from its beginning, perhaps
-            cursor._revision = max(cursor._revision, cursor._store.revision)
-        return read(cursor, *arguments, **more)
 
-    return patch.object(Cursor, "read", careless)
+class _CursorOfTheMoment(Cursor):
+    """Goes on reading at the revision that the store has reached by then."""
+
+    def __init__(self, store: RevisionStore, *arguments: Any, **named: Any) -> None:
+        super().__init__(store, *arguments, **named)
+        self.store = store
+        self.has_begun = False
+
+    def read(self, found_max: int, *, with_values: bool) -> list[KeyValue]:
+        if self.has_begun:
+            self.revision = max(self.revision, self.store.revision)
+        self.has_begun = True
+        return super().read(found_max, with_values=with_values)
 
 
 @mutant
@@ -93,7 +102,7 @@ def a_compaction_takes_one_revision_more() -> AbstractContextManager[Any]:
 @mutant
 def hashes_count_what_was_compacted() -> AbstractContextManager[Any]:
     """Nodes that have swept more, or less, hash something else."""
-    return patch.object(digest, "_is_visible", lambda *arguments: True)
+    return patch.object(digest, "is_visible", lambda *_: True)
 
 
 @mutant
@@ -103,8 +112,7 @@ def alarms_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
 
     def careless(machine: Machine, backend: Any) -> Machine:
         opened = reopened(machine, backend)
-        opened.alarms._alarms.clear()
-        opened.alarms._touch()
+        opened.alarms.deactivate(AlarmDeactivate(0, AlarmType.NONE))
         return opened
 
     return patch.object(Machine, "reopened", careless)

@@ -65,10 +65,10 @@ def a_congested_watch_goes_on_with_the_present() -> AbstractContextManager[Any]:
     release = Hub.release
 
     def careless(hub: Hub, connection: Connection) -> None:
-        if connection in hub._watchers:
-            for seat in hub._watchers[connection].seats.values():
-                seat.next_revision = hub.revision + 1
+        watches = hub.end(connection)
         release(hub, connection)
+        for _, watch_id, span, view in watches:
+            hub.open(connection, watch_id, span, view, start_revision=0)
 
     return patch.object(Hub, "release", careless)
 
@@ -76,7 +76,7 @@ def a_congested_watch_goes_on_with_the_present() -> AbstractContextManager[Any]:
 @mutant
 def fragments_are_not_marked() -> AbstractContextManager[Any]:
     """Each part of a reply that is too large looks like a whole one."""
-    return patch.multiple(frames, _PART=frames._WHOLE, _FRAGMENT=b"")
+    return patch.multiple(frames, PART=frames.WHOLE, FRAGMENT=b"")
 
 
 @mutant
