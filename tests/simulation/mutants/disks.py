@@ -10,6 +10,8 @@ from unittest.mock import patch
 
 from actors.language.errors import StorageError
 from actors.raft.disk import wal, wal_reader
+from actors.raft.disk.files import DISK, Files
+from actors.raft.disk.wal_reader import Identity
 from actors.raft.disk.wal_records import Record, read_flushes
 from tests.simulation.mutants.planting import mutant
 
@@ -17,43 +19,64 @@ from tests.simulation.mutants.planting import mutant
 @mutant
 def a_failed_sync_is_tried_again() -> AbstractContextManager[Any]:
     """The second sync succeeds, but the pages are lost (fsyncgate)."""
-    append = wal.Wal._append
+    make = wal.Wal.__init__
 
-    def careless(log: wal.Wal, *arguments: Any, **named: Any) -> None:
+    def careless(
+        log: wal.Wal, directory: Path, identity: Identity, segment_bytes: int, files: Files
+    ) -> None:
+        make(log, directory, identity, segment_bytes, _TriesAgain(files))
+
+    return patch.object(wal.Wal, "__init__", careless)
+
+
+class _Wrapped:
+    """The files of a log, but for what a subclass does otherwise."""
+
+    def __init__(self, files: Any) -> None:
+        self.files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.files, name)
+
+
+class _TriesAgain(_Wrapped):
+    """Syncs again what could not be synced."""
+
+    def sync(self, file: int) -> None:
         try:
-            append(log, *arguments, **named)
+            self.files.sync(file)
         except OSError:
-            log._files.sync(log._file)
-
-    return patch.object(wal.Wal, "_append", careless)
+            self.files.sync(file)
 
 
 @mutant
 def a_killed_process_is_believed() -> AbstractContextManager[Any]:
     """What the last process wrote is read again, and taken for durable."""
-    resume = wal.Wal._resume
+    opened = wal.Wal.open
 
-    def careless(log: wal.Wal, path: Path, reader: Any) -> None:
-        files: Any = log._files
-        never: Any = _NeverWrites(files)
-        log._files = never
-        resume(log, path, reader)
-        log._files = files
+    def careless(
+        directory: Path, segment_bytes: int = wal.SEGMENT_BYTES, files: Files = DISK
+    ) -> tuple[wal.Wal, wal.Contents]:
+        reluctant = _WritesLater(files)
+        log = opened(directory, segment_bytes, reluctant)
+        reluctant.is_open = True
+        return log
 
-    return patch.object(wal.Wal, "_resume", careless)
+    return patch.object(wal.Wal, "open", careless)
 
 
-class _NeverWrites:
-    """Opens files and does nothing else."""
+class _WritesLater(_Wrapped):
+    """Writes and syncs nothing until the log is open."""
 
-    def __init__(self, files: Any) -> None:
-        self.open = files.open
+    is_open = False
 
     def write(self, file: int, data: bytes, offset: int) -> None:
-        pass
+        if self.is_open:
+            self.files.write(file, data, offset)
 
     def sync(self, file: int) -> None:
-        pass
+        if self.is_open:
+            self.files.sync(file)
 
 
 @mutant

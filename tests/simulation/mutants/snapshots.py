@@ -37,13 +37,12 @@ def a_snapshot_is_acknowledged_when_it_has_arrived() -> AbstractContextManager[A
 @mutant
 def a_snapshot_keeps_what_contradicts_it() -> AbstractContextManager[Any]:
     """What stands behind a snapshot's end stays, though the log differs there (openraft 531)."""
+    restart_after = RaftLog.restart_after
 
     def careless(log: RaftLog, index: int, term: int) -> list[Entry]:
-        kept = [entry for entry in log._entries if entry.index > index]
-        log._entries = kept
-        log.size_bytes = sum(len(entry.command) for entry in kept)
-        log._previous_index, log._previous_term = index, term
-        log._note_ends()
+        kept = [entry for entry in restart_after(log, index, term) if entry.index > index]
+        if kept:
+            log.append(kept)
         return []
 
     return patch.object(RaftLog, "restart_after", careless)
