@@ -161,22 +161,23 @@ class RaftActor(NodeActor):
     # --- the durability contract, top to bottom ---
 
     def settle(self) -> bool:
-        core, now_ms = self.core, self._clock()
+        core, waits, now_ms = self.core, self._waits, self._clock()
         # What came in may have committed entries. Clients of the leader wait for those, so they are
         # told before the next save takes its time. And a message may be for a new member.
         if core.leads and self._tell_decided(now_ms):
             return True
-        self._hand_over(now_ms)
+        # A follower's answers leave first: for what is decided there, nobody waits as much.
+        is_told = not self._hand_over(now_ms) and core.leads
         while True:
-            while core.has_output(now_ms) and not self._waits.is_busy:
+            if not waits.is_busy and core.has_output(now_ms):
                 self._put_out(now_ms)
-            if self._waits.is_busy:
-                # Only what needs no save is said meanwhile; `_synced` goes on.
-                self._neighbours.send(core.speak(now_ms), now_ms)
-            # A follower's answers have left: for what is decided here, nobody waits as much.
-            self._tell_decided(now_ms)
-            if self._waits.is_busy or not core.has_output(now_ms):
+            elif is_told:
                 break
+            self._tell_decided(now_ms)
+            is_told = True
+        if waits.is_busy:
+            # Only what needs no save is said meanwhile; `_synced` goes on.
+            self._neighbours.send(core.speak(now_ms), now_ms)
         self._arm(now_ms)
         return False
 
@@ -210,20 +211,23 @@ class RaftActor(NodeActor):
         for message in postponed:
             self.receive(message)
 
-    def _hand_over(self, now_ms: int) -> None:
-        """Give the core the proposals and reads that have gathered since the last flush."""
-        gathering, readers = self._gathering, self._readers
+    def _hand_over(self, now_ms: int) -> bool:
+        """Give the core the proposals and reads that have gathered; whether there were any."""
+        gathering, readers, found = self._gathering, self._readers, False
         if gathering.proposals and not gathering.should_wait(now_ms):
             self.core.propose(gathering.take(), now_ms)
+            found = True
         if readers.waiting:
             readers.begin(self.core.read_index(now_ms), now_ms)
+            found = True
+        return found
 
     def _tell_decided(self, now_ms: int) -> bool:
         """Tell the others what is decided: first the entries, then the reads that must see them.
 
         Returns whether Store has something to do for a client.
         """
-        if not (self.core.has_decided() or self._shipping.is_under_way):
+        if not self.core.decisions.may_be_some() and self._shipping.courier.snapshot is None:
             return False
         decided = self.core.decided(now_ms)
         if decided.membership is not None:
@@ -271,16 +275,19 @@ class RaftActor(NodeActor):
 
     def _arm(self, now_ms: int) -> None:
         wake_at, gathering, last_words = self.mailbox.wake_at, self._gathering, self._last_words
+        replica = self.core.replica
         wake_at(self.core.next_tick_ms)
         if gathering.until_ms is not None:
             wake_at(gathering.until_ms)
-        if self.core.replica.has_committed():
+        if replica.handed_out < replica.commit and replica.has_committed():
             wake_at(now_ms)  # the rest of many entries, after the others had their turn
-        resend_ms = self._shipping.next_wake_ms() if self._shipping.is_under_way else None
-        if resend_ms is not None:
-            wake_at(resend_ms)
-        if self.core.probation is not None:
-            self._inquire(self.core.probation, now_ms)
+        if self._shipping.courier.snapshot is not None:
+            resend_ms = self._shipping.next_wake_ms()
+            if resend_ms is not None:
+                wake_at(resend_ms)
+        probation = self.core.elector.probation
+        if probation is not None:
+            self._inquire(probation, now_ms)
         if last_words.due_ms is not None:
             wake_at(last_words.due_ms)
             ending = last_words.take_due(now_ms)

@@ -69,7 +69,7 @@ class RaftCore:
         self._leading = Leading(config, replica, roster, outbox, desk, forwarder, transfers)
         self._following = Following(elector, replica, outbox, forwarder, trial)
         self._changes = changes = MemberChanges(config, replica, roster, desk, forwarder)
-        self._decisions = Decisions(
+        self.decisions = Decisions(
             config, roster, elector, replica, outbox, desk, reads, changes, transfers, trial, proof
         )
         self.peers = Peers(config, elector, log, now_ms)
@@ -354,14 +354,10 @@ class RaftCore:
             # Not before: until then it manages a cluster without itself (dissertation 4.2.2).
             self._carry(self.elector.step_down(now_ms), now_ms)
 
-    def has_decided(self) -> bool:
-        """Whether `decided` may give something."""
-        return self._decisions.may_be_some()
-
     def decided(self, now_ms: int) -> Decided:
         """Take the entries committed and durable here, the reads that these allow, and the rest."""
         self._judge_transfer(now_ms)
-        return self._decisions.take(now_ms)
+        return self.decisions.take(now_ms)
 
     def has_output(self, now_ms: int) -> bool:
         """Whether `output` would give something."""

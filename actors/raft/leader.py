@@ -213,13 +213,13 @@ class Leader:
     def has_messages(self, commit: int, now_ms: int) -> bool:
         """Whether `messages` would give something."""
         is_notice_due = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
-        if is_notice_due or self.rounds.is_due():
+        if is_notice_due or (self.rounds.reads and self.rounds.is_due()):
             return True
         last_index = self.log.last_index
         for peer in self.peers.values():
             if (peer.next <= last_index or peer.ack_wanted or peer.probing) and peer.may_send():
                 return True
-        return self.has_news(commit)
+        return bool(self._awaiting_commit) and self.has_news(commit)
 
     @property
     def due_ms(self) -> int:

@@ -33,7 +33,7 @@ Told = TakeSnapshot | InstallSnapshot | Message
 
 
 class Shipping:
-    """At most one snapshot goes out, and at most one comes in."""
+    """At most one snapshot goes out, by the `courier`, and at most one comes in."""
 
     def __init__(
         self,
@@ -48,27 +48,22 @@ class Shipping:
         self._files = files
         self._random_bits = random_bits
         self._outgoing = directory / "outgoing.snapshot"
-        self._courier = SnapshotCourier(core.config.member_id, files)
+        self.courier = SnapshotCourier(core.config.member_id, files)
         self._receiver = SnapshotReceiver(core.config.member_id, directory, files)
         self._taking = False
         self._take_again_ms = 0
         self._installing: SnapshotChunk | None = None
 
-    @property
-    def is_under_way(self) -> bool:
-        """Whether a snapshot is being delivered, so that `serve` is to be called."""
-        return self._courier.snapshot is not None
-
     # --- out ---
 
     def serve(self, behind: Sequence[int], now_ms: int) -> list[Told]:
         """Deliver a snapshot to exactly the members `behind`; returns the messages to send now."""
-        for target in self._courier.serve(behind, now_ms):
+        for target in self.courier.serve(behind, now_ms):
             log.warning("member %x does not acknowledge its snapshot", target)
             self._core.snapshot_failed(target)
         if not behind:
             return []
-        snapshot = self._courier.snapshot
+        snapshot = self.courier.snapshot
         # The log must go on where the snapshot ends, or its receiver needs another one at once.
         too_old = snapshot is not None and snapshot.index < self._core.replica.log.first_index - 1
         may_take = not self._taking and now_ms >= self._take_again_ms
@@ -76,7 +71,7 @@ class Shipping:
         if (snapshot is None or too_old) and may_take:
             self._taking = True
             told.append(TakeSnapshot(self._outgoing))
-        return [*told, *self._courier.chunks(self._core.term, self._core.peers.streams(), now_ms)]
+        return [*told, *self.courier.chunks(self._core.term, self._core.peers.streams(), now_ms)]
 
     def taken(self, message: SnapshotTaken, now_ms: int) -> None:
         """Store has made the copy; index 0: it could not."""
@@ -92,28 +87,28 @@ class Shipping:
             total_bytes=self._files.size(message.path),
         )
         log.info("sending a snapshot of %d bytes up to %d", snapshot.total_bytes, snapshot.index)
-        self._courier.load(snapshot)
+        self.courier.load(snapshot)
 
     def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:
         """A member says up to which offset it has the snapshot."""
-        self._courier.acknowledged(message, now_ms)
+        self.courier.acknowledged(message, now_ms)
 
     @property
     def keep_after(self) -> int | None:
         """The log after this index must stay, for the receivers of a snapshot; None: any may go."""
-        snapshot = self._courier.snapshot
+        snapshot = self.courier.snapshot
         if self._taking and snapshot is None:
             return 0  # the copy is being made, and its index is not known yet
         return None if snapshot is None else snapshot.index
 
     def next_wake_ms(self) -> int | None:
         """When a chunk may have to be sent again."""
-        return self._courier.next_resend_ms()
+        return self.courier.next_resend_ms()
 
     def refusal(self, message: SnapshotChunk | SnapshotAck) -> str:
         """Why a message must be ignored; nothing if it may be received."""
         if isinstance(message, SnapshotAck):
-            return self._courier.refusal(message)
+            return self.courier.refusal(message)
         # A chunk that is not needed here is no fault of its sender: it is only not taken.
         is_wanted = self._installing is None and message.last_index > self._core.replica.commit
         return self._receiver.refusal(message) if is_wanted else ""
