@@ -109,6 +109,7 @@ class Call:
     `patient`: it waits its whole timeout for a connection, not just the dial timeout.
     `slow`: its answer takes long, so one attempt may use the whole timeout.
     `uncertain`: an attempt without an answer may have been applied, or may be later.
+    `size`: the bytes of its last frame; 0: none was sent.
     `due`: when its present phase ends if nothing happens. `failures`: the failed attempts.
     """
 
@@ -132,6 +133,7 @@ class Call:
         "sent_at",
         "seq",
         "session",
+        "size",
         "slow",
         "timeout",
         "uncertain",
@@ -143,6 +145,7 @@ class Call:
     ) -> None:
         self.fields = fields
         self.timeout = timeout
+        self.size = 0
         self.patient = timeout == FOREVER
         self.write = write
         self.pinned = pinned
@@ -188,6 +191,7 @@ class Call:
         frame = wire.pack(fields)
         if len(frame) > REQUEST_FRAME_BYTES_MAX:
             raise ValueError(FAULTS["RequestTooLarge"].message)
+        self.size = len(frame)
         return frame
 
     def parked_until(self, now: float, dial_timeout: float) -> float:

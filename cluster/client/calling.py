@@ -36,6 +36,9 @@ from cluster.errors import (
 
 BACKOFF_SECONDS: Final = 0.010
 BACKOFF_SECONDS_MAX: Final = 0.500
+CLOSED_FOR_BYTES: Final = 2 * 1024 * 1024
+"""From this frame on, a node with the usual --max-request-bytes closes the connection."""
+
 RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
 NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
 """Failures that another endpoint is as likely to report: the first one does not make the client
@@ -327,6 +330,8 @@ class Calls:
             reason = call.last_error.message
         else:
             reason = f"no answer from {call.endpoint or self._tried(call)}"
+        if call.size > CLOSED_FOR_BYTES:
+            reason += f"; the request has {call.size} bytes, perhaps more than a node takes"
         if call.write and (call.uncertain or call.phase is Phase.SENT):
             return OutcomeUnknownError(_unknown(reason))
         return DeadlineExceededError(f"context deadline exceeded: {reason}")
