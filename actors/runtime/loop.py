@@ -38,7 +38,7 @@ log = logging.getLogger("leasehold.loop")
 class _Seat:
     """An actor's place in the loop, and whether it has something to settle."""
 
-    __slots__ = ("actor", "has_run", "mailbox", "queue", "settles")
+    __slots__ = ("actor", "has_run", "has_stopped", "mailbox", "queue", "settles")
 
     def __init__(self, actor: NodeActor) -> None:
         self.actor = actor
@@ -46,6 +46,7 @@ class _Seat:
         self.queue: deque[Any] = actor.mailbox.queue
         self.settles = type(actor).settle is not NodeActor.settle
         self.has_run = False
+        self.has_stopped = False
 
 
 class _Input(NamedTuple):
@@ -68,8 +69,8 @@ class Loop:
         self.is_asleep = False
         self.over_budget = 0
         self._seats: list[_Seat] = []
-        self._running: NodeActor | None = None
-        self._may_have_stopped = False
+        self._running: _Seat | None = None
+        self._may_dismiss = False
         self._inputs: list[_Input] = []
         self._by_descriptor: dict[int, _Input] = {}
         # Not zmq.Poller, which makes a system call for every socket at each look.
@@ -120,7 +121,7 @@ class Loop:
         """Give each actor what is queued for it, in the ring's order; whether there was any."""
         found = False
         for seat in self._seats:
-            if seat.queue:
+            if seat.queue and not seat.has_stopped:
                 found = True
                 self._run_one(seat)
         return found
@@ -130,13 +131,13 @@ class Loop:
         again = False
         for seat in self._seats:
             if seat.has_run and seat.settles:
-                self._running = seat.actor
+                self._running = seat
                 seat.has_run = seat.actor.settle()
                 again = again or seat.has_run
         return again
 
     def _run_one(self, seat: _Seat) -> None:
-        self._running = seat.actor
+        self._running = seat
         seat.has_run = True
         queue, receive, clock = seat.queue, seat.actor.receive, self._clock_ns
         began_ns = clock()
@@ -144,7 +145,9 @@ class Loop:
             message = queue.popleft()
             if type(message) is Envelope:
                 seat.actor.take(message)
-                self._may_have_stopped = True
+                if seat.actor.actor_stopped.is_set():
+                    self._has_stopped(seat)
+                    return
             else:
                 receive(message)
             now_ns = clock()
@@ -170,21 +173,24 @@ class Loop:
                 self.turn()
             except Exception:  # noqa: BLE001 - whatever an actor raises ends the process
                 assert self._running is not None
-                self._running.fail()
-                self._may_have_stopped = True
-            if self._may_have_stopped:
+                self._running.actor.fail()
+                self._has_stopped(self._running)
+            if self._may_dismiss:
                 self._dismiss()
         os.close(self._wake_fd)
 
+    def _has_stopped(self, seat: _Seat) -> None:
+        """An actor has closed: it handles no message any more, and settles nothing."""
+        seat.has_stopped, seat.has_run = True, False
+        self._may_dismiss = True
+
     def _dismiss(self) -> None:
         """Let those go that have stopped."""
-        self._may_have_stopped = False
-        stopped = [seat for seat in self._seats if seat.actor.actor_stopped.is_set()]
-        for seat in stopped:
+        self._may_dismiss = False
+        for seat in [each for each in self._seats if each.has_stopped]:
             seat.actor.tear_down()
             self._seats.remove(seat)
-        if stopped:
-            self.refresh()
+        self.refresh()
 
     def _look(self) -> None:
         """Queue the frames and the ticks that are ready; wait for one if there is nothing to do."""
@@ -199,7 +205,7 @@ class Loop:
         # Frames before timers: a process that was frozen must hear its peers before it decides
         # that they are gone.
         for seat, source, wrap in inputs:
-            self._running = seat.actor
+            self._running = seat
             items = source.drain(FRAMES_PER_LOOK_MAX)
             if items:
                 seat.queue.append(wrap(tuple(items)))

@@ -225,6 +225,17 @@ def test_one_loop_runs_all_its_actors_until_the_last_has_stopped() -> None:
     assert taken(second, 1) == ["closed"]
 
 
+def test_an_actor_that_has_stopped_handles_and_settles_nothing_more() -> None:
+    actor, loop = Recorder(), Loop()
+    actor.begin(loop)
+    actor.actor_ref.tell("before")
+    actor.actor_ref.stop(block=False)
+    actor.mailbox.tell("after")
+    loop.turn()
+    assert [actor.seen.get_nowait() for _ in range(2)] == ["before", "closed"]
+    assert actor.seen.empty()
+
+
 def test_a_message_that_takes_long_is_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
     class Slow(NodeActor):
         def receive(self, message: Any) -> None:
