@@ -70,7 +70,7 @@ def run(
 ) -> WatchFigures:
     """`total` puts, `outstanding` at a time, each seen by `watchers` watches of one prefix."""
     watches = prefix_watches(watching, watchers, total)
-    puts = Puts(putting, WATCH_KEYS, total, outstanding, value_bytes)
+    puts = StampedPuts(putting, WATCH_KEYS, total, outstanding, value_bytes)
     seconds = exchange(puts, watches)
     latency = figures_of("event", seconds, watches.latencies, {})
     return WatchFigures(puts.figures(), watches.events, seconds, latency)
@@ -122,7 +122,7 @@ def exchange(*parts: Part) -> float:
     return time.monotonic() - began
 
 
-class Puts:
+class StampedPuts:
     """Puts `total` stamped values at random keys, `outstanding` at a time."""
 
     def __init__(
@@ -184,7 +184,7 @@ class Puts:
         self.sockets[slot % len(self.sockets)].send(wire.pack(request), zmq.NOBLOCK)
 
 
-class Watches:
+class WatchedKeys:
     """Watches these intervals (key, range_end), and takes events until `wanted` have come."""
 
     def __init__(self, wires: Wires, intervals: Sequence[tuple[bytes, bytes]], wanted: int) -> None:
@@ -226,14 +226,14 @@ class Watches:
             raise ProtocolError(f"a watch ended: {reply.get('cancel_reason') or reply}")
 
 
-def prefix_watches(wires: Wires, watchers: int, puts: int) -> Watches:
+def prefix_watches(wires: Wires, watchers: int, puts: int) -> WatchedKeys:
     """Watches of the whole prefix: each of them gets an event of every put."""
-    return Watches(wires, [(WATCH_PREFIX, WATCH_PREFIX_END)] * watchers, watchers * puts)
+    return WatchedKeys(wires, [(WATCH_PREFIX, WATCH_PREFIX_END)] * watchers, watchers * puts)
 
 
-def key_watches(wires: Wires, keys: int, puts: int) -> Watches:
+def key_watches(wires: Wires, keys: int, puts: int) -> WatchedKeys:
     """A watch for every one of so many keys: each put is an event of one of them."""
-    return Watches(wires, [(WATCH_PREFIX + b"%d" % key, b"") for key in range(keys)], puts)
+    return WatchedKeys(wires, [(WATCH_PREFIX + b"%d" % key, b"") for key in range(keys)], puts)
 
 
 def _open(

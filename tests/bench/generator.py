@@ -143,7 +143,7 @@ def main(argument: str) -> None:
 
 def _done(part: Part, wires: Wires) -> Report:
     if part.kind == "watched put":
-        puts = watchers.Puts(wires, part.keys, part.total, part.clients, VALUE_BYTES)
+        puts = watchers.StampedPuts(wires, part.keys, part.total, part.clients, VALUE_BYTES)
         began, cpu = _begin()
         watchers.exchange(puts)
         return _report(began, cpu, puts.figures())

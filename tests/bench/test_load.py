@@ -101,7 +101,7 @@ def test_each_watch_of_a_key_gets_the_events_of_its_key(
 ) -> None:
     watches = watchers.key_watches(wires, 50, 200)
     with Wires([f"tcp://{cluster.endpoints[0]}"], 2) as putting:
-        puts = watchers.Puts(putting, 50, 200, 8, 20)
+        puts = watchers.StampedPuts(putting, 50, 200, 8, 20)
         watchers.exchange(puts, watches)
     assert (watches.events, puts.figures().answered) == (200, 200)
 
