@@ -6,6 +6,7 @@ DIR holds etcd and its load programs (see tests/bench/etcd.py).
 `python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
 `python -m tests.bench calls`: how many calls a put and a get cost, on the leader and a follower;
 fails above the bars in its table.
+`python -m tests.bench timeline`: the way of one put, and where the processor's time goes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import calls, comparison, disk, expiry, million
+from tests.bench import calls, comparison, disk, expiry, million, timeline
 from tests.guard import end_all_with_this_process
 
 
@@ -38,6 +39,8 @@ def main() -> int:
     ending.add_argument("--leases", type=int, default=expiry.LEASES)
     counting = commands.add_parser("calls", help="count the calls of puts and gets")
     counting.add_argument("--top", type=int, default=0, help="functions to show for each row")
+    following = commands.add_parser("timeline", help="follow a put through three nodes")
+    following.add_argument("--puts", type=int, default=timeline.PUTS)
     options = parser.parse_args()
     if options.command == "calls":
         return 0 if calls.run(_say, options.top) else 1
@@ -48,6 +51,9 @@ def main() -> int:
         return 0
     if options.command == "expiry":
         expiry.run(options.leases, _say)
+        return 0
+    if options.command == "timeline":
+        timeline.run(options.puts, _say)
         return 0
     words = [word for word in options.rows.split(",") if word]
     todo = comparison.plan(options.directory, options.rounds, words, options.scale)
