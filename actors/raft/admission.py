@@ -219,9 +219,9 @@ class Admission:
 
 
 def _refusal_of_proposals(source: int, proposals: tuple[Proposal, ...]) -> str:
-    if any(each.origin != source for each in proposals):
+    if [each for each in proposals if each.origin != source]:
         return ORIGIN
-    return NUMBER if any(each.ticket > TICKET_MAX for each in proposals) else ""
+    return NUMBER if [each for each in proposals if each.ticket > TICKET_MAX] else ""
 
 
 def refusal_of_entries(message: AppendRequest) -> str:

@@ -11,7 +11,7 @@ from actors.language.entries import Entry
 from actors.language.messages import ClusterClock, Leadership, Question
 from actors.language.queries import MembersToCome, RaftStatus
 from actors.raft.core import RaftCore
-from actors.raft.membership import Membership, is_membership, read
+from actors.raft.membership import Membership, memberships_among, read
 from actors.raft.outcome import Certain, LeaderNews
 
 
@@ -21,7 +21,7 @@ def for_store(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     A membership that cannot be decoded stays as it is. Store raises the alarm of an entry that
     cannot be decoded.
     """
-    if not any(is_membership(entry.command) for entry in entries):
+    if not memberships_among(entries):
         return entries
     return tuple(map(_for_store, entries))
 

@@ -232,7 +232,7 @@ class Leader:
 
     def maybe_take(self, proposals: Sequence[Proposal]) -> bool:
         """Count proposals as uncommitted; False if that would exceed UNCOMMITTED_BYTES_MAX."""
-        size = sum(len(p.command) for p in proposals) + ENTRY_OVERHEAD_BYTES * len(proposals)
+        size = sum([len(p.command) for p in proposals]) + ENTRY_OVERHEAD_BYTES * len(proposals)
         # With nothing uncommitted a burst of any size may enter: otherwise a burst larger than the
         # limit could never enter.
         if self.uncommitted_bytes and self.uncommitted_bytes + size > UNCOMMITTED_BYTES_MAX:
@@ -246,7 +246,7 @@ class Leader:
         while self._waves and self._waves[0] <= commit:
             self._waves.popleft()
         entries = self.log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
-        size = sum(len(e.command) for e in entries) + ENTRY_OVERHEAD_BYTES * len(entries)
+        size = sum([len(e.command) for e in entries]) + ENTRY_OVERHEAD_BYTES * len(entries)
         # Entries of earlier terms were never counted, so the difference may be below zero.
         self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
         # The member that took a request answers it when it applies the entry, and a client waits
@@ -367,7 +367,7 @@ class Leader:
         last_sent = prev_index + len(entries)
         # `next` moves on before the answer comes, so the next append follows without waiting
         # (pipelining, dissertation 10.2.2). If this one is lost, a heartbeat's answer shows that.
-        peer.sent(last_sent, sum(len(entry.command) for entry in entries))
+        peer.sent(last_sent, sum([len(entry.command) for entry in entries]))
         peer.ack_wanted = False
         peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))
         return AppendRequest(

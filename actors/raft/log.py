@@ -133,7 +133,7 @@ class RaftLog:
         assert term is not None, f"cannot compact at {index}: the log ends at {self.last_index}"
         removed = self._entries[: index - self._previous_index]
         del self._entries[: len(removed)]
-        self.size_bytes -= sum(len(entry.command) for entry in removed)
+        self.size_bytes -= sum([len(entry.command) for entry in removed])
         self._previous_index, self._previous_term = index, term
         self._note_ends()
 

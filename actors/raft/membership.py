@@ -7,9 +7,11 @@ is a msgpack array. It takes effect when it is appended. Refuses to know how it 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from actors.language.bounds import UINT64_MAX
+from actors.language.entries import Entry
 from actors.language.members import (
     AddMember,
     MemberChange,
@@ -185,6 +187,11 @@ def _number(value: Any) -> int:
 def is_membership(command: bytes) -> bool:
     """Whether a log entry's command is a membership."""
     return command[:1] == MARK
+
+
+def memberships_among(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries whose commands are memberships; nearly always there is none."""
+    return [entry for entry in entries if entry.command[:1] == MARK]
 
 
 # --- what a change makes of a membership ------------------------------------------------------

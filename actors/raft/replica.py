@@ -12,7 +12,7 @@ from typing import Final
 
 from actors.language.entries import Entry, Proposal
 from actors.raft.log import LogStart, RaftLog
-from actors.raft.membership import read
+from actors.raft.membership import memberships_among, read
 from actors.raft.proposals import ProposalDesk
 from actors.raft.roster import Roster
 from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, SnapshotChunk
@@ -59,7 +59,7 @@ class Replica:
         self._note_memberships(log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62))
 
     def _note_memberships(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
+        for entry in memberships_among(entries):
             membership = read(entry.command)
             if membership is not None:
                 self._roster.add(entry.index, membership, self.commit)
