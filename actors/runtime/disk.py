@@ -16,7 +16,7 @@ SLOW_MS: Final = 3
 SLOW_WAITS: Final = 2
 OF_WAITS: Final = 8
 """Two of the last eight waits that took 3 ms and more: the next ones are waited for in a thread.
-One alone may be chance, and a thread costs a put that is alone about a sixth of its time."""
+One alone may be chance, and a thread costs two hand-overs more."""
 
 FAST_MS: Final = 1
 FAST_WAITS: Final = 64
