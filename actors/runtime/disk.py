@@ -8,19 +8,21 @@ they are fast again. Refuses to know what is waited for.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-SLOW_MS: Final = 3
-SLOW_WAITS: Final = 2
-OF_WAITS: Final = 8
-"""Two of the last eight waits that took 3 ms and more: the next ones are waited for in a thread.
-One alone may be chance, and a thread costs two hand-overs more."""
+OF_WAITS: Final = 16
+SLOW_MS: Final = 4
+SLOW_WAITS: Final = 8
+"""When half of the last 16 waits took 4 ms and more, the next ones are waited for in a thread. A
+few may be chance: on a busy machine a thread that has waited has to wait again, for a core."""
 
-FAST_MS: Final = 1
-FAST_WAITS: Final = 64
-"""After 64 waits in a row that took less than 1 ms, they are waited for in the loop again."""
+FAST_MS: Final = 2
+FAST_WAITS: Final = 14
+"""When 14 of the last 16 waits took less than 2 ms, they are waited for in the loop again: a thread
+costs a put two hand-overs more."""
 
 _NS_PER_MS: Final = 1_000_000
 
@@ -35,8 +37,7 @@ class DiskWaits:
         self._name = name
         self._clock_ns = clock_ns
         self._thread: ThreadPoolExecutor | None = None
-        self._slow = [False] * OF_WAITS
-        self._fast_waits = 0
+        self._last_ns = deque([0] * OF_WAITS, OF_WAITS)
         self.is_slow = False
         self.is_busy = False
 
@@ -78,13 +79,11 @@ class DiskWaits:
 
     def _note(self, took_ns: int) -> None:
         """Learn from a wait where the next one should be: the switch has hysteresis."""
-        if took_ns < FAST_MS * _NS_PER_MS:
-            self._fast_waits += 1
+        last = self._last_ns
+        last.append(took_ns)
+        if self.is_slow:
+            fast = len([each for each in last if each < FAST_MS * _NS_PER_MS])
+            self.is_slow = fast < FAST_WAITS
         else:
-            self._fast_waits = 0
-        del self._slow[0]
-        self._slow.append(took_ns >= SLOW_MS * _NS_PER_MS)
-        if sum(self._slow) >= SLOW_WAITS:
-            self.is_slow = True
-        elif self._fast_waits >= FAST_WAITS:
-            self.is_slow = False
+            slow = len([each for each in last if each >= SLOW_MS * _NS_PER_MS])
+            self.is_slow = slow >= SLOW_WAITS
