@@ -249,9 +249,10 @@ class GatewayActor(NodeActor):
         """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""
         # The hot path: a wake-up that is set already is for an older request or a slow client, and
         # comes before this deadline.
-        deadline_ms = self._tickets.next_deadline_ms
-        if deadline_ms is not None and self.mailbox.next_wake_ms is None:
-            self.mailbox.wake_at(deadline_ms)
+        if self.mailbox.next_wake_ms is None:
+            deadline_ms = self._tickets.next_deadline_ms
+            if deadline_ms is not None:
+                self.mailbox.wake_at(deadline_ms)
         if self._reception.due_ms is not None:
             self.mailbox.wake_at(self._reception.due_ms)
         if self._tickets.has_chores:

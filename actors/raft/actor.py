@@ -162,12 +162,13 @@ class RaftActor(NodeActor):
 
     def settle(self) -> bool:
         core, waits, now_ms = self.core, self._waits, self._clock()
+        leads = core.leads
         # What came in may have committed entries. Clients of the leader wait for those, so they are
         # told before the next save takes its time. And a message may be for a new member.
-        if core.leads and self._tell_decided(now_ms):
+        if leads and self._tell_decided(now_ms):
             return True
         # A follower's answers leave first: for what is decided there, nobody waits as much.
-        is_told = not self._hand_over(now_ms) and core.leads
+        is_told = not self._hand_over(now_ms) and leads
         while True:
             if not waits.is_busy and core.has_output(now_ms):
                 self._put_out(now_ms)
@@ -247,7 +248,8 @@ class RaftActor(NodeActor):
         for target, succeeded in decided.transferred:
             for told in self._movers.ended(target, succeeded=succeeded):
                 self._tell_mover(told)
-        self._tell(self._shipping.serve(decided.behind, now_ms))
+        if decided.behind or self._shipping.courier.snapshot is not None:
+            self._tell(self._shipping.serve(decided.behind, now_ms))
         if decided.is_proven:
             self._end_probation(now_ms)
         if decided.ending is not None or decided.accused or decided.at_odds:

@@ -79,18 +79,20 @@ class Decisions:
                     self._reads.confirm(answer.read_id, answer.index, answer.cluster_ms)
                 else:
                     self._outbox.say(answer)
+        news, is_news = self._news, self._news.is_due()
+        is_at_odds = trial.at_odds or (leader is not None and leader.at_odds)
         # Where there is seldom something, only an attribute is read.
         return Decided(
             self._replica.take_committed(),
             self._reads.take_ready(self._replica.handed_out),
             self._desk.take_failed() if self._desk.failed else (),
-            self._news.take_leader_news(),
-            self._news.take_membership(),
+            news.take_leader_news() if is_news else None,
+            news.take_membership() if is_news else None,
             self._proof.how_it_ends(),
             self._changes.take_certain() if self._changes.waiting else None,
             self._transfers.take_ended() if self._transfers.ended else (),
             leader.behind() if leader is not None else (),
             self._elector.probation is not None and self._proof.is_proven(),
             trial.take_accused() if trial.accused else (),
-            trial.take_at_odds(leader),
+            trial.take_at_odds(leader) if is_at_odds else (),
         )

@@ -303,11 +303,10 @@ class Leader:
         for target, peer in self.peers.items():
             if peer.next <= last_index or peer.ack_wanted or peer.probing:
                 messages += self._appends(target, peer, commit)
-            if min(commit, peer.match) > peer.commit_sent and (
-                everybody or target in self._awaiting_commit
-            ):
+            is_told = everybody or target in self._awaiting_commit
+            if is_told and commit > peer.commit_sent < peer.match:
                 messages.append(self._heartbeat(target, peer, commit, now_ms, answer=False))
-            if peer.commit_sent >= commit:
+            if is_told and peer.commit_sent >= commit:
                 self._awaiting_commit.discard(target)
         if everybody:
             self.notice_due_ms = None

@@ -72,12 +72,12 @@ class Neighbours:
     def send(self, messages: Iterable[Message], now_ms: int) -> None:
         """Send each message to its target; if it is dropped, Raft will send it again."""
         for message in messages:
-            target = message.target
-            if isinstance(message, RemovedNotice) and target not in self._urls:
+            target, kind = message.target, type(message)
+            if kind is RemovedNotice and target not in self._urls:
                 # The link is new, and this notice may be lost. The removed member asks again.
                 former = self._core.roster.committed.former
                 self._reach({peer.id: peer.peer_urls[0] for peer in former if peer.id == target})
-            elif isinstance(message, VoteRequest) or self._core.peers.is_silent(target, now_ms):
+            elif kind is VoteRequest or self._core.peers.is_silent(target, now_ms):
                 self._introduce(target)
             self._links.send(target, self._codec.encode(message))
 

@@ -43,6 +43,8 @@ class Outbox:
 
     def take(self) -> tuple[Message, ...]:
         """Give out the messages that may leave at once."""
+        if not self.messages:
+            return ()
         taken = tuple(self.messages)
         self.messages.clear()
         return taken
@@ -55,6 +57,8 @@ class Outbox:
 
     def take_promises(self) -> tuple[Message, ...]:
         """Give out the promises about what was being saved: it is durable now."""
+        if not self._saving:
+            return ()
         taken = tuple(self._saving)
         self._saving.clear()
         return taken

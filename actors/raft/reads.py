@@ -51,7 +51,7 @@ class LocalReads:
 
     def oldest_asked_ms(self) -> int | None:
         """When the leader was asked for the open read that waits longest; None: none is open."""
-        return min(self._asked_ms.values(), default=None)
+        return min(self._asked_ms.values()) if self._asked_ms else None
 
     def confirm(self, read_id: int, index: int, cluster_ms: int) -> None:
         """The leader says from which index on the read may be served. Duplicates do nothing."""

@@ -31,6 +31,7 @@ BUDGET_MS: Final = 5
 """A message that takes longer than this is counted: all other work of the node waits for it."""
 
 _BUDGET_NS: Final = BUDGET_MS * 1_000_000
+_ROUND: Final = range(MESSAGES_PER_ROUND_MAX)
 
 log = logging.getLogger("leasehold.loop")
 
@@ -141,7 +142,9 @@ class Loop:
         seat.has_run = True
         queue, receive, clock = seat.queue, seat.actor.receive, self._clock_ns
         began_ns = clock()
-        for _ in range(min(len(queue), MESSAGES_PER_ROUND_MAX)):
+        for _ in _ROUND:
+            if not queue:
+                break
             message = queue.popleft()
             if type(message) is Envelope:
                 seat.actor.take(message)

@@ -170,7 +170,7 @@ class StoreActor(NodeActor):
     # --- entries ---
 
     def _apply(self, entries: tuple[Entry, ...]) -> None:
-        machine = self._machine
+        machine, due_ms = self._machine, self._pace.due_ms
         revision, compact_revision = machine.revision, machine.store.compact_revision
         self._is_whole = False
         replies, unreadable, size = apply_entries(
@@ -199,7 +199,9 @@ class StoreActor(NodeActor):
             self._carry_out(orders)
         if self._pace.is_full(machine.uncommitted, self._clock):
             self.commit()
-        self._arm()
+        # A put passes here: what was due before, a wake-up is set for.
+        if self._pace.due_ms != due_ms or machine.sweeper.is_due:
+            self._arm()
 
     def commit(self) -> None:
         """Make durable what is new, and answer the compactions that waited for that."""

@@ -197,7 +197,7 @@ def test_a_turn_ends_though_messages_never_do() -> None:
     actor.begin(loop)
     actor.mailbox.tell(1 << 40)
     loop.turn()
-    assert 1 < len(log) < 1_000
+    assert 1 < len(log) < 10_000
     assert log[-1] == " settles"
     assert not actor.mailbox.empty()
 

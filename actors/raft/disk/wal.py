@@ -220,7 +220,7 @@ class Wal:
     def _append(
         self, records: list[tuple[int, bytes]], start: LogStart, begin: bool = False
     ) -> None:
-        size = sum(record_size(len(payload)) for _, payload in records)
+        size = sum([record_size(len(payload)) for _, payload in records])
         if begin or self._offset + size > self._size:
             # The records are in the segment before it gets its name: a crash leaves either the old
             # entries or the new ones, never a part of each.

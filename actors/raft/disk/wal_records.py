@@ -149,6 +149,8 @@ def _zero_sectors(data: bytes, position: int) -> int:
 
     A sector that `data` fills in part counts if that part is zero.
     """
+    if data and data[0] and data[-1] and _ZERO_SECTOR not in data:
+        return 0  # nearly always: both edges are not zero, and neither is a sector between them
     first = SECTOR_BYTES - position % SECTOR_BYTES
     last = max(first, len(data) - (position + len(data)) % SECTOR_BYTES)
     zeros = sum(1 for edge in (data[:first], data[last:]) if edge and not edge.strip(b"\0"))
