@@ -32,6 +32,9 @@ from actors.raft.rpc import (
 from tests.simulation.lineage import Lineage
 from tests.simulation.saved import Saved, require
 
+RESTS_CHECKED = 8
+"""Of eight looks, one also asks whether the core has nothing more to say, as it claims."""
+
 if TYPE_CHECKING:
     from tests.simulation.node import Node
 
@@ -65,6 +68,7 @@ class Checker:
         self._leader_of: dict[int, int] = {}
         self._votes: dict[int, dict[int, int]] = {}
         self._seen: dict[int, _Seen] = {}
+        self._looks = 0
 
     def saved(self, member: int) -> Saved:
         """What a member has surely saved."""
@@ -261,6 +265,9 @@ class Checker:
         if self.is_off:
             return
         core = node.core
+        self._looks += 1
+        if self._looks % RESTS_CHECKED == 0:
+            _is_at_rest(node)
         if node.has_forgotten and core.probation is not None and not core.probation.is_asking:
             self._catching_up(node)
         replica = core.replica
@@ -421,6 +428,15 @@ class Checker:
             require(own, f"the change at {entry.index} came before its leader's first commit")
             self.counts["joint memberships" if known.membership.is_joint else "memberships"] += 1
         self.lineage.changes.clear()
+
+
+def _is_at_rest(node: Node) -> None:
+    """What a core says it has not, it has not: its actor asks for nothing else."""
+    core, now_ms = node.core, node.clock()
+    if not core.decisions.may_be_some():
+        require(not any(core.decided(now_ms)), f"{node} has decided something, and does not say so")
+    if not core.has_output(now_ms):
+        require(not core.speak(now_ms), f"{node} has something to say, and does not say so")
 
 
 def _is_majority(membership: Membership, agreeing: set[int]) -> bool:

@@ -13,6 +13,10 @@ from actors.raft.disk import wal, wal_reader
 from actors.raft.disk.files import DISK, Files
 from actors.raft.disk.wal_reader import Identity
 from actors.raft.disk.wal_records import Record, read_flushes
+from actors.raft.elector import Elector
+from actors.raft.outbox import Outbox
+from actors.raft.replica import Replica
+from actors.raft.rpc import Message
 from tests.simulation.mutants.planting import mutant
 
 
@@ -104,3 +108,35 @@ def terms_fall_at_a_restart() -> AbstractContextManager[Any]:
         return log, contents._replace(hard_state=state._replace(term=lower, vote=0))
 
     return patch.object(wal.Wal, "open", careless)
+
+
+@mutant
+def a_save_covers_what_came_during_it() -> AbstractContextManager[Any]:
+    """While a slow disk syncs, more entries come: they count as saved with those before them."""
+
+    def careless(replica: Replica) -> None:
+        replica.stable_index = replica.log.last_index
+
+    return patch.object(Replica, "persisted", careless)
+
+
+@mutant
+def a_save_covers_the_term_that_came_during_it() -> AbstractContextManager[Any]:
+    """While a slow disk syncs, a vote in a later term is given: it counts as saved, too."""
+
+    def careless(elector: Elector) -> None:
+        elector.saved = (elector.term, elector.vote)
+        elector.is_unsaved = False
+
+    return patch.object(Elector, "persisted", careless)
+
+
+@mutant
+def promises_wait_for_no_late_sync() -> AbstractContextManager[Any]:
+    """What is promised leaves with the messages that need no save, while the disk still syncs."""
+    take = Outbox.take
+
+    def careless(outbox: Outbox) -> tuple[Message, ...]:
+        return *take(outbox), *outbox.take_promises()
+
+    return patch.object(Outbox, "take", careless)
