@@ -104,7 +104,6 @@ class SimulatedWaits:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._pending: Callable[[], None] | None = None
-
         self.is_busy = False
 
     def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
@@ -117,6 +116,7 @@ class SimulatedWaits:
         delay_ms = 1 + node.chance(max(1, node.cluster.swarm.election_ms // 8))
 
         def end() -> None:
+            self._pending = None
             work()
             done(None)
 
@@ -124,12 +124,11 @@ class SimulatedWaits:
         return False
 
     def ended(self) -> None:
-        self._pending, self.is_busy = None, False
+        self.is_busy = False
 
     def close(self) -> None:
         if self._pending is not None:
             self._pending()
-        self.ended()
 
 
 class TappedMachine(Machine):
