@@ -9,10 +9,10 @@ Gateway turns requests into commands and queries, Raft orders them and makes the
 applies and answers them, Watch sends events to watchers, Lease notices on the leader which leases
 have expired. Each has a room of its own: pure engines, a thin actor around them, and in `disk/` the
 modules that touch files. No room knows another. `language/` holds what they say to each other,
-`runtime/` what runs them; `node.py` puts them together, and `offline/` works on the files while no
-node runs. Read `language/messages.py`, then `node.py`, then `settle` in `raft/actor.py`. DESIGN.md
-says why it is made this way, and has a longer reading order; FORMATS.md has every byte that leaves
-a node.
+`runtime/` what runs them, all five on one thread; `node.py` puts them together, and `offline/`
+works on the files while no node runs. Read `language/messages.py`, then `node.py`, then `settle` in
+`raft/actor.py`. DESIGN.md says why it is made this way, and has a longer reading order; FORMATS.md
+has every byte that leaves a node.
 
 One word for each thing, from a client's frame to the file and back:
 

@@ -77,6 +77,8 @@ class Loop:
         # Not zmq.Poller, which makes a system call for every socket at each look.
         self._poller = select.poll()
         self._wake_fd = -1
+        self._wake_lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def add(self, actor: NodeActor) -> None:
         """Run this actor, too; call it before `start`."""
@@ -86,12 +88,20 @@ class Loop:
     def start(self) -> None:
         """Start the thread."""
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        threading.Thread(target=self._run, name="loop", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="loop", daemon=True)
+        self._thread.start()
+
+    def join(self, timeout_seconds: float) -> None:
+        """Wait until all actors have stopped, for this time at most."""
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
 
     def wake(self) -> None:
         """End the loop's sleep: another thread has queued a message."""
-        if self._wake_fd >= 0:
-            os.eventfd_write(self._wake_fd, 1)
+        # The lock: the last message may end the loop before its sender comes to this line.
+        with self._wake_lock:
+            if self._wake_fd >= 0:
+                os.eventfd_write(self._wake_fd, 1)
 
     def refresh(self) -> None:
         """Poll the sockets that the sources have now."""
@@ -180,7 +190,9 @@ class Loop:
                 self._has_stopped(self._running)
             if self._may_dismiss:
                 self._dismiss()
-        os.close(self._wake_fd)
+        with self._wake_lock:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
 
     def _has_stopped(self, seat: _Seat) -> None:
         """An actor has closed: it handles no message any more, and settles nothing."""

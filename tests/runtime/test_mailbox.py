@@ -236,6 +236,16 @@ def test_an_actor_that_has_stopped_handles_and_settles_nothing_more() -> None:
     assert actor.seen.empty()
 
 
+def test_whoever_is_late_to_wake_the_loop_finds_it_gone() -> None:
+    actor = Recorder()
+    loop = run(actor)
+    actor.actor_ref.stop(block=True, timeout=HANG_SECONDS)
+    loop.join(HANG_SECONDS)
+    # As if it had been asleep when the sender of the last message looked.
+    loop.is_asleep = True
+    actor.mailbox.tell("too late")
+
+
 def test_a_message_that_takes_long_is_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
     class Slow(NodeActor):
         def receive(self, message: Any) -> None:
