@@ -56,7 +56,10 @@ def main() -> int:
         timeline.run(options.puts, _say)
         return 0
     words = [word for word in options.rows.split(",") if word]
-    todo = comparison.plan(options.directory, options.rounds, words, options.scale)
+    try:
+        todo = comparison.plan(options.directory, options.rounds, words, options.scale)
+    except ValueError as error:
+        comparing.error(str(error))
     comparison.run(todo, _say, options.plot)
     return 0
 
