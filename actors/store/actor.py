@@ -195,12 +195,15 @@ class StoreActor(NodeActor):
             text = f"entry {index} of term {term} cannot be read, and is skipped: {reason}"
             self._complaints.say("unreadable", text)
             self._upkeep.unreadable(machine, self._clock())
+        has_news = bool(unreadable or machine.checks)
         if orders := self._upkeep.applied(machine, self._pace.bytes, self._clock):
             self._carry_out(orders)
         if self._pace.is_full(machine.uncommitted, self._clock):
             self.commit()
-        # A put passes here: what was due before, a wake-up is set for.
-        if self._pace.due_ms != due_ms or machine.sweeper.is_due:
+        # A put passes here. If a commit was due before and still is, its tick does what else is
+        # due; only a sweep, and what upkeep has just learned, cannot wait for that.
+        is_awaited = due_ms is not None and self._pace.due_ms == due_ms
+        if not is_awaited or has_news or orders or machine.sweeper.is_due:
             self._arm()
 
     def commit(self) -> None:

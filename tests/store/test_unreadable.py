@@ -21,6 +21,8 @@ from actors.language.messages import Apply, Propose, Tick
 from actors.raft.for_store import for_store
 from actors.raft.membership import encode
 from actors.runtime.complaints import EVERY_MS
+from actors.store import pace
+from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.raiser import RAISE_AGAIN_MS
 from tests.raft.harness import voters
 from tests.store.driver import TERM
@@ -127,3 +129,18 @@ def test_after_a_restart_the_entry_is_skipped_again() -> None:
     again.actor.receive(Apply(for_store(tuple(entries))))
     assert again.machine.applied_index == entries[-1].index
     assert PROPOSED in tick(again)
+
+
+def test_the_alarm_does_not_wait_for_a_commit_that_is_due_already(node: Node) -> None:
+    node.apply(Put(b"k", b"1"))
+    assert node.actor.mailbox.next_wake_ms == node.now_ms + COMMIT_INTERVAL_MS
+    feed(node, b"\xc1")
+    assert node.actor.mailbox.next_wake_ms == node.now_ms
+
+
+def test_the_alarm_is_not_forgotten_where_its_entry_is_committed_at_once(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "COMMIT_CHANGES_MAX", 1)
+    feed(node, b"\xc1")
+    assert node.actor.mailbox.next_wake_ms == node.now_ms
