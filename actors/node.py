@@ -155,6 +155,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     if not endings:
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
     stop_actors(actors)
+    loop.join(STOP_SECONDS)
     context.destroy(linger=0)
     os.close(lock)
     for end in endings:
