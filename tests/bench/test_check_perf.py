@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from array import array
 from collections.abc import Iterator
 from random import Random
@@ -16,8 +13,8 @@ from cluster.bench import paced, workload
 from cluster.bench.figures import Figures
 from cluster.bench.wires import Wires
 from cluster.cli.check import LOADS, verdict
-from cluster.launcher.local import IMPORT_ROOT, LocalCluster
-from tests.limits import HANG_SECONDS
+from cluster.launcher.local import LocalCluster
+from tests.bench.commands import leasectl
 
 
 def figures(*latencies_ms: float, seconds: float = 1.0, **errors: int) -> Figures:
@@ -87,21 +84,6 @@ def cluster() -> Iterator[LocalCluster]:
         yield single
 
 
-def _leasectl(cluster: LocalCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cluster.cli", "check", "perf", *arguments],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(IMPORT_ROOT),
-            "LEASECTL_ENDPOINTS": ",".join(cluster.endpoints),
-        },
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
-
-
 def test_pace_is_never_above_the_rate(cluster: LocalCluster) -> None:
     heard: list[int] = []
     with Wires([f"tcp://{cluster.endpoints[0]}"], 3) as wires:
@@ -122,7 +104,7 @@ def test_errors_of_a_paced_load_are_counted_and_free_their_slots(cluster: LocalC
 
 
 def test_check_says_its_verdict_and_leaves_no_key(cluster: LocalCluster) -> None:
-    result = _leasectl(cluster, "--duration=0.5", "--auto-compact", "--auto-defrag")
+    result = leasectl(cluster, "check", "perf", "--duration=0.5", "--auto-compact", "--auto-defrag")
     compacting, compacted, defragmenting, defragmented, *lines = result.stdout.splitlines()
     assert compacting.removeprefix("Compacting") == compacted.removeprefix("Compacted")
     endpoint = cluster.endpoints[0]
@@ -140,7 +122,7 @@ def test_check_says_its_verdict_and_leaves_no_key(cluster: LocalCluster) -> None
 def test_prefix_with_keys_is_refused_and_left_alone(cluster: LocalCluster) -> None:
     with Client(cluster.endpoints) as client:
         client.put("/mine/a", "1")
-        result = _leasectl(cluster, "--prefix=/mine/")
+        result = leasectl(cluster, "check", "perf", "--prefix=/mine/")
         assert client.get("/mine/a") is not None
     assert (result.returncode, result.stdout) == (3, "")
     assert result.stderr == (

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from array import array
 from collections.abc import Iterator
 from random import Random
@@ -17,8 +14,8 @@ from cluster.bench import load, watchers, workload
 from cluster.bench.figures import Figures, figures_of
 from cluster.bench.wires import Wires
 from cluster.errors import ProtocolError
-from cluster.launcher.local import IMPORT_ROOT, LocalCluster
-from tests.limits import HANG_SECONDS
+from cluster.launcher.local import LocalCluster
+from tests.bench.commands import leasectl
 
 
 @pytest.fixture(scope="module")
@@ -129,26 +126,11 @@ def test_endpoint_where_nobody_listens_is_named() -> None:
         Wires(["tcp://127.0.0.1:1"], 1, dial_seconds=0.05)
 
 
-def _leasectl(cluster: LocalCluster, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cluster.cli", "bench", *arguments],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(IMPORT_ROOT),
-            "LEASECTL_ENDPOINTS": ",".join(cluster.endpoints),
-        },
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     "command", ["put", "get", "sget", "txn", "mixed", "lease-grant", "lease-keep-alive"]
 )
 def test_command_prints_figures(cluster: LocalCluster, command: str) -> None:
-    result = _leasectl(cluster, command, "--total=200", "--clients=8", "-w", "json")
+    result = leasectl(cluster, "bench", command, "--total=200", "--clients=8", "-w", "json")
     assert result.returncode == 0, result.stderr
     figures = json.loads(result.stdout)
     assert (figures["name"], figures["requests"], figures["errors"]) == (command, 200, {})
@@ -156,7 +138,7 @@ def test_command_prints_figures(cluster: LocalCluster, command: str) -> None:
 
 
 def test_watch_command_prints_puts_and_events(cluster: LocalCluster) -> None:
-    result = _leasectl(cluster, "watch", "--total=50", "--clients=4", "--watchers=5")
+    result = leasectl(cluster, "bench", "watch", "--total=50", "--clients=4", "--watchers=5")
     assert result.returncode == 0, result.stderr
     puts, events = result.stdout.splitlines()
     assert puts.startswith("watched put: ") and "(50 in " in puts
@@ -164,6 +146,6 @@ def test_watch_command_prints_puts_and_events(cluster: LocalCluster) -> None:
 
 
 def test_option_out_of_range_is_refused(cluster: LocalCluster) -> None:
-    result = _leasectl(cluster, "put", "--clients=0")
+    result = leasectl(cluster, "bench", "put", "--clients=0")
     assert result.returncode == 1
     assert result.stderr == ('Error: invalid argument "0" for "--clients" flag: not 1 to 100000\n')
