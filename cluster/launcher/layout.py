@@ -1,6 +1,6 @@
 """The nodes of a local cluster: their names, their ports, and the flags that start each of them.
 
-Values only: it starts and writes nothing, but it looks which ports are free.
+Values only: it starts and writes nothing, but it claims the ports that it chooses.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from cluster.launcher.ports import (
     LOOPBACK,
     PORT_MAX,
     SIZE_MAX,
+    PortClaims,
     Ports,
-    free_ports,
-    is_free,
     ports_from,
 )
 
@@ -73,8 +72,12 @@ def choose_nodes(
     base_port: int | None,
     fixed_ports: bool,
     where: str,
+    claims: PortClaims,
 ) -> tuple[NodeRecord, ...]:
-    """The recorded nodes of the cluster in directory `where`, or the nodes of a new cluster."""
+    """The recorded nodes of the cluster in directory `where`, or the nodes of a new cluster.
+
+    Ports that are chosen here are claimed; those that were recorded or asked for are not.
+    """
     members = [record for record in recorded if not record.is_removed]
     size = size or len(members) or DEFAULT_SIZE
     if not 1 <= size <= SIZE_MAX:
@@ -91,13 +94,15 @@ def choose_nodes(
             )
         return tuple(recorded)
     if base_port is None and not fixed_ports:
-        ports = free_ports(size)
+        ports = claims.claim_free(size)
     else:
         ports = _fixed_ports(BASE_PORT if base_port is None else base_port, size)
     return tuple(founder(name_of(number), pair) for number, pair in enumerate(ports))
 
 
-def next_node(recorded: Sequence[NodeRecord], name: str | None, learner: bool) -> NodeRecord:
+def next_node(
+    recorded: Sequence[NodeRecord], name: str | None, learner: bool, claims: PortClaims
+) -> NodeRecord:
     """A node to add: the next name and ports, by the others' fixed layout if that can go on."""
     members = [record for record in recorded if not record.is_removed]
     if len(members) >= SIZE_MAX:
@@ -111,7 +116,7 @@ def next_node(recorded: Sequence[NodeRecord], name: str | None, learner: bool) -
         raise LauncherError(f"there is or was a node {name}: a new one needs a name of its own")
     elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
         raise LauncherError(f"{name} is not a valid name for a node")
-    record = NodeRecord(name, _next_ports(recorded), 0, is_learner=learner)
+    record = NodeRecord(name, _next_ports(recorded, claims), 0, is_learner=learner)
     return record._replace(joined_with=initial_cluster([*members, record]))
 
 
@@ -149,7 +154,7 @@ def _fixed_ports(base_port: int, size: int) -> tuple[Ports, ...]:
     return ports
 
 
-def _next_ports(recorded: Sequence[NodeRecord]) -> Ports:
+def _next_ports(recorded: Sequence[NodeRecord], claims: PortClaims) -> Ports:
     used = {record.ports for record in recorded}
     base_port = recorded[0].ports.client
     layout = ports_from(base_port, SIZE_MAX)
@@ -159,6 +164,6 @@ def _next_ports(recorded: Sequence[NodeRecord]) -> Ports:
     if alone or used & set(layout[1:]):
         for pair in layout:
             in_range = pair.peer <= PORT_MAX
-            if pair not in used and in_range and is_free(pair.client) and is_free(pair.peer):
+            if pair not in used and in_range and claims.maybe_claim(pair):
                 return pair
-    return next(pair for pair in free_ports(len(used) + 1) if pair not in used)
+    return next(pair for pair in claims.claim_free(len(used) + 1) if pair not in used)

@@ -1,4 +1,4 @@
-"""The TCP ports of a local cluster, and whether they are free. It starts nothing."""
+"""The TCP ports of a local cluster: which are free, and who has claimed them. It starts nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 BASE_PORT: Final = 2379
 """The first node's client port, the same as etcd's."""
@@ -25,6 +25,10 @@ FREE_PORT_TRIES: Final = 1_000
 LOOPBACK: Final = "127.0.0.1"
 
 
+class PortTakenError(Exception):
+    """A port that a cluster needs is not free; the message names it, and who listens on it."""
+
+
 class Ports(NamedTuple):
     """A node's two ports on loopback."""
 
@@ -37,18 +41,73 @@ def ports_from(base_port: int, size: int) -> tuple[Ports, ...]:
     return tuple(Ports(base_port + offset, base_port + offset + 1) for offset in OFFSETS[:size])
 
 
-def free_ports(size: int) -> tuple[Ports, ...]:
-    """Ports for `size` nodes, which are free now."""
-    found: list[Ports] = []
-    chooser = random.SystemRandom()
-    for _ in range(FREE_PORT_TRIES):
-        if len(found) == size:
-            return tuple(found)
-        client = chooser.choice(FREE_PORTS[::2])
-        ports = Ports(client, client + 1)
-        if ports not in found and is_free(ports.client) and is_free(ports.peer):
-            found.append(ports)
-    raise OSError(f"no free ports between {FREE_PORTS.start} and {FREE_PORTS.stop}")
+class PortClaims:
+    """The ports that a cluster has for its lifetime; no other cluster on this host claims them.
+
+    A port is free until a node listens on it, and a node listens only some time after it was
+    started: in between, a second cluster would choose the same port. The claim of a port is a unix
+    socket with the port's name in it. The system lets one process have that name, whoever listens
+    on the port itself, and takes the name back when the process ends in whatever way.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, socket.socket] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def claim(self, ports: Ports) -> None:
+        """Claim a node's two ports; PortTakenError if one is claimed, or something listens."""
+        for port in ports:
+            if not self._maybe_claim(port):
+                raise PortTakenError(f"port {port} is taken{holder_of(port)}")
+
+    def maybe_claim(self, ports: Ports) -> bool:
+        """Claim a node's two ports, or none; whether they were free."""
+        before = set(self._held)
+        if all(map(self._maybe_claim, ports)):
+            return True
+        for port in ports:
+            if port in self._held and port not in before:
+                self._held.pop(port).close()
+        return False
+
+    def claim_free(self, size: int) -> tuple[Ports, ...]:
+        """Claim ports for `size` nodes, which are free now."""
+        found: list[Ports] = []
+        chooser = random.SystemRandom()
+        for _ in range(FREE_PORT_TRIES):
+            if len(found) == size:
+                return tuple(found)
+            client = chooser.choice(FREE_PORTS[::2])
+            ports = Ports(client, client + 1)
+            if not set(ports) & self._held.keys() and self.maybe_claim(ports):
+                found.append(ports)
+        raise OSError(f"no free ports between {FREE_PORTS.start} and {FREE_PORTS.stop}")
+
+    def release(self) -> None:
+        """Give all ports back."""
+        for claim in self._held.values():
+            claim.close()
+        self._held.clear()
+
+    def _maybe_claim(self, port: int) -> bool:
+        if port not in self._held:
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                # The leading zero makes it a name without a file, in this network namespace only.
+                claim.bind(f"\0leasehold port {port}")
+            except OSError:
+                claim.close()
+                return False
+            self._held[port] = claim
+        if is_free(port):
+            return True
+        self._held.pop(port).close()
+        return False
 
 
 def is_free(port: int) -> bool:

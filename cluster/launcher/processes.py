@@ -28,7 +28,7 @@ from cluster.launcher.layout import (
     next_node,
 )
 from cluster.launcher.node import NodeProcess
-from cluster.launcher.ports import holder_of, is_free
+from cluster.launcher.ports import PortClaims, PortTakenError
 from cluster.launcher.probe import NodeStatus
 
 STOP_SECONDS: Final = 30.0
@@ -67,9 +67,10 @@ class Processes:
         path = Path(data_dir or self._temporary or "")
         self.data_dir = path
         self.directory = DataDirectory(path)
+        self._claims = PortClaims()
         try:
             recorded = self.directory.recorded_nodes()
-            records = choose_nodes(recorded, size, base_port, fixed_ports, str(path))
+            records = choose_nodes(recorded, size, base_port, fixed_ports, str(path), self._claims)
         except BaseException:
             self._forget_directory()
             raise
@@ -122,10 +123,11 @@ class Processes:
 
     def launch(self) -> None:
         """Start every node's process, if their ports are free."""
-        for node in self.members:
-            for port in node.ports:
-                if not is_free(port):
-                    raise LauncherError(f"port {port} is taken{holder_of(port)}")
+        try:
+            for node in self.members:
+                self._claims.claim(node.ports)
+        except PortTakenError as error:
+            raise LauncherError(str(error)) from None
         self.directory.record_nodes(self._records())
         for node in self.members:
             self.launch_node(node.name)
@@ -232,7 +234,7 @@ class Processes:
 
     def plan_node(self, name: str | None = None, learner: bool = False) -> NodeRecord:
         """A record for a new node: add it to the cluster, then `enlist` it."""
-        return next_node(list(self._records()), name, learner)
+        return next_node(list(self._records()), name, learner, self._claims)
 
     def enlist(self, record: NodeRecord, member_id: int) -> None:
         """Record a member that was added, and start its process."""
@@ -268,6 +270,7 @@ class Processes:
         )
 
     def _forget_directory(self) -> None:
+        self._claims.release()
         self.directory.release()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from cluster.launcher.ports import free_ports
+from cluster.launcher.ports import PortClaims
 from tests.bench.measure import NOT_MEASURED, Measurement, cpu_seconds
 
 FILL_CLIENTS: Final = 64
@@ -48,7 +48,8 @@ class EtcdCluster:
     def __init__(self, binaries: Path, size: int = 3) -> None:
         self._binaries = binaries
         self._data = Path(tempfile.mkdtemp(prefix="etcd-"))
-        self._ports = free_ports(size)
+        self._claims = PortClaims()
+        self._ports = self._claims.claim_free(size)
         self._is_filled = False
         self._nodes: list[subprocess.Popen[bytes]] = []
 
@@ -155,6 +156,7 @@ class EtcdCluster:
                 node.kill()
                 node.wait()
         self._nodes.clear()
+        self._claims.release()
         shutil.rmtree(self._data, ignore_errors=True)
 
     def _launch(self, number: int) -> subprocess.Popen[bytes]:

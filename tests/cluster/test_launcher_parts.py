@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import socket
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,14 +26,18 @@ from cluster.launcher.outage import HandOverPause, Outage, duration
 from cluster.launcher.plain import PlainScreen
 from cluster.launcher.ports import (
     FREE_PORTS,
+    LOOPBACK,
+    PortClaims,
     Ports,
-    free_ports,
+    PortTakenError,
     holder_of,
     is_free,
     ports_from,
 )
 from cluster.launcher.terminal import LineEditor
 from cluster.launcher.view import ClusterView, NodeView
+from tests.limits import HANG_SECONDS
+from tests.ports import CLAIMS, free_ports
 
 # --- outages ----------------------------------------------------------------------------------
 
@@ -114,16 +121,55 @@ def test_the_ports_are_those_of_etcds_examples() -> None:
     assert all(pair.peer == pair.client + 1 for pair in ports_from(2379, 7))
 
 
-def test_free_ports_are_free_and_different() -> None:
-    ports = [port for pair in free_ports(5) for port in pair]
-    assert len(set(ports)) == 10
-    assert all(port in FREE_PORTS and is_free(port) for port in ports)
+def test_claimed_ports_are_free_for_the_node_and_different() -> None:
+    with PortClaims() as claims:
+        ports = [port for pair in claims.claim_free(5) for port in pair]
+        assert len(set(ports)) == 10
+        assert all(port in FREE_PORTS and is_free(port) for port in ports)
+
+
+def test_no_two_clusters_claim_the_same_port() -> None:
+    with PortClaims() as mine, PortClaims() as others:
+        (ports,) = mine.claim_free(1)
+        mine.claim(ports)  # its own claim is no obstacle
+        assert not others.maybe_claim(ports)
+        # One taken port of two is enough, and then the other one is not kept.
+        (spare,) = others.claim_free(1)
+        others.release()
+        assert not others.maybe_claim(Ports(spare.client, ports.peer))
+        assert mine.maybe_claim(spare)
+        with pytest.raises(PortTakenError, match=f"port {ports.client} is taken"):
+            others.claim(ports)
+        mine.release()
+        others.claim(ports)
+
+
+@pytest.mark.process
+def test_another_process_has_its_claims_until_it_ends() -> None:
+    """However it ends: here it is killed."""
+    program = (
+        "import sys; from cluster.launcher.ports import PortClaims;"
+        "claims = PortClaims(); print(*claims.claim_free(1)[0], flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        ports = Ports(*map(int, other.stdout.readline().split()))
+        with PortClaims() as claims:
+            assert not claims.maybe_claim(ports)
+            with socket.create_server((LOOPBACK, ports.client)):
+                pass  # a node listens on it while the claim is held
+            other.kill()
+            other.wait(HANG_SECONDS)
+            claims.claim(ports)
 
 
 def test_a_taken_port_names_its_holder() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert not is_free(port)
+        assert not CLAIMS.maybe_claim(Ports(port, port))
         assert holder_of(port).endswith(f"(pid {os.getpid()})")
 
 
@@ -161,43 +207,57 @@ def test_the_recorded_nodes_come_back_once_a_node_has_data(tmp_path: Path) -> No
 # --- which nodes, and with which flags --------------------------------------------------------
 
 
-def test_the_next_node_goes_on_with_names_and_ports() -> None:
+@pytest.fixture
+def claims() -> Iterator[PortClaims]:
+    with PortClaims() as claims:
+        yield claims
+
+
+def was_free(ports: Ports) -> bool:
+    """Whether this test could have had these ports, and has not got them."""
+    with PortClaims() as others:
+        return others.maybe_claim(ports)
+
+
+def test_the_next_node_goes_on_with_names_and_ports(claims: PortClaims) -> None:
     base = free_ports(1)[0].client
     first = first_nodes(2, base)
-    third = next_node(first, None, learner=False)
+    third = next_node(first, None, learner=False, claims=claims)
     assert third.name == "n3"
     assert third.joined_with.endswith(f",n3={third.peer_url}")
-    assert third.ports == ports_from(base, 3)[2] or not is_free(ports_from(base, 3)[2].client)
+    assert third.ports == ports_from(base, 3)[2] or not was_free(ports_from(base, 3)[2])
     gone = [*first, third._replace(is_removed=True)]
-    fourth = next_node(gone, None, learner=True)
+    fourth = next_node(gone, None, learner=True, claims=claims)
     assert (fourth.name, fourth.is_learner) == ("n4", True)
     assert third.peer_url not in fourth.joined_with
 
 
-def test_a_node_on_ports_of_no_layout_gets_free_ones() -> None:
+def test_a_node_on_ports_of_no_layout_gets_free_ones(claims: PortClaims) -> None:
     scattered = [founder(name_of(i), pair) for i, pair in enumerate(free_ports(3))]
-    added = next_node(scattered, None, learner=False)
+    added = next_node(scattered, None, learner=False, claims=claims)
     assert added.ports not in {record.ports for record in scattered}
     assert is_free(added.ports.client) and is_free(added.ports.peer)
 
 
-def test_a_lone_node_on_a_free_port_gets_company_on_free_ports() -> None:
+def test_a_lone_node_on_a_free_port_gets_company_on_free_ports(claims: PortClaims) -> None:
     """Not 20,000 further up, where the kernel takes ports for outgoing connections."""
-    added = next_node([founder("n1", free_ports(1)[0])], None, learner=False)
+    added = next_node([founder("n1", free_ports(1)[0])], None, learner=False, claims=claims)
     assert added.ports.client in FREE_PORTS
-    on_default_ports = next_node([founder("n1", ports_from(2379, 1)[0])], None, learner=False)
-    assert on_default_ports.ports.client == 22_379 or not is_free(22_379)
+    on_default_ports = next_node(
+        [founder("n1", ports_from(2379, 1)[0])], None, learner=False, claims=claims
+    )
+    assert on_default_ports.ports.client == 22_379 or not was_free(Ports(22_379, 22_380))
 
 
-def test_a_name_is_used_once_and_a_cluster_has_its_limit() -> None:
+def test_a_name_is_used_once_and_a_cluster_has_its_limit(claims: PortClaims) -> None:
     first = first_nodes(6)
     removed = [first[0]._replace(is_removed=True), *first[1:]]
     with pytest.raises(LauncherError, match="there is or was a node n1"):
-        next_node(removed, "n1", learner=False)
+        next_node(removed, "n1", learner=False, claims=claims)
     with pytest.raises(LauncherError, match="n/1 is not a valid name for a node"):
-        next_node(removed, "n/1", learner=False)
+        next_node(removed, "n/1", learner=False, claims=claims)
     with pytest.raises(LauncherError, match="at most 7 nodes"):
-        next_node(first_nodes(7), None, learner=False)
+        next_node(first_nodes(7), None, learner=False, claims=claims)
 
 
 def test_the_first_nodes_keep_their_flags_whoever_joins_or_goes() -> None:
@@ -215,9 +275,9 @@ def test_the_first_nodes_keep_their_flags_whoever_joins_or_goes() -> None:
 def test_a_data_directory_counts_the_members_that_are_left() -> None:
     first = first_nodes(3)
     records = (first[0]._replace(is_removed=True), *first[1:])
-    assert choose_nodes(records, 2, None, False, "d") == records
+    assert choose_nodes(records, 2, None, False, "d", CLAIMS) == records
     with pytest.raises(LauncherError, match="holds a cluster of size 2, not 3"):
-        choose_nodes(records, 3, None, False, "d")
+        choose_nodes(records, 3, None, False, "d", CLAIMS)
 
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import select
 
 import zmq
 
-from cluster.launcher.ports import free_ports
 from cluster.links import PeerDoor, PeerLinks
 from tests.limits import HANG_MS
+from tests.ports import free_ports
 
 
 def test_a_broken_connection_wakes_whoever_sleeps_on_the_descriptors() -> None:

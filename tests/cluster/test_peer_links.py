@@ -10,8 +10,8 @@ import pytest
 import zmq
 
 from cluster.addresses import AddressError, advertised_url, listen_url
-from cluster.launcher.ports import free_ports
 from cluster.links import SKIPPED_PER_LOOK_MAX, PeerDoor, PeerFrame, PeerLinks
+from tests.ports import free_ports
 
 Context = zmq.Context[zmq.Socket[bytes]]
 

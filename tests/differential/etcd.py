@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.launcher.ports import LOOPBACK, Ports, free_ports
+from cluster.launcher.ports import LOOPBACK, PortClaims, Ports
 from tests.differential.gateway import Link
 from tests.differential.language import Fields
 from tests.differential.sides import ANSWER_SECONDS, SideDiedError, memory_directory
@@ -82,7 +82,8 @@ class Etcd:
         programs = binaries()
         assert programs is not None, MISSING
         self._data = Path(tempfile.mkdtemp(prefix="etcd-", dir=memory_directory()))
-        (self._ports,) = free_ports(1)
+        self._claims = PortClaims()
+        (self._ports,) = self._claims.claim_free(1)
         self._process = _launch(programs / "etcd", self._data, self._ports)
         self._link = Link(LOOPBACK, self._ports.client, ANSWER_SECONDS)
         try:
@@ -126,6 +127,7 @@ class Etcd:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._claims.release()
         shutil.rmtree(self._data, ignore_errors=True)
 
     @property
