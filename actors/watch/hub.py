@@ -65,18 +65,20 @@ class _Seat:
 
 
 class _Watcher:
-    """The watches of one connection by id; no id below `lowest_free` is free."""
+    """The watches of one connection by id."""
 
-    __slots__ = ("lowest_free", "seats")
+    __slots__ = ("next_id", "seats")
 
     def __init__(self) -> None:
         self.seats: dict[int, _Seat] = {}
-        self.lowest_free = 1
+        self.next_id = 0
 
-    def free_id(self) -> int:
-        while self.lowest_free in self.seats:
-            self.lowest_free += 1
-        return self.lowest_free
+    def choose_id(self) -> int:
+        """As in etcd: 0, 1, 2 and so on without those in use, and none a second time."""
+        while self.next_id in self.seats:
+            self.next_id += 1
+        self.next_id += 1
+        return self.next_id - 1
 
 
 class Hub:
@@ -122,21 +124,21 @@ class Hub:
         view: View,
         start_revision: int,
     ) -> Watch | WatchRefused | Failure:
-        """Begin a watch; id 0 takes the lowest free id, and start 0 begins after the present."""
+        """Begin a watch; id 0 leaves the choice to the hub, start 0 begins after the present."""
         self.meet(connection)
         watcher = self._watchers[connection]
         if start_revision < 0:
             return WatchRefused(COMPACTED_TEXT)
         if span.is_empty:
             return WatchRefused(EMPTY_RANGE)
-        if watch_id in watcher.seats:
+        if watch_id and watch_id in watcher.seats:
             return WatchRefused(DUPLICATE_ID)
         if len(watcher.seats) >= self._per_connection_max or self._count >= self._per_node_max:
             return Failure("TooManyRequests")
         # A watch from a future revision is live at once; its view lets nothing earlier through.
         if start_revision > self.revision + 1:
             view = view._replace(from_revision=start_revision)
-        seat = _Seat(Watch(connection, watch_id or watcher.free_id(), span, view))
+        seat = _Seat(Watch(connection, watch_id or watcher.choose_id(), span, view))
         watcher.seats[seat.watch.watch_id] = seat
         self._count += 1
         self._place(seat, start_revision or self.revision + 1)
@@ -149,7 +151,6 @@ class Hub:
             return False
         self._displace(watcher.seats.pop(watch_id))
         self._count -= 1
-        watcher.lowest_free = min(watcher.lowest_free, watch_id)
         return True
 
     def end(self, connection: Connection) -> tuple[Watch, ...]:
@@ -157,11 +158,11 @@ class Hub:
         watcher = self._watchers.get(connection)
         if watcher is None:
             return ()
-        self._watchers[connection] = _Watcher()
-        for seat in watcher.seats.values():
+        seats, watcher.seats = watcher.seats, {}
+        for seat in seats.values():
             self._displace(seat)
-        self._count -= len(watcher.seats)
-        return tuple(seat.watch for seat in watcher.seats.values())
+        self._count -= len(seats)
+        return tuple(seat.watch for seat in seats.values())
 
     def forget(self, connection: Connection) -> tuple[Watch, ...]:
         """End all watches of a connection that is gone; returns them."""

@@ -64,7 +64,7 @@ def test_a_watch_sees_its_key_its_prefix_or_everything_after_its_key() -> None:
     watch(hub, b"b", OPEN_END)
     watch(hub, b"a", b"a/b\0")
     events = put(b"a", 2), put(b"a/b", 3), put(b"a/c", 4), put(b"c", 5)
-    assert seen(hub, *events) == {(ONE, 1): [1], (ONE, 2): [1, 2], (ONE, 3): [3], (ONE, 4): [0, 1]}
+    assert seen(hub, *events) == {(ONE, 0): [1], (ONE, 1): [1, 2], (ONE, 2): [3], (ONE, 3): [0, 1]}
 
 
 def test_filters_leave_out_what_they_name() -> None:
@@ -73,23 +73,25 @@ def test_filters_leave_out_what_they_name() -> None:
     watch(hub, b"k", view=PLAIN._replace(no_delete=True))
     watch(hub, b"k", view=PLAIN._replace(no_put=True, no_delete=True))
     events = put(b"k", 2), delete(b"k", 3), delete(b"k", 4, Change.LEASE_EXPIRED)
-    assert seen(hub, *events) == {(ONE, 1): [1, 2], (ONE, 2): [0]}
+    assert seen(hub, *events) == {(ONE, 0): [1, 2], (ONE, 1): [0]}
 
 
 def test_a_watch_of_the_future_is_silent_until_its_revision() -> None:
     hub = Hub()
     watch(hub, b"k", start=5)
     assert seen(hub, put(b"k", 3)) == {}
-    assert seen(hub, put(b"k", 4), put(b"k", 5)) == {(ONE, 1): [1]}
+    assert seen(hub, put(b"k", 4), put(b"k", 5)) == {(ONE, 0): [1]}
 
 
-def test_the_lowest_free_id_is_chosen_from_one_up() -> None:
+def test_ids_are_chosen_from_zero_up_and_none_twice_as_in_etcd() -> None:
     hub = Hub()
-    assert [watch(hub, b"k").watch_id for _ in range(3)] == [1, 2, 3]
+    assert [watch(hub, b"k").watch_id for _ in range(3)] == [0, 1, 2]
     watch(hub, b"k", watch_id=4)
-    hub.cancel(ONE, 2)
-    assert [watch(hub, b"k").watch_id for _ in range(2)] == [2, 5]
-    assert watch(hub, b"k", connection=TWO).watch_id == 1
+    assert hub.cancel(ONE, 0)
+    assert [watch(hub, b"k").watch_id for _ in range(2)] == [3, 5]
+    hub.end(ONE)
+    assert watch(hub, b"k").watch_id == 6
+    assert watch(hub, b"k", connection=TWO).watch_id == 0
 
 
 def test_an_id_in_use_and_an_empty_interval_are_refused_in_etcds_words() -> None:
@@ -110,7 +112,7 @@ def test_watches_are_limited_for_a_connection_and_for_the_node() -> None:
     assert hub.open(ONE, 0, Span(b"c", b""), PLAIN, 0) == Failure("TooManyRequests")
     watch(hub, b"c", connection=TWO)
     assert hub.open(TWO, 0, Span(b"d", b""), PLAIN, 0) == Failure("TooManyRequests")
-    hub.cancel(ONE, 1)
+    hub.cancel(ONE, 0)
     watch(hub, b"d", connection=TWO)
 
 
@@ -118,17 +120,17 @@ def test_a_canceled_watch_sees_nothing_more_and_its_like_goes_on() -> None:
     hub = Hub()
     watch(hub, b"k")
     watch(hub, b"k")
-    assert hub.cancel(ONE, 1)
-    assert not hub.cancel(ONE, 1)
-    assert not hub.cancel(TWO, 2)
-    assert seen(hub, put(b"k", 2)) == {(ONE, 2): [0]}
+    assert hub.cancel(ONE, 0)
+    assert not hub.cancel(ONE, 0)
+    assert not hub.cancel(TWO, 1)
+    assert seen(hub, put(b"k", 2)) == {(ONE, 1): [0]}
 
 
 def test_a_connection_is_known_until_it_is_forgotten() -> None:
     hub = Hub()
     watch(hub, b"k")
     hub.open(TWO, 0, Span(b"k", b"a"), PLAIN, 0)
-    hub.cancel(ONE, 1)
+    hub.cancel(ONE, 0)
     assert hub.end(TWO) == ()
     assert list(hub.connections) == [ONE, TWO]
     hub.forget(ONE)
@@ -140,10 +142,10 @@ def test_forgetting_a_connection_ends_its_watches_and_no_others() -> None:
     watch(hub, b"k")
     watch(hub, b"p", b"q")
     watch(hub, b"k", connection=TWO)
-    assert [each.watch_id for each in hub.forget(ONE)] == [1, 2]
+    assert [each.watch_id for each in hub.forget(ONE)] == [0, 1]
     assert hub.forget(ONE) == ()
     assert list(hub.connections) == [TWO]
-    assert seen(hub, put(b"k", 2), put(b"p", 3)) == {(TWO, 1): [0]}
+    assert seen(hub, put(b"k", 2), put(b"p", 3)) == {(TWO, 0): [0]}
 
 
 def test_a_hundred_watches_of_one_prefix_are_one_match() -> None:
@@ -168,12 +170,12 @@ def test_a_watch_of_the_past_reads_until_nothing_is_missing_and_then_follows() -
     watch(hub, b"k", start=3)
     assert hub.next_reading() == Reading(3, (Span(b"k", b""),), False)
     assert hub.next_reading() is None
-    assert positions(hub.read(5, 9, [put(b"k", 4)])) == {(ONE, 1): [0]}
+    assert positions(hub.read(5, 9, [put(b"k", 4)])) == {(ONE, 0): [0]}
     assert seen(hub, put(b"k", 10)) == {}
     assert hub.next_reading() == Reading(6, (Span(b"k", b""),), False)
-    assert positions(hub.read(10, 10, [put(b"k", 10)])) == {(ONE, 1): [0]}
+    assert positions(hub.read(10, 10, [put(b"k", 10)])) == {(ONE, 0): [0]}
     assert hub.next_reading() is None
-    assert seen(hub, put(b"k", 11)) == {(ONE, 1): [0]}
+    assert seen(hub, put(b"k", 11)) == {(ONE, 0): [0]}
 
 
 def test_watches_that_need_the_same_read_it_once() -> None:
@@ -182,7 +184,7 @@ def test_watches_that_need_the_same_read_it_once() -> None:
     watch(hub, b"b", view=PLAIN._replace(prev_kv=True), start=3, connection=TWO)
     assert hub.next_reading() == Reading(3, (Span(b"a", b""), Span(b"b", b"")), True)
     events = put(b"a", 4), put(b"b", 5)
-    assert positions(hub.read(9, 9, events)) == {(ONE, 1): [0], (TWO, 1): [1]}
+    assert positions(hub.read(9, 9, events)) == {(ONE, 0): [0], (TWO, 0): [1]}
 
 
 def test_an_audience_of_many_spans_reads_everything_and_keeps_what_it_watches() -> None:
@@ -190,7 +192,7 @@ def test_an_audience_of_many_spans_reads_everything_and_keeps_what_it_watches() 
     for number in range(READING_SPANS_MAX + 1):
         watch(hub, b"%d" % number, start=3)
     assert hub.next_reading() == Reading(3, (), False)
-    assert positions(hub.read(9, 9, [put(b"x", 4), put(b"3", 5)])) == {(ONE, 4): [1]}
+    assert positions(hub.read(9, 9, [put(b"x", 4), put(b"3", 5)])) == {(ONE, 3): [1]}
 
 
 def test_a_watch_that_begins_during_a_reading_has_a_reading_of_its_own() -> None:
@@ -198,7 +200,7 @@ def test_a_watch_that_begins_during_a_reading_has_a_reading_of_its_own() -> None
     watch(hub, b"a", start=3)
     hub.next_reading()
     watch(hub, b"b", start=3)
-    assert positions(hub.read(9, 9, [put(b"a", 4), put(b"b", 5)])) == {(ONE, 1): [0]}
+    assert positions(hub.read(9, 9, [put(b"a", 4), put(b"b", 5)])) == {(ONE, 0): [0]}
     assert hub.next_reading() == Reading(3, (Span(b"b", b""),), False)
 
 
@@ -207,13 +209,13 @@ def test_a_held_connection_is_told_nothing_and_goes_on_where_it_stopped() -> Non
     watch(hub, b"k")
     watch(hub, b"k", connection=TWO)
     hub.hold(ONE)
-    assert seen(hub, put(b"k", 4), put(b"k", 5)) == {(TWO, 1): [0, 1]}
+    assert seen(hub, put(b"k", 4), put(b"k", 5)) == {(TWO, 0): [0, 1]}
     assert hub.next_reading() is None
     assert (hub.delivered(ONE), hub.delivered(TWO)) == (3, 5)
     hub.release(ONE)
     assert hub.next_reading() == Reading(4, (Span(b"k", b""),), False)
-    assert positions(hub.read(5, 5, [put(b"k", 4), put(b"k", 5)])) == {(ONE, 1): [0, 1]}
-    assert seen(hub, put(b"k", 6)) == {(ONE, 1): [0], (TWO, 1): [0]}
+    assert positions(hub.read(5, 5, [put(b"k", 4), put(b"k", 5)])) == {(ONE, 0): [0, 1]}
+    assert seen(hub, put(b"k", 6)) == {(ONE, 0): [0], (TWO, 0): [0]}
 
 
 def test_a_connection_that_missed_nothing_while_it_was_held_needs_not_read() -> None:
@@ -223,7 +225,7 @@ def test_a_connection_that_missed_nothing_while_it_was_held_needs_not_read() -> 
     watch(hub, b"k")
     hub.release(ONE)
     assert hub.next_reading() is None
-    assert seen(hub, put(b"k", 4)) == {(ONE, 1): [0], (ONE, 2): [0]}
+    assert seen(hub, put(b"k", 4)) == {(ONE, 0): [0], (ONE, 1): [0]}
 
 
 def test_what_was_read_for_a_watch_that_is_held_meanwhile_is_read_again() -> None:
@@ -241,7 +243,7 @@ def test_a_canceled_watch_reads_nothing_more() -> None:
     for start in (3, 3, 5):
         watch(hub, b"k", start=start)
     hub.next_reading()
-    assert [hub.cancel(ONE, number) for number in (1, 2, 3)] == [True, True, True]
+    assert [hub.cancel(ONE, number) for number in (0, 1, 2)] == [True, True, True]
     assert hub.read(4, 9, [put(b"k", 4)]) == []
     assert hub.next_reading() is None
 
@@ -253,13 +255,13 @@ def test_what_is_skipped_is_read_by_all_who_wanted_it() -> None:
     watch(hub, b"k", start=20)
     hub.skip(9)
     assert hub.next_reading() == Reading(4, (Span(b"k", b""),), False)
-    assert positions(hub.read(9, 9, [put(b"k", 5), put(b"k", 6)])) == {(ONE, 1): [0, 1]}
+    assert positions(hub.read(9, 9, [put(b"k", 5), put(b"k", 6)])) == {(ONE, 0): [0, 1]}
     assert hub.next_reading() == Reading(6, (Span(b"k", b""),), False)
-    assert positions(hub.read(9, 9, [put(b"k", 6)])) == {(ONE, 2): [0]}
+    assert positions(hub.read(9, 9, [put(b"k", 6)])) == {(ONE, 1): [0]}
     assert seen(hub, put(b"k", 19), put(b"k", 20)) == {
+        (ONE, 0): [0, 1],
         (ONE, 1): [0, 1],
-        (ONE, 2): [0, 1],
-        (ONE, 3): [1],
+        (ONE, 2): [1],
     }
 
 
@@ -269,7 +271,7 @@ def test_whoever_needs_what_is_compacted_away_ends_and_others_do_not() -> None:
     watch(hub, b"k", start=8)
     hub.next_reading()
     assert hub.lost(9) == (early,)
-    assert not hub.cancel(ONE, 1)
+    assert not hub.cancel(ONE, 0)
     assert hub.next_reading() == Reading(8, (Span(b"k", b""),), False)
 
 

@@ -48,7 +48,7 @@ def test_a_watch_that_begins_hears_its_number_and_then_what_it_watches() -> None
     room = Room()
     created, has_begun = room.open()
     assert has_begun
-    assert (created["id"], created["created"], created["watch_id"]) == (5, True, 1)
+    assert (created["id"], created["created"], created["watch_id"]) == (5, True, 0)
     ((connection, reply),) = said(room.put(b"k", 5))
     assert connection == ONE
     assert [event["kv"]["mod_revision"] for event in reply["events"]] == [5]
@@ -58,10 +58,10 @@ def test_a_watch_that_begins_hears_its_number_and_then_what_it_watches() -> None
 def test_a_watch_that_ends_is_confirmed_and_another_is_not_there() -> None:
     room = Room()
     room.open()
-    ((_, ended),) = said(room.teller.cancel(WatchCancel(ONE, pack(6), 1)))
+    ((_, ended),) = said(room.teller.cancel(WatchCancel(ONE, pack(6), 0)))
     assert (ended["id"], ended["canceled"]) == (6, True)
-    ((_, fault),) = said(room.teller.cancel(WatchCancel(ONE, pack(7), 1)))
-    assert "there is no watch 1" in fault["error"]["message"]
+    ((_, fault),) = said(room.teller.cancel(WatchCancel(ONE, pack(7), 0)))
+    assert "there is no watch 0" in fault["error"]["message"]
 
 
 def test_a_connection_that_is_gone_is_told_why_only_if_there_is_a_reason() -> None:
@@ -101,5 +101,5 @@ def test_progress_is_told_to_those_that_want_it_and_heard_nothing_else() -> None
     room.open(b"l", progress_notify=True)
     room.open(b"m")
     room.put(b"k", 5)
-    assert [reply["watch_id"] for _, reply in said(room.teller.progress())] == [2]
-    assert [reply["watch_id"] for _, reply in said(room.teller.progress())] == [1, 2]
+    assert [reply["watch_id"] for _, reply in said(room.teller.progress())] == [1]
+    assert [reply["watch_id"] for _, reply in said(room.teller.progress())] == [0, 1]

@@ -112,7 +112,7 @@ class Bench:
 def test_a_watch_is_created_and_then_sees_what_happens() -> None:
     bench = Bench()
     (created,) = bench.begin(revision=3)
-    assert (created["id"], created["watch_id"], created["created"]) == (5, 1, True)
+    assert (created["id"], created["watch_id"], created["created"]) == (5, 0, True)
     assert created["header"] == {"cluster_id": 11, "member_id": 22, "revision": 3, "raft_term": 4}
     bench.actor.receive(Events(5, (put(b"other", 4), put(b"k", 5))))
     (reply,) = bench.to(ONE)
@@ -249,12 +249,12 @@ def test_one_watch_too_many_is_an_error() -> None:
 def test_canceling_answers_the_request_and_ends_the_watch() -> None:
     bench = Bench()
     bench.begin()
-    bench.actor.receive(WatchCancel(ONE, pack("x"), 1))
+    bench.actor.receive(WatchCancel(ONE, pack("x"), 0))
     (reply,) = bench.to(ONE)
-    assert (reply["id"], reply["watch_id"], reply["canceled"]) == ("x", 1, True)
+    assert (reply["id"], reply["watch_id"], reply["canceled"]) == ("x", 0, True)
     bench.actor.receive(Events(2, (put(b"k", 2),)))
     assert bench.sent() == []
-    bench.actor.receive(WatchCancel(ONE, b"", 1))
+    bench.actor.receive(WatchCancel(ONE, b"", 0))
     (error,) = bench.to(ONE)
     assert error["error"]["code"] == 5
 
@@ -319,7 +319,7 @@ def test_a_bookmark_that_waits_is_given_when_the_watch_ends() -> None:
     bench = Bench()
     bench.begin(start_revision=2, revision=9)
     bench.actor.receive(WatchProgress(ONE, pack(6)))
-    bench.actor.receive(WatchCancel(ONE, b"", 1))
+    bench.actor.receive(WatchCancel(ONE, b"", 0))
     assert [reply.get("id") for reply in bench.to(ONE)] == [None, 6]
 
 
@@ -343,7 +343,7 @@ def test_a_watch_that_asked_hears_how_far_it_is_while_nothing_happens() -> None:
     assert bench.sent() == []
     bench.wait(1)
     (progress,) = bench.to(ONE)
-    assert (progress["watch_id"], progress["events"]) == (1, ())
+    assert (progress["watch_id"], progress["events"]) == (0, ())
     assert progress["header"]["revision"] == 1
 
 
@@ -359,7 +359,7 @@ def test_a_watch_that_heard_events_or_waits_for_some_hears_no_progress() -> None
     assert bench.sent() == []
     bench.wait(PROGRESS_MS)
     told = [(target, reply["watch_id"]) for target, reply in bench.sent()]
-    assert [each for each in told if each[1] != -1] == [(ONE, 1)], "beside bookmarks"
+    assert [each for each in told if each[1] != -1] == [(ONE, 0)], "beside bookmarks"
 
 
 def test_keys_only_and_fragments_are_each_watchs_own_wish() -> None:
@@ -371,15 +371,15 @@ def test_keys_only_and_fragments_are_each_watchs_own_wish() -> None:
     bare, *parts = bench.to(ONE)
     assert [event["kv"]["value"] for event in bare["events"]] == [b"", b""]
     assert [(part["watch_id"], part.get("fragment"), len(part["events"])) for part in parts] == [
-        (2, True, 1),
-        (2, None, 1),
+        (1, True, 1),
+        (1, None, 1),
     ]
 
 
 def test_a_connection_without_watches_left_is_still_visited_in_case_it_is_gone() -> None:
     bench = Bench()
     bench.begin()
-    bench.actor.receive(WatchCancel(ONE, b"", 1))
+    bench.actor.receive(WatchCancel(ONE, b"", 0))
     bench.to(ONE)
     bench.wait(BEAT_INTERVAL_MS)
     assert [target for target, _ in bench.sent()] == [ONE]
@@ -447,6 +447,6 @@ def test_a_connection_that_is_too_slow_is_told_that_its_watches_ended() -> None:
     assert message.ended == (ONE,)
     told = [unpack(frame) for _, frame in message.frames]
     assert [(each["watch_id"], each["cancel_reason"]) for each in told] == [
+        (0, "too slow"),
         (1, "too slow"),
-        (2, "too slow"),
     ]
