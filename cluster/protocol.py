@@ -283,7 +283,7 @@ _WATCHES: Final = (
 _NEW_MEMBER: Final = Field("member", MEMBER, "the new one")
 
 _MEMBER_CHANGES: Final = (
-    ProtocolOp("member_list", Effect.READ, (), (_MEMBERS,)),
+    ProtocolOp("member_list", Effect.READ, (Field("linearizable", FLAG),), (_MEMBERS,)),
     ProtocolOp(
         "member_add",
         Effect.OTHER,

@@ -63,11 +63,17 @@ class SessionOperation(NamedTuple):
 
 
 class QueryOperation(NamedTuple):
-    """An operation that only reads; with `own` the asked node answers from its own state."""
+    """An operation that only reads: linearizable, unless the request says `serializable`."""
 
     fields: dict[str, Kind]
     make: Callable[[Fields], Query]
-    own: bool = False
+
+
+class LocalOperation(NamedTuple):
+    """An operation that reads the asked node's own state, unless it says `linearizable`."""
+
+    fields: dict[str, Kind]
+    make: Callable[[Fields], Query]
 
 
 class EitherOperation(NamedTuple):
@@ -111,6 +117,7 @@ Operation = (
     CommandOperation
     | SessionOperation
     | QueryOperation
+    | LocalOperation
     | EitherOperation
     | WatchOperation
     | ConsensusOperation
@@ -127,11 +134,11 @@ def operations(
     return {
         **_each(CommandOperation, {**key_writes(puts), **_writes(grants)}),
         **_each(QueryOperation, {**key_reads(), **_READS}),
+        **_each(LocalOperation, _LOCAL_READS),
         **_each(EitherOperation, {"txn": transactions.make, "alarm": _alarm}),
         **_each(WatchOperation, _WATCHES),
         **_each(ConsensusOperation, _changes(newcomers)),
         **_each(ChoreOperation, _CHORES),
-        "hash_kv": QueryOperation(_kinds("hash_kv"), _hash_kv, own=True),
         "session_open": SessionOperation({}),
     }
 
@@ -239,8 +246,12 @@ def _watch_progress(connection: Connection, request_id: bytes, _: Fields) -> Wat
 _READS: Final[dict[str, Callable[[Fields], Query]]] = {
     "lease_time_to_live": _lease_time_to_live,
     "lease_leases": lambda _: LeaseLeases(),
-    "member_list": lambda _: MemberList(),
     "status": lambda _: Status(),
+}
+
+_LOCAL_READS: Final[dict[str, Callable[[Fields], Query]]] = {
+    "hash_kv": _hash_kv,
+    "member_list": lambda _: MemberList(),
 }
 
 _WATCHES: Final[dict[str, MakeWatched]] = {

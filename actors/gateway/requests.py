@@ -26,6 +26,7 @@ from actors.gateway.operations import (
     CommandOperation,
     ConsensusOperation,
     EitherOperation,
+    LocalOperation,
     Operation,
     QueryOperation,
     SessionOperation,
@@ -188,7 +189,10 @@ class RequestDecoder:
             return self._decided(operation, name, request_id, fields)
         check(name, operation.fields, fields)
         if isinstance(operation, QueryOperation):
-            serializable = fields.pop("serializable", operation.own)
+            serializable = fields.pop("serializable", False)
+            return QueryRequest(request_id, operation.make(fields), serializable)
+        if isinstance(operation, LocalOperation):
+            serializable = not fields.pop("linearizable", False)
             return QueryRequest(request_id, operation.make(fields), serializable)
         if isinstance(operation, SessionOperation):
             return SessionRequest(request_id)

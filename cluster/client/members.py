@@ -152,7 +152,7 @@ def _change(
     except LeaseholdError as error:
         if not call.uncertain or name_of(error.message) != done_name:
             raise
-        result = done(client.request(request("member_list"), _LISTED))
+        result = done(client.request(request("member_list", linearizable=True), _LISTED))
         if result is None:
             raise
         return result

@@ -20,9 +20,10 @@ SLOW_SECONDS: Final = 300.0
 class UpkeepApi(Caller):
     """The operations on members, and on single nodes."""
 
-    def member_list(self) -> results.MemberListResult:
-        """The members of the cluster."""
-        return self.request(request("member_list"), replies.of(results.MemberListResult))
+    def member_list(self, *, linearizable: bool = True) -> results.MemberListResult:
+        """The members of the cluster; not linearizable: as the node that is asked knows them."""
+        fields = request("member_list", linearizable=linearizable)
+        return self.request(fields, replies.of(results.MemberListResult))
 
     def member_add(
         self, peer_urls: str | Iterable[str], *, learner: bool = False

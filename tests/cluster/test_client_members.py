@@ -69,6 +69,16 @@ def test_changes_of_members_give_typed_results(client: Client) -> None:
     assert [member.id for member in client.member_remove(N2).members] == [N1, replaced.member.id]
 
 
+def test_the_list_of_members_is_linearizable_unless_one_node_is_enough(
+    client: Client, probes: ProbeCluster
+) -> None:
+    client.member_list()
+    client.member_list(linearizable=False)
+    asked = [each for node in probes.nodes for each in node.requests]
+    lists = [each.get("linearizable") for each in asked if each["op"] == "member_list"]
+    assert lists == [True, None]
+
+
 def test_bad_urls_are_named_before_anybody_is_asked(client: Client, probes: ProbeCluster) -> None:
     with pytest.raises(InvalidArgumentError, match="URL scheme must be tcp or http: foo"):
         client.member_add("foo")

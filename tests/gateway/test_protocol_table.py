@@ -14,6 +14,7 @@ from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import (
     CommandOperation,
     EitherOperation,
+    LocalOperation,
     QueryOperation,
     WatchOperation,
     operations,
@@ -134,7 +135,7 @@ def test_the_gateway_has_the_operations_of_the_table_and_no_other() -> None:
 def test_an_operation_goes_through_the_log_if_the_table_says_that_it_writes(op: ProtocolOp) -> None:
     kind = {
         Effect.WRITE: CommandOperation,
-        Effect.READ: QueryOperation,
+        Effect.READ: QueryOperation | LocalOperation,
         Effect.EITHER: EitherOperation,
         Effect.WATCH: WatchOperation,
     }.get(op.effect)

@@ -213,7 +213,6 @@ def test_what_does_not_fit_is_refused_and_what_takes_no_room_is_not() -> None:
 
 def test_operations_without_fields_are_what_they_say() -> None:
     assert query(op="lease_leases") == LeaseLeases()
-    assert query(op="member_list") == MemberList()
     assert query(op="status") == Status()
     assert decode(op="session_open", id=4) == SessionRequest(pack(4))
 
@@ -221,6 +220,12 @@ def test_operations_without_fields_are_what_they_say() -> None:
 def test_a_read_is_linearizable_unless_it_says_otherwise() -> None:
     assert decode(op="range", key="k") == QueryRequest(b"", Range(b"k"), False)
     assert decode(op="range", key="k", serializable=True) == QueryRequest(b"", Range(b"k"), True)
+
+
+def test_the_members_are_those_that_the_asked_node_knows_unless_it_is_asked_for_more() -> None:
+    assert decode(op="member_list") == QueryRequest(b"", MemberList(), True)
+    assert decode(op="member_list", linearizable=False) == QueryRequest(b"", MemberList(), True)
+    assert decode(op="member_list", linearizable=True) == QueryRequest(b"", MemberList(), False)
 
 
 def test_negative_limits_and_revisions_are_none_as_in_etcd() -> None:
@@ -506,6 +511,7 @@ def test_a_learner_refuses_what_it_cannot_say_for_itself(request_map: dict[str, 
     [
         {"op": "status"},
         {"op": "member_list"},
+        {"op": "member_list", "linearizable": True},
         {"op": "range", "key": "k", "serializable": True},
     ],
 )

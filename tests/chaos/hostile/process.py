@@ -145,7 +145,7 @@ class Asking:
             socket.connect(url)
             socket.send(pack({"op": "status"}))
             status = unpack(socket.recv())
-            socket.send(pack({"op": "member_list"}))
+            socket.send(pack({"op": "member_list", "linearizable": True}))
             members = unpack(socket.recv())["members"]
         self.facts = self.facts._replace(
             members={member["name"]: member["ID"] for member in members},
