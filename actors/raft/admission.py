@@ -12,7 +12,6 @@ from typing import Final, assert_never
 
 from actors.language.entries import Proposal
 from actors.raft.core import RaftCore
-from actors.raft.leader import Leader
 from actors.raft.membership import UNKNOWN_MEMBERS, Membership
 from actors.raft.rpc import (
     AppendRequest,
@@ -133,6 +132,7 @@ class Admission:
         """Why a message must be ignored; "" if the core may see it."""
         self.look()
         core, source = self._core, message.source
+        own_term = core.elector.term
         if source == core.config.member_id:
             return OWN_NAME
         if source in self._removed:
@@ -144,7 +144,7 @@ class Admission:
         if message.target != core.config.member_id:
             return MISDIRECTED
         # A member that joins is in term 0, and may take any term that its cluster has.
-        if message.term > TERM_MAX or (core.term and message.term - core.term > TERM_STEP_MAX):
+        if message.term > TERM_MAX or (own_term and message.term - own_term > TERM_STEP_MAX):
             return TERM
         return self._refusal_of_kind(message)
 
@@ -152,7 +152,10 @@ class Admission:
         match message:
             case AppendRequest() | Heartbeat() | SnapshotChunk():
                 return self._refusal_of_claim(message)
-            case AppendResponse() | HeartbeatResponse():
+            case AppendResponse(index=index, hint_term=hint_term):
+                # Whether its sender can hold that much is the core's to judge.
+                return "" if index <= INDEX_MAX and hint_term <= message.term else NUMBER
+            case HeartbeatResponse():
                 return self._refusal_of_answer(message)
             case ForwardRequest(proposals=proposals):
                 return _refusal_of_proposals(message.source, proposals)
@@ -178,29 +181,26 @@ class Admission:
                 assert_never(message)
 
     def _refusal_of_claim(self, message: Claim) -> str:
-        core = self._core
+        elector = self._core.elector
         if message.source not in self.voters:
             return NO_VOTER
-        if message.term == core.term and isinstance(core.role, Leader):
+        if message.term == elector.term and elector.leads_as is not None:
             return RIVAL
         match message:
             case AppendRequest():
                 return refusal_of_entries(message)
             case Heartbeat(commit=commit, sent_index=sent_index, cluster_ms=cluster_ms):
-                is_within = max(commit, sent_index) <= INDEX_MAX and cluster_ms <= TIME_MS_MAX
-                return "" if is_within else NUMBER
+                is_within = commit <= INDEX_MAX and sent_index <= INDEX_MAX
+                return "" if is_within and cluster_ms <= TIME_MS_MAX else NUMBER
             case SnapshotChunk(term=term, last_index=last_index, last_term=last_term):
                 return NUMBER if last_index > INDEX_MAX or last_term > term else ""
 
-    def _refusal_of_answer(self, message: AppendResponse | HeartbeatResponse) -> str:
-        """Refuse numbers that no log reaches. Whether the sender can hold so far is the core's."""
-        if isinstance(message, AppendResponse):
-            is_within = message.index <= INDEX_MAX and message.hint_term <= message.term
-            return "" if is_within else NUMBER
+    def _refusal_of_answer(self, message: HeartbeatResponse) -> str:
+        """Refuse an answer to what was never sent, and a number that no log reaches."""
         if message.last_index > INDEX_MAX:
             return NUMBER
-        leader = self._core.role
-        if not isinstance(leader, Leader) or message.term != leader.term:
+        leader = self._core.elector.leads_as
+        if leader is None or message.term != leader.term:
             return ""
         was_sent = message.sent_index <= self._core.replica.log.last_index
         return "" if was_sent and leader.has_asked(message.read_id) else NOT_SENT
@@ -226,7 +226,9 @@ def _refusal_of_proposals(source: int, proposals: tuple[Proposal, ...]) -> str:
 
 def refusal_of_entries(message: AppendRequest) -> str:
     """In a log terms never fall, and none is above its leader's."""
-    if max(message.prev_index, message.commit) > INDEX_MAX or message.prev_term > message.term:
+    if message.prev_index > INDEX_MAX or message.commit > INDEX_MAX:
+        return NUMBER
+    if message.prev_term > message.term:
         return NUMBER
     before = message.prev_term
     for _, term, time_ms, _, _, _ in message.entries:

@@ -54,20 +54,24 @@ class Callers:
                 # it again.
                 yield _complaint_of(frame, error)
                 continue
-            if isinstance(message, JoinRequest | Introduction | Welcome):
-                yield from self._meet(message, now_ms)
-                continue
-            refusal = self._admission.refusal(message)
-            if not refusal and isinstance(message, SnapshotChunk | SnapshotAck):
-                refusal = self._part_refusal(message)
+            part: SnapshotFrame | None = None
+            match message:
+                case JoinRequest() | Introduction() | Welcome():
+                    yield from self._meet(message, now_ms)
+                    continue
+                case SnapshotChunk() | SnapshotAck():
+                    part = message
+                    refusal = self._admission.refusal(part) or self._part_refusal(part)
+                case _:
+                    refusal = self._admission.refusal(message)
             if refusal:
                 yield _ignored(message, message.source, refusal)
                 if self._admission.is_news(message, refusal):
                     self._neighbours.ask(now_ms)
                 continue
             self._core.step(message, now_ms)
-            if isinstance(message, SnapshotChunk | SnapshotAck):
-                yield message
+            if part is not None:
+                yield part
 
     def _meet(
         self, message: JoinRequest | Introduction | Welcome, now_ms: int

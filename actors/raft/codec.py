@@ -91,7 +91,7 @@ SMALL_BYTES_MAX: Final = 64 * 1024
 
 
 class EntriesEncoder:
-    """Packs runs of entries, and keeps the last few: a leader sends each run to every peer.
+    """Packs runs of entries, and keeps a few: a leader sends each run to every peer.
 
     Runs with the same first and last entry are the same, by log matching (Raft 5.3).
     """
@@ -111,7 +111,7 @@ class EntriesEncoder:
             _check_entries(entries)
             packed = _packed(entries)
             if len(self._kept) >= ENCODINGS_KEPT:
-                del self._kept[next(iter(self._kept))]
+                self._kept.clear()
             self._kept[key] = packed
         return packed
 

@@ -89,7 +89,7 @@ class RaftCore:
     @property
     def leads(self) -> bool:
         """Whether this member leads."""
-        return isinstance(self.elector.role, Leader)
+        return self.elector.leads_as is not None
 
     @property
     def leader(self) -> int:
@@ -123,9 +123,9 @@ class RaftCore:
         Proposals that fail come back in `Decided.failed`. A proposal without a ticket and an origin
         is for a leader's log only, and is dropped elsewhere.
         """
-        role = self.elector.role
-        if isinstance(role, Leader):
-            self._leading.append(role, proposals, now_ms)
+        leader = self.elector.leads_as
+        if leader is not None:
+            self._leading.append(leader, proposals, now_ms)
         else:
             asked = [each for each in proposals if each.ticket or each.origin]
             self._forwarder.pass_on(asked, now_ms)
@@ -144,7 +144,8 @@ class RaftCore:
 
     def transfer(self, target: int, now_ms: int) -> MaybeFault:
         """Hand leadership to a voter; returns an error's name, or "". `Decided` tells the end."""
-        self._judge_transfer(now_ms)
+        if self._transfers.due_ms is not None:
+            self._judge_transfer(now_ms)
         return self._transfers.begin(target, now_ms)
 
     @property
@@ -155,13 +156,13 @@ class RaftCore:
     @property
     def best_successor(self) -> int:
         """The voter that lacks least of this leader's log; 0: it does not lead, or has none."""
-        role, voters = self.elector.role, self.roster.configuration.voters
-        return best_successor(role, voters) if isinstance(role, Leader) else NOBODY
+        leader, voters = self.elector.leads_as, self.roster.configuration.voters
+        return NOBODY if leader is None else best_successor(leader, voters)
 
     def under_way(self) -> bool:
         """Whether proposals that come in now should gather for a moment."""
-        role = self.elector.role
-        return role.under_way() if isinstance(role, Leader) else self._forwarder.under_way()
+        leader = self.elector.leads_as
+        return self._forwarder.under_way() if leader is None else leader.under_way()
 
     # --- what arrives ---
 
@@ -178,27 +179,27 @@ class RaftCore:
 
     def _take(self, message: rpc.Message, now_ms: int) -> None:
         """Act on a message's content; its term is this member's, or does not matter here."""
-        elector, role = self.elector, self.elector.role
+        elector, leader = self.elector, self.elector.leads_as
         match message:
             case rpc.AppendRequest() | rpc.Heartbeat() | rpc.SnapshotChunk():
                 # Only the leader of this term sends them, so the sender is to be followed.
                 self._carry(elector.follow(message.source, now_ms), now_ms)
                 self._following.take(message, now_ms)
             case rpc.AppendResponse():
-                if isinstance(role, Leader) and self._trial.heeds(message, now_ms):
-                    self._leading.acknowledged(role, message, now_ms)
-                    self._advance(role, now_ms)
+                if leader is not None and self._trial.heeds(message, now_ms):
+                    self._leading.acknowledged(leader, message, now_ms)
+                    self._advance(leader, now_ms)
             case rpc.HeartbeatResponse():
-                if isinstance(role, Leader):
-                    role.heartbeat_answered(message, now_ms)
+                if leader is not None:
+                    leader.heartbeat_answered(message, now_ms)
             case rpc.ForwardRequest(proposals=proposals):
-                if isinstance(role, Leader):
-                    self._leading.append(role, proposals, now_ms)
+                if leader is not None:
+                    self._leading.append(leader, proposals, now_ms)
                 else:
                     self._forwarder.refuse(proposals, "")  # no error: they may go to another leader
             case rpc.ReadRequest():
-                if isinstance(role, Leader):
-                    role.add_read(message.source, message.read_id, self.replica.commit)
+                if leader is not None:
+                    leader.add_read(message.source, message.read_id, self.replica.commit)
             case rpc.ReadResponse():
                 self._reads.confirm(message.read_id, message.index, message.cluster_ms)
             case rpc.VoteRequest():
@@ -210,7 +211,7 @@ class RaftCore:
             case rpc.TimeoutNow():
                 self._carry(elector.take_over(message.source, now_ms), now_ms)
             case rpc.ChangeRequest():
-                self._changes.take(role, message, now_ms)
+                self._changes.take(elector.role, message, now_ms)
             case rpc.ChangeRefusal():
                 self._changes.fail(message.ticket, message.name)
             case rpc.RemovedNotice():
@@ -251,9 +252,9 @@ class RaftCore:
 
     def peer_down(self, peer: int, now_ms: int) -> None:
         """The connection to a peer broke. This is only a hint: a wrong one costs no safety."""
-        role = self.elector.role
-        if isinstance(role, Leader):
-            role.lost(peer)
+        leader = self.elector.leads_as
+        if leader is not None:
+            leader.lost(peer)
         else:
             self.elector.lost(peer, now_ms)
 
@@ -277,22 +278,23 @@ class RaftCore:
     def tick(self, now_ms: int) -> None:
         """Let time pass: elections, heartbeats, check-quorum, expiry of requests that wait."""
         self._desk.expire(now_ms)
-        self._judge_transfer(now_ms)
-        role = self.elector.role
+        if self._transfers.due_ms is not None:
+            self._judge_transfer(now_ms)
+        leader = self.elector.leads_as
         if not self._proof.takes_part:
             self._proof.wait_aside(now_ms)
-        elif not isinstance(role, Leader):
+        elif leader is None:
             self._carry(self.elector.tick(now_ms), now_ms)
-        elif not self._leading.maybe_tick(role, now_ms):
+        elif not self._leading.maybe_tick(leader, now_ms):
             self._carry(self.elector.step_down(now_ms), now_ms)
         self._forwarder.ask_reads_again(now_ms)
 
     @property
     def next_tick_ms(self) -> int:
         """The time at which `tick` has something to do next."""
-        role, transfer_ms = self.elector.role, self._transfers.due_ms
-        if isinstance(role, Leader):
-            due_ms, also_ms = role.due_ms, role.notice_due_ms
+        leader, transfer_ms = self.elector.leads_as, self._transfers.due_ms
+        if leader is not None:
+            due_ms, also_ms = leader.due_ms, leader.notice_due_ms
         else:
             due_ms, also_ms = self.elector.due_ms, self._forwarder.reads_due_ms()
         if also_ms is not None and also_ms < due_ms:
@@ -301,11 +303,9 @@ class RaftCore:
 
     def _judge_transfer(self, now_ms: int) -> None:
         """A leader whose successor did not take over in time leads on, and appends what it held."""
-        if self._transfers.due_ms is None or not self._transfers.maybe_end(now_ms):
-            return
-        role = self.elector.role
-        if isinstance(role, Leader):
-            self._leading.append(role, self._desk.take_held(), now_ms)
+        leader = self.elector.leads_as
+        if self._transfers.maybe_end(now_ms) and leader is not None:
+            self._leading.append(leader, self._desk.take_held(), now_ms)
 
     # --- what is durable, and what follows ---
 
@@ -329,44 +329,47 @@ class RaftCore:
 
     def speak(self, now_ms: int) -> tuple[rpc.Message, ...]:
         """Take the messages that may leave at once, whatever is durable."""
-        role = self.elector.role
-        if isinstance(role, Leader):
-            for message in role.messages(self.replica.commit, now_ms):
+        leader = self.elector.leads_as
+        if leader is not None:
+            for message in leader.messages(self.replica.commit, now_ms):
                 self._outbox.say(message)
         return self._outbox.take()
 
     def persisted(self, now_ms: int) -> tuple[rpc.Message, ...]:
         """Everything in the last `output` is durable; returns the promises that may leave now."""
-        elector, role = self.elector, self.elector.role
+        elector, leader = self.elector, self.elector.leads_as
         self.replica.persisted()
         elector.persisted()
         promises = self._outbox.take_promises()
         # From now on this member may count itself.
-        if isinstance(role, Leader):
-            self._advance(role, now_ms)
+        if leader is not None:
+            self._advance(leader, now_ms)
         elif not elector.is_unsaved:
             self._carry(elector.own_vote_saved(now_ms), now_ms)
         return promises
 
     def _advance(self, leader: Leader, now_ms: int) -> None:
         """Commit what a majority holds; a leader whose removal is committed steps down."""
+        if self.replica.commit == self.replica.log.last_index:
+            return  # there is nothing more to commit
         if self._leading.maybe_commit(leader, now_ms) and self._proof.how_it_ends():
             # Not before: until then it manages a cluster without itself (dissertation 4.2.2).
             self._carry(self.elector.step_down(now_ms), now_ms)
 
     def decided(self, now_ms: int) -> Decided:
         """Take the entries committed and durable here, the reads that these allow, and the rest."""
-        self._judge_transfer(now_ms)
+        if self._transfers.due_ms is not None:
+            self._judge_transfer(now_ms)
         return self.decisions.take(now_ms)
 
     def has_output(self, now_ms: int) -> bool:
         """Whether `output` would give something."""
-        outbox, replica, role = self._outbox, self.replica, self.elector.role
+        outbox, replica, leader = self._outbox, self.replica, self.elector.leads_as
         if outbox.messages or outbox.promises or self.elector.is_unsaved:
             return True
         if replica.stable_index < replica.log.last_index:
             return True
-        return isinstance(role, Leader) and role.has_messages(replica.commit, now_ms)
+        return leader is not None and leader.has_messages(replica.commit, now_ms)
 
     # --- snapshots (Raft 7) ---
 
@@ -378,8 +381,9 @@ class RaftCore:
 
     def snapshot_failed(self, peer: int) -> None:
         """A snapshot did not reach that peer: find out again what it needs."""
-        if isinstance(self.elector.role, Leader):
-            self.elector.role.snapshot_failed(peer)
+        leader = self.elector.leads_as
+        if leader is not None:
+            leader.snapshot_failed(peer)
 
     def restored(
         self, start: LogStart, cluster_ms: int, chunk: rpc.SnapshotChunk

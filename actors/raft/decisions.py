@@ -54,45 +54,49 @@ class Decisions:
     def may_be_some(self) -> bool:
         """Whether `take` may give something, or has something to say to others."""
         elector, replica, transfers = self._elector, self._replica, self._transfers
-        role, roster, trial = elector.role, self._roster, self._trial
+        leader, roster, trial = elector.leads_as, self._roster, self._trial
         if replica.handed_out < replica.commit or self._reads.indexed or self._desk.failed:
             return True
         if self._changes.waiting or transfers.ended or transfers.due_ms is not None:
             return True
         if trial.accused or trial.at_odds or self._proof.ending or roster.is_removed:
             return True
-        if isinstance(role, Leader) and (
-            role.rounds.reads or role.at_odds or role.may_be_behind or roster.is_half_done
+        if leader is not None and (
+            leader.rounds.reads or leader.at_odds or leader.may_be_behind or roster.is_half_done
         ):
             return True
         return elector.probation is not None or self._news.is_due()
 
     def take(self, now_ms: int) -> Decided:
         """Take everything; answers to other members' reads go to the outbox."""
-        role, trial = self._elector.role, self._trial
-        leader = role if isinstance(role, Leader) else None
+        leader, trial = self._elector.leads_as, self._trial
         if leader is not None:
             if self._roster.is_half_done:
                 self._changes.finish(leader, now_ms)
-            for answer in leader.read_answers(now_ms):
-                if answer.target == self._own_id:
-                    self._reads.confirm(answer.read_id, answer.index, answer.cluster_ms)
-                else:
-                    self._outbox.say(answer)
+            if leader.rounds.reads:
+                self._answer_reads(leader, now_ms)
         news, is_news = self._news, self._news.is_due()
         is_at_odds = trial.at_odds or (leader is not None and leader.at_odds)
+        may_end = self._roster.is_removed or self._proof.ending
         # Where there is seldom something, only an attribute is read.
         return Decided(
             self._replica.take_committed(),
-            self._reads.take_ready(self._replica.handed_out),
+            self._reads.take_ready(self._replica.handed_out) if self._reads.indexed else (),
             self._desk.take_failed() if self._desk.failed else (),
             news.take_leader_news() if is_news else None,
             news.take_membership() if is_news else None,
-            self._proof.how_it_ends(),
+            self._proof.how_it_ends() if may_end else None,
             self._changes.take_certain() if self._changes.waiting else None,
             self._transfers.take_ended() if self._transfers.ended else (),
-            leader.behind() if leader is not None else (),
+            leader.behind() if leader is not None and leader.may_be_behind else (),
             self._elector.probation is not None and self._proof.is_proven(),
             trial.take_accused() if trial.accused else (),
             trial.take_at_odds(leader) if is_at_odds else (),
         )
+
+    def _answer_reads(self, leader: Leader, now_ms: int) -> None:
+        for answer in leader.read_answers(now_ms):
+            if answer.target == self._own_id:
+                self._reads.confirm(answer.read_id, answer.index, answer.cluster_ms)
+            else:
+                self._outbox.say(answer)

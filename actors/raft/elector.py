@@ -71,6 +71,7 @@ class Elector:
     """`chance(n)` gives a random integer 0 <= x < n. A member on `probation` never stands.
 
     `leader` is the member that leads as far as this one knows, perhaps itself; 0: none is known.
+    `leads_as` is the role of a leader; None: this member does not lead.
     `saved` are the term and the vote that are durable; `is_unsaved`: the present ones differ.
     """
 
@@ -93,10 +94,15 @@ class Elector:
         self.vote = hard_state.vote
         self.is_unsaved = False
         self.saved = self._given_out = (self.term, self.vote)
-        self.role: Role = Follower(now_ms)
-        self.leader = NOBODY
+        self._take_role(Follower(now_ms), NOBODY)
         self._timer = ElectionTimer(config.election_timeout_ms, chance)
         self._timer.restart(now_ms)
+
+    def _take_role(self, role: Role, leader: int) -> None:
+        self.role: Role = role
+        # Every message and every flush asks for it.
+        self.leads_as = role if isinstance(role, Leader) else None
+        self.leader = leader
 
     # --- promises: a term, and one vote in it ---
 
@@ -128,8 +134,10 @@ class Elector:
         """What a message's term means for a member in this term and role."""
         if message.term == self.term:
             # A term has one leader (Raft 5.2): another member that claims to lead it is wrong.
-            is_claim = isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
-            return Verdict.IGNORE if is_claim and isinstance(self.role, Leader) else Verdict.HANDLE
+            match message:
+                case AppendRequest() | Heartbeat() | SnapshotChunk() if self.leads_as is not None:
+                    return Verdict.IGNORE
+            return Verdict.HANDLE
         return judge(message, self.term, self._hears_leader(now_ms))
 
     def carry_out(self, verdict: Verdict, message: Message, now_ms: int) -> ElectorEvents:
@@ -167,7 +175,7 @@ class Elector:
 
     def follow(self, leader: int, now_ms: int) -> ElectorEvents:
         """An append or heartbeat of this term arrived: its sender leads."""
-        assert not isinstance(self.role, Leader), "two leaders in one term"
+        assert self.leads_as is None, "two leaders in one term"
         if self.leader == leader and isinstance(self.role, Follower):
             self.role.heard_ms = now_ms
             self._timer.heard_leader(now_ms)
@@ -180,12 +188,12 @@ class Elector:
 
     def _become_follower(self, term: int, leader: int, now_ms: int) -> ElectorEvents:
         assert term >= self.term, "terms only rise"
-        was = self.role if isinstance(self.role, Leader) else None
+        was = self.leads_as
         is_new_term = term > self.term
         # Within a term the vote stays: a second one in it could elect a second leader (Raft 5.2).
         if is_new_term:
             self._pledge(term, NOBODY)
-        self.role, self.leader = Follower(now_ms), leader
+        self._take_role(Follower(now_ms), leader)
         self._timer.restart(now_ms)
         return (Followed(leader, is_new_term, was),)
 
@@ -262,7 +270,7 @@ class Elector:
         elif isinstance(self.role, Candidate):
             # To ask for pre-votes raises no term, so real votes of this term may still arrive.
             late_votes = self.role.votes_of_term()
-        self.role, self.leader = Candidate(pre, hurried_until_ms, late_votes), NOBODY
+        self._take_role(Candidate(pre, hurried_until_ms, late_votes), NOBODY)
         self._timer.restart(now_ms)
         if now_ms < hurried_until_ms:
             self._timer.retry_soon(now_ms, pre)
@@ -314,7 +322,7 @@ class Elector:
     def lead(self, leader: Leader) -> None:
         """Lead the term that was Won, with this as the state of its leader."""
         assert self.vote == self._own_id, "a leader voted for itself"
-        self.role, self.leader = leader, self._own_id
+        self._take_role(leader, self._own_id)
 
     def _count(self, voter: int, granted: bool, pre: bool, now_ms: int) -> ElectorEvents:
         candidate = self.role

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from actors.language.entries import Proposal
 from actors.language.members import NOBODY, MemberChange
 from actors.raft.elector import Elector
-from actors.raft.leader import Leader
 from actors.raft.outbox import Outbox
 from actors.raft.outcome import CoreConfig
 from actors.raft.proposals import ProposalDesk
@@ -123,8 +122,8 @@ class Forwarder:
 
     def _ask(self, read_id: int) -> None:
         elector = self._elector
-        if isinstance(elector.role, Leader):
-            elector.role.add_read(self._own_id, read_id, self._replica.commit)
+        if elector.leads_as is not None:
+            elector.leads_as.add_read(self._own_id, read_id, self._replica.commit)
         elif elector.leader != NOBODY:
             self._outbox.say(ReadRequest(self._own_id, elector.leader, elector.term, read_id))
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from actors.language.entries import Proposal
+from actors.language.entries import Entry, Proposal, command_sizes
 from actors.raft.log import RaftLog
 from actors.raft.progress import Contact, Progress, Rejection
 from actors.raft.quorum import Configuration
@@ -83,6 +83,8 @@ class Leader:
         self.heartbeat_due_ms = now_ms
         self.quorum_check_due_ms = now_ms
         self._waves: deque[int] = deque()
+        self._kept: tuple[Entry, ...] = ()
+        self._kept_at = (0, 0)
 
     def cluster_ms(self, now_ms: int) -> int:
         """The cluster time now (DESIGN.md#cluster-time)."""
@@ -224,7 +226,8 @@ class Leader:
     @property
     def due_ms(self) -> int:
         """When heartbeats or the check of the quorum are due."""
-        return min(self.heartbeat_due_ms, self.quorum_check_due_ms)
+        beat_ms, check_ms = self.heartbeat_due_ms, self.quorum_check_due_ms
+        return beat_ms if beat_ms < check_ms else check_ms
 
     def under_way(self) -> bool:
         """Whether WAVES_MAX bursts are being replicated, so that a small one should wait."""
@@ -232,7 +235,7 @@ class Leader:
 
     def maybe_take(self, proposals: Sequence[Proposal]) -> bool:
         """Count proposals as uncommitted; False if that would exceed UNCOMMITTED_BYTES_MAX."""
-        size = sum([len(p.command) for p in proposals]) + ENTRY_OVERHEAD_BYTES * len(proposals)
+        size = sum(command_sizes(proposals)) + ENTRY_OVERHEAD_BYTES * len(proposals)
         # With nothing uncommitted a burst of any size may enter: otherwise a burst larger than the
         # limit could never enter.
         if self.uncommitted_bytes and self.uncommitted_bytes + size > UNCOMMITTED_BYTES_MAX:
@@ -245,12 +248,14 @@ class Leader:
         """The commit index moved: free counted bytes, note who must hear, release early reads."""
         while self._waves and self._waves[0] <= commit:
             self._waves.popleft()
-        entries = self.log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
-        size = sum([len(e.command) for e in entries]) + ENTRY_OVERHEAD_BYTES * len(entries)
+        log = self.log
+        overhead = ENTRY_OVERHEAD_BYTES * (commit - previous)
+        size = log.bytes_of(previous + 1, commit + 1) + overhead
         # Entries of earlier terms were never counted, so the difference may be below zero.
         self.uncommitted_bytes = max(0, self.uncommitted_bytes - size)
         # The member that took a request answers it when it applies the entry, and a client waits
         # for that. So this member hears of the commit at once, the others within COMMIT_NOTICE_MS.
+        entries = log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
         self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
         if self.notice_due_ms is None:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
@@ -301,8 +306,11 @@ class Leader:
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
         last_index = self.log.last_index
         for target, peer in self.peers.items():
-            if peer.next <= last_index or peer.ack_wanted or peer.probing:
-                messages += self._appends(target, peer, commit)
+            while (peer.next <= last_index or peer.ack_wanted or peer.probing) and peer.may_send():
+                append = self._append(target, peer, commit)
+                if append is None:
+                    break
+                messages.append(append)
             is_told = everybody or target in self._awaiting_commit
             if is_told and commit > peer.commit_sent < peer.match:
                 messages.append(self._heartbeat(target, peer, commit, now_ms, answer=False))
@@ -337,15 +345,12 @@ class Leader:
             answer=answer,
         )
 
-    def _appends(self, target: int, peer: Progress, commit: int) -> list[AppendRequest]:
-        appends: list[AppendRequest] = []
-        last_index = self.log.last_index
-        while peer.may_send() and (peer.next <= last_index or peer.ack_wanted or peer.probing):
-            append = self._append(target, peer, commit)
-            if append is None:
-                break
-            appends.append(append)
-        return appends
+    def _run(self, start: int, stop: int) -> tuple[Entry, ...]:
+        """The entries of an append. The last run is kept, for most peers lack the same."""
+        if (start, stop) != self._kept_at:
+            self._kept = self.log.slice(start, stop, APPEND_BYTES_MAX)
+            self._kept_at = (start, stop)
+        return self._kept
 
     def behind(self) -> tuple[int, ...]:
         """The peers that need a snapshot: this log no longer holds the entries they lack."""
@@ -361,12 +366,12 @@ class Leader:
             return None
         # With a full window this append carries no entries and only asks for an answer: the window
         # may be full because earlier answers were lost.
-        stop = self.log.last_index + 1 if peer.has_room() else peer.next
-        entries = self.log.slice(peer.next, stop, APPEND_BYTES_MAX)
+        stop = self.log.last_index + 1 if peer.has_room else peer.next
+        entries = self._run(peer.next, stop)
         last_sent = prev_index + len(entries)
         # `next` moves on before the answer comes, so the next append follows without waiting
         # (pipelining, dissertation 10.2.2). If this one is lost, a heartbeat's answer shows that.
-        peer.sent(last_sent, sum([len(entry.command) for entry in entries]))
+        peer.sent(last_sent, self.log.bytes_of(peer.next, last_sent + 1))
         peer.ack_wanted = False
         peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))
         return AppendRequest(

@@ -97,8 +97,6 @@ class Leading:
     def maybe_commit(self, leader: Leader, now_ms: int) -> bool:
         """Commit what a majority holds, if that ends with an entry of this term (Raft 5.4.2)."""
         replica, commit = self._replica, self._replica.commit
-        if commit == replica.log.last_index:
-            return False  # there is nothing more to commit
         agreed = leader.agreed_index(replica.stable_index)
         # An entry of an earlier term that a majority holds may still be replaced (Raft figure 8).
         # Those of this term begin with the one that opened it.

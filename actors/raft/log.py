@@ -5,10 +5,12 @@ Refuses to know what is durable (the WAL's) and what is applied (the store's).
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final, NamedTuple
 
-from actors.language.entries import Entry
+from actors.language.entries import Entry, command_sizes
 from actors.raft.membership import Membership
 
 FIRST_TERM: Final = 1
@@ -39,7 +41,9 @@ class RaftLog:
         self._entries = list(entries)
         for offset, entry in enumerate(self._entries):
             assert entry.index == previous_index + 1 + offset, "log entries are consecutive"
-        self.size_bytes = sum(len(entry.command) for entry in self._entries)
+        # The bytes of the commands up to the previous entry, and then up to each entry, counted
+        # from any one place: the bytes of a run of entries are a difference.
+        self._sizes = list(accumulate(command_sizes(self._entries), initial=0))
         self._note_ends()
 
     def _note_ends(self) -> None:
@@ -56,14 +60,14 @@ class RaftLog:
         offset = index - self._previous_index
         if offset == 0:
             return self._previous_term
-        if 0 < offset <= len(self._entries):
-            return self._entries[offset - 1].term
-        return None
+        if offset < 0 or index > self.last_index:
+            return None
+        return self._entries[offset - 1].term
 
     def time_ms(self, index: int) -> int:
         """The cluster time of the entry at `index`; 0 if the entry is not here."""
         offset = index - self._previous_index
-        return self._entries[offset - 1].time_ms if 0 < offset <= len(self._entries) else 0
+        return self._entries[offset - 1].time_ms if offset > 0 and index <= self.last_index else 0
 
     def is_up_to_date(self, last_index: int, last_term: int) -> bool:
         """Whether a candidate whose log ends there may have this member's vote (Raft 5.4.1)."""
@@ -74,29 +78,31 @@ class RaftLog:
     def slice(self, start: int, stop: int, bytes_max: int) -> tuple[Entry, ...]:
         """Entries start <= index < stop, those that fit into `bytes_max`; the first in any case."""
         assert start >= self.first_index, "the entries asked for are compacted away"
-        offset = self._previous_index + 1
-        taken = self._entries[start - offset : stop - offset]
-        size = 0
-        for count, entry in enumerate(taken):
-            size += len(entry.command)
-            if size > bytes_max and count > 0:
-                return tuple(taken[:count])
-        return tuple(taken)
+        assert stop <= self.last_index + 1, "the entries asked for are not here yet"
+        sizes, first, end = self._sizes, start - self.first_index, stop - self.first_index
+        most = sizes[first] + bytes_max
+        if sizes[end] > most:
+            fitting = bisect_right(sizes, most, first, end) - 1
+            end = max(fitting, first + 1)
+        return (*self._entries[first:end],)
+
+    def bytes_of(self, start: int, stop: int) -> int:
+        """The bytes of the commands of entries start <= index < stop."""
+        return self._sizes[stop - self.first_index] - self._sizes[start - self.first_index]
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Append entries that follow the last one."""
         assert entries[0].index == self.last_index + 1, "entries leave a gap"
-        self._entries.extend(entries)
-        self.last_index += len(entries)
-        self.size_bytes += sum([len(entry.command) for entry in entries])
+        self._entries += entries
+        self._sizes += accumulate(command_sizes(entries), initial=self._sizes.pop())
+        self.last_index = entries[-1].index
 
     def truncate_from(self, index: int, commit: int) -> list[Entry]:
         """Remove and return the entries from `index` on; called only at a proven conflict."""
         assert index > commit, f"cannot truncate at {index}: {commit} is committed"
         offset = index - self.first_index
         removed = self._entries[offset:]
-        del self._entries[offset:]
-        self.size_bytes -= sum(len(entry.command) for entry in removed)
+        del self._entries[offset:], self._sizes[offset + 1 :]
         self._note_ends()
         return removed
 
@@ -131,9 +137,8 @@ class RaftLog:
             return
         term = self.term(index)
         assert term is not None, f"cannot compact at {index}: the log ends at {self.last_index}"
-        removed = self._entries[: index - self._previous_index]
-        del self._entries[: len(removed)]
-        self.size_bytes -= sum([len(entry.command) for entry in removed])
+        gone = index - self._previous_index
+        del self._entries[:gone], self._sizes[:gone]
         self._previous_index, self._previous_term = index, term
         self._note_ends()
 
@@ -145,8 +150,7 @@ class RaftLog:
         if self.term(index) == term:
             self.compact(index)
             return []
-        removed, self._entries = self._entries, []
-        self.size_bytes = 0
+        removed, self._entries, self._sizes = self._entries, [], [0]
         self._previous_index, self._previous_term = index, term
         self._note_ends()
         return removed
@@ -158,11 +162,7 @@ class RaftLog:
         `entries_kept` entries and about `bytes_kept` bytes: a member that lags a little then needs
         no snapshot.
         """
-        index = max(self._previous_index, durable_index - entries_kept)
-        size = self.size_bytes
-        for entry in self._entries[: durable_index - self._previous_index]:
-            if entry.index > index and size <= bytes_kept:
-                break
-            size -= len(entry.command)
-            index = max(index, entry.index)
-        return index
+        sizes, before = self._sizes, self._previous_index
+        # The place after which no more than `bytes_kept` stand.
+        by_bytes = before + bisect_left(sizes, sizes[-1] - bytes_kept)
+        return max(before, durable_index - entries_kept, min(by_bytes, durable_index))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from actors.raft.elector import Elector
-from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.outcome import LeaderNews
 from actors.raft.replica import Replica
@@ -23,24 +22,25 @@ class News:
 
     def is_due(self) -> bool:
         """Whether there is news."""
-        told, elector, role = self._leader_news, self._elector, self._elector.role
+        told, elector = self._leader_news, self._elector
         if elector.leader != told.leader or elector.term != told.term:
             return True
         roster = self._roster
         if roster.latest is not self._membership or roster.is_learner != told.is_learner:
             return True
-        if told.clock is not None or not isinstance(role, Leader):
+        leader = elector.leads_as
+        if told.clock is not None or leader is None:
             return False
-        return self._replica.commit >= role.start_index
+        return self._replica.commit >= leader.start_index
 
     def take_leader_news(self) -> LeaderNews | None:
         """Who leads, in which term and by which clock; None if nothing of that has changed."""
         elector, clock = self._elector, None
-        role = elector.role
+        leader = elector.leads_as
         # Before its first commit a leader has not applied all entries of earlier leaders, and these
         # may set or prolong leases. So it does not tell yet by which clock leases expire.
-        if isinstance(role, Leader) and self._replica.commit >= role.start_index:
-            clock = (role.cluster_ms_at_start, role.started_ms)
+        if leader is not None and self._replica.commit >= leader.start_index:
+            clock = (leader.cluster_ms_at_start, leader.started_ms)
         now = (elector.leader, elector.term, clock, self._roster.is_learner)
         if now == self._leader_news:
             return None

@@ -6,7 +6,6 @@ It is for the code that carries messages and answers questions. Decides nothing 
 from __future__ import annotations
 
 from actors.raft.elector import Elector
-from actors.raft.leader import Leader
 from actors.raft.log import RaftLog
 from actors.raft.outcome import CoreConfig
 from actors.raft.rpc import JoinRequest
@@ -26,10 +25,10 @@ class Peers:
 
     def streams(self) -> dict[int, int]:
         """The numbers of this leader's streams, by peer."""
-        role = self._elector.role
-        if not isinstance(role, Leader):
+        leader = self._elector.leads_as
+        if leader is None:
             return {}
-        return {member: progress.stream for member, progress in role.peers.items()}
+        return {member: progress.stream for member, progress in leader.peers.items()}
 
     def stream_for(self, member_id: int, request: JoinRequest, now_ms: int) -> int:
         """The number of this leader's stream to a member that asks; 0 if there is none.
@@ -37,15 +36,15 @@ class Peers:
         If that member is on probation, this leader begins a new stream, and counts nothing that
         the member acknowledged in an earlier life.
         """
-        role = self._elector.role
-        if isinstance(role, Leader) and request.on_probation:
-            role.begin_anew(member_id, request.nonce, now_ms)
+        leader = self._elector.leads_as
+        if leader is not None and request.on_probation:
+            leader.begin_anew(member_id, request.nonce, now_ms)
         return self.streams().get(member_id, 0)
 
     def is_silent(self, member_id: int, now_ms: int) -> bool:
         """Whether this member leads and has not heard that peer for an election timeout."""
-        role = self._elector.role
-        return isinstance(role, Leader) and role.is_silent(member_id, now_ms, self._within_ms)
+        leader = self._elector.leads_as
+        return leader is not None and leader.is_silent(member_id, now_ms, self._within_ms)
 
     def has_proposed(self, member_id: int, now_ms: int) -> bool:
         """Whether the log has a proposal of that member, which was then a full member.

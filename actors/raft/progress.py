@@ -43,6 +43,7 @@ class Progress:
         "ack_wanted",
         "commit_sent",
         "contact",
+        "has_room",
         "heard_ms",
         "life",
         "match",
@@ -77,6 +78,8 @@ class Progress:
         self.window = INFLIGHT_APPENDS_MAX
         self._inflight: deque[tuple[int, int]] = deque()
         self._inflight_bytes = 0
+        # Whether another append may carry entries; one that only asks for an answer always may.
+        self.has_room = True
 
     def may_send(self) -> bool:
         """Whether another append may go out now."""
@@ -84,11 +87,11 @@ class Progress:
             return False
         if self.probing:
             return not self.probe_sent
-        return self.ack_wanted or self.has_room()
+        return self.ack_wanted or self.has_room
 
-    def has_room(self) -> bool:
-        """Whether another append may carry entries; one that only asks for an answer always may."""
-        return len(self._inflight) < self.window and self._inflight_bytes < INFLIGHT_BYTES_MAX
+    def _measure(self) -> None:
+        is_within = self._inflight_bytes < INFLIGHT_BYTES_MAX
+        self.has_room = is_within and len(self._inflight) < self.window
 
     def sent(self, last_index: int, size_bytes: int) -> None:
         """An append that ends at `last_index` went out."""
@@ -99,6 +102,7 @@ class Progress:
             self.next = last_index + 1
             self._inflight.append((last_index, size_bytes))
             self._inflight_bytes += size_bytes
+            self._measure()
 
     def maybe_accept(self, index: int) -> bool:
         """The peer holds the log up to `index`; returns whether that was not known."""
@@ -107,13 +111,14 @@ class Progress:
         news = index > self.match
         if news:
             self.snapshotting = False
-            self.window = min(2 * self.window, INFLIGHT_APPENDS_MAX)
-        self.match = max(self.match, index)
-        if self.probing:
-            # The logs match up to here, so entries may stream from here on.
+            self.match = index
+            if self.window < INFLIGHT_APPENDS_MAX:
+                self.window = min(2 * self.window, INFLIGHT_APPENDS_MAX)
+        # If it was probed, the logs match up to here, so entries may stream from here on.
+        if self.probing or self.next <= self.match:
             self.probing = self.probe_sent = False
             self.next = self.match + 1
-        self.next = max(self.next, self.match + 1)
+        self._measure()
         return news
 
     def maybe_reject(self, rejected: int, resume_after: int) -> Rejection:
@@ -152,3 +157,4 @@ class Progress:
         self.next = max(next_index, self.match + 1)
         self._inflight.clear()
         self._inflight_bytes = 0
+        self.has_room = True

@@ -124,14 +124,14 @@ class Proof:
                 term = self._elector.term
                 self._outbox.say(RemovedNotice(self._own_id, message.source, term))
             return False
-        return message.target == self._own_id and not self._is_of_earlier_life(message)
-
-    def _is_of_earlier_life(self, message: Message) -> bool:
-        """Whether a leader's stream may count on what an earlier life has acknowledged."""
         probation = self._elector.probation
-        if probation is None or not isinstance(message, AppendRequest | Heartbeat | SnapshotChunk):
-            return False
-        return not probation.may_follow(message.source, message.term, message.stream)
+        if message.target != self._own_id or probation is None:
+            return message.target == self._own_id
+        match message:
+            case AppendRequest() | Heartbeat() | SnapshotChunk():
+                # A leader's stream may count on what an earlier life has acknowledged.
+                return probation.may_follow(message.source, message.term, message.stream)
+        return True
 
     def _turn_away(self, message: Message) -> None:
         if isinstance(message, Doubt) and isinstance(self.ending, Contradicted):

@@ -86,6 +86,8 @@ class ProposalDesk:
 
     def expire(self, now_ms: int) -> None:
         """Fail proposals that have waited for `hold_ms`: their clients wait no longer."""
+        if not self._held and not self._forwarded:
+            return
         oldest = now_ms - self._hold_ms
         expired: list[Proposal] = []
         while self._held and self._held[0][0] < oldest:

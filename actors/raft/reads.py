@@ -44,6 +44,8 @@ class LocalReads:
 
     def ask_again(self, asked_before_ms: int, now_ms: int) -> list[int]:
         """The open reads for which the leader was last asked by a time; they count as asked now."""
+        if not self._asked_ms:
+            return []
         due = [i for i, asked_ms in self._asked_ms.items() if asked_ms <= asked_before_ms]
         for read_id in due:
             self._asked_ms[read_id] = now_ms

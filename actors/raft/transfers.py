@@ -59,8 +59,8 @@ class Transfers:
 
         To join does not prolong it: a client that asks again and again must not stop the writes.
         """
-        leader = self._elector.role
-        if not isinstance(leader, Leader):
+        leader = self._elector.leads_as
+        if leader is None:
             return "NotLeader"
         if target == self._own_id:
             self.ended.append(Transferred(target, True))  # it leads already, as asked (as in etcd)
@@ -86,9 +86,9 @@ class Transfers:
     @property
     def target(self) -> int:
         """The member to which this leader is handing over now; 0: none, or it does not lead."""
-        under_way, role = self._under_way, self._elector.role
+        under_way, leader = self._under_way, self._elector.leads_as
         # An earlier leadership of this member may have begun it.
-        is_own = under_way is not None and isinstance(role, Leader) and role.term == under_way.term
+        is_own = under_way is not None and leader is not None and leader.term == under_way.term
         return under_way.target if under_way is not None and is_own else NOBODY
 
     def maybe_end(self, now_ms: int) -> bool:

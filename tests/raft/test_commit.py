@@ -187,7 +187,7 @@ def test_a_leader_that_hears_nobody_takes_only_so_much() -> None:
     big = bytes(2**20)
     for _ in range(UNCOMMITTED_BYTES_MAX // len(big) + 10):
         cluster.propose(1, big)
-    assert 60 <= len(cluster.cores[1].replica.log.slice(2, 1_000, 1 << 60)) <= 65
+    assert 60 <= cluster.cores[1].replica.log.last_index - 1 <= 65
     refused = [name for each in cluster.failed[1] for name in [each.name]]
     assert set(refused) == {"TooManyRequests"}
     assert not any(each.outcome_unknown for each in cluster.failed[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.language.entries import Entry
 from actors.raft.log import RaftLog
 from tests.raft.harness import entries, entry, terms_of
 
@@ -118,3 +119,23 @@ def test_a_log_is_compared_by_its_last_term_and_then_by_its_length(
     index: int, term: int, up_to_date: bool
 ) -> None:
     assert log_of(1, 2, 3).is_up_to_date(index, term) is up_to_date
+
+
+def test_the_bytes_of_a_run_stay_right_when_both_ends_of_the_log_move() -> None:
+    def sized(first: int, *sizes: int) -> list[Entry]:
+        return [entry(first + at, 1)._replace(command=bytes(n)) for at, n in enumerate(sizes)]
+
+    log = RaftLog(0, 0, sized(1, 10, 20))
+    log.append(sized(3, 30, 40))
+    log.truncate_from(4, commit=2)
+    log.append(sized(4, 5))
+    log.compact(1)
+    assert [log.bytes_of(start, 5) for start in (2, 3, 4, 5)] == [55, 35, 5, 0]
+    log.restart_after(9, 7)
+    log.append(sized(10, 3, 4))
+    assert (log.bytes_of(10, 12), log.bytes_of(11, 12)) == (7, 4)
+
+
+def test_a_slice_beyond_the_end_is_refused() -> None:
+    with pytest.raises(AssertionError, match="not here yet"):
+        log_of(1, 1).slice(1, 4, 99)
