@@ -1,6 +1,7 @@
-"""The URLs of nodes: `tcp://HOST:PORT`, checked and spelled in one way. It opens no socket.
+"""The URLs of nodes: `tcp://HOST:PORT` or `http://HOST:PORT`, checked and spelled in one way.
 
-`http://` is accepted too, because etcd's users write it: both mean plain TCP here.
+A URL keeps the scheme that it was given with: etcd's clients and users know only `http://`, and
+they are shown these URLs. `schemes` says what the two have in common. It opens no socket.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
+
+from cluster.schemes import in_order, zeromq_url
 
 MEMBER_URLS_MAX: Final = 8
 HOST_CHARS_MAX: Final = 255
@@ -27,25 +30,25 @@ class AddressError(ValueError):
 
 
 def listen_url(text: str) -> str:
-    """A URL to bind: an IP address, `localhost` or `*` (every interface), in ZeroMQ's form."""
-    host, port = _address(text)
+    """A URL to bind: an IP address, or `*` (every interface); `localhost` becomes an address."""
+    scheme, host, port = _address(text)
     bound = _BOUND.get(host, host)
     if not (_is_ipv4(bound) or bound.startswith("[")):
         raise AddressError(f"expected IP in URL for binding ({text})", text)
-    return f"tcp://{bound}:{port}"
+    return f"{scheme}{bound}:{port}"
 
 
 def advertised_url(text: str) -> str:
     """A URL for others to connect to."""
-    host, port = _address(text)
+    scheme, host, port = _address(text)
     if host in _UNREACHABLE:
         raise AddressError(f"nobody can connect to {host}; name an address of this host", text)
-    return f"tcp://{host}:{port}"
+    return f"{scheme}{host}:{port}"
 
 
 def overlap(one: str, other: str) -> bool:
     """Whether two URLs to bind, as `listen_url` gives them, cannot both be bound."""
-    (one_host, one_port), (other_host, other_port) = _address(one), _address(other)
+    (_, one_host, one_port), (_, other_host, other_port) = _address(one), _address(other)
     if one_port != other_port:
         return False
     first, second = ip_address(one_host.strip("[]")), ip_address(other_host.strip("[]"))
@@ -57,17 +60,22 @@ def overlap(one: str, other: str) -> bool:
 
 
 def member_urls(texts: Sequence[str]) -> tuple[str, ...]:
-    """The peer URLs of one member, without repetitions and sorted, as all members keep them."""
-    urls = sorted({advertised_url(text) for text in texts})
-    if not urls:
+    """The peer URLs of one member, each place once and in order, as all members keep them."""
+    by_place: dict[str, str] = {}
+    for text in texts:
+        url = advertised_url(text)
+        by_place.setdefault(zeromq_url(url), url)
+    if not by_place:
         raise AddressError("no valid URLs given", "[]")
-    if len(urls) > MEMBER_URLS_MAX:
-        raise AddressError(f"a member has at most {MEMBER_URLS_MAX} URLs", f"{len(urls)} of them")
-    return tuple(urls)
+    if len(by_place) > MEMBER_URLS_MAX:
+        raise AddressError(
+            f"a member has at most {MEMBER_URLS_MAX} URLs", f"{len(by_place)} of them"
+        )
+    return in_order(by_place.values())
 
 
-def _address(text: str) -> tuple[str, int]:
-    """Host and port of a `tcp://` or `http://` URL."""
+def _address(text: str) -> tuple[str, str, int]:
+    """Scheme (with its `://`), host and port of a URL."""
     scheme, separator, rest = text.partition("://")
     if scheme in {"https", "unix", "unixs"}:
         kind = "TLS" if scheme == "https" else "a unix socket"
@@ -85,7 +93,7 @@ def _address(text: str) -> tuple[str, int]:
         raise AddressError("the port must be between 1 and 65535", text)
     if len(host) > HOST_CHARS_MAX or not _is_host(host):
         raise AddressError(f"{host[:HOST_CHARS_MAX]} is not a host name or IP address", text)
-    return host, port
+    return scheme + separator, host, port
 
 
 def _is_host(host: str) -> bool:

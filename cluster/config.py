@@ -23,6 +23,7 @@ from cluster.flag_values import (
     refuse_overlap,
     split,
 )
+from cluster.schemes import etcd_url, in_order, places, zeromq_url
 from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
@@ -81,7 +82,7 @@ class InitialMember(NamedTuple):
 
 
 class NodeConfig(NamedTuple):
-    """The configuration of one node. URLs are `tcp://HOST:PORT`, as ZeroMQ takes them.
+    """The configuration of one node. URLs keep the scheme they were given with: tcp or http.
 
     With `--initial-cluster-state existing` the ids are 0. They are in the data directory, or, while
     that holds no log (`is_joining`), the other members know them. `peer_urls` are this member's.
@@ -204,7 +205,7 @@ def member_id_of(peer_urls: tuple[str, ...], token: str) -> int:
 
     `tcp://` and `http://` are the same address, so both are hashed the way etcd spells it.
     """
-    spelled = sorted(url.replace("tcp://", "http://", 1) for url in peer_urls)
+    spelled = sorted(map(etcd_url, peer_urls))
     return first_eight(("".join(spelled) + token).encode())
 
 
@@ -223,16 +224,16 @@ def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
         if not equals or not name or not url_text:
             raise invalid(flag, part, "expected NAME=URL")
         (url,) = advertised_urls(flag, url_text)
-        if url in seen:
+        if zeromq_url(url) in seen:
             raise ConfigError(f"--{flag}: initial cluster {text} has duplicate url")
-        seen.add(url)
+        seen.add(zeromq_url(url))
         urls_by_name.setdefault(name, []).append(url)
     if not urls_by_name:
         raise invalid(flag, text, "it names no member")
     if len(urls_by_name) > MEMBERS_MAX:
         raise ConfigError(f"--{flag}: {len(urls_by_name)} members, the limit is {MEMBERS_MAX}")
     members = [
-        InitialMember(member_id_of(tuple(urls), token), name, tuple(sorted(urls)))
+        InitialMember(member_id_of(tuple(urls), token), name, in_order(urls))
         for name, urls in urls_by_name.items()
     ]
     return tuple(sorted(members))
@@ -248,14 +249,15 @@ def _own_member(
             f" (--name={name}, --initial-cluster has"
             f" {', '.join(sorted(member.name for member in members))})"
         )
+    advertised_places, own_places = places(advertised), places(own.peer_urls)
     for url in own.peer_urls:
-        if url not in advertised:
+        if zeromq_url(url) not in advertised_places:
             raise ConfigError(
                 f"--initial-cluster has {name}={url} but missing from"
                 f" --initial-advertise-peer-urls={','.join(advertised)}"
             )
     for url in advertised:
-        if url not in own.peer_urls:
+        if zeromq_url(url) not in own_places:
             raise ConfigError(
                 f"--initial-advertise-peer-urls has {url} but missing from"
                 f" --initial-cluster={','.join(f'{name}={other}' for other in own.peer_urls)}"

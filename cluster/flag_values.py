@@ -19,7 +19,7 @@ class ConfigError(ValueError):
 
 
 def listen_urls(flag: str, text: str) -> tuple[str, ...]:
-    """URLs to bind: an IP address, `localhost` or `*` (every interface), in ZeroMQ's form."""
+    """URLs to bind: an IP address, `localhost` or `*` (every interface)."""
     return _urls(flag, text, listen_url)
 
 

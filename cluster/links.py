@@ -13,6 +13,7 @@ from typing import Final
 
 import zmq
 
+from cluster.schemes import zeromq_url
 from cluster.visitors import LOOK_MS, Visitors
 
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -176,6 +177,7 @@ class PeerLinks:
 
     def update(self, urls: dict[int, str]) -> None:
         """Connect to these members and to no others; `on_change` is called if sockets change."""
+        urls = {member_id: zeromq_url(url) for member_id, url in urls.items()}
         if urls == self._urls:
             return
         for member_id in [m for m, url in self._urls.items() if urls.get(m) != url]:
@@ -265,7 +267,7 @@ class PeerLinks:
 
 def is_ipv6(url: str) -> bool:
     """Whether a URL has an IPv6 address in it; a host name counts as IPv4."""
-    return url.startswith("tcp://[")
+    return "://[" in url
 
 
 def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
@@ -274,7 +276,7 @@ def bind(socket: zmq.Socket[bytes], urls: tuple[str, ...]) -> None:
         socket.setsockopt(zmq.IPV6, 1)
     for url in urls:
         try:
-            socket.bind(url)
+            socket.bind(zeromq_url(url))
         except zmq.ZMQError as error:
             socket.close()
             raise OSError(error.errno, f"cannot listen on {url}: {error.strerror}") from None

@@ -69,7 +69,7 @@ class Rights(NamedTuple):
 
 
 RIGHTS = {
-    "engine": Rights(set(), ENGINE, {"language", "cluster.errors"}),
+    "engine": Rights(set(), ENGINE, {"language", "cluster.errors", "cluster.schemes"}),
     "codec": Rights(
         {"msgpack"},
         CODEC,
@@ -79,6 +79,7 @@ RIGHTS = {
             "cluster.errors",
             "cluster.protocol",
             "cluster.schema",
+            "cluster.schemes",
             "cluster.wire",
         },
     ),

@@ -16,6 +16,7 @@ from actors.language.commands import LeaseGrant
 from actors.language.members import AddMember, Peer, ReplaceMember
 from cluster.addresses import AddressError, member_urls
 from cluster.errors import FAULTS
+from cluster.schemes import etcd_url
 
 LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000
 """etcd's longest TTL."""
@@ -80,8 +81,8 @@ class Newcomers:
         # Each gets a second of its own: a member that is added, removed and added again within one
         # second must not get the id of the removed one.
         self._last_seconds = max(self._now_seconds(), self._last_seconds + 1)
-        # Spelled as in etcd, which has no tcp://: so the id is the one that etcd would make.
-        spelled = "".join(url.replace("tcp://", "http://", 1) for url in urls)
+        # Spelled as in etcd: so the id is the one that etcd would make.
+        spelled = "".join(map(etcd_url, urls))
         text = f"{spelled}{self._token}{self._last_seconds}"
         digest = sha1(text.encode(), usedforsecurity=False).digest()
         return Peer(int.from_bytes(digest[:8], "big"), urls)

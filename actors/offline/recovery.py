@@ -23,6 +23,7 @@ from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode, first_me
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.store.machine import Machine
 from cluster.config import NodeConfig
+from cluster.schemes import places
 
 JOIN_SECONDS: Final = 30.0
 
@@ -140,13 +141,14 @@ def _check_flags(config: NodeConfig, contents: Contents) -> None:
     log = contents.log
     entries = log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62)
     memberships = [each for entry in entries if (each := read(entry.command)) is not None]
-    known = {
+    known = places(
         url
         for membership in (contents.membership, *memberships)
         for peer in membership.peers
         for url in peer.peer_urls
-    }
-    if known and known.isdisjoint(url for member in config.members for url in member.peer_urls):
+    )
+    named = places(url for member in config.members for url in member.peer_urls)
+    if known and known.isdisjoint(named):
         member_id, cluster_id = contents.identity
         raise StorageError(
             f"{config.data_dir} belongs to member {member_id:x} of cluster {cluster_id:x}, and the "

@@ -23,6 +23,7 @@ from actors.language.members import (
 )
 from actors.raft.quorum import Configuration
 from cluster.errors import FaultName, MaybeFault
+from cluster.schemes import places
 
 MARK: Final = b"{"
 LEARNERS_MAX: Final = 1
@@ -254,8 +255,8 @@ def _refusal(now: Membership, change: MemberChange, health: Health) -> MaybeFaul
         case UpdateMember(id_, peer_urls):
             if id_ not in known:
                 return "MemberNotFound"
-            others = {url for peer in now.peers if peer.id != id_ for url in peer.peer_urls}
-            return "PeerURLExist" if others & set(peer_urls) else ""
+            others = [url for peer in now.peers if peer.id != id_ for url in peer.peer_urls]
+            return "PeerURLExist" if places(others) & places(peer_urls) else ""
         case PromoteMember(id_):
             if id_ not in known:
                 return "MemberNotFound"
@@ -267,8 +268,8 @@ def _refusal(now: Membership, change: MemberChange, health: Health) -> MaybeFaul
 def _refuse_new(now: Membership, peer: Peer) -> MaybeFault:
     if now.peer(peer.id) is not None or peer.id in now.removed:
         return "MemberExist"
-    taken = {url for known in now.peers for url in known.peer_urls}
-    return "PeerURLExist" if taken & set(peer.peer_urls) else ""
+    taken = places(url for known in now.peers for url in known.peer_urls)
+    return "PeerURLExist" if taken & places(peer.peer_urls) else ""
 
 
 def _refuse_growth(now: Membership, health: Health) -> MaybeFault:

@@ -23,6 +23,7 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.seams import Links
+from cluster.schemes import places, zeromq_url
 
 ASK_AGAIN_MS: Final = 100
 NONCE_BITS: Final = 64
@@ -137,13 +138,13 @@ class Neighbours:
             self._links.send(peer.id, self._codec.encode_welcome(welcome))
 
     def _who_asks(self, request: JoinRequest) -> list[Peer]:
-        roster, urls = self._core.roster, set(request.peer_urls)
+        roster, here = self._core.roster, places(request.peer_urls)
         if request.member_id:
             known = (*roster.latest.peers, *roster.committed.former)
             asking = [peer for peer in known if peer.id == request.member_id]
         else:
             former = roster.latest.removed
-            there = [p for p in roster.latest.peers if set(p.peer_urls) == urls]
+            there = [p for p in roster.latest.peers if places(p.peer_urls) == here]
             # Of two members at the same URLs the new one asks, not the one that is being removed.
             asking = [peer for peer in there if peer.id not in former] or there
         return [peer for peer in asking if peer.id != self._own_id]
@@ -160,8 +161,9 @@ class Neighbours:
 
     def inquire(self, request: JoinRequest) -> None:
         """Ask all known members, and the members at the operator's URLs."""
-        known = {url for member, url in self._urls.items() if member > 0}
-        self._reach({member: url for member, url in self._asked.items() if url not in known})
+        known = places(url for member, url in self._urls.items() if member > 0)
+        asked = self._asked.items()
+        self._reach({member: url for member, url in asked if zeromq_url(url) not in known})
         question = encode_join(request)
         for target in self._urls:
             self._links.send(target, question)

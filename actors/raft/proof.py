@@ -26,6 +26,7 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.trial import Trial
+from cluster.schemes import places
 
 
 class Proof:
@@ -71,10 +72,9 @@ class Proof:
         own_id = self._own_id
         membership = decode(answer.membership)
         if membership.has_removed(own_id):
-            urls = {
-                url for each in membership.former if each.id == own_id for url in each.peer_urls
-            }
-            here = [each.id for each in membership.peers if urls & set(each.peer_urls)]
+            former = [each for each in membership.former if each.id == own_id]
+            urls = places(url for each in former for url in each.peer_urls)
+            here = [each.id for each in membership.peers if urls & places(each.peer_urls)]
             return Removed(here[0] if here else NOBODY)
         if answer.was_here:
             return WasHere(answer.client_urls)

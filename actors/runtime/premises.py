@@ -101,7 +101,7 @@ def require_descriptors(members: int) -> None:
 def try_to_listen(urls: tuple[str, ...]) -> None:
     """Raise StorageError now if a URL is taken, and not inside an actor that has started."""
     for url in urls:
-        host, _, port = url.removeprefix("tcp://").rpartition(":")
+        host, _, port = url.partition("://")[2].rpartition(":")
         host = host.strip("[]")
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -251,8 +251,8 @@ def test_a_member_is_added_with_what_it_needs_to_start(leasectl: Leasectl) -> No
         "Member c0ffee00c0ffee02 added to cluster               4d",
         "",
         'ETCD_NAME="n3"',
-        'ETCD_INITIAL_CLUSTER="n1=tcp://h1:2380,=tcp://h2:2380,n3=tcp://h3:2380,n3=tcp://h4:2380"',
-        'ETCD_INITIAL_ADVERTISE_PEER_URLS="tcp://h3:2380,tcp://h4:2380"',
+        'ETCD_INITIAL_CLUSTER="n1=tcp://h1:2380,=tcp://h2:2380,n3=tcp://h3:2380,n3=http://h4:2380"',
+        'ETCD_INITIAL_ADVERTISE_PEER_URLS="tcp://h3:2380,http://h4:2380"',
         'ETCD_INITIAL_CLUSTER_STATE="existing"',
     ]
     learner = leasectl("member", "add", "n4", "--learner", "--peer-urls", "tcp://h5:2380").stdout

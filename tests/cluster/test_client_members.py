@@ -58,7 +58,7 @@ def play(probes: ProbeCluster, script: Script) -> None:
 
 def test_changes_of_members_give_typed_results(client: Client) -> None:
     added = client.member_add("http://h3:2380, tcp://h4:2380", learner=True)
-    assert added.member.peer_urls == ("tcp://h3:2380", "tcp://h4:2380")
+    assert added.member.peer_urls == ("http://h3:2380", "tcp://h4:2380")
     assert (added.member.name, added.member.is_learner) == ("", True)
     assert added.members[-1] == added.member
     new_id = added.member.id

@@ -15,6 +15,7 @@ from cluster.config import (
     resolve,
 )
 from cluster.flag_values import ConfigError, advertised_urls, listen_urls
+from cluster.schemes import etcd_url, places, zeromq_url
 
 THREE = "n1=tcp://10.0.0.1:2380,n2=tcp://10.0.0.2:2380,n3=tcp://10.0.0.3:2380"
 
@@ -77,7 +78,7 @@ def test_another_token_makes_another_cluster() -> None:
 
 def test_a_repeated_name_is_a_member_with_several_urls() -> None:
     (member,) = initial_members("a=http://h2:1,a=tcp://h1:1", "token")
-    assert member.peer_urls == ("tcp://h1:1", "tcp://h2:1")
+    assert member.peer_urls == ("tcp://h1:1", "http://h2:1")
     assert member.id == member_id_of(("http://h1:1", "http://h2:1"), "token")
 
 
@@ -85,18 +86,18 @@ def test_a_repeated_name_is_a_member_with_several_urls() -> None:
     ("given", "bound"),
     [
         ("tcp://localhost:1", "tcp://127.0.0.1:1"),
-        ("http://0.0.0.0:65535", "tcp://0.0.0.0:65535"),
+        ("http://0.0.0.0:65535", "http://0.0.0.0:65535"),
         ("tcp://*:2379", "tcp://0.0.0.0:2379"),
         ("tcp://[::1]:2379", "tcp://[::1]:2379"),
     ],
 )
-def test_listen_urls_become_what_zeromq_binds(given: str, bound: str) -> None:
+def test_listen_urls_name_what_to_bind_and_keep_their_scheme(given: str, bound: str) -> None:
     assert listen_urls("listen-client-urls", given) == (bound,)
 
 
 def test_several_urls_are_separated_by_commas() -> None:
     urls = advertised_urls("advertise-client-urls", "tcp://a:1, http://[fe80::1]:2,tcp://b-c.d:3")
-    assert urls == ("tcp://a:1", "tcp://[fe80::1]:2", "tcp://b-c.d:3")
+    assert urls == ("tcp://a:1", "http://[fe80::1]:2", "tcp://b-c.d:3")
 
 
 @pytest.mark.parametrize(
@@ -306,14 +307,26 @@ def test_snapshots_have_etcds_flags() -> None:
         resolve(node(snapshot_catchup_entries="-1"))
 
 
+def test_a_url_that_differs_only_in_scheme_is_the_same_place() -> None:
+    flags = node(initial_advertise_peer_urls="http://10.0.0.1:2380")
+    assert resolve(flags).peer_urls == ("tcp://10.0.0.1:2380",)
+    assert resolve(flags).member_id == resolve(node()).member_id
+    assert places(["tcp://h:1", "http://h:1"]) == places(["http://h:1"])
+
+
+def test_what_zeromq_connects_to_is_tcp_and_what_etcd_hashes_is_http() -> None:
+    assert [zeromq_url(url) for url in ("http://h:1", "tcp://h:1")] == ["tcp://h:1"] * 2
+    assert [etcd_url(url) for url in ("http://h:1", "tcp://h:1")] == ["http://h:1"] * 2
+
+
 @pytest.mark.parametrize(
     ("texts", "urls"),
     [
-        (["http://h:2", "tcp://h:1", "tcp://h:2"], ("tcp://h:1", "tcp://h:2")),
+        (["http://h:2", "tcp://h:1", "tcp://h:2"], ("tcp://h:1", "http://h:2")),
         (["tcp://[::1]:2380"], ("tcp://[::1]:2380",)),
     ],
 )
-def test_a_members_urls_are_sorted_and_in_one_spelling(
+def test_a_members_urls_are_sorted_and_name_each_place_once(
     texts: list[str], urls: tuple[str, ...]
 ) -> None:
     assert member_urls(texts) == urls
@@ -396,7 +409,7 @@ def test_a_port_that_would_be_taken_twice_is_refused_in_one_line(
     with pytest.raises(ConfigError, match="listens already: give each its own port") as refused:
         resolve(flags)
     assert "\n" not in str(refused.value)
-    assert "--listen-client-urls with tcp://" in str(refused.value)
+    assert f"--listen-client-urls with {client_urls[:4]}" in str(refused.value)
 
 
 @pytest.mark.parametrize(

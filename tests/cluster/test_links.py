@@ -30,3 +30,21 @@ def test_a_broken_connection_wakes_whoever_sleeps_on_the_descriptors() -> None:
     assert links.drain(10) == [7]
     links.close()
     context.destroy(linger=0)
+
+
+def test_members_whose_urls_are_etcds_talk_by_zeromq_all_the_same() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    port = free_ports(1)[0].peer
+    door = PeerDoor(context, (f"http://127.0.0.1:{port}",))
+    links = PeerLinks(context)
+    links.update({7: f"http://127.0.0.1:{port}"})
+    descriptors = links.descriptors()
+    links.update({7: f"tcp://127.0.0.1:{port}"})
+    assert links.descriptors() == descriptors, "the same place, and no new connection"
+    while not links.send(7, b"hello"):
+        door.wait(1)
+    door.wait(HANG_MS)
+    assert door.drain(10) == [b"hello"]
+    links.close()
+    door.close()
+    context.destroy(linger=0)

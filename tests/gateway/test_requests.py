@@ -443,7 +443,7 @@ def test_a_named_socket_and_a_req_may_do_everything_else() -> None:
 def test_a_new_members_id_is_the_one_that_etcd_gave_it() -> None:
     # As `etcdctl member add` of etcd 3.5.1 printed it at that second.
     added = order(op="member_add", peerURLs=["http://127.0.0.1:48380"], isLearner=True)
-    assert added == AddMember(Peer(0xB786CFDF628D490F, ("tcp://127.0.0.1:48380",)), True)
+    assert added == AddMember(Peer(0xB786CFDF628D490F, ("http://127.0.0.1:48380",)), True)
 
 
 def test_a_clusters_token_and_the_time_make_ids_differ() -> None:
@@ -460,14 +460,14 @@ def test_two_members_added_in_one_second_have_different_ids() -> None:
     assert first.id != second.id
 
 
-def test_peer_urls_are_kept_once_sorted_and_in_one_spelling() -> None:
+def test_peer_urls_are_kept_sorted_with_their_schemes_and_each_place_once() -> None:
     urls = ["tcp://h:2", "http://h:1", "http://h:2"]
     assert order(op="member_update", ID=5, peerURLs=urls) == UpdateMember(
-        5, ("tcp://h:1", "tcp://h:2")
+        5, ("http://h:1", "tcp://h:2")
     )
     replaced = order(op="member_replace", ID=5, peerURLs=urls)
     assert isinstance(replaced, ReplaceMember)
-    assert (replaced.id, replaced.peer.peer_urls) == (5, ("tcp://h:1", "tcp://h:2"))
+    assert (replaced.id, replaced.peer.peer_urls) == (5, ("http://h:1", "tcp://h:2"))
 
 
 def test_members_are_named_by_unsigned_ids() -> None:

@@ -9,6 +9,7 @@ from actors.language.members import (
     NOBODY,
     AddMember,
     MemberChange,
+    Peer,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
@@ -31,6 +32,7 @@ from actors.raft.outcome import Certain
 from actors.raft.progress import Contact
 from actors.raft.roles import Candidate
 from actors.raft.rpc import AppendRequest, RemovedNotice, VoteRequest
+from cluster.schemes import etcd_url
 from tests.raft.harness import ELECTION_MS, HEARTBEAT_MS, START_MS, Cluster, peer, voters
 
 EVERYBODY = Health(frozenset(range(1, 10)), frozenset(), frozenset(range(1, 10)))
@@ -67,6 +69,11 @@ def test_a_membership_survives_its_encoding(change: MemberChange) -> None:
     )
 
 
+def by_http(given: Peer) -> tuple[str, ...]:
+    """A member's URLs in etcd's spelling: the same places."""
+    return tuple(map(etcd_url, given.peer_urls))
+
+
 @pytest.mark.parametrize("damaged", [b"{}", b"[]", b"nonsense", b'{"peers":[[1]],"voters":[1]}'])
 def test_what_is_no_membership_is_an_error(damaged: bytes) -> None:
     with pytest.raises(ValueError):
@@ -81,6 +88,8 @@ def test_what_is_no_membership_is_an_error(damaged: bytes) -> None:
         (RemoveMember(9), "MemberNotFound"),
         (UpdateMember(9, ("tcp://a:1",)), "MemberNotFound"),
         (UpdateMember(3, peer(2).peer_urls), "PeerURLExist"),
+        (AddMember(Peer(9, by_http(peer(3))), False), "PeerURLExist"),
+        (UpdateMember(3, by_http(peer(2))), "PeerURLExist"),
         (PromoteMember(3), "MemberNotLearner"),
         (PromoteMember(9), "MemberNotFound"),
         (ReplaceMember(9, peer(4)), "MemberNotFound"),

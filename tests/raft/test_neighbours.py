@@ -153,6 +153,20 @@ def test_a_member_that_joins_asks_where_the_operator_says_that_members_are() -> 
     assert street.neighbours.introduced(Introduction(2, "tcp://elsewhere:1"))
 
 
+def test_urls_that_differ_only_in_scheme_are_one_place() -> None:
+    street = Street(asked=("http://host2:2380", "http://flag1:1"))
+    street.neighbours.know({})
+    street.neighbours.ask(START_MS)
+    assert set(street.wires.questions()) == {
+        "tcp://host2:2380",
+        "tcp://host3:2380",
+        "http://flag1:1",
+    }
+    street.neighbours.welcome(JoinRequest(5, 0, ("http://host3:2380",)), START_MS)
+    ((url, _),) = street.wires.sent
+    assert url == "tcp://host3:2380"
+
+
 def test_links_to_those_that_are_no_members_any_more_are_closed_when_there_are_too_many() -> None:
     street = Street()
     for round_ in range(20):

@@ -1,0 +1,33 @@
+"""The two schemes of URLs, `tcp://` and `http://`, and what they have in common.
+
+Between members both mean ZeroMQ over plain TCP. So two URLs that differ only in scheme lead to one
+place. It takes URLs that `addresses` has checked, and refuses to know hosts and ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+TCP: Final = "tcp://"
+HTTP: Final = "http://"
+
+
+def in_order(urls: Iterable[str]) -> tuple[str, ...]:
+    """URLs sorted by what follows the scheme."""
+    return tuple(sorted(urls, key=zeromq_url))
+
+
+def places(urls: Iterable[str]) -> set[str]:
+    """The places that URLs lead to, to compare: the scheme makes no difference."""
+    return {zeromq_url(url) for url in urls}
+
+
+def zeromq_url(url: str) -> str:
+    """A URL as ZeroMQ takes it, to bind or to connect: `tcp://` in the place of `http://`."""
+    return TCP + url.removeprefix(HTTP) if url.startswith(HTTP) else url
+
+
+def etcd_url(url: str) -> str:
+    """A URL as etcd spells it, which has no `tcp://`: the ids of members are hashes of these."""
+    return HTTP + url.removeprefix(TCP) if url.startswith(TCP) else url
