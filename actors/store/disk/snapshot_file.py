@@ -1,8 +1,9 @@
 """A snapshot as a file of its own: a store's file, and a trailer that seals every byte of it.
 
-The trailer has a CRC-32 of each block, the footer (magic, block size, bytes of the store, CRC-32 of
-the trailer up to there), and the SHA-256 of everything before it. So damage anywhere is noticed,
-and its place is known. All integers are big-endian. Knows nothing of what a store's file holds.
+The trailer has a CRC-32 of each block, zeros up to a whole number of sectors, the footer (magic,
+block size, bytes of the store, CRC-32 of the trailer up to there), and the SHA-256 of everything
+before it. So damage anywhere is noticed, and its place is known. All integers are big-endian. Knows
+nothing of what a store's file holds.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from zlib import crc32
 
 from actors.language.errors import StorageError
 
-MAGIC: Final = b"LHSNAP01"
+MAGIC: Final = b"LHSNAP02"
 BLOCK_BYTES: Final = 64 * 1024
 """Each block of the store's file has a checksum of its own, which gives damage a place."""
+
+SECTOR_BYTES: Final = 512
+"""What is before the SHA-256 fills whole sectors: etcdctl keeps no snapshot of another size."""
 
 _READ_BLOCKS: Final = 16
 
@@ -46,7 +50,8 @@ def seal(path: Path) -> Sealed:
             hashed.update(block)
             checksums += _CHECKSUM.pack(crc32(block))
             store_bytes += len(block)
-        trailer = bytes(checksums) + _FOOTER.pack(MAGIC, BLOCK_BYTES, store_bytes)
+        trailer = bytes(checksums) + bytes(_padding(store_bytes + len(checksums)))
+        trailer += _FOOTER.pack(MAGIC, BLOCK_BYTES, store_bytes)
         trailer += _CHECKSUM.pack(crc32(trailer))
         hashed.update(trailer)
         trailer += hashed.digest()
@@ -87,10 +92,10 @@ def _verify(path: Path, file: int, size: int) -> int:
     if magic != MAGIC:
         raise _damaged(path, footer_at, "it does not end as a snapshot does, or is cut short")
     # The sizes before anything that they say where to find: they are not checked otherwise yet.
-    count = -(-store_bytes // BLOCK_BYTES)
-    if block_bytes != BLOCK_BYTES or store_bytes + count * _CHECKSUM.size != footer_at:
+    table_end = store_bytes + -(-store_bytes // BLOCK_BYTES) * _CHECKSUM.size
+    if block_bytes != BLOCK_BYTES or table_end + _padding(table_end) != footer_at:
         raise _damaged(path, footer_at, "the trailer does not fit the file's size")
-    table = os.pread(file, count * _CHECKSUM.size, store_bytes)
+    table = os.pread(file, footer_at - store_bytes, store_bytes)
     (checksum,) = _CHECKSUM.unpack_from(end, _FOOTER.size)
     if crc32(end[: _FOOTER.size], crc32(table)) != checksum:
         raise _damaged(path, store_bytes, "the trailer has a wrong checksum")
@@ -106,6 +111,11 @@ def _verify(path: Path, file: int, size: int) -> int:
     if hashed.digest() != end[-_HASH_BYTES:]:
         raise _damaged(path, size - _HASH_BYTES, "the SHA-256 is not that of the file")
     return int(store_bytes)
+
+
+def _padding(table_end: int) -> int:
+    """How many zeros follow the blocks' checksums, so that the SHA-256 begins at a sector."""
+    return -(table_end + _FOOTER.size + _CHECKSUM.size) % SECTOR_BYTES
 
 
 def _blocks(file: int, size: int | None = None) -> Iterator[bytes]:
