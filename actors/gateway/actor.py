@@ -156,12 +156,13 @@ class GatewayActor(NodeActor):
     # --- answers out ---
 
     def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
-        take = self._tickets.take
-        done = self._throttle.done
+        take, done = self._tickets.take, self._throttle.done
         again: list[Pending] = []
         for ticket, result in replies:
             pending = take(ticket)
-            done(ticket)
+            # A write counts as under way until it is applied, even if its client waits no longer.
+            if pending is None or pending.mutates:
+                done(ticket)
             # Without a request it has timed out, or Raft has given it up: its client was told then.
             if pending is None:
                 if ticket == self._own.ticket:

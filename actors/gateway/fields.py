@@ -102,9 +102,9 @@ def check(name: str, kinds: Mapping[str, Kind], fields: Fields) -> None:
     Raises RefusedError at the first fault.
     """
     for field, value in fields.items():
-        kind = kinds.get(field)
-        if kind is None:
+        if field not in kinds:
             raise RefusedError(_unknown_field(name, field))
+        kind = kinds[field]
         if type(value) is not kind.exact:
             fields[field] = converted(name, field, kind, value)
 

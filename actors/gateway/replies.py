@@ -45,13 +45,17 @@ class ReplyEncoder(FrameEncoder):
 
         `added` is the id of the member that the request added, 0 if it added none.
         """
-        if isinstance(result, PutDone) and result.prev_kv is None and not result.ttl_ms:
-            return self.acknowledgement(request_id, result.revision)
-        if isinstance(result, Failure):
-            return error_reply(request_id, FAULTS[result.name])
-        if isinstance(result, RangeDone):
-            return self.reply(request_id, result.revision, _range(result))
-        fields = self._status(result) if isinstance(result, StatusDone) else _fields(result)
+        match result:
+            case PutDone(revision, None, ttl_ms=0):
+                return self.acknowledgement(request_id, revision)
+            case RangeDone():
+                fields = _range(result)
+            case Failure(name):
+                return error_reply(request_id, FAULTS[name])
+            case StatusDone():
+                fields = self._status(result)
+            case _:
+                fields = _fields(result)
         if added and isinstance(result, Members):
             (newcomer,) = (member for member in result.members if member.id == added)
             fields["member"] = _member(newcomer)

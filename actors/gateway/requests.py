@@ -7,7 +7,7 @@ clock. Whatever bytes a client sends, nothing is raised.
 from __future__ import annotations
 
 from types import NoneType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, assert_never
 
 from actors.gateway.fields import (
     FIELD_KINDS,
@@ -31,6 +31,7 @@ from actors.gateway.operations import (
     QueryOperation,
     SessionOperation,
     Transfer,
+    WatchOperation,
     operations,
 )
 from actors.gateway.transactions import ReadOnly
@@ -64,6 +65,7 @@ VALUES_MIN: Final = 64
 NO_SPACE: Final = FAULTS["NoSpace"]
 
 _ABSENT: Final = object()
+_new: Final = tuple.__new__
 
 
 class CommandRequest(NamedTuple):
@@ -177,43 +179,42 @@ class RequestDecoder:
         request_id: bytes,
         fields: Fields,
     ) -> Request:
-        if isinstance(operation, CommandOperation):
-            sequence = None
-            if "session" in fields or "seq" in fields or "ack" in fields:
-                sequence = _sequence(name, fields)
-            check(name, operation.fields, fields)
-            if self.room is None:  # as it nearly always is
-                return CommandRequest(request_id, encode_command(operation.make(fields), sequence))
-            return self._command(request_id, operation.make(fields), sequence)
-        if isinstance(operation, EitherOperation):
-            return self._decided(operation, name, request_id, fields)
+        match operation:
+            case CommandOperation():
+                sequence = None
+                if "session" in fields or "seq" in fields or "ack" in fields:
+                    sequence = _sequence(name, fields)
+                check(name, operation.fields, fields)
+                return self._command(request_id, operation.make(fields), sequence)
+            case EitherOperation():
+                return self._decided(operation, name, request_id, fields)
         check(name, operation.fields, fields)
-        if isinstance(operation, QueryOperation):
-            serializable = fields.pop("serializable", False)
-            return QueryRequest(request_id, operation.make(fields), serializable)
-        if isinstance(operation, LocalOperation):
-            serializable = not fields.pop("linearizable", False)
-            return QueryRequest(request_id, operation.make(fields), serializable)
-        if isinstance(operation, SessionOperation):
-            return SessionRequest(request_id)
-        if isinstance(operation, ConsensusOperation):
-            return ConsensusRequest(request_id, operation.make(fields))
-        if isinstance(operation, ChoreOperation):
-            return ChoreRequest(request_id, operation.make(fields))
-        if len(connection) > 1:
-            raise RefusedError(fault_of(f"{name} needs a DEALER socket, not a REQ"))
-        # A client that chooses its own routing id may take the id of one that is gone: the events
-        # for that one would go on to it, with a gap. Ids made by libzmq begin with a zero byte.
-        if not connection[0].startswith(b"\0"):
-            raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
-        return operation.make(connection, request_id, fields)
+        match operation:
+            case QueryOperation():
+                serializable = fields.pop("serializable", False)
+                return QueryRequest(request_id, operation.make(fields), serializable)
+            case LocalOperation():
+                serializable = not fields.pop("linearizable", False)
+                return QueryRequest(request_id, operation.make(fields), serializable)
+            case SessionOperation():
+                return SessionRequest(request_id)
+            case ConsensusOperation():
+                return ConsensusRequest(request_id, operation.make(fields))
+            case ChoreOperation():
+                return ChoreRequest(request_id, operation.make(fields))
+            case WatchOperation():
+                _require_stream(name, connection)
+                return operation.make(connection, request_id, fields)
+            case _:
+                assert_never(operation)
 
     def _command(
         self, request_id: bytes, command: Command, sequence: Sequence | None
     ) -> CommandRequest:
         if self.room is not None and cost_of(command) > self.room:
             raise RefusedError(NO_SPACE)
-        return CommandRequest(request_id, encode_command(command, sequence))
+        # The hot path: tuple.__new__ spares what a NamedTuple's own constructor costs.
+        return _new(CommandRequest, (request_id, encode_command(command, sequence)))
 
     def _decided(
         self, operation: EitherOperation, name: str, request_id: bytes, fields: Fields
@@ -245,6 +246,16 @@ class RequestDecoder:
 
 
 # --- checks -----------------------------------------------------------------------------------
+
+
+def _require_stream(name: str, connection: Connection) -> None:
+    """Refuse a watch on a connection to which nothing can be sent unasked, or not safely."""
+    if len(connection) > 1:
+        raise RefusedError(fault_of(f"{name} needs a DEALER socket, not a REQ"))
+    # A client that chooses its own routing id may take the id of one that is gone: the events
+    # for that one would go on to it, with a gap. Ids made by libzmq begin with a zero byte.
+    if not connection[0].startswith(b"\0"):
+        raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
 
 
 def _unpacked(payload: bytes, values_max: int) -> Fields:

@@ -68,7 +68,8 @@ class Throttle:
         for name, proposal in proposals:
             # While any waits, all wait: none may overtake an earlier write of its own connection.
             if self._bytes < self._bytes_max and not self._queues:
-                admitted.append(self._let_in(proposal))
+                self._count_under_way(proposal)
+                admitted.append(proposal)
             else:
                 self._queues.setdefault(name, OrderedDict())[proposal.ticket] = proposal
                 self._names[proposal.ticket] = name
@@ -78,9 +79,9 @@ class Throttle:
     def done(self, ticket: int) -> bool:
         """A proposal has its answer, or is given up; returns whether it still waited here."""
         self._bytes -= self._under_way.pop(ticket, 0)
-        name = self._names.get(ticket)
-        if name is None:
+        if ticket not in self._names:
             return False
+        name = self._names[ticket]
         self._take(name, self._queues[name].pop(ticket))
         return True
 
@@ -93,14 +94,15 @@ class Throttle:
             _, proposal = queue.popitem(last=False)
             queues.move_to_end(name)
             self._take(name, proposal)
-            admitted.append(self._let_in(proposal))
+            self._count_under_way(proposal)
+            admitted.append(proposal)
         return admitted
 
-    def _let_in(self, proposal: Proposal) -> Proposal:
-        size = max(len(proposal.command), self._write_bytes_min)
+    def _count_under_way(self, proposal: Proposal) -> None:
+        size, least = len(proposal.command), self._write_bytes_min
+        size = least if size < least else size
         self._under_way[proposal.ticket] = size
         self._bytes += size
-        return proposal
 
     def _take(self, name: Name, proposal: Proposal) -> None:
         """A proposal has left the queue of its connection."""

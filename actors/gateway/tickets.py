@@ -6,6 +6,7 @@ connection and for all of them together. Knows nothing of what is asked.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -45,14 +46,15 @@ class Tickets:
         connection_max: int = REQUESTS_CONNECTION_MAX,
     ) -> None:
         self._next = first
-        self._node_max = node_max
+        # How many more may be out.
+        self._free = node_max
         self._connection_max = connection_max
         # In the order of tickets, which is also the order of deadlines: all have the same timeout.
         self._short: dict[Ticket, Pending] = {}
         # Requests with CHORE_TIMEOUT_MS, in the order of deadlines.
         self._chores: dict[Ticket, Pending] = {}
         # How many tickets each connection has out.
-        self._out: dict[bytes, int] = {}
+        self._out: defaultdict[bytes, int] = defaultdict(int)
 
     def __iter__(self) -> Iterator[Ticket]:
         yield from self._short
@@ -71,10 +73,10 @@ class Tickets:
     def issue(self, pending: Pending) -> Ticket | None:
         """A ticket for a request; None if too many are out."""
         name = pending.connection[0]
-        out = self._out.get(name, 0)
-        if out >= self._connection_max or len(self._short) + len(self._chores) >= self._node_max:
+        if self._free <= 0 or self._out[name] >= self._connection_max:
             return None
-        self._out[name] = out + 1
+        self._free -= 1
+        self._out[name] += 1
         ticket = self._next
         self._next = ticket + 1
         self._short[ticket] = pending
@@ -85,9 +87,10 @@ class Tickets:
         pending = self._short.pop(ticket, None) or self._chores.pop(ticket, None)
         if pending is not None:
             name = pending.connection[0]
-            out = self._out.pop(name)
-            if out > 1:
-                self._out[name] = out - 1
+            self._free += 1
+            self._out[name] -= 1
+            if not self._out[name]:
+                del self._out[name]
         return pending
 
     def give_time(self, tickets: Iterable[Ticket], now_ms: int) -> None:

@@ -6,8 +6,9 @@ Plain values. Refuses to know what a command's bytes mean: codec.py does, and Ra
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from operator import attrgetter
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from actors.language.bounds import NUMBER_MAX, Number, Unsigned, Within
 
@@ -43,8 +44,14 @@ class Proposal(NamedTuple):
 
 
 _command_of: Final = attrgetter("command")
+_entry_of: Final = partial(tuple.__new__, Entry)
 
 
 def command_sizes(held: Iterable[Entry | Proposal]) -> Iterator[int]:
     """The bytes of each command; without a call of Python's for each, for every put is counted."""
     return map(len, map(_command_of, held))
+
+
+def entries_of(rows: Iterable[tuple[Any, ...]]) -> tuple[Entry, ...]:
+    """The entries of rows with their fields, which were checked: no call of Python's for each."""
+    return (*map(_entry_of, rows),)

@@ -16,7 +16,7 @@ from typing import Any, Final, get_args
 from actors.language.bounds import NUMBER_MAX
 from actors.language.codec import decode_command
 from actors.language.commands import SetMembers
-from actors.language.entries import CommandBytes, Entry
+from actors.language.entries import CommandBytes, Entry, entries_of
 from actors.language.members import (
     AddMember,
     MemberChange,
@@ -122,7 +122,7 @@ def decode_entries(packed: bytes) -> tuple[Entry, ...]:
     if type(rows) is not tuple:
         raise WireError("not log entries")
     _check_entries(rows)
-    return tuple([_new(Entry, row) for row in rows])
+    return entries_of(rows)
 
 
 def _check_entries(rows: Sequence[Any]) -> None:
@@ -160,9 +160,6 @@ def _check_entries(rows: Sequence[Any]) -> None:
         raise WireError("an entry has an index out of range")
 
 
-_new: Final = tuple.__new__
-
-
 def _packed(row: Any) -> bytes:
     try:
         return pack(row)
@@ -186,7 +183,7 @@ def _read_command(data: bytes, _: int) -> bytes:
 
     A command that is sent was made by `encode_command`, and is not checked again.
     """
-    if isinstance(decode_command(data)[0], SetMembers):
+    if type(decode_command(data)[0]) is SetMembers:
         raise ValueError("SetMembers is no command that a member may propose")
     return data
 

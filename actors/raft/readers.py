@@ -5,7 +5,7 @@ Refuses to know when a read is confirmed, which is the core's, and what a questi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from actors.language.messages import Question, Ticket
@@ -23,17 +23,18 @@ class Readers:
         # By read id, oldest first: when the read began, and its questions.
         self._reading: dict[int, tuple[int, list[Question]]] = {}
 
-    def take_in(self, questions: Iterable[Question]) -> tuple[list[Ticket], list[Ticket]]:
+    def take_in(self, questions: Sequence[Question]) -> tuple[list[Ticket], list[Ticket]]:
         """Gather questions; returns the tickets of status questions, and of those refused."""
         own: list[Ticket] = []
         refused: list[Ticket] = []
-        for question in questions:
-            if isinstance(question.query, Status):
-                own.append(question.ticket)
-            elif len(self.waiting) < QUESTIONS_WAITING_MAX:
-                self.waiting.append(question)
-            else:
-                refused.append(question.ticket)
+        asked = [each for each in questions if type(each.query) is not Status]
+        if len(asked) < len(questions):
+            own = [each.ticket for each in questions if type(each.query) is Status]
+        room = QUESTIONS_WAITING_MAX - len(self.waiting)
+        if len(asked) > room:
+            refused = [each.ticket for each in asked[room:]]
+            del asked[room:]
+        self.waiting += asked
         return own, refused
 
     def begin(self, read_id: int, now_ms: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actors.language.entries import Entry, Proposal
+from actors.language.entries import Entry, Proposal, entries_of
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.membership import memberships_among, read
 from actors.raft.proposals import ProposalDesk
@@ -168,10 +168,12 @@ class Replica:
     def append(self, term: int, cluster_ms: int, proposals: Sequence[Proposal]) -> None:
         """Put proposals at the end of the log."""
         last_index = self.log.last_index
-        entries = [
-            Entry(last_index + count, term, cluster_ms, origin, ticket, command)
-            for count, (origin, ticket, command) in enumerate(proposals, 1)
-        ]
+        entries = entries_of(
+            [
+                (index, term, cluster_ms, *proposal)
+                for index, proposal in enumerate(proposals, last_index + 1)
+            ]
+        )
         self.log.append(entries)
         # A membership holds once it is in the log, committed or not: the leader counts the very
         # entry that holds it by the new majority (dissertation 4.1).

@@ -64,11 +64,13 @@ class LongQueries:
         begin = machine.begin
         replies: list[tuple[int, Result]] = []
         for ticket, query in questions:
-            result = begin(query, cluster_ms)
-            if isinstance(result, tuple):
-                replies.append((ticket, result))
-            elif self._run(machine, _Waiting(ticket, query, cluster_ms), result, replies):
-                self._begun.append(ticket)
+            match begin(query, cluster_ms):
+                case tuple() as result:
+                    replies.append((ticket, result))
+                case steps:
+                    asked = _Waiting(ticket, query, cluster_ms)
+                    if self._run(machine, asked, steps, replies):
+                        self._begun.append(ticket)
         return replies
 
     def take_begun(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from actors.language.entries import Entry
+from actors.language.entries import Entry, command_sizes
 from actors.raft.codec import EntriesEncoder
 from actors.raft.disk.files import DISK, Files
 from actors.raft.disk.wal_reader import (
@@ -306,6 +306,8 @@ class Wal:
 
 def _runs(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
     """Split entries into runs of about RUN_BYTES_MAX; nearly always it is one run."""
+    if entries and sum(command_sizes(entries)) <= RUN_BYTES_MAX:
+        return [entries]
     runs: list[Sequence[Entry]] = []
     start = size = 0
     for position, entry in enumerate(entries):
@@ -314,5 +316,5 @@ def _runs(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
             runs.append(entries[start:position])
             start, size = position, len(entry.command)
     if entries:
-        runs.append(entries[start:] if start else entries)
+        runs.append(entries[start:])
     return runs
