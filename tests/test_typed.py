@@ -15,6 +15,8 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parent.parent
 
+DATA = {"cluster/etcd/rpc/protos/rpc.proto", "cluster/etcd/rpc/protos/descriptors.binpb"}
+
 PROGRAM = """
 from cluster import Client
 
@@ -33,7 +35,8 @@ def test_a_users_program_is_checked_against_the_wheel(tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
     (packages,) = (tmp_path / "venv/lib").glob("python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
-        assert {"cluster/py.typed", "actors/py.typed"} <= set(archive.namelist())
+        whole = {"cluster/py.typed", "actors/py.typed", *DATA}
+        assert whole <= set(archive.namelist())
         archive.extractall(packages)
     # What it depends on is where the tests' own is.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

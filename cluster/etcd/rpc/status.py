@@ -1,0 +1,77 @@
+"""How a call fails: gRPC's codes, their names and HTTP statuses, and the text of `grpc-message`.
+
+Refuses to know which error comes when; etcd's texts are in `cluster.errors`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from cluster.errors import UNKNOWN
+
+
+class Code(NamedTuple):
+    """A gRPC status code: its name in Go and in metrics, and the HTTP status for it."""
+
+    name: str
+    http_status: int
+
+
+CODES: Final = (
+    Code("OK", 200),
+    Code("Canceled", 408),
+    Code("Unknown", 500),
+    Code("InvalidArgument", 400),
+    Code("DeadlineExceeded", 504),
+    Code("NotFound", 404),
+    Code("AlreadyExists", 409),
+    Code("PermissionDenied", 403),
+    Code("ResourceExhausted", 429),
+    Code("FailedPrecondition", 400),
+    Code("Aborted", 409),
+    Code("OutOfRange", 400),
+    Code("Unimplemented", 501),
+    Code("Internal", 500),
+    Code("Unavailable", 503),
+    Code("DataLoss", 500),
+    Code("Unauthenticated", 401),
+)
+"""The codes by number. The HTTP statuses are those of etcd 3.5's gateway, grpc-gateway 1.16."""
+
+OK: Final = 0
+INTERNAL: Final = 13
+
+_ESCAPED: Final = re.compile(rb"[^ -$&-~]")
+"""The bytes that `grpc-message` holds as %XX: all but printable ASCII, and the percent sign."""
+
+
+class RpcError(Exception):
+    """A call that ends with this code and text."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+    @property
+    def http_status(self) -> int:
+        """The status of an answer over HTTP."""
+        return http_status(self.code)
+
+
+def error_in(reply: Mapping[str, Any]) -> RpcError | None:
+    """The error that a reply of the node holds, or None for a reply that holds none."""
+    error = reply.get("error")
+    return None if error is None else RpcError(error["code"], error["message"])
+
+
+def http_status(code: int) -> int:
+    """The HTTP status of a gRPC code."""
+    return CODES[code if code < len(CODES) else UNKNOWN].http_status
+
+
+def grpc_message(text: str) -> bytes:
+    """A text as the value of the header `grpc-message` (gRPC over HTTP/2, Responses)."""
+    return _ESCAPED.sub(lambda found: b"%%%02X" % ord(found[0]), text.encode(errors="replace"))
