@@ -334,6 +334,7 @@ _SNAPSHOT: Final = (
 )
 
 _MAINTENANCE: Final = (
+    ProtocolOp("hash", Effect.READ, (), _HASH[:1]),
     ProtocolOp("hash_kv", Effect.READ, (REVISION,), _HASH),
     ProtocolOp("status", Effect.READ, (), _STATUS),
     ProtocolOp(

@@ -40,6 +40,7 @@ from actors.language.queries import (
     MemberList,
     Query,
     Status,
+    WholeHash,
 )
 from cluster.protocol import OPS
 
@@ -250,6 +251,7 @@ _READS: Final[dict[str, Callable[[Fields], Query]]] = {
 }
 
 _LOCAL_READS: Final[dict[str, Callable[[Fields], Query]]] = {
+    "hash": lambda _: WholeHash(),
     "hash_kv": _hash_kv,
     "member_list": lambda _: MemberList(),
 }

@@ -34,6 +34,10 @@ class HashKV(NamedTuple):
     revision: int = 0
 
 
+class WholeHash(NamedTuple):
+    """A hash of all that the node holds (rpc.proto HashRequest)."""
+
+
 class AlarmList(NamedTuple):
     """The alarms of one type that members have raised; NONE: of all types."""
 
@@ -87,5 +91,6 @@ Query = (
     | MembersToCome
     | Status
     | HashKV
+    | WholeHash
     | AlarmList
 )

@@ -120,6 +120,13 @@ class HashDone(NamedTuple):
     hash_revision: int
 
 
+class WholeHashDone(NamedTuple):
+    """A CRC-32 of all that the node holds; other members may have another."""
+
+    revision: int
+    hash: int
+
+
 class Alarms(NamedTuple):
     """The alarms that a query found, or those that a command has raised or cleared."""
 
@@ -186,6 +193,7 @@ Result = (
     | Incremented
     | HistoryDone
     | HashDone
+    | WholeHashDone
     | Alarms
     | LeaseLife
     | Leases

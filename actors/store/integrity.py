@@ -79,6 +79,11 @@ def hash_state(
         session = sessions.table[session_id]
         fields = (session.id, session.used_index, session.used_ms, session.floor)
         found = crc32(_SESSION.pack(*fields), found)
+    return hash_texts(members, alarms, found)
+
+
+def hash_texts(members: Iterable[Member], alarms: AlarmTable, found: int = 0) -> int:
+    """The CRC-32 of members, in their order, and alarms; `found` is that of what came before."""
     texts = [repr(tuple(member)) for member in members]
     texts += [f"{member_id} {int(alarm)}" for member_id, alarm in alarms]
     return crc32("\n".join(texts).encode(), found)

@@ -27,7 +27,6 @@ from actors.language.commands import (
     LeaseKeepAlive,
     LeaseRevoke,
     Member,
-    MemberPeers,
     MemberPublish,
     Put,
     Range,
@@ -48,6 +47,7 @@ from actors.language.queries import (
     Page,
     Query,
     Status,
+    WholeHash,
 )
 from actors.language.results import (
     Alarms,
@@ -68,11 +68,13 @@ from actors.store.history import read_history
 from actors.store.integrity import Check, hash_state
 from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX, LeaseTable
 from actors.store.mvcc import RevisionStore
+from actors.store.naming import by_id, named
 from actors.store.ranges import get, read_range
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
 from actors.store.steps import Steps, finish, sort
 from actors.store.storage import Backend, Batch, Meta
 from actors.store.txn import read_txn
+from actors.store.whole_hash import hash_whole
 from actors.store.writes import Writes
 
 Administration = (
@@ -236,7 +238,7 @@ class Machine:
         compact_revision = self.store.compact_revision
         found = 0
         if not command.start_revision:
-            members = self._members_by_id()
+            members = by_id(self.members)
             found = hash_state(self.applied_index, self.leases, self.sessions, members, self.alarms)
         return Check(self.applied_index, command, compact_revision, found)
 
@@ -244,28 +246,19 @@ class Machine:
         member = self.members.get(command.member_id)
         # A member that was removed meanwhile has nothing to publish.
         if member is not None:
-            named = member._replace(name=command.name, client_urls=command.client_urls)
+            published = member._replace(name=command.name, client_urls=command.client_urls)
             # A new dict: `Upkeep` sees by its identity that a member has changed.
-            self.members = {**self.members, member.id: named}
+            self.members = {**self.members, member.id: published}
             self._members_changed = True
         return Done(self.store.revision)
 
     def _set_members(self, command: SetMembers) -> Result:
-        members = self._named(command.members)
+        members = named(command.members, self.members)
         self.alarms.forget(self.members.keys() - members.keys())
         self.members = members
         self.membership = command.membership
         self._members_changed = True
-        return Members(self.revision, tuple(self._members_by_id()))
-
-    def _named(self, peers: tuple[MemberPeers, ...]) -> dict[int, Member]:
-        """Members as Raft knows them, with the name and the URLs that each has published."""
-        members: dict[int, Member] = {}
-        for member_id, peer_urls, is_learner in peers:
-            before = self.members.get(member_id)
-            name, client_urls = ("", ()) if before is None else (before.name, before.client_urls)
-            members[member_id] = Member(member_id, name, peer_urls, client_urls, is_learner)
-        return members
+        return Members(self.revision, by_id(members))
 
     # --- queries ---
 
@@ -309,13 +302,15 @@ class Machine:
                 return read_history(store, query)
             case HashKV():
                 return read_hash(store, query)
+            case WholeHash():
+                members = by_id(self.members)
+                return hash_whole(store, self.leases, self.sessions, members, self.alarms)
             case LeaseLeases():
                 return self._list_leases()
             case MemberList():
-                return Members(self.revision, tuple(self._members_by_id()))
+                return Members(self.revision, by_id(self.members))
             case MembersToCome(peers):
-                named = sorted(self._named(peers).values(), key=lambda member: member.id)
-                return Members(self.revision, tuple(named), waiting=True)
+                return Members(self.revision, by_id(named(peers, self.members)), waiting=True)
             case AlarmList(kind):
                 return Alarms(self.revision, self.alarms.of(kind))
             case Status(raft):
@@ -341,9 +336,6 @@ class Machine:
         revision, leases = self.revision, list(self.leases.table.values())
         ordered = yield from sort(leases, key=lambda lease: (lease.deadline_ms, lease.id))
         return Leases(revision, tuple([lease.id for lease in ordered]))
-
-    def _members_by_id(self) -> list[Member]:
-        return sorted(self.members.values(), key=lambda member: member.id)
 
     # --- what others must be told ---
 
@@ -386,7 +378,7 @@ class Machine:
             self.sweeper.swept_revision,
             self.membership,
         )
-        members = tuple(self._members_by_id()) if self._members_changed else ()
+        members = by_id(self.members) if self._members_changed else ()
         batch = Batch(
             meta,
             fresh,

@@ -241,6 +241,13 @@ class StatusResult(NamedTuple):
     errors: tuple[str, ...]
 
 
+class HashResult(NamedTuple):
+    """A hash of all that one node holds; it says whether that has changed, and is no other's."""
+
+    header: Header
+    hash: int
+
+
 class HashKvResult(NamedTuple):
     """A hash of all keys and revisions from `compact_revision` to `hash_revision`.
 
@@ -306,6 +313,7 @@ RESULTS: Final[dict[str, type[Any]]] = {
     "lease_leases": LeaseListResult,
     "member_list": MemberListResult,
     "member_add": MemberAddResult,
+    "hash": HashResult,
     "hash_kv": HashKvResult,
     "status": StatusResult,
     "alarm": AlarmResult,

@@ -66,6 +66,11 @@ class UpkeepApi(Caller):
         pinned = self.known(endpoint)
         return self.request(request("status"), replies.of(results.StatusResult), pinned=pinned)
 
+    def hash(self, endpoint: str | None = None) -> results.HashResult:
+        """A hash of all that one node holds, to see whether it has changed."""
+        decode, pinned = replies.of(results.HashResult), self.known(endpoint)
+        return self.request(request("hash"), decode, pinned=pinned, timeout=SLOW_SECONDS)
+
     def hash_kv(self, endpoint: str | None = None, revision: int = 0) -> results.HashKvResult:
         """A hash of one node's data up to a revision (0: its latest); equal on all members."""
         fields = request("hash_kv", revision=revision)

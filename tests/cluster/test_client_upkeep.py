@@ -57,6 +57,17 @@ def test_members_have_the_same_hash_of_the_same_revision(client: Client) -> None
     assert found[-1] == revision
 
 
+def test_a_node_tells_the_hash_of_all_that_it_holds(client: Client) -> None:
+    endpoint = client.endpoints[0]
+    client.put("hashed", "v")
+    has_applied(endpoint)
+    before = client.hash(endpoint)
+    assert before.hash == client.hash(endpoint).hash
+    client.put("hashed", "w")
+    has_applied(endpoint)
+    assert client.hash(endpoint).hash != before.hash
+
+
 def test_a_node_is_defragmented_while_it_serves(client: Client) -> None:
     for endpoint in client.endpoints:
         member = client.status(endpoint).header.member_id

@@ -54,6 +54,7 @@ from actors.language.results import (
     SnapshotBlob,
     StatusDone,
     TxnDone,
+    WholeHashDone,
 )
 from actors.watch.audience import View
 from actors.watch.frames import EventBatch, WatchFrames
@@ -105,6 +106,7 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "member_update": (Members(8, MEMBERS),),
     "member_promote": (Members(8, MEMBERS),),
     "member_replace": (Members(8, MEMBERS),),
+    "hash": (WholeHashDone(8, 1),),
     "hash_kv": (HashDone(8, 1, -1, 7),),
     "status": (StatusDone(8, 1, 2, 3, RaftStatus(1, 2, 3, False)),),
     "alarm": (Alarms(8, (AlarmMember(7, AlarmType.DATA_LOSS),)),),

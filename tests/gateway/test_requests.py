@@ -56,6 +56,7 @@ from actors.language.queries import (
     Page,
     Query,
     Status,
+    WholeHash,
 )
 from cluster.errors import FAULTS
 from cluster.wire import pack
@@ -214,6 +215,7 @@ def test_what_does_not_fit_is_refused_and_what_takes_no_room_is_not() -> None:
 def test_operations_without_fields_are_what_they_say() -> None:
     assert query(op="lease_leases") == LeaseLeases()
     assert query(op="status") == Status()
+    assert decode(op="hash") == QueryRequest(b"", WholeHash(), serializable=True)
     assert decode(op="session_open", id=4) == SessionRequest(pack(4))
 
 
@@ -497,6 +499,7 @@ def test_a_change_of_members_is_part_of_no_session() -> None:
         {"op": "member_remove", "ID": 1},
         {"op": "move_leader", "targetID": 1},
         {"op": "hash_kv"},
+        {"op": "hash"},
         {"op": "defragment"},
         {"op": "txn", "success": [{"request_range": {"key": "k", "serializable": True}}]},
     ],

@@ -1,0 +1,22 @@
+"""Members as the store knows them: Raft's, with the name and the URLs that each has published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from actors.language.commands import Member, MemberPeers
+
+
+def named(peers: Iterable[MemberPeers], before: Mapping[int, Member]) -> dict[int, Member]:
+    """These members by id, with what those among them that were known `before` have published."""
+    members: dict[int, Member] = {}
+    for member_id, peer_urls, is_learner in peers:
+        known = before.get(member_id)
+        name, client_urls = ("", ()) if known is None else (known.name, known.client_urls)
+        members[member_id] = Member(member_id, name, peer_urls, client_urls, is_learner)
+    return members
+
+
+def by_id(members: Mapping[int, Member]) -> tuple[Member, ...]:
+    """The members in the order of their ids."""
+    return tuple(sorted(members.values(), key=lambda member: member.id))
