@@ -162,7 +162,7 @@ class RaftActor(NodeActor):
 
     def settle(self) -> bool:
         core, waits, now_ms = self.core, self._waits, self._clock()
-        leads = core.leads
+        leads = core.elector.leads_as is not None
         # What came in may have committed entries. Clients of the leader wait for those, so they are
         # told before the next save takes its time. And a message may be for a new member.
         if leads and self._tell_decided(now_ms):
@@ -276,9 +276,9 @@ class RaftActor(NodeActor):
         self.core.tick(now_ms)
 
     def _arm(self, now_ms: int) -> None:
-        wake_at, gathering, last_words = self.mailbox.wake_at, self._gathering, self._last_words
-        replica = self.core.replica
-        wake_at(self.core.next_tick_ms)
+        core, gathering, last_words = self.core, self._gathering, self._last_words
+        replica, wake_at = core.replica, self.mailbox.wake_at
+        wake_at(core.next_tick_ms)
         if gathering.until_ms is not None:
             wake_at(gathering.until_ms)
         if replica.handed_out < replica.commit and replica.has_committed():

@@ -105,14 +105,14 @@ class EntriesEncoder:
             return _NO_ENTRIES
         first, last = entries[0], entries[-1]
         key = (first.index, first.term, last.index, last.term)
-        packed = self._kept.get(key)
-        if packed is None:
-            # Refused now: an entry in the log that nobody could read back would end the next start.
-            _check_entries(entries)
-            packed = _packed(entries)
-            if len(self._kept) >= ENCODINGS_KEPT:
-                self._kept.clear()
-            self._kept[key] = packed
+        if key in self._kept:
+            return self._kept[key]
+        # Refused now: an entry in the log that nobody could read back would end the next start.
+        _check_entries(entries)
+        packed = _packed(entries)
+        if len(self._kept) >= ENCODINGS_KEPT:
+            self._kept.clear()
+        self._kept[key] = packed
         return packed
 
 
@@ -269,6 +269,8 @@ _OUT: Final = {kind: (code, SHAPES.of(kind)) for code, kind in enumerate(MESSAGE
 INCOMING: Final = [SHAPES.of(kind) for kind in MESSAGE_KINDS]
 """How to read a message whose code is its place here."""
 
+_KINDS: Final = len(INCOMING)
+
 _ENTRIES_AT: Final = AppendRequest._fields.index("entries")
 
 
@@ -318,7 +320,7 @@ class PeerCodec:
         if type(row) is not tuple or len(row) < 2:
             raise WireError("not a peer message")
         code = row[1]
-        if row[0] == self.cluster_id and type(code) is int and 0 <= code < len(INCOMING):
+        if row[0] == self.cluster_id and type(code) is int and 0 <= code < _KINDS:
             message: Message = _read(INCOMING[code], row[2:])
             return message
         return self._decode_named(row)

@@ -144,8 +144,7 @@ class RaftCore:
 
     def transfer(self, target: int, now_ms: int) -> MaybeFault:
         """Hand leadership to a voter; returns an error's name, or "". `Decided` tells the end."""
-        if self._transfers.due_ms is not None:
-            self._judge_transfer(now_ms)
+        self._judge_transfer(now_ms)
         return self._transfers.begin(target, now_ms)
 
     @property
@@ -183,7 +182,8 @@ class RaftCore:
         match message:
             case rpc.AppendRequest() | rpc.Heartbeat() | rpc.SnapshotChunk():
                 # Only the leader of this term sends them, so the sender is to be followed.
-                self._carry(elector.follow(message.source, now_ms), now_ms)
+                if events := elector.follow(message.source, now_ms):
+                    self._carry(events, now_ms)
                 self._following.take(message, now_ms)
             case rpc.AppendResponse():
                 if leader is not None and self._trial.heeds(message, now_ms):
@@ -331,20 +331,20 @@ class RaftCore:
         """Take the messages that may leave at once, whatever is durable."""
         leader = self.elector.leads_as
         if leader is not None:
-            for message in leader.messages(self.replica.commit, now_ms):
-                self._outbox.say(message)
+            self._outbox.say_all(leader.messages(self.replica.commit, now_ms))
         return self._outbox.take()
 
     def persisted(self, now_ms: int) -> tuple[rpc.Message, ...]:
         """Everything in the last `output` is durable; returns the promises that may leave now."""
         elector, leader = self.elector, self.elector.leads_as
+        stable_before = self.replica.stable_index
         self.replica.persisted()
         elector.persisted()
         promises = self._outbox.take_promises()
         # From now on this member may count itself.
-        if leader is not None:
+        if leader is not None and self.replica.stable_index > stable_before:
             self._advance(leader, now_ms)
-        elif not elector.is_unsaved:
+        elif elector.leader == NOBODY and not elector.is_unsaved:
             self._carry(elector.own_vote_saved(now_ms), now_ms)
         return promises
 

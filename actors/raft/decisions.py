@@ -61,10 +61,11 @@ class Decisions:
             return True
         if trial.accused or trial.at_odds or self._proof.ending or roster.is_removed:
             return True
-        if leader is not None and (
-            leader.rounds.reads or leader.at_odds or leader.may_be_behind or roster.is_half_done
-        ):
-            return True
+        if leader is not None:
+            if leader.rounds.is_answered or leader.at_odds or leader.may_be_behind:
+                return True
+            if roster.is_half_done:
+                return True
         return elector.probation is not None or self._news.is_due()
 
     def take(self, now_ms: int) -> Decided:
@@ -73,14 +74,14 @@ class Decisions:
         if leader is not None:
             if self._roster.is_half_done:
                 self._changes.finish(leader, now_ms)
-            if leader.rounds.reads:
+            if leader.rounds.is_answered:
                 self._answer_reads(leader, now_ms)
         news, is_news = self._news, self._news.is_due()
         is_at_odds = trial.at_odds or (leader is not None and leader.at_odds)
         may_end = self._roster.is_removed or self._proof.ending
         # Where there is seldom something, only an attribute is read.
         return Decided(
-            self._replica.take_committed(),
+            self._replica.take_committed() if self._replica.has_committed() else (),
             self._reads.take_ready(self._replica.handed_out) if self._reads.indexed else (),
             self._desk.take_failed() if self._desk.failed else (),
             news.take_leader_news() if is_news else None,

@@ -176,10 +176,11 @@ class Elector:
     def follow(self, leader: int, now_ms: int) -> ElectorEvents:
         """An append or heartbeat of this term arrived: its sender leads."""
         assert self.leads_as is None, "two leaders in one term"
-        if self.leader == leader and isinstance(self.role, Follower):
-            self.role.heard_ms = now_ms
-            self._timer.heard_leader(now_ms)
-            return NOTHING
+        match self.role:
+            case Follower() as follower if self.leader == leader:
+                follower.heard_ms = now_ms
+                self._timer.heard_leader(now_ms)
+                return NOTHING
         return self._become_follower(self.term, leader, now_ms)
 
     def step_down(self, now_ms: int) -> ElectorEvents:

@@ -83,7 +83,8 @@ class Leader:
         self.heartbeat_due_ms = now_ms
         self.quorum_check_due_ms = now_ms
         self._waves: deque[int] = deque()
-        self._kept: tuple[Entry, ...] = ()
+        # The last run of entries that was sent, and where it is.
+        self._kept: tuple[tuple[Entry, ...], int, int] = ((), 0, 0)
         self._kept_at = (0, 0)
 
     def cluster_ms(self, now_ms: int) -> int:
@@ -99,6 +100,8 @@ class Leader:
         credited with what it acknowledged before.
         """
         self.configuration = configuration
+        self._decides_alone = configuration.majority_reached([self.own_id])
+        self.rounds.is_answered = True  # of fewer voters those that have answered may be a majority
         wanted = configuration.members() - {self.own_id}
         for gone in self.peers.keys() - wanted:
             del self.peers[gone]
@@ -235,13 +238,14 @@ class Leader:
 
     def maybe_take(self, proposals: Sequence[Proposal]) -> bool:
         """Count proposals as uncommitted; False if that would exceed UNCOMMITTED_BYTES_MAX."""
-        size = sum(command_sizes(proposals)) + ENTRY_OVERHEAD_BYTES * len(proposals)
+        count = len(proposals)
+        size = sum(command_sizes(proposals)) + ENTRY_OVERHEAD_BYTES * count
         # With nothing uncommitted a burst of any size may enter: otherwise a burst larger than the
         # limit could never enter.
         if self.uncommitted_bytes and self.uncommitted_bytes + size > UNCOMMITTED_BYTES_MAX:
             return False
         self.uncommitted_bytes += size
-        self._waves.append(self.log.last_index + len(proposals))
+        self._waves.append(self.log.last_index + count)
         return True
 
     def committed(self, previous: int, commit: int, now_ms: int) -> None:
@@ -256,7 +260,7 @@ class Leader:
         # The member that took a request answers it when it applies the entry, and a client waits
         # for that. So this member hears of the commit at once, the others within COMMIT_NOTICE_MS.
         entries = log.slice(previous + 1, commit + 1, bytes_max=1 << 62)
-        self._awaiting_commit.update({e.origin for e in entries} & self.peers.keys())
+        self._awaiting_commit |= {e.origin for e in entries} & self.peers.keys()
         if self.notice_due_ms is None:
             self.notice_due_ms = now_ms + COMMIT_NOTICE_MS
         self.rounds.release(commit)
@@ -301,8 +305,9 @@ class Leader:
         messages: list[Message] = []
         # Heartbeats come before appends: a heartbeat names the last index sent before it, so that
         # its answer shows whether that was lost. The appends below are sent after it.
-        if self.rounds.maybe_begin():
+        if self.rounds.reads and self.rounds.maybe_begin():
             messages += self.heartbeats(commit, now_ms)
+            self.rounds.is_answered |= self._decides_alone
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
         last_index = self.log.last_index
         for target, peer in self.peers.items():
@@ -314,8 +319,8 @@ class Leader:
             is_told = everybody or target in self._awaiting_commit
             if is_told and commit > peer.commit_sent < peer.match:
                 messages.append(self._heartbeat(target, peer, commit, now_ms, answer=False))
-            if is_told and peer.commit_sent >= commit:
-                self._awaiting_commit.discard(target)
+            if target in self._awaiting_commit and peer.commit_sent >= commit:
+                self._awaiting_commit.remove(target)
         if everybody:
             self.notice_due_ms = None
         return messages
@@ -345,11 +350,13 @@ class Leader:
             answer=answer,
         )
 
-    def _run(self, start: int, stop: int) -> tuple[Entry, ...]:
-        """The entries of an append. The last run is kept, for most peers lack the same."""
+    def _run(self, start: int, stop: int) -> tuple[tuple[Entry, ...], int, int]:
+        """The entries of an append, the last index, their bytes; most peers lack the same run."""
         if (start, stop) != self._kept_at:
-            self._kept = self.log.slice(start, stop, APPEND_BYTES_MAX)
-            self._kept_at = (start, stop)
+            entries = self.log.slice(start, stop, APPEND_BYTES_MAX)
+            last_index = start - 1 + len(entries)
+            self._kept = entries, last_index, self.log.bytes_of(start, last_index + 1)
+            self._kept_at = start, stop
         return self._kept
 
     def behind(self) -> tuple[int, ...]:
@@ -366,12 +373,11 @@ class Leader:
             return None
         # With a full window this append carries no entries and only asks for an answer: the window
         # may be full because earlier answers were lost.
-        stop = self.log.last_index + 1 if peer.has_room else peer.next
-        entries = self._run(peer.next, stop)
-        last_sent = prev_index + len(entries)
+        stop = self.log.last_index + 1 if peer.has_room() else peer.next
+        entries, last_sent, size = self._run(peer.next, stop)
         # `next` moves on before the answer comes, so the next append follows without waiting
         # (pipelining, dissertation 10.2.2). If this one is lost, a heartbeat's answer shows that.
-        peer.sent(last_sent, self.log.bytes_of(peer.next, last_sent + 1))
+        peer.sent(last_sent, size)
         peer.ack_wanted = False
         peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))
         return AppendRequest(

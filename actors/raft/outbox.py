@@ -8,6 +8,8 @@ message means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.raft.elector import Elector
 from actors.raft.rpc import AppendResponse, Message
 
@@ -28,6 +30,13 @@ class Outbox:
         # a second time, and say something else in it than the others have heard.
         (self.promises if self._elector.is_unsaved else self.messages).append(message)
 
+    def say_all(self, messages: Sequence[Message]) -> None:
+        """`say` each of these messages."""
+        if self._elector.is_unsaved:
+            self.promises += messages
+        else:
+            self.messages += messages
+
     def promise(self, message: Message) -> None:
         """Send when everything that this member has decided so far is durable."""
         self.promises.append(message)
@@ -45,22 +54,20 @@ class Outbox:
         """Give out the messages that may leave at once."""
         if not self.messages:
             return ()
-        taken = tuple(self.messages)
-        self.messages.clear()
+        taken, self.messages = tuple(self.messages), []
         return taken
 
     def saving(self) -> None:
         """All that has been decided so far is being saved: the promises wait for that."""
         if self.promises:
             self._saving += self.promises
-            self.promises.clear()
+            self.promises = []
 
     def take_promises(self) -> tuple[Message, ...]:
         """Give out the promises about what was being saved: it is durable now."""
         if not self._saving:
             return ()
-        taken = tuple(self._saving)
-        self._saving.clear()
+        taken, self._saving = tuple(self._saving), []
         return taken
 
     def clear(self) -> None:

@@ -40,10 +40,10 @@ class Progress:
     __slots__ = (
         "_inflight",
         "_inflight_bytes",
+        "_inflight_count",
         "ack_wanted",
         "commit_sent",
         "contact",
-        "has_room",
         "heard_ms",
         "life",
         "match",
@@ -77,9 +77,7 @@ class Progress:
         # rejection closes it to a single append, and each acknowledgement of more doubles it.
         self.window = INFLIGHT_APPENDS_MAX
         self._inflight: deque[tuple[int, int]] = deque()
-        self._inflight_bytes = 0
-        # Whether another append may carry entries; one that only asks for an answer always may.
-        self.has_room = True
+        self._inflight_bytes = self._inflight_count = 0
 
     def may_send(self) -> bool:
         """Whether another append may go out now."""
@@ -87,11 +85,11 @@ class Progress:
             return False
         if self.probing:
             return not self.probe_sent
-        return self.ack_wanted or self.has_room
+        return self.ack_wanted or self.has_room()
 
-    def _measure(self) -> None:
-        is_within = self._inflight_bytes < INFLIGHT_BYTES_MAX
-        self.has_room = is_within and len(self._inflight) < self.window
+    def has_room(self) -> bool:
+        """Whether another append may carry entries; one that only asks for an answer always may."""
+        return self._inflight_count < self.window and self._inflight_bytes < INFLIGHT_BYTES_MAX
 
     def sent(self, last_index: int, size_bytes: int) -> None:
         """An append that ends at `last_index` went out."""
@@ -102,12 +100,13 @@ class Progress:
             self.next = last_index + 1
             self._inflight.append((last_index, size_bytes))
             self._inflight_bytes += size_bytes
-            self._measure()
+            self._inflight_count += 1
 
     def maybe_accept(self, index: int) -> bool:
         """The peer holds the log up to `index`; returns whether that was not known."""
         while self._inflight and self._inflight[0][0] <= index:
             self._inflight_bytes -= self._inflight.popleft()[1]
+            self._inflight_count -= 1
         news = index > self.match
         if news:
             self.snapshotting = False
@@ -118,7 +117,6 @@ class Progress:
         if self.probing or self.next <= self.match:
             self.probing = self.probe_sent = False
             self.next = self.match + 1
-        self._measure()
         return news
 
     def maybe_reject(self, rejected: int, resume_after: int) -> Rejection:
@@ -156,5 +154,4 @@ class Progress:
         self.snapshotting = False
         self.next = max(next_index, self.match + 1)
         self._inflight.clear()
-        self._inflight_bytes = 0
-        self.has_room = True
+        self._inflight_bytes = self._inflight_count = 0

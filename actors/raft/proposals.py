@@ -44,6 +44,8 @@ class ProposalDesk:
 
     def take_held(self) -> list[Proposal]:
         """Give out the held proposals: a leader is known."""
+        if not self._held:
+            return []
         held = [proposal for _, proposal in self._held]
         self._held.clear()
         return held

@@ -6,8 +6,9 @@ neither the old set nor the new one can decide anything alone. Refuses to know o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from itertools import repeat
 from typing import NamedTuple
 
 
@@ -34,9 +35,10 @@ class Configuration(NamedTuple):
         """The members whose vote may count."""
         return self.voters | self.outgoing
 
-    def majority_reached(self, agreeing: Iterable[int]) -> bool:
+    def majority_reached(self, agreeing: Sequence[int]) -> bool:
         """Whether `agreeing` has a majority of each set of voters."""
-        return self.ballot(dict.fromkeys(agreeing, True)) is Ballot.WON
+        lost = [each for each in self.sets() if len(each.intersection(agreeing)) <= len(each) // 2]
+        return not lost
 
     def others_agree(self, member: int, agreeing: Iterable[int]) -> bool:
         """Whether `agreeing` has, without `member`, a majority of the rest of each set."""
@@ -71,6 +73,6 @@ def _ballot(voters: frozenset[int], votes: Mapping[int, bool]) -> Ballot:
 
 
 def _agreed_index(voters: frozenset[int], match: Mapping[int, int]) -> int:
-    held = sorted([match.get(voter, 0) for voter in voters], reverse=True)
+    held = sorted(map(match.get, voters, repeat(0)), reverse=True)
     # Of 3 the second highest, of 4 the third: this voter and those before it are a majority.
     return held[len(voters) // 2]

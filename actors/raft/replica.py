@@ -157,7 +157,7 @@ class Replica:
             # The clock of a new leader holds, even where it is behind (see the class).
             self._clock_term, self.cluster_ms = term, cluster_ms
         else:
-            self.cluster_ms = max(self.cluster_ms, cluster_ms)
+            self.cluster_ms = cluster_ms if cluster_ms > self.cluster_ms else self.cluster_ms
 
     # --- as a leader ---
 
@@ -222,9 +222,10 @@ class Replica:
         return not self.paused and min(self.commit, self.stable_index) > self.handed_out
 
     def take_committed(self) -> tuple[Entry, ...]:
-        """The next entries that are committed and durable here, each once and in order."""
-        if not self.has_committed():
-            return ()
+        """The next entries that are committed and durable here, each once and in order.
+
+        Only if `has_committed`.
+        """
         stop = min(self.commit, self.stable_index, self.handed_out + COMMITTED_ENTRIES_MAX) + 1
         committed = self.log.slice(self.handed_out + 1, stop, COMMITTED_BYTES_MAX)
         self.handed_out = committed[-1].index

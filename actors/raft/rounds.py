@@ -35,6 +35,8 @@ class ReadRounds:
     def __init__(self) -> None:
         self.sent = 0
         self.reads: deque[PendingRead] = deque()
+        # Whether a round was answered since `take_confirmed`.
+        self.is_answered = False
         self._early: list[tuple[int, int]] = []
         self._acks: dict[int, int] = {}
 
@@ -52,9 +54,9 @@ class ReadRounds:
 
     def release(self, index: int) -> None:
         """The early reads need this index: let them wait for the next round."""
-        for source, read_id in self._early:
+        early, self._early = self._early, []
+        for source, read_id in early:
             self.add(source, read_id, index)
-        self._early.clear()
 
     def is_due(self) -> bool:
         """Whether reads wait for a round and fewer than READ_ROUNDS_MAX are under way."""
@@ -72,7 +74,9 @@ class ReadRounds:
 
     def acknowledged(self, member: int, round_id: int) -> None:
         """A member has answered this round, which confirms all earlier ones as well."""
-        self._acks[member] = max(self._acks.get(member, 0), round_id)
+        if round_id > self._acks.get(member, 0):
+            self._acks[member] = round_id
+            self.is_answered = True
 
     def forget(self, member: int) -> None:
         """Count no answer of this member: it was removed, or has forgotten what it answered."""
@@ -81,6 +85,7 @@ class ReadRounds:
     def take_confirmed(self, own_id: int, configuration: Configuration) -> list[PendingRead]:
         """Take the reads whose round was sent and answered by a majority."""
         confirmed: list[PendingRead] = []
+        self.is_answered = False
         while self.reads and self.reads[0].round_id <= self.sent:
             round_id = self.reads[0].round_id
             agreeing = [member for member, acked in self._acks.items() if acked >= round_id]

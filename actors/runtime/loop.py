@@ -124,18 +124,14 @@ class Loop:
     def turn(self) -> None:
         """Hand all queued messages to their actors; then let those settle that had one."""
         for _ in range(ROUNDS_MAX):
-            if not self._go_round() and not self._settle():
+            found = False
+            for seat in self._seats:
+                if seat.queue and not seat.has_stopped:
+                    found = True
+                    self._run_one(seat)
+            if not found and not self._settle():
                 return
         self._settle()
-
-    def _go_round(self) -> bool:
-        """Give each actor what is queued for it, in the ring's order; whether there was any."""
-        found = False
-        for seat in self._seats:
-            if seat.queue and not seat.has_stopped:
-                found = True
-                self._run_one(seat)
-        return found
 
     def _settle(self) -> bool:
         """Let those settle that have run; whether one has to settle again."""

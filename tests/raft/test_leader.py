@@ -18,3 +18,15 @@ def test_member_that_is_removed_while_it_awaits_a_commit_is_forgotten() -> None:
     leader.reconfigure(Configuration(frozenset({1})), 0)
     assert not leader.has_news(1)
     assert not leader.messages(1, 0)
+
+
+def test_a_read_that_a_majority_of_fewer_voters_has_confirmed_is_looked_at() -> None:
+    leader = Leader(1, 1, Configuration(frozenset({1, 2, 3, 4, 5})), RaftLog(), 0, 0)
+    leader.add_read(1, read_id=7, commit=1)
+    leader.messages(1, 0)
+    leader.rounds.acknowledged(2, leader.rounds.sent)
+    assert leader.rounds.is_answered and not leader.read_answers(0)
+    assert not leader.rounds.is_answered
+    leader.reconfigure(Configuration(frozenset({1, 2, 3})), 0)
+    assert leader.rounds.is_answered
+    assert [answer.read_id for answer in leader.read_answers(0)] == [7]

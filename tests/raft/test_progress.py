@@ -103,7 +103,7 @@ def test_a_full_window_lets_a_question_pass_but_no_entries() -> None:
     progress = streaming(0)
     progress.sent(1, INFLIGHT_BYTES_MAX)
     progress.ack_wanted = True
-    assert progress.may_send() and not progress.has_room
+    assert progress.may_send() and not progress.has_room()
 
 
 def test_probing_again_forgets_what_was_under_way() -> None:

@@ -220,19 +220,21 @@ class Wal:
     def _append(
         self, records: list[tuple[int, bytes]], start: LogStart, begin: bool = False
     ) -> None:
-        size = sum([record_size(len(payload)) for _, payload in records])
+        data, crc = encode_flush(records, self._flush + 1, self._offset, self._crc)
+        size = len(data)
         if begin or self._offset + size > self._size:
             # The records are in the segment before it gets its name: a crash leaves either the old
             # entries or the new ones, never a part of each.
             size = max(self._segment_bytes, size + SECTOR_BYTES)
             self._begin_segment(size, start, records)
         else:
-            self._write(records)
+            self._write(data, crc)
             self._is_unsynced = True
 
-    def _write(self, records: list[tuple[int, bytes]]) -> None:
+    def _write(self, data: bytes, crc: int) -> None:
+        """Write the next flush, which `encode_flush` has made for its place."""
         self._flush += 1
-        data, self._crc = encode_flush(records, self._flush, self._offset, self._crc)
+        self._crc = crc
         self._files.write(self._file, data, self._offset)
         self._offset += len(data)
 
@@ -274,7 +276,8 @@ class Wal:
         # before the installation is done.
         if self._expected[0] > start.index:
             records = [(EXPECT, pack(self._expected)), *records]
-        self._write([(HEAD, pack(head)), *records])
+        records = [(HEAD, pack(head)), *records]
+        self._write(*encode_flush(records, self._flush + 1, self._offset, self._crc))
         self._files.sync(self._file)
         self._is_unsynced = False
         self._files.rename(temporary, path)

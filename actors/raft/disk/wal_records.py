@@ -54,13 +54,16 @@ def encode_flush(
     `position` is the flush's offset in its file; `crc` is the seed that the last flush gave.
     """
     pieces: list[bytes] = []
-    for count, (kind, payload) in enumerate(records, 1):
-        last = count == len(records)
+    left = len(records)
+    for kind, payload in records:
+        left -= 1
+        size = len(payload)
+        padding = -size % _ALIGNMENT
         zeros = _zero_sectors(payload, position + _HEADER_BYTES)
-        fields = _FIELDS.pack(flush, len(payload), kind, last, zeros)
+        fields = _FIELDS.pack(flush, size, kind, not left, zeros)
         checks, crc = _checks(fields, payload, crc)
-        pieces += (fields, checks, payload, bytes(-len(payload) % _ALIGNMENT))
-        position += record_size(len(payload))
+        pieces += (fields, checks, payload, bytes(padding))
+        position += _HEADER_BYTES + size + padding
     return b"".join(pieces), crc
 
 
@@ -149,9 +152,9 @@ def _zero_sectors(data: bytes, position: int) -> int:
 
     A sector that `data` fills in part counts if that part is zero.
     """
-    if data and data[0] and data[-1] and _ZERO_SECTOR not in data:
-        return 0  # nearly always: both edges are not zero, and neither is a sector between them
     first = SECTOR_BYTES - position % SECTOR_BYTES
+    if data and data[0] and _ZERO_SECTOR not in data and (data[-1] or len(data) <= first):
+        return 0  # nearly always: both edges are not zero, and neither is a sector between them
     last = max(first, len(data) - (position + len(data)) % SECTOR_BYTES)
     zeros = sum(1 for edge in (data[:first], data[last:]) if edge and not edge.strip(b"\0"))
     if _ZERO_SECTOR not in data:
