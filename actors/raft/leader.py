@@ -101,7 +101,9 @@ class Leader:
         """
         self.configuration = configuration
         self._decides_alone = configuration.majority_reached([self.own_id])
-        self.rounds.is_answered = True  # of fewer voters those that have answered may be a majority
+        if self.rounds.reads:
+            # Of fewer voters, those that have answered may be a majority.
+            self.rounds.is_answered = True
         wanted = configuration.members() - {self.own_id}
         for gone in self.peers.keys() - wanted:
             del self.peers[gone]

@@ -35,7 +35,7 @@ class ReadRounds:
     def __init__(self) -> None:
         self.sent = 0
         self.reads: deque[PendingRead] = deque()
-        # Whether a round was answered since `take_confirmed`.
+        # Whether reads wait, and one of their rounds was answered since `take_confirmed`.
         self.is_answered = False
         self._early: list[tuple[int, int]] = []
         self._acks: dict[int, int] = {}
@@ -76,7 +76,8 @@ class ReadRounds:
         """A member has answered this round, which confirms all earlier ones as well."""
         if round_id > self._acks.get(member, 0):
             self._acks[member] = round_id
-            self.is_answered = True
+            if self.reads:
+                self.is_answered = True
 
     def forget(self, member: int) -> None:
         """Count no answer of this member: it was removed, or has forgotten what it answered."""
