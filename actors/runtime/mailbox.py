@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from pykka._envelope import Envelope
@@ -104,6 +104,10 @@ class Mailbox:
     def refresh(self) -> None:
         """Poll the sockets that the sources have now: a source has opened or closed some."""
         self.loop.refresh()
+
+    def put_back(self, messages: Sequence[Any]) -> None:
+        """Queue messages, in order, before all that is queued: the actor has let them wait."""
+        self.queue.extendleft(reversed(messages))
 
     def wake_at(self, monotonic_ms: int) -> None:
         """Deliver one Tick at this time, unless an earlier one is pending already."""

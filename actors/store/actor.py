@@ -60,6 +60,7 @@ from actors.store.backlog import history
 from actors.store.compactor import Compactor
 from actors.store.disk import reports
 from actors.store.listeners import Listeners
+from actors.store.long_entry import ENTRY_STEPS_MAX, LongEntry
 from actors.store.long_queries import QUERY_PAUSE_MS, LongQueries
 from actors.store.machine import Machine
 from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
@@ -85,6 +86,7 @@ class StoreActor(NodeActor):
         clock: Clock,
         retention: HistoryRetention | None = None,
         upkeep: UpkeepSettings = NO_UPKEEP,
+        slice_steps_max: int = ENTRY_STEPS_MAX,
     ) -> None:
         super().__init__()
         self._machine = machine
@@ -94,6 +96,7 @@ class StoreActor(NodeActor):
         self._pace = CommitPace()
         self._compactor = Compactor(retention)
         self._long_queries = LongQueries()
+        self._long_entry = LongEntry(slice_steps_max)
         self._upkeep = Upkeep(upkeep, member_id, machine)
         self._listeners = Listeners()
         self._complaints = Complaints(clock, log)
@@ -121,6 +124,11 @@ class StoreActor(NodeActor):
 
     def receive(self, message: ToStore) -> None:
         machine = self._machine
+        if machine.is_busy:
+            passing = self._long_entry.let_pass(message, machine)
+            if passing is None:
+                return
+            message = passing
         match message:
             case Apply(entries):
                 self._apply(entries)
@@ -169,23 +177,29 @@ class StoreActor(NodeActor):
 
     # --- entries ---
 
-    def _apply(self, entries: tuple[Entry, ...]) -> None:
+    def _apply(
+        self, entries: tuple[Entry, ...], ended: tuple[tuple[Ticket, Result], ...] = ()
+    ) -> None:
+        """Apply entries; `ended`: the answer, if one is due here, to a long entry that is done."""
         machine, due_ms = self._machine, self._pace.due_ms
-        revision, compact_revision = machine.revision, machine.store.compact_revision
+        compact_revision = machine.store.compact_revision
         self._is_whole = False
-        replies, unreadable, size = apply_entries(
+        replies, unreadable, size, left = apply_entries(
             machine, entries, self._member_id, self._compactor
         )
-        self._is_whole = True
+        self._is_whole = not left
+        if left:
+            self._long_entry.begin(left)
         self._pace.bytes += size
         # The waiting client first: a put's latency ends here, and watches need no order against it.
-        self._reply(replies)
+        self._reply([*ended, *replies] if ended else replies)
         events = machine.take_events()
-        if machine.revision != revision and self._listeners.connections:
+        if events and self._listeners.connections:
             self.ring.watch.tell(Events(machine.revision, events))
         if machine.store.compact_revision != compact_revision and self._listeners.connections:
             self.ring.watch.tell(HistoryCut())
-        if facts := machine.take_lease_facts():
+        # Of an entry under way nobody hears a part.
+        if not left and (facts := machine.take_lease_facts()):
             told = tuple([LeaseFact(*fact) for fact in facts])
             self.ring.lease.tell(LeaseFacts(told, machine.cluster_ms))
         # A long query that began before the compaction may still read what a sweep would remove.
@@ -203,12 +217,25 @@ class StoreActor(NodeActor):
         # A put passes here. If a commit was due before and still is, its tick does what else is
         # due; only a sweep, and what upkeep has just learned, cannot wait for that.
         is_awaited = due_ms is not None and self._pace.due_ms == due_ms
-        if not is_awaited or has_news or orders or machine.sweeper.is_due:
+        if not is_awaited or has_news or orders or left or machine.sweeper.is_due:
             self._arm()
+
+    def _go_on(self) -> None:
+        """Do a slice of the long entry; at its end what has waited for it comes next."""
+        result = self._long_entry.work(self._machine, self._clock)
+        if result is None:
+            return
+        entry, rest, waiting = self._long_entry.end()
+        is_owed = entry.ticket and entry.origin == self._member_id
+        self._apply(rest, ended=((entry.ticket, result),) if is_owed else ())
+        self.mailbox.put_back(waiting)
 
     def commit(self) -> None:
         """Make durable what is new, and answer the compactions that waited for that."""
         machine = self._machine
+        # A commit has whole entries only: after a crash the log brings back the one under way.
+        if machine.is_busy:
+            return
         self._pace.committed()
         if machine.uncommitted:
             # If the commit fails, the machine has given its changes away and cannot offer them
@@ -230,6 +257,12 @@ class StoreActor(NodeActor):
 
     def _on_tick(self, now_ms: int) -> None:
         machine = self._machine
+        if machine.is_busy:
+            # All else that may be due needs a whole state.
+            self._reply(self._long_queries.work(machine, self._clock))
+            self._go_on()
+            self._arm()
+            return
         if self._pace.is_due(now_ms):
             self.commit()
         # Every member asks, so that the next leader has noted the past; only the leader gets one.
@@ -252,7 +285,8 @@ class StoreActor(NodeActor):
         sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
         query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries else None
         upkeep_ms = self._upkeep.next_wake_ms()
-        due_ms = earliest(self._pace.due_ms, sweep_ms, query_ms, upkeep_ms)
+        entry_ms = now_ms if self._machine.is_busy else None
+        due_ms = earliest(self._pace.due_ms, sweep_ms, query_ms, upkeep_ms, entry_ms)
         if due_ms is not None:
             self.mailbox.wake_at(due_ms)
 

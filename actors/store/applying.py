@@ -6,7 +6,6 @@ does is the machine's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from actors.language.codec import decode_command
@@ -26,18 +25,22 @@ class Unreadable(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """Answers by ticket, entries that cannot be decoded, and the bytes of applied commands."""
+    """Answers by ticket, entries that cannot be decoded, and the bytes of applied commands.
+
+    `left`: an entry that takes long and is under way now, and all that follow it.
+    """
 
     replies: list[tuple[int, Result]]
     unreadable: list[Unreadable]
     bytes: int
+    left: tuple[Entry, ...]
 
 
 def apply_entries(
-    machine: Machine, entries: Iterable[Entry], member_id: int, compactor: Compactor
+    machine: Machine, entries: tuple[Entry, ...], member_id: int, compactor: Compactor
 ) -> Applied:
     """Apply entries; the answer to a physical compaction is not here: the compactor owes it."""
-    apply, owe = machine.apply, compactor.owe
+    apply, owe = machine.begin_entry, compactor.owe
     replies: list[tuple[int, Result]] = []
     unreadable: list[Unreadable] = []
     size = 0
@@ -54,8 +57,10 @@ def apply_entries(
             continue
         result = apply(index, term, time_ms, command, sequence)
         size += len(data)
+        if result is None:
+            return Applied(replies, unreadable, size, entries[index - entries[0].index :])
         if not ticket or origin != member_id:
             continue
         if type(command) is not Compact or not owe(machine.sweeper, command, ticket, result):
             replies.append((ticket, result))
-    return Applied(replies, unreadable, size)
+    return Applied(replies, unreadable, size, ())

@@ -24,9 +24,9 @@ _HEAD: Final = Struct(">QIBQQqII")
 _SUB_MASK: Final = (1 << SUB_BITS) - 1
 
 
-def read_hash(store: RevisionStore, query: HashKV) -> Steps[HashDone | Failure]:
+def read_hash(store: RevisionStore, query: HashKV, now: int) -> Steps[HashDone | Failure]:
     """Hash everything up to a revision; as in etcd, it must be above the compacted one."""
-    now, compacted = store.revision, store.compact_revision
+    compacted = store.compact_revision
     if query.revision > now:
         return FUTURE_REVISION
     if 0 < query.revision <= compacted:

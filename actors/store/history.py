@@ -20,15 +20,14 @@ FIRST_CHANGE: Final = 2
 """The revision of the first change of any store: at 1 it is empty."""
 
 
-def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Failure]:
-    """The changes of one key up to a revision; a Failure if that is compacted or in the future."""
-    now = store.revision
+def read_history(store: RevisionStore, query: History, now: int) -> Steps[HistoryDone | Failure]:
+    """The changes of one key up to a revision; a Failure if that is compacted or after `now`."""
     if query.revision > now:
         return FUTURE_REVISION
     if 0 < query.revision < store.compact_revision:
         return COMPACTED
     # Both at the first step: a later compaction must not change the answer half-way.
-    positions, may_be_cut = _visible(store, query), _may_be_cut(store)
+    positions, may_be_cut = _visible(store, query, now), _may_be_cut(store)
     limit = max(0, query.limit)
     more = 0 < limit < len(positions)
     if more:
@@ -48,12 +47,12 @@ def read_history(store: RevisionStore, query: History) -> Steps[HistoryDone | Fa
     return HistoryDone(now, tuple(events), more, not more and may_be_cut)
 
 
-def _visible(store: RevisionStore, query: History) -> list[int]:
+def _visible(store: RevisionStore, query: History, now: int) -> list[int]:
     """The positions of a key's changes, newest first: all since the compacted revision, and the one
     that set the value that the key had then.
     """
     changes = store.index.changes(query.key)
-    newest = query.revision if query.revision > 0 else store.revision
+    newest = query.revision if query.revision > 0 else now
     until = (newest + 1) << SUB_BITS
     since = max(0, store.compact_revision) << SUB_BITS
     after = since + (1 << SUB_BITS)

@@ -84,13 +84,21 @@ class KeyIndex:
                 past.append(before[0] << 1)
         self.live[key] = after
 
-    def remove(self, key: bytes, position: int) -> None:
-        """A live key was deleted by the tombstone at this position."""
-        before = self.live.pop(key)
-        assert position > before[0], "a tombstone comes after the value it ends"
-        self._order.remove(key)
-        self._gone.add(key)
-        self._past.setdefault(key, []).extend((before[0] << 1, position << 1 | 1))
+    def remove(self, keys: list[bytes], position: int) -> None:
+        """Live keys were deleted, by tombstones at this position and those that follow it."""
+        pop, past = self.live.pop, self._past
+        take, add = self._order.remove, self._gone.add
+        mark = position << 1 | 1
+        for key in keys:
+            before = pop(key)[0] << 1
+            assert mark > before, "a tombstone comes after the value it ends"
+            take(key)
+            add(key)
+            if key in past:
+                past[key] += (before, mark)
+            else:
+                past[key] = [before, mark]
+            mark += 2
 
     def keys(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
         """The keys of an interval that exist now, in order."""

@@ -7,10 +7,13 @@ deadline has passed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from actors.language.results import Failure
+from actors.language.queries import LeaseTimeToLive
+from actors.language.results import Failure, LeaseLife, Leases
+from actors.store.index import Live
+from actors.store.steps import Steps, sort
 from actors.store.storage import LeaseRecord
 
 LEASE_EXISTS: Final = Failure("LeaseExist")
@@ -97,15 +100,16 @@ class LeaseTable:
         """Tell a lease's deadline again, though it has not changed: its expiry was put off."""
         self.facts.append((lease_id, self.table[lease_id].deadline_ms))
 
-    def end(self, lease_id: int) -> list[bytes] | None:
-        """End a lease and return its keys in order; None when there is no such lease."""
-        lease = self.table.pop(lease_id, None)
-        if lease is None:
-            return None
+    def end(self, lease_id: int) -> None:
+        """End a lease; its keys are on no lease then."""
+        del self.table[lease_id]
         self._tell(lease_id, 0)
-        # The order decides the positions of the deletions, and must be the same on all members. A
-        # set has another order in each process.
-        return sorted(lease.keys)
+
+    def leave(self, keys: Iterable[bytes], live: Mapping[bytes, Live]) -> None:
+        """Keys are about to be deleted: those on a lease leave it."""
+        for key in keys:
+            if lease := live[key][3]:
+                self.table[lease].keys.remove(key)
 
     def move(self, key: bytes, before: int, after: int) -> None:
         """A key moves from one lease to another; 0 is no lease."""
@@ -126,3 +130,25 @@ class LeaseTable:
     def _tell(self, lease_id: int, deadline_ms: int) -> None:
         self.facts.append((lease_id, deadline_ms))
         self.changed.add(lease_id)
+
+
+def read_life(
+    leases: LeaseTable, revision: int, query: LeaseTimeToLive, now_ms: int
+) -> Steps[LeaseLife]:
+    """How long a lease still lives at `now_ms`, and its keys if they are asked for."""
+    lease = leases.table.get(query.id)
+    if lease is None:
+        return LeaseLife(revision, query.id, remaining_ms=-1, granted_ms=0)
+    remaining_ms = max(0, lease.deadline_ms - now_ms)
+    keys: tuple[bytes, ...] | None = None
+    if query.keys:
+        keys = tuple((yield from sort(list(lease.keys), key=bytes)))
+    return LeaseLife(revision, lease.id, remaining_ms, lease.ttl_ms, keys)
+
+
+def read_leases(leases: LeaseTable, revision: int) -> Steps[Leases]:
+    """All leases there are, by their deadlines."""
+    ordered = yield from sort(
+        list(leases.table.values()), key=lambda lease: (lease.deadline_ms, lease.id)
+    )
+    return Leases(revision, tuple([lease.id for lease in ordered]))

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from actors.language.queries import Query
 from actors.language.results import Failure, Result
 from actors.store.machine import Machine
+from actors.store.questions import begin, can_answer
 from actors.store.steps import Steps
 
 RUNNING_MAX: Final = 8
@@ -61,10 +62,9 @@ class LongQueries:
         self, machine: Machine, questions: Iterable[tuple[int, Query]], cluster_ms: int
     ) -> list[tuple[int, Result]]:
         """Tickets and answers of the questions that one step answers; the others go on later."""
-        begin = machine.begin
         replies: list[tuple[int, Result]] = []
         for ticket, query in questions:
-            match begin(query, cluster_ms):
+            match begin(machine, query, cluster_ms):
                 case tuple() as result:
                     replies.append((ticket, result))
                 case steps:
@@ -126,9 +126,12 @@ class LongQueries:
         return True
 
     def _begin_waiting(self, machine: Machine, replies: list[tuple[int, Result]]) -> None:
-        while self._waiting and len(self._running) < RUNNING_MAX:
-            asked = self._waiting.popleft()
-            result = machine.begin(asked.query, asked.cluster_ms)
+        waiting = self._waiting
+        while waiting and len(self._running) < RUNNING_MAX:
+            if not can_answer(machine, waiting[0].query):
+                break
+            asked = waiting.popleft()
+            result = begin(machine, asked.query, asked.cluster_ms)
             assert not isinstance(result, tuple), "only queries that take steps are made to wait"
             self._run(machine, asked, result, replies)
 

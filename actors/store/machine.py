@@ -1,4 +1,4 @@
-"""The replicated state machine: what each command does, and what each query sees.
+"""The replicated state machine: what each command does.
 
 It is a pure function of the applied entries (index, cluster time, command, sequence), so all nodes
 agree. It composes keys, leases, sessions, members and alarms, and gathers what others must be told
@@ -8,13 +8,12 @@ and what the backend must keep. It refuses to know who asked, and what a message
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Self, assert_never
+from typing import Self, assert_never
 
 from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
     AlarmDeactivate,
-    Change,
     Command,
     Compact,
     DeleteRange,
@@ -29,52 +28,29 @@ from actors.language.commands import (
     Member,
     MemberPublish,
     Put,
-    Range,
     Sequence,
     SessionOpen,
     SetMembers,
     Txn,
 )
 from actors.language.errors import StorageError
-from actors.language.queries import (
-    AlarmList,
-    HashKV,
-    History,
-    LeaseLeases,
-    LeaseTimeToLive,
-    MemberList,
-    MembersToCome,
-    Page,
-    Query,
-    Status,
-    WholeHash,
-)
 from actors.language.results import (
     Alarms,
     Done,
     LeaseGranted,
     LeaseKeptAlive,
-    LeaseLife,
-    LeaseRevoked,
-    Leases,
     Members,
     Result,
     SessionOpened,
-    StatusDone,
 )
 from actors.store.alarms import AlarmTable
-from actors.store.digest import read_hash
-from actors.store.history import read_history
 from actors.store.integrity import Check, hash_state
-from actors.store.leases import LEASE_NOT_FOUND, LEASES_MAX, LeaseTable
+from actors.store.leases import LEASES_MAX, LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.naming import by_id, named
-from actors.store.ranges import get, read_range
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
-from actors.store.steps import Steps, finish, sort
+from actors.store.steps import Steps
 from actors.store.storage import Backend, Batch, Meta
-from actors.store.txn import read_txn
-from actors.store.whole_hash import hash_whole
 from actors.store.writes import Writes
 
 Administration = (
@@ -87,8 +63,6 @@ Administration = (
     | IntegrityCheck
     | IntegrityReport
 )
-
-_OF_ONE_KEY: Final = Range(b"")[1:]
 
 
 class Machine:
@@ -123,8 +97,14 @@ class Machine:
         # Kept for the actor until it takes them; no part of the state.
         self.checks: list[Check | IntegrityReport] = []
         self.writes = Writes(self.store, self.leases)
+        # Whether an entry is under way; then these say how it goes on, and what was before it.
+        self.is_busy = False
+        self._long_steps: Steps[Result] | None = None
+        self._long_sequence: Sequence | None = None
+        self._revision_before = 0
+        self._events_before: list[Event] = []
         self._members_changed = not stored_members
-        self._backend = backend
+        self.backend = backend
         # The backend keeps no lease's keys: each key's last change names its lease.
         for key, live in self.store.index.live.items():
             if live[3] and live[3] not in self.leases.table:
@@ -140,7 +120,20 @@ class Machine:
     def apply(
         self, index: int, term: int, time_ms: int, command: Command, sequence: Sequence | None
     ) -> Result:
-        """Apply the entry at `index`, the next one, and return its answer."""
+        """Apply the entry at `index`, the next one, as a whole, and return its answer."""
+        result = self.begin_entry(index, term, time_ms, command, sequence)
+        while result is None:
+            result = self.go_on()
+        return result
+
+    def begin_entry(
+        self, index: int, term: int, time_ms: int, command: Command, sequence: Sequence | None
+    ) -> Result | None:
+        """Apply the entry at `index`, the next one; None: it is under way, `go_on` with it.
+
+        Meanwhile the machine shows the state before the entry, but for leases; nothing else may
+        change it, and nothing of it may be committed.
+        """
         assert index == self.applied_index + 1, f"entry {index} after {self.applied_index}"
         self.applied_index = index
         self.applied_term = term
@@ -151,8 +144,45 @@ class Machine:
         result = self.sessions.admit(index, self.cluster_ms, sequence)
         if result is None:
             result = self._execute(command)
+            if result is None:
+                self._long_sequence = sequence
+            else:
+                self.sessions.keep(sequence, result)
+        return result
+
+    def go_on(self) -> Result | None:
+        """Do the next step of the entry under way; returns its answer at the last one."""
+        assert self._long_steps is not None, "no entry is under way"
+        try:
+            next(self._long_steps)
+        except StopIteration as end:
+            result: Result = end.value
+        else:
+            return None
+        sequence, self._long_steps, self._long_sequence = self._long_sequence, None, None
+        self.is_busy = False
+        self.store.events = self._events_before + self.store.events
+        self.applied_index += 1
+        if sequence is not None:
             self.sessions.keep(sequence, result)
         return result
+
+    def _begin(self, steps: Steps[Result]) -> Result | None:
+        """Do the first step of a command; most have no other."""
+        store = self.store
+        revision, earlier, store.events = store.revision, store.events, []
+        try:
+            next(steps)
+        except StopIteration as end:
+            earlier += store.events
+            store.events = earlier
+            result: Result = end.value
+            return result
+        # Until the end everybody sees what was before.
+        self.is_busy, self._revision_before, self._events_before = True, revision, earlier
+        self._long_steps = steps
+        self.applied_index -= 1
+        return None
 
     def skip(self, index: int, term: int, time_ms: int) -> None:
         """Pass over an entry without a command: only the log's place and the clock move."""
@@ -162,7 +192,7 @@ class Machine:
         # Cluster time never goes back, whatever the entry says.
         self.cluster_ms = max(self.cluster_ms, time_ms)
 
-    def _execute(self, command: Command) -> Result:
+    def _execute(self, command: Command) -> Result | None:
         # Refused here and not in the gateway: so every member refuses the same entries.
         if self.alarms.is_refusing:
             refusal = self.alarms.refusal(command)
@@ -175,20 +205,17 @@ class Machine:
                 ttl_ms = self.leases.keep_alive(lease_id, self.cluster_ms)
                 return LeaseKeptAlive(self.store.revision, lease_id, ttl_ms)
             case Txn():
-                return self.writes.transact(command, self.cluster_ms)
+                return self._begin(self.writes.transact(command, self.cluster_ms))
             case DeleteRange():
-                return self.writes.delete_range(command)
+                return self._begin(self.writes.delete_range(command))
             case Increment():
                 return self.writes.increment(command)
             case LeaseGrant():
                 return self._grant(command)
             case LeaseRevoke(lease_id):
-                if self.writes.end_lease(lease_id, Change.LEASE_REVOKED) is None:
-                    return LEASE_NOT_FOUND
-                return LeaseRevoked(self.store.revision)
+                return self._begin(self.writes.revoke(lease_id))
             case LeaseExpire(expiries):
-                self.writes.expire(expiries, self.cluster_ms)
-                return Done(self.store.revision)
+                return self._begin(self.writes.expire(expiries, self.cluster_ms))
             case Compact(revision):
                 return self.store.compact(revision) or Done(self.store.revision)
             case _:
@@ -260,12 +287,12 @@ class Machine:
         self._members_changed = True
         return Members(self.revision, by_id(members))
 
-    # --- queries ---
+    # --- what it shows ---
 
     @property
     def revision(self) -> int:
-        """The store's revision: that of the last change, 1 when there was none."""
-        return self.store.revision
+        """The revision of the last change that is whole, 1 when there was none."""
+        return self._revision_before if self.is_busy else self.store.revision
 
     @property
     def gather_previous(self) -> bool:
@@ -276,73 +303,14 @@ class Machine:
     def gather_previous(self, gather: bool) -> None:
         self.store.gather_previous = gather
 
-    def query(self, query: Query, cluster_ms: int) -> Result:
-        """Answer from the state as it is; a lease's remaining time is counted at `cluster_ms`."""
-        answer = self.begin(query, cluster_ms)
-        return answer if isinstance(answer, tuple) else finish(answer)
-
-    def begin(self, query: Query, cluster_ms: int) -> Result | Steps[Result]:
-        """The answer, or the steps to one that may take long: of the state at the first step.
-
-        Until the last step, nothing may be swept that a later compaction outdates.
-        """
-        store = self.store
-        match query:
-            case Range():
-                if query[1:] == _OF_ONE_KEY:
-                    return get(store, query.key)
-                return read_range(store, query)
-            case Page(page):
-                return read_range(store, page, counts=False)
-            case Txn():
-                return read_txn(store, query, store.revision)
-            case LeaseTimeToLive():
-                return self._time_to_live(query, max(cluster_ms, self.cluster_ms))
-            case History():
-                return read_history(store, query)
-            case HashKV():
-                return read_hash(store, query)
-            case WholeHash():
-                members = by_id(self.members)
-                return hash_whole(store, self.leases, self.sessions, members, self.alarms)
-            case LeaseLeases():
-                return self._list_leases()
-            case MemberList():
-                return Members(self.revision, by_id(self.members))
-            case MembersToCome(peers):
-                return Members(self.revision, by_id(named(peers, self.members)), waiting=True)
-            case AlarmList(kind):
-                return Alarms(self.revision, self.alarms.of(kind))
-            case Status(raft):
-                assert raft is not None, "raft fills in its part of a status first"
-                sizes = self._backend.size()
-                alarms = tuple(self.alarms)
-                return StatusDone(self.revision, *sizes, self.applied_index, raft, alarms)
-            case _:
-                assert_never(query)
-
-    def _time_to_live(self, query: LeaseTimeToLive, now_ms: int) -> Steps[LeaseLife]:
-        lease, revision = self.leases.table.get(query.id), self.revision
-        if lease is None:
-            return LeaseLife(revision, query.id, remaining_ms=-1, granted_ms=0)
-        remaining_ms = max(0, lease.deadline_ms - now_ms)
-        keys: list[bytes] | None = None
-        if query.keys:
-            keys = yield from sort(list(lease.keys), key=bytes)
-        tuple_of_keys = None if keys is None else tuple(keys)
-        return LeaseLife(revision, lease.id, remaining_ms, lease.ttl_ms, tuple_of_keys)
-
-    def _list_leases(self) -> Steps[Leases]:
-        revision, leases = self.revision, list(self.leases.table.values())
-        ordered = yield from sort(leases, key=lambda lease: (lease.deadline_ms, lease.id))
-        return Leases(revision, tuple([lease.id for lease in ordered]))
-
     # --- what others must be told ---
 
     def take_events(self) -> tuple[Event, ...]:
-        """The events since the last call, in order; revisions are whole."""
-        events = tuple(self.store.events)
-        self.store.events = []
+        """The events since the last call, in order; revisions are whole, and entries, too."""
+        if self.is_busy:
+            events, self._events_before = tuple(self._events_before), []
+        else:
+            events, self.store.events = tuple(self.store.events), []
         return events
 
     def take_checks(self) -> list[Check | IntegrityReport]:
@@ -367,6 +335,7 @@ class Machine:
 
         From now on reads ask the backend for it.
         """
+        assert not self.is_busy, "a commit has whole entries only"
         store = self.store
         fresh = store.take_fresh()
         meta = Meta(

@@ -90,20 +90,25 @@ class RevisionStore:
             return []
         if not sub:
             self.revision += 1
-        revision = self.revision
+        revision, fresh, events = self.revision, self.fresh, self.events
         deleted: list[KeyValue] = []
-        for position, key in enumerate(keys, start=revision << SUB_BITS | sub):
-            previous: KeyValue | None = None
-            if with_previous:
-                before = self.index.live[key]
-                found = self.read(before[0]).kv
-                deleted.append(found)
-                previous = self._before_revision(key, before, found)
-            self.index.remove(key, position)
+        shown: list[KeyValue | None]
+        first = revision << SUB_BITS | sub
+        if with_previous:
+            live = self.index.live
+            deleted = [self.read(live[key][0]).kv for key in keys]
+            shown = [
+                self._before_revision(key, live[key], found)
+                for key, found in zip(keys, deleted, strict=True)
+            ]
+        else:
+            shown = [None] * len(keys)
+        self.index.remove(keys, first)
+        for position, (key, previous) in enumerate(zip(keys, shown, strict=True), start=first):
             # As in etcd, the event of a deletion has the key and its mod_revision only.
-            event = Event(change, KeyValue(key, 0, revision, 0, b"", 0), previous)
-            self.fresh[position] = event
-            self.events.append(event)
+            kv = _new(KeyValue, (key, 0, revision, 0, b"", 0))
+            event = fresh[position] = _new(Event, (change, kv, previous))
+            events.append(event)
         return deleted
 
     def _before_revision(self, key: bytes, before: Live, previous: KeyValue) -> KeyValue | None:

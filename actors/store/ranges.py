@@ -146,15 +146,15 @@ def get(store: RevisionStore, key: bytes) -> RangeDone:
 
 
 def read_range(
-    store: RevisionStore, query: Range, *, counts: bool = True
+    store: RevisionStore, query: Range, now: int, *, counts: bool = True
 ) -> Steps[RangeDone | Failure]:
-    """Answer a range; without `counts` the keys of the interval are not counted."""
-    if query.revision > store.revision:
+    """Answer a range at the present revision `now`; without `counts` no keys are counted."""
+    if query.revision > now:
         return FUTURE_REVISION
     if 0 < query.revision < store.compact_revision:
         return COMPACTED
     try:
-        return (yield from read_interval(store, query, store.revision, Budget(), counts=counts))
+        return (yield from read_interval(store, query, now, Budget(), counts=counts))
     except BudgetSpentError:
         return ANSWER_TOO_LARGE
 

@@ -6,7 +6,8 @@ Short work ends in its first step. Knows nothing of time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from bisect import bisect
+from collections.abc import Callable, Collection, Generator
 from heapq import merge
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -18,6 +19,9 @@ Steps = Generator[None, None, T]
 
 ITEMS_PER_STEP: Final = 256
 """A step handles at most 256 keys or changes: that takes a fraction of a millisecond."""
+
+SAMPLE_MAX: Final = 2_048
+"""Strings are dealt to no more buckets than these, to be sorted."""
 
 BYTES_PER_STEP: Final = 1 << 20
 """A step also ends when it has read 1 MiB."""
@@ -41,6 +45,28 @@ def sort(items: list[T], key: Callable[[T], Any]) -> Steps[list[T]]:
         if start + ITEMS_PER_STEP < len(items):
             yield
     return (yield from merge_runs(runs, key))
+
+
+def in_order(items: Collection[bytes]) -> Steps[list[bytes]]:
+    """Many strings sorted; nobody may change the collection meanwhile.
+
+    They are dealt to buckets by bounds from a sample of them, and each bucket is sorted by itself.
+    """
+    if len(items) <= ITEMS_PER_STEP:
+        return sorted(items)
+    # Those that come first in a set are as good a sample as any.
+    sample = sorted(islice(items, min(SAMPLE_MAX, len(items) // ITEMS_PER_STEP)))
+    buckets: list[list[bytes]] = [[] for _ in range(len(sample) + 1)]
+    left = iter(items)
+    while portion := list(islice(left, ITEMS_PER_STEP)):
+        for each in portion:
+            buckets[bisect(sample, each)].append(each)
+        yield
+    ordered: list[bytes] = []
+    for bucket in buckets:
+        ordered += sorted(bucket)
+        yield
+    return ordered
 
 
 def merge_runs(

@@ -26,7 +26,9 @@ from actors.store.index import end_of
 from actors.store.leases import LEASE_NOT_FOUND, LeaseTable
 from actors.store.mvcc import COMPACTED, FUTURE_REVISION, RevisionStore
 from actors.store.ranges import (
+    ANSWER_BYTES_MAX,
     ANSWER_TOO_LARGE,
+    KEY_VALUE_BYTES,
     Budget,
     BudgetSpentError,
     Cursor,
@@ -50,10 +52,14 @@ NESTED_REVISION: Final = 0
 
 
 class Branch(NamedTuple):
-    """The operations that a transaction will do; its nested transactions are decided, too."""
+    """The operations that a transaction will do; its nested transactions are decided, too.
+
+    `reads`: a range is among them.
+    """
 
     succeeded: bool
     operations: tuple[Put | DeleteRange | Range | Increment | Branch, ...]
+    reads: bool
 
 
 # --- deciding ---------------------------------------------------------------------------------
@@ -67,9 +73,16 @@ def decide(store: RevisionStore, txn: Txn, now: int) -> Steps[Branch]:
             succeeded = False
             break
     operations: list[Put | DeleteRange | Range | Increment | Branch] = []
+    reads = False
     for each in txn.success if succeeded else txn.failure:
-        operations.append((yield from decide(store, each, now)) if isinstance(each, Txn) else each)
-    return Branch(succeeded, tuple(operations))
+        if isinstance(each, Txn):
+            branch = yield from decide(store, each, now)
+            reads = reads or branch.reads
+            operations.append(branch)
+        else:
+            reads = reads or type(each) is Range
+            operations.append(each)
+    return Branch(succeeded, tuple(operations), reads)
 
 
 _RESULTS: Final[dict[CompareResult, Callable[[Any, Any], bool]]] = {
@@ -225,6 +238,24 @@ def _fault_of_ranges(
             # etcd's quirk: in a transaction a negative revision counts as compacted.
             if each.revision and each.revision < compact_revision:
                 return COMPACTED
+    return None
+
+
+def fault_of_answers(store: RevisionStore, branch: Branch) -> Steps[Failure | None]:
+    """Whether the ranges of a transaction that writes find too many keys, by the state before it.
+
+    Once it has begun to write nothing may stop it, so this is asked first. It counts keys, not the
+    bytes of their values.
+    """
+    left = ANSWER_BYTES_MAX // KEY_VALUE_BYTES
+    for each in leaves(branch):
+        if not isinstance(each, Range) or each.count_only or not each.range_end:
+            continue
+        at = each.revision if 0 < each.revision < store.revision else store.revision
+        count = yield from count_keys(store, each.key, each.range_end, at)
+        left -= min(count, each.limit) if each.limit > 0 else count
+        if left < 0:
+            return ANSWER_TOO_LARGE
     return None
 
 

@@ -1,11 +1,14 @@
 """What a change of keys does to all that depends on them: leases, revisions, previous values.
 
 Each method is one operation. It has a revision of its own, or is a part of a transaction: then
-`sub` counts the changes before it in the same revision. Knows nothing of entries and clients.
+`sub` counts the changes before it in the same revision. An operation that may take long is done in
+steps (`steps.py`): between two of them nothing else may change the store, and reads are answered at
+the revision before. Knows nothing of entries and clients.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final, assert_never
 
 from actors.language.commands import (
@@ -18,15 +21,35 @@ from actors.language.commands import (
     Range,
     Txn,
 )
-from actors.language.results import DeleteDone, Failure, Incremented, PutDone, TxnDone, TxnResponse
+from actors.language.results import (
+    DeleteDone,
+    Done,
+    Failure,
+    Incremented,
+    LeaseRevoked,
+    PutDone,
+    TxnDone,
+    TxnResponse,
+)
 from actors.store.leases import LEASE_NOT_FOUND, LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import read_interval
-from actors.store.steps import finish
-from actors.store.txn import KEY_NOT_FOUND, NESTED_REVISION, Branch, decide, fault_of, incremented
+from actors.store.steps import ITEMS_PER_STEP, Steps, in_order
+from actors.store.txn import (
+    KEY_NOT_FOUND,
+    NESTED_REVISION,
+    Branch,
+    decide,
+    fault_of,
+    fault_of_answers,
+    incremented,
+)
 
 EXPIRED_KEYS_MAX: Final = 1_000
 """One entry expires no more leases once it has deleted 1,000 keys: reads wait for an entry."""
+
+VALUES_PER_STEP: Final = 16
+"""Where the values of deleted keys are read, a step deletes fewer: a value may have megabytes."""
 
 _new: Final = tuple.__new__
 
@@ -71,16 +94,23 @@ class Writes:
         # The hot path: tuple.__new__ spares what a NamedTuple's own constructor costs.
         return _new(PutDone, (revision, previous if prev_kv else None, 0, 0))
 
-    def delete_range(self, command: DeleteRange, sub: int = 0) -> DeleteDone:
+    def delete_range(self, command: DeleteRange, sub: int = 0) -> Steps[DeleteDone]:
         """Delete the keys of an interval."""
         key, range_end, prev_kv = command
-        store = self._store
-        index = store.index
-        keys = list(index.keys(key, range_end))
-        for each in keys:
-            self._leases.move(each, index.live[each][3], 0)
-        deleted = store.delete(keys, Change.DELETED, prev_kv or store.gather_previous, sub)
-        return DeleteDone(store.revision, len(keys), tuple(deleted) if prev_kv else ())
+        store, index = self._store, self._store.index
+        with_previous = prev_kv or store.gather_previous
+        keys_max = _keys_per_step(with_previous)
+        deleted: list[KeyValue] = []
+        count = 0
+        while True:
+            keys = list(islice(index.keys(key, range_end), keys_max))
+            self._leases.leave(keys, index.live)
+            deleted += store.delete(keys, Change.DELETED, with_previous, sub + count)
+            count += len(keys)
+            if len(keys) < keys_max:
+                break
+            yield
+        return DeleteDone(store.revision, count, tuple(deleted) if prev_kv else ())
 
     def increment(self, command: Increment, sub: int = 0) -> Incremented | Failure:
         """Add to a counter, which stays on its lease."""
@@ -95,15 +125,29 @@ class Writes:
         lease = 0 if before is None else before[3]
         return Incremented(store.put(key, b"%d" % total, lease, before, previous, sub), total)
 
-    def end_lease(self, lease_id: int, change: Change) -> int | None:
+    def revoke(self, lease_id: int) -> Steps[LeaseRevoked | Failure]:
+        """End a lease for a client."""
+        deleted = yield from self._end_lease(lease_id, Change.LEASE_REVOKED)
+        return LEASE_NOT_FOUND if deleted is None else LeaseRevoked(self._store.revision)
+
+    def _end_lease(self, lease_id: int, change: Change) -> Steps[int | None]:
         """End a lease and delete its keys; returns their number, None if there is no such lease."""
-        keys = self._leases.end(lease_id)
-        if keys is None:
+        store, lease = self._store, self._leases.table.get(lease_id)
+        if lease is None:
             return None
-        self._store.delete(keys, change, self._store.gather_previous, sub=0)
+        # The order decides the positions of the deletions, and must be the same on all members. A
+        # set has another order in each process.
+        keys = yield from in_order(lease.keys)
+        with_previous = store.gather_previous
+        keys_max = _keys_per_step(with_previous)
+        for start in range(0, len(keys), keys_max):
+            if start:
+                yield
+            store.delete(keys[start : start + keys_max], change, with_previous, sub=start)
+        self._leases.end(lease_id)
         return len(keys)
 
-    def expire(self, expiries: tuple[Expiry, ...], now_ms: int) -> None:
+    def expire(self, expiries: tuple[Expiry, ...], now_ms: int) -> Steps[Done]:
         """End those of the leases that are due, each in a revision of its own.
 
         After EXPIRED_KEYS_MAX deleted keys the rest is left to a later entry.
@@ -115,42 +159,51 @@ class Writes:
             if not leases.is_due(lease_id, deadline_ms, now_ms):
                 continue
             if deleted < EXPIRED_KEYS_MAX:
-                deleted += self.end_lease(lease_id, Change.LEASE_EXPIRED) or 0
+                deleted += (yield from self._end_lease(lease_id, Change.LEASE_EXPIRED)) or 0
             else:
                 leases.remind(lease_id)
+        return Done(self._store.revision)
 
-    def transact(self, txn: Txn, now_ms: int) -> TxnDone | Failure:
+    def transact(self, txn: Txn, now_ms: int) -> Steps[TxnDone | Failure]:
         """Do a transaction as a whole, or say why not and do nothing."""
         store = self._store
-        branch = finish(decide(store, txn, store.revision))
+        branch = yield from decide(store, txn, store.revision)
         fault = fault_of(store, self._leases, branch)
+        if fault is None and branch.reads:
+            fault = yield from fault_of_answers(store, branch)
         if fault is not None:
             return fault
-        # Earlier entries may have left events that the actor has not taken: count from here.
-        responses = self._do(branch, now_ms, len(store.events))
+        # The events of the transaction alone are counted: the machine has put earlier ones aside.
+        responses = yield from self._do(branch, now_ms)
         return TxnDone(store.revision, branch.succeeded, responses)
 
-    def _do(self, branch: Branch, now_ms: int, began: int) -> tuple[TxnResponse, ...]:
-        """Do a branch that was found possible; `began`: the events before the transaction."""
+    def _do(self, branch: Branch, now_ms: int) -> Steps[tuple[TxnResponse, ...]]:
+        """Do a branch that was found possible."""
         store = self._store
         responses: list[TxnResponse | Failure] = []
         for each in branch.operations:
+            if responses and not len(responses) % ITEMS_PER_STEP:
+                yield
             # What was changed before in this transaction; the first change begins the revision.
-            sub = len(store.events) - began
+            sub = len(store.events)
             match each:
                 case Put():
                     responses.append(self.put(each, now_ms, sub))
                 case Range():
-                    responses.append(finish(read_interval(store, each, store.revision)))
+                    responses.append((yield from read_interval(store, each, store.revision)))
                 case DeleteRange():
-                    responses.append(self.delete_range(each, sub))
+                    responses.append((yield from self.delete_range(each, sub)))
                 case Increment():
                     responses.append(self.increment(each, sub))
                 case Branch(succeeded):
-                    inner = self._do(each, now_ms, began)
+                    inner = yield from self._do(each, now_ms)
                     responses.append(TxnDone(NESTED_REVISION, succeeded, inner))
                 case _:
                     assert_never(each)
         done = tuple([each for each in responses if not isinstance(each, Failure)])
         assert len(done) == len(responses), "what was found possible is done"
         return done
+
+
+def _keys_per_step(with_previous: bool) -> int:
+    return min(VALUES_PER_STEP, ITEMS_PER_STEP) if with_previous else ITEMS_PER_STEP

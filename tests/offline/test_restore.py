@@ -22,6 +22,7 @@ from actors.raft.membership import decode
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.snapshot_file import seal
 from actors.store.machine import Machine
+from actors.store.questions import answer
 from cluster.config import NodeConfig, NodeFlags, resolve
 from tests.limits import HANG_SECONDS
 from tests.store.driver import Driver
@@ -85,7 +86,7 @@ class Opened:
 
     def ask(self, query: Range) -> Any:
         """The answer to a query."""
-        return self.machine.query(query, 0)
+        return answer(self.machine, query, 0)
 
 
 def restored(snapshot: Path, data_dir: Path, name: str = "n1", bump: int = REVISION_BUMP) -> Any:

@@ -24,6 +24,7 @@ from actors.language.results import Failure, RangeDone
 from actors.offline.restore import REVISION_BUMP, changes_of
 from actors.raft.membership import first_membership
 from actors.store.machine import Machine
+from actors.store.questions import answer
 from actors.store.sessions import SessionLimits
 from cluster.client.call import Call
 from cluster.config import InitialMember
@@ -171,7 +172,7 @@ class Life:
 
     def found(self, key: bytes, revision: int) -> tuple[bytes, int, int] | None:
         """Value, mod_revision and version of a key at a revision, if it is there."""
-        done = self.machine.query(Range(key, revision=revision), 0)
+        done = answer(self.machine, Range(key, revision=revision), 0)
         if not isinstance(done, RangeDone) or not done.kvs:
             return None
         (kv,) = done.kvs
@@ -426,7 +427,7 @@ def _calm(world: World) -> None:
 def _judge(world: World) -> None:
     """No cluster has done anything twice."""
     for life in world.lives:
-        done = life.machine.query(Range(b"\0", b"\0"), 0)
+        done = answer(life.machine, Range(b"\0", b"\0"), 0)
         assert isinstance(done, RangeDone)
         twice = [kv.key for kv in done.kvs if kv.version != 1]
         require(not twice, f"life {life.number} has put {twice} again")

@@ -17,7 +17,18 @@ from actors.language.commands import AlarmMember, AlarmType
 from actors.raft import leader
 from actors.raft.disk import courier
 from actors.raft.leader import Leader
-from actors.store import backlog, compactor, digest, history, pace, ranges, steps, sweeper, txn
+from actors.store import (
+    backlog,
+    compactor,
+    digest,
+    history,
+    pace,
+    ranges,
+    steps,
+    sweeper,
+    txn,
+    writes,
+)
 from actors.watch import actor as watch_actor
 from actors.watch import frames
 from tests.linearizability import FindingError
@@ -162,6 +173,7 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (gateway_actor, "Publication", partial(_published_late, swarm.publish_after_ms)),
             (gateway_actor, "ClientOutbox", partial(ClientOutbox, congested_bytes=1_000)),
             *((module, "ITEMS_PER_STEP", swarm.items_per_step) for module in IN_STEPS),
+            (writes, "ITEMS_PER_STEP", swarm.keys_per_step),
         ):
             stack.enter_context(patch.object(module, name, value))
         stack.enter_context(patch("os.urandom", chance.random.randbytes))

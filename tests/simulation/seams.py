@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.language.commands import Command
+from actors.language.commands import Command, DeleteRange, LeaseExpire, LeaseRevoke, Range, Txn
 from actors.language.commands import Sequence as Numbered
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
@@ -21,10 +21,13 @@ from actors.raft.codec import PeerCodec
 from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart
 from actors.raft.rpc import HardState, Message, Welcome
+from actors.store.leases import Lease
+from actors.store.long_queries import LongQueries
 from actors.store.machine import Machine
 from actors.store.storage import Backend, Batch
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words
+from tests.simulation.saved import require
 from tests.twins import MemoryBackend
 
 if TYPE_CHECKING:
@@ -131,24 +134,51 @@ class SimulatedWaits:
             self._pending()
 
 
+LONG = (DeleteRange, Txn, LeaseRevoke, LeaseExpire)
+"""The commands that may take several steps."""
+
+
 class TappedMachine(Machine):
-    """Tells the observer what each entry did."""
+    """Tells the observer what each entry did, and looks whether anybody sees half of one."""
 
     node: Node
+    _entry: tuple[int, Command, Numbered | None]
+    _leases_before: dict[int, Lease]
+    _shown_before: Result | None = None
 
-    def apply(
+    def begin_entry(
         self, index: int, term: int, time_ms: int, command: Command, sequence: Numbered | None
-    ) -> Result:
-        leases = self.leases.table
-        count, before = len(leases), None
-        if count:
-            before = leases.copy()
-        result = super().apply(index, term, time_ms, command, sequence)
-        ended = [] if before is None else [each for each in before if each not in leases]
-        self.node.cluster.effects.applied(
-            self.node, index, command, sequence, result, self.revision, ended
-        )
+    ) -> Result | None:
+        self._entry = index, command, sequence
+        self._leases_before = self.leases.table.copy()
+        may_be_long = self.node.cluster.swarm.has_long_entries and isinstance(command, LONG)
+        self._shown_before = self._shown() if may_be_long else None
+        return self._tapped(super().begin_entry(index, term, time_ms, command, sequence))
+
+    def go_on(self) -> Result | None:
+        return self._tapped(super().go_on())
+
+    def _tapped(self, result: Result | None) -> Result | None:
+        cluster = self.node.cluster
+        if result is None:
+            cluster.counts["steps of long entries"] += 1
+            index, command, _ = self._entry
+            if self._shown_before is not None:
+                half = f"{self.node} shows half of entry {index}: {command}"
+                require(self._shown() == self._shown_before, half)
+        else:
+            leases = self.leases.table
+            ended = [each for each in self._leases_before if each not in leases]
+            cluster.effects.applied(self.node, *self._entry, result, self.revision, ended)
         return result
+
+    def _shown(self) -> Result:
+        """What a serializable read of everything is answered now."""
+        queries = LongQueries()
+        replies = queries.answer(self, ((1, Range(b"\0", b"\0")),), 0)
+        while not replies:
+            replies = queries.work(self, lambda: 0)
+        return replies[0][1]
 
     def skip(self, index: int, term: int, time_ms: int) -> None:
         super().skip(index, term, time_ms)

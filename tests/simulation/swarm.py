@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from actors.store.sessions import SessionLimits
+from actors.store.steps import ITEMS_PER_STEP
 
 
 class Swarm(NamedTuple):
@@ -17,7 +18,8 @@ class Swarm(NamedTuple):
     Probabilities are per message, or per fault drawn. Those from `crash` on are the weights by
     which the next fault is chosen, or the probability that a moment is used (`at_...`). The last
     ones say how much of the data model is used, how little of it fits, whether a node's actors
-    take turns by chance or in the loop's order, and which syncs are waited for in a thread.
+    take turns by chance or in the loop's order, which syncs are waited for in a thread, and how
+    little of a long entry is done in one turn.
     """
 
     nodes: int = 3
@@ -92,6 +94,13 @@ class Swarm(NamedTuple):
     leases_max: int = 300_000
     by_chance: bool = False
     late_syncs: float = 0.0
+    keys_per_step: int = ITEMS_PER_STEP
+    steps_per_turn: int = 256
+
+    @property
+    def has_long_entries(self) -> bool:
+        """Whether an entry that changes a few keys takes several turns."""
+        return self.keys_per_step < ITEMS_PER_STEP
 
     @property
     def machine_limits(self) -> tuple[SessionLimits, int]:
@@ -175,6 +184,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "lease limits": {"leases_max": 300_000},
     "order of turns": {"by_chance": False},
     "late syncs": {"late_syncs": 0.0},
+    "long entries": {"keys_per_step": ITEMS_PER_STEP, "steps_per_turn": 256},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -276,6 +286,8 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         leases_max=pick((2, 300_000, 300_000)),
         by_chance=pick((False, True)),
         late_syncs=pick((0.0, 0.0, 0.3, 1.0)),
+        keys_per_step=pick((1, 2, ITEMS_PER_STEP)),
+        steps_per_turn=pick((1, 1, 3)),
     )
 
 

@@ -10,6 +10,7 @@ from actors.language.results import RangeDone
 from actors.store.backlog import portion
 from actors.store.leases import LEASES_MAX
 from actors.store.machine import Machine
+from actors.store.questions import answer
 from actors.store.sessions import SESSION_LIMITS, SessionLimits
 from actors.store.storage import Backend
 from tests.twins import MemoryBackend
@@ -55,7 +56,7 @@ class Driver:
 
     def ask(self, query: Query) -> Any:
         """Answer a query at the present cluster time."""
-        return self.machine.query(query, self.now_ms)
+        return answer(self.machine, query, self.now_ms)
 
     def get(self, key: bytes, revision: int = 0) -> KeyValue | None:
         """One key, now or at a revision."""

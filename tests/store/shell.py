@@ -11,6 +11,7 @@ from actors.language.entries import Entry
 from actors.language.messages import Apply, WatchOpen
 from actors.runtime.base import Ring
 from actors.store.actor import NO_UPKEEP, StoreActor
+from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.storage import Backend
@@ -35,7 +36,11 @@ class Node:
     """An unstarted StoreActor on a backend, with a clock and a log at hand."""
 
     def __init__(
-        self, backend: Backend, upkeep: UpkeepSettings = NO_UPKEEP, member_id: int = HERE
+        self,
+        backend: Backend,
+        upkeep: UpkeepSettings = NO_UPKEEP,
+        member_id: int = HERE,
+        slice_steps_max: int = ENTRY_STEPS_MAX,
     ) -> None:
         self.now_ms = 50_000
         self.time_ms = 1_000
@@ -43,7 +48,12 @@ class Node:
         self.backend = backend
         self.machine = Machine(backend, FOUNDERS)
         self.actor = StoreActor(
-            self.machine, backend, member_id, lambda: self.now_ms, upkeep=upkeep
+            self.machine,
+            backend,
+            member_id,
+            lambda: self.now_ms,
+            upkeep=upkeep,
+            slice_steps_max=slice_steps_max,
         )
         self.actor.join(Ring(*(Probe(name, self.told) for name in Ring._fields)))
         self.last_index = self.machine.applied_index
@@ -67,6 +77,15 @@ class Node:
         self.told.clear()
         self.actor.receive(message)
         return list(self.told)
+
+    def settle(self) -> list[tuple[str, Any]]:
+        """Let a long entry come to its end, turn by turn; returns what was told until then."""
+        told: list[tuple[str, Any]] = []
+        while self.actor.machine.is_busy:
+            told += self.tick()
+            while (message := self.actor.mailbox.pop()) is not None:
+                told += self.hear(message)
+        return told
 
     def commit(self) -> list[tuple[str, Any]]:
         """Let the interval pass, so that what is new is made durable."""

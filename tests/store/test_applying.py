@@ -28,11 +28,11 @@ def entry(index: int, command: Command, origin: int = HERE, ticket: int = 0) -> 
 
 def test_only_who_waits_here_is_answered() -> None:
     driver = Driver()
-    entries = [
+    entries = (
         entry(1, Put(b"a", b"1"), HERE, 7),
         entry(2, Put(b"a", b"2"), ELSEWHERE, 8),
         entry(3, Put(b"a", b"3")),
-    ]
+    )
     applied = apply_entries(driver.machine, entries, HERE, Compactor(None))
     assert applied.replies == [(7, PutDone(2))]
     assert applied.bytes == sum(len(each.command) for each in entries)
@@ -42,7 +42,7 @@ def test_only_who_waits_here_is_answered() -> None:
 def test_what_nobody_can_read_moves_only_the_place_in_the_log() -> None:
     driver = Driver()
     odd = entry(1, Put(b"a", b"1"), HERE, 7)._replace(command=b"\xc1")
-    replies, unreadable, size = apply_entries(driver.machine, [odd], HERE, Compactor(None))
+    replies, unreadable, size, _ = apply_entries(driver.machine, (odd,), HERE, Compactor(None))
     assert (replies, size, driver.machine.applied_index) == ([], 0, 1)
     ((index, term, reason),) = unreadable
     assert (index, term) == (1, TERM)
@@ -53,17 +53,17 @@ def test_what_nobody_can_read_moves_only_the_place_in_the_log() -> None:
 def test_an_empty_entry_of_rafts_is_passed() -> None:
     driver = Driver()
     noop = entry(1, Put(b"a", b"1"))._replace(command=b"")
-    assert apply_entries(driver.machine, [noop], HERE, Compactor(None)) == Applied([], [], 0)
+    assert apply_entries(driver.machine, (noop,), HERE, Compactor(None)) == Applied([], [], 0, ())
     assert driver.machine.applied_index == 1
 
 
 def test_a_compaction_that_is_to_be_done_on_the_disk_is_answered_later() -> None:
     driver, compactor = Driver(), Compactor(None)
-    entries = [
+    entries = (
         entry(1, Put(b"a", b"1")),
         entry(2, Compact(2, physical=True), HERE, 7),
         entry(3, Compact(2), HERE, 8),
-    ]
+    )
     applied = apply_entries(driver.machine, entries, HERE, compactor)
     assert [ticket for ticket, _ in applied.replies] == [8]
     driver.sweep()

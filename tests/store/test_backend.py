@@ -14,6 +14,7 @@ from actors.language.errors import StorageError
 from actors.language.results import RangeDone
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
+from actors.store.questions import begin
 from actors.store.records import decode_state, encode_format, encode_state
 from actors.store.steps import BYTES_PER_STEP, finish
 from actors.store.storage import EMPTY, Backend, Batch, Loaded, Meta
@@ -124,7 +125,7 @@ def test_a_range_of_large_values_is_whole_whether_these_are_committed_or_not(
         driver.commit()
         for key in round_of_puts:
             driver.do(Put(key, key * (BYTES_PER_STEP // 15)))
-    steps = driver.machine.begin(Range(b"\0", b"\0", sort_order=order), 0)
+    steps = begin(driver.machine, Range(b"\0", b"\0", sort_order=order), 0)
     assert not isinstance(steps, tuple)
     assert next(steps) is None  # more than one step is needed
     done = finish(steps)

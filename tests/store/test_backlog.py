@@ -119,6 +119,7 @@ def test_one_revision_is_one_portion_however_large(backend: Backend) -> None:
     node = Node(backend)
     node.apply(*(Put(b"%d" % number, b"") for number in range(3_000)))
     node.apply(DeleteRange(b"\0", b"\0"), Put(b"k", b""))
+    node.settle()
     reached, events = portion(node.machine.store, 3_002, ALL, False)
     assert (reached, len(events)) == (3_002, 3_000)
 

@@ -42,6 +42,7 @@ from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.lmdb_files import write_copy
 from actors.store.installing import open_snapshot
 from actors.store.machine import Machine
+from actors.store.questions import answer
 from actors.store.storage import Backend
 from tests.simulation.disk import SimulatedDisk
 from tests.store.driver import FOUNDERS, TERM, everything
@@ -270,7 +271,7 @@ def test_a_node_goes_on_behind_its_snapshot(nodes: Nodes) -> None:
     assert state_of(behind) == state_of(ahead)
     again = nodes.restart("b", behind)
     assert state_of(again) == state_of(ahead)
-    found = again.machine.query(Range(b"\0", b"\0"), 0)
+    found = answer(again.machine, Range(b"\0", b"\0"), 0)
     assert isinstance(found, RangeDone)
     assert [kv.key for kv in found.kvs] == [
         b"new",

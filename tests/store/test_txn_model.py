@@ -41,8 +41,9 @@ from actors.language.results import (
     TxnDone,
     TxnResponse,
 )
-from actors.store import digest, history, long_queries, ranges, steps, txn
+from actors.store import digest, history, long_queries, ranges, steps, txn, writes
 from actors.store.long_queries import LongQueries
+from actors.store.questions import answer
 from cluster.errors import FaultName
 from tests.store.driver import Driver
 from tests.store.test_mvcc_model import select
@@ -316,7 +317,7 @@ _queries: st.SearchStrategy[Query] = st.one_of(
 @pytest.fixture
 def tiny_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever takes steps takes many."""
-    for module in (digest, history, ranges, steps, txn):
+    for module in (digest, history, ranges, steps, txn, writes):
         monkeypatch.setattr(module, "ITEMS_PER_STEP", 1)
     monkeypatch.setattr(long_queries, "SLICE_STEPS_MAX", 1)
 
@@ -337,7 +338,7 @@ def test_a_long_query_sees_the_state_of_its_beginning_whatever_comes_between(
         driver.do(command)
     machine, long, now_ms = driver.machine, LongQueries(), driver.now_ms
     expected: dict[int, Result] = {
-        ticket: machine.query(query, now_ms) for ticket, query in enumerate(asked)
+        ticket: answer(machine, query, now_ms) for ticket, query in enumerate(asked)
     }
     answers = long.answer(machine, enumerate(asked), now_ms)
     for each in between:

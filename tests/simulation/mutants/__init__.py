@@ -10,6 +10,7 @@ from tests.simulation.mutants import (
     consensus,
     data,
     disks,
+    long_entries,
     members,
     probation,
     sessions,
@@ -29,4 +30,5 @@ MODULES = (
     sessions,
     watches,
     data,
+    long_entries,
 )
