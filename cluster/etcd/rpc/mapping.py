@@ -18,13 +18,19 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from cluster.errors import INVALID_ARGUMENT
 from cluster.etcd.rpc.schema import RPCS, Rpc, descriptor_of, message_class
-from cluster.etcd.rpc.status import INTERNAL, RpcError
+from cluster.etcd.rpc.status import INTERNAL, RpcError, error_of
 from cluster.etcd.rpc.wire_faults import fault_in, wrong_type
 from cluster.protocol import ALARM_NAME
 
 Fields = dict[str, Any]
 
+TXN: Final = RPCS[b"/etcdserverpb.KV/Txn"]
 WATCH: Final = RPCS[b"/etcdserverpb.Watch/Watch"]
+
+PARTS_MAX: Final = 65_536
+"""A request may hold 65,536 messages within messages, such as the operations of a transaction.
+
+Each costs more than the bytes that it may take, and the node allows far fewer."""
 
 # --- requests ---------------------------------------------------------------------------------
 
@@ -44,6 +50,8 @@ def decode(rpc: Rpc, data: bytes) -> Fields:
 
 def request_of(rpc: Rpc, message: Message) -> Fields:
     """As `decode`, for a message that was read already."""
+    if rpc is TXN:
+        _count(message, PARTS_MAX)
     fields: Fields = {} if rpc.op is None else {"op": rpc.op}
     _read(message, fields)
     return _watch_request(fields) if rpc is WATCH else fields
@@ -59,6 +67,18 @@ def _read(message: Message, fields: Fields) -> Fields:
         reader = readers.get(name)
         fields[name] = value if reader is None else reader(value)
     return fields
+
+
+def _count(txn: Any, parts_max: int) -> int:
+    """How many more messages a transaction may hold; RpcError if it holds too many."""
+    parts_max -= len(txn.compare) + len(txn.success) + len(txn.failure)
+    if parts_max < 0:
+        raise error_of("TooManyOps")
+    for operations in (txn.success, txn.failure):
+        for operation in operations:
+            if operation.HasField("request_txn"):
+                parts_max = _count(operation.request_txn, parts_max)
+    return parts_max
 
 
 def _check_unknown(message: Message) -> None:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from cluster.errors import UNKNOWN
+from cluster.errors import FAULTS, UNKNOWN, FaultName
 
 
 class Code(NamedTuple):
@@ -59,6 +59,12 @@ class RpcError(Exception):
     def http_status(self) -> int:
         """The status of an answer over HTTP."""
         return http_status(self.code)
+
+
+def error_of(name: FaultName) -> RpcError:
+    """The error with this name in `cluster.errors`."""
+    fault = FAULTS[name]
+    return RpcError(fault.code, fault.message)
 
 
 def error_in(reply: Mapping[str, Any]) -> RpcError | None:

@@ -60,7 +60,7 @@ def test_every_operation_that_etcd_has_is_some_rpc() -> None:
 
 def test_the_fields_of_an_rpc_are_those_of_its_operation() -> None:
     for rpc in RPCS.values():
-        if rpc.op in OPS:
+        if rpc.op is not None:
             check_requests(rpc.op, rpc.request)
             check_replies(rpc)
     for union, name in FIELDS_OF_FIELDS.items():

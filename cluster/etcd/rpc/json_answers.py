@@ -1,0 +1,110 @@
+"""Responses and errors as etcd's JSON gateway writes them.
+
+The gateway of etcd 3.5 is grpc-gateway 1.16 with golang/protobuf's jsonpb: fields have the names of
+the .proto files and their order, numbers of 64 bits are texts, bytes are base64, enums are names,
+and fields that are zero are left out. Refuses to know HTTP, and what a field means.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from cluster.etcd.rpc.schema import descriptor_of
+from cluster.etcd.rpc.status import RpcError
+
+PIECE_BYTES: Final = 64 * 1024
+"""A long answer is written in pieces of about this size, between two elements of its list."""
+
+_Writer = Callable[[Any], bytes]
+
+
+def to_json(message: Message) -> bytes:
+    """A response as one text."""
+    return b"".join(pieces(message))
+
+
+def pieces(message: Message) -> Iterator[bytes]:
+    """A response in pieces, so that a long one is never in memory as a whole."""
+    writers = _WRITERS[type(message)]
+    parts: list[bytes] = []
+    size = 0
+    opening = b"{"
+    for field, value in message.ListFields():
+        head, writer, is_list = writers[field.number]
+        parts += (opening, head)
+        opening = b","
+        if not is_list:
+            parts.append(writer(value))
+            continue
+        separator = b"["
+        for item in value:
+            written = writer(item)
+            parts += (separator, written)
+            separator = b","
+            size += len(written)
+            if size >= PIECE_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+        parts.append(b"]")
+    parts.append(b"}" if opening == b"," else b"{}")
+    yield b"".join(parts)
+
+
+def error_json(error: RpcError) -> bytes:
+    """The body of an answer that is an error."""
+    text = _text(error.message)
+    return b'{"error":%b,"code":%d,"message":%b}' % (text, error.code, text)
+
+
+def _text(text: str) -> bytes:
+    """A text as Go writes it: it escapes what HTML would read as its own."""
+    written = json.dumps(text, ensure_ascii=False)
+    return _GO_ONLY.sub(_escaped, written).encode(errors="replace")
+
+
+_GO_ONLY: Final = re.compile(r"\\[bf]|[<>&\u2028\u2029]")
+_SHORT_ESCAPES: Final = {"\\b": "\\u0008", "\\f": "\\u000c"}
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return _SHORT_ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}"
+
+
+def _writer(field: FieldDescriptor) -> _Writer:
+    if field.message_type is not None:
+        return to_json
+    if field.enum_type is not None:
+        names = {value.number: b'"%b"' % value.name.encode() for value in field.enum_type.values}
+        return lambda number: names.get(number) or b"%d" % number
+    match field.cpp_type:
+        case FieldDescriptor.CPPTYPE_BOOL:
+            return lambda flag: b"true" if flag else b"false"
+        case FieldDescriptor.CPPTYPE_INT64 | FieldDescriptor.CPPTYPE_UINT64:
+            return lambda number: b'"%d"' % number
+        case FieldDescriptor.CPPTYPE_STRING if field.type == FieldDescriptor.TYPE_BYTES:
+            return lambda data: b'"%b"' % binascii.b2a_base64(data, newline=False)
+        case FieldDescriptor.CPPTYPE_STRING:
+            return _text
+    return lambda number: b"%d" % number
+
+
+class _Writers(dict[type[Message], dict[int, tuple[bytes, _Writer, bool]]]):
+    """How each class of messages is written, made when the first such message comes: by a field's
+    number its name, how its value or an item of its list is written, and whether it is a list."""
+
+    def __missing__(self, kind: type[Message]) -> dict[int, tuple[bytes, _Writer, bool]]:
+        self[kind] = writers = {
+            field.number: (b'"%b":' % field.name.encode(), _writer(field), field.is_repeated)
+            for field in descriptor_of(kind).fields
+        }
+        return writers
+
+
+_WRITERS: Final = _Writers()
