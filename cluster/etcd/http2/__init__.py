@@ -7,6 +7,7 @@
     sending.py      what goes out, in which order, within the peer's windows
     streams.py      the state of streams;  ending.py  how they end;  windows.py  flow control
     floods.py       counts what costs work and brings none forward
+    memory.py       what is held for peers, and whether it may be more
     limits.py       every limit;  codes.py  the error codes;  frames.py  the layout of frames
 
 It knows nothing of gRPC and of etcd.
@@ -18,6 +19,7 @@ from cluster.etcd.http2.connection import ServerConnection
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
 from cluster.etcd.http2.limits import LIMITS, Limits
+from cluster.etcd.http2.memory import Memory
 from cluster.etcd.http2.streams import Stream
 
-__all__ = ["LIMITS", "Handler", "Limits", "ServerConnection", "Stream", "encode_block"]
+__all__ = ["LIMITS", "Handler", "Limits", "Memory", "ServerConnection", "Stream", "encode_block"]

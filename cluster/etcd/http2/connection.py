@@ -18,6 +18,7 @@ from cluster.etcd.http2.floods import Floods
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
 from cluster.etcd.http2.limits import GOAWAY_GRACE_MS, LIMITS, Limits
+from cluster.etcd.http2.memory import Load, Memory
 from cluster.etcd.http2.receiving import Receiver
 from cluster.etcd.http2.sending import Sender
 from cluster.etcd.http2.settings import own_settings
@@ -32,14 +33,20 @@ LAST_CALL_PING = b"lastcall"
 class ServerConnection:
     """One connection. `is_closed`: write what `take` still gives, then close the transport."""
 
-    def __init__(self, handler: Handler, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, handler: Handler, limits: Limits = LIMITS, memory: Memory | None = None
+    ) -> None:
         self._handler = handler
         self._limits = limits
         self._streams = Streams()
         self._floods = Floods(limits)
         self._sender = Sender(limits, self._floods)
         self._endings = Endings(handler, self._streams, self._sender, self._floods)
-        self._receiver = Receiver(handler, limits, self._streams, self._sender, self._endings)
+        # A connection that shares its memory with none is for tests and measurements.
+        self._load = Load(limits, self._streams, self._sender, memory or Memory())
+        self._receiver = Receiver(
+            handler, limits, self._streams, self._sender, self._endings, self._load
+        )
         self._opened_ms: int | None = None
         self._heard_ms = 0
         self._pinged_ms: int | None = None
@@ -75,6 +82,7 @@ class ServerConnection:
             return
         if self._is_leaving:
             self._leave(now_ms)
+        self._load.settle()
 
     def take(self) -> bytes:
         """Bytes to write now; nothing if there are none, or if no window is open."""
@@ -92,6 +100,7 @@ class ServerConnection:
                     self._handler.on_drained(stream)
         if self._is_leaving:
             self._maybe_leave()
+        self._load.settle()
         return taken
 
     # --- answers ----------------------------------------------------------------------------------
@@ -102,7 +111,11 @@ class ServerConnection:
         """A whole answer, with blocks of `encode_block`. For a closed stream it is dropped."""
         if not stream.is_open:
             return
-        if stream.ended and self._sender.whole(stream, headers_block, data, trailers_block):
+        if (
+            stream.ended
+            and self._load.may_queue(len(data))
+            and self._sender.whole(stream, headers_block, data, trailers_block)
+        ):
             self._streams.remove(stream)
             self._floods.answered()
             return
@@ -135,7 +148,7 @@ class ServerConnection:
     def _send(self, stream: Stream, data: bytes, *, end: bool, trailers: bytes | None) -> None:
         assert stream.is_answered, "headers come first"
         assert stream.outbox is None or not stream.outbox.ends, "nothing comes behind the end"
-        if data and self._sender.is_full:
+        if data and not self._load.may_queue(len(data)):
             # The peer asks for more than it reads; it is told on the stream that is one too many.
             self.reset(stream, ENHANCE_YOUR_CALM)
             self._handler.on_reset(stream, ENHANCE_YOUR_CALM)
@@ -197,9 +210,11 @@ class ServerConnection:
             self._sender.put(frames.ping(LAST_CALL_PING))
 
     def lose(self, reason: str = "connection lost") -> None:
-        """The transport is gone: the handler is told of each stream."""
+        """The transport is gone: the handler is told of each stream, and nothing is kept."""
+        self._sender.drop()
         if not self.is_closed:
             self._close(CANCEL, reason)
+        self._load.settle()
 
     def _leave(self, now_ms: int) -> None:
         """Go on with a graceful end: name the last stream, then wait until all have ended."""
@@ -228,6 +243,7 @@ class ServerConnection:
         for stream in list(self._streams.open.values()):
             self._endings.close(stream)
             self._handler.on_reset(stream, code)
+        self._load.settle()
 
     # --- time -------------------------------------------------------------------------------------
 

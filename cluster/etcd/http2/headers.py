@@ -15,12 +15,13 @@ from hpack import Encoder, HPACKDecodingError
 from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
-from cluster.etcd.http2.codes import COMPRESSION_ERROR, Http2Error
+from cluster.etcd.http2.codes import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, Http2Error
 from cluster.etcd.http2.fields import Entry, Field, Request, entry_of, request_of, trailers_fault
 from cluster.etcd.http2.limits import (
-    BLOCK_CACHED_BYTES_MAX,
     BLOCKS_CACHED_MAX,
+    HEADER_LISTS_READ_MAX,
     HEADER_TABLE_BYTES_MAX,
+    LIST_CACHED_BYTES_MAX,
 )
 
 _STATIC: Final = (None, *(entry_of(name, value) for name, value in HeaderTable.STATIC_TABLE))
@@ -61,7 +62,7 @@ class BlockReader:
             request = request._replace(fault="a header list that is too long")
         if decoder.changes != changes:
             self._requests.clear()  # an index may mean another field now
-        elif len(block) <= BLOCK_CACHED_BYTES_MAX and all(
+        elif request.size <= LIST_CACHED_BYTES_MAX and all(
             name != _VARYING for name, _ in request.headers
         ):
             if len(self._requests) == BLOCKS_CACHED_MAX:
@@ -98,8 +99,8 @@ class Decoder:
     def decode(self, block: bytes) -> list[Entry]:
         """The fields of a block. Raises Http2Error for a block that is malformed.
 
-        A list over its limit is read to its end, for the sake of the table, but not kept: a block
-        of 16 KiB can name a field of 4 KiB 16,000 times.
+        A list over its limit is read on for the sake of the table, but not kept, and not for long:
+        a block of 16 KiB can name a field of 4 KiB 16,000 times.
         """
         entries: list[Entry] = []
         position, end = 0, len(block)
@@ -124,6 +125,8 @@ class Decoder:
             size += entry[2]
             if size <= size_max:
                 entries.append(entry)
+            elif size > size_max * HEADER_LISTS_READ_MAX:
+                raise Http2Error(ENHANCE_YOUR_CALM, "a header list that is much too long")
         self.list_bytes = size
         return entries
 

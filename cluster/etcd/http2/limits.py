@@ -26,11 +26,14 @@ HEADER_TABLE_BYTES_MAX: Final = 4 * KIB
 CONTINUATIONS_MAX: Final = 8
 """CONTINUATION frames of one header block."""
 
-BLOCKS_CACHED_MAX: Final = 64
+HEADER_LISTS_READ_MAX: Final = 4
+"""Times its limit that an oversized header list is read to, so that the connection can go on."""
+
+BLOCKS_CACHED_MAX: Final = 32
 """Header blocks whose meaning a connection remembers."""
 
-BLOCK_CACHED_BYTES_MAX: Final = 512
-"""A header block over this size is not remembered."""
+LIST_CACHED_BYTES_MAX: Final = KIB
+"""A header block with a longer list is not remembered."""
 
 STREAM_WINDOW_BYTES: Final = MIB
 """What a peer may send on one stream before it hears of more."""
@@ -52,6 +55,18 @@ UNANSWERED_STREAMS_MAX: Final = 10_000
 
 QUEUED_BYTES_MAX: Final = 64 * MIB
 """Answers that wait on one connection; one more may be put on top of what is below the limit."""
+
+QUEUED_SMALL_BYTES: Final = 16 * MIB
+"""What small answers may put on top of the limit: large ones do not push them out."""
+
+STREAM_BYTES: Final = 2 * KIB
+"""What an open stream counts against memory, with all that its user keeps for it."""
+
+SHARE_BYTES: Final = 256 * KIB
+"""What each connection may hold even when memory is short."""
+
+MEMORY_BYTES_MAX: Final = 256 * MIB
+"""What all connections of a process hold together before those over their share are refused."""
 
 CONTROL_BYTES_MAX: Final = 256 * KIB
 """Acknowledgements and resets that wait on one connection whose peer does not read."""

@@ -23,6 +23,7 @@ from cluster.etcd.http2.frames import FRAME_HEADER, FRAME_HEADER_BYTES, PREFACE
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import BlockReader
 from cluster.etcd.http2.limits import FRAME_BYTES_MAX, Limits
+from cluster.etcd.http2.memory import Load
 from cluster.etcd.http2.sending import Sender
 from cluster.etcd.http2.streams import Stream, Streams
 from cluster.etcd.http2.windows import ReceiveWindow
@@ -38,10 +39,12 @@ class Receiver:
         streams: Streams,
         sender: Sender,
         endings: Endings,
+        load: Load,
     ) -> None:
         self._handler = handler
         self._limits = limits
         self._endings = endings
+        self._load = load
         self._floods = endings.floods
         self.control = ControlFrames(handler, streams, sender, endings)
         self._streams = streams
@@ -169,11 +172,7 @@ class Receiver:
             self._endings.fault(stream_id, code)
         elif ends and request.content_length > 0:
             self._endings.fault(stream_id, PROTOCOL_ERROR)
-        elif (
-            streams.unanswered >= limits.unanswered_streams
-            or len(streams.open) >= limits.streams
-            or self._sender.is_full
-        ):
+        elif not self._load.may_begin():
             self._endings.refuse(stream_id, REFUSED_STREAM)
         else:
             return True
@@ -249,7 +248,7 @@ class Receiver:
         if not data:
             self._floods.nuisance()
         streams.hold(stream, len(data))
-        if stream.held > limits.request_bytes or streams.held > limits.held_bytes:
+        if not self._load.may_hold(stream):
             self._endings.fault(stream.id, ENHANCE_YOUR_CALM)
             return
         if not stream.auto:

@@ -50,14 +50,9 @@ class Sender:
         self.drained: list[Stream] = []
 
     @property
-    def is_full(self) -> bool:
-        """Whether more waits than a peer may leave unread."""
-        return self._queued_bytes + self._frames_bytes > self._limits.queued_bytes
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing waits that a stream has sent."""
-        return not self._queued_bytes
+    def waiting_bytes(self) -> int:
+        """All that the peer has not taken."""
+        return self._queued_bytes + self._frames_bytes
 
     # --- frames that are sent whatever the windows are ----------------------------------------
 
@@ -178,9 +173,13 @@ class Sender:
         if not self._frames:
             return b""
         taken = b"".join(self._frames)
+        self.drop()
+        return taken
+
+    def drop(self) -> None:
+        """Forget the frames that have been made: they were taken, or nobody will."""
         self._frames.clear()
         self._frames_bytes = self._control_bytes = 0
-        return taken
 
     def _fill(self) -> None:
         """Give small streams what the turn allows, and large ones the rest of it, in turns.

@@ -55,6 +55,7 @@ class Stream:
         "body_left",
         "context",
         "ended",
+        "header_bytes",
         "headers",
         "held",
         "id",
@@ -69,7 +70,7 @@ class Stream:
     def __init__(self, stream_id: int, request: Request, ended: bool, send_window: int) -> None:
         self.id = stream_id
         self.headers: tuple[Field, ...]
-        self.headers, self.path, self.body_left, _, _ = request
+        self.headers, self.path, self.body_left, self.header_bytes, _ = request
         self.ended = ended
         self.context: Any = None
         self.auto = True
@@ -96,6 +97,7 @@ class Streams:
         self.last_id = 0
         self.unanswered = 0
         self.held = 0
+        self.header_bytes = 0
         self._reset_here: dict[int, None] = {}
         self._forgotten_id = 0
         self._gaps: list[range] = []
@@ -111,6 +113,7 @@ class Streams:
         """A stream that begins is served."""
         self.open[stream.id] = stream
         self.unanswered += 1
+        self.header_bytes += stream.header_bytes
 
     def answered(self, stream: Stream) -> None:
         """The stream's response headers are on their way."""
@@ -126,6 +129,7 @@ class Streams:
         """The stream is closed."""
         del self.open[stream.id]
         stream.is_open = False
+        self.header_bytes -= stream.header_bytes
         if not stream.is_answered:
             self.unanswered -= 1
         if stream.held:
@@ -141,7 +145,7 @@ class Streams:
 
     def place(self, stream_id: int) -> str:
         """What a stream is that is not open."""
-        if stream_id > self.last_id:
+        if stream_id > self.last_id or not stream_id & 1:  # this side opens none (5.1.1)
             return IDLE
         if stream_id in self._reset_here or stream_id <= self._forgotten_id:
             return RESET_HERE

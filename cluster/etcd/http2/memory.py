@@ -1,0 +1,83 @@
+"""What peers may make a process hold: requests that have not ended, answers that are not read.
+
+Each connection has limits of its own. Memory is what all connections of a process share. When it
+is short, a connection is refused more that holds more than its share, and all others are served:
+a few peers that do not read cannot stop the rest.
+"""
+
+from __future__ import annotations
+
+from cluster.etcd.http2.limits import (
+    MEMORY_BYTES_MAX,
+    QUEUED_SMALL_BYTES,
+    SHARE_BYTES,
+    SMALL_BYTES_MAX,
+    STREAM_BYTES,
+    Limits,
+)
+from cluster.etcd.http2.sending import Sender
+from cluster.etcd.http2.streams import Stream, Streams
+
+
+class Memory:
+    """The bytes that the connections of a process hold together, as counted after their turns."""
+
+    def __init__(self, bytes_max: int = MEMORY_BYTES_MAX, share_bytes: int = SHARE_BYTES) -> None:
+        self.bytes_max = bytes_max
+        self.share_bytes = share_bytes
+        self.used = 0
+
+
+class Load:
+    """What one connection holds, and whether it may hold more."""
+
+    def __init__(self, limits: Limits, streams: Streams, sender: Sender, memory: Memory) -> None:
+        self._limits = limits
+        self._streams = streams
+        self._sender = sender
+        self._memory = memory
+        self._counted = 0
+
+    @property
+    def bytes(self) -> int:
+        """What the connection holds now."""
+        streams = self._streams
+        kept = streams.held + streams.header_bytes + len(streams.open) * STREAM_BYTES
+        return kept + self._sender.waiting_bytes
+
+    def settle(self) -> None:
+        """Count what the connection holds, at the end of a turn."""
+        now = self.bytes
+        self._memory.used += now - self._counted
+        self._counted = now
+
+    def may_begin(self) -> bool:
+        """Whether one more request is served."""
+        limits, streams = self._limits, self._streams
+        return (
+            streams.unanswered < limits.unanswered_streams
+            and len(streams.open) < limits.streams
+            and self._sender.waiting_bytes <= limits.queued_bytes + QUEUED_SMALL_BYTES
+            and not self._is_short()
+        )
+
+    def may_hold(self, stream: Stream) -> bool:
+        """Whether a request that has not ended may be as long as it is now."""
+        limits = self._limits
+        if stream.held > limits.request_bytes or self._streams.held > limits.held_bytes:
+            return False
+        return not self._is_short()
+
+    def may_queue(self, size: int) -> bool:
+        """Whether an answer of this size may wait; it may be the one that goes over the limit."""
+        limit = self._limits.queued_bytes
+        if size <= SMALL_BYTES_MAX:
+            limit += QUEUED_SMALL_BYTES
+        return self._sender.waiting_bytes <= limit and not self._is_short()
+
+    def _is_short(self) -> bool:
+        memory = self._memory
+        if memory.used <= memory.bytes_max - self._limits.queued_bytes:
+            return False  # far from the limit: the usual case, in which nothing is added up
+        now = self.bytes
+        return now > memory.share_bytes and memory.used + now - self._counted > memory.bytes_max
