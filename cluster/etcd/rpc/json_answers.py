@@ -11,6 +11,7 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -61,6 +62,17 @@ def error_json(error: RpcError) -> bytes:
     """The body of an answer that is an error."""
     text = _text(error.message)
     return b'{"error":%b,"code":%d,"message":%b}' % (text, error.code, text)
+
+
+def stream_error_json(error: RpcError) -> bytes:
+    """The last line of a stream that an error ends, without the line's end."""
+    text, status = _text(error.message), error.http_status
+    parts = (
+        b'"grpc_code":%d,"http_code":%d' % (error.code, status),
+        b'"message":' + text,
+        b'"http_status":' + _text(HTTPStatus(status).phrase),
+    )
+    return b'{"error":{%b}}' % b",".join(parts)
 
 
 def _text(text: str) -> bytes:

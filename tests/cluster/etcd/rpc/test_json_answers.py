@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from cluster.etcd.rpc.json_answers import PIECE_BYTES, error_json, pieces, to_json
+from cluster.etcd.rpc.json_answers import (
+    PIECE_BYTES,
+    error_json,
+    pieces,
+    stream_error_json,
+    to_json,
+)
 from cluster.etcd.rpc.mapping import response_of
 from cluster.etcd.rpc.schema import HTTP, RPCS, descriptor_of
 from cluster.etcd.rpc.status import RpcError
@@ -75,6 +81,13 @@ def test_a_response_is_written_as_etcd_writes_it(
 def test_an_error_has_its_text_twice() -> None:
     text = error_json(RpcError(3, 'a "<b>"'))
     assert text == rb'{"error":"a \"\u003cb\u003e\"","code":3,"message":"a \"\u003cb\u003e\""}'
+
+
+def test_an_error_within_a_stream_has_codes_of_both_protocols() -> None:
+    assert stream_error_json(RpcError(14, "error reading from server: EOF")) == (
+        b'{"error":{"grpc_code":14,"http_code":503,"message":"error reading from server: EOF",'
+        b'"http_status":"Service Unavailable"}}'
+    )
 
 
 def test_fields_are_declared_in_the_order_of_their_numbers() -> None:
