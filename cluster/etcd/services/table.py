@@ -1,0 +1,51 @@
+"""Which service serves which RPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from cluster.etcd.rpc.schema import RPCS
+from cluster.etcd.services import auth, election, health, lock
+from cluster.etcd.services.calls import Call, Link, Service
+from cluster.etcd.services.lease import KeepAlive
+from cluster.etcd.services.maintenance import Status, downgrade
+from cluster.etcd.services.recipes import Run, recipe
+from cluster.etcd.services.snapshot import Snapshot
+from cluster.etcd.services.unary import Unary
+from cluster.etcd.services.watch import WatchStream
+
+Serve = Callable[[Call, Link], Service]
+
+
+def _methods(
+    service: bytes, runs: dict[str, Run], *, keeps_codes: bool = True
+) -> dict[bytes, Serve]:
+    return {
+        service + name.encode(): recipe(run, keeps_codes=keeps_codes) for name, run in runs.items()
+    }
+
+
+_OWN: Final[dict[bytes, Serve]] = {
+    b"/etcdserverpb.Watch/Watch": WatchStream,
+    b"/etcdserverpb.Lease/LeaseKeepAlive": KeepAlive,
+    b"/etcdserverpb.Maintenance/Snapshot": Snapshot,
+    b"/etcdserverpb.Maintenance/Status": Status,
+    b"/etcdserverpb.Maintenance/Downgrade": recipe(downgrade),
+    b"/grpc.health.v1.Health/Check": health.Check,
+    b"/grpc.health.v1.Health/Watch": health.Watch,
+    **_methods(b"/etcdserverpb.Auth/", auth.METHODS),
+    **_methods(b"/v3lockpb.Lock/", lock.METHODS, keeps_codes=False),
+    **_methods(b"/v3electionpb.Election/", election.METHODS, keeps_codes=False),
+}
+"""The RPCs that are more than one operation of the node."""
+
+SERVICES: Final[dict[bytes, Serve]] = {
+    path: _OWN.get(path, Unary) for path, rpc in RPCS.items() if path in _OWN or rpc.op is not None
+}
+"""Every RPC that is served, by its path."""
+
+
+def serve(call: Call, link: Link) -> Service:
+    """What serves this call; its RPC is one of SERVICES."""
+    return SERVICES[call.rpc.path](call, link)
