@@ -1,0 +1,345 @@
+"""One gRPC call: from its request's headers to its trailers.
+
+`UnaryCall` is the short way for a request that one operation of the node answers: most calls, and
+all that are counted in thousands a second. `ServedCall` is a call as the services of `services/`
+see it. Both answer alike. Refuses to know what an RPC does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from cluster.errors import CANCELED, DEADLINE_EXCEEDED, UNKNOWN, Fault
+from cluster.etcd.counters import RpcCounters
+from cluster.etcd.grpc.headers import (
+    OK_TRAILERS_BLOCK,
+    RESPONSE_BLOCK,
+    RESPONSE_HEADERS,
+    trailers,
+)
+from cluster.etcd.grpc.messages import Splitter, framed, whole
+from cluster.etcd.http2 import ServerConnection, Stream
+from cluster.etcd.rpc.mapping import Replies, decode
+from cluster.etcd.rpc.schema import Kind, Rpc
+from cluster.etcd.rpc.status import OK, RpcError, error_in
+from cluster.etcd.services.calls import Link, Service
+from cluster.etcd.services.table import SERVICES
+
+DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
+NO_REQUEST: Final = Fault(UNKNOWN, "EOF")
+
+UNREADABLE: Final = "grpc: error unmarshalling request: "
+STREAM_UNREADABLE: Final = "grpc: failed to unmarshal the received message "
+
+
+class ClientLink(Link, Protocol):
+    """The link of one client; while it is paused, the answers of its calls are not read."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Home(Protocol):
+    """The connection of a call."""
+
+    http2: ServerConnection
+    link: ClientLink
+    replies: Replies
+    counters: RpcCounters
+    message_bytes_max: int
+
+    def over(self, call: GrpcCall) -> None:
+        """The call has ended, or nobody hears it any more."""
+
+    def linger(self, task: asyncio.Task[None]) -> None:
+        """Keep the link open until this task is done."""
+
+    def write_soon(self) -> None:
+        """There is something to write."""
+
+
+class GrpcCall:
+    """What both kinds of call share: how they end, and what the connection tells them."""
+
+    __slots__ = ("_encoding", "_home", "_is_over", "_splitter", "_stream", "rpc", "slot")
+
+    def __init__(self, home: Home, stream: Stream, rpc: Rpc, encoding: bytes) -> None:
+        self._home = home
+        self._stream = stream
+        self.rpc = rpc
+        self._encoding = encoding
+        self._splitter: Splitter | None = None
+        self._is_over = False
+        # The slot of its deadline; 0: it has none.
+        self.slot = 0
+        home.counters.started[rpc.path] += 1
+
+    def on_data(self, data: bytes) -> None:
+        """Data of the request."""
+        raise NotImplementedError
+
+    def on_end(self) -> None:
+        """The client sends no more."""
+        raise NotImplementedError
+
+    def on_drained(self) -> None:
+        """What waited for the client is mostly sent."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Nobody hears any more."""
+        raise NotImplementedError
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        raise NotImplementedError
+
+    def _split(self) -> Splitter:
+        """What joins the parts of a message; most come whole and do without."""
+        if self._splitter is None:
+            self._splitter = Splitter(self._home.message_bytes_max, self._encoding)
+        return self._splitter
+
+    def _count_received(self, message: bytes) -> None:
+        counters = self._home.counters
+        counters.received[self.rpc.path] += 1
+        counters.received_bytes += len(message)
+
+    def _count_sent(self, message: bytes) -> None:
+        counters = self._home.counters
+        counters.sent[self.rpc.path] += 1
+        counters.sent_bytes += len(message)
+
+    def _end(self, code: int) -> None:
+        self._is_over = True
+        self._home.counters.handled[self.rpc.path, code] += 1
+        self._home.over(self)
+
+    def _refuse(self, error: RpcError) -> None:
+        """End the call with an error before it has answered anything ("trailers-only")."""
+        self._home.http2.respond(self._stream, RESPONSE_HEADERS + trailers(error), end=True)
+        self._end(error.code)
+        self._home.write_soon()
+
+
+class UnaryCall(GrpcCall):
+    """A call that one operation of the node answers."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, home: Home, stream: Stream, rpc: Rpc, encoding: bytes) -> None:
+        super().__init__(home, stream, rpc, encoding)
+        # The call to the node; None: the request has not arrived.
+        self._number: int | None = None
+
+    def on_data(self, data: bytes) -> None:
+        """Take the request; what comes after it is not looked at, as in grpc-go."""
+        if self._is_over or self._number is not None:
+            return
+        message = whole(data) if self._splitter is None else None
+        if message is not None and len(message) <= self._home.message_bytes_max:
+            self._ask(message)
+            return
+        splitter = self._split()
+        splitter.feed(data)
+        try:
+            message = splitter.next()
+        except RpcError as error:
+            self._refuse(error)
+            return
+        if message is not None:
+            self._ask(message)
+
+    def on_end(self) -> None:
+        """The client sends no more: an error if there was no request."""
+        if self._number is None and not self._is_over:
+            self._refuse(RpcError(*NO_REQUEST))
+
+    def on_drained(self) -> None:
+        """Nothing waits to be sent."""
+
+    def cancel(self) -> None:
+        """Nobody hears any more: drop the answer. A write may be applied all the same."""
+        if not self._is_over:
+            if self._number is not None:
+                self._home.link.forget(self._number)
+            self._end(CANCELED)
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self._is_over:
+            if self._number is not None:
+                self._home.link.forget(self._number)
+            self._refuse(RpcError(*DEADLINE))
+
+    def _ask(self, message: bytes) -> None:
+        self._count_received(message)
+        try:
+            request = decode(self.rpc, message)
+        except RpcError as error:
+            self._refuse(error)
+            return
+        self._number = self._home.link.call(request, self._done)
+
+    def _done(self, reply: dict[str, Any]) -> None:
+        if self._is_over:
+            return
+        error = error_in(reply)
+        if error is not None:
+            self._refuse(error)
+            return
+        home = self._home
+        message = home.replies.encode(self.rpc, reply)
+        self._count_sent(message)
+        home.http2.unary(self._stream, RESPONSE_BLOCK, framed(message), OK_TRAILERS_BLOCK)
+        self._end(OK)
+        home.write_soon()
+
+
+class ServedCall(GrpcCall):
+    """A call that a service of `services/` serves."""
+
+    __slots__ = (
+        "_has_answered",
+        "_has_closed",
+        "_has_request",
+        "_is_paused",
+        "_service",
+        "metadata",
+    )
+
+    def __init__(
+        self,
+        home: Home,
+        stream: Stream,
+        rpc: Rpc,
+        encoding: bytes,
+        metadata: Mapping[bytes, bytes],
+    ) -> None:
+        super().__init__(home, stream, rpc, encoding)
+        self.metadata = metadata
+        self._has_answered = False
+        self._has_closed = False
+        self._has_request = False
+        self._is_paused = False
+        self._service: Service = SERVICES[rpc.path](self, home.link)
+
+    # --- what the client does ---
+
+    def on_data(self, data: bytes) -> None:
+        """Take request messages."""
+        self._split().feed(data)
+        self._take()
+
+    def on_end(self) -> None:
+        """The client sends no more requests."""
+        self._take()
+
+    def on_drained(self) -> None:
+        """What waited for the client is mostly sent."""
+        if not self._is_over:
+            self._service.on_drained()
+
+    def cancel(self) -> None:
+        """Nobody hears any more."""
+        if not self._is_over:
+            self._end(CANCELED)
+            self._cancel()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if not self._is_over:
+            self._cancel()
+            self.finish(RpcError(*DEADLINE))
+
+    def _take(self) -> None:
+        """Hand over the messages that have arrived, then the end, unless the service is busy."""
+        splitter = self._split()
+        try:
+            while not self._is_paused and not self._is_over:
+                message = splitter.next()
+                if message is None:
+                    break
+                self._home.http2.consumed(self._stream, splitter.taken)
+                self._count_received(message)
+                self._has_request = True
+                self._service.on_request(self._read(message))
+        except RpcError as error:
+            self._cancel()
+            self.finish(error)
+        if self._is_paused or self._is_over or self._has_closed:
+            return
+        if self._stream.ended:
+            self._has_closed = True
+            self._half_close()
+
+    def _read(self, message: bytes) -> dict[str, Any]:
+        """A request; a stream has other words than a unary call for what is none, as in grpc-go."""
+        try:
+            return decode(self.rpc, message)
+        except RpcError as error:
+            if self.rpc.kind is Kind.UNARY:
+                raise
+            text = error.message.replace(UNREADABLE, STREAM_UNREADABLE, 1)
+            raise RpcError(error.code, text) from None
+
+    def _cancel(self) -> None:
+        task = self._service.on_cancel()
+        if task is not None:
+            self._home.linger(task)
+
+    def _half_close(self) -> None:
+        if self.rpc.kind is not Kind.BOTH_STREAM and not self._has_request:
+            self._cancel()
+            self.finish(RpcError(*NO_REQUEST))
+        else:
+            self._service.on_half_close()
+
+    # --- what the service does (services.calls.Call) ---
+
+    def send(self, reply: dict[str, Any]) -> None:
+        """Send one response message."""
+        if self._is_over:
+            return
+        http2 = self._home.http2
+        if not self._has_answered:
+            self._has_answered = True
+            http2.respond(self._stream, RESPONSE_HEADERS)
+        message = self._home.replies.encode(self.rpc, reply)
+        self._count_sent(message)
+        http2.send(self._stream, framed(message))
+        self._home.write_soon()
+
+    def finish(self, error: RpcError | None = None) -> None:
+        """End the call."""
+        if self._is_over:
+            return
+        if self._has_answered:
+            self._home.http2.trailers(self._stream, trailers(error))
+            self._end(OK if error is None else error.code)
+            self._home.write_soon()
+        elif error is not None:
+            self._refuse(error)
+        else:
+            self._home.http2.respond(self._stream, RESPONSE_HEADERS + trailers(None), end=True)
+            self._end(OK)
+            self._home.write_soon()
+
+    def queued(self) -> int:
+        """The bytes that wait for a slow reader."""
+        return self._home.http2.queued(self._stream)
+
+    def pause(self) -> None:
+        """Hand over no more requests; the client's window shrinks until it has to wait."""
+        self._is_paused = True
+        self._stream.auto = False
+
+    def resume(self) -> None:
+        """Hand over requests again."""
+        if self._is_paused:
+            self._is_paused = False
+            self._stream.auto = True
+            self._take()

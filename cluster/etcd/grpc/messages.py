@@ -1,0 +1,103 @@
+"""A call's bytes and its messages: each message has a prefix of a flag and its length.
+
+(gRPC over HTTP/2, "Length-Prefixed-Message".) A message may be compressed by gzip, as in etcd;
+answers are not. The texts of the errors are grpc-go's. Refuses to know HTTP/2 and protobuf.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+from cluster.errors import RESOURCE_EXHAUSTED, UNIMPLEMENTED
+from cluster.etcd.rpc.status import INTERNAL, RpcError
+
+PREFIX_BYTES: Final = 5
+
+GZIP: Final = b"gzip"
+IDENTITY: Final = frozenset((b"", b"identity"))
+ENCODINGS: Final = IDENTITY | {GZIP}
+"""The values of `grpc-encoding` that are known; those of IDENTITY mean "not compressed"."""
+
+_GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+"""zlib's way to say that the data are gzip's."""
+
+
+def framed(message: bytes) -> bytes:
+    """A message with its prefix."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def whole(data: bytes) -> bytes | None:
+    """The message if the data are exactly one that is not compressed; else None."""
+    size = len(data) - PREFIX_BYTES
+    if size < 0 or data[0] or int.from_bytes(data[1:PREFIX_BYTES], "big") != size:
+        return None
+    return data[PREFIX_BYTES:]
+
+
+class Splitter:
+    """Joins the data of one call, and cuts them into messages of at most `bytes_max`."""
+
+    __slots__ = ("_bytes_max", "_data", "_encoding", "taken")
+
+    def __init__(self, bytes_max: int, encoding: bytes) -> None:
+        self._bytes_max = bytes_max
+        self._encoding = encoding
+        self._data = bytearray()
+        # The bytes that the last message had, with its prefix.
+        self.taken = 0
+
+    def feed(self, data: bytes) -> None:
+        """Add the next data."""
+        self._data += data
+
+    def next(self) -> bytes | None:
+        """The next whole message; None if it has not arrived. Raises RpcError, as grpc-go does."""
+        data = self._data
+        if len(data) < PREFIX_BYTES:
+            return None
+        size = int.from_bytes(data[1:PREFIX_BYTES], "big")
+        self._check(data[0], size)
+        end = PREFIX_BYTES + size
+        if len(data) < end:
+            return None
+        message = bytes(data[PREFIX_BYTES:end])
+        is_compressed = data[0]
+        del data[:end]
+        self.taken = end
+        return self._inflated(message) if is_compressed else message
+
+    def _check(self, flag: int, size: int) -> None:
+        if size > self._bytes_max:
+            raise self._too_large(size)
+        if flag == 1 and self._encoding in IDENTITY:
+            raise RpcError(INTERNAL, "grpc: compressed flag set with identity or empty encoding")
+        if flag > 1:
+            raise RpcError(INTERNAL, f"grpc: received unexpected payload format {flag}")
+
+    def _inflated(self, data: bytes) -> bytes:
+        """What gzip has compressed; no more of it is made than a message may have."""
+        inflater = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            message = inflater.decompress(data, self._bytes_max + 1)
+        except zlib.error as error:
+            text = f"grpc: failed to decompress the received message {error}"
+            raise RpcError(INTERNAL, text) from None
+        if len(message) > self._bytes_max:
+            raise self._too_large(len(message))
+        if not inflater.eof:
+            text = "grpc: failed to decompress the received message unexpected EOF"
+            raise RpcError(INTERNAL, text)
+        return message
+
+    def _too_large(self, size: int) -> RpcError:
+        text = f"grpc: received message larger than max ({size} vs. {self._bytes_max})"
+        return RpcError(RESOURCE_EXHAUSTED, text)
+
+
+def not_installed(encoding: bytes) -> RpcError:
+    """The error for a compression that the server does not have."""
+    name = encoding.decode("ascii", "backslashreplace")
+    text = f'grpc: Decompressor is not installed for grpc-encoding "{name}"'
+    return RpcError(UNIMPLEMENTED, text)

@@ -1,0 +1,248 @@
+"""One gRPC connection: an asyncio protocol around the HTTP/2 engine.
+
+It looks at the headers of each request, makes its call, and moves bytes. Refuses to know what an
+RPC does. A call ends by its answer, by a reset, by its deadline, or with the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED
+from cluster.etcd.counters import RpcCounters
+from cluster.etcd.grpc.calls import ClientLink, GrpcCall, ServedCall, UnaryCall
+from cluster.etcd.grpc.deadlines import Deadlines
+from cluster.etcd.grpc.headers import is_grpc, refusal, timeout_ms
+from cluster.etcd.grpc.messages import ENCODINGS, not_installed
+from cluster.etcd.http2 import ServerConnection, Stream
+from cluster.etcd.rpc.mapping import Replies
+from cluster.etcd.rpc.schema import RPCS
+from cluster.etcd.rpc.status import INTERNAL, RpcError
+from cluster.etcd.services.calls import requires_leader
+from cluster.etcd.services.table import SERVICES
+from cluster.etcd.services.unary import Unary
+
+OVERHEAD_BYTES: Final = 512 * 1024
+"""A message may be this much larger than a request (etcd's grpcOverheadBytes)."""
+
+WRITE_BUFFER_BYTES: Final = 64 * 1024
+"""With more in the transport the client counts as one that does not read."""
+
+_SERVICE_NAMES: Final = frozenset(path.decode().split("/")[1] for path in SERVICES)
+
+
+class GrpcServer:
+    """What the connections of a front share."""
+
+    def __init__(self, replies: Replies, counters: RpcCounters, request_bytes_max: int) -> None:
+        self.replies = replies
+        self.counters = counters
+        self.message_bytes_max = request_bytes_max + OVERHEAD_BYTES
+
+    def connection(self, link: ClientLink) -> GrpcConnection:
+        """The protocol of a connection that begins with HTTP/2's preface; it closes the link."""
+        return GrpcConnection(self, link)
+
+
+class GrpcConnection(asyncio.Protocol):
+    """The calls of one client's connection."""
+
+    def __init__(self, server: GrpcServer, link: ClientLink) -> None:
+        self.http2 = ServerConnection(self)
+        self.link = link
+        self.replies = server.replies
+        self.counters = server.counters
+        self.message_bytes_max = server.message_bytes_max
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._lingering: set[asyncio.Task[None]] = set()
+        self._deadlines: Deadlines[GrpcCall] = Deadlines()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = 0
+        self._is_writing_soon = False
+        self._is_writable = True
+
+    # --- the transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by their class
+        # A buffer of megabytes would undo what is fair in the engine.
+        self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        self.http2.receive(data, self._now_ms())
+        self._write()
+        self._arm(self.http2.next_tick_ms)
+
+    def eof_received(self) -> bool:
+        """The client has closed its side: nothing of it can go on."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The client does not read: keep what is to be sent in the engine, where it is bounded."""
+        self._is_writable = False
+        self.link.pause()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._is_writable = True
+        self.link.resume()
+        self._write()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection has ended, and all its calls with it."""
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self.http2.lose()
+        self._maybe_close_link()
+
+    def go_away(self) -> None:
+        """The front ends: let the calls that are under way end, take no others, then close."""
+        self.http2.go_away()
+        self.write_soon()
+
+    # --- the engine (http2.Handler) ---
+
+    def on_request(self, stream: Stream) -> None:
+        """A request's headers are there: make its call, or refuse it."""
+        headers = dict(stream.headers)
+        if headers.get(b":method") != b"POST":
+            self._refuse_http(stream, 405, "the method of a gRPC request is POST")
+            return
+        content_type = headers.get(b"content-type", b"")
+        if not is_grpc(content_type):
+            kind = content_type.decode("ascii", "backslashreplace")
+            self._refuse_http(stream, 415, f'invalid gRPC request content-type "{kind}"')
+            return
+        rpc = RPCS.get(stream.path)
+        serve = SERVICES.get(stream.path)
+        if rpc is None or serve is None:
+            self._refuse(stream, unknown(stream.path))
+            return
+        timeout = headers.get(b"grpc-timeout")
+        left_ms = None if timeout is None else timeout_ms(timeout)
+        if timeout is not None and left_ms is None:
+            text = timeout.decode("ascii", "backslashreplace")
+            self._refuse(stream, RpcError(INTERNAL, f'malformed grpc-timeout: "{text}"'))
+            return
+        encoding = headers.get(b"grpc-encoding", b"")
+        if encoding not in ENCODINGS:
+            self._refuse(stream, not_installed(encoding))
+            return
+        call: GrpcCall
+        if serve is Unary and not requires_leader(headers):
+            call = UnaryCall(self, stream, rpc, encoding)
+        else:
+            call = ServedCall(self, stream, rpc, encoding, headers)
+        stream.context = call
+        if left_ms is not None:
+            at_ms = self._now_ms() + left_ms
+            call.slot = self._deadlines.add(call, at_ms)
+            self._arm(int(at_ms) + 1)
+
+    def on_data(self, stream: Stream, data: bytes) -> None:
+        """Data of a request."""
+        if stream.context is not None:
+            stream.context.on_data(data)
+
+    def on_end(self, stream: Stream) -> None:
+        """A request has ended."""
+        if stream.context is not None:
+            stream.context.on_end()
+
+    def on_reset(self, stream: Stream, code: int) -> None:
+        """The client, a limit, or the end of the connection has ended a call."""
+        if stream.context is not None:
+            stream.context.cancel()
+
+    def on_drained(self, stream: Stream) -> None:
+        """The client has read most of what waited for it on this stream."""
+        if stream.context is not None:
+            stream.context.on_drained()
+
+    # --- its calls (calls.Home) ---
+
+    def over(self, call: GrpcCall) -> None:
+        """The call has ended, or nobody hears it any more."""
+        if call.slot:
+            self._deadlines.remove(call, call.slot)
+
+    def linger(self, task: asyncio.Task[None]) -> None:
+        """Keep the link open until this task is done."""
+        self._lingering.add(task)
+        task.add_done_callback(self._gone)
+
+    def write_soon(self) -> None:
+        """There is something to write: with what else the turn of the loop brings."""
+        if not self._is_writing_soon:
+            self._is_writing_soon = True
+            self._loop.call_soon(self._write)
+
+    # --- inside ---
+
+    def _refuse(self, stream: Stream, error: RpcError) -> None:
+        self._refuse_with(stream, 200, error)
+
+    def _refuse_http(self, stream: Stream, http_status: int, text: str) -> None:
+        self._refuse_with(stream, http_status, RpcError(INVALID_ARGUMENT, text))
+
+    def _refuse_with(self, stream: Stream, http_status: int, error: RpcError) -> None:
+        self.http2.respond(stream, refusal(http_status, error), end=True)
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._lingering.discard(task)
+        self._maybe_close_link()
+
+    def _maybe_close_link(self) -> None:
+        if self._transport is None and not self._lingering:
+            self.link.close()
+
+    def _write(self) -> None:
+        self._is_writing_soon = False
+        transport = self._transport
+        if transport is None:
+            return
+        while self._is_writable:
+            data = self.http2.take()
+            if not data:
+                break
+            transport.write(data)
+        if self.http2.is_closed:
+            transport.close()
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)
+
+    def _arm(self, at_ms: int | None) -> None:
+        """Look again at this time at the latest."""
+        if at_ms is None or (self._timer is not None and self._timer_ms <= at_ms):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ms = at_ms
+        self._timer = self._loop.call_at((at_ms + 1) / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now_ms = self._now_ms()
+        for call in self._deadlines.due(now_ms):
+            call.expire()
+        self.http2.tick(now_ms)
+        self._write()
+        self._arm(self._deadlines.next_ms)
+        self._arm(self.http2.next_tick_ms)
+
+
+def unknown(path: bytes) -> RpcError:
+    """The error for a path that no RPC has, in grpc-go's words."""
+    text = path.decode("ascii", "backslashreplace")
+    service, slash, method = text.removeprefix("/").rpartition("/")
+    if not slash:
+        return RpcError(RESOURCE_EXHAUSTED, f'malformed method name: "{text}"')
+    if service not in _SERVICE_NAMES:
+        return RpcError(UNIMPLEMENTED, f"unknown service {service}")
+    return RpcError(UNIMPLEMENTED, f"unknown method {method} for service {service}")
