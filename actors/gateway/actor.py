@@ -171,7 +171,8 @@ class GatewayActor(NodeActor):
                 again.append(pending)
             else:
                 self._send_answer(pending, result)
-        self._carry_out(self._intake.let_in(again, self._clock()))
+        if again or self._throttle.queues:
+            self._carry_out(self._intake.let_in(again, self._clock()))
 
     def _send_answer(self, pending: Pending, result: Result) -> None:
         """Send an answer, or a refusal instead of a large one while too much waits unread.
@@ -256,9 +257,9 @@ class GatewayActor(NodeActor):
                 self.mailbox.wake_at(deadline_ms)
         if self._reception.due_ms is not None:
             self.mailbox.wake_at(self._reception.due_ms)
-        if self._tickets.has_chores:
+        if self._tickets.chores:
             self.mailbox.wake_at(self._clock() + CHORES_LOOK_MS)
         if self._publication.due_ms is not None:
             self.mailbox.wake_at(self._publication.due_ms)
-        if self._outbox.waiting:
+        if self._outbox.backlogs:
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)

@@ -67,7 +67,10 @@ class _Backlog:
 
 
 class ClientOutbox:
-    """Sends at once while a client keeps up; keeps a bounded backlog while it does not."""
+    """Sends at once while a client keeps up; keeps a bounded backlog while it does not.
+
+    While there are `backlogs`, a timer must call `retry`.
+    """
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class ClientOutbox:
         self._connection_bytes_max = connection_bytes_max
         self._node_bytes_max = node_bytes_max
         self._congested_bytes = congested_bytes
-        self._backlogs: dict[Connection, _Backlog] = {}
+        self.backlogs: dict[Connection, _Backlog] = {}
         self._size = 0
 
     def send(self, connection: Connection, frame: bytes) -> bool | None:
@@ -94,11 +97,11 @@ class ClientOutbox:
         False if its backlog and this frame were dropped, because they were more than a bound.
         """
         # Behind a backlog a frame must wait, even if the queue has room again: order matters.
-        if connection not in self._backlogs:
+        if connection not in self.backlogs:
             sent = self._send(connection, frame)
             if sent or sent is None:
                 return sent
-            self._backlogs[connection] = _Backlog()
+            self.backlogs[connection] = _Backlog()
         return self._keep(connection, frame)
 
     def has_room(self, size: int) -> bool:
@@ -110,7 +113,7 @@ class ClientOutbox:
     def retry(self) -> list[Connection]:
         """Send what the socket's queues take now; returns the connections found to be gone."""
         gone = []
-        for connection in list(self._backlogs):
+        for connection in list(self.backlogs):
             if self._send_backlog(connection) is None:
                 self.drop(connection)
                 gone.append(connection)
@@ -120,7 +123,7 @@ class ClientOutbox:
         """Forget the frames that wait for a connection."""
         self._congested.discard(connection)
         self.turned.pop(connection, None)
-        backlog = self._backlogs.pop(connection, None)
+        backlog = self.backlogs.pop(connection, None)
         if backlog is not None:
             self._size -= backlog.size
 
@@ -130,13 +133,8 @@ class ClientOutbox:
         self.turned.clear()
         return taken
 
-    @property
-    def waiting(self) -> bool:
-        """Whether any frame waits, so that a timer must call `retry`."""
-        return bool(self._backlogs)
-
     def _keep(self, connection: Connection, frame: bytes) -> bool:
-        backlog = self._backlogs[connection]
+        backlog = self.backlogs[connection]
         size = len(frame) + FRAME_OVERHEAD_BYTES
         # A frame above the bound may wait alone: else it could never be sent.
         over = backlog.size > 0 and backlog.size + size > self._connection_bytes_max
@@ -152,7 +150,7 @@ class ClientOutbox:
         return True
 
     def _send_backlog(self, connection: Connection) -> bool | None:
-        backlog = self._backlogs[connection]
+        backlog = self.backlogs[connection]
         while backlog.frames:
             sent = self._send(connection, backlog.frames[0])
             if not sent:
@@ -160,7 +158,7 @@ class ClientOutbox:
             size = len(backlog.frames.popleft()) + FRAME_OVERHEAD_BYTES
             backlog.size -= size
             self._size -= size
-        del self._backlogs[connection]
+        del self.backlogs[connection]
         if connection in self._congested:
             self._congested.remove(connection)
             self.turned[connection] = False

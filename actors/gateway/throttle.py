@@ -33,7 +33,7 @@ Name = bytes
 
 
 class Throttle:
-    """The proposals of one node's clients: those under way, and those that wait."""
+    """The proposals of one node's clients: those under way, and in `queues` those that wait."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Throttle:
         self._bytes = 0
         self._under_way: dict[int, int] = {}
         # The waiting proposals of each connection in order; the connections in the order of turns.
-        self._queues: OrderedDict[Name, OrderedDict[int, Proposal]] = OrderedDict()
+        self.queues: OrderedDict[Name, OrderedDict[int, Proposal]] = OrderedDict()
         self._names: dict[int, Name] = {}
         self._waiting_bytes: dict[Name, int] = {}
         self._all_waiting_bytes = 0
@@ -67,11 +67,11 @@ class Throttle:
         admitted: list[Proposal] = []
         for name, proposal in proposals:
             # While any waits, all wait: none may overtake an earlier write of its own connection.
-            if self._bytes < self._bytes_max and not self._queues:
+            if self._bytes < self._bytes_max and not self.queues:
                 self._count_under_way(proposal)
                 admitted.append(proposal)
             else:
-                self._queues.setdefault(name, OrderedDict())[proposal.ticket] = proposal
+                self.queues.setdefault(name, OrderedDict())[proposal.ticket] = proposal
                 self._names[proposal.ticket] = name
                 self._count(name, len(proposal.command))
         return admitted
@@ -82,13 +82,13 @@ class Throttle:
         if ticket not in self._names:
             return False
         name = self._names[ticket]
-        self._take(name, self._queues[name].pop(ticket))
+        self._take(name, self.queues[name].pop(ticket))
         return True
 
     def let_in(self) -> list[Proposal]:
         """The waiting proposals that may go now, in the place of those that are done."""
         admitted: list[Proposal] = []
-        queues = self._queues
+        queues = self.queues
         while queues and self._bytes < self._bytes_max:
             name, queue = next(iter(queues.items()))
             _, proposal = queue.popitem(last=False)
@@ -107,14 +107,14 @@ class Throttle:
     def _take(self, name: Name, proposal: Proposal) -> None:
         """A proposal has left the queue of its connection."""
         del self._names[proposal.ticket]
-        if not self._queues[name]:
-            del self._queues[name]
+        if not self.queues[name]:
+            del self.queues[name]
         self._count(name, -len(proposal.command))
 
     def _count(self, name: Name, size: int) -> None:
         self._all_waiting_bytes += size
         own = self._waiting_bytes.get(name, 0) + size
-        if name in self._queues:
+        if name in self.queues:
             self._waiting_bytes[name] = own
         else:
             del self._waiting_bytes[name]

@@ -37,7 +37,10 @@ class Pending(NamedTuple):
 
 
 class Tickets:
-    """The tickets of one gateway; they count up from `first`."""
+    """The tickets of one gateway; they count up from `first`.
+
+    `chores` are the requests that may take long.
+    """
 
     def __init__(
         self,
@@ -52,23 +55,18 @@ class Tickets:
         # In the order of tickets, which is also the order of deadlines: all have the same timeout.
         self._short: dict[Ticket, Pending] = {}
         # Requests with CHORE_TIMEOUT_MS, in the order of deadlines.
-        self._chores: dict[Ticket, Pending] = {}
+        self.chores: dict[Ticket, Pending] = {}
         # How many tickets each connection has out.
         self._out: defaultdict[bytes, int] = defaultdict(int)
 
     def __iter__(self) -> Iterator[Ticket]:
         yield from self._short
-        yield from self._chores
+        yield from self.chores
 
     @property
     def next_deadline_ms(self) -> int | None:
         """When the oldest request is to be given up; chores are not counted."""
         return next(iter(self._short.values())).deadline_ms if self._short else None
-
-    @property
-    def has_chores(self) -> bool:
-        """Whether a request waits that may take long."""
-        return bool(self._chores)
 
     def issue(self, pending: Pending) -> Ticket | None:
         """A ticket for a request; None if too many are out."""
@@ -84,7 +82,7 @@ class Tickets:
 
     def take(self, ticket: Ticket) -> Pending | None:
         """The request of a ticket, which now has its answer; None if it was given up before."""
-        pending = self._short.pop(ticket, None) or self._chores.pop(ticket, None)
+        pending = self._short.pop(ticket, None) or self.chores.pop(ticket, None)
         if pending is not None:
             name = pending.connection[0]
             self._free += 1
@@ -99,11 +97,11 @@ class Tickets:
         for ticket in tickets:
             pending = self._short.pop(ticket, None)
             if pending is not None:
-                self._chores[ticket] = pending._replace(deadline_ms=deadline_ms)
+                self.chores[ticket] = pending._replace(deadline_ms=deadline_ms)
 
     def overdue(self, now_ms: int) -> tuple[Ticket, ...]:
         """The tickets whose time is over; a copy, since the caller takes them out one by one."""
-        return (*_overdue(self._short, now_ms), *_overdue(self._chores, now_ms))
+        return (*_overdue(self._short, now_ms), *_overdue(self.chores, now_ms))
 
 
 def _overdue(waiting: dict[Ticket, Pending], now_ms: int) -> Iterator[Ticket]:

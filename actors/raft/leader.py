@@ -68,6 +68,8 @@ class Leader:
         self.cluster_ms_at_start = cluster_ms
         self.started_ms = now_ms
         self.peers: dict[int, Progress] = {}
+        # The same, to go through: each flush does.
+        self._each_peer: tuple[tuple[int, Progress], ...] = ()
         self.rounds = ReadRounds()
         # Peers whose clients wait for a committed entry, and that may not know the commit index.
         self._awaiting_commit: set[int] = set()
@@ -80,8 +82,8 @@ class Leader:
         self.may_be_behind = False
         self.reconfigure(configuration, now_ms)
         self.uncommitted_bytes = 0
-        self.heartbeat_due_ms = now_ms
-        self.quorum_check_due_ms = now_ms
+        # When heartbeats, or the check of the quorum, are due, and which of them is first.
+        self.heartbeat_due_ms = self.quorum_check_due_ms = self.due_ms = now_ms
         self._waves: deque[int] = deque()
         # The last run of entries that was sent, and where it is.
         self._kept: tuple[tuple[Entry, ...], int, int] = ((), 0, 0)
@@ -114,6 +116,7 @@ class Leader:
         for member in sorted(wanted - self.peers.keys()):
             # The first probe asks at the end of the log: most peers hold nearly all of it (5.3).
             self.peers[member] = Progress(stream, self.log.last_index + 1, now_ms)
+        self._each_peer = tuple(self.peers.items())
 
     def begin_anew(self, member: int, life: int, now_ms: int) -> None:
         """Count nothing that a peer acknowledged before this `life`: its disk may have lost it.
@@ -124,8 +127,9 @@ class Leader:
         peer = self.peers.get(member)
         if peer is None or peer.life == life:
             return
-        self.peers[member] = Progress(self._next_stream(), self.log.last_index + 1, now_ms)
-        self.peers[member].life, self.peers[member].on_probation = life, True
+        peer = self.peers[member] = Progress(self._next_stream(), self.log.last_index + 1, now_ms)
+        peer.life, peer.on_probation = life, True
+        self._each_peer = tuple(self.peers.items())
         self.rounds.forget(member)
         self._awaiting_commit.discard(member)
 
@@ -176,19 +180,12 @@ class Leader:
 
     def agreed_index(self, stable_index: int) -> int:
         """The highest index that a majority holds durably; this member holds `stable_index`."""
-        match = {member: peer.match for member, peer in self.peers.items()}
+        match = {member: peer.match for member, peer in self._each_peer}
         # This member counts by what is durable, like any other. The leader sends entries while its
         # own disk still writes them, so a majority of the others may commit entries before this
         # disk has them (dissertation 10.2.1).
         match[self.own_id] = stable_index
         return self.configuration.agreed_index(match)
-
-    def is_silent(self, peer: int, now_ms: int, within_ms: int) -> bool:
-        """Whether a peer has not been heard yet, or not within this time."""
-        progress = self.peers.get(peer)
-        if progress is None:
-            return False
-        return progress.contact is not Contact.HEARD or now_ms - progress.heard_ms >= within_ms
 
     def lost(self, peer: int) -> None:
         """The connection to a peer broke: appends under way to it may be lost."""
@@ -206,7 +203,7 @@ class Leader:
 
     def hears_quorum(self, now_ms: int, within_ms: int) -> bool:
         """Whether a majority with this member was heard lately (check-quorum, dissertation 6.2)."""
-        heard = [i for i, peer in self.peers.items() if now_ms - peer.heard_ms < within_ms]
+        heard = [i for i, peer in self._each_peer if now_ms - peer.heard_ms < within_ms]
         return self.configuration.majority_reached([self.own_id, *heard])
 
     def has_news(self, commit: int) -> bool:
@@ -223,16 +220,10 @@ class Leader:
         if is_notice_due or (self.rounds.reads and self.rounds.is_due()):
             return True
         last_index = self.log.last_index
-        for peer in self.peers.values():
+        for _, peer in self._each_peer:
             if (peer.next <= last_index or peer.ack_wanted or peer.probing) and peer.may_send():
                 return True
         return bool(self._awaiting_commit) and self.has_news(commit)
-
-    @property
-    def due_ms(self) -> int:
-        """When heartbeats or the check of the quorum are due."""
-        beat_ms, check_ms = self.heartbeat_due_ms, self.quorum_check_due_ms
-        return beat_ms if beat_ms < check_ms else check_ms
 
     def under_way(self) -> bool:
         """Whether WAVES_MAX bursts are being replicated, so that a small one should wait."""
@@ -312,7 +303,7 @@ class Leader:
             self.rounds.is_answered |= self._decides_alone
         everybody = self.notice_due_ms is not None and now_ms >= self.notice_due_ms
         last_index = self.log.last_index
-        for target, peer in self.peers.items():
+        for target, peer in self._each_peer:
             while (peer.next <= last_index or peer.ack_wanted or peer.probing) and peer.may_send():
                 append = self._append(target, peer, commit)
                 if append is None:
@@ -331,7 +322,7 @@ class Leader:
         """One heartbeat to every peer; they also carry the latest read round."""
         return [
             self._heartbeat(target, peer, commit, now_ms, answer=True)
-            for target, peer in self.peers.items()
+            for target, peer in self._each_peer
         ]
 
     def _heartbeat(
@@ -363,7 +354,7 @@ class Leader:
 
     def behind(self) -> tuple[int, ...]:
         """The peers that need a snapshot: this log no longer holds the entries they lack."""
-        behind = tuple([target for target, peer in self.peers.items() if peer.snapshotting])
+        behind = tuple([target for target, peer in self._each_peer if peer.snapshotting])
         self.may_be_behind = bool(behind)
         return behind
 

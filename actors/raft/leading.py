@@ -118,6 +118,6 @@ class Leading:
                 return False
         if now_ms >= leader.heartbeat_due_ms:
             leader.heartbeat_due_ms = now_ms + self._config.heartbeat_ms
-            for message in leader.heartbeats(self._replica.commit, now_ms):
-                self._outbox.say(message)
+            self._outbox.say_all(leader.heartbeats(self._replica.commit, now_ms))
+        leader.due_ms = min(leader.heartbeat_due_ms, leader.quorum_check_due_ms)
         return True

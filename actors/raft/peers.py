@@ -8,6 +8,7 @@ from __future__ import annotations
 from actors.raft.elector import Elector
 from actors.raft.log import RaftLog
 from actors.raft.outcome import CoreConfig
+from actors.raft.progress import Contact
 from actors.raft.rpc import JoinRequest
 
 
@@ -44,7 +45,11 @@ class Peers:
     def is_silent(self, member_id: int, now_ms: int) -> bool:
         """Whether this member leads and has not heard that peer for an election timeout."""
         leader = self._elector.leads_as
-        return leader is not None and leader.is_silent(member_id, now_ms, self._within_ms)
+        progress = None if leader is None else leader.peers.get(member_id)
+        if progress is None:
+            return False
+        is_heard = progress.contact is Contact.HEARD
+        return not is_heard or now_ms - progress.heard_ms >= self._within_ms
 
     def has_proposed(self, member_id: int, now_ms: int) -> bool:
         """Whether the log has a proposal of that member, which was then a full member.

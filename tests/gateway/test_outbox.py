@@ -16,13 +16,13 @@ def test_frames_for_a_slow_client_wait_in_order_and_others_do_not() -> None:
     door.full.add(ONE)
     assert [outbox.send(ONE, frame) for frame in (b"1", b"2")] == [True, True]
     assert outbox.send(TWO, b"3") is True
-    assert outbox.waiting
+    assert outbox.backlogs
     door.full.clear()
     outbox.send(ONE, b"4")
     assert outbox.retry() == []
     assert door.frames(ONE) == [b"1", b"2", b"4"]
     assert door.frames(TWO) == [b"3"]
-    assert not outbox.waiting
+    assert not outbox.backlogs
 
 
 def test_a_client_that_stays_slow_loses_its_backlog_at_the_bound() -> None:
@@ -30,7 +30,7 @@ def test_a_client_that_stays_slow_loses_its_backlog_at_the_bound() -> None:
     outbox = ClientOutbox(door, connection_bytes_max=300)
     door.full.add(ONE)
     assert [outbox.send(ONE, bytes(FRAME)) for _ in range(4)] == [True, True, True, False]
-    assert not outbox.waiting
+    assert not outbox.backlogs
     door.full.clear()
     assert outbox.send(ONE, b"after") is True
     assert door.frames(ONE) == [b"after"]
@@ -62,7 +62,7 @@ def test_a_client_that_is_gone_is_said_to_be() -> None:
     door.gone |= {ONE, TWO}
     assert outbox.send(TWO, b"2") is None
     assert outbox.retry() == [ONE]
-    assert not outbox.waiting
+    assert not outbox.backlogs
 
 
 def test_a_backlog_that_shrinks_makes_room_again() -> None:

@@ -46,11 +46,11 @@ def test_what_takes_long_is_given_time_and_counts_all_the_same() -> None:
     tickets.issue(pending(deadline_ms=100))
     tickets.issue(pending(deadline_ms=200))
     tickets.give_time([1, 99], now_ms=50)
-    assert tickets.has_chores
+    assert tickets.chores
     assert tickets.issue(pending()) is None
     assert tickets.next_deadline_ms == 200
     assert tickets.overdue(199) == ()
     assert tickets.overdue(200) == (2,)
     assert tickets.overdue(50 + CHORE_TIMEOUT_MS) == (2, 1)
     tickets.take(1)
-    assert not tickets.has_chores
+    assert not tickets.chores

@@ -169,7 +169,8 @@ class TappedMachine(Machine):
         else:
             leases = self.leases.table
             ended = [each for each in self._leases_before if each not in leases]
-            cluster.effects.applied(self.node, *self._entry, result, self.revision, ended)
+            revision = self.store.revision
+            cluster.effects.applied(self.node, *self._entry, result, revision, ended)
         return result
 
     def _shown(self) -> Result:
