@@ -11,7 +11,7 @@ knows neither protobuf nor JSON nor HTTP. It reaches the node by a `Link`.
     lease.py        LeaseKeepAlive: answers in the order of the requests
     snapshot.py     Snapshot: the parts of one file
     maintenance.py  Status and Downgrade
-    auth.py         the answers of a cluster without users
+    auth.py         Auth, of a cluster without users
     recipes.py      what runs as a task: asking the node, following a watch, what a cancel undoes
     contest.py      the queue of keys that locks and elections share
     lock.py  election.py    etcd's v3lock and v3election

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from cluster.errors import UNAVAILABLE, UNKNOWN
+from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import RpcError, error_in
 from cluster.etcd.services.calls import (
     NO_LEADER,
@@ -123,6 +124,11 @@ class Recipe:
     async def ask(self, **request: Any) -> Reply:
         """Ask the node; raises RpcError for an error."""
         return await ask(self._link, **request)
+
+    @property
+    def rpc(self) -> Rpc:
+        """Which RPC is called."""
+        return self._call.rpc
 
     @property
     def link(self) -> Link:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from cluster.etcd.rpc.no_auth import SERVICE as AUTH
 from cluster.etcd.rpc.schema import RPCS
-from cluster.etcd.services import auth, election, health, lock
+from cluster.etcd.services import election, health, lock
+from cluster.etcd.services.auth import auth
 from cluster.etcd.services.calls import Call, Link, Service
 from cluster.etcd.services.lease import KeepAlive
 from cluster.etcd.services.maintenance import Status, downgrade
@@ -18,12 +20,8 @@ from cluster.etcd.services.watch import WatchStream
 Serve = Callable[[Call, Link], Service]
 
 
-def _methods(
-    service: bytes, runs: dict[str, Run], *, keeps_codes: bool = True
-) -> dict[bytes, Serve]:
-    return {
-        service + name.encode(): recipe(run, keeps_codes=keeps_codes) for name, run in runs.items()
-    }
+def _methods(service: bytes, runs: dict[str, Run]) -> dict[bytes, Serve]:
+    return {service + name.encode(): recipe(run, keeps_codes=False) for name, run in runs.items()}
 
 
 _OWN: Final[dict[bytes, Serve]] = {
@@ -34,9 +32,9 @@ _OWN: Final[dict[bytes, Serve]] = {
     b"/etcdserverpb.Maintenance/Downgrade": recipe(downgrade),
     b"/grpc.health.v1.Health/Check": health.Check,
     b"/grpc.health.v1.Health/Watch": health.Watch,
-    **_methods(b"/etcdserverpb.Auth/", auth.METHODS),
-    **_methods(b"/v3lockpb.Lock/", lock.METHODS, keeps_codes=False),
-    **_methods(b"/v3electionpb.Election/", election.METHODS, keeps_codes=False),
+    **{path: recipe(auth) for path, rpc in RPCS.items() if rpc.service == AUTH},
+    **_methods(b"/v3lockpb.Lock/", lock.METHODS),
+    **_methods(b"/v3electionpb.Election/", election.METHODS),
 }
 """The RPCs that are more than one operation of the node."""
 
