@@ -273,6 +273,7 @@ _WATCHES: Final = (
             _WATCH_ID,
             Field("fragment", FLAG),
             Field("keys_only", FLAG, ours=True),
+            Field("without_leader", FLAG, ours=True),
         ),
         _WATCH_REPLY,
     ),

@@ -233,6 +233,7 @@ def _watch_create(connection: Connection, request_id: bytes, fields: Fields) -> 
         progress_notify=fields.get("progress_notify", False),
         fragment=fields.get("fragment", False),
         keys_only=fields.get("keys_only", False),
+        without_leader=fields.get("without_leader", False),
     )
 
 

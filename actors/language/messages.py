@@ -121,8 +121,7 @@ class LocalRead(NamedTuple):
 class WatchOpen(NamedTuple):
     """Gateway -> Store: begin a watch; Store passes it on with its revision, as WatchBegin.
 
-    `watch_id` 0 lets the hub choose, as in etcd; `start_revision` 0 means from now on; `request_id`
-    is the client's `id`, packed, or b"" for none.
+    `watch_id` 0: the hub chooses; `start_revision` 0: from now on; `request_id` b"": there is none.
     """
 
     connection: Connection
@@ -137,6 +136,7 @@ class WatchOpen(NamedTuple):
     progress_notify: bool = False
     fragment: bool = False
     keys_only: bool = False
+    without_leader: bool = False
 
 
 class WatchCancel(NamedTuple):

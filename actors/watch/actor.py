@@ -161,7 +161,7 @@ class WatchActor(NodeActor):
         # Every connection that ever watched gets a bookmark a minute: sending it shows the gateway
         # that a connection is gone.
         self._hub.meet(opened.connection)
-        if self._patience.is_over(self._clock()):
+        if self._patience.is_over(self._clock()) and not opened.without_leader:
             self._deliver(self._teller.error(opened, FAULTS["NoLeader"]))
         elif self._is_learner:
             self._deliver(self._teller.error(opened, FAULTS["NotSupportedForLearner"]))
@@ -172,9 +172,10 @@ class WatchActor(NodeActor):
                 self._read_on()
                 self._arm()
 
-    def _end_all(self, reason: str) -> None:
+    def _end_all(self, reason: str, *, but_without_leader: bool = False) -> None:
+        """End all watches, or all but those that go on while there is no leader."""
         for connection in self._hub.connections:
-            self._deliver(self._teller.end(connection, reason))
+            self._deliver(self._teller.end(connection, reason, but_without_leader))
         self._deliver(self._teller.answers())
 
     # --- time and leaders ---
@@ -194,8 +195,8 @@ class WatchActor(NodeActor):
         self._deliver(self._teller.bookmarks())
 
     def _on_tick(self, now_ms: int) -> None:
-        if self._patience.is_over(now_ms):
-            self._end_all(FAULTS["NoLeader"].message)
+        if self._patience.maybe_end(now_ms):
+            self._end_all(FAULTS["NoLeader"].message, but_without_leader=True)
         if self._rhythm.maybe_bookmark(self._hub.revision, now_ms):
             self._bookmark()
         if self._rhythm.maybe_progress(now_ms):
@@ -207,5 +208,5 @@ class WatchActor(NodeActor):
         self.mailbox.wake_at(self._rhythm.next_wake_ms())
         if self._read_at_ms is not None:
             self.mailbox.wake_at(self._read_at_ms)
-        if self._patience.until_ms is not None and len(self._hub):
-            self.mailbox.wake_at(self._patience.until_ms)
+        if self._patience.wake_ms is not None and len(self._hub):
+            self.mailbox.wake_at(self._patience.wake_ms)

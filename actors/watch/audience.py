@@ -18,7 +18,8 @@ class View(NamedTuple):
     """What a watch wants to see of the events in its span, and how.
 
     Events before `from_revision` are left out. With `fragment` a reply that is too large comes in
-    parts. With `progress` a watch without events is told from time to time how far it is.
+    parts. With `progress` a watch without events is told from time to time how far it is. With
+    `without_leader` it goes on while the node knows no leader.
     """
 
     prev_kv: bool
@@ -28,6 +29,7 @@ class View(NamedTuple):
     keys_only: bool = False
     fragment: bool = False
     progress: bool = False
+    without_leader: bool = False
 
     def select(self, events: Sequence[Event], positions: Sequence[int]) -> Sequence[int]:
         """The positions whose events this view lets through."""

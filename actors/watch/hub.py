@@ -153,16 +153,20 @@ class Hub:
         self._count -= 1
         return True
 
-    def end(self, connection: Connection) -> tuple[Watch, ...]:
-        """End all watches of a connection; returns them."""
+    def end(self, connection: Connection, but_without_leader: bool = False) -> tuple[Watch, ...]:
+        """End the watches of a connection, perhaps but those that need no leader; returns them."""
         watcher = self._watchers.get(connection)
         if watcher is None:
             return ()
-        seats, watcher.seats = watcher.seats, {}
-        for seat in seats.values():
-            self._displace(seat)
-        self._count -= len(seats)
-        return tuple(seat.watch for seat in seats.values())
+        watches = tuple(
+            seat.watch
+            for seat in watcher.seats.values()
+            if not (but_without_leader and seat.watch.view.without_leader)
+        )
+        for watch in watches:
+            self._displace(watcher.seats.pop(watch.watch_id))
+        self._count -= len(watches)
+        return watches
 
     def forget(self, connection: Connection) -> tuple[Watch, ...]:
         """End all watches of a connection that is gone; returns them."""

@@ -64,14 +64,28 @@ class Patience:
     def __init__(self, no_leader_ms: int, now_ms: int) -> None:
         self.until_ms: int | None = now_ms + no_leader_ms
         self._no_leader_ms = no_leader_ms
+        self._has_ended = False
 
     def led(self, leader: int, now_ms: int) -> None:
         """This member leads now; 0: no member does."""
         if leader:
             self.until_ms = None
+            self._has_ended = False
         elif self.until_ms is None:
             self.until_ms = now_ms + self._no_leader_ms
 
     def is_over(self, now_ms: int) -> bool:
         """Whether there has been no leader for too long."""
         return self.until_ms is not None and now_ms >= self.until_ms
+
+    def maybe_end(self, now_ms: int) -> bool:
+        """Whether the wait is over for the first time since there was a leader."""
+        if self._has_ended or not self.is_over(now_ms):
+            return False
+        self._has_ended = True
+        return True
+
+    @property
+    def wake_ms(self) -> int | None:
+        """When `maybe_end` has something to say; None if that is not foreseen."""
+        return None if self._has_ended else self.until_ms

@@ -86,9 +86,9 @@ class Teller:
         self._progress.forget(connection)
         return self.canceled(watches, reason) if reason else []
 
-    def end(self, connection: Connection, reason: str) -> Frames:
-        """All watches of a connection end; the connection stays and may begin others."""
-        return self.canceled(self._hub.end(connection), reason)
+    def end(self, connection: Connection, reason: str, but_without_leader: bool) -> Frames:
+        """The watches of a connection end; the connection stays and may begin others."""
+        return self.canceled(self._hub.end(connection, but_without_leader), reason)
 
     def canceled(self, watches: Sequence[Watch], reason: str, compact_revision: int = 0) -> Frames:
         """These watches have ended."""
@@ -136,4 +136,5 @@ def _view_of(opened: WatchOpen) -> View:
         keys_only=opened.keys_only,
         fragment=opened.fragment,
         progress=opened.progress_notify,
+        without_leader=opened.without_leader,
     )

@@ -418,6 +418,24 @@ def test_watches_end_when_there_was_no_leader_for_long_enough() -> None:
     assert created["created"]
 
 
+def test_a_watch_that_needs_no_leader_goes_on_without_one() -> None:
+    bench = Bench()
+    bench.begin(b"a", connection=ONE)
+    bench.begin(b"b", connection=ONE, without_leader=True)
+    bench.actor.receive(LEADERLESS)
+    bench.wait(NO_LEADER_MS)
+    (canceled,) = bench.to(ONE)
+    assert canceled["watch_id"] == 0
+    (created,) = bench.begin(b"c", connection=TWO, without_leader=True)
+    assert created["created"]
+    # Nothing is left to be done about the leader, so it does not wake the actor for that again.
+    assert bench.actor.mailbox.next_wake_ms is not None
+    assert bench.actor.mailbox.next_wake_ms > bench.clock.now_ms
+    bench.actor.receive(LED)
+    bench.actor.receive(Events(2, (put(b"b", 2), put(b"c", 2))))
+    assert [(to, reply["watch_id"]) for to, reply in bench.sent()] == [(ONE, 1), (TWO, 0)]
+
+
 def test_a_short_time_without_a_leader_ends_nothing() -> None:
     bench = Bench()
     bench.begin()

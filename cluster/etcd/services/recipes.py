@@ -58,8 +58,9 @@ class Following:
         self._error: RpcError | None = None
         self._arrived = asyncio.Event()
         self._feed: Feed = link.open_stream(self._on_message, self._on_end)
-        watch = {"op": "watch_create", "key": key, "start_revision": start_revision, **options}
-        self._feed.send(watch)
+        # As in etcd, who waits in a queue goes on waiting while there is no leader.
+        watch = {"key": key, "start_revision": start_revision, "without_leader": True, **options}
+        self._feed.send({"op": "watch_create", **watch})
 
     async def next(self) -> Reply:
         """The next reply with events, or the one that ends the watch (`canceled`)."""

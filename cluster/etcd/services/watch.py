@@ -2,7 +2,7 @@
 
 So the node gives the ids, keeps the order and waits for slow readers. What remains here is what
 etcd's clients expect differently: bookmarks come only when asked for, a refusal is an answer and
-not an error, and a member without a leader ends the stream.
+not an error, and a member without a leader ends the stream of a client that requires one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from cluster.etcd.services.calls import (
 
 NO_WATCH: Final = -1
 """The watch id of a refusal, and of what is said about all watches of a stream."""
-
-EVERY_KEY_FROM: Final = b"\0"
-"""etcd takes a watch of the empty key for one of the smallest key."""
 
 ENDINGS: Final = {
     fault.message: fault for fault in (FAULTS["NoLeader"], FAULTS["NotSupportedForLearner"])
@@ -55,8 +52,8 @@ class WatchStream:
         if self._waiting is not None:
             self._waiting.append(request)
             return
-        if request["op"] == "watch_create":
-            request["key"] = request.get("key") or EVERY_KEY_FROM
+        if request["op"] == "watch_create" and not requires_leader(self._call.metadata):
+            request["without_leader"] = True
         # The id tells the answer to a request from what the node says by itself.
         request["id"] = request["op"]
         if self._feed is None:

@@ -27,10 +27,16 @@ async def watching(link: ProbeLink, **request: Any) -> tuple[ProbeCall, ProbeFee
     return call, link.feeds[0]
 
 
-def test_a_watch_of_the_empty_key_is_one_of_the_smallest_key(link: ProbeLink) -> None:
+@pytest.mark.parametrize("requires", [True, False])
+def test_only_the_watches_of_a_client_that_requires_a_leader_end_without_one(
+    link: ProbeLink, requires: bool
+) -> None:
     async def test() -> None:
-        _, feed = await watching(link, key=b"")
-        assert feed.sent[0]["key"] == b"\0"
+        call = ProbeCall(WATCH, link, {b"hasleader": b"true"} if requires else {})
+        if requires:
+            link.answer(0, leader=1)
+        call.service.on_request(dict(CREATE))
+        assert link.feeds[0].sent[0].get("without_leader", False) is not requires
 
     asyncio.run(test())
 
@@ -119,7 +125,7 @@ def test_a_watch_whose_history_is_compacted_is_canceled_and_the_stream_goes_on(
 def test_a_client_that_requires_a_leader_is_refused_while_there_is_none(link: ProbeLink) -> None:
     async def test() -> None:
         call = ProbeCall(WATCH, link, {b"hasleader": b"true"})
-        call.service.on_request(CREATE)
+        call.service.on_request(dict(CREATE))
         link.answer(0, leader=0)
         error = await call.end()
         assert error is not None
