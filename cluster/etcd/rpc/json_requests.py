@@ -11,7 +11,7 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from cluster.errors import INVALID_ARGUMENT, UNKNOWN
+from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNKNOWN
 from cluster.etcd.rpc.json_faults import TOO_DEEP
 from cluster.etcd.rpc.json_values import JsonError, Reader, first_value, mismatch, reader_of
 from cluster.etcd.rpc.mapping import PARTS_MAX, Fields, request_of
@@ -19,10 +19,11 @@ from cluster.etcd.rpc.schema import Kind, Rpc, descriptor_of
 from cluster.etcd.rpc.status import RpcError, error_of
 
 
-def from_json(rpc: Rpc, body: bytes) -> Fields:
+def from_json(rpc: Rpc, body: bytes, message_bytes_max: int | None = None) -> Fields:
     """The protocol's request for a body, as `mapping.decode` makes it of bytes. Raises RpcError.
 
     An empty body is an empty message, and what follows the first value is ignored: both as etcd.
+    `message_bytes_max` is a limit of the message that the body says, not of the body.
     """
     if body.count(b"{") > PARTS_MAX:
         raise error_of("TooManyOps")
@@ -31,6 +32,8 @@ def from_json(rpc: Rpc, body: bytes) -> Fields:
         value = first_value(body)
         if value is not None:
             _fill(message, value)
+        if message_bytes_max is not None and (size := message.ByteSize()) > message_bytes_max:
+            raise too_large(size, message_bytes_max)
         return request_of(rpc, message)
     except JsonError as refused:
         fault = str(refused)
@@ -38,6 +41,12 @@ def from_json(rpc: Rpc, body: bytes) -> Fields:
         fault = TOO_DEEP
     # For streams the gateway forgets to give the error a code.
     raise RpcError(UNKNOWN if rpc.kind is Kind.BOTH_STREAM else INVALID_ARGUMENT, fault)
+
+
+def too_large(size: int, bytes_max: int) -> RpcError:
+    """The refusal of a message over its limit, in the words of Go's gRPC."""
+    text = f"grpc: received message larger than max ({size} vs. {bytes_max})"
+    return RpcError(RESOURCE_EXHAUSTED, text)
 
 
 def _fill(message: Message, value: Any) -> None:
