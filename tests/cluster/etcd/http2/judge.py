@@ -78,6 +78,7 @@ class Judge:
     def exchange(self) -> None:
         """Carry bytes in both directions until neither side has more to say."""
         while True:
+            self.now_ms += 1
             sent = self.client.data_to_send()
             if sent:
                 self.server.receive(sent, self.now_ms)
