@@ -45,13 +45,13 @@ def decode(rpc: Rpc, data: bytes) -> Fields:
         message = rpc.request.FromString(data)
     except DecodeError:
         raise _unreadable(fault_in(rpc.request, data)) from None
+    if len(data) > PARTS_MAX and rpc is TXN:
+        _count(message, PARTS_MAX)
     return request_of(rpc, message)
 
 
 def request_of(rpc: Rpc, message: Message) -> Fields:
     """As `decode`, for a message that was read already."""
-    if rpc is TXN:
-        _count(message, PARTS_MAX)
     fields: Fields = {} if rpc.op is None else {"op": rpc.op}
     _read(message, fields)
     return _watch_request(fields) if rpc is WATCH else fields
@@ -111,19 +111,36 @@ _RESULTS: Final = range(4)
 
 
 def _compares(messages: Iterable[Message]) -> list[Fields]:
-    return [_compare(_read(message, {})) for message in messages]
+    return [_compare(message) for message in messages]
 
 
-def _compare(fields: Fields) -> Fields:
-    """A compare without the operand of another target: etcd compares with zero then."""
-    target, result = fields.get("target", 0), fields.get("result", 0)
+def _compare(message: Any) -> Fields:
+    """A compare with the operand of its target: as in etcd zero, if it has that of another."""
+    if len(UnknownFieldSet(message)):
+        _check_unknown(message)
+    target, result = message.target, message.result
     for name, value, known in (("target", target, _OPERANDS), ("result", result, _RESULTS)):
         if not 0 <= value < len(known):
             raise RpcError(INVALID_ARGUMENT, f"leasehold: a compare has no {name} {value}")
-    for position, operand in enumerate(_OPERANDS):
-        if position != target:
-            fields.pop(operand, None)
-    return fields
+    operand = _OPERANDS[target]
+    return {
+        "key": message.key,
+        "range_end": message.range_end,
+        "target": target,
+        "result": result,
+        operand: getattr(message, operand),
+    }
+
+
+def _operations(messages: Iterable[Any]) -> list[Fields]:
+    return [_operation(message) for message in messages]
+
+
+def _operation(message: Any) -> Fields:
+    if len(UnknownFieldSet(message)):
+        _check_unknown(message)
+    name = message.WhichOneof("request")
+    return {} if name is None else {name: _read(getattr(message, name), {})}
 
 
 def _filters(numbers: Iterable[int]) -> list[int]:
@@ -148,6 +165,8 @@ _Reader = Callable[[Any], Any]
 
 _SPECIAL_READERS: Final[dict[str, _Reader]] = {
     "etcdserverpb.TxnRequest.compare": _compares,
+    "etcdserverpb.TxnRequest.success": _operations,
+    "etcdserverpb.TxnRequest.failure": _operations,
     "etcdserverpb.WatchCreateRequest.filters": _filters,
 }
 

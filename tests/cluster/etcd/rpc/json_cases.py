@@ -32,6 +32,8 @@ def _base64(position: int) -> str:
     return f"illegal base64 data at input byte {position}"
 
 
+COMPARED: Final = {"key": b"a", "range_end": b""}
+
 NO_JSON: Final[list[tuple[bytes, str]]] = [
     (b"x", _character("x", _VALUE)),
     (b"\xef\xbb\xbf{}", _character("ï", _VALUE)),
@@ -212,12 +214,12 @@ READ: Final[list[tuple[str, bytes, dict[str, Any]]]] = [
     (
         TXN,
         b'{"compare":[{"target":"VALUE","result":"GREATER","value":"","key":"YQ=="}]}',
-        {"compare": [{"target": 3, "result": 1, "value": b"", "key": b"a"}]},
+        {"compare": [{"target": 3, "result": 1, "value": b"", **COMPARED}]},
     ),
     (
         TXN,
         b'{"compare":[{"key":"YQ==","version":0,"modRevision":"3"}]}',
-        {"compare": [{"key": b"a"}]},
+        {"compare": [{"target": 0, "result": 0, "version": 0, **COMPARED}]},
     ),
     (
         ADD,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cluster import wire
-from cluster.etcd.rpc.mapping import WATCH, Replies, decode
+from cluster.etcd.rpc.mapping import PARTS_MAX, WATCH, Replies, decode
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
 
@@ -61,14 +61,16 @@ def test_a_transaction_keeps_its_shape() -> None:
     )
     assert found == {
         "op": "txn",
-        "compare": [{"key": b"k", "target": 3, "result": 2, "value": b""}],
+        "compare": [{"key": b"k", "range_end": b"", "target": 3, "result": 2, "value": b""}],
         "success": [{"request_put": {"key": b"p"}}, {"request_delete_range": {"key": b"d"}}, inner],
     }
 
 
-def test_a_compare_has_no_operand_of_another_target() -> None:
-    compare = {"key": b"k", "target": "VALUE", "version": 3}
-    assert request(rpc("Txn"), compare=[compare])["compare"] == [{"key": b"k", "target": 3}]
+def test_a_compare_with_the_operand_of_another_target_compares_with_zero() -> None:
+    (compare,) = request(rpc("Txn"), compare=[{"key": b"k", "target": "VALUE", "version": 3}])[
+        "compare"
+    ]
+    assert compare == {"key": b"k", "range_end": b"", "target": 3, "result": 0, "value": b""}
 
 
 @pytest.mark.parametrize(("field", "number"), [("target", 5), ("target", -1), ("result", 4)])
@@ -102,6 +104,13 @@ def test_a_request_without_an_operation_is_its_fields() -> None:
 def test_fields_that_nobody_knows_are_ignored() -> None:
     data = rpc("Put").request(key=b"k").SerializeToString() + bytes((0x98, 0x06, 1))
     assert decode(rpc("Put"), data) == {"op": "put", "key": b"k"}
+
+
+def test_a_transaction_of_more_parts_than_any_has_is_refused() -> None:
+    nested: dict[str, Any] = {"request_txn": {"success": [{}] * (PARTS_MAX // 2)}}
+    with pytest.raises(RpcError, match="too many operations"):
+        request(rpc("Txn"), success=[nested, nested])
+    assert len(request(rpc("Txn"), success=[nested])["success"]) == 1
 
 
 # --- bytes that are no message ----------------------------------------------------------------
