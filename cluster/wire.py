@@ -7,7 +7,8 @@ to know what values mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
+from io import BytesIO
 from typing import Any, Final
 
 import msgpack
@@ -19,6 +20,9 @@ PEEKED_FIELDS_MAX: Final = 64
 
 UNCOUNTED_BYTES_MAX: Final = 4 * 1024
 """Data of up to this size is decoded without counting its values: there can only be few."""
+
+ITEMS_BYTES: Final = 64 * 1024
+"""Of a lazy list, items of about this size are built at a time."""
 
 _ARRAYS: Final = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
 _MAPS: Final = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
@@ -86,6 +90,79 @@ def _count(data: bytes, values_max: int) -> None:
                 raise WireError(f"more than {values_max} values")
     except (ValueError, IndexError, msgpack.UnpackException) as error:
         raise error if isinstance(error, WireError) else WireError(_reason(error)) from None
+
+
+class Items:
+    """A list within packed data, whose items are built when they are iterated over, each time anew.
+
+    Its items need as much memory as those that are used at a time, and `data` stays.
+    """
+
+    def __init__(self, data: bytes, position: int, count: int) -> None:
+        self._data = data
+        self._position = position
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        for part in self.parts(ITEMS_BYTES):
+            yield from part
+
+    def parts(self, bytes_min: int) -> Iterator[list[Any]]:
+        """The items in parts that take at least this many bytes of the data, all but the last."""
+        file = BytesIO(self._data)  # which copies nothing
+        file.seek(self._position)
+        unpacker = _unpacker(file, len(self._data))
+        part: list[Any] = []
+        end = bytes_min
+        try:
+            for _ in range(self._count):
+                part.append(unpacker.unpack())
+                if unpacker.tell() >= end:
+                    yield part
+                    part = []
+                    end = unpacker.tell() + bytes_min
+        except (ValueError, msgpack.UnpackException) as error:
+            raise WireError(_reason(error)) from None
+        if part:
+            yield part
+
+
+class LazyMap(dict[str, Any]):
+    """A long map, some of whose lists are Items."""
+
+
+def unpack_lazily(data: bytes, names: Container[str]) -> LazyMap:
+    """As `unpack`, for a long map: the lists of its fields with these names become Items.
+
+    Of the items it is only checked where they begin and end.
+    """
+    unpacker = _unpacker(BytesIO(data), len(data))
+    fields = LazyMap()
+    try:
+        for _ in range(unpacker.read_map_header()):
+            name = unpacker.unpack()
+            if type(name) is not str:
+                raise WireError("a field's name must be text")
+            position = unpacker.tell()
+            if name in names and data[position] in _ARRAYS:
+                count = unpacker.read_array_header()
+                fields[name] = Items(data, unpacker.tell(), count)
+                for _ in range(count):
+                    unpacker.skip()
+            else:
+                fields[name] = unpacker.unpack()
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException) as error:
+        raise WireError(_reason(error)) from None
+    if unpacker.tell() != len(data):
+        raise WireError("trailing bytes after the value")
+    return fields
+
+
+def _unpacker(file: BytesIO, bytes_max: int) -> msgpack.Unpacker:
+    return msgpack.Unpacker(file, use_list=False, strict_map_key=True, max_buffer_size=bytes_max)
 
 
 def _reason(error: Exception) -> str:

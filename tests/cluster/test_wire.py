@@ -9,7 +9,15 @@ import sys
 
 import pytest
 
-from cluster.wire import UNCOUNTED_BYTES_MAX, WireError, pack, unpack, unpack_few
+from cluster.wire import (
+    UNCOUNTED_BYTES_MAX,
+    Items,
+    WireError,
+    pack,
+    unpack,
+    unpack_few,
+    unpack_lazily,
+)
 from tests.limits import HANG_SECONDS
 
 COLLIDING_KEYS = 2_000
@@ -86,3 +94,34 @@ def test_what_is_no_value_is_refused_when_its_values_are_counted(rest: bytes) ->
     start = b"\x93" + pack(bytes(UNCOUNTED_BYTES_MAX))
     with pytest.raises(WireError):
         unpack_few(start + rest + rest, 100)
+
+
+LONG = {"id": 7, "items": [{"key": b"%d" % number} for number in range(300)], "more": True}
+
+
+def test_a_list_is_read_lazily_and_again() -> None:
+    found = unpack_lazily(pack(LONG), {"items", "none"})
+    items = found["items"]
+    assert isinstance(items, Items) and len(items) == 300
+    assert [found["id"], found["more"]] == [7, True]
+    assert list(items) == list(items) == LONG["items"]
+    parts = list(items.parts(100))
+    assert list(itertools.chain.from_iterable(parts)) == LONG["items"]
+    assert 10 < len(parts) <= 30
+    assert unpack_lazily(pack({"items": 3}), {"items"}) == {"items": 3}
+    assert list(unpack_lazily(pack({"items": []}), {"items"})["items"]) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xc0", pack(LONG)[:-1], pack(LONG)[:50], pack(LONG) + b"\xc0", b"\x81\x90\x01"],
+)
+def test_a_long_map_that_is_broken_is_refused(data: bytes) -> None:
+    with pytest.raises(WireError):
+        unpack_lazily(data, {"items"})
+
+
+def test_a_broken_item_is_refused_when_it_is_read() -> None:
+    broken = unpack_lazily(b"\x81\xa5items\x92\x01\xa1\xff", {"items"})["items"]
+    with pytest.raises(WireError):
+        list(broken)

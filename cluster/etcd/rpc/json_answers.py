@@ -20,42 +20,47 @@ from google.protobuf.message import Message
 from cluster.etcd.rpc.schema import descriptor_of
 from cluster.etcd.rpc.status import RpcError
 
-PIECE_BYTES: Final = 64 * 1024
-"""A long answer is written in pieces of about this size, between two elements of its list."""
-
 _Writer = Callable[[Any], bytes]
 
 
 def to_json(message: Message) -> bytes:
     """A response as one text."""
-    return b"".join(pieces(message))
+    return b"{" + b",".join(_fields(message)) + b"}"
 
 
-def pieces(message: Message) -> Iterator[bytes]:
-    """A response in pieces, so that a long one is never in memory as a whole."""
+def pieces(messages: Iterator[Message]) -> Iterator[bytes]:
+    """A long response as a text in pieces, one of each message of `mapping.responses_of`."""
+    first = next(messages)
+    part = next(messages, None)
+    if part is None:
+        yield to_json(first)
+        return
+    ((field, _),) = part.ListFields()
+    count = sum(each.number < field.number for each, _ in first.ListFields())
+    fields = _fields(first)
+    before, behind = fields[:count], fields[count:]
+    head, writer, _ = _WRITERS[type(first)][field.number]
+    yield b"{" + b"".join([written + b"," for written in before]) + head + b"["
+    separator = b""
+    while part is not None:
+        ((_, items),) = part.ListFields()
+        yield separator + b",".join([writer(item) for item in items])
+        separator = b","
+        part = next(messages, None)
+    yield b"]" + b"".join([b"," + written for written in behind]) + b"}"
+
+
+def _fields(message: Message) -> list[bytes]:
+    """The fields that a message has, each with its name."""
     writers = _WRITERS[type(message)]
-    parts: list[bytes] = []
-    size = 0
-    opening = b"{"
+    written = []
     for field, value in message.ListFields():
         head, writer, is_list = writers[field.number]
-        parts += (opening, head)
-        opening = b","
-        if not is_list:
-            parts.append(writer(value))
-            continue
-        separator = b"["
-        for item in value:
-            written = writer(item)
-            parts += (separator, written)
-            separator = b","
-            size += len(written)
-            if size >= PIECE_BYTES:
-                yield b"".join(parts)
-                parts, size = [], 0
-        parts.append(b"]")
-    parts.append(b"}" if opening == b"," else b"{}")
-    yield b"".join(parts)
+        if is_list:
+            written.append(b"%b[%b]" % (head, b",".join([writer(item) for item in value])))
+        else:
+            written.append(head + writer(value))
+    return written
 
 
 def error_json(error: RpcError) -> bytes:

@@ -8,7 +8,7 @@ to know sockets, and what an operation does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from math import ceil
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from cluster.etcd.rpc.schema import RPCS, Rpc, descriptor_of, message_class
 from cluster.etcd.rpc.status import INTERNAL, RpcError, error_of
 from cluster.etcd.rpc.wire_faults import fault_in, wrong_type
 from cluster.protocol import ALARM_NAME
+from cluster.wire import Items, LazyMap
 
 Fields = dict[str, Any]
 
@@ -195,6 +196,12 @@ _READERS: Final = _Readers()
 
 # --- replies ----------------------------------------------------------------------------------
 
+LONG_LISTS: Final = frozenset({"kvs", "prev_kvs"})
+"""The lists of replies that may be long; a reply has one of them at most."""
+
+PART_BYTES: Final = 256 * 1024
+"""A long reply is made into messages of about this size, a few milliseconds of work each."""
+
 _HEADER_TAG: Final = b"\x0a"
 _REVISION_TAG: Final = b"\x18"
 _TERM_TAG: Final = b"\x20"
@@ -248,6 +255,18 @@ def response_of(rpc: Rpc, reply: Fields) -> Message:
             for name, value in reply.items()
         }
     return rpc.response(**reply)
+
+
+def responses_of(rpc: Rpc, reply: LazyMap) -> Iterator[Message]:
+    """The response for a long reply, in parts: their bytes, joined, are those of the response.
+
+    The first has all but the items of the long list, and each other one has some of these.
+    """
+    (name,) = (name for name, value in reply.items() if isinstance(value, Items))
+    items: Items = reply[name]
+    yield response_of(rpc, {key: value for key, value in reply.items() if key != name})
+    for part in items.parts(PART_BYTES):
+        yield response_of(rpc, {name: part})
 
 
 def _varint(number: int) -> bytes:

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from cluster import wire
-from cluster.etcd.rpc.mapping import PARTS_MAX, WATCH, Replies, decode
+from cluster.etcd.rpc.mapping import (
+    LONG_LISTS,
+    PARTS_MAX,
+    WATCH,
+    Replies,
+    decode,
+    responses_of,
+)
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
 
@@ -218,3 +225,13 @@ def test_the_header_of_a_nested_transaction_is_empty() -> None:
     nested = found.responses[1].response_txn
     assert nested.HasField("header") and nested.header.revision == 0
     assert nested.responses[0].response_put.header.revision == 4
+
+
+def test_a_long_reply_is_encoded_in_parts_or_as_a_whole() -> None:
+    fields = {"kvs": [KV] * 5_000, "more": True, "count": 5_000}
+    received = wire.unpack_lazily(wire.pack({"header": HEADER, **fields}), LONG_LISTS)
+    whole = rpc("Range").response(header=HEADER, **fields)
+    parts = [part.SerializeToString() for part in responses_of(rpc("Range"), received)]
+    assert len(parts) > 2
+    assert rpc("Range").response.FromString(b"".join(parts)) == whole
+    assert REPLIES.encode(rpc("Range"), received) == whole.SerializeToString()
