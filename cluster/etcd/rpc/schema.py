@@ -175,13 +175,6 @@ def serialized_files(descriptor_set: bytes) -> Iterator[bytes]:
         position += size
 
 
-def _pool() -> tuple[DescriptorPool, tuple[FileDescriptor, ...]]:
-    pool = DescriptorPool()
-    return pool, tuple(
-        pool.AddSerializedFile(file) for file in serialized_files(DESCRIPTORS.read_bytes())
-    )
-
-
 def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:
     if method.client_streaming:
         kind = Kind.BOTH_STREAM
@@ -199,11 +192,13 @@ def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:
     )
 
 
-_POOL, FILES = _pool()
-"""FILES has a descriptor of each .proto file: what a reflection service tells of."""
+_POOL: Final = DescriptorPool()
+_FILES: Final[list[FileDescriptor]] = [
+    _POOL.AddSerializedFile(file) for file in serialized_files(DESCRIPTORS.read_bytes())
+]
 
 SERVICES: Final = {
-    service.full_name: service for file in FILES for service in file.services_by_name.values()
+    service.full_name: service for file in _FILES for service in file.services_by_name.values()
 }
 """The services by full name."""
 
