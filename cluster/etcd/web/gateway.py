@@ -7,19 +7,16 @@ errors, which is that of etcd 3.5 (grpc-gateway 1).
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from google.protobuf.message import Message
-
 from cluster.errors import UNKNOWN
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.rpc.json_answers import error_json, pieces, to_json
+from cluster.etcd.rpc.json_answers import error_json, pieces, stream_error_json, to_json
 from cluster.etcd.rpc.json_requests import from_json
-from cluster.etcd.rpc.mapping import response_of
+from cluster.etcd.rpc.mapping import response_of, responses_of
 from cluster.etcd.rpc.schema import HTTP, Kind, Rpc
 from cluster.etcd.rpc.status import RpcError, error_of
 from cluster.etcd.services.calls import Service
@@ -31,6 +28,7 @@ from cluster.etcd.web.limits import (
     UNREAD_BYTES_MAX,
 )
 from cluster.etcd.web.splitter import SplitError, Splitter
+from cluster.wire import LazyMap
 
 MESSAGE_OVERHEAD_BYTES: Final = 512 * 1024
 """A gRPC message may be larger by this than `--max-request-bytes`, as in etcd."""
@@ -122,7 +120,7 @@ class WebCall:
         self.on_drained: Callable[[], None] = _nothing
         self._exchange = exchange
         self._gateway = gateway
-        self._answer: Message | None = None
+        self._answer: dict[str, Any] | None = None
         # A long answer of which the rest waits for the client to read.
         self._pieces: Iterator[bytes] | None = None
 
@@ -148,37 +146,48 @@ class WebCall:
             return
         rpc = self.rpc
         self._gateway.counters.sent[rpc.path] += 1
-        message = response_of(rpc, reply)
         if rpc.kind is Kind.UNARY:
-            self._answer = message
+            self._answer = reply
             return
         self._exchange.begin(JSON, FROM_GRPC)
-        self._exchange.write(b'{"result":%b}\n' % to_json(message))
+        self._exchange.write(b'{"result":%b}\n' % to_json(response_of(rpc, reply)))
 
     def finish(self, error: RpcError | None = None) -> None:
         """End the call."""
         if self.is_over:
             return
         self.is_over = True
-        answer = self._answer
-        if error is None and answer is not None and self._is_too_much(answer):
-            error = error_of("TooManyRequests")
+        if error is None and self._answer is not None:
+            error = self._finish_answered(self._answer)
         self._gateway.counters.handled[self.rpc.path, 0 if error is None else error.code] += 1
         exchange = self._exchange
         if error is not None and exchange.has_begun:
-            exchange.write(_late_error(error))
+            exchange.write(stream_error_json(error) + b"\n")
             exchange.end()
         elif error is not None:
             exchange.answer(error.http_status, error_json(error))
-        elif answer is None:
+        elif self._answer is None:
             exchange.begin(JSON)
             exchange.end()
-        elif answer.ByteSize() <= SHORT_ANSWER_BYTES:
-            exchange.answer(HTTPStatus.OK, to_json(answer), JSON, FROM_GRPC)
+
+    def _finish_answered(self, answer: dict[str, Any]) -> RpcError | None:
+        """Begin to send the one answer of the call; the error if there is no room for it."""
+        rpc, exchange = self.rpc, self._exchange
+        text, rest = b"", None
+        if isinstance(answer, LazyMap):
+            rest = pieces(responses_of(rpc, answer))
         else:
-            exchange.begin(JSON, FROM_GRPC)
-            self._pieces = pieces(answer)
-            self._write_pieces()
+            text = to_json(response_of(rpc, answer))
+        is_large = rest is not None or len(text) > LARGE_ANSWER_BYTES
+        if is_large and self._gateway.unread() > UNREAD_BYTES_MAX:
+            return error_of("TooManyRequests")
+        if rest is None and len(text) <= SHORT_ANSWER_BYTES:
+            exchange.answer(HTTPStatus.OK, text, JSON, FROM_GRPC)
+            return None
+        exchange.begin(JSON, FROM_GRPC)
+        self._pieces = rest or iter([text])
+        self._write_pieces()
+        return None
 
     def drained(self) -> None:
         """The client has read what waited for it."""
@@ -197,9 +206,6 @@ class WebCall:
                 exchange.end()
                 return
             exchange.write(piece)
-
-    def _is_too_much(self, answer: Message) -> bool:
-        return answer.ByteSize() > LARGE_ANSWER_BYTES and self._gateway.unread() > UNREAD_BYTES_MAX
 
 
 class _Stream:
@@ -273,17 +279,6 @@ class _Stream:
     def _end(self) -> None:
         self._has_ended = True
         self._service.on_half_close()
-
-
-def _late_error(error: RpcError) -> bytes:
-    """The line that ends a stream whose head says 200 already."""
-    value = {
-        "grpc_code": error.code,
-        "http_code": error.http_status,
-        "message": error.message,
-        "http_status": HTTPStatus(error.http_status).phrase,
-    }
-    return json.dumps({"error": value}, separators=(",", ":")).encode() + b"\n"
 
 
 def _metadata(headers: Mapping[str, str]) -> dict[bytes, bytes]:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from cluster import wire
 from cluster.etcd.counters import RpcCounters
+from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.web.server import WebServer
 from tests.cluster.etcd.web.wire import Client, Node
 
@@ -180,7 +182,9 @@ def test_a_message_over_its_limit_is_refused_with_its_size() -> None:
 def test_a_long_answer_waits_for_its_reader() -> None:
     kv = {"key": b"k", "create_revision": 1, "mod_revision": 1, "version": 1, "lease": 0}
     kvs = [{**kv, "value": bytes(30_000)} for _ in range(40)]
-    desk = answering({"kvs": kvs, "more": False, "count": 40})
+    reply = {"header": HEADER, "kvs": kvs, "more": False, "count": 40}
+    long = wire.unpack_lazily(wire.pack(reply), LONG_LISTS)
+    desk = Desk(lambda request: long)
     desk.client.wire.unread = 1_000_000
     desk.client.send(b"POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
     assert len(desk.client.wire.written) < 1_000
