@@ -72,6 +72,8 @@ class Loop:
         self._seats: list[_Seat] = []
         self._running: _Seat | None = None
         self._may_dismiss = False
+        # When the turn is to end.
+        self._until_ns = 0
         self._inputs: list[_Input] = []
         self._by_descriptor: dict[int, _Input] = {}
         # Not zmq.Poller, which makes a system call for every socket at each look.
@@ -122,7 +124,11 @@ class Loop:
     # --- a turn ---
 
     def turn(self) -> None:
-        """Hand all queued messages to their actors; then let those settle that had one."""
+        """Hand all queued messages to their actors; then let those settle that had one.
+
+        After BUDGET_MS each actor is given one message more at most: then the sockets come first.
+        """
+        self._until_ns = self._clock_ns() + _BUDGET_NS
         for _ in range(ROUNDS_MAX):
             found = False
             for seat in self._seats:
@@ -131,6 +137,8 @@ class Loop:
                     self._run_one(seat)
             if not found and not self._settle():
                 return
+            if self._clock_ns() >= self._until_ns:
+                break
         self._settle()
 
     def _settle(self) -> bool:
@@ -162,6 +170,8 @@ class Loop:
             now_ns = clock()
             if now_ns - began_ns > _BUDGET_NS:
                 self._note(seat.actor, message, now_ns - began_ns)
+            if now_ns >= self._until_ns:
+                break
             began_ns = now_ns
 
     def _note(self, actor: NodeActor, message: Any, took_ns: int) -> None:

@@ -16,6 +16,7 @@ import zmq
 from cluster import visitors
 from cluster.door import (
     AUTOMATIC_NAME,
+    BYTES_PER_LOOK_MAX,
     CLIENT_REPLIES_MAX,
     LARGE_FRAME_BYTES,
     MESSAGE_FRAMES_MAX,
@@ -306,6 +307,17 @@ def test_a_message_that_never_ends_is_cut(bench: Bench, monkeypatch: pytest.Monk
             hostile.send(endless(bytes(10_000)))
         bench.news(ClosedForCause(visitors.ENDLESS, HOST))
         assert is_closed(hostile)
+
+
+def test_a_look_takes_few_large_requests_and_says_that_more_may_wait(bench: Bench) -> None:
+    with bench.raw() as client:
+        client.send(message(bytes(BYTES_PER_LOOK_MAX // 2)) * 32)
+        taken: list[int] = []
+        while sum(taken) < 32:
+            bench.wait()
+            taken.append(len(bench.door.drain(10)))
+            assert taken[-1] <= 2
+            assert taken[-1] < 2 or bench.door.must_drain()
 
 
 def test_what_one_may_send_of_a_message_is_bounded(bench: Bench) -> None:

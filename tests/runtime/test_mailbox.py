@@ -22,6 +22,7 @@ from actors.runtime.loop import BUDGET_MS, Loop
 from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
 from cluster.links import PeerDoor, PeerLinks
 from tests.limits import HANG_SECONDS
+from tests.probes import ManualClock
 
 
 class Recorder(NodeActor):
@@ -244,6 +245,26 @@ def test_whoever_is_late_to_wake_the_loop_finds_it_gone() -> None:
     # As if it had been asleep when the sender of the last message looked.
     loop.is_asleep = True
     actor.mailbox.tell("too late")
+
+
+def test_a_turn_ends_after_its_budget_and_the_next_one_goes_on() -> None:
+    class Busy(NodeActor):
+        def receive(self, message: int) -> None:
+            handled.append(message)
+            clock.now_ms += BUDGET_MS
+            self.mailbox.tell(message + 1)
+
+    clock, handled = ManualClock(), list[int]()
+    loop, busy, other = Loop(lambda: clock() * 1_000_000), Busy(), Recorder()
+    for actor in (busy, other):
+        actor.begin(loop)
+    busy.mailbox.tell(0)
+    other.mailbox.tell("not starved")
+    loop.turn()
+    assert handled == [0]
+    assert [other.seen.get_nowait() for _ in range(2)] == ["not starved", "settled"]
+    loop.turn()
+    assert handled == [0, 1]
 
 
 def test_a_message_that_takes_long_is_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
