@@ -8,8 +8,10 @@ see it. Both answer alike. Refuses to know what an RPC does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
+
+from google.protobuf.message import Message
 
 from cluster.errors import CANCELED, DEADLINE_EXCEEDED, UNKNOWN, Fault
 from cluster.etcd.counters import RpcCounters
@@ -19,13 +21,14 @@ from cluster.etcd.grpc.headers import (
     RESPONSE_HEADERS,
     trailers,
 )
-from cluster.etcd.grpc.messages import Splitter, framed, whole
+from cluster.etcd.grpc.messages import Splitter, framed, prefix, whole
 from cluster.etcd.http2 import ServerConnection, Stream
-from cluster.etcd.rpc.mapping import Replies, decode
+from cluster.etcd.rpc.mapping import Replies, decode, responses_of
 from cluster.etcd.rpc.schema import Kind, Rpc
 from cluster.etcd.rpc.status import OK, RpcError, error_in
 from cluster.etcd.services.calls import Link, Service
 from cluster.etcd.services.table import SERVICES
+from cluster.wire import LazyMap
 
 DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
 NO_REQUEST: Final = Fault(UNKNOWN, "EOF")
@@ -108,10 +111,10 @@ class GrpcCall:
         counters.received[self.rpc.path] += 1
         counters.received_bytes += len(message)
 
-    def _count_sent(self, message: bytes) -> None:
+    def _count_sent(self, size: int) -> None:
         counters = self._home.counters
         counters.sent[self.rpc.path] += 1
-        counters.sent_bytes += len(message)
+        counters.sent_bytes += size
 
     def _end(self, code: int) -> None:
         self._is_over = True
@@ -191,10 +194,36 @@ class UnaryCall(GrpcCall):
         if error is not None:
             self._refuse(error)
             return
+        if isinstance(reply, LazyMap):
+            self._make(responses_of(self.rpc, reply), [])
+            return
         home = self._home
         message = home.replies.encode(self.rpc, reply)
-        self._count_sent(message)
+        self._count_sent(len(message))
         home.http2.unary(self._stream, RESPONSE_BLOCK, framed(message), OK_TRAILERS_BLOCK)
+        self._end(OK)
+        home.write_soon()
+
+    def _make(self, messages: Iterator[Message], parts: list[bytes]) -> None:
+        """Make a long answer, one part in each turn of the loop, so that others are served."""
+        if self._is_over:
+            return
+        message = next(messages, None)
+        if message is None:
+            self._send_parts(parts)
+            return
+        parts.append(message.SerializeToString())
+        asyncio.get_running_loop().call_soon(self._make, messages, parts)
+
+    def _send_parts(self, parts: list[bytes]) -> None:
+        home = self._home
+        size = sum(map(len, parts))
+        self._count_sent(size)
+        home.http2.respond(self._stream, RESPONSE_HEADERS)
+        home.http2.send(self._stream, prefix(size))
+        for part in parts:
+            home.http2.send(self._stream, part)
+        home.http2.trailers(self._stream, trailers(None))
         self._end(OK)
         home.write_soon()
 
@@ -309,7 +338,7 @@ class ServedCall(GrpcCall):
             self._has_answered = True
             http2.respond(self._stream, RESPONSE_HEADERS)
         message = self._home.replies.encode(self.rpc, reply)
-        self._count_sent(message)
+        self._count_sent(len(message))
         http2.send(self._stream, framed(message))
         self._home.write_soon()
 

@@ -23,9 +23,14 @@ _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 """zlib's way to say that the data are gzip's."""
 
 
+def prefix(size: int) -> bytes:
+    """What comes before a message of this size."""
+    return b"\0" + size.to_bytes(4, "big")
+
+
 def framed(message: bytes) -> bytes:
     """A message with its prefix."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return prefix(len(message)) + message
 
 
 def whole(data: bytes) -> bytes | None:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame
 
+from cluster import wire
 from cluster.errors import (
+    CANCELED,
     DEADLINE_EXCEEDED,
     INVALID_ARGUMENT,
     NOT_FOUND,
@@ -20,6 +22,7 @@ from cluster.errors import (
     UNKNOWN,
 )
 from cluster.etcd.grpc.messages import framed
+from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.rpc.status import INTERNAL
 from cluster.etcd.services.lease import RENEWALS_MAX
@@ -77,6 +80,41 @@ async def test_many_calls_of_a_connection_are_answered_in_any_order() -> None:
     await settle()
     counts = [response(RANGE, peer.answers[stream].messages[0]).count for stream in streams]
     assert counts == list(range(10))
+
+
+def long_reply(kvs: int) -> wire.LazyMap:
+    reply = {"header": {"revision": 8}, "kvs": [{"key": bytes(1_000)}] * kvs, "count": kvs}
+    return wire.unpack_lazily(wire.pack(reply), LONG_LISTS)
+
+
+@in_loop
+async def test_others_are_served_while_a_long_answer_is_made() -> None:
+    peer = Peer()
+    long = peer.call(RANGE, request(RANGE, key=b"k"))
+    short = peer.call(PUT, request(PUT, key=b"k"))
+    peer.link.reply(0, long_reply(3_000))
+    peer.link.answer(1)
+    await peer.until(lambda: peer.answers[short].has_ended)
+    assert not peer.answers[long].headers
+    await peer.until(lambda: peer.answers[long].has_ended)
+    answer = peer.answers[long]
+    found = response(RANGE, answer.messages[0])
+    assert (len(found.kvs), found.count, found.header.revision) == (3_000, 3_000, 8)
+    assert len(answer.messages) == 1
+    assert answer.headers == {":status": "200", "content-type": "application/grpc"}
+    assert answer.trailers == {"grpc-status": "0"}
+
+
+@in_loop
+async def test_a_long_answer_that_nobody_wants_any_more_is_not_made() -> None:
+    peer = Peer()
+    stream = peer.call(RANGE, request(RANGE, key=b"k"))
+    peer.link.reply(0, long_reply(3_000))
+    peer.h2.reset_stream(stream)
+    peer.flush()
+    await settle()
+    assert not peer.answers[stream].headers
+    assert peer.counters.handled[RANGE.encode(), CANCELED] == 1
 
 
 @in_loop

@@ -143,7 +143,11 @@ class ProbeLink:
 
     def answer(self, call: int, **fields: Any) -> None:
         """The node's answer to a call."""
-        self._done[call]({"header": HEADER, **fields})
+        self.reply(call, {"header": HEADER, **fields})
+
+    def reply(self, call: int, reply: dict[str, Any]) -> None:
+        """The whole reply of the node to a call."""
+        self._done[call](reply)
 
     def refuse(self, call: int, code: int, message: str) -> None:
         """The node's error for a call."""
