@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, Literal, TypedDict, get_args, get_type_hints
 
+from cluster.metrics_table import DURATIONS, METRICS, PEER
 from cluster.schema import (
     BYTES,
     COMPARES,
@@ -105,7 +106,7 @@ COMPARE: Final = Map(
     ),
 )
 
-MAPS: Final = (KEY_VALUE, EVENT, MEMBER, LEASE, ALARM, COMPARE)
+MAPS: Final = (KEY_VALUE, EVENT, MEMBER, LEASE, ALARM, DURATIONS, PEER, COMPARE)
 
 # --- operations -------------------------------------------------------------------------------
 
@@ -346,6 +347,13 @@ _MAINTENANCE: Final = (
     ),
     ProtocolOp("defragment", Effect.OTHER, (), ()),
     ProtocolOp("snapshot", Effect.OTHER, (Field("name", TEXT), Field("offset", COUNT)), _SNAPSHOT),
+    ProtocolOp(
+        "metrics",
+        Effect.OTHER,
+        (),
+        (*METRICS, Field("alarms", ListOf(ALARM))),
+        ours=True,
+    ),
     ProtocolOp("session_open", Effect.OTHER, (), (Field("session", INTEGER),), ours=True),
 )
 

@@ -13,6 +13,7 @@ from cluster.schema import (
     BYTES,
     COMPARES,
     COUNT,
+    COUNTS,
     FILTERS,
     FLAG,
     INTEGER,
@@ -21,6 +22,7 @@ from cluster.schema import (
     OPERATIONS,
     RESPONSES,
     SECONDS,
+    SECONDS_LIST,
     TEXT,
     TEXTS,
     Choice,
@@ -57,7 +59,7 @@ TYPES: dict[Any, tuple[type, ...]] = {
     SECONDS: (int, float),
     TEXT: (str,),
 }
-ITEMS: dict[Any, type] = {TEXTS: str, KEYS: bytes}
+ITEMS: dict[Any, type] = {TEXTS: str, KEYS: bytes, COUNTS: int, SECONDS_LIST: float}
 
 
 def sample(field: Field) -> Any:

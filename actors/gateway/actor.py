@@ -24,6 +24,7 @@ from actors.language.commands import MemberPublish
 from actors.language.encoding import error_reply
 from actors.language.inboxes import ToGateway
 from actors.language.messages import (
+    Apply,
     ChangeMembers,
     ClientFrames,
     Congestion,
@@ -41,6 +42,7 @@ from actors.language.messages import (
     Tick,
     Ticket,
 )
+from actors.language.metrics import GatewayMetrics, Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log
 from actors.runtime.complaints import Complaints
@@ -100,6 +102,8 @@ class GatewayActor(NodeActor):
         self._publication = Publication(clock())
         self._departures = Departures()
         self._complaints = Complaints(clock, log)
+        # Requests that were answered with an error because nobody else could answer them.
+        self._failed_changes = self._failed_reads = 0
         self._door: Door | None = None
 
     def open(self) -> None:
@@ -138,6 +142,8 @@ class GatewayActor(NodeActor):
                 self._decoder.room = room
             case Moved(ticket):
                 self._moved(ticket)
+            case Survey():
+                self._end_survey(message)
             case _:
                 assert_never(message)
         self._arm()
@@ -146,7 +152,7 @@ class GatewayActor(NodeActor):
         """Send refusals to clients, and everything else to Raft or Store."""
         for order in orders:
             match order:
-                case Propose() | Read() | ChangeMembers() | MoveLeader():
+                case Propose() | Read() | ChangeMembers() | MoveLeader() | Survey():
                     self.ring.raft.tell(order)
                 case Answer(connection, frame):
                     self._send(connection, frame)
@@ -192,11 +198,34 @@ class GatewayActor(NodeActor):
         if pending is not None:
             self._send(pending.connection, self._encoder.encode_moved(pending.request_id))
 
+    def _end_survey(self, survey: Survey) -> None:
+        """A survey has come round the ring: add this actor's part, and answer."""
+        pending = self._tickets.take(survey.ticket)
+        if pending is None:
+            return  # it has timed out
+        loop = self.mailbox.loop
+        own = GatewayMetrics(
+            turns=loop.turns,
+            turns_over_budget=loop.over_budget,
+            slow_applies=loop.slow[Apply],
+            requests_under_way=self._tickets.count,
+            proposals_pending=self._tickets.count_changes(),
+            proposals_failed=self._failed_changes,
+            read_indexes_failed=self._failed_reads,
+            pending_events=self._outbox.count(),
+        )
+        frame = self._encoder.encode_survey(pending.request_id, survey, own)
+        self._send(pending.connection, frame)
+
     def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
         for ticket in tickets:
             pending = self._tickets.take(ticket)
             was_waiting = self._throttle.done(ticket)
             if pending is not None:
+                if pending.mutates:
+                    self._failed_changes += 1
+                else:
+                    self._failed_reads += 1
                 # A proposal that still waited for its turn never reached the log.
                 unknown = outcome_unknown and pending.mutates and not was_waiting
                 frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)

@@ -21,6 +21,7 @@ from actors.gateway.requests import (
     Refusal,
     RequestDecoder,
     SessionRequest,
+    SurveyRequest,
 )
 from actors.gateway.routes import is_envelope, way_back
 from actors.gateway.throttle import Throttle
@@ -46,6 +47,7 @@ from actors.language.messages import (
     WatchOpen,
     WatchProgress,
 )
+from actors.language.metrics import Survey
 from cluster.errors import FAULTS
 
 _new: Final = tuple.__new__
@@ -85,7 +87,7 @@ class Answer(NamedTuple):
     frame: bytes
 
 
-ToTellRaft = Propose | Read | ChangeMembers | MoveLeader
+ToTellRaft = Propose | Read | ChangeMembers | MoveLeader | Survey
 ToTellStore = (
     LocalRead | WatchOpen | WatchCancel | WatchProgress | ReadSnapshot | Defragment | NoRoom
 )
@@ -165,7 +167,7 @@ class Intake:
                 case SessionRequest(request_id):
                     pending = Pending(route, request_id, True, deadline_ms)
                     proposals += self._open_session(pending, now_ms, orders)
-                case ConsensusRequest() | ChoreRequest() as request:
+                case ConsensusRequest() | ChoreRequest() | SurveyRequest() as request:
                     orders.append(self._pass_on(request, route, now_ms))
                 case request:
                     assert_never(request)
@@ -205,9 +207,13 @@ class Intake:
         return Proposal(self._member_id, ticket, encode_command(command, None))
 
     def _pass_on(
-        self, request: ConsensusRequest | ChoreRequest, route: Connection, now_ms: int
+        self,
+        request: ConsensusRequest | ChoreRequest | SurveyRequest,
+        route: Connection,
+        now_ms: int,
     ) -> Order:
-        """The order for Raft to change the members or the leader, or for Store to do a chore."""
+        """The order for Raft to change members or leader or begin a survey, for Store to do a
+        chore."""
         deadline_ms = now_ms + self._timeout_ms
         mutates = isinstance(request, ConsensusRequest)
         pending = Pending(route, request.request_id, mutates, deadline_ms)
@@ -217,6 +223,8 @@ class Intake:
         ticket = self._tickets.issue(pending)
         if ticket is None:
             return refusal(pending)
+        if isinstance(request, SurveyRequest):
+            return Survey(ticket)
         # A copy or a defragmentation may take minutes, far beyond the timeout of a request.
         if isinstance(request, ChoreRequest):
             self._tickets.give_time((ticket,), now_ms)

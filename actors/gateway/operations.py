@@ -107,6 +107,12 @@ class ConsensusOperation(NamedTuple):
     make: Callable[[Fields], MemberChange | Transfer]
 
 
+class SurveyOperation(NamedTuple):
+    """The operation that asks all actors of the node what they have counted."""
+
+    fields: dict[str, Kind]
+
+
 class ChoreOperation(NamedTuple):
     """Work on the files of the node that is asked; it may take long. The ticket is still 0."""
 
@@ -122,6 +128,7 @@ Operation = (
     | EitherOperation
     | WatchOperation
     | ConsensusOperation
+    | SurveyOperation
     | ChoreOperation
 )
 
@@ -140,6 +147,7 @@ def operations(
         **_each(WatchOperation, _WATCHES),
         **_each(ConsensusOperation, _changes(newcomers)),
         **_each(ChoreOperation, _CHORES),
+        "metrics": SurveyOperation({}),
         "session_open": SessionOperation({}),
     }
 

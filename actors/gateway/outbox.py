@@ -133,6 +133,10 @@ class ClientOutbox:
         self.turned.clear()
         return taken
 
+    def count(self) -> int:
+        """How many frames wait."""
+        return sum(len(backlog.frames) for backlog in self.backlogs.values())
+
     def _keep(self, connection: Connection, frame: bytes) -> bool:
         backlog = self.backlogs[connection]
         size = len(frame) + FRAME_OVERHEAD_BYTES

@@ -10,6 +10,13 @@ from typing import Any, Final
 from actors.gateway.keys import RESPONSES
 from actors.language.commands import AlarmMember, Member
 from actors.language.encoding import FrameEncoder, error_reply, event_map, key_value
+from actors.language.metrics import (
+    GatewayMetrics,
+    RaftMetrics,
+    StoreMetrics,
+    Survey,
+    WatchMetrics,
+)
 from actors.language.results import (
     Alarms,
     DeleteDone,
@@ -64,6 +71,12 @@ class ReplyEncoder(FrameEncoder):
     def encode_moved(self, request_id: bytes) -> bytes:
         """The reply to a move_leader; it has no revision, since the store has no part in it."""
         return self.acknowledgement(request_id, 0)
+
+    def encode_survey(self, request_id: bytes, survey: Survey, own: GatewayMetrics) -> bytes:
+        """The reply to metrics: a survey that has come round the ring, and the gateway's part."""
+        _, revision, raft, store, watch = survey
+        assert raft is not None and store is not None and watch is not None, "all have added theirs"
+        return self.reply(request_id, revision, _counted(raft, store, watch, own))
 
     def _status(self, status: StatusDone) -> ReplyFields:
         raft = status.raft
@@ -153,6 +166,25 @@ def _member(member: Member) -> ReplyFields:
         "peerURLs": member.peer_urls,
         "clientURLs": member.client_urls,
         "isLearner": member.is_learner,
+    }
+
+
+def _counted(
+    raft: RaftMetrics, store: StoreMetrics, watch: WatchMetrics, gateway: GatewayMetrics
+) -> ReplyFields:
+    peers = [
+        {"ID": peer.id, "is_active": peer.is_active, "round_trips": peer.round_trips._asdict()}
+        for peer in raft.peers
+    ]
+    return {
+        **gateway._asdict(),
+        **raft._asdict(),
+        **store._asdict(),
+        **watch._asdict(),
+        "wal_syncs": raft.wal_syncs._asdict(),
+        "backend_commits": store.backend_commits._asdict(),
+        "peers": peers,
+        "alarms": [_alarm(alarm) for alarm in store.alarms],
     }
 
 

@@ -30,6 +30,7 @@ from actors.gateway.operations import (
     Operation,
     QueryOperation,
     SessionOperation,
+    SurveyOperation,
     Transfer,
     WatchOperation,
     operations,
@@ -96,6 +97,12 @@ class ConsensusRequest(NamedTuple):
     order: MemberChange | Transfer
 
 
+class SurveyRequest(NamedTuple):
+    """A request for what all actors of the node have counted."""
+
+    request_id: bytes
+
+
 class ChoreRequest(NamedTuple):
     """A request for work on this node's files; Store gets it with a ticket."""
 
@@ -118,6 +125,7 @@ Request = (
     | WatchCancel
     | WatchProgress
     | ConsensusRequest
+    | SurveyRequest
     | ChoreRequest
     | Refusal
 )
@@ -166,7 +174,7 @@ class RequestDecoder:
                 return request
             case QueryRequest(query=Range() | Page(), serializable=True):
                 return request
-            case ChoreRequest(work=ReadSnapshot()):
+            case ChoreRequest(work=ReadSnapshot()) | SurveyRequest():
                 return request
             case _:
                 return Refusal(request.request_id, FAULTS["NotSupportedForLearner"])
@@ -198,6 +206,8 @@ class RequestDecoder:
                 return QueryRequest(request_id, operation.make(fields), serializable)
             case SessionOperation():
                 return SessionRequest(request_id)
+            case SurveyOperation():
+                return SurveyRequest(request_id)
             case ConsensusOperation():
                 return ConsensusRequest(request_id, operation.make(fields))
             case ChoreOperation():

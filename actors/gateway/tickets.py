@@ -68,6 +68,16 @@ class Tickets:
         """When the oldest request is to be given up; chores are not counted."""
         return next(iter(self._short.values())).deadline_ms if self._short else None
 
+    @property
+    def count(self) -> int:
+        """How many requests wait."""
+        return len(self._short) + len(self.chores)
+
+    def count_changes(self) -> int:
+        """How many of the requests that wait change something; looks at each."""
+        waiting = (*self._short.values(), *self.chores.values())
+        return len([each for each in waiting if each.mutates])
+
     def issue(self, pending: Pending) -> Ticket | None:
         """A ticket for a request; None if too many are out."""
         name = pending.connection[0]

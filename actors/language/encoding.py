@@ -13,8 +13,11 @@ from actors.language.commands import Change, Event, KeyValue
 from cluster import wire
 from cluster.errors import FAULTS, Fault
 
-# A map of up to 15 pairs and an array of up to 15 items open with one byte; a longer array with 5.
-_MAPS: Final = tuple(bytes((0x80 | pairs,)) for pairs in range(16))
+# A map of up to 15 pairs and an array of up to 15 items open with one byte. A longer map opens with
+# 3, and no reply has more than 63 pairs; a longer array opens with 5.
+_MAPS: Final = tuple(
+    bytes((0x80 | pairs,)) if pairs < 16 else bytes((0xDE, 0, pairs)) for pairs in range(64)
+)
 _ARRAYS: Final = tuple(bytes((0x90 | items,)) for items in range(16))
 _LONG_ARRAY: Final = Struct(">BI")
 
@@ -47,9 +50,10 @@ class FrameEncoder:
         return self._before_revision + self._pack(revision) + self._after_revision
 
     def reply(self, request_id: bytes, revision: int, fields: dict[str, Any]) -> bytes:
-        """A whole reply; `fields` are the pairs beside `id` and `header`, at most 13."""
-        pairs = memoryview(wire.pack(fields))[1:]
-        head = opening(request_id, len(fields) + 1)
+        """A whole reply; `fields` are the pairs beside `id` and `header`, at most 61."""
+        count = len(fields)
+        pairs = memoryview(wire.pack(fields))[1 if count < 16 else 3 :]
+        head = opening(request_id, count + 1)
         return b"".join((head, self.header(revision), pairs))
 
     def acknowledgement(self, request_id: bytes, revision: int) -> bytes:

@@ -51,8 +51,11 @@ from actors.language.messages import (
     WatchOpen,
     WatchProgress,
 )
+from actors.language.metrics import Survey
 
-ToGateway = ClientFrames | Replies | Deliver | Tick | Failed | Leadership | Lengthy | Room | Moved
+ToGateway = (
+    ClientFrames | Replies | Deliver | Tick | Failed | Leadership | Lengthy | Room | Moved | Survey
+)
 
 ToRaft = (
     Propose
@@ -68,6 +71,7 @@ ToRaft = (
     | PeersDown
     | Synced
     | Published
+    | Survey
 )
 
 ToStore = (
@@ -90,6 +94,7 @@ ToStore = (
     | CopyMade
     | Compacted
     | Accuse
+    | Survey
 )
 
 ToWatch = (
@@ -103,6 +108,7 @@ ToWatch = (
     | Leadership
     | Skipped
     | HistoryCut
+    | Survey
     | Tick
 )
 

@@ -1,4 +1,4 @@
-"""Every in-process message of a node, grouped by the arrow of the ring it travels.
+"""Every in-process message of a node but `Survey`, grouped by the arrow of the ring it travels.
 
 All are immutable, and told, never asked (DESIGN.md#the-ring). One actor's messages to another come
 in the order in which they were told: so a query told after the entries that it must see, sees them.

@@ -33,12 +33,14 @@ from actors.language.messages import (
     TakeSnapshot,
     Tick,
 )
+from actors.language.metrics import Survey
 from actors.language.queries import Status
 from actors.language.results import Failure
 from actors.raft.admission import Admission
 from actors.raft.callers import Callers, Complaint
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
+from actors.raft.counts import Counts
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.shipping import Shipping, Told
 from actors.raft.for_store import for_store, leadership_of, question_of, status_of
@@ -100,6 +102,7 @@ class RaftActor(NodeActor):
         self._last_words = LastWords()
         self._complaints = Complaints(clock, log)
         self._look_for_room_ms = 0
+        self._counts = Counts()
 
     def open(self) -> None:
         core, surroundings, admission = self.core, self._surroundings, Admission(self.core)
@@ -148,6 +151,9 @@ class RaftActor(NodeActor):
             case PeersDown(member_ids):
                 for member_id in member_ids:
                     self.core.peer_down(member_id, self._clock())
+            case Survey():
+                counted = self._waits.durations, self._readers.slow, self._shipping.shipped
+                self.ring.store.tell(message._replace(raft=self._counts.read(self.core, *counted)))
             case _:
                 assert_never(message)
 
@@ -239,7 +245,7 @@ class RaftActor(NodeActor):
         if decided.committed:
             self.ring.store.tell(Apply(for_store(decided.committed)))
         for read_id, cluster_ms in decided.reads:
-            if questions := self._readers.confirmed(read_id):
+            if questions := self._readers.confirmed(read_id, now_ms):
                 self.ring.store.tell(ConfirmedRead(tuple(questions), cluster_ms))
         for tickets, name, outcome_unknown in decided.failed:
             self.ring.gateway.tell(Failed(tickets, Failure(name), outcome_unknown))
@@ -348,6 +354,7 @@ class RaftActor(NodeActor):
     def _tell_leader_news(self, leader_news: LeaderNews) -> None:
         leadership = leadership_of(leader_news)
         log.info("term %d: leader %x", leader_news.term, leader_news.leader)
+        self._counts.led(leader_news.leader)
         for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
             address.tell(leadership)
 

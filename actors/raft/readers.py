@@ -15,11 +15,17 @@ QUESTIONS_WAITING_MAX: Final = 20_000
 """Questions that may gather for the next read; beyond this number they are refused."""
 
 
+SLOW_MS: Final = 500
+"""A read is slow when it is confirmed after 500 ms: etcd asks again then."""
+
+
 class Readers:
     """The questions at one member; those in `waiting` belong to no read yet."""
 
     def __init__(self) -> None:
         self.waiting: list[Question] = []
+        # Reads that took SLOW_MS and more, or were given up.
+        self.slow = 0
         # By read id, oldest first: when the read began, and its questions.
         self._reading: dict[int, tuple[int, list[Question]]] = {}
 
@@ -42,9 +48,12 @@ class Readers:
         self._reading[read_id] = now_ms, self.waiting
         self.waiting = []
 
-    def confirmed(self, read_id: int) -> list[Question]:
+    def confirmed(self, read_id: int, now_ms: int) -> list[Question]:
         """The questions of a read that was confirmed; none if they were given up."""
-        return self._reading.pop(read_id, (0, []))[1]
+        since_ms, questions = self._reading.pop(read_id, (now_ms, []))
+        if now_ms - since_ms >= SLOW_MS:
+            self.slow += 1
+        return questions
 
     def give_up(self, oldest_ms: int) -> list[int]:
         """Forget the reads that began before this time; returns their ids."""
@@ -53,6 +62,7 @@ class Readers:
             if since_ms >= oldest_ms:
                 break
             outdated.append(read_id)
+        self.slow += len(outdated)
         for read_id in outdated:
             del self._reading[read_id]
         return outdated

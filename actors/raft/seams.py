@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actors.language.entries import Entry
+from actors.language.metrics import Histogram
 from actors.raft.log import LogStart
 from actors.raft.rpc import HardState
 
@@ -43,6 +44,7 @@ class Waits(Protocol):
     """Where the end of a sync is waited for (actors/runtime/disk.py)."""
 
     is_busy: bool
+    durations: Histogram
 
     def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
         """Do work: True if it is done; else `done` is called at its end, in any thread."""

@@ -8,10 +8,11 @@ they are fast again. Refuses to know what is waited for.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
+
+from actors.language.metrics import Histogram
 
 OF_WAITS: Final = 16
 SLOW_MS: Final = 4
@@ -25,19 +26,21 @@ FAST_WAITS: Final = 14
 costs a put two hand-overs more."""
 
 _NS_PER_MS: Final = 1_000_000
+_ALL: Final = (1 << OF_WAITS) - 1
 
 Done = Callable[[OSError | None], None]
 """Told the end of a wait, in the thread in which it was waited: None, or the error."""
 
 
 class DiskWaits:
-    """The waits of one actor, one at a time; `clock_ns` is monotonic."""
+    """The waits of one actor, one at a time, and how long they took; `clock_ns` is monotonic."""
 
     def __init__(self, name: str, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._name = name
         self._clock_ns = clock_ns
         self._thread: ThreadPoolExecutor | None = None
-        self._last_ns = deque([0] * OF_WAITS, OF_WAITS)
+        self._fast, self._slow = _ALL, 0
+        self.durations = Histogram()
         self.is_slow = False
         self.is_busy = False
 
@@ -79,11 +82,11 @@ class DiskWaits:
 
     def _note(self, took_ns: int) -> None:
         """Learn from a wait where the next one should be: the switch has hysteresis."""
-        last = self._last_ns
-        last.append(took_ns)
+        self.durations.add(took_ns)
+        # A bit for each of the last waits: this one shifts the oldest out.
+        self._fast = (self._fast << 1 | (took_ns < FAST_MS * _NS_PER_MS)) & _ALL
+        self._slow = (self._slow << 1 | (took_ns >= SLOW_MS * _NS_PER_MS)) & _ALL
         if self.is_slow:
-            fast = len([each for each in last if each < FAST_MS * _NS_PER_MS])
-            self.is_slow = fast < FAST_WAITS
+            self.is_slow = self._fast.bit_count() < FAST_WAITS
         else:
-            slow = len([each for each in last if each >= SLOW_MS * _NS_PER_MS])
-            self.is_slow = slow >= SLOW_WAITS
+            self.is_slow = self._slow.bit_count() >= SLOW_WAITS

@@ -12,7 +12,7 @@ import os
 import select
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +30,11 @@ MESSAGES_PER_ROUND_MAX: Final = 64
 BUDGET_MS: Final = 5
 """A message that takes longer than this is counted: all other work of the node waits for it."""
 
+SLOW_MS: Final = 100
+"""etcd's bound for an entry that takes long to apply: messages beyond it are counted by kind."""
+
 _BUDGET_NS: Final = BUDGET_MS * 1_000_000
+_SLOW_NS: Final = SLOW_MS * 1_000_000
 _ROUND: Final = range(MESSAGES_PER_ROUND_MAX)
 
 log = logging.getLogger("leasehold.loop")
@@ -68,7 +72,9 @@ class Loop:
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self.is_asleep = False
+        self.turns = 0
         self.over_budget = 0
+        self.slow: Counter[type] = Counter()
         self._seats: list[_Seat] = []
         self._running: _Seat | None = None
         self._may_dismiss = False
@@ -129,6 +135,7 @@ class Loop:
         After BUDGET_MS each actor is given one message more at most: then the sockets come first.
         """
         self._until_ns = self._clock_ns() + _BUDGET_NS
+        self.turns += 1
         for _ in range(ROUNDS_MAX):
             found = False
             for seat in self._seats:
@@ -177,6 +184,8 @@ class Loop:
     def _note(self, actor: NodeActor, message: Any, took_ns: int) -> None:
         """Count a message that took long, and name it in the log."""
         self.over_budget += 1
+        if took_ns >= _SLOW_NS:
+            self.slow[type(message)] += 1
         name = f"{type(actor).__name__}: {type(message).__name__}"
         log.debug("%s took %d ms", name, took_ns // 1_000_000)
 

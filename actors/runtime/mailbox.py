@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -34,9 +34,16 @@ class Source(Protocol):
 
 
 class Sleeper(Protocol):
-    """The loop that takes a mailbox's messages, as the mailbox knows it."""
+    """The loop that takes a mailbox's messages, as the mailbox knows it.
+
+    It counts its turns, the messages that took longer than its budget, and by type those that took
+    very long.
+    """
 
     is_asleep: bool
+    turns: int
+    over_budget: int
+    slow: Counter[type]
 
     def wake(self) -> None:
         """End the sleep; any thread may call it."""
@@ -56,6 +63,11 @@ class _Awake:
     """What takes the messages of an actor that was never started: whoever calls `pop`."""
 
     is_asleep = False
+    turns = 0
+    over_budget = 0
+
+    def __init__(self) -> None:
+        self.slow: Counter[type] = Counter()
 
     def wake(self) -> None:
         """Nothing sleeps."""

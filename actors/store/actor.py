@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, assert_never
+from time import monotonic_ns
+from typing import assert_never
 
 from actors.language.commands import Compact
 from actors.language.entries import Entry
@@ -51,6 +52,7 @@ from actors.language.messages import (
     WatchOpen,
     WatchProgress,
 )
+from actors.language.metrics import Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor
 from actors.runtime.complaints import Complaints
@@ -67,10 +69,7 @@ from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, p
 from actors.store.pace import CommitPace, earliest
 from actors.store.retention import HistoryRetention
 from actors.store.storage import Backend
-from actors.store.upkeep import Upkeep, UpkeepSettings
-
-NO_UPKEEP: Final = UpkeepSettings()
-"""No quota, no snapshots for clients, no checks: for a store by itself."""
+from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
 
 log = logging.getLogger("leasehold.store")
 
@@ -158,9 +157,8 @@ class StoreActor(NodeActor):
                 self._take_snapshot(path)
             case InstallSnapshot(path):
                 self._install_snapshot(path)
-            case ReadSnapshot() | Defragment() | CopyMade() | NoRoom() | Accuse():
-                is_copying = self._backend.is_copying
-                now_ms = self._clock()
+            case ReadSnapshot() | Defragment() | CopyMade() | NoRoom() | Accuse() | Survey():
+                is_copying, now_ms = self._backend.is_copying, self._clock()
                 orders = self._upkeep.receive(message, machine, now_ms, is_copying=is_copying)
                 self._carry_out(orders)
                 self._arm()
@@ -241,7 +239,9 @@ class StoreActor(NodeActor):
             # If the commit fails, the machine has given its changes away and cannot offer them
             # again: the process ends, and the log brings them back.
             self._is_whole = False
-            self._backend.commit(machine.take_batch())
+            batch, began_ns = machine.take_batch(), monotonic_ns()
+            self._backend.commit(batch)
+            self._upkeep.counts.commits.add(monotonic_ns() - began_ns)
             self._is_whole = True
             # Only now: Raft may cut the log before this index, and a crash must not need it again.
             self.ring.raft.tell(Durable(machine.applied_index))
@@ -269,8 +269,7 @@ class StoreActor(NodeActor):
         if revision := self._compactor.due(machine.store, now_ms):
             self.ring.raft.tell(propose(NOBODY, [Compact(revision)]))
         self._reply(self._long_queries.work(machine, self._clock))
-        is_copying = self._backend.is_copying
-        self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=is_copying))
+        self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=self._backend.is_copying))
         self._complaints.tick(now_ms)
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.use_time(machine.sweeper, self._clock)
@@ -338,6 +337,7 @@ class StoreActor(NodeActor):
         old, self._machine, self._backend = self._machine, machine, copy
         self._is_whole = True
         machine.gather_previous = old.gather_previous
+        self._upkeep.counts.replaced(old)
         self._long_queries.begin_again()
         # The new machine's sweeper does not know that clients wait for the end of a sweep.
         if self._compactor.is_awaited():
@@ -386,6 +386,8 @@ class StoreActor(NodeActor):
                     self.ring.raft.tell(order)
                 case Replies() | Room():
                     self.ring.gateway.tell(order)
+                case Survey():
+                    self.ring.watch.tell(order)
                 case Say(text, is_grave):
                     log.log(logging.CRITICAL if is_grave else logging.WARNING, "%s", text)
                 case Commit():

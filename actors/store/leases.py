@@ -57,6 +57,8 @@ class LeaseTable:
         self.facts: list[tuple[int, int]] = []
         # The leases that the backend does not have as they are now.
         self.changed: set[int] = set()
+        # How often a lease was granted, renewed and ended since this object was made.
+        self.granted = self.renewed = self.ended = 0
 
     def fault_of(self, lease_id: int, ttl_ms: int, granted: Collection[int] = ()) -> Failure | None:
         """Why a lease cannot be granted; `granted`: the same transaction grants these before."""
@@ -75,6 +77,7 @@ class LeaseTable:
         """Create a lease for which `fault_of` found no fault."""
         self.table[lease_id] = Lease(LeaseRecord(lease_id, ttl_ms, now_ms + ttl_ms))
         self._tell(lease_id, now_ms + ttl_ms)
+        self.granted += 1
 
     def keep_alive(self, lease_id: int, now_ms: int) -> int:
         """Start the TTL anew and return it in milliseconds; 0 when there is no such lease.
@@ -86,6 +89,7 @@ class LeaseTable:
             return 0
         lease.deadline_ms = now_ms + lease.ttl_ms
         self._tell(lease_id, lease.deadline_ms)
+        self.renewed += 1
         return lease.ttl_ms
 
     def is_due(self, lease_id: int, deadline_ms: int, now_ms: int) -> bool:
@@ -104,6 +108,7 @@ class LeaseTable:
         """End a lease; its keys are on no lease then."""
         del self.table[lease_id]
         self._tell(lease_id, 0)
+        self.ended += 1
 
     def leave(self, keys: Iterable[bytes], live: Mapping[bytes, Live]) -> None:
         """Keys are about to be deleted: those on a lease leave it."""

@@ -13,6 +13,7 @@ from typing import Final
 from actors.language.entries import Entry
 from actors.language.inboxes import ToStore
 from actors.language.messages import LocalRead, Tick
+from actors.language.metrics import Survey
 from actors.language.results import Result
 from actors.store.machine import Machine
 from actors.store.questions import can_answer
@@ -37,7 +38,7 @@ class LongEntry:
     def let_pass(self, message: ToStore, machine: Machine) -> ToStore | None:
         """The message, as far as it need not wait for the entry under way; else None."""
         match message:
-            case Tick():
+            case Tick() | Survey():
                 return message
             case LocalRead(questions):
                 whole = tuple([each for each in questions if can_answer(machine, each.query)])

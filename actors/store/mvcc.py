@@ -43,6 +43,8 @@ class RevisionStore:
         self.events: list[Event] = []
         self.sweeper = Sweeper(self.index, backend, compact_revision, swept_revision, revision)
         self.backend = backend
+        # Keys put and deleted, ranges read, and compactions made, since this object was made.
+        self.puts = self.deletes = self.ranges = self.compactions = 0
         # Whether somebody watches with prev_kv. If nobody does, a write need not read old values.
         self.gather_previous = False
 
@@ -77,6 +79,7 @@ class RevisionStore:
         kv = _new(KeyValue, (key, create_revision, revision, version, value, lease))
         event = self.fresh[position] = _new(Event, (_PUT, kv, previous))
         self.events.append(event)
+        self.puts += 1
         return revision
 
     def delete(
@@ -90,6 +93,7 @@ class RevisionStore:
             return []
         if not sub:
             self.revision += 1
+        self.deletes += len(keys)
         revision, fresh, events = self.revision, self.fresh, self.events
         deleted: list[KeyValue] = []
         shown: list[KeyValue | None]
@@ -135,6 +139,7 @@ class RevisionStore:
         if revision > self.revision:
             return FUTURE_REVISION
         self.compact_revision = revision
+        self.compactions += 1
         self.sweeper.compacted(revision)
         return None
 

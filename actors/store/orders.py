@@ -14,6 +14,7 @@ from actors.language.codec import encode_command
 from actors.language.commands import Command
 from actors.language.entries import NO_TICKET, Proposal
 from actors.language.messages import Propose, Published, Replies, Room
+from actors.language.metrics import Survey
 from actors.language.results import Result
 
 
@@ -38,7 +39,7 @@ class WriteAnew(NamedTuple):
     """Commit, and begin a compact copy that follows every later commit; Compacted ends it."""
 
 
-Order = Propose | Published | Replies | Room | Say | Commit | CopyForClients | WriteAnew
+Order = Propose | Published | Replies | Room | Survey | Say | Commit | CopyForClients | WriteAnew
 
 
 def propose(origin: int, commands: Iterable[Command]) -> Propose:

@@ -57,11 +57,13 @@ def begin(machine: Machine, query: Query, cluster_ms: int) -> Result | Steps[Res
     store = machine.store
     match query:
         case Range():
+            store.ranges += 1
             # `get` reads the keys that exist now, so it would see half of an entry under way.
             if query[1:] == _OF_ONE_KEY and not machine.is_busy:
                 return get(store, query.key)
             return read_range(store, query, machine.revision)
         case Page(page):
+            store.ranges += 1
             return read_range(store, page, machine.revision, counts=False)
         case Txn():
             return read_txn(store, query, machine.revision)

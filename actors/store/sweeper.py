@@ -25,7 +25,9 @@ _BATCH_BITS: Final = SUB_BITS + 13
 
 
 class Sweeper:
-    """The work left to do in one store; `removed` counts what was removed since a commit."""
+    """The work left to do in one store; `removed` counts what was removed since a commit.
+
+    `removed_ever` counts on."""
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class Sweeper:
         committed_revision: int,
     ) -> None:
         self.removed = 0
+        self.removed_ever = 0
         self._index = index
         self._backend = backend
         self._compact_revision = compact_revision
@@ -124,6 +127,7 @@ class Sweeper:
         self._backend.remove(portion)
         self._count -= len(portion)
         self.removed += len(portion)
+        self.removed_ever += len(portion)
         if not self._count:
             self._done()
 

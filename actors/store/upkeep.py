@@ -6,7 +6,7 @@ It holds the engines that decide about these, and says when one of them has some
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from actors.language.commands import AlarmMember, AlarmType
 from actors.language.messages import (
@@ -17,16 +17,18 @@ from actors.language.messages import (
     Published,
     ReadSnapshot,
 )
+from actors.language.metrics import Survey
 from actors.store.checker import Checker
 from actors.store.copies import Copies
 from actors.store.machine import Machine
+from actors.store.metrics import StoreCounts
 from actors.store.orders import Commit, Order, Say
 from actors.store.pace import earliest
 from actors.store.raiser import AlarmRaiser
 from actors.store.storage import Spool
 from actors.store.warden import Warden
 
-ToUpkeep = ReadSnapshot | Defragment | CopyMade | NoRoom | Accuse
+ToUpkeep = ReadSnapshot | Defragment | CopyMade | NoRoom | Accuse | Survey
 
 
 class UpkeepSettings(NamedTuple):
@@ -40,12 +42,17 @@ class UpkeepSettings(NamedTuple):
     check_ms: int = 0
 
 
+NO_UPKEEP: Final = UpkeepSettings()
+"""No quota, no snapshots for clients, no checks: for a store by itself."""
+
+
 class Upkeep:
     """The upkeep of one member's store."""
 
     def __init__(self, settings: UpkeepSettings, member_id: int, machine: Machine) -> None:
         self.checker = Checker(member_id, settings.check_ms)
         self.copies = Copies(settings.spool)
+        self.counts = StoreCounts(settings.quota_bytes)
         self.warden = Warden(settings.quota_bytes, member_id, machine)
         self._raiser = AlarmRaiser(member_id)
         self._member_id = member_id
@@ -94,6 +101,8 @@ class Upkeep:
                 return self.warden.refused(machine, now_ms)
             case Accuse(member_id):
                 return self._accused(member_id, machine, now_ms)
+            case Survey():
+                return [self.counts.add_to(message, machine)]
             case _:
                 assert_never(message)
 

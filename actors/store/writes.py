@@ -60,6 +60,9 @@ class Writes:
     def __init__(self, store: RevisionStore, leases: LeaseTable) -> None:
         self._store = store
         self._leases = leases
+        # Transactions done, and leases that have expired, since this object was made.
+        self.txns = 0
+        self.expired = 0
 
     def put(self, command: Put, now_ms: int, sub: int = 0) -> PutDone | Failure:
         """Set a key, on a lease or none; a Failure if the lease or the key to keep is missing."""
@@ -159,6 +162,7 @@ class Writes:
             if not leases.is_due(lease_id, deadline_ms, now_ms):
                 continue
             if deleted < EXPIRED_KEYS_MAX:
+                self.expired += 1
                 deleted += (yield from self._end_lease(lease_id, Change.LEASE_EXPIRED)) or 0
             else:
                 leases.remind(lease_id)
@@ -175,6 +179,7 @@ class Writes:
             return fault
         # The events of the transaction alone are counted: the machine has put earlier ones aside.
         responses = yield from self._do(branch, now_ms)
+        self.txns += 1
         return TxnDone(store.revision, branch.succeeded, responses)
 
     def _do(self, branch: Branch, now_ms: int) -> Steps[tuple[TxnResponse, ...]]:

@@ -27,6 +27,7 @@ from actors.language.messages import (
     WatchCancel,
     WatchProgress,
 )
+from actors.language.metrics import Survey
 from actors.runtime.base import Clock, NodeActor
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import COMPACTED_TEXT, Hub
@@ -107,6 +108,9 @@ class WatchActor(NodeActor):
                 self._read_on()
             case HistoryCut():
                 self._bookmark()
+            case Survey():
+                watch = self._hub.metrics(self._teller.told)
+                self.ring.gateway.tell(message._replace(watch=watch))
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case _:

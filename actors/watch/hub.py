@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from actors.language.commands import Event
 from actors.language.messages import Connection
+from actors.language.metrics import WatchMetrics
 from actors.language.results import Failure
 from actors.watch.audience import Audience, Match, View, Watch
 from actors.watch.laggards import Laggards
@@ -264,6 +265,12 @@ class Hub:
         for view, watches in self._live.views:
             if view.progress and view.from_revision <= self.revision + 1:
                 yield watches
+
+    def metrics(self, events: int) -> WatchMetrics:
+        """How many watches there are, and how many of them lag; `events` were told."""
+        live = len(list(self._live))
+        streams = [watcher for watcher in self._watchers.values() if watcher.seats]
+        return WatchMetrics(self._count, len(streams), self._count - live, events)
 
     # --- where a watch is ---
 

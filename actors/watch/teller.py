@@ -31,6 +31,8 @@ class Teller:
         self._hub = hub
         self._progress = Bookmarks(hub)
         self._fragment_bytes_max = fragment_bytes_max
+        # How many events watches were told.
+        self.told = 0
 
     def events(self, matches: Sequence[Match], revision: int, events: Sequence[Event]) -> Frames:
         """The frames of these events, up to a revision, for the watches that they match."""
@@ -42,6 +44,7 @@ class Teller:
         for view, watches, positions in matches:
             for head, tail in batch.replies(positions, view):
                 told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
+            self.told += len(positions) * len(watches)
             if view.progress:
                 self._progress.heard(watches)
         return told

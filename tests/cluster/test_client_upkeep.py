@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 from cluster import Client, LeaseholdError, ResourceExhaustedError, UnavailableError, ops
+from cluster.client.requests import request
 from cluster.client.results import Alarm
 from cluster.errors import DATA_LOSS
 from cluster.launcher.local import LocalCluster
+from cluster.protocol import OPS
 from tests.cluster.probe import Answer, ProbeCluster, until
 from tests.limits import HANG_SECONDS
+from tests.protocol_table import reply_faults
 
 pytestmark = pytest.mark.process
 
@@ -66,6 +69,19 @@ def test_a_node_tells_the_hash_of_all_that_it_holds(client: Client) -> None:
     client.put("hashed", "w")
     has_applied(endpoint)
     assert client.hash(endpoint).hash != before.hash
+
+
+def test_a_node_tells_what_it_has_counted(client: Client) -> None:
+    asked = [
+        client.request(request("metrics"), dict, pinned=endpoint) for endpoint in client.endpoints
+    ]
+    for reply in asked:
+        reply.pop("id", None)
+        reply.pop("header")
+        assert reply_faults(OPS["metrics"], reply) == []
+        assert reply["turns"] > 0
+        assert reply["wal_syncs"]["counts"][-1] > 0
+    assert sorted(reply["is_leader"] for reply in asked) == [False, False, True]
 
 
 def test_a_node_is_defragmented_while_it_serves(client: Client) -> None:

@@ -35,6 +35,13 @@ from actors.language.messages import (
     WatchCancel,
     WatchOpen,
 )
+from actors.language.metrics import (
+    Histogram,
+    RaftMetrics,
+    StoreMetrics,
+    Survey,
+    WatchMetrics,
+)
 from actors.language.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
 from cluster.visitors import ClosedForCause, Gone
 from cluster.wire import pack, unpack
@@ -391,3 +398,40 @@ def test_the_watches_of_a_connection_that_is_gone_are_ended(
     bench.actor.receive(Tick(bench.clock.advance(100)))
     assert bench.probes.store.take() == [ConnectionGone(ONE, "")]
     assert caplog.messages == ["closed, from 10.0.0.1"], "the second is counted, not said"
+
+
+TIMES = Histogram().read()
+WENT_ROUND = Survey(
+    FIRST_TICKET + 1,
+    9,
+    RaftMetrics(True, True, False, 1, 2, 0, TIMES, 0, 0, ()),
+    StoreMetrics._make([9, TIMES, *range(10), -1, *range(5), ()]),
+    WatchMetrics(1, 2, 3, 4),
+)
+
+
+def test_a_survey_goes_round_the_ring_and_its_asker_hears_what_all_have_counted() -> None:
+    bench = Bench()
+    bench.actor.receive(Leadership(leader=5, term=6, clock=None, is_learner=True))
+    bench.ask(op="metrics", id="m")
+    assert bench.probes.raft.take() == [Survey(FIRST_TICKET)]
+    bench.actor.receive(WENT_ROUND._replace(ticket=FIRST_TICKET))
+    (reply,) = bench.door.replies(ONE)
+    assert (reply["id"], reply["header"]["revision"]) == ("m", 9)
+    assert (reply["requests_under_way"], reply["leader_changes"], reply["watchers"]) == (0, 1, 1)
+    bench.actor.receive(WENT_ROUND._replace(ticket=FIRST_TICKET))
+    assert bench.door.replies(ONE) == []
+
+
+def test_requests_that_wait_and_that_have_failed_are_counted() -> None:
+    bench = Bench()
+    bench.ask(op="put", key="k")
+    bench.ask(op="metrics")
+    bench.ask(op="put", key="k")
+    bench.ask(op="range", key="k")
+    bench.actor.receive(Failed((FIRST_TICKET + 2, FIRST_TICKET + 3), Failure("Timeout"), True))
+    bench.door.replies(ONE)
+    bench.actor.receive(WENT_ROUND)
+    (reply,) = bench.door.replies(ONE)
+    assert (reply["requests_under_way"], reply["proposals_pending"]) == (1, 1)
+    assert (reply["proposals_failed"], reply["read_indexes_failed"]) == (1, 1)

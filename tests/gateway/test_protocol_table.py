@@ -33,6 +33,15 @@ from actors.language.commands import (
     SortOrder,
     SortTarget,
 )
+from actors.language.metrics import (
+    GatewayMetrics,
+    Histogram,
+    PeerMetrics,
+    RaftMetrics,
+    StoreMetrics,
+    Survey,
+    WatchMetrics,
+)
 from actors.language.queries import RaftStatus
 from actors.language.results import (
     Alarms,
@@ -114,7 +123,7 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "snapshot": (SnapshotBlob(8, "s", b"part", 5, b"h" * 32),),
     "session_open": (SessionOpened(8, 7),),
 }
-"""Each result that an operation may have; `move_leader` and watches have none."""
+"""Each result that an operation may have; `move_leader`, `metrics` and watches have none."""
 
 
 def decoded(request: dict[str, Any]) -> Any:
@@ -204,7 +213,7 @@ def test_a_reply_has_the_fields_of_the_table(op: ProtocolOp) -> None:
         assert reply.pop("header")["revision"] == 8
         assert reply_faults(op, reply) == []
     watched = op.effect is Effect.WATCH
-    assert op.name in RESULTS or watched or op.name == "move_leader"
+    assert op.name in RESULTS or watched or op.name in ("move_leader", "metrics")
 
 
 READ_ALIKE = {
@@ -259,3 +268,16 @@ def test_a_reply_that_is_not_as_the_table_says_is_found() -> None:
     assert reply_faults(op, {"deleted": 1, "gone": 1}) == ["delete_range: gone is not in the table"]
     lacking = {"deleted": 1, "prev_kvs": ({**KV._asdict(), "lease": None},)}
     assert reply_faults(op, lacking) == ["delete_range: lease is None"]
+
+
+def test_the_reply_to_metrics_has_the_fields_of_the_table() -> None:
+    times = Histogram().read()
+    raft = RaftMetrics(True, True, False, 1, 2, 0, times, 0, 0, (PeerMetrics(7, True, times),))
+    alarms = (AlarmMember(7, AlarmType.NOSPACE),)
+    store = StoreMetrics._make([9, times, *range(10), -1, *range(5), alarms])
+    survey = Survey(3, 8, raft, store, WatchMetrics(1, 2, 3, 4))
+    own = GatewayMetrics._make(range(8))
+    reply = unpack(ReplyEncoder(1, 2, "1.2.3").encode_survey(pack(5), survey, own))
+    assert (reply.pop("id"), reply.pop("header")["revision"]) == (5, 8)
+    assert reply_faults(OPS["metrics"], reply) == []
+    assert (reply["turns"], reply["watchers"], reply["compact_revision"]) == (0, 1, -1)

@@ -72,6 +72,7 @@ def test_a_snapshot_arrives_whole(pair: Pair) -> None:
         complete = deliver(pair, chunks, 0)
     assert complete.read_bytes() == pair.content
     assert pair.courier.chunks(5, SESSIONS, 10 * RESEND_MS) == []
+    assert pair.courier.delivered == 1
 
 
 def test_no_more_than_a_window_is_under_way(pair: Pair) -> None:

@@ -13,7 +13,7 @@ from actors.raft.gathering import ENOUGH_PROPOSALS, WAIT_MS, Gathering
 from actors.raft.last_words import LAST_WORDS_MS, LastWords
 from actors.raft.movers import Movers, answer
 from actors.raft.outcome import Contradicted, Removed, WasHere
-from actors.raft.readers import QUESTIONS_WAITING_MAX, Readers
+from actors.raft.readers import QUESTIONS_WAITING_MAX, SLOW_MS, Readers
 
 NOW_MS = 5_000
 RANGE = Range(b"k")
@@ -59,9 +59,9 @@ def test_questions_of_one_burst_are_one_read() -> None:
     assert readers.take_in(asked(1, 2)) == ([], [])
     readers.begin(7, NOW_MS)
     readers.take_in(asked(3))
-    assert readers.confirmed(7) == asked(1, 2)
+    assert readers.confirmed(7, NOW_MS) == asked(1, 2)
     assert readers.waiting == asked(3)
-    assert readers.confirmed(7) == []
+    assert readers.confirmed(7, NOW_MS) == []
 
 
 def test_a_status_waits_for_nothing() -> None:
@@ -83,8 +83,21 @@ def test_reads_that_nobody_waits_for_any_more_are_given_up_oldest_first() -> Non
         readers.take_in(asked(read_id))
         readers.begin(read_id, NOW_MS + read_id)
     assert readers.give_up(NOW_MS + 3) == [1, 2]
-    assert readers.confirmed(2) == []
-    assert readers.confirmed(3) == asked(3)
+    assert readers.confirmed(2, NOW_MS) == []
+    assert readers.confirmed(3, NOW_MS) == asked(3)
+
+
+def test_reads_that_take_long_are_counted_as_slow_and_those_given_up_as_well() -> None:
+    readers = Readers()
+    for read_id in (1, 2, 3):
+        readers.take_in(asked(read_id))
+        readers.begin(read_id, NOW_MS)
+    readers.confirmed(1, NOW_MS + SLOW_MS - 1)
+    assert readers.slow == 0
+    readers.confirmed(2, NOW_MS + SLOW_MS)
+    assert readers.slow == 1
+    readers.give_up(NOW_MS + 1)
+    assert readers.slow == 2
 
 
 # --- transfers of leadership ------------------------------------------------------------------

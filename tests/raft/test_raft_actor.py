@@ -33,6 +33,7 @@ from actors.language.messages import (
     Synced,
     Tick,
 )
+from actors.language.metrics import Histogram, RaftMetrics, Survey
 from actors.language.queries import RaftStatus, Status
 from actors.language.results import Failure
 from actors.raft.actor import (
@@ -157,6 +158,7 @@ class LateWaits:
 
     def __init__(self) -> None:
         self.is_busy = False
+        self.durations = Histogram()
         self.told: Callable[[OSError | None], None] = lambda error: None
         self._work: Callable[[], None] = lambda: None
 
@@ -626,3 +628,25 @@ def test_a_removed_member_says_so_once() -> None:
     shell.hear(RemovedNotice(2, 1, 1))
     shell.hear(RemovedNotice(3, 1, 1))
     assert shell.recorder.take().count(Removed()) == 1
+
+
+def surveyed(shell: Shell) -> RaftMetrics:
+    """Raft's part of a survey, which goes on to the store."""
+    shell.burst(Survey(7))
+    (survey,) = [each for each in shell.recorder.take() if isinstance(each, Survey)]
+    assert survey.ticket == 7
+    assert survey.raft is not None
+    return survey.raft
+
+
+def test_leaders_syncs_and_commits_are_counted_and_need_no_leader() -> None:
+    shell = Shell()
+    alone = surveyed(shell)
+    assert (alone.has_leader, alone.is_leader, alone.is_learner) == (False, False, False)
+    assert alone.leader_changes == 0
+    shell.lead()
+    led = surveyed(shell)
+    assert (led.has_leader, led.is_leader, led.leader_changes) == (True, True, 1)
+    assert led.proposals_committed == shell.core.replica.commit > alone.proposals_committed
+    assert led.wal_syncs.counts[-1] > alone.wal_syncs.counts[-1]
+    assert (led.snapshots_sent, led.snapshots_received, led.slow_read_indexes) == (0, 0, 0)

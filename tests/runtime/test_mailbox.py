@@ -18,7 +18,7 @@ from pykka._envelope import Envelope
 from actors.language.messages import PeerFrames, Tick
 from actors.runtime import base
 from actors.runtime.base import NodeActor
-from actors.runtime.loop import BUDGET_MS, Loop
+from actors.runtime.loop import BUDGET_MS, SLOW_MS, Loop
 from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
 from cluster.links import PeerDoor, PeerLinks
 from tests.limits import HANG_SECONDS
@@ -282,6 +282,23 @@ def test_a_message_that_takes_long_is_counted_and_named(caplog: pytest.LogCaptur
         loop.turn()
     assert loop.over_budget >= 1
     assert "Slow: int took" in caplog.text
+
+
+def test_turns_are_counted_and_very_long_messages_by_their_type() -> None:
+    now_ns = 0
+
+    class Slow(NodeActor):
+        def receive(self, message: Any) -> None:
+            nonlocal now_ns
+            now_ns += message
+
+    actor, loop = Slow(), Loop(lambda: now_ns)
+    actor.begin(loop)
+    for took_ms in (BUDGET_MS, BUDGET_MS + 1, SLOW_MS):
+        actor.mailbox.tell(took_ms * 1_000_000)
+        loop.turn()
+    assert (loop.turns, loop.over_budget, loop.slow[int]) == (3, 2, 1)
+    assert actor.mailbox.loop is loop
 
 
 def test_frames_reach_the_actor_even_those_a_look_left_behind() -> None:

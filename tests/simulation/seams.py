@@ -16,6 +16,7 @@ from actors.language.commands import Sequence as Numbered
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
 from actors.language.messages import Connection
+from actors.language.metrics import Histogram
 from actors.language.results import Result
 from actors.raft.codec import PeerCodec
 from actors.raft.disk.wal import Wal
@@ -108,6 +109,7 @@ class SimulatedWaits:
         self._node = node
         self._pending: Callable[[], None] | None = None
         self.is_busy = False
+        self.durations = Histogram()
 
     def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
         node = self._node

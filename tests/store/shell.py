@@ -10,12 +10,12 @@ from actors.language.commands import Command
 from actors.language.entries import Entry
 from actors.language.messages import Apply, WatchOpen
 from actors.runtime.base import Ring
-from actors.store.actor import NO_UPKEEP, StoreActor
+from actors.store.actor import StoreActor
 from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.storage import Backend
-from actors.store.upkeep import UpkeepSettings
+from actors.store.upkeep import NO_UPKEEP, UpkeepSettings
 from tests.store.driver import FOUNDERS, TERM
 
 HERE = 1

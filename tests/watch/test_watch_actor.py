@@ -21,6 +21,7 @@ from actors.language.messages import (
     WatchOpen,
     WatchProgress,
 )
+from actors.language.metrics import Survey, WatchMetrics
 from actors.watch.actor import FRAMING_BYTES, READING_PAUSE_MS, WatchActor
 from actors.watch.hub import Hub
 from actors.watch.rhythm import BEAT_INTERVAL_MS, BOOKMARK_INTERVAL_MS
@@ -468,3 +469,16 @@ def test_a_connection_that_is_too_slow_is_told_that_its_watches_ended() -> None:
         (0, "too slow"),
         (1, "too slow"),
     ]
+
+
+def test_watches_are_counted_with_those_that_lag_and_with_what_they_were_told() -> None:
+    bench = Bench()
+    bench.begin()
+    bench.begin(b"", b"\0")
+    bench.begin(connection=TWO)
+    bench.actor.receive(Events(2, (put(b"k", 2), put(b"k", 2))))
+    bench.actor.receive(Congestion(TWO, True))
+    bench.sent()
+    bench.actor.receive(Survey(7))
+    (survey,) = bench.probes.gateway.take()
+    assert survey == Survey(7, watch=WatchMetrics(3, 2, 1, 6))

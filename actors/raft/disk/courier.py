@@ -67,6 +67,8 @@ class SnapshotCourier:
         self._own_id = own_id
         self._files = files
         self.snapshot: Snapshot | None = None
+        # How many members have acknowledged a whole snapshot.
+        self.delivered = 0
         self._deliveries: dict[int, _Delivery] = {}
 
     def load(self, snapshot: Snapshot) -> None:
@@ -105,6 +107,8 @@ class SnapshotCourier:
         delivery.heard_ms = now_ms
         if message.next_offset < delivery.acked:
             delivery.sent = message.next_offset  # the receiver has restarted from the beginning
+        total_bytes = snapshot.total_bytes
+        self.delivered += delivery.acked < total_bytes == message.next_offset
         delivery.acked = message.next_offset
         delivery.sent = max(delivery.sent, delivery.acked)
 

@@ -53,8 +53,12 @@ class Shipping:
         self._taking = False
         self._take_again_ms = 0
         self._installing: SnapshotChunk | None = None
-        # How many whole snapshots have arrived here.
-        self.arrived = 0
+        self._arrived = 0
+
+    @property
+    def shipped(self) -> tuple[int, int]:
+        """How many whole snapshots members have acknowledged, and how many have arrived here."""
+        return self.courier.delivered, self._arrived
 
     # --- out ---
 
@@ -128,7 +132,7 @@ class Shipping:
         if complete is not None:
             log.info("installing a snapshot up to %d", chunk.last_index)
             self._installing = chunk
-            self.arrived += 1
+            self._arrived += 1
             # Store must get no entry from before the snapshot once it has installed that.
             self._core.replica.pause()
             saved = self._core.replica.saved_end()
