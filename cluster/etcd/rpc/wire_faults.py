@@ -13,8 +13,8 @@ from google.protobuf.message import Message
 
 from cluster.etcd.rpc.schema import descriptor_of
 
-UNREADABLE: Final = "proto: cannot parse the message"
-"""For bytes in which Go finds no fault, such as a text that is not UTF-8, or nesting 100 deep."""
+UNREADABLE: Final = "proto: a text is not UTF-8, or messages are nested more than 100 deep"
+"""Of bytes in which Go finds no fault: it takes both, and protobuf's library here does not."""
 
 _CUT: Final = "unexpected EOF"
 _OVERFLOW: Final = "proto: integer overflow"

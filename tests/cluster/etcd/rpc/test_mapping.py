@@ -157,9 +157,20 @@ def test_a_fault_within_a_nested_message_is_found() -> None:
         decode(rpc("Txn"), b"\x12\x04\x12\x02\x0a\x07")
 
 
-def test_a_text_that_is_not_utf_8_is_refused() -> None:
-    with pytest.raises(RpcError, match="cannot parse the message"):
+def nested(depth: int) -> dict[str, Any]:
+    """The fields of a transaction within transactions."""
+    fields: dict[str, Any] = {"success": [{}]}
+    for _ in range(depth - 1):
+        fields = {"success": [{"request_txn": fields}]}
+    return fields
+
+
+def test_a_text_that_is_not_utf_8_and_messages_nested_deeply_are_refused() -> None:
+    with pytest.raises(RpcError, match="a text is not UTF-8"):
         decode(rpc("MemberAdd", "Cluster"), b"\x0a\x01\xff")
+    assert request(rpc("Txn"), **nested(50)) == {"op": "txn", **nested(50)}
+    with pytest.raises(RpcError, match="nested more than 100 deep"):
+        request(rpc("Txn"), **nested(51))
 
 
 # --- replies ----------------------------------------------------------------------------------
