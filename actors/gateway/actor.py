@@ -206,8 +206,8 @@ class GatewayActor(NodeActor):
         loop = self.mailbox.loop
         own = GatewayMetrics(
             turns=loop.turns,
-            turns_over_budget=loop.over_budget,
-            slow_applies=loop.slow[Apply],
+            turns_over_budget=loop.overruns.count,
+            slow_applies=loop.overruns.alarming[Apply],
             requests_under_way=self._tickets.count,
             proposals_pending=self._tickets.count_changes(),
             proposals_failed=self._failed_changes,

@@ -7,12 +7,11 @@ message means.
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +19,7 @@ from pykka._envelope import Envelope
 
 from actors.runtime.base import NodeActor
 from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Source, monotonic_ms
+from actors.runtime.overruns import BUDGET_MS, NS_PER_MS, Overruns
 
 ROUNDS_MAX: Final = 16
 """After this number of rounds through the ring a turn ends, even if messages are left."""
@@ -27,17 +27,8 @@ ROUNDS_MAX: Final = 16
 MESSAGES_PER_ROUND_MAX: Final = 64
 """The messages that one actor is given before the next one has its round."""
 
-BUDGET_MS: Final = 5
-"""A message that takes longer than this is counted: all other work of the node waits for it."""
-
-SLOW_MS: Final = 100
-"""etcd's bound for an entry that takes long to apply: messages beyond it are counted by kind."""
-
-_BUDGET_NS: Final = BUDGET_MS * 1_000_000
-_SLOW_NS: Final = SLOW_MS * 1_000_000
+_BUDGET_NS: Final = BUDGET_MS * NS_PER_MS
 _ROUND: Final = range(MESSAGES_PER_ROUND_MAX)
-
-log = logging.getLogger("leasehold.loop")
 
 
 class _Seat:
@@ -66,15 +57,14 @@ class Loop:
     """Runs the actors that were added, in this order, from `start` until all have stopped.
 
     Before `start` it is a plain object: a simulation calls `turn` by itself. By `clock_ns` it
-    counts the messages that take long.
+    counts the messages that take long, in `overruns`.
     """
 
     def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self._clock_ns = clock_ns
         self.is_asleep = False
         self.turns = 0
-        self.over_budget = 0
-        self.slow: Counter[type] = Counter()
+        self.overruns = Overruns()
         self._seats: list[_Seat] = []
         self._running: _Seat | None = None
         self._may_dismiss = False
@@ -176,18 +166,11 @@ class Loop:
                 receive(message)
             now_ns = clock()
             if now_ns - began_ns > _BUDGET_NS:
-                self._note(seat.actor, message, now_ns - began_ns)
+                kinds = type(seat.actor), type(message)
+                self.overruns.note(*kinds, now_ns - began_ns, now_ns)
             if now_ns >= self._until_ns:
                 break
             began_ns = now_ns
-
-    def _note(self, actor: NodeActor, message: Any, took_ns: int) -> None:
-        """Count a message that took long, and name it in the log."""
-        self.over_budget += 1
-        if took_ns >= _SLOW_NS:
-            self.slow[type(message)] += 1
-        name = f"{type(actor).__name__}: {type(message).__name__}"
-        log.debug("%s took %d ms", name, took_ns // 1_000_000)
 
     # --- the thread ---
 

@@ -8,13 +8,14 @@ them.
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from pykka._envelope import Envelope
 
 from actors.language.messages import Tick
+from actors.runtime.overruns import Overruns
 
 FRAMES_PER_LOOK_MAX: Final = 256
 """The frames taken from one source at one look: a busy source must not starve the others."""
@@ -36,14 +37,12 @@ class Source(Protocol):
 class Sleeper(Protocol):
     """The loop that takes a mailbox's messages, as the mailbox knows it.
 
-    It counts its turns, the messages that took longer than its budget, and by type those that took
-    very long.
+    It counts its turns, and the messages that took longer than they may.
     """
 
     is_asleep: bool
     turns: int
-    over_budget: int
-    slow: Counter[type]
+    overruns: Overruns
 
     def wake(self) -> None:
         """End the sleep; any thread may call it."""
@@ -64,10 +63,9 @@ class _Awake:
 
     is_asleep = False
     turns = 0
-    over_budget = 0
 
     def __init__(self) -> None:
-        self.slow: Counter[type] = Counter()
+        self.overruns = Overruns()
 
     def wake(self) -> None:
         """Nothing sleeps."""

@@ -1,0 +1,64 @@
+"""What the loop counts, and says, of messages that take long."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from actors.language.messages import Tick
+from actors.runtime.base import NodeActor
+from actors.runtime.complaints import EVERY_MS
+from actors.runtime.loop import Loop
+from actors.runtime.overruns import ALARMING_MS, BUDGET_MS, NS_PER_MS, Overrun
+
+
+class Worker(NodeActor):
+    """Takes as long for each tick as its number says, by the loop's clock."""
+
+    now_ns = 0
+
+    def receive(self, message: Tick) -> None:
+        self.now_ns += message.now_ms * NS_PER_MS
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.fixture
+def loop(worker: Worker) -> Iterator[Loop]:
+    loop = Loop(lambda: worker.now_ns)
+    loop.add(worker)
+    yield loop
+
+
+def test_messages_over_the_budget_are_counted_by_name(loop: Loop, worker: Worker) -> None:
+    for took_ms in (BUDGET_MS, BUDGET_MS + 1, 40, 20, 1):
+        worker.mailbox.tell(Tick(took_ms))
+    loop.turn()
+    assert loop.overruns.by_name == {"Worker: Tick": Overrun(3, 40)}
+    assert (loop.overruns.count, loop.overruns.longest_ms) == (3, 40)
+
+
+def test_a_loop_within_its_budget_has_nothing_to_tell(loop: Loop, worker: Worker) -> None:
+    worker.mailbox.tell(Tick(BUDGET_MS))
+    loop.turn()
+    assert (loop.overruns.count, loop.overruns.longest_ms) == (0, 0)
+
+
+def test_the_log_warns_of_an_alarming_one_once_a_minute(
+    loop: Loop, worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "leasehold.loop")
+    for took_ms in (ALARMING_MS - 1, ALARMING_MS, ALARMING_MS + 1):
+        worker.mailbox.tell(Tick(took_ms))
+    loop.turn()
+    (warning,) = caplog.messages
+    assert warning.startswith(f"Worker: Tick took {ALARMING_MS} ms")
+    worker.now_ns += EVERY_MS * NS_PER_MS
+    worker.mailbox.tell(Tick(ALARMING_MS))
+    loop.turn()
+    assert len(caplog.messages) == 2
