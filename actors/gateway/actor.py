@@ -11,6 +11,7 @@ from typing import Final, assert_never
 
 from actors.gateway.departures import Departures
 from actors.gateway.intake import Answer, GatewaySettings, Intake, Order, refusal
+from actors.gateway.long_answers import LongAnswers
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import Openings, RandomBits
 from actors.gateway.outbox import ClientOutbox, Door
@@ -93,6 +94,7 @@ class GatewayActor(NodeActor):
         )
         self._tickets = Tickets(settings.first_ticket + 1, settings.requests_max)
         self._throttle = Throttle()
+        self._long_answers = LongAnswers()
         self._openings = Openings(random_bits, settings.opening_limits)
         self._intake = Intake(
             settings, self._decoder, self._tickets, self._throttle, self._openings
@@ -187,11 +189,23 @@ class GatewayActor(NodeActor):
         """
         connection, request_id, mutates, _, added, _ = pending
         frame = self._encoder.encode(request_id, result, added)
+        if type(frame) is not bytes:
+            if not self._long_answers.begin(pending, frame):
+                self._send(*refusal(pending))
+            return
         size = len(frame)
         if size < LARGE_ANSWER_BYTES or mutates or self._outbox.has_room(size):
             self._send(connection, frame)
         else:
             self._send(*refusal(pending))
+
+    def _encode_on(self) -> None:
+        """Do a slice of the long answers, and send those that are whole then."""
+        for pending, frame in self._long_answers.work(self._clock):
+            if pending.mutates or self._outbox.has_room(len(frame)):
+                self._send(pending.connection, frame)
+            else:
+                self._send(*refusal(pending))
 
     def _moved(self, ticket: Ticket) -> None:
         pending = self._tickets.take(ticket)
@@ -260,6 +274,8 @@ class GatewayActor(NodeActor):
     # --- time ---
 
     def _on_tick(self, now_ms: int) -> None:
+        if self._long_answers.under_way:
+            self._encode_on()
         self._fail(self._tickets.overdue(now_ms), FAULTS["Timeout"], outcome_unknown=True)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
@@ -292,3 +308,5 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(self._publication.due_ms)
         if self._outbox.backlogs:
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
+        if self._long_answers.under_way:
+            self.mailbox.wake_at(self._clock())

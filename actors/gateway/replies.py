@@ -5,11 +5,19 @@ Pure bytes: knows nothing of tickets, of connections, or of how a result came ab
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors.gateway.keys import RESPONSES
 from actors.language.commands import AlarmMember, Member
-from actors.language.encoding import FrameEncoder, error_reply, event_map, key_value
+from actors.language.encoding import (
+    FrameEncoder,
+    Listing,
+    Packing,
+    error_reply,
+    event_map,
+    key_value,
+)
 from actors.language.metrics import (
     GatewayMetrics,
     RaftMetrics,
@@ -38,6 +46,12 @@ from cluster.errors import FAULTS
 
 ReplyFields = dict[str, Any]
 
+Lists = Callable[[Sequence[Any], Callable[[Any], Any]], Any]
+"""Makes a list of a reply: of these items, each made a field by a function."""
+
+ITEMS_AT_ONCE: Final = 256
+"""A longer answer is encoded in portions, between turns."""
+
 
 class ReplyEncoder(FrameEncoder):
     """Encodes the replies of one node; `version` and `quota_bytes` (0: none) are for `status`."""
@@ -47,22 +61,27 @@ class ReplyEncoder(FrameEncoder):
         self._version: Final = version
         self._quota: Final = {"dbSizeQuota": quota_bytes} if quota_bytes else {}
 
-    def encode(self, request_id: bytes, result: Result, added: int = 0) -> bytes:
-        """The whole reply to the request with this packed id (b"" for none).
+    def encode(self, request_id: bytes, result: Result, added: int = 0) -> bytes | Packing:
+        """The reply to the request with this packed id (b"" for none), or the steps to a long one.
 
         `added` is the id of the member that the request added, 0 if it added none.
         """
         match result:
             case PutDone(revision, None, ttl_ms=0):
                 return self.acknowledgement(request_id, revision)
-            case RangeDone():
+            case RangeDone(_, kvs, _, count):
+                # The count is of all keys that a range has found, and no less than those given.
+                if count > ITEMS_AT_ONCE and len(kvs) > ITEMS_AT_ONCE:
+                    return self._in_portions(request_id, result)
                 fields = _range(result)
             case Failure(name):
                 return error_reply(request_id, FAULTS[name])
             case StatusDone():
                 fields = self._status(result)
+            case _ if _items(result) > ITEMS_AT_ONCE:
+                return self._in_portions(request_id, result)
             case _:
-                fields = _fields(result)
+                fields = _fields(result, _at_once)
         if added and isinstance(result, Members):
             (newcomer,) = (member for member in result.members if member.id == added)
             fields["member"] = _member(newcomer)
@@ -77,6 +96,10 @@ class ReplyEncoder(FrameEncoder):
         _, revision, raft, store, watch = survey
         assert raft is not None and store is not None and watch is not None, "all have added theirs"
         return self.reply(request_id, revision, _counted(raft, store, watch, own))
+
+    def _in_portions(self, request_id: bytes, result: Result) -> Packing:
+        fields = _fields(result, Listing)
+        return self.reply_in_portions(request_id, result.revision, fields)
 
     def _status(self, status: StatusDone) -> ReplyFields:
         raft = status.raft
@@ -94,34 +117,53 @@ class ReplyEncoder(FrameEncoder):
         }
 
 
-def _fields(result: Result) -> ReplyFields:
-    """The fields of a reply, by the names of the protocol's table.
+def _items(result: Result) -> int:
+    """How many key-values, events, keys or leases an answer lists."""
+    match result:
+        case TxnDone(_, _, responses):
+            return sum([_items(each) for each in responses])
+        case RangeDone(_, listed) | DeleteDone(_, _, listed) | HistoryDone(_, listed):
+            return len(listed)
+        case Leases(_, ids):
+            return len(ids)
+        case LeaseLife():
+            return len(result.keys or ())
+        case _:
+            return 0
+
+
+def _at_once(items: Sequence[Any], as_field: Callable[[Any], Any]) -> list[Any]:
+    return [as_field(each) for each in items]
+
+
+def _fields(result: Result, listed: Lists) -> ReplyFields:
+    """The fields of a reply, by the names of the protocol's table; `listed` makes its lists.
 
     A result whose fields have those names, and values in the form of the protocol, needs no case.
     """
     match result:
-        case RangeDone():
-            return _range(result)
+        case RangeDone(_, kvs, more, count):
+            return {"kvs": listed(kvs, key_value), "more": more, "count": count}
         case PutDone(_, prev_kv, lease, ttl_ms):
             fields: ReplyFields = {} if prev_kv is None else {"prev_kv": key_value(prev_kv)}
             return {**fields, "lease": lease, "TTL": seconds(ttl_ms)} if ttl_ms else fields
         case DeleteDone(_, deleted, prev_kvs):
-            previous = {"prev_kvs": [key_value(kv) for kv in prev_kvs]} if prev_kvs else {}
+            previous = {"prev_kvs": listed(prev_kvs, key_value)} if prev_kvs else {}
             return {"deleted": deleted, **previous}
         case TxnDone(_, succeeded, responses):
-            return {"succeeded": succeeded, "responses": [_response(each) for each in responses]}
+            done = [_response(each, listed) for each in responses]
+            return {"succeeded": succeeded, "responses": done}
         case LeaseGranted(_, lease_id, ttl_ms) | LeaseKeptAlive(_, lease_id, ttl_ms):
             return {"ID": lease_id, "TTL": seconds(ttl_ms)}
         case LeaseLife():
-            return _life(result)
+            return _life(result, listed)
         case Leases(_, ids):
-            return {"leases": [{"ID": lease_id} for lease_id in ids]}
+            return {"leases": listed(ids, _lease)}
         case Members(_, members, waiting):
             fields = {"members": [_member(member) for member in members]}
             return {**fields, "waiting": True} if waiting else fields
         case HistoryDone(_, events, more, compacted):
-            listed = [event_map(event) for event in events]
-            return {"events": listed, "more": more, "compacted": compacted}
+            return {"events": listed(events, event_map), "more": more, "compacted": compacted}
         case Alarms(_, alarms):
             return {"alarms": [_alarm(alarm) for alarm in alarms]}
         case _:
@@ -135,9 +177,17 @@ def _range(done: RangeDone) -> ReplyFields:
     return {"kvs": [key_value(kv) for kv in kvs], "more": more, "count": count}
 
 
-def _response(result: TxnResponse) -> ReplyFields:
+def _response(result: TxnResponse, listed: Lists) -> ReplyFields:
     header = {"revision": result.revision}
-    return {RESPONSES[type(result)]: {"header": header, **_fields(result)}}
+    return {RESPONSES[type(result)]: {"header": header, **_fields(result, listed)}}
+
+
+def _lease(lease_id: int) -> ReplyFields:
+    return {"ID": lease_id}
+
+
+def _itself(key: bytes) -> bytes:
+    return key
 
 
 def seconds(milliseconds: int) -> int | float:
@@ -146,7 +196,7 @@ def seconds(milliseconds: int) -> int | float:
     return milliseconds / 1_000 if rest else whole
 
 
-def _life(life: LeaseLife) -> ReplyFields:
+def _life(life: LeaseLife, listed: Lists) -> ReplyFields:
     fields: ReplyFields = {
         "ID": life.id,
         # etcd's whole seconds, rounded down; -1 says that there is no such lease.
@@ -155,7 +205,7 @@ def _life(life: LeaseLife) -> ReplyFields:
         "remaining_ms": life.remaining_ms,
     }
     if life.keys is not None:
-        fields["keys"] = life.keys
+        fields["keys"] = listed(life.keys, _itself)
     return fields
 
 

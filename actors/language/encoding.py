@@ -6,8 +6,9 @@ know which client gets a reply, when, and why.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator, Sequence
 from struct import Struct
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from actors.language.commands import Change, Event, KeyValue
 from cluster import wire
@@ -28,6 +29,20 @@ _REASONS: Final = {
     Change.LEASE_EXPIRED: "lease expired",
     Change.LEASE_REVOKED: "lease revoked",
 }
+
+
+ITEMS_PER_PORTION: Final = 64
+"""A long list is packed 64 items at a time: a tenth of a millisecond, but for large values."""
+
+Packing = Generator[None, None, bytes]
+"""The steps to a reply that takes long."""
+
+
+class Listing(NamedTuple):
+    """A list of a reply that is made and packed in portions; `as_field` makes one item of it."""
+
+    items: Sequence[Any]
+    as_field: Callable[[Any], Any]
 
 
 class FrameEncoder:
@@ -56,6 +71,16 @@ class FrameEncoder:
         head = opening(request_id, count + 1)
         return b"".join((head, self.header(revision), pairs))
 
+    def reply_in_portions(
+        self, request_id: bytes, revision: int, fields: dict[str, Any]
+    ) -> Packing:
+        """The same reply as of `reply`, in steps; the fields may have Listings for lists."""
+        parts = [opening(request_id, len(fields) + 1), self.header(revision)]
+        for name, value in fields.items():
+            parts.append(wire.pack(name))
+            yield from _pack_in_portions(value, parts)
+        return b"".join(parts)
+
     def acknowledgement(self, request_id: bytes, revision: int) -> bytes:
         """A reply that has nothing but a header: what most puts get."""
         return opening(request_id, 1) + self.header(revision)
@@ -64,6 +89,28 @@ class FrameEncoder:
 def opening(request_id: bytes, pairs: int) -> bytes:
     """The first bytes of a reply with `pairs` beside the echoed id (packed; b"" for none)."""
     return _MAPS[pairs + 1] + _ID + request_id if request_id else _MAPS[pairs]
+
+
+def _pack_in_portions(value: Any, parts: list[bytes]) -> Generator[None, None, None]:
+    """Append the bytes of a value, portion by portion."""
+    match value:
+        case Listing(items, as_field):
+            parts.append(array_head(len(items)))
+            for start in range(0, len(items), ITEMS_PER_PORTION):
+                portion = items[start : start + ITEMS_PER_PORTION]
+                parts.append(b"".join([wire.pack(as_field(each)) for each in portion]))
+                yield
+        case dict():
+            parts.append(_MAPS[len(value)])
+            for name, inner in value.items():
+                parts.append(wire.pack(name))
+                yield from _pack_in_portions(inner, parts)
+        case list():
+            parts.append(array_head(len(value)))
+            for inner in value:
+                yield from _pack_in_portions(inner, parts)
+        case _:
+            parts.append(wire.pack(value))
 
 
 def array_head(items: int) -> bytes:

@@ -6,9 +6,11 @@ import pytest
 
 from actors.gateway import actor as gateway_module
 from actors.gateway.actor import LARGE_ANSWER_BYTES
+from actors.gateway.long_answers import ENCODING_MAX, ENCODING_MS, LongAnswers
 from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, ClientOutbox
 from actors.gateway.reception import Reception
-from actors.gateway.tickets import CHORE_TIMEOUT_MS
+from actors.gateway.replies import ITEMS_AT_ONCE, ReplyEncoder
+from actors.gateway.tickets import CHORE_TIMEOUT_MS, Pending
 from actors.language.codec import decode_command
 from actors.language.commands import KeyValue, Member, MemberPublish, Put, Range, Txn
 from actors.language.members import AddMember, PromoteMember, RemoveMember
@@ -42,7 +44,15 @@ from actors.language.metrics import (
     Survey,
     WatchMetrics,
 )
-from actors.language.results import Done, Failure, Members, PutDone, RangeDone, SnapshotBlob
+from actors.language.results import (
+    DeleteDone,
+    Done,
+    Failure,
+    Members,
+    PutDone,
+    RangeDone,
+    SnapshotBlob,
+)
 from cluster.visitors import ClosedForCause, Gone
 from cluster.wire import pack, unpack
 from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench
@@ -318,6 +328,59 @@ def test_answer_that_has_been_begun_may_take_longer_than_a_request() -> None:
     assert [reply["id"] for reply in bench.door.replies(ONE)] == [2]
     bench.actor.receive(Replies(((FIRST_TICKET, RangeDone(8, (), False, 0)),)))
     assert [reply["id"] for reply in bench.door.replies(ONE)] == [1]
+
+
+def _found(keys: int) -> RangeDone:
+    kvs = tuple(KeyValue(b"%d" % number, 2, 2, 1, b"v", 0) for number in range(keys))
+    return RangeDone(8, kvs, False, keys)
+
+
+def test_a_long_answer_is_encoded_between_others() -> None:
+    bench = Bench()
+    for connection in (ONE, TWO):
+        bench.ask(connection, op="range", key="k", range_end="z", id=1)
+    long, short = _found(ITEMS_AT_ONCE + 1), _found(1)
+    bench.actor.receive(Replies(((FIRST_TICKET, long), (FIRST_TICKET + 1, short))))
+    assert [reply["count"] for reply in bench.door.replies(TWO)] == [1]
+    assert bench.door.replies(ONE) == []
+    bench.wait(0)
+    (reply,) = bench.door.replies(ONE)
+    assert (reply["id"], len(reply["kvs"])) == (1, ITEMS_AT_ONCE + 1)
+
+
+def test_a_slice_of_a_long_answer_ends_with_its_time() -> None:
+    answers, read = LongAnswers(), 0
+    pending = Pending(ONE, b"", False, 0)
+    frame = ReplyEncoder(1, 2, "0").encode(b"", _found(ITEMS_AT_ONCE + 1))
+    assert not isinstance(frame, bytes) and answers.begin(pending, frame)
+
+    def clock() -> int:
+        nonlocal read
+        read += ENCODING_MS
+        return read
+
+    slices = 0
+    while answers.under_way:
+        done = list(answers.work(clock))
+        slices += 1
+    assert slices > 3
+    assert [each for each, _ in done] == [pending]
+
+
+def test_too_many_long_answers_at_once_are_refused_but_not_those_to_changes() -> None:
+    bench = Bench()
+    for _ in range(ENCODING_MAX + 1):
+        bench.ask(op="range", key="k", range_end="z")
+    bench.ask(op="delete_range", key="k", range_end="z", prev_kv=True)
+    tickets = range(FIRST_TICKET, FIRST_TICKET + ENCODING_MAX + 1)
+    answer = _found(ITEMS_AT_ONCE + 1)
+    bench.actor.receive(Replies(tuple((ticket, answer) for ticket in tickets)))
+    assert [error["message"] for error in bench.errors()] == ["etcdserver: too many requests"]
+    change = tickets[-1] + 1
+    bench.actor.receive(Replies(((change, DeleteDone(8, len(answer.kvs), answer.kvs)),)))
+    bench.wait(0)
+    *_, deleted = replies = bench.door.replies(ONE)
+    assert (len(replies), deleted["deleted"]) == (ENCODING_MAX + 1, len(answer.kvs))
 
 
 def test_work_on_files_may_take_longer_than_a_request() -> None:

@@ -209,7 +209,9 @@ def test_a_reply_has_the_fields_of_the_table(op: ProtocolOp) -> None:
     encoder = ReplyEncoder(1, 2, "1.2.3", quota_bytes=4)
     added = 2**64 - 1 if any(field.name == "member" for field in op.reply) else 0
     for result in RESULTS.get(op.name, ()):
-        reply = unpack(encoder.encode(b"", result, added))
+        frame = encoder.encode(b"", result, added)
+        assert isinstance(frame, bytes)
+        reply = unpack(frame)
         assert reply.pop("header")["revision"] == 8
         assert reply_faults(op, reply) == []
     watched = op.effect is Effect.WATCH
@@ -230,7 +232,9 @@ def test_a_client_reads_every_reply(name: str) -> None:
     encoder = ReplyEncoder(1, 2, "1.2.3")
     added = 2**64 - 1 if name in ("member_add", "member_replace") else 0
     for result in RESULTS[name]:
-        reply = unpack(encoder.encode(b"", result, added))
+        frame = encoder.encode(b"", result, added)
+        assert isinstance(frame, bytes)
+        reply = unpack(frame)
         found = read(of(CLIENT_RESULTS[READ_ALIKE.get(name, name)]), reply)
         assert found.header.revision == 8
         for field in OPS[name].reply:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from actors.gateway import replies
 from actors.gateway.replies import ReplyEncoder
 from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
-from actors.language.encoding import error_reply
+from actors.language.encoding import Packing, error_reply
 from actors.language.queries import RaftStatus
 from actors.language.results import (
     Alarms,
@@ -32,6 +33,7 @@ from actors.language.results import (
     StatusDone,
     TxnDone,
 )
+from actors.store.steps import finish
 from cluster.errors import FAULTS
 from cluster.wire import pack, unpack
 
@@ -47,13 +49,19 @@ def encoder() -> ReplyEncoder:
     return made
 
 
+def whole(frame: bytes | Packing) -> bytes:
+    """The reply, when all of its portions are done."""
+    return frame if isinstance(frame, bytes) else bytes(finish(frame))
+
+
 def fields(result: Result) -> dict[str, Any]:
     """The reply to a request without an id, without its header."""
-    reply: dict[str, Any] = unpack(encoder().encode(b"", result))
+    reply: dict[str, Any] = unpack(whole(encoder().encode(b"", result)))
     assert reply.pop("header") == HEADER
     return reply
 
 
+@pytest.mark.parametrize("items_at_once", [-1, replies.ITEMS_AT_ONCE], ids=("portions", "whole"))
 @pytest.mark.parametrize(
     ("result", "expected"),
     [
@@ -99,8 +107,29 @@ def fields(result: Result) -> dict[str, Any]:
         (Leases(8, (3, 9)), {"leases": ({"ID": 3}, {"ID": 9})}),
     ],
 )
-def test_each_result_has_the_fields_of_its_table(result: Result, expected: dict[str, Any]) -> None:
+def test_each_result_has_the_fields_of_its_table(
+    result: Result, expected: dict[str, Any], items_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "ITEMS_AT_ONCE", items_at_once)
     assert fields(result) == expected
+
+
+def test_a_long_answer_in_portions_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kvs = tuple(KV._replace(key=b"%d" % number) for number in range(1_000))
+    found = RangeDone(8, kvs, False, 1_000)
+    gone = Event(Change.DELETED, KV, None)
+    long: tuple[Result, ...] = (
+        found,
+        TxnDone(8, True, (PutDone(8), found, TxnDone(0, False, (found,)), DeleteDone(8, 9, kvs))),
+        HistoryDone(8, (gone,) * 300, False, True),
+        Leases(8, tuple(range(300))),
+        LeaseLife(8, 5, 400, 450, tuple(kv.key for kv in kvs)),
+    )
+    in_portions = [encoder().encode(pack(3), result) for result in long]
+    assert not any(isinstance(each, bytes) for each in in_portions)
+    monkeypatch.setattr(replies, "ITEMS_AT_ONCE", 10_000)
+    for result, frame in zip(long, in_portions, strict=True):
+        assert unpack(whole(frame)) == unpack(whole(encoder().encode(pack(3), result)))
 
 
 def test_a_history_has_events_as_of_a_watch() -> None:
@@ -154,7 +183,7 @@ def test_members_are_listed_with_etcds_names() -> None:
 def test_a_member_that_was_added_is_named_beside_all() -> None:
     old = Member(1, "n1", ("tcp://a:1",), ("tcp://a:2",), False)
     new = Member(2, "", ("tcp://b:1",), (), True)
-    reply = unpack(encoder().encode(b"", Members(8, (old, new)), added=2))
+    reply = unpack(whole(encoder().encode(b"", Members(8, (old, new)), added=2)))
     assert reply["member"]["ID"] == 2
     assert reply["member"] == reply["members"][1]
     assert [member["ID"] for member in reply["members"]] == [1, 2]
@@ -188,19 +217,19 @@ def test_a_status_tells_the_quota_if_there_is_one() -> None:
     status = StatusDone(8, 100, 90, 39, RaftStatus(1, 2, 40, is_learner=False))
     assert "dbSizeQuota" not in fields(status)
     encoder = ReplyEncoder(CLUSTER_ID, MEMBER_ID, "1.2.3", quota_bytes=5_000)
-    assert unpack(encoder.encode(b"", status))["dbSizeQuota"] == 5_000
+    assert unpack(whole(encoder.encode(b"", status)))["dbSizeQuota"] == 5_000
 
 
 @pytest.mark.parametrize("request_id", [7, "seven", b"\x07", None, 2**64 - 1])
 def test_the_request_id_is_echoed(request_id: Any) -> None:
     for result in (PutDone(8), Done(8), Failure("LeaseNotFound")):
-        reply = unpack(encoder().encode(pack(request_id), result))
+        reply = unpack(whole(encoder().encode(pack(request_id), result)))
         assert "id" in reply
         assert reply["id"] == request_id
 
 
 def test_a_failure_is_an_error_with_etcds_code_and_text() -> None:
-    assert unpack(encoder().encode(b"", Failure("LeaseNotFound"))) == {
+    assert unpack(whole(encoder().encode(b"", Failure("LeaseNotFound")))) == {
         "error": {"code": 5, "message": "etcdserver: requested lease not found"}
     }
 
@@ -216,4 +245,4 @@ def test_an_unknown_outcome_is_said() -> None:
 def test_headers_carry_the_latest_term() -> None:
     made = encoder()
     made.set_term(2**40)
-    assert unpack(made.encode(b"", PutDone(8)))["header"]["raft_term"] == 2**40
+    assert unpack(whole(made.encode(b"", PutDone(8))))["header"]["raft_term"] == 2**40
