@@ -188,16 +188,16 @@ class GatewayActor(NodeActor):
         The answer to a change is always sent: the change is made, and a refusal would deny it.
         """
         connection, request_id, mutates, _, added, _ = pending
-        frame = self._encoder.encode(request_id, result, added)
-        if type(frame) is not bytes:
-            if not self._long_answers.begin(pending, frame):
-                self._send(*refusal(pending))
-            return
-        size = len(frame)
-        if size < LARGE_ANSWER_BYTES or mutates or self._outbox.has_room(size):
-            self._send(connection, frame)
-        else:
-            self._send(*refusal(pending))
+        match self._encoder.encode(request_id, result, added):
+            case bytes() as frame:
+                size = len(frame)
+                if size < LARGE_ANSWER_BYTES or mutates or self._outbox.has_room(size):
+                    self._send(connection, frame)
+                else:
+                    self._send(*refusal(pending))
+            case packing:
+                if not self._long_answers.begin(pending, packing):
+                    self._send(*refusal(pending))
 
     def _encode_on(self) -> None:
         """Do a slice of the long answers, and send those that are whole then."""

@@ -98,6 +98,7 @@ class ReplyEncoder(FrameEncoder):
         return self.reply(request_id, revision, _counted(raft, store, watch, own))
 
     def _in_portions(self, request_id: bytes, result: Result) -> Packing:
+        assert not isinstance(result, Failure), "a failure lists nothing"
         fields = _fields(result, Listing)
         return self.reply_in_portions(request_id, result.revision, fields)
 

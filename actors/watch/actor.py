@@ -31,6 +31,7 @@ from actors.language.metrics import Survey
 from actors.runtime.base import Clock, NodeActor
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import COMPACTED_TEXT, Hub
+from actors.watch.long_batch import EVENTS_AT_ONCE, LongBatch
 from actors.watch.rhythm import Patience, Rhythm
 from actors.watch.teller import Frames, Teller
 from cluster.errors import FAULTS
@@ -68,6 +69,7 @@ class WatchActor(NodeActor):
         self._frames = WatchFrames(cluster_id, member_id)
         self._hub = Hub() if hub is None else hub
         self._teller = Teller(self._frames, self._hub, request_bytes_max + FRAMING_BYTES)
+        self._long_batch = LongBatch()
         self._rhythm = Rhythm(progress_interval_ms, clock())
         self._patience = Patience(no_leader_ms, clock())
         # When the next portion of a long history may be read; None: at once, if a watch needs one.
@@ -79,7 +81,14 @@ class WatchActor(NodeActor):
 
     def receive(self, message: ToWatch) -> None:
         teller = self._teller
+        if self._long_batch.is_under_way and type(message) is not Tick:
+            self._long_batch.hold(message)
+            return
         match message:
+            case Events(revision, events) if len(events) > EVENTS_AT_ONCE:
+                found = self._hub.publish_in_portions(revision, events)
+                self._long_batch.begin(teller.events_in_portions(found, revision, events))
+                self._arm()
             case Events(revision, events):
                 matches = self._hub.publish(revision, events)
                 if matches:
@@ -199,6 +208,12 @@ class WatchActor(NodeActor):
         self._deliver(self._teller.bookmarks())
 
     def _on_tick(self, now_ms: int) -> None:
+        if self._long_batch.is_under_way:
+            self._deliver(self._long_batch.work(self._clock))
+            if self._long_batch.is_under_way:
+                self._arm()
+                return
+            self.mailbox.put_back(self._long_batch.take_waiting())
         if self._patience.maybe_end(now_ms):
             self._end_all(FAULTS["NoLeader"].message, but_without_leader=True)
         if self._rhythm.maybe_bookmark(self._hub.revision, now_ms):
@@ -209,6 +224,8 @@ class WatchActor(NodeActor):
         self._arm()
 
     def _arm(self) -> None:
+        if self._long_batch.is_under_way:
+            self.mailbox.wake_at(self._clock())
         self.mailbox.wake_at(self._rhythm.next_wake_ms())
         if self._read_at_ms is not None:
             self.mailbox.wake_at(self._read_at_ms)

@@ -7,11 +7,14 @@ once for all of them. Knows nothing of bytes on the wire, or of what was told be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from actors.language.commands import Change, Event
 from actors.language.messages import Connection
 from actors.watch.spans import Span, SpanIndex
+
+EVENTS_PER_STEP: Final = 256
+"""Of very many events 256 are matched, or encoded, in one step."""
 
 
 class View(NamedTuple):
@@ -124,15 +127,31 @@ class Audience:
         if not self._groups:
             return []
         hits: dict[Span, list[int]] = {}
+        self._find(events, 0, hits)
+        return [match for span in hits for match in self._matches(events, span, hits[span])]
+
+    def match_in_portions(self, events: Sequence[Event]) -> Iterator[list[Match]]:
+        """The same for very many events, in steps; each gives the matches that it has found."""
+        hits: dict[Span, list[int]] = {}
+        for start in range(0, len(events) if self._groups else 0, EVENTS_PER_STEP):
+            self._find(events[start : start + EVENTS_PER_STEP], start, hits)
+            yield []
+        for span, positions in hits.items():
+            yield self._matches(events, span, positions)
+
+    def _find(self, events: Sequence[Event], first: int, hits: dict[Span, list[int]]) -> None:
+        """Note for each span the positions of its events; that of the first one is given."""
         at = self._index.at
-        for position, event in enumerate(events):
+        for position, event in enumerate(events, first):
             for span in at(event.kv.key):
                 hits.setdefault(span, []).append(position)
-        matches = []
+
+    def _matches(
+        self, events: Sequence[Event], span: Span, positions: Sequence[int]
+    ) -> list[Match]:
         # A watch is in one span and has one view, so it is in one match at most.
-        for span, positions in hits.items():
-            for view, watches in self._groups[span].items():
-                seen = view.select(events, positions)
-                if seen:
-                    matches.append(Match(view, tuple(watches.values()), seen))
-        return matches
+        return [
+            Match(view, tuple(watches.values()), seen)
+            for view, watches in self._groups[span].items()
+            if (seen := view.select(events, positions))
+        ]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from actors.language.commands import Event
 from actors.language.encoding import FrameEncoder, array_head, event_map, opening
-from actors.watch.audience import View
+from actors.watch.audience import EVENTS_PER_STEP, View
 from cluster import wire
 
 EVENTS_PER_REPLY_MAX: Final = 1_000
@@ -103,23 +103,28 @@ class EventBatch:
         if len(positions) == 1:  # the most frequent case of all
             event = self._event(positions[0], view)
             return self._whole(self._revision, [event], len(event), view)
-        replies: list[Reply] = []
+        return [reply for made in self.made(positions, view) for reply in made]
+
+    def made(self, positions: Sequence[int], view: View) -> Iterator[list[Reply]]:
+        """The same replies in steps, and not kept: each step gives those that it has made."""
         packed: list[bytes] = []
         size = 0
         previous_revision = 0
-        for position in positions:
+        for count, position in enumerate(positions, start=1):
+            if not count % EVENTS_PER_STEP:
+                yield []
             revision = self._events[position].kv.mod_revision
             full = len(packed) >= EVENTS_PER_REPLY_MAX or size >= BYTES_PER_REPLY_MAX
             # Only between two revisions: as in etcd, a client never sees half a transaction.
             if full and revision != previous_revision:
-                replies += self._whole(previous_revision, packed, size, view)
+                yield self._whole(previous_revision, packed, size, view)
                 packed = []
                 size = 0
             event = self._event(position, view)
             packed.append(event)
             size += len(event)
             previous_revision = revision
-        return replies + self._whole(self._revision, packed, size, view)
+        yield self._whole(self._revision, packed, size, view)
 
     def _whole(self, revision: int, packed: list[bytes], size: int, view: View) -> list[Reply]:
         """One reply with these events, or fragments if it is too large and the view allows them."""

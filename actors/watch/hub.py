@@ -183,6 +183,11 @@ class Hub:
         self.revision = revision
         return self._live.match(events)
 
+    def publish_in_portions(self, revision: int, events: Sequence[Event]) -> Iterator[list[Match]]:
+        """The same for very many events, in steps; until the last, nothing else may be asked."""
+        yield from self._live.match_in_portions(events)
+        self.revision = revision
+
     def skip(self, revision: int) -> None:
         """A snapshot brought the store to a revision without events: live watches must read them.
 

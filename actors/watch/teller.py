@@ -6,7 +6,7 @@ decides when to tell it, and the gateway sends it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from actors.language.commands import Event
@@ -15,7 +15,7 @@ from actors.language.messages import Connection, WatchCancel, WatchOpen, WatchPr
 from actors.language.results import Failure
 from actors.watch.audience import Match, View, Watch
 from actors.watch.bookmarks import Bookmarks
-from actors.watch.frames import EventBatch, WatchFrames
+from actors.watch.frames import EventBatch, Reply, WatchFrames
 from actors.watch.hub import Hub, WatchRefused
 from actors.watch.spans import Span
 from cluster.errors import FAULTS, NOT_FOUND, Fault
@@ -48,6 +48,25 @@ class Teller:
             if view.progress:
                 self._progress.heard(watches)
         return told
+
+    def events_in_portions(
+        self, found: Iterator[list[Match]], revision: int, events: Sequence[Event]
+    ) -> Iterator[Frames]:
+        """The same for very many events, in steps: each gives the frames that it has made."""
+        batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max)
+        pack = self._frames.pack
+        for matches in found:
+            told: Frames = []
+            for view, watches, positions in matches:
+                replies: list[Reply] = []
+                for made in batch.made(positions, view):
+                    replies += made
+                    yield []
+                for head, tail in replies:
+                    told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
+                if view.progress:
+                    self._progress.heard(watches)
+            yield told
 
     # --- watches that begin and end ---
 

@@ -30,7 +30,8 @@ from actors.store import (
     writes,
 )
 from actors.watch import actor as watch_actor
-from actors.watch import frames
+from actors.watch import audience, frames
+from actors.watch.long_batch import LongBatch
 from tests.linearizability import FindingError
 from tests.simulation.clients import Client, Flood
 from tests.simulation.cluster import Cluster
@@ -164,6 +165,10 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (compactor, "PORTION_MIN", 2),
             (compactor, "PORTION_MAX", 8),
             (watch_actor, "FRAMING_BYTES", 0),
+            (watch_actor, "EVENTS_AT_ONCE", swarm.keys_per_step),
+            (watch_actor, "LongBatch", partial(LongBatch, swarm.steps_per_turn)),
+            (audience, "EVENTS_PER_STEP", swarm.keys_per_step),
+            (frames, "EVENTS_PER_STEP", swarm.keys_per_step),
             (frames, "BYTES_PER_REPLY_MAX", 2_000),
             (
                 gateway_actor,

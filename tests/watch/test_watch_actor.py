@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+
+import pytest
 
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.messages import (
@@ -22,8 +25,10 @@ from actors.language.messages import (
     WatchProgress,
 )
 from actors.language.metrics import Survey, WatchMetrics
+from actors.watch import actor as watch_actor
 from actors.watch.actor import FRAMING_BYTES, READING_PAUSE_MS, WatchActor
 from actors.watch.hub import Hub
+from actors.watch.long_batch import LongBatch
 from actors.watch.rhythm import BEAT_INTERVAL_MS, BOOKMARK_INTERVAL_MS
 from cluster.wire import pack, unpack
 from tests.probes import ManualClock, ProbeRing
@@ -482,3 +487,68 @@ def test_watches_are_counted_with_those_that_lag_and_with_what_they_were_told() 
     bench.actor.receive(Survey(7))
     (survey,) = bench.probes.gateway.take()
     assert survey == Survey(7, watch=WatchMetrics(3, 2, 1, 6))
+
+
+# --- very many events at once ---
+
+
+def told(bench: Bench) -> list[tuple[Connection, bytes]]:
+    """All frames since the last call."""
+    messages = bench.probes.gateway.take()
+    return [frame for message in messages for frame in message.frames]
+
+
+def many(revision: int) -> Events:
+    """A deletion of 600 keys and then a few puts."""
+    gone = [
+        Event(Change.DELETED, KeyValue(b"k%03d" % number, 0, revision, 0, b"", 0), None)
+        for number in range(600)
+    ]
+    return Events(revision + 2, (*gone, put(b"k", revision + 1), put(b"z", revision + 2)))
+
+
+def watched() -> Bench:
+    """Watches of several kinds, on two connections."""
+    bench = Bench()
+    bench.begin(b"k", b"l")
+    bench.begin(b"k", b"l", connection=TWO, no_put=True, fragment=True)
+    bench.begin(b"\0", b"\0", connection=TWO, watch_id=7, keys_only=True)
+    bench.begin(b"k007", connection=TWO, watch_id=8)
+    bench.probes.gateway.take()
+    return bench
+
+
+def test_a_long_batch_in_portions_tells_what_it_would_tell_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_once = watched()
+    at_once.actor.receive(many(2))
+    monkeypatch.setattr(watch_actor, "EVENTS_AT_ONCE", 100)
+    monkeypatch.setattr(watch_actor, "LongBatch", partial(LongBatch, 1))
+    bench = watched()
+    bench.actor.receive(many(2))
+    assert told(bench) == []
+    turns = 0
+    while tick := bench.actor.mailbox.pop_tick(bench.clock.now_ms):
+        bench.actor.receive(tick)
+        turns += 1
+    assert turns > 5
+    assert told(bench) == told(at_once)
+
+
+def test_what_follows_a_long_batch_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_actor, "EVENTS_AT_ONCE", 100)
+    monkeypatch.setattr(watch_actor, "LongBatch", partial(LongBatch, 1))
+    bench = watched()
+    bench.actor.receive(many(2))
+    bench.actor.receive(Events(5, (put(b"k", 5),)))
+    bench.actor.receive(WatchCancel(ONE, b"", 0))
+    bench.actor.mailbox.tell(Events(6, (put(b"k", 6),)))
+    while tick := bench.actor.mailbox.pop_tick(bench.clock.now_ms):
+        bench.actor.receive(tick)
+    while (message := bench.actor.mailbox.pop()) is not None:
+        bench.actor.receive(message)
+    of_one = [unpack(frame) for connection, frame in told(bench) if connection == ONE]
+    events = [reply for reply in of_one if "events" in reply]
+    assert revisions(events) == [*([2] * 600), 3, 5]
+    assert of_one[-1]["canceled"]
