@@ -18,6 +18,9 @@ from cluster.etcd.rpc.mapping import PARTS_MAX, Fields, request_of
 from cluster.etcd.rpc.schema import Kind, Rpc, descriptor_of
 from cluster.etcd.rpc.status import RpcError, error_of
 
+DEPTH_MAX: Final = 100
+"""Messages may be nested 100 deep, as protobuf's library has it for those that come as bytes."""
+
 
 def from_json(rpc: Rpc, body: bytes, message_bytes_max: int | None = None) -> Fields:
     """The protocol's request for a body, as `mapping.decode` makes it of bytes. Raises RpcError.
@@ -31,14 +34,12 @@ def from_json(rpc: Rpc, body: bytes, message_bytes_max: int | None = None) -> Fi
     try:
         value = first_value(body)
         if value is not None:
-            _fill(message, value)
+            _fill(message, value, 0)
         if message_bytes_max is not None and (size := message.ByteSize()) > message_bytes_max:
             raise too_large(size, message_bytes_max)
         return request_of(rpc, message)
     except JsonError as refused:
         fault = str(refused)
-    except RecursionError:
-        fault = TOO_DEEP
     # For streams the gateway forgets to give the error a code.
     raise RpcError(UNKNOWN if rpc.kind is Kind.BOTH_STREAM else INVALID_ARGUMENT, fault)
 
@@ -49,8 +50,10 @@ def too_large(size: int, bytes_max: int) -> RpcError:
     return RpcError(RESOURCE_EXHAUSTED, text)
 
 
-def _fill(message: Message, value: Any) -> None:
+def _fill(message: Message, value: Any, depth: int) -> None:
     """Set the fields of a message, in the order of its descriptor as Go does."""
+    if depth > DEPTH_MAX:
+        raise JsonError(TOO_DEEP)
     if value is None:
         return
     if type(value) is not dict:
@@ -62,21 +65,21 @@ def _fill(message: Message, value: Any) -> None:
         if found is None:
             continue
         if field.is_repeated:
-            _fill_list(getattr(message, name), field, reader, found)
+            _fill_list(getattr(message, name), reader, found, depth)
         elif reader is None:
             nested = getattr(message, name)
             nested.SetInParent()
-            _fill(nested, found)
+            _fill(nested, found, depth + 1)
         else:
             setattr(message, name, reader(found))
 
 
-def _fill_list(items: Any, field: FieldDescriptor, reader: Reader | None, values: Any) -> None:
+def _fill_list(items: Any, reader: Reader | None, values: Any, depth: int) -> None:
     if type(values) is not list:
         raise mismatch(values, "[]json.RawMessage")
     for value in values:
         if reader is None:
-            _fill(items.add(), value)
+            _fill(items.add(), value, depth + 1)
         else:
             items.append(reader(value))
 

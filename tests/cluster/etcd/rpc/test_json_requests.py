@@ -43,8 +43,15 @@ def test_a_body_is_the_request_of_its_fields(
 def test_a_body_that_is_nested_deeply_is_refused() -> None:
     array = b'{"a":' + b"[" * 20_000
     assert refused(RANGE, array).message == "exceeded max depth"
-    deep = b'{"success":[{"request_txn":' * 400 + b"null" + b"}]}" * 400
-    assert refused(TXN, deep).message == "exceeded max depth"
+    for depth in (51, 1_000):
+        assert refused(TXN, nested(depth)).message == "exceeded max depth"
+    assert from_json(HTTP[TXN], nested(50))["op"] == "txn"
+
+
+def nested(depth: int) -> bytes:
+    """A transaction within transactions."""
+    opening, end = b'{"success":[{"request_txn":', b"}]}"
+    return opening * (depth - 1) + b'{"success":[{}]}' + end * (depth - 1)
 
 
 def test_a_body_of_more_parts_than_any_transaction_has_is_refused() -> None:
