@@ -191,6 +191,7 @@ def make_actors(
         store=StoreActor(
             machine,
             backend,
+            DiskWaits("store commit"),
             identity.member_id,
             monotonic_ms,
             _history_retention(config),

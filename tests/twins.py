@@ -18,8 +18,10 @@ import msgpack
 from actors.language.codec import decode_result, encode_result
 from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
 from actors.language.errors import StorageError
+from actors.language.metrics import Histogram
 from actors.language.results import Result
 from actors.raft.disk.files import DISK, Files
+from actors.runtime.disk import Work, nothing
 from actors.store.storage import (
     EMPTY,
     SUB_BITS,
@@ -91,6 +93,101 @@ class _Place:
         self.content = _Content()
 
 
+class MemoryCommit:
+    """A commit on its way to a MemoryBackend, which shows it from `end` on, or after a crash."""
+
+    def __init__(self, backend: MemoryBackend, removed: list[int], batch: Batch) -> None:
+        self.removed = removed
+        self.batch = batch
+        self.is_durable = False
+        self._backend = backend
+
+    def write(self) -> bool:
+        """All of it is one portion."""
+        return False
+
+    def write_all(self) -> None:
+        """Write all that is left."""
+        while self.write():
+            pass
+
+    def sync(self) -> None:
+        """From now on a crash leaves it."""
+        self._backend.sync(self.batch)
+        self.is_durable = True
+
+
+class ImmediateWaits:
+    """Waits for the disk (actors/runtime/disk.py) in the loop, however slow it is."""
+
+    is_slow = False
+    is_busy = False
+    is_over = False
+
+    def __init__(self) -> None:
+        self.durations = Histogram()
+
+    def run(self, work: Work, done: Work, first: Work = nothing) -> bool:
+        """Do all of it now."""
+        first()
+        work()
+        self.durations.add(1)
+        return True
+
+    def end(self) -> None:
+        """Nothing is ever under way."""
+        raise AssertionError("no work is under way")
+
+    def close(self) -> None:
+        """Nothing is ever under way."""
+
+
+class LateWaits(ImmediateWaits):
+    """Work that is under way until a test ends it: by `work_now`, and the actor hears of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_slow = True
+        self._work: list[Work] = []
+        self._done: Work = nothing
+        self._error: Exception | None = None
+
+    @property
+    def is_busy(self) -> bool:  # type: ignore[override]
+        """Whether work was begun whose end the actor has not taken note of."""
+        return bool(self._work) or self.is_over
+
+    def run(self, work: Work, done: Work, first: Work = nothing) -> bool:
+        """Begin the work."""
+        assert not self.is_busy, "one wait at a time"
+        self._work, self._done = [first, work], done
+        return False
+
+    def work_now(self) -> None:
+        """Let the work come to its end, and tell that."""
+        work, self._work = self._work, []
+        self.is_over = True
+        try:
+            for each in work:
+                each()
+        except Exception as error:  # noqa: BLE001 - as the thread does: `end` raises it
+            self._error = error
+        self._done()
+
+    def end(self) -> None:
+        """Wait for the work, and raise what it has raised."""
+        if not self.is_over:
+            self.work_now()
+        self.is_over = False
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """Wait for the work."""
+        if self._work:
+            self.work_now()
+
+
 class MemoryBackend:
     """The store's backend as dictionaries; `commits` counts what a disk would have synced.
 
@@ -104,6 +201,7 @@ class MemoryBackend:
         self._place = _Place()
         # To be gone with the next commit.
         self._removed: list[int] = []
+        self._commit: MemoryCommit | None = None
         # Set in a copy that is not installed yet: where to, and its file.
         self._target: _Place | None = None
         self._path = Path()
@@ -116,8 +214,10 @@ class MemoryBackend:
 
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""
+        commit, self._commit, self._removed = self._commit, None, []
+        if commit is not None and commit.is_durable:
+            self._take(commit)
         content = self._place.content
-        self._removed = []
         return Loaded(
             content.meta,
             tuple(content.leases.values()),
@@ -169,13 +269,39 @@ class MemoryBackend:
         """Let the changes at these positions go with the next commit."""
         self._removed += positions
 
-    def commit(self, batch: Batch) -> None:
-        """Take all changes; as on a disk, positions only ever go up."""
-        content = self._place.content
-        last = next(reversed(content.events), 0)
-        for position in self._removed:
-            del content.events[position]
+    def begin(self, batch: Batch) -> MemoryCommit:
+        """Begin a commit of these changes and of the removals so far."""
+        assert self._commit is None, "one commit at a time"
+        self._commit = self.open_commit(self._removed, batch)
         self._removed = []
+        return self._commit
+
+    def open_commit(self, removed: list[int], batch: Batch) -> MemoryCommit:
+        """What `begin` returns; a subclass has another."""
+        return MemoryCommit(self, removed, batch)
+
+    def sync(self, batch: Batch) -> None:
+        """A commit becomes durable; a subclass may fail."""
+
+    def end(self) -> None:
+        """The commit is durable: reads see it."""
+        assert self._commit is not None and self._commit.is_durable, "a durable commit has ended"
+        commit, self._commit = self._commit, None
+        self._take(commit)
+
+    def commit(self, batch: Batch) -> None:
+        """Do all of a commit."""
+        commit = self.begin(batch)
+        commit.write_all()
+        commit.sync()
+        self.end()
+
+    def _take(self, commit: MemoryCommit) -> None:
+        """Take all changes; as on a disk, positions only ever go up."""
+        content, batch = self._place.content, commit.batch
+        last = next(reversed(content.events), 0)
+        for position in commit.removed:
+            del content.events[position]
         for position, event in batch.events.items():
             assert position > last, f"position {position} after {last}"
             last = position
@@ -241,7 +367,7 @@ class MemoryBackend:
             raise StorageError(f"{path}: there is no such file")
         opened = copy(self)  # also what a subclass is and has
         opened._target, opened._path, opened._place = self._place, path, _Place()
-        opened._removed = []
+        opened._removed, opened._commit = [], None
         try:
             opened._place.content = _Content.decode(self._files.read(path))
         except ValueError as error:

@@ -93,6 +93,7 @@ ToStore = (
     | Defragment
     | CopyMade
     | Compacted
+    | Synced
     | Accuse
     | Survey
 )

@@ -38,9 +38,7 @@ class ClusterClock(NamedTuple):
 
 
 class Synced(NamedTuple):
-    """The thread that waits for a disk -> its actor: what was written is durable, or the error."""
-
-    error: OSError | None
+    """The thread that waits for a disk -> its actor: the wait is over."""
 
 
 class Tick(NamedTuple):

@@ -130,8 +130,8 @@ class RaftActor(NodeActor):
                 self._read(questions)
             case Tick(now_ms):
                 self._on_tick(now_ms)
-            case Synced(error):
-                self._synced(error)
+            case Synced():
+                self._synced()
             case Durable() | SnapshotInstalled() if self._waits.is_busy:
                 self._postponed.append(message)
             case Durable(applied_index):
@@ -206,13 +206,11 @@ class RaftActor(NodeActor):
         if promises:
             self._neighbours.send(promises, self._clock())  # a save takes its time
 
-    def _tell_synced(self, error: OSError | None) -> None:
-        self.mailbox.tell(Synced(error))  # in the thread that waited
+    def _tell_synced(self) -> None:
+        self.mailbox.tell(Synced())  # in the thread that waited
 
-    def _synced(self, error: OSError | None) -> None:
-        if error is not None:
-            raise error
-        self._waits.ended()
+    def _synced(self) -> None:
+        self._waits.end()
         self._promise(self._clock())
         postponed, self._postponed = self._postponed, []
         for message in postponed:

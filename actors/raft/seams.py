@@ -43,14 +43,17 @@ class Storage(Protocol):
 class Waits(Protocol):
     """Where the end of a sync is waited for (actors/runtime/disk.py)."""
 
-    is_busy: bool
     durations: Histogram
 
-    def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is under way, or nobody has taken note of its end yet."""
+
+    def run(self, work: Callable[[], None], done: Callable[[], None]) -> bool:
         """Do work: True if it is done; else `done` is called at its end, in any thread."""
 
-    def ended(self) -> None:
-        """The end has been told."""
+    def end(self) -> None:
+        """Take note of the end of the work; raises what it has raised."""
 
     def close(self) -> None:
         """Wait for what is under way."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from actors.language.metrics import Histogram
@@ -28,8 +28,11 @@ costs a put two hand-overs more."""
 _NS_PER_MS: Final = 1_000_000
 _ALL: Final = (1 << OF_WAITS) - 1
 
-Done = Callable[[OSError | None], None]
-"""Told the end of a wait, in the thread in which it was waited: None, or the error."""
+Work = Callable[[], None]
+
+
+def nothing() -> None:
+    """What is done before a wait that needs nothing first."""
 
 
 class DiskWaits:
@@ -39,46 +42,53 @@ class DiskWaits:
         self._name = name
         self._clock_ns = clock_ns
         self._thread: ThreadPoolExecutor | None = None
+        self._under_way: Future[None] | None = None
         self._fast, self._slow = _ALL, 0
         self.durations = Histogram()
         self.is_slow = False
-        self.is_busy = False
 
-    def run(self, work: Callable[[], None], done: Done) -> bool:
-        """Do work that waits for the disk: True if that is done, and may have raised OSError.
+    def run(self, work: Work, done: Work, first: Work = nothing) -> bool:
+        """Do `first`, then `work`, which waits for the disk: True if that is done; it may raise.
 
-        False: it is under way in a thread, which calls `done` at its end; then call `ended`.
+        False: both are under way in a thread, which calls `done` at their end, whatever that is;
+        then call `end`. Only `work` is measured.
         """
-        assert not self.is_busy, "one wait at a time"
+        assert self._under_way is None, "one wait at a time"
         if not self.is_slow:
-            began_ns = self._clock_ns()
-            work()
-            self._note(self._clock_ns() - began_ns)
+            self._run(work, first)
             return True
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
-        self.is_busy = True
-        self._thread.submit(self._run, work, done)
+        self._under_way = self._thread.submit(self._run, work, first)
+        self._under_way.add_done_callback(lambda _: done())
         return False
 
-    def ended(self) -> None:
-        """The end of a wait in a thread has been told."""
-        self.is_busy = False
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is in the thread, or nobody has taken note of its end yet."""
+        return self._under_way is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the work in the thread is over, and nobody has taken note of that yet."""
+        return self._under_way is not None and self._under_way.done()
+
+    def end(self) -> None:
+        """Take note of the end of the work, and wait for it; raises what it has raised."""
+        assert self._under_way is not None, "a wait is under way"
+        under_way, self._under_way = self._under_way, None
+        under_way.result()
 
     def close(self) -> None:
         """Wait for what is under way."""
         if self._thread is not None:
             self._thread.shutdown()
 
-    def _run(self, work: Callable[[], None], done: Done) -> None:
-        error: OSError | None = None
+    def _run(self, work: Work, first: Work) -> None:
+        first()
         began_ns = self._clock_ns()
-        try:
-            work()
-        except OSError as raised:
-            error = raised
+        work()
         self._note(self._clock_ns() - began_ns)
-        done(error)
 
     def _note(self, took_ns: int) -> None:
         """Learn from a wait where the next one should be: the switch has hysteresis."""

@@ -10,41 +10,34 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from time import monotonic_ns
 from typing import assert_never
 
 from actors.language.commands import Compact
 from actors.language.entries import Entry
-from actors.language.errors import StorageError
 from actors.language.inboxes import ToStore
 from actors.language.members import NOBODY
 from actors.language.messages import (
-    Accuse,
     Apply,
     Compacted,
     ConfirmedRead,
     Congestion,
     ConnectionGone,
-    CopyMade,
-    Defragment,
     Durable,
     Events,
     HistoryCut,
     InstallSnapshot,
     Leadership,
-    LeaseFact,
     LeaseFacts,
     Lengthy,
     LocalRead,
-    NoRoom,
     Propose,
     Published,
     Question,
     ReadHistory,
-    ReadSnapshot,
     Replies,
     Room,
     SnapshotInstalled,
+    Synced,
     TakeSnapshot,
     Tick,
     Ticket,
@@ -59,6 +52,7 @@ from actors.runtime.complaints import Complaints
 from actors.store import installing
 from actors.store.applying import apply_entries
 from actors.store.backlog import history
+from actors.store.commits import Commits
 from actors.store.compactor import Compactor
 from actors.store.disk import reports
 from actors.store.listeners import Listeners
@@ -68,7 +62,7 @@ from actors.store.machine import Machine
 from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
 from actors.store.pace import CommitPace, earliest
 from actors.store.retention import HistoryRetention
-from actors.store.storage import Backend
+from actors.store.storage import Backend, Waits
 from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
 
 log = logging.getLogger("leasehold.store")
@@ -81,6 +75,7 @@ class StoreActor(NodeActor):
         self,
         machine: Machine,
         backend: Backend,
+        waits: Waits,
         member_id: int,
         clock: Clock,
         retention: HistoryRetention | None = None,
@@ -93,14 +88,15 @@ class StoreActor(NodeActor):
         self._member_id = member_id
         self._clock = clock
         self._pace = CommitPace()
+        self._commits = Commits(self._pace, waits, lambda: self.mailbox.tell(Synced()))
         self._compactor = Compactor(retention)
         self._long_queries = LongQueries()
         self._long_entry = LongEntry(slice_steps_max)
-        self._upkeep = Upkeep(upkeep, member_id, machine)
+        self._upkeep = Upkeep(upkeep, member_id, machine, waits.durations)
         self._listeners = Listeners()
         self._complaints = Complaints(clock, log)
-        # False while an entry is half applied or a commit half made. If an exception leaves it so,
-        # `close` must not make that state durable.
+        # False while an entry is half applied, or the file half replaced. If an exception leaves it
+        # so, `close` must not make that state durable.
         self._is_whole = True
 
     @property
@@ -137,40 +133,34 @@ class StoreActor(NodeActor):
                 self._answer(questions, machine.cluster_ms)
             case Tick(now_ms):
                 self._on_tick(now_ms)
-            case WatchOpen():
-                self.ring.watch.tell(self._listeners.open(message, machine))
             case ReadHistory():
                 self.ring.watch.tell(history(machine.store, message))
-            case WatchCancel() | WatchProgress() | Congestion():
-                # Without listeners Watch was told of no events: its answer needs the revision.
-                if not self._listeners.connections:
-                    self.ring.watch.tell(Events(machine.revision, ()))
-                self.ring.watch.tell(message)
-            case ConnectionGone(connection):
-                self._listeners.forget(connection, machine)
-                self.ring.watch.tell(message)
+            case WatchOpen() | WatchCancel() | WatchProgress() | Congestion() | ConnectionGone():
+                for told in self._listeners.pass_on(message, machine):
+                    self.ring.watch.tell(told)
             case Leadership(clock=clock):
                 self._compactor.leads = clock is not None
                 self._upkeep.checker.lead(clock is not None, self._clock())
                 self._arm()
+            case Synced():
+                self._on_tick(self._clock())
             case TakeSnapshot(path):
                 self._take_snapshot(path)
             case InstallSnapshot(path):
                 self._install_snapshot(path)
-            case ReadSnapshot() | Defragment() | CopyMade() | NoRoom() | Accuse() | Survey():
+            case Compacted():
+                self._change_over()
+            case _:
                 is_copying, now_ms = self._backend.is_copying, self._clock()
                 orders = self._upkeep.receive(message, machine, now_ms, is_copying=is_copying)
                 self._carry_out(orders)
                 self._arm()
-            case Compacted():
-                self._change_over()
-            case _:
-                assert_never(message)
 
     def close(self) -> None:
         """Commit what is new, unless a failure left it half done, and close the backend."""
-        if self._is_whole:
-            self.commit()
+        if self._is_whole and self._commits.is_sound:
+            self.commit_now()
+        self._commits.close()
         self._backend.close()
 
     # --- entries ---
@@ -198,8 +188,7 @@ class StoreActor(NodeActor):
             self.ring.watch.tell(HistoryCut())
         # Of an entry under way nobody hears a part.
         if not left and (facts := machine.take_lease_facts()):
-            told = tuple([LeaseFact(*fact) for fact in facts])
-            self.ring.lease.tell(LeaseFacts(told, machine.cluster_ms))
+            self.ring.lease.tell(installing.told(facts, machine.cluster_ms))
         # A long query that began before the compaction may still read what a sweep would remove.
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.keep_pace(machine.sweeper, len(events))
@@ -208,7 +197,7 @@ class StoreActor(NodeActor):
             self._complaints.say("unreadable", text)
             self._upkeep.unreadable(machine, self._clock())
         has_news = bool(unreadable or machine.checks)
-        if orders := self._upkeep.applied(machine, self._pace.bytes, self._clock):
+        if orders := self._upkeep.applied(machine, self._pace.undurable_bytes, self._clock):
             self._carry_out(orders)
         if self._pace.is_full(machine.uncommitted, self._clock):
             self.commit()
@@ -228,25 +217,40 @@ class StoreActor(NodeActor):
         self._apply(rest, ended=((entry.ticket, result),) if is_owed else ())
         self.mailbox.put_back(waiting)
 
+    # --- what is durable, and who is told, top to bottom ---
+
     def commit(self) -> None:
-        """Make durable what is new, and answer the compactions that waited for that."""
-        machine = self._machine
+        """Begin to make durable what is new; if a commit is under way, the next one follows it."""
+        machine, uncommitted = self._machine, self._machine.uncommitted
         # A commit has whole entries only: after a crash the log brings back the one under way.
         if machine.is_busy:
             return
-        self._pace.committed()
-        if machine.uncommitted:
-            # If the commit fails, the machine has given its changes away and cannot offer them
-            # again: the process ends, and the log brings them back.
-            self._is_whole = False
-            batch, began_ns = machine.take_batch(), monotonic_ns()
-            self._backend.commit(batch)
-            self._upkeep.counts.commits.add(monotonic_ns() - began_ns)
-            self._is_whole = True
+        self._continue_commit(until_end=self._pace.is_too_full(uncommitted))
+        if self._commits.is_under_way:
+            return
+        self._pace.taken(uncommitted)
+        if uncommitted:
+            self._commits.begin(self._backend, machine.take_batch())
+            self._continue_commit()
+        else:
+            self._reply(self._compactor.take_done(machine.sweeper.swept_revision))
+
+    def _continue_commit(self, *, until_end: bool = False) -> None:
+        """Write a portion of the commit under way; once it is durable, tell those who wait."""
+        meta = self._commits.go_on(until_end=until_end)
+        if meta is not None:
+            # From now on reads find in the backend what was committed.
+            self._machine.committed(meta)
             # Only now: Raft may cut the log before this index, and a crash must not need it again.
-            self.ring.raft.tell(Durable(machine.applied_index))
+            self.ring.raft.tell(Durable(meta.applied_index))
             self._measure()
-        self._reply(self._compactor.take_done(machine.sweeper))
+            self._reply(self._compactor.take_done(meta.swept_revision))
+
+    def commit_now(self) -> None:
+        """Make durable all that was applied, and wait for that."""
+        self._continue_commit(until_end=True)
+        self.commit()
+        self._continue_commit(until_end=True)
 
     def _measure(self) -> None:
         warden, machine = self._upkeep.warden, self._machine
@@ -263,6 +267,7 @@ class StoreActor(NodeActor):
             self._go_on()
             self._arm()
             return
+        self._continue_commit()
         if self._pace.is_due(now_ms):
             self.commit()
         # Every member asks, so that the next leader has noted the past; only the leader gets one.
@@ -285,7 +290,8 @@ class StoreActor(NodeActor):
         query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries else None
         upkeep_ms = self._upkeep.next_wake_ms()
         entry_ms = now_ms if self._machine.is_busy else None
-        due_ms = earliest(self._pace.due_ms, sweep_ms, query_ms, upkeep_ms, entry_ms)
+        commit_ms = self._commits.next_wake_ms(now_ms)
+        due_ms = earliest(commit_ms, sweep_ms, query_ms, upkeep_ms, entry_ms)
         if due_ms is not None:
             self.mailbox.wake_at(due_ms)
 
@@ -293,34 +299,27 @@ class StoreActor(NodeActor):
 
     def _take_snapshot(self, path: Path) -> None:
         """Copy what is applied now, while the store goes on; Raft hears when it is complete."""
-        self.commit()
+        self.commit_now()
         # Read now: by the time the copy is complete the machine will be further.
         end = self._machine.committed_index, self._machine.applied_term
         raft = self.ring.raft
         self._backend.copy(path, lambda error: raft.tell(reports.for_members(path, *end, error)))
 
     def _copy_for_clients(self, path: Path) -> None:
-        self.commit()
-        itself = self.mailbox
-        self._backend.copy(path, lambda error: itself.tell(reports.for_clients(path, error)))
+        self.commit_now()
+        self._backend.copy(path, lambda error: self.mailbox.tell(reports.for_clients(path, error)))
 
     def _write_anew(self) -> None:
-        self.commit()
-        itself = self.mailbox
-        self._backend.compact(lambda _: itself.tell(Compacted()))
+        self.commit_now()
+        self._backend.compact(lambda _: self.mailbox.tell(Compacted()))
 
     def _install_snapshot(self, path: Path) -> None:
         """Let a copy take the place of the whole store, unless it is damaged or not newer."""
         # If the copy is of no use, Raft is told the state of here, and takes it for durable.
-        self.commit()
-        found = None
-        try:
-            found = installing.open_snapshot(self._backend, self._machine, path)
-            if found is None:
-                log.info("the snapshot is no newer than the store, and is not installed")
-        except StorageError as error:
-            log.error("the snapshot is not installed: %s", error)
-        if found is None:
+        self.commit_now()
+        found = installing.open_snapshot(self._backend, self._machine, path)
+        if isinstance(found, str):
+            log.warning("the snapshot is not installed: %s", found)
             self._backend.discard_copy(path)
         else:
             self._switch(*found)
@@ -344,15 +343,14 @@ class StoreActor(NodeActor):
             machine.sweeper.hurry()
         self._tell_leases(installing.lease_news(old, machine))
         self._carry_out(self._upkeep.members(machine))
-        skipped = installing.watch_news(old, machine)
-        if self._listeners.connections and skipped is not None:
+        if self._listeners.connections and (skipped := installing.watch_news(old, machine)):
             self.ring.watch.tell(skipped)
 
     def _change_over(self) -> None:
         """Let the compact copy take the file's place."""
         before = self._backend.size()[0]
         # The copy repeats commits: what is not committed when the files change would be lost.
-        self.commit()
+        self.commit_now()
         error = self._backend.change_over()
         if error is None:
             log.info("defragmented: %d bytes, before %d", self._backend.size()[0], before)
@@ -391,6 +389,7 @@ class StoreActor(NodeActor):
                 case Say(text, is_grave):
                     log.log(logging.CRITICAL if is_grave else logging.WARNING, "%s", text)
                 case Commit():
+                    self._pace.hurry(self._clock())
                     self.commit()
                 case CopyForClients(path):
                     self._copy_for_clients(path)

@@ -110,16 +110,16 @@ def _gone_through(
             low <= key and (high is None or key < high) for low, high in bounds
         )
 
-    # First the committed changes, then the fresh ones, which all come after them.
+    # First the committed changes, then those that the backend lacks, which all come after them.
     start = from_revision << SUB_BITS
-    fresh_from = next(iter(store.fresh), store.revision + 1 << SUB_BITS)
-    while start < fresh_from:
-        rows = store.backend.rows(start, fresh_from, ROWS_AT_ONCE)
+    kept_from = store.kept_from
+    while start < kept_from:
+        rows = store.backend.rows(start, kept_from, ROWS_AT_ONCE)
         for row in rows:
             yield row[0], is_wanted(row[2])
         if len(rows) < ROWS_AT_ONCE:
             break
         start = rows[-1][0] + 1
-    for position, event in store.fresh.items():
+    for position, event in store.kept():
         if position >= start:
             yield position, is_wanted(event.kv.key)

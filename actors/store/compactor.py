@@ -26,6 +26,9 @@ PORTION_MIN: Final = 64
 PORTION_MAX: Final = 4_096
 """In idle time a portion is what can be swept in 3 ms: at least 64 changes and at most 4,096."""
 
+REMOVED_MAX: Final = 20_000
+"""After 20,000 removals that no commit has taken yet, the sweep waits until one takes them."""
+
 SWEEP_PAUSE_MS: Final = 3
 """The pause between two portions, for everything else on this thread."""
 
@@ -57,9 +60,8 @@ class Compactor:
         """Whether a client waits for the end of a sweep."""
         return bool(self._owed)
 
-    def take_done(self, sweeper: Sweeper) -> tuple[tuple[int, Result], ...]:
-        """Tickets and answers of compactions that are swept; call it when the sweep is durable."""
-        swept = sweeper.swept_revision
+    def take_done(self, swept: int) -> tuple[tuple[int, Result], ...]:
+        """Tickets and answers of the compactions that are done by a durable sweep to `swept`."""
         # Below, not at: before `swept` nothing outdated is left.
         done = tuple([(ticket, result) for at, ticket, result in self._owed if at < swept])
         self._owed = [owed for owed in self._owed if owed[0] >= swept]
@@ -69,7 +71,7 @@ class Compactor:
 
     def keep_pace(self, sweeper: Sweeper, events: int) -> None:
         """Sweep in proportion to the changes that were just written."""
-        if events and sweeper.is_due:
+        if events and sweeper.is_due and sweeper.removed < REMOVED_MAX:
             sweeper.work(min(SWEPT_PER_EVENT * events, SWEPT_AT_ONCE_MAX))
 
     def use_time(self, sweeper: Sweeper, clock: Callable[[], int]) -> None:
@@ -79,7 +81,7 @@ class Compactor:
         if self._settle_at_ms is not None and began_ms >= self._settle_at_ms:
             self._settle_at_ms = None
             sweeper.hurry()
-        if not sweeper.is_due:
+        if not sweeper.is_due or sweeper.removed >= REMOVED_MAX:
             return
         sweeper.work(self._portion)
         elapsed_ms = clock() - began_ms

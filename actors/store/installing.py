@@ -15,28 +15,33 @@ from actors.store.machine import Machine
 from actors.store.storage import Backend
 
 
-def open_snapshot(backend: Backend, machine: Machine, path: Path) -> tuple[Backend, Machine] | None:
-    """The copy at `path` and its state, fully read and checked; None if it is not newer.
-
-    Raises StorageError when it is damaged.
-    """
-    copy = backend.open_copy(path)
+def open_snapshot(backend: Backend, machine: Machine, path: Path) -> tuple[Backend, Machine] | str:
+    """The copy at `path` and its state, fully read and checked; or why it is of no use."""
+    try:
+        copy = backend.open_copy(path)
+    except StorageError as error:
+        return str(error)
     try:
         found = machine.reopened(copy)
-    except StorageError:
+    except StorageError as error:
         copy.close()
-        raise
+        return str(error)
     if found.applied_index > machine.applied_index:
         return copy, found
     copy.close()
-    return None
+    return "it is no newer than the store"
+
+
+def told(facts: Iterable[tuple[int, int]], cluster_ms: int) -> LeaseFacts:
+    """What Lease is told of leases and their deadlines, 0 for those that are gone."""
+    return LeaseFacts(tuple([LeaseFact(*fact) for fact in facts]), cluster_ms)
 
 
 def leases_of(machine: Machine, gone: Iterable[int] = ()) -> LeaseFacts:
     """Every lease that exists with its deadline, and those that are gone with deadline 0."""
-    facts = [LeaseFact(lease_id, 0) for lease_id in sorted(gone)]
-    facts += [LeaseFact(each.id, each.deadline_ms) for each in machine.leases.table.values()]
-    return LeaseFacts(tuple(facts), machine.cluster_ms)
+    facts = [(lease_id, 0) for lease_id in sorted(gone)]
+    facts += [(each.id, each.deadline_ms) for each in machine.leases.table.values()]
+    return told(facts, machine.cluster_ms)
 
 
 def lease_news(old: Machine, new: Machine) -> LeaseFacts:

@@ -5,8 +5,20 @@ If one of them wants previous values, the machine gathers them for every event.
 
 from __future__ import annotations
 
-from actors.language.messages import Connection, WatchBegin, WatchOpen
+from actors.language.messages import (
+    Congestion,
+    Connection,
+    ConnectionGone,
+    Events,
+    WatchBegin,
+    WatchCancel,
+    WatchOpen,
+    WatchProgress,
+)
 from actors.store.machine import Machine
+
+OfListeners = WatchOpen | WatchCancel | WatchProgress | Congestion | ConnectionGone
+ToWatch = WatchBegin | WatchCancel | WatchProgress | Congestion | ConnectionGone | Events
 
 
 class Listeners:
@@ -15,6 +27,17 @@ class Listeners:
     def __init__(self) -> None:
         self.connections: set[Connection] = set()
         self._with_previous: set[Connection] = set()
+
+    def pass_on(self, message: OfListeners, machine: Machine) -> tuple[ToWatch, ...]:
+        """What Watch is told when Store hears this, in order."""
+        if isinstance(message, WatchOpen):
+            return (self.open(message, machine),)
+        if isinstance(message, ConnectionGone):
+            self.forget(message.connection, machine)
+        elif not self.connections:
+            # Watch was told of no events: its answer needs the revision.
+            return Events(machine.revision, ()), message
+        return (message,)
 
     def open(self, watch: WatchOpen, machine: Machine) -> WatchBegin:
         """A watch begins behind everything that the machine has applied."""

@@ -83,7 +83,7 @@ class Machine:
         self.applied_index = meta.applied_index
         self.applied_term = meta.applied_term
         self.membership = meta.membership
-        self.committed_index = meta.applied_index
+        self.committed_index = self._taken_index = meta.applied_index
         self.cluster_ms = meta.cluster_ms
         self.store = RevisionStore(
             backend, meta.revision, meta.compact_revision, meta.swept_revision
@@ -326,36 +326,28 @@ class Machine:
 
     @property
     def uncommitted(self) -> int:
-        """How much the backend does not have yet: entries, or changes if these are more."""
+        """How much no commit has taken yet: entries, or changes if these are more."""
         changes = max(len(self.store.fresh), self.sweeper.removed, len(self.leases.changed))
-        return max(self.applied_index - self.committed_index, changes)
+        return max(self.applied_index - self._taken_index, changes)
 
     def take_batch(self) -> Batch:
-        """Everything that the backend does not have yet, for a commit that must follow at once.
+        """Everything that the backend does not have yet, for a commit; `committed` tells its end.
 
-        From now on reads ask the backend for it.
+        Until then reads find here what the batch holds. A batch is never given twice.
         """
         assert not self.is_busy, "a commit has whole entries only"
         store = self.store
         fresh = store.take_fresh()
-        meta = Meta(
-            self.applied_index,
-            self.applied_term,
-            self.cluster_ms,
-            store.revision,
-            store.compact_revision,
-            self.sweeper.swept_revision,
-            self.membership,
-        )
+        log = self.applied_index, self.applied_term, self.cluster_ms
+        history = store.revision, store.compact_revision, self.sweeper.swept_revision
         members = by_id(self.members) if self._members_changed else ()
-        batch = Batch(
-            meta,
-            fresh,
-            self.leases.take_changes(),
-            self.sessions.take_changes(),
-            members,
-            self.alarms.take_changes(),
-        )
+        leases, sessions = self.leases.take_changes(), self.sessions.take_changes()
         self._members_changed = False
-        self.committed_index = self.applied_index
-        return batch
+        self._taken_index = self.applied_index
+        meta = Meta(*log, *history, self.membership)
+        return Batch(meta, fresh, leases, sessions, members, self.alarms.take_changes())
+
+    def committed(self, meta: Meta) -> None:
+        """The commit of the last batch is durable; this is its meta record."""
+        self.committed_index = meta.applied_index
+        self.store.committed(meta.revision)

@@ -13,11 +13,10 @@ from actors.store.machine import Machine
 
 
 class StoreCounts:
-    """The counts of one store since its node started."""
+    """The counts of one store since its node started, and how long its commits took on the disk."""
 
-    def __init__(self, quota_bytes: int) -> None:
-        # How long commits took; whoever waits for them adds to it.
-        self.commits = Histogram()
+    def __init__(self, quota_bytes: int, commits: Histogram) -> None:
+        self._commits = commits
         self._quota_bytes = quota_bytes
         self._before: Counter[str] = Counter()
 
@@ -31,7 +30,7 @@ class StoreCounts:
         counted = {name: self._before[name] + count for name, count in _counted(machine).items()}
         metrics = StoreMetrics(
             proposals_applied=machine.applied_index,
-            backend_commits=self.commits.read(),
+            backend_commits=self._commits.read(),
             db_size=size,
             db_size_in_use=size_in_use,
             db_quota=self._quota_bytes,

@@ -8,7 +8,8 @@ compaction has outdated later, a portion at a time.
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Final
 
 from actors.language.commands import Change, Event, KeyValue
@@ -37,7 +38,9 @@ class RevisionStore:
         self.compact_revision = compact_revision
         self.index = KeyIndex()
         self.index.rebuild(backend.scan(), compact_revision)
-        # Changes that the backend does not have yet, by position.
+        # Changes that the backend does not have yet, by position: those that a commit has taken
+        # and is writing, and those after them.
+        self.committing: dict[int, Event] = {}
         self.fresh: dict[int, Event] = {}
         # Changes that watchers were not told of yet, in order; the actor takes them.
         self.events: list[Event] = []
@@ -127,10 +130,16 @@ class RevisionStore:
         return None if position is None else self.read(position).kv
 
     def take_fresh(self) -> dict[int, Event]:
-        """The changes since the last call, by position; later reads ask the backend for them."""
-        fresh, self.fresh = self.fresh, {}
-        self.sweeper.committed(self.revision)
-        return fresh
+        """The changes since the last call, by position, for a commit; `committed` tells its end."""
+        assert not self.committing, "one commit at a time"
+        self.committing, self.fresh = self.fresh, {}
+        self.sweeper.taken()
+        return self.committing
+
+    def committed(self, revision: int) -> None:
+        """The commit of all changes up to this revision is durable: reads ask the backend."""
+        self.committing = {}
+        self.sweeper.committed(revision)
 
     def compact(self, revision: int) -> Failure | None:
         """End the history before a revision; the revision itself can still be read and watched."""
@@ -147,7 +156,7 @@ class RevisionStore:
 
     def read(self, position: int) -> Event:
         """The change at a position the index knows."""
-        event = self.fresh.get(position)
+        event = self.fresh.get(position) or self.committing.get(position)
         return self.backend.read(position) if event is None else event
 
     def key_values(self, positions: list[int], bytes_max: int) -> list[KeyValue]:
@@ -158,14 +167,14 @@ class RevisionStore:
         """
         if len(positions) <= _FEW:
             return [self.read(position).kv for position in positions]
-        fresh = self.fresh
-        if not fresh:
+        fresh, committing = self.fresh, self.committing
+        if not fresh and not committing:
             return self.backend.key_values(positions, bytes_max)
-        committed = [position for position in positions if position not in fresh]
+        committed = [at for at in positions if at not in fresh and at not in committing]
         read = iter(self.backend.key_values(committed, bytes_max))
         found: list[KeyValue] = []
         for position in positions:
-            event = fresh.get(position)
+            event = fresh.get(position) or committing.get(position)
             kv = next(read, None) if event is None else event.kv
             if kv is None:  # the backend has stopped at bytes_max
                 break
@@ -179,13 +188,22 @@ class RevisionStore:
 
         An empty list means that there are no more; a short list does not.
         """
-        # Fresh changes come after all committed ones: so first the backend, until it has no more.
-        fresh_from = next(iter(self.fresh), end)
-        found = self.backend.changes(start, min(end, fresh_from), changes_max, bytes_max)
+        # What the backend lacks comes after what it has: so first the backend, until its end.
+        found = self.backend.changes(start, min(end, self.kept_from), changes_max, bytes_max)
         if found:
             return found
-        fresh = ((at, event) for at, event in self.fresh.items() if start <= at < end)
-        return list(islice(fresh, changes_max))
+        kept = ((at, event) for at, event in self.kept() if start <= at < end)
+        return list(islice(kept, changes_max))
+
+    @property
+    def kept_from(self) -> int:
+        """The position of the first change that the backend does not have yet."""
+        first = next(iter(self.committing or self.fresh), None)
+        return (self.revision + 1) << SUB_BITS if first is None else first
+
+    def kept(self) -> Iterator[tuple[int, Event]]:
+        """The changes that the backend does not have yet, in order, with their positions."""
+        return chain(self.committing.items(), self.fresh.items())
 
     def event(self, position: int, with_previous: bool) -> Event:
         """The change at a position as watchers were told of it, as far as it is still known."""

@@ -26,7 +26,7 @@ class Say(NamedTuple):
 
 
 class Commit(NamedTuple):
-    """Commit what is new, before the next order."""
+    """Commit what is new: at once, or when the commit under way has ended."""
 
 
 class CopyForClients(NamedTuple):

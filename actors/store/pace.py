@@ -14,10 +14,16 @@ COMMIT_INTERVAL_MS: Final = 100
 
 COMMIT_CHANGES_MAX: Final = 2_000
 """This number of entries or revisions is committed at once, without waiting for the interval. To
-write them takes about 4 ms, and the node does nothing else meanwhile."""
+write them takes about 4 ms."""
 
 COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
 """This number of bytes of commands, too, is committed at once: until then they are in memory."""
+
+
+KEPT_CHANGES_MAX: Final = 20_000
+KEPT_BYTES_MAX: Final = 2 * COMMIT_BYTES_MAX
+"""With 20,000 more changes, or 128 MiB more of commands, than the commit under way has taken, the
+node waits for its end: all of them are in memory."""
 
 
 class CommitPace:
@@ -25,8 +31,16 @@ class CommitPace:
 
     def __init__(self) -> None:
         self.due_ms: int | None = None
-        # The bytes of the commands since the last commit; the owner adds to them.
+        # The bytes of the commands that no commit has taken yet; the owner adds to them.
         self.bytes = 0
+        # What the commit under way has taken: its changes and the bytes of its commands.
+        self._taken = 0
+        self._taken_bytes = 0
+
+    @property
+    def undurable_bytes(self) -> int:
+        """The bytes of the commands that no commit has ended for."""
+        return self.bytes + self._taken_bytes
 
     def is_full(self, uncommitted: int, clock: Callable[[], int]) -> bool:
         """Whether to commit at once, with `uncommitted` changes; if not, the interval begins."""
@@ -36,13 +50,27 @@ class CommitPace:
             self.due_ms = clock() + COMMIT_INTERVAL_MS
         return False
 
+    def is_too_full(self, uncommitted: int) -> bool:
+        """Whether to wait for the commit under way, with `uncommitted` changes behind it."""
+        kept = uncommitted - self._taken
+        return kept >= KEPT_CHANGES_MAX or self.bytes >= KEPT_BYTES_MAX
+
     def is_due(self, now_ms: int) -> bool:
         """Whether the interval is over."""
         return self.due_ms is not None and now_ms >= self.due_ms
 
-    def committed(self) -> None:
-        """A commit was made: nothing is new now."""
+    def hurry(self, now_ms: int) -> None:
+        """Another commit is due when the one under way has ended."""
+        self.due_ms = now_ms
+
+    def taken(self, uncommitted: int) -> None:
+        """A commit was begun, and takes everything: nothing is new now."""
+        self._taken, self._taken_bytes = uncommitted, self.bytes
         self.due_ms, self.bytes = None, 0
+
+    def committed(self) -> None:
+        """The commit has ended."""
+        self._taken = self._taken_bytes = 0
 
 
 def earliest(*times_ms: int | None) -> int | None:

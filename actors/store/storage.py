@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 
 from actors.language.commands import AlarmMember, Event, KeyValue, Member
 from actors.language.errors import StorageError
+from actors.language.metrics import Histogram
 from actors.language.results import Result
 
 SUB_BITS: Final = 32
@@ -107,6 +108,55 @@ class Batch(NamedTuple):
     alarms: tuple[AlarmMember, ...] | None = None
 
 
+class OpenCommit(Protocol):
+    """A batch, and the removals before it, on the way to the disk.
+
+    One thread makes all calls of one commit, but not necessarily the backend's. Failures are
+    StorageError.
+    """
+
+    def write(self) -> bool:
+        """Write a portion, which takes about a millisecond; whether more is left to write."""
+
+    def write_all(self) -> None:
+        """Write all that is left."""
+
+    def sync(self) -> None:
+        """Make durable, as a whole, what was written: a crash before its end leaves none of it."""
+
+
+class Waits(Protocol):
+    """Where the end of a commit is waited for (actors/runtime/disk.py)."""
+
+    durations: Histogram
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the next wait will be in a thread."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether work is in the thread, or nobody has taken note of its end yet."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the work in the thread is over, and nobody has taken note of that yet."""
+
+    def run(
+        self, work: Callable[[], None], done: Callable[[], None], first: Callable[[], None]
+    ) -> bool:
+        """Do `first`, then `work`, which waits for the disk: True if that is done.
+
+        Else both are under way in a thread, which calls `done` at their end.
+        """
+
+    def end(self) -> None:
+        """Take note of the end of the work, and wait for it; raises what it has raised."""
+
+    def close(self) -> None:
+        """Wait for what is under way."""
+
+
 class Backend(Protocol):
     """Where the store survives a crash. Failures are StorageError: the process ends, no retry.
 
@@ -145,6 +195,15 @@ class Backend(Protocol):
 
         Nobody reads them any more. A crash before that commit leaves all of them there.
         """
+
+    def begin(self, batch: Batch) -> OpenCommit:
+        """Begin a commit of these changes and of the removals so far; `end` ends it.
+
+        Until then reads see what there was before, and nothing else may be done with the files.
+        """
+
+    def end(self) -> None:
+        """The commit that was begun is durable: from now on reads see what it has written."""
 
     def commit(self, batch: Batch) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""

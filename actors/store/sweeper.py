@@ -25,7 +25,7 @@ _BATCH_BITS: Final = SUB_BITS + 13
 
 
 class Sweeper:
-    """The work left to do in one store; `removed` counts what was removed since a commit.
+    """The work left to do in one store; `removed` counts what no commit has taken yet.
 
     `removed_ever` counts on."""
 
@@ -75,10 +75,13 @@ class Sweeper:
         self._swept, self._found = min(self._swept, spared), min(self._found, spared)
         self._compact_revision = revision
 
-    def committed(self, revision: int) -> None:
-        """A commit was made: the backend has everything up to this revision, and the removals."""
-        self._committed_revision = revision
+    def taken(self) -> None:
+        """A commit was begun, and takes what was removed."""
         self.removed = 0
+
+    def committed(self, revision: int) -> None:
+        """A commit has ended: the backend has everything up to this revision."""
+        self._committed_revision = revision
 
     def hurry(self) -> None:
         """Remove what is outdated now, even if it is little."""

@@ -17,7 +17,7 @@ from actors.language.messages import (
     Published,
     ReadSnapshot,
 )
-from actors.language.metrics import Survey
+from actors.language.metrics import Histogram, Survey
 from actors.store.checker import Checker
 from actors.store.copies import Copies
 from actors.store.machine import Machine
@@ -49,10 +49,12 @@ NO_UPKEEP: Final = UpkeepSettings()
 class Upkeep:
     """The upkeep of one member's store."""
 
-    def __init__(self, settings: UpkeepSettings, member_id: int, machine: Machine) -> None:
+    def __init__(
+        self, settings: UpkeepSettings, member_id: int, machine: Machine, commits: Histogram
+    ) -> None:
         self.checker = Checker(member_id, settings.check_ms)
         self.copies = Copies(settings.spool)
-        self.counts = StoreCounts(settings.quota_bytes)
+        self.counts = StoreCounts(settings.quota_bytes, commits)
         self.warden = Warden(settings.quota_bytes, member_id, machine)
         self._raiser = AlarmRaiser(member_id)
         self._member_id = member_id

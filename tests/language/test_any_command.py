@@ -16,7 +16,7 @@ import pytest
 from actors.language.codec import COMMANDS, OPERATIONS, decode_command
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
-from tests.store.driver import FOUNDERS
+from tests.store.driver import FOUNDERS, commit
 
 APPLIED = 3_000
 NUMBERS = (
@@ -96,8 +96,8 @@ def test_what_decodes_as_a_command_can_be_applied_stored_and_found_again(
         index, time_ms = machine.applied_index + 1, machine.cluster_ms + random.randrange(50)
         machine.apply(index, 1, time_ms, command, sequence)
         if random.random() < 0.1:
-            backend.commit(machine.take_batch())
-    backend.commit(machine.take_batch())
+            commit(machine, backend)
+    commit(machine, backend)
     backend.close()
     assert len(kinds) == len(COMMANDS), seed
     again = LmdbBackend(tmp_path / "store")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import getrandbits
 from typing import Any
@@ -30,10 +30,9 @@ from actors.language.messages import (
     Propose,
     Question,
     Read,
-    Synced,
     Tick,
 )
-from actors.language.metrics import Histogram, RaftMetrics, Survey
+from actors.language.metrics import RaftMetrics, Survey
 from actors.language.queries import RaftStatus, Status
 from actors.language.results import Failure
 from actors.raft.actor import (
@@ -78,6 +77,7 @@ from tests.raft.harness import (
     peer,
 )
 from tests.simulation.disk import SimulatedDisk
+from tests.twins import LateWaits
 
 CODEC = PeerCodec(7)
 SAVED = "saved"
@@ -96,9 +96,11 @@ class Recorder:
         self.asked_at: list[int] = []
         self.welcomed: list[Welcome] = []
         self.room = True
+        self.sync_error: OSError | None = None
 
     def sync(self) -> None:
-        pass
+        if self.sync_error is not None:
+            raise self.sync_error
 
     def write(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         if self.fails_to_save:
@@ -153,35 +155,6 @@ class Recorder:
         return [SAVED if each[0] is SAVED else type(each) for each in self.take()]
 
 
-class LateWaits:
-    """Syncs that are under way until `end`."""
-
-    def __init__(self) -> None:
-        self.is_busy = False
-        self.durations = Histogram()
-        self.told: Callable[[OSError | None], None] = lambda error: None
-        self._work: Callable[[], None] = lambda: None
-
-    def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
-        assert not self.is_busy
-        self.is_busy, self._work, self.told = True, work, done
-        return False
-
-    def ended(self) -> None:
-        self.is_busy = False
-
-    def close(self) -> None:
-        self.end(None)
-
-    def end(self, actor: RaftActor | None) -> None:
-        """The sync ends, and its actor hears of that."""
-        self._work()
-        if actor is not None:
-            actor.receive(Synced(None))
-            while actor.settle():
-                pass
-
-
 class Shell:
     """An actor of member 1, and what it does."""
 
@@ -227,6 +200,11 @@ class Shell:
             self.actor.receive(message)
         while self.actor.settle():
             pass
+
+    def end_of(self, waits: LateWaits) -> None:
+        """A sync that was under way ends, and the actor hears of that."""
+        waits.work_now()
+        self.burst(self.actor.mailbox.pop())
 
     def hear(self, *messages: Message) -> None:
         """Peers' messages in one burst."""
@@ -315,7 +293,7 @@ def test_while_a_save_is_under_way_only_what_needs_none_is_said_and_decided() ->
     shell = Shell(waits=waits)
     shell.hear(Heartbeat(2, 1, 3, 3, 0, 0, 0, 0, True))
     assert HeartbeatResponse not in shell.recorder.kinds(), "it shows a term that is not saved"
-    waits.end(shell.actor)
+    shell.end_of(waits)
     assert HeartbeatResponse in shell.recorder.kinds()
     shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 1, entries(1, 3, 3)))
     assert AppendResponse not in shell.recorder.kinds()
@@ -324,7 +302,7 @@ def test_while_a_save_is_under_way_only_what_needs_none_is_said_and_decided() ->
         Heartbeat(2, 1, 3, 3, 0, 2, 0, 0, True), AppendRequest(2, 1, 3, 3, 2, 3, 1, entries(3, 3))
     )
     assert set(shell.recorder.kinds()) == {HeartbeatResponse}
-    waits.end(shell.actor)
+    shell.end_of(waits)
     first = shell.recorder.take()
     assert [each for each in first if isinstance(each, AppendResponse)] == [
         AppendResponse(1, 2, 3, 3, 2, False, 0, 0)
@@ -332,7 +310,7 @@ def test_while_a_save_is_under_way_only_what_needs_none_is_said_and_decided() ->
     assert Apply(entries(1, 3)) in first
     (saved,) = [each for each in first if each[0] is SAVED]
     assert saved[2] == entries(3, 3)
-    waits.end(shell.actor)
+    shell.end_of(waits)
     assert AppendResponse(1, 2, 3, 3, 3, False, 0, 0) in shell.recorder.take()
 
 
@@ -342,12 +320,12 @@ def test_a_vote_in_a_term_that_came_during_a_save_waits_for_the_next_save() -> N
     shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 0, entries(1, 3)))
     shell.clock.now_ms += ELECTION_MS
     shell.hear(VoteRequest(3, 1, 4, False, 9, 3))
-    waits.end(shell.actor)
+    shell.end_of(waits)
     happened = shell.recorder.take()
     assert VoteResponse not in map(type, happened)
     assert AppendResponse not in map(type, happened), "the next leader may replace its entries"
     assert [each[1] for each in happened if each[0] is SAVED][-1] == HardState(4, 3, 0)
-    waits.end(shell.actor)
+    shell.end_of(waits)
     assert VoteResponse(1, 3, 4, False, True) in shell.recorder.take()
 
 
@@ -355,12 +333,12 @@ def test_what_touches_the_log_on_disk_waits_for_the_end_of_a_save() -> None:
     waits = LateWaits()
     shell = Shell(waits=waits)
     shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 2, entries(1, 3, 3)))
-    waits.end(shell.actor)
+    shell.end_of(waits)
     shell.hear(AppendRequest(2, 1, 3, 3, 2, 3, 2, entries(3, 3)))
     shell.recorder.take()
     shell.burst(Durable(2))
     assert not any(each[0] == "cut" for each in shell.recorder.take())
-    waits.end(shell.actor)
+    shell.end_of(waits)
     assert any(each[0] == "cut" for each in shell.recorder.take())
 
 
@@ -368,10 +346,9 @@ def test_a_disk_that_fails_while_others_go_on_ends_the_actor() -> None:
     waits = LateWaits()
     shell = Shell(waits=waits)
     shell.hear(AppendRequest(2, 1, 3, 3, 0, 0, 0, entries(1, 3)))
-    waits.told(OSError(errno.EIO, "input/output error"))
-    (message,) = shell.actor.mailbox.queue
+    shell.recorder.sync_error = OSError(errno.EIO, "input/output error")
     with pytest.raises(OSError, match="input/output"):
-        shell.actor.receive(message)
+        shell.end_of(waits)
 
 
 def test_committed_entries_are_told_before_the_reads_that_need_them() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from actors.language.errors import StorageError
 from actors.runtime.disk import FAST_MS, OF_WAITS, SLOW_MS, DiskWaits
 from tests.limits import HANG_SECONDS
 
@@ -17,21 +18,25 @@ class Rig:
 
     def __init__(self) -> None:
         self.now_ns = 0
-        self.told: queue.Queue[OSError | None] = queue.Queue()
+        self.told: queue.Queue[str] = queue.Queue()
         self.threads: list[int] = []
         self.waits = DiskWaits("a test", lambda: self.now_ns)
 
-    def wait(self, took_ms: float, error: OSError | None = None) -> bool:
+    def wait(self, took_ms: float, error: Exception | None = None) -> bool:
         """One wait, whether in the loop or not; whether it was in the loop."""
-        is_done = self.waits.run(self.work(took_ms, error), self.told.put)
+        is_done = self.waits.run(self.work(took_ms, error), self.tell)
         if not is_done:
             assert self.waits.is_busy
-            assert self.told.get(timeout=HANG_SECONDS) is error
-            self.waits.ended()
+            self.told.get(timeout=HANG_SECONDS)
+            assert self.waits.is_over
+            self.waits.end()
         assert not self.waits.is_busy
         return is_done
 
-    def work(self, took_ms: float, error: OSError | None) -> Callable[[], None]:
+    def tell(self) -> None:
+        self.told.put("over")
+
+    def work(self, took_ms: float, error: Exception | None) -> Callable[[], None]:
         def do() -> None:
             self.now_ns += int(took_ms * 1_000_000)
             self.threads.append(threading.get_ident())
@@ -72,28 +77,55 @@ def test_only_many_fast_waits_bring_it_back_to_the_loop() -> None:
     rig.waits.close()
 
 
-def test_an_error_is_raised_in_the_loop_and_told_from_a_thread() -> None:
+@pytest.mark.parametrize("error", [OSError(5, "it failed"), StorageError("it failed")])
+def test_an_error_is_raised_in_the_loop_wherever_it_happened(error: Exception) -> None:
     rig = Rig()
-    error = OSError(5, "the disk is gone")
-    with pytest.raises(OSError, match="the disk is gone"):
+    with pytest.raises(type(error), match="it failed"):
         rig.wait(0.1, error)
     make_slow(rig)
-    assert not rig.wait(0.1, error)
+    with pytest.raises(type(error), match="it failed"):
+        rig.wait(0.1, error)
+    assert rig.threads[0] != rig.threads[-1]
+    assert not rig.waits.is_busy
+    rig.waits.close()
+
+
+def test_what_comes_first_is_done_in_the_same_thread_and_not_measured() -> None:
+    rig = Rig()
+    for _ in range(OF_WAITS):
+        assert rig.waits.run(rig.work(0.1, None), rig.tell, rig.work(SLOW_MS, None))
+    make_slow(rig)
+    rig.threads.clear()
+    while rig.waits.is_slow:
+        assert not rig.waits.run(rig.work(0.1, None), rig.tell, rig.work(SLOW_MS, None))
+        rig.waits.end()
+    assert threading.get_ident() not in rig.threads
+    assert len(set(rig.threads)) == 1
+    rig.waits.close()
+
+
+def test_its_end_can_be_waited_for() -> None:
+    rig = Rig()
+    make_slow(rig)
+    may_end = threading.Event()
+    assert not rig.waits.run(lambda: _wait(may_end), rig.tell)
+    assert not rig.waits.is_over
+    may_end.set()
+    rig.waits.end()
+    assert not rig.waits.is_busy
     rig.waits.close()
 
 
 def test_to_close_waits_for_what_is_under_way() -> None:
     rig = Rig()
     make_slow(rig)
-    begun, may_end = threading.Event(), threading.Event()
-
-    def work() -> None:
-        begun.set()
-        assert may_end.wait(HANG_SECONDS)
-
-    assert not rig.waits.run(work, rig.told.put)
-    assert begun.wait(HANG_SECONDS)
+    may_end = threading.Event()
+    assert not rig.waits.run(lambda: _wait(may_end), rig.tell)
     assert rig.told.empty()
     may_end.set()
     rig.waits.close()
-    assert rig.told.get_nowait() is None
+    assert rig.told.get_nowait() == "over"
+
+
+def _wait(event: threading.Event) -> None:
+    assert event.wait(HANG_SECONDS)

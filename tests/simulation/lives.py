@@ -35,6 +35,7 @@ from tests.simulation.clients import Endpoint
 from tests.simulation.saved import require
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
+from tests.store.driver import commit
 from tests.twins import MemoryBackend
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Life:
 
     def commit(self) -> None:
         """Make durable what is new."""
-        self.backend.commit(self.machine.take_batch())
+        commit(self.machine, self.backend)
 
     def found(self, key: bytes, revision: int) -> tuple[bytes, int, int] | None:
         """Value, mod_revision and version of a key at a revision, if it is there."""

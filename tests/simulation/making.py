@@ -83,6 +83,7 @@ def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
         store=StoreActor(
             machine,
             node.backend,
+            SimulatedWaits(node, cluster.swarm.late_commits),
             node.member_id,
             node.clock,
             upkeep=UpkeepSettings(cluster.swarm.quota_bytes, check_ms=CHECK_MS),
@@ -123,7 +124,7 @@ def _make_raft(
     return RaftActor(
         core,
         tapped,
-        SimulatedWaits(node),
+        SimulatedWaits(node, swarm.late_syncs),
         node.mark,
         codec,
         Shipping(core, tapped, SNAPSHOTS, node.disk, random_bits),

@@ -245,6 +245,8 @@ class Node:
             self.refusal = reason
             require(self.is_damaged, f"{self} refused to start on a sound disk: {reason}")
             self.cluster.counts["refused to start"] += 1
+        elif isinstance(error, StorageError):
+            require(self.disk.is_full, f"{self} cannot use its sound disk: {reason}")
         self.cluster.counts["ended by its disk"] += 1
         self.crash(power=False)
 

@@ -22,14 +22,15 @@ from actors.raft.codec import PeerCodec
 from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart
 from actors.raft.rpc import HardState, Message, Welcome
+from actors.runtime.disk import Work, nothing
 from actors.store.leases import Lease
 from actors.store.long_queries import LongQueries
 from actors.store.machine import Machine
-from actors.store.storage import Backend, Batch
+from actors.store.storage import Backend, Batch, Loaded
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words
 from tests.simulation.saved import require
-from tests.twins import MemoryBackend
+from tests.twins import MemoryBackend, MemoryCommit
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -103,33 +104,56 @@ class TappedWal:
 
 
 class SimulatedWaits:
-    """Waits for the disk at once, or lets the node go on meanwhile (actors/runtime/disk.py)."""
+    """Waits for the disk at once, or lets the node go on meanwhile (actors/runtime/disk.py).
 
-    def __init__(self, node: Node) -> None:
+    A wait is `late` with this probability.
+    """
+
+    def __init__(self, node: Node, late: float) -> None:
         self._node = node
-        self._pending: Callable[[], None] | None = None
+        self._late = late
+        self._pending: Work | None = None
+        self._slow: bool | None = None
         self.is_busy = False
         self.durations = Histogram()
+        self.is_over = False
 
-    def run(self, work: Callable[[], None], done: Callable[[OSError | None], None]) -> bool:
-        node = self._node
-        late = node.cluster.swarm.late_syncs
-        if not late or node.chance.random.random() >= late:
+    @property
+    def is_slow(self) -> bool:
+        """Whether the next wait will be late: it is asked before, and must hold then."""
+        if self._slow is None:
+            self._slow = bool(self._late) and self._node.chance.random.random() < self._late
+        return self._slow
+
+    def run(self, work: Work, done: Work, first: Work = nothing) -> bool:
+        is_slow, self._slow = self.is_slow, None
+
+        def whole() -> None:
+            self._pending = None
+            first()
             work()
+            self.is_over = is_slow
+
+        if not is_slow:
+            whole()
             return True
-        self._pending, self.is_busy = work, True
+        self._pending, self.is_busy = whole, True
+        node = self._node
         delay_ms = 1 + node.chance(max(1, node.cluster.swarm.election_ms // 8))
 
         def end() -> None:
-            self._pending = None
-            work()
-            done(None)
+            # Unless somebody could not wait for it.
+            if self._pending is whole:
+                whole()
+            done()
 
         node.later("synced", end, delay_ms)
         return False
 
-    def ended(self) -> None:
-        self.is_busy = False
+    def end(self) -> None:
+        if self._pending is not None:
+            self._pending()
+        self.is_busy = self.is_over = False
 
     def close(self) -> None:
         if self._pending is not None:
@@ -195,6 +219,26 @@ class TappedMachine(Machine):
         return machine
 
 
+class SimulatedCommit(MemoryCommit):
+    """A commit of one portion, or more; its sync may be the last thing that happens."""
+
+    node: Node
+
+    def write(self) -> bool:
+        late, cluster = self.node.cluster.swarm.late_commits, self.node.cluster
+        is_left = bool(late) and self.node.chance.random.random() < late / 2
+        if is_left:
+            cluster.counts["commits in several turns"] += 1
+        return is_left
+
+    def sync(self) -> None:
+        self.node.effect("commit")
+        if self.node.disk.is_full:
+            raise StorageError("the simulated disk is full")
+        super().sync()
+        self.node.effect("commit")
+
+
 class SimulatedBackend(MemoryBackend):
     """The store's twin: a commit may be the last thing that happens, and a copy takes its time."""
 
@@ -202,12 +246,16 @@ class SimulatedBackend(MemoryBackend):
         super().__init__(node.disk)
         self._node = node
 
-    def commit(self, batch: Batch) -> None:
-        self._node.effect("commit")
-        if self._node.disk.is_full:
-            raise StorageError("the simulated disk is full")
-        super().commit(batch)
-        self._node.effect("commit")
+    def load(self) -> Loaded:
+        if self._commit is not None:
+            found = "made durable" if self._commit.is_durable else "lost"
+            self._node.cluster.counts[f"commits {found} before a crash"] += 1
+        return super().load()
+
+    def open_commit(self, removed: list[int], batch: Batch) -> SimulatedCommit:
+        commit = SimulatedCommit(self, removed, batch)
+        commit.node = self._node
+        return commit
 
     def copy(self, path: Path, done: Callable[[StorageError | None], None]) -> None:
         """Pin the last commit now, and write it a little later, as another thread would."""

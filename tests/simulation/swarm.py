@@ -18,8 +18,8 @@ class Swarm(NamedTuple):
     Probabilities are per message, or per fault drawn. Those from `crash` on are the weights by
     which the next fault is chosen, or the probability that a moment is used (`at_...`). The last
     ones say how much of the data model is used, how little of it fits, whether a node's actors
-    take turns by chance or in the loop's order, which syncs are waited for in a thread, and how
-    little of a long entry is done in one turn.
+    take turns by chance or in the loop's order, which of the log's syncs and of the store's commits
+    end late, and how little of a long entry is done in one turn.
     """
 
     nodes: int = 3
@@ -94,6 +94,7 @@ class Swarm(NamedTuple):
     leases_max: int = 300_000
     by_chance: bool = False
     late_syncs: float = 0.0
+    late_commits: float = 0.0
     keys_per_step: int = ITEMS_PER_STEP
     steps_per_turn: int = 256
 
@@ -185,6 +186,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "order of turns": {"by_chance": False},
     "late syncs": {"late_syncs": 0.0},
     "long entries": {"keys_per_step": ITEMS_PER_STEP, "steps_per_turn": 256},
+    "late commits": {"late_commits": 0.0},
 }
 """What can be left out of a run as a whole, and how."""
 
@@ -288,6 +290,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         late_syncs=pick((0.0, 0.0, 0.3, 1.0)),
         keys_per_step=pick((1, 2, ITEMS_PER_STEP)),
         steps_per_turn=pick((1, 1, 3)),
+        late_commits=pick((0.0, 0.0, 0.3, 1.0)),
     )
 
 

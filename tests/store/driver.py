@@ -72,7 +72,7 @@ class Driver:
 
     def commit(self) -> None:
         """Make durable what is new."""
-        self.backend.commit(self.machine.take_batch())
+        commit(self.machine, self.backend)
 
     def sweep(self, portion: int = 1_000) -> None:
         """Make durable what is new, sweep away all that compaction has outdated, and that, too."""
@@ -85,6 +85,13 @@ class Driver:
     def crash(self) -> None:
         """Lose what is not durable; go on with what is."""
         self.machine = Machine(self.backend, FOUNDERS, *self._limits)
+
+
+def commit(machine: Machine, backend: Backend) -> None:
+    """Make durable what is new."""
+    batch = machine.take_batch()
+    backend.commit(batch)
+    machine.committed(batch.meta)
 
 
 def history(

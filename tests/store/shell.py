@@ -14,9 +14,10 @@ from actors.store.actor import StoreActor
 from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
-from actors.store.storage import Backend
+from actors.store.storage import Backend, Waits
 from actors.store.upkeep import NO_UPKEEP, UpkeepSettings
 from tests.store.driver import FOUNDERS, TERM
+from tests.twins import ImmediateWaits
 
 HERE = 1
 
@@ -41,6 +42,7 @@ class Node:
         upkeep: UpkeepSettings = NO_UPKEEP,
         member_id: int = HERE,
         slice_steps_max: int = ENTRY_STEPS_MAX,
+        waits: Waits | None = None,
     ) -> None:
         self.now_ms = 50_000
         self.time_ms = 1_000
@@ -50,6 +52,7 @@ class Node:
         self.actor = StoreActor(
             self.machine,
             backend,
+            ImmediateWaits() if waits is None else waits,
             member_id,
             lambda: self.now_ms,
             upkeep=upkeep,
@@ -90,7 +93,11 @@ class Node:
     def commit(self) -> list[tuple[str, Any]]:
         """Let the interval pass, so that what is new is made durable."""
         self.now_ms += COMMIT_INTERVAL_MS
-        return self.tick()
+        told = self.tick()
+        # A large commit takes several turns.
+        while (due_ms := self.actor.mailbox.next_wake_ms) is not None and due_ms <= self.now_ms:
+            told += self.tick()
+        return told
 
     def tick(self) -> list[tuple[str, Any]]:
         """Handle the actor's timer if it is due."""

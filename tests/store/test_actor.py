@@ -294,7 +294,7 @@ def test_a_commit_that_fails_is_not_tried_again() -> None:
     class FullDisk(MemoryBackend):
         attempts = 0
 
-        def commit(self, batch: Batch) -> None:
+        def sync(self, batch: Batch) -> None:
             self.attempts += 1
             raise StorageError("store.lmdb: No space left on device")
 

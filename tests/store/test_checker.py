@@ -26,7 +26,7 @@ from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from actors.store.orders import Order, Say
 from actors.store.upkeep import UpkeepSettings
-from tests.store.driver import FOUNDERS, TERM
+from tests.store.driver import FOUNDERS, TERM, commit
 from tests.store.ordered import proposed
 from tests.store.shell import Node
 from tests.twins import MemoryBackend
@@ -65,7 +65,7 @@ class Member:
 
     def commit(self) -> None:
         """Make durable what is new."""
-        self.backend.commit(self.machine.take_batch())
+        commit(self.machine, self.backend)
 
 
 class Cluster:

@@ -32,7 +32,7 @@ from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.store.retention import HistoryRetention, KeepRevisions
 from actors.store.storage import SUB_BITS, Backend, Batch
 from tests.store.shell import HERE, Node
-from tests.twins import MemoryBackend
+from tests.twins import ImmediateWaits, MemoryBackend
 
 ELSEWHERE = 2
 TICKET = 11
@@ -109,10 +109,9 @@ def test_nobody_is_told_that_it_is_done_by_a_commit_that_failed() -> None:
     class FullDisk(MemoryBackend):
         is_full = False
 
-        def commit(self, batch: Batch) -> None:
+        def sync(self, batch: Batch) -> None:
             if self.is_full:
                 raise StorageError("store: No space left on device")
-            super().commit(batch)
 
     backend = FullDisk()
     node = Node(backend)
@@ -280,7 +279,8 @@ def test_whoever_waits_while_a_snapshot_is_installed_is_answered(tmp_path: Path)
 def _with(retention: HistoryRetention) -> Node:
     node = Node(MemoryBackend())
     ring = node.actor.ring
-    node.actor = StoreActor(node.machine, node.backend, HERE, lambda: node.now_ms, retention)
+    machine, backend, waits = node.machine, node.backend, ImmediateWaits()
+    node.actor = StoreActor(machine, backend, waits, HERE, lambda: node.now_ms, retention)
     node.actor.join(ring)
     node.actor.open()
     node.apply(*(Put(b"a", b"v") for _ in range(2_000)))

@@ -23,7 +23,7 @@ from tests.limits import HANG_SECONDS
 from tests.probes import ManualClock, Probe
 from tests.store.driver import FOUNDERS, Driver, everything
 from tests.store.shell import HERE, Node
-from tests.twins import MemoryBackend
+from tests.twins import ImmediateWaits, MemoryBackend
 
 ROOM_BYTES = 64 * 1024
 CANNOT_WRITE = r"store: cannot be written: .*make room and start again: nothing is lost"
@@ -93,7 +93,7 @@ def test_the_node_stops_and_its_last_words_say_why(
 
     monkeypatch.setattr(base, "fail_stop", stop)
     backend = LmdbBackend(tmp_path / "store")
-    actor = StoreActor(Machine(backend, FOUNDERS), backend, HERE, ManualClock())
+    actor = StoreActor(Machine(backend, FOUNDERS), backend, ImmediateWaits(), HERE, ManualClock())
     actor.join(Ring(*(Probe() for _ in Ring._fields)))
     log = Node(MemoryBackend())
     with files_no_larger_than(ROOM_BYTES):

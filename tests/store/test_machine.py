@@ -43,7 +43,7 @@ from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
 from actors.store.sessions import SessionLimits
 from actors.store.storage import Backend
-from tests.store.driver import FOUNDERS, TERM, Driver, everything, history
+from tests.store.driver import FOUNDERS, TERM, Driver, commit, everything, history
 from tests.twins import MemoryBackend
 
 _keys = st.sampled_from([b"a", b"b", b"b1", b"c"])
@@ -173,7 +173,7 @@ def _run(
         events += steady.take_events()
         assert _apply(shaken, log[-1]) == results[-1]
         if then == "commit":
-            backend.commit(shaken.take_batch())
+            commit(shaken, backend)
         if then == "crash":
             shaken = _machine(backend)
             for index in range(shaken.applied_index, len(log)):

@@ -8,7 +8,7 @@ record holds is `records.py`'s. LMDB reuses freed pages, so only `compact` makes
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, takewhile
 from pathlib import Path
@@ -31,7 +31,8 @@ from actors.store.disk.lmdb_files import (
     has_room,
     open_environment,
 )
-from actors.store.disk.tables import Tables, get_key_values, put_batch, put_revisions
+from actors.store.disk.open_commit import LmdbCommit
+from actors.store.disk.tables import Tables, get_key_values
 from actors.store.pages import PageFile, Table
 from actors.store.records import (
     decode_alarms,
@@ -42,7 +43,6 @@ from actors.store.records import (
     decode_row,
     decode_sessions,
     decode_state,
-    encode_event,
     position_key,
     position_of,
 )
@@ -79,8 +79,8 @@ class LmdbBackend:
     # Each commit opens a new one: an old reader sees the past, and keeps all its pages in use.
     _reader: lmdb.Transaction
 
-    # Open from the first removal until the next commit makes the removals durable.
-    _writer: lmdb.Transaction | None = None
+    # The commit that was begun and has not ended.
+    _commit: LmdbCommit | None = None
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class LmdbBackend:
         self._errors = FileErrors(path, is_copy=original is not None)
         self._map_size_bytes = map_size_bytes
         self._walk: _Walk | None = None
+        # What the next commit removes.
         self._removed: list[int] = []
         self._copier = Copier()
         # The compact copy that is being made and repeats every commit; None if there is none.
@@ -115,7 +116,7 @@ class LmdbBackend:
 
     def load(self) -> Loaded:
         """The state of the last commit, without the revisions."""
-        self._forget_removals()
+        self._forget_commit()
         with self._errors.named():
             pages = self._pages()
             with self._errors.located(pages):
@@ -185,27 +186,35 @@ class LmdbBackend:
 
     def remove(self, positions: list[int]) -> None:
         """Remove the changes at these positions with the next commit."""
-        if positions:
-            self._write(lambda transaction: self._delete(transaction, positions))
-            self._removed += positions
+        self._removed += positions
+
+    def begin(self, batch: Batch) -> LmdbCommit:
+        """Begin a commit of these changes and of the removals so far; `end` ends it."""
+        assert self._commit is None, "one commit at a time"
+        removed, self._removed = self._removed, []
+        self._commit = LmdbCommit(self._environment, self._tables, self._errors, removed, batch)
+        return self._commit
+
+    def end(self) -> None:
+        """The commit is durable; if the map was full, it is made now, with more room."""
+        assert self._commit is not None, "a commit was begun"
+        commit, self._commit = self._commit, None
+        while commit.is_full:
+            self._grow()
+            commit = commit.again()
+            commit.write_all()
+            commit.sync()
+        self._reader.abort()
+        self._reader = self._environment.begin()
+        if self._compact_copy is not None:
+            self._compact_copy.note(commit.removed, commit.batch)
 
     def commit(self, batch: Batch) -> None:
         """Make the changes durable, atomically; they are on disk when this returns."""
-        records = [encode_event(*each) for each in batch.events.items()]
-
-        def put_and_commit(transaction: lmdb.Transaction) -> None:
-            if not put_revisions(transaction, self._tables, records):
-                raise self._errors.damaged(": it holds revisions that were never committed")
-            put_batch(transaction, self._tables, batch)
-            transaction.commit()
-            self._reader.abort()
-            self._reader = self._environment.begin()
-
-        self._write(put_and_commit)
-        self._writer = None
-        if self._compact_copy is not None:
-            self._compact_copy.note(list(self._removed), batch)
-        self._removed.clear()
+        commit = self.begin(batch)
+        commit.write_all()
+        commit.sync()
+        self.end()
 
     def size(self) -> tuple[int, int]:
         """The size of the file in bytes, and how many of them are in use."""
@@ -238,7 +247,7 @@ class LmdbBackend:
         compact_copy, self._compact_copy = self._compact_copy, None
         if compact_copy is None:
             return None  # a snapshot was installed meanwhile, and its file is compact, too
-        assert self._writer is None, "what is new was committed before"
+        assert not self._removed, "what is new was committed before"
         error = compact_copy.finish()
         if error is None:
             with self._errors.named():
@@ -336,48 +345,26 @@ class LmdbBackend:
 
     def _close_environment(self) -> None:
         self._is_open = False
-        self._forget_removals()
+        self._forget_commit()
         self._reader.abort()
         self._environment.close()
 
     # --- committing ---
 
-    def _write(self, work: Callable[[lmdb.Transaction], None]) -> None:
-        """Do work in the open transaction; if the map is full, in a new one with more room."""
-        try:
-            while True:
-                try:
-                    if self._writer is None:
-                        self._writer = self._environment.begin(write=True)
-                        self._delete(self._writer, self._removed)  # again, if it was aborted
-                    work(self._writer)
-                    return
-                except lmdb.MapFullError:
-                    self._abort_writer()
-                    self._grow()
-        except (lmdb.Error, OSError) as error:
-            raise self._errors.unwritable(error) from None
-
-    def _delete(self, transaction: lmdb.Transaction, positions: list[int]) -> None:
-        for position in positions:
-            if not transaction.delete(position_key(position), db=self._tables.revisions):
-                raise self._errors.damaged(f": revision {position >> SUB_BITS} is missing")
-
-    def _abort_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.abort()
-            self._writer = None
-
-    def _forget_removals(self) -> None:
-        self._abort_writer()
-        self._removed.clear()
+    def _forget_commit(self) -> None:
+        commit, self._commit, self._removed = self._commit, None, []
+        if commit is not None:
+            commit.abort()
 
     def _grow(self) -> None:
         # LMDB forbids open transactions while the map moves, and a copy has one.
         self._copier.wait()
         self._reader.abort()
         self._map_size_bytes *= 2
-        self._environment.set_mapsize(self._map_size_bytes)
+        try:
+            self._environment.set_mapsize(self._map_size_bytes)
+        except (lmdb.Error, OSError) as error:
+            raise self._errors.unwritable(error) from None
         self._reader = self._environment.begin()
 
     @contextmanager

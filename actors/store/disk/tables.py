@@ -6,16 +6,19 @@ transactions and its errors are `backend.py`'s.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import lmdb
 
-from actors.language.commands import KeyValue
+from actors.language.commands import Event, KeyValue
+from actors.store.disk.file_errors import FileErrors
 from actors.store.disk.lmdb_files import ALARMS_KEY, STATE_KEY
 from actors.store.records import (
     State,
     decode_key_value,
     encode_alarms,
+    encode_event,
     encode_lease,
     encode_member,
     encode_session,
@@ -27,6 +30,16 @@ from actors.store.records import (
 )
 from actors.store.storage import SUB_BITS, Batch, SessionChange
 
+PIECE_ROWS: Final = 100
+PIECE_BYTES: Final = 64 * 1024
+"""100 revisions, or 64 KiB of them, are given to LMDB at once: that is less work."""
+
+ROW_BYTES: Final = 1_024
+"""To write 1 KiB of a large record costs as much as a row."""
+
+SESSION_COST: Final = 4
+"""To write what became of one session costs as much as 4 rows."""
+
 
 class Tables(NamedTuple):
     """LMDB's handles of the tables, in the order of `lmdb_files.TABLES`."""
@@ -36,17 +49,6 @@ class Tables(NamedTuple):
     leases: Any
     sessions: Any
     members: Any
-
-
-def put_revisions(
-    transaction: lmdb.Transaction, tables: Tables, records: list[tuple[bytes, bytes]]
-) -> bool:
-    """Append revisions; False if the table has these or later ones already."""
-    if not records:
-        return True
-    # MDB_APPEND: no search for the place, and full pages; LMDB refuses keys that are not the last.
-    _, added = transaction.cursor(tables.revisions).putmulti(records, append=True)
-    return bool(added == len(records))
 
 
 def get_key_values(
@@ -67,15 +69,40 @@ def get_key_values(
     return found
 
 
-def put_batch(transaction: lmdb.Transaction, tables: Tables, batch: Batch) -> None:
-    """Write everything of a commit except its revisions."""
+def cost_of(removed: list[int], batch: Batch) -> int:
+    """About what it costs to write a commit, in rows; large values cost more."""
+    rows = len(removed) + len(batch.events) + len(batch.leases)
+    return rows + SESSION_COST * len(batch.sessions)
+
+
+def put_batch(
+    transaction: lmdb.Transaction,
+    tables: Tables,
+    errors: FileErrors,
+    removed: list[int],
+    batch: Batch,
+) -> Iterator[int]:
+    """Write everything of a commit, piece by piece; yields what each has cost, in rows."""
+    for position in removed:
+        if not transaction.delete(position_key(position), db=tables.revisions):
+            raise errors.damaged(f": revision {position >> SUB_BITS} is missing")
+        yield 1
+    for records, size in _pieces(batch.events):
+        # MDB_APPEND: no search for the place, and full pages; LMDB refuses keys that are not the
+        # last.
+        _, added = transaction.cursor(tables.revisions).putmulti(records, append=True)
+        if added != len(records):
+            raise errors.damaged(": it holds revisions that were never committed")
+        yield len(records) + size // ROW_BYTES
     for lease_id, lease in batch.leases.items():
         if lease is None:
             transaction.delete(lease_key(lease_id), db=tables.leases)
         else:
             transaction.put(*encode_lease(lease), db=tables.leases)
+        yield 1
     for session in batch.sessions:
         _put_session(transaction, tables, session)
+        yield SESSION_COST
     # All members are written anew: a record of one that was removed must not be left.
     if batch.members:
         transaction.drop(tables.members, delete=False)
@@ -86,6 +113,20 @@ def put_batch(transaction: lmdb.Transaction, tables: Tables, batch: Batch) -> No
         transaction.put(ALARMS_KEY, alarms, db=tables.meta)
     state = encode_state(STATE_KEY, State(batch.meta, transaction.id()))
     transaction.put(STATE_KEY, state, db=tables.meta)
+
+
+def _pieces(events: dict[int, Event]) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:
+    """The records of changes in pieces, each with the bytes of its values."""
+    records: list[tuple[bytes, bytes]] = []
+    size = 0
+    for position, event in events.items():
+        records.append(encode_event(position, event))
+        size += len(event[1][4])
+        if len(records) == PIECE_ROWS or size >= PIECE_BYTES:
+            yield records, size
+            records, size = [], 0
+    if records:
+        yield records, size
 
 
 def _put_session(transaction: lmdb.Transaction, tables: Tables, change: SessionChange) -> None:

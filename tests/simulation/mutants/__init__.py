@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tests.simulation.mutants import (
     clients,
+    commits,
     consensus,
     data,
     disks,
@@ -31,4 +32,5 @@ MODULES = (
     watches,
     data,
     long_entries,
+    commits,
 )

@@ -1,0 +1,78 @@
+"""The commits of one store, one at a time: which part of one is done when, and in which thread.
+
+On a fast disk a commit is written in the loop, a portion a turn. On a slow one all of it is done in
+a thread, since LMDB binds a transaction to the thread that begins it. What a commit holds, and who
+hears of its end, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.store.pace import CommitPace
+from actors.store.storage import Backend, Batch, Meta, OpenCommit, Waits
+
+
+class Commits:
+    """The commit under way, if there is one. `tell` is called at the end of one in a thread."""
+
+    def __init__(self, pace: CommitPace, waits: Waits, tell: Callable[[], None]) -> None:
+        self._pace = pace
+        self._waits = waits
+        self._tell = tell
+        self._under_way: tuple[Backend, OpenCommit, Meta] | None = None
+        # Whether no commit has failed. The machine gives changes to one commit only: after a
+        # failure the process ends, and the log brings them back.
+        self.is_sound = True
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a commit was begun and has not ended."""
+        return self._under_way is not None
+
+    def begin(self, backend: Backend, batch: Batch) -> None:
+        """Begin a commit; `go_on` does it."""
+        assert self._under_way is None, "one commit at a time"
+        self._under_way = backend, backend.begin(batch), batch.meta
+
+    def go_on(self, *, until_end: bool = False) -> Meta | None:
+        """Do this turn's part of the commit, or all; its meta record if it is durable with that.
+
+        A failure is a StorageError. Nothing may be committed after it.
+        """
+        if self._under_way is None:
+            return None
+        self.is_sound = False
+        meta = self._do(*self._under_way, until_end=until_end)
+        self.is_sound = True
+        return meta
+
+    def _do(
+        self, backend: Backend, commit: OpenCommit, meta: Meta, *, until_end: bool
+    ) -> Meta | None:
+        waits = self._waits
+        if waits.is_busy:
+            if not waits.is_over and not until_end:
+                return None
+            waits.end()
+        elif not until_end and not waits.is_slow and commit.write():
+            return None
+        elif not waits.run(commit.sync, self._tell, commit.write_all):
+            if not until_end:
+                return None
+            waits.end()
+        self._under_way = None
+        backend.end()
+        self._pace.committed()
+        return meta
+
+    def next_wake_ms(self, now_ms: int) -> int | None:
+        """When to go on, or to begin; None if nothing is new, or if a thread will tell its end."""
+        if self._under_way is None:
+            return self._pace.due_ms
+        # The next portion comes after the others have had their turn.
+        return None if self._waits.is_busy else now_ms
+
+    def close(self) -> None:
+        """Wait for what a thread is doing."""
+        self._waits.close()
