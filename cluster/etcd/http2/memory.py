@@ -36,6 +36,8 @@ class Load:
         self._streams = streams
         self._sender = sender
         self._memory = memory
+        # With less in use than this, memory is not short, whatever this connection holds.
+        self._calm_bytes = memory.bytes_max - limits.queued_bytes
         self._counted = 0
 
     @property
@@ -58,7 +60,7 @@ class Load:
             streams.unanswered < limits.unanswered_streams
             and len(streams.open) < limits.streams
             and self._sender.waiting_bytes <= limits.queued_bytes + QUEUED_SMALL_BYTES
-            and not self._is_short()
+            and (self._memory.used <= self._calm_bytes or not self._is_short())
         )
 
     def may_hold(self, stream: Stream) -> bool:
@@ -73,11 +75,11 @@ class Load:
         limit = self._limits.queued_bytes
         if size <= SMALL_BYTES_MAX:
             limit += QUEUED_SMALL_BYTES
-        return self._sender.waiting_bytes <= limit and not self._is_short()
+        if self._sender.waiting_bytes > limit:
+            return False
+        return self._memory.used <= self._calm_bytes or not self._is_short()
 
     def _is_short(self) -> bool:
-        memory = self._memory
-        if memory.used <= memory.bytes_max - self._limits.queued_bytes:
-            return False  # far from the limit: the usual case, in which nothing is added up
-        now = self.bytes
+        """Whether memory is short, and this connection one of those that hold it."""
+        memory, now = self._memory, self.bytes
         return now > memory.share_bytes and memory.used + now - self._counted > memory.bytes_max

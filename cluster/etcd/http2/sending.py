@@ -40,7 +40,7 @@ class Sender:
         self._frames: list[bytes | memoryview] = []
         self._frames_bytes = 0
         self._control_bytes = 0
-        self._queued_bytes = 0
+        self.waiting_bytes = 0  # all that the peer has not taken: frames, and what is queued
         self._small: OrderedDict[int, Stream] = OrderedDict()
         self._large: OrderedDict[int, Stream] = OrderedDict()
         self._block_prefix = b""
@@ -49,17 +49,14 @@ class Sender:
         self.finished: list[Stream] = []  # their last frame has been made
         self.drained: list[Stream] = []
 
-    @property
-    def waiting_bytes(self) -> int:
-        """All that the peer has not taken."""
-        return self._queued_bytes + self._frames_bytes
-
     # --- frames that are sent whatever the windows are ----------------------------------------
 
     def put(self, frame: bytes) -> None:
         """Send a frame that our own side has called for."""
+        size = len(frame)
         self._frames.append(frame)
-        self._frames_bytes += len(frame)
+        self._frames_bytes += size
+        self.waiting_bytes += size
 
     def control(self, frame: bytes) -> None:
         """Send a frame that the peer has called for. Raises Http2Error if it reads none."""
@@ -105,7 +102,9 @@ class Sender:
             (len(trailers) << 48 | _TRAILERS | number).to_bytes(9, "big"),
             trailers,
         )
-        self._frames_bytes += size + len(headers) + len(trailers) + 27
+        made = size + len(headers) + len(trailers) + 3 * frames.FRAME_HEADER_BYTES
+        self._frames_bytes += made
+        self.waiting_bytes += made
         return True
 
     # --- data that waits for its turn and its window ------------------------------------------
@@ -120,7 +119,7 @@ class Sender:
         if data:
             outbox.chunks.append(data)
             outbox.size += len(data)
-            self._queued_bytes += len(data)
+            self.waiting_bytes += len(data)
             if outbox.size > self._limits.queued_high_bytes:
                 outbox.is_high = True
         if outbox.size:
@@ -150,7 +149,7 @@ class Sender:
         """The stream is closed: what waits for it is dropped."""
         outbox = stream.outbox
         if outbox is not None:
-            self._queued_bytes -= outbox.size
+            self.waiting_bytes -= outbox.size
             self._small.pop(stream.id, None)
             self._large.pop(stream.id, None)
             stream.outbox = None
@@ -179,6 +178,7 @@ class Sender:
     def drop(self) -> None:
         """Forget the frames that have been made: they were taken, or nobody will."""
         self._frames.clear()
+        self.waiting_bytes -= self._frames_bytes
         self._frames_bytes = self._control_bytes = 0
 
     def _fill(self) -> None:
@@ -206,7 +206,7 @@ class Sender:
         outbox.cut(count, self._frames)
         self.window -= count
         stream.send_window -= count
-        self._queued_bytes -= count
+        self.waiting_bytes += frames.FRAME_HEADER_BYTES
         self._frames_bytes += frames.FRAME_HEADER_BYTES + count
         if count >= USEFUL_BYTES:
             self._floods.sent()
