@@ -201,8 +201,13 @@ class UnaryCall(GrpcCall):
         message = home.replies.encode(self.rpc, reply)
         self._count_sent(len(message))
         home.http2.unary(self._stream, RESPONSE_BLOCK, framed(message), OK_TRAILERS_BLOCK)
-        self._end(OK)
-        home.write_soon()
+        self._sent()
+
+    def _sent(self) -> None:
+        """The answer is on its way, unless it was one too many for a client that does not read."""
+        if not self._is_over:
+            self._end(OK)
+        self._home.write_soon()
 
     def _make(self, messages: Iterator[Message], parts: list[bytes]) -> None:
         """Make a long answer, one part in each turn of the loop, so that others are served."""
@@ -219,13 +224,9 @@ class UnaryCall(GrpcCall):
         home = self._home
         size = sum(map(len, parts))
         self._count_sent(size)
-        home.http2.respond(self._stream, RESPONSE_HEADERS)
-        home.http2.send(self._stream, prefix(size))
-        for part in parts:
-            home.http2.send(self._stream, part)
-        home.http2.trailers(self._stream, trailers(None))
-        self._end(OK)
-        home.write_soon()
+        parts.insert(0, prefix(size))
+        home.http2.unary_in_parts(self._stream, RESPONSE_BLOCK, parts, OK_TRAILERS_BLOCK)
+        self._sent()
 
 
 class ServedCall(GrpcCall):

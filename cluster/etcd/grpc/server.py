@@ -15,7 +15,7 @@ from cluster.etcd.grpc.calls import ClientLink, GrpcCall, ServedCall, UnaryCall
 from cluster.etcd.grpc.deadlines import Deadlines
 from cluster.etcd.grpc.headers import is_grpc, refusal, timeout_ms
 from cluster.etcd.grpc.messages import ENCODINGS, not_installed
-from cluster.etcd.http2 import ServerConnection, Stream
+from cluster.etcd.http2 import LIMITS, Memory, ServerConnection, Stream
 from cluster.etcd.rpc.mapping import Replies
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.rpc.status import INTERNAL, RpcError
@@ -39,6 +39,7 @@ class GrpcServer:
         self.replies = replies
         self.counters = counters
         self.message_bytes_max = request_bytes_max + OVERHEAD_BYTES
+        self.memory = Memory()
 
     def connection(self, link: ClientLink) -> GrpcConnection:
         """The protocol of a connection that begins with HTTP/2's preface; it closes the link."""
@@ -49,7 +50,7 @@ class GrpcConnection(asyncio.Protocol):
     """The calls of one client's connection."""
 
     def __init__(self, server: GrpcServer, link: ClientLink) -> None:
-        self.http2 = ServerConnection(self)
+        self.http2 = ServerConnection(self, LIMITS, server.memory)
         self.link = link
         self.replies = server.replies
         self.counters = server.counters

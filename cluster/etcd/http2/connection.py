@@ -10,6 +10,8 @@ its transport takes more: what is not taken is bounded here, and what a transpor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster.etcd.http2 import frames
 from cluster.etcd.http2.codes import CANCEL, ENHANCE_YOUR_CALM, NO_ERROR, Http2Error
 from cluster.etcd.http2.ending import Endings
@@ -122,6 +124,20 @@ class ServerConnection:
         self._respond(stream, headers_block, end=False)
         self._send(stream, data, end=True, trailers=trailers_block)
 
+    def unary_in_parts(
+        self, stream: Stream, headers_block: bytes, parts: Sequence[bytes], trailers_block: bytes
+    ) -> None:
+        """As `unary`, for data too long to be one piece: all of it is queued, or nothing."""
+        if not stream.is_open:
+            return
+        self._respond(stream, headers_block, end=False)
+        if not self._load.may_queue(sum(map(len, parts))):
+            self._refuse(stream)
+            return
+        for part in parts:
+            self._sender.enqueue(stream, part, end=False, trailers=None)
+        self._sender.enqueue(stream, b"", end=True, trailers=trailers_block)
+
     def respond(self, stream: Stream, headers: list[Field], *, end: bool = False) -> None:
         """The answer's header list, which may be all of it."""
         if stream.is_open:
@@ -149,11 +165,14 @@ class ServerConnection:
         assert stream.is_answered, "headers come first"
         assert stream.outbox is None or not stream.outbox.ends, "nothing comes behind the end"
         if data and not self._load.may_queue(len(data)):
-            # The peer asks for more than it reads; it is told on the stream that is one too many.
-            self.reset(stream, ENHANCE_YOUR_CALM)
-            self._handler.on_reset(stream, ENHANCE_YOUR_CALM)
+            self._refuse(stream)
             return
         self._sender.enqueue(stream, data, end=end, trailers=trailers)
+
+    def _refuse(self, stream: Stream) -> None:
+        """The peer asks for more than it reads: it is told on the stream that is one too many."""
+        self.reset(stream, ENHANCE_YOUR_CALM)
+        self._handler.on_reset(stream, ENHANCE_YOUR_CALM)
 
     def _finish(self, stream: Stream) -> None:
         """The last frame has been made; a peer that still sends may stop (RFC 9113, 8.1)."""

@@ -22,6 +22,7 @@ from cluster.errors import (
     UNKNOWN,
 )
 from cluster.etcd.grpc.messages import framed
+from cluster.etcd.http2.codes import ENHANCE_YOUR_CALM
 from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.rpc.status import INTERNAL
@@ -403,3 +404,15 @@ async def test_calls_and_messages_are_counted() -> None:
     assert (counters.started[path], counters.received[path], counters.sent[path]) == (2, 2, 1)
     assert counters.handled[path, 0] == counters.handled[path, NOT_FOUND] == 1
     assert counters.received_bytes == 2 * len(data)
+
+
+@in_loop
+async def test_an_answer_for_which_there_is_no_memory_is_counted_once() -> None:
+    peer = Peer()
+    stream = peer.call(PUT, request(PUT, key=b"k"))
+    memory = peer.server.memory
+    memory.used, memory.share_bytes = memory.bytes_max + 1, 0
+    peer.link.answer(0)
+    await settle()
+    assert peer.answers[stream].reset_code == ENHANCE_YOUR_CALM
+    assert dict(peer.counters.handled) == {(PUT.encode(), CANCELED): 1}

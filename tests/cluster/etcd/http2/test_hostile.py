@@ -315,6 +315,19 @@ def test_one_answer_larger_than_the_limit_may_be_sent() -> None:
     assert sum(each.body_len for each in peer.read()) > 3 * MIB
 
 
+def test_a_long_answer_in_parts_waits_whole_or_not_at_all() -> None:
+    peer = Peer(LIMITS._replace(queued_bytes=MIB), values={4: 0})
+    peer.handler.answers = False
+    parts = [bytes(300 * KIB)] * 4
+    for number in (1, 3):
+        stream = waiting(peer, number)
+        peer.server.unary_in_parts(stream, RESPONSE_BLOCK, parts, TRAILERS_BLOCK)
+    assert peer.handler.resets == [(3, CALM)]
+    sent = peer.send(window_update(0, 4 * MIB), settings({4: 4 * MIB}))
+    sizes = [each.body_len for each in sent if each.stream_id == 1]
+    assert sum(sizes) == 1_200 * KIB + len(TRAILERS_BLOCK)
+
+
 def test_when_memory_is_short_those_who_hold_it_are_refused() -> None:
     memory = Memory(bytes_max=4 * MIB)
     limits = LIMITS._replace(queued_bytes=8 * MIB)

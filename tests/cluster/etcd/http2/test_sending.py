@@ -122,6 +122,15 @@ def test_a_stream_without_window_waits_alone() -> None:
     assert peer.server.streams == 0
 
 
+def test_a_small_answer_waits_for_the_connections_window() -> None:
+    peer = opened(1, 3, window=65_535)
+    unary(peer, 1, 65_530)
+    peer.read()
+    unary(peer, 3, 10)
+    assert data_of(peer.read()) == [(3, 5)]
+    assert data_of(peer.send(window_update(0, 5))) == [(3, 5)]
+
+
 def test_an_end_needs_no_window() -> None:
     peer = opened(1, 3, 5, values={4: 0})
     peer.server.respond(stream(peer, 1), RESPONSE)
