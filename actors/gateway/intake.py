@@ -125,7 +125,7 @@ class Intake:
         the log, or one round of heartbeats, serves many requests.
         """
         decode = self._decode
-        issue = self._tickets.issue
+        issue, waiting = self._tickets.issue, self._throttle.queues
         member_id = self._member_id
         deadline_ms = now_ms + self._timeout_ms
         orders: list[Order] = []
@@ -141,9 +141,9 @@ class Intake:
                 case CommandRequest(request_id, command):
                     # The hot path: tuple.__new__ spares what a NamedTuple's constructor costs.
                     pending = _new(Pending, (route, request_id, True, deadline_ms, 0, 0))
-                    # Asked first, so that a refused write takes no ticket.
-                    has_room = self._throttle.has_room(route[0], len(command))
-                    ticket = issue(pending) if has_room else None
+                    # While no write waits there is room. A refused write takes no ticket.
+                    is_full = waiting and not self._throttle.has_room(route[0], len(command))
+                    ticket = None if is_full else issue(pending)
                     if ticket is None:
                         orders.append(refusal(pending))
                     else:

@@ -157,7 +157,11 @@ class RequestDecoder:
             return Refusal(self._peeked_id(payload), FAULTS["RequestTooLarge"])
         request_id = b""
         try:
-            request = _unpacked(payload, self._values_max)
+            # Bounded by values as well as bytes: a value of one byte takes many times that as an
+            # object.
+            request = wire.unpack_few(payload, self._values_max)
+            if type(request) is not dict:
+                return Refusal(b"", fault_of(f"a request must be a map, not {type_name(request)}"))
             request_id = self._request_id(request)
             name = request.pop("op", None)
             operation = self._operations.get(name) if type(name) is str else None
@@ -166,6 +170,9 @@ class RequestDecoder:
             return self._decoded(operation, name, connection, request_id, request)
         except RefusedError as refused:
             return Refusal(request_id, refused.fault)
+        except wire.WireError as error:
+            fault = fault_of(f"the request is not one msgpack value: {error}")
+            return Refusal(b"", fault)
 
     def decode_as_learner(self, connection: Connection, payload: bytes) -> Request:
         """As `decode`, for a learner: it serves only what it can answer from its own state."""
@@ -199,8 +206,8 @@ class RequestDecoder:
         check(name, operation.fields, fields)
         match operation:
             case QueryOperation():
-                serializable = fields.pop("serializable", False)
-                return QueryRequest(request_id, operation.make(fields), serializable)
+                serializable = "serializable" in fields and fields.pop("serializable")
+                return _new(QueryRequest, (request_id, operation.make(fields), serializable))
             case LocalOperation():
                 serializable = not fields.pop("linearizable", False)
                 return QueryRequest(request_id, operation.make(fields), serializable)
@@ -266,17 +273,6 @@ def _require_stream(name: str, connection: Connection) -> None:
     # for that one would go on to it, with a gap. Ids made by libzmq begin with a zero byte.
     if not connection[0].startswith(b"\0"):
         raise RefusedError(fault_of(f"{name} needs a socket with no ZMQ_ROUTING_ID of its own"))
-
-
-def _unpacked(payload: bytes, values_max: int) -> Fields:
-    # Bounded by values as well as bytes: a value of one byte takes many times that as an object.
-    try:
-        request = wire.unpack_few(payload, values_max)
-    except wire.WireError as error:
-        raise RefusedError(fault_of(f"the request is not one msgpack value: {error}")) from None
-    if type(request) is not dict:
-        raise RefusedError(fault_of(f"a request must be a map, not {type_name(request)}"))
-    return request
 
 
 def _checked_id(value: Any) -> Any:

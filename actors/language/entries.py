@@ -45,6 +45,7 @@ class Proposal(NamedTuple):
 
 _command_of: Final = attrgetter("command")
 _entry_of: Final = partial(tuple.__new__, Entry)
+_proposal_of: Final = partial(tuple.__new__, Proposal)
 
 
 def command_sizes(held: Iterable[Entry | Proposal]) -> Iterator[int]:
@@ -55,3 +56,8 @@ def command_sizes(held: Iterable[Entry | Proposal]) -> Iterator[int]:
 def entries_of(rows: Iterable[tuple[Any, ...]]) -> tuple[Entry, ...]:
     """The entries of rows with their fields, which were checked: no call of Python's for each."""
     return (*map(_entry_of, rows),)
+
+
+def proposals_of(rows: Iterable[tuple[Any, ...]]) -> tuple[Proposal, ...]:
+    """The proposals of rows, as `entries_of`."""
+    return (*map(_proposal_of, rows),)

@@ -154,7 +154,7 @@ def read(command: bytes) -> Membership | None:
     This rule must be the same on every member: an entry that cannot be decoded changes the voters
     on no member. So the fields of a membership may only change together with MARK.
     """
-    if not is_membership(command):
+    if command[:1] != MARK:
         return None
     try:
         membership = decode(command)
@@ -183,11 +183,6 @@ def _number(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= UINT64_MAX:
         raise TypeError(f"{str(value)[:20]} is no number of 64 bits")
     return value
-
-
-def is_membership(command: bytes) -> bool:
-    """Whether a log entry's command is a membership."""
-    return command[:1] == MARK
 
 
 def memberships_among(entries: Sequence[Entry]) -> list[Entry]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from actors.language.codec import decode_command
 from actors.language.commands import Compact
-from actors.language.entries import Entry
+from actors.language.entries import Entry, command_sizes
 from actors.language.results import Result
 from actors.store.compactor import Compactor
 from actors.store.machine import Machine
@@ -43,7 +43,7 @@ def apply_entries(
     apply, owe = machine.begin_entry, compactor.owe
     replies: list[tuple[int, Result]] = []
     unreadable: list[Unreadable] = []
-    size = 0
+    unread_bytes = 0
     for index, term, time_ms, origin, ticket, data in entries:
         if not data:
             machine.skip(index, term, time_ms)
@@ -54,13 +54,15 @@ def apply_entries(
             # Every member skips it alike. If one stopped, all would stop, and at every restart.
             machine.skip(index, term, time_ms)
             unreadable.append(Unreadable(index, term, str(error)))
+            unread_bytes += len(data)
             continue
         result = apply(index, term, time_ms, command, sequence)
-        size += len(data)
         if result is None:
-            return Applied(replies, unreadable, size, entries[index - entries[0].index :])
+            done = index - entries[0].index
+            size = sum(command_sizes(entries[: done + 1])) - unread_bytes
+            return Applied(replies, unreadable, size, entries[done:])
         if not ticket or origin != member_id:
             continue
         if type(command) is not Compact or not owe(machine.sweeper, command, ticket, result):
             replies.append((ticket, result))
-    return Applied(replies, unreadable, size, ())
+    return Applied(replies, unreadable, sum(command_sizes(entries)) - unread_bytes, ())

@@ -76,12 +76,10 @@ class KeyIndex:
             self._order.add(key)
             if key in self._past:
                 self._gone.remove(key)
+        elif key in self._past:
+            self._past[key].append(before[0] << 1)
         else:
-            past = self._past.get(key)
-            if past is None:
-                self._past[key] = [before[0] << 1]
-            else:
-                past.append(before[0] << 1)
+            self._past[key] = [before[0] << 1]
         self.live[key] = after
 
     def remove(self, keys: list[bytes], position: int) -> None:

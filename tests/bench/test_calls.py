@@ -18,7 +18,7 @@ GET = Row("get", 1, 5, 1e9, 1e9)
 
 PROPOSED = ("actors/raft/replica.py", "Replica.append")
 FOLLOWED = ("actors/raft/replica.py", "Replica.accept")
-APPLIED = ("actors/store/machine.py", "Machine.apply")
+APPLIED = ("actors/store/machine.py", "Machine.begin_entry")
 TURN = ("actors/runtime/loop.py", "Loop.turn")
 
 

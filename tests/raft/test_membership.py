@@ -25,8 +25,8 @@ from actors.raft.membership import (
     decode,
     encode,
     first_membership,
-    is_membership,
     plan,
+    read,
 )
 from actors.raft.outcome import Certain
 from actors.raft.progress import Contact
@@ -62,7 +62,7 @@ def test_a_membership_survives_its_encoding(change: MemberChange) -> None:
     planned = plan(voters(3), change, EVERYBODY)
     assert isinstance(planned, Membership)
     packed = encode(planned._replace(answer=(3, 4)))
-    assert is_membership(packed)
+    assert read(packed) is not None
     again = decode(packed)
     assert again._replace(peers=tuple(sorted(again.peers))) == planned._replace(
         peers=tuple(sorted(planned.peers)), answer=(3, 4)
@@ -223,7 +223,7 @@ def test_a_member_is_added_by_a_joint_membership_and_the_asker_is_answered_at_th
     cluster.join(4)
     cluster.run(4 * HEARTBEAT_MS)
     assert members_of(cluster, 1) == {1, 2, 3, 4}
-    changes = [e for e in cluster.committed[1] if is_membership(e.command)]
+    changes = [e for e in cluster.committed[1] if read(e.command)]
     joint, final = (decode(entry.command) for entry in changes)
     assert joint.is_joint and not final.is_joint
     assert (changes[0].ticket, (changes[1].origin, changes[1].ticket)) == (0, (2, 77))
@@ -384,13 +384,13 @@ def test_whoever_leads_next_finishes_a_change_that_was_half_done() -> None:
     cluster.elect(1)
     cluster.run(2 * HEARTBEAT_MS)
     cluster.change(1, RemoveMember(5))
-    joint_only = [e for e in cluster.committed[1] if is_membership(e.command)][:1]
+    joint_only = [e for e in cluster.committed[1] if read(e.command)][:1]
     again = Cluster(5)
     again.elect(1)
     again.run(2 * HEARTBEAT_MS)
     again.drop = lambda m: (
         isinstance(m, AppendRequest)
-        and any(is_membership(e.command) and not decode(e.command).is_joint for e in m.entries)
+        and any(read(e.command) and not decode(e.command).is_joint for e in m.entries)
     )
     again.change(1, RemoveMember(5))
     assert again.cores[1].roster.committed.is_joint
@@ -407,7 +407,7 @@ def test_a_leader_that_is_being_removed_stands_again_as_long_as_that_is_not_comm
     cluster.run(2 * HEARTBEAT_MS)
     cluster.drop = lambda m: (
         isinstance(m, AppendRequest)
-        and any(is_membership(e.command) and not decode(e.command).is_joint for e in m.entries)
+        and any(read(e.command) and not decode(e.command).is_joint for e in m.entries)
     )
     cluster.change(1, ReplaceMember(1, peer(4)))
     cluster.join(4)

@@ -152,11 +152,15 @@ def _zero_sectors(data: bytes, position: int) -> int:
 
     A sector that `data` fills in part counts if that part is zero.
     """
+    size = len(data)
     first = SECTOR_BYTES - position % SECTOR_BYTES
-    if data and data[0] and _ZERO_SECTOR not in data and (data[-1] or len(data) <= first):
+    if data and data[0] and _ZERO_SECTOR not in data and (data[-1] or size <= first):
         return 0  # nearly always: both edges are not zero, and neither is a sector between them
-    last = max(first, len(data) - (position + len(data)) % SECTOR_BYTES)
-    zeros = sum(1 for edge in (data[:first], data[last:]) if edge and not edge.strip(b"\0"))
+    last = max(first, size - (position + size) % SECTOR_BYTES)
+    zeros = 0
+    for edge in (data[:first], data[last:]):
+        if edge and not edge.strip(b"\0"):
+            zeros += 1
     if _ZERO_SECTOR not in data:
         return zeros
     middle = range(first, last, SECTOR_BYTES)
