@@ -288,7 +288,7 @@ def _make_raft(
 
     directory = config.data_dir / "snapshots"
     clear_directory(directory)
-    asked_urls = [url for peer in config.peers for url in peer.peer_urls]
+    asked = [url for peer in config.peers for url in peer.peer_urls]
     return RaftActor(
         core,
         wal,
@@ -297,7 +297,7 @@ def _make_raft(
         codec,
         Shipping(core, wal, directory, outside.files, secrets.randbits),
         LogRetention(config.snapshot_catchup_entries, LOG_KEPT_BYTES),
-        Surroundings(open_links, config.peer_urls, asked_urls, secrets.randbits, end),
+        Surroundings(open_links, config.peer_urls, asked, secrets.randbits, end, time.monotonic_ns),
         monotonic_ms,
     )
 

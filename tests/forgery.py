@@ -14,6 +14,9 @@ from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
+    NotRafts,
+    Ping,
+    Pong,
     Welcome,
 )
 from cluster.wire import pack
@@ -22,11 +25,15 @@ CODES = {kind: code for code, kind in enumerate(MESSAGE_KINDS)}
 """By kind of message: its number in a frame."""
 
 
-def forged(cluster_id: int, message: Message | JoinRequest | Introduction | Welcome) -> bytes:
+def forged(cluster_id: int, message: Message | NotRafts) -> bytes:
     """The frame of a message, whatever is in it."""
     match message:
         case Introduction():
             return pack(("hello", cluster_id, *message))
+        case Ping():
+            return pack(("ping", cluster_id, *message))
+        case Pong():
+            return pack(("pong", cluster_id, *message))
         case JoinRequest():
             return pack(("join", *message))
         case Welcome():

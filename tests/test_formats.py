@@ -118,13 +118,18 @@ def test_no_kind_and_no_command_is_left_out_of_the_page() -> None:
 
 
 def test_the_frames_without_a_cluster_id_have_the_fields_of_the_page() -> None:
-    join, welcome, hello = (cells[0] for cells in rows(PAGE, "| frame | when"))
+    join, welcome, hello, *echoes = (cells[0] for cells in rows(PAGE, "| frame | when"))
     assert unpack(encode_join(JoinRequest(1, 2, ("u",))))[0] == "join"
     assert _fields(join) == len(JoinRequest._fields) + 1
     answer = sample(Welcome)._replace(membership=encode_membership(MEMBERSHIP))
     assert unpack(CODEC.encode_welcome(answer))[0] == "welcome"
     assert _fields(welcome) == len(Welcome._fields) + 1
     assert _fields(hello) == len(unpack(CODEC.encode_introduction(Introduction(1, "tcp://a:1"))))
+    said: list[rpc.Ping | rpc.Pong] = [rpc.Ping(1, 2, 3), rpc.Pong(2, 1, 3)]
+    for echo, frame in zip(echoes, map(CODEC.encode_ping, said), strict=True):
+        name, *rest = unpack(frame)
+        assert _fields(echo) == 1 + len(rest)
+        assert f'["{name}", ' in echo
 
 
 def _fields(row: str) -> int:

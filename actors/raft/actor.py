@@ -52,6 +52,7 @@ from actors.raft.neighbours import Neighbours
 from actors.raft.outcome import Decided, LeaderNews
 from actors.raft.probation import Probation
 from actors.raft.readers import Readers
+from actors.raft.round_trips import RoundTrips
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage, Waits
 from actors.raft.surroundings import LogRetention, Surroundings
@@ -102,18 +103,13 @@ class RaftActor(NodeActor):
         self._last_words = LastWords()
         self._complaints = Complaints(clock, log)
         self._look_for_room_ms = 0
-        self._counts = Counts()
+        self.counts = Counts(RoundTrips(core.config.member_id, surroundings.clock_ns))
 
     def open(self) -> None:
         core, surroundings, admission = self.core, self._surroundings, Admission(self.core)
         self._links = surroundings.open_links(self.mailbox)
         self._neighbours = Neighbours(
-            core,
-            self._codec,
-            self._links,
-            admission,
-            surroundings.asked_urls,
-            surroundings.random_bits,
+            core, self._codec, self._links, admission, surroundings, self.counts.trips
         )
         self._callers = Callers(
             core, self._codec, admission, self._neighbours, self._shipping.refusal
@@ -153,7 +149,7 @@ class RaftActor(NodeActor):
                     self.core.peer_down(member_id, self._clock())
             case Survey():
                 counted = self._waits.durations, self._readers.slow, self._shipping.shipped
-                self.ring.store.tell(message._replace(raft=self._counts.read(self.core, *counted)))
+                self.ring.store.tell(message._replace(raft=self.counts.read(self.core, *counted)))
             case _:
                 assert_never(message)
 
@@ -276,6 +272,7 @@ class RaftActor(NodeActor):
         if now_ms >= self._look_for_room_ms:
             self._look_for_room_ms = now_ms + LOOK_FOR_ROOM_MS
             self._look_for_room()
+            self._neighbours.ping()
         self._complaints.tick(now_ms)
         self.core.tick(now_ms)
 
@@ -352,7 +349,7 @@ class RaftActor(NodeActor):
     def _tell_leader_news(self, leader_news: LeaderNews) -> None:
         leadership = leadership_of(leader_news)
         log.info("term %d: leader %x", leader_news.term, leader_news.leader)
-        self._counts.led(leader_news.leader)
+        self.counts.led(leader_news.leader)
         for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
             address.tell(leadership)
 

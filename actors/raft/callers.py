@@ -14,7 +14,16 @@ from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.neighbours import Neighbours
-from actors.raft.rpc import Introduction, JoinRequest, SnapshotAck, SnapshotChunk, Welcome
+from actors.raft.rpc import (
+    Introduction,
+    JoinRequest,
+    NotRafts,
+    Ping,
+    Pong,
+    SnapshotAck,
+    SnapshotChunk,
+    Welcome,
+)
 from cluster.wire import WireError
 
 SnapshotFrame = SnapshotChunk | SnapshotAck
@@ -56,7 +65,7 @@ class Callers:
                 continue
             part: SnapshotFrame | None = None
             match message:
-                case JoinRequest() | Introduction() | Welcome():
+                case JoinRequest() | Introduction() | Welcome() | Ping() | Pong():
                     yield from self._meet(message, now_ms)
                     continue
                 case SnapshotChunk() | SnapshotAck():
@@ -73,13 +82,15 @@ class Callers:
             if part is not None:
                 yield part
 
-    def _meet(
-        self, message: JoinRequest | Introduction | Welcome, now_ms: int
-    ) -> Iterator[Complaint]:
+    def _meet(self, message: NotRafts, now_ms: int) -> Iterator[Complaint]:
         refusal, source = "", 0
         match message:
             case JoinRequest():
                 self._neighbours.welcome(message, now_ms)
+            case Ping(source):
+                refusal = self._neighbours.pinged(message)
+            case Pong(source):
+                refusal = self._neighbours.ponged(message)
             case Introduction(source):
                 refusal = self._neighbours.introduced(message)
             case Welcome(source):

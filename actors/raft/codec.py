@@ -42,6 +42,9 @@ from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
+    NotRafts,
+    Ping,
+    Pong,
     ReadRequest,
     ReadResponse,
     RemovedNotice,
@@ -83,6 +86,8 @@ _CHANGES: Final = {kind.__name__: kind for kind in get_args(MemberChange)}
 _HELLO: Final = "hello"
 _JOIN: Final = "join"
 _WELCOME: Final = "welcome"
+_PING: Final = "ping"
+_PONG: Final = "pong"
 
 ENCODINGS_KEPT: Final = 8
 
@@ -326,11 +331,16 @@ class PeerCodec:
         """The frame that says at which URL a member is reached."""
         return _packed((_HELLO, self.cluster_id, *SHAPES.of(Introduction).row(introduction)))
 
+    def encode_ping(self, said: Ping | Pong) -> bytes:
+        """The frame of a ping, or of the answer to one."""
+        name = _PING if isinstance(said, Ping) else _PONG
+        return _packed((name, self.cluster_id, *SHAPES.of(type(said)).row(said)))
+
     def encode_welcome(self, welcome: Welcome) -> bytes:
         """The frame that answers a JoinRequest."""
         return _packed((_WELCOME, *SHAPES.of(Welcome).row(welcome)))
 
-    def decode(self, frame: bytes) -> Message | JoinRequest | Introduction | Welcome:
+    def decode(self, frame: bytes) -> Message | NotRafts:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
         if not frame:
             raise WireError("an empty message, or one of several frames")
@@ -343,7 +353,7 @@ class PeerCodec:
             return message
         return self._decode_named(row)
 
-    def _decode_named(self, row: tuple[Any, ...]) -> JoinRequest | Introduction | Welcome:
+    def _decode_named(self, row: tuple[Any, ...]) -> NotRafts:
         """The message of a row that begins with a name: those that are not Raft's do."""
         match row:
             case "join", *_:
@@ -352,6 +362,12 @@ class PeerCodec:
             case "hello", self.cluster_id, *_:
                 introduction: Introduction = _read(SHAPES.of(Introduction), row[2:])
                 return introduction
+            case "ping", self.cluster_id, *_:
+                ping: Ping = _read(SHAPES.of(Ping), row[2:])
+                return ping
+            case "pong", self.cluster_id, *_:
+                pong: Pong = _read(SHAPES.of(Pong), row[2:])
+                return pong
             case "welcome", *_:
                 welcome: Welcome = _read(SHAPES.of(Welcome), row[1:])
                 if welcome.cluster_id != self.cluster_id:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from actors.language.members import NOBODY
 from actors.language.metrics import Histogram, RaftMetrics
 from actors.raft.core import RaftCore
+from actors.raft.round_trips import RoundTrips
 
 
 class Counts:
     """The counts of one member."""
 
-    def __init__(self) -> None:
+    def __init__(self, trips: RoundTrips) -> None:
+        self.trips = trips
         self._leader = NOBODY
         self._leader_changes = 0
 
@@ -37,5 +39,5 @@ class Counts:
             wal_syncs=syncs.read(),
             snapshots_sent=shipped[0],
             snapshots_received=shipped[1],
-            peers=(),
+            peers=self.trips.read(),
         )

@@ -6,23 +6,27 @@ are. Refuses to know what a message means, and when it may be sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from actors.language.members import Peer
-from actors.raft.admission import STRANGER, Admission
+from actors.raft.admission import MISDIRECTED, NOT_SENT, STRANGER, Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
 from actors.raft.membership import Membership, decode, encode
+from actors.raft.round_trips import RoundTrips
 from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
+    Ping,
+    Pong,
     RemovedNotice,
     VoteRequest,
     Welcome,
 )
 from actors.raft.seams import Links
+from actors.raft.surroundings import Surroundings
 from cluster.schemes import places, zeromq_url
 
 ASK_AGAIN_MS: Final = 100
@@ -35,9 +39,8 @@ LINKS_MAX: Final = 256
 class Neighbours:
     """The members that one member talks to, over its links.
 
-    `asked_urls` are those the operator has given. If a member is heard that the log does not tell
-    of, the members there are asked about it, beside the known ones. `random_bits` makes the nonces
-    of these questions: no other process may guess one.
+    If a member is heard that the log does not tell of, the members at the operator's URLs are asked
+    about it, beside the known ones. No other process may guess the nonce of such a question.
     """
 
     def __init__(
@@ -46,18 +49,19 @@ class Neighbours:
         codec: PeerCodec,
         links: Links,
         admission: Admission,
-        asked_urls: Sequence[str],
-        random_bits: Callable[[int], int],
+        surroundings: Surroundings,
+        trips: RoundTrips,
     ) -> None:
         self._core = core
         self._codec = codec
         self._links = links
         self._admission = admission
         self._own_id = core.config.member_id
-        self._random_bits = random_bits
+        self._random_bits = surroundings.random_bits
+        self._trips = trips
         # Links are kept by member id. Which member is at one of the operator's URLs is not known,
         # so these have ids below zero.
-        self._asked = {-number: url for number, url in enumerate(asked_urls, 1)}
+        self._asked = {-number: url for number, url in enumerate(surroundings.asked_urls, 1)}
         self._urls: dict[int, str] = {}
         self._nonce = 0
         self._ask_again_ms = 0
@@ -85,6 +89,32 @@ class Neighbours:
     def close(self) -> None:
         """Close every link."""
         self._links.close()
+
+    # --- how far others are ---
+
+    def ping(self) -> None:
+        """Begin to measure a round trip to each of the other members."""
+        peers = self._core.roster.latest.peers
+        for ping in self._trips.pings(peer.id for peer in peers if peer.id != self._own_id):
+            self._links.send(ping.target, self._codec.encode_ping(ping))
+
+    def pinged(self, ping: Ping) -> str:
+        """Answer a member that measures; returns why it is not answered, or ""."""
+        refusal = self._refusal(ping)
+        if not refusal:
+            pong = Pong(self._own_id, ping.source, ping.stamp)
+            self._links.send(ping.source, self._codec.encode_ping(pong))
+        return refusal
+
+    def ponged(self, pong: Pong) -> str:
+        """A member has answered; returns why that is not believed, or ""."""
+        return self._refusal(pong) or ("" if self._trips.heard(pong) else NOT_SENT)
+
+    def _refusal(self, said: Ping | Pong) -> str:
+        if said.target != self._own_id:
+            return MISDIRECTED
+        is_known = said.source != self._own_id and self._admission.is_known(said.source)
+        return "" if is_known else STRANGER
 
     # --- where others are ---
 

@@ -280,6 +280,22 @@ class Introduction(NamedTuple):
     url: str
 
 
+class Ping(NamedTuple):
+    """Any member -> any other: repeat `stamp` in a Pong, so that I know the time. Not Raft's."""
+
+    source: Unsigned
+    target: Unsigned
+    stamp: Unsigned
+
+
+class Pong(NamedTuple):
+    """The answer to a Ping. Not Raft's."""
+
+    source: Unsigned
+    target: Unsigned
+    stamp: Unsigned
+
+
 class Welcome(NamedTuple):
     """The answer to a JoinRequest: your id, the cluster's, and membership.py's JSON of the members.
 
@@ -303,6 +319,9 @@ class Welcome(NamedTuple):
     stream: Unsigned = 0
     client_urls: tuple[str, ...] = ()
 
+
+NotRafts = JoinRequest | Introduction | Welcome | Ping | Pong
+"""What members say to each other beside Raft's messages."""
 
 Message = (
     AppendRequest

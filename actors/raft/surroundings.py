@@ -31,7 +31,8 @@ class Surroundings(NamedTuple):
 
     `open_links` attaches the peers' sockets to a mailbox. Peers reach this member at `own_urls`;
     the operator has given `asked_urls` for the others. `random_bits` gives bits that nobody can
-    guess. `on_ending` is called with the reason once this member must stop.
+    guess. `on_ending` is called with the reason once this member must stop. `clock_ns` measures the
+    round trips to the others; None: they are not measured.
     """
 
     open_links: Callable[[Polling], Links]
@@ -39,3 +40,4 @@ class Surroundings(NamedTuple):
     asked_urls: Sequence[str]
     random_bits: Callable[[int], int]
     on_ending: Callable[[Ending], None]
+    clock_ns: Callable[[], int] | None = None

@@ -81,6 +81,7 @@ def test_a_node_tells_what_it_has_counted(client: Client) -> None:
         assert reply_faults(OPS["metrics"], reply) == []
         assert reply["turns"] > 0
         assert reply["wal_syncs"]["counts"][-1] > 0
+        assert len(reply["peers"]) == 2
     assert sorted(reply["is_leader"] for reply in asked) == [False, False, True]
 
 

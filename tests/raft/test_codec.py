@@ -31,6 +31,9 @@ from actors.raft.rpc import (
     Introduction,
     JoinRequest,
     Message,
+    NotRafts,
+    Ping,
+    Pong,
     ReadRequest,
     Welcome,
 )
@@ -138,7 +141,7 @@ def test_arbitrary_fields_make_a_sound_message_or_a_wire_error(
         message = CODEC.decode(pack((CLUSTER, kind, *fields)))
     except WireError:
         return
-    assert not isinstance(message, Introduction | JoinRequest | Welcome)
+    assert not isinstance(message, NotRafts)
     assert PeerCodec(CLUSTER).decode(PeerCodec(CLUSTER).encode(message)) == message
 
 
@@ -245,6 +248,16 @@ def test_a_member_that_joins_is_told_who_it_is() -> None:
     welcome = Welcome(2, 7, CLUSTER, request.nonce, packed, True, 5, 6, 4, 7, ("tcp://c:1",))
     frame = CODEC.encode_welcome(welcome)
     assert decode_welcome(frame) == CODEC.decode(frame) == welcome
+
+
+@pytest.mark.parametrize("said", [Ping(9, 2, 2**60), Pong(2, 9, 2**60)])
+def test_a_ping_and_its_answer_come_through_within_one_cluster(said: Ping | Pong) -> None:
+    frame = CODEC.encode_ping(said)
+    assert CODEC.decode(frame) == said
+    with pytest.raises(WireError, match="another cluster"):
+        PeerCodec(CLUSTER + 1).decode(frame)
+    with pytest.raises(WireError, match=f"malformed {type(said).__name__}"):
+        CODEC.decode(pack((unpack(frame)[0], CLUSTER, 9, 2, -1)))
 
 
 def test_a_member_says_where_it_is_reached() -> None:

@@ -14,7 +14,17 @@ from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
 from actors.raft.membership import UNKNOWN_MEMBERS, Membership, decode, encode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
-from actors.raft.rpc import Heartbeat, HeartbeatResponse, Introduction, JoinRequest, Welcome
+from actors.raft.round_trips import RoundTrips
+from actors.raft.rpc import (
+    Heartbeat,
+    HeartbeatResponse,
+    Introduction,
+    JoinRequest,
+    Ping,
+    Pong,
+    Welcome,
+)
+from actors.raft.surroundings import Surroundings
 from cluster.wire import WireError, pack
 from tests.forgery import forged
 from tests.raft.harness import START_MS, Addressed, make_core, peer, voters, welcome_frame
@@ -60,8 +70,15 @@ class Street:
         self.core = core or make_core()
         self.wires = Wires()
         self.admission = Admission(self.core)
+        self.now_ns = 1_000_000
+        self.trips = RoundTrips(1, lambda: self.now_ns)
         self.neighbours = Neighbours(
-            self.core, CODEC, self.wires, self.admission, asked, getrandbits
+            self.core,
+            CODEC,
+            self.wires,
+            self.admission,
+            Surroundings(lambda _: self.wires, (), asked, getrandbits, print),
+            self.trips,
         )
         self.neighbours.follow(self.core.roster.latest)
 
@@ -230,3 +247,64 @@ def test_a_flood_of_what_is_no_message_is_said_once_of_each_kind_with_where_it_c
         "ignored a peer message from 10.0.0.9: a message of another cluster (8)",
         "ignored a peer message from 10.0.0.9: unknown kind of peer message 99",
     ]
+
+
+# --- how far others are -----------------------------------------------------------------------
+
+TRIP_NS = 2_500_000
+
+
+def test_each_other_member_is_pinged_and_its_answer_measures_the_way() -> None:
+    street = Street()
+    street.neighbours.ping()
+    pings = {url: each for url, each in street.wires.sent if isinstance(each, Ping)}
+    assert {each.target for each in pings.values()} == {2, 3}
+    ping = pings["tcp://host2:2380"]
+    street.now_ns += TRIP_NS
+    assert street.neighbours.ponged(Pong(2, 1, ping.stamp)) == ""
+    answered, silent = street.trips.read()
+    assert (answered.id, answered.is_active, answered.round_trips.counts[-1]) == (2, True, 1)
+    assert answered.round_trips.sum == TRIP_NS / 1e9
+    assert (silent.id, silent.is_active, silent.round_trips.counts[-1]) == (3, False, 0)
+
+
+def test_a_member_that_stops_to_answer_is_not_active_any_more() -> None:
+    street = Street()
+    street.neighbours.ping()
+    street.neighbours.ponged(Pong(2, 1, street.now_ns))
+    street.neighbours.ping()
+    assert street.trips.read()[0].is_active, "it has a second for the next answer"
+    street.neighbours.ping()
+    assert not street.trips.read()[0].is_active
+
+
+def test_a_ping_is_answered_to_members_only() -> None:
+    street = Street()
+    assert street.neighbours.pinged(Ping(2, 1, 77)) == ""
+    assert street.wires.sent == [("tcp://host2:2380", Pong(1, 2, 77))]
+    for ping in (Ping(STRANGE, 1, 77), Ping(2, 3, 77), Ping(1, 1, 77)):
+        assert street.neighbours.pinged(ping)
+    assert len(street.wires.sent) == 1
+
+
+def test_an_answer_that_was_not_asked_for_or_comes_twice_counts_nothing() -> None:
+    street = Street()
+    assert street.neighbours.ponged(Pong(2, 1, 0)), "before the first ping"
+    street.neighbours.ping()
+    stamp = street.now_ns
+    for pong in (Pong(2, 1, stamp - 1), Pong(STRANGE, 1, stamp), Pong(2, 3, stamp), Pong(2, 1, 0)):
+        assert street.neighbours.ponged(pong)
+    assert street.neighbours.ponged(Pong(2, 1, stamp)) == ""
+    assert street.neighbours.ponged(Pong(2, 1, stamp))
+    assert street.trips.read()[0].round_trips.counts[-1] == 1
+
+
+def test_an_actor_pings_once_a_second_and_answers() -> None:
+    shell = Shell(clock_ns=lambda: 5)
+    shell.lead()
+    shell.wait(1_000)
+    pings = [each for each in shell.recorder.take() if isinstance(each, Ping)]
+    assert pings == [Ping(1, 2, 5), Ping(1, 3, 5)]
+    shell.burst(PeerFrames((CODEC.encode_ping(Ping(3, 1, 9)), CODEC.encode_ping(Pong(2, 1, 5)))))
+    assert Pong(1, 3, 9) in shell.recorder.take()
+    assert [peer.is_active for peer in shell.actor.counts.trips.read()] == [True, False]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import getrandbits
 from typing import Any
@@ -165,6 +165,7 @@ class Shell:
         probation: Probation | None = None,
         asked_urls: Sequence[str] = (),
         waits: Waits | None = None,
+        clock_ns: Callable[[], int] | None = None,
     ) -> None:
         self.recorder = Recorder()
         self.clock = ManualClock(START_MS)
@@ -187,7 +188,14 @@ class Shell:
             PeerCodec(7),
             Shipping(core, recorder, Path("/nowhere"), SimulatedDisk(), getrandbits),
             LogRetention(entries=10, bytes=1 << 20),
-            Surroundings(open_links, ("tcp://host1:2380",), asked_urls, getrandbits, recorder.tell),
+            Surroundings(
+                open_links,
+                ("tcp://host1:2380",),
+                asked_urls,
+                getrandbits,
+                recorder.tell,
+                clock_ns,
+            ),
             self.clock,
         )
         self.actor.join(Ring(recorder, recorder, recorder, recorder, recorder))
