@@ -1,0 +1,163 @@
+"""NodeLink: the unary calls of one client of a front, many at a time over one connection.
+
+It numbers calls and finds the caller of each answer. A call is sent once and never again: whether a
+write was done is not known when its connection breaks. Refuses to know what a call asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+from cluster.errors import DEADLINE_EXCEEDED, FAULTS, UNAVAILABLE
+from cluster.etcd.link.connection import Connection, Reply
+from cluster.etcd.link.node_stream import NodeStream
+from cluster.etcd.link.pool import Pool
+
+CALLS_MAX: Final = 10_000
+"""The number of calls that one client may have under way; the node has the same limit."""
+
+REFUSED: Final[Reply] = {"error": FAULTS["TooManyRequests"]._asdict()}
+NOT_SENT: Final[Reply] = {"error": FAULTS["Stopped"]._asdict()}
+CONNECTION_LOST: Final[Reply] = {
+    "error": {
+        "code": UNAVAILABLE,
+        "message": "etcdserver: request timed out, possibly due to connection lost",
+    }
+}
+OVERDUE: Final[Reply] = {
+    "error": {"code": DEADLINE_EXCEEDED, "message": "context deadline exceeded"}
+}
+
+Done = Callable[[Reply], None]
+
+
+class NodeLink:
+    """The calls of one client; `why_lost` says why its last connection ended.
+
+    `done` is called once with the answer, an `error` map among them, and never inside `call`; not
+    at all after `forget` or `close`. `on_close` is called when the client closes the link.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self.on_close: Callable[[], None] | None = None
+        self.cluster_id = pool.address.cluster_id
+        self.member_id = pool.address.member_id
+        self.why_lost = ""
+        self._pool = pool
+        self._connection: Connection | None = None
+        # A forgotten call stays here until its answer is there: without it the connection could
+        # pass to another client too early.
+        self._calls: dict[int, Done | None] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the node was there when the front last asked."""
+        return self._pool.is_up
+
+    def call(
+        self, request: dict[str, Any], done: Done, timeout_seconds: float | None = None
+    ) -> int:
+        """Ask the node; `done` gets its answer. The call's number becomes the request's `id`."""
+        pool = self._pool
+        number = pool.next_number()
+        connection = self._connection
+        if connection is None:
+            connection = self._connect()
+        if connection.is_full or len(self._calls) >= CALLS_MAX:
+            pool.loop.call_soon(done, dict(REFUSED))
+            return number
+        request["id"] = number
+        self._calls[number] = done
+        connection.send(request)
+        if timeout_seconds is not None:
+            self._timers[number] = pool.loop.call_later(timeout_seconds, self._overdue, number)
+        return number
+
+    def forget(self, call: int) -> None:
+        """Drop the answer of a call when it comes."""
+        if call in self._calls:
+            self._calls[call] = None
+            self._stop_timer(call)
+
+    def open_stream(
+        self, on_message: Callable[[Reply], None], on_end: Callable[[str], None]
+    ) -> NodeStream:
+        """A stream of replies on a connection of its own, which `close` here does not end."""
+        return NodeStream(self._pool.take(), on_message, on_end)
+
+    def pause(self) -> None:
+        """Read no more answers, for a client that does not read them either."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        """Go on reading answers."""
+        if self._connection is not None:
+            self._connection.resume()
+
+    def close(self) -> None:
+        """The client has gone: drop all its calls, and end its connection or give it back."""
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            on_close()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        is_idle = not self._calls
+        self._calls.clear()
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if is_idle:
+            self._pool.give_back(connection)
+        else:
+            connection.close()
+
+    async def reach(self) -> str:
+        """Ask the node who it is; the reason why that fails, or an empty text."""
+        answer: asyncio.Future[Reply] = self._pool.loop.create_future()
+        self.call({"op": "status"}, answer.set_result)
+        reason = self.why_lost if "error" in await answer else ""
+        self._pool.is_up = not reason
+        return reason
+
+    # --- inside ---
+
+    def _connect(self) -> Connection:
+        connection = self._connection = self._pool.take()
+        connection.on_reply, connection.on_lost = self._on_reply, self._on_lost
+        return connection
+
+    def _on_reply(self, reply: Reply) -> None:
+        number = reply.pop("id", 0)
+        done = self._calls.pop(number, None)
+        if done is not None:
+            if self._timers:
+                self._stop_timer(number)
+            done(reply)
+
+    def _stop_timer(self, number: int) -> None:
+        timer = self._timers.pop(number, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _overdue(self, number: int) -> None:
+        self._timers.pop(number, None)
+        done = self._calls.get(number)
+        if done is not None:
+            self._calls[number] = None
+            done(dict(OVERDUE))
+
+    def _on_lost(self, reason: str) -> None:
+        assert self._connection is not None, "the connection of this link"
+        answer = CONNECTION_LOST if self._connection.was_open else NOT_SENT
+        self._connection = None
+        self.why_lost = reason
+        calls, self._calls = self._calls, {}
+        for number, done in calls.items():
+            self._stop_timer(number)
+            if done is not None:
+                done(dict(answer))
