@@ -22,6 +22,7 @@ from cluster import __version__
 from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
 from cluster.flag_values import ConfigError
 from cluster.flags import FlagParser, fail
+from cluster.logs import log_to_stderr
 
 PROGRAM: Final = "leasehold"
 PREFIXES: Final = ("LEASEHOLD_", "ETCD_")
@@ -89,7 +90,7 @@ def main(
         fail(PROGRAM, str(error) + _told_by(str(error), typed, os.environ))
     except OSError as error:
         fail(PROGRAM, described(error))
-    _log_to_stderr(LEVELS[config.log_level])
+    log_to_stderr(LEVELS[config.log_level])
     _warn_of_unknown_variables(os.environ)
     if parsed.stop_with_stdin:
         threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
@@ -153,17 +154,6 @@ def _parser() -> FlagParser:
 def _print_version() -> None:
     python = ".".join(str(part) for part in sys.version_info[:3])
     sys.stdout.write(f"{PROGRAM} Version: {__version__}\nPython Version: {python}\n")
-
-
-def _log_to_stderr(level: int) -> None:
-    formatter = logging.Formatter(
-        "%(asctime)s.%(msecs)03dZ %(levelname)-8s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
-    )
-    # UTC, so that the logs of several hosts can be read side by side.
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler])
 
 
 def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:

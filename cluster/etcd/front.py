@@ -1,0 +1,248 @@
+"""The serving half of a front: it accepts connections, and finds out what each client speaks.
+
+It owns the limits on connections and on the time until their first bytes. What a protocol says is
+its own business: `passing` and the folders beside this module have them. Refuses to know processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Final, NamedTuple, Protocol, cast
+
+from cluster.etcd.link.connection import Loop, NodeAddress
+from cluster.etcd.link.node_link import NodeLink
+from cluster.etcd.link.pool import Pool
+from cluster.etcd.passing import Buffer, pass_on
+from cluster.front_config import FrontConfig
+
+CONNECTIONS_MAX: Final = 10_000
+"""The number of client connections; a further one is closed at once."""
+
+CONNECTION_DESCRIPTORS: Final = 2
+"""A connection and its own connection to the node; streams need one more each."""
+
+OWN_DESCRIPTORS: Final = 64
+
+FIRST_BYTES_SECONDS: Final = 10.0
+"""A client that has not said within this time what it speaks is closed."""
+
+ACCEPTED_AT_ONCE_MAX: Final = 64
+"""The connections that are accepted in one turn of the loop."""
+
+NO_ROOM_SECONDS: Final = 0.1
+"""How long nothing is accepted when no descriptor is left."""
+
+STOP_SECONDS: Final = 0.5
+"""How long connections may take to end when the node stops gracefully."""
+
+FRAME_BYTES_MAX: Final = 128 * 1024 * 1024
+"""The largest frame of the node; its largest answers are half of this."""
+
+COMPLAINT_SECONDS: Final = 10.0
+"""The same complaint is logged once in this time."""
+
+ZMTP: Final = b"\xff"
+TLS: Final = b"\x16"
+HTTP_2: Final = b"PRI "
+
+_NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+log = logging.getLogger("leasehold.front")
+
+
+class Served(Protocol):
+    """The protocol of a connection whose kind is known, as asyncio calls it.
+
+    When the connection is lost and all its work is done, it closes the link that it was made with.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """The transport to write to."""
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client."""
+
+    def go_away(self) -> None:
+        """End soon: answer what is under way, and nothing else."""
+
+
+Make = Callable[[NodeLink], Served]
+
+
+class Protocols(NamedTuple):
+    """What serves the connections of each kind."""
+
+    http_1: Make
+    http_2: Make
+    metrics: Make
+
+
+class Front:
+    """The connections of one front, and their limits."""
+
+    def __init__(self, loop: Loop, config: FrontConfig, protocols: Protocols) -> None:
+        self.loop = loop
+        self.protocols = protocols
+        self.buffer = Buffer()
+        self.door = ("127.0.0.1", config.door_port)
+        self.connections_max = _connections_max()
+        self.connections = 0
+        self.pool = Pool(
+            loop, NodeAddress(*self.door, config.cluster_id, config.member_id, FRAME_BYTES_MAX)
+        )
+        self._idle = asyncio.Event()
+        self._listening: list[socket.socket] = []
+        self._served: set[Served] = set()
+        self._welcomes: set[asyncio.Task[None]] = set()
+        self._complained: dict[str, float] = {}
+
+    async def reach(self) -> str:
+        """See that the node is there, and is the right one; the reason if not, else ""."""
+        link = NodeLink(self.pool)
+        reason = await link.reach()
+        link.close()
+        return reason
+
+    def listen(self, listening: Sequence[socket.socket], *, only_metrics: bool = False) -> None:
+        """Begin to accept connections on these sockets."""
+        for each in listening:
+            each.setblocking(False)
+            self._listening.append(each)
+            self._open(each, only_metrics)
+
+    async def stop(self) -> None:
+        """Accept no more, and have the connections end soon; return when they have ended.
+
+        It returns after STOP_SECONDS in any case.
+        """
+        for each in self._listening:
+            self.loop.remove_reader(each.fileno())
+            each.close()
+        self._listening.clear()
+        for served in tuple(self._served):
+            served.go_away()
+        with suppress(TimeoutError):
+            if self.connections:
+                self._idle.clear()
+                await asyncio.wait_for(self._idle.wait(), STOP_SECONDS)
+
+    def serve(self, make: Make, transport: asyncio.Transport, first: bytes) -> None:
+        """Let the protocol for its kind go on with a connection, whose first bytes have come."""
+        link = NodeLink(self.pool)
+        served = make(link)
+        self._served.add(served)
+        link.on_close = partial(self._served_ended, served)
+        transport.set_protocol(cast(asyncio.BaseProtocol, served))
+        served.connection_made(transport)
+        served.data_received(first)
+
+    def _served_ended(self, served: Served) -> None:
+        self._served.discard(served)
+        self.ended()
+
+    def ended(self) -> None:
+        """A connection has ended."""
+        self.connections -= 1
+        if not self.connections:
+            self._idle.set()
+
+    def complain(self, what: str) -> None:
+        """Log this, unless it was logged just now."""
+        now = self.loop.time()
+        if now - self._complained.get(what, -COMPLAINT_SECONDS) >= COMPLAINT_SECONDS:
+            self._complained[what] = now
+            log.warning(what)
+
+    # --- inside ---
+
+    def _open(self, listening: socket.socket, only_metrics: bool) -> None:
+        if listening in self._listening:
+            fd = listening.fileno()
+            self.loop.add_reader(fd, self._accept, listening, only_metrics)
+
+    def _accept(self, listening: socket.socket, only_metrics: bool) -> None:
+        for _ in range(ACCEPTED_AT_ONCE_MAX):
+            try:
+                accepted, _address = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    # The socket stays readable, so the loop would do nothing else but fail here.
+                    self.complain(f"cannot accept a connection: {error.strerror}")
+                    self.loop.remove_reader(listening.fileno())
+                    self.loop.call_later(NO_ROOM_SECONDS, self._open, listening, only_metrics)
+                    return
+                continue  # the client has gone already
+            if self.connections >= self.connections_max:
+                accepted.close()
+                self.complain(f"closed a connection: there are {self.connections}")
+                continue
+            self.connections += 1
+            accepted.setblocking(False)
+            task = self.loop.create_task(self._welcome(accepted, only_metrics))
+            self._welcomes.add(task)
+            task.add_done_callback(self._welcomes.discard)
+
+    async def _welcome(self, accepted: socket.socket, only_metrics: bool) -> None:
+        try:
+            await self.loop.connect_accepted_socket(lambda: Newcomer(self, only_metrics), accepted)
+        except OSError:
+            accepted.close()
+            self.ended()
+
+
+class Newcomer(asyncio.Protocol):
+    """A connection whose first bytes have not come."""
+
+    def __init__(self, front: Front, only_metrics: bool) -> None:
+        self._front = front
+        self._only_metrics = only_metrics
+        self._transport: asyncio.Transport | None = None
+        self._first = b""
+        self._timer = front.loop.call_later(FIRST_BYTES_SECONDS, self._give_up)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        transport, front = self._transport, self._front
+        assert transport is not None, "data comes after the connection was made"
+        self._first += data
+        first, protocols = self._first, front.protocols
+        if first != HTTP_2 and HTTP_2.startswith(first):
+            return  # `P` may also be the beginning of a PUT or POST of HTTP/1.1
+        self._timer.cancel()
+        if first.startswith(TLS):
+            front.complain("closed a connection that speaks TLS, which is not served here")
+            transport.abort()
+        elif self._only_metrics:
+            front.serve(protocols.metrics, transport, first)
+        elif first.startswith(ZMTP):
+            pass_on(front.loop, transport, first, front.door, front.buffer, front.ended)
+        elif first.startswith(HTTP_2):
+            front.serve(protocols.http_2, transport, first)
+        else:
+            front.serve(protocols.http_1, transport, first)
+
+    def connection_lost(self, exception: Exception | None) -> None:
+        self._timer.cancel()
+        self._front.ended()
+
+    def _give_up(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _connections_max() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, (soft - OWN_DESCRIPTORS) // CONNECTION_DESCRIPTORS))

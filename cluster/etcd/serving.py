@@ -1,0 +1,70 @@
+"""The serving half of a front: it waits for its turn, then serves until its node ends.
+
+Here the protocols are put together. Refuses to know how a connection is accepted or served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+from functools import partial
+from importlib.util import find_spec
+from typing import Final
+
+from cluster.etcd.counters import RpcCounters
+from cluster.etcd.front import Front, Protocols
+from cluster.etcd.grpc.server import GrpcServer
+from cluster.etcd.link.connection import Loop
+from cluster.etcd.rpc.mapping import Replies
+from cluster.etcd.web.server import WebServer
+from cluster.front_config import FrontConfig
+
+HAS_UVLOOP: Final = find_spec("uvloop") is not None
+if HAS_UVLOOP:  # before the fork, so that both halves share it
+    import uvloop
+
+EXIT_NODE_AWAY: Final = 1
+
+log = logging.getLogger("leasehold.front")
+
+
+def serve(config: FrontConfig) -> int:
+    """Serve the node's clients; the exit status. Does not return if the node ends."""
+    # While another process serves, this one waits. The lock is free when that one ends.
+    fcntl.lockf(config.turn, fcntl.LOCK_EX)
+    loop: Loop = uvloop.new_event_loop() if HAS_UVLOOP else asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.add_reader(config.life, os._exit, 0)
+    stopping = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    return loop.run_until_complete(_serve(loop, config, stopping))
+
+
+async def _serve(loop: Loop, config: FrontConfig, stopping: asyncio.Event) -> int:
+    front = Front(loop, config, protocols_of(config))
+    reason = await front.reach()
+    if reason:
+        log.error("no way to the node at port %d: %s", config.door_port, reason)
+        return EXIT_NODE_AWAY
+    front.listen([socket.socket(fileno=number) for number in config.listening])
+    metrics = [socket.socket(fileno=number) for number in config.listening_metrics]
+    front.listen(metrics, only_metrics=True)
+    await stopping.wait()
+    await front.stop()
+    return 0
+
+
+def protocols_of(config: FrontConfig) -> Protocols:
+    """What serves each kind of connection."""
+    counters = RpcCounters()
+    grpc = GrpcServer(
+        Replies(config.cluster_id, config.member_id), counters, config.request_bytes_max
+    )
+    web = WebServer(config, counters)
+
+    metrics = partial(web.connection, only_metrics=True)
+    return Protocols(web.connection, grpc.connection, metrics)

@@ -1,0 +1,42 @@
+"""What a node tells its front when it starts it: one line of JSON on the front's stdin.
+
+The node and the front share this module alone. It refuses to know what either does with it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+
+class FrontConfig(NamedTuple):
+    """The node's ids and the port of its door on 127.0.0.1, and what the front needs to serve.
+
+    `listening` and `listening_metrics` are descriptors of listening sockets, `life` that of a pipe
+    which ends when the node does, and `turn` that of the file whose lock the serving process holds:
+    the front inherits all of them. `node_pid` is for what `/metrics` tells of the node's process.
+    """
+
+    cluster_id: int
+    member_id: int
+    door_port: int
+    listening: tuple[int, ...]
+    listening_metrics: tuple[int, ...]
+    life: int
+    turn: int
+    request_bytes_max: int
+    node_pid: int
+    version: str
+    cors: tuple[str, ...]
+    log_level: int
+
+    def to_line(self) -> bytes:
+        """The configuration as the node writes it."""
+        return json.dumps(self._asdict()).encode() + b"\n"
+
+
+def from_line(line: bytes) -> FrontConfig:
+    """The configuration that a node wrote."""
+    fields: dict[str, Any] = json.loads(line)
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return FrontConfig(**{**fields, **lists})
