@@ -17,9 +17,6 @@ from tests.differential.sides import ANSWER_SECONDS, Stream
 if TYPE_CHECKING:
     from tests.differential.runner import Pair, Server
 
-STREAM_WIDE: Final = -1
-"""The watch id of answers that are no watch's: a refusal, or progress."""
-
 POLL_SECONDS: Final = 0.01
 NOPUT: Final = "NOPUT"
 NODELETE: Final = "NODELETE"
@@ -166,15 +163,9 @@ class Watches:
         fields = self._pair.own.fields_of(operation, self._pair.revision)
         start = fields.get("start_revision", 0) - self._pair.own.base
         doomed = "start_revision" in fields and start < self._pair.compacted
-        answers = []
         for ear, server in self._sides():
             ear.create(self._count, server.fields_of(operation, self._pair.revision))
-        for ear, _ in self._sides():
-            answer = ear.answer()
-            if not chosen and answer.get("watch_id") != STREAM_WIDE:
-                answer.pop("watch_id", None)  # the server's choice
-            answers.append(answer)
-        etcd, own = answers
+        etcd, own = [ear.answer() for ear, _ in self._sides()]
         if etcd != own:
             return etcd, own
         number = self._count
