@@ -105,9 +105,10 @@ class Peer:
         memory: Memory | None = None,
         values: dict[int, int] | None = None,
         *,
+        handler: Echo | None = None,
         opens: bool = True,
     ) -> None:
-        self.handler = Echo()
+        self.handler = handler or Echo()
         self.server = ServerConnection(self.handler, limits, memory)
         self.handler.connection = self.server
         self.now_ms = 0

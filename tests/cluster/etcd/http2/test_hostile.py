@@ -139,6 +139,27 @@ def test_answers_excuse_the_pings_of_a_busy_client() -> None:
     assert peer.is_open
 
 
+def test_data_excuses_the_windows_that_open_for_it() -> None:
+    peer = Peer(TIGHT)
+    peer.handler.answers = False
+    peer.send(request(1))
+    stream = peer.handler.requests[0]
+    peer.server.respond(stream, RESPONSE)
+    for _ in range(200):
+        peer.server.send(stream, bytes(2_000))
+        peer.send(window_update(0, 2_000), window_update(1, 2_000))
+    assert peer.is_open
+
+
+def test_windows_that_open_byte_by_byte_are_excused_by_nothing() -> None:
+    peer = Peer(TIGHT, values={4: 0})
+    peer.handler.answers = False
+    peer.send(request(1))
+    peer.server.unary(peer.handler.requests[0], RESPONSE_BLOCK, bytes(2_000), TRAILERS_BLOCK)
+    sent = [each for _ in range(110) for each in peer.send(window_update(1, 1))]
+    assert ends_calmly(peer, sent)
+
+
 def test_settings_that_change_many_windows_cost_more_than_others() -> None:
     peer = Peer(TIGHT)
     peer.handler.answers = False
@@ -240,6 +261,14 @@ def test_requests_that_hold_too_much_together_are_reset() -> None:
     for number in range(1, 15, 2):
         peer.send(headers(number), data(number, bytes(16_000)))
     assert peer.handler.resets == [(13, CALM)]
+
+
+def test_a_request_that_has_ended_holds_no_memory_here() -> None:
+    peer = Peer(LIMITS._replace(held_bytes=100 * KIB))
+    peer.handler.answers = False
+    for number in range(1, 41, 2):
+        peer.send(headers(number), data(number, bytes(16_000)), data(number, b"x", "END_STREAM"))
+    assert peer.handler.resets == []
 
 
 def test_messages_that_were_consumed_hold_nothing() -> None:

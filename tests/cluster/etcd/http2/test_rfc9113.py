@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 from hyperframe.frame import Frame, PingFrame, SettingsFrame, WindowUpdateFrame
 
-from cluster.etcd.http2 import codes
+from cluster.etcd.http2 import LIMITS, codes
 from cluster.etcd.http2.limits import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from tests.cluster.etcd.http2.raw import (
     FIELDS,
@@ -343,14 +343,20 @@ def test_pings_and_settings_are_acknowledged_in_their_order() -> None:  # 6.5.3,
     assert third.opaque_data == b"two-----"
 
 
-def test_data_over_the_streams_window_ends_the_stream() -> None:  # 6.9.1
+@pytest.mark.parametrize("flags", [[], ["END_STREAM"]])
+def test_data_over_the_streams_window_ends_the_stream(flags: list[str]) -> None:  # 6.9.1
     peer = Peer()
     peer.handler.answers = False
     peer.send(headers(1))
     peer.handler.requests[0].auto = False
     parts = [data(1, bytes(16_384))] * (STREAM_WINDOW_BYTES // 16_384)
     assert verdict(peer.send(*parts)) == []
-    assert verdict(peer.send(data(1, b"x"))) == [("stream", 1, FLOW)]
+    assert verdict(peer.send(data(1, b"x", *flags))) == [("stream", 1, FLOW)]
+
+
+def test_data_over_the_connections_window_ends_the_connection() -> None:  # 6.9.1
+    peer = Peer(LIMITS._replace(connection_window_bytes=10_000))
+    assert verdict(peer.send(headers(1), data(1, bytes(10_001)))) == [("connection", 1, FLOW)]
 
 
 def test_unsent_answers_follow_the_window_below_zero() -> None:  # 6.9.2

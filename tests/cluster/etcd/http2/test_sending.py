@@ -6,7 +6,13 @@ from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame
 
 from cluster.etcd.http2 import LIMITS, Stream, codes
 from cluster.etcd.http2.limits import FRAME_BYTES_MAX, KIB, MIB, TURN_BYTES
-from tests.cluster.etcd.http2.judge import RESPONSE, RESPONSE_BLOCK, TRAILERS, TRAILERS_BLOCK
+from tests.cluster.etcd.http2.judge import (
+    RESPONSE,
+    RESPONSE_BLOCK,
+    TRAILERS,
+    TRAILERS_BLOCK,
+    Echo,
+)
 from tests.cluster.etcd.http2.raw import (
     Peer,
     data,
@@ -131,6 +137,16 @@ def test_a_small_answer_waits_for_the_connections_window() -> None:
     assert data_of(peer.send(window_update(0, 5))) == [(3, 5)]
 
 
+def test_a_stream_whose_window_shrinks_to_nothing_leaves_its_place() -> None:  # RFC 9113, 6.9.2
+    peer = opened(1, 3, window=65_535, values={4: 100_000})
+    unary(peer, 1, 100_000)
+    unary(peer, 3, 5)
+    peer.read()  # the connection's window is used up, 34,470 bytes of stream 1's are not
+    peer.send(settings({4: 60_000}))
+    assert data_of(peer.send(window_update(0, 100))) == []
+    assert data_of(peer.send(window_update(1, 5_540))) == [(1, 10)]
+
+
 def test_an_end_needs_no_window() -> None:
     peer = opened(1, 3, 5, values={4: 0})
     peer.server.respond(stream(peer, 1), RESPONSE)
@@ -181,6 +197,19 @@ def test_a_request_answered_before_its_end_may_stop() -> None:  # RFC 9113, 8.1
     assert reset.error_code == codes.NO_ERROR
     assert peer.send(data(1, b"the other half", "END_STREAM")) == []
     assert peer.handler.resets == []
+
+
+def test_a_request_that_was_answered_at_once_is_not_ended_as_well() -> None:
+    class Refuser(Echo):
+        def on_request(self, stream: Stream) -> None:
+            self.connection.respond(stream, RESPONSE + TRAILERS, end=True)
+
+        def on_end(self, stream: Stream) -> None:
+            raise AssertionError("it is over")
+
+    peer = Peer(handler=Refuser())
+    assert len(peer.send(request(1))) == 1
+    assert peer.server.streams == 0
 
 
 def test_a_long_header_block_is_continued() -> None:
