@@ -63,6 +63,7 @@ class GrpcConnection(asyncio.Protocol):
         self._timer_ms = 0
         self._is_writing_soon = False
         self._is_writable = True
+        self._is_link_paused = False
 
     # --- the transport ---
 
@@ -85,12 +86,11 @@ class GrpcConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read: keep what is to be sent in the engine, where it is bounded."""
         self._is_writable = False
-        self.link.pause()
+        self._pause_link()
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._is_writable = True
-        self.link.resume()
         self._write()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -212,8 +212,19 @@ class GrpcConnection(asyncio.Protocol):
             if not data:
                 break
             transport.write(data)
+        self._pause_link()
         if self.http2.is_closed:
             transport.close()
+
+    def _pause_link(self) -> None:
+        """Read no answers of the node for a client that leaves many unread."""
+        must_pause = not self._is_writable or self.http2.is_clogged
+        if must_pause != self._is_link_paused:
+            self._is_link_paused = must_pause
+            if must_pause:
+                self.link.pause()
+            else:
+                self.link.resume()
 
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000)

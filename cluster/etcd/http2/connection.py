@@ -19,7 +19,7 @@ from cluster.etcd.http2.fields import Field
 from cluster.etcd.http2.floods import Floods
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
-from cluster.etcd.http2.limits import GOAWAY_GRACE_MS, LIMITS, Limits
+from cluster.etcd.http2.limits import CLOGGED_BYTES, GOAWAY_GRACE_MS, LIMITS, Limits
 from cluster.etcd.http2.memory import Load, Memory
 from cluster.etcd.http2.receiving import Receiver
 from cluster.etcd.http2.sending import Sender
@@ -65,6 +65,11 @@ class ServerConnection:
     def streams(self) -> int:
         """Open streams."""
         return len(self._streams.open)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the peer leaves many answers unread, so that its user should ask for no more."""
+        return self._sender.waiting_bytes > CLOGGED_BYTES
 
     # --- from and to the peer -------------------------------------------------------------------
 

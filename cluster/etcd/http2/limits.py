@@ -14,8 +14,9 @@ MIB: Final = 1024 * KIB
 FRAME_BYTES_MAX: Final = 16 * KIB
 """The largest payload of a frame, in both directions: the smallest size that a peer may ask for."""
 
-HEADER_BLOCK_BYTES_MAX: Final = 16 * KIB
-"""Encoded bytes of one header block, with all its CONTINUATION frames."""
+HEADER_BLOCK_BYTES_MAX: Final = 32 * KIB
+"""Encoded bytes of one header block, with all its CONTINUATION frames. Over it the connection ends,
+over the limit of the list only the stream: so this is the larger one."""
 
 HEADER_LIST_BYTES_MAX: Final = 16 * KIB
 """Decoded bytes of one header list, each field with 32 bytes on top (RFC 9113, 10.5.1)."""
@@ -53,10 +54,16 @@ STREAMS_MAX: Final = 20_000
 UNANSWERED_STREAMS_MAX: Final = 10_000
 """Open streams of one connection that have got no response headers."""
 
-QUEUED_BYTES_MAX: Final = 64 * MIB
+ANSWER_BYTES_MAX: Final = 65 * MIB
+"""The largest answer: 64 MiB and its frame around it. Our user keeps to it."""
+
+CLOGGED_BYTES: Final = ANSWER_BYTES_MAX + MIB
+"""With more than this waiting on one connection its user should ask for no more answers."""
+
+QUEUED_BYTES_MAX: Final = 128 * MIB
 """Answers that wait on one connection; one more may be put on top of what is below the limit."""
 
-QUEUED_SMALL_BYTES: Final = 16 * MIB
+QUEUED_SMALL_BYTES: Final = ANSWER_BYTES_MAX + 16 * MIB
 """What small answers may put on top of the limit: large ones do not push them out."""
 
 STREAM_BYTES: Final = 2 * KIB

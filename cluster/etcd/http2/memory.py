@@ -59,7 +59,6 @@ class Load:
         return (
             streams.unanswered < limits.unanswered_streams
             and len(streams.open) < limits.streams
-            and self._sender.waiting_bytes <= limits.queued_bytes + QUEUED_SMALL_BYTES
             and (self._memory.used <= self._calm_bytes or not self._is_short())
         )
 

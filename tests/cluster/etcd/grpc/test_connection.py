@@ -21,8 +21,10 @@ from cluster.errors import (
     UNIMPLEMENTED,
     UNKNOWN,
 )
+from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK
 from cluster.etcd.grpc.messages import framed
 from cluster.etcd.http2.codes import ENHANCE_YOUR_CALM
+from cluster.etcd.http2.limits import CLOGGED_BYTES
 from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.rpc.status import INTERNAL
@@ -338,6 +340,22 @@ async def test_while_the_transport_is_full_nothing_is_written_and_no_answer_is_r
     peer.connection.resume_writing()
     assert not peer.link.is_paused
     assert peer.answers[stream].has_ended
+
+
+@in_loop
+async def test_while_a_client_leaves_very_much_unread_no_answer_is_read_for_it() -> None:
+    peer = Peer()
+    peer.reads = False
+    number = peer.call(PUT)
+    http2 = peer.connection.http2
+    answer = bytes(2 * CLOGGED_BYTES)
+    http2.unary(http2._streams.open[number], RESPONSE_BLOCK, answer, OK_TRAILERS_BLOCK)
+    peer.connection.write_soon()
+    await settle()
+    assert peer.link.is_paused
+    peer.h2.reset_stream(number)
+    peer.flush()
+    assert not peer.link.is_paused
 
 
 @in_loop

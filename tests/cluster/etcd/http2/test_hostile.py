@@ -11,6 +11,7 @@ from hyperframe.frame import Frame
 
 from cluster.etcd.http2 import LIMITS, Memory, Stream, codes
 from cluster.etcd.http2.limits import (
+    ANSWER_BYTES_MAX,
     CONTROL_BYTES_MAX,
     FLOOD_WINDOW_MS,
     HEADER_LIST_BYTES_MAX,
@@ -325,13 +326,28 @@ def test_answers_that_are_not_read_are_bounded() -> None:
     assert small.is_open  # large answers do not push out small ones
 
 
+def test_small_requests_are_served_while_large_answers_wait() -> None:
+    peer = Peer(values={4: 0})
+    peer.handler.answers = False
+    large = bytes(ANSWER_BYTES_MAX)
+    for number in (1, 3):
+        assert not peer.server.is_clogged
+        peer.server.unary(waiting(peer, number), RESPONSE_BLOCK, large, TRAILERS_BLOCK)
+    assert peer.server.is_clogged
+    small = waiting(peer, 5)
+    peer.server.unary(small, RESPONSE_BLOCK, b"small", TRAILERS_BLOCK)
+    sent = peer.send(window_update(5, 5))
+    assert [each.stream_id for each in sent if "END_STREAM" in each.flags] == [5]
+
+
 def test_small_answers_that_are_not_read_are_bounded_too() -> None:
     peer = Peer(LIMITS._replace(queued_bytes=0), values={4: 0})
     peer.handler.answers = False
     stream = waiting(peer, 1)
     peer.server.respond(stream, RESPONSE)
-    for _ in range(QUEUED_SMALL_BYTES // 16_000 + 2):
-        peer.server.send(stream, bytes(16_000))
+    part = bytes(16_000)
+    for _ in range(QUEUED_SMALL_BYTES // len(part) + 2):
+        peer.server.send(stream, part)
     assert not stream.is_open
     assert peer.server._load.bytes < KIB
 

@@ -99,7 +99,7 @@ CASES: Final = [
     Case("5.1", "WINDOW_UPDATE behind the answer", [request(1), window_update(1, 1)], FINE),
     Case("5.1", "DATA behind a reset", [headers(1), rst_stream(1), data(1)], connection(CLOSED)),
     Case("5.1.1", "a stream with an even id", [request(2)], connection(PROTOCOL)),
-    Case("5.1.1", "DATA on an even id", [request(5), data(2)], connection(PROTOCOL)),
+    Case("5.1.1", "DATA on an even id", [request(1), request(3), data(2)], connection(PROTOCOL)),
     Case("5.1.1", "a smaller id than before", [request(5), request(3)], connection(PROTOCOL)),
     Case("5.1.1", "ids may be passed over", [request(1), request(7), request(1001)], FINE),
     # 6.1: DATA
