@@ -104,7 +104,7 @@ class GrpcConnection(asyncio.Protocol):
     def go_away(self) -> None:
         """The front ends: let the calls that are under way end, take no others, then close."""
         self.http2.go_away()
-        self.write_soon()
+        self._tick(self._now_ms())
 
     # --- the engine (http2.Handler) ---
 
@@ -243,6 +243,9 @@ class GrpcConnection(asyncio.Protocol):
         now_ms = self._now_ms()
         for call in self._deadlines.due(now_ms):
             call.expire()
+        self._tick(now_ms)
+
+    def _tick(self, now_ms: int) -> None:
         self.http2.tick(now_ms)
         self._write()
         self._arm(self._deadlines.next_ms)

@@ -63,6 +63,7 @@ class ProbeTransport:
 
     def close(self) -> None:
         self.is_closed = True
+        self._peer.hear(b"")
 
     def set_write_buffer_limits(self, high: int) -> None:
         """Nothing waits here."""
@@ -82,6 +83,7 @@ class Peer:
         self._heard = asyncio.Event()
         # What is heard after `listen`: h2 takes the first GOAWAY for the end of all streams.
         self.frames: list[Frame] | None = None
+        self._answers_pings = True
         self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.connection.connection_made(cast(asyncio.BaseTransport, self.transport))
         self.h2.initiate_connection()
@@ -123,9 +125,10 @@ class Peer:
             case StreamReset(stream_id=stream, error_code=code):
                 self.answers[stream].reset_code = int(code)
 
-    def listen(self) -> None:
-        """From now on, only read frames, and answer pings."""
+    def listen(self, answers_pings: bool = True) -> None:
+        """From now on, only read frames, and perhaps answer pings."""
         self.frames = []
+        self._answers_pings = answers_pings
 
     def _read_frames(self, data: bytes) -> None:
         assert self.frames is not None, "it listens"
@@ -134,7 +137,7 @@ class Peer:
             frame.parse_body(memoryview(data[9 : 9 + size]))
             data = data[9 + size :]
             self.frames.append(frame)
-            if isinstance(frame, PingFrame):
+            if isinstance(frame, PingFrame) and self._answers_pings:
                 answer = PingFrame(0, frame.opaque_data, flags=["ACK"]).serialize()
                 asyncio.get_running_loop().call_soon(self.connection.data_received, answer)
 

@@ -408,6 +408,22 @@ async def test_a_connection_of_a_front_that_ends_says_goodbye_and_ends_what_is_u
     assert peer.transport.is_closed
 
 
+def test_a_connection_whose_client_answers_no_ping_ends_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("cluster.etcd.http2.connection.GOAWAY_GRACE_MS", 1)
+
+    @in_loop
+    async def test() -> None:
+        peer = Peer()
+        await settle()
+        peer.listen(answers_pings=False)
+        peer.connection.go_away()
+        await peer.until(lambda: peer.transport.is_closed)
+
+    test()
+
+
 @in_loop
 async def test_calls_and_messages_are_counted() -> None:
     peer = Peer()
