@@ -1,0 +1,42 @@
+"""`python -m tests.etcd`: campaigns that look at us through etcd's own clients.
+
+`suites DIR`: the tests of other projects' clients, on etcd and on ours; DIR has etcd and etcdctl.
+`load DIR`: puts and gets through etcd's Go client; DIR has etcd and etcd_load as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.etcd import load, suites
+from tests.guard import end_all_with_this_process
+
+
+def main() -> int:
+    """Run what is asked for; 1 if something is not as it should be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.etcd", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("suites", help="run the suites of other projects")
+    running.add_argument("directory", type=Path, help="where etcd is; suites are kept there, too")
+    running.add_argument("names", nargs="*", help="of suites (default: all)")
+    loading = commands.add_parser("load", help="compare puts and gets")
+    loading.add_argument("directory", type=Path, help="where etcd and etcd_load are")
+    loading.add_argument("--rounds", type=int, default=3)
+    loading.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
+    options = parser.parse_args()
+    end_all_with_this_process()
+    if options.command == "suites":
+        is_well = suites.run(options.directory, options.names, _say)
+    else:
+        is_well = load.run(options.directory, options.rounds, options.scale, _say)
+    return 0 if is_well else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The two sides of a comparison through etcd's own clients: a real etcd, and a cluster of ours.
+
+Owns their processes, and says which of them are fronts. Refuses to know what is compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from cluster.launcher.local import LocalCluster
+from tests.bench.etcd import EtcdCluster
+
+
+class Side(NamedTuple):
+    """Addresses such as `127.0.0.1:2379`, and the processes behind them: all, and the fronts."""
+
+    name: str
+    addresses: tuple[str, ...]
+    pids: tuple[int, ...]
+    fronts: tuple[int, ...]
+
+
+@contextmanager
+def etcd(directory: Path, size: int) -> Iterator[Side]:
+    """Nodes of the etcd in this directory."""
+    with EtcdCluster(directory, size) as cluster:
+        yield Side("etcd", tuple(cluster.endpoints.split(",")), tuple(cluster.pids), ())
+
+
+@contextmanager
+def leasehold(size: int) -> Iterator[Side]:
+    """Nodes of ours, each with its front."""
+    with LocalCluster(size) as cluster:
+        addresses = tuple(endpoint.rpartition("/")[2] for endpoint in cluster.endpoints)
+        nodes = tuple(node.pid for node in cluster.nodes.values() if node.pid is not None)
+        fronts = tuple(descendants(nodes))
+        yield Side("leasehold", addresses, nodes + fronts, fronts)
+
+
+def descendants(pids: tuple[int, ...]) -> Iterator[int]:
+    """The processes that these have started, and those that they have."""
+    children = [
+        int(path.name)
+        for path in Path("/proc").iterdir()
+        if path.name.isdigit() and _parent(path) in pids
+    ]
+    yield from children
+    if children:
+        yield from descendants(tuple(children))
+
+
+def _parent(process: Path) -> int:
+    try:
+        # The second field is the program's name in parentheses, with any character in it.
+        after_name = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0  # it has ended meanwhile
+    return int(after_name[1])
