@@ -99,7 +99,6 @@ class ServerConnection:
             finished, sender.finished = sender.finished, []
             for stream in finished:
                 self._finish(stream)
-            taken += sender.take()  # the resets of requests that were answered before their end
         if sender.drained:
             drained, sender.drained = sender.drained, []
             for stream in drained:

@@ -133,6 +133,13 @@ def test_the_same_frames_in_more_time_are_no_flood(what: str) -> None:
     assert peer.is_open
 
 
+def test_data_that_comes_late_is_counted() -> None:
+    peer = Peer(TIGHT)
+    peer.send(headers(1))
+    peer.server.reset(peer.handler.requests[0], codes.CANCEL)
+    assert ends_calmly(peer, peer.send(*[data(1, b"late")] * 110))
+
+
 def test_answers_excuse_the_pings_of_a_busy_client() -> None:
     peer = Peer(TIGHT)
     for number in range(1, 1_001, 2):

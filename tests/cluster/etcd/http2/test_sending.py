@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame
 
 from cluster.etcd.http2 import LIMITS, Stream, codes
@@ -16,6 +17,7 @@ from tests.cluster.etcd.http2.judge import (
 from tests.cluster.etcd.http2.raw import (
     Peer,
     data,
+    frame,
     headers,
     parsed,
     ping,
@@ -223,9 +225,11 @@ def test_a_long_header_block_is_continued() -> None:
     assert message in whole
 
 
-def test_a_smaller_header_table_is_confirmed_in_the_next_block() -> None:  # RFC 7541, 4.2
+@pytest.mark.parametrize("sizes", [[100], [0, 4_096], [50, 30]])
+def test_a_smaller_header_table_is_confirmed_in_the_next_block(sizes: list[int]) -> None:
+    # RFC 7541, 4.2: the least of all sizes since the last block.
     peer = opened(1, 3)
-    peer.send(settings({1: 100}))
+    peer.send(frame(4, 0, 0, b"".join(b"\0\1" + size.to_bytes(4, "big") for size in sizes)))
     for number in (1, 3):
         unary(peer, number, 5)
     blocks = [each.data for each in peer.read() if isinstance(each, HeadersFrame)]
