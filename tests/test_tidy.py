@@ -48,6 +48,7 @@ CODECS = {
     "actors.raft.codec",
     "actors.raft.for_store",
     "actors.raft.neighbours",
+    "actors.raft.runs",
     "actors.store.records",
     "actors.watch.frames",
     "actors.watch.teller",

@@ -1,7 +1,7 @@
-"""Bytes of peer messages and log entries: positional msgpack, checked both ways.
+"""Bytes of peer messages: positional msgpack, checked both ways.
 
-A frame is (cluster id, kind, fields...). The entries of an append are packed once, by themselves,
-so that one encoding serves every peer and the write-ahead log. The annotation of a field in `rpc`
+A frame is (cluster id, kind, fields...). The entries of an append are packed by `runs`, so that one
+encoding serves every peer and the write-ahead log. The annotation of a field in `rpc`
 says what it may hold; this module adds the rules that annotations cannot say. A decoded message
 keeps them all, and a message that its receiver would refuse is not sent. Refuses to know any rule
 of Raft.
@@ -13,10 +13,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final, get_args
 
-from actors.language.bounds import NUMBER_MAX
 from actors.language.codec import decode_command
 from actors.language.commands import SetMembers
-from actors.language.entries import Entry, Proposal, entries_of, proposals_of
+from actors.language.entries import Entry, Proposal, proposals_of
 from actors.language.members import (
     AddMember,
     MemberChange,
@@ -55,6 +54,7 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
+from actors.raft.runs import EntriesEncoder, decode_entries, packed_row
 from cluster.addresses import MEMBER_URLS_MAX, AddressError, advertised_url, member_urls
 from cluster.wire import WireError, pack, packer, unpack
 
@@ -89,90 +89,8 @@ _WELCOME: Final = "welcome"
 _PING: Final = "ping"
 _PONG: Final = "pong"
 
-ENCODINGS_KEPT: Final = 8
-
 SMALL_BYTES_MAX: Final = 64 * 1024
 """Larger runs of entries are packed without the codec's buffer, which never shrinks."""
-
-
-class EntriesEncoder:
-    """Packs runs of entries, and keeps a few: a leader sends each run to every peer.
-
-    Runs with the same first and last entry are the same, by log matching (Raft 5.3).
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[tuple[int, int, int, int], bytes] = {}
-
-    def encode(self, entries: Sequence[Entry]) -> bytes:
-        """One msgpack array of entries; WireError if `decode_entries` would refuse them."""
-        if not entries:
-            return _NO_ENTRIES
-        first, last = entries[0], entries[-1]
-        key = (first.index, first.term, last.index, last.term)
-        if key in self._kept:
-            return self._kept[key]
-        # Refused now: an entry in the log that nobody could read back would end the next start.
-        _check_entries(entries)
-        packed = _packed(entries)
-        if len(self._kept) >= ENCODINGS_KEPT:
-            self._kept.clear()
-        self._kept[key] = packed
-        return packed
-
-
-def decode_entries(packed: bytes) -> tuple[Entry, ...]:
-    """The entries of one packed run; WireError if they are not entries in consecutive order."""
-    rows = unpack(packed)
-    if type(rows) is not tuple:
-        raise WireError("not log entries")
-    _check_entries(rows)
-    return entries_of(rows)
-
-
-def _check_entries(rows: Sequence[Any]) -> None:
-    """Raise WireError for a field that the annotations of Entry do not allow, and for a gap.
-
-    Every put passes here; a `Shape` would take twice as long.
-    """
-    if not rows:
-        return
-    try:
-        number = rows[0][0]
-        for row in rows:
-            index, term, time_ms, origin, ticket, command = row
-            if (
-                type(index) is not int
-                or type(term) is not int
-                or type(time_ms) is not int
-                or type(origin) is not int
-                or type(ticket) is not int
-                or type(command) is not bytes
-            ):
-                raise WireError("an entry has a field of the wrong type")
-            if index != number:
-                raise WireError("entries are not consecutive")
-            number += 1
-            if not (0 <= term <= NUMBER_MAX and 0 <= time_ms <= NUMBER_MAX):
-                raise WireError("an entry has a field out of range")
-            if origin < 0 or ticket < 0:
-                raise WireError("an entry has a field out of range")
-    except (TypeError, ValueError, LookupError) as error:
-        raise (
-            error if isinstance(error, WireError) else WireError(f"not entries: {error}")
-        ) from None
-    if not 0 < number - len(rows) < number <= NUMBER_MAX + 1:
-        raise WireError("an entry has an index out of range")
-
-
-def _packed(row: Any) -> bytes:
-    try:
-        return pack(row)
-    except OverflowError as error:
-        raise WireError(f"a number of more than 64 bits: {error}") from None
-
-
-_NO_ENTRIES: Final = pack(())
 
 
 # --- what annotations cannot say --------------------------------------------------------------
@@ -235,7 +153,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _check_change(change: MemberChange) -> None:
-    _packed(change)  # Unlike msgpack, JSON takes numbers of more than 64 bits.
+    packed_row(change)  # Unlike msgpack, JSON takes numbers of more than 64 bits.
     match change:
         case AddMember(peer) | ReplaceMember(_, peer):
             urls = peer.peer_urls
@@ -329,16 +247,16 @@ class PeerCodec:
 
     def encode_introduction(self, introduction: Introduction) -> bytes:
         """The frame that says at which URL a member is reached."""
-        return _packed((_HELLO, self.cluster_id, *SHAPES.of(Introduction).row(introduction)))
+        return packed_row((_HELLO, self.cluster_id, *SHAPES.of(Introduction).row(introduction)))
 
     def encode_ping(self, said: Ping | Pong) -> bytes:
         """The frame of a ping, or of the answer to one."""
         name = _PING if isinstance(said, Ping) else _PONG
-        return _packed((name, self.cluster_id, *SHAPES.of(type(said)).row(said)))
+        return packed_row((name, self.cluster_id, *SHAPES.of(type(said)).row(said)))
 
     def encode_welcome(self, welcome: Welcome) -> bytes:
         """The frame that answers a JoinRequest."""
-        return _packed((_WELCOME, *SHAPES.of(Welcome).row(welcome)))
+        return packed_row((_WELCOME, *SHAPES.of(Welcome).row(welcome)))
 
     def decode(self, frame: bytes) -> Message | NotRafts:
         """The message of a frame. Raises WireError, which says what is wrong with it."""
@@ -380,7 +298,7 @@ class PeerCodec:
 
 def encode_join(request: JoinRequest) -> bytes:
     """The frame of a JoinRequest. Its sender may know neither its own id nor the cluster's."""
-    return _packed((_JOIN, *SHAPES.of(JoinRequest).row(request)))
+    return packed_row((_JOIN, *SHAPES.of(JoinRequest).row(request)))
 
 
 def decode_welcome(frame: bytes) -> Welcome | None:

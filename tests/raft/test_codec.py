@@ -14,12 +14,9 @@ from actors.language.commands import Put, SetMembers
 from actors.language.entries import CommandBytes, Entry
 from actors.language.members import AddMember, MemberChange, Peer, RemoveMember, UpdateMember
 from actors.raft.codec import (
-    ENCODINGS_KEPT,
     MESSAGE_KINDS,
     SHAPES,
-    EntriesEncoder,
     PeerCodec,
-    decode_entries,
     decode_welcome,
     encode_join,
 )
@@ -37,6 +34,7 @@ from actors.raft.rpc import (
     ReadRequest,
     Welcome,
 )
+from actors.raft.runs import ENCODINGS_KEPT, EntriesEncoder, decode_entries
 from cluster.wire import WireError, pack, unpack
 from tests.language.strategies import Vocabulary, spoiled, types_in
 from tests.raft.harness import entries, entry, voters

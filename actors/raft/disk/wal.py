@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.language.entries import Entry, command_sizes
-from actors.raft.codec import EntriesEncoder
 from actors.raft.disk.files import DISK, Files
 from actors.raft.disk.wal_reader import (
     FORMAT,
@@ -38,6 +37,7 @@ from actors.raft.disk.wal_records import (
 from actors.raft.log import LogStart, RaftLog
 from actors.raft.membership import Membership, decode, encode
 from actors.raft.rpc import HardState
+from actors.raft.runs import EntriesEncoder
 from cluster.wire import pack
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024

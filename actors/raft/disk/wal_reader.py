@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from actors.language.bounds import Unsigned
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
-from actors.raft.codec import SHAPES, decode_entries
+from actors.raft.codec import SHAPES
 from actors.raft.disk.files import Files
 from actors.raft.disk.wal_records import (
     EXPECT,
@@ -27,6 +27,7 @@ from actors.raft.disk.wal_records import (
 )
 from actors.raft.log import RaftLog
 from actors.raft.rpc import HardState
+from actors.raft.runs import decode_entries
 from cluster.wire import WireError, unpack
 
 FORMAT: Final = 1
