@@ -296,7 +296,8 @@ class RaftCore:
         if leader is not None:
             due_ms, also_ms = leader.due_ms, leader.notice_due_ms
         else:
-            due_ms, also_ms = self.elector.due_ms, self._forwarder.reads_due_ms()
+            due_ms = self.elector.due_ms
+            also_ms = self._forwarder.reads_due_ms() if self._reads.asked_ms else None
         if also_ms is not None and also_ms < due_ms:
             due_ms = also_ms
         return due_ms if transfer_ms is None else min(due_ms, transfer_ms)

@@ -372,7 +372,8 @@ class Leader:
         # (pipelining, dissertation 10.2.2). If this one is lost, a heartbeat's answer shows that.
         peer.sent(last_sent, size)
         peer.ack_wanted = False
-        peer.commit_sent = max(peer.commit_sent, min(commit, last_sent))
+        told = commit if commit < last_sent else last_sent
+        peer.commit_sent = told if told > peer.commit_sent else peer.commit_sent
         return AppendRequest(
             source=self.own_id,
             target=target,

@@ -19,45 +19,46 @@ class ReadyRead(NamedTuple):
 class LocalReads:
     """Read ids rise from a random one, so an answer to this member's earlier process fits none.
 
-    `indexed` are the reads for which the index is known that they need.
+    `asked_ms` is when the leader was last asked for each open read, and `indexed` are the reads for
+    which the index is known that they need.
     """
 
     def __init__(self, first_id: int) -> None:
         self._last_id = first_id
-        self._asked_ms: dict[int, int] = {}
+        self.asked_ms: dict[int, int] = {}
         self.indexed: list[tuple[int, ReadyRead]] = []
 
     def open(self, now_ms: int) -> int:
         """Open a read; returns its id."""
         self._last_id += 1
-        self._asked_ms[self._last_id] = now_ms
+        self.asked_ms[self._last_id] = now_ms
         return self._last_id
 
     def forget(self, read_id: int) -> None:
         """Forget a read for which no client waits any more."""
-        self._asked_ms.pop(read_id, None)
+        self.asked_ms.pop(read_id, None)
         self.indexed = [pair for pair in self.indexed if pair[1].read_id != read_id]
 
     def open_ids(self) -> list[int]:
         """The reads for which no index is known, oldest first."""
-        return list(self._asked_ms)
+        return list(self.asked_ms)
 
     def ask_again(self, asked_before_ms: int, now_ms: int) -> list[int]:
         """The open reads for which the leader was last asked by a time; they count as asked now."""
-        if not self._asked_ms:
+        if not self.asked_ms:
             return []
-        due = [i for i, asked_ms in self._asked_ms.items() if asked_ms <= asked_before_ms]
+        due = [i for i, asked_ms in self.asked_ms.items() if asked_ms <= asked_before_ms]
         for read_id in due:
-            self._asked_ms[read_id] = now_ms
+            self.asked_ms[read_id] = now_ms
         return due
 
     def oldest_asked_ms(self) -> int | None:
         """When the leader was asked for the open read that waits longest; None: none is open."""
-        return min(self._asked_ms.values()) if self._asked_ms else None
+        return min(self.asked_ms.values()) if self.asked_ms else None
 
     def confirm(self, read_id: int, index: int, cluster_ms: int) -> None:
         """The leader says from which index on the read may be served. Duplicates do nothing."""
-        if self._asked_ms.pop(read_id, None) is not None:
+        if self.asked_ms.pop(read_id, None) is not None:
             self.indexed.append((index, ReadyRead(read_id, cluster_ms)))
 
     def take_ready(self, decided_index: int) -> tuple[ReadyRead, ...]:

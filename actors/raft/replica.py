@@ -87,7 +87,7 @@ class Replica:
             fresh = entries[conflict - prev_index - 1 :]
             self.log.append(fresh)
             self._note_memberships(fresh)
-            self._desk.entered_log(e.ticket for e in fresh if e.origin == self._own_id)
+            self._desk.entered_log([e.ticket for e in fresh if e.origin == self._own_id])
         # The message proves that the log matches up to here. What the log holds after this may be
         # an earlier leader's, so it is neither acknowledged nor committed (Raft figure 2).
         proven = prev_index + len(entries)

@@ -327,8 +327,8 @@ class Machine:
     @property
     def uncommitted(self) -> int:
         """How much no commit has taken yet: entries, or changes if these are more."""
-        changes = max(len(self.store.fresh), self.sweeper.removed, len(self.leases.changed))
-        return max(self.applied_index - self._taken_index, changes)
+        entries, changed = self.applied_index - self._taken_index, self.leases.changed
+        return max(entries, len(self.store.fresh), self.sweeper.removed, len(changed))
 
     def take_batch(self) -> Batch:
         """Everything that the backend does not have yet, for a commit; `committed` tells its end.

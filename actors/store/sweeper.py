@@ -51,6 +51,7 @@ class Sweeper:
         self._count = 0
         self._is_removing = False
         self._hurries = False
+        self._note_end()
 
     @property
     def swept_revision(self) -> int:
@@ -60,7 +61,7 @@ class Sweeper:
     @property
     def is_due(self) -> bool:
         """Whether `work` has something to do."""
-        return self._is_removing or self._found < self._end()
+        return self._is_removing or self._found < self._end
 
     @property
     def lingers(self) -> bool:
@@ -74,6 +75,7 @@ class Sweeper:
         spared = max(0, self._compact_revision) << SUB_BITS
         self._swept, self._found = min(self._swept, spared), min(self._found, spared)
         self._compact_revision = revision
+        self._note_end()
 
     def taken(self) -> None:
         """A commit was begun, and takes what was removed."""
@@ -82,6 +84,12 @@ class Sweeper:
     def committed(self, revision: int) -> None:
         """A commit has ended: the backend has everything up to this revision."""
         self._committed_revision = revision
+        self._note_end()
+
+    def _note_end(self) -> None:
+        """Set the place before which changes may be outdated."""
+        # Only committed changes: the backend can neither list nor remove what it does not have.
+        self._end = (min(self._compact_revision, self._committed_revision) + 1) << SUB_BITS
 
     def hurry(self) -> None:
         """Remove what is outdated now, even if it is little."""
@@ -97,7 +105,7 @@ class Sweeper:
             self._find(changes_max)
 
     def _find(self, changes_max: int) -> None:
-        end = self._end()
+        end = self._end
         rows = self._backend.rows(self._found, end, changes_max)
         spared = self._compact_revision << SUB_BITS
         found: list[int] = []
@@ -111,7 +119,7 @@ class Sweeper:
         self._maybe_remove()
 
     def _maybe_remove(self) -> None:
-        if self._found < self._end():
+        if self._found < self._end:
             self._is_removing |= self._count >= OUTDATED_MAX
         elif self._count == 0:
             self._done()
@@ -140,7 +148,3 @@ class Sweeper:
         self._is_removing = False
         if self._found >= (self._compact_revision + 1) << SUB_BITS:
             self._hurries = False
-
-    def _end(self) -> int:
-        # Only committed changes: the backend can neither list nor remove what it does not have.
-        return (min(self._compact_revision, self._committed_revision) + 1) << SUB_BITS
