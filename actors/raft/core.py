@@ -382,9 +382,8 @@ class RaftCore:
 
     def snapshot_failed(self, peer: int) -> None:
         """A snapshot did not reach that peer: find out again what it needs."""
-        leader = self.elector.leads_as
-        if leader is not None:
-            leader.snapshot_failed(peer)
+        if self.elector.leads_as is not None:
+            self.elector.leads_as.snapshot_failed(peer)
 
     def restored(
         self, start: LogStart, cluster_ms: int, chunk: rpc.SnapshotChunk
