@@ -13,7 +13,7 @@ from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.grpc.calls import ClientLink, GrpcCall, ServedCall, UnaryCall
 from cluster.etcd.grpc.deadlines import Deadlines
-from cluster.etcd.grpc.headers import is_grpc, refusal, timeout_ms
+from cluster.etcd.grpc.headers import CONTENT_TYPE, is_grpc, refusal, timeout_ms
 from cluster.etcd.grpc.messages import ENCODINGS, not_installed
 from cluster.etcd.http2 import LIMITS, Memory, ServerConnection, Stream
 from cluster.etcd.rpc.mapping import Replies
@@ -28,6 +28,9 @@ OVERHEAD_BYTES: Final = 512 * 1024
 
 WRITE_BUFFER_BYTES: Final = 64 * 1024
 """With more in the transport the client counts as one that does not read."""
+
+_ROUTES: Final = {path: (RPCS[path], serve is Unary) for path, serve in SERVICES.items()}
+"""Each RPC by its path, and whether its calls may go the short way."""
 
 _SERVICE_NAMES: Final = frozenset(path.decode().split("/")[1] for path in SERVICES)
 
@@ -115,15 +118,15 @@ class GrpcConnection(asyncio.Protocol):
             self._refuse_http(stream, 405, "the method of a gRPC request is POST")
             return
         content_type = headers.get(b"content-type", b"")
-        if not is_grpc(content_type):
+        if content_type != CONTENT_TYPE and not is_grpc(content_type):
             kind = content_type.decode("ascii", "backslashreplace")
             self._refuse_http(stream, 415, f'invalid gRPC request content-type "{kind}"')
             return
-        rpc = RPCS.get(stream.path)
-        serve = SERVICES.get(stream.path)
-        if rpc is None or serve is None:
+        route = _ROUTES.get(stream.path)
+        if route is None:
             self._refuse(stream, unknown(stream.path))
             return
+        rpc, is_short = route
         timeout = headers.get(b"grpc-timeout")
         left_ms = None if timeout is None else timeout_ms(timeout)
         if timeout is not None and left_ms is None:
@@ -135,7 +138,7 @@ class GrpcConnection(asyncio.Protocol):
             self._refuse(stream, not_installed(encoding))
             return
         call: GrpcCall
-        if serve is Unary and not requires_leader(headers):
+        if is_short and not requires_leader(headers):
             call = UnaryCall(self, stream, rpc, encoding)
         else:
             call = ServedCall(self, stream, rpc, encoding, headers)
