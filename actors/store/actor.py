@@ -223,11 +223,10 @@ class StoreActor(NodeActor):
         """Begin to make durable what is new; if a commit is under way, the next one follows it."""
         machine, uncommitted = self._machine, self._machine.uncommitted
         # A commit has whole entries only: after a crash the log brings back the one under way.
-        if machine.is_busy:
+        is_waiting = self._commits.is_under_way and not self._pace.is_too_full(uncommitted)
+        if machine.is_busy or is_waiting:
             return
-        self._continue_commit(until_end=self._pace.is_too_full(uncommitted))
-        if self._commits.is_under_way:
-            return
+        self._continue_commit(until_end=True)
         self._pace.taken(uncommitted)
         if uncommitted:
             self._commits.begin(self._backend, machine.take_batch())
