@@ -161,7 +161,8 @@ class Machine:
             return None
         sequence, self._long_steps, self._long_sequence = self._long_sequence, None, None
         self.is_busy = False
-        self.store.events = self._events_before + self.store.events
+        if self._events_before:
+            self.store.events = self._events_before + self.store.events
         self.applied_index += 1
         if sequence is not None:
             self.sessions.keep(sequence, result)

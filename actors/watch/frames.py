@@ -75,7 +75,10 @@ class WatchFrames(FrameEncoder):
 
 
 class EventBatch:
-    """The events of whole revisions up to `revision`, encoded when a view first asks for them."""
+    """The events of whole revisions up to `revision`, encoded when a view first asks for them.
+
+    With `keeps` an event's bytes are kept for other views: of very many events that is too much.
+    """
 
     def __init__(
         self,
@@ -83,8 +86,11 @@ class EventBatch:
         revision: int,
         events: Sequence[Event],
         fragment_bytes_max: int,
+        *,
+        keeps: bool = True,
     ) -> None:
         self._frames = frames
+        self._keeps = keeps
         self._revision = revision
         self._events = events
         self._fragment_bytes_max = fragment_bytes_max
@@ -148,7 +154,9 @@ class EventBatch:
                 event = event._replace(prev_kv=None)
             if view.keys_only:
                 event = _without_values(event)
-            packed = self._packed[key] = wire.pack(event_map(event))
+            packed = wire.pack(event_map(event))
+            if self._keeps:
+                self._packed[key] = packed
         return packed
 
 

@@ -53,7 +53,8 @@ class Teller:
         self, found: Iterator[list[Match]], revision: int, events: Sequence[Event]
     ) -> Iterator[Frames]:
         """The same for very many events, in steps: each gives the frames that it has made."""
-        batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max)
+        bytes_max = self._fragment_bytes_max
+        batch = EventBatch(self._frames, revision, events, bytes_max, keeps=False)
         pack = self._frames.pack
         for matches in found:
             told: Frames = []
@@ -64,6 +65,7 @@ class Teller:
                     yield []
                 for head, tail in replies:
                     told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
+                self.told += len(positions) * len(watches)
                 if view.progress:
                     self._progress.heard(watches)
             yield told

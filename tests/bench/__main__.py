@@ -6,6 +6,8 @@ DIR holds etcd and its load programs (see tests/bench/etcd.py).
 `python -m tests.bench disk`: what a million overwrites take on disk; fails if it grows.
 `python -m tests.bench calls`: how many calls a put and a get cost, on the leader and a follower;
 fails above the bars in its table.
+`python -m tests.bench turns`: what one long thing costs everybody else, with a million keys; fails
+if the leader changes meanwhile.
 `python -m tests.bench timeline`: the way of one put, and where the processor's time goes.
 """
 
@@ -15,7 +17,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import calls, comparison, disk, expiry, million, timeline
+from tests.bench import calls, comparison, disk, expiry, million, timeline, turns
 from tests.guard import end_all_with_this_process
 
 
@@ -39,6 +41,9 @@ def main() -> int:
     ending.add_argument("--leases", type=int, default=expiry.LEASES)
     counting = commands.add_parser("calls", help="count the calls of puts and gets")
     counting.add_argument("--top", type=int, default=0, help="functions to show for each row")
+    waiting = commands.add_parser("turns", help="do long things, and see whether others wait")
+    waiting.add_argument("--keys", type=int, default=turns.KEYS)
+    waiting.add_argument("things", nargs="*", help=f"{', '.join(turns.THINGS)} (default all)")
     following = commands.add_parser("timeline", help="follow a put through three nodes")
     following.add_argument("--puts", type=int, default=timeline.PUTS)
     options = parser.parse_args()
@@ -52,6 +57,8 @@ def main() -> int:
     if options.command == "expiry":
         expiry.run(options.leases, _say)
         return 0
+    if options.command == "turns":
+        return 0 if turns.run(options.keys, options.things, _say) else 1
     if options.command == "timeline":
         timeline.run(options.puts, _say)
         return 0

@@ -9,32 +9,59 @@ time, however slow the machine is. The waits are figures, and no part of it.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from cluster import wire
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.errors import LeaseholdError
-from cluster.launcher.local import LocalCluster
+from cluster.launcher.local import IMPORT_ROOT, LocalCluster
 
 KEYS: Final = 1_000_000
 PUTS_PER_TXN: Final = 128
 CONNECTIONS: Final = 48
 LEASE: Final = 77
-LEASE_SECONDS: Final = 100_000
-EXPIRY_SECONDS: Final = 2
+LEASE_SECONDS: Final = 10
+POLL_SECONDS: Final = 0.2
 PREFIX: Final = b"many/"
 PREFIX_END: Final = b"many0"
 OTHER: Final = b"other"
-ANSWER_BYTES: Final = 60 << 20
+ANSWER_KEYS: Final = 500_000
+"""An answer of nearly 64 MiB, as the store counts it."""
+
+PUTS_MEANWHILE: Final = 60_000
+RESTART_SECONDS: Final = 300.0
+
 PAUSE_SECONDS: Final = 0.002
 """The pause of a client between two requests."""
 
+READY: Final = "ready\n"
+JOIN_SECONDS: Final = 30.0
 OVERRUN: Final = re.compile(r"(\w+Actor: \w+) took (\d+) ms")
+
+
+THINGS: Final = (
+    "ranges",
+    "refused",
+    "writing",
+    "answer",
+    "watch",
+    "delete",
+    "compact",
+    "revoke",
+    "expiry",
+    "snapshot",
+)
+"""A transaction of 128 ranges of everything; the same with a put, which is refused; one with a put
+that reads 320,000 keys; a large answer; a deletion of everything that is watched, and one that is
+not; a compaction; the end of a lease that holds everything, for a client and in its time; a node
+that gets the whole store."""
 
 
 class Row(NamedTuple):
@@ -79,26 +106,30 @@ class _Bench:
         self._keys = keys
         self._addresses = [f"tcp://{endpoint}" for endpoint in cluster.endpoints]
         self._is_filled = -1
+        self._keeping = threading.Event()
 
     def rows(self, words: Sequence[str]) -> Iterator[Row]:
         """A row for each long thing that is wanted; all of them if no word is given."""
-        acts: dict[str, Callable[[], Any]] = {
-            "range": lambda: self._ask(op="txn", success=128 * [_range(limit=0)]),
-            "writing": lambda: self._ask(op="txn", success=[_put(), *(127 * [_range(limit=0)])]),
-            "sums": lambda: self._ask(op="txn", success=[_put(), *(32 * [_range(limit=10_000)])]),
-            "answer": lambda: self._ask(op="range", key=PREFIX, range_end=PREFIX_END, limit=ANSWER),
-            "watch": self._watch,
-            "delete": self._delete,
-            "compact": self._compact,
-            "revoke": self._revoke,
-            "expiry": self._expire,
-            "snapshot": self._snapshot,
-        }
-        for name, act in acts.items():
-            if words and name not in words:
-                continue
+        acts = dict(zip(THINGS, self._acts(), strict=True))
+        for name in words or THINGS:
             self._fill(LEASE if name in ("revoke", "expiry") else 0)
-            yield self._look(name, act)
+            yield self._look(name, acts[name])
+
+    def _acts(self) -> list[Callable[[], Any]]:
+        """What is done for each of THINGS, in that order."""
+        every = {"op": "range", "key": PREFIX, "range_end": PREFIX_END, "limit": ANSWER_KEYS}
+        return [
+            lambda: self._ask(op="txn", success=128 * [_range(limit=0)]),
+            lambda: self._ask(op="txn", success=[_put(), *(127 * [_range(limit=0)])]),
+            lambda: self._ask(op="txn", success=[_put(), *(32 * [_range(limit=10_000)])]),
+            lambda: self._ask(**every),
+            self._watch,
+            self._delete,
+            self._compact,
+            self._revoke,
+            self._expire,
+            self._snapshot,
+        ]
 
     # --- the long things ---
 
@@ -122,24 +153,43 @@ class _Bench:
 
     def _revoke(self) -> None:
         self._ask(op="lease_revoke", ID=LEASE)
+        self._keeping.set()
         self._is_filled = -1
 
     def _expire(self) -> None:
-        """Let the lease of all keys end: its TTL is that of a lease that is granted anew."""
+        """Let the lease of all keys end, by keeping it alive no more."""
+        self._keeping.set()
         with Wires(self._addresses, 1, dial_seconds=60) as wires:
             while wires.ask(op="range", key=PREFIX, range_end=PREFIX_END, count_only=True)["count"]:
-                threading.Event().wait(PAUSE_SECONDS)
+                threading.Event().wait(POLL_SECONDS)
         self._is_filled = -1
 
+    def _keep_alive(self) -> None:
+        with Wires(self._addresses, 1, dial_seconds=60) as wires:
+            while not self._keeping.wait(LEASE_SECONDS / 10):
+                wires.ask(op="lease_keep_alive", ID=LEASE)
+
     def _snapshot(self) -> None:
-        """A node is away while the log is cut, and gets the whole store when it is back."""
-        name = next(each for each in self._cluster.nodes if each != self._cluster.leader())
+        """A node is away until the log is cut, and gets the whole store when it is back."""
+        leader = self._cluster.leader()
+        name = next(each for each in self._cluster.nodes if each != leader)
         self._cluster.stop_node(name)
-        for _ in range(2):
-            puts = workload.Workload({"op": "put", "key": OTHER}, "value", [wire.pack(b"x" * 1024)])
-            with Wires([each for each in self._addresses if name not in each][:1], 8) as wires:
-                load.run("put", wires, puts, 80_000, 512)
-        self._cluster.restart(name, 120)
+        puts = workload.Workload({"op": "put", "key": OTHER}, "value", [wire.pack(b"x" * 4_096)])
+        address = f"tcp://{self._cluster.node(leader).endpoint}"
+        with Wires([address], 8) as wires:
+            load.run("put", wires, puts, PUTS_MEANWHILE, 256)
+        self._cluster.restart(name, RESTART_SECONDS)
+        self._installed(name)
+
+    def _installed(self, name: str) -> None:
+        """Wait until a node that was away has everything."""
+        address = f"tcp://{self._cluster.node(name).endpoint}"
+        revision = self._ask(op="range", key=OTHER)["header"]["revision"]
+        with Wires([address], 1, dial_seconds=60) as wires:
+            while (
+                wires.ask(op="range", key=OTHER, serializable=True)["header"]["revision"] < revision
+            ):
+                threading.Event().wait(POLL_SECONDS)
 
     # --- around them ---
 
@@ -155,13 +205,15 @@ class _Bench:
         if self._is_filled == lease:
             return
         if lease:
+            self._keeping.clear()
             self._ask(op="lease_grant", ID=lease, TTL=LEASE_SECONDS)
+            threading.Thread(target=self._keep_alive).start()
         starts = range(0, self._keys, PUTS_PER_TXN)
         bodies = [_puts(start, min(start + PUTS_PER_TXN, self._keys), lease) for start in starts]
         filling = workload.Workload({"op": "txn"}, "success", bodies)
-        with Wires(self._addresses, CONNECTIONS) as wires:
-            figures = load.run("fill", wires, filling, len(bodies), CONNECTIONS)
-        assert not figures.errors, f"requests failed: {figures.errors}"
+        with Wires(self._addresses, CONNECTIONS, dial_seconds=60) as wires:
+            while load.run("fill", wires, filling, len(bodies), CONNECTIONS).errors:
+                pass  # once more: on a slow machine some take too long
         self._is_filled = lease
 
     def _look(self, name: str, act: Callable[[], Any]) -> Row:
@@ -187,9 +239,6 @@ class _Bench:
         return sorted(self._cluster.data_dir.rglob("*.log"))
 
 
-ANSWER: Final = 500_000
-
-
 def _range(limit: int) -> dict[str, Any]:
     return {"request_range": {"key": PREFIX, "range_end": PREFIX_END, "limit": limit}}
 
@@ -209,26 +258,49 @@ def _puts(start: int, stop: int, lease: int) -> bytes:
 
 @contextmanager
 def _onlookers(addresses: Sequence[str]) -> Iterator[list[float]]:
-    """One client that puts, and one at each node that reads; the longest wait of each."""
+    """Look from a process of its own: the longest waits, in seconds, when the block has ended."""
+    waits: list[float] = []
+    looking = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.turns", *addresses],
+        cwd=IMPORT_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert looking.stdout is not None and looking.stdout.readline() == READY
+    yield waits
+    waits += [float(each) for each in looking.communicate("")[0].split()]
+
+
+def look(addresses: Sequence[str]) -> None:
+    """One client that puts, and one at each node that reads, until the standard input ends."""
     waits = [0.0] * (1 + len(addresses))
     stopping = threading.Event()
 
-    def look(number: int, address: str, request: dict[str, Any]) -> None:
+    def ask(number: int, address: str, request: dict[str, Any]) -> None:
         with Wires([address], 1, dial_seconds=60) as wires:
             while not stopping.wait(PAUSE_SECONDS):
                 began = time.perf_counter()
-                wires.ask(**request)
-                waits[number] = max(waits[number], time.perf_counter() - began)
+                with suppress(LeaseholdError):  # a node that is away
+                    wires.ask(**request)
+                    waits[number] = max(waits[number], time.perf_counter() - began)
 
     put = {"op": "put", "key": b"onlooker", "value": b"x"}
     get = {"op": "range", "key": OTHER, "serializable": True}
     jobs = [(addresses[0], put), *((address, get) for address in addresses)]
-    threads = [threading.Thread(target=look, args=(at, *job)) for at, job in enumerate(jobs)]
+    threads = [
+        threading.Thread(target=ask, args=(at, *job), daemon=True) for at, job in enumerate(jobs)
+    ]
     for thread in threads:
         thread.start()
-    try:
-        yield waits
-    finally:
-        stopping.set()
-        for thread in threads:
-            thread.join()
+    sys.stdout.write(READY)
+    sys.stdout.flush()
+    sys.stdin.read()
+    stopping.set()
+    for thread in threads:
+        thread.join(JOIN_SECONDS)
+    sys.stdout.write(" ".join(str(each) for each in waits))
+
+
+if __name__ == "__main__":
+    look(sys.argv[1:])
