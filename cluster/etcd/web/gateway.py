@@ -121,8 +121,8 @@ class WebCall:
         self._exchange = exchange
         self._gateway = gateway
         self._answer: dict[str, Any] | None = None
-        # A long answer of which the rest waits for the client to read.
-        self._pieces: Iterator[bytes] | None = None
+        # The rest of a long answer, while it waits for the client to read.
+        self._waiting: Iterator[bytes] | None = None
 
     def queued(self) -> int:
         """Bytes that wait for the client to read them, beyond those that it may leave unread."""
@@ -185,27 +185,38 @@ class WebCall:
             exchange.answer(HTTPStatus.OK, text, JSON, FROM_GRPC)
             return None
         exchange.begin(JSON, FROM_GRPC)
-        self._pieces = rest or iter([text])
-        self._write_pieces()
+        if rest is None:
+            exchange.write(text)
+            exchange.end()
+        else:
+            self._write_pieces(rest)
         return None
 
     def drained(self) -> None:
         """The client has read what waited for it."""
-        if self._pieces is not None:
-            self._write_pieces()
+        if self._waiting is not None:
+            rest, self._waiting = self._waiting, None
+            self._write_pieces(rest)
         elif not self.is_over:
             self.on_drained()
 
-    def _write_pieces(self) -> None:
-        """Write on until the client has enough to read; its connection calls again."""
-        assert self._pieces is not None
+    def _write_pieces(self, rest: Iterator[bytes]) -> None:
+        """Write one piece in each turn of the loop, so that others are served meanwhile.
+
+        While the client has enough to read, the rest waits: `drained` goes on.
+        """
         exchange = self._exchange
-        while not exchange.is_over and exchange.line.unread() <= STREAM_UNREAD_BYTES:
-            piece = next(self._pieces, None)
-            if piece is None:
-                exchange.end()
-                return
-            exchange.write(piece)
+        if exchange.is_over:
+            return
+        if exchange.line.unread() > STREAM_UNREAD_BYTES:
+            self._waiting = rest
+            return
+        piece = next(rest, None)
+        if piece is None:
+            exchange.end()
+            return
+        exchange.write(piece)
+        asyncio.get_running_loop().call_soon(self._write_pieces, rest)
 
 
 class _Stream:

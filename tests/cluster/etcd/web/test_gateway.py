@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from cluster import wire
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.web.server import WebServer
+from tests.cluster.etcd.services.probe import settle
 from tests.cluster.etcd.web.wire import Client, Node
 
 HEADER = {"cluster_id": 1, "member_id": 2, "revision": 3, "raft_term": 4}
@@ -179,20 +181,52 @@ def test_a_message_over_its_limit_is_refused_with_its_size() -> None:
     )
 
 
-def test_a_long_answer_waits_for_its_reader() -> None:
+def long_desk() -> Desk:
+    """A node whose answer to each request is long: 40 values of 30,000 bytes."""
     kv = {"key": b"k", "create_revision": 1, "mod_revision": 1, "version": 1, "lease": 0}
     kvs = [{**kv, "value": bytes(30_000)} for _ in range(40)]
     reply = {"header": HEADER, "kvs": kvs, "more": False, "count": 40}
-    long = wire.unpack_lazily(wire.pack(reply), LONG_LISTS)
-    desk = Desk(lambda request: long)
-    desk.client.wire.unread = 1_000_000
-    desk.client.send(b"POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
-    assert len(desk.client.wire.written) < 1_000
-    desk.client.wire.unread = 0
-    desk.client.connection.resume_writing()
-    status, body = desk.answer()
-    assert status == 200
-    assert len(json.loads(body)["kvs"]) == 40
+    return Desk(lambda _: wire.unpack_lazily(wire.pack(reply), LONG_LISTS))
+
+
+RANGE = b"POST /v3/kv/range HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until this is true."""
+    while not condition():
+        await settle()
+
+
+def test_a_long_answer_waits_for_its_reader() -> None:
+    async def test() -> None:
+        desk = long_desk()
+        wire_under_test = desk.client.wire
+        wire_under_test.unread = 1_000_000
+        desk.client.send(RANGE)
+        await settle()
+        assert len(wire_under_test.written) < 1_000
+        wire_under_test.unread = 0
+        desk.client.connection.resume_writing()
+        await until(lambda: wire_under_test.written.endswith(b"0\r\n\r\n"))
+        status, body = desk.answer()
+        assert status == 200
+        assert len(json.loads(body)["kvs"]) == 40
+
+    asyncio.run(test())
+
+
+def test_others_are_served_while_a_long_answer_is_written() -> None:
+    async def test() -> None:
+        first, second = long_desk(), answering({})
+        first.client.send(RANGE)
+        begun = len(first.client.wire.written)
+        assert 0 < begun < 100_000
+        assert second.post("/v3/kv/put", "{}")[0] == 200
+        await until(lambda: first.client.wire.written.endswith(b"0\r\n\r\n"))
+        assert len(json.loads(first.answer()[1])["kvs"]) == 40
+
+    asyncio.run(test())
 
 
 def test_each_request_of_a_stream_is_answered_by_a_line() -> None:
