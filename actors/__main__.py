@@ -34,8 +34,9 @@ STDIN_STOP_SECONDS: Final = 15.0
 HELP: Final = {
     "name": "human-readable name of this member",
     "data_dir": "where this member keeps its data (default NAME.leasehold)",
-    "listen_client_urls": "where to listen for clients (default tcp://localhost:2379)",
-    "advertise_client_urls": "where clients reach this member (default tcp://localhost:2379)",
+    "listen_client_urls": "where to listen for clients (default http://localhost:2379)",
+    "listen_metrics_urls": "where to serve /metrics and the probes apart from clients",
+    "advertise_client_urls": "where clients reach this member (default http://localhost:2379)",
     "listen_peer_urls": "where to listen for the other members",
     "initial_advertise_peer_urls": "where the other members reach this one",
     "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
@@ -52,6 +53,7 @@ HELP: Final = {
     "quota_backend_bytes": "bytes in use before writes are refused (0: 2 GiB, negative: no limit)",
     "corrupt_check_time": "time between two checks that all members hold the same data (0: none)",
     "watch_progress_notify_interval": "how often a watch that asked for progress is told, if idle",
+    "cors": "origins whose browsers may use the JSON API (default *: all)",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
 }
 

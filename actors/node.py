@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 import pykka
 import zmq
 
+from actors.front import FrontProcess
 from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
 from actors.language.errors import StorageError, described
@@ -62,6 +63,7 @@ from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor
+from cluster.front_config import FrontConfig
 from cluster.links import PeerDoor, PeerLinks
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -69,6 +71,10 @@ REQUEST_TIMEOUT_MS: Final = 5_000
 
 NO_LEADER_ELECTIONS: Final = 3
 """A node that hears no leader for this number of election timeouts ends its watches."""
+
+FRONT_DOOR: Final = "tcp://127.0.0.1:*"
+"""Where the front reaches the node: any free port. It is TCP, because the system counts the bytes
+of a TCP connection, and the door's limits on clients rest on these counts."""
 
 STOP_SECONDS: Final = 5.0
 """How long to wait for one actor to stop."""
@@ -137,11 +143,12 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         # comes before anything is written to the directory.
         require_descriptors(len(config.members))
         lock = take_directory(config.data_dir)
-        try_to_listen((*config.listen_client_urls, *config.listen_peer_urls))
+        try_to_listen((*config.zeromq_urls, *config.listen_peer_urls))
+        front = _front_of(config)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
-        actors = make_actors(config, context, on_ending, outside)
+        actors = make_actors(config, context, on_ending, outside, front)
     except (StorageError, JoinError, OSError) as error:
         reason = described(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(f"leasehold: {reason}\n")
@@ -152,12 +159,16 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     for actor in reversed(actors):
         actor.begin(loop)
     loop.start()
+    if front is not None:
+        front.start()
     log.info("%s serves clients on %s", config.name, _clients(config))
     stopping.wait()
     log.info("%s is stopping%s", config.name, stopping.reason)
     # A member that must stop is removed, or wrong: it leads no more.
     if not endings:
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
+    if front is not None:
+        front.stop()
     stop_actors(actors)
     loop.join(STOP_SECONDS)
     context.destroy(linger=0)
@@ -173,6 +184,7 @@ def make_actors(
     context: zmq.Context[zmq.Socket[bytes]],
     on_ending: Callable[[_End], None],
     outside: Outside,
+    front: FrontProcess | None = None,
 ) -> Actors:
     """Open the storage and make the five actors, joined to one ring but not started."""
     wal, contents = open_log(config, outside.files)
@@ -206,7 +218,7 @@ def make_actors(
             ),
         ),
         raft=_make_raft(config, context, outside, wal, contents, machine, on_ending),
-        gateway=_make_gateway(config, context, identity),
+        gateway=_make_gateway(config, context, identity, front),
     )
     ring = Ring(**{name: actor.mailbox for name, actor in actors._asdict().items()})
     for actor in actors:
@@ -307,7 +319,10 @@ def _make_raft(
 
 
 def _make_gateway(
-    config: NodeConfig, context: zmq.Context[zmq.Socket[bytes]], identity: Identity
+    config: NodeConfig,
+    context: zmq.Context[zmq.Socket[bytes]],
+    identity: Identity,
+    front: FrontProcess | None,
 ) -> GatewayActor:
     settings = GatewaySettings(
         cluster_id=identity.cluster_id,
@@ -326,13 +341,43 @@ def _make_gateway(
     )
     return GatewayActor(
         settings,
-        lambda: ClientDoor(
-            context, config.listen_client_urls, monotonic_ms, config.max_request_bytes
-        ),
+        lambda: _open_door(config, context, identity, front),
         monotonic_ms,
         time.time_ns() // 1_000_000,
         secrets.randbits,
     )
+
+
+def _front_of(config: NodeConfig) -> FrontProcess | None:
+    """The front, bound to its URLs; None if no URL is for it."""
+    if not config.front_urls and not config.listen_metrics_urls:
+        return None
+    return FrontProcess(config.front_urls, config.listen_metrics_urls)
+
+
+def _open_door(
+    config: NodeConfig,
+    context: zmq.Context[zmq.Socket[bytes]],
+    identity: Identity,
+    front: FrontProcess | None,
+) -> ClientDoor:
+    """The door for clients; a front gets to it by a port of loopback, which it is told here."""
+    urls = config.zeromq_urls if front is None else (*config.zeromq_urls, FRONT_DOOR)
+    door = ClientDoor(context, urls, monotonic_ms, config.max_request_bytes)
+    if front is not None:
+        front.serve(
+            FrontConfig(
+                cluster_id=identity.cluster_id,
+                member_id=identity.member_id,
+                door_port=int(door.endpoint.rpartition(":")[2]),
+                request_bytes_max=config.max_request_bytes,
+                node_pid=os.getpid(),
+                version=__version__,
+                cors=config.cors,
+                log_level=log.getEffectiveLevel(),
+            )
+        )
+    return door
 
 
 def _request_timeout_ms(config: NodeConfig) -> int:

@@ -23,7 +23,7 @@ from cluster.flag_values import (
     refuse_overlap,
     split,
 )
-from cluster.schemes import etcd_url, in_order, places, zeromq_url
+from cluster.schemes import HTTP, TCP, etcd_url, in_order, places, zeromq_url
 from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
@@ -35,6 +35,9 @@ MAX_REQUEST_BYTES_HIGHEST: Final = 8 * 1024 * 1024
 
 QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
 """The value that --quota-backend-bytes=0 stands for, as in etcd."""
+
+CLIENT_DEFAULT: Final = "http://localhost:2379"
+"""Where clients are served if no flag says so, as in etcd."""
 
 MEMBERS_MAX: Final = 64
 
@@ -50,6 +53,7 @@ class NodeFlags(NamedTuple):
     name: str = "default"
     data_dir: str = ""
     listen_client_urls: str = ""
+    listen_metrics_urls: str = ""
     advertise_client_urls: str = ""
     listen_peer_urls: str = "tcp://localhost:2380"
     initial_advertise_peer_urls: str = "tcp://localhost:2380"
@@ -67,6 +71,7 @@ class NodeFlags(NamedTuple):
     quota_backend_bytes: str = "0"
     corrupt_check_time: str = "10s"
     watch_progress_notify_interval: str = "10m"
+    cors: str = "*"
     log_level: str = "info"
 
 
@@ -86,6 +91,8 @@ class NodeConfig(NamedTuple):
 
     With `--initial-cluster-state existing` the ids are 0. They are in the data directory, or, while
     that holds no log (`is_joining`), the other members know them. `peer_urls` are this member's.
+    A front serves the client URLs that are `http://`, and all metrics URLs; `cors` are the origins
+    whose browsers may ask it.
     One of `retained_revisions` and `retained_period_ms` may be above 0: then older history is
     compacted. `quota_backend_bytes` 0 means no quota, `corrupt_check_ms` 0 no check.
     """
@@ -95,6 +102,7 @@ class NodeConfig(NamedTuple):
     cluster_id: int
     data_dir: Path
     listen_client_urls: tuple[str, ...]
+    listen_metrics_urls: tuple[str, ...]
     advertise_client_urls: tuple[str, ...]
     listen_peer_urls: tuple[str, ...]
     peer_urls: tuple[str, ...]
@@ -112,12 +120,23 @@ class NodeConfig(NamedTuple):
     quota_backend_bytes: int
     corrupt_check_ms: int
     watch_progress_ms: int
+    cors: tuple[str, ...]
     log_level: str
 
     @property
     def peers(self) -> tuple[InitialMember, ...]:
         """The other members."""
         return tuple(member for member in self.members if member.name != self.name)
+
+    @property
+    def front_urls(self) -> tuple[str, ...]:
+        """The client URLs that the front serves."""
+        return tuple(url for url in self.listen_client_urls if url.startswith(HTTP))
+
+    @property
+    def zeromq_urls(self) -> tuple[str, ...]:
+        """The client URLs where the node itself listens, for ZeroMQ's clients alone."""
+        return tuple(url for url in self.listen_client_urls if url.startswith(TCP))
 
     @property
     def uses_ipv6(self) -> bool:
@@ -129,7 +148,6 @@ class NodeConfig(NamedTuple):
 def resolve(flags: NodeFlags) -> NodeConfig:
     """Check the flags, apply etcd's defaults and compute the ids. Raises ConfigError."""
     _check(flags)
-    client_default = "tcp://localhost:2379"
     advertised_peer_urls = advertised_urls(
         "initial-advertise-peer-urls", flags.initial_advertise_peer_urls
     )
@@ -145,22 +163,26 @@ def resolve(flags: NodeFlags) -> NodeConfig:
     heartbeat_ms, election_ms = _timing(flags)
     retained_revisions, retained_period_ms = _retention(flags)
     data_dir = Path(flags.data_dir or f"{flags.name}.leasehold")
-    is_joining = is_existing and not _has_log(data_dir)
-    if is_joining and len(members) == 1:
-        raise ConfigError(
-            "--initial-cluster-state=existing: --initial-cluster names no other member to join"
-        )
-    client_urls = listen_urls("listen-client-urls", flags.listen_client_urls or client_default)
+    is_joining = is_existing and _must_join(data_dir, members)
+    client_urls = listen_urls("listen-client-urls", flags.listen_client_urls or CLIENT_DEFAULT)
     peer_urls = listen_urls("listen-peer-urls", flags.listen_peer_urls)
-    refuse_overlap({"listen-client-urls": client_urls, "listen-peer-urls": peer_urls})
+    metrics_urls = _metrics_urls(flags.listen_metrics_urls)
+    refuse_overlap(
+        {
+            "listen-client-urls": client_urls,
+            "listen-peer-urls": peer_urls,
+            "listen-metrics-urls": metrics_urls,
+        }
+    )
     return NodeConfig(
         name=flags.name,
         member_id=0 if is_existing else own.id,
         cluster_id=0 if is_existing else cluster_id,
         data_dir=data_dir,
         listen_client_urls=client_urls,
+        listen_metrics_urls=metrics_urls,
         advertise_client_urls=advertised_urls(
-            "advertise-client-urls", flags.advertise_client_urls or client_default
+            "advertise-client-urls", flags.advertise_client_urls or CLIENT_DEFAULT
         ),
         listen_peer_urls=peer_urls,
         peer_urls=own.peer_urls,
@@ -182,6 +204,7 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         watch_progress_ms=duration_ms(
             "watch-progress-notify-interval", flags.watch_progress_notify_interval, lowest_ms=100
         ),
+        cors=tuple(split(flags.cors)),
         log_level=flags.log_level,
     )
 
@@ -195,6 +218,15 @@ def _check(flags: NodeFlags) -> None:
         )
     if flags.log_level not in LOG_LEVELS:
         raise invalid("log-level", flags.log_level, f"one of {', '.join(LOG_LEVELS)}")
+
+
+def _metrics_urls(text: str) -> tuple[str, ...]:
+    """Where `/metrics` and the probes are served apart from all else; often nowhere."""
+    urls = listen_urls("listen-metrics-urls", text) if text else ()
+    for url in urls:
+        if not url.startswith(HTTP):
+            raise invalid("listen-metrics-urls", url, "http:// is expected")
+    return urls
 
 
 # --- identity ---------------------------------------------------------------------------------
@@ -269,6 +301,17 @@ def _is_existing(state: str) -> bool:
     if state not in {"new", "existing"}:
         raise invalid("initial-cluster-state", state, "new or existing")
     return state == "existing"
+
+
+def _must_join(data_dir: Path, members: tuple[InitialMember, ...]) -> bool:
+    """Whether a member of an existing cluster has no data yet. Raises ConfigError."""
+    if _has_log(data_dir):
+        return False
+    if len(members) == 1:
+        raise ConfigError(
+            "--initial-cluster-state=existing: --initial-cluster names no other member to join"
+        )
+    return True
 
 
 def _has_log(data_dir: Path) -> bool:

@@ -20,15 +20,15 @@ class FrontConfig(NamedTuple):
     cluster_id: int
     member_id: int
     door_port: int
-    listening: tuple[int, ...]
-    listening_metrics: tuple[int, ...]
-    life: int
-    turn: int
     request_bytes_max: int
     node_pid: int
     version: str
     cors: tuple[str, ...]
     log_level: int
+    listening: tuple[int, ...] = ()
+    listening_metrics: tuple[int, ...] = ()
+    life: int = -1
+    turn: int = -1
 
     def to_line(self) -> bytes:
         """The configuration as the node writes it."""

@@ -11,6 +11,7 @@ import os
 import re
 import resource
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -101,12 +102,23 @@ def require_descriptors(members: int) -> None:
 def try_to_listen(urls: tuple[str, ...]) -> None:
     """Raise StorageError now if a URL is taken, and not inside an actor that has started."""
     for url in urls:
-        host, _, port = url.partition("://")[2].rpartition(":")
-        host = host.strip("[]")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("" if host == "*" else host, int(port)))
-            except OSError as error:
-                raise StorageError(f"cannot listen on {url}: {error.strerror}") from None
+        _bind(url).close()
+
+
+def bind_http(urls: Sequence[str]) -> list[socket.socket]:
+    """Sockets that have these URLs, and do not listen yet. Raises StorageError."""
+    return [_bind(url) for url in urls]
+
+
+def _bind(url: str) -> socket.socket:
+    host, _, port = url.partition("://")[2].rpartition(":")
+    host = host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("" if host == "*" else host, int(port)))
+    except OSError as error:
+        bound.close()
+        raise StorageError(f"cannot listen on {url}: {error.strerror}") from None
+    return bound

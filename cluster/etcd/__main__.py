@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from cluster.etcd.keeper import Keeper
+from cluster.etcd.keeper import FrontKeeper
 from cluster.etcd.serving import serve
 from cluster.front_config import from_line
 from cluster.logs import log_to_stderr
@@ -24,7 +24,7 @@ def main() -> int:
         return 0  # the node has ended, or it needs no front
     config = from_line(line)
     log_to_stderr(config.log_level)
-    return Keeper(config.life, lambda: serve(config)).run()
+    return FrontKeeper(config.life, lambda: serve(config)).run()
 
 
 if __name__ == "__main__":

@@ -124,6 +124,9 @@ class Front:
         """
         for each in self._listening:
             self.loop.remove_reader(each.fileno())
+            # Nobody listens from now on: the node and the keeper have this socket, too.
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
         self._listening.clear()
         for served in tuple(self._served):

@@ -32,7 +32,7 @@ _PR_SET_PDEATHSIG: Final = 1
 log = logging.getLogger("leasehold.front")
 
 
-class Keeper:
+class FrontKeeper:
     """Runs `serve` in a child again and again, until the node has ended or SIGTERM comes.
 
     `life` is the reading end of a pipe that nobody writes into: it ends with the node. `serve`

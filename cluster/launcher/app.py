@@ -124,6 +124,7 @@ def _run(options: LaunchOptions, signals: Signals) -> int:
         options.data_dir,
         base_port=options.base_port,
         fixed_ports=not options.command,
+        front=True,
         node_flags=options.node_flags,
     )
     try:

@@ -20,6 +20,7 @@ from cluster.launcher.ports import (
     Ports,
     ports_from,
 )
+from cluster.schemes import TCP
 
 DEFAULT_SIZE: Final = 3
 TOKEN: Final = "etcd-cluster"
@@ -126,10 +127,10 @@ def initial_cluster(records: Iterable[NodeRecord]) -> str:
 
 
 def flags_of(
-    record: NodeRecord, recorded: Iterable[NodeRecord], data_dir: str
+    record: NodeRecord, recorded: Iterable[NodeRecord], data_dir: str, scheme: str = TCP
 ) -> Mapping[str, str]:
-    """The flags of a node, the same for every start."""
-    client_url = f"tcp://{record.endpoint}"
+    """The flags of a node, the same for every start; `scheme` is that of its client URL."""
+    client_url = f"{scheme}{record.endpoint}"
     founders = [other for other in recorded if not other.joined_with]
     return {
         "name": record.name,

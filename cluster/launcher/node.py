@@ -17,7 +17,7 @@ from typing import Final
 import zmq
 
 from cluster.launcher.layout import NodeRecord
-from cluster.launcher.probe import NodeLink, NodeStatus
+from cluster.launcher.probe import NodeStatus, ProbeLink
 from cluster.private import append
 
 EXIT_REMOVED: Final = 3
@@ -35,7 +35,7 @@ class NodeProcess:
         self.endpoint = record.endpoint
         self.peer_url = record.peer_url
         self.log_path = log_path
-        self.link: NodeLink | None = None
+        self.link: ProbeLink | None = None
         self.status: NodeStatus | None = None
         self.status_at = 0.0
         self.started_at = 0.0
@@ -103,7 +103,7 @@ class NodeProcess:
                 start_new_session=True,
             )
         self.pidfd = os.pidfd_open(self._process.pid)
-        self.link = NodeLink(context, self.ports.client)
+        self.link = ProbeLink(context, self.ports.client)
         self.status = None
         self.started_at = time.monotonic()
 

@@ -54,7 +54,7 @@ class OrderAnswered(NamedTuple):
 Answer = NodeStatus | WriteAnswered | OrderAnswered
 
 
-class NodeLink:
+class ProbeLink:
     """A DEALER to one process of one node. It belongs to the thread that made it."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], client_port: int) -> None:

@@ -30,6 +30,7 @@ from cluster.launcher.layout import (
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import PortClaims, PortTakenError
 from cluster.launcher.probe import NodeStatus
+from cluster.schemes import HTTP, TCP
 
 STOP_SECONDS: Final = 30.0
 """A node that still runs this long after SIGTERM is killed."""
@@ -49,6 +50,9 @@ class Processes:
     `base_port` the cluster keeps the ports recorded in `data_dir`; a new cluster gets free ports,
     or with `fixed_ports=True` 2379, 22379, 32379...
 
+    With `front=True` each node has a front: etcd's own clients are served, too. Without it, a node
+    is a process less, and starts sooner.
+
     `command` is the program of each node, by default `python -m actors`. It is called with the
     node's flags, `node_flags` among them, and serves until SIGTERM.
     """
@@ -60,6 +64,7 @@ class Processes:
         *,
         base_port: int | None = None,
         fixed_ports: bool = False,
+        front: bool = False,
         node_flags: Sequence[str] = (),
         command: Sequence[str] = NODE_COMMAND,
     ) -> None:
@@ -80,6 +85,7 @@ class Processes:
         self.nodes = {
             record.name: self._node(record) for record in records if not record.is_removed
         }
+        self._scheme = HTTP if front else TCP
         self._node_flags = tuple(node_flags)
         self._command = tuple(command)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -262,7 +268,7 @@ class Processes:
 
     def _flags_of(self, node: NodeProcess) -> Iterable[str]:
         data_dir = str(self.directory.node_directory(node.name).resolve())
-        flags = flags_of(node.record, self._records(), data_dir)
+        flags = flags_of(node.record, self._records(), data_dir, self._scheme)
         return (
             *(f"--{flag}={value}" for flag, value in flags.items()),
             *self._node_flags,

@@ -42,8 +42,8 @@ def test_a_node_without_flags_is_etcds_default_cluster_of_one() -> None:
     assert config.data_dir == Path("default.leasehold")
     assert f"{config.member_id:x}" == "8e9e05c52164694d"
     assert f"{config.cluster_id:x}" == "cdf818194e3a8c32"
-    assert config.listen_client_urls == ("tcp://127.0.0.1:2379",)
-    assert config.advertise_client_urls == ("tcp://localhost:2379",)
+    assert config.listen_client_urls == config.front_urls == ("http://127.0.0.1:2379",)
+    assert config.advertise_client_urls == ("http://localhost:2379",)
     assert config.listen_peer_urls == ("tcp://127.0.0.1:2380",)
     assert [member.name for member in config.members] == ["default"]
     assert (config.heartbeat_interval_ms, config.election_timeout_ms) == (50, 300)

@@ -33,7 +33,7 @@ def etcd(directory: Path, size: int) -> Iterator[Side]:
 @contextmanager
 def leasehold(size: int) -> Iterator[Side]:
     """Nodes of ours, each with its front."""
-    with LocalCluster(size) as cluster:
+    with LocalCluster(size, front=True) as cluster:
         addresses = tuple(endpoint.rpartition("/")[2] for endpoint in cluster.endpoints)
         nodes = tuple(node.pid for node in cluster.nodes.values() if node.pid is not None)
         fronts = tuple(descendants(nodes))

@@ -72,12 +72,15 @@ def test_data_directory_in_use_is_refused(cluster: LocalCluster) -> None:
     assert f"in use by pid {node.pid}" in line
 
 
-@pytest.mark.parametrize("taken_flag", ["listen-client-urls", "listen-peer-urls"])
-def test_port_that_is_taken_is_named(tmp_path: Path, taken_flag: str) -> None:
+@pytest.mark.parametrize(
+    ("taken_flag", "scheme"),
+    [("listen-client-urls", "tcp"), ("listen-client-urls", "http"), ("listen-peer-urls", "tcp")],
+)
+def test_port_that_is_taken_is_named(tmp_path: Path, taken_flag: str, scheme: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        url = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        url = f"{scheme}://127.0.0.1:{taken.getsockname()[1]}"
         flags = [f"--{flag}={value}" for flag, value in {**_free_urls(), taken_flag: url}.items()]
         line = _last_line(_start(f"--data-dir={tmp_path}", *flags))
     assert f"cannot listen on {url}: Address already in use" in line

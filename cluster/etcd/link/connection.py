@@ -48,7 +48,7 @@ class NodeAddress(NamedTuple):
     frame_bytes_max: int
 
 
-class Connection(asyncio.Protocol):
+class NodeConnection(asyncio.Protocol):
     """One connection; `on_reply` gets each reply, `on_lost` once the reason why it ended.
 
     `is_open` while the node is known and the connection stands; `was_open` from then on: something

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cluster.errors import DEADLINE_EXCEEDED, FAULTS, UNAVAILABLE
-from cluster.etcd.link.connection import Connection, Reply
+from cluster.etcd.link.connection import NodeConnection, Reply
 from cluster.etcd.link.node_stream import NodeStream
 from cluster.etcd.link.pool import Pool
 
@@ -46,7 +46,7 @@ class NodeLink:
         self.member_id = pool.address.member_id
         self.why_lost = ""
         self._pool = pool
-        self._connection: Connection | None = None
+        self._connection: NodeConnection | None = None
         # A forgotten call stays here until its answer is there: without it the connection could
         # pass to another client too early.
         self._calls: dict[int, Done | None] = {}
@@ -126,7 +126,7 @@ class NodeLink:
 
     # --- inside ---
 
-    def _connect(self) -> Connection:
+    def _connect(self) -> NodeConnection:
         connection = self._connection = self._pool.take()
         connection.on_reply, connection.on_lost = self._on_reply, self._on_lost
         return connection

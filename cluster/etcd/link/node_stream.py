@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cluster.etcd.link.connection import Connection, Reply
+from cluster.etcd.link.connection import NodeConnection, Reply
 
 
 class NodeStream:
@@ -20,7 +20,7 @@ class NodeStream:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: NodeConnection,
         on_message: Callable[[Reply], None],
         on_end: Callable[[str], None],
     ) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from typing import Final
 
-from cluster.etcd.link.connection import Connection, Loop, NodeAddress
+from cluster.etcd.link.connection import Loop, NodeAddress, NodeConnection
 
 SPARE_MAX: Final = 16
 """The number of connections that are kept for clients to come."""
@@ -24,17 +24,17 @@ class Pool:
         self.address = address
         self.is_up = False
         self._numbers = itertools.count(1)
-        self._spare: list[Connection] = []
+        self._spare: list[NodeConnection] = []
 
-    def take(self) -> Connection:
+    def take(self) -> NodeConnection:
         """A connection for one owner: a spare one, or a new one."""
         while self._spare:
             connection = self._spare.pop()
             if connection.is_open:
                 return connection  # others have ended meanwhile
-        return Connection(self.loop, self.address)
+        return NodeConnection(self.loop, self.address)
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: NodeConnection) -> None:
         """Keep a connection for the next owner. No reply to its last owner may be to come."""
         if connection.is_open and len(self._spare) < SPARE_MAX:
             connection.release()

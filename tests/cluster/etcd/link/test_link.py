@@ -13,8 +13,8 @@ from cluster.errors import DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
 from cluster.etcd.link.connection import NodeAddress
 from cluster.etcd.link.node_link import CALLS_MAX, NodeLink
 from cluster.etcd.link.pool import Pool
-from tests.etcd.loops import run, turn, until
-from tests.etcd.standin import StandIn, echo, silent, stand_in
+from tests.cluster.etcd.loops import run, turn, until
+from tests.cluster.etcd.standin import StandIn, echo, silent, stand_in
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.usefixtures("each_loop")

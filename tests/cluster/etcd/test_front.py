@@ -20,8 +20,8 @@ from cluster.etcd.link.zmtp import frame
 from cluster.front_config import FrontConfig, from_line
 from cluster.wire import pack, unpack
 from tests.chaos.hostile.zmtp import Connection
-from tests.etcd.loops import run, turn, until
-from tests.etcd.standin import CLUSTER_ID, MEMBER_ID, StandIn, echo, stand_in
+from tests.cluster.etcd.loops import run, turn, until
+from tests.cluster.etcd.standin import CLUSTER_ID, MEMBER_ID, StandIn, echo, stand_in
 from tests.limits import HANG_MS, HANG_SECONDS
 
 pytestmark = pytest.mark.usefixtures("each_loop")

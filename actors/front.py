@@ -1,0 +1,148 @@
+"""The front of a node: a process beside it that serves etcd's own clients (cluster/etcd).
+
+It owns the sockets that both listen on, starts the front, starts it again when it ends, and ends it
+with the node. The front is a program of its own: nothing of it is imported here. Refuses to know
+what is spoken.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import cluster
+from actors.runtime.premises import bind_http
+from cluster.front_config import FrontConfig
+from cluster.links import LISTEN_BACKLOG
+
+FRONT_COMMAND: Final = (sys.executable, "-P", "-m", "cluster.etcd")
+
+FRONT_QUICK_SECONDS: Final = 5.0
+FRONT_PAUSE_SECONDS: Final = 1.0
+"""A front that lived for less than FRONT_QUICK_SECONDS is started again after this pause."""
+
+FRONT_STOP_SECONDS: Final = 2.0
+"""How long a front may take to end its connections when the node stops."""
+
+log = logging.getLogger("leasehold")
+
+
+class FrontProcess:
+    """The front of one node: bound when it is made, started by `start`, and serving from `serve`.
+
+    Raises StorageError when a URL cannot be bound.
+    """
+
+    def __init__(self, urls: Sequence[str], metrics_urls: Sequence[str]) -> None:
+        self._listening = bind_http(urls)
+        self._metrics = bind_http(metrics_urls)
+        # Nobody writes into this pipe: it ends when the node ends, in whatever way.
+        self._life, self._alive = os.pipe2(os.O_CLOEXEC)
+        # A file without a name, for the lock of the process that serves.
+        self._turn = os.memfd_create("front", os.MFD_CLOEXEC)
+        self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line = b""
+        self._lock = threading.Lock()
+        self._keeping = threading.Thread(target=self._keep, name="front", daemon=True)
+
+    def start(self) -> None:
+        """Start the front's process, which loads what it needs meanwhile, and watch it."""
+        with self._lock:
+            self._process = self._spawn()
+            self._tell(self._process)
+        self._keeping.start()
+
+    def serve(self, config: FrontConfig) -> None:
+        """Listen, and have the front serve this node; call it when the node's door is open."""
+        for listening in (*self._listening, *self._metrics):
+            listening.listen(LISTEN_BACKLOG)
+        with self._lock:
+            self._line = config._replace(
+                listening=tuple(each.fileno() for each in self._listening),
+                listening_metrics=tuple(each.fileno() for each in self._metrics),
+                life=self._life,
+                turn=self._turn,
+            ).to_line()
+            self._tell(self._process)
+
+    def stop(self) -> None:
+        """End the front and stop listening. Calls that it is answering may be answered first."""
+        os.eventfd_write(self._stopping, 1)
+        self._keeping.join(2 * FRONT_STOP_SECONDS)
+        # Whatever of the front is left ends with this.
+        os.close(self._alive)
+        for listening in (*self._listening, *self._metrics):
+            listening.close()
+
+    # --- inside ---
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ)
+        search = [str(Path(cluster.__file__).parents[1]), environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(part for part in search if part)
+        inherited = (*self._listening, *self._metrics)
+        return subprocess.Popen(
+            FRONT_COMMAND,
+            stdin=subprocess.PIPE,
+            env=environment,
+            pass_fds=(*(each.fileno() for each in inherited), self._life, self._turn),
+            # A session of its own: the terminal's Ctrl-C is for the node, which then ends it.
+            start_new_session=True,
+        )
+
+    def _tell(self, process: subprocess.Popen[bytes] | None) -> None:
+        """Tell a front what to serve, if it runs and that is known."""
+        if process is not None and process.stdin is not None and self._line:
+            try:
+                process.stdin.write(self._line)
+                process.stdin.close()
+            except BrokenPipeError:
+                return  # it has ended: the thread below starts the next one
+
+    def _keep(self) -> None:
+        """Start the front again whenever it ends, until `stop`."""
+        while self._process is not None:
+            began = time.monotonic()
+            if self._has_stopped(self._process):
+                return
+            ending = self._process.returncode
+            log.warning("the front's process ended with status %d: starting it again", ending)
+            if time.monotonic() - began < FRONT_QUICK_SECONDS and _is_told(
+                self._stopping, FRONT_PAUSE_SECONDS
+            ):
+                return
+            with self._lock:
+                self._process = self._spawn()
+                self._tell(self._process)
+
+    def _has_stopped(self, process: subprocess.Popen[bytes]) -> bool:
+        """Wait until the front ends by itself (False), or is to end, and then end it (True)."""
+        ended = os.pidfd_open(process.pid)
+        poller = select.poll()
+        poller.register(ended, select.POLLIN)
+        poller.register(self._stopping, select.POLLIN)
+        ready = dict(poller.poll())
+        if self._stopping in ready:
+            process.send_signal(signal.SIGTERM)
+            poller.unregister(self._stopping)
+            if not poller.poll(FRONT_STOP_SECONDS * 1_000):
+                process.kill()
+        process.wait()
+        os.close(ended)
+        return self._stopping in ready
+
+
+def _is_told(stopping: int, seconds: float) -> bool:
+    poller = select.poll()
+    poller.register(stopping, select.POLLIN)
+    return bool(poller.poll(seconds * 1_000))

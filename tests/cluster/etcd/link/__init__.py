@@ -1,0 +1,1 @@
+"""Tests of a front's link to its node."""
