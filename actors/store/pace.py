@@ -22,8 +22,8 @@ COMMIT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 KEPT_CHANGES_MAX: Final = 20_000
 KEPT_BYTES_MAX: Final = 2 * COMMIT_BYTES_MAX
-"""With 20,000 more changes, or 128 MiB more of commands, than the commit under way has taken, the
-node waits for its end: all of them are in memory."""
+"""Changes that come during a commit are in memory. When they are 20,000 more than the commit has
+taken, or their commands have 128 MiB, the node waits for its end."""
 
 
 class CommitPace:
