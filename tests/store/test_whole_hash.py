@@ -55,6 +55,18 @@ def test_whatever_changes_what_is_held_changes_the_hash(command: Command) -> Non
     assert driver.ask(WholeHash()).hash != before.hash
 
 
+def test_it_is_of_which_leases_and_sessions_there_are_not_only_of_how_many() -> None:
+    for one, other in [
+        (SessionOpen(9), SessionOpen(10)),
+        (LeaseGrant(1_000, 5_000), LeaseGrant(1_001, 5_000)),
+        (LeaseGrant(1_000, 5_000), LeaseGrant(1_000, 6_000)),
+    ]:
+        first, second = filled(), filled()
+        first.do(one)
+        second.do(other)
+        assert first.ask(WholeHash()).hash != second.ask(WholeHash()).hash
+
+
 def test_neither_time_nor_a_restart_changes_the_hash() -> None:
     driver = filled()
     before = driver.ask(WholeHash())
