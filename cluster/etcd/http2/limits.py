@@ -99,6 +99,13 @@ NUISANCES_MAX: Final = 10_000
 NUISANCES_PARDONED: Final = 8
 """Nuisances that one answer, or one DATA frame sent, takes back: peers probe and open windows."""
 
+BLOCK_FREE_BYTES: Final = 2 * KIB
+BLOCK_BYTES_A_NUISANCE: Final = 32
+"""A header block counts a nuisance for each 32 bytes above these: to read 16 KiB takes 4 ms."""
+
+OVERSIZED_NUISANCES: Final = 100
+"""What a header list over its limit counts: it is read nearly whole, and to no end."""
+
 RESETS_MAX: Final = 2_000
 """Unanswered streams in a window that the peer resets, or makes this side reset; an answer takes
 one back."""

@@ -22,7 +22,13 @@ from cluster.etcd.http2.fields import Request
 from cluster.etcd.http2.frames import FRAME_HEADER, FRAME_HEADER_BYTES, PREFACE
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import BlockReader
-from cluster.etcd.http2.limits import FRAME_BYTES_MAX, Limits
+from cluster.etcd.http2.limits import (
+    BLOCK_BYTES_A_NUISANCE,
+    BLOCK_FREE_BYTES,
+    FRAME_BYTES_MAX,
+    OVERSIZED_NUISANCES,
+    Limits,
+)
 from cluster.etcd.http2.memory import Load
 from cluster.etcd.http2.sending import Sender
 from cluster.etcd.http2.streams import Stream, Streams
@@ -148,6 +154,8 @@ class Receiver:
 
     def _header_block(self, stream_id: int, block: bytes, ends: bool) -> None:
         streams = self._streams
+        if len(block) > BLOCK_FREE_BYTES:
+            self._floods.nuisance((len(block) - BLOCK_FREE_BYTES) // BLOCK_BYTES_A_NUISANCE)
         if stream_id <= streams.last_id:
             self._trailers(stream_id, block, ends)
             return
@@ -168,8 +176,11 @@ class Receiver:
             streams.remember_reset(stream_id)  # the peer has been told by GOAWAY (6.8)
             self._floods.nuisance()
         elif request.fault:
-            code = ENHANCE_YOUR_CALM if request.size > limits.header_list_bytes else PROTOCOL_ERROR
-            self._endings.fault(stream_id, code)
+            if request.size > limits.header_list_bytes:
+                self._floods.nuisance(OVERSIZED_NUISANCES)
+                self._endings.fault(stream_id, ENHANCE_YOUR_CALM)
+            else:
+                self._endings.fault(stream_id, PROTOCOL_ERROR)
         elif ends and request.content_length > 0:
             self._endings.fault(stream_id, PROTOCOL_ERROR)
         elif not self._load.may_begin():

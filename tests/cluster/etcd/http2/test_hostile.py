@@ -12,11 +12,15 @@ from hyperframe.frame import Frame
 from cluster.etcd.http2 import LIMITS, Memory, Stream, codes
 from cluster.etcd.http2.limits import (
     ANSWER_BYTES_MAX,
+    BLOCK_FREE_BYTES,
     CONTROL_BYTES_MAX,
     FLOOD_WINDOW_MS,
+    FRAME_BYTES_MAX,
     HEADER_LIST_BYTES_MAX,
     KIB,
     MIB,
+    NUISANCES_MAX,
+    OVERSIZED_NUISANCES,
     QUEUED_SMALL_BYTES,
     RESETS_REMEMBERED_MAX,
     SHARE_BYTES,
@@ -95,6 +99,31 @@ def test_a_table_larger_than_was_offered_ends_the_connection() -> None:
     peer = Peer()
     sent = peer.send(frame(1, 5, 1, b"\x3f\xe2\x1f" + block()))  # 4,097
     assert verdict(sent) == [("connection", 1, codes.COMPRESSION_ERROR)]
+
+
+def test_lists_that_are_too_long_are_not_read_for_ever() -> None:
+    peer = Peer()
+    long = block([*FIELDS, *[(f"a{number}", "") for number in range(600)]])
+    sent = peer.send(*[frame(1, 5, number, long) for number in range(1, 401, 2)])
+    assert ends_calmly(peer, sent)
+    assert len(verdict(sent)) <= NUISANCES_MAX // OVERSIZED_NUISANCES + 1
+
+
+def test_long_strings_are_not_unpacked_for_ever() -> None:
+    peer = Peer()
+    peer.handler.answers = False
+    long = block([*FIELDS, ("a", "a" * 15_000)])
+    assert BLOCK_FREE_BYTES < len(long) < FRAME_BYTES_MAX
+    assert ends_calmly(peer, peer.send(*[frame(1, 5, number, long) for number in range(1, 401, 2)]))
+    assert 20 < len(peer.handler.requests) < 60
+
+
+def test_a_token_of_a_thousand_bytes_may_come_with_each_request() -> None:
+    peer = Peer()
+    token = block([*FIELDS, ("authorization", "t" * 1_000)])
+    for number in range(1, 2_001, 2):
+        peer.server.receive(frame(1, 5, number, token), 0)
+    assert peer.is_open
 
 
 # --- floods ---------------------------------------------------------------------------------------
