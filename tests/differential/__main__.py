@@ -2,7 +2,8 @@
 
 Every reply must be equal field by field, every error in code and text, every stream of watch events
 event by event; ids and times may differ. What differs is shrunk and printed as a program, with the
-command that runs it again. `python -m tests.differential cli` compares the command lines instead.
+command that runs it again. With `--grpc` both are asked by gRPC, ours through its front.
+`python -m tests.differential cli` compares the command lines instead.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tests.differential.etcd import MISSING, binaries
 from tests.differential.language import NAMES, Program
 from tests.differential.report import report
 from tests.differential.runner import Difference
+from tests.differential.servers import Start, start_pair, start_pair_over_grpc
 from tests.guard import end_all_with_this_process
 
 
@@ -31,23 +33,25 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--programs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1, help="of the first program; then counted up")
     parser.add_argument("--workers", type=int, default=2, help="pairs of servers at a time")
+    parser.add_argument("--grpc", action="store_true", help="ask both servers by gRPC")
     parser.add_argument("--run", type=Path, help="a file that holds one program as it was printed")
     options = parser.parse_args(arguments)
     end_in_order()
     if binaries() is None:
         say(MISSING)
         return 2
+    start = start_pair_over_grpc if options.grpc else start_pair
     if options.run:
-        return run_one(eval(options.run.read_text(), dict(NAMES)))
-    return run_many(range(options.seed, options.seed + options.programs), options.workers)
+        return run_one(eval(options.run.read_text(), dict(NAMES)), start)
+    return run_many(range(options.seed, options.seed + options.programs), options.workers, start)
 
 
-def run_many(seeds: range, workers: int) -> int:
+def run_many(seeds: range, workers: int, start_servers: Start) -> int:
     """Run the programs of these seeds and print what differs, and one line of figures."""
     start = time.monotonic()
     operations: Counter[str] = Counter()
     findings = programs = 0
-    for done in Campaign(seeds, workers):
+    for done in Campaign(seeds, workers, start_servers):
         programs += 1
         operations += done.operations
         if done.finding:
@@ -64,9 +68,9 @@ def run_many(seeds: range, workers: int) -> int:
     return 1 if findings else 0
 
 
-def run_one(program: Program) -> int:
+def run_one(program: Program, start_servers: Start) -> int:
     """Run one program and print where it differs."""
-    with Worker() as worker:
+    with Worker(start_servers) as worker:
         found = worker.difference(program)
     if found is None:
         say("no difference")

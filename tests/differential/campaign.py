@@ -19,7 +19,7 @@ from tests.differential.generator import program_of
 from tests.differential.language import Program
 from tests.differential.report import report
 from tests.differential.runner import Difference, Pair
-from tests.differential.servers import start_pair
+from tests.differential.servers import Start, start_pair
 from tests.differential.shrink import shrunk
 from tests.differential.sides import SideDiedError
 
@@ -43,15 +43,18 @@ class Stopped(NamedTuple):
 class Campaign:
     """Runs the programs of some seeds; iterate for what became of each, in no order."""
 
-    def __init__(self, seeds: range, workers: int) -> None:
+    def __init__(self, seeds: range, workers: int, start: Start = start_pair) -> None:
         self._seeds = seeds
+        self._start = start
         self._workers = min(workers, len(seeds))
 
     def __iter__(self) -> Iterator[Done]:
         context = multiprocessing.get_context("spawn")
         results: Queue[Done | Stopped] = context.Queue()
         processes = [
-            context.Process(target=work, args=(self._seeds[number :: self._workers], results))
+            context.Process(
+                target=work, args=(self._seeds[number :: self._workers], results, self._start)
+            )
             for number in range(self._workers)
         ]
         for process in processes:
@@ -83,12 +86,12 @@ class Campaign:
                 yield result
 
 
-def work(seeds: range, results: Queue[Done | Stopped]) -> None:
+def work(seeds: range, results: Queue[Done | Stopped], start: Start) -> None:
     """A worker: one pair of servers, and its share of the seeds."""
     reason = "interrupted"
     end_in_order()
     try:
-        with Worker() as worker:
+        with Worker(start) as worker:
             for seed in seeds:
                 results.put(worker.run(seed))
         reason = ""
@@ -111,7 +114,8 @@ def end_in_order() -> None:
 class Worker:
     """A pair of servers, started again when one has died of a program."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Start = start_pair) -> None:
+        self._start = start
         self._pair: Pair | None = None
 
     def __enter__(self) -> Worker:
@@ -131,7 +135,7 @@ class Worker:
     def difference(self, program: Program) -> Difference | str | None:
         """What a program shows: a difference, the last words of a server, or nothing."""
         if self._pair is None:
-            self._pair = start_pair()
+            self._pair = self._start()
         try:
             return self._pair.run(program)
         except SideDiedError as error:

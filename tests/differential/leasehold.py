@@ -15,8 +15,10 @@ from typing import Any, Final
 import msgpack
 import zmq
 
+from cluster.etcd.link.connection import NodeAddress
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from tests.cluster.etcd.services.bench import address_of
 from tests.differential.language import Fields
 from tests.differential.sides import (
     ANSWER_SECONDS,
@@ -66,6 +68,11 @@ class Leasehold:
         reply = msgpack.unpackb(self._socket.recv())
         assert reply.pop("id") == self._asked, f"an answer to another request: {reply}"
         return common(reply)
+
+    @property
+    def address(self) -> NodeAddress:
+        """Where a front finds the node, and who it is."""
+        return address_of(self._cluster)
 
     def open_stream(self) -> LeaseholdStream:
         """A new DEALER, for watches."""

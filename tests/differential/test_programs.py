@@ -32,11 +32,12 @@ def _operation(seed: int) -> Op:
 
 
 @pytest.mark.campaign
-def test_hundreds_of_programs_are_answered_alike() -> None:
+@pytest.mark.parametrize("way", [(), ("--grpc",)])
+def test_hundreds_of_programs_are_answered_alike(way: tuple[str, ...]) -> None:
     if binaries() is None:
         pytest.skip(MISSING)
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.differential", f"--programs={PROGRAMS}"],
+        [sys.executable, "-m", "tests.differential", f"--programs={PROGRAMS}", *way],
         cwd=IMPORT_ROOT,
         capture_output=True,
         text=True,
