@@ -26,6 +26,7 @@ from actors.language.messages import (
     Tick,
 )
 from actors.language.results import Done, PutDone, RangeDone
+from actors.runtime import base
 from actors.runtime.base import NodeActor, Ring
 from actors.runtime.disk import OF_WAITS, DiskWaits
 from actors.runtime.loop import Loop
@@ -362,7 +363,7 @@ class _HeldBackend(LmdbBackend):
 
         def held() -> None:
             self.begun.set()
-            assert self.may_end.wait(HANG_SECONDS)
+            self.may_end.wait(HANG_SECONDS)
             sync()
 
         commit.sync = held  # type: ignore[method-assign]
@@ -406,6 +407,8 @@ class _Pulse(NodeActor):
 def test_a_slow_commit_holds_up_neither_reads_nor_heartbeats_nor_the_answer_to_a_put(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    reasons: list[str] = []
+    monkeypatch.setattr(base, "fail_stop", reasons.append)
     monkeypatch.setattr(pace, "COMMIT_CHANGES_MAX", 1)
     log = Node(MemoryBackend())
     backend = _HeldBackend(path)
@@ -437,3 +440,4 @@ def test_a_slow_commit_holds_up_neither_reads_nor_heartbeats_nor_the_answer_to_a
     for each in (actor, pulse):
         each.actor_ref.stop(block=True, timeout=HANG_SECONDS)
     loop.join(HANG_SECONDS)
+    assert reasons == []
