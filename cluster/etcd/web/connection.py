@@ -23,6 +23,7 @@ from cluster.etcd.web.limits import (
     IDLE_SECONDS_MAX,
     PIPELINED_MAX,
     READ_STALL_SECONDS_MAX,
+    UNWANTED_BYTES_MAX,
 )
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -72,6 +73,8 @@ class HttpConnection(asyncio.Protocol):
         # The request that is being parsed.
         self._target = b""
         self._head_bytes = 0
+        # What came of a body after its request was answered.
+        self._unwanted_bytes = 0
         self._fields: list[tuple[bytes, bytes]] = []
         self._in_head = False
         self._in_body = False
@@ -166,7 +169,7 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._in_body = True
-        self._head_bytes = 0
+        self._head_bytes = self._unwanted_bytes = 0
         self._touch()
         if self._is_closing:
             return
@@ -190,6 +193,10 @@ class HttpConnection(asyncio.Protocol):
         self._touch()
         if self._behind:
             self._behind[-1].parts.append(body)
+        elif self._exchange is None:
+            self._unwanted_bytes += len(body)
+            if self._unwanted_bytes > UNWANTED_BYTES_MAX:
+                self._close()
         elif self._sink is not None and not self._is_closing:
             self._sink.on_data(body)
 
@@ -239,10 +246,7 @@ class HttpConnection(asyncio.Protocol):
         if exchange.must_close:
             self._close()
             return
-        if self._in_body and not self._behind:
-            # Answered before its body was complete: the rest cannot be told from a next request.
-            self._close()
-            return
+        # What comes of its body from now on is unwanted, and no part of a next request.
         self._go_on()
 
     def _go_on(self) -> None:

@@ -27,7 +27,7 @@ from cluster.etcd.web.limits import (
     STREAM_UNREAD_BYTES,
     UNREAD_BYTES_MAX,
 )
-from cluster.etcd.web.splitter import SplitError, Splitter
+from cluster.etcd.web.splitter import Splitter
 from cluster.wire import LazyMap
 
 MESSAGE_OVERHEAD_BYTES: Final = 512 * 1024
@@ -237,9 +237,8 @@ class _Stream:
         """A part of the body."""
         if self._is_complete:
             return
-        try:
-            self._waiting += self._splitter.feed(data)
-        except SplitError:
+        self._waiting += self._splitter.feed(data)
+        if self._splitter.is_broken:
             # What is no object is refused where JSON is read, with etcd's text.
             self._waiting.append(self._splitter.rest())
             self._is_complete = True

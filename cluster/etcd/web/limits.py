@@ -22,6 +22,10 @@ HEAD_SECONDS_MAX: Final = 10.0
 BODY_STALL_SECONDS_MAX: Final = 20.0
 """A body of which nothing more arrives for this time ends its connection."""
 
+UNWANTED_BYTES_MAX: Final = 256 * 1024
+"""Of a body that goes on after its answer this much is read, as in Go's server; then the
+connection is closed."""
+
 IDLE_SECONDS_MAX: Final = 300.0
 """A connection without a request is closed after this time."""
 

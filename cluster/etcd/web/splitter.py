@@ -13,12 +13,12 @@ _MARKS: Final = re.compile(rb'["\\{}]')
 _SPACE: Final = b" \t\r\n"
 
 
-class SplitError(ValueError):
-    """The next value is no object, or it is too large."""
-
-
 class Splitter:
-    """Takes bytes as they arrive and gives whole objects; one may have `bytes_max` bytes."""
+    """Takes bytes as they arrive and gives whole objects; one may have `bytes_max` bytes.
+
+    `is_broken`: what follows the objects is none, or is too large. No more is given then, and
+    `rest` begins with it.
+    """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -26,15 +26,16 @@ class Splitter:
         self._at = 0
         self._depth = 0
         self._in_text = False
+        self.is_broken = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The objects that these bytes complete. Raises SplitError."""
+        """The objects that these bytes complete."""
         self._held += data
         found: list[bytes] = []
-        while (value := self._next()) is not None:
+        while not self.is_broken and (value := self._next()) is not None:
             found.append(value)
         if len(self._held) > self._bytes_max:
-            raise SplitError(f"a value of more than {self._bytes_max} bytes")
+            self.is_broken = True
         return found
 
     def rest(self) -> bytes:
@@ -46,7 +47,8 @@ class Splitter:
             self._held = self._held.lstrip(_SPACE)
             self._at = 0
             if self._held[:1] not in (b"", b"{"):
-                raise SplitError("no object")
+                self.is_broken = True
+                return None
         while (mark := _MARKS.search(self._held, self._at)) is not None:
             sign, self._at = mark.group(), mark.end()
             if self._in_text:

@@ -13,6 +13,7 @@ import pytest
 from cluster import wire
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.mapping import LONG_LISTS
+from cluster.etcd.web.limits import UNWANTED_BYTES_MAX
 from cluster.etcd.web.server import WebServer
 from tests.cluster.etcd.services.probe import settle
 from tests.cluster.etcd.web.wire import Client, Node
@@ -247,6 +248,33 @@ def test_a_faulty_request_ends_a_stream_that_has_begun_without_an_error() -> Non
     status, body = desk.post("/v3/lease/keepalive", '{"ID":"5"} {"ID":"z"} {"ID":"6"}')
     assert status == 200
     assert body.count("result") == 1
+
+
+def test_requests_before_a_fault_in_the_same_body_are_answered() -> None:
+    desk = Desk(lambda request: {"header": HEADER, "ID": request["ID"], "TTL": 9})
+    status, body = desk.post("/v3/lease/keepalive", '{"ID":"5"} x')
+    assert status == 200
+    assert body.count("result") == 1
+
+
+def test_a_connection_goes_on_after_a_faulty_stream() -> None:
+    desk = Desk(lambda request: {"header": HEADER, "ID": request["ID"], "TTL": 9})
+    for body in ("x", '{"a":[1}}', '{"ID":"z"}'):
+        assert desk.post("/v3/lease/keepalive", body)[0] == 500
+    assert desk.post("/v3/lease/keepalive", '{"ID":"5"}')[0] == 200
+
+
+def test_a_body_that_nobody_wants_is_read_up_to_a_limit() -> None:
+    desk = Desk(lambda request: {"header": HEADER})
+    head = b"POST /v3/lease/keepalive HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    desk.client.send(head + b"1\r\nx\r\n")
+    assert desk.answer()[0] == 500
+    chunk = b"1000\r\n" + bytes(4096) + b"\r\n"
+    for _ in range(UNWANTED_BYTES_MAX // 4096):
+        desk.client.send(chunk)
+    assert not desk.client.wire.is_closed
+    desk.client.send(chunk)
+    assert desk.client.wire.is_closed
 
 
 def test_an_error_within_a_stream_is_its_last_line() -> None:
