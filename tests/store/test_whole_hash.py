@@ -56,11 +56,12 @@ def test_whatever_changes_what_is_held_changes_the_hash(command: Command) -> Non
 
 
 def test_it_is_of_which_leases_and_sessions_there_are_not_only_of_how_many() -> None:
-    for one, other in [
+    pairs: list[tuple[Command, Command]] = [
         (SessionOpen(9), SessionOpen(10)),
         (LeaseGrant(1_000, 5_000), LeaseGrant(1_001, 5_000)),
         (LeaseGrant(1_000, 5_000), LeaseGrant(1_000, 6_000)),
-    ]:
+    ]
+    for one, other in pairs:
         first, second = filled(), filled()
         first.do(one)
         second.do(other)
