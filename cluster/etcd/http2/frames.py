@@ -131,6 +131,3 @@ class Unfinished:
         if left >= FRAME_HEADER_BYTES:
             self._needed += int.from_bytes(data[position : position + 3], "big")
         self._bytes += data[position:]
-
-    def __len__(self) -> int:
-        return len(self._bytes)
