@@ -164,16 +164,7 @@ def resolve(flags: NodeFlags) -> NodeConfig:
     retained_revisions, retained_period_ms = _retention(flags)
     data_dir = Path(flags.data_dir or f"{flags.name}.leasehold")
     is_joining = is_existing and _must_join(data_dir, members)
-    client_urls = listen_urls("listen-client-urls", flags.listen_client_urls or CLIENT_DEFAULT)
-    peer_urls = listen_urls("listen-peer-urls", flags.listen_peer_urls)
-    metrics_urls = _metrics_urls(flags.listen_metrics_urls)
-    refuse_overlap(
-        {
-            "listen-client-urls": client_urls,
-            "listen-peer-urls": peer_urls,
-            "listen-metrics-urls": metrics_urls,
-        }
-    )
+    client_urls, peer_urls, metrics_urls = _listened(flags)
     return NodeConfig(
         name=flags.name,
         member_id=0 if is_existing else own.id,
@@ -207,6 +198,20 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         cors=tuple(split(flags.cors)),
         log_level=flags.log_level,
     )
+
+
+def _listened(flags: NodeFlags) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Where to listen: for clients, for the other members, and for whoever reads metrics."""
+    listened = {
+        "listen-client-urls": listen_urls(
+            "listen-client-urls", flags.listen_client_urls or CLIENT_DEFAULT
+        ),
+        "listen-peer-urls": listen_urls("listen-peer-urls", flags.listen_peer_urls),
+        "listen-metrics-urls": _metrics_urls(flags.listen_metrics_urls),
+    }
+    refuse_overlap(listened)
+    client_urls, peer_urls, metrics_urls = listened.values()
+    return client_urls, peer_urls, metrics_urls
 
 
 def _check(flags: NodeFlags) -> None:
