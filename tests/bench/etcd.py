@@ -21,7 +21,7 @@ from base64 import b64encode
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from cluster.launcher.ports import PortClaims
 from tests.bench.measure import NOT_MEASURED, Measurement, cpu_seconds
@@ -145,6 +145,20 @@ class EtcdCluster:
                 raise AssertionError(f"an etcd node ended with status {status}")
         raise AssertionError(f"an etcd node was not ready after {READY_SECONDS:g} s")
 
+    def leader(self) -> int:
+        """The number of the node that leads; waits while there is none."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            for number, ports in enumerate(self._ports):
+                status = _asked(ports.client, "maintenance/status", {})
+                if status and status["header"]["member_id"] == status.get("leader"):
+                    return number
+        raise AssertionError(f"etcd had no leader for {READY_SECONDS:g} s")
+
+    def kill(self, number: int) -> None:
+        """End a node at once; `restart` starts it again."""
+        self._nodes[number].kill()
+
     def stop(self) -> None:
         """End every node and forget the data."""
         for node in self._nodes:
@@ -221,12 +235,18 @@ def _children_seconds() -> float:
 
 def _has(port: int, key: bytes) -> bool:
     """Whether the node on this port gives the key from its own store."""
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
     body = {"key": b64encode(key).decode(), "serializable": True}
+    return "kvs" in _asked(port, "kv/range", body)
+
+
+def _asked(port: int, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the node on this port answers; nothing if it does not."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_SECONDS)
     try:
-        link.request("POST", "/v3/kv/range", json.dumps(body))
-        return "kvs" in json.loads(link.getresponse().read())
+        link.request("POST", f"/v3/{path}", json.dumps(body))
+        answer: dict[str, Any] = json.loads(link.getresponse().read())
     except (OSError, http.client.HTTPException):
-        return False
+        return {}
     finally:
         link.close()
+    return answer

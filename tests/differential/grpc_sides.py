@@ -10,14 +10,12 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
 
 from cluster.etcd.rpc.schema import RPCS, Kind, Rpc
-from tests.cluster.etcd.grpc.threaded import serving
 from tests.differential.etcd import WATCHES, Etcd
 from tests.differential.language import Fields
 from tests.differential.leasehold import Leasehold
@@ -162,9 +160,6 @@ def etcd_over_grpc() -> Side:
 
 
 def leasehold_over_grpc() -> Side:
-    """A node of ours, asked through the gRPC server of a front."""
-    with ExitStack() as stack:
-        node = Leasehold()
-        stack.callback(node.stop)
-        port = stack.enter_context(serving(node.address))
-        return OverGrpc("leasehold", f"127.0.0.1:{port}", stack.pop_all().close)
+    """A node of ours, asked through its front."""
+    node = Leasehold(front=True)
+    return OverGrpc("leasehold", node.address, node.stop)

@@ -15,10 +15,8 @@ from typing import Any, Final
 import msgpack
 import zmq
 
-from cluster.etcd.link.connection import NodeAddress
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from tests.cluster.etcd.services.bench import address_of
 from tests.differential.language import Fields
 from tests.differential.sides import (
     ANSWER_SECONDS,
@@ -41,9 +39,9 @@ class Leasehold:
 
     name = "leasehold"
 
-    def __init__(self) -> None:
+    def __init__(self, front: bool = False) -> None:
         self._data = Path(tempfile.mkdtemp(prefix="leasehold-", dir=memory_directory()))
-        self._cluster = LocalCluster(1, self._data / "cluster", node_flags=FLAGS)
+        self._cluster = LocalCluster(1, self._data / "cluster", node_flags=FLAGS, front=front)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._cluster.__enter__()
@@ -70,9 +68,10 @@ class Leasehold:
         return common(reply)
 
     @property
-    def address(self) -> NodeAddress:
-        """Where a front finds the node, and who it is."""
-        return address_of(self._cluster)
+    def address(self) -> str:
+        """Where its clients find it: host:port."""
+        (node,) = self._cluster.nodes.values()
+        return node.endpoint
 
     def open_stream(self) -> LeaseholdStream:
         """A new DEALER, for watches."""

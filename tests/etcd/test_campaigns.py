@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.etcd.failover import gap_ms
 from tests.etcd.load import Level, Round, judged, median_of
 from tests.etcd.sides import descendants
 from tests.etcd.suites import FAILED, PASSED, SKIPPED, SUITES, judge, outcomes_of
@@ -72,6 +73,14 @@ def test_a_load_meets_its_bars_or_misses_them(rate: float, front_us: float, is_m
 def test_the_median_is_taken_of_each_figure() -> None:
     rounds = [ETCD, ETCD._replace(rate=3_000.0), ETCD._replace(rate=2_000.0, p50_ms=1.0)]
     assert median_of(rounds) == ETCD._replace(rate=2_000.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "milliseconds"),
+    [("n=1104 maxgap=438.25ms\n", 438.25), ("n=9 maxgap=1.5s", 1_500), ("n=9 maxgap=80µs", 0.08)],
+)
+def test_the_longest_gap_that_the_program_tells(said: str, milliseconds: float) -> None:
+    assert gap_ms(said) == pytest.approx(milliseconds)
 
 
 def test_the_processes_of_a_process_are_found() -> None:
