@@ -85,9 +85,11 @@ def run(directory: Path, kills: int, say: Callable[[str], None]) -> bool:
     )
     for cluster in clusters:
         with cluster as running:
-            own = isinstance(running, LocalCluster)
-            target: Target = Leasehold(running) if own else Etcd(running)
-            name = "leasehold" if own else "etcd"
+            target: Target
+            if isinstance(running, LocalCluster):
+                name, target = "leasehold", Leasehold(running)
+            else:
+                name, target = "etcd", Etcd(running)
             gaps[name] = sorted(_gap(directory, target) for _ in range(kills))
         say(
             f"{name:10} longest gap of writes over {kills} kills of the leader: "
