@@ -5,13 +5,17 @@ Owns their processes, and says which of them are fronts. Refuses to know what is
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cluster.launcher.local import LocalCluster
 from tests.bench.etcd import EtcdCluster
+
+ALL: Final = ("--from-key", "--command-timeout=60s")
 
 
 class Side(NamedTuple):
@@ -25,8 +29,13 @@ class Side(NamedTuple):
 
 @contextmanager
 def etcd(directory: Path, size: int) -> Iterator[Side]:
-    """Nodes of the etcd in this directory."""
+    """Nodes of the etcd in this directory, without a key; etcdctl is there, too."""
     with EtcdCluster(directory, size) as cluster:
+        # To see that it is ready, keys were put.
+        empty = [str(directory / "etcdctl"), f"--endpoints={cluster.endpoints}", "del", "", *ALL]
+        subprocess.run(
+            empty, env={**os.environ, "ETCDCTL_API": "3"}, check=True, stdout=subprocess.DEVNULL
+        )
         yield Side("etcd", tuple(cluster.endpoints.split(",")), tuple(cluster.pids), ())
 
 

@@ -70,7 +70,7 @@ async def enter(link: Link, name: bytes, lease: int, value: bytes) -> Place:
 async def _enter(link: Link, name: bytes, lease: int, value: bytes) -> Place:
     owns_lease = not lease
     if owns_lease:
-        lease = (await ask(link, op="lease_grant", TTL=SESSION_TTL_SECONDS))["ID"]
+        lease = await grant(link)
     key = name + b"/%x" % lease
     done = await ask(
         link,
@@ -84,6 +84,12 @@ async def _enter(link: Link, name: bytes, lease: int, value: bytes) -> Place:
         return Place(key, header["revision"], lease, value, header, True, owns_lease)
     found = done["responses"][0]["response_range"]["kvs"][0]
     return Place(key, found["create_revision"], lease, found["value"], header, False, owns_lease)
+
+
+async def grant(link: Link) -> int:
+    """A lease for a request that names none."""
+    lease: int = (await ask(link, op="lease_grant", TTL=SESSION_TTL_SECONDS))["ID"]
+    return lease
 
 
 async def leave(link: Link, place: Place) -> None:

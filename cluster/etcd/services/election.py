@@ -12,6 +12,7 @@ from cluster.etcd.services.contest import (
     FIRST,
     Place,
     enter,
+    grant,
     guard,
     leave,
     prefix_end,
@@ -46,15 +47,20 @@ def _leader_key(name: bytes, place: Place) -> dict[str, Any]:
 
 
 async def proclaim(recipe: Recipe, request: Request) -> None:
-    """Change the value of a leader that still leads."""
+    """Change the value of a leader that still leads. As in etcd, the key gets the lease that is
+    named, or one for this request if none is."""
     leader = _leader(request)
-    done = await _proclaim(
-        recipe,
-        leader.get("key", b""),
-        leader.get("rev", 0),
-        leader.get("lease", 0),
-        request.get("value", b""),
-    )
+    held = leader.get("key", b""), leader.get("rev", 0)
+    lease = leader.get("lease", 0)
+    owns_lease = not lease
+    if owns_lease:
+        lease = await grant(recipe.link)
+    try:
+        done = await _proclaim(recipe, *held, lease, request.get("value", b""))
+    except RpcError:
+        if owns_lease:
+            await recipe.ask(op="lease_revoke", ID=lease)
+        raise
     await recipe.send({"header": done["header"]})
 
 

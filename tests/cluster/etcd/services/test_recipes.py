@@ -153,6 +153,26 @@ def test_a_leader_that_campaigns_again_changes_its_value(etcd_node: LocalCluster
     run(test())
 
 
+def test_a_leader_that_names_no_lease_gets_one_for_what_it_proclaims(
+    etcd_node: LocalCluster,
+) -> None:
+    async def test() -> None:
+        async with bench(etcd_node) as node:
+            lease = await node.grant()
+            won = await node.ask(ELECTION + "Campaign", name=b"unnamed", lease=lease, value=b"1")
+            leader = {field: won["leader"][field] for field in ("name", "key", "rev")}
+            leases = await node.leases()
+            await node.ask(ELECTION + "Proclaim", leader=leader, value=b"2")
+            (granted,) = await node.leases() - leases
+            said = (await node.ask(ELECTION + "Leader", name=b"unnamed"))["kv"]
+            assert (said["value"], said["lease"]) == (b"2", granted)
+            with pytest.raises(RpcError, match="election: not leader"):
+                await node.ask(ELECTION + "Proclaim", leader={**leader, "rev": 1}, value=b"3")
+            assert await node.leases() - leases == {granted}
+
+    run(test())
+
+
 def test_a_canceled_candidate_leaves_the_queue(etcd_node: LocalCluster) -> None:
     async def test() -> None:
         async with bench(etcd_node) as node:
