@@ -20,7 +20,7 @@ from cluster.launcher.ports import (
     Ports,
     ports_from,
 )
-from cluster.schemes import TCP
+from cluster.schemes import HTTP, TCP
 
 DEFAULT_SIZE: Final = 3
 TOKEN: Final = "etcd-cluster"
@@ -127,15 +127,24 @@ def initial_cluster(records: Iterable[NodeRecord]) -> str:
 
 
 def flags_of(
-    record: NodeRecord, recorded: Iterable[NodeRecord], data_dir: str, scheme: str = TCP
+    record: NodeRecord,
+    recorded: Iterable[NodeRecord],
+    data_dir: str,
+    direct_port: int | None = None,
 ) -> Mapping[str, str]:
-    """The flags of a node, the same for every start; `scheme` is that of its client URL."""
-    client_url = f"{scheme}{record.endpoint}"
+    """The flags of a node, the same for every start.
+
+    With `direct_port` it has a front at its endpoint, and listens itself at that port.
+    """
+    client_url = listen_urls = f"{TCP}{record.endpoint}"
+    if direct_port is not None:
+        client_url = f"{HTTP}{record.endpoint}"
+        listen_urls = f"{client_url},{TCP}{LOOPBACK}:{direct_port}"
     founders = [other for other in recorded if not other.joined_with]
     return {
         "name": record.name,
         "data-dir": data_dir,
-        "listen-client-urls": client_url,
+        "listen-client-urls": listen_urls,
         "advertise-client-urls": client_url,
         "listen-peer-urls": record.peer_url,
         "initial-advertise-peer-urls": record.peer_url,

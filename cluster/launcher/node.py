@@ -27,7 +27,7 @@ EXIT_REMOVED: Final = 3
 class NodeProcess:
     """A node's record, and its present or last process."""
 
-    def __init__(self, record: NodeRecord, log_path: Path) -> None:
+    def __init__(self, record: NodeRecord, log_path: Path, direct_port: int | None = None) -> None:
         self.record = record
         self.name = record.name
         self.member_id = record.member_id
@@ -35,6 +35,8 @@ class NodeProcess:
         self.endpoint = record.endpoint
         self.peer_url = record.peer_url
         self.log_path = log_path
+        # Where it can be asked without its front; None: it has no front.
+        self.direct_port = direct_port
         self.link: ProbeLink | None = None
         self.status: NodeStatus | None = None
         self.status_at = 0.0
@@ -103,7 +105,7 @@ class NodeProcess:
                 start_new_session=True,
             )
         self.pidfd = os.pidfd_open(self._process.pid)
-        self.link = ProbeLink(context, self.ports.client)
+        self.link = ProbeLink(context, self.direct_port or self.ports.client)
         self.status = None
         self.started_at = time.monotonic()
 

@@ -30,7 +30,6 @@ from cluster.launcher.layout import (
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import PortClaims, PortTakenError
 from cluster.launcher.probe import NodeStatus
-from cluster.schemes import HTTP, TCP
 
 STOP_SECONDS: Final = 30.0
 """A node that still runs this long after SIGTERM is killed."""
@@ -50,8 +49,9 @@ class Processes:
     `base_port` the cluster keeps the ports recorded in `data_dir`; a new cluster gets free ports,
     or with `fixed_ports=True` 2379, 22379, 32379...
 
-    With `front=True` each node has a front: etcd's own clients are served, too. Without it, a node
-    is a process less, and starts sooner.
+    With `front=True` each node has a front: etcd's own clients are served, too. Then a node also
+    listens itself, at a port for this process alone: a cluster is ready before its fronts have
+    loaded what they need, and who connects to one meanwhile waits for it.
 
     `command` is the program of each node, by default `python -m actors`. It is called with the
     node's flags, `node_flags` among them, and serves until SIGTERM.
@@ -79,13 +79,13 @@ class Processes:
         except BaseException:
             self._forget_directory()
             raise
+        self._has_fronts = front
         # Nodes removed in an earlier run are kept as records only: their names and ports must not
         # be used again.
         self._former = tuple(record for record in records if record.is_removed)
         self.nodes = {
             record.name: self._node(record) for record in records if not record.is_removed
         }
-        self._scheme = HTTP if front else TCP
         self._node_flags = tuple(node_flags)
         self._command = tuple(command)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -264,11 +264,12 @@ class Processes:
         return (*self._former, *(node.record for node in self.nodes.values()))
 
     def _node(self, record: NodeRecord) -> NodeProcess:
-        return NodeProcess(record, self.directory.log_of(record.name))
+        direct_port = self._claims.claim_free(1)[0].client if self._has_fronts else None
+        return NodeProcess(record, self.directory.log_of(record.name), direct_port)
 
     def _flags_of(self, node: NodeProcess) -> Iterable[str]:
         data_dir = str(self.directory.node_directory(node.name).resolve())
-        flags = flags_of(node.record, self._records(), data_dir, self._scheme)
+        flags = flags_of(node.record, self._records(), data_dir, node.direct_port)
         return (
             *(f"--{flag}={value}" for flag, value in flags.items()),
             *self._node_flags,
