@@ -13,7 +13,8 @@ from typing import Final, cast
 from cluster.etcd.link.connection import Loop, cut
 
 PIECE_BYTES: Final = 64 * 1024
-"""At most this is read at once, and waits in the front for a side that does not read."""
+"""At most this is read at once. A side for which more waits in the front stops the other side from
+being read: so at most two pieces wait for a side that does not read."""
 
 
 class Buffer:
@@ -35,8 +36,7 @@ class Side(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        # Whatever waits here stops the other side from being read: at most one piece does.
-        self.transport.set_write_buffer_limits(0)
+        _limit(self.transport)
 
     def get_buffer(self, _: int) -> memoryview:
         return self._buffer
@@ -88,7 +88,7 @@ def pass_on(
     near = Side(buffer, on_end)
     near.transport = client
     client.set_protocol(near)
-    client.set_write_buffer_limits(0)
+    _limit(client)
     loop.create_task(_connect(loop, near, first, door, buffer))
 
 
@@ -110,6 +110,10 @@ async def _connect(
     near.other = far
     far.transport.write(first)
     near.transport.resume_reading()
+
+
+def _limit(transport: asyncio.Transport) -> None:
+    transport.set_write_buffer_limits(PIECE_BYTES, 0)
 
 
 def _nothing() -> None:

@@ -3,6 +3,7 @@
 `suites DIR`: the tests of other projects' clients, on etcd and on ours; DIR has etcd and etcdctl.
 `load DIR`: puts and gets through etcd's Go client; DIR has etcd and etcd_load as well.
 `failover DIR`: kills of the leader, as etcd's Go client sees them; DIR has etcd_failover as well.
+`front`: what a front adds to a request of ZeroMQ, its memory, and how soon it is back when killed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.etcd import failover, load, suites
+from tests.etcd import failover, front, load, suites
 from tests.guard import end_all_with_this_process
 
 
@@ -29,12 +30,16 @@ def main() -> int:
     killing = commands.add_parser("failover", help="kill leaders under writes")
     killing.add_argument("directory", type=Path, help="where etcd and etcd_failover are")
     killing.add_argument("--kills", type=int, default=20)
+    fronting = commands.add_parser("front", help="measure a front by itself")
+    fronting.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
     end_all_with_this_process()
     if options.command == "suites":
         is_well = suites.run(options.directory, options.names, _say)
     elif options.command == "failover":
         is_well = failover.run(options.directory, options.kills, _say)
+    elif options.command == "front":
+        is_well = front.run(options.rounds, _say)
     else:
         is_well = load.run(options.directory, options.rounds, options.scale, _say)
     return 0 if is_well else 1
