@@ -22,7 +22,7 @@ from cluster.etcd.link.pool import Pool
 from cluster.etcd.passing import Buffer, pass_on
 from cluster.front_config import FrontConfig
 
-CONNECTIONS_MAX: Final = 10_000
+FRONT_CONNECTIONS_MAX: Final = 10_000
 """The number of client connections; a further one is closed at once."""
 
 CONNECTION_DESCRIPTORS: Final = 2
@@ -247,5 +247,5 @@ class Newcomer(asyncio.Protocol):
 def _connections_max() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
-        return CONNECTIONS_MAX
-    return max(1, min(CONNECTIONS_MAX, (soft - OWN_DESCRIPTORS) // CONNECTION_DESCRIPTORS))
+        return FRONT_CONNECTIONS_MAX
+    return max(1, min(FRONT_CONNECTIONS_MAX, (soft - OWN_DESCRIPTORS) // CONNECTION_DESCRIPTORS))

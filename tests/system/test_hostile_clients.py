@@ -50,9 +50,10 @@ class Node:
         self._context.destroy(linger=0)
 
 
-@pytest.fixture(scope="module")
-def one_node() -> Iterator[LocalCluster]:
-    with LocalCluster(size=1) as cluster:
+@pytest.fixture(scope="module", params=[False, True], ids=["directly", "through the front"])
+def one_node(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    """The node's limits hold for both ways to it."""
+    with LocalCluster(size=1, front=request.param) as cluster:
         yield cluster
 
 

@@ -314,12 +314,17 @@ def test_a_front_that_stops_waits_for_its_connections(monkeypatch: pytest.Monkey
     async def test() -> None:
         front, address = front_of(node)
         _, writer = await asyncio.open_connection(*address)
-        await until(lambda: front.connections == 1)
+        reader, served = await asyncio.open_connection(*address)
+        served.write(b"GET /")
+        assert await reader.read(7) == b"1:GET /"
+        await until(lambda: front.connections == 2)
         stopping = asyncio.ensure_future(front.stop())
         await turn()
         assert not stopping.done()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(address)
+        assert await reader.read() == b""  # its protocol was told to go away
+        served.close()
         writer.close()
         await stopping
         assert front.connections == 0
