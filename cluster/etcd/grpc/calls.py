@@ -25,13 +25,16 @@ from cluster.etcd.grpc.messages import Splitter, framed, prefix, whole
 from cluster.etcd.http2 import ServerConnection, Stream
 from cluster.etcd.rpc.mapping import Replies, decode, responses_of
 from cluster.etcd.rpc.schema import Kind, Rpc
-from cluster.etcd.rpc.status import OK, RpcError, error_in
+from cluster.etcd.rpc.status import INTERNAL, OK, RpcError, error_in
 from cluster.etcd.services.calls import Link, Service
 from cluster.etcd.services.table import SERVICES
 from cluster.wire import LazyMap
 
 DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
 NO_REQUEST: Final = Fault(UNKNOWN, "EOF")
+CUT_REQUEST: Final = Fault(UNKNOWN, "unexpected EOF")
+CUT_STREAM: Final = Fault(INTERNAL, "unexpected EOF")
+"""The client has ended its side before its request, or within a message, as grpc-go tells it."""
 
 UNREADABLE: Final = "grpc: error unmarshalling request: "
 STREAM_UNREADABLE: Final = "grpc: failed to unmarshal the received message "
@@ -155,11 +158,14 @@ class UnaryCall(GrpcCall):
             return
         if message is not None:
             self._ask(message)
+        elif self._stream.ended:
+            self.on_end()
 
     def on_end(self) -> None:
         """The client sends no more: an error if there was no request."""
         if self._number is None and not self._is_over:
-            self._refuse(RpcError(*NO_REQUEST))
+            is_cut = self._splitter is not None and self._splitter.is_cut
+            self._refuse(RpcError(*(CUT_REQUEST if is_cut else NO_REQUEST)))
 
     def on_drained(self) -> None:
         """Nothing waits to be sent."""
@@ -289,7 +295,7 @@ class ServedCall(GrpcCall):
         """Hand over the messages that have arrived, then the end, unless the service is busy."""
         splitter = self._split()
         try:
-            while not self._is_paused and not self._is_over:
+            while not (self._is_paused or self._is_over or self._has_all):
                 message = splitter.next()
                 if message is None:
                     break
@@ -305,6 +311,11 @@ class ServedCall(GrpcCall):
         if self._stream.ended:
             self._has_closed = True
             self._half_close()
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether its one request is there: what comes after it is not looked at, as in grpc-go."""
+        return self._has_request and self.rpc.kind is not Kind.BOTH_STREAM
 
     def _read(self, message: bytes) -> dict[str, Any]:
         """A request; a stream has other words than a unary call for what is none, as in grpc-go."""
@@ -322,11 +333,16 @@ class ServedCall(GrpcCall):
             self._home.linger(task)
 
     def _half_close(self) -> None:
-        if self.rpc.kind is not Kind.BOTH_STREAM and not self._has_request:
-            self._cancel()
-            self.finish(RpcError(*NO_REQUEST))
-        else:
+        fault = None
+        if self._split().is_cut and not self._has_all:
+            fault = CUT_REQUEST if self.rpc.kind is Kind.UNARY else CUT_STREAM
+        elif self.rpc.kind is not Kind.BOTH_STREAM and not self._has_request:
+            fault = NO_REQUEST
+        if fault is None:
             self._service.on_half_close()
+        else:
+            self._cancel()
+            self.finish(RpcError(*fault))
 
     # --- what the service does (services.calls.Call) ---
 

@@ -73,6 +73,11 @@ class Splitter:
         self.taken = end
         return self._inflated(message) if is_compressed else message
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the rest of a message is still to come."""
+        return bool(self._data)
+
     def _check(self, flag: int, size: int) -> None:
         if size > self._bytes_max:
             raise self._too_large(size)

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.grpc.calls import ClientLink, GrpcCall, ServedCall, UnaryCall
+from cluster.etcd.grpc.calls import DEADLINE, ClientLink, GrpcCall, ServedCall, UnaryCall
 from cluster.etcd.grpc.deadlines import Deadlines
 from cluster.etcd.grpc.headers import CONTENT_TYPE, is_grpc, refusal, timeout_ms
 from cluster.etcd.grpc.messages import ENCODINGS, not_installed
@@ -132,6 +132,9 @@ class GrpcConnection(asyncio.Protocol):
         if timeout is not None and left_ms is None:
             text = timeout.decode("ascii", "backslashreplace")
             self._refuse(stream, RpcError(INTERNAL, f'malformed grpc-timeout: "{text}"'))
+            return
+        if left_ms == 0:
+            self._refuse(stream, RpcError(*DEADLINE))
             return
         encoding = headers.get(b"grpc-encoding", b"")
         if encoding not in ENCODINGS:

@@ -213,6 +213,53 @@ async def test_bytes_that_are_no_request_and_a_call_without_one() -> None:
     assert peer.answers[none].status == (UNKNOWN, "EOF")
 
 
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [(PUT, UNKNOWN), ("/v3lockpb.Lock/Lock", UNKNOWN), (KEEP_ALIVE, INTERNAL), (WATCH, INTERNAL)],
+)
+@pytest.mark.parametrize("data", [b"\0\0", b"\0\0\0\0\x0aab"])
+@pytest.mark.parametrize("ends_later", [False, True])
+def test_a_request_that_ends_within_a_message_is_refused(
+    path: str, code: int, data: bytes, ends_later: bool
+) -> None:
+    @in_loop
+    async def test() -> None:
+        peer = Peer()
+        stream = peer.begin(path)
+        peer.send(stream, data, end=not ends_later)
+        if ends_later:
+            peer.send(stream, b"", end=True)
+        await settle()
+        assert peer.answers[stream].status == (code, "unexpected EOF")
+
+    test()
+
+
+@pytest.mark.parametrize("path", [PUT, "/v3lockpb.Lock/Lock", "/etcdserverpb.Maintenance/Status"])
+def test_what_comes_after_the_request_of_a_call_is_not_looked_at(path: str) -> None:
+    @in_loop
+    async def test() -> None:
+        peer = Peer()
+        stream = peer.begin(path)
+        message = framed(b"" if "Status" in path else b"\x0a\x01k")
+        peer.send(stream, message * 2 + b"\0")
+        peer.send(stream, message, end=True)
+        await settle()
+        assert len(peer.link.asked) == 1
+        assert not peer.answers[stream].has_ended
+
+    test()
+
+
+@in_loop
+async def test_a_call_whose_time_is_over_already_is_not_begun() -> None:
+    peer = Peer()
+    stream = peer.call(PUT, request(PUT, key=b"k"), grpc_timeout="0S")
+    await settle()
+    assert peer.answers[stream].status == (DEADLINE_EXCEEDED, "context deadline exceeded")
+    assert not peer.link.asked
+
+
 @in_loop
 async def test_a_deadline_ends_the_call_and_a_late_answer_is_dropped() -> None:
     peer = Peer()
