@@ -63,6 +63,9 @@ class Home(Protocol):
     def linger(self, task: asyncio.Task[None]) -> None:
         """Keep the link open until this task is done."""
 
+    def making(self, change: int) -> None:
+        """A long answer begins to be made, or (-1) is made no more."""
+
     def write_soon(self) -> None:
         """There is something to write."""
 
@@ -201,6 +204,7 @@ class UnaryCall(GrpcCall):
             self._refuse(error)
             return
         if isinstance(reply, LazyMap):
+            self._home.making(1)
             self._make(responses_of(self.rpc, reply), [])
             return
         home = self._home
@@ -217,13 +221,15 @@ class UnaryCall(GrpcCall):
 
     def _make(self, messages: Iterator[Message], parts: list[bytes]) -> None:
         """Make a long answer, one part in each turn of the loop, so that others are served."""
-        if self._is_over:
-            return
-        message = next(messages, None)
+        message = None if self._is_over else next(messages, None)
         if message is None:
-            self._send_parts(parts)
+            self._home.http2.keep(-sum(map(len, parts)))
+            self._home.making(-1)
+            if not self._is_over:
+                self._send_parts(parts)
             return
         parts.append(message.SerializeToString())
+        self._home.http2.keep(len(parts[-1]))
         asyncio.get_running_loop().call_soon(self._make, messages, parts)
 
     def _send_parts(self, parts: list[bytes]) -> None:

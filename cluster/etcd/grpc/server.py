@@ -32,6 +32,9 @@ WRITE_BUFFER_BYTES: Final = 64 * 1024
 _ROUTES: Final = {path: (RPCS[path], serve is Unary) for path, serve in SERVICES.items()}
 """Each RPC by its path, and whether its calls may go the short way."""
 
+LONG_ANSWERS_MAX: Final = 2
+"""Long answers of one client that are made at the same time; the node's next ones wait."""
+
 _SERVICE_NAMES: Final = frozenset(path.decode().split("/")[1] for path in SERVICES)
 
 
@@ -67,6 +70,7 @@ class GrpcConnection(asyncio.Protocol):
         self._is_writing_soon = False
         self._is_writable = True
         self._is_link_paused = False
+        self._long_answers = 0
 
     # --- the transport ---
 
@@ -183,6 +187,11 @@ class GrpcConnection(asyncio.Protocol):
         self._lingering.add(task)
         task.add_done_callback(self._gone)
 
+    def making(self, change: int) -> None:
+        """Count the long answers that are made; above a few, the node's next ones wait."""
+        self._long_answers += change
+        self._pause_link()
+
     def write_soon(self) -> None:
         """There is something to write: with what else the turn of the loop brings."""
         if not self._is_writing_soon:
@@ -224,7 +233,9 @@ class GrpcConnection(asyncio.Protocol):
 
     def _pause_link(self) -> None:
         """Read no answers of the node for a client that leaves many unread."""
-        must_pause = not self._is_writable or self.http2.is_clogged
+        must_pause = (
+            not self._is_writable or self._long_answers >= LONG_ANSWERS_MAX or self.http2.is_clogged
+        )
         if must_pause != self._is_link_paused:
             self._is_link_paused = must_pause
             if must_pause:

@@ -19,7 +19,7 @@ from cluster.etcd.http2.fields import Field
 from cluster.etcd.http2.floods import Floods
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
-from cluster.etcd.http2.limits import CLOGGED_BYTES, GOAWAY_GRACE_MS, LIMITS, Limits
+from cluster.etcd.http2.limits import GOAWAY_GRACE_MS, LIMITS, Limits
 from cluster.etcd.http2.memory import Load, Memory
 from cluster.etcd.http2.receiving import Receiver
 from cluster.etcd.http2.sending import Sender
@@ -69,7 +69,11 @@ class ServerConnection:
     @property
     def is_clogged(self) -> bool:
         """Whether the peer leaves many answers unread, so that its user should ask for no more."""
-        return self._sender.waiting_bytes > CLOGGED_BYTES
+        return self._load.is_clogged
+
+    def keep(self, count: int) -> None:
+        """The user holds bytes for this peer: parts of an answer, say; below zero, no longer."""
+        self._load.keep(count)
 
     # --- from and to the peer -------------------------------------------------------------------
 

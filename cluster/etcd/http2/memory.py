@@ -8,6 +8,7 @@ a few peers that do not read cannot stop the rest.
 from __future__ import annotations
 
 from cluster.etcd.http2.limits import (
+    CLOGGED_BYTES,
     MEMORY_BYTES_MAX,
     QUEUED_SMALL_BYTES,
     SHARE_BYTES,
@@ -39,12 +40,14 @@ class Load:
         # With less in use than this, memory is not short, whatever this connection holds.
         self._calm_bytes = memory.bytes_max - limits.queued_bytes
         self._counted = 0
+        self._elsewhere = 0
 
     @property
     def bytes(self) -> int:
         """What the connection holds now."""
         streams = self._streams
         kept = streams.held + streams.header_bytes + len(streams.open) * STREAM_BYTES
+        kept += self._elsewhere
         return kept + self._sender.waiting_bytes
 
     def settle(self) -> None:
@@ -52,6 +55,20 @@ class Load:
         now = self.bytes
         self._memory.used += now - self._counted
         self._counted = now
+
+    def keep(self, count: int) -> None:
+        """The connection's user holds more bytes for the peer, or less of them below zero."""
+        self._elsewhere += count
+        self.settle()
+
+    @property
+    def is_clogged(self) -> bool:
+        """Whether the peer should get no more answers before it has read some."""
+        unread = self._sender.waiting_bytes + self._elsewhere
+        if unread > CLOGGED_BYTES:
+            return True
+        # Open streams alone hold nobody up here: a client with many watches reads its answers.
+        return unread > self._memory.share_bytes and self._is_short()
 
     def may_begin(self) -> bool:
         """Whether one more request is served."""

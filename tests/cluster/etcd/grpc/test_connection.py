@@ -23,6 +23,7 @@ from cluster.errors import (
 )
 from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK
 from cluster.etcd.grpc.messages import framed
+from cluster.etcd.grpc.server import LONG_ANSWERS_MAX
 from cluster.etcd.http2.codes import ENHANCE_YOUR_CALM
 from cluster.etcd.http2.limits import CLOGGED_BYTES
 from cluster.etcd.rpc.mapping import LONG_LISTS
@@ -106,6 +107,23 @@ async def test_others_are_served_while_a_long_answer_is_made() -> None:
     assert len(answer.messages) == 1
     assert answer.headers == {":status": "200", "content-type": "application/grpc"}
     assert answer.trailers == {"grpc-status": "0"}
+
+
+@in_loop
+async def test_while_long_answers_are_made_the_next_ones_wait_at_the_node() -> None:
+    peer = Peer()
+    streams = [peer.call(RANGE, request(RANGE, key=b"k")) for _ in range(LONG_ANSWERS_MAX)]
+    for number in range(LONG_ANSWERS_MAX):
+        assert not peer.link.is_paused
+        peer.link.reply(number, long_reply(3_000))
+    assert peer.link.is_paused
+    assert peer.server.memory.used > 0
+    peer.h2.reset_stream(streams[0])
+    peer.flush()
+    await peer.until(lambda: peer.answers[streams[1]].has_ended)
+    assert not peer.link.is_paused
+    await settle()
+    assert peer.server.memory.used == 0
 
 
 @in_loop

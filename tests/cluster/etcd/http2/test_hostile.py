@@ -429,6 +429,23 @@ def test_when_memory_is_short_those_who_hold_it_are_refused() -> None:
     assert memory.used == 0
 
 
+def test_when_memory_is_short_those_who_read_get_their_answers() -> None:
+    memory = Memory(bytes_max=4 * MIB)
+    limits = LIMITS._replace(queued_bytes=8 * MIB)
+    greedy, watching = (Peer(limits, memory) for _ in range(2))
+    greedy.handler.answers = watching.handler.answers = False
+    watching.send(*[request(number) for number in range(1, 1_001, 2)])
+    assert not greedy.server.is_clogged
+    greedy.server.keep(5 * MIB)
+    assert greedy.server.is_clogged
+    assert watching.server._load.bytes > memory.share_bytes
+    assert not watching.server.is_clogged
+    greedy.server.keep(-5 * MIB)
+    assert not greedy.server.is_clogged
+    watching.server.lose()
+    assert memory.used == 0
+
+
 def test_a_flood_of_streams_counts_against_memory() -> None:
     memory = Memory(bytes_max=MIB, share_bytes=64 * KIB)
     peer = Peer(LIMITS._replace(queued_bytes=0, resets=10**9), memory)
