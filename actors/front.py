@@ -30,8 +30,8 @@ FRONT_QUICK_SECONDS: Final = 5.0
 FRONT_PAUSE_SECONDS: Final = 1.0
 """A front that lived for less than FRONT_QUICK_SECONDS is started again after this pause."""
 
-FRONT_STOP_SECONDS: Final = 2.0
-"""How long a front may take to end its connections when the node stops."""
+FRONT_STOP_SECONDS: Final = 3.0
+"""How long a front may take to end when the node stops; then it is killed."""
 
 log = logging.getLogger("leasehold")
 
@@ -50,6 +50,7 @@ class FrontProcess:
         # A file without a name, for the lock of the process that serves.
         self._turn = os.memfd_create("front", os.MFD_CLOEXEC)
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
+        self._done = os.eventfd(0, os.EFD_CLOEXEC)
         self._process: subprocess.Popen[bytes] | None = None
         self._line = b""
         self._lock = threading.Lock()
@@ -72,12 +73,20 @@ class FrontProcess:
                 listening_metrics=tuple(each.fileno() for each in self._metrics),
                 life=self._life,
                 turn=self._turn,
+                done=self._done,
             ).to_line()
             self._tell(self._process)
 
-    def stop(self) -> None:
-        """End the front and stop listening. Calls that it is answering may be answered first."""
+    def drain(self) -> None:
+        """Listen no more, and have the front answer its calls; return when it has.
+
+        What it passes on to the node goes on until the node closes these connections itself.
+        """
         os.eventfd_write(self._stopping, 1)
+        _is_told(self._done, FRONT_STOP_SECONDS)
+
+    def stop(self) -> None:
+        """End the front; call it after `drain`, when the node has closed its door."""
         self._keeping.join(2 * FRONT_STOP_SECONDS)
         # Whatever of the front is left ends with this.
         os.close(self._alive)
@@ -95,7 +104,7 @@ class FrontProcess:
             FRONT_COMMAND,
             stdin=subprocess.PIPE,
             env=environment,
-            pass_fds=(*(each.fileno() for each in inherited), self._life, self._turn),
+            pass_fds=(*(each.fileno() for each in inherited), self._life, self._turn, self._done),
             # A session of its own: the terminal's Ctrl-C is for the node, which then ends it.
             start_new_session=True,
         )
@@ -110,7 +119,11 @@ class FrontProcess:
                 return  # it has ended: the thread below starts the next one
 
     def _keep(self) -> None:
-        """Start the front again whenever it ends, until `stop`."""
+        """Start the front again whenever it ends, until `drain`."""
+        self._keep_going()
+        os.eventfd_write(self._done, 1)  # nothing of it is under way any more
+
+    def _keep_going(self) -> None:
         while self._process is not None:
             began = time.monotonic()
             if self._has_stopped(self._process):

@@ -168,10 +168,12 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     if not endings:
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
     if front is not None:
-        front.stop()
+        front.drain()
     stop_actors(actors)
     loop.join(STOP_SECONDS)
     context.destroy(linger=0)
+    if front is not None:
+        front.stop()
     os.close(lock)
     for end in endings:
         sys.stderr.write(f"leasehold: {end.reason}\n")

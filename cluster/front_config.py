@@ -13,8 +13,9 @@ class FrontConfig(NamedTuple):
     """The node's ids and the port of its door on 127.0.0.1, and what the front needs to serve.
 
     `listening` and `listening_metrics` are descriptors of listening sockets, `life` that of a pipe
-    which ends when the node does, and `turn` that of the file whose lock the serving process holds:
-    the front inherits all of them. `node_pid` is for what `/metrics` tells of the node's process.
+    which ends when the node does, `turn` that of the file whose lock the serving process holds, and
+    `done` that of an eventfd to write into when a front that is to end has answered its calls: the
+    front inherits all of them. `node_pid` is for what `/metrics` tells of the node's process.
     """
 
     cluster_id: int
@@ -29,6 +30,7 @@ class FrontConfig(NamedTuple):
     listening_metrics: tuple[int, ...] = ()
     life: int = -1
     turn: int = -1
+    done: int = -1
 
     def to_line(self) -> bytes:
         """The configuration as the node writes it."""

@@ -39,8 +39,11 @@ ACCEPTED_AT_ONCE_MAX: Final = 64
 NO_ROOM_SECONDS: Final = 0.1
 """How long nothing is accepted when no descriptor is left."""
 
-STOP_SECONDS: Final = 0.5
-"""How long connections may take to end when the node stops gracefully."""
+ANSWERING_SECONDS: Final = 0.5
+"""How long calls under way may take when the node stops gracefully."""
+
+PASSED_SECONDS: Final = 2.0
+"""How long the node may take after that to answer what is passed on, and to close."""
 
 FRAME_BYTES_MAX: Final = 128 * 1024 * 1024
 """The largest frame of the node; its largest answers are half of this."""
@@ -97,7 +100,7 @@ class Front:
         self.pool = Pool(
             loop, NodeAddress(*self.door, config.cluster_id, config.member_id, FRAME_BYTES_MAX)
         )
-        self._idle = asyncio.Event()
+        self._change = asyncio.Event()
         self._listening: list[socket.socket] = []
         self._served: set[Served] = set()
         self._welcomes: set[asyncio.Task[None]] = set()
@@ -118,9 +121,9 @@ class Front:
             self._open(each, only_metrics)
 
     async def stop(self) -> None:
-        """Accept no more, and have the connections end soon; return when they have ended.
+        """Accept no more, and have the calls under way end; return when they have.
 
-        It returns after STOP_SECONDS in any case.
+        It returns after ANSWERING_SECONDS in any case.
         """
         for each in self._listening:
             self.loop.remove_reader(each.fileno())
@@ -131,10 +134,21 @@ class Front:
         self._listening.clear()
         for served in tuple(self._served):
             served.go_away()
+        await self._wait(lambda: not self._served, ANSWERING_SECONDS)
+
+    async def wait_for_the_rest(self) -> None:
+        """Wait until the connections that are passed on have ended, as the node ends them.
+
+        It returns after PASSED_SECONDS in any case.
+        """
+        await self._wait(lambda: not self.connections, PASSED_SECONDS)
+
+    async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
         with suppress(TimeoutError):
-            if self.connections:
-                self._idle.clear()
-                await asyncio.wait_for(self._idle.wait(), STOP_SECONDS)
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    self._change.clear()
+                    await self._change.wait()
 
     def serve(self, make: Make, transport: asyncio.Transport, first: bytes) -> None:
         """Let the protocol for its kind go on with a connection, whose first bytes have come."""
@@ -153,8 +167,7 @@ class Front:
     def ended(self) -> None:
         """A connection has ended."""
         self.connections -= 1
-        if not self.connections:
-            self._idle.set()
+        self._change.set()
 
     def complain(self, what: str) -> None:
         """Log this, unless it was logged just now."""

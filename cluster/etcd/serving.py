@@ -55,6 +55,8 @@ async def _serve(loop: Loop, config: FrontConfig, stopping: asyncio.Event) -> in
     front.listen(metrics, only_metrics=True)
     await stopping.wait()
     await front.stop()
+    os.eventfd_write(config.done, 1)
+    await front.wait_for_the_rest()
     return 0
 
 

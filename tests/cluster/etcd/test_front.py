@@ -20,7 +20,7 @@ from cluster.etcd.link.zmtp import frame
 from cluster.front_config import FrontConfig, from_line
 from cluster.wire import pack, unpack
 from tests.chaos.hostile.zmtp import Connection
-from tests.cluster.etcd.loops import run, turn, until
+from tests.cluster.etcd.loops import run, until
 from tests.cluster.etcd.standin import CLUSTER_ID, MEMBER_ID, StandIn, echo, stand_in
 from tests.limits import HANG_MS, HANG_SECONDS
 
@@ -310,25 +310,30 @@ def test_metrics_have_a_port_of_their_own() -> None:
         run(test)
 
 
-def test_a_front_that_stops_waits_for_its_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_front_that_stops_ends_its_calls_first_and_then_what_it_passes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def test() -> None:
         front, address = front_of(node)
-        _, writer = await asyncio.open_connection(*address)
+        passed = await elsewhere(lambda: greeted(address))
         reader, served = await asyncio.open_connection(*address)
         served.write(b"GET /")
         assert await reader.read(7) == b"1:GET /"
-        await until(lambda: front.connections == 2)
-        stopping = asyncio.ensure_future(front.stop())
-        await turn()
-        assert not stopping.done()
+        assert front.connections == 2
+        await front.stop()
+        assert await reader.read() == b""  # its protocol was told to go away
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(address)
-        assert await reader.read() == b""  # its protocol was told to go away
-        served.close()
-        writer.close()
-        await stopping
+        resting = asyncio.ensure_future(front.wait_for_the_rest())
+        passed.send(frame(pack({"id": 1, "key": b"k"})))
+        assert len(await elsewhere(lambda: list(passed.messages(1, HANG_SECONDS)))) == 1
+        assert not resting.done()
+        passed.socket.close()
+        await resting
         assert front.connections == 0
+        served.close()
 
-    monkeypatch.setattr(front_module, "STOP_SECONDS", HANG_SECONDS)
+    for limit in ("ANSWERING_SECONDS", "PASSED_SECONDS"):
+        monkeypatch.setattr(front_module, limit, HANG_SECONDS)
     with stand_in(echo) as node:
         run(test)
