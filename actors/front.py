@@ -15,12 +15,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import cluster
+from actors.raft.disk.wal_reader import Identity
 from actors.runtime.premises import bind_http
+from cluster import __version__
+from cluster.config import NodeConfig
 from cluster.front_config import FrontConfig
 from cluster.links import LISTEN_BACKLOG
 
@@ -36,15 +38,23 @@ FRONT_STOP_SECONDS: Final = 3.0
 log = logging.getLogger("leasehold")
 
 
+def front_of(config: NodeConfig) -> FrontProcess | None:
+    """The front of a node; None if no URL is for it. Raises StorageError if one is taken."""
+    if not config.front_urls and not config.listen_metrics_urls:
+        return None
+    return FrontProcess(config)
+
+
 class FrontProcess:
     """The front of one node: bound when it is made, started by `start`, and serving from `serve`.
 
     Raises StorageError when a URL cannot be bound.
     """
 
-    def __init__(self, urls: Sequence[str], metrics_urls: Sequence[str]) -> None:
-        self._listening = bind_http(urls)
-        self._metrics = bind_http(metrics_urls)
+    def __init__(self, config: NodeConfig) -> None:
+        self._config = config
+        self._listening = bind_http(config.front_urls)
+        self._metrics = bind_http(config.listen_metrics_urls)
         # Nobody writes into this pipe: it ends when the node ends, in whatever way.
         self._life, self._alive = os.pipe2(os.O_CLOEXEC)
         # A file without a name, for the lock of the process that serves.
@@ -63,18 +73,27 @@ class FrontProcess:
             self._tell(self._process)
         self._keeping.start()
 
-    def serve(self, config: FrontConfig) -> None:
+    def serve(self, identity: Identity, door_port: int) -> None:
         """Listen, and have the front serve this node; call it when the node's door is open."""
         for listening in (*self._listening, *self._metrics):
             listening.listen(LISTEN_BACKLOG)
+        config = FrontConfig(
+            cluster_id=identity.cluster_id,
+            member_id=identity.member_id,
+            door_port=door_port,
+            request_bytes_max=self._config.max_request_bytes,
+            node_pid=os.getpid(),
+            version=__version__,
+            cors=self._config.cors,
+            log_level=log.getEffectiveLevel(),
+            listening=tuple(each.fileno() for each in self._listening),
+            listening_metrics=tuple(each.fileno() for each in self._metrics),
+            life=self._life,
+            turn=self._turn,
+            done=self._done,
+        )
         with self._lock:
-            self._line = config._replace(
-                listening=tuple(each.fileno() for each in self._listening),
-                listening_metrics=tuple(each.fileno() for each in self._metrics),
-                life=self._life,
-                turn=self._turn,
-                done=self._done,
-            ).to_line()
+            self._line = config.to_line()
             self._tell(self._process)
 
     def drain(self) -> None:

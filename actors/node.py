@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import pykka
 import zmq
 
-from actors.front import FrontProcess
+from actors.front import FrontProcess, front_of
 from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
 from actors.language.errors import StorageError, described
@@ -63,7 +63,6 @@ from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor
-from cluster.front_config import FrontConfig
 from cluster.links import PeerDoor, PeerLinks
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -144,7 +143,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         require_descriptors(len(config.members))
         lock = take_directory(config.data_dir)
         try_to_listen((*config.zeromq_urls, *config.listen_peer_urls))
-        front = _front_of(config)
+        front = front_of(config)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
@@ -350,13 +349,6 @@ def _make_gateway(
     )
 
 
-def _front_of(config: NodeConfig) -> FrontProcess | None:
-    """The front, bound to its URLs; None if no URL is for it."""
-    if not config.front_urls and not config.listen_metrics_urls:
-        return None
-    return FrontProcess(config.front_urls, config.listen_metrics_urls)
-
-
 def _open_door(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
@@ -367,18 +359,7 @@ def _open_door(
     urls = config.zeromq_urls if front is None else (*config.zeromq_urls, FRONT_DOOR)
     door = ClientDoor(context, urls, monotonic_ms, config.max_request_bytes)
     if front is not None:
-        front.serve(
-            FrontConfig(
-                cluster_id=identity.cluster_id,
-                member_id=identity.member_id,
-                door_port=int(door.endpoint.rpartition(":")[2]),
-                request_bytes_max=config.max_request_bytes,
-                node_pid=os.getpid(),
-                version=__version__,
-                cors=config.cors,
-                log_level=log.getEffectiveLevel(),
-            )
-        )
+        front.serve(identity, int(door.endpoint.rpartition(":")[2]))
     return door
 
 

@@ -26,11 +26,11 @@ class FrontConfig(NamedTuple):
     version: str
     cors: tuple[str, ...]
     log_level: int
-    listening: tuple[int, ...] = ()
-    listening_metrics: tuple[int, ...] = ()
-    life: int = -1
-    turn: int = -1
-    done: int = -1
+    listening: tuple[int, ...]
+    listening_metrics: tuple[int, ...]
+    life: int
+    turn: int
+    done: int
 
     def to_line(self) -> bytes:
         """The configuration as the node writes it."""

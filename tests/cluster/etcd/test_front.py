@@ -34,6 +34,7 @@ CONFIG: Final = FrontConfig(
     listening_metrics=(),
     life=9,
     turn=10,
+    done=11,
     request_bytes_max=1_000_000,
     node_pid=1,
     version="0",
