@@ -24,6 +24,14 @@ SUITE_SECONDS: Final = 4 * HANG_SECONDS
 READS_BBOLT: Final = "etcdctl snapshot status reads a file of bbolt; ours is one of LMDB"
 NO_USERS: Final = "there are no users yet"
 
+PLUGIN: Final = "suite_plugin"
+AT_ANOTHER_PORT: Final = """
+import functools, os, etcd3
+port = int(os.environ["PYTHON_ETCD_HTTP_URL"].rpartition(":")[2])
+etcd3.client = functools.partial(etcd3.client, port=port)
+"""
+"""Some of its tests ask at 2379 whatever they are told."""
+
 PASSED: Final = "passed"
 FAILED: Final = "failed"
 SKIPPED: Final = "skipped"
@@ -33,7 +41,7 @@ class Suite(NamedTuple):
     """A source distribution with tests, and what they need.
 
     `variables` are the environment's for a node's address; `expected` has the tests that end
-    differently on the two sides, each with the reason.
+    differently on the two sides, each with the reason. `plugin` is a module for pytest.
     """
 
     name: str
@@ -43,6 +51,7 @@ class Suite(NamedTuple):
     variables: Callable[[str], dict[str, str]]
     expected: dict[str, str]
     options: tuple[str, ...] = ()
+    plugin: str = ""
 
     @property
     def source(self) -> str:
@@ -91,6 +100,8 @@ SUITES: Final = (
             "TEST_ETCD_VERSION": "v3.5.1",
         },
         {"test_snapshot": READS_BBOLT},
+        ("-p", PLUGIN),
+        AT_ANOTHER_PORT,
     ),
 )
 """The suites, by the names of their projects; etcd3 is python-etcd3."""
@@ -153,7 +164,7 @@ def _prepared(suite: Suite, folder: Path, say: Callable[[str], None]) -> Path:
 
 def _outcomes(suite: Suite, home: Path, directory: Path, side: Side) -> Outcomes:
     """How each test of a suite ends on this side."""
-    report = home / f"{side.name}.xml"
+    report = home.resolve() / f"{side.name}.xml"
     report.unlink(missing_ok=True)
     command = [
         str(home / "venv/bin/python"),
@@ -162,6 +173,9 @@ def _outcomes(suite: Suite, home: Path, directory: Path, side: Side) -> Outcomes
     ]
     environment = {name: text for name, text in os.environ.items() if "ETCDCTL" not in name}
     environment |= suite.variables(side.addresses[0])
+    if suite.plugin:
+        (home / f"{PLUGIN}.py").write_text(suite.plugin, encoding="utf-8")
+        environment["PYTHONPATH"] = str(home.resolve())
     environment["PATH"] = f"{directory.resolve()}:{environment['PATH']}"
     # The modules of these projects beside their tests come first, as in their own runs.
     with (home / f"{side.name}.log").open("wb") as log:
