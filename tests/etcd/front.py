@@ -21,7 +21,7 @@ import zmq
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import NodeProcess
 from cluster.wire import pack
-from tests.etcd.sides import descendants
+from tests.etcd.sides import halves_of
 from tests.limits import HANG_MS, HANG_SECONDS
 
 CALLS: Final = 300
@@ -40,7 +40,7 @@ def run(rounds: int, say: Say) -> bool:
         node = cluster.node("n1")
         _wait_for_front(node)
         judged = [_added(node, op, rounds, say) <= ADDED_US_MAX for op in ("put", "range")]
-        memory = sum(_memory_mib(pid) for pid in _halves(node))
+        memory = sum(_memory_mib(pid) for pid in halves_of(node.pid))
         say(f"memory of both halves: {memory:.1f} MiB (at most {MEMORY_MIB_MAX:g})")
         judged.append(memory <= MEMORY_MIB_MAX)
         judged += [_returns(node, half, say) <= RETURN_MS_MAX for half in (0, 1)]
@@ -73,7 +73,7 @@ def _returns(node: NodeProcess, half: int, say: Say) -> float:
     """The longest time in milliseconds from a kill until a new connection is answered."""
     times = []
     for _ in range(KILLS):
-        victim = _halves(node)[half]
+        victim = halves_of(node.pid)[half]
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
         _wait_for_front(node)
@@ -96,13 +96,6 @@ def _wait_for_front(node: NodeProcess) -> None:
         except OSError:
             continue  # it was killed with this connection, or is not there yet
     raise AssertionError("the front does not come back")
-
-
-def _halves(node: NodeProcess) -> tuple[int, ...]:
-    found: tuple[int, ...] = ()
-    while len(found) != 2:
-        found = tuple(descendants((node.pid,)))
-    return found
 
 
 def _memory_mib(pid: int) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final, NamedTuple
 
 from cluster.launcher.local import LocalCluster
 from tests.bench.etcd import EtcdCluster
+from tests.limits import HANG_SECONDS
 
 ALL: Final = ("--from-key", "--command-timeout=60s")
 
@@ -45,8 +47,18 @@ def leasehold(size: int) -> Iterator[Side]:
     with LocalCluster(size, front=True) as cluster:
         addresses = tuple(endpoint.rpartition("/")[2] for endpoint in cluster.endpoints)
         nodes = tuple(node.pid for node in cluster.nodes.values() if node.pid is not None)
-        fronts = tuple(descendants(nodes))
+        fronts = tuple(pid for node in nodes for pid in halves_of(node))
         yield Side("leasehold", addresses, nodes + fronts, fronts)
+
+
+def halves_of(node: int) -> tuple[int, int]:
+    """The two processes of a node's front: the keeper, and the one that serves; waits for both."""
+    until = time.monotonic() + HANG_SECONDS
+    while time.monotonic() < until:
+        found = tuple(descendants((node,)))
+        if len(found) == 2:
+            return found[0], found[1]
+    raise AssertionError("the node has no front")
 
 
 def descendants(pids: tuple[int, ...]) -> Iterator[int]:

@@ -20,7 +20,7 @@ import pytest
 from cluster import Client
 from cluster.etcd.rpc.schema import message_class
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
-from tests.etcd.sides import descendants
+from tests.etcd.sides import halves_of
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.ports import free_ports
 
@@ -33,14 +33,6 @@ WRITES_BETWEEN = 20
 def served() -> Iterator[LocalCluster]:
     with LocalCluster(1, front=True) as cluster:
         yield cluster
-
-
-def halves_of(cluster: LocalCluster, name: str = "n1") -> tuple[int, int]:
-    """The process ids of a node's front: the keeper, and the one that serves."""
-    keeper: tuple[int, ...] = ()
-    while len(keeper) != 2:
-        keeper = tuple(descendants((cluster.node(name).pid,)))
-    return keeper[0], keeper[1]
 
 
 def end_of(pid: int) -> int:
@@ -117,7 +109,7 @@ def test_no_write_is_lost_or_done_twice_while_halves_of_the_front_are_killed(
         writer.start()
     for kill in range(KILLS):
         go_on()
-        victim = halves_of(served)[kill % 2]
+        victim = halves_of(served.node("n1").pid)[kill % 2]
         ended = end_of(victim)
         os.kill(victim, signal.SIGKILL)
         wait_for([ended])
@@ -140,7 +132,7 @@ def test_a_front_and_its_port_end_with_the_node(number: int, is_stopped: bool) -
     """However the node ends, and also if the serving half is stopped at that moment."""
     with LocalCluster(1, front=True) as cluster:
         host, port = cluster.endpoints[0].split(":")
-        keeper, serving = halves_of(cluster)
+        keeper, serving = halves_of(cluster.node("n1").pid)
         ends = [end_of(keeper), end_of(serving)]
         if is_stopped:
             os.kill(serving, signal.SIGSTOP)
