@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -29,6 +30,10 @@ if HAS_UVLOOP:  # before the fork, so that both halves share it
 
 EXIT_NODE_AWAY: Final = 1
 
+GC_THRESHOLDS: Final = (10_000, 20, 50)
+"""Young objects are looked at 10,000 at a time. All are looked at seldom, but they are: a closed
+connection may leave its protocols in a cycle."""
+
 log = logging.getLogger("leasehold.front")
 
 
@@ -36,6 +41,7 @@ def serve(config: FrontConfig) -> int:
     """Serve the node's clients; the exit status. Does not return if the node ends."""
     # While another process serves, this one waits. The lock is free when that one ends.
     fcntl.lockf(config.turn, fcntl.LOCK_EX)
+    gc.set_threshold(*GC_THRESHOLDS)
     loop: Loop = uvloop.new_event_loop() if HAS_UVLOOP else asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.add_reader(config.life, os._exit, 0)
