@@ -68,7 +68,7 @@ class NodeConnection(asyncio.Protocol):
         self._unsent_bytes = 0
         self._is_lost = self._is_paused = self._has_asked = False
         self._timer = loop.call_later(OPEN_SECONDS, self._lose, "it does not say who it is")
-        self._sign_of_life = self._timer
+        self._sign_of_life: asyncio.TimerHandle | None = None
         self._opening = loop.create_task(self._open())
 
     async def _open(self) -> None:
@@ -94,13 +94,13 @@ class NodeConnection(asyncio.Protocol):
         self._is_paused = True
         if self._transport is not None and self.is_open:
             self._transport.pause_reading()
-            self._sign_of_life.cancel()
+            self._be_silent()
             self._sign_of_life = self._loop.call_later(ALIVE_SECONDS, self._show_life)
 
     def resume(self) -> None:
         """Go on reading."""
         self._is_paused = False
-        self._sign_of_life.cancel()
+        self._be_silent()
         if self._transport is not None and self.is_open:
             self._transport.resume_reading()
 
@@ -190,13 +190,17 @@ class NodeConnection(asyncio.Protocol):
             self._transport.write(PONG)
             self._sign_of_life = self._loop.call_later(ALIVE_SECONDS, self._show_life)
 
+    def _be_silent(self) -> None:
+        if self._sign_of_life is not None:
+            self._sign_of_life.cancel()
+
     def _lose(self, reason: str) -> None:
         """Note the end, once."""
         if self._is_lost:
             return
         self._is_lost, self.is_open = True, False
         self._timer.cancel()
-        self._sign_of_life.cancel()
+        self._be_silent()
         self._unsent.clear()
         if self._transport is not None:
             cut(self._transport)

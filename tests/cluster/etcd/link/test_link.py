@@ -10,9 +10,13 @@ import pytest
 
 from cluster.door import Route
 from cluster.errors import DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
-from cluster.etcd.link.connection import NodeAddress
+from cluster.etcd.link import connection
+from cluster.etcd.link.connection import WHO, NodeAddress
 from cluster.etcd.link.node_link import CALLS_MAX, NodeLink
 from cluster.etcd.link.pool import Pool
+from cluster.etcd.link.zmtp import PONG, frame
+from cluster.wire import pack
+from tests.cluster.etcd.link.test_zmtp import GREETING, READY
 from tests.cluster.etcd.loops import run, turn, until
 from tests.cluster.etcd.standin import StandIn, echo, silent, stand_in
 from tests.limits import HANG_SECONDS
@@ -203,6 +207,24 @@ def test_what_is_not_a_node_gets_no_request() -> None:
     run(test)
 
 
+def test_a_node_that_does_not_say_who_it_is_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for a client that stopped reading, and went on, in between."""
+    monkeypatch.setattr(connection, "OPEN_SECONDS", 0.01)
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            link = link_to(NodeAddress("127.0.0.1", listener.getsockname()[1], 1, 2, 1_000))
+            asked = asyncio.ensure_future(ask(link, op="put"))
+            await turn()
+            link.pause()
+            link.resume()
+            assert error_of(await asked) == (UNAVAILABLE, "etcdserver: server stopped")
+            assert link.why_lost == "it does not say who it is"
+            link.close()
+
+    run(test)
+
+
 def test_a_client_with_too_many_calls_under_way_is_refused() -> None:
     async def test() -> None:
         link = link_to(node.address)
@@ -267,6 +289,35 @@ def test_a_paused_stream_stops_the_node_and_other_calls_go_on() -> None:
 
     with stand_in(flood) as node:
         run(test)
+
+
+def test_a_paused_connection_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads no heartbeat, and a node closes a connection that answers none for 15 s."""
+    monkeypatch.setattr(connection, "ALIVE_SECONDS", 0.01)
+
+    async def test() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(GREETING + READY)
+            await reader.readuntil(WHO)
+            writer.write(frame(pack({"header": {"cluster_id": 1, "member_id": 2}})))
+            for _ in range(3):
+                await reader.readuntil(PONG)
+            alive.set()
+            writer.close()
+
+        alive = asyncio.Event()
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            link = link_to(NodeAddress("127.0.0.1", port, 1, 2, 1_000))
+            ends: list[str] = []
+            stream = link.open_stream(must_not_come, ends.append)
+            stream.pause()
+            await alive.wait()
+            stream.resume()
+            await until(lambda: bool(ends))
+            link.close()
+
+    run(test)
 
 
 def test_a_stream_tells_once_that_it_has_ended_and_nothing_after_its_close() -> None:
