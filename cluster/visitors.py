@@ -126,6 +126,9 @@ class Visitors:
         self._siege_until_ms = 0
         # The number of handshakes ever completed: libzmq has given at most this number of names.
         self.handshakes = 0
+        # Those whose connection is not known, as libzmq does not tell. A connection that brings a
+        # message takes one of these, and so does one that ends without having brought any.
+        self._unknown_handshakes = 0
         # Whether the next reported end is that of a client that left during its handshake.
         self._went_away = False
         self._clock = clock
@@ -160,6 +163,7 @@ class Visitors:
             self._by_name.pop(visitor.name, None)
         visitor.name = name
         self._by_name[name] = visitor
+        self._maybe_spoke(visitor)
         return visitor
 
     def at(self, descriptor: int) -> Visitor | None:
@@ -238,12 +242,19 @@ class Visitors:
             visitor, went_away = self._forget(descriptor), self._went_away
             self._went_away = False
             # A client that closes during its handshake is not at fault, so nothing is logged.
-            if visitor is not None and not visitor.speaks and not went_away:
+            if visitor is not None and not went_away and not self._maybe_spoke(visitor):
                 self._news.append(ClosedForCause(NOT_ZMTP, visitor.peer.host))
         else:
+            # The value is no descriptor here, either, but always 0.
             self.handshakes += 1
-            if descriptor in self._by_descriptor:
-                self._by_descriptor[descriptor].speaks = True
+            self._unknown_handshakes += 1
+
+    def _maybe_spoke(self, visitor: Visitor) -> bool:
+        """Whether the handshake of a connection may have succeeded; if so, one of them was its."""
+        if not visitor.speaks and self._unknown_handshakes:
+            self._unknown_handshakes -= 1
+            visitor.speaks = True
+        return visitor.speaks
 
     def _welcome(self, descriptor: int) -> None:
         peer = ask(descriptor, peer_of, NOWHERE)

@@ -179,6 +179,19 @@ def test_the_bytes_of_a_web_page_are_refused(bench: Bench) -> None:
     assert bench.news(*NOT_ZMTP) == []
 
 
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_client_that_leaves_is_no_stranger(bench: Bench, asks: bool) -> None:
+    with Connection(bench.address) as connection:
+        connection.shake_hands(b"DEALER")
+        if asks:
+            connection.send(message(b"a request"))
+            assert len(bench.take()) == 1
+    bench.wait_for_visitors(0)
+    assert [said for said in bench.door.look() if isinstance(said, ClosedForCause)] == []
+    # One that is a stranger is told apart all the same.
+    test_the_bytes_of_a_web_page_are_refused(bench)
+
+
 @pytest.mark.parametrize("begun", [b"", b"\xff" + bytes(8)])
 def test_a_client_that_closes_in_its_handshake_is_no_stranger(bench: Bench, begun: bytes) -> None:
     with Connection(bench.address) as connection:
