@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 
-from cluster.errors import CANCELED, DEADLINE_EXCEEDED, UNKNOWN, Fault
+from cluster.errors import CANCELED, UNKNOWN, Fault
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.grpc.headers import (
+    DEADLINE,
     OK_TRAILERS_BLOCK,
     RESPONSE_BLOCK,
     RESPONSE_HEADERS,
@@ -30,7 +31,6 @@ from cluster.etcd.services.calls import Link, Service
 from cluster.etcd.services.table import SERVICES
 from cluster.wire import LazyMap
 
-DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
 NO_REQUEST: Final = Fault(UNKNOWN, "EOF")
 CUT_REQUEST: Final = Fault(UNKNOWN, "unexpected EOF")
 CUT_STREAM: Final = Fault(INTERNAL, "unexpected EOF")

@@ -5,10 +5,13 @@ Refuses to know HTTP/2's frames, and what a call is about.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from cluster.errors import DEADLINE_EXCEEDED, INVALID_ARGUMENT, UNIMPLEMENTED, Fault
+from cluster.etcd.grpc.messages import ENCODINGS
 from cluster.etcd.http2 import encode_block
-from cluster.etcd.rpc.status import RpcError, grpc_message
+from cluster.etcd.rpc.status import INTERNAL, RpcError, grpc_message
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -32,6 +35,51 @@ _UNITS_MS: Final = {
 }
 
 TIMEOUT_DIGITS_MAX: Final = 8
+
+DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
+
+
+class NotGrpcError(RpcError):
+    """A request that is none of gRPC's, with the HTTP status that says so."""
+
+    def __init__(self, http_status: int, text: str) -> None:
+        super().__init__(INVALID_ARGUMENT, text)
+        self.refused_with = http_status
+
+
+def check_grpc(headers: Mapping[bytes, bytes]) -> None:
+    """Raise NotGrpcError unless these are the headers of a request of gRPC."""
+    if headers.get(b":method") != b"POST":
+        raise NotGrpcError(405, "the method of a gRPC request is POST")
+    content_type = headers.get(b"content-type", b"")
+    if content_type != CONTENT_TYPE and not is_grpc(content_type):
+        raise NotGrpcError(415, f'invalid gRPC request content-type "{_shown(content_type)}"')
+
+
+def time_left_ms(headers: Mapping[bytes, bytes]) -> float | None:
+    """How long the client waits; None: for ever. Raises RpcError if that is over or malformed."""
+    timeout = headers.get(b"grpc-timeout")
+    if timeout is None:
+        return None
+    left_ms = timeout_ms(timeout)
+    if left_ms is None:
+        raise RpcError(INTERNAL, f'malformed grpc-timeout: "{_shown(timeout)}"')
+    if not left_ms:
+        raise RpcError(*DEADLINE)
+    return left_ms
+
+
+def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """How the messages are compressed. Raises RpcError for a way that is not known."""
+    encoding = headers.get(b"grpc-encoding", b"")
+    if encoding not in ENCODINGS:
+        text = f'grpc: Decompressor is not installed for grpc-encoding "{_shown(encoding)}"'
+        raise RpcError(UNIMPLEMENTED, text)
+    return encoding
+
+
+def _shown(value: bytes) -> str:
+    return value.decode("ascii", "backslashreplace")
 
 
 def timeout_ms(value: bytes) -> float | None:

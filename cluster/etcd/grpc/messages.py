@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from cluster.errors import RESOURCE_EXHAUSTED, UNIMPLEMENTED
+from cluster.errors import RESOURCE_EXHAUSTED
 from cluster.etcd.rpc.status import INTERNAL, RpcError
 
 PREFIX_BYTES: Final = 5
@@ -104,10 +104,3 @@ class Splitter:
     def _too_large(self, size: int) -> RpcError:
         text = f"grpc: received message larger than max ({size} vs. {self._bytes_max})"
         return RpcError(RESOURCE_EXHAUSTED, text)
-
-
-def not_installed(encoding: bytes) -> RpcError:
-    """The error for a compression that the server does not have."""
-    name = encoding.decode("ascii", "backslashreplace")
-    text = f'grpc: Decompressor is not installed for grpc-encoding "{name}"'
-    return RpcError(UNIMPLEMENTED, text)

@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 from typing import Final, cast
 
-from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNIMPLEMENTED
+from cluster.errors import RESOURCE_EXHAUSTED, UNIMPLEMENTED
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.grpc.calls import DEADLINE, ClientLink, GrpcCall, ServedCall, UnaryCall
+from cluster.etcd.grpc.calls import ClientLink, GrpcCall, ServedCall, UnaryCall
 from cluster.etcd.grpc.deadlines import Deadlines
-from cluster.etcd.grpc.headers import CONTENT_TYPE, is_grpc, refusal, timeout_ms
-from cluster.etcd.grpc.messages import ENCODINGS, not_installed
+from cluster.etcd.grpc.headers import (
+    NotGrpcError,
+    check_grpc,
+    encoding_of,
+    refusal,
+    time_left_ms,
+)
 from cluster.etcd.http2 import LIMITS, Memory, ServerConnection, Stream
 from cluster.etcd.rpc.mapping import Replies
-from cluster.etcd.rpc.schema import RPCS
-from cluster.etcd.rpc.status import INTERNAL, RpcError
+from cluster.etcd.rpc.schema import RPCS, Rpc
+from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import requires_leader
 from cluster.etcd.services.table import SERVICES
 from cluster.etcd.services.unary import Unary
@@ -118,31 +123,16 @@ class GrpcConnection(asyncio.Protocol):
     def on_request(self, stream: Stream) -> None:
         """A request's headers are there: make its call, or refuse it."""
         headers = dict(stream.headers)
-        if headers.get(b":method") != b"POST":
-            self._refuse_http(stream, 405, "the method of a gRPC request is POST")
+        try:
+            check_grpc(headers)
+            rpc, is_short = _route(stream.path)
+            left_ms = time_left_ms(headers)
+            encoding = encoding_of(headers)
+        except NotGrpcError as fault:
+            self.http2.respond(stream, refusal(fault.refused_with, fault), end=True)
             return
-        content_type = headers.get(b"content-type", b"")
-        if content_type != CONTENT_TYPE and not is_grpc(content_type):
-            kind = content_type.decode("ascii", "backslashreplace")
-            self._refuse_http(stream, 415, f'invalid gRPC request content-type "{kind}"')
-            return
-        route = _ROUTES.get(stream.path)
-        if route is None:
-            self._refuse(stream, unknown(stream.path))
-            return
-        rpc, is_short = route
-        timeout = headers.get(b"grpc-timeout")
-        left_ms = None if timeout is None else timeout_ms(timeout)
-        if timeout is not None and left_ms is None:
-            text = timeout.decode("ascii", "backslashreplace")
-            self._refuse(stream, RpcError(INTERNAL, f'malformed grpc-timeout: "{text}"'))
-            return
-        if left_ms == 0:
-            self._refuse(stream, RpcError(*DEADLINE))
-            return
-        encoding = headers.get(b"grpc-encoding", b"")
-        if encoding not in ENCODINGS:
-            self._refuse(stream, not_installed(encoding))
+        except RpcError as error:
+            self.http2.respond(stream, refusal(200, error), end=True)
             return
         call: GrpcCall
         if is_short and not requires_leader(headers):
@@ -199,15 +189,6 @@ class GrpcConnection(asyncio.Protocol):
             self._loop.call_soon(self._write)
 
     # --- inside ---
-
-    def _refuse(self, stream: Stream, error: RpcError) -> None:
-        self._refuse_with(stream, 200, error)
-
-    def _refuse_http(self, stream: Stream, http_status: int, text: str) -> None:
-        self._refuse_with(stream, http_status, RpcError(INVALID_ARGUMENT, text))
-
-    def _refuse_with(self, stream: Stream, http_status: int, error: RpcError) -> None:
-        self.http2.respond(stream, refusal(http_status, error), end=True)
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._lingering.discard(task)
@@ -267,6 +248,14 @@ class GrpcConnection(asyncio.Protocol):
         self._write()
         self._arm(self._deadlines.next_ms)
         self._arm(self.http2.next_tick_ms)
+
+
+def _route(path: bytes) -> tuple[Rpc, bool]:
+    """The RPC of a path, and whether its calls may go the short way. Raises RpcError."""
+    route = _ROUTES.get(path)
+    if route is None:
+        raise unknown(path)
+    return route
 
 
 def unknown(path: bytes) -> RpcError:
