@@ -33,6 +33,7 @@ _IDS: Final = (
     (re.compile(r'"ID":(\d+)'), 10),
     (re.compile(r'"ID" : (\d+)'), 10),
     (re.compile(r"^([0-9a-f]+), started, ", re.MULTILINE), 16),
+    (re.compile(r"^Member +([0-9a-f]+) added", re.MULTILINE), 16),
 )
 _REVISION: Final = re.compile(r'"Revision" : (\d+)')
 
@@ -69,6 +70,21 @@ def leasehold_side() -> Iterator[Place]:
         (node,) = cluster.nodes.values()
         program = (sys.executable, "-m", "cluster.cli")
         yield Place("leasectl", program, cluster.endpoints[0], node.peer_url)
+
+
+@contextmanager
+def front_side() -> Iterator[Place]:
+    """A node with a front, and etcdctl."""
+    programs = binaries()
+    assert programs is not None, MISSING
+    with (
+        tempfile.TemporaryDirectory(prefix="leasehold-", dir=memory_directory()) as data,
+        LocalCluster(1, Path(data) / "cluster", node_flags=FLAGS, front=True) as cluster,
+    ):
+        (node,) = cluster.nodes.values()
+        # etcdctl takes no other scheme; to the node it is the same address.
+        peer_url = node.peer_url.replace("tcp://", "http://")
+        yield Place("etcdctl", (str(programs / "etcdctl"),), node.endpoint, peer_url)
 
 
 class Typist:

@@ -91,6 +91,8 @@ class WatchStream:
             return
         if asked is None and reply["watch_id"] == NO_WATCH and not reply.get("events"):
             return  # a bookmark that nobody has asked for
+        if reply.get("canceled") and reply.get("compact_revision"):
+            reply = _without_what_compaction_hides(reply)
         self._call.send(reply)
         if self._call.queued() > QUEUED_BYTES_MAX and self._feed is not None:
             self._feed.pause()
@@ -118,3 +120,12 @@ class WatchStream:
         if self._feed is not None:
             self._feed.close()
             self._feed = None
+
+
+def _without_what_compaction_hides(reply: Reply) -> Reply:
+    """The end of a watch by compaction: etcd tells the compacted revision, no other and no text.
+
+    Its clients have a text of their own for this end, and print the header as it comes.
+    """
+    header = {name: value for name, value in reply["header"].items() if name != "revision"}
+    return {**reply, "header": header, "cancel_reason": ""}

@@ -116,7 +116,10 @@ def test_a_watch_whose_history_is_compacted_is_canceled_and_the_stream_goes_on(
     async def test() -> None:
         call, feed = await watching(link)
         feed.says(watch_id=0, canceled=True, compact_revision=5, cancel_reason="compacted")
-        assert call.replies[0]["compact_revision"] == 5
+        (reply,) = call.replies
+        assert reply["compact_revision"] == 5
+        assert "revision" not in reply["header"]
+        assert not reply["cancel_reason"]
         assert not call.is_over
 
     asyncio.run(test())

@@ -1,0 +1,112 @@
+"""What is typed at etcdctl on etcd and on a node's front, and what differs there on purpose.
+
+The script of `cli_script`, and the commands that leasectl does not have. THROUGH_A_FRONT is the
+list of what an operator with etcdctl sees differently; each entry must differ, or it is stale.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.differential.cli_masks import purposes
+from tests.differential.cli_script import SECTIONS, Step, following, lines, piped
+
+USERS: Final = lines("""
+    auth status
+    auth status -w json
+    auth enable
+    auth disable
+    user list
+    user list -w json
+    user get nobody
+    user delete nobody
+    user passwd nobody:secret --interactive=false
+    user grant-role nobody nothing
+    user revoke-role nobody nothing
+    user add somebody:secret --interactive=false
+    role list
+    role list -w json
+    role get nothing
+    role delete nothing
+    role grant-permission nothing readwrite a b
+    role revoke-permission nothing a b
+    role add something
+    get a --user=root:secret
+    """)
+
+# Two members are listed in the order of their ids, which is chance: so only one is ever listed.
+MEMBERS: Final = lines("""
+    member add learner --peer-urls=http://127.0.0.1:9 --learner => learner
+    member promote <learner>
+    member update <learner> --peer-urls=http://127.0.0.1:10
+    member remove <learner> -w json
+    member remove <learner>
+    member list -w json
+    member list -w table
+    move-leader 1
+    """)
+
+WATCHED: Final = (
+    *lines("put seat/a me"),
+    *following("elect -l seat", "put seat/a you\nget seat --prefix --keys-only", 2, 4),
+    *piped("watch -i", "watch nowhere --rev=1\nprogress\n"),
+)
+
+QUICK: Final = (
+    *lines("""
+    put a 1
+    put a 2 --prev-kv
+    put b "two words" -w json
+    put c 3 --prev-kv -w fields
+    get a b -w json
+    get '' --prefix --order=DESCEND --sort-by=VALUE --keys-only
+    get '' --from-key --limit=2 --rev=3 -w fields
+    get '' --prefix --count-only -w fields
+    get a --rev=99
+    del c --prev-kv
+    lease grant 300 => lease
+    put leased 1 --lease=<lease>
+    put leased 1 --lease=123
+    lease timetolive <lease> --keys -w json
+    lease list
+    lease keep-alive --once <lease>
+    lease revoke <lease>
+    lease revoke <lease>
+    watch a --rev=99999999999 --bogus
+    member list -w table
+    endpoint status --cluster -w fields
+    endpoint health --cluster -w json
+    endpoint hashkv -w table
+    alarm list
+    defrag
+    snapshot save <scratch>/snapshot
+    auth status
+    role list
+    user get nobody
+    move-leader 1
+    lock job echo held
+    compaction 3
+    get a --rev=2
+    """),
+    *piped("txn -i", 'ver("a") > "0"\nval("b") = "two words"\n\nput x 1\nget x\n\nget b\n\n'),
+    *following("watch a --rev=4", "put a 3\ndel a", 0, 6),
+    *following("elect office me", "get office --prefix --print-value-only", 2, 2),
+)
+"""A part that takes seconds: every kind of request, in every format."""
+
+FRONT_SECTIONS: Final[dict[str, tuple[Step, ...]]] = {
+    **SECTIONS,
+    "users": USERS,
+    "members": MEMBERS,
+    "watched": WATCHED,
+}
+
+THROUGH_A_FRONT: Final = purposes(
+    (
+        r"^snapshot (status|restore) <scratch>/snapshot",
+        "`etcdctl snapshot status` and `restore` read a file of bbolt; a node's is one of LMDB,"
+        " for `leasectl snapshot`",
+    ),
+    (r"^(user add somebody|role add something)", "there are no users and roles"),
+)
+"""What an operator sees differently, by the command line."""
