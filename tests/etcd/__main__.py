@@ -3,6 +3,7 @@
 `suites DIR`: the tests of other projects' clients, on etcd and on ours; DIR has etcd and etcdctl.
 `load DIR`: puts and gets through etcd's Go client; DIR has etcd and etcd_load as well.
 `failover DIR`: kills of the leader, as etcd's Go client sees them; DIR has etcd_failover as well.
+`go DIR`: a program over etcd's Go client, on etcd and on ours; it is built in DIR.
 `front`: what a front adds to a request of ZeroMQ, its memory, and how soon it is back when killed.
 """
 
@@ -12,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.etcd import failover, front, load, suites
+from tests.etcd import failover, front, load, programs, suites
 from tests.guard import end_all_with_this_process
 
 
@@ -30,6 +31,8 @@ def main() -> int:
     killing = commands.add_parser("failover", help="kill leaders under writes")
     killing.add_argument("directory", type=Path, help="where etcd and etcd_failover are")
     killing.add_argument("--kills", type=int, default=20)
+    going = commands.add_parser("go", help="compare what a Go program sees")
+    going.add_argument("directory", type=Path, help="where etcd is, and the program goes")
     fronting = commands.add_parser("front", help="measure a front by itself")
     fronting.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
@@ -38,6 +41,8 @@ def main() -> int:
         is_well = suites.run(options.directory, options.names, _say)
     elif options.command == "failover":
         is_well = failover.run(options.directory, options.kills, _say)
+    elif options.command == "go":
+        is_well = programs.run(options.directory, _say)
     elif options.command == "front":
         is_well = front.run(options.rounds, _say)
     else:

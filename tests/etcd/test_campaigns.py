@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.etcd import programs
 from tests.etcd.failover import gap_ms
 from tests.etcd.load import Level, Round, judged, median_of
 from tests.etcd.sides import descendants
@@ -86,3 +87,17 @@ def test_the_longest_gap_that_the_program_tells(said: str, milliseconds: float) 
 def test_the_processes_of_a_process_are_found() -> None:
     assert os.getpid() in descendants((os.getppid(),))
     assert sys.maxsize not in descendants((os.getppid(),))
+
+
+@pytest.mark.parametrize(
+    ("ours", "is_well"),
+    [
+        (["put: +1", programs.DONE], True),
+        (["put: +2", programs.DONE], False),
+        (["put: +1"], False),
+    ],
+)
+def test_a_program_must_print_the_same_and_come_to_its_end(ours: list[str], is_well: bool) -> None:
+    told: list[str] = []
+    assert programs.judge("a run", ["put: +1", programs.DONE], ours, told.append) is is_well
+    assert not programs.judge("a run", ["get failed"], ["get failed"], told.append)
