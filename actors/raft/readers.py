@@ -15,7 +15,7 @@ QUESTIONS_WAITING_MAX: Final = 20_000
 """Questions that may gather for the next read; beyond this number they are refused."""
 
 
-SLOW_MS: Final = 500
+SLOW_READ_MS: Final = 500
 """A read is slow when it is confirmed after 500 ms: etcd asks again then."""
 
 
@@ -24,7 +24,7 @@ class Readers:
 
     def __init__(self) -> None:
         self.waiting: list[Question] = []
-        # Reads that took SLOW_MS and more, or were given up.
+        # Reads that took SLOW_READ_MS and more, or were given up.
         self.slow = 0
         # By read id, oldest first: when the read began, and its questions.
         self._reading: dict[int, tuple[int, list[Question]]] = {}
@@ -51,7 +51,7 @@ class Readers:
     def confirmed(self, read_id: int, now_ms: int) -> list[Question]:
         """The questions of a read that was confirmed; none if they were given up."""
         since_ms, questions = self._reading.pop(read_id, (now_ms, []))
-        if now_ms - since_ms >= SLOW_MS:
+        if now_ms - since_ms >= SLOW_READ_MS:
             self.slow += 1
         return questions
 

@@ -62,7 +62,7 @@ from actors.store.machine import Machine
 from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
 from actors.store.pace import CommitPace, earliest
 from actors.store.retention import HistoryRetention
-from actors.store.storage import Backend, Waits
+from actors.store.storage import Backend, CommitWaits
 from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
 
 log = logging.getLogger("leasehold.store")
@@ -75,7 +75,7 @@ class StoreActor(NodeActor):
         self,
         machine: Machine,
         backend: Backend,
-        waits: Waits,
+        waits: CommitWaits,
         member_id: int,
         clock: Clock,
         retention: HistoryRetention | None = None,

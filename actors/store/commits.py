@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.store.pace import CommitPace
-from actors.store.storage import Backend, Batch, Meta, OpenCommit, Waits
+from actors.store.storage import Backend, Batch, CommitWaits, Meta, OpenCommit
 
 
 class Commits:
     """The commit under way, if there is one. `tell` is called at the end of one in a thread."""
 
-    def __init__(self, pace: CommitPace, waits: Waits, tell: Callable[[], None]) -> None:
+    def __init__(self, pace: CommitPace, waits: CommitWaits, tell: Callable[[], None]) -> None:
         self._pace = pace
         self._waits = waits
         self._tell = tell

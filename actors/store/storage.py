@@ -125,7 +125,7 @@ class OpenCommit(Protocol):
         """Make durable, as a whole, what was written: a crash before its end leaves none of it."""
 
 
-class Waits(Protocol):
+class CommitWaits(Protocol):
     """Where the end of a commit is waited for (actors/runtime/disk.py)."""
 
     durations: Histogram

@@ -20,7 +20,7 @@ from cluster.etcd.counters import RpcCounters
 from cluster.etcd.front import Front, Protocols
 from cluster.etcd.grpc.server import GrpcServer
 from cluster.etcd.link.connection import Loop
-from cluster.etcd.rpc.mapping import Replies
+from cluster.etcd.rpc.mapping import ResponseEncoder
 from cluster.etcd.web.server import WebServer
 from cluster.front_config import FrontConfig
 
@@ -70,7 +70,7 @@ def protocols_of(config: FrontConfig) -> Protocols:
     """What serves each kind of connection."""
     counters = RpcCounters()
     grpc = GrpcServer(
-        Replies(config.cluster_id, config.member_id), counters, config.request_bytes_max
+        ResponseEncoder(config.cluster_id, config.member_id), counters, config.request_bytes_max
     )
     web = WebServer(config, counters)
 

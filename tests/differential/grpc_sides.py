@@ -15,7 +15,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import Message
 
-from cluster.etcd.rpc.schema import RPCS, Kind, Rpc
+from cluster.etcd.rpc.schema import RPCS, Rpc, RpcKind
 from tests.differential.etcd import WATCHES, Etcd
 from tests.differential.language import Fields
 from tests.differential.leasehold import Leasehold
@@ -59,7 +59,7 @@ class OverGrpc:
             fields = {**fields, "physical": True}
         rpc = RPCS[METHODS[name]]
         request = rpc.request(**fields)
-        if rpc.kind is Kind.BOTH_STREAM:
+        if rpc.kind is RpcKind.BOTH_STREAM:
             answers = _method(self._channel, rpc)(iter([request]), timeout=ANSWER_SECONDS)
             self._answer = lambda: next(answers)
         else:
@@ -131,7 +131,7 @@ class GrpcStream:
 
 
 def _method(channel: grpc.Channel, rpc: Rpc) -> Any:
-    make = channel.unary_unary if rpc.kind is Kind.UNARY else channel.stream_stream
+    make = channel.unary_unary if rpc.kind is RpcKind.UNARY else channel.stream_stream
     return make(rpc.path.decode(), lambda sent: sent.SerializeToString(), rpc.response.FromString)
 
 

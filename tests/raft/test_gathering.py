@@ -13,7 +13,7 @@ from actors.raft.gathering import ENOUGH_PROPOSALS, WAIT_MS, Gathering
 from actors.raft.last_words import LAST_WORDS_MS, LastWords
 from actors.raft.movers import Movers, answer
 from actors.raft.outcome import Contradicted, Removed, WasHere
-from actors.raft.readers import QUESTIONS_WAITING_MAX, SLOW_MS, Readers
+from actors.raft.readers import QUESTIONS_WAITING_MAX, SLOW_READ_MS, Readers
 
 NOW_MS = 5_000
 RANGE = Range(b"k")
@@ -92,9 +92,9 @@ def test_reads_that_take_long_are_counted_as_slow_and_those_given_up_as_well() -
     for read_id in (1, 2, 3):
         readers.take_in(asked(read_id))
         readers.begin(read_id, NOW_MS)
-    readers.confirmed(1, NOW_MS + SLOW_MS - 1)
+    readers.confirmed(1, NOW_MS + SLOW_READ_MS - 1)
     assert readers.slow == 0
-    readers.confirmed(2, NOW_MS + SLOW_MS)
+    readers.confirmed(2, NOW_MS + SLOW_READ_MS)
     assert readers.slow == 1
     readers.give_up(NOW_MS + 1)
     assert readers.slow == 2

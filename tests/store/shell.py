@@ -14,7 +14,7 @@ from actors.store.actor import StoreActor
 from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
-from actors.store.storage import Backend, Waits
+from actors.store.storage import Backend, CommitWaits
 from actors.store.upkeep import NO_UPKEEP, UpkeepSettings
 from tests.store.driver import FOUNDERS, TERM
 from tests.twins import ImmediateWaits
@@ -42,7 +42,7 @@ class Node:
         upkeep: UpkeepSettings = NO_UPKEEP,
         member_id: int = HERE,
         slice_steps_max: int = ENTRY_STEPS_MAX,
-        waits: Waits | None = None,
+        waits: CommitWaits | None = None,
     ) -> None:
         self.now_ms = 50_000
         self.time_ms = 1_000

@@ -253,7 +253,7 @@ def test_a_physical_compaction_waits_for_the_commit_of_its_sweep(late: Late) -> 
 @pytest.fixture
 def small_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_commit, "PORTION_ROWS", 10)
-    monkeypatch.setattr(open_commit, "PORTION_ROWS_MAX", 10)
+    monkeypatch.setattr(open_commit, "COMMIT_PORTION_ROWS_MAX", 10)
     monkeypatch.setattr("actors.store.disk.tables.PIECE_ROWS", 5)
 
 

@@ -19,7 +19,7 @@ from actors.store.storage import Batch
 
 PORTION_ROWS: Final = 500
 PORTIONS: Final = 8
-PORTION_ROWS_MAX: Final = 2_000
+COMMIT_PORTION_ROWS_MAX: Final = 2_000
 """A portion costs as much as 500 rows: half a millisecond. A large commit has larger ones, up to
 2,000 rows, so that it ends after 8: it must keep pace with the writes between them."""
 
@@ -42,7 +42,7 @@ class LmdbCommit:
         self._tables = tables
         self._errors = errors
         self._portion = min(
-            PORTION_ROWS_MAX, max(PORTION_ROWS, cost_of(removed, batch) // PORTIONS)
+            COMMIT_PORTION_ROWS_MAX, max(PORTION_ROWS, cost_of(removed, batch) // PORTIONS)
         )
         # Open from the first portion on.
         self._transaction: lmdb.Transaction | None = None

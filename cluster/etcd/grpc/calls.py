@@ -22,10 +22,10 @@ from cluster.etcd.grpc.headers import (
     RESPONSE_HEADERS,
     trailers,
 )
-from cluster.etcd.grpc.messages import Splitter, framed, prefix, whole
-from cluster.etcd.http2 import ServerConnection, Stream
-from cluster.etcd.rpc.mapping import Replies, decode, responses_of
-from cluster.etcd.rpc.schema import Kind, Rpc
+from cluster.etcd.grpc.messages import MessageSplitter, framed, prefix, whole
+from cluster.etcd.http2 import Http2Stream, ServerConnection
+from cluster.etcd.rpc.mapping import ResponseEncoder, decode, responses_of
+from cluster.etcd.rpc.schema import Rpc, RpcKind
 from cluster.etcd.rpc.status import INTERNAL, OK, RpcError, error_in
 from cluster.etcd.services.calls import Link, Service
 from cluster.etcd.services.table import SERVICES
@@ -53,7 +53,7 @@ class Home(Protocol):
 
     http2: ServerConnection
     link: ClientLink
-    replies: Replies
+    replies: ResponseEncoder
     counters: RpcCounters
     message_bytes_max: int
 
@@ -75,12 +75,12 @@ class GrpcCall:
 
     __slots__ = ("_encoding", "_home", "_is_over", "_splitter", "_stream", "rpc", "slot")
 
-    def __init__(self, home: Home, stream: Stream, rpc: Rpc, encoding: bytes) -> None:
+    def __init__(self, home: Home, stream: Http2Stream, rpc: Rpc, encoding: bytes) -> None:
         self._home = home
         self._stream = stream
         self.rpc = rpc
         self._encoding = encoding
-        self._splitter: Splitter | None = None
+        self._splitter: MessageSplitter | None = None
         self._is_over = False
         # The slot of its deadline; 0: it has none.
         self.slot = 0
@@ -106,10 +106,10 @@ class GrpcCall:
         """The deadline has passed."""
         raise NotImplementedError
 
-    def _split(self) -> Splitter:
+    def _split(self) -> MessageSplitter:
         """What joins the parts of a message; most come whole and do without."""
         if self._splitter is None:
-            self._splitter = Splitter(self._home.message_bytes_max, self._encoding)
+            self._splitter = MessageSplitter(self._home.message_bytes_max, self._encoding)
         return self._splitter
 
     def _count_received(self, message: bytes) -> None:
@@ -139,7 +139,7 @@ class UnaryCall(GrpcCall):
 
     __slots__ = ("_number",)
 
-    def __init__(self, home: Home, stream: Stream, rpc: Rpc, encoding: bytes) -> None:
+    def __init__(self, home: Home, stream: Http2Stream, rpc: Rpc, encoding: bytes) -> None:
         super().__init__(home, stream, rpc, encoding)
         # The call to the node; None: the request has not arrived.
         self._number: int | None = None
@@ -256,7 +256,7 @@ class ServedCall(GrpcCall):
     def __init__(
         self,
         home: Home,
-        stream: Stream,
+        stream: Http2Stream,
         rpc: Rpc,
         encoding: bytes,
         metadata: Mapping[bytes, bytes],
@@ -321,14 +321,14 @@ class ServedCall(GrpcCall):
     @property
     def _has_all(self) -> bool:
         """Whether its one request is there: what comes after it is not looked at, as in grpc-go."""
-        return self._has_request and self.rpc.kind is not Kind.BOTH_STREAM
+        return self._has_request and self.rpc.kind is not RpcKind.BOTH_STREAM
 
     def _read(self, message: bytes) -> dict[str, Any]:
         """A request; a stream has other words than a unary call for what is none, as in grpc-go."""
         try:
             return decode(self.rpc, message)
         except RpcError as error:
-            if self.rpc.kind is Kind.UNARY:
+            if self.rpc.kind is RpcKind.UNARY:
                 raise
             text = error.message.replace(UNREADABLE, STREAM_UNREADABLE, 1)
             raise RpcError(error.code, text) from None
@@ -341,8 +341,8 @@ class ServedCall(GrpcCall):
     def _half_close(self) -> None:
         fault = None
         if self._split().is_cut and not self._has_all:
-            fault = CUT_REQUEST if self.rpc.kind is Kind.UNARY else CUT_STREAM
-        elif self.rpc.kind is not Kind.BOTH_STREAM and not self._has_request:
+            fault = CUT_REQUEST if self.rpc.kind is RpcKind.UNARY else CUT_STREAM
+        elif self.rpc.kind is not RpcKind.BOTH_STREAM and not self._has_request:
             fault = NO_REQUEST
         if fault is None:
             self._service.on_half_close()

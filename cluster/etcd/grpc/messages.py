@@ -41,7 +41,7 @@ def whole(data: bytes) -> bytes | None:
     return data[PREFIX_BYTES:]
 
 
-class Splitter:
+class MessageSplitter:
     """Joins the data of one call, and cuts them into messages of at most `bytes_max`."""
 
     __slots__ = ("_bytes_max", "_data", "_encoding", "taken")

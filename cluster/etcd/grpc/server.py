@@ -20,8 +20,8 @@ from cluster.etcd.grpc.headers import (
     refusal,
     time_left_ms,
 )
-from cluster.etcd.http2 import LIMITS, Memory, ServerConnection, Stream
-from cluster.etcd.rpc.mapping import Replies
+from cluster.etcd.http2 import LIMITS, Http2Stream, Memory, ServerConnection
+from cluster.etcd.rpc.mapping import ResponseEncoder
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import requires_leader
@@ -46,7 +46,9 @@ _SERVICE_NAMES: Final = frozenset(path.decode().split("/")[1] for path in SERVIC
 class GrpcServer:
     """What the connections of a front share."""
 
-    def __init__(self, replies: Replies, counters: RpcCounters, request_bytes_max: int) -> None:
+    def __init__(
+        self, replies: ResponseEncoder, counters: RpcCounters, request_bytes_max: int
+    ) -> None:
         self.replies = replies
         self.counters = counters
         self.message_bytes_max = request_bytes_max + OVERHEAD_BYTES
@@ -120,7 +122,7 @@ class GrpcConnection(asyncio.Protocol):
 
     # --- the engine (http2.Handler) ---
 
-    def on_request(self, stream: Stream) -> None:
+    def on_request(self, stream: Http2Stream) -> None:
         """A request's headers are there: make its call, or refuse it."""
         headers = dict(stream.headers)
         try:
@@ -145,22 +147,22 @@ class GrpcConnection(asyncio.Protocol):
             call.slot = self._deadlines.add(call, at_ms)
             self._arm(int(at_ms) + 1)
 
-    def on_data(self, stream: Stream, data: bytes) -> None:
+    def on_data(self, stream: Http2Stream, data: bytes) -> None:
         """Data of a request."""
         if stream.context is not None:
             stream.context.on_data(data)
 
-    def on_end(self, stream: Stream) -> None:
+    def on_end(self, stream: Http2Stream) -> None:
         """A request has ended."""
         if stream.context is not None:
             stream.context.on_end()
 
-    def on_reset(self, stream: Stream, code: int) -> None:
+    def on_reset(self, stream: Http2Stream, code: int) -> None:
         """The client, a limit, or the end of the connection has ended a call."""
         if stream.context is not None:
             stream.context.cancel()
 
-    def on_drained(self, stream: Stream) -> None:
+    def on_drained(self, stream: Http2Stream) -> None:
         """The client has read most of what waited for it on this stream."""
         if stream.context is not None:
             stream.context.on_drained()

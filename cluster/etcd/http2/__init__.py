@@ -20,6 +20,14 @@ from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
 from cluster.etcd.http2.limits import LIMITS, Limits
 from cluster.etcd.http2.memory import Memory
-from cluster.etcd.http2.streams import Stream
+from cluster.etcd.http2.streams import Http2Stream
 
-__all__ = ["LIMITS", "Handler", "Limits", "Memory", "ServerConnection", "Stream", "encode_block"]
+__all__ = [
+    "LIMITS",
+    "Handler",
+    "Http2Stream",
+    "Limits",
+    "Memory",
+    "ServerConnection",
+    "encode_block",
+]

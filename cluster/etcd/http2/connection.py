@@ -20,11 +20,11 @@ from cluster.etcd.http2.floods import Floods
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
 from cluster.etcd.http2.limits import GOAWAY_GRACE_MS, LIMITS, Limits
-from cluster.etcd.http2.memory import Load, Memory
+from cluster.etcd.http2.memory import ConnectionShare, Memory
 from cluster.etcd.http2.receiving import Receiver
 from cluster.etcd.http2.sending import Sender
 from cluster.etcd.http2.settings import own_settings
-from cluster.etcd.http2.streams import Stream, Streams
+from cluster.etcd.http2.streams import Http2Stream, Streams
 from cluster.etcd.http2.windows import INITIAL_WINDOW_BYTES
 
 KEEPALIVE_PING = b"are you?"
@@ -45,7 +45,7 @@ class ServerConnection:
         self._sender = Sender(limits, self._floods)
         self._endings = Endings(handler, self._streams, self._sender, self._floods)
         # A connection that shares its memory with none is for tests and measurements.
-        self._load = Load(limits, self._streams, self._sender, memory or Memory())
+        self._load = ConnectionShare(limits, self._streams, self._sender, memory or Memory())
         self._receiver = Receiver(
             handler, limits, self._streams, self._sender, self._endings, self._load
         )
@@ -116,7 +116,7 @@ class ServerConnection:
     # --- answers ----------------------------------------------------------------------------------
 
     def unary(
-        self, stream: Stream, headers_block: bytes, data: bytes, trailers_block: bytes
+        self, stream: Http2Stream, headers_block: bytes, data: bytes, trailers_block: bytes
     ) -> None:
         """A whole answer, with blocks of `encode_block`. For a closed stream it is dropped."""
         if not stream.is_open:
@@ -133,7 +133,11 @@ class ServerConnection:
         self._send(stream, data, end=True, trailers=trailers_block)
 
     def unary_in_parts(
-        self, stream: Stream, headers_block: bytes, parts: Sequence[bytes], trailers_block: bytes
+        self,
+        stream: Http2Stream,
+        headers_block: bytes,
+        parts: Sequence[bytes],
+        trailers_block: bytes,
     ) -> None:
         """As `unary`, for data too long to be one piece: all of it is queued, or nothing."""
         if not stream.is_open:
@@ -146,22 +150,22 @@ class ServerConnection:
             self._sender.enqueue(stream, part, end=False, trailers=None)
         self._sender.enqueue(stream, b"", end=True, trailers=trailers_block)
 
-    def respond(self, stream: Stream, headers: list[Field], *, end: bool = False) -> None:
+    def respond(self, stream: Http2Stream, headers: list[Field], *, end: bool = False) -> None:
         """The answer's header list, which may be all of it."""
         if stream.is_open:
             self._respond(stream, encode_block(headers), end=end)
 
-    def send(self, stream: Stream, data: bytes, *, end: bool = False) -> None:
+    def send(self, stream: Http2Stream, data: bytes, *, end: bool = False) -> None:
         """Data of the answer, behind what is queued."""
         if stream.is_open:
             self._send(stream, data, end=end, trailers=None)
 
-    def trailers(self, stream: Stream, headers: list[Field]) -> None:
+    def trailers(self, stream: Http2Stream, headers: list[Field]) -> None:
         """The end of the answer, behind what is queued."""
         if stream.is_open:
             self._send(stream, b"", end=True, trailers=encode_block(headers))
 
-    def _respond(self, stream: Stream, block: bytes, *, end: bool) -> None:
+    def _respond(self, stream: Http2Stream, block: bytes, *, end: bool) -> None:
         assert not stream.is_answered, "a stream is answered once"
         self._streams.answered(stream)
         self._floods.answered()
@@ -169,7 +173,7 @@ class ServerConnection:
         if end:
             self._finish(stream)
 
-    def _send(self, stream: Stream, data: bytes, *, end: bool, trailers: bytes | None) -> None:
+    def _send(self, stream: Http2Stream, data: bytes, *, end: bool, trailers: bytes | None) -> None:
         assert stream.is_answered, "headers come first"
         assert stream.outbox is None or not stream.outbox.ends, "nothing comes behind the end"
         if data and not self._load.may_queue(len(data)):
@@ -177,12 +181,12 @@ class ServerConnection:
             return
         self._sender.enqueue(stream, data, end=end, trailers=trailers)
 
-    def _refuse(self, stream: Stream) -> None:
+    def _refuse(self, stream: Http2Stream) -> None:
         """The peer asks for more than it reads: it is told on the stream that is one too many."""
         self.reset(stream, ENHANCE_YOUR_CALM)
         self._handler.on_reset(stream, ENHANCE_YOUR_CALM)
 
-    def _finish(self, stream: Stream) -> None:
+    def _finish(self, stream: Http2Stream) -> None:
         """The last frame has been made; a peer that still sends may stop (RFC 9113, 8.1)."""
         if not stream.is_open:
             return
@@ -191,18 +195,18 @@ class ServerConnection:
         else:
             self.reset(stream, NO_ERROR)
 
-    def reset(self, stream: Stream, code: int) -> None:
+    def reset(self, stream: Http2Stream, code: int) -> None:
         """Close a stream; the handler is not told."""
         if stream.is_open:
             self._sender.put(frames.rst_stream(stream.id, code))
             self._streams.remember_reset(stream.id)
             self._endings.close(stream)
 
-    def queued(self, stream: Stream) -> int:
+    def queued(self, stream: Http2Stream) -> int:
         """Bytes that wait to be sent on a stream."""
         return stream.outbox.size if stream.outbox is not None else 0
 
-    def consumed(self, stream: Stream, count: int) -> None:
+    def consumed(self, stream: Http2Stream, count: int) -> None:
         """These bytes of a request that goes on have been used up.
 
         A stream that is not `auto` gets its window back by this; on others, the bytes no longer

@@ -10,7 +10,7 @@ from cluster.etcd.http2.codes import PROTOCOL_ERROR, STREAM_CLOSED, Http2Error
 from cluster.etcd.http2.floods import Floods
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.sending import Sender
-from cluster.etcd.http2.streams import IDLE, PASSED_OVER, RESET_HERE, Stream, Streams
+from cluster.etcd.http2.streams import IDLE, PASSED_OVER, RESET_HERE, Http2Stream, Streams
 
 
 class Endings:
@@ -22,7 +22,7 @@ class Endings:
         self._sender = sender
         self.floods = floods
 
-    def close(self, stream: Stream) -> None:
+    def close(self, stream: Http2Stream) -> None:
         """The stream is closed, and what waits for it is dropped."""
         self._streams.remove(stream)
         self._sender.forget(stream)

@@ -75,7 +75,7 @@ def entry_of(name: bytes, value: bytes) -> Entry:
     return (name, value), kind_of(name, value), len(name) + len(value) + ENTRY_OVERHEAD_BYTES
 
 
-class Request(NamedTuple):
+class RequestFields(NamedTuple):
     """A header list that begins a request; `fault` says why none may begin so, or nothing."""
 
     headers: tuple[Field, ...]
@@ -85,7 +85,7 @@ class Request(NamedTuple):
     fault: str
 
 
-def request_of(entries: Iterable[Entry], size: int) -> Request:
+def request_of(entries: Iterable[Entry], size: int) -> RequestFields:
     """The request of a whole header list (RFC 9113, 8.3.1)."""
     headers = []
     seen: dict[int, bytes] = {}
@@ -107,7 +107,7 @@ def request_of(entries: Iterable[Entry], size: int) -> Request:
             seen[kind] = field[1]
     path = seen.get(PATH, b"")
     length = int(seen[CONTENT_LENGTH]) if CONTENT_LENGTH in seen and not fault else -1
-    return Request(tuple(headers), path, length, size, fault or _fault_of(seen, path))
+    return RequestFields(tuple(headers), path, length, size, fault or _fault_of(seen, path))
 
 
 def _fault_of(seen: dict[int, bytes], path: bytes) -> str:

@@ -16,7 +16,14 @@ from hpack.huffman_table import decode_huffman
 from hpack.table import HeaderTable
 
 from cluster.etcd.http2.codes import COMPRESSION_ERROR, ENHANCE_YOUR_CALM, Http2Error
-from cluster.etcd.http2.fields import Entry, Field, Request, entry_of, request_of, trailers_fault
+from cluster.etcd.http2.fields import (
+    Entry,
+    Field,
+    RequestFields,
+    entry_of,
+    request_of,
+    trailers_fault,
+)
 from cluster.etcd.http2.limits import (
     BLOCKS_CACHED_MAX,
     HEADER_LISTS_READ_MAX,
@@ -47,9 +54,9 @@ class BlockReader:
 
     def __init__(self, list_bytes_max: int) -> None:
         self._decoder = Decoder(list_bytes_max)
-        self._requests: dict[bytes, Request] = {}
+        self._requests: dict[bytes, RequestFields] = {}
 
-    def request(self, block: bytes) -> Request:
+    def request(self, block: bytes) -> RequestFields:
         """The request that a block begins. Raises Http2Error for a malformed block."""
         request = self._requests.get(block)
         if request is not None:

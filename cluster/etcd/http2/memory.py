@@ -17,7 +17,7 @@ from cluster.etcd.http2.limits import (
     Limits,
 )
 from cluster.etcd.http2.sending import Sender
-from cluster.etcd.http2.streams import Stream, Streams
+from cluster.etcd.http2.streams import Http2Stream, Streams
 
 
 class Memory:
@@ -29,7 +29,7 @@ class Memory:
         self.used = 0
 
 
-class Load:
+class ConnectionShare:
     """What one connection holds, and whether it may hold more."""
 
     def __init__(self, limits: Limits, streams: Streams, sender: Sender, memory: Memory) -> None:
@@ -79,7 +79,7 @@ class Load:
             and (self._memory.used <= self._calm_bytes or not self._is_short())
         )
 
-    def may_hold(self, stream: Stream) -> bool:
+    def may_hold(self, stream: Http2Stream) -> bool:
         """Whether a request that has not ended may be as long as it is now."""
         limits = self._limits
         if stream.held > limits.request_bytes or self._streams.held > limits.held_bytes:

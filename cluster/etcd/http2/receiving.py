@@ -18,7 +18,7 @@ from cluster.etcd.http2.codes import (
 )
 from cluster.etcd.http2.control import ControlFrames
 from cluster.etcd.http2.ending import Endings
-from cluster.etcd.http2.fields import Request
+from cluster.etcd.http2.fields import RequestFields
 from cluster.etcd.http2.frames import FRAME_HEADER, FRAME_HEADER_BYTES, PREFACE
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import BlockReader
@@ -29,9 +29,9 @@ from cluster.etcd.http2.limits import (
     OVERSIZED_NUISANCES,
     Limits,
 )
-from cluster.etcd.http2.memory import Load
+from cluster.etcd.http2.memory import ConnectionShare
 from cluster.etcd.http2.sending import Sender
-from cluster.etcd.http2.streams import Stream, Streams
+from cluster.etcd.http2.streams import Http2Stream, Streams
 from cluster.etcd.http2.windows import ReceiveWindow
 
 
@@ -45,7 +45,7 @@ class Receiver:
         streams: Streams,
         sender: Sender,
         endings: Endings,
-        load: Load,
+        load: ConnectionShare,
     ) -> None:
         self._handler = handler
         self._limits = limits
@@ -163,13 +163,13 @@ class Receiver:
         request = self._blocks.request(block)
         if not self._may_begin(stream_id, request, ends):
             return
-        stream = Stream(stream_id, request, ends, self._sender.initial_window)
+        stream = Http2Stream(stream_id, request, ends, self._sender.initial_window)
         streams.add(stream)
         self._handler.on_request(stream)
         if ends and stream.is_open:
             self._handler.on_end(stream)
 
-    def _may_begin(self, stream_id: int, request: Request, ends: bool) -> bool:
+    def _may_begin(self, stream_id: int, request: RequestFields, ends: bool) -> bool:
         """Whether a request is served; if not, it has been refused."""
         streams, limits = self._streams, self._limits
         if self.final_id is not None and stream_id > self.final_id:
@@ -241,12 +241,12 @@ class Receiver:
         else:
             self._part(stream, size, data[start:stop])
 
-    def _fits_length(self, stream: Stream, count: int, flags: int) -> bool:
+    def _fits_length(self, stream: Http2Stream, count: int, flags: int) -> bool:
         """Whether data agrees with the content-length that was announced (8.1.1)."""
         stream.body_left -= count
         return stream.body_left >= 0 and not (flags & frames.END_STREAM and stream.body_left)
 
-    def _part(self, stream: Stream, size: int, data: bytes) -> None:
+    def _part(self, stream: Http2Stream, size: int, data: bytes) -> None:
         """Data behind which more is to come."""
         streams, limits = self._streams, self._limits
         inflow = stream.inflow

@@ -20,7 +20,7 @@ from cluster.etcd.http2.limits import (
     SMALL_BYTES_MAX,
     Limits,
 )
-from cluster.etcd.http2.streams import Outbox, Stream
+from cluster.etcd.http2.streams import Http2Stream, SendQueue
 from cluster.etcd.http2.windows import INITIAL_WINDOW_BYTES
 
 USEFUL_BYTES: Final = 1_024
@@ -41,13 +41,13 @@ class Sender:
         self._frames_bytes = 0
         self._control_bytes = 0
         self.waiting_bytes = 0  # all that the peer has not taken: frames, and what is queued
-        self._small: OrderedDict[int, Stream] = OrderedDict()
-        self._large: OrderedDict[int, Stream] = OrderedDict()
+        self._small: OrderedDict[int, Http2Stream] = OrderedDict()
+        self._large: OrderedDict[int, Http2Stream] = OrderedDict()
         self._block_prefix = b""
         self.window = INITIAL_WINDOW_BYTES
         self.initial_window = INITIAL_WINDOW_BYTES
-        self.finished: list[Stream] = []  # their last frame has been made
-        self.drained: list[Stream] = []
+        self.finished: list[Http2Stream] = []  # their last frame has been made
+        self.drained: list[Http2Stream] = []
 
     # --- frames that are sent whatever the windows are ----------------------------------------
 
@@ -65,7 +65,7 @@ class Sender:
         if self._control_bytes > self._limits.control_bytes:
             raise Http2Error(ENHANCE_YOUR_CALM, "too many frames that are not read")
 
-    def headers(self, stream: Stream, block: bytes, *, end: bool) -> None:
+    def headers(self, stream: Http2Stream, block: bytes, *, end: bool) -> None:
         """Send a header block."""
         self.put(frames.header_frames(stream.id, self._block_prefix + block, end))
         self._block_prefix = b""
@@ -80,7 +80,7 @@ class Sender:
         if size < HEADER_TABLE_BYTES_MAX:
             self._block_prefix = NO_TABLE
 
-    def whole(self, stream: Stream, headers: bytes, data: bytes, trailers: bytes) -> bool:
+    def whole(self, stream: Http2Stream, headers: bytes, data: bytes, trailers: bytes) -> bool:
         """Send a small answer at once, if the windows allow it; says whether it was sent."""
         size = len(data)
         if (
@@ -109,11 +109,13 @@ class Sender:
 
     # --- data that waits for its turn and its window ------------------------------------------
 
-    def enqueue(self, stream: Stream, data: bytes, *, end: bool, trailers: bytes | None) -> None:
+    def enqueue(
+        self, stream: Http2Stream, data: bytes, *, end: bool, trailers: bytes | None
+    ) -> None:
         """Put data behind what is queued for a stream, and behind that its end."""
         outbox = stream.outbox
         if outbox is None:
-            outbox = stream.outbox = Outbox()
+            outbox = stream.outbox = SendQueue()
         outbox.ends = end
         outbox.trailers = trailers
         if data:
@@ -127,7 +129,7 @@ class Sender:
         elif end:
             self._end(stream, outbox)
 
-    def _end(self, stream: Stream, outbox: Outbox) -> None:
+    def _end(self, stream: Http2Stream, outbox: SendQueue) -> None:
         """End a stream for which no data waits; no window is needed for that."""
         if outbox.trailers is not None:
             self.headers(stream, outbox.trailers, end=True)
@@ -135,7 +137,7 @@ class Sender:
             self.put(frames.frame(frames.DATA, frames.END_STREAM, stream.id, b""))
         self.finished.append(stream)
 
-    def _schedule(self, stream: Stream, outbox: Outbox) -> None:
+    def _schedule(self, stream: Http2Stream, outbox: SendQueue) -> None:
         """Give a stream with data its place in a lane; one that stands in it keeps its place."""
         if stream.send_window <= 0:
             return
@@ -145,7 +147,7 @@ class Sender:
         elif stream.id not in self._large:
             self._small.setdefault(stream.id, stream)
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: Http2Stream) -> None:
         """The stream is closed: what waits for it is dropped."""
         outbox = stream.outbox
         if outbox is not None:
@@ -154,7 +156,7 @@ class Sender:
             self._large.pop(stream.id, None)
             stream.outbox = None
 
-    def widen(self, stream: Stream, increment: int) -> None:
+    def widen(self, stream: Http2Stream, increment: int) -> None:
         """The stream's window grows, or shrinks by a setting (even below zero: RFC 9113, 6.9.2)."""
         stream.send_window += increment
         outbox = stream.outbox
@@ -193,7 +195,7 @@ class Sender:
         while self._large and left > 0 and self.window > 0:
             left -= self._send_some(self._large)
 
-    def _send_some(self, lane: OrderedDict[int, Stream]) -> int:
+    def _send_some(self, lane: OrderedDict[int, Http2Stream]) -> int:
         """One DATA frame of the stream that has waited longest; says how many bytes it has."""
         _, stream = lane.popitem(last=False)
         outbox = stream.outbox

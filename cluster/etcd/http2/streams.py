@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from cluster.etcd.http2.fields import Field, Request
+from cluster.etcd.http2.fields import Field, RequestFields
 from cluster.etcd.http2.limits import GAPS_REMEMBERED_MAX, RESETS_REMEMBERED_MAX
 from cluster.etcd.http2.windows import ReceiveWindow
 
 
-class Outbox:
+class SendQueue:
     """What waits to be sent on one stream: data, then its trailers or its end."""
 
     __slots__ = ("chunks", "ends", "is_high", "offset", "size", "trailers")
@@ -42,7 +42,7 @@ class Outbox:
             count -= left
 
 
-class Stream:
+class Http2Stream:
     """One request and its answer.
 
     A handler reads `id`, `headers`, `path`, `ended` (the peer has said all) and `is_open`, and has
@@ -67,7 +67,9 @@ class Stream:
         "send_window",
     )
 
-    def __init__(self, stream_id: int, request: Request, ended: bool, send_window: int) -> None:
+    def __init__(
+        self, stream_id: int, request: RequestFields, ended: bool, send_window: int
+    ) -> None:
         self.id = stream_id
         self.headers: tuple[Field, ...]
         self.headers, self.path, self.body_left, self.header_bytes, _ = request
@@ -79,7 +81,7 @@ class Stream:
         self.send_window = send_window
         self.inflow: ReceiveWindow | None = None  # none before the first DATA that ends nothing
         self.held = 0
-        self.outbox: Outbox | None = None
+        self.outbox: SendQueue | None = None
 
 
 IDLE: Final = "idle"
@@ -93,7 +95,7 @@ class Streams:
     """The open streams by id, how many bytes their requests hold, and what became of the others."""
 
     def __init__(self) -> None:
-        self.open: dict[int, Stream] = {}
+        self.open: dict[int, Http2Stream] = {}
         self.last_id = 0
         self.unanswered = 0
         self.held = 0
@@ -109,23 +111,23 @@ class Streams:
             del self._gaps[:-GAPS_REMEMBERED_MAX]
         self.last_id = stream_id
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: Http2Stream) -> None:
         """A stream that begins is served."""
         self.open[stream.id] = stream
         self.unanswered += 1
         self.header_bytes += stream.header_bytes
 
-    def answered(self, stream: Stream) -> None:
+    def answered(self, stream: Http2Stream) -> None:
         """The stream's response headers are on their way."""
         stream.is_answered = True
         self.unanswered -= 1
 
-    def hold(self, stream: Stream, count: int) -> None:
+    def hold(self, stream: Http2Stream, count: int) -> None:
         """The handler has been given these bytes (or, below zero, has done with them)."""
         stream.held += count
         self.held += count
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: Http2Stream) -> None:
         """The stream is closed."""
         del self.open[stream.id]
         stream.is_open = False

@@ -15,7 +15,7 @@ from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNKNOWN
 from cluster.etcd.rpc.json_faults import TOO_DEEP
 from cluster.etcd.rpc.json_values import JsonError, Reader, first_value, mismatch, reader_of
 from cluster.etcd.rpc.mapping import PARTS_MAX, Fields, request_of
-from cluster.etcd.rpc.schema import Kind, Rpc, descriptor_of
+from cluster.etcd.rpc.schema import Rpc, RpcKind, descriptor_of
 from cluster.etcd.rpc.status import RpcError, error_of
 
 DEPTH_MAX: Final = 100
@@ -41,7 +41,7 @@ def from_json(rpc: Rpc, body: bytes, message_bytes_max: int | None = None) -> Fi
     except JsonError as refused:
         fault = str(refused)
     # For streams the gateway forgets to give the error a code.
-    raise RpcError(UNKNOWN if rpc.kind is Kind.BOTH_STREAM else INVALID_ARGUMENT, fault)
+    raise RpcError(UNKNOWN if rpc.kind is RpcKind.BOTH_STREAM else INVALID_ARGUMENT, fault)
 
 
 def too_large(size: int, bytes_max: int) -> RpcError:

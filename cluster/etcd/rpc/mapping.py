@@ -219,7 +219,7 @@ _WITHOUT_REVISION: Final = "etcdserverpb.Cluster"
 """etcd leaves the revision out of the headers of this service."""
 
 
-class Replies:
+class ResponseEncoder:
     """Makes the responses of one node: the two ids of its headers are encoded once."""
 
     def __init__(self, cluster_id: int, member_id: int) -> None:

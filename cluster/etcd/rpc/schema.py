@@ -26,7 +26,7 @@ from google.protobuf.message_factory import GetMessageClass
 DESCRIPTORS: Final = Path(__file__).parent / "protos" / "descriptors.binpb"
 
 
-class Kind(Enum):
+class RpcKind(Enum):
     """Which side of an RPC sends one message, and which sends a stream of them."""
 
     UNARY = "one request, one response"
@@ -45,7 +45,7 @@ class Rpc(NamedTuple):
     op: str | None
     request: type[Message]
     response: type[Message]
-    kind: Kind
+    kind: RpcKind
     http_paths: tuple[str, ...] = ()
 
     @property
@@ -177,9 +177,9 @@ def serialized_files(descriptor_set: bytes) -> Iterator[bytes]:
 
 def _rpc(service: ServiceDescriptor, method: MethodDescriptor) -> Rpc:
     if method.client_streaming:
-        kind = Kind.BOTH_STREAM
+        kind = RpcKind.BOTH_STREAM
     else:
-        kind = Kind.SERVER_STREAM if method.server_streaming else Kind.UNARY
+        kind = RpcKind.SERVER_STREAM if method.server_streaming else RpcKind.UNARY
     name = service.full_name
     paths = _HTTP_PATHS.get(name, {}).get(method.name, "").split()
     return Rpc(

@@ -50,7 +50,7 @@ class Link(Protocol):
     ) -> Feed: ...
 
 
-class Call(Protocol):
+class RpcCall(Protocol):
     """One call, as its transport offers it to the service that serves it."""
 
     @property

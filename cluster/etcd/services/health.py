@@ -6,17 +6,17 @@ from typing import Final
 
 from cluster.errors import NOT_FOUND, Fault
 from cluster.etcd.rpc.status import RpcError
-from cluster.etcd.services.calls import Call, Link, Request
+from cluster.etcd.services.calls import Link, Request, RpcCall
 
 SERVING: Final = "SERVING"
 SERVICE_UNKNOWN: Final = "SERVICE_UNKNOWN"
 UNKNOWN_SERVICE: Final = Fault(NOT_FOUND, "unknown service")
 
 
-class Check:
+class HealthCheck:
     """Serves one Check. A front serves only while its node does, so there is nothing to ask."""
 
-    def __init__(self, call: Call, link: Link) -> None:
+    def __init__(self, call: RpcCall, link: Link) -> None:
         self._call = call
 
     def on_request(self, request: Request) -> None:
@@ -37,7 +37,7 @@ class Check:
         """Nothing waits."""
 
 
-class Watch(Check):
+class Watch(HealthCheck):
     """Serves one Watch: says the state once, and stays open, for it does not change."""
 
     def on_request(self, request: Request) -> None:

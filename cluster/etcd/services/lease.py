@@ -12,10 +12,10 @@ from typing import Final
 from cluster.etcd.rpc.status import RpcError, error_in
 from cluster.etcd.services.calls import (
     QUEUED_BYTES_MAX,
-    Call,
     Link,
     Reply,
     Request,
+    RpcCall,
     requires_leader,
     when_led,
 )
@@ -37,7 +37,7 @@ class _Renewal:
 class KeepAlive:
     """Serves one LeaseKeepAlive stream."""
 
-    def __init__(self, call: Call, link: Link) -> None:
+    def __init__(self, call: RpcCall, link: Link) -> None:
         self._call = call
         self._link = link
         self._renewals: deque[_Renewal] = deque()

@@ -30,7 +30,7 @@ class _Action(IntEnum):
 _VERSION: Final = re.compile(r"\d+\.\d+(\.\d+)?", re.ASCII)
 
 
-class Status(Unary):
+class StatusCall(Unary):
     """Serves Status: the node's, with a version that etcd's clients know."""
 
     def _answer(self, reply: Reply) -> Reply:

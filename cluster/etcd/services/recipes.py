@@ -18,11 +18,11 @@ from cluster.etcd.rpc.status import RpcError, error_in
 from cluster.etcd.services.calls import (
     NO_LEADER,
     QUEUED_BYTES_MAX,
-    Call,
     Feed,
     Link,
     Reply,
     Request,
+    RpcCall,
     requires_leader,
 )
 
@@ -50,7 +50,7 @@ async def ask(link: Link, **request: Any) -> Reply:
     return reply
 
 
-class Following:
+class FollowedWatch:
     """The replies of one watch, in order; raises RpcError when it cannot go on."""
 
     def __init__(self, link: Link, key: bytes, start_revision: int, **options: Any) -> None:
@@ -99,9 +99,9 @@ class Following:
 @asynccontextmanager
 async def following(
     link: Link, key: bytes, start_revision: int, **options: Any
-) -> AsyncIterator[Following]:
+) -> AsyncIterator[FollowedWatch]:
     """Watch within the block."""
-    watch = Following(link, key, start_revision, **options)
+    watch = FollowedWatch(link, key, start_revision, **options)
     try:
         yield watch
     finally:
@@ -114,7 +114,7 @@ Run = Callable[["Recipe", Request], Awaitable[None]]
 class Recipe:
     """Serves one call by a coroutine, which gets the request and what it may send with."""
 
-    def __init__(self, call: Call, link: Link, run: Run, keeps_codes: bool) -> None:
+    def __init__(self, call: RpcCall, link: Link, run: Run, keeps_codes: bool) -> None:
         self._call = call
         self._link = link
         self._run = run
@@ -176,7 +176,7 @@ class Recipe:
             self._call.finish()
 
 
-def recipe(run: Run, *, keeps_codes: bool = True) -> Callable[[Call, Link], Recipe]:
+def recipe(run: Run, *, keeps_codes: bool = True) -> Callable[[RpcCall, Link], Recipe]:
     """What serves calls by this coroutine. Without `keeps_codes` an error's code is UNKNOWN, unless
     the client should try again elsewhere."""
     return lambda call, link: Recipe(call, link, run, keeps_codes)

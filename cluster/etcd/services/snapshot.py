@@ -9,15 +9,15 @@ from typing import Final
 
 from cluster.errors import UNAVAILABLE, Fault
 from cluster.etcd.rpc.status import RpcError, error_in
-from cluster.etcd.services.calls import QUEUED_BYTES_MAX, Call, Link, Reply, Request
+from cluster.etcd.services.calls import QUEUED_BYTES_MAX, Link, Reply, Request, RpcCall
 
 INCOMPLETE: Final = Fault(UNAVAILABLE, "leasehold: a part of the snapshot is missing")
 
 
-class Snapshot:
+class SnapshotCall:
     """Serves one Snapshot call. One part is asked for at a time."""
 
-    def __init__(self, call: Call, link: Link) -> None:
+    def __init__(self, call: RpcCall, link: Link) -> None:
         self._call = call
         self._link = link
         self._number: int | None = None

@@ -9,15 +9,15 @@ from cluster.etcd.rpc.no_auth import SERVICE as AUTH
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.services import election, health, lock
 from cluster.etcd.services.auth import auth
-from cluster.etcd.services.calls import Call, Link, Service
+from cluster.etcd.services.calls import Link, RpcCall, Service
 from cluster.etcd.services.lease import KeepAlive
-from cluster.etcd.services.maintenance import Status, downgrade
+from cluster.etcd.services.maintenance import StatusCall, downgrade
 from cluster.etcd.services.recipes import Run, recipe
-from cluster.etcd.services.snapshot import Snapshot
+from cluster.etcd.services.snapshot import SnapshotCall
 from cluster.etcd.services.unary import Unary
 from cluster.etcd.services.watch import WatchStream
 
-Serve = Callable[[Call, Link], Service]
+Serve = Callable[[RpcCall, Link], Service]
 
 
 def _methods(service: bytes, runs: dict[str, Run]) -> dict[bytes, Serve]:
@@ -27,10 +27,10 @@ def _methods(service: bytes, runs: dict[str, Run]) -> dict[bytes, Serve]:
 _OWN: Final[dict[bytes, Serve]] = {
     b"/etcdserverpb.Watch/Watch": WatchStream,
     b"/etcdserverpb.Lease/LeaseKeepAlive": KeepAlive,
-    b"/etcdserverpb.Maintenance/Snapshot": Snapshot,
-    b"/etcdserverpb.Maintenance/Status": Status,
+    b"/etcdserverpb.Maintenance/Snapshot": SnapshotCall,
+    b"/etcdserverpb.Maintenance/Status": StatusCall,
     b"/etcdserverpb.Maintenance/Downgrade": recipe(downgrade),
-    b"/grpc.health.v1.Health/Check": health.Check,
+    b"/grpc.health.v1.Health/Check": health.HealthCheck,
     b"/grpc.health.v1.Health/Watch": health.Watch,
     **{path: recipe(auth) for path, rpc in RPCS.items() if rpc.service == AUTH},
     **_methods(b"/v3lockpb.Lock/", lock.METHODS),
@@ -44,6 +44,6 @@ SERVICES: Final[dict[bytes, Serve]] = {
 """Every RPC that is served, by its path."""
 
 
-def serve(call: Call, link: Link) -> Service:
+def serve(call: RpcCall, link: Link) -> Service:
     """What serves this call; its RPC is one of SERVICES."""
     return SERVICES[call.rpc.path](call, link)

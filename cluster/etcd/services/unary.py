@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from cluster.etcd.rpc.status import error_in
 from cluster.etcd.services.calls import (
-    Call,
     Link,
     Reply,
     Request,
+    RpcCall,
     requires_leader,
     when_led,
 )
@@ -20,7 +20,7 @@ from cluster.etcd.services.calls import (
 class Unary:
     """Serves one call by one operation of the node."""
 
-    def __init__(self, call: Call, link: Link) -> None:
+    def __init__(self, call: RpcCall, link: Link) -> None:
         self._call = call
         self._link = link
         # The call to the node whose answer is awaited.

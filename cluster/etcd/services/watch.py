@@ -13,11 +13,11 @@ from cluster.errors import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import (
     QUEUED_BYTES_MAX,
-    Call,
     Feed,
     Link,
     Reply,
     Request,
+    RpcCall,
     requires_leader,
     when_led,
 )
@@ -34,7 +34,7 @@ ENDINGS: Final = {
 class WatchStream:
     """Serves one Watch stream."""
 
-    def __init__(self, call: Call, link: Link) -> None:
+    def __init__(self, call: RpcCall, link: Link) -> None:
         self._call = call
         self._link = link
         self._feed: Feed | None = None

@@ -14,7 +14,7 @@ from typing import Final, Protocol, cast
 
 import httptools
 
-from cluster.etcd.web.exchange import Exchange, Request, Sink
+from cluster.etcd.web.exchange import BodySink, Exchange, HttpRequest
 from cluster.etcd.web.limits import (
     BODY_STALL_SECONDS_MAX,
     HEAD_BYTES_MAX,
@@ -35,10 +35,10 @@ _SINGLE: Final = frozenset({"content-length", "host", "transfer-encoding"})
 class Owner(Protocol):
     """What a connection needs of the server that it belongs to."""
 
-    def route(self, exchange: Exchange) -> Sink:
+    def route(self, exchange: Exchange) -> BodySink:
         """Begin to answer a request whose head is complete."""
 
-    def common(self, request: Request) -> str:
+    def common(self, request: HttpRequest) -> str:
         """The header lines that every answer to this request has."""
 
     def opened(self, connection: HttpConnection) -> None:
@@ -66,7 +66,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
-        self._sink: Sink | None = None
+        self._sink: BodySink | None = None
         self._behind: deque[_Arrived] = deque()
         self._is_closing = False
         self._is_held = False
@@ -215,13 +215,13 @@ class HttpConnection(asyncio.Protocol):
 
     # --- one request after the other ---
 
-    def _request(self) -> Request:
+    def _request(self) -> HttpRequest:
         method = self._parser.get_method().decode("latin-1")
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._fields
         }
         target = self._target.decode("latin-1")
-        return Request(method, target, self._parser.get_http_version(), headers)
+        return HttpRequest(method, target, self._parser.get_http_version(), headers)
 
     def _begin(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -232,7 +232,7 @@ class HttpConnection(asyncio.Protocol):
         if self._exchange is exchange:
             self._sink = sink
 
-    def common(self, request: Request) -> str:
+    def common(self, request: HttpRequest) -> str:
         """The header lines that every answer to this request has."""
         return self._owner.common(request)
 
@@ -331,7 +331,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write(data)
 
 
-def _fault_of(request: Request, fields: list[tuple[bytes, bytes]]) -> str | None:
+def _fault_of(request: HttpRequest, fields: list[tuple[bytes, bytes]]) -> str | None:
     """Why a head is refused, or None; the rules are those of RFC 9112."""
     if len(fields) > HEADERS_MAX:
         return f"more than {HEADERS_MAX} headers"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.etcd.web.exchange import Request
+from cluster.etcd.web.exchange import HttpRequest
 
 ANY: Final = "*"
 
@@ -25,7 +25,7 @@ class Cors:
         self._origins = frozenset(origins)
         self._any = _ALLOWED.format(origin=ANY) if ANY in self._origins else ""
 
-    def lines(self, request: Request) -> str:
+    def lines(self, request: HttpRequest) -> str:
         """The header lines of an answer to this request; none for an origin that is not allowed."""
         if self._any:
             return self._any

@@ -21,7 +21,7 @@ Headers = tuple[tuple[str, str], ...]
 NOSNIFF: Final[Headers] = (("X-Content-Type-Options", "nosniff"),)
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """The head of a request. Names of headers are in lower case; of a repeated one the last counts.
 
     `version` is `1.1` or `1.0`. `target` is as it was sent: a path, perhaps with a query.
@@ -46,7 +46,7 @@ class Request(NamedTuple):
         return parse_qs(self.target.partition("?")[2], keep_blank_values=True)
 
 
-class Sink(Protocol):
+class BodySink(Protocol):
     """What becomes of a request's body, and of the answer when the client goes or reads."""
 
     def on_data(self, data: bytes) -> None:
@@ -77,7 +77,7 @@ class Line(Protocol):
     def hold(self, *, is_held: bool) -> None:
         """Take no more bytes from the client for now, or take them again."""
 
-    def common(self, request: Request) -> str:
+    def common(self, request: HttpRequest) -> str:
         """The header lines that every answer to this request has."""
 
 
@@ -87,7 +87,7 @@ class Exchange:
     Calls after the end, or after the client has gone, do nothing: a late answer is no error.
     """
 
-    def __init__(self, request: Request, line: Line) -> None:
+    def __init__(self, request: HttpRequest, line: Line) -> None:
         self.request = request
         self.is_over = False
         self.must_close = not _keeps_alive(request)
@@ -171,7 +171,7 @@ class Exchange:
         return "".join(lines).encode("latin-1")
 
 
-def _keeps_alive(request: Request) -> bool:
+def _keeps_alive(request: HttpRequest) -> bool:
     """Whether the client wants its connection to stay open, RFC 9112 section 9.3."""
     words = {word.strip().lower() for word in request.headers.get("connection", "").split(",")}
     return "keep-alive" in words if request.version == "1.0" else "close" not in words

@@ -17,17 +17,17 @@ from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.json_answers import error_json, pieces, stream_error_json, to_json
 from cluster.etcd.rpc.json_requests import from_json
 from cluster.etcd.rpc.mapping import response_of, responses_of
-from cluster.etcd.rpc.schema import HTTP, Kind, Rpc
+from cluster.etcd.rpc.schema import HTTP, Rpc, RpcKind
 from cluster.etcd.rpc.status import RpcError, error_of
 from cluster.etcd.services.calls import Service
-from cluster.etcd.web.exchange import JSON, Exchange, Headers, Sink, Whole
+from cluster.etcd.web.exchange import JSON, BodySink, Exchange, Headers, Whole
 from cluster.etcd.web.limits import (
     BODY_OVERHEAD_BYTES,
     LARGE_ANSWER_BYTES,
     STREAM_UNREAD_BYTES,
     UNREAD_BYTES_MAX,
 )
-from cluster.etcd.web.splitter import Splitter
+from cluster.etcd.web.splitter import ObjectSplitter
 from cluster.wire import LazyMap
 
 MESSAGE_OVERHEAD_BYTES: Final = 512 * 1024
@@ -58,7 +58,7 @@ class Gateway:
         # Base64 makes four bytes of three.
         self._body_bytes_max = self._message_bytes_max * 4 // 3 + BODY_OVERHEAD_BYTES
 
-    def route(self, exchange: Exchange, serve: Serve) -> Sink | None:
+    def route(self, exchange: Exchange, serve: Serve) -> BodySink | None:
         """Begin the call that a path names; None for a path that no RPC has.
 
         `serve` makes the service of the call.
@@ -74,8 +74,8 @@ class Gateway:
             return Whole(exchange, 0, _ignored)
         call = WebCall(rpc, exchange, self, _metadata(exchange.request.headers))
         self.counters.started[rpc.path] += 1
-        if rpc.kind is Kind.BOTH_STREAM:
-            return _Stream(call, serve, Splitter(self._body_bytes_max), self)
+        if rpc.kind is RpcKind.BOTH_STREAM:
+            return _Stream(call, serve, ObjectSplitter(self._body_bytes_max), self)
         return self._whole(call, exchange, serve)
 
     def _whole(self, call: WebCall, exchange: Exchange, serve: Serve) -> Whole:
@@ -146,7 +146,7 @@ class WebCall:
             return
         rpc = self.rpc
         self._gateway.counters.sent[rpc.path] += 1
-        if rpc.kind is Kind.UNARY:
+        if rpc.kind is RpcKind.UNARY:
             self._answer = reply
             return
         self._exchange.begin(JSON, FROM_GRPC)
@@ -222,7 +222,9 @@ class WebCall:
 class _Stream:
     """The body of a call with a stream of requests: each object is one, as soon as it is there."""
 
-    def __init__(self, call: WebCall, serve: Serve, splitter: Splitter, gateway: Gateway) -> None:
+    def __init__(
+        self, call: WebCall, serve: Serve, splitter: ObjectSplitter, gateway: Gateway
+    ) -> None:
         self._call = call
         self._splitter = splitter
         self._gateway = gateway

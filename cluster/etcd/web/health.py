@@ -38,7 +38,7 @@ class Node(Protocol):
         """Ask; `done` gets the reply."""
 
 
-class Health:
+class Probes:
     """The probes of one node."""
 
     def __init__(self, node: Node, counters: RpcCounters) -> None:
@@ -111,7 +111,7 @@ class Health:
 class _Probe:
     """One probe under way: a check after the other."""
 
-    def __init__(self, health: Health, exchange: Exchange, names: list[str], verbose: bool) -> None:
+    def __init__(self, health: Probes, exchange: Exchange, names: list[str], verbose: bool) -> None:
         self._health = health
         self._exchange = exchange
         self._names = names

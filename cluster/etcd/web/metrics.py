@@ -8,31 +8,20 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.rpc.schema import RPCS, Kind
+from cluster.etcd.rpc.schema import RPCS, RpcKind
 from cluster.etcd.rpc.status import CODES
 from cluster.etcd.web.exchange import Exchange
 from cluster.etcd.web.exposition import CONTENT_TYPE, Exposition
+from cluster.etcd.web.facts import Facts
 from cluster.etcd.web.metric_table import METRICS
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _UTIME, _STIME, _START, _VSIZE, _RSS = 11, 12, 19, 20, 21
 """The fields of /proc/PID/stat after the command's name, counted from 0."""
-
-
-class Facts(Protocol):
-    """What does not change while a front runs."""
-
-    @property
-    def version(self) -> str:
-        """Leasehold's version."""
-
-    @property
-    def node_pid(self) -> int:
-        """The node's process."""
 
 
 def answer(
@@ -119,7 +108,7 @@ def _rpcs(out: Exposition, counters: RpcCounters) -> None:
 
 def _method(path: bytes) -> dict[str, str]:
     service, _, method = path.decode().strip("/").partition("/")
-    kinds = {Kind.UNARY: "unary", Kind.SERVER_STREAM: "server_stream"}
+    kinds = {RpcKind.UNARY: "unary", RpcKind.SERVER_STREAM: "server_stream"}
     return {
         "grpc_method": method,
         "grpc_service": service,

@@ -17,9 +17,10 @@ from cluster.etcd.versions import CLUSTER_VERSION, SERVER_VERSION
 from cluster.etcd.web import metrics
 from cluster.etcd.web.connection import HttpConnection
 from cluster.etcd.web.cors import Cors
-from cluster.etcd.web.exchange import Exchange, Request, Sink, Whole
+from cluster.etcd.web.exchange import BodySink, Exchange, HttpRequest, Whole
+from cluster.etcd.web.facts import Facts
 from cluster.etcd.web.gateway import PREFIXES, Gateway
-from cluster.etcd.web.health import LIVEZ, READYZ, Health
+from cluster.etcd.web.health import LIVEZ, READYZ, Probes
 from cluster.etcd.web.limits import LOOK_SECONDS
 
 PROBE_BODY_BYTES_MAX: Final = 64 * 1024
@@ -31,31 +32,11 @@ METRICS_SECONDS_MAX: Final = 5.0
 Handler = Callable[[Exchange], None]
 
 
-class Link(calls.Link, Protocol):
+class ClosableLink(calls.Link, Protocol):
     """The way to the node of one client's connection."""
 
     def close(self) -> None:
         """Drop the calls under way: the client has gone."""
-
-
-class Facts(Protocol):
-    """What the front knows from its start."""
-
-    @property
-    def cors(self) -> tuple[str, ...]:
-        """The origins of --cors."""
-
-    @property
-    def request_bytes_max(self) -> int:
-        """--max-request-bytes."""
-
-    @property
-    def node_pid(self) -> int:
-        """The node's process."""
-
-    @property
-    def version(self) -> str:
-        """Leasehold's version."""
 
 
 class WebServer:
@@ -71,7 +52,7 @@ class WebServer:
         self._date_at = -1
         self._timer: asyncio.TimerHandle | None = None
 
-    def connection(self, link: Link, *, only_metrics: bool = False) -> HttpConnection:
+    def connection(self, link: ClosableLink, *, only_metrics: bool = False) -> HttpConnection:
         """The protocol of a new connection; with `only_metrics` it has no way to the data."""
         return HttpConnection(_Visit(self, link, only_metrics=only_metrics), time.monotonic)
 
@@ -94,7 +75,7 @@ class WebServer:
         """A connection has closed."""
         self._connections.discard(connection)
 
-    def common(self, request: Request) -> str:
+    def common(self, request: HttpRequest) -> str:
         """The header lines of every answer."""
         return f"{self._cors.lines(request)}Date: {self._now()}\r\n"
 
@@ -116,12 +97,12 @@ class WebServer:
 class _Visit:
     """The server as one connection sees it: its requests go to the node by its own link."""
 
-    def __init__(self, server: WebServer, link: Link, *, only_metrics: bool) -> None:
+    def __init__(self, server: WebServer, link: ClosableLink, *, only_metrics: bool) -> None:
         self._server = server
         self._link = link
         self.common = server.common
         self.opened = server.opened
-        health = Health(link, server.counters)
+        health = Probes(link, server.counters)
         self._handlers: dict[str, Handler] = {
             "/metrics": self._metrics,
             "/health": health.health,
@@ -140,7 +121,7 @@ class _Visit:
         else:
             undoing.add_done_callback(lambda _: self._link.close())
 
-    def route(self, exchange: Exchange) -> Sink:
+    def route(self, exchange: Exchange) -> BodySink:
         """Begin to answer a request by its path."""
         request = exchange.request
         if request.method == "OPTIONS":
@@ -156,7 +137,7 @@ class _Visit:
             return _bodyless(exchange)
         return Whole(exchange, PROBE_BODY_BYTES_MAX, lambda _, __: handler(exchange))
 
-    def _call(self, exchange: Exchange) -> Sink:
+    def _call(self, exchange: Exchange) -> BodySink:
         """Begin the call of the JSON gateway that the path names, if there is one."""
         if self._gateway is not None:
             sink = self._gateway.route(exchange, lambda call: serve(call, self._link))
@@ -175,7 +156,7 @@ class _Visit:
         self._link.call({"op": "metrics"}, answered, METRICS_SECONDS_MAX)
 
 
-def _probes(health: Health, path: str, names: tuple[str, ...]) -> dict[str, Handler]:
+def _probes(health: Probes, path: str, names: tuple[str, ...]) -> dict[str, Handler]:
     """The handlers of a probe, and of each of its checks by itself."""
     handlers: dict[str, Handler] = {path: lambda exchange: health.probe(exchange, names)}
     for name in names:

@@ -13,7 +13,7 @@ _MARKS: Final = re.compile(rb'["\\{}]')
 _SPACE: Final = b" \t\r\n"
 
 
-class Splitter:
+class ObjectSplitter:
     """Takes bytes as they arrive and gives whole objects; one may have `bytes_max` bytes.
 
     `is_broken`: what follows the objects is none, or is too large. No more is given then, and

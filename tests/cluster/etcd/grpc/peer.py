@@ -19,9 +19,9 @@ from h2.events import (
 from hyperframe.frame import Frame, PingFrame
 
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.grpc.messages import Splitter, framed
+from cluster.etcd.grpc.messages import MessageSplitter, framed
 from cluster.etcd.grpc.server import GrpcServer
-from cluster.etcd.rpc.mapping import Replies
+from cluster.etcd.rpc.mapping import ResponseEncoder
 from tests.cluster.etcd.services.probe import ProbeLink
 
 REQUEST_BYTES_MAX = 1_000
@@ -36,7 +36,7 @@ class Answer:
         self.trailers: dict[str, str] = {}
         self.has_ended = False
         self.reset_code: int | None = None
-        self._splitter = Splitter(1 << 30, b"")
+        self._splitter = MessageSplitter(1 << 30, b"")
         self.messages: list[bytes] = []
 
     def take(self, data: bytes) -> None:
@@ -75,7 +75,7 @@ class Peer:
     def __init__(self) -> None:
         self.link = ProbeLink()
         self.counters = RpcCounters()
-        self.server = GrpcServer(Replies(7, 1), self.counters, REQUEST_BYTES_MAX)
+        self.server = GrpcServer(ResponseEncoder(7, 1), self.counters, REQUEST_BYTES_MAX)
         self.connection = self.server.connection(self.link)
         self.transport = ProbeTransport(self)
         self.answers: dict[int, Answer] = defaultdict(Answer)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from cluster.etcd.rpc.schema import RPCS, Kind
+from cluster.etcd.rpc.schema import RPCS, RpcKind
 from cluster.launcher.local import LocalCluster
 from tests.cluster.etcd.grpc.threaded import serving
 from tests.cluster.etcd.services.bench import address_of
@@ -38,9 +38,9 @@ class Client:
     def _method(self, method: str) -> Any:
         rpc = RPCS[b"/" + method.encode()]
         make = {
-            Kind.UNARY: self._channel.unary_unary,
-            Kind.SERVER_STREAM: self._channel.unary_stream,
-            Kind.BOTH_STREAM: self._channel.stream_stream,
+            RpcKind.UNARY: self._channel.unary_unary,
+            RpcKind.SERVER_STREAM: self._channel.unary_stream,
+            RpcKind.BOTH_STREAM: self._channel.stream_stream,
         }[rpc.kind]
         return make("/" + method, lambda sent: sent.SerializeToString(), rpc.response.FromString)
 
@@ -49,9 +49,9 @@ class Client:
         request = RPCS[b"/" + method.encode()].request(**fields)
         return self._method(method)(request, timeout=HANG_SECONDS)
 
-    def stream(self, method: str) -> Stream:
+    def stream(self, method: str) -> Http2Stream:
         """A stream of requests."""
-        return Stream(RPCS[b"/" + method.encode()].request, self._method(method))
+        return Http2Stream(RPCS[b"/" + method.encode()].request, self._method(method))
 
     def raw(self, path: str, data: bytes = b"", **options: Any) -> bytes:
         """The bytes that answer these."""
@@ -59,7 +59,7 @@ class Client:
         return answer
 
 
-class Stream:
+class Http2Stream:
     """A stream in both directions."""
 
     def __init__(self, kind: Any, method: Any) -> None:

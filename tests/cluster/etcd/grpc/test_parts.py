@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cluster.errors import RESOURCE_EXHAUSTED
 from cluster.etcd.grpc.deadlines import SLOT_MS, Deadlines
 from cluster.etcd.grpc.headers import is_grpc, timeout_ms
-from cluster.etcd.grpc.messages import Splitter, framed, whole
+from cluster.etcd.grpc.messages import MessageSplitter, framed, whole
 from cluster.etcd.grpc.server import unknown
 from cluster.etcd.rpc.status import INTERNAL, RpcError
 
@@ -21,7 +21,7 @@ def test_messages_come_out_as_they_went_in_however_they_are_cut(
     messages: list[bytes], cuts: list[int]
 ) -> None:
     data = b"".join(framed(message) for message in messages)
-    splitter = Splitter(40, b"")
+    splitter = MessageSplitter(40, b"")
     found = []
     while data:
         size = cuts.pop() if cuts else len(data)
@@ -62,7 +62,7 @@ def test_whole_takes_exactly_one_message(message: bytes, more: bytes) -> None:
 def test_what_is_no_message_is_refused_in_the_words_of_grpc(
     data: bytes, encoding: bytes, code: int, text: str
 ) -> None:
-    splitter = Splitter(10, encoding)
+    splitter = MessageSplitter(10, encoding)
     splitter.feed(data)
     with pytest.raises(RpcError) as refused:
         splitter.next()
@@ -74,7 +74,7 @@ def compressed(data: bytes) -> bytes:
 
 
 def test_gzip_is_undone_and_no_more_than_a_message_may_have_is_made() -> None:
-    splitter = Splitter(100, b"gzip")
+    splitter = MessageSplitter(100, b"gzip")
     splitter.feed(compressed(b"v" * 100) + framed(b"plain") + compressed(b"v" * 10_000))
     assert splitter.next() == b"v" * 100
     assert splitter.next() == b"plain"
@@ -85,7 +85,7 @@ def test_gzip_is_undone_and_no_more_than_a_message_may_have_is_made() -> None:
 def test_gzip_that_is_cut_or_damaged_is_refused() -> None:
     whole_message = gzip.compress(b"v" * 50)
     for bad in (whole_message[:-1], b"x" + whole_message[1:]):
-        splitter = Splitter(100, b"gzip")
+        splitter = MessageSplitter(100, b"gzip")
         splitter.feed(b"\1" + framed(bad)[1:])
         with pytest.raises(RpcError, match="failed to decompress"):
             splitter.next()

@@ -12,7 +12,7 @@ from cluster.etcd.grpc.server import GrpcServer
 from cluster.etcd.link.connection import NodeAddress
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.pool import Pool
-from cluster.etcd.rpc.mapping import Replies
+from cluster.etcd.rpc.mapping import ResponseEncoder
 
 REQUEST_BYTES_MAX = 1_572_864
 
@@ -23,7 +23,7 @@ def serving(address: NodeAddress) -> Iterator[int]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    replies = Replies(address.cluster_id, address.member_id)
+    replies = ResponseEncoder(address.cluster_id, address.member_id)
     server = GrpcServer(replies, RpcCounters(), REQUEST_BYTES_MAX)
     pool = Pool(loop, address)
 

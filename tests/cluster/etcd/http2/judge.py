@@ -12,7 +12,7 @@ import h2.config
 import h2.connection
 import h2.events
 
-from cluster.etcd.http2 import LIMITS, Limits, ServerConnection, Stream, encode_block
+from cluster.etcd.http2 import LIMITS, Http2Stream, Limits, ServerConnection, encode_block
 
 E = TypeVar("E", bound=h2.events.Event)
 
@@ -35,29 +35,29 @@ class Echo:
 
     def __init__(self) -> None:
         self.connection: ServerConnection
-        self.requests: list[Stream] = []
+        self.requests: list[Http2Stream] = []
         self.resets: list[tuple[int, int]] = []
         self.drained: list[int] = []
         self.answers = True
 
-    def on_request(self, stream: Stream) -> None:
+    def on_request(self, stream: Http2Stream) -> None:
         stream.context = bytearray()
         self.requests.append(stream)
 
-    def on_data(self, stream: Stream, data: bytes) -> None:
+    def on_data(self, stream: Http2Stream, data: bytes) -> None:
         stream.context += data
         if stream.ended:
             self.on_end(stream)
 
-    def on_end(self, stream: Stream) -> None:
+    def on_end(self, stream: Http2Stream) -> None:
         if self.answers:
             body = bytes(stream.context)
             self.connection.unary(stream, RESPONSE_BLOCK, body, TRAILERS_BLOCK)
 
-    def on_reset(self, stream: Stream, code: int) -> None:
+    def on_reset(self, stream: Http2Stream, code: int) -> None:
         self.resets.append((stream.id, code))
 
-    def on_drained(self, stream: Stream) -> None:
+    def on_drained(self, stream: Http2Stream) -> None:
         self.drained.append(stream.id)
 
 

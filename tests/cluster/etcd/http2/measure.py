@@ -13,7 +13,7 @@ from typing import Final
 
 from hpack import Encoder
 
-from cluster.etcd.http2 import ServerConnection, Stream
+from cluster.etcd.http2 import Http2Stream, ServerConnection
 from tests.cluster.etcd.http2.judge import REQUEST, RESPONSE_BLOCK, TRAILERS_BLOCK
 from tests.cluster.etcd.http2.raw import PREFACE, data, frame, settings, window_update
 
@@ -29,19 +29,19 @@ class Answerer:
     def __init__(self) -> None:
         self.connection = ServerConnection(self)
 
-    def on_request(self, stream: Stream) -> None:
+    def on_request(self, stream: Http2Stream) -> None:
         pass
 
-    def on_data(self, stream: Stream, data: bytes) -> None:
+    def on_data(self, stream: Http2Stream, data: bytes) -> None:
         self.connection.unary(stream, RESPONSE_BLOCK, ANSWER, TRAILERS_BLOCK)
 
-    def on_end(self, stream: Stream) -> None:
+    def on_end(self, stream: Http2Stream) -> None:
         pass
 
-    def on_reset(self, stream: Stream, code: int) -> None:
+    def on_reset(self, stream: Http2Stream, code: int) -> None:
         pass
 
-    def on_drained(self, stream: Stream) -> None:
+    def on_drained(self, stream: Http2Stream) -> None:
         pass
 
 

@@ -9,7 +9,7 @@ import pytest
 from hpack import Encoder
 from hyperframe.frame import Frame
 
-from cluster.etcd.http2 import LIMITS, Memory, Stream, codes
+from cluster.etcd.http2 import LIMITS, Http2Stream, Memory, codes
 from cluster.etcd.http2.limits import (
     ANSWER_BYTES_MAX,
     BLOCK_FREE_BYTES,
@@ -343,7 +343,7 @@ def test_control_frames_that_are_not_read_end_the_connection() -> None:
     assert ends_calmly(peer, peer.read())
 
 
-def waiting(peer: Peer, number: int) -> Stream:
+def waiting(peer: Peer, number: int) -> Http2Stream:
     """A request that waits for its answer."""
     peer.send(request(number))
     return peer.handler.requests[-1]

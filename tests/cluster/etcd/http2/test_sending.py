@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame
 
-from cluster.etcd.http2 import LIMITS, Stream, codes
+from cluster.etcd.http2 import LIMITS, Http2Stream, codes
 from cluster.etcd.http2.limits import FRAME_BYTES_MAX, KIB, MIB, TURN_BYTES
 from tests.cluster.etcd.http2.judge import (
     RESPONSE,
@@ -41,7 +41,7 @@ def opened(*numbers: int, window: int = 0x7FFF_FFFF, values: dict[int, int] | No
     return peer
 
 
-def stream(peer: Peer, number: int) -> Stream:
+def stream(peer: Peer, number: int) -> Http2Stream:
     return next(each for each in peer.handler.requests if each.id == number)
 
 
@@ -203,10 +203,10 @@ def test_a_request_answered_before_its_end_may_stop() -> None:  # RFC 9113, 8.1
 
 def test_a_request_that_was_answered_at_once_is_not_ended_as_well() -> None:
     class Refuser(Echo):
-        def on_request(self, stream: Stream) -> None:
+        def on_request(self, stream: Http2Stream) -> None:
             self.connection.respond(stream, RESPONSE + TRAILERS, end=True)
 
-        def on_end(self, stream: Stream) -> None:
+        def on_end(self, stream: Http2Stream) -> None:
             raise AssertionError("it is over")
 
     peer = Peer(handler=Refuser())

@@ -24,7 +24,7 @@ from tests.limits import HANG_SECONDS
 pytestmark = pytest.mark.usefixtures("each_loop")
 
 Reply = dict[str, Any]
-Replies = asyncio.Queue[Reply]
+ResponseEncoder = asyncio.Queue[Reply]
 
 
 def pool_of(address: NodeAddress) -> Pool:

@@ -11,7 +11,7 @@ from cluster.etcd.rpc.mapping import (
     LONG_LISTS,
     PARTS_MAX,
     WATCH,
-    Replies,
+    ResponseEncoder,
     decode,
     responses_of,
 )
@@ -27,7 +27,7 @@ KV = {
     "value": b"v",
     "lease": 0,
 }
-REPLIES = Replies(HEADER["cluster_id"], HEADER["member_id"])
+REPLIES = ResponseEncoder(HEADER["cluster_id"], HEADER["member_id"])
 
 
 def rpc(method: str, service: str = "KV") -> Rpc:

@@ -9,8 +9,8 @@ from cluster.etcd.rpc.schema import (
     DESCRIPTORS,
     HTTP,
     RPCS,
-    Kind,
     Rpc,
+    RpcKind,
     descriptor_of,
     message_class,
 )
@@ -48,12 +48,12 @@ def test_every_rpc_of_every_service_is_in_the_table() -> None:
 
 def test_the_streams_are_those_of_etcd() -> None:
     found = {rpc.method: rpc.kind for rpc in RPCS.values() if rpc.http_paths}
-    streams = {method: kind for method, kind in found.items() if kind is not Kind.UNARY}
+    streams = {method: kind for method, kind in found.items() if kind is not RpcKind.UNARY}
     assert streams == {
-        "Watch": Kind.BOTH_STREAM,
-        "LeaseKeepAlive": Kind.BOTH_STREAM,
-        "Snapshot": Kind.SERVER_STREAM,
-        "Observe": Kind.SERVER_STREAM,
+        "Watch": RpcKind.BOTH_STREAM,
+        "LeaseKeepAlive": RpcKind.BOTH_STREAM,
+        "Snapshot": RpcKind.SERVER_STREAM,
+        "Observe": RpcKind.SERVER_STREAM,
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.web.exchange import Exchange, Request
-from cluster.etcd.web.health import LIVEZ, READYZ, Health
+from cluster.etcd.web.exchange import Exchange, HttpRequest
+from cluster.etcd.web.health import LIVEZ, READYZ, Probes
 from tests.cluster.etcd.web.wire import Node, Paper
 
 STATUS: dict[str, Any] = {"leader": 7, "errors": (), "isLearner": False}
@@ -30,9 +30,9 @@ def answers(
 
 def ask(node: Node, target: str, counters: RpcCounters | None = None) -> tuple[int, str]:
     """The status and the body of a probe's answer."""
-    request, paper = Request("GET", target, "1.1", {}), Paper()
+    request, paper = HttpRequest("GET", target, "1.1", {}), Paper()
     exchange = Exchange(request, paper)
-    health = Health(node, counters or RpcCounters())
+    health = Probes(node, counters or RpcCounters())
     if request.path == "/health":
         health.health(exchange)
     else:

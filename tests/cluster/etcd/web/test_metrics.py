@@ -13,7 +13,7 @@ import pytest
 import cluster.etcd
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.web import metrics
-from cluster.etcd.web.exchange import Exchange, Request
+from cluster.etcd.web.exchange import Exchange, HttpRequest
 from cluster.etcd.web.exposition import Exposition
 from cluster.etcd.web.metric_table import METRICS
 from tests.cluster.etcd.web.wire import Paper
@@ -24,9 +24,11 @@ HISTOGRAM = {"bounds": [0.001, 0.002], "counts": [1, 3, 4], "sum": 0.25}
 HEADER = {"cluster_id": 1, "member_id": 0xAB, "revision": 9, "raft_term": 2}
 
 
-class Facts(NamedTuple):
+class Told(NamedTuple):
     version: str = "1.2.3"
     node_pid: int = os.getpid()
+    cors: tuple[str, ...] = ()
+    request_bytes_max: int = 0
 
 
 def reply() -> dict[str, Any]:
@@ -44,9 +46,9 @@ def reply() -> dict[str, Any]:
 
 
 def scrape(answer: dict[str, Any], counters: RpcCounters | None = None) -> str:
-    request, paper = Request("GET", "/metrics", "1.1", {}), Paper()
+    request, paper = HttpRequest("GET", "/metrics", "1.1", {}), Paper()
     exchange = Exchange(request, paper)
-    metrics.answer(exchange, answer, Facts(), counters or RpcCounters())
+    metrics.answer(exchange, answer, Told(), counters or RpcCounters())
     assert b"text/plain; version=0.0.4" in paper.head
     return paper.body.decode()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.etcd.web.splitter import Splitter
+from cluster.etcd.web.splitter import ObjectSplitter
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -28,7 +28,7 @@ def test_objects_come_out_whole(
     objects: list[dict[str, Any]], between: str, size: int, is_ascii: bool
 ) -> None:
     data = between.join(json.dumps(each, ensure_ascii=is_ascii) for each in objects).encode()
-    splitter = Splitter(1_000_000)
+    splitter = ObjectSplitter(1_000_000)
     found: list[bytes] = []
     for at in range(0, len(data), size):
         found += splitter.feed(data[at : at + size])
@@ -38,7 +38,7 @@ def test_objects_come_out_whole(
 
 @pytest.mark.parametrize("data", [b"x", b"[1]", b"}", b'"a"', b"1"])
 def test_what_is_no_object_breaks_the_row(data: bytes) -> None:
-    splitter = Splitter(100)
+    splitter = ObjectSplitter(100)
     assert splitter.feed(b'{"a":1} {}' + data + b"{}") == [b'{"a":1}', b"{}"]
     assert splitter.is_broken
     assert splitter.feed(b"{}") == []
@@ -46,7 +46,7 @@ def test_what_is_no_object_breaks_the_row(data: bytes) -> None:
 
 
 def test_an_object_that_does_not_end_breaks_the_row_at_its_limit() -> None:
-    splitter = Splitter(100)
+    splitter = ObjectSplitter(100)
     splitter.feed(b'{"a":"')
     assert not splitter.is_broken
     for _ in range(20):

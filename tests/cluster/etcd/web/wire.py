@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cluster.etcd.web.connection import HttpConnection
-from cluster.etcd.web.exchange import Exchange, Request, Sink, Whole
+from cluster.etcd.web.exchange import BodySink, Exchange, HttpRequest, Whole
 
 
 class Wire(asyncio.Transport):
@@ -50,10 +50,10 @@ class Desk:
         self.opened_count = 0
         self.closed_count = 0
 
-    def route(self, exchange: Exchange) -> Sink:
+    def route(self, exchange: Exchange) -> BodySink:
         return Whole(exchange, self.bytes_max, lambda e, body: self.asked.append((e, body)))
 
-    def common(self, request: Request) -> str:
+    def common(self, request: HttpRequest) -> str:
         return "X-Common: 1\r\n"
 
     def opened(self, connection: HttpConnection) -> None:
@@ -81,7 +81,7 @@ class Paper:
     def hold(self, *, is_held: bool) -> None:
         pass
 
-    def common(self, request: Request) -> str:
+    def common(self, request: HttpRequest) -> str:
         return ""
 
     @property
