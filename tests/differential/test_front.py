@@ -1,15 +1,21 @@
-"""etcd's own command line on etcd and on a node's front; each step must show the same.
+"""etcd's own command line, and programs that speak JSON, on etcd and on a node's front.
+
+Each step must show the same.
 
 `python -m tests.differential cli --etcdctl` types the whole script.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
 from tests.differential.cli import ETCDCTL, compare, fault_of, report
 from tests.differential.cli_front import FRONT_SECTIONS, QUICK, THROUGH_A_FRONT
-from tests.differential.etcd import MISSING, binaries
+from tests.differential.etcd import MISSING, Etcd, binaries
+from tests.differential.leasehold import Leasehold
+from tests.differential.replays import REPLAYS, differences, replayed
 
 
 @pytest.mark.skipif(binaries() is None, reason=MISSING)
@@ -26,3 +32,24 @@ def test_each_purpose_is_of_some_step_through_a_front() -> None:
     steps = [str(step) for section in FRONT_SECTIONS.values() for step in section]
     for purpose in THROUGH_A_FRONT:
         assert any(purpose.pattern.search(step) for step in steps), purpose.reason
+
+
+@pytest.mark.skipif(binaries() is None, reason=MISSING)
+@pytest.mark.parametrize("program", REPLAYS)
+def test_what_a_program_is_answered_is_what_etcd_answers(program: str) -> None:
+    # Each program begins at the first revision, so that revisions are equal, too.
+    with ExitStack() as stack:
+        etcd = Etcd()
+        stack.callback(etcd.stop)
+        node = Leasehold(front=True)
+        stack.callback(node.stop)
+        theirs = replayed(REPLAYS[program], etcd.addresses[0])
+        ours = replayed(REPLAYS[program], node.address)
+    assert not list(differences(theirs, ours)), "\n".join(differences(theirs, ours))
+
+
+def test_a_planted_difference_is_told() -> None:
+    assert not list(differences(["200 {}", "404 {}"], ["200 {}", "404 {}"]))
+    assert list(differences(["200 {}", "404 {}"], ["200 {}", "400 {}"])) == [
+        "etcd: 404 {}\nours: 400 {}"
+    ]
