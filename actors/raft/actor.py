@@ -365,7 +365,7 @@ class RaftActor(NodeActor):
 
     def _transfer(self, mover: Mover, target: int) -> None:
         """Begin a transfer, whose end is told later; a refusal is told at once."""
-        refusal = self.core.transfer(target, self._clock()) if target else "NotLeader"
+        refusal = self.core.transfer(target, self._clock())
         if refusal:
             self._tell_mover(answer(mover, refusal))
         else:

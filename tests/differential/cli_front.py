@@ -44,6 +44,7 @@ MEMBERS: Final = lines("""
     member list -w json
     member list -w table
     move-leader 1
+    move-leader 0
     """)
 
 WATCHED: Final = (
@@ -84,6 +85,7 @@ QUICK: Final = (
     role list
     user get nobody
     move-leader 1
+    move-leader 0
     lock job echo held
     compaction 3
     get a --rev=2
@@ -103,7 +105,7 @@ FRONT_SECTIONS: Final[dict[str, tuple[Step, ...]]] = {
 
 THROUGH_A_FRONT: Final = purposes(
     (
-        r"^snapshot (status|restore) <scratch>/snapshot",
+        r"^snapshot (status <scratch>/snapshot|restore <scratch>/snapshot --data-dir <)",
         "`etcdctl snapshot status` and `restore` read a file of bbolt; a node's is one of LMDB,"
         " for `leasectl snapshot`",
     ),

@@ -577,6 +577,17 @@ def test_a_leader_that_stops_lets_the_one_that_lacks_least_stand_at_once() -> No
     assert done == ["done"]
 
 
+def test_only_a_leader_says_that_nobody_is_no_voter() -> None:
+    leader, follower = Shell(), Shell()
+    leader.lead()
+    for shell in (leader, follower):
+        shell.burst(MoveLeader(0, 4))
+    (refused,) = (each for each in leader.recorder.take() if isinstance(each, Failed))
+    assert refused == Failed((4,), Failure("BadLeaderTransferee"), outcome_unknown=False)
+    (refused,) = (each for each in follower.recorder.take() if isinstance(each, Failed))
+    assert refused == Failed((4,), Failure("NotLeader"), outcome_unknown=False)
+
+
 def test_every_move_of_the_leader_is_answered_by_what_became_of_it() -> None:
     shell = Shell()
     shell.lead()

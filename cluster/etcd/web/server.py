@@ -22,6 +22,7 @@ from cluster.etcd.web.facts import Facts
 from cluster.etcd.web.gateway import PREFIXES, Gateway
 from cluster.etcd.web.health import LIVEZ, READYZ, Probes
 from cluster.etcd.web.limits import LOOK_SECONDS
+from cluster.etcd.web.paths import maybe_redirect
 
 PROBE_BODY_BYTES_MAX: Final = 64 * 1024
 """The body of a request that needs none is read up to this size, and ignored."""
@@ -129,7 +130,7 @@ class _Visit:
             return _bodyless(exchange)
         handler = self._handlers.get(request.path)
         if handler is None:
-            return self._call(exchange)
+            return _bodyless(exchange) if maybe_redirect(exchange) else self._call(exchange)
         # etcd answers every method at /metrics, and only GET elsewhere.
         if request.method != "GET" and request.path != "/metrics":
             allow = (("Allow", "GET"),)

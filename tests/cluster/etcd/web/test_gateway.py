@@ -160,6 +160,30 @@ def test_paths_and_methods(method: str, path: str, body: str, status: int, text:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "location", "text"),
+    [
+        ("POST", "/v3", "/v3/", ""),
+        ("GET", "/v3", "/v3/", '<a href="/v3/">Moved Permanently</a>.\n\n'),
+        ("POST", "//v3/kv/range?x=1&y", "/v3/kv/range?x=1&y", ""),
+        ("POST", "/v3//kv/./range/", "/v3/kv/range/", ""),
+        ("GET", "/v3/../health", "/health", '<a href="/health">Moved Permanently</a>.\n\n'),
+        ("POST", "//a%0d%0aSet-Cookie:b", "/a%0D%0ASet-Cookie%3Ab", ""),
+    ],
+)
+def test_a_client_is_sent_to_the_clean_path(
+    method: str, path: str, location: str, text: str
+) -> None:
+    desk = answering({})
+    desk.client.send(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    head, _, body = desk.client.read().decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 301 Moved Permanently\r\n")
+    assert f"\r\nLocation: {location}\r\n" in head
+    assert "Set-Cookie:" not in head
+    assert body == text
+    assert desk.post("/v3/kv/range", '{"key":"YQ=="}')[0] == 200
+
+
+@pytest.mark.parametrize(
     ("path", "body", "status", "code", "text"),
     [
         ("kv/range", "x", 400, 3, "invalid character 'x' looking for beginning of value"),
