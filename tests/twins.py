@@ -22,6 +22,7 @@ from actors.language.metrics import Histogram
 from actors.language.results import Result
 from actors.raft.disk.files import DISK, Files
 from actors.runtime.disk import Work, nothing
+from actors.store.steps import Steps
 from actors.store.storage import (
     EMPTY,
     SUB_BITS,
@@ -212,11 +213,12 @@ class MemoryBackend:
         other._place.content = deepcopy(self._place.content)
         return other
 
-    def load(self) -> Loaded:
+    def load(self) -> Steps[Loaded]:
         """The state of the last commit, without the revisions."""
         commit, self._commit, self._removed = self._commit, None, []
         if commit is not None and commit.is_durable:
             self._take(commit)
+        yield
         content = self._place.content
         return Loaded(
             content.meta,

@@ -37,6 +37,7 @@ from actors.store.disk.lmdb_files import (
 from actors.store.disk.snapshot_file import is_sealed, verify
 from actors.store.pages import PageError, PageFile
 from actors.store.records import decode_format, decode_row, decode_state, unseal
+from actors.store.steps import finish
 from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, SessionChange
 from cluster.config import InitialMember, NodeConfig, first_eight
 from cluster.private import create, make_directory, sync_directory
@@ -185,7 +186,7 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
     """Make the copied store a new cluster's; returns the log index up to which it is applied."""
     backend = LmdbBackend(path)
     try:
-        loaded = backend.load()
+        loaded = finish(backend.load())
         for _ in backend.scan():
             pass  # reading a record checks it
         batch = changes_of(loaded, config.members, founders, bump)

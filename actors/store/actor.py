@@ -20,14 +20,11 @@ from actors.language.messages import (
     Apply,
     Compacted,
     ConfirmedRead,
-    Congestion,
-    ConnectionGone,
     Durable,
     Events,
     HistoryCut,
     InstallSnapshot,
     Leadership,
-    LeaseFacts,
     Lengthy,
     LocalRead,
     Propose,
@@ -41,9 +38,6 @@ from actors.language.messages import (
     TakeSnapshot,
     Tick,
     Ticket,
-    WatchCancel,
-    WatchOpen,
-    WatchProgress,
 )
 from actors.language.metrics import Survey
 from actors.language.results import Result
@@ -55,13 +49,15 @@ from actors.store.backlog import history
 from actors.store.commits import Commits
 from actors.store.compactor import Compactor
 from actors.store.disk import reports
-from actors.store.listeners import Listeners
+from actors.store.installing import Installer, NewState
+from actors.store.listeners import Listeners, OfListeners
 from actors.store.long_entry import ENTRY_STEPS_MAX, LongEntry
 from actors.store.long_queries import QUERY_PAUSE_MS, LongQueries
 from actors.store.machine import Machine
 from actors.store.orders import Commit, CopyForClients, Order, Say, WriteAnew, propose
 from actors.store.pace import CommitPace, earliest
 from actors.store.retention import HistoryRetention
+from actors.store.steps import finish
 from actors.store.storage import Backend, CommitWaits
 from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
 
@@ -92,6 +88,7 @@ class StoreActor(NodeActor):
         self._compactor = Compactor(retention)
         self._long_queries = LongQueries()
         self._long_entry = LongEntry(slice_steps_max)
+        self._installer = Installer(slice_steps_max)
         self._upkeep = Upkeep(upkeep, member_id, machine, waits.durations)
         self._listeners = Listeners()
         self._complaints = Complaints(clock, log)
@@ -112,7 +109,8 @@ class StoreActor(NodeActor):
     def open(self) -> None:
         """Tell the neighbours what the recovered state holds, before anything that follows it."""
         self.ring.watch.tell(Events(self._machine.revision, ()))
-        self._tell_leases(installing.leases_of(self._machine))
+        for told in finish(installing.leases_of(self._machine)):
+            self.ring.lease.tell(told)
         self._carry_out(self._upkeep.members(self._machine))
         self._measure()
         self._arm()
@@ -135,7 +133,7 @@ class StoreActor(NodeActor):
                 self._on_tick(now_ms)
             case ReadHistory():
                 self.ring.watch.tell(history(machine.store, message))
-            case WatchOpen() | WatchCancel() | WatchProgress() | Congestion() | ConnectionGone():
+            case _ if isinstance(message, OfListeners):
                 for told in self._listeners.pass_on(message, machine):
                     self.ring.watch.tell(told)
             case Leadership(clock=clock):
@@ -147,12 +145,15 @@ class StoreActor(NodeActor):
             case TakeSnapshot(path):
                 self._take_snapshot(path)
             case InstallSnapshot(path):
-                self._install_snapshot(path)
+                self._installer.begin(machine, path)
+                self._go_on_installing()
             case Compacted():
                 self._change_over()
             case _:
-                is_copying, now_ms = self._backend.is_copying, self._clock()
-                orders = self._upkeep.receive(message, machine, now_ms, is_copying=is_copying)
+                is_copying = self._backend.is_copying or self._installer.is_busy
+                orders = self._upkeep.receive(
+                    message, machine, self._clock(), is_copying=is_copying
+                )
                 self._carry_out(orders)
                 self._arm()
 
@@ -161,6 +162,7 @@ class StoreActor(NodeActor):
         if self._is_whole and self._commits.is_sound:
             self.commit_now()
         self._commits.close()
+        self._installer.close()
         self._backend.close()
 
     # --- entries ---
@@ -169,6 +171,7 @@ class StoreActor(NodeActor):
         self, entries: tuple[Entry, ...], ended: tuple[tuple[Ticket, Result], ...] = ()
     ) -> None:
         """Apply entries; `ended`: the answer, if one is due here, to a long entry that is done."""
+        assert not self._installer.is_busy, "Raft hands out nothing while a snapshot is installed"
         machine, due_ms = self._machine, self._pace.due_ms
         compact_revision = machine.store.compact_revision
         self._is_whole = False
@@ -269,11 +272,17 @@ class StoreActor(NodeActor):
         self._continue_commit()
         if self._pace.is_due(now_ms):
             self.commit()
+        if self._installer.is_busy:
+            self._go_on_installing()
+            machine = self._machine
+        self._installer.tidy(self._clock)
         # Every member asks, so that the next leader has noted the past; only the leader gets one.
         if revision := self._compactor.due(machine.store, now_ms):
             self.ring.raft.tell(propose(NOBODY, [Compact(revision)]))
         self._reply(self._long_queries.work(machine, self._clock))
-        self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=self._backend.is_copying))
+        # Nor may a copy begin of a file that is about to go.
+        is_copying = self._backend.is_copying or self._installer.is_busy
+        self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=is_copying))
         self._complaints.tick(now_ms)
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.use_time(machine.sweeper, self._clock)
@@ -287,10 +296,10 @@ class StoreActor(NodeActor):
         now_ms = self._clock()
         sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
         query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries else None
-        upkeep_ms = self._upkeep.next_wake_ms()
         entry_ms = now_ms if self._machine.is_busy else None
         commit_ms = self._commits.next_wake_ms(now_ms)
-        due_ms = earliest(commit_ms, sweep_ms, query_ms, upkeep_ms, entry_ms)
+        others_ms = earliest(self._upkeep.next_wake_ms(), self._installer.next_wake_ms(now_ms))
+        due_ms = earliest(commit_ms, sweep_ms, query_ms, entry_ms, others_ms)
         if due_ms is not None:
             self.mailbox.wake_at(due_ms)
 
@@ -301,27 +310,21 @@ class StoreActor(NodeActor):
         self.commit_now()
         # Read now: by the time the copy is complete the machine will be further.
         end = self._machine.committed_index, self._machine.applied_term
-        raft = self.ring.raft
-        self._backend.copy(path, lambda error: raft.tell(reports.for_members(path, *end, error)))
+        reports.copy_for_members(self._backend, path, *end, self.ring.raft.tell)
 
-    def _copy_for_clients(self, path: Path) -> None:
-        self.commit_now()
-        self._backend.copy(path, lambda error: self.mailbox.tell(reports.for_clients(path, error)))
-
-    def _write_anew(self) -> None:
-        self.commit_now()
-        self._backend.compact(lambda _: self.mailbox.tell(Compacted()))
-
-    def _install_snapshot(self, path: Path) -> None:
-        """Let a copy take the place of the whole store, unless it is damaged or not newer."""
+    def _go_on_installing(self) -> None:
+        """Do a slice; at the end the copy takes the whole store's place, if it is of use."""
+        found = self._installer.work(self._clock, is_copying=self._backend.is_copying)
+        if found is None:
+            self._arm()
+            return
         # If the copy is of no use, Raft is told the state of here, and takes it for durable.
         self.commit_now()
-        found = installing.open_snapshot(self._backend, self._machine, path)
         if isinstance(found, str):
             log.warning("the snapshot is not installed: %s", found)
-            self._backend.discard_copy(path)
+            self._backend.discard_copy(self._installer.path)
         else:
-            self._switch(*found)
+            self._switch(found)
         now = self._machine
         self.ring.raft.tell(
             SnapshotInstalled(now.applied_index, now.applied_term, now.cluster_ms, now.membership)
@@ -329,7 +332,8 @@ class StoreActor(NodeActor):
         self.commit()
         self._arm()
 
-    def _switch(self, copy: Backend, machine: Machine) -> None:
+    def _switch(self, new: NewState) -> None:
+        copy, machine, lease_news = new
         self._is_whole = False
         copy.install()
         old, self._machine, self._backend = self._machine, machine, copy
@@ -340,10 +344,12 @@ class StoreActor(NodeActor):
         # The new machine's sweeper does not know that clients wait for the end of a sweep.
         if self._compactor.is_awaited():
             machine.sweeper.hurry()
-        self._tell_leases(installing.lease_news(old, machine))
+        for told in lease_news:
+            self.ring.lease.tell(told)
         self._carry_out(self._upkeep.members(machine))
         if self._listeners.connections and (skipped := installing.watch_news(old, machine)):
             self.ring.watch.tell(skipped)
+        self._installer.free(old)
 
     def _change_over(self) -> None:
         """Let the compact copy take the file's place."""
@@ -351,10 +357,7 @@ class StoreActor(NodeActor):
         # The copy repeats commits: what is not committed when the files change would be lost.
         self.commit_now()
         error = self._backend.change_over()
-        if error is None:
-            log.info("defragmented: %d bytes, before %d", self._backend.size()[0], before)
-        else:
-            log.error("not defragmented: %s", error)
+        reports.say_defragmented(error, before, self._backend.size()[0])
         self._carry_out(self._upkeep.copies.changed_over(error, self._machine.revision))
         self._measure()
         self._arm()
@@ -372,10 +375,6 @@ class StoreActor(NodeActor):
         if replies := tuple(replies):
             self.ring.gateway.tell(Replies(replies))
 
-    def _tell_leases(self, told: LeaseFacts) -> None:
-        if told.facts:
-            self.ring.lease.tell(told)
-
     def _carry_out(self, orders: Iterable[Order]) -> None:
         for order in orders:
             match order:
@@ -391,8 +390,10 @@ class StoreActor(NodeActor):
                     self._pace.hurry(self._clock())
                     self.commit()
                 case CopyForClients(path):
-                    self._copy_for_clients(path)
+                    self.commit_now()
+                    reports.copy_for_clients(self._backend, path, self.mailbox.tell)
                 case WriteAnew():
-                    self._write_anew()
+                    self.commit_now()
+                    self._backend.compact(lambda _: self.mailbox.tell(Compacted()))
                 case _:
                     assert_never(order)

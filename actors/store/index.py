@@ -8,12 +8,13 @@ two searches, however many tombstones lie in it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 
 from sortedcontainers import SortedList
 
 from actors.language.errors import StorageError
+from actors.store.steps import Steps, in_order, portions, take_apart
 from actors.store.storage import SUB_BITS, Row
 
 Live = tuple[int, int, int, int]
@@ -41,8 +42,10 @@ class KeyIndex:
         # The keys that have a past and do not exist now.
         self._gone: SortedList = SortedList()
 
-    def rebuild(self, rows: Iterable[Row], compact_revision: int) -> None:
-        """Fill an empty index from every change there is, in order.
+    def rebuild(
+        self, rows: Iterable[Row], compact_revision: int, *, at_once: bool = False
+    ) -> Steps[None]:
+        """Fill an empty index from every change there is, in order; `at_once` takes less time.
 
         Sweeping removes in order, and a crash may stop it anywhere: so up to the compacted
         revision a tombstone may have outlived the value that it ended. After it that is damage,
@@ -50,25 +53,44 @@ class KeyIndex:
         """
         assert not self.live, "an index is rebuilt only once"
         live, past = self.live, self._past
-        rows = iter(rows)
-        for position, change, key, create_revision, version, lease in rows:
-            before = live.get(key)
-            if before is not None:
-                past.setdefault(key, []).append(before[0] << 1)
-            elif change and position >> SUB_BITS <= compact_revision:
-                past.setdefault(key, []).append(position << 1 | 1)
-                continue
-            elif change:
-                for _ in rows:
-                    pass  # a damaged file raises on the way to its end, and says where
-                raise StorageError(f"the store deletes {key!r} at {position}, which is not there")
-            if change:
-                del live[key]
-                past[key].append(position << 1 | 1)
-            else:
-                live[key] = (position, create_revision, version, lease)
-        self._order.update(live)
-        self._gone.update(key for key in past if key not in live)
+        portions_left = portions(rows)
+        for portion in portions_left:
+            for position, change, key, create_revision, version, lease in portion:
+                before = live.get(key)
+                if before is not None:
+                    past.setdefault(key, []).append(before[0] << 1)
+                elif change and position >> SUB_BITS <= compact_revision:
+                    past.setdefault(key, []).append(position << 1 | 1)
+                    continue
+                elif change:
+                    for _ in portions_left:
+                        yield  # a damaged file raises on the way to its end, and says where
+                    raise StorageError(
+                        f"the store deletes {key!r} at {position}, which is not there"
+                    )
+                if change:
+                    del live[key]
+                    past[key].append(position << 1 | 1)
+                else:
+                    live[key] = (position, create_revision, version, lease)
+            yield
+        gone: dict[bytes, None] = {}
+        for keys in portions(past):
+            gone.update(dict.fromkeys([key for key in keys if key not in live]))
+            yield
+        if at_once:
+            self._order.update(live)
+            self._gone.update(gone)
+        else:
+            yield from _fill(self._order, live)
+            yield from _fill(self._gone, gone)
+
+    def take_apart(self) -> Steps[None]:
+        """Free all that the index holds; nobody uses it any more."""
+        self._order.clear()  # frees no key: the tables still have them
+        self._gone.clear()
+        yield from take_apart(self.live)
+        yield from take_apart(self._past)
 
     def put(self, key: bytes, before: Live | None, after: Live) -> None:
         """A key has a new value; `before` is its entry in `live` until now."""
@@ -181,6 +203,14 @@ def end_of(key: bytes, range_end: bytes) -> bytes | None:
     if not range_end:
         return key + b"\0"
     return None if range_end == b"\0" else range_end
+
+
+def _fill(order: SortedList, keys: Collection[bytes]) -> Steps[None]:
+    """Put many keys into an empty list."""
+    for portion in portions((yield from in_order(keys))):
+        for key in portion:
+            order.add(key)
+        yield
 
 
 def _irange(

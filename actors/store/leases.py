@@ -50,15 +50,20 @@ class Lease:
 class LeaseTable:
     """The table of leases; `facts` and `changed` gather what LeaseActor and backend must hear."""
 
-    def __init__(self, records: Iterable[LeaseRecord], leases_max: int = LEASES_MAX) -> None:
+    def __init__(self, leases_max: int = LEASES_MAX) -> None:
         self._leases_max = leases_max
-        self.table = {record.id: Lease(record) for record in records}
+        self.table: dict[int, Lease] = {}
         # (lease, deadline) in order, until the actor takes them; deadline 0: the lease has ended.
         self.facts: list[tuple[int, int]] = []
         # The leases that the backend does not have as they are now.
         self.changed: set[int] = set()
         # How often a lease was granted, renewed and ended since this object was made.
         self.granted = self.renewed = self.ended = 0
+
+    def restore(self, records: Iterable[LeaseRecord]) -> None:
+        """Take in leases as the backend has them: nobody need be told."""
+        for record in records:
+            self.table[record.id] = Lease(record)
 
     def fault_of(self, lease_id: int, ttl_ms: int, granted: Collection[int] = ()) -> Failure | None:
         """Why a lease cannot be granted; `granted`: the same transaction grants these before."""

@@ -33,7 +33,6 @@ from actors.language.commands import (
     SetMembers,
     Txn,
 )
-from actors.language.errors import StorageError
 from actors.language.results import (
     Alarms,
     Done,
@@ -45,11 +44,12 @@ from actors.language.results import (
 )
 from actors.store.alarms import AlarmTable
 from actors.store.integrity import Check, hash_state
-from actors.store.leases import LEASES_MAX, LeaseTable
+from actors.store.leases import LEASES_MAX
+from actors.store.loading import Found, read_all
 from actors.store.mvcc import RevisionStore
 from actors.store.naming import by_id, named
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
-from actors.store.steps import Steps
+from actors.store.steps import Steps, finish, take_apart
 from actors.store.storage import Backend, Batch, Meta
 from actors.store.writes import Writes
 
@@ -69,7 +69,8 @@ class Machine:
     """The state of one node, as the entries up to `applied_index` have made it.
 
     `members` are those that the cluster was founded with; a backend that has members overrides
-    them. The limits decide what commands do, so all nodes of a cluster must have the same.
+    them. The limits decide what commands do, so all nodes of a cluster must have the same. `found`
+    is what the backend holds, if it was read before.
     """
 
     def __init__(
@@ -78,18 +79,19 @@ class Machine:
         members: Iterable[Member],
         session_limits: SessionLimits = SESSION_LIMITS,
         leases_max: int = LEASES_MAX,
+        found: Found | None = None,
     ) -> None:
-        meta, leases, sessions, stored_members, alarms = backend.load()
+        if found is None:
+            found = finish(read_all(backend, leases_max, at_once=True))
+        (meta, _, sessions, stored_members, alarms), index, self.leases = found
         self.applied_index = meta.applied_index
         self.applied_term = meta.applied_term
         self.membership = meta.membership
         self.committed_index = self._taken_index = meta.applied_index
         self.cluster_ms = meta.cluster_ms
-        self.store = RevisionStore(
-            backend, meta.revision, meta.compact_revision, meta.swept_revision
-        )
+        history = meta.revision, meta.compact_revision, meta.swept_revision
+        self.store = RevisionStore(backend, index, *history)
         self.sweeper = self.store.sweeper
-        self.leases = LeaseTable(leases, leases_max)
         self.sessions = SessionTable(sessions, session_limits)
         self._limits = (session_limits, leases_max)
         self.members = {member.id: member for member in stored_members or members}
@@ -105,15 +107,18 @@ class Machine:
         self._events_before: list[Event] = []
         self._members_changed = not stored_members
         self.backend = backend
-        # The backend keeps no lease's keys: each key's last change names its lease.
-        for key, live in self.store.index.live.items():
-            if live[3] and live[3] not in self.leases.table:
-                raise StorageError(f"the store's key {key!r} names the missing lease {live[3]}")
-            self.leases.move(key, 0, live[3])
 
-    def reopened(self, backend: Backend) -> Self:
+    def reopened(self, backend: Backend) -> Steps[Self]:
         """A machine with this one's limits, in the state that another backend holds."""
-        return type(self)(backend, (), *self._limits)
+        session_limits, leases_max = self._limits
+        found = yield from read_all(backend, leases_max)
+        return type(self)(backend, (), session_limits, leases_max, found)
+
+    def take_apart(self) -> Steps[None]:
+        """Free the large tables; nobody uses this machine any more."""
+        yield from self.store.index.take_apart()
+        yield from take_apart(self.leases.table)
+        yield from take_apart(self.sessions.table)
 
     # --- entries ---
 

@@ -32,12 +32,16 @@ class RevisionStore:
     """The multi-version store: one ordered space of keys, and its past since the compaction."""
 
     def __init__(
-        self, backend: Backend, revision: int, compact_revision: int, swept_revision: int
+        self,
+        backend: Backend,
+        index: KeyIndex,
+        revision: int,
+        compact_revision: int,
+        swept_revision: int,
     ) -> None:
         self.revision = revision
         self.compact_revision = compact_revision
-        self.index = KeyIndex()
-        self.index.rebuild(backend.scan(), compact_revision)
+        self.index = index
         # Changes that the backend does not have yet, by position: those that a commit has taken
         # and is writing, and those after them.
         self.committing: dict[int, Event] = {}

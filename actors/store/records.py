@@ -17,6 +17,7 @@ import msgpack
 from actors.language.codec import SHAPES, decode_result, encode_result
 from actors.language.commands import AlarmMember, Change, Event, KeyValue, Member
 from actors.language.results import Result
+from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps
 from actors.store.storage import SUB_BITS, LeaseRecord, Meta, Row, SessionRecord
 
 _POSITION_BYTES: Final = 12
@@ -225,10 +226,15 @@ def encode_session_result(session_id: int, seq: int, result: Result) -> tuple[by
 
 def decode_sessions(
     records: Iterable[tuple[bytes, bytes]],
-) -> tuple[tuple[SessionRecord, dict[int, Result]], ...]:
+) -> Steps[tuple[tuple[SessionRecord, dict[int, Result]], ...]]:
     """All sessions, each with its results, from their records in order."""
     sessions: list[tuple[SessionRecord, dict[int, Result]]] = []
-    for key, record in records:
+    size = 0
+    for number, (key, record) in enumerate(records, start=1):
+        size += len(record)
+        if not number % ITEMS_PER_STEP or size >= BYTES_PER_STEP:
+            size = 0
+            yield
         session_id, seq = _SESSION_KEY.unpack(key)
         body = unseal(key, record)
         if seq == 0:

@@ -7,7 +7,7 @@ Short work ends in its first step. Knows nothing of time.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from heapq import merge
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -37,6 +37,21 @@ def finish(steps: Steps[T]) -> T:
             return result
 
 
+def portions(items: Iterable[T]) -> Iterator[list[T]]:
+    """All items in order, in lists that one step handles."""
+    left = iter(items)
+    while portion := list(islice(left, ITEMS_PER_STEP)):
+        yield portion
+
+
+def take_apart(table: dict[Any, Any]) -> Steps[None]:
+    """Empty a table that nobody uses any more: to free millions of objects at once takes long."""
+    while table:
+        for _ in range(min(len(table), ITEMS_PER_STEP)):
+            table.popitem()
+        yield
+
+
 def sort(items: list[T], key: Callable[[T], Any]) -> Steps[list[T]]:
     """The items sorted by `key`; those with equal keys keep their order."""
     runs: list[list[T]] = []
@@ -57,8 +72,7 @@ def in_order(items: Collection[bytes]) -> Steps[list[bytes]]:
     # Those that come first in a set are as good a sample as any.
     sample = sorted(islice(items, min(SAMPLE_MAX, len(items) // ITEMS_PER_STEP)))
     buckets: list[list[bytes]] = [[] for _ in range(len(sample) + 1)]
-    left = iter(items)
-    while portion := list(islice(left, ITEMS_PER_STEP)):
+    for portion in portions(items):
         for each in portion:
             buckets[bisect(sample, each)].append(each)
         yield

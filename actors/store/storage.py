@@ -15,6 +15,7 @@ from actors.language.commands import AlarmMember, Event, KeyValue, Member
 from actors.language.errors import StorageError
 from actors.language.metrics import Histogram
 from actors.language.results import Result
+from actors.store.steps import Steps
 
 SUB_BITS: Final = 32
 """A position is `revision << SUB_BITS | sub`; `sub` is the change's place within its revision."""
@@ -164,7 +165,7 @@ class Backend(Protocol):
     everything there is. A damaged file that was not checked could kill the process later.
     """
 
-    def load(self) -> Loaded:
+    def load(self) -> Steps[Loaded]:
         """The state of the last commit, without the revisions."""
 
     def scan(self) -> Iterator[Row]:

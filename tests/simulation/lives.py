@@ -26,6 +26,7 @@ from actors.raft.membership import first_membership
 from actors.store.machine import Machine
 from actors.store.questions import answer
 from actors.store.sessions import SessionLimits
+from actors.store.steps import finish
 from cluster.client.call import Call
 from cluster.config import InitialMember
 from cluster.errors import OutcomeUnknownError
@@ -306,7 +307,7 @@ def restored(saved: MemoryBackend) -> MemoryBackend:
     backend = saved.clone()
     founder = InitialMember(MEMBER, "n1", ("tcp://h1:2380",))
     founders = first_membership((Peer(founder.id, founder.peer_urls),))
-    backend.commit(changes_of(backend.load(), (founder,), founders, REVISION_BUMP))
+    backend.commit(changes_of(finish(backend.load()), (founder,), founders, REVISION_BUMP))
     return backend
 
 

@@ -87,7 +87,7 @@ def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
             node.member_id,
             node.clock,
             upkeep=UpkeepSettings(cluster.swarm.quota_bytes, check_ms=CHECK_MS),
-            slice_steps_max=cluster.swarm.steps_per_turn,
+            slice_steps_max=cluster.swarm.store_steps_per_turn,
         ),
         raft=_make_raft(node, wal, tapped, contents, machine),
         gateway=_make_gateway(node),

@@ -26,6 +26,7 @@ from actors.runtime.disk import Work, nothing
 from actors.store.leases import Lease
 from actors.store.long_queries import LongQueries
 from actors.store.machine import Machine
+from actors.store.steps import Steps
 from actors.store.storage import Backend, Batch, Loaded
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words
@@ -213,8 +214,8 @@ class TappedMachine(Machine):
         entry = cluster.checker.lineage.entry((index, term))
         cluster.effects.skipped(self.node, index, term, entry.command)
 
-    def reopened(self, backend: Backend) -> TappedMachine:
-        machine = super().reopened(backend)
+    def reopened(self, backend: Backend) -> Steps[TappedMachine]:
+        machine = yield from super().reopened(backend)
         machine.node = self.node
         return machine
 
@@ -246,7 +247,7 @@ class SimulatedBackend(MemoryBackend):
         super().__init__(node.disk)
         self._node = node
 
-    def load(self) -> Loaded:
+    def load(self) -> Steps[Loaded]:
         if self._commit is not None:
             found = "made durable" if self._commit.is_durable else "lost"
             self._node.cluster.counts[f"commits {found} before a crash"] += 1

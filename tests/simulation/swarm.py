@@ -8,6 +8,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any, NamedTuple
 
+from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.sessions import SessionLimits
 from actors.store.steps import ITEMS_PER_STEP
 
@@ -102,6 +103,11 @@ class Swarm(NamedTuple):
     def has_long_entries(self) -> bool:
         """Whether an entry that changes a few keys takes several turns."""
         return self.keys_per_step < ITEMS_PER_STEP
+
+    @property
+    def store_steps_per_turn(self) -> int:
+        """How many steps of an entry, or of a snapshot that is installed, one turn has."""
+        return self.steps_per_turn if self.has_long_entries else ENTRY_STEPS_MAX
 
     @property
     def machine_limits(self) -> tuple[SessionLimits, int]:

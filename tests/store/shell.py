@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 from actors.language.codec import encode_command
 from actors.language.commands import Command
 from actors.language.entries import Entry
-from actors.language.messages import Apply, WatchOpen
+from actors.language.messages import Apply, InstallSnapshot, SnapshotInstalled, WatchOpen
 from actors.runtime.base import Ring
 from actors.store.actor import StoreActor
 from actors.store.long_entry import ENTRY_STEPS_MAX
@@ -80,6 +81,13 @@ class Node:
         self.told.clear()
         self.actor.receive(message)
         return list(self.told)
+
+    def install(self, path: Path) -> list[tuple[str, Any]]:
+        """Let a snapshot be installed, turn by turn; returns what was told until its end."""
+        told = self.hear(InstallSnapshot(path))
+        while not any(isinstance(message, SnapshotInstalled) for _, message in told):
+            told += self.tick()
+        return told
 
     def settle(self) -> list[tuple[str, Any]]:
         """Let a long entry come to its end, turn by turn; returns what was told until then."""

@@ -48,6 +48,7 @@ from actors.language.results import Failure, LeaseGranted, LeaseLife, PutDone, R
 from actors.store import pace as pace_module
 from actors.store.machine import Machine
 from actors.store.pace import COMMIT_INTERVAL_MS
+from actors.store.steps import finish
 from actors.store.storage import Backend, Batch
 from tests.store.driver import FOUNDERS, everything
 from tests.store.shell import HERE, Node, watch
@@ -200,7 +201,7 @@ def test_what_is_new_is_durable_at_the_end_of_the_interval(node: Node) -> None:
     node.apply(None)
     node.now_ms += 1
     assert node.tick() == [("raft", Durable(2))]
-    assert node.backend.load().meta.applied_index == 2
+    assert finish(node.backend.load()).meta.applied_index == 2
 
 
 def test_each_interval_with_something_new_ends_in_a_commit(node: Node) -> None:

@@ -12,8 +12,9 @@ from actors.language.messages import LeaseFact, LeaseFacts, Skipped
 from actors.language.results import Done, PutDone
 from actors.store.applying import Applied, Unreadable, apply_entries
 from actors.store.compactor import Compactor
-from actors.store.installing import lease_news, open_snapshot, watch_news
+from actors.store.installing import NewState, lease_news, read_snapshot, watch_news
 from actors.store.listeners import Listeners
+from actors.store.steps import finish
 from tests.store.driver import TERM, Driver
 from tests.store.shell import watch
 
@@ -83,9 +84,9 @@ def copied(driver: Driver, path: Path) -> Path:
 def test_a_snapshot_that_is_newer_is_of_use(tmp_path: Path) -> None:
     ahead, behind = Driver(), Driver()
     ahead.do(Put(b"a", b"1"))
-    found = open_snapshot(behind.backend, behind.machine, copied(ahead, tmp_path / "copy"))
-    assert not isinstance(found, str)
-    assert found[1].revision == ahead.machine.revision
+    found = finish(read_snapshot(behind.machine, copied(ahead, tmp_path / "copy")))
+    assert isinstance(found, NewState)
+    assert found.machine.revision == ahead.machine.revision
 
 
 def test_a_snapshot_that_is_not_new_is_of_none(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_snapshot_that_is_not_new_is_of_none(tmp_path: Path) -> None:
     for driver in (one, other):
         driver.do(Put(b"a", b"1"))
     path = copied(one, tmp_path / "copy")
-    assert open_snapshot(other.backend, other.machine, path) == "it is no newer than the store"
+    assert finish(read_snapshot(other.machine, path)) == "it is no newer than the store"
 
 
 def test_a_damaged_snapshot_is_of_none_either(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_a_damaged_snapshot_is_of_none_either(tmp_path: Path) -> None:
     ahead.do(Put(b"a", b"1"))
     path = copied(ahead, tmp_path / "copy")
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    reason = open_snapshot(behind.backend, behind.machine, path)
+    reason = finish(read_snapshot(behind.machine, path))
     assert isinstance(reason, str)
     assert "damaged" in reason
 
@@ -111,9 +112,10 @@ def test_lease_hears_of_all_there_are_and_of_those_that_are_gone() -> None:
     for driver, leases in ((old, (9, 5, 3)), (new, (3, 4))):
         for lease in leases:
             driver.do(LeaseGrant(lease, 5_000))
-    gone = [LeaseFact(5, 0), LeaseFact(9, 0)]
+    gone = [LeaseFact(9, 0), LeaseFact(5, 0)]
     there = [LeaseFact(3, 6_000), LeaseFact(4, 6_000)]
-    assert lease_news(old.machine, new.machine) == LeaseFacts((*gone, *there), 1_000)
+    news = finish(lease_news(old.machine, new.machine))
+    assert news == (LeaseFacts((*gone, *there), 1_000),)
 
 
 def test_watch_hears_that_something_happened_in_between() -> None:

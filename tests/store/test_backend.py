@@ -59,7 +59,7 @@ def _event(revision: int) -> Event:
 
 
 def test_a_new_backend_is_empty(backend: Backend) -> None:
-    assert backend.load() == Loaded(EMPTY, (), (), ())
+    assert finish(backend.load()) == Loaded(EMPTY, (), (), ())
     assert list(backend.scan()) == []
 
 
@@ -154,7 +154,7 @@ def test_a_commit_that_fails_leaves_the_one_before(path: Path) -> None:
     backend.commit(Batch(_meta(1, 5, 3), {3 << 32: _event(3)}, {}, (), ()))
     with pytest.raises(StorageError, match=r"store\.lmdb"):
         backend.commit(Batch(_meta(2, 9, 2), {2 << 32: _event(2)}, {}, (), ()))
-    assert backend.load().meta == _meta(1, 5, 3)
+    assert finish(backend.load()).meta == _meta(1, 5, 3)
     assert [row[0] for row in backend.scan()] == [3 << 32]
     backend.close()
 

@@ -25,6 +25,7 @@ from actors.language.results import Done, Failure
 from actors.store import sweeper as sweeper_module
 from actors.store.disk.backend import LmdbBackend
 from actors.store.machine import Machine
+from actors.store.steps import finish
 from actors.store.storage import EMPTY, SUB_BITS, Backend, Batch
 from tests.store.driver import FOUNDERS, Driver, everything
 
@@ -44,7 +45,7 @@ def _overwrite(driver: Driver, count: int, keys: int, seed: int = 1) -> None:
 
 def _kept(backend: Backend) -> list[tuple[int, bytes]]:
     """Revision and key of everything that is on the disk."""
-    backend.load()
+    finish(backend.load())
     return [(row[0] >> SUB_BITS, row[2]) for row in backend.scan()]
 
 

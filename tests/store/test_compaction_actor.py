@@ -16,7 +16,6 @@ from actors.language.messages import (
     Events,
     HistoryCut,
     HistoryPortion,
-    InstallSnapshot,
     Leadership,
     Propose,
     ReadHistory,
@@ -252,7 +251,7 @@ def test_a_snapshot_of_a_half_done_sweep_is_finished_where_it_is_installed(
     path = tmp_path / "copy"
     ahead.hear(TakeSnapshot(path))
     behind.apply(Put(b"a", b"0"))
-    told = behind.hear(InstallSnapshot(path))
+    told = behind.install(path)
     assert ("watch", Skipped(3_001)) in told
     behind.machine = behind.actor._machine
     assert _on_disk(behind) == 2_000
@@ -268,7 +267,7 @@ def test_whoever_waits_while_a_snapshot_is_installed_is_answered(tmp_path: Path)
     _compact(behind, 300)
     ahead.apply(Compact(300), Put(b"b", b"1"))
     ahead.hear(TakeSnapshot(tmp_path / "copy"))
-    told = behind.hear(InstallSnapshot(tmp_path / "copy"))
+    told = behind.install(tmp_path / "copy")
     assert _answers(told + _run(behind, 1_000)) == [(TICKET, Done(301))]
     assert _on_disk(behind) == 3
 

@@ -37,6 +37,7 @@ from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.open_commit import LmdbCommit
 from actors.store.machine import Machine
 from actors.store.questions import answer
+from actors.store.steps import finish
 from actors.store.storage import Backend, Batch
 from tests.limits import HANG_SECONDS
 from tests.store.driver import FOUNDERS, everything
@@ -90,7 +91,7 @@ def test_raft_hears_of_a_commit_when_it_is_durable_and_not_before(late: Late) ->
     assert late.machine.committed_index == 0
     assert late.end() == [("raft", Durable(1))]
     assert late.machine.committed_index == 1
-    assert late.backend.load().meta.applied_index == 1
+    assert finish(late.backend.load()).meta.applied_index == 1
 
 
 def test_what_is_being_committed_is_read_before_and_after_its_end(late: Late) -> None:
@@ -185,7 +186,7 @@ def test_a_snapshot_has_what_was_being_committed_and_what_came_after_it(
         ("raft", SnapshotTaken(tmp_path / "copy", 2, 3)),
     ]
     copy = late.backend.open_copy(tmp_path / "copy")
-    assert everything(late.machine.reopened(copy)) == everything(late.machine)
+    assert everything(finish(late.machine.reopened(copy))) == everything(late.machine)
     copy.close()
     # The ends of both commits are told, although nobody waits for them any more.
     late.apply(Put(b"a", b"3"))

@@ -10,7 +10,6 @@ from actors.language.commands import Compact, Put, Range, SortOrder, SortTarget,
 from actors.language.messages import (
     Apply,
     ConfirmedRead,
-    InstallSnapshot,
     Lengthy,
     LocalRead,
     Question,
@@ -181,7 +180,7 @@ def test_a_snapshot_that_is_installed_lets_queries_begin_again_on_what_it_brough
     path = tmp_path / "copy"
     newer.backend.copy(path, lambda error: None)
     node.hear(LocalRead((Question(1, EVERYTHING),)))
-    node.hear(InstallSnapshot(path))
+    node.install(path)
     (answer,) = work(node).values()
     assert isinstance(answer, RangeDone)
     assert (answer.revision, answer.count) == (KEYS + 6, KEYS + 5)

@@ -20,6 +20,7 @@ from actors.language.commands import (
 from actors.language.costs import RESULT_BYTES
 from actors.language.results import DeleteDone, Failure, PutDone, Result, SessionOpened, TxnDone
 from actors.store.sessions import SESSION_LIMITS, SessionLimits
+from actors.store.steps import finish
 from actors.store.storage import Backend
 from tests.store.driver import Driver, everything
 
@@ -269,7 +270,7 @@ def test_an_acknowledged_result_leaves_nothing_on_disk(backend: Backend) -> None
     session = _open(driver)
     for seq in (1, 2, 3):
         driver.do(Put(b"a", b"1"), Sequence(session, seq, seq))
-    ((record, results),) = backend.load().sessions
+    ((record, results),) = finish(backend.load()).sessions
     assert (record.floor, results) == (3, {3: PutDone(4)})
 
 
@@ -281,7 +282,7 @@ def test_an_ended_session_leaves_nothing_on_disk(backend: Backend) -> None:
     driver.now_ms += TTL_MS
     assert driver.do(Put(b"a", b"1"), Sequence(session, 2, 1)) == NOT_FOUND
     driver.commit()
-    assert backend.load().sessions == ()
+    assert finish(backend.load()).sessions == ()
 
 
 def test_a_session_opened_and_ended_between_two_commits_is_not_there_after_a_restart(

@@ -26,7 +26,6 @@ from actors.language.messages import (
     ConnectionGone,
     Durable,
     HistoryPortion,
-    InstallSnapshot,
     LeaseFact,
     LeaseFacts,
     ReadHistory,
@@ -40,9 +39,10 @@ from actors.store.disk import backend as backend_module
 from actors.store.disk import copier as copier_module
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.lmdb_files import write_copy
-from actors.store.installing import open_snapshot
+from actors.store.installing import NewState, read_snapshot
 from actors.store.machine import Machine
 from actors.store.questions import answer
+from actors.store.steps import finish
 from actors.store.storage import Backend
 from tests.simulation.disk import SimulatedDisk
 from tests.store.driver import FOUNDERS, TERM, everything
@@ -252,7 +252,7 @@ def test_an_installed_snapshot_is_the_store_now_and_after_a_restart(nodes: Nodes
     busy(ahead)
     behind.apply(Put(b"old", b"1"))
     snapshot = nodes.copy_of(ahead)
-    told = behind.hear(InstallSnapshot(snapshot))
+    told = behind.install(snapshot)
     installed = SnapshotInstalled(ahead.last_index, TERM, 1_000, MEMBERSHIP)
     assert told[-1] == ("raft", installed)
     assert state_of(behind) == state_of(ahead)
@@ -263,7 +263,7 @@ def test_an_installed_snapshot_is_the_store_now_and_after_a_restart(nodes: Nodes
 def test_a_node_goes_on_behind_its_snapshot(nodes: Nodes) -> None:
     ahead, behind = nodes.new("a"), nodes.new("b")
     busy(ahead)
-    behind.hear(InstallSnapshot(nodes.copy_of(ahead)))
+    behind.install(nodes.copy_of(ahead))
     behind.last_index = ahead.last_index
     for node in (ahead, behind):
         node.apply(Put(b"new", b"1"), DeleteRange(b"key", b"keyz"))
@@ -285,7 +285,7 @@ def test_the_lease_actor_hears_of_all_leases_and_of_those_that_are_gone(nodes: N
         node.apply(LeaseGrant(5, 1_000), LeaseGrant(6, 1_000))
     ahead.time_ms = 2_000
     ahead.apply(LeaseRevoke(5), LeaseGrant(7, 4_000))
-    told = behind.hear(InstallSnapshot(nodes.copy_of(ahead)))
+    told = behind.install(nodes.copy_of(ahead))
     facts = (LeaseFact(5, 0), LeaseFact(6, 2_000), LeaseFact(7, 6_000))
     assert ("lease", LeaseFacts(facts, 2_000)) in told
 
@@ -302,7 +302,7 @@ def test_watchers_can_read_all_that_a_snapshot_brought(nodes: Nodes, with_previo
             Put(b"key%d" % (number % 7), b"%d" % number), DeleteRange(b"key2", b"key5")
         )
         live += [event for _, message in told for event in message.events]
-    told = behind.hear(InstallSnapshot(nodes.copy_of(ahead)))
+    told = behind.install(nodes.copy_of(ahead))
     revision = behind.actor.machine.revision
     assert ("watch", Skipped(revision)) in told
     ((_, history),) = behind.hear(ReadHistory(3, (), with_previous))
@@ -313,7 +313,7 @@ def test_nothing_is_read_again_for_watchers_that_are_not_there(nodes: Nodes) -> 
     ahead, behind = nodes.new("a"), nodes.new("b")
     busy(ahead)
     behind.actor.receive(ConnectionGone((b"client",)))
-    told = behind.hear(InstallSnapshot(nodes.copy_of(ahead)))
+    told = behind.install(nodes.copy_of(ahead))
     assert [name for name, _ in told] == ["lease", "raft", "raft"]
 
 
@@ -322,7 +322,7 @@ def test_watchers_whose_history_a_snapshot_does_not_have_are_told_so(nodes: Node
     ahead.apply(*(Put(b"a", b"%d" % number) for number in range(8)))
     behind.apply(Put(b"a", b"0"))
     ahead.apply(Compact(7))
-    assert ("watch", Skipped(9)) in behind.hear(InstallSnapshot(nodes.copy_of(ahead)))
+    assert ("watch", Skipped(9)) in behind.install(nodes.copy_of(ahead))
     assert behind.hear(ReadHistory(3, (), False)) == [("watch", HistoryPortion(3, 0, 9, (), 7))]
     ((_, history),) = behind.hear(ReadHistory(7, (), False))
     assert [event.kv.mod_revision for event in history.events] == [7, 8, 9]
@@ -358,7 +358,7 @@ def test_a_damaged_snapshot_is_removed_and_the_old_state_stays(
     behind.apply(Put(b"old", b"1"))
     damage(nodes.copy_of(ahead))
     before = state_of(behind)
-    assert behind.hear(InstallSnapshot(nodes.snapshot)) == [
+    assert behind.install(nodes.snapshot) == [
         ("raft", Durable(1)),
         ("raft", SnapshotInstalled(1, TERM, 1_000, b"")),
     ]
@@ -376,7 +376,7 @@ def test_a_snapshot_that_is_not_newer_is_removed_and_changes_nothing(nodes: Node
     snapshot = nodes.copy_of(behind)
     busy(ahead, 60)
     before = state_of(ahead)
-    assert ahead.hear(InstallSnapshot(snapshot)) == [
+    assert ahead.install(snapshot) == [
         ("raft", Durable(ahead.last_index)),
         ("raft", SnapshotInstalled(ahead.last_index, TERM, 1_000, MEMBERSHIP)),
     ]
@@ -429,12 +429,12 @@ def test_a_crash_at_any_step_of_an_installation_leaves_the_old_state_or_the_new(
     behind.commit()
     old, new = state_of(behind), state_of(ahead)
     snapshot = nodes.copy_of(ahead)
-    opened = open_snapshot(behind.backend, behind.actor.machine, snapshot)
-    assert not isinstance(opened, str)
+    opened = finish(read_snapshot(behind.actor.machine, snapshot))
+    assert isinstance(opened, NewState)
     with monkeypatch.context() as patch:
         _stop_at(patch, step)
         with pytest.raises(Stopped):
-            opened[0].install()
+            opened.copy.install()
     behind.backend.close()
     restarted = Node(LmdbBackend(tmp_path / "b"))
     is_renamed = STEPS.index(step) > STEPS.index("rename")
@@ -456,7 +456,7 @@ def test_an_installation_that_fails_stops_the_node_and_commits_nothing_more(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", lambda *_: (_ for _ in ()).throw(OSError(5, "I/O error")))
         with pytest.raises(StorageError, match="I/O error"):
-            behind.hear(InstallSnapshot(snapshot))
+            behind.install(snapshot)
     behind.actor.close()
     assert state_of(nodes.restart("b", behind)) == before
     nodes.close()
@@ -469,7 +469,7 @@ def test_the_twin_keeps_its_copies_on_the_simulated_disk() -> None:
     path = Path("/data/copy")
     assert ahead.hear(TakeSnapshot(path))[-1][1] == SnapshotTaken(path, ahead.last_index, TERM)
     disk.crash(lambda _: 0)
-    behind.hear(InstallSnapshot(path))
+    behind.install(path)
     assert disk.paths() == []
     # The backend that the node began with has what was installed, also for another machine.
     assert everything(Machine(behind.backend, FOUNDERS)) == state_of(ahead)

@@ -17,7 +17,7 @@ from actors.language.commands import (
     Range,
     Txn,
 )
-from actors.language.messages import InstallSnapshot, LocalRead, Question, TakeSnapshot
+from actors.language.messages import LocalRead, Question, TakeSnapshot
 from actors.language.metrics import StoreMetrics, Survey
 from actors.language.queries import LeaseLeases, Page
 from actors.store.upkeep import UpkeepSettings
@@ -82,7 +82,7 @@ def test_what_was_counted_goes_on_when_a_snapshot_is_installed(nodes: Nodes) -> 
     await_copies()
     node.apply(LeaseGrant(7, 5_000), Put(b"k", b"v", lease=7), DeleteRange(b"k"))
     before = counted(node)
-    node.hear(InstallSnapshot(nodes.snapshot))
+    node.install(nodes.snapshot)
     after = counted(node)
     assert after.keys != before.keys
     assert (before.leases_granted, before.deletes, before.puts) == (1, 1, 1)

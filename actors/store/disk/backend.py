@@ -46,7 +46,8 @@ from actors.store.records import (
     position_key,
     position_of,
 )
-from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, Meta, Row
+from actors.store.steps import Steps, finish, portions
+from actors.store.storage import EMPTY, SUB_BITS, Batch, LeaseRecord, Loaded, Meta, Row
 from cluster.private import sync_directory
 
 MAP_SIZE_BYTES: Final = 1 << 34
@@ -114,7 +115,7 @@ class LmdbBackend:
 
     # --- Backend ---
 
-    def load(self) -> Loaded:
+    def load(self) -> Steps[Loaded]:
         """The state of the last commit, without the revisions."""
         self._forget_commit()
         with self._errors.named():
@@ -125,16 +126,19 @@ class LmdbBackend:
                 meta = self._read_meta(pages, records)
                 record = records.get(ALARMS_KEY)
                 alarms = () if record is None else decode_alarms(ALARMS_KEY, record)
-                leases = tuple([decode_lease(*each) for each in pages.records(tables[b"leases"])])
-                sessions = decode_sessions(pages.records(tables[b"sessions"]))
+                leases: list[LeaseRecord] = []
+                for portion in portions(pages.records(tables[b"leases"])):
+                    leases += [decode_lease(*each) for each in portion]
+                    yield
+                sessions = yield from decode_sessions(pages.records(tables[b"sessions"]))
                 members = tuple([decode_member(*e) for e in pages.records(tables[b"members"])])
         self._walk = _Walk(pages, tables, meta)
-        return Loaded(meta, leases, sessions, members, alarms)
+        return Loaded(meta, tuple(leases), sessions, members, alarms)
 
     def scan(self) -> Iterator[Row]:
         """Every revision in order, without its value; at its end all of the file was checked."""
         if self._walk is None:
-            self.load()
+            finish(self.load())
         assert self._walk is not None
         (pages, tables, meta), self._walk = self._walk, None
         last = 0

@@ -1,18 +1,33 @@
-"""What the copier says when a copy of the store's file is complete, or could not be made.
+"""Copies of the store's file, and what is said when one is complete, or could not be made.
 
-All of it runs in the copier's thread: nothing of the actor may be touched here.
+`for_members` and `for_clients` run in the copier's thread: there nothing of the actor may be
+touched.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from actors.language.errors import StorageError
 from actors.language.messages import CopyMade, SnapshotTaken
 from actors.store.disk.snapshot_file import seal
+from actors.store.storage import Backend
 
 log = logging.getLogger("leasehold.store")
+
+
+def copy_for_members(
+    backend: Backend, path: Path, index: int, term: int, tell: Callable[[SnapshotTaken], None]
+) -> None:
+    """Begin to copy the last commit, whose last entry is at `index`; Raft is told the end."""
+    backend.copy(path, lambda error: tell(for_members(path, index, term, error)))
+
+
+def copy_for_clients(backend: Backend, path: Path, tell: Callable[[CopyMade], None]) -> None:
+    """Begin to copy the last commit for clients; Store is told the end."""
+    backend.copy(path, lambda error: tell(for_clients(path, error)))
 
 
 def for_members(path: Path, index: int, term: int, error: StorageError | None) -> SnapshotTaken:
@@ -32,3 +47,11 @@ def for_clients(path: Path, error: StorageError | None) -> CopyMade:
     except OSError as failure:
         log.error("no snapshot was made for a client: %s: %s", path, failure)
     return CopyMade(path, 0, b"")
+
+
+def say_defragmented(error: StorageError | None, before_bytes: int, after_bytes: int) -> None:
+    """Log how a defragmentation has ended."""
+    if error is None:
+        log.info("defragmented: %d bytes, before %d", after_bytes, before_bytes)
+    else:
+        log.error("not defragmented: %s", error)

@@ -15,6 +15,7 @@ from actors.store.leases import LeaseTable
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
 from actors.store.ranges import Cursor
+from actors.store.steps import Steps
 from actors.store.txn import KEY_NOT_FOUND, Branch, fault_of
 from actors.store.writes import Writes
 from tests.simulation.mutants.planting import mutant
@@ -110,8 +111,8 @@ def alarms_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
     """A node that was away does not know that there is no space."""
     reopened = Machine.reopened
 
-    def careless(machine: Machine, backend: Any) -> Machine:
-        opened = reopened(machine, backend)
+    def careless(machine: Machine, backend: Any) -> Steps[Machine]:
+        opened = yield from reopened(machine, backend)
         opened.alarms.deactivate(AlarmDeactivate(0, AlarmType.NONE))
         return opened
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -12,10 +13,13 @@ from actors.raft.actor import RaftActor
 from actors.raft.disk.shipping import Shipping, Told
 from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart, RaftLog
+from actors.raft.replica import Replica
 from actors.raft.rpc import AppendResponse, HardState, SnapshotChunk
 from actors.store import installing
+from actors.store.index import KeyIndex
 from actors.store.machine import Machine
-from actors.store.storage import Batch
+from actors.store.steps import Steps, portions
+from actors.store.storage import Batch, Row
 from tests.simulation.mutants.planting import mutant
 
 
@@ -90,8 +94,8 @@ def sessions_are_left_out_of_snapshots() -> AbstractContextManager[Any]:
     """A retry after an installed snapshot is applied again."""
     reopened = Machine.reopened
 
-    def careless(machine: Machine, backend: Any) -> Machine:
-        opened = reopened(machine, backend)
+    def careless(machine: Machine, backend: Any) -> Steps[Machine]:
+        opened = yield from reopened(machine, backend)
         opened.sessions.table.clear()
         return opened
 
@@ -107,7 +111,12 @@ def watchers_miss_what_a_snapshot_brought() -> AbstractContextManager[Any]:
 @mutant
 def leases_of_a_snapshot_never_end() -> AbstractContextManager[Any]:
     """The lease actor does not hear of leases that a snapshot brought."""
-    return patch.object(installing, "lease_news", lambda old, new: LeaseFacts((), 0))
+
+    def careless(_old: Machine, _new: Machine) -> Steps[tuple[LeaseFacts, ...]]:
+        yield from ()
+        return ()
+
+    return patch.object(installing, "lease_news", careless)
 
 
 @mutant
@@ -121,3 +130,23 @@ def data_and_index_are_kept_apart() -> AbstractContextManager[Any]:
         return changes._replace(meta=meta._replace(applied_index=meta.applied_index - 1))
 
     return patch.object(Machine, "take_batch", careless)
+
+
+@mutant
+def a_snapshot_that_is_read_in_part_is_switched_to() -> AbstractContextManager[Any]:
+    """What comes after the first portion of an installed snapshot is missing."""
+    rebuild = KeyIndex.rebuild
+
+    def careless(
+        index: KeyIndex, rows: Iterable[Row], compact_revision: int, *, at_once: bool = False
+    ) -> Steps[None]:
+        part = rows if at_once else next(portions(rows), [])
+        return rebuild(index, part, compact_revision, at_once=at_once)
+
+    return patch.object(KeyIndex, "rebuild", careless)
+
+
+@mutant
+def entries_overtake_a_snapshot_that_is_installed() -> AbstractContextManager[Any]:
+    """The store is told of entries while it reads the snapshot that takes its place."""
+    return patch.object(Replica, "pause", lambda _: None)
