@@ -59,7 +59,16 @@ SESSION_LIMITS: Final = SessionLimits()
 class Session:
     """One client's session: the results of commands from number `floor` on, for retries."""
 
-    __slots__ = ("floor", "id", "results", "results_bytes", "stored", "used_index", "used_ms")
+    __slots__ = (
+        "floor",
+        "id",
+        "results",
+        "results_bytes",
+        "stale",
+        "stored",
+        "used_index",
+        "used_ms",
+    )
 
     def __init__(self, record: SessionRecord, results: dict[int, Result]) -> None:
         self.id, self.used_index, self.used_ms, self.floor = record
@@ -67,6 +76,8 @@ class Session:
         self.results_bytes = sum(map(size_of, results.values()))
         # The numbers whose results the backend has; no part of the replicated state.
         self.stored = set(results)
+        # The numbers whose results the backend has of an earlier session of this id.
+        self.stale: set[int] = set()
 
     def forget(self, ack: int) -> int:
         """Drop the results below `ack`, which the client has; returns how many bytes that frees."""
@@ -122,7 +133,8 @@ class SessionTable:
         # A session of this id has ended since the last commit: its results are still on the disk,
         # and the next commit must remove them.
         if session_id in self._touched:
-            session.stored = self._touched[session_id].stored
+            ended = self._touched[session_id]
+            session.stale = ended.stored | ended.stale
         self.table[session_id] = self._touched[session_id] = session
         return None
 
@@ -177,13 +189,13 @@ class SessionTable:
         return tuple(changes)
 
     def _change(self, session_id: int, session: Session) -> SessionChange:
-        stored = session.stored
+        stored, stale = session.stored, session.stale
         if self.table.get(session_id) is not session:
-            return SessionChange(session_id, None, (), tuple(stored))
+            return SessionChange(session_id, None, (), tuple(stored | stale))
         results = session.results
         kept = tuple([(seq, result) for seq, result in results.items() if seq not in stored])
-        forgotten = tuple(stored.difference(results))
-        session.stored = set(results)
+        forgotten = tuple(stored.difference(results) | stale)
+        session.stored, session.stale = set(results), set()
         record = SessionRecord(session_id, session.used_index, session.used_ms, session.floor)
         return SessionChange(session_id, record, kept, forgotten)
 

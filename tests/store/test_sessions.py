@@ -285,6 +285,23 @@ def test_an_ended_session_leaves_nothing_on_disk(backend: Backend) -> None:
     assert finish(backend.load()).sessions == ()
 
 
+def test_a_session_opened_again_between_two_commits_has_its_own_results_on_disk(
+    backend: Backend,
+) -> None:
+    driver = Driver(backend)
+    session = _open(driver)
+    driver.do(Put(b"a", b"1"), Sequence(session, 1, 1))
+    driver.do(Put(b"a", b"1"), Sequence(session, 2, 1))
+    driver.commit()
+    for _ in range(2):
+        driver.now_ms += TTL_MS
+        assert driver.do(SessionOpen(session)) == SessionOpened(3, session)
+    assert driver.do(Put(b"a", b"2"), Sequence(session, 1, 1)) == PutDone(4)
+    driver.commit()
+    ((_, results),) = finish(backend.load()).sessions
+    assert results == {1: PutDone(4)}
+
+
 def test_a_session_opened_and_ended_between_two_commits_is_not_there_after_a_restart(
     backend: Backend,
 ) -> None:
