@@ -53,6 +53,42 @@ WATCHED: Final = (
     *piped("watch -i", "watch nowhere --rev=1\nprogress\n"),
 )
 
+# etcd's sessions with leases and keys, as its users know them. Keys are told while a lease has one:
+# etcd's order of several is chance.
+TRANSCRIPTS: Final = (
+    *lines("""
+    lease grant 100 => first
+    put --lease=<first> /test/mylease testlease
+    lease list
+    lease timetolive <first>
+    lease timetolive <first> --keys
+    get /test/mylease
+    put key01 value01 --lease=<first>
+    get key01 -w json
+    lease grant 300 => second
+    put key5 value05 --lease=<second>
+    lease timetolive <second> --keys
+    put key6 value06 --lease=<second>
+    lease revoke <second>
+    get key5
+    lease timetolive <second> --keys
+    put "/users/user1" "zs"
+    put "/users/user2" "ls" -w fields => now
+    get "/users/" --prefix
+    put key01 value02
+    lease timetolive <first> --keys
+    lease revoke <first>
+    get key01
+    lease grant 1 => short
+    put --lease=<short> /test/expires testlease
+    """),
+    *following("watch /test/expires --rev=<now>", "get /test/expires", 6, 6),
+    *lines("get /test/expires\nlease timetolive <short> --keys\nlease keep-alive <short>"),
+    *following('watch "/users/" --prefix --rev=<now>', 'del "/users/user1"', 3, 6),
+    *lines("lease grant 2 => kept"),
+    *following("lease keep-alive <kept>", "lease timetolive <kept>", 4, 4),
+)
+
 QUICK: Final = (
     *lines("""
     put a 1
@@ -93,11 +129,13 @@ QUICK: Final = (
     *piped("txn -i", 'ver("a") > "0"\nval("b") = "two words"\n\nput x 1\nget x\n\nget b\n\n'),
     *following("watch a --rev=4", "put a 3\ndel a", 0, 6),
     *following("elect office me", "get office --prefix --print-value-only", 2, 2),
+    *TRANSCRIPTS,
 )
 """A part that takes seconds: every kind of request, in every format."""
 
 FRONT_SECTIONS: Final[dict[str, tuple[Step, ...]]] = {
     **SECTIONS,
+    "transcripts": TRANSCRIPTS,
     "users": USERS,
     "members": MEMBERS,
     "watched": WATCHED,

@@ -129,7 +129,7 @@ class Typist:
             stderr=subprocess.PIPE,
         ) as process:
             try:
-                reader = _Reader(process.stdout)
+                reader = Reader(process.stdout)
                 reader.wait_for(step.lines_before)
                 said = [self._run(other) for other in step.meanwhile]
                 reader.wait_for(step.lines_in_all)
@@ -163,7 +163,7 @@ class Typist:
         return text.replace(str(self._scratch), "<scratch>")
 
 
-class _Reader:
+class Reader:
     """Reads a process's output in a thread, so that waiting for a line has an end."""
 
     def __init__(self, stream: IO[bytes] | None) -> None:

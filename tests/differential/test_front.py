@@ -13,8 +13,10 @@ import pytest
 
 from tests.differential.cli import ETCDCTL, compare, fault_of, report
 from tests.differential.cli_front import FRONT_SECTIONS, QUICK, THROUGH_A_FRONT
+from tests.differential.cli_sides import etcd_side, front_side
 from tests.differential.etcd import MISSING, Etcd, binaries
 from tests.differential.leasehold import Leasehold
+from tests.differential.mirror import mirrored
 from tests.differential.replays import REPLAYS, differences, replayed
 
 
@@ -32,6 +34,19 @@ def test_each_purpose_is_of_some_step_through_a_front() -> None:
     steps = [str(step) for section in FRONT_SECTIONS.values() for step in section]
     for purpose in THROUGH_A_FRONT:
         assert any(purpose.pattern.search(step) for step in steps), purpose.reason
+
+
+@pytest.mark.skipif(binaries() is None, reason=MISSING)
+def test_etcdctl_mirrors_etcd_here_and_here_to_etcd() -> None:
+    programs = binaries()
+    assert programs is not None
+    with etcd_side() as etcd, front_side() as ours:
+        for source, destination in ((etcd, ours), (ours, etcd)):
+            originals, copies = mirrored(
+                programs / "etcdctl", source.endpoint, destination.endpoint
+            )
+            assert originals.split() == ["from/b", "4", "from/c", "5", "from/d", "6", "from/end"]
+            assert copies == originals.replace("from/", "to/")
 
 
 @pytest.mark.skipif(binaries() is None, reason=MISSING)
