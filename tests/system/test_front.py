@@ -164,7 +164,7 @@ def test_both_kinds_of_urls_may_be_given_together(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
     ) as node:
         for url in urls.split(","):
-            with Client([url], timeout=HANG_SECONDS) as client:
+            with Client([url], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS) as client:
                 client.put(b"by", url.encode())
                 (member,) = client.member_list().members
                 assert member.client_urls == tuple(urls.split(","))

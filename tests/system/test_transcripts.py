@@ -153,8 +153,8 @@ def test_a_lease_is_granted_used_looked_at_and_revoked(terminal: Terminal) -> No
 def test_a_lease_that_ends_takes_its_keys_along(terminal: Terminal, client: Client) -> None:
     with client.watch("/test/mylease") as changes:
         terminal.type("""
-        $ leasectl lease grant 1
-        lease <lease> granted with TTL(1s)
+        $ leasectl lease grant 5
+        lease <lease> granted with TTL(5s)
         $ leasectl put --lease=<lease> /test/mylease testlease
         OK
         """)
@@ -170,14 +170,14 @@ def test_a_lease_that_ends_takes_its_keys_along(terminal: Terminal, client: Clie
 
 def test_keep_alive_goes_on_until_ctrl_c(terminal: Terminal, client: Client) -> None:
     terminal.type("""
-    $ leasectl lease grant 1
-    lease <lease> granted with TTL(1s)
+    $ leasectl lease grant 5
+    lease <lease> granted with TTL(5s)
     """)
     with terminal.start("lease keep-alive <lease>") as process:
         assert process.stdout is not None
-        for _ in range(4):  # one every third of a second: longer than the lease would last alone
+        for _ in range(5):  # one in a third of the TTL: longer than the lease would last alone
             line = process.stdout.readline().decode()
-            terminal.expect(line, "lease <lease> keepalived with TTL(1)\n")
+            terminal.expect(line, "lease <lease> keepalived with TTL(5)\n")
         assert client.lease.time_to_live(int(terminal.names["lease"], 16)).remaining_ms > 0
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=HANG_SECONDS)[0] == b""
