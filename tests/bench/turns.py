@@ -2,8 +2,9 @@
 
 Three nodes hold very many small keys. While something long is asked of them, one client puts a key
 of its own, one reads a key serializably at each node, and the nodes' logs name every message that
-took more than a turn may. The verdict is that nobody stood for election: all heartbeats were in
-time, however slow the machine is. The waits are figures, and no part of it.
+took more than a turn may. The verdict is that nobody stood for election. It is one for a machine
+with nothing else to do: where other programs keep the nodes waiting for longer than an election
+timeout, heartbeats are late whatever the nodes do. The waits are figures, and no part of it.
 """
 
 from __future__ import annotations
@@ -185,7 +186,9 @@ class _Bench:
     def _installed(self, name: str) -> None:
         """Wait until a node that was away has everything."""
         address = f"tcp://{self._cluster.node(name).endpoint}"
-        revision = self._ask(op="range", key=OTHER)["header"]["revision"]
+        leading = f"tcp://{self._cluster.node(self._cluster.leader()).endpoint}"
+        with Wires([leading], 1, dial_seconds=60) as wires:
+            revision = wires.ask(op="range", key=OTHER)["header"]["revision"]
         with Wires([address], 1, dial_seconds=60) as wires:
             while (
                 wires.ask(op="range", key=OTHER, serializable=True)["header"]["revision"] < revision
