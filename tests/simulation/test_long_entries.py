@@ -67,7 +67,9 @@ class Scene:
 
     def __init__(self) -> None:
         self.timeline = Timeline(0)
-        self.cluster = Cluster(self.timeline, Swarm(election_ms=ELECTION_MS, steps_per_turn=1))
+        self.cluster = Cluster(
+            self.timeline, Swarm(election_ms=ELECTION_MS, keys_per_step=1, steps_per_turn=1)
+        )
         self.cluster.begin()
         self.until(lambda: self.cluster.leader() is not None)
         self.caller = Caller(self.cluster)
