@@ -43,8 +43,8 @@ MEMBERS: Final = lines("""
     member remove <learner>
     member list -w json
     member list -w table
-    move-leader 1
-    move-leader 0
+    move-leader 1 --endpoints=<endpoint>
+    move-leader 0 --endpoints=<endpoint>
     """)
 
 WATCHED: Final = (
@@ -120,8 +120,8 @@ QUICK: Final = (
     auth status
     role list
     user get nobody
-    move-leader 1
-    move-leader 0
+    move-leader 1 --endpoints=<endpoint>
+    move-leader 0 --endpoints=<endpoint>
     lock job echo held
     compaction 3
     get a --rev=2

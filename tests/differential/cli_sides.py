@@ -93,7 +93,11 @@ class Typist:
     def __init__(self, place: Place, scratch: Path) -> None:
         self._place = place
         self._scratch = scratch
-        self._names = {"peer": place.peer_url, "scratch": str(scratch)}
+        self._names = {
+            "endpoint": place.endpoint,
+            "peer": place.peer_url,
+            "scratch": str(scratch),
+        }
 
     def type(self, step: Step) -> Outcome:
         """Run a step, to its end or until it has printed what it should."""
