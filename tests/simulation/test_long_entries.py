@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from actors.store import writes
+from actors.store import steps, writes
+from actors.store.pace import COMMIT_INTERVAL_MS
 from actors.watch import actor as watch_actor
 from cluster.wire import pack, unpack
 from tests.simulation.cluster import Cluster
@@ -140,3 +141,33 @@ def test_nobody_stands_for_election_and_reads_go_on(scene: Scene, long: dict[str
     assert max(scene.caller.took_ms[read] for read in during) <= QUICKLY_MS
     assert scene.answer_to(leader, op="range", **ALL)["count"] == 0
     assert (scene.leader, scene.leader.core.term) == (leader, term)
+
+
+def test_a_follower_that_installs_a_snapshot_hears_its_leader_and_serves_reads(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, term = scene.leader, scene.leader.core.term
+    follower = next(each for each in scene.cluster.running() if each is not leader)
+    follower.is_wanted = False
+    follower.crash()
+    for number in range(2 * scene.cluster.swarm.entries_kept):
+        scene.answer_to(leader, op="put", key=b"k%04d" % number, value=b"w")
+    revision = leader.machine.revision
+    until_ms = scene.timeline.now_ms + 2 * COMMIT_INTERVAL_MS
+    scene.until(lambda: scene.timeline.now_ms >= until_ms)
+    monkeypatch.setattr(steps, "ITEMS_PER_STEP", 1)
+    follower.start()
+    scene.until(lambda: follower.core.replica.paused)
+    began_ms, reads = scene.timeline.now_ms, []
+    while follower.core.replica.paused:
+        reads.append(scene.caller.ask(follower, op="range", **ALL, serializable=True))
+        read_ms = scene.timeline.now_ms + 5 * QUICKLY_MS
+        scene.until(lambda read_ms=read_ms: scene.timeline.now_ms >= read_ms)
+    assert scene.timeline.now_ms - began_ms > 3 * ELECTION_MS
+    scene.until(lambda: reads[-1] in scene.caller.answers)
+    during = [scene.caller.answers[read] for read in reads[:-1]]
+    assert during and all(each["header"]["revision"] < revision for each in during)
+    scene.until(lambda: follower.machine.revision == revision)
+    assert scene.answer_to(follower, op="range", **ALL)["count"] == KEYS
+    assert (scene.leader, scene.leader.core.term) == (leader, term)
+    assert follower.core.term == term
