@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -169,3 +170,15 @@ def test_nobody_has_more_of_a_snapshot_than_there_is(tmp_path: Path) -> None:
     assert courier.refusal(ack) == ""
     assert courier.refusal(ack._replace(next_offset=8)) == NOT_IN_IT
     assert courier.refusal(ack._replace(snapshot_id=8, next_offset=8)) == "", "of an earlier one"
+
+
+def test_a_discarded_file_leaves_its_name_at_once_and_the_disk_soon(tmp_path: Path) -> None:
+    path = tmp_path / "outgoing.snapshot"
+    path.write_bytes(b"old")
+    DISK.discard(path)
+    path.write_bytes(b"new")
+    for thread in threading.enumerate():
+        if thread.name == "discard":
+            thread.join()
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == b"new"

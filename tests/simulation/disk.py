@@ -117,6 +117,9 @@ class SimulatedDisk:
         self._begin("remove")
         del self._files[path]
 
+    def discard(self, path: Path) -> None:
+        self.remove(path)
+
     def _begin(self, doing: str) -> None:
         self.doing = doing
         self._before_effect()

@@ -136,7 +136,7 @@ class SnapshotCourier:
     def drop(self) -> None:
         """Remove the snapshot: no member needs it any more."""
         if self.snapshot is not None:
-            self._files.remove(self.snapshot.path)
+            self._files.discard(self.snapshot.path)
         self.snapshot = None
         self._deliveries.clear()
 

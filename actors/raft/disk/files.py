@@ -6,10 +6,14 @@ Owns what makes bytes and names durable. Refuses to know what a log is.
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Final, Protocol
 
 from cluster.private import make_directory, sync_directory
+
+DISCARDED: Final = ".discarded"
+"""Behind the name of a file that is being removed. A start removes what a crash has left of one."""
 
 
 class Files(Protocol):
@@ -53,6 +57,9 @@ class Files(Protocol):
 
     def remove(self, path: Path) -> None:
         """Remove a file, durably: after a crash no file that is removed later may be gone first."""
+
+    def discard(self, path: Path) -> None:
+        """Remove a file that nobody needs, without waiting for it: a crash may leave it."""
 
 
 class Disk:
@@ -117,6 +124,16 @@ class Disk:
     def remove(self, path: Path) -> None:
         path.unlink()
         sync_directory(path.parent)
+
+    def discard(self, path: Path) -> None:
+        # To free the blocks of 500 MB takes a tenth of a second, and no message may wait for that.
+        # Another name first: the next file of this name may be made at once.
+        discarded = path.with_name(path.name + DISCARDED)
+        path.rename(discarded)
+        unlinking = threading.Thread(
+            target=discarded.unlink, args=(True,), name="discard", daemon=True
+        )
+        unlinking.start()
 
 
 DISK: Final = Disk()
