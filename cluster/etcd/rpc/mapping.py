@@ -21,6 +21,7 @@ from cluster.etcd.rpc.schema import RPCS, Rpc, descriptor_of, message_class
 from cluster.etcd.rpc.status import INTERNAL, RpcError, error_of
 from cluster.etcd.rpc.wire_faults import fault_in, wrong_type
 from cluster.protocol import ALARM_NAME
+from cluster.schemes import TCP
 from cluster.wire import Items, LazyMap
 
 Fields = dict[str, Any]
@@ -296,6 +297,17 @@ def _alarms(alarms: Iterable[Fields]) -> list[Fields]:
     return [{**alarm, "alarm": ALARM_NAME.words.index(alarm["alarm"])} for alarm in alarms]
 
 
+def _members(members: Iterable[Fields]) -> list[Fields]:
+    """Members with the client URLs that etcd's clients can connect to: `tcp://` is ZeroMQ's."""
+    return [
+        {
+            **member,
+            "clientURLs": [url for url in member.get("clientURLs", ()) if not url.startswith(TCP)],
+        }
+        for member in members
+    ]
+
+
 def _responses(responses: Iterable[Fields]) -> list[Fields]:
     return [_nested_txn(each) if "response_txn" in each else each for each in responses]
 
@@ -318,6 +330,7 @@ _SPECIAL_WRITERS: Final[dict[str, _Writer]] = {
     "grantedTTL": _whole_seconds,
     "events": _events,
     "alarms": _alarms,
+    "members": _members,
     "responses": _responses,
 }
 """What becomes of a reply's field with this name; other fields are taken as they are."""

@@ -228,6 +228,15 @@ def test_alarms_that_only_we_have_are_shown_by_their_numbers() -> None:
     assert [(each.memberID, each.alarm) for each in found.alarms] == [(1, 1), (2, 4)]
 
 
+def test_members_are_shown_by_the_client_urls_that_etcds_clients_know() -> None:
+    urls = ["tcp://a:1", "http://a:2", "tcp://a:3"]
+    members = [{"ID": 1, "clientURLs": urls, "peerURLs": ["tcp://a:4"]}]
+    for name in ("MemberList", "MemberAdd"):
+        (member,) = reply(rpc(name, "Cluster"), members=members).members
+        assert member.clientURLs == ["http://a:2"]
+        assert member.peerURLs == ["tcp://a:4"]
+
+
 def test_the_header_of_a_nested_transaction_is_empty() -> None:
     put = {"response_put": {"header": {"revision": 4}}}
     inner = {"header": {"revision": 4}, "succeeded": True, "responses": [put]}
