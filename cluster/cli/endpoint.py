@@ -14,6 +14,7 @@ from cluster.cli.output import complain, emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, health_line
 from cluster.cli.settings import CliSettings, GoInt
 from cluster.errors import LeaseholdError
+from cluster.schemes import HTTP
 
 if TYPE_CHECKING:
     from cluster.client.api import Client
@@ -102,9 +103,16 @@ def _check(client: Client) -> EndpointHealth:
 
 
 def endpoints_of(settings: CliSettings, cluster: bool) -> list[str]:
-    """The endpoints given, or with `--cluster` every URL that a member advertises to clients."""
+    """The endpoints given, or with `--cluster` every URL that a member advertises to clients.
+
+    A member with a front is listed by the front's URLs, and not once more by its direct ones.
+    """
     if not cluster:
         return settings.endpoint_list()
     with settings.connect() as client:
         members = client.member_list().members
-    return [url for member in members for url in member.client_urls]
+    return [url for member in members for url in _listed_urls(member.client_urls)]
+
+
+def _listed_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(url for url in urls if url.startswith(HTTP)) or urls

@@ -341,6 +341,17 @@ def test_an_endpoint_that_is_down_is_reported_and_the_others_shown(
     assert health.code == 1
 
 
+def test_a_member_is_listed_by_its_front_and_not_once_more_directly(
+    leasectl: Leasectl, probes: ProbeCluster
+) -> None:
+    url = f"http://{probes.endpoints[0]}"
+    probes.store.members[0]["clientURLs"] = [url, "tcp://127.0.0.1:1"]
+    ended = leasectl("endpoint", "health", "--cluster")
+    assert ended.code == 0
+    (line_of_front,) = (ended.stdout.decode() + ended.stderr).splitlines()
+    assert line_of_front.startswith(f"{url} is healthy")
+
+
 def test_endpoint_health_has_its_other_formats(leasectl: Leasectl) -> None:
     (row,) = json.loads(leasectl("endpoint", "health", "-w", "json").stdout)
     assert row["health"] is True
