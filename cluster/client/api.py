@@ -23,7 +23,8 @@ class Client(Primitives, UpkeepApi):
     `dial_timeout` limits the wait for a first connection, `timeout` each request; both are in
     seconds. The client retries writes by itself, and they are still applied once. This takes a
     session; with `exactly_once=False` there is none, and an interrupted write raises
-    OutcomeUnknownError.
+    OutcomeUnknownError. Where a member advertises a `tcp://` URL beside the `http://` URL of its
+    front, requests soon go there directly, which is faster; not with `direct=False`.
     """
 
     # --- held by leases ---

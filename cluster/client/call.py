@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from cluster import wire
 from cluster.client.replies import Reply
@@ -110,6 +110,7 @@ class Call:
     `slow`: its answer takes long, so one attempt may use the whole timeout.
     `uncertain`: an attempt without an answer may have been applied, or may be later.
     `size`: the bytes of its last frame; 0: none was sent.
+    `pipelined`: its caller may make the next call before this one is answered.
     `due`: when its present phase ends if nothing happens. `failures`: the failed attempts.
     """
 
@@ -139,6 +140,8 @@ class Call:
         "uncertain",
         "write",
     )
+
+    pipelined: ClassVar[bool] = False
 
     def __init__(
         self, fields: dict[str, Any], timeout: float, write: bool = False, pinned: str | None = None

@@ -39,10 +39,12 @@ class Caller:
         dial_timeout: float = 5.0,
         timeout: float = 5.0,
         exactly_once: bool = True,
+        direct: bool = True,
     ) -> None:
         self._addresses = parse(endpoints, os.environ)
         self._options = CallOptions(time_limit("dial_timeout", dial_timeout), exactly_once)
         self._timeout = time_limit("timeout", timeout)
+        self._direct = {n: a for n, a in self._addresses.items() if direct and n != a}
         self._starting = threading.Lock()
         self._connection: Connection | None = None
         self._closed = False
@@ -111,7 +113,7 @@ class Caller:
             if self._closed:
                 raise UnavailableError("the client is closed")
             if self._connection is None:
-                connection = Connection(self._addresses, self._options)
+                connection = Connection(self._addresses, self._options, self._direct)
                 self._connection = connection
                 self._finalizer = weakref.finalize(self, connection.close)
                 self._finalizer.atexit = False

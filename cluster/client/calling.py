@@ -165,6 +165,18 @@ class Calls:
         if self.endpoints.is_up(endpoint):
             self.sends.append((endpoint, wire.pack(fields)))
 
+    def add_connection(self, connection: str, endpoint: str) -> None:
+        """There will be a direct connection to the endpoint's member, for pinned calls at first."""
+        self.endpoints.add(connection, endpoint)
+        self.heard_at[connection] = 0.0
+
+    def has_pipelined(self, endpoint: str) -> bool:
+        """Whether a request whose caller may make the next one meanwhile is under way there."""
+        return any(
+            call.pipelined and call.phase is Phase.SENT and call.endpoint == endpoint
+            for call in self._calls.values()
+        )
+
     # --- sending ---
 
     def _register(self, call: Call) -> None:
@@ -181,8 +193,9 @@ class Calls:
             self.wake_by(call.due)
             self._open_session(now)
             return
-        endpoint = call.pinned or self.endpoints.choose()
-        if endpoint is None or not self.endpoints.is_up(endpoint):
+        chosen = call.pinned or self.endpoints.choose()
+        endpoint = None if chosen is None else self.endpoints.route(chosen)
+        if endpoint is None:
             call.phase = Phase.PARKED
             call.due = call.parked_until(now, self._options.dial_timeout_seconds)
             self.wake_by(call.due)
@@ -337,7 +350,9 @@ class Calls:
         return DeadlineExceededError(f"context deadline exceeded: {reason}")
 
     def _is_reachable(self, call: Call) -> bool:
-        return self.endpoints.is_up(call.pinned) if call.pinned else self.endpoints.any_up
+        if call.pinned:
+            return self.endpoints.route(call.pinned) is not None
+        return self.endpoints.any_up
 
     def _tried(self, call: Call) -> str:
         return self.endpoints.described(call.pinned)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from cluster.client.call import Call
 from cluster.client.calling import CallOptions
@@ -101,6 +101,8 @@ class FutureCall(Call, Generic[T]):
 
     __slots__ = ("_decode", "future")
 
+    pipelined: ClassVar[bool] = True
+
     def __init__(
         self,
         fields: dict[str, Any],
@@ -139,10 +141,12 @@ class FutureCall(Call, Generic[T]):
 class Connection:
     """A running I/O thread and the core that it serves; made when a client is first used."""
 
-    def __init__(self, addresses: Mapping[str, str], options: CallOptions) -> None:
+    def __init__(
+        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+    ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
-        self._core = Core(addresses, options, chance, first)
+        self._core = Core(addresses, options, chance, first, direct)
         self._addresses = addresses
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
@@ -258,6 +262,8 @@ class Connection:
                 item(core, now)
         links.tick(core, now)
         links.send(core.sends)
+        if core.dials:
+            links.dial(core.dials, core)
         self._report(core)
         due_at = min(core.wake_at, links.wake_at)
         wait_ms = max(0, math.ceil(min(POLL_SECONDS_MAX, due_at - now) * 1000))

@@ -2,8 +2,8 @@
 
 Pure and deterministic: it refuses sockets, threads and clocks. Time (seconds, monotonic) and chance
 are arguments. Inputs are replies, connections that come up or go down, and the methods of its
-parts. Outputs are the lists `sends`, `completed` and `notices`: the I/O thread carries them out and
-empties them, and never replaces a list, because the parts hold it too.
+parts. Outputs are the lists `sends`, `dials`, `completed` and `notices`: the I/O thread carries
+them out and empties them, and never replaces a list, because the parts hold it too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cluster.client.calling import CallOptions, Calls
+from cluster.client.direct import DirectWays
 from cluster.client.leasing import Keepers
 from cluster.client.notices import Notice
 from cluster.client.watching import Watches
@@ -21,6 +22,7 @@ class Core:
     """What one client has under way: its calls, and the watches and renewals that use them.
 
     `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
+    `direct` has the endpoints, with their addresses, for which direct ways are looked for.
     """
 
     def __init__(
@@ -29,11 +31,14 @@ class Core:
         options: CallOptions,
         chance: Callable[[], float],
         first: int = 0,
+        direct: Mapping[str, str] | None = None,
     ) -> None:
         self.calls = Calls(names, options, chance, first)
         self.notices: list[Notice] = []
         self.watches = Watches(self.calls, self.notices)
         self.keepers = Keepers(self.calls, self.notices)
+        self.ways = DirectWays(self.calls, direct or {})
+        self.dials = self.ways.dials
         self.endpoints = self.calls.endpoints
         self.sends = self.calls.sends
         self.completed = self.calls.completed
@@ -56,12 +61,16 @@ class Core:
 
     def endpoint_up(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is established."""
+        if not self.endpoints.is_known(endpoint):
+            return  # a direct connection that was given up a moment ago
         self.calls.endpoint_up(endpoint, now)
+        self.ways.endpoint_up(endpoint, now)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is gone: its calls and watches go on at another one."""
         self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
+        self.ways.endpoint_down(endpoint, now)
 
     def tick(self, now: float) -> None:
         """Do what is due: end overdue calls and attempts, retry, renew leases, resume watches."""
@@ -71,7 +80,9 @@ class Core:
             self.watches.endpoint_silent(endpoint, now)
         self.watches.tick(now)
         self.keepers.tick(now)
+        self.ways.tick(now)
 
     def close(self, now: float) -> None:
         """End every call with an error. A write that was sent may still be applied."""
+        self.ways.stop()
         self.calls.close(now)

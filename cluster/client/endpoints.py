@@ -1,6 +1,8 @@
 """Endpoints: how they are written, and which one the next request should go to.
 
 Pure: it knows which connections are up and when each endpoint last failed, and nothing of requests.
+The connection to an endpoint has the endpoint's name. An endpoint may have a second connection, to
+the same member without its front.
 """
 
 from __future__ import annotations
@@ -74,44 +76,89 @@ class Endpoints:
         ordered = list(names)
         assert ordered, "a client needs an endpoint"
         self.names: tuple[str, ...] = tuple(ordered[first:] + ordered[:first])
+        # The connections that are established, by name; and the endpoint of each connection.
         self._up: set[str] = set()
+        self._endpoint_of = {name: name for name in self.names}
+        # The direct connections in use, by endpoint.
+        self._direct: dict[str, str] = {}
         self._failed_at: dict[str, float] = dict.fromkeys(self.names, _NEVER)
         self._current: str | None = None
         self._set_aside: dict[str, str] = {}
 
     @property
     def any_up(self) -> bool:
-        """Whether a connection to some endpoint is established."""
-        return bool(self._up)
+        """Whether a request can be sent to some endpoint."""
+        return self.up_count > 0
 
     @property
     def up_count(self) -> int:
-        """The number of endpoints with an established connection."""
-        return len(self._up)
+        """The number of endpoints that a request can be sent to."""
+        return sum(self.route(name) is not None for name in self.names)
 
-    def is_up(self, name: str) -> bool:
-        """Whether the connection to this endpoint is established."""
-        return name in self._up
+    def is_known(self, connection: str) -> bool:
+        """Whether there is a connection of this name, established or not."""
+        return connection in self._endpoint_of
 
-    def came_up(self, name: str) -> None:
-        """The connection is established: the endpoint may be used."""
-        assert name in self._failed_at, f"{name} is not one of the endpoints"
-        self._up.add(name)
-        self._set_aside.pop(name, None)
+    def is_up(self, connection: str) -> bool:
+        """Whether this connection is established."""
+        return connection in self._up
 
-    def went_down(self, name: str, now: float) -> None:
-        """The connection is gone: nothing can be sent until it comes up again."""
-        self._up.discard(name)
-        self.failed(name, now)
+    def route(self, name: str) -> str | None:
+        """The connection for a request to an endpoint, or to a direct connection by its name; None
+        while it is not established."""
+        connection = self._direct.get(name, name)
+        return connection if connection in self._up else None
 
-    def failed(self, name: str, now: float) -> None:
-        """A request failed there: prefer another endpoint from now on, if one is up."""
-        self._failed_at[name] = now
-        if self._current == name:
+    def came_up(self, connection: str) -> None:
+        """The connection is established."""
+        assert connection in self._endpoint_of, f"{connection} is no connection of this client"
+        self._up.add(connection)
+        self._set_aside.pop(connection, None)
+
+    def went_down(self, connection: str, now: float) -> None:
+        """The connection is gone: nothing can be sent there until it comes up again."""
+        self._up.discard(connection)
+        endpoint = self._endpoint_of[connection]
+        if self.route(endpoint) is None:
+            self.failed(connection, now)
+        if self._direct.get(endpoint) == connection:
+            del self._direct[endpoint]
+
+    def failed(self, connection: str, now: float) -> None:
+        """A request failed there: prefer another endpoint from now on, if one is up.
+
+        A direct connection that is not in use yet says nothing of its endpoint.
+        """
+        endpoint = self._endpoint_of[connection]
+        if connection not in (endpoint, self._direct.get(endpoint)):
+            return
+        self._failed_at[endpoint] = now
+        if self._current == endpoint:
             self._current = None
 
+    def add(self, connection: str, endpoint: str) -> None:
+        """There is a direct connection to the endpoint's member; no request goes by it yet."""
+        self._endpoint_of[connection] = endpoint
+
+    def use(self, connection: str) -> None:
+        """Requests to the endpoint go by this direct connection from now on, while it is up."""
+        if connection in self._up:
+            self._direct[self._endpoint_of[connection]] = connection
+
+    def forget(self, connection: str) -> None:
+        """A direct connection is given up, whether it is up or not."""
+        self._up.discard(connection)
+        endpoint = self._endpoint_of.pop(connection)
+        if self._direct.get(endpoint) == connection:
+            del self._direct[endpoint]
+
     def set_aside(self, name: str, reason: str) -> bool:
-        """No connection is possible there, for this reason; whether the reason is a new one."""
+        """No connection is possible there, for this reason; whether the reason is news.
+
+        It never is for a direct connection: the endpoint goes on without.
+        """
+        if name not in self._failed_at:
+            return False
         is_news = self._set_aside.get(name) != reason
         self._set_aside[name] = reason
         return is_news
@@ -127,7 +174,8 @@ class Endpoints:
         if self._current is None and self._up:
             # The endpoint whose last failure is longest ago; the given order breaks ties.
             self._current = min(
-                (name for name in self.names if name in self._up),
+                (name for name in self.names if self.route(name) is not None),
                 key=self._failed_at.__getitem__,
+                default=None,
             )
         return self._current

@@ -1,4 +1,4 @@
-"""The client's sockets: one DEALER and its monitor for each endpoint.
+"""The client's sockets: one DEALER and its monitor for each endpoint, and for each direct way.
 
 It owns the socket options that limit memory and time. It decodes frames and refuses to know what
 they say. Host names are resolved in `resolving`: libzmq would resolve them in its one I/O thread,
@@ -17,6 +17,7 @@ import zmq
 from cluster import wire
 from cluster.client.call import FOREVER
 from cluster.client.core import Core
+from cluster.client.direct import Dial
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
 
@@ -31,6 +32,9 @@ client that does not read."""
 
 RECONNECT_MS: Final = 20
 RECONNECT_MS_MAX: Final = 500
+NEVER: Final = -1
+"""ZeroMQ's interval of a socket that does not reconnect."""
+
 HANDSHAKE_MS: Final = 2_000
 HEARTBEAT_MS: Final = 1_000
 HEARTBEAT_TIMEOUT_MS: Final = 3_000
@@ -62,12 +66,14 @@ class _Link:
     """One endpoint: the address of its node, and the sockets to it once the address is known.
 
     `address` is empty, and `socket` and `monitor` are None, while the host name is unresolved.
+    `is_direct`: a direct way of an endpoint, which is connected once.
     """
 
-    __slots__ = ("address", "host", "monitor", "name", "port", "retry_at", "socket")
+    __slots__ = ("address", "host", "is_direct", "monitor", "name", "port", "retry_at", "socket")
 
-    def __init__(self, name: str, address: str) -> None:
+    def __init__(self, name: str, address: str, is_direct: bool = False) -> None:
         self.name = name
+        self.is_direct = is_direct
         self.host, _, self.port = address.removeprefix("tcp://").rpartition(":")
         self.address = ""
         self.socket: zmq.Socket[bytes] | None = None
@@ -97,16 +103,29 @@ class EndpointLinks:
     def open(self, addresses: Mapping[str, str], core: Core) -> None:
         """Begin to connect to all endpoints. One that cannot be used is set aside and logged."""
         for name, address in addresses.items():
-            link = self._links[name] = _Link(name, address)
-            if is_numeric(link.host):
-                self._connect(link, address, core)
+            self._open(_Link(name, address), address, core)
+
+    def dial(self, dials: list[Dial], core: Core) -> None:
+        """Connect to direct addresses, or hang up, as the list says; empty the list."""
+        for dial in dials:
+            if dial.address:
+                self._open(_Link(dial.connection, dial.address, True), dial.address, core)
             else:
-                self._resolver.begin(name, link.host)
+                self._disconnect(self._links.pop(dial.connection))
+        dials.clear()
+
+    def _open(self, link: _Link, address: str, core: Core) -> None:
+        self._links[link.name] = link
+        if is_numeric(link.host):
+            self._connect(link, address, core)
+        else:
+            self._resolver.begin(link.name, link.host)
 
     def tick(self, core: Core, now: float) -> None:
         """Connect to newly resolved addresses; resolve names again whose node was not reached."""
         for resolved in self._resolver.take():
-            self._resolved(self._links[resolved.name], resolved, core, now)
+            if resolved.name in self._links:  # a direct way may have been given up meanwhile
+                self._resolved(self._links[resolved.name], resolved, core, now)
         for link in self._links.values():
             if link.retry_at <= now:
                 link.retry_at = FOREVER
@@ -138,7 +157,8 @@ class EndpointLinks:
         socket.setsockopt(zmq.SNDHWM, 0)
         socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE_MESSAGES)
         socket.setsockopt(zmq.MAXMSGSIZE, REPLY_BYTES_MAX)
-        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        # The node behind a direct way was asked who it is: the next connection may reach another.
+        socket.setsockopt(zmq.RECONNECT_IVL, NEVER if link.is_direct else RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
         socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)

@@ -134,18 +134,18 @@ def flags_of(
 ) -> Mapping[str, str]:
     """The flags of a node, the same for every start.
 
-    With `direct_port` it has a front at its endpoint, and listens itself at that port.
+    With `direct_port` it has a front at its endpoint, and listens itself at that port: clients move
+    there by themselves.
     """
-    client_url = listen_urls = f"{TCP}{record.endpoint}"
+    client_urls = f"{TCP}{record.endpoint}"
     if direct_port is not None:
-        client_url = f"{HTTP}{record.endpoint}"
-        listen_urls = f"{client_url},{TCP}{LOOPBACK}:{direct_port}"
+        client_urls = f"{HTTP}{record.endpoint},{TCP}{LOOPBACK}:{direct_port}"
     founders = [other for other in recorded if not other.joined_with]
     return {
         "name": record.name,
         "data-dir": data_dir,
-        "listen-client-urls": listen_urls,
-        "advertise-client-urls": client_url,
+        "listen-client-urls": client_urls,
+        "advertise-client-urls": client_urls,
         "listen-peer-urls": record.peer_url,
         "initial-advertise-peer-urls": record.peer_url,
         "initial-cluster": record.joined_with or initial_cluster(founders),

@@ -50,8 +50,9 @@ class Processes:
     or with `fixed_ports=True` 2379, 22379, 32379...
 
     With `front=True` each node has a front: etcd's own clients are served, too. Then a node also
-    listens itself, at a port for this process alone: a cluster is ready before its fronts have
-    loaded what they need, and who connects to one meanwhile waits for it.
+    listens itself, at a port that is chosen anew each time: a cluster is ready before its fronts
+    have loaded what they need, and a client that connects to one meanwhile waits for it. Our own
+    clients learn that port and go there.
 
     `command` is the program of each node, by default `python -m actors`. It is called with the
     node's flags, `node_flags` among them, and serves until SIGTERM.

@@ -272,12 +272,12 @@ def test_the_first_nodes_keep_their_flags_whoever_joins_or_goes() -> None:
     assert flags["initial-cluster-state"] == "existing"
 
 
-def test_a_node_with_a_front_shows_its_url_alone_and_listens_beside_it() -> None:
+def test_a_node_with_a_front_shows_its_url_and_its_own_beside_it() -> None:
     first = first_nodes(1)
     alone, beside = flags_of(first[0], first, "d"), flags_of(first[0], first, "d", 12_345)
     assert alone["listen-client-urls"] == alone["advertise-client-urls"] == "tcp://127.0.0.1:2379"
-    assert beside["advertise-client-urls"] == "http://127.0.0.1:2379"
-    assert beside["listen-client-urls"] == "http://127.0.0.1:2379,tcp://127.0.0.1:12345"
+    both = "http://127.0.0.1:2379,tcp://127.0.0.1:12345"
+    assert beside["listen-client-urls"] == beside["advertise-client-urls"] == both
 
 
 def test_a_data_directory_counts_the_members_that_are_left() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import select
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest
 from cluster import Client
 from cluster.etcd.rpc.schema import message_class
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
+from tests.cluster.probe import until
 from tests.etcd.sides import halves_of
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.ports import free_ports
@@ -54,6 +56,19 @@ def health_of(endpoint: str) -> bytes:
         return body
 
 
+def route_of(client: Client) -> str | None:
+    """The connection by which a client's requests to its only endpoint go at present."""
+    found: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    (endpoint,) = client.endpoints
+    client.connection().run(lambda core, now: found.put(core.endpoints.route(endpoint)))
+    return found.get(timeout=HANG_SECONDS)
+
+
+def goes_by(client: Client, url: str) -> bool:
+    client.put(b"on", b"the way")
+    return route_of(client) == f"{client.endpoints[0]} ({url})"
+
+
 def put_by_grpc(endpoint: str, key: bytes, value: bytes) -> int:
     """Put through etcd's own protocol; the revision."""
     request = message_class("etcdserverpb.PutRequest")(key=key, value=value)
@@ -76,7 +91,7 @@ def test_one_port_serves_every_kind_of_client(served: LocalCluster) -> None:
             assert found is not None
             assert (found.value, found.mod_revision) == (b"grpc", revision)
             (member,) = client.member_list().members
-            assert member.client_urls == (f"http://{endpoint}",)
+            assert f"http://{endpoint}" in member.client_urls
 
 
 def test_no_write_is_lost_or_done_twice_while_halves_of_the_front_are_killed(
@@ -89,7 +104,7 @@ def test_no_write_is_lost_or_done_twice_while_halves_of_the_front_are_killed(
     enough = threading.Condition()
 
     def write(number: int) -> None:
-        with Client([endpoint], timeout=HANG_SECONDS) as client:
+        with Client([endpoint], timeout=HANG_SECONDS, direct=False) as client:
             for count in range(1_000_000):
                 if stopping.is_set():
                     return
@@ -146,14 +161,41 @@ def test_a_front_and_its_port_end_with_the_node(number: int, is_stopped: bool) -
             put_by_grpc(cluster.endpoints[0], b"again", b"")
 
 
-def test_both_kinds_of_urls_may_be_given_together(tmp_path: Path) -> None:
-    """And metrics on a port of their own, where there is no way to the data."""
+def test_our_client_leaves_the_front_and_needs_it_no_more(served: LocalCluster) -> None:
+    node = served.node("n1")
+    url = f"tcp://127.0.0.1:{node.direct_port}"
+    (endpoint,) = served.endpoints
+    kept = Client([endpoint], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS, direct=False)
+    with Client([endpoint], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS) as client, kept:
+        kept.put(b"k", b"by the front")
+        watch = client.watch(b"k", start_revision=1)
+        assert next(watch).kv.value == b"by the front"
+        until(lambda: goes_by(client, url), HANG_SECONDS)
+        assert route_of(kept) == endpoint
+        front = halves_of(node.pid)
+        for pid in front:
+            os.kill(pid, signal.SIGSTOP)
+        client.put(b"k", b"beside it")
+        assert route_of(client) == f"{endpoint} ({url})"
+        for pid in front:
+            os.kill(pid, signal.SIGCONT)
+        assert next(watch).kv.value == b"beside it"
+
+
+def test_both_kinds_of_urls_may_be_given_together(tmp_path: Path, served: LocalCluster) -> None:
+    """And metrics on a port of their own, where there is no way to the data.
+
+    Our client goes by the second kind, and by no other node's that is named among them.
+    """
     one, other = free_ports(2)
     urls = f"http://127.0.0.1:{one.client},tcp://127.0.0.1:{other.client}"
+    first, second = urls.split(",")
+    strangers = f"tcp://127.0.0.1:{served.node('n1').direct_port}"
+    shown = (first, strangers, second)
     flags = {
         "data-dir": tmp_path,
         "listen-client-urls": urls,
-        "advertise-client-urls": urls,
+        "advertise-client-urls": ",".join(shown),
         "listen-metrics-urls": f"http://127.0.0.1:{other.peer}",
         "listen-peer-urls": f"tcp://127.0.0.1:{one.peer}",
     }
@@ -163,11 +205,13 @@ def test_both_kinds_of_urls_may_be_given_together(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT)},
         stdin=subprocess.PIPE,
     ) as node:
-        for url in urls.split(","):
+        for url in (first, second):
             with Client([url], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS) as client:
                 client.put(b"by", url.encode())
                 (member,) = client.member_list().members
-                assert member.client_urls == tuple(urls.split(","))
+                assert set(member.client_urls) == set(shown)
+                if url == first:
+                    until(lambda: goes_by(client, second), HANG_SECONDS)
         assert health_of(f"127.0.0.1:{other.peer}") == b'{"health":"true","reason":""}'
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"http://127.0.0.1:{other.peer}/version", timeout=HANG_SECONDS)
