@@ -371,7 +371,6 @@ def entry_points() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     scripts = {target.partition(":")[0] for target in project["scripts"].values()}
     packages = {module for module in MODULES if (ROOT / module.replace(".", "/")).is_dir()}
-    packages |= {module for module in MODULES if is_in(module, FRONT)}  # until it is whole
     return scripts | packages | {module for module in MODULES if module.endswith(".__main__")}
 
 
