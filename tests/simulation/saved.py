@@ -102,6 +102,11 @@ class Saved:
         cut = log.first_index - 1 - state.start_index
         if cut < 0:
             return False
+        # A log that begins anew behind a snapshot looks like one that was cut there, but for the
+        # term of the entry before it.
+        last_cut = state.entries[cut - 1 : cut] if cut else []
+        if any(entry.term != log.term(entry.index) for entry in last_cut):
+            return False
         found = log.slice(log.first_index, log.last_index + 1, 1 << 60)
         return cut <= len(state.entries) and list(found) == state.entries[cut:]
 
