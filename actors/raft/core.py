@@ -48,8 +48,7 @@ class RaftCore:
         self, config: CoreConfig, recovered: Recovered, now_ms: int, chance: Callable[[int], int]
     ) -> None:
         own_id, log, hard_state = config.member_id, recovered.log, recovered.hard_state
-        applied_index = recovered.applied_index
-        commit = max(hard_state.commit, applied_index)  # the saved one may lag (see `output`)
+        commit = max(hard_state.commit, recovered.applied_index)  # the saved one may lag
         self.config = config
         self.roster = roster = Roster(own_id, log.first_index - 1, recovered.membership, commit)
         self.elector = elector = Elector(
@@ -57,7 +56,7 @@ class RaftCore:
         )
         desk, reads = ProposalDesk(config.hold_ms), LocalReads(chance(1 << 48))
         self.replica = replica = Replica(
-            own_id, log, roster, commit, applied_index, recovered.cluster_ms, desk
+            own_id, log, roster, commit, recovered.applied_index, recovered.cluster_ms, desk
         )
         outbox = Outbox(elector)
         self._desk, self._reads, self._outbox = desk, reads, outbox
@@ -73,6 +72,7 @@ class RaftCore:
             config, roster, elector, replica, outbox, desk, reads, changes, transfers, trial, proof
         )
         self.peers = Peers(config, elector, log, now_ms)
+        self._counted_index = replica.stable_index
 
     # --- as the actor sees it ---
 
@@ -338,12 +338,12 @@ class RaftCore:
     def persisted(self, now_ms: int) -> tuple[rpc.Message, ...]:
         """Everything in the last `output` is durable; returns the promises that may leave now."""
         elector, leader = self.elector, self.elector.leads_as
-        stable_before = self.replica.stable_index
         self.replica.persisted()
         elector.persisted()
         promises = self._outbox.take_promises()
-        # From now on this member may count itself.
-        if leader is not None and self.replica.stable_index > stable_before:
+        # From now on this member may count itself, also for what a snapshot has made durable.
+        counted, self._counted_index = self._counted_index, self.replica.stable_index
+        if leader is not None and self._counted_index != counted:
             self._advance(leader, now_ms)
         elif elector.leader == NOBODY and not elector.is_unsaved:
             self._carry(elector.own_vote_saved(now_ms), now_ms)

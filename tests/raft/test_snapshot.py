@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from actors.language.entries import Proposal
 from actors.language.members import AddMember
 from actors.raft.core import RaftCore
 from actors.raft.log import LogStart
 from actors.raft.quorum import Configuration
-from actors.raft.rpc import AppendResponse, SnapshotChunk
+from actors.raft.rpc import AppendResponse, Message, SnapshotChunk
 from tests.raft.harness import HEARTBEAT_MS, Cluster, peer, voters
 
 BYTES = 1 << 30
@@ -74,6 +75,35 @@ def test_what_follows_a_snapshot_is_kept_if_the_log_agrees_with_it() -> None:
     _, kept = follower.restored(LogStart(5, 1, voters(3)), 0, chunk)
     assert [entry.index for entry in kept] == [6, 7, 8, 9, 10]
     assert follower.replica.log.first_index == 6
+
+
+def test_a_leader_counts_itself_for_what_a_snapshot_has_made_durable() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(2 * HEARTBEAT_MS)
+    cluster.isolate(3)
+    leader, other, now_ms = cluster.cores[1], cluster.cores[2], cluster.now_ms
+    start, term = leader.replica.commit, leader.term
+    leader.replica.handed_out = start - 1
+    leader.replica.pause()
+    sent: list[Message] = []
+    for command in (b"saved meanwhile", b"not saved"):
+        leader.propose([Proposal(1, 1, command)], now_ms)
+        if not sent:
+            sent += leader.output(now_ms).messages
+        sent += leader.speak(now_ms)
+    for message in sent:
+        if message.target == 2:
+            other.step(message, now_ms)
+    other.output(now_ms)
+    for answer in other.persisted(now_ms):
+        leader.step(answer, now_ms)
+    leader.persisted(now_ms)
+    assert leader.replica.commit == start + 1
+    leader.restored(LogStart(start, term, voters(3)), 0, chunk_of(leader, 2, start, term))
+    leader.output(now_ms)
+    leader.persisted(now_ms)
+    assert leader.replica.commit == start + 2
 
 
 def test_what_contradicts_a_snapshot_is_dropped_whole() -> None:
