@@ -24,7 +24,7 @@ from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
 from actors.store.orders import Order, Say, propose
 from actors.store.pace import earliest
-from actors.store.steps import Steps
+from actors.store.steps import Steps, step
 
 CHECK_PAUSE_MS: Final = 20
 """The pause between two steps, each of which takes about one millisecond."""
@@ -106,12 +106,11 @@ class Checker:
         """Do a step to find the next slice; propose its check once it is found."""
         if self._planning is None or self._planned_in is not store:
             self._planning, self._planned_in = next_slice(store, self._next_revision), store
-        try:
-            next(self._planning)
-        except StopIteration as end:
+        found = step(self._planning)
+        if found is not None:
             self._planning = None
             self._check_at_ms = now_ms + self._interval_ms
-            return [propose(self._member_id, [IntegrityCheck(self._member_id, *end.value)])]
+            return [propose(self._member_id, [IntegrityCheck(self._member_id, *found)])]
         self._check_at_ms = now_ms + CHECK_PAUSE_MS
         return []
 
@@ -161,12 +160,11 @@ class Checker:
         if store.compact_revision != check.compact_revision:
             self._hashing = None
             return []
-        try:
-            next(steps)
-        except StopIteration as end:
+        hashed = step(steps)
+        if hashed is not None:
             self._hashing = None
             # One number for both parts: a difference in either shows.
-            found = check.state_hash ^ end.value
+            found = check.state_hash ^ hashed
             report = IntegrityReport(check.index, self._member_id, found)
             return [propose(self._member_id, [report])]
         self._step_at_ms = now_ms + CHECK_PAUSE_MS

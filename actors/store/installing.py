@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from actors.language.errors import StorageError
 from actors.language.messages import LeaseFact, LeaseFacts, Skipped
 from actors.store.machine import Machine
-from actors.store.steps import Steps, portions
+from actors.store.steps import Steps, portions, step
 from actors.store.storage import Backend
 
 INSTALL_SLICE_MS: Final = 3
@@ -70,7 +70,7 @@ class Installer:
         for _ in range(self._slice_steps_max):
             if self._reading is None:
                 break
-            self._read = _step(self._reading)
+            self._read = step(self._reading)
             if self._read is not None:
                 self._reading = None
             elif clock() >= until_ms:
@@ -157,13 +157,3 @@ def lease_news(old: Machine, new: Machine) -> Steps[tuple[LeaseFacts, ...]]:
 def watch_news(old: Machine, new: Machine) -> Skipped | None:
     """What Watch must hear if revisions lie between the two states: it then reads them."""
     return Skipped(new.revision) if new.revision > old.revision else None
-
-
-def _step(reading: Steps[NewState | str]) -> NewState | str | None:
-    """Do one step; returns the result at the last one."""
-    try:
-        next(reading)
-    except StopIteration as end:
-        result: NewState | str = end.value
-        return result
-    return None

@@ -15,7 +15,7 @@ from actors.language.queries import Query
 from actors.language.results import Failure, Result
 from actors.store.machine import Machine
 from actors.store.questions import begin, can_answer
-from actors.store.steps import Steps
+from actors.store.steps import Steps, step
 
 RUNNING_MAX: Final = 8
 """At most 8 long queries run side by side: each keeps in memory what it has gathered."""
@@ -138,9 +138,7 @@ class LongQueries:
 
 def _is_done(each: _Running, replies: list[tuple[int, Result]]) -> bool:
     """Do one step; if it is the last, put the answer into `replies`."""
-    try:
-        next(each.steps)
-    except StopIteration as end:
-        replies.append((each.asked.ticket, end.value))
-        return True
-    return False
+    result = step(each.steps)
+    if result is not None:
+        replies.append((each.asked.ticket, result))
+    return result is not None

@@ -49,7 +49,7 @@ from actors.store.loading import Found, read_all
 from actors.store.mvcc import RevisionStore
 from actors.store.naming import by_id, named
 from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
-from actors.store.steps import Steps, finish, take_apart
+from actors.store.steps import Steps, finish, step, take_apart
 from actors.store.storage import Backend, Batch, Meta
 from actors.store.writes import Writes
 
@@ -158,11 +158,8 @@ class Machine:
     def go_on(self) -> Result | None:
         """Do the next step of the entry under way; returns its answer at the last one."""
         assert self._long_steps is not None, "no entry is under way"
-        try:
-            next(self._long_steps)
-        except StopIteration as end:
-            result: Result = end.value
-        else:
+        result = step(self._long_steps)
+        if result is None:
             return None
         sequence, self._long_steps, self._long_sequence = self._long_sequence, None, None
         self.is_busy = False
@@ -177,12 +174,10 @@ class Machine:
         """Do the first step of a command; most have no other."""
         store = self.store
         revision, earlier, store.events = store.revision, store.events, []
-        try:
-            next(steps)
-        except StopIteration as end:
+        result = step(steps)
+        if result is not None:
             earlier += store.events
             store.events = earlier
-            result: Result = end.value
             return result
         # Until the end everybody sees what was before.
         self.is_busy, self._revision_before, self._events_before = True, revision, earlier

@@ -37,6 +37,16 @@ def finish(steps: Steps[T]) -> T:
             return result
 
 
+def step(steps: Steps[T]) -> T | None:
+    """Do one step; returns the result at the last one, and a result is never None."""
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    return None
+
+
 def portions(items: Iterable[T]) -> Iterator[list[T]]:
     """All items in order, in lists that one step handles."""
     left = iter(items)
