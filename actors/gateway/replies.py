@@ -69,9 +69,10 @@ class ReplyEncoder(FrameEncoder):
         match result:
             case PutDone(revision, None, ttl_ms=0):
                 return self.acknowledgement(request_id, revision)
-            case RangeDone(_, kvs, _, count):
-                # The count is of all keys that a range has found, and no less than those given.
-                if count > ITEMS_AT_ONCE and len(kvs) > ITEMS_AT_ONCE:
+            case RangeDone(_, kvs):
+                # A slice, since len() would be a call on the way of each get. The count would not
+                # do: a page without one has 0.
+                if kvs[ITEMS_AT_ONCE:]:
                     return self._in_portions(request_id, result)
                 fields = _range(result)
             case Failure(name):

@@ -348,6 +348,13 @@ def test_a_long_answer_is_encoded_between_others() -> None:
     assert (reply["id"], len(reply["kvs"])) == (1, ITEMS_AT_ONCE + 1)
 
 
+def test_a_long_page_without_a_count_is_encoded_between_others() -> None:
+    page = _found(ITEMS_AT_ONCE + 1)._replace(count=0)
+    assert not isinstance(ReplyEncoder(1, 2, "0").encode(b"", page), bytes)
+    short = _found(ITEMS_AT_ONCE)._replace(count=0)
+    assert isinstance(ReplyEncoder(1, 2, "0").encode(b"", short), bytes)
+
+
 def test_a_slice_of_a_long_answer_ends_with_its_time() -> None:
     answers, read = LongAnswers(), 0
     pending = Pending(ONE, b"", False, 0)
