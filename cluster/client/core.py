@@ -68,6 +68,8 @@ class Core:
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is gone: its calls and watches go on at another one."""
+        if not self.endpoints.is_known(endpoint):
+            return  # a direct connection that was given up a moment ago
         self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
         self.ways.endpoint_down(endpoint, now)

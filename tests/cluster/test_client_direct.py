@@ -124,6 +124,7 @@ def test_an_address_that_cannot_be_reached_is_tried_once() -> None:
     assert rig.dialled() == [Dial(DIRECT, "")]
     assert not rig.core.endpoints.set_aside(DIRECT, "refused"), "it is no news for the log"
     rig.core.endpoint_up(DIRECT, rig.now)  # too late
+    rig.core.endpoint_down(DIRECT, rig.now)
     rig.advance(1_000)
     assert (rig.sent(), rig.dialled()) == ([], [])
     assert rig.goes_to() == FRONT
