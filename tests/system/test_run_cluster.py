@@ -17,7 +17,7 @@ import msgpack
 import pytest
 import zmq
 
-from cluster.launcher.ports import FREE_PORTS, Ports, is_free, ports_from
+from cluster.launcher.ports import FREE_PORTS, Ports, holder_of, is_free, ports_from
 from tests.limits import HANG_MS, HANG_SECONDS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "run_cluster.py"
@@ -102,6 +102,16 @@ def free_base_port(size: int = 3) -> int:
     raise AssertionError("no free base port")
 
 
+def works_in(directory: Path, holder: str) -> bool:
+    """Whether a port's holder, as `holder_of` tells it, runs in this directory or below it."""
+    found = re.search(r"pid (\d+)", holder)
+    try:
+        at = Path(f"/proc/{found[1]}/cwd").readlink() if found else Path("/")
+    except OSError:
+        return False  # it has ended
+    return at.is_relative_to(directory)
+
+
 def call(port: int, **request: Any) -> Any:
     """One request over a plain REQ socket, as PROTOCOL.md has it."""
     with zmq.Context() as context, context.socket(zmq.REQ) as socket:
@@ -125,10 +135,29 @@ def no_launcher_outlives_its_test() -> Iterator[None]:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Iterator[int]:
-    """A free base port whose ports are free again afterwards: no node is left behind."""
+    """A free base port whose ports are free again afterwards: no node is left behind.
+
+    Another program may have taken one meanwhile, since the system gives some of them to anybody. It
+    does not work in this test's directory.
+    """
     port = free_base_port()
     yield port
-    assert all(is_free(one) for pair in ports_from(port, 3) for one in pair)
+    taken = [one for pair in ports_from(port, 3) for one in pair if not is_free(one)]
+    assert [holder_of(one) for one in taken if works_in(tmp_path, holder_of(one))] == []
+
+
+def test_a_node_that_is_left_behind_is_noticed(tmp_path: Path) -> None:
+    program = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1])"
+    waits = [sys.executable, "-uc", f"{program}; input()"]
+    with subprocess.Popen(
+        waits, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as left:
+        assert left.stdin is not None and left.stdout is not None
+        holder = holder_of(int(left.stdout.readline()))
+        assert works_in(tmp_path, holder)
+        assert not works_in(tmp_path / "elsewhere", holder)
+        left.stdin.close()
+    assert not works_in(tmp_path, "")
 
 
 def test_a_kill_from_outside_is_told_and_mended_and_the_data_lives_on(
