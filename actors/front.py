@@ -15,16 +15,15 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Final
 
-import cluster
 from actors.raft.disk.wal_reader import Identity
 from actors.runtime.premises import bind_http
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.front_config import FrontConfig
 from cluster.links import LISTEN_BACKLOG
+from cluster.processes import import_environment, is_readable
 
 FRONT_COMMAND: Final = (sys.executable, "-P", "-m", "cluster.etcd")
 
@@ -102,7 +101,7 @@ class FrontProcess:
         What it passes on to the node goes on until the node closes these connections itself.
         """
         os.eventfd_write(self._stopping, 1)
-        _is_told(self._done, FRONT_STOP_SECONDS)
+        is_readable(self._done, FRONT_STOP_SECONDS)
 
     def stop(self) -> None:
         """End the front; call it after `drain`, when the node has closed its door."""
@@ -115,14 +114,11 @@ class FrontProcess:
     # --- inside ---
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        environment = dict(os.environ)
-        search = [str(Path(cluster.__file__).parents[1]), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(part for part in search if part)
         inherited = (*self._listening, *self._metrics)
         return subprocess.Popen(
             FRONT_COMMAND,
             stdin=subprocess.PIPE,
-            env=environment,
+            env=import_environment(),
             pass_fds=(*(each.fileno() for each in inherited), self._life, self._turn, self._done),
             # A session of its own: the terminal's Ctrl-C is for the node, which then ends it.
             start_new_session=True,
@@ -149,7 +145,7 @@ class FrontProcess:
                 return
             ending = self._process.returncode
             log.warning("the front's process ended with status %d: starting it again", ending)
-            if time.monotonic() - began < FRONT_QUICK_SECONDS and _is_told(
+            if time.monotonic() - began < FRONT_QUICK_SECONDS and is_readable(
                 self._stopping, FRONT_PAUSE_SECONDS
             ):
                 return
@@ -172,9 +168,3 @@ class FrontProcess:
         process.wait()
         os.close(ended)
         return self._stopping in ready
-
-
-def _is_told(stopping: int, seconds: float) -> bool:
-    poller = select.poll()
-    poller.register(stopping, select.POLLIN)
-    return bool(poller.poll(seconds * 1_000))

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+from cluster.processes import is_readable
+
 QUICK_SECONDS: Final = 1.0
 """A serving process that lived for less than this is followed by the next one after a pause,
 unless it was the first one that lived so shortly."""
@@ -61,7 +63,7 @@ class FrontKeeper:
             if time.monotonic() - began >= QUICK_SECONDS:
                 pause_seconds = 0.0
                 continue
-            if pause_seconds and _is_over(self._life, pause_seconds):
+            if pause_seconds and is_readable(self._life, pause_seconds):
                 break
             pause_seconds = min(PAUSE_SECONDS_MAX, 2 * pause_seconds or PAUSE_SECONDS)
         return 0
@@ -116,13 +118,6 @@ def continue_when_parent_dies() -> None:
     that runs is not disturbed.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
-
-
-def _is_over(life: int, seconds: float) -> bool:
-    """Wait for a time, or until the node has ended; whether it has."""
-    poller = select.poll()
-    poller.register(life, 0)
-    return bool(poller.poll(seconds * 1_000))
 
 
 def _ending(status: int) -> str:

@@ -176,4 +176,4 @@ def _next_ports(recorded: Sequence[NodeRecord], claims: PortClaims) -> Ports:
             in_range = pair.peer <= PORT_MAX
             if pair not in used and in_range and claims.maybe_claim(pair):
                 return pair
-    return next(pair for pair in claims.claim_free(len(used) + 1) if pair not in used)
+    return claims.claim_free(1, used)[0]

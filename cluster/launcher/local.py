@@ -16,10 +16,10 @@ from cluster.launcher.node import NodeProcess
 from cluster.launcher.probe import WriteAnswered
 from cluster.launcher.processes import (
     ASK_INTERVAL_MS,
-    IMPORT_ROOT,
     Processes,
     leader_among,
 )
+from cluster.processes import IMPORT_ROOT
 
 if TYPE_CHECKING:
     from cluster.client.api import Client

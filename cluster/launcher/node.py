@@ -6,7 +6,6 @@ It owns the process, its pidfd and the link to its client port, and refuses to k
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import time
@@ -19,6 +18,7 @@ import zmq
 from cluster.launcher.layout import NodeRecord
 from cluster.launcher.probe import NodeStatus, ProbeLink
 from cluster.private import append
+from cluster.processes import is_readable
 
 EXIT_REMOVED: Final = 3
 """A node's exit status when it learns that it was removed from its cluster."""
@@ -124,7 +124,7 @@ class NodeProcess:
 
     def reap(self) -> bool:
         """See whether the process has ended; true once, when the end is found."""
-        if not self.running or not _readable(self.pidfd, 0.0):
+        if not self.running or not is_readable(self.pidfd, 0.0):
             return False
         assert self._process is not None
         self.died_at = time.monotonic()
@@ -141,12 +141,6 @@ class NodeProcess:
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait for the end of the process; whether it has ended."""
-        if self.running and _readable(self.pidfd, max(0.0, timeout_seconds)):
+        if self.running and is_readable(self.pidfd, max(0.0, timeout_seconds)):
             self.reap()
         return not self.running
-
-
-def _readable(fd: int, timeout_seconds: float) -> bool:
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    return bool(poller.poll(timeout_seconds * 1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -75,8 +76,8 @@ class PortClaims:
                 self._held.pop(port).close()
         return False
 
-    def claim_free(self, size: int) -> tuple[Ports, ...]:
-        """Claim ports for `size` nodes, which are free now."""
+    def claim_free(self, size: int, besides: Collection[Ports] = ()) -> tuple[Ports, ...]:
+        """Claim ports for `size` nodes, which are free now; none of those `besides`."""
         found: list[Ports] = []
         chooser = random.SystemRandom()
         for _ in range(FREE_PORT_TRIES):
@@ -84,7 +85,9 @@ class PortClaims:
                 return tuple(found)
             client = chooser.choice(FREE_PORTS[::2])
             ports = Ports(client, client + 1)
-            if not set(ports) & self._held.keys() and self.maybe_claim(ports):
+            if ports in besides or set(ports) & self._held.keys():
+                continue
+            if self.maybe_claim(ports):
                 found.append(ports)
         raise OSError(f"no free ports between {FREE_PORTS.start} and {FREE_PORTS.stop}")
 

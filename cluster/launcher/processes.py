@@ -7,7 +7,6 @@ thread at a time.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sys
@@ -30,6 +29,7 @@ from cluster.launcher.layout import (
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import PortClaims, PortTakenError
 from cluster.launcher.probe import NodeStatus
+from cluster.processes import import_environment
 
 STOP_SECONDS: Final = 30.0
 """A node that still runs this long after SIGTERM is killed."""
@@ -39,7 +39,6 @@ STATUS_SECONDS: Final = 1.0
 ASK_INTERVAL_MS: Final = 10
 
 NODE_COMMAND: Final = (sys.executable, "-P", "-m", "actors")
-IMPORT_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Processes:
@@ -191,11 +190,8 @@ class Processes:
             raise LauncherError(f"{name} is running already (pid {node.pid})")
         if node.is_removed:
             raise LauncherError(f"{name} was removed from the cluster for good: add another node")
-        environment = dict(os.environ)
-        search = [str(IMPORT_ROOT), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(part for part in search if part)
         command = (*self._command, *self._flags_of(node))
-        node.launch(command, environment, self.directory.lock_fd, self._context)
+        node.launch(command, import_environment(), self.directory.lock_fd, self._context)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a node; after SIGKILL, wait until the process is gone."""

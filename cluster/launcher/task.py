@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 from collections.abc import Sequence
 from typing import Final
 
 from cluster.launcher.layout import LauncherError
+from cluster.processes import is_readable
 
 EXIT_NOT_FOUND: Final = 127
 EXIT_NOT_EXECUTABLE: Final = 126
@@ -51,9 +51,7 @@ class Task:
 
     def reap(self) -> bool:
         """Whether the command has ended."""
-        poller = select.poll()
-        poller.register(self.pidfd, select.POLLIN)
-        return bool(poller.poll(0)) and self._process.wait() is not None
+        return is_readable(self.pidfd, 0.0) and self._process.wait() is not None
 
     def interrupt(self, number: int) -> bool:
         """Pass a stopping signal on to the task (INTERRUPTS for Ctrl-C).
