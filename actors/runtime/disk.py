@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from actors.language.metrics import Histogram
+from actors.runtime.overruns import NS_PER_MS
 
 OF_WAITS: Final = 16
 SLOW_MS: Final = 4
@@ -25,7 +26,6 @@ FAST_WAITS: Final = 14
 """When 14 of the last 16 waits took less than 2 ms, they are waited for in the loop again: a thread
 costs a put two hand-overs more."""
 
-_NS_PER_MS: Final = 1_000_000
 _ALL: Final = (1 << OF_WAITS) - 1
 
 Work = Callable[[], None]
@@ -94,8 +94,8 @@ class DiskWaits:
         """Learn from a wait where the next one should be: the switch has hysteresis."""
         self.durations.add(took_ns)
         # A bit for each of the last waits: this one shifts the oldest out.
-        self._fast = (self._fast << 1 | (took_ns < FAST_MS * _NS_PER_MS)) & _ALL
-        self._slow = (self._slow << 1 | (took_ns >= SLOW_MS * _NS_PER_MS)) & _ALL
+        self._fast = (self._fast << 1 | (took_ns < FAST_MS * NS_PER_MS)) & _ALL
+        self._slow = (self._slow << 1 | (took_ns >= SLOW_MS * NS_PER_MS)) & _ALL
         if self.is_slow:
             self.is_slow = self._fast.bit_count() < FAST_WAITS
         else:

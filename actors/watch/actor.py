@@ -31,9 +31,9 @@ from actors.language.metrics import Survey
 from actors.runtime.base import Clock, NodeActor
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import COMPACTED_TEXT, Hub
-from actors.watch.long_batch import EVENTS_AT_ONCE, LongBatch
+from actors.watch.long_batch import EVENTS_AT_ONCE, Frames, LongBatch
 from actors.watch.rhythm import Patience, Rhythm
-from actors.watch.teller import Frames, Teller
+from actors.watch.teller import Teller
 from cluster.errors import FAULTS
 
 PROGRESS_INTERVAL_MS: Final = 10 * 60 * 1_000

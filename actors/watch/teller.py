@@ -17,10 +17,9 @@ from actors.watch.audience import Match, View, Watch
 from actors.watch.bookmarks import Bookmarks
 from actors.watch.frames import EventBatch, Reply, WatchFrames
 from actors.watch.hub import Hub, WatchRefused
+from actors.watch.long_batch import Frames
 from actors.watch.spans import Span
 from cluster.errors import FAULTS, NOT_FOUND, Fault
-
-Frames = list[tuple[Connection, bytes]]
 
 
 class Teller:

@@ -19,6 +19,7 @@ from cluster.client.endpoints import address
 from cluster.client.replies import of, read
 from cluster.client.results import MemberListResult
 from cluster.errors import LeaseholdError
+from cluster.schemes import HTTP, TCP
 
 ASK_AFTER_SECONDS: Final = 1.0
 """A client asks for the members when an endpoint has been connected for this time: a program that
@@ -194,10 +195,10 @@ def _direct_urls(listed: MemberListResult, present: str) -> list[str]:
 
 
 def _usable(urls: tuple[str, ...], present: str) -> list[str]:
-    if not any(url.startswith("http://") for url in urls):
+    if not any(url.startswith(HTTP) for url in urls):
         return []  # the member has no front: the endpoint is the direct way
     try:
-        direct = [address(url) for url in urls if url.startswith("tcp://")]
+        direct = [address(url) for url in urls if url.startswith(TCP)]
     except ValueError:
         return []
     return [] if present in direct else direct[:URLS_MAX]

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from cluster.schemes import HTTP, TCP
+
 DEFAULT_ENDPOINT: Final = "127.0.0.1:2379"
 ENVIRONMENT_NAMES: Final = ("LEASECTL_ENDPOINTS", "ETCDCTL_ENDPOINTS")
 ENDPOINTS_MAX: Final = 64
 
-_PLAIN_SCHEMES: Final = ("tcp://", "http://")
+_PLAIN_SCHEMES: Final = (TCP, HTTP)
 _NEVER: Final = float("-inf")
 
 

@@ -9,7 +9,8 @@ from actors.language.messages import WatchCancel, WatchOpen, WatchProgress
 from actors.watch.bookmarks import DEFERRED_PER_CONNECTION_MAX
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import Hub
-from actors.watch.teller import Frames, Teller
+from actors.watch.long_batch import Frames
+from actors.watch.teller import Teller
 from cluster.wire import pack, unpack
 
 ONE = (b"\0one",)

@@ -13,22 +13,16 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 
-from cluster.errors import CANCELED, UNKNOWN, Fault
+from cluster.errors import CANCELED, INTERNAL, UNKNOWN, Fault
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.grpc.headers import (
-    DEADLINE,
-    OK_TRAILERS_BLOCK,
-    RESPONSE_BLOCK,
-    RESPONSE_HEADERS,
-    trailers,
-)
+from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_HEADERS, trailers
 from cluster.etcd.grpc.messages import MessageSplitter, framed, prefix, whole
 from cluster.etcd.http2 import Http2Stream, ServerConnection
-from cluster.etcd.rpc.mapping import ResponseEncoder, decode, responses_of
+from cluster.etcd.rpc.mapping import UNREADABLE, ResponseEncoder, decode, responses_of
 from cluster.etcd.rpc.schema import Rpc, RpcKind
-from cluster.etcd.rpc.status import INTERNAL, OK, RpcError, error_in
-from cluster.etcd.services.calls import Link, Service
-from cluster.etcd.services.table import SERVICES
+from cluster.etcd.rpc.status import DEADLINE, OK, RpcError, error_in
+from cluster.etcd.services.calls import Link, Service, when_led
+from cluster.etcd.services.table import serve
 from cluster.wire import LazyMap
 
 NO_REQUEST: Final = Fault(UNKNOWN, "EOF")
@@ -36,7 +30,6 @@ CUT_REQUEST: Final = Fault(UNKNOWN, "unexpected EOF")
 CUT_STREAM: Final = Fault(INTERNAL, "unexpected EOF")
 """The client has ended its side before its request, or within a message, as grpc-go tells it."""
 
-UNREADABLE: Final = "grpc: error unmarshalling request: "
 STREAM_UNREADABLE: Final = "grpc: failed to unmarshal the received message "
 
 
@@ -137,10 +130,13 @@ class GrpcCall:
 class UnaryCall(GrpcCall):
     """A call that one operation of the node answers."""
 
-    __slots__ = ("_number",)
+    __slots__ = ("_number", "_requires_leader")
 
-    def __init__(self, home: Home, stream: Http2Stream, rpc: Rpc, encoding: bytes) -> None:
+    def __init__(
+        self, home: Home, stream: Http2Stream, rpc: Rpc, encoding: bytes, requires_leader: bool
+    ) -> None:
         super().__init__(home, stream, rpc, encoding)
+        self._requires_leader = requires_leader
         # The call to the node; None: the request has not arrived.
         self._number: int | None = None
 
@@ -194,6 +190,13 @@ class UnaryCall(GrpcCall):
         except RpcError as error:
             self._refuse(error)
             return
+        if self._requires_leader:
+            link = self._home.link
+            self._number = when_led(link, lambda: self._call(request), self._refuse)
+        else:
+            self._call(request)
+
+    def _call(self, request: dict[str, Any]) -> None:
         self._number = self._home.link.call(request, self._done)
 
     def _done(self, reply: dict[str, Any]) -> None:
@@ -267,7 +270,7 @@ class ServedCall(GrpcCall):
         self._has_closed = False
         self._has_request = False
         self._is_paused = False
-        self._service: Service = SERVICES[rpc.path](self, home.link)
+        self._service: Service = serve(self, home.link)
 
     # --- what the client does ---
 
@@ -371,14 +374,10 @@ class ServedCall(GrpcCall):
             return
         if self._has_answered:
             self._home.http2.trailers(self._stream, trailers(error))
-            self._end(OK if error is None else error.code)
-            self._home.write_soon()
-        elif error is not None:
-            self._refuse(error)
         else:
-            self._home.http2.respond(self._stream, RESPONSE_HEADERS + trailers(None), end=True)
-            self._end(OK)
-            self._home.write_soon()
+            self._home.http2.respond(self._stream, RESPONSE_HEADERS + trailers(error), end=True)
+        self._end(OK if error is None else error.code)
+        self._home.write_soon()
 
     def queued(self) -> int:
         """The bytes that wait for a slow reader."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from cluster.errors import DEADLINE_EXCEEDED, INVALID_ARGUMENT, UNIMPLEMENTED, Fault
+from cluster.errors import INTERNAL, INVALID_ARGUMENT, UNIMPLEMENTED
 from cluster.etcd.grpc.messages import ENCODINGS
 from cluster.etcd.http2 import encode_block
-from cluster.etcd.rpc.status import INTERNAL, RpcError, grpc_message
+from cluster.etcd.rpc.status import DEADLINE, RpcError, grpc_message
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -35,8 +35,6 @@ _UNITS_MS: Final = {
 }
 
 TIMEOUT_DIGITS_MAX: Final = 8
-
-DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
 
 
 class NotGrpcError(RpcError):

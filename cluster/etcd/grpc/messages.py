@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from cluster.errors import RESOURCE_EXHAUSTED
-from cluster.etcd.rpc.status import INTERNAL, RpcError
+from cluster.errors import INTERNAL
+from cluster.etcd.rpc.status import RpcError, too_large
 
 PREFIX_BYTES: Final = 5
 
@@ -80,7 +80,7 @@ class MessageSplitter:
 
     def _check(self, flag: int, size: int) -> None:
         if size > self._bytes_max:
-            raise self._too_large(size)
+            raise too_large(size, self._bytes_max)
         if flag == 1 and self._encoding in IDENTITY:
             raise RpcError(INTERNAL, "grpc: compressed flag set with identity or empty encoding")
         if flag > 1:
@@ -95,12 +95,8 @@ class MessageSplitter:
             text = f"grpc: failed to decompress the received message {error}"
             raise RpcError(INTERNAL, text) from None
         if len(message) > self._bytes_max:
-            raise self._too_large(len(message))
+            raise too_large(len(message), self._bytes_max)
         if not inflater.eof:
             text = "grpc: failed to decompress the received message unexpected EOF"
             raise RpcError(INTERNAL, text)
         return message
-
-    def _too_large(self, size: int) -> RpcError:
-        text = f"grpc: received message larger than max ({size} vs. {self._bytes_max})"
-        return RpcError(RESOURCE_EXHAUSTED, text)

@@ -24,12 +24,9 @@ from cluster.etcd.http2 import LIMITS, Http2Stream, Memory, ServerConnection
 from cluster.etcd.rpc.mapping import ResponseEncoder
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
-from cluster.etcd.services.calls import requires_leader
+from cluster.etcd.services.calls import MESSAGE_OVERHEAD_BYTES, requires_leader
 from cluster.etcd.services.table import SERVICES
 from cluster.etcd.services.unary import Unary
-
-OVERHEAD_BYTES: Final = 512 * 1024
-"""A message may be this much larger than a request (etcd's grpcOverheadBytes)."""
 
 WRITE_BUFFER_BYTES: Final = 64 * 1024
 """With more in the transport the client counts as one that does not read."""
@@ -40,7 +37,7 @@ _ROUTES: Final = {path: (RPCS[path], serve is Unary) for path, serve in SERVICES
 LONG_ANSWERS_MAX: Final = 2
 """Long answers of one client that are made at the same time; the node's next ones wait."""
 
-_SERVICE_NAMES: Final = frozenset(path.decode().split("/")[1] for path in SERVICES)
+_SERVICE_NAMES: Final = frozenset(RPCS[path].service for path in SERVICES)
 
 
 class GrpcServer:
@@ -51,7 +48,7 @@ class GrpcServer:
     ) -> None:
         self.replies = replies
         self.counters = counters
-        self.message_bytes_max = request_bytes_max + OVERHEAD_BYTES
+        self.message_bytes_max = request_bytes_max + MESSAGE_OVERHEAD_BYTES
         self.memory = Memory()
 
     def connection(self, link: ClientLink) -> GrpcConnection:
@@ -137,8 +134,8 @@ class GrpcConnection(asyncio.Protocol):
             self.http2.respond(stream, refusal(200, error), end=True)
             return
         call: GrpcCall
-        if is_short and not requires_leader(headers):
-            call = UnaryCall(self, stream, rpc, encoding)
+        if is_short:
+            call = UnaryCall(self, stream, rpc, encoding, requires_leader(headers))
         else:
             call = ServedCall(self, stream, rpc, encoding, headers)
         stream.context = call

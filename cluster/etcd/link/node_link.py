@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from cluster.errors import DEADLINE_EXCEEDED, FAULTS, UNAVAILABLE
+from cluster.errors import FAULTS, UNAVAILABLE
 from cluster.etcd.link.connection import NodeConnection, Reply
 from cluster.etcd.link.node_stream import NodeStream
 from cluster.etcd.link.pool import Pool
+from cluster.etcd.rpc.status import DEADLINE
 
 CALLS_MAX: Final = 10_000
 """The number of calls that one client may have under way; the node has the same limit."""
@@ -26,9 +27,7 @@ CONNECTION_LOST: Final[Reply] = {
         "message": "etcdserver: request timed out, possibly due to connection lost",
     }
 }
-OVERDUE: Final[Reply] = {
-    "error": {"code": DEADLINE_EXCEEDED, "message": "context deadline exceeded"}
-}
+OVERDUE: Final[Reply] = {"error": DEADLINE._asdict()}
 
 Done = Callable[[Reply], None]
 
@@ -42,11 +41,10 @@ class NodeLink:
 
     def __init__(self, pool: Pool) -> None:
         self.on_close: Callable[[], None] | None = None
-        self.cluster_id = pool.address.cluster_id
-        self.member_id = pool.address.member_id
         self.why_lost = ""
         self._pool = pool
         self._connection: NodeConnection | None = None
+        self._is_paused = False
         # A forgotten call stays here until its answer is there: without it the connection could
         # pass to another client too early.
         self._calls: dict[int, Done | None] = {}
@@ -90,11 +88,13 @@ class NodeLink:
 
     def pause(self) -> None:
         """Read no more answers, for a client that does not read them either."""
+        self._is_paused = True
         if self._connection is not None:
             self._connection.pause()
 
     def resume(self) -> None:
         """Go on reading answers."""
+        self._is_paused = False
         if self._connection is not None:
             self._connection.resume()
 
@@ -129,6 +129,8 @@ class NodeLink:
     def _connect(self) -> NodeConnection:
         connection = self._connection = self._pool.take()
         connection.on_reply, connection.on_lost = self._on_reply, self._on_lost
+        if self._is_paused:
+            connection.pause()
         return connection
 
     def _on_reply(self, reply: Reply) -> None:

@@ -27,11 +27,6 @@ class NodeStream:
         self._connection = connection
         connection.on_reply, connection.on_lost = on_message, on_end
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the node does not read what is sent to it."""
-        return self._connection.is_full
-
     def send(self, request: dict[str, Any]) -> None:
         """Send a request; its answer is a message like all others."""
         self._connection.send(request)

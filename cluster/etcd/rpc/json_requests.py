@@ -11,12 +11,12 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from cluster.errors import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNKNOWN
+from cluster.errors import INVALID_ARGUMENT, UNKNOWN
 from cluster.etcd.rpc.json_faults import TOO_DEEP
 from cluster.etcd.rpc.json_values import JsonError, Reader, first_value, mismatch, reader_of
 from cluster.etcd.rpc.mapping import PARTS_MAX, Fields, request_of
 from cluster.etcd.rpc.schema import Rpc, RpcKind, descriptor_of
-from cluster.etcd.rpc.status import RpcError, error_of
+from cluster.etcd.rpc.status import RpcError, error_of, too_large
 
 DEPTH_MAX: Final = 100
 """Messages may be nested 100 deep, as protobuf's library has it for those that come as bytes."""
@@ -44,12 +44,6 @@ def from_json(rpc: Rpc, body: bytes, message_bytes_max: int | None = None) -> Fi
     raise RpcError(UNKNOWN if rpc.kind is RpcKind.BOTH_STREAM else INVALID_ARGUMENT, fault)
 
 
-def too_large(size: int, bytes_max: int) -> RpcError:
-    """The refusal of a message over its limit, in the words of Go's gRPC."""
-    text = f"grpc: received message larger than max ({size} vs. {bytes_max})"
-    return RpcError(RESOURCE_EXHAUSTED, text)
-
-
 def _fill(message: Message, value: Any, depth: int) -> None:
     """Set the fields of a message, in the order of its descriptor as Go does."""
     if depth > DEPTH_MAX:
@@ -59,9 +53,7 @@ def _fill(message: Message, value: Any, depth: int) -> None:
     if type(value) is not dict:
         raise mismatch(value, "map[string]json.RawMessage")
     for name, json_name, field, reader in _FIELDS[type(message)]:
-        found = value.get(json_name)
-        if json_name not in value:
-            found = value.get(name)
+        found = value.get(json_name, value.get(name))
         if found is None:
             continue
         if field.is_repeated:

@@ -79,8 +79,11 @@ _GO_NAMES: Final = {str: "string", bool: "bool", list: "array", dict: "object", 
 
 def mismatch(value: Any, wanted: str) -> JsonError:
     """The error for a value that is not of the type of Go's that is wanted."""
-    name = _GO_NAMES[type(value)]
-    return JsonError(f"json: cannot unmarshal {name} into Go value of type {wanted}")
+    return _unfit(_GO_NAMES[type(value)], wanted)
+
+
+def _unfit(found: str, wanted: str) -> JsonError:
+    return JsonError(f"json: cannot unmarshal {found} into Go value of type {wanted}")
 
 
 class _Integers:
@@ -106,9 +109,7 @@ class _Integers:
             number = int(value)
             if self._smallest <= number <= self._largest:
                 return number
-        shown = f"number {value}"
-        text = f"json: cannot unmarshal {shown} into Go value of type {self._name}"
-        raise JsonError(text)
+        raise _unfit(f"number {value}", self._name)
 
 
 _ESCAPED_HALVES: Final = re.compile("[\ud800-\udc7f\udd00-\udfff]")

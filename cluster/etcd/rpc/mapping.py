@@ -16,9 +16,9 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from cluster.errors import INVALID_ARGUMENT
+from cluster.errors import INTERNAL, INVALID_ARGUMENT
 from cluster.etcd.rpc.schema import RPCS, Rpc, descriptor_of, message_class
-from cluster.etcd.rpc.status import INTERNAL, RpcError, error_of
+from cluster.etcd.rpc.status import RpcError, error_of
 from cluster.etcd.rpc.wire_faults import fault_in, wrong_type
 from cluster.protocol import ALARM_NAME
 from cluster.schemes import TCP
@@ -27,6 +27,9 @@ from cluster.wire import Items, LazyMap
 Fields = dict[str, Any]
 
 TXN: Final = RPCS[b"/etcdserverpb.KV/Txn"]
+UNREADABLE: Final = "grpc: error unmarshalling request: "
+"""How the error begins of a request whose bytes are no message."""
+
 WATCH: Final = RPCS[b"/etcdserverpb.Watch/Watch"]
 
 PARTS_MAX: Final = 65_536
@@ -95,7 +98,7 @@ def _check_unknown(message: Message) -> None:
 
 
 def _unreadable(fault: str) -> RpcError:
-    return RpcError(INTERNAL, f"grpc: error unmarshalling request: {fault}")
+    return RpcError(INTERNAL, UNREADABLE + fault)
 
 
 def _nested(message: Message) -> Fields:
@@ -265,7 +268,7 @@ def responses_of(rpc: Rpc, reply: LazyMap) -> Iterator[Message]:
     """
     (name,) = (name for name, value in reply.items() if isinstance(value, Items))
     items: Items = reply[name]
-    yield response_of(rpc, {key: value for key, value in reply.items() if key != name})
+    yield response_of(rpc, _without(name, reply))
     for part in items.parts(PART_BYTES):
         yield response_of(rpc, {name: part})
 
@@ -285,11 +288,11 @@ def _whole_seconds(seconds: float) -> int:
 
 
 def _events(events: Iterable[Fields]) -> list[Fields]:
-    return [_without_reason(event) if "reason" in event else event for event in events]
+    return [_without("reason", event) if "reason" in event else event for event in events]
 
 
-def _without_reason(event: Fields) -> Fields:
-    return {name: value for name, value in event.items() if name != "reason"}
+def _without(name: str, fields: Fields) -> Fields:
+    return {other: value for other, value in fields.items() if other != name}
 
 
 def _alarms(alarms: Iterable[Fields]) -> list[Fields]:
@@ -320,7 +323,7 @@ def _nested_txn(response: Fields) -> Fields:
 
 
 def _cluster_header(header: Fields) -> Fields:
-    return {name: value for name, value in header.items() if name != "revision"}
+    return _without("revision", header)
 
 
 _Writer = Callable[[Any], Any]

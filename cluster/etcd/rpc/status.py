@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from cluster.errors import FAULTS, UNKNOWN, FaultName
+from cluster.errors import DEADLINE_EXCEEDED, FAULTS, RESOURCE_EXHAUSTED, UNKNOWN, Fault, FaultName
 
 
 class Code(NamedTuple):
@@ -41,7 +41,9 @@ CODES: Final = (
 """The codes by number. The HTTP statuses are those of etcd 3.5's gateway, grpc-gateway 1.16."""
 
 OK: Final = 0
-INTERNAL: Final = 13
+
+DEADLINE: Final = Fault(DEADLINE_EXCEEDED, "context deadline exceeded")
+"""A call that took longer than its client waits, in the words of Go."""
 
 _ESCAPED: Final = re.compile(rb"[^ -$&-~]")
 """The bytes that `grpc-message` holds as %XX: all but printable ASCII, and the percent sign."""
@@ -58,7 +60,7 @@ class RpcError(Exception):
     @property
     def http_status(self) -> int:
         """The status of an answer over HTTP."""
-        return http_status(self.code)
+        return code_of(self.code).http_status
 
 
 def error_of(name: FaultName) -> RpcError:
@@ -73,9 +75,15 @@ def error_in(reply: Mapping[str, Any]) -> RpcError | None:
     return None if error is None else RpcError(error["code"], error["message"])
 
 
-def http_status(code: int) -> int:
-    """The HTTP status of a gRPC code."""
-    return CODES[code if code < len(CODES) else UNKNOWN].http_status
+def code_of(number: int) -> Code:
+    """The code of this number; those that gRPC does not have are unknown errors."""
+    return CODES[number if number < len(CODES) else UNKNOWN]
+
+
+def too_large(size: int, bytes_max: int) -> RpcError:
+    """The refusal of a message over its limit, in the words of Go's gRPC."""
+    text = f"grpc: received message larger than max ({size} vs. {bytes_max})"
+    return RpcError(RESOURCE_EXHAUSTED, text)
 
 
 def grpc_message(text: str) -> bytes:

@@ -14,6 +14,9 @@ from cluster.errors import FAULTS
 from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import RpcError, error_in
 
+MESSAGE_OVERHEAD_BYTES: Final = 512 * 1024
+"""A message may be larger by this than `--max-request-bytes` (etcd's grpcOverheadBytes)."""
+
 QUEUED_BYTES_MAX: Final = 256 * 1024
 """A service sends no more while this much waits for a slow reader; `on_drained` lets it go on."""
 

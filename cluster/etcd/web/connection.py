@@ -210,7 +210,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_last = exchange is not None and exchange.must_close
         if self._behind:
             self._behind[-1].is_complete = True
-        elif self._sink is not None and not self._is_closing:
+        elif self._sink is not None:
             self._sink.on_end()
 
     # --- one request after the other ---

@@ -180,9 +180,7 @@ def _keeps_alive(request: HttpRequest) -> bool:
 class Whole:
     """A Sink that gathers a whole body, and then hands it over. A larger body is refused."""
 
-    def __init__(
-        self, exchange: Exchange, bytes_max: int, then: Callable[[Exchange, bytes], None]
-    ) -> None:
+    def __init__(self, exchange: Exchange, bytes_max: int, then: Callable[[bytes], None]) -> None:
         self._exchange = exchange
         self._bytes_max = bytes_max
         self._then = then
@@ -209,7 +207,7 @@ class Whole:
         if not self._exchange.is_over:
             body = b"".join(self._parts)
             self._parts.clear()
-            self._then(self._exchange, body)
+            self._then(body)
 
     def on_gone(self) -> asyncio.Task[None] | None:
         """The client has gone."""
@@ -223,3 +221,8 @@ class Whole:
 
 def _nothing() -> None:
     """What is done where nothing is to be done."""
+
+
+def bodyless(exchange: Exchange) -> Whole:
+    """The sink of a request that was answered by its head."""
+    return Whole(exchange, 0, lambda _: None)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-RpcKind = Literal["counter", "gauge", "histogram"]
+MetricKind = Literal["counter", "gauge", "histogram"]
 Labels = Mapping[str, str]
 
 NO_LABELS: Final[Labels] = {}
@@ -23,7 +23,7 @@ class Exposition:
     def __init__(self) -> None:
         self._lines: list[str] = []
 
-    def family(self, name: str, kind: RpcKind, help_text: str) -> None:
+    def family(self, name: str, kind: MetricKind, help_text: str) -> None:
         """Begin a family; its samples follow."""
         self._lines.append(f"# HELP {name} {help_text}")
         self._lines.append(f"# TYPE {name} {kind}")

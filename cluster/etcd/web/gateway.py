@@ -18,20 +18,16 @@ from cluster.etcd.rpc.json_answers import error_json, pieces, stream_error_json,
 from cluster.etcd.rpc.json_requests import from_json
 from cluster.etcd.rpc.mapping import response_of, responses_of
 from cluster.etcd.rpc.schema import HTTP, Rpc, RpcKind
-from cluster.etcd.rpc.status import RpcError, error_of
-from cluster.etcd.services.calls import Service
-from cluster.etcd.web.exchange import JSON, BodySink, Exchange, Headers, Whole
+from cluster.etcd.rpc.status import OK, RpcError, error_of
+from cluster.etcd.services.calls import MESSAGE_OVERHEAD_BYTES, QUEUED_BYTES_MAX, Service
+from cluster.etcd.web.exchange import JSON, BodySink, Exchange, Headers, Whole, bodyless
 from cluster.etcd.web.limits import (
     BODY_OVERHEAD_BYTES,
     LARGE_ANSWER_BYTES,
-    STREAM_UNREAD_BYTES,
     UNREAD_BYTES_MAX,
 )
 from cluster.etcd.web.splitter import ObjectSplitter
 from cluster.wire import LazyMap
-
-MESSAGE_OVERHEAD_BYTES: Final = 512 * 1024
-"""A gRPC message may be larger by this than `--max-request-bytes`, as in etcd."""
 
 PREFIXES: Final = ("/v3/", "/v3beta/")
 
@@ -71,7 +67,7 @@ class Gateway:
             return None
         if exchange.request.method != "POST":
             exchange.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed\n")
-            return Whole(exchange, 0, _ignored)
+            return bodyless(exchange)
         call = WebCall(rpc, exchange, self, _metadata(exchange.request.headers))
         self.counters.started[rpc.path] += 1
         if rpc.kind is RpcKind.BOTH_STREAM:
@@ -81,8 +77,8 @@ class Gateway:
     def _whole(self, call: WebCall, exchange: Exchange, serve: Serve) -> Whole:
         """A call with one request message."""
 
-        def begin(_: Exchange, body: bytes) -> None:
-            request = self.decode(call.rpc, body, call)
+        def begin(body: bytes) -> None:
+            request = self.decode(body, call)
             if request is None:
                 return
             service = serve(call)
@@ -95,8 +91,9 @@ class Gateway:
         whole.drained = call.drained
         return whole
 
-    def decode(self, rpc: Rpc, body: bytes, call: WebCall) -> dict[str, Any] | None:
+    def decode(self, body: bytes, call: WebCall) -> dict[str, Any] | None:
         """The request map of a body; a faulty one ends the call, and gives None."""
+        rpc = call.rpc
         try:
             request = from_json(rpc, body, self._message_bytes_max)
         except RpcError as error:
@@ -125,9 +122,8 @@ class WebCall:
         self._waiting: Iterator[bytes] | None = None
 
     def queued(self) -> int:
-        """Bytes that wait for the client to read them, beyond those that it may leave unread."""
-        unread = self._exchange.line.unread()
-        return unread if unread > STREAM_UNREAD_BYTES else 0
+        """Bytes that wait for the client to read them."""
+        return self._exchange.line.unread()
 
     def pause(self) -> None:
         """Take no more requests from the client for now."""
@@ -159,7 +155,7 @@ class WebCall:
         self.is_over = True
         if error is None and self._answer is not None:
             error = self._finish_answered(self._answer)
-        self._gateway.counters.handled[self.rpc.path, 0 if error is None else error.code] += 1
+        self._gateway.counters.handled[self.rpc.path, OK if error is None else error.code] += 1
         exchange = self._exchange
         if error is not None and exchange.has_begun:
             exchange.write(stream_error_json(error) + b"\n")
@@ -208,7 +204,7 @@ class WebCall:
         exchange = self._exchange
         if exchange.is_over:
             return
-        if exchange.line.unread() > STREAM_UNREAD_BYTES:
+        if exchange.line.unread() > QUEUED_BYTES_MAX:
             self._waiting = rest
             return
         piece = next(rest, None)
@@ -307,7 +303,3 @@ def _metadata(headers: Mapping[str, str]) -> dict[bytes, bytes]:
 
 def _nothing() -> None:
     """What a call without a stream of requests does when it may go on."""
-
-
-def _ignored(_: Exchange, body: bytes) -> None:
-    """The body of a request that was answered by its head."""

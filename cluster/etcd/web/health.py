@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from cluster.etcd.counters import RpcCounters
+from cluster.etcd.rpc.status import error_in
 from cluster.etcd.web.exchange import NOSNIFF, PLAIN, Exchange
 
 CHECK_SECONDS_MAX: Final = 5.0
@@ -170,5 +171,5 @@ def _has_alarm(reply: Reply, kind: str) -> bool:
 
 
 def _error(reply: Reply) -> str | None:
-    error = reply.get("error")
-    return None if error is None else str(error["message"])
+    error = error_in(reply)
+    return None if error is None else error.message

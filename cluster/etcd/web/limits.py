@@ -38,8 +38,5 @@ UNREAD_BYTES_MAX: Final = 128 * 1024 * 1024
 LARGE_ANSWER_BYTES: Final = 16 * 1024
 """Answers of more are refused while too much waits unread."""
 
-STREAM_UNREAD_BYTES: Final = 256 * 1024
-"""A stream whose client leaves more than this unread is not read from its node meanwhile."""
-
 LOOK_SECONDS: Final = 1.0
 """How often the times above are looked at."""

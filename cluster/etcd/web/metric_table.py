@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from cluster.etcd.web.exposition import RpcKind
+from cluster.etcd.web.exposition import MetricKind
 
 
 class Metric(NamedTuple):
     """A metric without labels: its name, its kind, and the field of the `metrics` op."""
 
     name: str
-    kind: RpcKind
+    kind: MetricKind
     field: str
     help_text: str
 

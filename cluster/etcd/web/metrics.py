@@ -12,11 +12,17 @@ from typing import Any, Final
 
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.schema import RPCS, RpcKind
-from cluster.etcd.rpc.status import CODES
+from cluster.etcd.rpc.status import code_of
 from cluster.etcd.web.exchange import Exchange
-from cluster.etcd.web.exposition import CONTENT_TYPE, Exposition
+from cluster.etcd.web.exposition import CONTENT_TYPE, Exposition, MetricKind
 from cluster.etcd.web.facts import Facts
 from cluster.etcd.web.metric_table import METRICS
+
+_TYPES: Final = {
+    RpcKind.UNARY: "unary",
+    RpcKind.SERVER_STREAM: "server_stream",
+    RpcKind.BOTH_STREAM: "bidi_stream",
+}
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -93,8 +99,7 @@ def _rpcs(out: Exposition, counters: RpcCounters) -> None:
     name = "grpc_server_handled_total"
     out.family(name, "counter", "Calls that have ended, by status.")
     for (path, code), count in sorted(counters.handled.items()):
-        known = CODES[code].name
-        out.sample(name, count, {"grpc_code": known, **_method(path)})
+        out.sample(name, count, {"grpc_code": code_of(code).name, **_method(path)})
     singles = (
         ("etcd_network_client_grpc_received_bytes_total", counters.received_bytes),
         ("etcd_network_client_grpc_sent_bytes_total", counters.sent_bytes),
@@ -107,12 +112,11 @@ def _rpcs(out: Exposition, counters: RpcCounters) -> None:
 
 
 def _method(path: bytes) -> dict[str, str]:
-    service, _, method = path.decode().strip("/").partition("/")
-    kinds = {RpcKind.UNARY: "unary", RpcKind.SERVER_STREAM: "server_stream"}
+    rpc = RPCS[path]
     return {
-        "grpc_method": method,
-        "grpc_service": service,
-        "grpc_type": kinds.get(RPCS[path].kind, "bidi_stream"),
+        "grpc_method": rpc.method,
+        "grpc_service": rpc.service,
+        "grpc_type": _TYPES[rpc.kind],
     }
 
 
@@ -126,7 +130,7 @@ def _process(out: Exposition, prefix: str, pid: int) -> None:
         return
     fields = stat.rpartition(")")[2].split()
     boot = time.time() - up_seconds
-    values = (
+    values: tuple[tuple[str, MetricKind, float], ...] = (
         ("cpu_seconds_total", "counter", (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS),
         ("resident_memory_bytes", "gauge", int(fields[_RSS]) * _PAGE_BYTES),
         ("virtual_memory_bytes", "gauge", int(fields[_VSIZE])),
@@ -136,5 +140,5 @@ def _process(out: Exposition, prefix: str, pid: int) -> None:
     )
     for name, kind, value in values:
         whole = f"{prefix}_{name}"
-        out.family(whole, "counter" if kind == "counter" else "gauge", name.replace("_", " ") + ".")
+        out.family(whole, kind, name.replace("_", " ") + ".")
         out.sample(whole, value)

@@ -17,7 +17,7 @@ from cluster.etcd.versions import CLUSTER_VERSION, SERVER_VERSION
 from cluster.etcd.web import metrics
 from cluster.etcd.web.connection import HttpConnection
 from cluster.etcd.web.cors import Cors
-from cluster.etcd.web.exchange import BodySink, Exchange, HttpRequest, Whole
+from cluster.etcd.web.exchange import BodySink, Exchange, HttpRequest, Whole, bodyless
 from cluster.etcd.web.facts import Facts
 from cluster.etcd.web.gateway import PREFIXES, Gateway
 from cluster.etcd.web.health import LIVEZ, READYZ, Probes
@@ -127,16 +127,16 @@ class _Visit:
         request = exchange.request
         if request.method == "OPTIONS":
             exchange.answer(HTTPStatus.OK, b"", "")
-            return _bodyless(exchange)
+            return bodyless(exchange)
         handler = self._handlers.get(request.path)
         if handler is None:
-            return _bodyless(exchange) if maybe_redirect(exchange) else self._call(exchange)
+            return bodyless(exchange) if maybe_redirect(exchange) else self._call(exchange)
         # etcd answers every method at /metrics, and only GET elsewhere.
         if request.method != "GET" and request.path != "/metrics":
             allow = (("Allow", "GET"),)
             exchange.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "Method Not Allowed\n", allow)
-            return _bodyless(exchange)
-        return Whole(exchange, PROBE_BODY_BYTES_MAX, lambda _, __: handler(exchange))
+            return bodyless(exchange)
+        return Whole(exchange, PROBE_BODY_BYTES_MAX, lambda _: handler(exchange))
 
     def _call(self, exchange: Exchange) -> BodySink:
         """Begin the call of the JSON gateway that the path names, if there is one."""
@@ -146,9 +146,9 @@ class _Visit:
                 return sink
             if exchange.request.path.startswith(PREFIXES):
                 exchange.refuse(HTTPStatus.NOT_FOUND, "Not Found\n")
-                return _bodyless(exchange)
+                return bodyless(exchange)
         exchange.refuse(HTTPStatus.NOT_FOUND, "404 page not found\n")
-        return _bodyless(exchange)
+        return bodyless(exchange)
 
     def _metrics(self, exchange: Exchange) -> None:
         def answered(reply: dict[str, Any]) -> None:
@@ -168,7 +168,3 @@ def _probes(health: Probes, path: str, names: tuple[str, ...]) -> dict[str, Hand
 def _version(exchange: Exchange) -> None:
     value = {"etcdserver": SERVER_VERSION, "etcdcluster": CLUSTER_VERSION}
     exchange.answer_json(HTTPStatus.OK, value)
-
-
-def _bodyless(exchange: Exchange) -> Whole:
-    return Whole(exchange, PROBE_BODY_BYTES_MAX, lambda _, __: None)

@@ -14,6 +14,7 @@ from cluster import wire
 from cluster.errors import (
     CANCELED,
     DEADLINE_EXCEEDED,
+    INTERNAL,
     INVALID_ARGUMENT,
     NOT_FOUND,
     RESOURCE_EXHAUSTED,
@@ -28,7 +29,6 @@ from cluster.etcd.http2.codes import ENHANCE_YOUR_CALM
 from cluster.etcd.http2.limits import CLOGGED_BYTES
 from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.rpc.schema import RPCS
-from cluster.etcd.rpc.status import INTERNAL
 from cluster.etcd.services.lease import RENEWALS_MAX
 from tests.cluster.etcd.grpc.peer import MESSAGE_BYTES_MAX, Peer
 from tests.cluster.etcd.services.probe import settle
@@ -89,6 +89,21 @@ async def test_many_calls_of_a_connection_are_answered_in_any_order() -> None:
 def long_reply(kvs: int) -> wire.LazyMap:
     reply = {"header": {"revision": 8}, "kvs": [{"key": bytes(1_000)}] * kvs, "count": kvs}
     return wire.unpack_lazily(wire.pack(reply), LONG_LISTS)
+
+
+@in_loop
+async def test_others_are_served_while_a_long_answer_is_made_for_a_client_of_a_leader() -> None:
+    peer = Peer()
+    long = peer.call(RANGE, request(RANGE, key=b"k"), hasleader="true")
+    peer.link.answer(0, leader=1)
+    await settle()
+    short = peer.call(PUT, request(PUT, key=b"k"))
+    peer.link.reply(1, long_reply(3_000))
+    peer.link.answer(2)
+    await peer.until(lambda: peer.answers[short].has_ended)
+    assert not peer.answers[long].headers
+    await peer.until(lambda: peer.answers[long].has_ended)
+    assert len(response(RANGE, peer.answers[long].messages[0]).kvs) == 3_000
 
 
 @in_loop

@@ -268,6 +268,23 @@ def flood(node: StandIn, route: Route, request: Reply) -> None:
     node.requests.append({"op": "full", "sent": sent})
 
 
+def test_a_link_that_was_paused_before_its_first_call_reads_no_answer() -> None:
+    async def test() -> None:
+        link = link_to(node.address)
+        link.pause()
+        asked = asyncio.ensure_future(ask(link, op="put"))
+        await until(lambda: any(request["op"] == "put" for request in node.requests))
+        for _ in range(100):
+            await turn()
+        assert not asked.done()
+        link.resume()
+        await asked
+        link.close()
+
+    with stand_in(echo) as node:
+        run(test)
+
+
 def test_a_paused_stream_stops_the_node_and_other_calls_go_on() -> None:
     async def test() -> None:
         link = link_to(node.address)

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from cluster.errors import FAULTS
-from cluster.etcd.rpc.status import CODES, RpcError, error_in, grpc_message, http_status
+from cluster.etcd.rpc.status import CODES, RpcError, code_of, error_in, grpc_message
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ def test_a_text_is_escaped_as_the_header_needs_it(text: str, encoded: bytes) -> 
 
 def test_every_error_of_a_node_has_a_status() -> None:
     for fault in FAULTS.values():
-        assert 400 <= http_status(fault.code) <= 504
-    assert http_status(404) == 500
-    assert [http_status(code) for code in range(len(CODES))] == [
+        assert 400 <= code_of(fault.code).http_status <= 504
+    assert code_of(404).http_status == 500
+    assert [code_of(code).http_status for code in range(len(CODES))] == [
         *(200, 408, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
     ]
 

@@ -14,10 +14,10 @@ from cluster.etcd.services.table import serve
 HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
 
 
-async def settle() -> None:
+async def settle(turns: int = 10) -> None:
     """Give the loop as many turns as anything here takes that waits for no time and no socket."""
     loop = asyncio.get_running_loop()
-    for _ in range(10):
+    for _ in range(turns):
         turned = loop.create_future()
         loop.call_soon(turned.set_result, None)
         await turned

@@ -12,6 +12,7 @@ from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Service
 from cluster.launcher.local import LocalCluster
 from tests.cluster.etcd.services.bench import Bench, bench, run
+from tests.cluster.etcd.services.probe import settle
 
 pytestmark = pytest.mark.process
 
@@ -77,8 +78,7 @@ def test_a_lock_that_is_canceled_at_once_leaves_nothing(etcd_node: LocalCluster)
             call = node.call(LOCK, name=b"at once")
             # Two turns of the loop: the lock has asked for a lease, and has no key yet, since it
             # looks at one answer a turn.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            await settle(2)
             await canceled(call.service)
             assert await node.keys(b"at once") == []
             assert await node.leases() == leases

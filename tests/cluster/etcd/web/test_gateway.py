@@ -15,7 +15,7 @@ from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.mapping import LONG_LISTS
 from cluster.etcd.web.limits import UNWANTED_BYTES_MAX
 from cluster.etcd.web.server import WebServer
-from tests.cluster.etcd.services.probe import settle
+from tests.cluster.etcd.services.probe import ProbeFeed, settle
 from tests.cluster.etcd.web.wire import Client, Node
 
 HEADER = {"cluster_id": 1, "member_id": 2, "revision": 3, "raft_term": 4}
@@ -31,34 +31,12 @@ class Facts(NamedTuple):
     version: str = "0"
 
 
-class Feed:
-    """A stream of the node: what it was sent, and a way to answer."""
-
-    def __init__(self, on_message: Callable[[dict[str, Any]], None]) -> None:
-        self.answer = on_message
-        self.sent: list[dict[str, Any]] = []
-        self.is_paused = False
-        self.is_closed = False
-
-    def send(self, request: dict[str, Any]) -> None:
-        self.sent.append(request)
-
-    def pause(self) -> None:
-        self.is_paused = True
-
-    def resume(self) -> None:
-        self.is_paused = False
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
 class Link(Node):
     """A link to a node that answers by a function."""
 
     def __init__(self, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         super().__init__(answer)
-        self.feeds: list[Feed] = []
+        self.feeds: list[ProbeFeed] = []
         self.is_closed = False
 
     def forget(self, call: int) -> None:
@@ -66,8 +44,8 @@ class Link(Node):
 
     def open_stream(
         self, on_message: Callable[[dict[str, Any]], None], on_end: Callable[[str], None]
-    ) -> Feed:
-        self.feeds.append(Feed(on_message))
+    ) -> ProbeFeed:
+        self.feeds.append(ProbeFeed(on_message, on_end))
         return self.feeds[-1]
 
     def close(self) -> None:
@@ -325,10 +303,10 @@ def test_a_watch_goes_on_after_its_request_and_ends_with_its_client() -> None:
     )
     (feed,) = desk.link.feeds
     created = {"id": feed.sent[0]["id"], "header": HEADER, "watch_id": 0, "created": True}
-    feed.answer(created)
+    feed.on_message(created)
     assert desk.answer() == (200, f'{{"result":{{"header":{SHOWN},"created":true}}}}\n')
     kv = {"key": b"a", "create_revision": 4, "mod_revision": 4, "version": 1, "value": b"b"}
-    feed.answer({"header": HEADER, "watch_id": 0, "events": [{"type": "PUT", "kv": kv}]})
+    feed.on_message({"header": HEADER, "watch_id": 0, "events": [{"type": "PUT", "kv": kv}]})
     assert '"events":[{"kv":{"key":"YQ=="' in desk.client.read().decode()
     desk.client.connection.connection_lost(None)
     assert feed.is_closed
@@ -340,10 +318,10 @@ def test_a_watch_whose_client_does_not_read_is_not_read_from_the_node() -> None:
     body = b'{"create_request":{"key":"YQ=="}}'
     desk.client.send(b"POST /v3/watch HTTP/1.1\r\nHost: a\r\nContent-Length: 33\r\n\r\n" + body)
     (feed,) = desk.link.feeds
-    feed.answer({"id": feed.sent[0]["id"], "header": HEADER, "watch_id": 0, "created": True})
+    feed.on_message({"id": feed.sent[0]["id"], "header": HEADER, "watch_id": 0, "created": True})
     desk.client.wire.unread = 1_000_000
     kv = {"key": b"a", "create_revision": 4, "mod_revision": 4, "version": 1, "value": b"b"}
-    feed.answer({"header": HEADER, "watch_id": 0, "events": [{"type": "PUT", "kv": kv}]})
+    feed.on_message({"header": HEADER, "watch_id": 0, "events": [{"type": "PUT", "kv": kv}]})
     assert feed.is_paused
     desk.client.wire.unread = 0
     desk.client.connection.resume_writing()

@@ -51,7 +51,7 @@ class Desk:
         self.closed_count = 0
 
     def route(self, exchange: Exchange) -> BodySink:
-        return Whole(exchange, self.bytes_max, lambda e, body: self.asked.append((e, body)))
+        return Whole(exchange, self.bytes_max, lambda body: self.asked.append((exchange, body)))
 
     def common(self, request: HttpRequest) -> str:
         return "X-Common: 1\r\n"
