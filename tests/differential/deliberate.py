@@ -166,8 +166,14 @@ NOT_COMPARED: Final[dict[str, str]] = {
 }
 """What the comparison leaves out, and why."""
 
+_TTL_SLACK_SECONDS: Final = 5
 _ALARMS: Final = {FAULTS["NoSpace"].message, FAULTS["Corrupt"].message}
 _BEFORE_THE_LOG: Final = {FAULTS["LeaseTTLTooLarge"].message}
+
+
+def is_nearly_all(remaining: int, granted: int) -> bool:
+    """Whether a TTL in seconds is as near to what was granted as the time between two calls."""
+    return 0 <= granted - remaining <= _TTL_SLACK_SECONDS
 
 
 def is_tolerated(etcd: Fields, own: Fields) -> bool:

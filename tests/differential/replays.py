@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from tests.differential.deliberate import is_nearly_all
 from tests.limits import HANG_SECONDS
 
 Body = dict[str, Any]
@@ -26,6 +27,7 @@ _MASKS: Final = (
     (re.compile(rb"(http|tcp)://127\.0\.0\.1:\d+"), b"<url>"),
 )
 _ID: Final = re.compile(rb'"ID":"(\d+)"')
+_TIME_LEFT: Final = re.compile(rb'"TTL":"(\d+)","grantedTTL":"(\d+)"')
 
 
 def b64(text: str) -> str:
@@ -36,6 +38,20 @@ def b64(text: str) -> str:
 def prefix_end(text: str) -> str:
     """The end of the range of all keys that begin so, in base64."""
     return b64(text[:-1] + chr(ord(text[-1]) + 1))
+
+
+def _without_time(found: re.Match[bytes]) -> bytes:
+    left, granted = int(found[1]), int(found[2])
+    if is_nearly_all(left, granted):
+        return b'"TTL":"<nearly all>","grantedTTL":"%d"' % granted
+    return found[0]
+
+
+def masked(said: bytes) -> bytes:
+    """An answer without what differs from server to server and from time to time."""
+    for pattern, stands in _MASKS:
+        said = pattern.sub(stands, said)
+    return _TIME_LEFT.sub(_without_time, said)
 
 
 class Talk:
@@ -92,10 +108,8 @@ class Talk:
         return said
 
     def _note(self, path: str, answer: http.client.HTTPResponse, said: bytes) -> None:
-        for pattern, stands in _MASKS:
-            said = pattern.sub(stands, said)
         kind = answer.getheader("Content-Type")
-        self.heard.append(f"{path}: {answer.status} {kind} {said.decode()}")
+        self.heard.append(f"{path}: {answer.status} {kind} {masked(said).decode()}")
 
 
 def patroni(talk: Talk) -> None:

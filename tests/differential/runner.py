@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final, NamedTuple, Self
 
-from tests.differential.deliberate import is_tolerated
+from tests.differential.deliberate import is_nearly_all, is_tolerated
 from tests.differential.language import (
     ALARM_CLEARINGS,
     Base,
@@ -31,9 +31,6 @@ REVISIONS: Final = {"revision", "create_revision", "mod_revision", "compact_revi
 
 UNORDERED: Final = {"keys", "alarms"}
 """Etcd tells a lease's keys and the alarms in the order of its hash tables."""
-
-TTL_SLACK_SECONDS: Final = 5
-"""A remaining TTL that is so near to what was granted is a matter of time."""
 
 
 class Difference(NamedTuple):
@@ -120,7 +117,7 @@ class Server:
 
 
 def _without_time(fields: Fields) -> Fields:
-    if 0 <= fields["grantedTTL"] - fields.get("TTL", 0) <= TTL_SLACK_SECONDS:
+    if is_nearly_all(fields.get("TTL", 0), fields["grantedTTL"]):
         return {**fields, "TTL": "nearly all of it"}
     return fields
 

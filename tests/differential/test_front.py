@@ -17,7 +17,7 @@ from tests.differential.cli_sides import etcd_side, front_side
 from tests.differential.etcd import MISSING, Etcd, binaries
 from tests.differential.leasehold import Leasehold
 from tests.differential.mirror import mirrored
-from tests.differential.replays import REPLAYS, differences, replayed
+from tests.differential.replays import REPLAYS, differences, masked, replayed
 
 
 @pytest.mark.skipif(binaries() is None, reason=MISSING)
@@ -68,3 +68,12 @@ def test_a_planted_difference_is_told() -> None:
     assert list(differences(["200 {}", "404 {}"], ["200 {}", "400 {}"])) == [
         "etcd: 404 {}\nours: 400 {}"
     ]
+
+
+def test_only_a_remaining_ttl_near_to_what_was_granted_is_a_matter_of_time() -> None:
+    def life(left: int) -> bytes:
+        return masked(b'{"ID":"7","TTL":"%d","grantedTTL":"15"}' % left)
+
+    assert life(14) == life(15)
+    assert life(15) != life(16)
+    assert life(15) != life(3)
