@@ -1,0 +1,46 @@
+"""Failover: one change of leaders or one fault, measured from its cause until all is as before.
+
+Values only: who measures is the business of `cluster.launcher.probing`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Failover(NamedTuple):
+    """One fault and what came of it. Durations are in ms; None: it did not happen, or not yet.
+
+    `detection_ms` is from the cause to the first follower's suspicion; `election_ms` from there
+    until a leader is elected. An outage is the longest time between two acknowledged writes (or
+    answered reads) around the cause, less the interval at which they are sent. `watch_gap_ms` is
+    the longest silence of a watch. `delayed` counts requests that took longer than the slowest
+    of the second before; `failed` those that were given up or refused; `lost` the acknowledged
+    writes that are not there; `doubled` those that were applied twice.
+    """
+
+    number: int
+    cause: str
+    began_at: float
+    leader_before: str | None
+    leader_after: str | None = None
+    term: int = 0
+    detected_by: str | None = None
+    detected_how: str | None = None
+    detection_ms: float | None = None
+    election_ms: float | None = None
+    votes: tuple[str, ...] = ()
+    write_outage_ms: float | None = None
+    read_outage_ms: float | None = None
+    watch_gap_ms: float | None = None
+    delayed: int = 0
+    failed: int = 0
+    lost: int = 0
+    doubled: int = 0
+    linearizable: bool | None = None
+    leases_kept: int = 0
+    leases_lost: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """It as JSON has it."""
+        return {**self._asdict(), "votes": list(self.votes)}

@@ -1,0 +1,90 @@
+"""Happening: one thing that happened to a cluster, as a node or the launcher tells it.
+
+Every surface shows the same ones: the prompt, the plain lines, the JSON lines, the page and the
+report. This module owns their kinds and the fields of each kind, and refuses to know who shows
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+LAUNCHER: Final = ""
+"""The source of what the launcher itself has seen or done."""
+
+
+class Happening(NamedTuple):
+    """One thing that happened.
+
+    `at` is in seconds of the host's monotonic clock (`time.monotonic`), which all processes of this
+    host share; `wall` is in seconds since 1970. `kind` is one of KINDS, `fields` are its fields.
+    `source` is the name of the node that tells it, or LAUNCHER. `text` is one line for people.
+    """
+
+    at: float
+    wall: float
+    kind: str
+    source: str
+    text: str
+    fields: Mapping[str, Any] = {}
+
+    def document(self) -> dict[str, Any]:
+        """It as one line of `--json` and of events.jsonl has it, its time as ISO 8601 in UTC."""
+        moment = datetime.fromtimestamp(self.wall, UTC).isoformat(timespec="milliseconds")
+        return {
+            "time": moment.replace("+00:00", "Z"),
+            "at": round(self.at, 6),
+            "kind": self.kind,
+            "node": self.source,
+            "text": self.text,
+            **self.fields,
+        }
+
+
+OF_NODES: Final[Mapping[str, str]] = {
+    "started": "the process runs: version, pid, revision, term",
+    "serving": "it answers clients: took_ms",
+    "stopping": "it ends, because of: why",
+    "role": "it is now: role (follower, pre_candidate, candidate, leader, learner), term",
+    "suspected": "it takes the leader for lost: leader, how (connection, timeout, transfer), term,"
+    " silent_ms",
+    "asked_for_votes": "it asks for votes: term, pre (true: a pre-vote, which changes nothing)",
+    "voted": "it answers who asked: candidate, term, pre, granted, why",
+    "elected": "it leads: term, votes (the names that voted for it), took_ms",
+    "follows": "it knows a new leader: leader, term",
+    "stepped_down": "it leads no longer: term, why",
+    "peer_lost": "its link to another member broke: peer, how",
+    "peer_found": "another member answers again: peer, away_ms",
+    "near_miss": "the leader was heard late, but in time: silent_ms, timeout_ms",
+    "snapshot_sent": "it sends its data to a member that lags: peer, done_bytes, total_bytes",
+    "snapshot_installed": "it took over another's data: revision",
+    "slow": "its disk or its loop took long: what, took_ms",
+    "message": "recorded at its links: to, what (append, heartbeat, vote...), term, entries, bytes",
+}
+"""What nodes tell, and the fields of each. Other members are named by their names."""
+
+OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
+    "ready": "all nodes run and a write is acknowledged: took_ms, leader, term",
+    "launched": "a process was started: victim, pid",
+    "back": "a started node has joined again: victim, took_ms",
+    "died": "a process ended: victim, pid, how (killed by SIGKILL...), leader",
+    "command": "a user's command: line, via (prompt, ctl, page, python)",
+    "refused": "a user's command was refused: line, why",
+    "fault": "links or processes were harmed or healed: what, victims",
+    "leader": "who leads, as most nodes say: leader (name or null), term",
+    "failover": "a change of leaders, measured: the fields of Failover",
+    "member": "the members changed: what (added, promoted, removed), victim",
+    "progress": "something that takes long: what, victim, done, total",
+    "probe": "the probe client's last second: writes, reads, p50_ms, p99_ms, failed",
+    "verdict": "a whole run is judged: passed, why",
+    "stopped": "the cluster has stopped",
+}
+"""What the launcher tells, and the fields of each. `victim` is the name of the node it is about."""
+
+KINDS: Final[Mapping[str, str]] = {**OF_NODES, **OF_THE_LAUNCHER}
+
+RECORDED: Final = frozenset({"message", "probe"})
+"""The kinds that come by the second: for the page and the plots, not among the lines that people
+read."""
