@@ -17,12 +17,12 @@ from cluster.flag_values import ConfigError
 from cluster.flags import EXIT_USAGE, FlagParser, fail
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.plain import PlainScreen, write
 from cluster.launcher.ports import BASE_PORT, SIZE_MAX
+from cluster.launcher.screens.plain import PlainScreen, write
+from cluster.launcher.screens.view import Screen, banner, node_lines, view_of
 from cluster.launcher.signals import Interrupted, Signals
 from cluster.launcher.supervisor import Supervisor
 from cluster.launcher.task import Task, TaskError
-from cluster.launcher.view import Screen, banner, node_lines, view_of
 
 PROGRAM: Final = "run_cluster.py"
 DATA_DIR: Final = "cluster-data"
@@ -183,6 +183,6 @@ def _screen() -> Screen:
         return PlainScreen(sys.stdout)
     if os.tcgetpgrp(sys.stdout.fileno()) != os.getpgrp():
         return PlainScreen(sys.stdout)  # started in the background
-    from cluster.launcher.terminal import LiveScreen  # noqa: PLC0415 - tables only where seen
+    from cluster.launcher.screens.live import LiveScreen  # noqa: PLC0415 - tables only where seen
 
     return LiveScreen()

@@ -15,7 +15,7 @@ from cluster.launcher.local import REMOVED_SECONDS, LocalCluster
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.outage import FOREVER
 from cluster.launcher.probe import OrderAnswered
-from cluster.launcher.view import endpoints_line
+from cluster.launcher.screens.view import endpoints_line
 
 ANSWER_SECONDS: Final = 15.0
 """An order without an answer after this time is given up: a node answers sooner, or never."""

@@ -20,9 +20,9 @@ from cluster.launcher.orders import Orders
 from cluster.launcher.outage import HandOverPause, Outage, duration
 from cluster.launcher.probe import NodeStatus, OrderAnswered
 from cluster.launcher.processes import leader_among
+from cluster.launcher.screens.view import HELP, Screen, is_silent, view_of
 from cluster.launcher.signals import STOPPING, Signals
 from cluster.launcher.task import Task
-from cluster.launcher.view import HELP, Screen, is_silent, view_of
 
 STATUS_SECONDS: Final = 0.2
 STATUS_SECONDS_UNSURE: Final = 0.05

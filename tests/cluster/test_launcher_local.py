@@ -19,10 +19,10 @@ from cluster.launcher.local import LocalCluster
 from cluster.launcher.orders import ANSWER_SECONDS, Orders
 from cluster.launcher.outage import FOREVER
 from cluster.launcher.ports import is_free
+from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.signals import Signals
 from cluster.launcher.supervisor import Supervisor
 from cluster.launcher.task import Task, TaskError
-from cluster.launcher.view import ClusterView
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process

@@ -23,7 +23,6 @@ from cluster.launcher.layout import (
     next_node,
 )
 from cluster.launcher.outage import HandOverPause, Outage, duration
-from cluster.launcher.plain import PlainScreen
 from cluster.launcher.ports import (
     FREE_PORTS,
     LOOPBACK,
@@ -34,8 +33,9 @@ from cluster.launcher.ports import (
     is_free,
     ports_from,
 )
-from cluster.launcher.terminal import LineEditor
-from cluster.launcher.view import ClusterView, NodeView
+from cluster.launcher.screens.live import LineEditor
+from cluster.launcher.screens.plain import PlainScreen
+from cluster.launcher.screens.view import ClusterView, NodeView
 from tests.limits import HANG_SECONDS
 from tests.ports import CLAIMS, free_ports
 

@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 from typing import Final, TextIO
 
-from cluster.launcher.view import ClusterView
+from cluster.launcher.screens.view import ClusterView
 
 REVISION_LINE_SECONDS: Final = 5.0
 """When only the revision has changed, a line is written this often."""

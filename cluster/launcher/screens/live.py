@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cluster.launcher.view import ClusterView
+from cluster.launcher.screens.view import ClusterView
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
