@@ -1,0 +1,68 @@
+"""Happenings from the lines of events.jsonl, and the fail-overs among them.
+
+It refuses a line that no journal writes; a last line that is cut off is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from cluster.launcher.layout import LauncherError
+from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.happenings import KINDS, Happening
+
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""A larger file was not written by a journal."""
+
+_OWN: Final = ("time", "at", "kind", "node", "text")
+
+
+def read(path: Path) -> list[Happening]:
+    """The happenings in a file of events; raises LauncherError that names file and line."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise LauncherError(f"{path} is too large for a file of events")
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise LauncherError(f"cannot read {path}: {error.strerror}") from None
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        happening = _happening(line)
+        if happening is not None:
+            found.append(happening)
+        elif number < len(lines):
+            raise LauncherError(f"{path}, line {number}: not an event of run_cluster.py")
+    return found
+
+
+def failovers(happenings: Iterable[Happening]) -> list[Failover]:
+    """The measured fail-overs, in order; of one that was told again, the last."""
+    found: dict[int, Failover] = {}
+    for happening in happenings:
+        if happening.kind == "failover":
+            known = {
+                key: happening.fields[key] for key in Failover._fields & happening.fields.keys()
+            }
+            if {"number", "cause", "began_at", "leader_before"} <= known.keys():
+                failover = Failover(**{**known, "votes": tuple(known.get("votes", ()))})
+                found[failover.number] = failover
+    return [found[number] for number in sorted(found)]
+
+
+def _happening(line: bytes) -> Happening | None:
+    try:
+        document: Any = json.loads(line)
+        wall = datetime.fromisoformat(document["time"]).timestamp()
+        at, kind, node, words = (document[name] for name in ("at", "kind", "node", "text"))
+    except (ValueError, KeyError, TypeError):
+        return None
+    if kind not in KINDS or not isinstance(at, int | float):
+        return None
+    fields = {name: value for name, value in document.items() if name not in _OWN}
+    return Happening(float(at), wall, kind, str(node), str(words), fields)
