@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
-import time
 from argparse import SUPPRESS
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from actors.language.errors import described
+from actors.runtime.channel import Channel
 from cluster import __version__
 from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
 from cluster.flag_values import ConfigError
@@ -27,9 +25,6 @@ from cluster.logs import log_to_stderr
 PROGRAM: Final = "leasehold"
 PREFIXES: Final = ("LEASEHOLD_", "ETCD_")
 """The prefixes of a flag's environment variables; the first variable that is set counts."""
-
-STDIN_STOP_SECONDS: Final = 15.0
-"""A node whose parent has died may take this time to stop gracefully; after it, it just exits."""
 
 HELP: Final = {
     "name": "human-readable name of this member",
@@ -94,8 +89,7 @@ def main(
         fail(PROGRAM, described(error))
     log_to_stderr(LEVELS[config.log_level])
     _warn_of_unknown_variables(os.environ)
-    if parsed.stop_with_stdin:
-        threading.Thread(target=_stop_with_stdin, name="stdin", daemon=True).start()
+    _channel(parsed.launcher_fd)
     return (run or _run)(config)
 
 
@@ -147,9 +141,8 @@ def _parser() -> FlagParser:
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]
         parser.add_argument(f"--{field.replace('_', '-')}", metavar="VALUE", help=shown)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    # A parent holds the other end of a pipe. However the parent dies, the pipe ends, and the node
-    # stops.
-    parser.add_argument("--stop-with-stdin", action="store_true", help=SUPPRESS)
+    # The descriptor of a node's end of the channel to its launcher, which it inherits.
+    parser.add_argument("--launcher-fd", type=int, help=SUPPRESS)
     return parser
 
 
@@ -165,13 +158,16 @@ def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:
             log.warning("the environment variable %s stands for no flag", variable)
 
 
-def _stop_with_stdin() -> None:
-    """Wait for stdin to end, then stop the node as SIGTERM does, and exit if that takes long."""
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STDIN_STOP_SECONDS)
-    os._exit(1)
+def _channel(descriptor: int | None) -> Channel | None:
+    """The channel to the launcher that has started this node, if one has."""
+    if descriptor is None:
+        return None
+    try:
+        channel = Channel(descriptor)
+    except OSError as error:
+        fail(PROGRAM, f"--launcher-fd={descriptor} is no channel to a launcher: {error.strerror}")
+    channel.follow()
+    return channel
 
 
 if __name__ == "__main__":

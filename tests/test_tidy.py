@@ -105,7 +105,11 @@ RIGHTS = {
         CODEC | {"disk"},
         {"language", "cluster.private", "cluster.wire"},
     ),
-    "runtime": Rights({"pykka", "zmq"}, {"runtime"}, {"language", "cluster.private"}),
+    "runtime": Rights(
+        {"pykka", "zmq"},
+        {"runtime"},
+        {"language", "cluster.link_plan", "cluster.links", "cluster.private", "cluster.wire"},
+    ),
     "shell": Rights(
         {"pykka", "zmq"},
         CODEC | {"disk", "shell"},

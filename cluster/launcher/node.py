@@ -1,6 +1,7 @@
 """One node of a local cluster, as its launcher sees it: a process that runs or has ended.
 
-It owns the process, its pidfd and the link to its client port, and refuses to know other nodes.
+It owns the process, its pidfd, the channel to it and the link to its client port, and refuses to
+know other nodes.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import zmq
 
 from cluster.launcher.layout import NodeRecord
+from cluster.launcher.links.channel import KEPT_MAX, NodeChannel
 from cluster.launcher.probe import NodeStatus, ProbeLink
+from cluster.launcher.story.happenings import Happening
+from cluster.link_plan import LinkPlan
 from cluster.private import append
 from cluster.processes import is_readable
 
@@ -25,9 +30,15 @@ EXIT_REMOVED: Final = 3
 
 
 class NodeProcess:
-    """A node's record, and its present or last process."""
+    """A node's record, and its present or last process. `name_of` is for members' ids."""
 
-    def __init__(self, record: NodeRecord, log_path: Path, direct_port: int | None = None) -> None:
+    def __init__(
+        self,
+        record: NodeRecord,
+        log_path: Path,
+        direct_port: int | None,
+        name_of: Callable[[int], str],
+    ) -> None:
         self.record = record
         self.name = record.name
         self.member_id = record.member_id
@@ -38,11 +49,14 @@ class NodeProcess:
         # Where it can be asked without its front; None: it has no front.
         self.direct_port = direct_port
         self.link: ProbeLink | None = None
+        self.channel: NodeChannel | None = None
         self.status: NodeStatus | None = None
         self.status_at = 0.0
         self.started_at = 0.0
         self.died_at = 0.0
         self.pidfd = -1
+        self._name_of = name_of
+        self._last_words: deque[Happening] = deque(maxlen=KEPT_MAX)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -89,25 +103,47 @@ class NodeProcess:
         environment: Mapping[str, str],
         lock_fd: int,
         context: zmq.Context[zmq.Socket[bytes]],
+        plan: LinkPlan,
+        is_recording: bool,
     ) -> None:
-        """Start the process; it appends to the log and ends when this process does."""
+        """Start the process; it appends to the log and ends when this process does.
+
+        Its links obey the plan from the first frame on.
+        """
         assert not self.running, f"{self.name} runs already"
-        with append(self.log_path) as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,  # never written: it closes when this process ends
-                stdout=log,
-                stderr=log,
-                env=environment,
-                pass_fds=(lock_fd,),
-                # A session of its own: the terminal's Ctrl-C reaches only the launcher, which then
-                # stops the nodes in order.
-                start_new_session=True,
-            )
+        channel = NodeChannel(self.name, self._name_of)
+        channel.say(links=plan.document(), record=is_recording)
+        try:
+            self._process = self._spawn(command, environment, lock_fd, channel.node_fd)
+        except OSError:
+            channel.close()
+            raise
+        channel.hand_over()
+        self.channel = channel
         self.pidfd = os.pidfd_open(self._process.pid)
         self.link = ProbeLink(context, self.direct_port or self.ports.client)
         self.status = None
         self.started_at = time.monotonic()
+
+    def _spawn(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        lock_fd: int,
+        channel_fd: int,
+    ) -> subprocess.Popen[bytes]:
+        with append(self.log_path) as log:
+            return subprocess.Popen(
+                [*command, f"--launcher-fd={channel_fd}"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=(lock_fd, channel_fd),
+                # A session of its own: the terminal's Ctrl-C reaches only the launcher, which then
+                # stops the nodes in order.
+                start_new_session=True,
+            )
 
     def signal(self, number: int) -> None:
         """Send a signal; nothing happens if the process has just ended."""
@@ -122,6 +158,17 @@ class NodeProcess:
         if not status.is_learner:
             self.record = self.record._replace(is_learner=False)
 
+    def told(self) -> list[Happening]:
+        """What it has told since the last call, also before it ended."""
+        told = [*self._last_words, *(self.channel.take() if self.channel else ())]
+        self._last_words.clear()
+        return told
+
+    @property
+    def channel_fd(self) -> int:
+        """Readable when the node has told something; -1 when it has no channel."""
+        return self.channel.fd if self.channel is not None else -1
+
     def reap(self) -> bool:
         """See whether the process has ended; true once, when the end is found."""
         if not self.running or not is_readable(self.pidfd, 0.0):
@@ -129,13 +176,15 @@ class NodeProcess:
         assert self._process is not None
         self.died_at = time.monotonic()
         self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         os.close(self.pidfd)
         self.pidfd = -1
         if self.link is not None:
             self.link.close()
         self.link = None
+        if self.channel is not None:
+            self._last_words += self.channel.take()
+            self.channel.close()
+        self.channel = None
         self.status = None
         return True
 

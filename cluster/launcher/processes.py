@@ -29,6 +29,8 @@ from cluster.launcher.layout import (
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import PortClaims, PortTakenError
 from cluster.launcher.probe import NodeStatus
+from cluster.launcher.story.happenings import Happening
+from cluster.link_plan import LinkPlan
 from cluster.processes import import_environment
 
 STOP_SECONDS: Final = 30.0
@@ -191,7 +193,14 @@ class Processes:
         if node.is_removed:
             raise LauncherError(f"{name} was removed from the cluster for good: add another node")
         command = (*self._command, *self._flags_of(node))
-        node.launch(command, import_environment(), self.directory.lock_fd, self._context)
+        node.launch(
+            command,
+            import_environment(),
+            self.directory.lock_fd,
+            self._context,
+            LinkPlan(),
+            is_recording=False,
+        )
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Send a signal to a node; after SIGKILL, wait until the process is gone."""
@@ -214,6 +223,15 @@ class Processes:
         if name not in self.nodes:
             raise LauncherError(f"there is no node {name}; there are {', '.join(self.nodes)}")
         return self.nodes[name]
+
+    def name_of(self, member_id: int) -> str:
+        """The name of the node with this member id, or the id as etcd writes it."""
+        names = (node.name for node in self.nodes.values() if node.member_id == member_id)
+        return next(names, f"{member_id:x}")
+
+    def told(self) -> list[Happening]:
+        """What the nodes have told since the last call, those that have ended among them."""
+        return [happening for node in self.nodes.values() for happening in node.told()]
 
     def failure_of(self, node: NodeProcess) -> str:
         """One line on a node that ended by itself, with the last line of its log."""
@@ -262,7 +280,8 @@ class Processes:
 
     def _node(self, record: NodeRecord) -> NodeProcess:
         direct_port = self._claims.claim_free(1)[0].client if self._has_fronts else None
-        return NodeProcess(record, self.directory.log_of(record.name), direct_port)
+        log_path = self.directory.log_of(record.name)
+        return NodeProcess(record, log_path, direct_port, self.name_of)
 
     def _flags_of(self, node: NodeProcess) -> Iterable[str]:
         data_dir = str(self.directory.node_directory(node.name).resolve())
@@ -270,7 +289,6 @@ class Processes:
         return (
             *(f"--{flag}={value}" for flag, value in flags.items()),
             *self._node_flags,
-            "--stop-with-stdin",
         )
 
     def _forget_directory(self) -> None:

@@ -31,16 +31,18 @@ STATUS = {
 
 
 def main() -> None:
-    """Serve until SIGTERM, or until stdin ends."""
+    """Serve until SIGTERM, or until the channel to the launcher ends."""
     behaviour = os.environ.get("STANDIN", "")
-    typed = [argument[2:].partition("=") for argument in sys.argv[1:] if "=" in argument]
+    *flags, channel = sys.argv[1:]
+    typed = [flag[2:].partition("=") for flag in flags]
     config = resolve(NodeFlags(**{name.replace("-", "_"): value for name, _, value in typed}))
     if behaviour == "fail":
         sys.stderr.write("the stand-in was told to fail\n")
         raise SystemExit(3)
     if behaviour == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    launcher = socket.socket(fileno=int(channel.removeprefix("--launcher-fd=")))
+    threading.Thread(target=_end_with, args=(launcher,), daemon=True).start()
     config.data_dir.mkdir(exist_ok=True)
     peers = socket.create_server(("127.0.0.1", _port(config.listen_peer_urls[0])))
     threading.Thread(target=_accept, args=(peers,), daemon=True).start()
@@ -93,8 +95,8 @@ def _accept(listener: socket.socket) -> None:
         listener.accept()[0].close()
 
 
-def _end_with_stdin() -> None:
-    while os.read(0, 1):
+def _end_with(launcher: socket.socket) -> None:
+    while launcher.recv(64 * 1024):
         pass
     os._exit(0)
 

@@ -90,6 +90,10 @@ def test_every_flag_is_explained() -> None:
             " --heartbeat-interval[100ms]\n",
         ),
         (["--nonsense"], "leasehold: unrecognized arguments: --nonsense (see leasehold --help)\n"),
+        (
+            ["--launcher-fd=987"],
+            "leasehold: --launcher-fd=987 is no channel to a launcher: Bad file descriptor\n",
+        ),
         (["--data"], "leasehold: unrecognized arguments: --data (see leasehold --help)\n"),
     ],
 )
@@ -119,4 +123,4 @@ def test_version_and_help_go_to_stdout() -> None:
     assert described.returncode == 0
     for flag in NodeFlags._fields:
         assert f"--{flag.replace('_', '-')} " in described.stdout
-    assert "stop-with-stdin" not in described.stdout
+    assert "launcher-fd" not in described.stdout

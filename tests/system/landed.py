@@ -88,9 +88,18 @@ def main(choices: str, *flags: str) -> None:
     version = (Path(choices) / name).read_text()
     os.execve(
         sys.executable,
-        [sys.executable, *NODE, *flags],
+        [sys.executable, *NODE, *_as_known_to(Path(version), flags)],
         {**os.environ, "PYTHONPATH": version},
     )
+
+
+def _as_known_to(version: Path, flags: tuple[str, ...]) -> list[str]:
+    """The flags as a version takes them that knows no channel, and ends with its stdin instead."""
+    *known, channel = flags
+    if (version / "actors" / "runtime" / "channel.py").exists():
+        return [*flags]
+    os.dup2(int(channel.removeprefix("--launcher-fd=")), sys.stdin.fileno())
+    return [*known, "--stop-with-stdin"]
 
 
 if __name__ == "__main__":

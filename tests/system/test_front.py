@@ -199,11 +199,10 @@ def test_both_kinds_of_urls_may_be_given_together(tmp_path: Path, served: LocalC
         "listen-metrics-urls": f"http://127.0.0.1:{other.peer}",
         "listen-peer-urls": f"tcp://127.0.0.1:{one.peer}",
     }
-    command = [sys.executable, "-P", "-m", "actors", "--stop-with-stdin"]
+    command = [sys.executable, "-P", "-m", "actors"]
     with subprocess.Popen(
         [*command, *(f"--{flag}={value}" for flag, value in flags.items())],
         env={**os.environ, "PYTHONPATH": str(IMPORT_ROOT)},
-        stdin=subprocess.PIPE,
     ) as node:
         for url in (first, second):
             with Client([url], dial_timeout=HANG_SECONDS, timeout=HANG_SECONDS) as client:
