@@ -20,7 +20,7 @@ from cluster import __version__
 from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
 from cluster.flag_values import ConfigError
 from cluster.flags import FlagParser, fail
-from cluster.logs import log_to_stderr
+from cluster.logs import log_to_stderr, tell_to
 
 PROGRAM: Final = "leasehold"
 PREFIXES: Final = ("LEASEHOLD_", "ETCD_")
@@ -50,6 +50,7 @@ HELP: Final = {
     "watch_progress_notify_interval": "how often a watch that asked for progress is told, if idle",
     "cors": "origins whose browsers may use the JSON API (default *: all)",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
+    "log_format": "lines of the log: text for people, or json for programs",
 }
 
 LEVELS: Final = {
@@ -87,9 +88,11 @@ def main(
         fail(PROGRAM, str(error) + _told_by(str(error), typed, os.environ))
     except OSError as error:
         fail(PROGRAM, described(error))
-    log_to_stderr(LEVELS[config.log_level])
+    log_to_stderr(config.name, LEVELS[config.log_level], config.log_format)
     _warn_of_unknown_variables(os.environ)
-    _channel(parsed.launcher_fd)
+    channel = _channel(parsed.launcher_fd)
+    if channel is not None:
+        tell_to(channel.tell)
     return (run or _run)(config)
 
 

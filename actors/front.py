@@ -85,6 +85,8 @@ class FrontProcess:
             version=__version__,
             cors=self._config.cors,
             log_level=log.getEffectiveLevel(),
+            log_format=self._config.log_format,
+            name=self._config.name,
             listening=tuple(each.fileno() for each in self._listening),
             listening_metrics=tuple(each.fileno() for each in self._metrics),
             life=self._life,

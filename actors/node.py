@@ -64,6 +64,8 @@ from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor
 from cluster.links import PeerDoor, PeerLinks
+from cluster.logs import say_counts, tell
+from cluster.repeats import EVERY_MS
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 """As in etcd, a request is answered within this time and two election timeouts."""
@@ -87,7 +89,6 @@ leaves, for none of it is in a cycle."""
 
 LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
 PROBATION_NONCE_BITS: Final = 62
-
 
 EXIT_BAD_STORAGE: Final = 1
 EXIT_REMOVED: Final = 3
@@ -152,6 +153,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         reason = described(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(f"leasehold: {reason}\n")
         return EXIT_BAD_STORAGE
+    _tell_started(config, actors)
     _tune_interpreter()
     # Only now, when all five know each other: the first one may be told something at once.
     loop = Loop()
@@ -160,9 +162,10 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     loop.start()
     if front is not None:
         front.start()
-    log.info("%s serves clients on %s", config.name, _clients(config))
-    stopping.wait()
-    log.info("%s is stopping%s", config.name, stopping.reason)
+    while not stopping.wait(EVERY_MS / 1_000):
+        say_counts()
+    why = endings[0].reason if endings else stopping.reason
+    tell("stopping", f"stops: {why}", why=why)
     # A member that must stop is removed, or wrong: it leads no more.
     if not endings:
         hand_over(actors.raft, config.election_timeout_ms / 1_000)
@@ -378,5 +381,20 @@ def _tune_interpreter() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def _clients(config: NodeConfig) -> str:
-    return ", ".join(config.listen_client_urls)
+def _tell_started(config: NodeConfig, actors: Actors) -> None:
+    """Say what this process is, and what its disk has given it."""
+    machine, core, flags = actors.store.machine, actors.raft.core, config.changed_flags
+    log_index = core.replica.log.last_index
+    tell(
+        "started",
+        f"leasehold {__version__} runs as process {os.getpid()}, with "
+        f"{' '.join(flags) or 'no flags'}: recovered revision {machine.revision} at index "
+        f"{machine.applied_index}, the log up to index {log_index}, and term {core.term}",
+        version=__version__,
+        pid=os.getpid(),
+        flags=flags,
+        revision=machine.revision,
+        index=machine.applied_index,
+        log_index=log_index,
+        term=core.term,
+    )

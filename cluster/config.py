@@ -1,12 +1,11 @@
 """The flags of one node, checked and turned into a NodeConfig.
 
 The names, defaults and error texts are etcd's, so that the command line of an etcd user works here.
-So are the formulas of member and cluster ids. It opens no socket and creates nothing on disk.
+It opens no socket and creates nothing on disk.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
 from pathlib import Path
@@ -23,7 +22,9 @@ from cluster.flag_values import (
     refuse_overlap,
     split,
 )
-from cluster.schemes import HTTP, TCP, etcd_url, in_order, places, zeromq_url
+from cluster.identity import InitialMember, cluster_id_of, initial_members
+from cluster.logs import LOG_FORMATS
+from cluster.schemes import HTTP, TCP, places, zeromq_url
 from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
@@ -38,8 +39,6 @@ QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
 
 CLIENT_DEFAULT: Final = "http://localhost:2379"
 """Where clients are served if no flag says so, as in etcd."""
-
-MEMBERS_MAX: Final = 64
 
 LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 
@@ -73,17 +72,7 @@ class NodeFlags(NamedTuple):
     watch_progress_notify_interval: str = "10m"
     cors: str = "*"
     log_level: str = "info"
-
-
-class InitialMember(NamedTuple):
-    """A member of the cluster as `--initial-cluster` names it; URLs are canonical and sorted.
-
-    `id` is 0 if the cluster exists already: then only the cluster itself knows the id.
-    """
-
-    id: int
-    name: str
-    peer_urls: tuple[str, ...]
+    log_format: str = "text"
 
 
 class NodeConfig(NamedTuple):
@@ -95,6 +84,7 @@ class NodeConfig(NamedTuple):
     whose browsers may ask it.
     One of `retained_revisions` and `retained_period_ms` may be above 0: then older history is
     compacted. `quota_backend_bytes` 0 means no quota, `corrupt_check_ms` 0 no check.
+    `changed_flags` are the flags that differ from their defaults, as they would be typed.
     """
 
     name: str
@@ -122,6 +112,8 @@ class NodeConfig(NamedTuple):
     watch_progress_ms: int
     cors: tuple[str, ...]
     log_level: str
+    log_format: str
+    changed_flags: tuple[str, ...]
 
     @property
     def peers(self) -> tuple[InitialMember, ...]:
@@ -197,6 +189,8 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         ),
         cors=tuple(split(flags.cors)),
         log_level=flags.log_level,
+        log_format=flags.log_format,
+        changed_flags=_changed(flags),
     )
 
 
@@ -214,6 +208,13 @@ def _listened(flags: NodeFlags) -> tuple[tuple[str, ...], tuple[str, ...], tuple
     return client_urls, peer_urls, metrics_urls
 
 
+def _changed(flags: NodeFlags) -> tuple[str, ...]:
+    """The flags that differ from their defaults."""
+    defaults = NodeFlags()._asdict()
+    changed = [(name, text) for name, text in flags._asdict().items() if text != defaults[name]]
+    return tuple(f"--{name.replace('_', '-')}={text}" for name, text in changed)
+
+
 def _check(flags: NodeFlags) -> None:
     if not flags.name or re.search(r"[=,\s/]", flags.name):
         raise invalid("name", flags.name, "a name has no space, comma, slash or equals sign")
@@ -223,6 +224,8 @@ def _check(flags: NodeFlags) -> None:
         )
     if flags.log_level not in LOG_LEVELS:
         raise invalid("log-level", flags.log_level, f"one of {', '.join(LOG_LEVELS)}")
+    if flags.log_format not in LOG_FORMATS:
+        raise invalid("log-format", flags.log_format, f"one of {', '.join(LOG_FORMATS)}")
 
 
 def _metrics_urls(text: str) -> tuple[str, ...]:
@@ -235,45 +238,6 @@ def _metrics_urls(text: str) -> tuple[str, ...]:
 
 
 # --- identity ---------------------------------------------------------------------------------
-
-
-def member_id_of(peer_urls: tuple[str, ...], token: str) -> int:
-    """Etcd's id of a member of the first configuration: from its peer URLs and the cluster's token.
-
-    `tcp://` and `http://` are the same address, so both are hashed the way etcd spells it.
-    """
-    spelled = sorted(map(etcd_url, peer_urls))
-    return first_eight(("".join(spelled) + token).encode())
-
-
-def cluster_id_of(member_ids: list[int]) -> int:
-    """Etcd's id of a cluster: from the ids of its first members."""
-    return first_eight(b"".join(member.to_bytes(8, "big") for member in sorted(member_ids)))
-
-
-def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
-    """Parse `n1=url,n2=url`, where a name with several URLs is repeated; ordered by id."""
-    flag = "initial-cluster"
-    urls_by_name: dict[str, list[str]] = {}
-    seen: set[str] = set()
-    for part in split(text):
-        name, equals, url_text = part.partition("=")
-        if not equals or not name or not url_text:
-            raise invalid(flag, part, "expected NAME=URL")
-        (url,) = advertised_urls(flag, url_text)
-        if zeromq_url(url) in seen:
-            raise ConfigError(f"--{flag}: initial cluster {text} has duplicate url")
-        seen.add(zeromq_url(url))
-        urls_by_name.setdefault(name, []).append(url)
-    if not urls_by_name:
-        raise invalid(flag, text, "it names no member")
-    if len(urls_by_name) > MEMBERS_MAX:
-        raise ConfigError(f"--{flag}: {len(urls_by_name)} members, the limit is {MEMBERS_MAX}")
-    members = [
-        InitialMember(member_id_of(tuple(urls), token), name, in_order(urls))
-        for name, urls in urls_by_name.items()
-    ]
-    return tuple(sorted(members))
 
 
 def _own_member(
@@ -323,11 +287,6 @@ def _has_log(data_dir: Path) -> bool:
     """Whether the data directory holds the log of a member."""
     directory = data_dir / "wal"
     return directory.is_dir() and any(path.suffix == ".wal" for path in directory.iterdir())
-
-
-def first_eight(data: bytes) -> int:
-    """The first eight bytes of a SHA-1 as a number: etcd's way to make ids."""
-    return int.from_bytes(hashlib.sha1(data, usedforsecurity=False).digest()[:8], "big")
 
 
 # --- numbers ----------------------------------------------------------------------------------

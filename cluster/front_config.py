@@ -15,7 +15,8 @@ class FrontConfig(NamedTuple):
     `listening` and `listening_metrics` are descriptors of listening sockets, `life` that of a pipe
     which ends when the node does, `turn` that of the file whose lock the serving process holds, and
     `done` that of an eventfd to write into when a front that is to end has answered its calls: the
-    front inherits all of them. `node_pid` is for what `/metrics` tells of the node's process.
+    front inherits all of them. `name` is the node's, for the log. `node_pid` is for what `/metrics`
+    tells of the node's process.
     """
 
     cluster_id: int
@@ -26,6 +27,8 @@ class FrontConfig(NamedTuple):
     version: str
     cors: tuple[str, ...]
     log_level: int
+    log_format: str
+    name: str
     listening: tuple[int, ...]
     listening_metrics: tuple[int, ...]
     life: int

@@ -108,7 +108,15 @@ RIGHTS = {
     "runtime": Rights(
         {"pykka", "zmq"},
         {"runtime"},
-        {"language", "cluster.link_plan", "cluster.links", "cluster.private", "cluster.wire"},
+        {
+            "language",
+            "cluster.link_plan",
+            "cluster.links",
+            "cluster.logs",
+            "cluster.private",
+            "cluster.processes",
+            "cluster.wire",
+        },
     ),
     "shell": Rights(
         {"pykka", "zmq"},
@@ -118,6 +126,7 @@ RIGHTS = {
             "runtime",
             "cluster.errors",
             "cluster.links",
+            "cluster.logs",
             "cluster.visitors",
             "cluster.wire",
         },

@@ -46,8 +46,8 @@ from actors.language.messages import (
 from actors.language.metrics import GatewayMetrics, Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log
-from actors.runtime.complaints import Complaints
 from cluster.errors import FAULTS, Fault
+from cluster.logs import tell
 from cluster.visitors import ClosedForCause, Gone
 
 CHORES_LOOK_MS: Final = 1_000
@@ -102,8 +102,8 @@ class GatewayActor(NodeActor):
         member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
         self._own = self._intake.proposal(settings.first_ticket, member)
         self._publication = Publication(clock())
+        self._urls = ", ".join(settings.advertised_urls)
         self._departures = Departures()
-        self._complaints = Complaints(clock, log)
         # Requests that were answered with an error because nobody else could answer them.
         self._failed_changes = self._failed_reads = 0
         self._door: Door | None = None
@@ -174,13 +174,20 @@ class GatewayActor(NodeActor):
             # Without a request it has timed out, or Raft has given it up: its client was told then.
             if pending is None:
                 if ticket == self._own.ticket:
-                    self._publication.done()
+                    self._tell_serving()
             elif pending.ids and self._openings.is_worth_another(result, pending.ids):
                 again.append(pending)
             else:
                 self._send_answer(pending, result)
         if again or self._throttle.queues:
             self._carry_out(self._intake.let_in(again, self._clock()))
+
+    def _tell_serving(self) -> None:
+        """The others know this member: it has applied what it published of itself."""
+        took_ms = self._publication.done(self._clock())
+        if took_ms is not None:
+            text = f"serves clients on {self._urls}, {took_ms} ms after its start"
+            tell("serving", text, took_ms=took_ms)
 
     def _send_answer(self, pending: Pending, result: Result) -> None:
         """Send an answer, or a refusal instead of a large one while too much waits unread.
@@ -288,9 +295,7 @@ class GatewayActor(NodeActor):
                 case Gone(name):
                     self._end_watches((name,), "")
                 case ClosedForCause(reason, address):
-                    text = f"{reason}, from {address or 'an unknown address'}"
-                    self._complaints.say(text, text)
-        self._complaints.tick(now_ms)
+                    log.warning("%s, from %s", reason, address or "an unknown address")
 
     def _arm(self) -> None:
         """Ask to be woken for the oldest request's deadline, and soon while a client is slow."""

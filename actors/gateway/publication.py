@@ -17,6 +17,7 @@ class Publication:
 
     def __init__(self, now_ms: int) -> None:
         self.due_ms: int | None = now_ms
+        self._began_ms = now_ms
 
     def maybe_due(self, now_ms: int) -> bool:
         """Whether to propose it now; it is due again after PUBLISH_RETRY_MS, unless `done`."""
@@ -25,6 +26,9 @@ class Publication:
         self.due_ms = now_ms + PUBLISH_RETRY_MS
         return True
 
-    def done(self) -> None:
-        """It was applied."""
+    def done(self, now_ms: int) -> int | None:
+        """It was applied; returns how long that took, in milliseconds: None if it was before."""
+        if self.due_ms is None:
+            return None
         self.due_ms = None
+        return now_ms - self._began_ms

@@ -39,7 +39,8 @@ from actors.store.pages import PageError, PageFile
 from actors.store.records import decode_format, decode_row, decode_state, unseal
 from actors.store.steps import finish
 from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, SessionChange
-from cluster.config import InitialMember, NodeConfig, first_eight
+from cluster.config import NodeConfig
+from cluster.identity import InitialMember, first_eight
 from cluster.private import create, make_directory, sync_directory
 
 REVISION_BUMP: Final = 10_000_000_000

@@ -57,7 +57,7 @@ from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage, Waits
 from actors.raft.surroundings import LogRetention, Surroundings
 from actors.runtime.base import Clock, NodeActor
-from actors.runtime.complaints import Complaints
+from cluster.logs import complain
 
 LOOK_FOR_ROOM_MS: Final = 1_000
 
@@ -101,7 +101,6 @@ class RaftActor(NodeActor):
         self._movers = Movers()
         self._inquiry = Inquiry(core, surroundings.own_urls)
         self._last_words = LastWords()
-        self._complaints = Complaints(clock, log)
         self._look_for_room_ms = 0
         self.counts = Counts(RoundTrips(core.config.member_id, surroundings.clock_ns))
 
@@ -273,7 +272,6 @@ class RaftActor(NodeActor):
             self._look_for_room_ms = now_ms + LOOK_FOR_ROOM_MS
             self._look_for_room()
             self._neighbours.ping()
-        self._complaints.tick(now_ms)
         self.core.tick(now_ms)
 
     def _arm(self, now_ms: int) -> None:
@@ -317,7 +315,7 @@ class RaftActor(NodeActor):
                 case SnapshotAck():
                     self._shipping.acknowledged(each, now_ms)
                 case Complaint(kind, text):
-                    self._complaints.say(kind, text)
+                    complain(log, kind, text)
 
     def _take_chunk(self, chunk: SnapshotChunk) -> None:
         # The last chunk writes to the log. The leader will send one again that is dropped here.
@@ -328,7 +326,7 @@ class RaftActor(NodeActor):
         """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""
         for member_id in decided.at_odds:
             text = f"the log of member {member_id:x} and the log of this one contradict each other"
-            self._complaints.say(f"at odds with {member_id:x}", text)
+            complain(log, f"at odds with {member_id:x}", text)
         for member_id in decided.accused:
             self.ring.store.tell(Accuse(member_id))
         if decided.ending is not None:

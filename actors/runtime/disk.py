@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from actors.language.metrics import Histogram
-from actors.runtime.overruns import NS_PER_MS
+from actors.runtime.overruns import ALARMING_MS, NS_PER_MS, tell_slow
 
 OF_WAITS: Final = 16
 SLOW_MS: Final = 4
@@ -93,6 +93,9 @@ class DiskWaits:
     def _note(self, took_ns: int) -> None:
         """Learn from a wait where the next one should be: the switch has hysteresis."""
         self.durations.add(took_ns)
+        took_ms = took_ns // NS_PER_MS
+        if took_ms >= ALARMING_MS:
+            tell_slow(self._name, f"the {self._name} took {took_ms} ms: the disk is slow", took_ms)
         # A bit for each of the last waits: this one shifts the oldest out.
         self._fast = (self._fast << 1 | (took_ns < FAST_MS * NS_PER_MS)) & _ALL
         self._slow = (self._slow << 1 | (took_ns >= SLOW_MS * NS_PER_MS)) & _ALL

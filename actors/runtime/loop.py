@@ -166,8 +166,7 @@ class Loop:
                 receive(message)
             now_ns = clock()
             if now_ns - began_ns > _BUDGET_NS:
-                kinds = type(seat.actor), type(message)
-                self.overruns.note(*kinds, now_ns - began_ns, now_ns)
+                self.overruns.note(type(seat.actor), type(message), now_ns - began_ns)
             if now_ns >= self._until_ns:
                 break
             began_ns = now_ns

@@ -10,7 +10,7 @@ import logging
 from collections import Counter
 from typing import Final, NamedTuple
 
-from actors.runtime.complaints import Complaints
+from cluster.logs import tell
 
 BUDGET_MS: Final = 5
 """A message that takes longer than this is counted: all other work of the node waits for it."""
@@ -23,6 +23,11 @@ an entry that takes long to apply."""
 NS_PER_MS: Final = 1_000_000
 
 log = logging.getLogger("leasehold.loop")
+
+
+def tell_slow(what: str, text: str, took_ms: int) -> None:
+    """Something held the node up for ALARMING_MS or longer: `what` it was, in short."""
+    tell("slow", text, level=logging.WARNING, key=f"slow {what}", what=what, took_ms=took_ms)
 
 
 class Overrun(NamedTuple):
@@ -41,8 +46,6 @@ class Overruns:
     def __init__(self) -> None:
         self.by_name: dict[str, Overrun] = {}
         self.alarming: Counter[type] = Counter()
-        self._now_ms = 0
-        self._complaints = Complaints(lambda: self._now_ms, log)
 
     @property
     def count(self) -> int:
@@ -54,7 +57,7 @@ class Overruns:
         """The longest that all else has waited for one message; 0 if none was over the budget."""
         return max([each.longest_ms for each in self.by_name.values()], default=0)
 
-    def note(self, actor: type, message: type, took_ns: int, now_ns: int) -> None:
+    def note(self, actor: type, message: type, took_ns: int) -> None:
         """A message was over the budget: count it, and name it in the log."""
         name, took_ms = f"{actor.__name__}: {message.__name__}", took_ns // NS_PER_MS
         times, longest_ms = self.by_name.get(name, (0, 0))
@@ -63,5 +66,4 @@ class Overruns:
         log.debug("%s", text)
         if took_ms >= ALARMING_MS:
             self.alarming[message] += 1
-            self._now_ms = now_ns // NS_PER_MS
-            self._complaints.say(name, f"{text}, and the node did nothing else meanwhile")
+            tell_slow(name, f"{text}, and the node did nothing else meanwhile", took_ms)

@@ -13,9 +13,9 @@ import sys
 from types import FrameType
 from typing import Final
 
-STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+from cluster.processes import is_readable
 
-_EVENT_BYTES: Final = 8
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 log = logging.getLogger("leasehold")
 
@@ -33,16 +33,16 @@ class Stopping:
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """The handler of a signal."""
-        self.reason = self.reason or f": {signal.Signals(number).name}"
+        self.reason = self.reason or signal.Signals(number).name
         self.set()
 
     def set(self) -> None:
         """Ask the process to stop; any thread may."""
         os.eventfd_write(self._event, 1)
 
-    def wait(self) -> None:
-        """Return once `set` was called."""
-        os.read(self._event, _EVENT_BYTES)
+    def wait(self, seconds: float) -> bool:
+        """Wait for `set`, for this long at most; whether it was called."""
+        return is_readable(self._event, seconds)
 
 
 def stop_at_signals() -> Stopping:

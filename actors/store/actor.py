@@ -42,7 +42,6 @@ from actors.language.messages import (
 from actors.language.metrics import Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor
-from actors.runtime.complaints import Complaints
 from actors.store import installing
 from actors.store.applying import apply_entries
 from actors.store.backlog import history
@@ -60,6 +59,7 @@ from actors.store.retention import HistoryRetention
 from actors.store.steps import finish
 from actors.store.storage import Backend, CommitWaits
 from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
+from cluster.logs import complain
 
 log = logging.getLogger("leasehold.store")
 
@@ -91,7 +91,6 @@ class StoreActor(NodeActor):
         self._installer = Installer(slice_steps_max)
         self._upkeep = Upkeep(upkeep, member_id, machine, waits.durations)
         self._listeners = Listeners()
-        self._complaints = Complaints(clock, log)
         # False while an entry is half applied, or the file half replaced. If an exception leaves it
         # so, `close` must not make that state durable.
         self._is_whole = True
@@ -197,7 +196,7 @@ class StoreActor(NodeActor):
             self._compactor.keep_pace(machine.sweeper, len(events))
         for index, term, reason in unreadable:
             text = f"entry {index} of term {term} cannot be read, and is skipped: {reason}"
-            self._complaints.say("unreadable", text)
+            complain(log, "unreadable", text)
             self._upkeep.unreadable(machine, self._clock())
         has_news = bool(unreadable or machine.checks)
         if orders := self._upkeep.applied(machine, self._pace.undurable_bytes, self._clock):
@@ -283,7 +282,6 @@ class StoreActor(NodeActor):
         # Nor may a copy begin of a file that is about to go.
         is_copying = self._backend.is_copying or self._installer.is_busy
         self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=is_copying))
-        self._complaints.tick(now_ms)
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.use_time(machine.sweeper, self._clock)
         is_swept = self._compactor.is_awaited() and not machine.sweeper.is_due

@@ -23,7 +23,7 @@ def main() -> int:
     if not line.endswith(b"\n"):
         return 0  # the node has ended, or it needs no front
     config = from_line(line)
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.name, config.log_level, config.log_format)
     return FrontKeeper(config.life, lambda: serve(config)).run()
 
 

@@ -48,9 +48,6 @@ PASSED_SECONDS: Final = 2.0
 FRAME_BYTES_MAX: Final = 128 * 1024 * 1024
 """The largest frame of the node; its largest answers are half of this."""
 
-COMPLAINT_SECONDS: Final = 10.0
-"""The same complaint is logged once in this time."""
-
 ZMTP: Final = b"\xff"
 TLS: Final = b"\x16"
 HTTP_2: Final = b"PRI "
@@ -104,7 +101,6 @@ class Front:
         self._listening: list[socket.socket] = []
         self._served: set[Served] = set()
         self._welcomes: set[asyncio.Task[None]] = set()
-        self._complained: dict[str, float] = {}
 
     async def reach(self) -> str:
         """See that the node is there, and is the right one; the reason if not, else ""."""
@@ -169,13 +165,6 @@ class Front:
         self.connections -= 1
         self._change.set()
 
-    def complain(self, what: str) -> None:
-        """Log this, unless it was logged just now."""
-        now = self.loop.time()
-        if now - self._complained.get(what, -COMPLAINT_SECONDS) >= COMPLAINT_SECONDS:
-            self._complained[what] = now
-            log.warning(what)
-
     # --- inside ---
 
     def _open(self, listening: socket.socket, only_metrics: bool) -> None:
@@ -192,14 +181,14 @@ class Front:
             except OSError as error:
                 if error.errno in _NO_ROOM:
                     # The socket stays readable, so the loop would do nothing else but fail here.
-                    self.complain(f"cannot accept a connection: {error.strerror}")
+                    log.warning("cannot accept a connection: %s", error.strerror)
                     self.loop.remove_reader(listening.fileno())
                     self.loop.call_later(NO_ROOM_SECONDS, self._open, listening, only_metrics)
                     return
                 continue  # the client has gone already
             if self.connections >= self.connections_max:
                 accepted.close()
-                self.complain(f"closed a connection: there are {self.connections}")
+                log.warning("closed a connection: there are %d", self.connections)
                 continue
             self.connections += 1
             accepted.setblocking(False)
@@ -237,7 +226,7 @@ class Newcomer(asyncio.Protocol):
             return  # `P` may also be the beginning of a PUT or POST of HTTP/1.1
         self._timer.cancel()
         if first.startswith(TLS):
-            front.complain("closed a connection that speaks TLS, which is not served here")
+            log.warning("closed a connection that speaks TLS, which is not served here")
             transport.abort()
         elif self._only_metrics:
             front.serve(protocols.metrics, transport, first)

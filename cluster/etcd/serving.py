@@ -23,6 +23,8 @@ from cluster.etcd.link.connection import Loop
 from cluster.etcd.rpc.mapping import ResponseEncoder
 from cluster.etcd.web.server import WebServer
 from cluster.front_config import FrontConfig
+from cluster.logs import say_counts
+from cluster.repeats import EVERY_MS
 
 HAS_UVLOOP: Final = find_spec("uvloop") is not None
 if HAS_UVLOOP:  # before the fork, so that both halves share it
@@ -59,11 +61,18 @@ async def _serve(loop: Loop, config: FrontConfig, stopping: asyncio.Event) -> in
     front.listen([socket.socket(fileno=number) for number in config.listening])
     metrics = [socket.socket(fileno=number) for number in config.listening_metrics]
     front.listen(metrics, only_metrics=True)
+    _say_counts(loop)
     await stopping.wait()
     await front.stop()
     os.eventfd_write(config.done, 1)
     await front.wait_for_the_rest()
     return 0
+
+
+def _say_counts(loop: Loop) -> None:
+    """Write, once a minute, how often lines have come that were held back."""
+    say_counts()
+    loop.call_later(EVERY_MS / 1_000, _say_counts, loop)
 
 
 def protocols_of(config: FrontConfig) -> Protocols:

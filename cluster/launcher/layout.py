@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from cluster.config import member_id_of
+from cluster.identity import member_id_of
 from cluster.launcher.ports import (
     BASE_PORT,
     FREE_PORTS,

@@ -26,7 +26,7 @@ EXPLAINED_MS: Final = 100.0
 
 EXPLAINED_AFTER_MS: Final = 50.0
 
-_LOGGED: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}) \w+ +(.*)")
+_LOGGED: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) \w+ +(.*)")
 
 
 class Kill(NamedTuple):
@@ -102,7 +102,7 @@ def logged_since(cluster: LocalCluster, epoch_seconds: float, until_ms: float) -
                 continue
             delay_ms = 1000 * (datetime.fromisoformat(match[1]).timestamp() - epoch_seconds)
             if -1 <= delay_ms <= until_ms:
-                found.append((delay_ms, f"       +{delay_ms:.0f} ms {node.name}: {match[2]}"))
+                found.append((delay_ms, f"       +{delay_ms:.0f} ms {match[2]}"))
     return [text for _, text in sorted(found)]
 
 

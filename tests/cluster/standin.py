@@ -17,7 +17,8 @@ from typing import Any
 
 import zmq
 
-from cluster.config import NodeFlags, member_id_of, resolve
+from cluster.config import NodeFlags, resolve
+from cluster.identity import member_id_of
 from cluster.wire import pack, unpack
 
 STATUS = {

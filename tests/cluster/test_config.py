@@ -9,12 +9,10 @@ import pytest
 from cluster.addresses import AddressError, member_urls
 from cluster.config import (
     NodeFlags,
-    cluster_id_of,
-    initial_members,
-    member_id_of,
     resolve,
 )
 from cluster.flag_values import ConfigError, advertised_urls, listen_urls
+from cluster.identity import cluster_id_of, initial_members, member_id_of
 from cluster.schemes import etcd_url, places, zeromq_url
 
 THREE = "n1=tcp://10.0.0.1:2380,n2=tcp://10.0.0.2:2380,n3=tcp://10.0.0.3:2380"
@@ -215,6 +213,10 @@ def test_a_host_name_cannot_be_listened_on() -> None:
         (
             {"log_level": "loud"},
             'invalid value "loud" for flag --log-level: one of debug, info, warn, error',
+        ),
+        (
+            {"log_format": "xml"},
+            'invalid value "xml" for flag --log-format: one of text, json',
         ),
         (
             {"name": "a=b"},

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.config import member_id_of
+from cluster.identity import member_id_of
 from cluster.launcher import orders
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster

@@ -64,7 +64,9 @@ def test_a_variable_that_stands_for_no_flag_is_named(tmp_path: Path) -> None:
         ETCDCTL_API="3",
     )
     for name in ("ETCD_ENABLE_V2", "LEASEHOLD_NONSENSE"):
-        assert f"WARNING  the environment variable {name} stands for no flag" in ended.stderr
+        assert (
+            f"WARNING  default: the environment variable {name} stands for no flag" in ended.stderr
+        )
     assert "ETCDCTL_API" not in ended.stderr
 
 

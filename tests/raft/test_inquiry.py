@@ -23,6 +23,7 @@ from actors.raft.rpc import (
     VoteResponse,
     Welcome,
 )
+from tests.log_lines import written
 from tests.raft.harness import entries, entry, voters
 from tests.raft.test_raft_actor import CODEC, SAVED, Shell
 
@@ -180,5 +181,5 @@ def test_two_logs_that_do_not_come_together_are_named_once_a_minute(
     with caplog.at_level(logging.WARNING):
         for _ in range(10):
             shell.hear(AppendRequest(2, 1, 3, 3, 2, 1, 2, entries(3, 3)))
-    said = [each.getMessage() for each in caplog.records if "contradict" in each.getMessage()]
+    said = [each for each in written(caplog.records) if "contradict" in each]
     assert said == ["the log of member 2 and the log of this one contradict each other"]

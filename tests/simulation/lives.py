@@ -28,8 +28,8 @@ from actors.store.questions import answer
 from actors.store.sessions import SessionLimits
 from actors.store.steps import finish
 from cluster.client.call import Call
-from cluster.config import InitialMember
 from cluster.errors import OutcomeUnknownError
+from cluster.identity import InitialMember
 from tests.linearizability import FindingError
 from tests.probes import ProbeRing
 from tests.simulation.clients import Endpoint

@@ -14,7 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from cluster.launcher.story.happenings import OF_NODES, Happening
+from cluster.launcher.story.happenings import Happening
+from cluster.logs import OF_NODES
 
 PACKET_BYTES_MAX: Final = 64 * 1024
 BUFFER_BYTES: Final = 512 * 1024

@@ -8,8 +8,9 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
+
+from cluster.logs import OF_NODES, iso_utc
 
 LAUNCHER: Final = ""
 """The source of what the launcher itself has seen or done."""
@@ -32,9 +33,8 @@ class Happening(NamedTuple):
 
     def document(self) -> dict[str, Any]:
         """It as one line of `--json` and of events.jsonl has it, its time as ISO 8601 in UTC."""
-        moment = datetime.fromtimestamp(self.wall, UTC).isoformat(timespec="milliseconds")
         return {
-            "time": moment.replace("+00:00", "Z"),
+            "time": iso_utc(self.wall),
             "at": round(self.at, 6),
             "kind": self.kind,
             "node": self.source,
@@ -42,28 +42,6 @@ class Happening(NamedTuple):
             **self.fields,
         }
 
-
-OF_NODES: Final[Mapping[str, str]] = {
-    "started": "the process runs: version, pid, revision, term",
-    "serving": "it answers clients: took_ms",
-    "stopping": "it ends, because of: why",
-    "role": "it is now: role (follower, pre_candidate, candidate, leader, learner), term",
-    "suspected": "it takes the leader for lost: leader, how (connection, timeout, transfer), term,"
-    " silent_ms",
-    "asked_for_votes": "it asks for votes: term, pre (true: a pre-vote, which changes nothing)",
-    "voted": "it answers who asked: candidate, term, pre, granted, why",
-    "elected": "it leads: term, votes (the names that voted for it), took_ms",
-    "follows": "it knows a new leader: leader, term",
-    "stepped_down": "it leads no longer: term, why",
-    "peer_lost": "its link to another member broke: peer, how",
-    "peer_found": "another member answers again: peer, away_ms",
-    "near_miss": "the leader was heard late, but in time: silent_ms, timeout_ms",
-    "snapshot_sent": "it sends its data to a member that lags: peer, done_bytes, total_bytes",
-    "snapshot_installed": "it took over another's data: revision",
-    "slow": "its disk or its loop took long: what, took_ms",
-    "message": "recorded at its links: to, what (append, heartbeat, vote...), term, entries, bytes",
-}
-"""What nodes tell, and the fields of each. Other members are named by their names."""
 
 OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
     "ready": "all nodes run and a write is acknowledged: took_ms, leader, term",

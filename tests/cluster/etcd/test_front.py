@@ -40,6 +40,8 @@ CONFIG: Final = FrontConfig(
     version="0",
     cors=("*",),
     log_level=20,
+    log_format="text",
+    name="n1",
 )
 
 
