@@ -107,6 +107,7 @@ INTERESTING = (
     "fragments",
     "frames that had to wait",
     "watches compacted",
+    "connections broken",
     "act: block",
     "act: clog",
     "act: crash",

@@ -13,6 +13,7 @@ from actors.language.messages import Connection
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership, first_membership
 from actors.raft.outcome import Contradicted
+from cluster.visitors import Gone
 from tests.simulation.checks import Checker
 from tests.simulation.effects import Effects, Replay
 from tests.simulation.history import History
@@ -24,7 +25,7 @@ from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Chance, Timeline
 from tests.store.driver import everything
 
-_IDENTITY = struct.Struct(">BHH")
+_IDENTITY = struct.Struct(">HHH")
 """As a ROUTER names a client that did not choose its name: five bytes, the first one zero."""
 
 HINT_MS = 4
@@ -75,6 +76,8 @@ class Cluster:
         self._by_url = {node.url: node for node in self.nodes.values()}
         # The last process of a node that a visitor knows is gone.
         self._known_dead: dict[tuple[int, int], int] = {}
+        # How many connections of a visitor to a node have broken.
+        self._serials: Counter[tuple[int, int]] = Counter()
         self._replay = Replay(swarm)
         self._chance = timeline.stream("cluster")
         self.session_ids = timeline.stream("session ids").random.getrandbits
@@ -138,26 +141,41 @@ class Cluster:
         if not node.runs:
             return
         incarnation = node.incarnation
-        connection = (_IDENTITY.pack(0, client, incarnation),)
+        place = client, number
+        serial = self._serials[place]
+        connection = (_IDENTITY.pack(serial, client, incarnation),)
 
         def arrive() -> None:
-            if node.runs and node.incarnation == incarnation:
+            if node.runs and node.incarnation == incarnation and serial == self._serials[place]:
                 node.take_client_frame(connection, frame)
 
         self.network.stream("ask", client, number, self.timeline.now_ms, arrive, frame)
 
     def reply(self, node: Node, connection: Connection, frame: bytes) -> None:
         """A node sends to a client."""
-        _, client, _ = _IDENTITY.unpack(connection[0])
+        serial, client, _ = _IDENTITY.unpack(connection[0])
         visitor = self.visitors[client]
         incarnation = node.incarnation
+        place = client, node.number
 
         def arrive() -> None:
             # What a process said before it died may still arrive, but not once it is known dead.
-            if self._known_dead.get((client, node.number), 0) < incarnation:
+            if self._known_dead.get(place, 0) < incarnation and serial == self._serials[place]:
                 visitor.reply(node.number, frame)
+                if self._chance.happens(self.swarm.hang_ups):
+                    self._hang_up(visitor, node, connection)
 
         self.network.stream("answer", client, node.number, node.true_ms, arrive, frame)
+
+    def _hang_up(self, visitor: Visitor, node: Node, connection: Connection) -> None:
+        """A connection breaks, perhaps between two frames that belong together; another follows."""
+        self.counts["connections broken"] += 1
+        self._serials[visitor.number, node.number] += 1
+        node.broken_connections.append(Gone(connection[0]))
+        visitor.node_down(node.number)
+        again = partial(self._up, visitor, node, node.incarnation)
+        delay_ms = 1 + self._chance(HINT_MS)
+        self.timeline.after(delay_ms, f"up {visitor.number} {node.number}", again)
 
     # --- what becomes of nodes ---
 

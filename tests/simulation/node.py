@@ -25,6 +25,7 @@ from actors.raft.rpc import JoinRequest
 from actors.raft.welcome import Welcomes
 from actors.runtime.loop import Loop
 from actors.store.machine import Machine
+from cluster.visitors import Gone
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.making import Actors, make_actors
 from tests.simulation.network import CLUSTER_ID
@@ -81,6 +82,8 @@ class Node:
         self.slow_ms = 0
         self.slow_until_ms = 0
         self.links: SimulatedLinks | None = None
+        # Those that broke since its door was last looked at.
+        self.broken_connections: list[Gone] = []
         self.chance = cluster.timeline.stream(f"node {number}")
         self._founders: Membership | None = None
         self._ahead_ms = 0
@@ -256,6 +259,7 @@ class Node:
         self.is_up = False
         self.trap = None
         self.links = None
+        self.broken_connections.clear()
         self.cluster.checker.lineage.changes.clear()  # nobody can say any more why it made them
         if power:
             self.disk.crash(self.chance)

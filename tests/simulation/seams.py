@@ -28,6 +28,7 @@ from actors.store.long_queries import LongQueries
 from actors.store.machine import Machine
 from actors.store.steps import Steps
 from actors.store.storage import Backend, Batch, Loaded
+from cluster.visitors import LOOK_MS
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words
 from tests.simulation.saved import require
@@ -296,11 +297,10 @@ class SimulatedBackend(MemoryBackend):
 class SimulatedDoor:
     """The clients' socket; at times the queue of a connection is full for a while."""
 
-    look_ms: int | None = None
-
     def __init__(self, node: Node) -> None:
         self._node = node
         self._full_until_ms: dict[Connection, int] = {}
+        self.look_ms = LOOK_MS if node.cluster.swarm.hang_ups else None
 
     def descriptors(self) -> list[int]:
         return []
@@ -319,7 +319,8 @@ class SimulatedDoor:
         return True
 
     def look(self) -> list[Any]:
-        return []
+        broken, self._node.broken_connections = self._node.broken_connections, []
+        return broken
 
     def unread(self, bytes_max: int) -> int:
         return 0

@@ -78,6 +78,7 @@ class Swarm(NamedTuple):
     alarms: bool = False
     quota_bytes: int = 0
     congestion: float = 0.0
+    hang_ups: float = 0.0
     items_per_step: int = 256
     under_way_bytes: int = 128 * 1024
     publish_after_ms: int = 0
@@ -136,6 +137,7 @@ class Swarm(NamedTuple):
             flood_every_ms=0,
             sync_ms=1,
             congestion=0.0,
+            hang_ups=0.0,
             **quiet,
         )
 
@@ -180,6 +182,7 @@ CLASSES: dict[str, dict[str, Any]] = {
     "compactions": {"compactions": False},
     "alarms": {"alarms": False},
     "congestion": {"congestion": 0.0},
+    "hang-ups": {"hang_ups": 0.0},
     "clients": {"clients": 1, "clients_outstanding": 1},
     "power cuts": {"power_cuts": 0.0},
     "session limits": {
@@ -297,6 +300,7 @@ def _more(swarm: Swarm, random: Random) -> Swarm:
         keys_per_step=pick((1, 2, ITEMS_PER_STEP)),
         steps_per_turn=pick((1, 1, 3)),
         late_commits=pick((0.0, 0.0, 0.3, 1.0)),
+        hang_ups=pick((0.0, 0.0, 0.02, 0.1)),
     )
 
 
