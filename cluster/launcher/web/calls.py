@@ -1,0 +1,81 @@
+"""Calls: command lines from the page to the launcher's main loop, and their outcomes back.
+
+Two threads share it: the server's event loop gives, the main loop takes and answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import NamedTuple
+
+from cluster.launcher.web.http import RefusedError
+from cluster.launcher.web.limits import COMMAND_SECONDS_MAX, COMMANDS_WAITING_MAX
+
+
+class Outcome(NamedTuple):
+    """What became of a command: what was said to the user, and why it was refused, if it was."""
+
+    said: tuple[str, ...]
+    error: str | None
+
+
+class Call:
+    """One command line of a page. Its methods are for the main loop's thread."""
+
+    def __init__(self, line: str, ended: Callable[[Outcome], None]) -> None:
+        self.line = line
+        self._said: list[str] = []
+        self._ended = ended
+
+    def say(self, text: str) -> None:
+        """Say this to whoever gave the command."""
+        self._said.append(text)
+
+    def done(self, error: str | None = None) -> None:
+        """The command has ended; `error` says why it was refused. Later calls do nothing."""
+        self._ended(Outcome(tuple(self._said), error))
+
+
+class Calls:
+    """The commands under way. `wake` makes the main loop look; it is called in the event loop."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._waiting: deque[Call] = deque()
+        self._under_way = 0
+
+    def take(self) -> list[Call]:
+        """The commands that have come; for the main loop's thread."""
+        taken = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        return taken
+
+    async def give(self, line: str) -> Outcome:
+        """Have the main loop carry out a command; what became of it. Raises RefusedError."""
+        if self._under_way >= COMMANDS_WAITING_MAX:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the launcher has too much to do")
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+
+        def end(found: Outcome) -> None:
+            if not outcome.done():
+                outcome.set_result(found)
+
+        def ended(found: Outcome) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(end, found)
+
+        self._under_way += 1
+        self._waiting.append(Call(line, ended))
+        self._wake()
+        try:
+            async with asyncio.timeout(COMMAND_SECONDS_MAX):
+                return await outcome
+        except TimeoutError:
+            return Outcome((), "there is no outcome yet: the events will tell")
+        finally:
+            self._under_way -= 1

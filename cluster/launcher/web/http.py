@@ -1,0 +1,167 @@
+"""HTTP/1.1 as far as one page needs it: a request is read within limits, an answer is written.
+
+A body has a Content-Length; chunks are refused. It refuses to know what a path means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qs
+
+from cluster.launcher.web.limits import (
+    BODY_BYTES_MAX,
+    HEAD_BYTES_MAX,
+    HEAD_SECONDS_MAX,
+    IDLE_SECONDS_MAX,
+)
+
+JSON: Final = "application/json"
+PLAIN: Final = "text/plain; charset=utf-8"
+EVENTS: Final = "text/event-stream"
+
+_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_REQUEST_LINE: Final = re.compile(r"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.1")
+
+SAFE_HEADERS: Final = (
+    "Cache-Control: no-store\r\n"
+    "X-Content-Type-Options: nosniff\r\n"
+    # The address has the token: no other server may learn it.
+    "Referrer-Policy: no-referrer\r\n"
+    "Cross-Origin-Resource-Policy: same-origin\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n"
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self';"
+    " img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'\r\n"
+)
+"""On every answer: nothing is kept, and the page can reach nothing but this server."""
+
+
+class RefusedError(Exception):
+    """A request that is not carried out: the status, and one line for people."""
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class Request(NamedTuple):
+    """One request. The names of headers are in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+    def query(self, name: str, default: str = "") -> str:
+        """One value of the target's query."""
+        values = parse_qs(self.target.partition("?")[2], keep_blank_values=True)
+        return values.get(name, [default])[-1]
+
+    def fields(self) -> dict[str, Any]:
+        """The JSON object in the body. Raises RefusedError."""
+        try:
+            found = json.loads(self.body)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
+        return found
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """The next request; None when the client has no more. Raises RefusedError."""
+    try:
+        async with asyncio.timeout(IDLE_SECONDS_MAX):
+            first = await reader.read(1)
+    except TimeoutError:
+        return None
+    if not first:
+        return None
+    try:
+        async with asyncio.timeout(HEAD_SECONDS_MAX):
+            head = first + await reader.readuntil(b"\r\n\r\n")
+            method, target, headers = parse_head(head)
+            body = await reader.readexactly(body_bytes(headers))
+    except TimeoutError:
+        raise RefusedError(
+            HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive"
+        ) from None
+    except asyncio.LimitOverrunError:
+        raise RefusedError(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"the head of the request is larger than {HEAD_BYTES_MAX} bytes",
+        ) from None
+    except asyncio.IncompleteReadError:
+        return None
+    return Request(method, target, headers, body)
+
+
+def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
+    """Method, target and headers of a request's head. Raises RefusedError."""
+    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+    matched = _REQUEST_LINE.fullmatch(first)
+    if matched is None:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "this is no request of HTTP/1.1")
+    headers: dict[str, str] = {}
+    for line in lines:
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "a header is malformed")
+        name = header[1].lower()
+        if name in headers and name in {"host", "origin", "content-length"}:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, f"there is more than one {name}")
+        headers[name] = header[2].rstrip()
+    return matched[1], matched[2], headers
+
+
+def body_bytes(headers: dict[str, str]) -> int:
+    """The length of the body. Raises RefusedError."""
+    if "transfer-encoding" in headers:
+        raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "a body must have a Content-Length")
+    length = headers.get("content-length", "0")
+    if not re.fullmatch("[0-9]{1,15}", length):
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "the Content-Length is no number")
+    if int(length) > BODY_BYTES_MAX:
+        raise RefusedError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {BODY_BYTES_MAX} bytes"
+        )
+    return int(length)
+
+
+def answer(status: int, body: bytes, content_type: str, *, closes: bool = False) -> bytes:
+    """A whole answer."""
+    end = "Connection: close\r\n" if closes else ""
+    head = _head(status, content_type, f"Content-Length: {len(body)}\r\n{end}")
+    return head + body
+
+
+def answer_json(value: Any, status: int = HTTPStatus.OK) -> bytes:
+    """A whole answer in JSON."""
+    return answer(status, json.dumps(value, separators=(",", ":")).encode(), JSON)
+
+
+def refusal(refused: RefusedError, *, closes: bool) -> bytes:
+    """The answer to a request that is not carried out."""
+    return answer(refused.status, f"{refused.text}\n".encode(), PLAIN, closes=closes)
+
+
+def stream_head() -> bytes:
+    """The head of an answer that goes on until the connection ends."""
+    return _head(HTTPStatus.OK, EVENTS, "Connection: close\r\n")
+
+
+def stream_event(kind: str, data: str, number: str = "") -> bytes:
+    """One message of a stream; `data` has no line breaks. `number` is where to go on after it."""
+    line = f"id: {number}\n" if number else ""
+    return f"{line}event: {kind}\ndata: {data}\n\n".encode()
+
+
+def _head(status: int, content_type: str, lines: str) -> bytes:
+    phrase = HTTPStatus(status).phrase
+    first = f"HTTP/1.1 {int(status)} {phrase}\r\nContent-Type: {content_type}\r\n"
+    return f"{first}{SAFE_HEADERS}{lines}\r\n".encode("latin-1")
