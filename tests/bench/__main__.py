@@ -8,6 +8,8 @@ DIR holds etcd and its load programs (see tests/bench/etcd.py).
 fails above the bars in its table.
 `python -m tests.bench turns`: what one long thing costs everybody else, with a million keys; fails
 if the leader changes meanwhile.
+`python -m tests.bench tails`: what periodic work costs the slowest of 64 puts under way; fails if
+it doubles their p99.
 `python -m tests.bench timeline`: the way of one put, and where the processor's time goes.
 """
 
@@ -17,7 +19,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import calls, comparison, disk, expiry, million, timeline, turns
+from tests.bench import calls, comparison, disk, expiry, million, tails, timeline, turns
 from tests.guard import end_all_with_this_process
 
 
@@ -44,6 +46,10 @@ def main() -> int:
     waiting = commands.add_parser("turns", help="do long things, and see whether others wait")
     waiting.add_argument("--keys", type=int, default=turns.KEYS)
     waiting.add_argument("things", nargs="*", help=f"{', '.join(turns.THINGS)} (default all)")
+    slowest = commands.add_parser("tails", help="do periodic things, and look at the slowest puts")
+    slowest.add_argument("--rounds", type=int, default=tails.ROUNDS)
+    slowest.add_argument("--seconds", type=float, default=tails.PHASE_SECONDS, help="of a phase")
+    slowest.add_argument("things", nargs="*", help=f"{', '.join(tails.THINGS)} (default all)")
     following = commands.add_parser("timeline", help="follow a put through three nodes")
     following.add_argument("--puts", type=int, default=timeline.PUTS)
     options = parser.parse_args()
@@ -59,6 +65,8 @@ def main() -> int:
         return 0
     if options.command == "turns":
         return 0 if turns.run(options.keys, options.things, _say) else 1
+    if options.command == "tails":
+        return 0 if tails.run(options.rounds, options.seconds, options.things, _say) else 1
     if options.command == "timeline":
         timeline.run(options.puts, _say)
         return 0
