@@ -16,7 +16,8 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.screens.view import ClusterView, NodeView
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
-from cluster.launcher.web import WebPage
+from cluster.launcher.web import Launcher, WebPage
+from cluster.launcher.web.calls import Call
 from cluster.launcher.web.limits import (
     BODY_BYTES_MAX,
     COMMANDS_WAITING_MAX,
@@ -28,28 +29,60 @@ from cluster.launcher.web.tape import KEPT, Tape
 from tests.launcher.browsing import Browser, read_answer
 from tests.limits import HANG_MS, HANG_SECONDS
 
+IDLE = Launcher(obey=lambda line, call: None, view=lambda now: view(), record=lambda is_on: None)
+"""A main loop that does nothing."""
 
-class Desk(NamedTuple):
-    """A page, its journal, and a browser; there is no cluster."""
 
-    page: WebPage
-    journal: Journal
-    browser: Browser
+def row(name: str, **columns: Any) -> NodeView:
+    """A running follower, with these columns instead."""
+    blank: dict[str, Any] = dict.fromkeys(NodeView._fields)
+    usual = {"state": "follower", "pid": 1, "endpoint": "127.0.0.1:1", "note": ""}
+    return NodeView(**{**blank, "name": name, **usual, **columns})
+
+
+def view(*rows: NodeView) -> ClusterView:
+    """A cluster of these nodes."""
+    blank: dict[str, Any] = dict.fromkeys(ClusterView._fields)
+    return ClusterView(**{**blank, "term": 1, "revision": 1, "nodes": rows})
+
+
+class Desk:
+    """A page and the main loop that it is a part of; there is no cluster."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.journal = Journal()
+        self.calls: list[Call] = []
+        self.records: list[bool] = []
+        self.view = view()
+        launcher = Launcher(
+            obey=lambda _, call: self.calls.append(call),
+            view=lambda _: self.view,
+            record=self.records.append,
+            commands=[("kill", "kill n1", "kill -9")],
+        )
+        self.page = WebPage(self.journal, data_dir, launcher, port=0)
+        self.browser = Browser(self.page.url)
+
+    def turn(self) -> None:
+        """Wait until the page has something for the main loop, and let it be served."""
+        poller = select.poll()
+        for fd in self.page.fds():
+            poller.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poller.poll(HANG_MS)}
+        assert ready, "the page has nothing"
+        self.page.serve(ready, 0.0)
+
+    def look(self, seen: ClusterView) -> None:
+        """Let the page see the cluster like this."""
+        self.view = seen
+        self.page.serve(set(), self.page.due)
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    journal = Journal()
-    page = WebPage(journal, tmp_path, port=0, commands=[("kill", "kill n1", "kill -9")])
-    yield Desk(page, journal, Browser(page.url))
-    page.close()
-
-
-def wait_for(page: WebPage) -> None:
-    """Wait until the page has something for the main loop."""
-    poller = select.poll()
-    poller.register(page.fd, select.POLLIN)
-    assert poller.poll(HANG_MS), "the page has nothing"
+    desk = Desk(tmp_path)
+    yield desk
+    desk.page.close()
 
 
 # --- who is answered ---
@@ -98,7 +131,8 @@ def test_localhost_is_this_host(desk: Desk) -> None:
 def test_a_post_by_another_page_is_refused(desk: Desk, headers: dict[str, str]) -> None:
     filled = {name: value.format(port=desk.browser.port) for name, value in headers.items()}
     assert desk.browser.post("command", {"line": "kill n1"}, filled).status == 403
-    assert desk.page.calls() == []
+    desk.page.serve(set(desk.page.fds()), 0.0)
+    assert desk.calls == []
 
 
 def test_a_post_must_be_json(desk: Desk) -> None:
@@ -155,7 +189,8 @@ def test_a_body_beyond_the_limit_is_refused_and_told(desk: Desk) -> None:
 )
 def test_a_command_must_be_one_line(desk: Desk, value: object) -> None:
     assert desk.browser.post("command", value).status == 400
-    assert desk.page.calls() == []
+    desk.page.serve(set(desk.page.fds()), 0.0)
+    assert desk.calls == []
 
 
 def test_more_connections_than_allowed_are_refused_and_room_comes_back(desk: Desk) -> None:
@@ -230,44 +265,29 @@ def test_a_number_of_another_launcher_means_from_the_start(desk: Desk, number: s
 def test_what_was_in_the_journal_before_is_told_too(tmp_path: Path) -> None:
     journal = Journal()
     journal.tell("ready", "ready", took_ms=1)
-    page = WebPage(journal, tmp_path, port=0)
+    page = WebPage(journal, tmp_path, IDLE, port=0)
     with Browser(page.url).stream() as stream:
         assert next(stream.texts()) == "ready"
     page.close()
 
 
 def test_messages_are_asked_for_while_a_page_shows_them(desk: Desk) -> None:
-    assert not desk.page.wants_messages
     stream = desk.browser.stream("?messages=1")
-    wait_for(desk.page)
-    assert desk.page.calls() == []
-    assert desk.page.wants_messages
+    desk.turn()
+    assert desk.records == [True]
     told = Happening(1.5, 2.5, "message", "n1", "", {"to": "n2", "what": "append", "entries": 3})
     desk.journal.add(told)
     rows = next(item["messages"] for item in stream.items() if "messages" in item)
-    assert rows == [[1.5, "n1", "n2", "append", None, 3, None]]
+    assert rows == [[1.5, "n1", "n2", "append", None, 3, None, None]]
     stream.close()
-    wait_for(desk.page)
-    assert not desk.page.wants_messages
-
-
-def row(name: str, **columns: Any) -> NodeView:
-    """A running follower, with these columns instead."""
-    blank: dict[str, Any] = dict.fromkeys(NodeView._fields)
-    usual = {"state": "follower", "pid": 1, "endpoint": "127.0.0.1:1", "note": ""}
-    return NodeView(**{**blank, "name": name, **usual, **columns})
-
-
-def view(*rows: NodeView) -> ClusterView:
-    """A cluster of these nodes."""
-    blank: dict[str, Any] = dict.fromkeys(ClusterView._fields)
-    return ClusterView(**{**blank, "term": 1, "revision": 1, "nodes": rows})
+    desk.turn()
+    assert desk.records == [True, False]
 
 
 def test_a_view_is_told_once_with_all_its_columns(desk: Desk) -> None:
-    desk.page.show(view(row("n1", revision=7)))
-    desk.page.show(view(row("n1", revision=7)))
-    desk.page.show(view(row("n1", revision=8)))
+    desk.look(view(row("n1", revision=7)))
+    desk.look(view(row("n1", revision=7)))
+    desk.look(view(row("n1", revision=8)))
     with desk.browser.stream() as stream:
         found = [item["view"] for item in islice(stream.items(), 2)]
     assert [one["nodes"][0]["revision"] for one in found] == [7, 8]
@@ -275,7 +295,7 @@ def test_a_view_is_told_once_with_all_its_columns(desk: Desk) -> None:
 
 
 def test_numbers_that_a_script_would_round_are_texts(desk: Desk) -> None:
-    desk.page.show(view(row("n1", revision=(1 << 63) - 1, term=1)))
+    desk.look(view(row("n1", revision=(1 << 63) - 1, term=1)))
     with desk.browser.stream() as stream:
         found = next(stream.items())["view"]["nodes"][0]
     assert (found["revision"], found["term"]) == ("9223372036854775807", 1)
@@ -351,14 +371,15 @@ def test_a_command_reaches_the_main_loop_and_its_outcome_the_page(desk: Desk) ->
         target=lambda: answers.append(desk.browser.post("command", {"line": "kill n9"}))
     )
     asking.start()
-    wait_for(desk.page)
-    (call,) = desk.page.calls()
-    assert call.line == "kill n9"
+    desk.turn()
+    (call,) = desk.calls
+    assert (call.line, call.via, call.is_there) == ("kill n9", "page", True)
     call.say("one moment")
     call.done("there is no node n9")
     call.done("late")
     asking.join(HANG_SECONDS)
     assert answers[0].document == {"said": ["one moment"], "error": "there is no node n9"}
+    assert not call.is_there
 
 
 def test_more_commands_than_the_launcher_can_do_are_refused(desk: Desk) -> None:
@@ -387,10 +408,10 @@ def test_more_commands_than_the_launcher_can_do_are_refused(desk: Desk) -> None:
 
 
 def test_the_next_launcher_of_the_directory_has_the_same_address(tmp_path: Path) -> None:
-    first = WebPage(Journal(), tmp_path, port=0)
+    first = WebPage(Journal(), tmp_path, IDLE, port=0)
     port = Browser(first.url).port
     first.close()
-    second = WebPage(Journal(), tmp_path, port=port)
+    second = WebPage(Journal(), tmp_path, IDLE, port=port)
     second.close()
     assert second.url == first.url
     assert (tmp_path / "web-token").stat().st_mode & 0o777 == 0o600
@@ -399,17 +420,17 @@ def test_the_next_launcher_of_the_directory_has_the_same_address(tmp_path: Path)
 def test_a_port_that_is_taken_is_named_with_its_owner(tmp_path: Path, desk: Desk) -> None:
     port = desk.browser.port
     with pytest.raises(LauncherError, match=rf"--web: port {port} is taken by \S+ \(pid \d+\)"):
-        WebPage(Journal(), tmp_path, port=port)
+        WebPage(Journal(), tmp_path, IDLE, port=port)
 
 
 def test_a_token_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "web-token").write_text("hello")
     with pytest.raises(LauncherError, match="web-token holds no token: delete it"):
-        WebPage(Journal(), tmp_path, port=0)
+        WebPage(Journal(), tmp_path, IDLE, port=0)
 
 
 def test_a_page_that_closes_ends_its_streams_and_its_thread(tmp_path: Path) -> None:
-    page = WebPage(Journal(), tmp_path, port=0)
+    page = WebPage(Journal(), tmp_path, IDLE, port=0)
     stream = Browser(page.url).stream()
     page.close()
     assert [kind for kind, _, _ in stream.messages()][:1] == ["hello"]

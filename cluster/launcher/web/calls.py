@@ -12,29 +12,35 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from cluster.launcher.web.http import RefusedError
-from cluster.launcher.web.limits import COMMAND_SECONDS_MAX, COMMANDS_WAITING_MAX
+from cluster.launcher.web.limits import COMMAND_SECONDS_MAX, COMMANDS_WAITING_MAX, SAID_MAX
 
 
 class Outcome(NamedTuple):
     """What became of a command: what was said to the user, and why it was refused, if it was."""
 
     said: tuple[str, ...]
-    error: str | None
+    error: str
 
 
 class Call:
-    """One command line of a page. Its methods are for the main loop's thread."""
+    """One command line of a page, and who asked. Its methods are for the main loop's thread."""
+
+    via = "page"
 
     def __init__(self, line: str, ended: Callable[[Outcome], None]) -> None:
         self.line = line
-        self._said: list[str] = []
+        self.is_there = True
+        self._said: deque[str] = deque(maxlen=SAID_MAX)
         self._ended = ended
 
     def say(self, text: str) -> None:
         """Say this to whoever gave the command."""
         self._said.append(text)
 
-    def done(self, error: str | None = None) -> None:
+    def clear(self) -> None:
+        """A page has nothing that a command can empty."""
+
+    def done(self, error: str = "") -> None:
         """The command has ended; `error` says why it was refused. Later calls do nothing."""
         self._ended(Outcome(tuple(self._said), error))
 
@@ -69,8 +75,9 @@ class Calls:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(end, found)
 
+        call = Call(line, ended)
         self._under_way += 1
-        self._waiting.append(Call(line, ended))
+        self._waiting.append(call)
         self._wake()
         try:
             async with asyncio.timeout(COMMAND_SECONDS_MAX):
@@ -78,4 +85,5 @@ class Calls:
         except TimeoutError:
             return Outcome((), "there is no outcome yet: the events will tell")
         finally:
+            call.is_there = False
             self._under_way -= 1

@@ -13,7 +13,7 @@ from typing import Final
 
 from cluster.client.watch import Watch
 from cluster.errors import CompactedError, LeaseholdError
-from cluster.launcher.web.keys import Keys, event
+from cluster.launcher.web.keys import Keys, event, is_shown
 
 AGAIN_SECONDS: Final = 0.5
 """A watch that has ended is begun again after this time."""
@@ -65,7 +65,8 @@ class Following:
             self._tell(json.dumps({"watching": watch.header.revision, "resumed": bool(start)}))
             for batch in watch.batches():
                 self._after = max(self._after, batch.header.revision)
-                if batch.events:
-                    rows = [event(change) for change in batch.events[-EVENTS_MAX:]]
-                    skipped = len(batch.events) - len(rows)
+                shown = [change for change in batch.events if is_shown(change.kv.key)]
+                if shown:
+                    rows = [event(change) for change in shown[-EVENTS_MAX:]]
+                    skipped = len(shown) - len(rows)
                     self._tell(json.dumps({"events": rows, "skipped": skipped}))

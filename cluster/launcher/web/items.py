@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.story.happenings import Happening
+
+MESSAGE_FIELDS: Final = ("to", "what", "term", "entries", "bytes", "lost")
+"""What a page is told of a message, in this order."""
 
 
 class Sample(Protocol):
@@ -40,12 +43,11 @@ def happening_item(happening: Happening) -> str:
 
 
 def messages_item(happenings: Iterable[Happening]) -> str:
-    """Messages between nodes, as rows: at, from, and the fields of a `message`."""
-    rows = []
-    for told in happenings:
-        fields = told.fields
-        row = [round(told.at, 6), told.source, fields.get("to"), fields.get("what")]
-        rows.append([*row, fields.get("term"), fields.get("entries"), fields.get("bytes")])
+    """Messages between nodes, as rows: at, from, and these fields of a `message`."""
+    rows = [
+        [round(told.at, 6), told.source, *(told.fields.get(name) for name in MESSAGE_FIELDS)]
+        for told in happenings
+    ]
     return _json({"messages": rows})
 
 

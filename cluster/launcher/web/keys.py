@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cluster.client.results import Event, KeyValue
 from cluster.errors import LeaseholdError, UnavailableError
+from cluster.launcher.probing.records import PREFIX
 from cluster.launcher.web.limits import (
+    LEASE_KEYS_SHOWN_MAX,
     LEASES_SHOWN_MAX,
     SHOWN_KEYS_MAX,
     SHOWN_VALUE_BYTES_MAX,
@@ -68,10 +70,11 @@ class Keys:
             self._client = None
 
     def range(self, prefix: bytes) -> dict[str, Any]:
-        """The first keys with this prefix, and how many there are."""
+        """The first keys with this prefix, and how many there are, without the probe client's."""
         found = self.client().range(prefix, prefix=True, limit=SHOWN_KEYS_MAX)
-        rows = [key_value(one) for one in found.kvs]
-        return {"revision": found.header.revision, "count": found.count, "keys": rows}
+        rows = [key_value(one) for one in found.kvs if is_shown(one.key)]
+        count = found.count - (len(found.kvs) - len(rows))
+        return {"revision": found.header.revision, "count": count, "keys": rows}
 
     def put(self, key: bytes, value: bytes, ttl_seconds: float) -> dict[str, Any]:
         """Set a key, for `ttl_seconds` if that is not 0."""
@@ -91,15 +94,16 @@ class Keys:
             found = api.time_to_live(lease_id, keys=True)
             if found.ttl < 0:
                 continue  # it has ended meanwhile
-            rows.append(
-                {
-                    "id": f"{lease_id:x}",
-                    "granted_ms": round(found.granted_ttl * 1000),
-                    "remaining_ms": found.remaining_ms,
-                    "keys": [encoded(key) for key in (found.keys or ())[:3]],
-                    "key_count": len(found.keys or ()),
-                }
-            )
+            keys = found.keys or ()
+            row = {
+                "id": f"{lease_id:x}",
+                "granted_ms": round(found.granted_ttl * 1000),
+                "remaining_ms": found.remaining_ms,
+                "keys": [encoded(key) for key in keys[:LEASE_KEYS_SHOWN_MAX] if is_shown(key)],
+                "key_count": len(keys),
+                "is_probe": any(not is_shown(key) for key in keys),
+            }
+            rows.append(row)
         return {"count": len(ids), "leases": rows}
 
 
@@ -111,6 +115,11 @@ def outcome_of(work: Callable[[], T]) -> T:
         raise MistakeError(error.message) from None
     except (TypeError, ValueError) as error:
         raise MistakeError(str(error)) from None
+
+
+def is_shown(key: bytes) -> bool:
+    """Whether a key is a user's, and not the probe client's."""
+    return not key.startswith(PREFIX)
 
 
 def encoded(data: bytes) -> str:

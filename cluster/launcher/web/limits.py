@@ -31,6 +31,12 @@ COMMAND_SECONDS_MAX: Final = 150.0
 COMMANDS_WAITING_MAX: Final = 32
 """Commands that the main loop has not ended; more are refused."""
 
+SAID_MAX: Final = 1_000
+"""Of what a command says, the newest lines are kept for its answer."""
+
+SHOW_SECONDS: Final = 0.2
+"""How often pages get the cluster as it is."""
+
 BATCH_SECONDS: Final = 0.05
 """What happens within this time goes to the pages together."""
 
@@ -48,3 +54,6 @@ SHOWN_VALUE_BYTES_MAX: Final = 4 * 1024
 
 LEASES_SHOWN_MAX: Final = 32
 """Leases whose clocks are shown."""
+
+LEASE_KEYS_SHOWN_MAX: Final = 3
+"""Of a lease's keys the first are named."""

@@ -1,30 +1,26 @@
-"""WebPage: the launcher's page as its main loop has it.
+"""WebPage: the launcher's page as its main loop has it, a part of that loop.
 
-It owns the listening socket, the token, and the thread of the server's event loop. All methods are
-for the main loop's thread; what it is told goes to the server without waiting.
+It owns the thread of the server's event loop. All methods are for the main loop's thread; what it
+is told goes to the server without waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import re
-import secrets
-import socket
 import threading
-import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cluster import __version__
-from cluster.launcher.layout import LauncherError
-from cluster.launcher.ports import LOOPBACK, holder_of
+from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
+from cluster.launcher.web.address import listen, token_in
 from cluster.launcher.web.calls import Call, Calls
 from cluster.launcher.web.guard import Guard
 from cluster.launcher.web.items import (
@@ -36,18 +32,10 @@ from cluster.launcher.web.items import (
     view_item,
 )
 from cluster.launcher.web.keys import Keys
-from cluster.launcher.web.limits import BATCH_SECONDS
+from cluster.launcher.web.limits import BATCH_SECONDS, SHOW_SECONDS
 from cluster.launcher.web.routes import Routes
 from cluster.launcher.web.server import Server
 from cluster.launcher.web.streams import Hub
-from cluster.private import create
-
-WEB_PORT: Final = 8379
-WEB_PORT_TRIES: Final = 20
-"""The page's port, or one of those after it, where no port is asked for."""
-
-TOKEN_FILE: Final = "web-token"
-TOKEN_BYTES: Final = 16
 
 JOIN_SECONDS: Final = 10.0
 
@@ -57,36 +45,39 @@ CommandHelp = tuple[str, str, str]
 _Told = Happening | list[Sample] | tuple[dict[str, Any], float]
 
 
-class WebPage:
-    """Serves the page at `url` until `close`. Raises LauncherError.
+class Launcher(NamedTuple):
+    """What a page needs of its launcher: the main loop's functions, called in its thread."""
 
-    `fd` is readable when there is something in `calls`, or `wants_messages` has changed.
-    """
+    obey: Callable[[str, Call], None]
+    """Do a command; the call hears what becomes of it."""
+    view: Callable[[float], ClusterView]
+    """The cluster as it is at a moment."""
+    record: Callable[[bool], None]
+    """Have the nodes tell of the messages between them, or not."""
+    commands: Sequence[CommandHelp] = ()
+
+
+class WebPage:
+    """Serves the page at `url` until `close`. Raises LauncherError."""
 
     def __init__(
-        self,
-        journal: Journal,
-        data_dir: Path,
-        *,
-        port: int | None = None,
-        commands: Sequence[CommandHelp] = (),
+        self, journal: Journal, data_dir: Path, launcher: Launcher, port: int | None = None
     ) -> None:
-        token = _token_in(data_dir)
-        listening = _listen(port)
+        token = token_in(data_dir)
+        listening = listen(port)
         guard = Guard(listening.getsockname()[1], token)
         self.url = f"http://{LOOPBACK}:{guard.port}/{token}/"
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.wants_messages = False
-        self._commands = [
-            dict(zip(("name", "usage", "help"), row, strict=True)) for row in commands
-        ]
+        self.due = 0.0
+        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._launcher = launcher
+        self._records = False
         self._endpoints: tuple[str, ...] = ()
         self._shown: dict[str, Any] = {}
         self._told: deque[_Told] = deque()
         self._is_announced = False
         self._calls = Calls(self._wake)
         self._keys = Keys(lambda: self._endpoints)
-        self._hub = Hub(self._greeting, self._keys, self._notice_streams)
+        self._hub = Hub(self._greeting, self._keys, self._wake)
         self._routes = Routes(self._keys, self._calls)
         self._server = Server(listening, guard, self._routes, self._hub)
         self._loop = asyncio.new_event_loop()
@@ -99,21 +90,23 @@ class WebPage:
 
     # --- for the main loop ---
 
-    def calls(self) -> list[Call]:
-        """The commands that pages have given since the last call; call when `fd` is readable."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.fd)
-        return self._calls.take()
+    def fds(self) -> Iterable[int]:
+        """Readable when pages have given commands, or have come or gone."""
+        return (self._fd,)
 
-    def show(self, view: ClusterView) -> None:
-        """Show the present state of the cluster; called a few times a second."""
-        document = view_document(view)
-        self._endpoints = tuple(
-            node.endpoint for node in view.nodes if node.state not in {"removed", "learner"}
-        )
-        if document != self._shown:
-            self._shown = document
-            self._tell((document, time.monotonic()))
+    def serve(self, ready: Set[int], now: float) -> None:
+        """Carry out what pages have asked for, and show them the cluster when that is due."""
+        if self._fd in ready:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._fd)
+            for call in self._calls.take():
+                self._launcher.obey(call.line, call)
+            if self._records != self._hub.wants_messages:
+                self._records = not self._records
+                self._launcher.record(self._records)
+        if now >= self.due:
+            self.due = now + SHOW_SECONDS
+            self._show(self._launcher.view(now), now)
 
     def samples(self, samples: Sequence[Sample]) -> None:
         """Show what became of requests of the probe client."""
@@ -127,7 +120,16 @@ class WebPage:
         self._loop.call_soon_threadsafe(self._end)
         self._thread.join(JOIN_SECONDS)
         self._keys.close()
-        os.close(self.fd)
+        os.close(self._fd)
+
+    def _show(self, view: ClusterView, now: float) -> None:
+        document = view_document(view)
+        self._endpoints = tuple(
+            node.endpoint for node in view.nodes if node.state not in {"removed", "learner"}
+        )
+        if document != self._shown:
+            self._shown = document
+            self._tell((document, now))
 
     # --- for the server's thread ---
 
@@ -144,15 +146,14 @@ class WebPage:
             self._serving.cancel()
 
     def _greeting(self) -> dict[str, Any]:
-        return {"version": __version__, "commands": self._commands, "pid": os.getpid()}
-
-    def _notice_streams(self) -> None:
-        if self.wants_messages != self._hub.wants_messages:
-            self.wants_messages = self._hub.wants_messages
-            self._wake()
+        commands = [
+            {"name": name, "usage": usage, "help": text}
+            for name, usage, text in self._launcher.commands
+        ]
+        return {"version": __version__, "pid": os.getpid(), "commands": commands}
 
     def _wake(self) -> None:
-        os.eventfd_write(self.fd, 1)
+        os.eventfd_write(self._fd, 1)
 
     def _take(self) -> None:
         """Put what was told on the tape, messages that came together as one item."""
@@ -179,32 +180,3 @@ class WebPage:
         if not self._is_announced:
             self._is_announced = True
             self._loop.call_soon_threadsafe(self._loop.call_later, BATCH_SECONDS, self._take)
-
-
-def _listen(port: int | None) -> socket.socket:
-    """A socket that listens at this port, or at a free one near WEB_PORT."""
-    tried = range(WEB_PORT, WEB_PORT + WEB_PORT_TRIES) if port is None else [port]
-    for number in tried:
-        try:
-            return socket.create_server((LOOPBACK, number))
-        except OSError as error:
-            reason = holder_of(number) or f": {error.strerror}"
-        except OverflowError:
-            raise LauncherError(f"--web {number}: a port is a number up to 65535") from None
-    where = f"port {port} is taken" if port is not None else f"ports {WEB_PORT} and on are taken"
-    raise LauncherError(f"--web: {where}{reason}")
-
-
-def _token_in(data_dir: Path) -> str:
-    """The token of this data directory: a page that is open finds the next launcher with it."""
-    path = data_dir / TOKEN_FILE
-    try:
-        if not path.exists():
-            with create(path) as file:
-                file.write(secrets.token_hex(TOKEN_BYTES).encode())
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise LauncherError(f"--web: cannot use {path}: {error}") from None
-    if not re.fullmatch(f"[0-9a-f]{{{2 * TOKEN_BYTES}}}", token):
-        raise LauncherError(f"--web: {path} holds no token: delete it")
-    return token
