@@ -1,9 +1,10 @@
-"""Child processes: how they find this program's modules, and how one is waited for."""
+"""Child processes: how they find this program's modules, and how one is found and waited for."""
 
 from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,20 @@ def import_environment() -> dict[str, str]:
     search = [str(IMPORT_ROOT), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(part for part in search if part)
     return environment
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have started."""
+    children: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            # After the name, which is in parentheses and may contain anything: state, parent.
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(process.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, ())
+    return found[1:]
 
 
 def is_readable(fd: int, timeout_seconds: float) -> bool:

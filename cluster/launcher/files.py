@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.launcher.layout import LauncherError, NodeRecord, founder, name_of
+from cluster.launcher.layout import LauncherError, NodeRecord, founder
 from cluster.launcher.ports import Ports
 from cluster.private import FILE_MODE, create, make_directory
 
@@ -71,12 +71,14 @@ class DataDirectory:
     def recorded_nodes(self) -> tuple[NodeRecord, ...]:
         """The nodes of the cluster in this directory; empty if no cluster was started in it."""
         path = self.path / "cluster.json"
-        if not path.exists() or not self.node_directory(name_of(0)).exists():
+        if not path.exists():
             return ()
         try:
-            return tuple(map(_record, json.loads(path.read_text())["nodes"]))
+            records = tuple(map(_record, json.loads(path.read_text())["nodes"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise LauncherError(f"{path} is damaged: {error!r}") from None
+        # Any node's data is the cluster's: one that was being wiped has none.
+        return records if any(self.node_directory(each.name).exists() for each in records) else ()
 
     def record_nodes(self, records: Iterable[NodeRecord]) -> None:
         """Record the nodes of the cluster, atomically (by a rename)."""

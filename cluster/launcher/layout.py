@@ -25,6 +25,11 @@ from cluster.schemes import HTTP, TCP
 DEFAULT_SIZE: Final = 3
 TOKEN: Final = "etcd-cluster"
 
+GROUPS: Final = ("leader", "follower", "random", "all")
+"""What a command may name in place of a node: so no node has such a name."""
+
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+
 
 class LauncherError(Exception):
     """The cluster cannot be started or used like this; the message is one line."""
@@ -102,20 +107,31 @@ def choose_nodes(
 
 
 def next_node(
-    recorded: Sequence[NodeRecord], name: str | None, learner: bool, claims: PortClaims
+    recorded: Sequence[NodeRecord],
+    name: str | None,
+    learner: bool,
+    claims: PortClaims,
+    in_place_of: str = "",
 ) -> NodeRecord:
-    """A node to add: the next name and ports, by the others' fixed layout if that can go on."""
-    members = [record for record in recorded if not record.is_removed]
+    """A node to add: the next name and ports, by the others' fixed layout if that can go on.
+
+    It may have the name of the node `in_place_of` which it comes, and no other one's.
+    """
+    members = [
+        record for record in recorded if not record.is_removed and record.name != in_place_of
+    ]
     if len(members) >= SIZE_MAX:
         raise LauncherError(f"a local cluster has at most {SIZE_MAX} nodes")
     used = {record.name for record in recorded}
+    taken = {other.casefold(): other for other in used}
     if name is None:
         name = next(
             free for number in range(len(used) + 1) if (free := name_of(number)) not in used
         )
-    elif name in used:
-        raise LauncherError(f"there is or was a node {name}: a new one needs a name of its own")
-    elif not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
+    elif name.casefold() in taken and name != in_place_of:
+        other = taken[name.casefold()]
+        raise LauncherError(f"there is or was a node {other}: a new one needs a name of its own")
+    elif name.casefold() in GROUPS or not re.fullmatch(NAME, name):
         raise LauncherError(f"{name} is not a valid name for a node")
     record = NodeRecord(name, _next_ports(recorded, claims), 0, is_learner=learner)
     return record._replace(joined_with=initial_cluster([*members, record]))

@@ -1,70 +1,81 @@
-"""LocalCluster: a whole cluster as processes on this machine, for the launcher and for tests.
+"""LocalCluster: a whole cluster as processes on this machine, for programs and for tests.
 
-It waits until the cluster is ready or has a leader, and adds, removes and replaces members.
+    from cluster import LocalCluster
+
+    with LocalCluster(3) as cluster:
+        cluster.kill("leader")
+        cluster.wait_for_leader()
+
+Its methods are the commands of `run_cluster.py`, and do the same: they take names of nodes in any
+case of letters, or `leader`, `follower`, `random` and `all`, and return when it is done. What
+happens is in `cluster.journal`. LauncherError, with one line, tells why something cannot be done.
 """
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from random import Random
+from typing import Any, Final, Self, TypeVar
 
-from cluster.errors import FAULTS, LeaseholdError
+from cluster.launcher import membership, running, scaling
+from cluster.launcher.errands import Errand
 from cluster.launcher.layout import LauncherError
+from cluster.launcher.membership import REMOVED_SECONDS
+from cluster.launcher.naming import (
+    ENDED,
+    LEARNERS,
+    MEMBERS,
+    MOVING,
+    PAUSED,
+    RUNNING,
+    Fit,
+    choose,
+    find,
+)
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.probe import WriteAnswered
-from cluster.launcher.processes import (
-    ASK_INTERVAL_MS,
-    Processes,
-    leader_among,
-)
+from cluster.launcher.processes import ASK_INTERVAL_MS, Processes, leader_among
+from cluster.launcher.running import START_SECONDS, STOP_SECONDS
 from cluster.processes import IMPORT_ROOT
 
-if TYPE_CHECKING:
-    from cluster.client.api import Client
-
-__all__ = ["IMPORT_ROOT", "REMOVED_SECONDS", "LocalCluster"]
-
-READY_SECONDS: Final = 120.0
-"""A cluster that has not acknowledged a write after this time has failed to start."""
-
-REMOVED_SECONDS: Final = 15.0
-"""A removed node ends by itself; one that runs longer is stopped."""
-
-ASKED_SECONDS: Final = 30.0
-"""How long a change of members may take."""
-
-PASSING: Final = frozenset((FAULTS["Unhealthy"].message, FAULTS["LearnerNotReady"].message))
-"""Refusals of a change of members that pass when starting nodes are ready: it is tried again."""
+__all__ = ["IMPORT_ROOT", "LocalCluster"]
 
 T = TypeVar("T")
 
 
 class LocalCluster(Processes):
-    """A cluster on loopback. A `with` block starts it, waits until it is ready, and stops it."""
+    """A cluster on loopback. A `with` block starts it, waits until it is ready, and ends it."""
+
+    chooser: Final = Random()
+    """Picks the node that `random` and `follower` mean."""
 
     def __enter__(self) -> Self:
         try:
             self.launch()
             self.wait_until_ready()
         except BaseException:
-            self.stop()
+            self.close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.close()
 
-    def wait_until_ready(self, timeout_seconds: float = READY_SECONDS) -> str:
+    # --- waiting ---
+
+    def wait_until_ready(self, timeout_seconds: float = START_SECONDS) -> str:
         """Wait until all nodes run and a write is acknowledged; the leader's name."""
-        return self._wait_for_write(timeout_seconds, all_must_run=True)
+        began = time.monotonic()
+        leader = self._wait_for_write(timeout_seconds, all_must_run=True)
+        self.formed(leader, time.monotonic() - min(n.started_at or began for n in self.members))
+        return leader
 
-    def wait_for_leader(self, timeout_seconds: float = READY_SECONDS) -> str:
+    def wait_for_leader(self, timeout_seconds: float = START_SECONDS) -> str:
         """Wait until the running nodes acknowledge a write; the leader's name."""
         return self._wait_for_write(timeout_seconds, all_must_run=False)
 
-    def leader(self, timeout_seconds: float = READY_SECONDS) -> str:
+    def leader(self, timeout_seconds: float = START_SECONDS) -> str:
         """The name of the leader; waits while there is none."""
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
@@ -74,133 +85,123 @@ class LocalCluster(Processes):
             self.poll(ASK_INTERVAL_MS)
         raise LauncherError(f"no leader within {timeout_seconds:g} s")
 
-    def restart(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
-        """Start an ended node again, and wait until it knows the leader."""
-        self.reap()
-        self.launch_node(name)
-        self._wait_until_led(name, timeout_seconds)
+    # --- the processes ---
 
-    def _wait_until_led(self, name: str, timeout_seconds: float) -> None:
-        node = self.node(name)
-        deadline = time.monotonic() + timeout_seconds
-        while time.monotonic() < deadline:
-            status = self.status().get(name)
-            if status is not None and status.leader:
-                return
-            if not node.running:
-                raise LauncherError(self.failure_of(node))
-            self.poll(ASK_INTERVAL_MS)
-        raise LauncherError(f"{name} did not find a leader within {timeout_seconds:g} s")
+    def kill(self, *names: str) -> list[str]:
+        """Kill nodes with SIGKILL, all at the same moment; their names."""
+        return self._each(names, RUNNING, running.kill)
 
-    # --- changes of members and of the leader ---
+    def stop(self, *names: str, timeout_seconds: float = STOP_SECONDS) -> list[str]:
+        """Stop nodes as SIGTERM does: a leader hands over first. Their names."""
+        nodes = self.pick(names, RUNNING)
+        self.do(running.stop(nodes, timeout_seconds))
+        return [node.name for node in nodes]
+
+    def start(self, *names: str, timeout_seconds: float = START_SECONDS) -> list[str]:
+        """Start ended nodes, and wait until they know the leader; their names."""
+        nodes = self.pick(names, ENDED)
+        self.do(running.start(self, nodes, timeout_seconds))
+        return [node.name for node in nodes]
+
+    def restart(self, *names: str, timeout_seconds: float = START_SECONDS) -> list[str]:
+        """Stop the nodes that run, start all of them, and wait as `start` does; their names."""
+        nodes = self.pick(names, MEMBERS)
+        self.do(running.restart(self, nodes, timeout_seconds))
+        return [node.name for node in nodes]
+
+    def pause(self, *names: str) -> list[str]:
+        """Let nodes hang with SIGSTOP, and their fronts with them; their names."""
+        return self._each(names, MOVING, running.pause)
+
+    def resume(self, *names: str) -> list[str]:
+        """Let paused nodes go on with SIGCONT; their names."""
+        return self._each(names, PAUSED, running.resume)
+
+    def signal(self, name: str, number: int) -> None:
+        """Send any signal to a node's process, without waiting for what comes of it."""
+        (node,) = self.pick((name,), RUNNING)
+        node.end_is_meant = number == signal.SIGTERM
+        node.signal(number)
+
+    # --- the members and the leader ---
+
+    def transfer(self, name: str | None = None) -> str:
+        """Hand the lead over, by default to the voter that has applied most; its name."""
+        node = None if name is None else find(self._all, name)
+        return self.do(membership.transfer(self, node))
 
     def add(
         self,
         name: str | None = None,
         learner: bool = False,
-        timeout_seconds: float = READY_SECONDS,
+        timeout_seconds: float = START_SECONDS,
     ) -> str:
         """Add a member, start it, and wait until it knows the leader; its name."""
-        # A second voter that does not run yet would be one of two, and nothing could be written.
-        # So the second node is added as a learner and promoted when it has caught up.
-        must_learn = learner or len(self.voters) == 1
-        record = self.plan_node(name, must_learn)
-        added = self._change(
-            lambda client: client.member_add(record.peer_url, learner=must_learn), ASKED_SECONDS
-        )
-        self.enlist(record, added.member.id)
-        self._wait_until_led(record.name, timeout_seconds)
-        if must_learn and not learner:
-            self.promote(record.name, timeout_seconds)
-        return record.name
+        return self.do(membership.add(self, name, learner=learner, seconds=timeout_seconds))
 
-    def promote(self, name: str, timeout_seconds: float = READY_SECONDS) -> None:
+    def promote(self, name: str, timeout_seconds: float = START_SECONDS) -> None:
         """Make a learner a voter, as soon as it has caught up."""
-        node = self.node(name)
-        self._change(lambda client: client.member_promote(node.member_id), timeout_seconds)
-        self.note_promoted(name)
+        (node,) = self.pick((name,), LEARNERS)
+        self.do(membership.promote(self, node, timeout_seconds))
 
     def remove(self, name: str, timeout_seconds: float = REMOVED_SECONDS) -> None:
         """Remove a member for good, and wait until its process has ended."""
-        node = self.node(name)
-        self._change(lambda client: client.member_remove(node.member_id), ASKED_SECONDS, name)
-        self.note_removed(name)
-        self._wait_until_ended(node, timeout_seconds)
+        (node,) = self.pick((name,), MEMBERS)
+        self.do(membership.remove(self, node, timeout_seconds))
 
-    def _wait_until_ended(self, node: NodeProcess, timeout_seconds: float) -> None:
-        """Wait for the end of a removed node, and stop it if it does not end by itself."""
-        if not node.wait(timeout_seconds):
-            self.stop_node(node.name)
-
-    def replace(self, name: str, timeout_seconds: float = READY_SECONDS) -> str:
+    def replace(self, name: str, timeout_seconds: float = START_SECONDS) -> str:
         """Remove a voter and add another in one step, and start the new one; its name."""
-        node = self.node(name)
-        record = self.plan_node()
-        added = self._change(
-            lambda client: client.member_replace(node.member_id, record.peer_url),
-            ASKED_SECONDS,
-            name,
-        )
-        self.note_removed(name)
-        self.enlist(record, added.member.id)
-        self._wait_until_led(record.name, timeout_seconds)
-        self._wait_until_ended(node, REMOVED_SECONDS)
-        return record.name
+        (node,) = self.pick((name,), MEMBERS)
+        return self.do(membership.replace(self, node, seconds=timeout_seconds))
 
-    def transfer(self, name: str | None = None) -> str:
-        """Hand the lead over, by default to the voter that has applied most; its name."""
-        successor = self.node(name or self.successor())
-        with self._client() as client:
-            client.move_leader(successor.member_id)
-        return successor.name
+    def scale(self, size: int, timeout_seconds: float = START_SECONDS) -> None:
+        """Add or remove members until there are `size` voters."""
+        self.do(scaling.scale(self, size, timeout_seconds))
 
-    def successor(self) -> str:
-        """The running voter, other than the leader, that has applied most."""
-        statuses = self.status()
-        leader = leader_among(statuses)
-        voters = {node.name for node in self.voters}
-        following = {
-            status.applied_index: name
-            for name, status in statuses.items()
-            if name in voters and name != leader
-        }
-        if not following:
-            raise LauncherError("there is no other node that could lead")
-        return following[max(following)]
+    def wipe(self, name: str, timeout_seconds: float = START_SECONDS) -> None:
+        """Stop a node, delete its data, and let it join again as a new member of the same name."""
+        (node,) = self.pick((name,), MEMBERS)
+        self.do(scaling.wipe(self, node, timeout_seconds))
+
+    # --- for all of these ---
+
+    def pick(self, names: tuple[str, ...] | list[str], fit: Fit) -> list[NodeProcess]:
+        """The nodes that these names mean; LauncherError if one is not fit."""
+        self.reap()
+        leader = self.heard_leader
+        if leader is None and "leader" in names:
+            leader = self.leader()
+        return choose(self._all, names, leader, fit, self.chooser)
+
+    def do(self, errand: Errand[T]) -> T:
+        """Do an errand to its end, and return its result."""
+        ends: list[tuple[Any, LauncherError | None]] = []
+        self.errands.begin(errand, lambda result, error: ends.append((result, error)))
+        ask_at = 0.0
+        while not ends:
+            if time.monotonic() >= ask_at:
+                self.ask_status()
+                ask_at = time.monotonic() + ASK_INTERVAL_MS / 1000
+            self.poll(ASK_INTERVAL_MS)
+            self.reap()
+            self.take_answers()
+            self.errands.tick(time.monotonic())
+        ((result, error),) = ends
+        if error is not None:
+            raise error
+        done: T = result
+        return done
 
     # --- inside ---
 
-    def _change(self, change: Callable[[Client], T], timeout_seconds: float, but: str = "") -> T:
-        """Change the members; try again while the cluster refuses because nodes are starting."""
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            try:
-                with self._client(but) as client:
-                    return change(client)
-            except LauncherError as error:
-                if str(error) not in PASSING or time.monotonic() > deadline:
-                    raise
-                self.poll(ASK_INTERVAL_MS)
+    @property
+    def _all(self) -> list[NodeProcess]:
+        return list(self.nodes.values())
 
-    @contextmanager
-    def _client(self, but: str = "") -> Iterator[Client]:
-        """A client of the running voters, without `but` unless it is the only one.
-
-        The client's errors become LauncherErrors.
-        """
-        from cluster.client.api import Client  # noqa: PLC0415 - most launches need none
-
-        running = [node for node in self.voters if node.running]
-        chosen = [node.endpoint for node in running if node.name != but] or [
-            node.endpoint for node in running
-        ]
-        if not chosen:
-            raise LauncherError("no voter is running")
-        try:
-            with Client(chosen, timeout=ASKED_SECONDS) as client:
-                yield client
-        except LeaseholdError as error:
-            raise LauncherError(error.message) from None
+    def _each(self, names: tuple[str, ...], fit: Fit, errand: Any) -> list[str]:
+        nodes = self.pick(names, fit)
+        self.do(errand(nodes))
+        return [node.name for node in nodes]
 
     def _wait_for_write(self, timeout_seconds: float, *, all_must_run: bool) -> str:
         deadline = time.monotonic() + timeout_seconds
@@ -226,8 +227,7 @@ class LocalCluster(Processes):
         until = time.monotonic() + ASK_INTERVAL_MS / 1000
         while (left := until - time.monotonic()) > 0:
             self.poll(int(left * 1000))
-            for node in self.running:
-                for answer in node.link.answers() if node.link else ():
-                    if isinstance(answer, WriteAnswered) and answer.acknowledged:
-                        return True
+            for _, answer in self.take_answers():
+                if isinstance(answer, WriteAnswered) and answer.acknowledged:
+                    return True
         return False

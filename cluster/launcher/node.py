@@ -1,7 +1,8 @@
 """One node of a local cluster, as its launcher sees it: a process that runs or has ended.
 
 It owns the process, its pidfd, the channel to it and the link to its client port, and refuses to
-know other nodes.
+know other nodes. What a node is doing (`condition`) comes from the system and from its answers,
+whoever killed, paused or started it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +25,16 @@ from cluster.launcher.probe import NodeStatus, ProbeLink
 from cluster.launcher.story.happenings import Happening
 from cluster.link_plan import LinkPlan
 from cluster.private import append
-from cluster.processes import is_readable
+from cluster.processes import descendants, is_readable
 
 EXIT_REMOVED: Final = 3
 """A node's exit status when it learns that it was removed from its cluster."""
+
+STOPS: Final = os.WSTOPPED | os.WCONTINUED | os.WNOHANG
+
+SILENT_SECONDS: Final = 1.0
+"""A node that has answered once, and then not for this time, is called silent: it hangs, or its
+host is overloaded."""
 
 
 class NodeProcess:
@@ -57,6 +65,14 @@ class NodeProcess:
         self.pidfd = -1
         self._name_of = name_of
         self._last_words: deque[Happening] = deque(maxlen=KEPT_MAX)
+        # Stopped by SIGSTOP, as of the last `notice_stops`.
+        self.is_paused = False
+        # Started, and not yet back among the others; whether it ever was among them.
+        self.is_joining = False
+        self.is_new = bool(record.joined_with)
+        # Whether `Processes.reap` has returned its end, and whether the user wanted it.
+        self.end_is_known = False
+        self.end_is_meant = False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -90,12 +106,32 @@ class NodeProcess:
         status = self.exit_status
         if status is None:
             return "was not started"
-        if status >= 0:
+        if status == 0:
+            return "stopped"
+        if status > 0:
             return f"exited with status {status}"
         try:
             return f"was killed by {signal.Signals(-status).name}"
         except ValueError:
             return f"was killed by signal {-status}"
+
+    def condition(self, now: float, awake_since: float = 0.0) -> str:
+        """What the node does at `now`, in one word.
+
+        removed, stopped, failed, killed: it does not run. paused, starting (it has not answered
+        yet), silent, running. The launcher could not hear answers before `awake_since`.
+        """
+        if self.is_removed:
+            return "removed"
+        if not self.running:
+            status = self.exit_status or 0
+            return "killed" if status < 0 else "failed" if status else "stopped"
+        if self.is_paused:
+            return "paused"
+        if self.status is None:
+            return "starting"
+        silent = now - max(self.status_at, awake_since) > SILENT_SECONDS
+        return "silent" if silent else "running"
 
     def launch(
         self,
@@ -124,6 +160,8 @@ class NodeProcess:
         self.link = ProbeLink(context, self.direct_port or self.ports.client)
         self.status = None
         self.started_at = time.monotonic()
+        self.is_paused = self.end_is_known = self.end_is_meant = False
+        self.is_joining = True
 
     def _spawn(
         self,
@@ -149,6 +187,27 @@ class NodeProcess:
         """Send a signal; nothing happens if the process has just ended."""
         assert self._process is not None, f"{self.name} was never started"
         self._process.send_signal(number)
+
+    def pause(self) -> None:
+        """Stop the process where it is, and its front with it, as SIGSTOP does."""
+        self.signal(signal.SIGSTOP)
+        # The node first: it starts its front again when that ends.
+        for pid in descendants(self.pid):
+            _signal(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused process and its front go on."""
+        for pid in descendants(self.pid):
+            _signal(pid, signal.SIGCONT)
+        self.signal(signal.SIGCONT)
+
+    def notice_stops(self) -> bool:
+        """See whether the process was paused or goes on, whoever did it; whether that changed."""
+        before = self.is_paused
+        with suppress(ChildProcessError):  # it has just ended
+            while found := self.running and os.waitid(os.P_PID, self.pid, STOPS):
+                self.is_paused = found.si_code == os.CLD_STOPPED
+        return self.is_paused != before
 
     def hear(self, status: NodeStatus) -> None:
         """Note the node's latest status."""
@@ -186,6 +245,7 @@ class NodeProcess:
             self.channel.close()
         self.channel = None
         self.status = None
+        self.is_paused = self.is_joining = False
         return True
 
     def wait(self, timeout_seconds: float) -> bool:
@@ -193,3 +253,8 @@ class NodeProcess:
         if self.running and is_readable(self.pidfd, max(0.0, timeout_seconds)):
             self.reap()
         return not self.running
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-FOREVER: Final = float("inf")
+from cluster.launcher.errands import FOREVER
 
 HAND_OVER_SECONDS: Final = 10.0
 """If a leader that was told to hand over still leads after this time, the hand-over has failed."""

@@ -44,11 +44,11 @@ class WriteAnswered(NamedTuple):
 
 
 class OrderAnswered(NamedTuple):
-    """The answer to an order: an error's text, or an empty text and the id of an added member."""
+    """The answer to an order: an error's text, or an empty text and the whole reply."""
 
     number: int
     error: str
-    member_id: int
+    reply: dict[Any, Any]
 
 
 Answer = NodeStatus | WriteAnswered | OrderAnswered
@@ -126,8 +126,7 @@ class ProbeLink:
             return _read(number, reply)
         self._orders.discard(number)
         error = reply.get("error") or {"message": ""}
-        added = reply.get("member") or {"ID": 0}
-        return OrderAnswered(number, error["message"], added["ID"])
+        return OrderAnswered(number, error["message"], reply)
 
 
 def _read(number: int, reply: dict[Any, Any]) -> NodeStatus | WriteAnswered | None:

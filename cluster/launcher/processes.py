@@ -1,8 +1,8 @@
-"""The processes of a local cluster: starts, asks, kills and stops them, and records them.
+"""The processes of a local cluster: starts, asks, and stops them, records them, and tells of them.
 
 It starts nodes as an operator would, asks them over their client ports, and imports nothing of a
-node. It waits only for answers to `status` and for the ends of processes. It may be used by one
-thread at a time.
+node. What happens to the processes is told in the cluster's journal here, whether the launcher's
+main loop or a Python program drives it. It may be used by one thread at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Final
 
 import zmq
 
+from cluster.launcher.announcing import tell_end, tell_joined, tell_pause
+from cluster.launcher.errands import Errands
 from cluster.launcher.files import DataDirectory
 from cluster.launcher.layout import (
     LauncherError,
@@ -26,18 +28,21 @@ from cluster.launcher.layout import (
     flags_of,
     next_node,
 )
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.ports import PortClaims, PortTakenError
-from cluster.launcher.probe import NodeStatus
+from cluster.launcher.node import EXIT_REMOVED, NodeProcess
+from cluster.launcher.outage import duration
+from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError
+from cluster.launcher.probe import Answer, NodeStatus, OrderAnswered
 from cluster.launcher.story.happenings import Happening
+from cluster.launcher.story.journal import Journal
 from cluster.link_plan import LinkPlan
 from cluster.processes import import_environment
 
 STOP_SECONDS: Final = 30.0
-"""A node that still runs this long after SIGTERM is killed."""
+"""A node that still runs this long after SIGTERM is killed when the cluster stops."""
 
 KILL_SECONDS: Final = 60.0
 STATUS_SECONDS: Final = 1.0
+JOURNAL: Final = "events.jsonl"
 ASK_INTERVAL_MS: Final = 10
 
 NODE_COMMAND: Final = (sys.executable, "-P", "-m", "actors")
@@ -91,6 +96,11 @@ class Processes:
         self._node_flags = tuple(node_flags)
         self._command = tuple(command)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.journal = Journal(path / JOURNAL)
+        self.errands = Errands(self.nodes)
+        # Until this moment the launcher itself did not run: no node is to blame for its silence.
+        self.awake_since = 0.0
+        self._is_formed = False
 
     # --- all of them ---
 
@@ -108,6 +118,11 @@ class Processes:
     def endpoints(self) -> list[str]:
         """Every voter's client address, HOST:PORT, whether it runs or not."""
         return [node.endpoint for node in self.voters]
+
+    @property
+    def direct_endpoints(self) -> list[str]:
+        """Where the launcher's own clients ask the voters: not at their fronts."""
+        return [f"{LOOPBACK}:{node.direct_port or node.ports.client}" for node in self.voters]
 
     @property
     def running(self) -> list[NodeProcess]:
@@ -128,6 +143,10 @@ class Processes:
     def has_quorum(self) -> bool:
         """Whether a quorum of voters runs."""
         return sum(1 for node in self.voters if node.running) >= self.quorum
+
+    def is_lone(self, node: NodeProcess) -> bool:
+        """Whether this node is the only voter."""
+        return [node] == self.voters
 
     def launch(self) -> None:
         """Start every node's process, if their ports are free."""
@@ -154,20 +173,75 @@ class Processes:
             for node in self.running:
                 if node.name not in asked and node.link is not None and node.link.ask_status():
                     asked.add(node.name)
-                for answer in node.link.answers() if node.link else ():
-                    if isinstance(answer, NodeStatus):
-                        node.hear(answer)
-                        answered[node.name] = answer
+            for node, answer in self.take_answers():
+                if isinstance(answer, NodeStatus):
+                    answered[node.name] = answer
             if all(node.name in answered for node in self.running):
                 break
             self.poll(ASK_INTERVAL_MS)
         return {name: answered[name] for name in self.nodes if name in answered}
 
-    def stop(self, timeout_seconds: float = STOP_SECONDS) -> list[str]:
-        """SIGTERM to all nodes, then SIGKILL to those that take too long; the names of these."""
+    def ask_status(self) -> None:
+        """Ask every running node for its status, without waiting."""
+        for node in self.running:
+            if node.link is not None:
+                node.link.ask_status()
+
+    def take_answers(self) -> list[tuple[NodeProcess, Answer]]:
+        """Note what the nodes have told and answered; go on with errands that waited for it."""
+        for happening in self.told():
+            self.journal.add(happening)
+        taken: list[tuple[NodeProcess, Answer]] = []
+        for node in self.running:
+            for answer in node.link.answers() if node.link is not None else ():
+                taken.append((node, answer))
+                if isinstance(answer, NodeStatus):
+                    node.hear(answer)
+                    self._notice_joined(node, answer)
+                elif isinstance(answer, OrderAnswered):
+                    self.errands.answered(node.name, answer)
+        return taken
+
+    @property
+    def heard_leader(self) -> str | None:
+        """The node that leads, as the nodes' last answers say; none is asked."""
+        now = time.monotonic()
+        return leader_among(
+            {
+                node.name: node.status
+                for node in self.running
+                if node.status is not None and node.condition(now, self.awake_since) != "silent"
+            }
+        )
+
+    def formed(self, leader: str, took_seconds: float) -> None:
+        """All nodes run, and a write was acknowledged: from now on every return is told."""
+        self._is_formed = True
+        for node in self.nodes.values():
+            node.is_joining = node.is_new = False
+        status = self.node(leader).status
+        term = status.term if status is not None else 0
+        took_ms = round(took_seconds * 1000, 1)
+        text = f"ready in {duration(took_seconds)}: {leader} leads (term {term}), {self.count()}"
+        self.journal.tell("ready", text, took_ms=took_ms, leader=leader, term=term)
+
+    def _notice_joined(self, node: NodeProcess, status: NodeStatus) -> None:
+        if not (node.is_joining and status.leader):
+            return
+        node.is_joining = False
+        if self._is_formed:
+            tell_joined(self.journal, node, time.monotonic() - node.started_at, self.count())
+        node.is_new = False
+
+    def close(self, timeout_seconds: float = STOP_SECONDS) -> list[str]:
+        """SIGTERM to all nodes, then SIGKILL to those that take too long; the names of these.
+
+        The data directory is released, and deleted if it is a temporary one.
+        """
+        self.errands.abandon()
         for node in self.running:
             node.signal(signal.SIGTERM)
-            node.signal(signal.SIGCONT)  # a node that was paused cannot stop
+            node.resume()  # a node that was paused cannot stop
         deadline = time.monotonic() + timeout_seconds
         try:
             for node in self.running:
@@ -180,6 +254,8 @@ class Processes:
             for node in stubborn:
                 node.wait(KILL_SECONDS)
             self._context.destroy(linger=0)
+            self.journal.tell("stopped", "the cluster has stopped")
+            self.journal.close()
             self._forget_directory()
         return [node.name for node in stubborn]
 
@@ -189,7 +265,7 @@ class Processes:
         """Start a node's process and return at once."""
         node = self.node(name)
         if node.running:
-            raise LauncherError(f"{name} is running already (pid {node.pid})")
+            raise LauncherError(f"{name} already runs (pid {node.pid})")
         if node.is_removed:
             raise LauncherError(f"{name} was removed from the cluster for good: add another node")
         command = (*self._command, *self._flags_of(node))
@@ -201,22 +277,7 @@ class Processes:
             LinkPlan(),
             is_recording=False,
         )
-
-    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Send a signal to a node; after SIGKILL, wait until the process is gone."""
-        node = self.node(name)
-        if not node.running:
-            raise LauncherError(f"{name} is not running")
-        node.signal(number)
-        if number == signal.SIGKILL:
-            node.wait(KILL_SECONDS)
-
-    def stop_node(self, name: str, timeout_seconds: float = STOP_SECONDS) -> None:
-        """Stop one node gracefully, as SIGTERM does."""
-        node = self.node(name)
-        self.kill(name, signal.SIGTERM)
-        if not node.wait(timeout_seconds):
-            raise LauncherError(f"{name} did not stop within {timeout_seconds:g} s of SIGTERM")
+        self.journal.tell("launched", f"{name} starts (pid {node.pid})", victim=name, pid=node.pid)
 
     def node(self, name: str) -> NodeProcess:
         """The node of this name."""
@@ -239,8 +300,28 @@ class Processes:
         return f"{node.name} {node.ending}: {last_words or f'nothing in {node.log_path}'}"
 
     def reap(self) -> list[NodeProcess]:
-        """The nodes that have ended since the last call."""
-        return [node for node in self.nodes.values() if node.reap()]
+        """The nodes that have ended since the last call. Their ends are told, and their pauses."""
+        leader = self.heard_leader
+        for node in self.running:
+            if node.notice_stops():
+                tell_pause(self.journal, node, leader)
+        ended = [
+            node
+            for node in self.nodes.values()
+            if (node.reap() or (node.pid and not node.running)) and not node.end_is_known
+        ]
+        for node in ended:
+            node.end_is_known = True
+        for node in ended:
+            if self._is_formed and node.exit_status == EXIT_REMOVED and not node.is_removed:
+                self.note_removed(node.name)  # another client removed it
+            waiting = ""
+            if not self.has_quorum and not node.is_learner:
+                waiting = f"{self.count()}: writes wait until {self.quorum} do"
+            last_words = self.directory.last_log_line(node.name)
+            tell_end(self.journal, node, leader, last_words, waiting)
+            self.errands.lost(node.name)
+        return ended
 
     def poll(self, timeout_ms: int) -> None:
         """Wait until a node answers or ends, or until the time is over."""
@@ -253,12 +334,21 @@ class Processes:
 
     # --- the record of the nodes ---
 
-    def plan_node(self, name: str | None = None, learner: bool = False) -> NodeRecord:
-        """A record for a new node: add it to the cluster, then `enlist` it."""
-        return next_node(list(self._records()), name, learner, self._claims)
+    def plan_node(
+        self, name: str | None = None, learner: bool = False, in_place_of: str = ""
+    ) -> NodeRecord:
+        """A record for a new node: add it to the cluster, then `enlist` it.
+
+        It may have the name of the node `in_place_of` which it comes.
+        """
+        return next_node(list(self._records()), name, learner, self._claims, in_place_of)
 
     def enlist(self, record: NodeRecord, member_id: int) -> None:
         """Record a member that was added, and start its process."""
+        # A wiped node's new self takes the name of the old one, which is a former node then.
+        former = self.nodes.get(record.name)
+        if former is not None:
+            self._former = (*self._former, former.record)
         self.nodes[record.name] = self._node(record._replace(member_id=member_id))
         self.directory.record_nodes(self._records())
         self.launch_node(record.name)

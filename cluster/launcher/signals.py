@@ -10,6 +10,8 @@ from typing import Any, Final, Self
 
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 TERMINAL: Final = (signal.SIGCONT, signal.SIGWINCH)
+CHILDREN: Final = (signal.SIGCHLD,)
+"""A child has ended, or was paused, or goes on."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -36,7 +38,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        for number in (*STOPPING, *TERMINAL):
+        for number in (*STOPPING, *TERMINAL, *CHILDREN):
             before = signal.getsignal(number)
             if number == signal.SIGHUP and before == signal.SIG_IGN:
                 continue  # started by nohup: ignore it

@@ -175,7 +175,7 @@ def _range_ms(wires: Wires) -> float:
 def _restart(cluster: LocalCluster, key: bytes) -> float:
     """Stop a node and start it again; seconds from its start until it has that key to give."""
     name = list(cluster.nodes)[NODE]
-    cluster.stop_node(name)
+    cluster.stop(name)
     began = time.monotonic()
     cluster.launch_node(name)
     address = f"tcp://{cluster.node(name).endpoint}"

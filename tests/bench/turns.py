@@ -183,7 +183,7 @@ class _Bench:
         """
         leader = self._cluster.leader()
         self._away = next(each for each in self._cluster.nodes if each != leader)
-        self._cluster.stop_node(self._away)
+        self._cluster.stop(self._away)
         puts = workload.Workload({"op": "put", "key": OTHER}, "value", [wire.pack(b"x" * 4_096)])
         address = f"tcp://{self._cluster.node(leader).endpoint}"
         with Wires([address], 8) as wires:
@@ -191,7 +191,7 @@ class _Bench:
 
     def _snapshot(self) -> None:
         """The node that was away gets the whole store."""
-        self._cluster.restart(self._away, RESTART_SECONDS)
+        self._cluster.start(self._away, timeout_seconds=RESTART_SECONDS)
         self._installed(self._away)
 
     def _installed(self, name: str) -> None:

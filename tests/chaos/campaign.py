@@ -288,7 +288,7 @@ class Episode:
         """Whatever happened: leave no process, thread or socket."""
         self.clients.abandon()
         self.server.close()
-        self.cluster.stop()
+        self.cluster.close()
         self.history.close()
 
 

@@ -49,7 +49,7 @@ def kill(scene: Scene, target: str) -> Steps:
 
 def term(scene: Scene, target: str) -> Steps:
     scene.down.add(target)
-    scene.cluster.kill(target, signal.SIGTERM)
+    scene.cluster.signal(target, signal.SIGTERM)
     if not (yield from scene.wait(lambda: scene.ended(target), HANG_SECONDS)):
         raise FindingError(f"{target} does not stop within {HANG_SECONDS:g} s of SIGTERM")
     scene.expect_exit(target, 0, "it was told to stop")
@@ -268,7 +268,7 @@ def _welcome(scene: Scene, target: str, record: NodeRecord, member_id: int) -> S
     """The old process is gone or goes, the new one comes and catches up."""
     if not (yield from scene.wait(lambda: scene.ended(target), HANG_SECONDS)):
         scene.notes["removed members that did not notice"] += 1
-        scene.cluster.stop_node(target)
+        scene.cluster.stop(target)
     elif scene.cluster.node(target).exit_status == EXIT_REMOVED:
         scene.notes["removed members that ended by themselves"] += 1
     shutil.rmtree(scene.cluster.directory.node_directory(target), ignore_errors=True)

@@ -1,4 +1,4 @@
-"""LocalCluster and Supervisor, with stand-ins for nodes: processes, signals, deaths, words."""
+"""LocalCluster, with stand-ins for nodes: processes, signals, deaths, refusals."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster.identity import member_id_of
-from cluster.launcher import orders
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.orders import ANSWER_SECONDS, Orders
-from cluster.launcher.outage import FOREVER
 from cluster.launcher.ports import is_free
-from cluster.launcher.screens.view import ClusterView
-from cluster.launcher.signals import Signals
-from cluster.launcher.supervisor import Supervisor
-from cluster.launcher.task import Task, TaskError
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -58,7 +51,7 @@ def test_a_killed_node_is_seen_and_another_leads(cluster: LocalCluster) -> None:
     assert not node.running
     assert node.ending == "was killed by SIGKILL"
     assert cluster.wait_for_leader() == "n2"
-    cluster.restart("n1")
+    cluster.start("n1")
     assert node.running
     assert cluster.leader() == "n1"
 
@@ -79,17 +72,21 @@ def test_without_a_quorum_waiting_for_a_leader_says_so(cluster: LocalCluster) ->
 def test_what_is_asked_of_the_wrong_node_is_refused(cluster: LocalCluster) -> None:
     with pytest.raises(LauncherError, match="there is no node n9; there are n1, n2, n3"):
         cluster.kill("n9")
-    with pytest.raises(LauncherError, match=r"n1 is running already \(pid [0-9]+\)"):
-        cluster.restart("n1")
-    cluster.stop_node("n1")
-    with pytest.raises(LauncherError, match="n1 is not running"):
+    with pytest.raises(LauncherError, match=r"n1 already runs \(pid [0-9]+\)"):
+        cluster.start("n1")
+    assert cluster.stop("n1") == ["n1"]
+    with pytest.raises(LauncherError, match="n1 already was killed by SIGTERM: start n1 brings"):
         cluster.kill("n1")
 
 
 def test_a_paused_node_is_left_out_of_the_status_and_stopped_all_the_same() -> None:
     with LocalCluster(3, command=STANDIN) as cluster:
-        cluster.kill("n2", signal.SIGSTOP)
+        cluster.pause("N2")
         assert set(cluster.status(timeout_seconds=0.2)) == {"n1", "n3"}
+        assert cluster.nodes["n2"].condition(time.monotonic()) == "paused"
+        cluster.resume("all")
+        assert set(cluster.status()) == {"n1", "n2", "n3"}
+        cluster.pause("n2")
     assert cluster.nodes["n2"].exit_status is not None
 
 
@@ -105,7 +102,7 @@ def test_nodes_that_ignore_sigterm_are_killed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("STANDIN", "deaf")
     cluster = LocalCluster(1, command=STANDIN)
     cluster.__enter__()
-    assert cluster.stop(timeout_seconds=0.2) == ["n1"]
+    assert cluster.close(timeout_seconds=0.2) == ["n1"]
     assert cluster.nodes["n1"].exit_status == -signal.SIGKILL
 
 
@@ -115,7 +112,7 @@ def test_a_cluster_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
     cluster.launch()
     with pytest.raises(LauncherError, match="no write was acknowledged within"):
         cluster.wait_until_ready(timeout_seconds=0.5)
-    cluster.stop()
+    cluster.close()
 
 
 def test_a_taken_port_is_named_and_nothing_is_started(tmp_path: Path) -> None:
@@ -125,7 +122,7 @@ def test_a_taken_port_is_named_and_nothing_is_started(tmp_path: Path) -> None:
         with pytest.raises(LauncherError, match=rf"port {port} is taken by python.* \(pid \d+\)"):
             second.launch()
         assert second.running == []
-        second.stop()
+        second.close()
 
 
 def test_a_data_directory_keeps_its_size_and_ports(tmp_path: Path) -> None:
@@ -188,7 +185,7 @@ def test_a_removed_node_is_stopped_and_never_started_again(tmp_path: Path) -> No
         assert not cluster.nodes["n3"].running
         assert len(cluster.members) == len(cluster.endpoints) == 2
         with pytest.raises(LauncherError, match="n3 was removed from the cluster for good"):
-            cluster.restart("n3")
+            cluster.start("n3")
         assert cluster.add() == "n4"
     with LocalCluster(data_dir=tmp_path, command=STANDIN) as cluster:
         assert list(cluster.nodes) == ["n1", "n2", "n4"]
@@ -197,262 +194,9 @@ def test_a_removed_node_is_stopped_and_never_started_again(tmp_path: Path) -> No
 
 def test_what_a_node_refuses_is_said_in_its_words(cluster: LocalCluster) -> None:
     with pytest.raises(LauncherError, match="not in a stand-in"):
-        cluster.promote("n2")
-    with pytest.raises(LauncherError, match="not in a stand-in"):
         cluster.transfer()
-
-
-# --- Supervisor -------------------------------------------------------------------------------
-
-
-class ScriptedScreen:
-    """Notes what is said; each text that a step waits for sets off the step's action."""
-
-    def __init__(self, *steps: tuple[str, Callable[[], object] | str]) -> None:
-        self.said: list[str] = []
-        self.views: list[ClusterView] = []
-        self._steps = list(steps)
-        self._read, self._write = os.pipe()
-
-    def open(self) -> None:
-        """Begin with the first step, which waits for nothing."""
-        self.say("open")
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
-
-    def wake(self) -> None:
-        self.said.append("woken")
-
-    def say(self, text: str) -> None:
-        self.said += text.splitlines()
-        if self._steps and self._steps[0][0] in text:
-            _, action = self._steps.pop(0)
-            if isinstance(action, str):
-                os.write(self._write, action.encode() + b"\n")
-            else:
-                action()
-
-    def show(self, view: ClusterView) -> None:
-        self.views.append(view)
-
-    def input_fd(self) -> int | None:
-        return self._read
-
-    def typed(self) -> Iterable[str]:
-        return os.read(self._read, 4096).decode().splitlines()
-
-    @property
-    def unfinished(self) -> list[str]:
-        """What was waited for and not said."""
-        return [text for text, _ in self._steps]
-
-
-def watch(cluster: LocalCluster, screen: ScriptedScreen, *, restart: bool = False) -> list[str]:
-    """Supervise until the script quits; all that was said."""
-    leader = cluster.leader()
-    with Signals() as signals:
-        screen.open()
-        Supervisor(cluster, screen, signals, restart=restart).run(leader)
-        screen.close()
-    assert screen.unfinished == []
-    return screen.said
-
-
-def test_the_death_of_the_leader_is_told_measured_and_mended(cluster: LocalCluster) -> None:
-    leader = cluster.nodes["n1"]
-    pid = leader.pid
-    screen = ScriptedScreen(
-        ("open", lambda: os.kill(pid, signal.SIGKILL)),
-        ("writes were unavailable for", "restart n1"),
-        ("n1 is back after", "quit"),
-    )
-    said = watch(cluster, screen)
-    assert f"n1 (leader, pid {pid}) was killed by SIGKILL" in said
-    assert "to start it again: restart n1" in said
-    assert any(line.startswith("n2 leads now (term 2): writes were unav") for line in said)
-    assert f"n1 is starting (pid {leader.pid})" in said
-    assert any(row.state == "killed" for view in screen.views for row in view.nodes)
-
-
-def test_the_death_of_a_follower_is_said_to_interrupt_nothing(cluster: LocalCluster) -> None:
-    said = watch(cluster, ScriptedScreen(("open", "kill n3"), ("writes went on", "quit")))
-    assert "writes went on: n1 still leads (term 1), unavailable for 0 ms" in said
-
-
-def test_a_lost_quorum_is_told_and_so_is_its_return(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(
-        ("open", "kill n2"),
-        ("writes went on", "kill n3"),
-        ("1 of 3 nodes run: writes wait until 2 do", "restart n2"),
-        ("writes are back: n1 leads", "quit"),
-    )
-    watch(cluster, screen)
-
-
-def test_a_node_that_dies_is_started_again_by_itself_if_so_wished(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(
-        ("open", "kill leader"),
-        ("n1 will be started again in 1.0 s", lambda: None),
-        ("n1 is back after", "quit"),
-    )
-    watch(cluster, screen, restart=True)
-
-
-def test_a_node_that_is_stopped_on_purpose_stays_stopped(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(
-        ("open", "stop n2"), ("to start it again: restart n2", "restart n3"), ("n3 is back", "quit")
-    )
-    said = watch(cluster, screen, restart=True)
-    assert not cluster.nodes["n2"].running
-    assert not any("n2 will be started" in line for line in said)
-
-
-def test_a_leader_that_is_stopped_hands_over_and_the_pause_is_told(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(("open", "stop leader"), ("in place of n1: writes paused for", "quit"))
-    said = watch(cluster, screen)
-    assert "to start it again: restart n1" in said
-    assert any(line.startswith("n2 leads now (term 2) in place of n1") for line in said)
-    assert not any("unavailable" in line for line in said)
-
-
-def test_a_node_is_added_and_removed_at_the_prompt(
-    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(orders, "REMOVED_SECONDS", 0.1)
-    screen = ScriptedScreen(
-        ("open", "add"),
-        ("n4 was added as a member and is starting (pid", lambda: None),
-        ("n4 has joined after", "remove n4"),
-        ("n4 was removed from the cluster", lambda: None),
-        (") was killed by SIGTERM", "restart n4"),
-        ("n4 was removed from the cluster for good", "quit"),
-    )
-    said = watch(cluster, screen)
-    four, three = (line for line in said if line.startswith("export LEASECTL_ENDPOINTS="))
-    assert (four.count(","), three.count(",")) == (3, 2)
-    assert screen.views[-1].nodes[-1].state == "removed"
-
-
-def test_a_node_that_somebody_else_removed_is_known_as_removed(cluster: LocalCluster) -> None:
-    node = cluster.nodes["n3"]
-
-    def remove() -> None:
-        assert node.link is not None
-        node.link.give_order({"op": "member_remove", "ID": node.member_id})
-
-    screen = ScriptedScreen(("open", remove), ("its last words: the stand-in was removed", "quit"))
-    said = watch(cluster, screen, restart=True)
-    assert node.is_removed
-    assert not any("started again" in line for line in said)
-
-
-def test_orders_that_are_refused_are_answered(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(
-        ("open", "transfer n1"),
-        ("n1 leads already", "transfer n2"),
-        ("transfer n2: not in a stand-in", "promote n3"),
-        ("promote n3: not in a stand-in", "add x/y"),
-        ("x/y is not a valid name for a node", "add n8 n9"),
-        ("one node at a time: add n8", "remove"),
-        ("which node? For example: remove n1", "transfer n9"),
-        ("there is no node n9", "transfer"),
-        (": not in a stand-in", "quit"),
-    )
-    watch(cluster, screen)
-
-
-def test_one_node_grows_by_a_learner() -> None:
-    with LocalCluster(1, command=STANDIN) as cluster:
-        screen = ScriptedScreen(
-            ("open", "add"),
-            ("to a single node, add a learner first", "add learner"),
-            ("n2 was added as a learner", "quit"),
-        )
-        watch(cluster, screen)
-        assert (cluster.quorum, len(cluster.members)) == (1, 2)
-
-
-def reach(cluster: LocalCluster, name: str) -> None:
-    """Wait until the launcher is connected to a node."""
-    link = cluster.nodes[name].link
-    assert link is not None
-    deadline = time.monotonic() + HANG_SECONDS
-    while not link.give_order({"op": "status"}):
-        assert time.monotonic() < deadline, f"{name} cannot be reached"
-        cluster.poll(10)
-
-
-def test_an_order_to_a_node_that_dies_is_given_up(cluster: LocalCluster) -> None:
-    said: list[str] = []
-    given = Orders(cluster, said.append)
-    reach(cluster, "n1")
-    cluster.kill("n1", signal.SIGSTOP)
-    given.promote("n1", "n3", now=0.0)
-    assert given.due == ANSWER_SECONDS
-    given.ended("n2")
-    assert said == []
-    given.ended("n1")
-    assert said == ["promote n3: n1 ended before it answered; look at the member list"]
-    assert given.due == FOREVER
-
-
-def test_an_order_that_is_not_answered_in_time_is_given_up(cluster: LocalCluster) -> None:
-    said: list[str] = []
-    given = Orders(cluster, said.append)
-    reach(cluster, "n2")
-    cluster.kill("n2", signal.SIGSTOP)
-    given.remove("n2", "n3", now=0.0)
-    given.tick(ANSWER_SECONDS - 1)
-    assert said == []
-    given.tick(ANSWER_SECONDS)
-    assert said == ["remove n3: no answer; it may still be done"]
-    assert not cluster.nodes["n3"].is_removed
-
-
-def test_commands_that_cannot_be_obeyed_are_answered(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(
-        ("open", "dance"),
-        ('there is no command "dance"; help lists them', "kill"),
-        ("which node? For example: kill n1", "start n1"),
-        ("n1 is running already", "stop n9"),
-        ("there is no node n9; there are n1, n2, n3", "help"),
-        ("quit        stop everything", "status"),
-        ("n1 leads (term 1), revision 1: n1 leader pid", "quit"),
-    )
-    watch(cluster, screen)
-
-
-def test_a_stopping_signal_ends_the_watching(cluster: LocalCluster) -> None:
-    screen = ScriptedScreen(("open", lambda: os.kill(os.getpid(), signal.SIGTERM)))
-    watch(cluster, screen)
-    assert len(cluster.running) == 3
-
-
-# --- Task -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("script", "status"),
-    [("exit 7", 7), ("kill -9 $$", 137), ('test "$LEASECTL_ENDPOINTS" = a:1,b:2', 0)],
-)
-def test_a_task_ends_with_its_commands_status(
-    cluster: LocalCluster, script: str, status: int
-) -> None:
-    task = Task(["sh", "-c", script], ["a:1", "b:2"])
-    screen = ScriptedScreen()
-    with Signals() as signals:
-        Supervisor(cluster, screen, signals, task=task).run("n1")
-    assert task.status == status
-    task.end()
-
-
-@pytest.mark.parametrize(("command", "status"), [("/nonexistent", 127), ("/etc/passwd", 126)])
-def test_a_task_that_cannot_start_has_the_status_a_shell_gives(command: str, status: int) -> None:
-    with pytest.raises(TaskError) as caught:
-        Task([command], [])
-    assert caught.value.status == status
+    with pytest.raises(LauncherError, match="n2 is already a voter"):
+        cluster.promote("n2")
 
 
 def test_the_ports_of_a_stopped_cluster_are_free_again() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.launcher.app import LaunchOptions, parse
+from cluster.launcher.arguments import CtlOptions, LaunchOptions, parse
 from cluster.launcher.files import DataDirectory, LauncherError
 from cluster.launcher.layout import (
     NodeRecord,
@@ -252,8 +252,11 @@ def test_a_lone_node_on_a_free_port_gets_company_on_free_ports(claims: PortClaim
 def test_a_name_is_used_once_and_a_cluster_has_its_limit(claims: PortClaims) -> None:
     first = first_nodes(6)
     removed = [first[0]._replace(is_removed=True), *first[1:]]
-    with pytest.raises(LauncherError, match="there is or was a node n1"):
-        next_node(removed, "n1", learner=False, claims=claims)
+    for name in ("n1", "N1"):
+        with pytest.raises(LauncherError, match="there is or was a node n1"):
+            next_node(removed, name, learner=False, claims=claims)
+    with pytest.raises(LauncherError, match="Leader is not a valid name for a node"):
+        next_node(removed, "Leader", learner=False, claims=claims)
     with pytest.raises(LauncherError, match="n/1 is not a valid name for a node"):
         next_node(removed, "n/1", learner=False, claims=claims)
     with pytest.raises(LauncherError, match="at most 7 nodes"):
@@ -375,19 +378,26 @@ def test_lines_after_the_first_are_indented_under_it() -> None:
 
 
 def test_without_arguments_the_defaults_are_left_to_the_data_directory() -> None:
-    assert parse([]) == LaunchOptions(None, None, "cluster-data", False, (), ())
+    assert parse([]) == parse(["up"]) == LaunchOptions(data_dir="cluster-data")
 
 
 def test_a_command_gets_a_temporary_cluster_unless_a_directory_is_named() -> None:
-    assert parse(["--", "make", "test"]).data_dir is None
-    assert parse(["--", "make", "test"]).command == ("make", "test")
+    assert parse(["--", "make", "test"]) == LaunchOptions(data_dir=None, command=("make", "test"))
     assert parse(["--data-dir", "d", "--", "a", "--", "-n", "b"]) == LaunchOptions(
-        None, None, "d", False, (), ("a", "--", "-n", "b")
+        data_dir="d", command=("a", "--", "-n", "b")
+    )
+
+
+def test_a_command_for_a_running_launcher_keeps_its_own_flags() -> None:
+    assert parse(["ctl", "kill", "leader"]) == CtlOptions("cluster-data", False, ("kill", "leader"))
+    assert parse(["ctl", "--json", "--data-dir", "d", "logs", "n1", "-n", "3", "--data-dir"]) == (
+        CtlOptions("d", True, ("logs", "n1", "-n", "3", "--data-dir"))
     )
 
 
 def test_node_flags_are_passed_on() -> None:
     options = parse(["--heartbeat-interval", "10", "--election-timeout=100", "-n", "5"])
+    assert isinstance(options, LaunchOptions)
     assert options.size == 5
     assert options.node_flags == ("--heartbeat-interval=10", "--election-timeout=100")
 
@@ -400,7 +410,10 @@ def test_node_flags_are_passed_on() -> None:
         (["-n", "x"], "argument -n: invalid int value: 'x'"),
         (["--ephemeral", "--data-dir", "d"], "--ephemeral and --data-dir exclude each other"),
         (["--"], "a command is expected after --"),
-        (["up"], "unrecognized arguments: up"),
+        (["-n", "3", "up"], "unrecognized arguments: up"),
+        (["upp"], "there is no run_cluster.py upp (did you mean up?)"),
+        (["--base-port", "0"], "--base-port 0: a port is a number from 1 to 65535"),
+        (["--base-port", "65535"], "--base-port 65535: a port is a number from 1 to 65535"),
         (["--heartbeat-interval", "100"], "--election-timeout[300ms] should be at least as 5"),
     ],
 )

@@ -80,7 +80,7 @@ class Leasehold:
     def stop(self) -> None:
         """End the node and forget its data."""
         self._context.destroy(linger=0)
-        self._cluster.stop()
+        self._cluster.close()
         shutil.rmtree(self._data, ignore_errors=True)
 
     def _connect(self) -> zmq.Socket[bytes]:

@@ -70,7 +70,7 @@ class MixedCluster(LocalCluster):
 
     def change(self, name: str, version: Path) -> None:
         """Stop a node, and start it with its data as that version."""
-        self.stop_node(name)
+        self.stop(name)
         self.choose(name, version)
         self.restart(name)
         assert self.version_of(name) == version, f"{name} runs another version"

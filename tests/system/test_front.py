@@ -151,13 +151,13 @@ def test_a_front_and_its_port_end_with_the_node(number: int, is_stopped: bool) -
         ends = [end_of(keeper), end_of(serving)]
         if is_stopped:
             os.kill(serving, signal.SIGSTOP)
-        cluster.kill("n1", number)
+        cluster.signal("n1", number)
         cluster.node("n1").wait(HANG_SECONDS)
         wait_for(ends)
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)))
         if number == signal.SIGKILL:
-            cluster.restart("n1")
+            cluster.start("n1")
             put_by_grpc(cluster.endpoints[0], b"again", b"")
 
 

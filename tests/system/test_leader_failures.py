@@ -5,8 +5,6 @@ How soon is measured by `python -m tests.chaos failover` and `leader-kills`.
 
 from __future__ import annotations
 
-import signal
-
 from cluster.launcher.local import LocalCluster
 from tests.chaos.writers import ClientWriter, RawWriter
 from tests.limits import HANG_SECONDS
@@ -69,10 +67,10 @@ def test_frozen_leader_is_replaced_and_reads_nothing_stale_when_it_wakes(
     others = followers(cluster)
     with client_of(cluster, frozen) as there, client_of(cluster, *others) as here:
         there.put("frozen", "before")
-        cluster.kill(frozen, signal.SIGSTOP)
+        cluster.pause(frozen)
         here.put("frozen", "after")
         assert wait_for_other_leader(cluster, frozen) in others
-        cluster.kill(frozen, signal.SIGCONT)
+        cluster.resume(frozen)
         # Asked at once: it may still take itself for the leader, and must find out first.
         read = there.get("frozen")
         assert read is not None and read.value == b"after"
@@ -83,7 +81,7 @@ def test_client_of_all_nodes_leaves_a_frozen_leader_by_itself(cluster: LocalClus
     with client_of(cluster) as client:
         frozen = cluster.leader()
         client.put("patient", "1")
-        cluster.kill(frozen, signal.SIGSTOP)
+        cluster.pause(frozen)
         client.put("patient", "2")
         found = client.get("patient")
         assert found is not None and (found.value, found.version) == (b"2", 2)
@@ -91,11 +89,11 @@ def test_client_of_all_nodes_leaves_a_frozen_leader_by_itself(cluster: LocalClus
 
 def test_frozen_follower_catches_up_when_it_wakes(cluster: LocalCluster) -> None:
     frozen, other = followers(cluster)
-    cluster.kill(frozen, signal.SIGSTOP)
+    cluster.pause(frozen)
     with client_of(cluster, cluster.leader(), other) as client:
         for number in range(200):
             last = client.put(f"asleep/{number}", "x")
-        cluster.kill(frozen, signal.SIGCONT)
+        cluster.resume(frozen)
     wait_for_revision(cluster, frozen, last.header.revision)
     with client_of(cluster, frozen) as there:
         assert there.range("asleep/", prefix=True, serializable=True).count == 200
@@ -105,7 +103,7 @@ def test_writes_go_on_after_a_leader_has_stopped_gracefully(cluster: LocalCluste
     leader = cluster.leader()
     with RawWriter(cluster.endpoints, "handover/") as writer:
         writer.wait_for_more(20, HANG_SECONDS)
-        cluster.stop_node(leader, HANG_SECONDS)
+        cluster.stop(leader, timeout_seconds=HANG_SECONDS)
         writer.wait_for_more(50, HANG_SECONDS)
         writer.stop()
     assert cluster.node(leader).exit_status == 0

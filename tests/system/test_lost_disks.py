@@ -221,7 +221,7 @@ def test_a_disk_that_was_rolled_back_stops_its_member_and_is_named_on_every_othe
     rolled_back, other = followers(cluster)
     directory = cluster.directory.node_directory(rolled_back)
     copy = directory.with_name("copy")
-    cluster.stop_node(rolled_back)
+    cluster.stop(rolled_back)
     shutil.copytree(directory, copy)
     cluster.restart(rolled_back)
     revision = put_keys(*cluster.endpoints)

@@ -269,7 +269,7 @@ def test_a_leader_that_is_stopped_hands_over_first(cluster: LocalCluster) -> Non
         leader = cluster.leader()
         with RawWriter(cluster.endpoints, "w/") as writer:
             writer.wait_for_more(100, HANG_SECONDS)
-            cluster.kill(leader, signal.SIGTERM)
+            cluster.signal(leader, signal.SIGTERM)
             writer.wait_for_more(200, HANG_SECONDS)
             writer.stop()
         assert cluster.node(leader).wait(HANG_SECONDS)

@@ -95,7 +95,7 @@ def write_in_turn(writers: list[Writer]) -> list[str]:
 
 def stop(cluster: LocalCluster) -> Path:
     """Stop the only node; its directory."""
-    cluster.stop_node("n1")
+    cluster.stop("n1")
     return cluster.directory.node_directory("n1")
 
 

@@ -43,7 +43,7 @@ def test_a_log_with_entries_that_nobody_can_read_is_served_and_alarmed(
     with client_of(cluster) as client:
         client.put("before", "1")
         member_id = client.status().header.member_id
-    cluster.stop_node(NAME)
+    cluster.stop(NAME)
     index = spoil(cluster.directory.node_directory(NAME))
     for _ in range(2):
         cluster.launch_node(NAME)
@@ -58,7 +58,7 @@ def test_a_log_with_entries_that_nobody_can_read_is_served_and_alarmed(
                 return (member_id, "UNREADABLE") in alarms
 
             wait_until(cluster, "the alarm stands", is_alarmed)
-        cluster.stop_node(NAME)
+        cluster.stop(NAME)
     log = cluster.directory.log_of(NAME).read_text()
     assert f"entry {index} of term" in log
     assert "cannot be read, and is skipped" in log

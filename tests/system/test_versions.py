@@ -123,7 +123,7 @@ def test_a_member_gets_a_snapshot_of_the_other_version(
     with MixedCluster(tmp_path, before, flags) as cluster, client_of(cluster) as client:
         name = followers(cluster)[0]
         client.put("seen", "before")
-        cluster.stop_node(name)
+        cluster.stop(name)
         cluster.choose(name, after)
         write_until_cut(cluster, client)
         cluster.restart(name)

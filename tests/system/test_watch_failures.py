@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from cluster.launcher.local import LocalCluster
 from tests.system.conditions import (
     client_of,
@@ -65,7 +63,7 @@ def test_watch_leaves_a_frozen_node(cluster: LocalCluster) -> None:
     with client_of(cluster) as client, client.watch("cold/", prefix=True) as watch:
         frozen = name_of_member(cluster, watch.header.member_id)
         others = [name for name in cluster.nodes if name != frozen]
-        cluster.kill(frozen, signal.SIGSTOP)
+        cluster.pause(frozen)
         with client_of(cluster, *others) as writer:
             last = writer.put("cold/1", "x").header.revision
         assert revisions(events_until(watch, last)) == [last]

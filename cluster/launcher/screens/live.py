@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from cluster.launcher.screens.view import ClusterView
+from cluster.launcher.screens.view import ClusterView, line_of
+from cluster.launcher.story.happenings import Happening
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -35,6 +36,8 @@ STYLES: Final = {
     "removed": "dim",
     "starting": "yellow",
     "silent": "yellow",
+    "paused": "bold yellow",
+    "failed": "bold red",
     "stopped": "dim",
     "killed": "bold red",
 }
@@ -114,6 +117,15 @@ class LiveScreen:
     def wake(self) -> None:
         if self._mode is not None:
             tty.setcbreak(sys.stdin, termios.TCSADRAIN)
+        self._draw()
+
+    def tell(self, happening: Happening) -> None:
+        line = line_of(happening)
+        if line:
+            self.say(line)
+
+    def clear(self) -> None:
+        self._console.clear()
         self._draw()
 
     def say(self, text: str) -> None:

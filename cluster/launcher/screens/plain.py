@@ -8,7 +8,8 @@ import time
 from datetime import datetime
 from typing import Final, TextIO
 
-from cluster.launcher.screens.view import ClusterView
+from cluster.launcher.screens.view import ClusterView, line_of
+from cluster.launcher.story.happenings import Happening
 
 REVISION_LINE_SECONDS: Final = 5.0
 """When only the revision has changed, a line is written this often."""
@@ -38,6 +39,14 @@ class PlainScreen:
 
     def wake(self) -> None:
         """Do nothing: this screen has not changed the terminal."""
+
+    def tell(self, happening: Happening) -> None:
+        line = line_of(happening)
+        if line:
+            self.say(line)
+
+    def clear(self) -> None:
+        """Do nothing: what is written is written."""
 
     def say(self, text: str) -> None:
         head = self._prefix or datetime.now().strftime("%H:%M:%S.%f")[:-3] + "  "

@@ -9,25 +9,12 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.outage import duration
-
-SILENT_SECONDS: Final = 1.0
-"""A running node that has not answered for this time is called silent: paused, or overloaded."""
-
-HELP: Final = """\
-status      the cluster in one line
-kill n2     kill -9; also: kill leader
-stop n2     stop gracefully (a leader hands over first)
-restart n2  start it; if it runs, stop it first
-add         add a node to the cluster; also: add learner
-promote n4  make a learner that has caught up a voter
-remove n2   remove a node from the cluster for good
-transfer n3 let it lead; without a name, the voter with the newest data
-quit        stop everything (so does Ctrl-C; twice: at once)"""
+from cluster.launcher.story.happenings import LAUNCHER, RECORDED, Happening
 
 
 class NodeView(NamedTuple):
@@ -72,8 +59,14 @@ class Screen(Protocol):
     def wake(self) -> None:
         """Draw again: the process was paused and goes on, or the terminal has another size."""
 
+    def tell(self, happening: Happening) -> None:
+        """Show what has happened, if it is for people: a reader of the journal."""
+
     def say(self, text: str) -> None:
-        """Show an event that happened now."""
+        """Answer a line that was typed at this screen."""
+
+    def clear(self) -> None:
+        """Empty the screen, if it can be."""
 
     def show(self, view: ClusterView) -> None:
         """Show the present state of the cluster; called a few times a second."""
@@ -87,7 +80,7 @@ class Screen(Protocol):
 
 def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterView:
     """The cluster at `now` (time.monotonic seconds)."""
-    rows = tuple(_row(node, leader, now) for node in cluster.nodes.values())
+    rows = tuple(_row(cluster, node, leader, now) for node in cluster.nodes.values())
     return ClusterView(
         leader=leader,
         term=max((row.term or 0 for row in rows), default=0),
@@ -96,34 +89,30 @@ def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterVie
     )
 
 
-def is_silent(node: NodeProcess, now: float) -> bool:
-    """Whether a running node has not answered for SILENT_SECONDS."""
-    return node.running and now - max(node.status_at, node.started_at) > SILENT_SECONDS
+def line_of(happening: Happening) -> str:
+    """What people read of a happening; an empty text if it is not for them, or they know it."""
+    if happening.source != LAUNCHER or happening.kind in RECORDED:
+        return ""
+    if happening.kind == "command" and happening.fields["via"] == "prompt":
+        return ""
+    return happening.text
 
 
-def _row(node: NodeProcess, leader: str | None, now: float) -> NodeView:
-    if node.is_removed:
-        return NodeView(node.name, "removed", None, None, node.pid if node.running else 0, "-", "")
-    if not node.running:
-        state = "killed" if (node.exit_status or 0) < 0 else "stopped"
-        return NodeView(node.name, state, None, None, 0, node.endpoint, f"restart {node.name}")
+def _row(cluster: LocalCluster, node: NodeProcess, leader: str | None, now: float) -> NodeView:
+    state = node.condition(now, cluster.awake_since)
+    if state == "running":
+        role = "learner" if node.is_learner else "follower"
+        state = "leader" if node.name == leader else role
     status = node.status
-    if is_silent(node, now):
-        state = "silent"
-    elif status is None:
-        state = "starting"
-    elif node.name == leader:
-        state = "leader"
-    else:
-        state = "learner" if node.is_learner else "follower"
+    note = f"kill -9 {node.pid}" if node.running else f"restart {node.name}"
     return NodeView(
         name=node.name,
         state=state,
         term=status.term if status else None,
         revision=status.revision if status else None,
-        pid=node.pid,
-        endpoint=node.endpoint,
-        note=f"kill -9 {node.pid}",
+        pid=node.pid if node.running else 0,
+        endpoint=node.endpoint if not node.is_removed else "-",
+        note=note if not node.is_removed else "",
     )
 
 

@@ -57,6 +57,7 @@ OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
     "progress": "something that takes long: what, victim, done, total",
     "probe": "the probe client's last second: writes, reads, p50_ms, p99_ms, failed",
     "verdict": "a whole run is judged: passed, why",
+    "slept": "the launcher itself did not run, so what it measured does not count: took_ms",
     "stopped": "the cluster has stopped",
 }
 """What the launcher tells, and the fields of each. `victim` is the name of the node it is about."""

@@ -1,0 +1,137 @@
+"""The command line of `run_cluster.py`: what is to be run, and with which options.
+
+Each wrong argument is one line that says what is right, and exit status 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from cluster.config import NodeFlags, resolve
+from cluster.flag_values import ConfigError
+from cluster.flags import EXIT_USAGE, FlagParser, fail
+from cluster.launcher.naming import suggestion
+from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX
+
+PROGRAM: Final = "run_cluster.py"
+DATA_DIR: Final = "cluster-data"
+
+DESCRIPTION: Final = f"""\
+Starts a Leasehold cluster on this machine and shows what happens to it.
+
+Kill a node, at the prompt or from another terminal: you see at once who leads
+next and how long writes were unavailable. help at the prompt lists the
+commands. The data is kept in ./{DATA_DIR} for the next start. Ctrl-C stops the
+cluster; twice: at once."""
+
+EPILOG: Final = f"""\
+{PROGRAM} ctl COMMAND does a command of the prompt from another terminal.
+{PROGRAM} [flags] -- CMD ARGS starts a cluster on free ports, with its
+data in a temporary directory, runs CMD with LEASECTL_ENDPOINTS set, stops the
+cluster and exits with CMD's status."""
+
+CTL_DESCRIPTION: Final = f"""\
+Does a command of {PROGRAM}'s prompt from another terminal, prints the answer,
+and exits with 0, or with 1 if it was refused or has failed.
+
+{PROGRAM} ctl help lists the commands."""
+
+VERBS: Final = ("up", "ctl")
+"""The first word of a command line; without one it is the first of these."""
+
+
+class LaunchOptions(NamedTuple):
+    """What to start. None: not given, so the value recorded in the data directory holds."""
+
+    size: int | None = None
+    base_port: int | None = None
+    data_dir: str | None = DATA_DIR
+    restart: bool = False
+    plain: bool = False
+    node_flags: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+
+
+class CtlOptions(NamedTuple):
+    """A command for a launcher that runs already."""
+
+    data_dir: str
+    json: bool
+    words: tuple[str, ...]
+
+
+def parse(arguments: Sequence[str]) -> LaunchOptions | CtlOptions:
+    """Read the command line; ends the program with one line on stderr if it is wrong."""
+    verb = arguments[0] if arguments else ""
+    if verb == "ctl":
+        return _parse_ctl(arguments[1:])
+    if verb and not verb.startswith("-") and verb not in VERBS:
+        meant = suggestion(verb, VERBS)
+        fail(PROGRAM, f"there is no {PROGRAM} {verb}{meant} (see {PROGRAM} --help)")
+    return _parse_up(list(arguments[1:] if verb in VERBS else arguments))
+
+
+def _parse_ctl(arguments: Sequence[str]) -> CtlOptions:
+    """Its own flags come before the command, so the command may have any."""
+    parser = FlagParser(f"{PROGRAM} ctl", CTL_DESCRIPTION)
+    parser.add_argument("--data-dir", metavar="DIR", default=DATA_DIR, help=f"default {DATA_DIR}")
+    parser.add_argument("--json", action="store_true", help="answers as lines of JSON")
+    parser.add_argument("words", nargs="...", metavar="COMMAND", help="for example: kill leader")
+    parsed = parser.parse_args(arguments)
+    if not parsed.words:
+        parser.error(f"which command? {PROGRAM} ctl help lists them")
+    return CtlOptions(parsed.data_dir, parsed.json, tuple(parsed.words))
+
+
+def _parse_up(own: list[str]) -> LaunchOptions:
+    command = None
+    if "--" in own:
+        at = own.index("--")
+        own, command = own[:at], own[at + 1 :]
+    parser = _parser()
+    parsed = parser.parse_args(own)
+    if command == []:
+        parser.error("a command is expected after --")
+    if parsed.size is not None and not 1 <= parsed.size <= SIZE_MAX:
+        parser.error(f"-n {parsed.size}: a local cluster has 1 to {SIZE_MAX} nodes")
+    if parsed.base_port is not None and not 1 <= parsed.base_port < PORT_MAX:
+        parser.error(f"--base-port {parsed.base_port}: a port is a number from 1 to {PORT_MAX}")
+    if parsed.ephemeral and parsed.data_dir is not None:
+        parser.error("--ephemeral and --data-dir exclude each other")
+    temporary = parsed.ephemeral or (command is not None and parsed.data_dir is None)
+    return LaunchOptions(
+        size=parsed.size,
+        base_port=parsed.base_port,
+        data_dir=None if temporary else parsed.data_dir or DATA_DIR,
+        restart=parsed.restart,
+        plain=parsed.plain,
+        node_flags=_node_flags(parsed.heartbeat_interval, parsed.election_timeout),
+        command=tuple(command or ()),
+    )
+
+
+def _parser() -> FlagParser:
+    parser = FlagParser(PROGRAM, DESCRIPTION, EPILOG)
+    parser.add_argument("-n", type=int, metavar="N", dest="size", help="nodes, 1 to 7 (default 3)")
+    parser.add_argument(
+        "--base-port", type=int, metavar="PORT", help=f"n1's client port (default {BASE_PORT})"
+    )
+    parser.add_argument("--data-dir", metavar="DIR", help=f"default {DATA_DIR}")
+    parser.add_argument("--ephemeral", action="store_true", help="delete the data at the end")
+    parser.add_argument("--restart", action="store_true", help="start nodes again that die")
+    parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
+    for flag in ("heartbeat-interval", "election-timeout"):
+        parser.add_argument(f"--{flag}", metavar="MS", help="as the node's flag")
+    return parser
+
+
+def _node_flags(heartbeat_interval: str | None, election_timeout: str | None) -> tuple[str, ...]:
+    """The flags to pass on. They are checked here, so an error is not hidden in the nodes' logs."""
+    given = {"heartbeat_interval": heartbeat_interval, "election_timeout": election_timeout}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        resolve(NodeFlags(**chosen))
+    except ConfigError as error:
+        fail(PROGRAM, str(error), EXIT_USAGE)
+    return tuple(f"--{name.replace('_', '-')}={value}" for name, value in chosen.items())

@@ -1,0 +1,238 @@
+"""Commands from another terminal: a unix socket in the data directory, only for the same user.
+
+    run_cluster.py ctl [--data-dir DIR] COMMAND...
+
+A connection carries one command: `{"line": "kill leader"}`. Answers are lines of JSON: `{"say":
+TEXT}` and `{"told": HAPPENING}` while the command is under way, then `{"done": ERROR}`, which is
+empty if all went well. The command ends early when the connection is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable, Set
+from pathlib import Path
+from typing import Any, Final
+
+from cluster.launcher.commands.desk import Asker
+from cluster.launcher.errands import FOREVER
+from cluster.launcher.layout import LauncherError
+from cluster.launcher.story.happenings import LAUNCHER, RECORDED, Happening
+from cluster.launcher.story.journal import Journal
+
+SOCKET: Final = "ctl.sock"
+SOCKET_MASK: Final = 0o177
+"""Others may not even connect: the mode of the socket is 0600."""
+
+CALLERS_MAX: Final = 64
+LINE_BYTES_MAX: Final = 128 * 1024
+WAITING_BYTES_MAX: Final = 4 * 1024 * 1024
+"""A caller that reads no answers is given up when so many bytes wait for it."""
+
+READ_BYTES: Final = 64 * 1024
+
+UNTOLD: Final = frozenset(("command", "refused", *RECORDED))
+"""Whoever asked knows these, or does not want them."""
+
+Obey = Callable[[str, Asker], None]
+
+
+class CtlServer:
+    """The launcher's end: a part of its main loop."""
+
+    def __init__(self, data_dir: Path, journal: Journal, obey: Obey) -> None:
+        self._path = data_dir / SOCKET
+        self._journal = journal
+        self._obey = obey
+        self._callers: dict[int, Caller] = {}
+        self._path.unlink(missing_ok=True)  # of a launcher that was killed: the directory is ours
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        before = os.umask(SOCKET_MASK)
+        try:
+            with _ShortPath(self._path) as path:
+                self._listener.bind(path)
+        finally:
+            os.umask(before)
+        self._listener.listen(CALLERS_MAX)
+
+    @property
+    def due(self) -> float:
+        """It waits for nothing but its sockets."""
+        return FOREVER
+
+    def fds(self) -> Iterable[int]:
+        """The listener and the callers."""
+        return (self._listener.fileno(), *self._callers)
+
+    def serve(self, ready: Set[int], now: float) -> None:
+        """Take new callers and their lines."""
+        if self._listener.fileno() in ready:
+            self._accept()
+        for fd in ready & self._callers.keys():
+            caller = self._callers[fd]
+            line = caller.read()
+            if line is not None:
+                self._obey(line, caller)
+        for fd, caller in list(self._callers.items()):
+            caller.flush()
+            if not caller.is_there:
+                del self._callers[fd]
+                caller.close()
+
+    def close(self) -> None:
+        """End all conversations; what was answered until now still arrives."""
+        for caller in self._callers.values():
+            caller.flush()
+            caller.close()
+        self._listener.close()
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            return  # it has gone again
+        uid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid[1] not in {0, os.getuid()} or len(self._callers) >= CALLERS_MAX:
+            connection.close()
+            return
+        connection.setblocking(False)
+        self._callers[connection.fileno()] = Caller(connection, self._journal)
+
+
+class Caller:
+    """One conversation: an Asker."""
+
+    via = "ctl"
+
+    def __init__(self, connection: socket.socket, journal: Journal) -> None:
+        self._connection = connection
+        self._journal = journal
+        self._read = b""
+        self._unsent = b""
+        self._has_asked = False
+        self._is_done = False
+        self._is_gone = False
+        self._forget: Callable[[], None] | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it still waits for something."""
+        return not self._is_gone and not (self._is_done and not self._unsent)
+
+    def read(self) -> str | None:
+        """Take what has come; the command's line when it is whole."""
+        try:
+            data = self._connection.recv(READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            data = b""
+        self._read += data
+        if not data or len(self._read) > LINE_BYTES_MAX:
+            self._is_gone = True
+            return None
+        if self._has_asked or b"\n" not in self._read:
+            return None
+        self._has_asked = True
+        try:
+            line = json.loads(self._read)["line"]
+        except (ValueError, KeyError, TypeError):
+            line = None
+        if not isinstance(line, str):
+            self.done("this is not a command of run_cluster.py ctl")
+            return None
+        self._forget = self._journal.read_by(self._hear)
+        return line
+
+    def say(self, text: str) -> None:
+        """Answer."""
+        self._send({"say": text})
+
+    def clear(self) -> None:
+        """Its terminal is its own."""
+
+    def done(self, error: str = "") -> None:
+        """The command has ended."""
+        self._send({"done": error})
+        self._is_done = True
+        self._listen_no_more()
+
+    def flush(self) -> None:
+        """Send what it takes."""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._connection.send(self._unsent) :]
+        except BlockingIOError:
+            self._is_gone = self._is_gone or len(self._unsent) > WAITING_BYTES_MAX
+        except OSError:
+            self._is_gone = True
+
+    def close(self) -> None:
+        """End the conversation."""
+        self._is_gone = True
+        self._listen_no_more()
+        self._connection.close()
+
+    def _hear(self, happening: Happening) -> None:
+        if happening.source == LAUNCHER and happening.kind not in UNTOLD:
+            self._send({"told": happening.document()})
+
+    def _send(self, document: dict[str, Any]) -> None:
+        if not self._is_done:
+            self._unsent += json.dumps(document).encode() + b"\n"
+            self.flush()
+
+    def _listen_no_more(self) -> None:
+        if self._forget is not None:
+            self._forget()
+            self._forget = None
+
+
+class _ShortPath:
+    """A path to a socket that is short enough for the system, whatever its directory's length."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._directory = -1
+
+    def __enter__(self) -> str:
+        self._directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._directory}/{self._path.name}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._directory)
+
+
+def connect(data_dir: Path) -> socket.socket:
+    """A connection to the launcher that runs in this data directory."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _ShortPath(data_dir / SOCKET) as path:
+            connection.connect(path)
+    except PermissionError:
+        connection.close()
+        raise LauncherError(f"the launcher of {data_dir} belongs to another user") from None
+    except OSError:
+        connection.close()
+        where = f"no launcher runs in {data_dir}"
+        raise LauncherError(f"{where}: start one there, or name its --data-dir") from None
+    return connection
+
+
+def ask(data_dir: Path, line: str, show: Callable[[dict[str, Any]], None]) -> str:
+    """Have the launcher of this directory do a command; the error that it ended with, if any.
+
+    `show` is called with each answer as it comes.
+    """
+    with connect(data_dir) as connection, connection.makefile("rb") as answers:
+        connection.sendall(json.dumps({"line": line}).encode() + b"\n")
+        for answer in answers:
+            document = json.loads(answer)
+            if "done" in document:
+                return str(document["done"])
+            show(document)
+    return "the launcher has ended before it answered"

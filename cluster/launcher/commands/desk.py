@@ -1,0 +1,112 @@
+"""Desk: all that a command may use, and who has asked for it.
+
+A command's outcome is told in the journal, for everybody. `say` answers only whoever asked.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Protocol
+
+from cluster.launcher.commands.jobs import Jobs
+from cluster.launcher.layout import LauncherError
+from cluster.launcher.local import LocalCluster
+from cluster.launcher.naming import Fit
+from cluster.launcher.node import NodeProcess
+from cluster.launcher.story.journal import Journal
+
+
+class Asker(Protocol):
+    """Who typed a command: the prompt, another terminal, the page."""
+
+    via: str
+    """prompt, ctl, page, tour, chaos"""
+
+    def say(self, text: str) -> None:
+        """Show this to whoever asked, and to nobody else."""
+
+    def clear(self) -> None:
+        """Empty the screen, if it is one."""
+
+    def done(self, error: str = "") -> None:
+        """The command has ended; with an error, it was refused or has failed."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether somebody still waits for an answer."""
+
+
+class Desk:
+    """What commands use. `leader` is the node that is known to lead now, or None."""
+
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        jobs: Jobs,
+        obey: Callable[[str, Asker], None],
+        finish: Callable[[], None],
+    ) -> None:
+        self.cluster = cluster
+        self.jobs = jobs
+        self.finish = finish
+        self._obey = obey
+        self.asker: Asker = Nobody("python")
+
+    def asked_by(self, asker: Asker) -> Desk:
+        """The same desk, for another asker."""
+        desk = copy.copy(self)
+        desk.asker = asker
+        return desk
+
+    @property
+    def journal(self) -> Journal:
+        """What has happened."""
+        return self.cluster.journal
+
+    @property
+    def leader(self) -> str | None:
+        """The node that leads, as most nodes say."""
+        return self.cluster.heard_leader
+
+    def say(self, text: str) -> None:
+        """Answer whoever asked."""
+        self.asker.say(text)
+
+    def obey(self, line: str, via: str) -> None:
+        """Do a command that nobody waits for: what comes of it is in the journal."""
+        self._obey(line, Nobody(via))
+
+    def nodes(self, command: str, words: tuple[str, ...], fit: Fit) -> list[NodeProcess]:
+        """The nodes that these words mean; LauncherError if there are none, or one is not fit."""
+        if not words:
+            names = [node.name for node in self.cluster.nodes.values() if fit.holds(node)]
+            if not names:
+                raise LauncherError(f"{command}: no node is {fit.word}")
+            raise LauncherError(f"which node? For example: {command} {names[0]}")
+        return self.cluster.pick(words, fit)
+
+    def node(self, command: str, words: tuple[str, ...], fit: Fit) -> NodeProcess:
+        """The one node that these words mean."""
+        nodes = self.nodes(command, words, fit)
+        if len(nodes) > 1:
+            raise LauncherError(f"one node at a time: {command} {nodes[0].name}")
+        return nodes[0]
+
+
+class Nobody:
+    """Asks, and does not listen."""
+
+    is_there = True
+
+    def __init__(self, via: str) -> None:
+        self.via = via
+
+    def say(self, text: str) -> None:
+        """Nobody listens."""
+
+    def clear(self) -> None:
+        """There is no screen."""
+
+    def done(self, error: str = "") -> None:
+        """Nobody waits."""

@@ -1,0 +1,124 @@
+"""Jobs: what a client does in threads of its own, while the main loop goes on.
+
+A job is a function that gets a Client and may block. What it yields is delivered to the main loop,
+which alone touches the launcher's objects. This module refuses to know what jobs are for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from cluster.errors import LeaseholdError
+from cluster.launcher.layout import LauncherError
+
+if TYPE_CHECKING:
+    from cluster.client.api import Client
+
+JOBS_MAX: Final = 32
+"""More at a time are refused: each is a thread with a connection to every node."""
+
+TIMEOUT_SECONDS: Final = 10.0
+"""How long a request of a job may take, also while there is no leader."""
+
+Work = Callable[["Client"], Iterator[Any]]
+
+
+class Job:
+    """A job that somebody asked for (`via`). `endpoints` are for its client.
+
+    `on_value` and `on_end` are called in the main loop's thread.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        endpoints: Sequence[str],
+        via: str,
+        on_value: Callable[[Any], None],
+        on_end: Callable[[str], None],
+    ) -> None:
+        self.work = work
+        self.endpoints = list(endpoints)
+        self.via = via
+        self.on_value = on_value
+        self.on_end = on_end
+        self.is_cancelled = False
+        self.client: Client | None = None
+
+    def cancel(self) -> None:
+        """Deliver nothing more of it, and let its thread end soon."""
+        self.is_cancelled = True
+        if self.client is not None:
+            self.client.close()
+
+
+class Jobs:
+    """The jobs under way. `fd` is readable when there is something to deliver."""
+
+    def __init__(self) -> None:
+        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._made: deque[tuple[Job, Any, str | None]] = deque()
+        self._under_way: set[Job] = set()
+
+    def begin(self, job: Job) -> None:
+        """Start it in a thread; LauncherError if there are too many."""
+        if len(self._under_way) >= JOBS_MAX:
+            raise LauncherError(f"{JOBS_MAX} requests are under way: wait for their ends")
+        self._under_way.add(job)
+        threading.Thread(target=self._do, args=(job,), name="job", daemon=True).start()
+
+    def deliver(self) -> None:
+        """Hand on what the jobs have made; call it in the main loop when `fd` is readable."""
+        try:
+            os.eventfd_read(self.fd)
+        except BlockingIOError:
+            return
+        while self._made:
+            job, value, end = self._made.popleft()
+            if end is not None:
+                self._under_way.discard(job)
+            if job.is_cancelled:
+                continue
+            if end is None:
+                job.on_value(value)
+            else:
+                job.on_end(end)
+
+    def cancel(self, via: str) -> int:
+        """Cancel all jobs that were asked for in this way; how many there were."""
+        found = [job for job in self._under_way if job.via == via and not job.is_cancelled]
+        for job in found:
+            job.cancel()
+        return len(found)
+
+    def close(self) -> None:
+        """Cancel all jobs. Their threads end by themselves, or with the process."""
+        for job in self._under_way:
+            job.cancel()
+
+    def _do(self, job: Job) -> None:
+        from cluster.client.api import Client  # noqa: PLC0415 - most launches need none
+
+        error = ""
+        try:
+            with Client(job.endpoints, timeout=TIMEOUT_SECONDS) as client:
+                job.client = client
+                if job.is_cancelled:
+                    client.close()
+                for value in job.work(client):
+                    if job.is_cancelled:
+                        break
+                    self._hand_over(job, value, None)
+        except LeaseholdError as failed:
+            error = failed.message
+        except ValueError as wrong:
+            error = str(wrong)
+        self._hand_over(job, None, error)
+
+    def _hand_over(self, job: Job, value: Any, end: str | None) -> None:
+        self._made.append((job, value, end))
+        os.eventfd_write(self.fd, 1)

@@ -1,0 +1,191 @@
+"""The table of commands: the one place where their names, usages, help and work are.
+
+The prompt, other terminals, the page and the help texts are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from cluster.launcher.commands import keys, looking, members, nodes
+from cluster.launcher.commands.desk import Desk
+from cluster.launcher.commands.parsing import Option, Words, number, read_words, split
+from cluster.launcher.errands import Errand
+from cluster.launcher.layout import GROUPS, LauncherError
+from cluster.launcher.naming import (
+    ENDED,
+    LEARNERS,
+    MEMBERS,
+    MOVING,
+    PAUSED,
+    RUNNING,
+    Fit,
+    suggestion,
+)
+
+Run = Callable[[Desk, Words], Errand[Any] | None]
+
+
+class Command(NamedTuple):
+    """One command. `run` does it at once, or returns an errand that does it.
+
+    `fit`: which nodes it takes, if it takes any. `words`: other words that it takes. A command that
+    `changes` something is told in the journal.
+    """
+
+    name: str
+    usage: str
+    help: str
+    run: Run
+    options: tuple[Option, ...] = ()
+    fit: Fit | None = None
+    words: tuple[str, ...] = ()
+    changes: bool = True
+
+
+LEARNER: Final = Option("--learner", "a member without a vote, until it is promoted")
+PREFIX: Final = Option("--prefix", "all keys that begin with this")
+LINES: Final = Option("-n", "how many lines, 20 by default", number)
+FOLLOW: Final = Option("-f", "go on with new lines, until Ctrl-C")
+OFF: Final = Option("--off", "end all watches of this prompt")
+
+
+def _help(desk: Desk, words: Words) -> None:
+    """Say what commands there are, or all about one of them."""
+    if words.plain:
+        desk.say(_page(command_of(words.plain[0])))
+        return
+    width = max(len(command.usage) for command in COMMANDS)
+    lines = [f"{command.usage:<{width}}  {command.help}" for command in COMMANDS]
+    names = f"NODE is a node's name in any case, or {', '.join(GROUPS)}; several may be named."
+    desk.say("\n".join([*lines, "", names, "More about one of them: help kill"]))
+
+
+def _page(command: Command) -> str:
+    options = [
+        f"  {option.name + (' VALUE' if option.read else ''):<16}  {option.help}"
+        for option in command.options
+    ]
+    return "\n".join([command.usage, f"  {command.help}", *options])
+
+
+COMMANDS: Final[tuple[Command, ...]] = (
+    Command("ls", "ls", "the nodes, one a line", looking.ls, changes=False),
+    Command("status", "status", "the cluster in one line", looking.status, changes=False),
+    Command(
+        "logs",
+        "logs NODE",
+        "the newest lines of a node's log",
+        looking.logs,
+        (LINES, FOLLOW),
+        MEMBERS,
+        changes=False,
+    ),
+    Command("kill", "kill NODE...", "end a node at once, as kill -9 does", nodes.kill, (), RUNNING),
+    Command(
+        "stop",
+        "stop NODE...",
+        "end a node gracefully: a leader hands over first",
+        nodes.stop,
+        (),
+        RUNNING,
+    ),
+    Command("start", "start NODE...", "start a node that has ended", nodes.start, (), ENDED),
+    Command(
+        "restart",
+        "restart NODE...",
+        "stop a node if it runs, and start it",
+        nodes.restart,
+        (),
+        MEMBERS,
+    ),
+    Command(
+        "pause", "pause NODE...", "let a node hang, as kill -STOP does", nodes.pause, (), MOVING
+    ),
+    Command("resume", "resume NODE...", "let a paused node go on", nodes.resume, (), PAUSED),
+    Command(
+        "transfer",
+        "transfer [NODE]",
+        "let it lead; by default the voter with the newest data",
+        members.transfer,
+        (),
+        RUNNING,
+    ),
+    Command(
+        "add",
+        "add [NAME] [--learner]",
+        "add a new node to the cluster",
+        members.add,
+        (LEARNER,),
+        words=("learner",),
+    ),
+    Command(
+        "promote",
+        "promote NODE",
+        "make a learner that has caught up a voter",
+        members.promote,
+        (),
+        LEARNERS,
+    ),
+    Command(
+        "remove",
+        "remove NODE",
+        "remove a node from the cluster for good",
+        members.remove,
+        (),
+        MEMBERS,
+    ),
+    Command(
+        "scale",
+        "scale SIZE",
+        "add or remove nodes, one at a time, until there are so many voters",
+        members.scale,
+    ),
+    Command(
+        "wipe",
+        "wipe NODE",
+        "delete a node's data: it joins again as a new member",
+        members.wipe,
+        (),
+        MEMBERS,
+    ),
+    Command("put", "put KEY VALUE", "write a key", keys.put),
+    Command("get", "get KEY", "read a key", keys.get, (PREFIX,), changes=False),
+    Command("del", "del KEY", "delete a key", keys.delete, (PREFIX,)),
+    Command(
+        "watch",
+        "watch KEY",
+        "show each change of a key from now on",
+        keys.watch,
+        (PREFIX, OFF),
+        changes=False,
+    ),
+    Command("help", "help [COMMAND]", "what there is to type", _help, changes=False),
+    Command("clear", "clear", "empty the screen", looking.clear, changes=False),
+    Command("quit", "quit", "stop everything, as Ctrl-C does", looking.leave),
+)
+
+ALIASES: Final = {"exit": "quit", "?": "help", "unpause": "resume", "delete": "del"}
+"""Other names that people try."""
+
+_BY_NAME: Final = {command.name: command for command in COMMANDS}
+
+
+def command_of(word: str) -> Command:
+    """The command of this name, in any case of letters."""
+    name = word.casefold()
+    command = _BY_NAME.get(ALIASES.get(name, name))
+    if command is None:
+        meant = suggestion(word, _BY_NAME)
+        raise LauncherError(f'there is no command "{word}"{meant}; help lists them')
+    return command
+
+
+def read_line(line: str) -> tuple[Command, Words] | None:
+    """The command and the words of a line; None for an empty one. LauncherError if it is wrong."""
+    typed = split(line)
+    if not typed:
+        return None
+    command = command_of(typed[0])
+    return command, read_words(command.name, typed[1:], command.options)
