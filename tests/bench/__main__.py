@@ -10,6 +10,7 @@ fails above the bars in its table.
 if the leader changes meanwhile.
 `python -m tests.bench tails`: what periodic work costs the slowest of 64 puts under way; fails if
 it doubles their p99.
+`python -m tests.bench failover DIR`: for how long faults of nodes make writes impossible, on both.
 `python -m tests.bench timeline`: the way of one put, and where the processor's time goes.
 """
 
@@ -19,7 +20,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import calls, comparison, disk, expiry, million, tails, timeline, turns
+from tests.bench import (
+    calls,
+    comparison,
+    disk,
+    expiry,
+    failover,
+    failover_plot,
+    million,
+    tails,
+    timeline,
+    turns,
+)
 from tests.guard import end_all_with_this_process
 
 
@@ -52,6 +64,11 @@ def main() -> int:
     slowest.add_argument("things", nargs="*", help=f"{', '.join(tails.THINGS)} (default all)")
     following = commands.add_parser("timeline", help="follow a put through three nodes")
     following.add_argument("--puts", type=int, default=timeline.PUTS)
+    harming = commands.add_parser("failover", help="harm nodes of both, and see writes wait")
+    harming.add_argument("directory", type=Path, help="where etcd is")
+    harming.add_argument("--kills", type=int, default=30, help="times of each fault")
+    harming.add_argument("--save", type=Path, help="a file for all figures, as JSON")
+    harming.add_argument("--plot", type=Path, help="an SVG file")
     options = parser.parse_args()
     if options.command == "calls":
         return 0 if calls.run(_say, options.top) else 1
@@ -62,6 +79,13 @@ def main() -> int:
         return 0
     if options.command == "expiry":
         expiry.run(options.leases, _say)
+        return 0
+    if options.command == "failover":
+        outages = failover.run(options.directory, options.kills, _say)
+        if options.save:
+            failover.save(options.save, outages)
+        if options.plot:
+            options.plot.write_text(failover_plot.svg(outages))
         return 0
     if options.command == "turns":
         return 0 if turns.run(options.keys, options.things, _say) else 1

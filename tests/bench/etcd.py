@@ -18,6 +18,7 @@ import subprocess
 import tempfile
 import time
 from base64 import b64encode
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -43,10 +44,16 @@ KEPT_ALIVE: Final = re.compile(r"keepalive-once (\d+)/s")
 
 
 class EtcdCluster:
-    """etcd nodes on free ports, with etcd's defaults; as a context manager, ready inside."""
+    """etcd nodes on free ports; as a context manager, ready inside.
 
-    def __init__(self, binaries: Path, size: int = 3) -> None:
+    `flags` are those of every node, without dashes; the others have etcd's defaults.
+    """
+
+    def __init__(
+        self, binaries: Path, size: int = 3, flags: Mapping[str, str] | None = None
+    ) -> None:
         self._binaries = binaries
+        self._flags = dict(flags or {})
         self._data = Path(tempfile.mkdtemp(prefix="etcd-"))
         self._claims = PortClaims()
         self._ports = self._claims.claim_free(size)
@@ -145,6 +152,11 @@ class EtcdCluster:
                 raise AssertionError(f"an etcd node ended with status {status}")
         raise AssertionError(f"an etcd node was not ready after {READY_SECONDS:g} s")
 
+    def start(self, number: int) -> None:
+        """Wait until a node has ended, and start it again; do not wait until it is ready."""
+        self._nodes[number].wait(STOP_SECONDS)
+        self._nodes[number] = self._launch(number)
+
     def leader(self) -> int:
         """The number of the node that leads; waits while there is none."""
         deadline = time.monotonic() + READY_SECONDS
@@ -187,6 +199,7 @@ class EtcdCluster:
             "initial-advertise-peer-urls": peer_url,
             "initial-cluster": ",".join(f"n{i + 1}={peer}" for i, (_, peer) in enumerate(urls)),
             "initial-cluster-state": "new",
+            **self._flags,
         }
         with (self._data / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
