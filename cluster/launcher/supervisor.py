@@ -8,12 +8,12 @@ everything that is served beside the nodes is a Part.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Set
-from typing import Final, Protocol
+from collections.abc import Set
+from typing import Final
 
 import zmq
 
-from cluster.launcher.commands.desk import Asker, Desk
+from cluster.launcher.commands.desk import Asker, Desk, Part
 from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.commands.table import read_line
 from cluster.launcher.layout import LauncherError
@@ -47,23 +47,6 @@ RESTART_SECONDS_MAX: Final = 30.0
 SHORT_LIFE_SECONDS: Final = 10.0
 """--restart starts a dead node again after RESTART_SECONDS. The delay doubles, up to the maximum,
 each time the node dies within SHORT_LIFE_SECONDS of its start."""
-
-
-class Part(Protocol):
-    """Something that the main loop serves beside the nodes: a server, a client, a show."""
-
-    @property
-    def due(self) -> float:
-        """When `serve` must be called next (time.monotonic seconds), if nothing is readable."""
-
-    def fds(self) -> Iterable[int]:
-        """The descriptors to wait for."""
-
-    def serve(self, ready: Set[int], now: float) -> None:
-        """Do what is to be done; called each time round the loop. `ready` can be read."""
-
-    def close(self) -> None:
-        """The loop has ended."""
 
 
 class Supervisor:
@@ -125,6 +108,8 @@ class Supervisor:
         try:
             typed = read_line(line)
             if typed is None:
+                if self.desk.shows is not None:
+                    self.desk.shows.enter()
                 asker.done()
                 return
             command, words = typed

@@ -6,10 +6,11 @@ A command's outcome is told in the journal, for everybody. `say` answers only wh
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Set
+from typing import Any, Protocol
 
 from cluster.launcher.commands.jobs import Jobs
+from cluster.launcher.errands import Errand
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.naming import Fit
@@ -37,6 +38,36 @@ class Asker(Protocol):
         """Whether somebody still waits for an answer."""
 
 
+class Part(Protocol):
+    """Something that the main loop serves beside the nodes: a server, a client, a show."""
+
+    @property
+    def due(self) -> float:
+        """When `serve` must be called next (time.monotonic seconds), if nothing is readable."""
+
+    def fds(self) -> Iterable[int]:
+        """The descriptors to wait for."""
+
+    def serve(self, ready: Set[int], now: float) -> None:
+        """Do what is to be done; called each time round the loop. `ready` can be read."""
+
+    def close(self) -> None:
+        """The loop has ended."""
+
+
+class Shows(Protocol):
+    """The tour or chaos run under way, if there is one (cluster.launcher.shows)."""
+
+    def begin(self, desk: Desk, name: str, script: Callable[[Any], Errand[str]]) -> Errand[None]:
+        """The errand of a show; LauncherError if another one is under way."""
+
+    def enter(self) -> None:
+        """The user has pressed Enter: a show that waits for that goes on."""
+
+    def stop(self) -> None:
+        """End the show soon; LauncherError if there is none."""
+
+
 class Desk:
     """What commands use. `leader` is the node that is known to lead now, or None."""
 
@@ -50,6 +81,7 @@ class Desk:
         self.cluster = cluster
         self.jobs = jobs
         self.finish = finish
+        self.shows: Shows | None = None
         self._obey = obey
         self.asker: Asker = Nobody("python")
 
@@ -73,9 +105,9 @@ class Desk:
         """Answer whoever asked."""
         self.asker.say(text)
 
-    def obey(self, line: str, via: str) -> None:
-        """Do a command that nobody waits for: what comes of it is in the journal."""
-        self._obey(line, Nobody(via))
+    def obey(self, line: str, asker: Asker) -> None:
+        """Do another command; the asker hears of its end."""
+        self._obey(line, asker)
 
     def nodes(self, command: str, words: tuple[str, ...], fit: Fit) -> list[NodeProcess]:
         """The nodes that these words mean; LauncherError if there are none, or one is not fit."""
