@@ -7,7 +7,6 @@ decide anything about keys or terms.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import random
@@ -44,6 +43,7 @@ from actors.raft.seams import Links
 from actors.raft.surroundings import LogRetention, Polling, Surroundings
 from actors.runtime.base import NodeActor, Ring
 from actors.runtime.disk import DiskWaits
+from actors.runtime.interpreter import tune_interpreter
 from actors.runtime.loop import Loop
 from actors.runtime.mailbox import monotonic_ms
 from actors.runtime.premises import (
@@ -79,13 +79,6 @@ of a TCP connection, and the door's limits on clients rest on these counts."""
 
 STOP_SECONDS: Final = 5.0
 """How long to wait for one actor to stop."""
-
-SWITCH_INTERVAL_SECONDS: Final = 0.001
-
-GC_THRESHOLDS: Final = (10_000, 1_000_000, 1_000_000)
-"""Only young objects are looked at, 10,000 at a time: that takes 1 to 2 ms. To look at all takes a
-fifth of a second with a million keys, and finds nothing: reference counts free what a node's work
-leaves, for none of it is in a cycle."""
 
 LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
 PROBATION_NONCE_BITS: Final = 62
@@ -154,7 +147,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         sys.stderr.write(f"leasehold: {reason}\n")
         return EXIT_BAD_STORAGE
     _tell_started(config, actors)
-    _tune_interpreter()
+    tune_interpreter()
     # Only now, when all five know each other: the first one may be told something at once.
     loop = Loop()
     for actor in reversed(actors):
@@ -277,12 +270,7 @@ def _make_raft(
     mark = Mark(log_directory(config), outside.files)
     probation = Probation(random.getrandbits(PROBATION_NONCE_BITS)) if mark.stands() else None
     core = RaftCore(
-        CoreConfig(
-            member_id=contents.identity.member_id,
-            heartbeat_ms=config.heartbeat_interval_ms,
-            election_timeout_ms=config.election_timeout_ms,
-            hold_ms=_request_timeout_ms(config),
-        ),
+        _core_config(config, contents.identity),
         Recovered(
             contents.hard_state,
             contents.log,
@@ -317,9 +305,32 @@ def _make_raft(
         codec,
         Shipping(core, wal, directory, outside.files, secrets.randbits),
         LogRetention(config.snapshot_catchup_entries, LOG_KEPT_BYTES),
-        Surroundings(open_links, config.peer_urls, asked, secrets.randbits, end, time.monotonic_ns),
+        Surroundings(
+            open_links,
+            config.peer_urls,
+            asked,
+            secrets.randbits,
+            end,
+            time.monotonic_ns,
+            _names(config, contents.identity),
+        ),
         monotonic_ms,
     )
+
+
+def _core_config(config: NodeConfig, identity: Identity) -> CoreConfig:
+    return CoreConfig(
+        member_id=identity.member_id,
+        heartbeat_ms=config.heartbeat_interval_ms,
+        election_timeout_ms=config.election_timeout_ms,
+        hold_ms=_request_timeout_ms(config),
+    )
+
+
+def _names(config: NodeConfig, identity: Identity) -> dict[int, str]:
+    """What the flags call the members; the ids of those that were added later are not in them."""
+    founders = {member.id: member.name for member in config.members if member.id}
+    return {**founders, identity.member_id: config.name}
 
 
 def _make_gateway(
@@ -368,17 +379,6 @@ def _open_door(
 
 def _request_timeout_ms(config: NodeConfig) -> int:
     return REQUEST_TIMEOUT_MS + 2 * config.election_timeout_ms
-
-
-def _tune_interpreter() -> None:
-    # A loop that waits for the interpreter's lock, because a copy is being made, waits for this
-    # interval: the default of 5 ms would show in every latency.
-    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
-    # All that was loaded lives until the node ends: to look at it in each collection is a pause for
-    # nothing.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _tell_started(config: NodeConfig, actors: Actors) -> None:

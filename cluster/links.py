@@ -195,7 +195,7 @@ class PeerLinks:
             self._connect(member_id, url)
         except zmq.ZMQError as error:
             self._refused[member_id] = url
-            log.warning("member %x cannot be reached at %s: %s", member_id, url, error.strerror)
+            log.warning("no member can be reached at %s: %s", url, error.strerror)
 
     def _connect(self, member_id: int, url: str) -> None:
         """Connect to a member, with a monitor that reports when the connection breaks."""

@@ -55,3 +55,11 @@ class PromoteMember(NamedTuple):
 
 
 MemberChange = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember
+
+
+class PublishedMember(NamedTuple):
+    """A member that has published its name and its client URLs."""
+
+    member_id: int
+    name: str
+    client_urls: tuple[str, ...]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from actors.language.commands import Event
 from actors.language.entries import Entry, Proposal
-from actors.language.members import MemberChange
+from actors.language.members import MemberChange, PublishedMember
 from actors.language.queries import Query
 from actors.language.results import Failure, Result
 
@@ -290,9 +290,9 @@ class Durable(NamedTuple):
 
 
 class Published(NamedTuple):
-    """Store -> Raft: the members that ever published their names, each with its client URLs."""
+    """Store -> Raft: the members that ever published their names."""
 
-    members: tuple[tuple[int, tuple[str, ...]], ...]
+    members: tuple[PublishedMember, ...]
 
 
 class SnapshotTaken(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Final, assert_never
+from typing import assert_never
 
 from actors.language.inboxes import ToRaft
 from actors.language.messages import (
@@ -42,12 +42,14 @@ from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
 from actors.raft.counts import Counts
 from actors.raft.disk.mark import Mark
+from actors.raft.disk.room import RoomWatch
 from actors.raft.disk.shipping import Shipping, Told
 from actors.raft.for_store import for_store, leadership_of, question_of, status_of
 from actors.raft.gathering import Gathering
 from actors.raft.inquiry import Inquiry
 from actors.raft.last_words import LastWords
 from actors.raft.movers import Mover, Movers, answer
+from actors.raft.narrator import Narrator
 from actors.raft.neighbours import Neighbours
 from actors.raft.outcome import Decided, LeaderNews
 from actors.raft.probation import Probation
@@ -57,9 +59,8 @@ from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage, Waits
 from actors.raft.surroundings import LogRetention, Surroundings
 from actors.runtime.base import Clock, NodeActor
+from actors.runtime.telling import tell_all
 from cluster.logs import complain
-
-LOOK_FOR_ROOM_MS: Final = 1_000
 
 log = logging.getLogger("leasehold.raft")
 
@@ -101,8 +102,10 @@ class RaftActor(NodeActor):
         self._movers = Movers()
         self._inquiry = Inquiry(core, surroundings.own_urls)
         self._last_words = LastWords()
-        self._look_for_room_ms = 0
-        self.counts = Counts(RoundTrips(core.config.member_id, surroundings.clock_ns))
+        self._room = RoomWatch(core, storage)
+        self.counts = Counts(RoundTrips(core.config, surroundings.clock_ns, core.elector.facts))
+        self._facts = core.elector.facts.noted
+        self._narrator = Narrator(core.elector, core.roster, surroundings.names)
 
     def open(self) -> None:
         core, surroundings, admission = self.core, self._surroundings, Admission(self.core)
@@ -110,10 +113,11 @@ class RaftActor(NodeActor):
         self._neighbours = Neighbours(
             core, self._codec, self._links, admission, surroundings, self.counts.trips
         )
-        self._callers = Callers(
-            core, self._codec, admission, self._neighbours, self._shipping.refusal
-        )
+        others = self._neighbours, self._narrator.names
+        self._callers = Callers(core, self._codec, admission, *others, self._shipping.refusal)
+        tell_all(self._narrator.look(core.term), log)
         self.settle()
+        self._ping(self._clock())
 
     def receive(self, message: ToRaft) -> None:
         match message:
@@ -142,10 +146,11 @@ class RaftActor(NodeActor):
             case HandOver():
                 self._transfer(message, self.core.transferee or self.core.best_successor)
             case Published(members):
-                self._neighbours.know(dict(members))
+                self._neighbours.know({each.member_id: each.client_urls for each in members})
+                self._narrator.names.learn({each.member_id: each.name for each in members})
             case PeersDown(member_ids):
-                for member_id in member_ids:
-                    self.core.peer_down(member_id, self._clock())
+                self._neighbours.lost(member_ids, self._clock())
+                self._ping(self._clock())
             case Survey():
                 counted = self._waits.durations, self._readers.slow, self._shipping.shipped
                 self.ring.store.tell(message._replace(raft=self.counts.read(self.core, *counted)))
@@ -163,6 +168,8 @@ class RaftActor(NodeActor):
 
     def settle(self) -> bool:
         core, waits, now_ms = self.core, self._waits, self._clock()
+        if self._facts:
+            tell_all(self._narrator.take(), log)
         leads = core.elector.leads_as is not None
         # What came in may have committed entries. Clients of the leader wait for those, so they are
         # told before the next save takes its time. And a message may be for a new member.
@@ -227,6 +234,8 @@ class RaftActor(NodeActor):
 
         Returns whether Store has something to do for a client.
         """
+        if self._facts:
+            tell_all(self._narrator.take(), log)
         if not self.core.decisions.may_be_some() and self._shipping.courier.snapshot is None:
             return False
         decided = self.core.decided(now_ms)
@@ -268,10 +277,8 @@ class RaftActor(NodeActor):
         # The gateway has answered these reads with a timeout, so no client waits for them.
         for read_id in self._readers.give_up(now_ms - self.core.config.hold_ms):
             self.core.forget_read(read_id)
-        if now_ms >= self._look_for_room_ms:
-            self._look_for_room_ms = now_ms + LOOK_FOR_ROOM_MS
-            self._look_for_room()
-            self._neighbours.ping()
+        self._room.look(now_ms)
+        self._ping(now_ms)
         self.core.tick(now_ms)
 
     def _arm(self, now_ms: int) -> None:
@@ -304,6 +311,12 @@ class RaftActor(NodeActor):
                 log.warning("%s", complaint)
         self.mailbox.wake_at(self._inquiry.due_ms)
 
+    def _ping(self, now_ms: int) -> None:
+        """Ask the others for an answer when it is due."""
+        due_ms = self._neighbours.ping(now_ms)
+        if due_ms is not None:
+            self.mailbox.wake_at(due_ms)
+
     # --- peers ---
 
     def _hear(self, frames: Iterable[bytes]) -> None:
@@ -325,14 +338,15 @@ class RaftActor(NodeActor):
     def _judge(self, decided: Decided, now_ms: int) -> None:
         """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""
         for member_id in decided.at_odds:
-            text = f"the log of member {member_id:x} and the log of this one contradict each other"
-            complain(log, f"at odds with {member_id:x}", text)
+            name = self._narrator.names.of(member_id)
+            text = f"the log of {name} and the log of this member contradict each other"
+            complain(log, f"at odds with {name}", text)
         for member_id in decided.accused:
             self.ring.store.tell(Accuse(member_id))
         if decided.ending is not None:
             self._last_words.begin(decided.ending, now_ms)
 
-    # --- what the other actors and members are told ---
+    # --- what people, the other actors and members are told ---
 
     def _tell(self, told: Sequence[Told]) -> None:
         if not told:
@@ -346,7 +360,7 @@ class RaftActor(NodeActor):
 
     def _tell_leader_news(self, leader_news: LeaderNews) -> None:
         leadership = leadership_of(leader_news)
-        log.info("term %d: leader %x", leader_news.term, leader_news.leader)
+        tell_all(self._narrator.look(leader_news.term), log)
         self.counts.led(leader_news.leader)
         for address in (self.ring.gateway, self.ring.store, self.ring.lease, self.ring.watch):
             address.tell(leadership)
@@ -376,13 +390,6 @@ class RaftActor(NodeActor):
             self.ring.gateway.tell(told)
 
     # --- the disk ---
-
-    def _look_for_room(self) -> None:
-        """Refuse writes before the disk is full, and take them again when there is room."""
-        is_full = not self._storage.has_room()
-        if is_full != self.core.is_full:
-            log.warning("the disk %s", "is nearly full: refusing writes" if is_full else "has room")
-            self.core.is_full = is_full
 
     def _forget_log(self, applied_index: int) -> None:
         keep_after = self._shipping.keep_after

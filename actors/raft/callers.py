@@ -13,6 +13,7 @@ from typing import NamedTuple
 from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
+from actors.raft.names import Names
 from actors.raft.neighbours import Neighbours
 from actors.raft.rpc import (
     Introduction,
@@ -45,12 +46,14 @@ class Callers:
         codec: PeerCodec,
         admission: Admission,
         neighbours: Neighbours,
+        names: Names,
         part_refusal: Callable[[SnapshotFrame], str],
     ) -> None:
         self._core = core
         self._codec = codec
         self._admission = admission
         self._neighbours = neighbours
+        self._names = names
         self._part_refusal = part_refusal
 
     def hear(self, frames: Iterable[bytes], now_ms: int) -> Iterator[SnapshotFrame | Complaint]:
@@ -74,7 +77,7 @@ class Callers:
                 case _:
                     refusal = self._admission.refusal(message)
             if refusal:
-                yield _ignored(message, message.source, refusal)
+                yield self._ignored(message, message.source, refusal)
                 if self._admission.is_news(message, refusal):
                     self._neighbours.ask(now_ms)
                 continue
@@ -97,12 +100,11 @@ class Callers:
                 by_core = self._core.welcomed(message, now_ms)
                 refusal = self._neighbours.welcomed(message, is_believed=by_core)
         if refusal:
-            yield _ignored(message, source, refusal)
+            yield self._ignored(message, source, refusal)
 
-
-def _ignored(message: object, source: int, refusal: str) -> Complaint:
-    kind = type(message).__name__
-    return Complaint(refusal, f"ignored a {kind} of member {source:x}: {refusal}")
+    def _ignored(self, message: object, source: int, refusal: str) -> Complaint:
+        what, name = type(message).__name__, self._names.of(source)
+        return Complaint(refusal, f"ignored a {what} of member {name}: {refusal}")
 
 
 def _complaint_of(frame: bytes, error: WireError) -> Complaint:

@@ -18,7 +18,9 @@ from actors.language.entries import Entry, Proposal
 from actors.language.members import NOBODY, MemberChange
 from actors.raft import rpc
 from actors.raft.decisions import Decisions
-from actors.raft.elector import Answered, AskedForVotes, Elector, ElectorEvents, Followed, Role, Won
+from actors.raft.elector import Elector, Role
+from actors.raft.elector_events import Answered, AskedForVotes, ElectorEvents, Followed, Won
+from actors.raft.facts import Cause
 from actors.raft.following import Following
 from actors.raft.forwarding import Forwarder
 from actors.raft.health import best_successor
@@ -65,7 +67,8 @@ class RaftCore:
         self._transfers = transfers = Transfers(config, elector, roster, outbox)
         self._trial = trial = Trial(config, elector, replica, outbox, chance)
         self._proof = proof = Proof(own_id, elector, replica, roster, outbox, trial)
-        self._leading = Leading(config, replica, roster, outbox, desk, forwarder, transfers)
+        others = desk, forwarder, transfers, elector.facts
+        self._leading = Leading(config, replica, roster, outbox, *others)
         self._following = Following(elector, replica, outbox, forwarder, trial)
         self._changes = changes = MemberChanges(config, replica, roster, desk, forwarder)
         self.decisions = Decisions(
@@ -100,11 +103,6 @@ class RaftCore:
     def probation(self) -> Probation | None:
         """What the others have answered, if the disk cannot show what this member has promised."""
         return self.elector.probation
-
-    @property
-    def is_voter(self) -> bool:
-        """Whether this member votes, as far as its log says: a new member's may not say so yet."""
-        return self.roster.is_voter
 
     @property
     def is_full(self) -> bool:
@@ -286,7 +284,7 @@ class RaftCore:
         elif leader is None:
             self._carry(self.elector.tick(now_ms), now_ms)
         elif not self._leading.maybe_tick(leader, now_ms):
-            self._carry(self.elector.step_down(now_ms), now_ms)
+            self._carry(self.elector.step_down(now_ms, Cause.NO_QUORUM), now_ms)
         self._forwarder.ask_reads_again(now_ms)
 
     @property
@@ -355,7 +353,7 @@ class RaftCore:
             return  # there is nothing more to commit
         if self._leading.maybe_commit(leader, now_ms) and self._proof.how_it_ends():
             # Not before: until then it manages a cluster without itself (dissertation 4.2.2).
-            self._carry(self.elector.step_down(now_ms), now_ms)
+            self._carry(self.elector.step_down(now_ms, Cause.REMOVED), now_ms)
 
     def decided(self, now_ms: int) -> Decided:
         """Take the entries committed and durable here, the reads that these allow, and the rest."""

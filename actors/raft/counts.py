@@ -32,7 +32,7 @@ class Counts:
         return RaftMetrics(
             has_leader=core.leader != NOBODY,
             is_leader=core.leads,
-            is_learner=not core.is_voter,
+            is_learner=not core.roster.is_voter,
             leader_changes=self._leader_changes,
             proposals_committed=core.replica.commit,
             slow_read_indexes=slow_reads,

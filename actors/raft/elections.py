@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from actors.language.members import NOBODY
+from actors.raft.facts import Refusal
 from actors.raft.log import RaftLog
 from actors.raft.rpc import VoteRequest
 
@@ -31,6 +32,11 @@ class ElectionTimer:
         self._chance = chance
         self._timeout_ms = election_timeout_ms
         self.due_ms = 0
+
+    @property
+    def timeout_ms(self) -> int:
+        """How long this member waits for a word from its leader."""
+        return self._timeout_ms
 
     def restart(self, now_ms: int) -> None:
         """Draw a new timeout and wait it out."""
@@ -55,15 +61,22 @@ class ElectionTimer:
         self.due_ms = max(self.due_ms, now_ms + HURRY_RETRY_MS)
 
 
-def may_grant(request: VoteRequest, own_term: int, vote: int, leader: int, log: RaftLog) -> bool:
-    """Whether to grant a vote, for a member that gave `vote` and knows `leader` (0: none).
+def refusal_of(
+    request: VoteRequest, own_term: int, vote: int, leader: int, log: RaftLog
+) -> Refusal | None:
+    """Why not to grant a vote, for a member that gave `vote` and knows `leader` (0: none).
 
     The same candidate gets the vote of this term again, for the answer may have been lost. A
     pre-vote for a later term takes no vote away.
     """
-    free = vote == NOBODY and leader == NOBODY
-    may_vote = vote == request.source or free or (request.pre and request.term > own_term)
-    return may_vote and log.is_up_to_date(request.last_index, request.last_term)
+    is_later = request.pre and request.term > own_term
+    if vote != request.source and not is_later:
+        if leader != NOBODY:
+            return Refusal.HEARS_LEADER
+        if vote != NOBODY:
+            return Refusal.HAS_VOTED
+    is_up_to_date = log.is_up_to_date(request.last_index, request.last_term)
+    return None if is_up_to_date else Refusal.LOG_BEHIND
 
 
 def vote_requests(

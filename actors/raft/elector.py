@@ -8,11 +8,30 @@ members only who votes. Refuses to know of proposals, reads and commitment. Pre-
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from actors.language.members import NOBODY
-from actors.raft.elections import ElectionTimer, may_grant, vote_requests
+from actors.raft.elections import ElectionTimer, refusal_of, vote_requests
+from actors.raft.elector_events import (
+    NOTHING,
+    Answered,
+    AskedForVotes,
+    ElectorEvents,
+    Followed,
+    Won,
+)
+from actors.raft.facts import (
+    Cause,
+    Elected,
+    Facts,
+    Follows,
+    NearMiss,
+    Refusal,
+    Stood,
+    Suspected,
+    Voted,
+)
 from actors.raft.leader import Leader
 from actors.raft.log import FIRST_TERM, RaftLog
 from actors.raft.outcome import CoreConfig
@@ -32,39 +51,7 @@ from actors.raft.rpc import (
 )
 from actors.raft.terms import Verdict, judge
 
-
-class Followed(NamedTuple):
-    """This member is a follower from now on, of `leader` (0: no leader is known).
-
-    `is_new_term`: its term has risen. `was` is its state as a leader, if it led until now.
-    """
-
-    leader: int
-    is_new_term: bool
-    was: Leader | None
-
-
-class AskedForVotes(NamedTuple):
-    """This member asks for votes. Its term and its vote must be saved before these leave."""
-
-    requests: list[VoteRequest]
-
-
-class Answered(NamedTuple):
-    """A message has been dealt with. The term and the vote must be saved before this leaves."""
-
-    answer: VoteResponse | AppendResponse
-
-
-class Won(NamedTuple):
-    """This member won the election of its term; it leads once `lead` has given it a Leader."""
-
-
 Role = Follower | Candidate | Leader
-ElectorEvent = Followed | AskedForVotes | Answered | Won
-ElectorEvents = tuple[ElectorEvent, ...]
-
-NOTHING: ElectorEvents = ()
 
 
 class Elector:
@@ -73,6 +60,7 @@ class Elector:
     `leader` is the member that leads as far as this one knows, perhaps itself; 0: none is known.
     `leads_as` is the role of a leader; None: this member does not lead.
     `saved` are the term and the vote that are durable; `is_unsaved`: the present ones differ.
+    `facts` are noted here for people, and by other parts: no rule reads them.
     """
 
     def __init__(
@@ -87,6 +75,10 @@ class Elector:
     ) -> None:
         self._own_id = config.member_id
         self._timeout_ms = config.election_timeout_ms
+        # A leader that was silent for longer than this has nearly lost its place.
+        self._near_miss_ms = config.election_timeout_ms // 2
+        self._stood_ms = now_ms
+        self.facts = Facts()
         self._log = log
         self._roster = roster
         self.probation = probation
@@ -144,16 +136,24 @@ class Elector:
         """Do what a verdict says, short of looking at the message's content."""
         match verdict:
             case Verdict.FOLLOW_SENDER:
-                return self._become_follower(message.term, message.source, now_ms)
+                source = message.source
+                return self._become_follower(message.term, source, now_ms, Cause.LEADER, source)
             case Verdict.STEP_DOWN:
-                return self._become_follower(message.term, NOBODY, now_ms)
+                is_asked_to = isinstance(message, VoteRequest) and message.transfer
+                cause = Cause.HANDED_OVER if is_asked_to else Cause.NEWER_TERM
+                return self._become_follower(message.term, NOBODY, now_ms, cause, message.source)
             case Verdict.TELL_TERM:
                 assert isinstance(message, AppendRequest | Heartbeat | SnapshotChunk)
                 return (Answered(self._own_term(message)),)
             case Verdict.REFUSE_VOTE:
                 assert isinstance(message, VoteRequest)
+                self._note_vote(message, Refusal.PAST_TERM)
                 return (Answered(self._refusal(message)),)
-            case Verdict.HANDLE | Verdict.IGNORE:
+            case Verdict.IGNORE:
+                if isinstance(message, VoteRequest) and message.term > self.term:
+                    self._note_vote(message, Refusal.HEARS_LEADER)
+                return NOTHING
+            case Verdict.HANDLE:
                 return NOTHING
 
     def _hears_leader(self, now_ms: int) -> bool:
@@ -178,18 +178,24 @@ class Elector:
         assert self.leads_as is None, "two leaders in one term"
         match self.role:
             case Follower() as follower if self.leader == leader:
+                silent_ms = now_ms - follower.heard_ms
+                if silent_ms > self._near_miss_ms:
+                    self.facts.note(NearMiss(leader, silent_ms, self._timer.timeout_ms))
                 follower.heard_ms = now_ms
                 self._timer.heard_leader(now_ms)
                 return NOTHING
-        return self._become_follower(self.term, leader, now_ms)
+        return self._become_follower(self.term, leader, now_ms, Cause.LEADER, leader)
 
-    def step_down(self, now_ms: int) -> ElectorEvents:
+    def step_down(self, now_ms: int, cause: Cause) -> ElectorEvents:
         """Stop leading: this leader hears no quorum, or is removed, or its log is wrong."""
-        return self._become_follower(self.term, NOBODY, now_ms)
+        return self._become_follower(self.term, NOBODY, now_ms, cause, self._own_id)
 
-    def _become_follower(self, term: int, leader: int, now_ms: int) -> ElectorEvents:
+    def _become_follower(
+        self, term: int, leader: int, now_ms: int, cause: Cause, source: int
+    ) -> ElectorEvents:
         assert term >= self.term, "terms only rise"
         was = self.leads_as
+        self.facts.note(Follows(leader, term, was is not None, cause, source))
         is_new_term = term > self.term
         # Within a term the vote stays: a second one in it could elect a second leader (Raft 5.2).
         if is_new_term:
@@ -206,8 +212,15 @@ class Elector:
         pre-votes, and the leader stays.
         """
         if isinstance(self.role, Follower) and self.leader == peer:
+            self._suspect("connection", self.role, now_ms)
             self.leader = NOBODY
             self._hurry(self.role, self._roster.members - {peer}, now_ms)
+
+    def _suspect(
+        self, how: Literal["connection", "timeout", "transfer"], role: Follower, now_ms: int
+    ) -> None:
+        silent_ms = now_ms - role.heard_ms
+        self.facts.note(Suspected(self.leader, how, self.term, silent_ms))
 
     def end_probation(self, now_ms: int) -> None:
         """Take part as a full member from now on."""
@@ -237,6 +250,8 @@ class Elector:
         """Stand when the timeout passed without word from a leader, or without enough votes."""
         if now_ms < self._timer.due_ms or isinstance(self.role, Leader):
             return NOTHING
+        if isinstance(self.role, Follower) and self.leader != NOBODY:
+            self._suspect("timeout", self.role, now_ms)
         # A pre-vote first: a member that was cut off would otherwise come back with a high term,
         # and a healthy leader would have to step down (dissertation 9.6).
         return self._stand(now_ms, pre=True, hurried_until_ms=self.role.hurried_until_ms)
@@ -250,6 +265,8 @@ class Elector:
         """The leader hands over: stand at once, in its place (dissertation 3.10)."""
         if self.leader != source:
             return NOTHING  # late: it is from an earlier leader
+        if isinstance(self.role, Follower):
+            self._suspect("transfer", self.role, now_ms)
         # No pre-vote: the others still hear the leader, and would refuse it. The real vote request
         # tells them that the leader wants this election.
         return self._stand(now_ms, pre=False, hurried_until_ms=0, transfer=True)
@@ -262,9 +279,13 @@ class Elector:
             # A learner, or one that is not yet or no longer a member, never stands. But it may have
             # been removed without hearing of it. So it asks for pre-votes with an empty log, which
             # wins none, and a member that knows of the removal answers with a RemovedNotice.
-            followed = self._become_follower(self.term, NOBODY, now_ms)
+            cause = Cause.MAY_NOT_STAND
+            followed = self._become_follower(self.term, NOBODY, now_ms, cause, own_id)
             requests = vote_requests(own_id, roster.voters, self.term + 1, True, False, RaftLog())
+            self.facts.note(Stood(self.term + 1, True, _asked(requests), False))
             return (*followed, AskedForVotes(requests))
+        if isinstance(self.role, Follower):
+            self._stood_ms = now_ms
         late_votes: dict[int, bool] = {}
         if not pre:
             self._pledge(self.term + 1, own_id)
@@ -277,7 +298,9 @@ class Elector:
             self._timer.retry_soon(now_ms, pre)
         term = self.term + 1 if pre else self.term
         peers = roster.voters - {own_id}
-        asked = AskedForVotes(vote_requests(own_id, peers, term, pre, transfer, self._log))
+        requests = vote_requests(own_id, peers, term, pre, transfer, self._log)
+        self.facts.note(Stood(term, pre, _asked(requests), True))
+        asked = AskedForVotes(requests)
         # A candidate's own vote counts only when it is durable (`own_vote_saved`). A candidate that
         # crashes before could vote for another one in the same term, and both could win it. A
         # pre-vote promises nothing, so one's own counts at once.
@@ -287,11 +310,13 @@ class Elector:
 
     def answer_vote(self, request: VoteRequest, now_ms: int) -> ElectorEvents:
         """Grant or refuse a vote, or a pre-vote, in this term."""
-        granted = may_grant(request, self.term, self.vote, self.leader, self._log)
-        if granted and self.probation is not None:
+        refusal = refusal_of(request, self.term, self.vote, self.leader, self._log)
+        if refusal is None and self.probation is not None:
             known = self._roster.latest
-            granted = self.probation.may_vote_for(request, self._own_id, known)
-        if not granted:
+            if not self.probation.may_vote_for(request, self._own_id, known):
+                refusal = Refusal.ON_PROBATION
+        self._note_vote(request, refusal)
+        if refusal is not None:
             return (Answered(self._refusal(request)),)
         if request.pre:
             # A pre-vote is no promise: the vote of this term stays free.
@@ -304,6 +329,10 @@ class Elector:
         return (
             Answered(VoteResponse(self._own_id, request.source, request.term, request.pre, True)),
         )
+
+    def _note_vote(self, request: VoteRequest, refusal: Refusal | None) -> None:
+        other = self.vote if refusal is Refusal.HAS_VOTED else self.leader
+        self.facts.note(Voted(request.source, request.term, request.pre, refusal, other))
 
     def _refusal(self, request: VoteRequest) -> VoteResponse:
         return VoteResponse(self._own_id, request.source, self.term, request.pre, False)
@@ -330,7 +359,7 @@ class Elector:
         if not isinstance(candidate, Candidate):
             return NOTHING
         if candidate.pre and not pre:
-            return self._count_late(candidate, voter, granted)
+            return self._count_late(candidate, voter, granted, now_ms)
         if candidate.pre != pre:
             return NOTHING  # a pre-vote that comes after the real election has begun
         candidate.votes[voter] = granted
@@ -338,17 +367,29 @@ class Elector:
             case Ballot.WON if pre:
                 return self._stand(now_ms, pre=False, hurried_until_ms=candidate.hurried_until_ms)
             case Ballot.WON:
-                return (Won(),)
+                return self._win(candidate.votes, now_ms)
             case Ballot.LOST:
                 # To ask again at once would be refused again: wait for a whole timeout.
-                return self._become_follower(self.term, NOBODY, now_ms)
+                cause = Cause.OUTVOTED
+                return self._become_follower(self.term, NOBODY, now_ms, cause, self._own_id)
             case Ballot.OPEN:
                 return NOTHING
 
-    def _count_late(self, candidate: Candidate, voter: int, granted: bool) -> ElectorEvents:
+    def _count_late(
+        self, candidate: Candidate, voter: int, granted: bool, now_ms: int
+    ) -> ElectorEvents:
         """Count a vote for the candidacy that timed out: its term is still the present one."""
         if self._own_id not in candidate.late_votes:
             return NOTHING  # this process never stood in this term
         candidate.late_votes[voter] = granted
         is_won = self._roster.configuration.ballot(candidate.late_votes) is Ballot.WON
-        return (Won(),) if is_won else NOTHING
+        return self._win(candidate.late_votes, now_ms) if is_won else NOTHING
+
+    def _win(self, votes: Mapping[int, bool], now_ms: int) -> ElectorEvents:
+        granting = tuple(sorted(member for member, granted in votes.items() if granted))
+        self.facts.note(Elected(self.term, granting, now_ms - self._stood_ms))
+        return (Won(),)
+
+
+def _asked(requests: Iterable[VoteRequest]) -> tuple[int, ...]:
+    return tuple(request.target for request in requests)

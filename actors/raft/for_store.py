@@ -52,7 +52,7 @@ def status_of(core: RaftCore) -> RaftStatus:
         leader=core.leader,
         term=core.term,
         last_index=core.replica.log.last_index,
-        is_learner=not core.is_voter,
+        is_learner=not core.roster.is_voter,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.language.entries import NO_TICKET, Proposal
+from actors.raft.facts import Facts, LateHeartbeats
 from actors.raft.forwarding import Forwarder
 from actors.raft.leader import Leader
 from actors.raft.outbox import Outbox
@@ -37,6 +38,7 @@ class Leading:
         desk: ProposalDesk,
         forwarder: Forwarder,
         transfers: Transfers,
+        facts: Facts,
     ) -> None:
         self._config = config
         self._replica = replica
@@ -45,6 +47,7 @@ class Leading:
         self._desk = desk
         self._forwarder = forwarder
         self._transfers = transfers
+        self._facts = facts
         self.is_full = False
 
     def begin(self, term: int, now_ms: int) -> Leader:
@@ -117,6 +120,10 @@ class Leading:
             if not leader.hears_quorum(now_ms, timeout_ms):
                 return False
         if now_ms >= leader.heartbeat_due_ms:
+            late_ms = now_ms - leader.heartbeat_due_ms
+            # The others heard nothing meanwhile, and were not far from an election.
+            if 2 * late_ms > timeout_ms:
+                self._facts.note(LateHeartbeats(late_ms))
             leader.heartbeat_due_ms = now_ms + self._config.heartbeat_ms
             self._outbox.say_all(leader.heartbeats(self._replica.commit, now_ms))
         leader.due_ms = min(leader.heartbeat_due_ms, leader.quorum_check_due_ms)

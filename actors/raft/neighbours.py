@@ -65,6 +65,7 @@ class Neighbours:
         self._urls: dict[int, str] = {}
         self._nonce = 0
         self._ask_again_ms = 0
+        self._ping_due_ms = 0
         # Which members have published their names, and their client URLs; None: the store has not
         # said yet.
         self._published: Mapping[int, tuple[str, ...]] | None = None
@@ -92,11 +93,26 @@ class Neighbours:
 
     # --- how far others are ---
 
-    def ping(self) -> None:
-        """Begin to measure a round trip to each of the other members."""
+    def lost(self, member_ids: Iterable[int], now_ms: int) -> None:
+        """The connections to these members broke."""
+        for member_id in member_ids:
+            self._trips.lost(member_id)
+            self._core.peer_down(member_id, now_ms)
+        self._ping_due_ms = now_ms
+
+    def ping(self, now_ms: int) -> int | None:
+        """Ask the other members for an answer if it is due; returns when it is due next.
+
+        None: no round trips are measured. A ping to a member without a connection does not leave.
+        """
+        if not self._trips.are_measured or now_ms < self._ping_due_ms:
+            return self._ping_due_ms if self._trips.are_measured else None
         peers = self._core.roster.latest.peers
         for ping in self._trips.pings(peer.id for peer in peers if peer.id != self._own_id):
-            self._links.send(ping.target, self._codec.encode_ping(ping))
+            if self._links.send(ping.target, self._codec.encode_ping(ping)):
+                self._trips.sent(ping)
+        self._ping_due_ms = now_ms + self._trips.wait_ms()
+        return self._ping_due_ms
 
     def pinged(self, ping: Ping) -> str:
         """Answer a member that measures; returns why it is not answered, or ""."""

@@ -7,7 +7,9 @@ in step by step; probation.py says why. Refuses to know how two logs are compare
 from __future__ import annotations
 
 from actors.language.members import NOBODY
-from actors.raft.elector import NOTHING, Elector, ElectorEvents
+from actors.raft.elector import Elector
+from actors.raft.elector_events import NOTHING, ElectorEvents
+from actors.raft.facts import Cause
 from actors.raft.leader import Leader
 from actors.raft.membership import decode
 from actors.raft.outbox import Outbox
@@ -148,7 +150,7 @@ class Proof:
         self.ending = ending
         self._look()
         is_leader = isinstance(self._elector.role, Leader)
-        events = self._elector.step_down(now_ms) if is_leader else NOTHING
+        events = self._elector.step_down(now_ms, Cause.WRONG_LOG) if is_leader else NOTHING
         self._outbox.clear()
         self._confess()
         return events

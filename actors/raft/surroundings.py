@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from actors.raft.outcome import Ending
@@ -32,7 +32,7 @@ class Surroundings(NamedTuple):
     `open_links` attaches the peers' sockets to a mailbox. Peers reach this member at `own_urls`;
     the operator has given `asked_urls` for the others. `random_bits` gives bits that nobody can
     guess. `on_ending` is called with the reason once this member must stop. `clock_ns` measures the
-    round trips to the others; None: they are not measured.
+    round trips to the others; None: they are not measured. `names` are the members' by their flags.
     """
 
     open_links: Callable[[Polling], Links]
@@ -41,3 +41,4 @@ class Surroundings(NamedTuple):
     random_bits: Callable[[int], int]
     on_ending: Callable[[Ending], None]
     clock_ns: Callable[[], int] | None = None
+    names: Mapping[int, str] = {}

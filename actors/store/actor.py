@@ -59,7 +59,7 @@ from actors.store.retention import HistoryRetention
 from actors.store.steps import finish
 from actors.store.storage import Backend, CommitWaits
 from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
-from cluster.logs import complain
+from cluster.logs import complain, tell
 
 log = logging.getLogger("leasehold.store")
 
@@ -344,6 +344,8 @@ class StoreActor(NodeActor):
             machine.sweeper.hurry()
         for told in lease_news:
             self.ring.lease.tell(told)
+        text = f"took over the data of another member, at revision {machine.revision}"
+        tell("snapshot_installed", text, revision=machine.revision)
         self._carry_out(self._upkeep.members(machine))
         if self._listeners.connections and (skipped := installing.watch_news(old, machine)):
             self.ring.watch.tell(skipped)

@@ -22,6 +22,7 @@ from actors.store.digest import hash_revisions
 from actors.store.integrity import Check, Tally, next_slice
 from actors.store.machine import Machine
 from actors.store.mvcc import RevisionStore
+from actors.store.naming import called
 from actors.store.orders import Order, Say, propose
 from actors.store.pace import earliest
 from actors.store.steps import Steps, step
@@ -133,7 +134,8 @@ class Checker:
         self._accuse_at_ms = now_ms + ACCUSE_AGAIN_MS
         orders: list[Order] = []
         for alarm in missing:
-            said = f"member {alarm.member_id:x} holds other data than the others: raising CORRUPT"
+            who = called(machine.members, alarm.member_id)
+            said = f"{who} holds other data than the others: raising CORRUPT"
             orders += [Say(said, is_grave=True), propose(self._member_id, [AlarmActivate(*alarm)])]
         return orders
 

@@ -17,6 +17,13 @@ def named(peers: Iterable[MemberPeers], before: Mapping[int, Member]) -> dict[in
     return members
 
 
+def called(members: Mapping[int, Member], member_id: int) -> str:
+    """A member in a sentence: by its name, and by the id that commands take."""
+    member = members.get(member_id)
+    name = member.name if member is not None and member.name else "without a name"
+    return f"member {name} ({member_id:x})"
+
+
 def by_id(members: Mapping[int, Member]) -> tuple[Member, ...]:
     """The members in the order of their ids."""
     return tuple(sorted(members.values(), key=lambda member: member.id))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, assert_never
 
 from actors.language.commands import AlarmMember, AlarmType
+from actors.language.members import PublishedMember
 from actors.language.messages import (
     Accuse,
     CopyMade,
@@ -22,6 +23,7 @@ from actors.store.checker import Checker
 from actors.store.copies import Copies
 from actors.store.machine import Machine
 from actors.store.metrics import StoreCounts
+from actors.store.naming import called
 from actors.store.orders import Commit, Order, Say
 from actors.store.pace import earliest
 from actors.store.raiser import AlarmRaiser
@@ -66,7 +68,11 @@ class Upkeep:
         By that Raft answers a member that has lost its disk and asks whether it was here before.
         """
         self._told_members = members = machine.members
-        named = [(each.id, each.client_urls) for each in members.values() if each.name]
+        named = [
+            PublishedMember(each.id, each.name, each.client_urls)
+            for each in members.values()
+            if each.name
+        ]
         return [Published(tuple(named))]
 
     def applied(
@@ -133,8 +139,8 @@ class Upkeep:
         if member is None or not self._raiser.maybe_want(alarm, machine, now_ms):
             return []
         said = (
-            f"member {member.name or 'without a name'} ({member_id:x}) lacks, or contradicts, what "
-            "the cluster has committed: its disk was rolled back, or is another's. Raising "
+            f"{called(machine.members, member_id)} lacks, or contradicts, what the "
+            "cluster has committed: its disk was rolled back, or is another's. Raising "
             "DATA_LOSS; replace that member"
         )
         return [Say(said, is_grave=True)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.raft.admission import Admission
 from actors.raft.callers import Callers, Complaint
+from actors.raft.names import Names
 from actors.raft.rpc import AppendRequest, Heartbeat, JoinRequest, SnapshotAck, SnapshotChunk
 from tests.raft.harness import START_MS, Addressed, entries
 from tests.raft.test_neighbours import STRANGE, Street
@@ -23,7 +24,12 @@ class Line:
         core = self.core = self.street.core
         admission = Admission(core)
         self.callers = Callers(
-            core, CODEC, admission, self.street.neighbours, lambda part: part_refusal
+            core,
+            CODEC,
+            admission,
+            self.street.neighbours,
+            Names({2: "n2"}),
+            lambda part: part_refusal,
         )
 
     def hear(self, *messages: Any) -> list[Any]:

@@ -23,6 +23,7 @@ from actors.raft.disk.courier import (
     SnapshotReceiver,
 )
 from actors.raft.disk.files import DISK
+from actors.raft.facts import Facts
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
 LEADER, TARGET = 1, 2
@@ -48,7 +49,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
 def make_pair(directory: Path, content: bytes) -> Pair:
     path = directory / "outgoing"
     path.write_bytes(content)
-    courier = SnapshotCourier(LEADER, DISK)
+    courier = SnapshotCourier(LEADER, DISK, Facts())
     courier.load(Snapshot(9, path, 100, 4, len(content)))
     receiver = SnapshotReceiver(TARGET, directory, DISK)
     return Pair(courier, receiver, content)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.language.members import NOBODY
-from actors.raft.elector import Answered, AskedForVotes, Elector, Followed, Won
+from actors.raft.elector import Elector
+from actors.raft.elector_events import Answered, AskedForVotes, Followed, Won
+from actors.raft.facts import Cause
 from actors.raft.leader import Leader
 from actors.raft.membership import Membership
 from actors.raft.probation import Probation
@@ -134,7 +136,7 @@ def test_two_leaders_of_one_term_are_not_heard() -> None:
 def test_who_steps_down_gives_back_what_it_knew_as_a_leader() -> None:
     parts = Parts()
     leader: Leader = parts.lead()
-    assert parts.elector.step_down(START_MS) == (Followed(NOBODY, False, leader),)
+    assert parts.elector.step_down(START_MS, Cause.NO_QUORUM) == (Followed(NOBODY, False, leader),)
     assert isinstance(parts.elector.role, Follower)
 
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from actors.language.members import PublishedMember
 from actors.language.messages import Accuse, PeerFrames, Published
 from actors.raft.codec import encode_join
 from actors.raft.inquiry import INQUIRE_EVERY_MS, SAY_AFTER_MS, SAY_EVERY_MS
@@ -116,7 +117,8 @@ def ask(shell: Shell, member_id: int = 2) -> list[Welcome]:
 def test_nobody_is_answered_before_it_is_known_who_has_been_here() -> None:
     shell = Shell(terms=(1,))
     assert ask(shell) == []
-    shell.burst(Published(((1, ("tcp://client1:2379",)), (2, ("tcp://client2:2379",)))))
+    published = [PublishedMember(n, f"n{n}", (f"tcp://client{n}:2379",)) for n in (1, 2)]
+    shell.burst(Published(tuple(published)))
     (welcome,) = ask(shell)
     assert (welcome.was_here, welcome.term, welcome.last_index) == (True, 1, 1)
     assert welcome.client_urls == ("tcp://client1:2379",)
@@ -182,4 +184,4 @@ def test_two_logs_that_do_not_come_together_are_named_once_a_minute(
         for _ in range(10):
             shell.hear(AppendRequest(2, 1, 3, 3, 2, 1, 2, entries(3, 3)))
     said = [each for each in written(caplog.records) if "contradict" in each]
-    assert said == ["the log of member 2 and the log of this one contradict each other"]
+    assert said == ["the log of 2 and the log of this member contradict each other"]

@@ -12,9 +12,10 @@ from actors.language.messages import PeerFrames, Published
 from actors.raft.admission import Admission
 from actors.raft.codec import PeerCodec, encode_join
 from actors.raft.core import RaftCore
+from actors.raft.facts import Fact, PeerFound, PeerLost
 from actors.raft.membership import UNKNOWN_MEMBERS, Membership, decode, encode, first_membership
 from actors.raft.neighbours import ASK_AGAIN_MS, LINKS_MAX, Neighbours
-from actors.raft.round_trips import RoundTrips
+from actors.raft.round_trips import PING_EVERY_MS, RoundTrips
 from actors.raft.rpc import (
     Heartbeat,
     HeartbeatResponse,
@@ -25,10 +26,19 @@ from actors.raft.rpc import (
     Welcome,
 )
 from actors.raft.surroundings import Surroundings
+from actors.runtime.overruns import NS_PER_MS
 from cluster.wire import WireError, pack
 from tests.forgery import forged
 from tests.log_lines import written
-from tests.raft.harness import START_MS, Addressed, make_core, peer, voters, welcome_frame
+from tests.raft.harness import (
+    ELECTION_MS,
+    START_MS,
+    Addressed,
+    make_core,
+    peer,
+    voters,
+    welcome_frame,
+)
 from tests.raft.test_admission import WITHOUT_3, core_of
 from tests.raft.test_raft_actor import CODEC, Shell
 
@@ -71,8 +81,9 @@ class Street:
         self.core = core or make_core()
         self.wires = Wires()
         self.admission = Admission(self.core)
-        self.now_ns = 1_000_000
-        self.trips = RoundTrips(1, lambda: self.now_ns)
+        self.now_ns = NS_PER_MS
+        self.last_pings: dict[int, Ping] = {}
+        self.trips = RoundTrips(self.core.config, lambda: self.now_ns, self.core.elector.facts)
         self.neighbours = Neighbours(
             self.core,
             CODEC,
@@ -82,6 +93,37 @@ class Street:
             self.trips,
         )
         self.neighbours.follow(self.core.roster.latest)
+
+    @property
+    def now_ms(self) -> int:
+        """The time by which pings are due."""
+        return self.now_ns // NS_PER_MS
+
+    def ping(self) -> list[Ping]:
+        """The pings that are sent now."""
+        self.wires.sent.clear()
+        self.neighbours.ping(self.now_ms)
+        pings = [each for _, each in self.wires.sent if isinstance(each, Ping)]
+        self.last_pings |= {ping.target: ping for ping in pings}
+        return pings
+
+    def ping_after(self, ms: int) -> list[Ping]:
+        """The pings that are sent this much later."""
+        self.now_ns += ms * NS_PER_MS
+        return self.ping()
+
+    def pinged_after(self, ms: int) -> list[int]:
+        """Whom they go to."""
+        return [ping.target for ping in self.ping_after(ms)]
+
+    def answered(self, member: int) -> None:
+        """A member answers the last ping to it."""
+        self.ping()
+        assert self.neighbours.ponged(Pong(member, 1, self.last_pings[member].stamp)) == ""
+
+    def facts(self) -> list[Fact]:
+        """What was noted since the last call."""
+        return list(self.core.elector.facts.take())
 
     def ask(self, now_ms: int = START_MS) -> int:
         """Ask; the nonce of the question."""
@@ -258,26 +300,57 @@ TRIP_NS = 2_500_000
 
 def test_each_other_member_is_pinged_and_its_answer_measures_the_way() -> None:
     street = Street()
-    street.neighbours.ping()
-    pings = {url: each for url, each in street.wires.sent if isinstance(each, Ping)}
-    assert {each.target for each in pings.values()} == {2, 3}
-    ping = pings["tcp://host2:2380"]
+    pings = {ping.target: ping for ping in street.ping()}
+    assert pings.keys() == {2, 3}
     street.now_ns += TRIP_NS
-    assert street.neighbours.ponged(Pong(2, 1, ping.stamp)) == ""
+    assert street.neighbours.ponged(Pong(2, 1, pings[2].stamp)) == ""
     answered, silent = street.trips.read()
     assert (answered.id, answered.is_active, answered.round_trips.counts[-1]) == (2, True, 1)
     assert answered.round_trips.sum == TRIP_NS / 1e9
     assert (silent.id, silent.is_active, silent.round_trips.counts[-1]) == (3, False, 0)
 
 
-def test_a_member_that_stops_to_answer_is_not_active_any_more() -> None:
+def test_one_that_answers_is_pinged_once_a_second_and_one_that_does_not_more_often() -> None:
     street = Street()
-    street.neighbours.ping()
-    street.neighbours.ponged(Pong(2, 1, street.now_ns))
-    street.neighbours.ping()
-    assert street.trips.read()[0].is_active, "it has a second for the next answer"
-    street.neighbours.ping()
+    street.answered(2)
+    every_ms = [target for _ in range(1_000) for target in street.pinged_after(1)]
+    assert (every_ms.count(2), every_ms.count(3)) == (1, 10)
+
+
+def test_a_member_that_does_not_answer_in_time_is_lost_and_found_when_it_answers() -> None:
+    street = Street()
+    street.answered(2)
+    assert street.facts() == [PeerFound(2, None)]
+    street.pinged_after(1_000)
+    street.pinged_after(ELECTION_MS - 1)
+    assert street.facts() == [] and street.trips.read()[0].is_active
+    assert 2 in street.pinged_after(1)
+    assert street.facts() == [PeerLost(2, "timeout")]
     assert not street.trips.read()[0].is_active
+    street.pinged_after(5_000)
+    street.answered(2)
+    assert street.facts() == [PeerFound(2, 5_000 + ELECTION_MS)]
+
+
+def test_a_member_whose_connection_broke_is_found_by_a_later_ping_only() -> None:
+    street = Street()
+    street.answered(2)
+    street.facts()
+    (ping,) = [each for each in street.ping_after(1_000) if each.target == 2]
+    street.neighbours.lost([2], street.now_ms)
+    assert street.neighbours.ponged(Pong(2, 1, ping.stamp)), "it was on its way before"
+    assert street.facts() == [PeerLost(2, "connection")]
+    street.pinged_after(300)
+    street.answered(2)
+    assert street.facts() == [PeerFound(2, 300)]
+
+
+def test_a_ping_that_could_not_leave_makes_nobody_silent() -> None:
+    street = Street()
+    street.wires.dead = set(street.wires.urls.values())
+    street.pinged_after(5_000)
+    assert street.facts() == []
+    assert street.neighbours.ponged(Pong(2, 1, street.now_ns))
 
 
 def test_a_ping_is_answered_to_members_only() -> None:
@@ -292,7 +365,7 @@ def test_a_ping_is_answered_to_members_only() -> None:
 def test_an_answer_that_was_not_asked_for_or_comes_twice_counts_nothing() -> None:
     street = Street()
     assert street.neighbours.ponged(Pong(2, 1, 0)), "before the first ping"
-    street.neighbours.ping()
+    street.ping()
     stamp = street.now_ns
     for pong in (Pong(2, 1, stamp - 1), Pong(STRANGE, 1, stamp), Pong(2, 3, stamp), Pong(2, 1, 0)):
         assert street.neighbours.ponged(pong)
@@ -302,11 +375,14 @@ def test_an_answer_that_was_not_asked_for_or_comes_twice_counts_nothing() -> Non
 
 
 def test_an_actor_pings_once_a_second_and_answers() -> None:
-    shell = Shell(clock_ns=lambda: 5)
+    now_ns = 5
+    shell = Shell(clock_ns=lambda: now_ns)
     shell.lead()
-    shell.wait(1_000)
+    now_ns += PING_EVERY_MS * NS_PER_MS
+    shell.wait(PING_EVERY_MS)
     pings = [each for each in shell.recorder.take() if isinstance(each, Ping)]
-    assert pings == [Ping(1, 2, 5), Ping(1, 3, 5)]
-    shell.burst(PeerFrames((CODEC.encode_ping(Ping(3, 1, 9)), CODEC.encode_ping(Pong(2, 1, 5)))))
+    assert pings == [Ping(1, 2, now_ns), Ping(1, 3, now_ns)]
+    asked, answered = CODEC.encode_ping(Ping(3, 1, 9)), CODEC.encode_ping(Pong(2, 1, now_ns))
+    shell.burst(PeerFrames((asked, answered)))
     assert Pong(1, 3, 9) in shell.recorder.take()
     assert [peer.is_active for peer in shell.actor.counts.trips.read()] == [True, False]

@@ -6,6 +6,7 @@ import pytest
 
 from actors.language.entries import NO_TICKET, Proposal
 from actors.language.members import NOBODY, AddMember, PromoteMember, RemoveMember
+from actors.raft.facts import Cause
 from actors.raft.following import Following
 from actors.raft.leading import Leading
 from actors.raft.member_changes import MemberChanges
@@ -53,6 +54,7 @@ def leading(parts: Parts) -> Leading:
         parts.desk,
         parts.forwarder,
         transfers,
+        parts.elector.facts,
     )
 
 
@@ -207,7 +209,7 @@ def test_a_successor_is_told_as_soon_as_it_has_the_whole_log() -> None:
     leader.peers[2].maybe_accept(1)
     transfers.maybe_hand_over(leader)
     assert parts.outbox.messages == [TimeoutNow(1, 2, 1)]
-    parts.elector.step_down(START_MS)
+    parts.elector.step_down(START_MS, Cause.NO_QUORUM)
     parts.elector.follow(2, START_MS)
     assert transfers.maybe_end(START_MS)
     assert [tuple(each) for each in transfers.take_ended()] == [(2, True)]

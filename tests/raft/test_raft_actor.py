@@ -36,11 +36,11 @@ from actors.language.metrics import RaftMetrics, Survey
 from actors.language.queries import RaftStatus, Status
 from actors.language.results import Failure
 from actors.raft.actor import (
-    LOOK_FOR_ROOM_MS,
     RaftActor,
 )
 from actors.raft.codec import PeerCodec
 from actors.raft.disk.mark import Mark
+from actors.raft.disk.room import LOOK_EVERY_MS
 from actors.raft.disk.shipping import Shipping
 from actors.raft.gathering import WAIT_MS
 from actors.raft.log import LogStart
@@ -503,12 +503,12 @@ def test_writes_are_refused_before_the_disk_is_full_and_taken_again_when_there_i
     shell = Shell(members=1)
     shell.lead_alone()
     shell.recorder.room = False
-    shell.wait(LOOK_FOR_ROOM_MS)
+    shell.wait(LOOK_EVERY_MS)
     shell.burst(Propose((Proposal(1, 5, b"x"),)))
     failed = [each for each in shell.recorder.take() if isinstance(each, Failed)]
     assert failed == [Failed((5,), Failure("NoSpace"), outcome_unknown=False)]
     shell.recorder.room = True
-    shell.wait(LOOK_FOR_ROOM_MS)
+    shell.wait(LOOK_EVERY_MS)
     shell.recorder.take()
     shell.burst(Propose((Proposal(1, 6, b"x"),)))
     applied = [each for each in shell.recorder.take() if isinstance(each, Apply)]

@@ -16,6 +16,7 @@ from actors.language.commands import (
     Put,
     SetMembers,
 )
+from actors.language.members import PublishedMember
 from actors.language.messages import Accuse, Propose, Published
 from actors.store.raiser import RAISE_AGAIN_MS
 from tests.store.shell import Node
@@ -23,6 +24,7 @@ from tests.twins import MemoryBackend
 
 MEMBERS = SetMembers(tuple(MemberPeers(each, (f"tcp://h{each}:1",), False) for each in (1, 2)), b"")
 NAMED = MemberPublish(2, "n2", ("tcp://c2:1",))
+NAMES = Published((PublishedMember(2, "n2", ("tcp://c2:1",)),))
 
 
 def proposed(told: list[tuple[str, Any]]) -> list[Any]:
@@ -44,12 +46,12 @@ def founded() -> Node:
 def test_raft_hears_who_has_told_a_name_when_that_changes_and_at_the_start() -> None:
     node = Node(MemoryBackend())
     assert published(node.apply(MEMBERS)) == [Published(())]
-    assert published(node.apply(NAMED)) == [Published(((2, ("tcp://c2:1",)),))]
+    assert published(node.apply(NAMED)) == [NAMES]
     assert published(node.apply(Put(b"k", b"v"))) == []
     node.commit()
     restarted = Node(node.backend)
     restarted.actor.open()
-    assert published(restarted.told) == [Published(((2, ("tcp://c2:1",)),))]
+    assert published(restarted.told) == [NAMES]
     # Whoever has been removed is not asked for any more.
     gone = MEMBERS._replace(members=MEMBERS.members[:1])
     assert published(restarted.apply(gone)) == [Published(())]

@@ -238,7 +238,9 @@ def test_the_leader_names_whom_it_accuses(cluster: Cluster) -> None:
     cluster.flip(2, b"key77")
     cluster.run(2 * INTERVAL_MS)
     said = {number: member.said for number, member in cluster.members.items()}
-    warning = Say("member 2 holds other data than the others: raising CORRUPT", is_grave=True)
+    warning = Say(
+        "member without a name (2) holds other data than the others: raising CORRUPT", is_grave=True
+    )
     assert said == {1: [warning], 2: [], 3: []}
 
 

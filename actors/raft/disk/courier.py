@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 
 from actors.language.errors import StorageError
 from actors.raft.disk.files import Files
+from actors.raft.facts import Facts, SnapshotGivenUp, SnapshotSent
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
 CHUNK_BYTES: Final = 256 * 1024
 CHUNKS_UNDER_WAY_MAX: Final = 8
+PROGRESS_STEPS: Final = 20
 SYNC_BYTES: Final = 16 * 1024 * 1024
 """The receiver syncs each time this much has arrived, so the last sync is short."""
 
@@ -48,24 +50,28 @@ class Snapshot(NamedTuple):
 class _Delivery:
     """Up to which offset the snapshot was sent to one member, and acknowledged by it."""
 
-    __slots__ = ("acked", "heard_ms", "sent", "sent_ms")
+    __slots__ = ("acked", "heard_ms", "sent", "sent_ms", "step")
 
     def __init__(self, now_ms: int) -> None:
         self.acked = 0
         self.sent = 0
         self.sent_ms = now_ms
         self.heard_ms = now_ms
+        # The step of its progress that was noted last.
+        self.step = -1
 
 
 class SnapshotCourier:
     """Delivers one snapshot at a time, to any number of members.
 
-    `snapshot` is the one that is being delivered; the log after it must be kept meanwhile.
+    `snapshot` is the one that is being delivered; the log after it must be kept meanwhile. `facts`
+    get its progress.
     """
 
-    def __init__(self, own_id: int, files: Files) -> None:
+    def __init__(self, own_id: int, files: Files, facts: Facts) -> None:
         self._own_id = own_id
         self._files = files
+        self._facts = facts
         self.snapshot: Snapshot | None = None
         # How many members have acknowledged a whole snapshot.
         self.delivered = 0
@@ -83,10 +89,12 @@ class SnapshotCourier:
             del self._deliveries[gone]
         if self.snapshot is not None:
             for target in wanted - self._deliveries.keys():
-                self._deliveries[target] = _Delivery(now_ms)
+                delivery = self._deliveries[target] = _Delivery(now_ms)
+                self._note_progress(target, delivery, self.snapshot.total_bytes)
         silent = [t for t, d in self._deliveries.items() if now_ms - d.heard_ms > GIVE_UP_MS]
         for target in silent:
             del self._deliveries[target]
+            self._facts.note(SnapshotGivenUp(target))
         if not wanted:
             self.drop()
         return silent
@@ -110,7 +118,14 @@ class SnapshotCourier:
         total_bytes = snapshot.total_bytes
         self.delivered += delivery.acked < total_bytes == message.next_offset
         delivery.acked = message.next_offset
+        self._note_progress(message.source, delivery, total_bytes)
         delivery.sent = max(delivery.sent, delivery.acked)
+
+    def _note_progress(self, target: int, delivery: _Delivery, total_bytes: int) -> None:
+        step = delivery.acked * PROGRESS_STEPS // max(1, total_bytes)
+        if step != delivery.step:
+            delivery.step = step
+            self._facts.note(SnapshotSent(target, delivery.acked, total_bytes))
 
     def chunks(self, term: int, streams: dict[int, int], now_ms: int) -> list[SnapshotChunk]:
         """What to send now; `streams` has the number of each member's stream."""

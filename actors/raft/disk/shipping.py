@@ -48,7 +48,7 @@ class Shipping:
         self._files = files
         self._random_bits = random_bits
         self._outgoing = directory / "outgoing.snapshot"
-        self.courier = SnapshotCourier(core.config.member_id, files)
+        self.courier = SnapshotCourier(core.config.member_id, files, core.elector.facts)
         self._receiver = SnapshotReceiver(core.config.member_id, directory, files)
         self._taking = False
         self._take_again_ms = 0
@@ -65,7 +65,6 @@ class Shipping:
     def serve(self, behind: Sequence[int], now_ms: int) -> list[Told]:
         """Deliver a snapshot to exactly the members `behind`; returns the messages to send now."""
         for target in self.courier.serve(behind, now_ms):
-            log.warning("member %x does not acknowledge its snapshot", target)
             self._core.snapshot_failed(target)
         if not behind:
             return []
@@ -92,7 +91,6 @@ class Shipping:
             term=message.term,
             total_bytes=self._files.size(message.path),
         )
-        log.info("sending a snapshot of %d bytes up to %d", snapshot.total_bytes, snapshot.index)
         self.courier.load(snapshot)
 
     def acknowledged(self, message: SnapshotAck, now_ms: int) -> None:

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 from actors.language.entries import Entry
 from actors.language.members import NOBODY
-from actors.raft.elector import AskedForVotes, Elector, ElectorEvents
+from actors.raft.elector import Elector
+from actors.raft.elector_events import AskedForVotes, ElectorEvents
 from actors.raft.leader import Leader
 from actors.raft.leading import Leading
 from actors.raft.log import RaftLog
