@@ -17,6 +17,7 @@ from typing import Any, Final
 from cluster import __version__
 from cluster.launcher.arguments import PROGRAM, CtlOptions, LaunchOptions, parse
 from cluster.launcher.commands import ctl
+from cluster.launcher.commands.first import FirstCommand
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.screens.plain import PlainScreen, write
@@ -77,7 +78,7 @@ def _run(options: LaunchOptions, signals: Signals) -> int:
         options.size,
         options.data_dir,
         base_port=options.base_port,
-        fixed_ports=not options.command,
+        fixed_ports=not (options.command or options.show),
         front=True,
         node_flags=options.node_flags,
     )
@@ -86,8 +87,7 @@ def _run(options: LaunchOptions, signals: Signals) -> int:
         leader = cluster.wait_until_ready()
         if options.command:
             return _run_task(cluster, leader, options, signals)
-        _watch(cluster, leader, options, signals, time.monotonic() - began)
-        return 0
+        return _watch(cluster, leader, options, signals, time.monotonic() - began)
     finally:
         # From here on the next Ctrl-C ends the waiting: close() then kills the remaining nodes.
         signals.interrupting = True
@@ -103,7 +103,7 @@ def _watch(
     options: LaunchOptions,
     signals: Signals,
     took_seconds: float,
-) -> None:
+) -> int:
     kept = options.data_dir is not None
     signals.interrupting = False
     lines = [banner(cluster, __version__, took_seconds, kept), "", ""]
@@ -114,8 +114,9 @@ def _watch(
     write(sys.stdout, "\n".join(lines))
     screen.open()
     try:
-        _supervise(cluster, screen, signals, options, leader)
+        status = _supervise(cluster, screen, signals, options, leader)
         screen.say("stopping; data is kept" if kept else "stopping")
+        return status
     finally:
         screen.close()
 
@@ -138,10 +139,15 @@ def _supervise(
     options: LaunchOptions,
     leader: str,
     task: Task | None = None,
-) -> None:
+) -> int:
+    """Run the main loop to its end; the exit status that a show's verdict means."""
     supervisor = Supervisor(cluster, screen, signals, restart=options.restart, task=task)
     supervisor.parts.append(ctl.CtlServer(cluster.data_dir, cluster.journal, supervisor.obey))
+    first = FirstCommand(shlex.join(options.show), supervisor.obey, supervisor.finish)
+    if options.show:
+        supervisor.parts.append(first)
     supervisor.run(leader)
+    return EXIT_FAILURE if options.show and not first.has_succeeded else 0
 
 
 def _screen(options: LaunchOptions) -> Screen:

@@ -5,14 +5,19 @@ Each wrong argument is one line that says what is right, and exit status 2.
 
 from __future__ import annotations
 
+import argparse
+import shlex
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from cluster.config import NodeFlags, resolve
 from cluster.flag_values import ConfigError
 from cluster.flags import EXIT_USAGE, FlagParser, fail
+from cluster.launcher.commands.table import read_line
+from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
 from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX
+from cluster.launcher.shows import chaos, tour
 
 PROGRAM: Final = "run_cluster.py"
 DATA_DIR: Final = "cluster-data"
@@ -26,6 +31,9 @@ commands. The data is kept in ./{DATA_DIR} for the next start. Ctrl-C stops the
 cluster; twice: at once."""
 
 EPILOG: Final = f"""\
+{PROGRAM} tour [--yes] shows what a cluster does, and checks it.
+{PROGRAM} chaos --for 2m --seed 7 --assert 'p99(write_outage_ms)<200' harms a
+cluster and exits with 0 if all was well. help chaos at the prompt has more.
 {PROGRAM} ctl COMMAND does a command of the prompt from another terminal.
 {PROGRAM} [flags] -- CMD ARGS starts a cluster on free ports, with its
 data in a temporary directory, runs CMD with LEASECTL_ENDPOINTS set, stops the
@@ -37,7 +45,11 @@ and exits with 0, or with 1 if it was refused or has failed.
 
 {PROGRAM} ctl help lists the commands."""
 
-VERBS: Final = ("up", "ctl")
+SHOWS: Final = {"tour": tour.steps_of, "chaos": chaos.campaign_of}
+"""Commands of the prompt that can be a whole run: a cluster starts for it, and its verdict is the
+exit status. Each with what finds wrong words before that."""
+
+VERBS: Final = ("up", "ctl", *SHOWS)
 """The first word of a command line; without one it is the first of these."""
 
 
@@ -51,6 +63,7 @@ class LaunchOptions(NamedTuple):
     plain: bool = False
     node_flags: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
 
 
 class CtlOptions(NamedTuple):
@@ -69,6 +82,8 @@ def parse(arguments: Sequence[str]) -> LaunchOptions | CtlOptions:
     if verb and not verb.startswith("-") and verb not in VERBS:
         meant = suggestion(verb, VERBS)
         fail(PROGRAM, f"there is no {PROGRAM} {verb}{meant} (see {PROGRAM} --help)")
+    if verb in SHOWS:
+        return _parse_show(verb, list(arguments[1:]))
     return _parse_up(list(arguments[1:] if verb in VERBS else arguments))
 
 
@@ -84,6 +99,22 @@ def _parse_ctl(arguments: Sequence[str]) -> CtlOptions:
     return CtlOptions(parsed.data_dir, parsed.json, tuple(parsed.words))
 
 
+def _parse_show(verb: str, own: list[str]) -> LaunchOptions:
+    """The flags of the launcher are its own; all other words are the show's, in their order."""
+    if {"-h", "--help"} & set(own):
+        _parser().parse_args(["--help"])
+    parsed, words = _parser().parse_known_args(own)
+    show = (verb, *words)
+    try:
+        typed = read_line(shlex.join(show))
+        assert typed is not None, "a show has a name"
+        SHOWS[verb](typed[1])
+    except LauncherError as error:
+        fail(PROGRAM, f"{error} (see {PROGRAM} --help)")
+    options = _options(parsed)
+    return options._replace(data_dir=parsed.data_dir, show=show)
+
+
 def _parse_up(own: list[str]) -> LaunchOptions:
     command = None
     if "--" in own:
@@ -93,21 +124,28 @@ def _parse_up(own: list[str]) -> LaunchOptions:
     parsed = parser.parse_args(own)
     if command == []:
         parser.error("a command is expected after --")
+    options = _options(parsed)._replace(command=tuple(command or ()))
+    if command is not None and parsed.data_dir is None:
+        return options._replace(data_dir=None)
+    return options
+
+
+def _options(parsed: argparse.Namespace) -> LaunchOptions:
+    """The launcher's own flags."""
+    parser = _parser()
     if parsed.size is not None and not 1 <= parsed.size <= SIZE_MAX:
         parser.error(f"-n {parsed.size}: a local cluster has 1 to {SIZE_MAX} nodes")
     if parsed.base_port is not None and not 1 <= parsed.base_port < PORT_MAX:
         parser.error(f"--base-port {parsed.base_port}: a port is a number from 1 to {PORT_MAX}")
     if parsed.ephemeral and parsed.data_dir is not None:
         parser.error("--ephemeral and --data-dir exclude each other")
-    temporary = parsed.ephemeral or (command is not None and parsed.data_dir is None)
     return LaunchOptions(
         size=parsed.size,
         base_port=parsed.base_port,
-        data_dir=None if temporary else parsed.data_dir or DATA_DIR,
+        data_dir=None if parsed.ephemeral else parsed.data_dir or DATA_DIR,
         restart=parsed.restart,
         plain=parsed.plain,
         node_flags=_node_flags(parsed.heartbeat_interval, parsed.election_timeout),
-        command=tuple(command or ()),
     )
 
 

@@ -74,6 +74,7 @@ class Supervisor:
         self._jobs = Jobs()
         self._outages = Outages(cluster)
         self.desk = Desk(cluster, self._jobs, self.obey, self.finish)
+        self.parts.append(self.desk.load)
         self._restart_at: dict[str, float] = {}
         self._restart_delay: dict[str, float] = {}
         self._status_due = 0.0
@@ -108,8 +109,7 @@ class Supervisor:
         try:
             typed = read_line(line)
             if typed is None:
-                if self.desk.shows is not None:
-                    self.desk.shows.enter()
+                self.desk.shows.enter()
                 asker.done()
                 return
             command, words = typed

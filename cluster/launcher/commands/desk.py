@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Set
-from typing import Any, Protocol
+from typing import Protocol
 
 from cluster.launcher.commands.jobs import Jobs
-from cluster.launcher.errands import Errand
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.naming import Fit
 from cluster.launcher.node import NodeProcess
+from cluster.launcher.shows.load import BackgroundLoad
+from cluster.launcher.shows.show import Shows
 from cluster.launcher.story.journal import Journal
 
 
@@ -55,19 +56,6 @@ class Part(Protocol):
         """The loop has ended."""
 
 
-class Shows(Protocol):
-    """The tour or chaos run under way, if there is one (cluster.launcher.shows)."""
-
-    def begin(self, desk: Desk, name: str, script: Callable[[Any], Errand[str]]) -> Errand[None]:
-        """The errand of a show; LauncherError if another one is under way."""
-
-    def enter(self) -> None:
-        """The user has pressed Enter: a show that waits for that goes on."""
-
-    def stop(self) -> None:
-        """End the show soon; LauncherError if there is none."""
-
-
 class Desk:
     """What commands use. `leader` is the node that is known to lead now, or None."""
 
@@ -81,7 +69,8 @@ class Desk:
         self.cluster = cluster
         self.jobs = jobs
         self.finish = finish
-        self.shows: Shows | None = None
+        self.shows = Shows()
+        self.load = BackgroundLoad(cluster.journal)
         self._obey = obey
         self.asker: Asker = Nobody("python")
 
@@ -106,7 +95,7 @@ class Desk:
         self.asker.say(text)
 
     def obey(self, line: str, asker: Asker) -> None:
-        """Do another command; the asker hears of its end."""
+        """Do a command; the asker hears of its end."""
         self._obey(line, asker)
 
     def nodes(self, command: str, words: tuple[str, ...], fit: Fit) -> list[NodeProcess]:

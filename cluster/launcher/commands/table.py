@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from cluster.launcher.commands import keys, looking, members, nodes
+from cluster.launcher.commands import keys, looking, members, nodes, shows
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Option, Words, number, read_words, split
 from cluster.launcher.errands import Errand
@@ -23,6 +23,8 @@ from cluster.launcher.naming import (
     Fit,
     suggestion,
 )
+from cluster.launcher.shows import chaos, tour
+from cluster.launcher.shows.load import EXAMPLE
 
 Run = Callable[[Desk, Words], Errand[Any] | None]
 
@@ -48,6 +50,7 @@ LEARNER: Final = Option("--learner", "a member without a vote, until it is promo
 PREFIX: Final = Option("--prefix", "all keys that begin with this")
 LINES: Final = Option("-n", "how many lines, 20 by default", number)
 FOLLOW: Final = Option("-f", "go on with new lines, until Ctrl-C")
+HTML: Final = Option("--html", "the file to write", str)
 OFF: Final = Option("--off", "end all watches of this prompt")
 
 
@@ -159,6 +162,17 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "show each change of a key from now on",
         keys.watch,
         (PREFIX, OFF),
+        changes=False,
+    ),
+    Command("load", f"load {EXAMPLE} | off", "requests in the background", shows.load),
+    Command("tour", "tour [STEP...] | stop", "see what a cluster does", tour.begin, tour.OPTIONS),
+    Command("chaos", "chaos [stop]", "faults at random, and a verdict", chaos.begin, chaos.OPTIONS),
+    Command(
+        "report",
+        "report --html FILE",
+        "write a page of all that has happened",
+        shows.report,
+        (HTML,),
         changes=False,
     ),
     Command("help", "help [COMMAND]", "what there is to type", _help, changes=False),

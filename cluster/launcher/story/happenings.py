@@ -56,6 +56,8 @@ OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
     "member": "the members changed: what (added, promoted, removed), victim",
     "progress": "something that takes long: what, victim, done, total",
     "probe": "the probe client's last second: writes, reads, p50_ms, p99_ms, failed",
+    "load": "the background load began or ended: load (its words, or null)",
+    "narrated": "a show says what it does: show (tour, chaos)",
     "verdict": "a whole run is judged: passed, why",
     "slept": "the launcher itself did not run, so what it measured does not count: took_ms",
     "stopped": "the cluster has stopped",

@@ -1,0 +1,15 @@
+"""`python -m cluster.launcher.shows LOAD ENDPOINTS`: the process that makes a load.
+
+A launcher starts it, and its stdin ends with the launcher.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from cluster.launcher.shows.load import Load
+from cluster.launcher.shows.loading import main
+
+if __name__ == "__main__":
+    main(Load(**json.loads(sys.argv[1])), sys.argv[2])
