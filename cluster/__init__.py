@@ -1,6 +1,7 @@
 """The public API of Leasehold, a replicated key-value store: `from cluster import Client`.
 
-`ops` makes the compares and operations of transactions. Each name is imported on first use, so a
+`ops` makes the compares and operations of transactions. `LocalCluster` runs a whole cluster on this
+machine, for programs and tests. Each name is imported on first use, so a
 node or a command that needs one module of this package does not pay for the others. The package
 needs neither pykka nor lmdb.
 """
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
         UnavailableError,
         WatchCanceledError,
     )
+    from cluster.launcher.layout import LauncherError
+    from cluster.launcher.local import LocalCluster
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
@@ -100,6 +103,8 @@ _HOMES: Final = {
         "UnavailableError",
         "WatchCanceledError",
     ),
+    "cluster.launcher.layout": ("LauncherError",),
+    "cluster.launcher.local": ("LocalCluster",),
 }
 
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -119,10 +124,12 @@ __all__ = [
     "InvalidArgumentError",
     "Isolation",
     "KeyValue",
+    "LauncherError",
     "Lease",
     "LeaseLostError",
     "LeaseNotFoundError",
     "LeaseholdError",
+    "LocalCluster",
     "Lock",
     "LockTimeoutError",
     "Member",

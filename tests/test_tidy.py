@@ -59,6 +59,9 @@ FRONT = "cluster.etcd"
 FRONT_PACKAGES = {"google", "hpack", "httptools", "uvloop"}
 """etcd's protocols: the only place for these packages, which a client does not need."""
 
+PYTEST_PLUGIN = "cluster.pytest_plugin"
+"""The only module that needs pytest, which loads it."""
+
 FRONT_ENGINES = {"cluster.etcd.http2", "cluster.etcd.rpc"}
 """The rooms of the front that are engines: no clock, no socket, no thread."""
 
@@ -215,6 +218,8 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
         return bool({found.module, other or top, top} & rights.project)
     if top == "sortedcontainers":
         return module == "actors.store.index"
+    if top == "pytest":
+        return module == PYTEST_PLUGIN
     if top == "rich" and not (found.lazy or found.for_types):
         return False
     if top in THIRD_PARTY:
@@ -382,7 +387,8 @@ def texts() -> dict[str, str]:
 def entry_points() -> set[str]:
     """The modules that are started rather than imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    scripts = {target.partition(":")[0] for target in project["scripts"].values()}
+    started = (project["scripts"], *project["entry-points"].values())
+    scripts = {target.partition(":")[0] for each in started for target in each.values()}
     packages = {module for module in MODULES if (ROOT / module.replace(".", "/")).is_dir()}
     return scripts | packages | {module for module in MODULES if module.endswith(".__main__")}
 
@@ -493,6 +499,7 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "cluster.etcd.rpc.schema", "import time"),
         (forbidden_imports, "cluster.cli", "import rich.table"),
         (forbidden_imports, "cluster.cli", "import requests"),
+        (forbidden_imports, "cluster.launcher.local", "import pytest"),
         (forbidden_imports, "actors.node", "def f():\n    from tests.chaos import node"),
         (missing_docstring, "m", "x = 1"),
         (long_functions, "m", "def f():\n" + "    pass\n" * FUNCTION_LINES_MAX),
