@@ -18,7 +18,9 @@ from cluster.launcher.ports import (
     SIZE_MAX,
     PortClaims,
     Ports,
+    layout_from,
     ports_from,
+    ports_given_away,
 )
 from cluster.schemes import HTTP, TCP
 
@@ -93,10 +95,10 @@ def choose_nodes(
             f"data directory {where} holds a cluster of size {len(members)}, not {size}"
         )
     if recorded:
-        if base_port is not None and recorded[0].ports.client != base_port:
+        if base_port is not None and first_port(recorded) != base_port:
             raise LauncherError(
                 f"data directory {where} holds a cluster whose first port is"
-                f" {recorded[0].ports.client}, not {base_port}"
+                f" {first_port(recorded)}, not {base_port}"
             )
         return tuple(recorded)
     if base_port is None and not fixed_ports:
@@ -137,6 +139,15 @@ def next_node(
     return record._replace(joined_with=initial_cluster([*members, record]))
 
 
+def first_port(recorded: Sequence[NodeRecord]) -> int:
+    """The port from which the cluster's ports were laid out: that of its first node."""
+    return next(
+        record.ports.client
+        for record in recorded
+        if record.name == name_of(0) and not record.joined_with
+    )
+
+
 def initial_cluster(records: Iterable[NodeRecord]) -> str:
     """The value of --initial-cluster that names these nodes."""
     return ",".join(f"{record.name}={record.peer_url}" for record in records)
@@ -171,25 +182,20 @@ def flags_of(
 
 
 def _fixed_ports(base_port: int, size: int) -> tuple[Ports, ...]:
-    ports = ports_from(base_port, size)
-    highest = max(pair.peer for pair in ports)
-    if base_port < 1 or highest > PORT_MAX:
-        raise LauncherError(
-            f"--base-port {base_port}: {size} nodes would use ports up to {highest}"
-        )
-    return ports
+    if not 1 <= base_port < PORT_MAX:
+        raise LauncherError(f"the first port {base_port} is no number from 1 to {PORT_MAX - 1}")
+    return ports_from(base_port, size)
 
 
 def _next_ports(recorded: Sequence[NodeRecord], claims: PortClaims) -> Ports:
     used = {record.ports for record in recorded}
-    base_port = recorded[0].ports.client
+    base_port = first_port(recorded)
     layout = ports_from(base_port, SIZE_MAX)
     # With two nodes or more, their ports tell if the layout is the fixed one. The first node alone
     # tells by its own port: a port outside FREE_PORTS was not chosen as a free one.
     alone = len(used) == 1 and base_port not in FREE_PORTS
     if alone or used & set(layout[1:]):
-        for pair in layout:
-            in_range = pair.peer <= PORT_MAX
-            if pair not in used and in_range and claims.maybe_claim(pair):
+        for pair in layout_from(base_port, ports_given_away()):
+            if pair not in used and claims.maybe_claim(pair):
                 return pair
     return claims.claim_free(1, used)[0]

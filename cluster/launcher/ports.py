@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import random
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 BASE_PORT: Final = 2379
 """The first node's client port, the same as etcd's."""
 
-OFFSETS: Final = (0, 20_000, 30_000, 40_000, 50_000, 60_000, 10_000)
-"""From the base port to each node's client port: 2379, 22379, 32379, as in etcd's own examples."""
-
-SIZE_MAX: Final = len(OFFSETS)
+SIZE_MAX: Final = 7
 PORT_MAX: Final = 65_535
 
+STEPS: Final = (20_000, 30_000, 10_000, 60_000)
+"""From the first client port to others: 2379, 22379, 32379, as in etcd's own examples, and two more
+that are as easy to remember: 12379 and 62379."""
+
+PRIVILEGED: Final = 1_024
+
+BASE_STEP: Final = 1_000
+"""The distance of the base ports that are tried to suggest a free one."""
+
+SMALL_STEP: Final = 10
+"""The distance of further ports, where those are above the highest port there is, or among those
+that the kernel gives away."""
+
+GIVEN_AWAY: Final = range(32_768, 61_000)
+"""The ports that the kernel gives to outgoing connections, unless the host has others."""
+
+GIVEN_AWAY_FILE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
 FREE_PORTS: Final = range(10_000, 30_000)
-"""Free ports are chosen below those that the kernel gives to outgoing connections. One of those
-could take the port of a dead node before it starts again, or even connect to itself."""
+"""Free ports are chosen from these, without those that the kernel gives away. One of these could
+take the port of a dead node before it starts again, or even connect to itself."""
 
 FREE_PORT_TRIES: Final = 1_000
 LOOPBACK: Final = "127.0.0.1"
@@ -37,9 +55,39 @@ class Ports(NamedTuple):
     peer: int
 
 
-def ports_from(base_port: int, size: int) -> tuple[Ports, ...]:
-    """The fixed layout: clients at base, base + 20000, ...; peers one above."""
-    return tuple(Ports(base_port + offset, base_port + offset + 1) for offset in OFFSETS[:size])
+def ports_given_away(file: Path = GIVEN_AWAY_FILE) -> range:
+    """The ports that this host's kernel gives to outgoing connections, as it tells them."""
+    try:
+        first, last = map(int, file.read_text().split())
+    except (OSError, ValueError):
+        return GIVEN_AWAY
+    return range(first, last + 1)
+
+
+def layout_from(base_port: int, given_away: range) -> Iterator[Ports]:
+    """The nodes' ports in order, the first at `base_port`; peers one above the clients.
+
+    None but the first is among those that the kernel gives away, if there is any way to avoid it:
+    a base port among them was somebody's own choice, and then the others are near it.
+    """
+    avoided = range(0) if {base_port, base_port + 1} & set(given_away) else given_away
+    far = (base_port + step for step in STEPS)
+    above = range(base_port + SMALL_STEP, PORT_MAX, SMALL_STEP)
+    below = range(base_port - SMALL_STEP, 0, -SMALL_STEP)
+    found = {base_port}
+    yield Ports(base_port, base_port + 1)
+    for client in chain(() if avoided != given_away else far, above, below):
+        pair = Ports(client, client + 1)
+        fits = client not in found and pair.peer <= PORT_MAX and not set(pair) & set(avoided)
+        if fits:
+            found.add(client)
+            yield pair
+
+
+def ports_from(base_port: int, size: int, given_away: range | None = None) -> tuple[Ports, ...]:
+    """The ports of a cluster that was told its first port."""
+    given_away = ports_given_away() if given_away is None else given_away
+    return tuple(islice(layout_from(base_port, given_away), size))
 
 
 class PortClaims:
@@ -64,7 +112,7 @@ class PortClaims:
         """Claim a node's two ports; PortTakenError if one is claimed, or something listens."""
         for port in ports:
             if not self._maybe_claim(port):
-                raise PortTakenError(f"port {port} is taken{holder_of(port)}")
+                raise PortTakenError(f"port {port} is {why_not_free(port)}")
 
     def maybe_claim(self, ports: Ports) -> bool:
         """Claim a node's two ports, or none; whether they were free."""
@@ -80,11 +128,14 @@ class PortClaims:
         """Claim ports for `size` nodes, which are free now; none of those `besides`."""
         found: list[Ports] = []
         chooser = random.SystemRandom()
+        given_away = ports_given_away()
         for _ in range(FREE_PORT_TRIES):
             if len(found) == size:
                 return tuple(found)
             client = chooser.choice(FREE_PORTS[::2])
             ports = Ports(client, client + 1)
+            if client in given_away and not is_within(FREE_PORTS, given_away):
+                continue
             if ports in besides or set(ports) & self._held.keys():
                 continue
             if self.maybe_claim(ports):
@@ -102,7 +153,7 @@ class PortClaims:
             claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
                 # The leading zero makes it a name without a file, in this network namespace only.
-                claim.bind(f"\0leasehold port {port}")
+                claim.bind(f"\0{_claim_of(port)}")
             except OSError:
                 claim.close()
                 return False
@@ -126,16 +177,40 @@ def is_free(port: int) -> bool:
     return True
 
 
+def why_not_free(port: int) -> str:
+    """Why a node cannot listen on a port: who has it, or that only root may."""
+    if port < PRIVILEGED and os.geteuid():
+        return f"below {PRIVILEGED}, which only root may use"
+    return f"taken{holder_of(port)}"
+
+
+def free_base_port(size: int) -> int | None:
+    """A first port from which the ports of a whole cluster are free now, if there is any."""
+    for base_port in range(BASE_PORT + BASE_STEP, FREE_PORTS.start, BASE_STEP):
+        if all(is_free(port) for pair in ports_from(base_port, size) for port in pair):
+            return base_port
+    return None
+
+
+def is_within(ports: range, others: range) -> bool:
+    """Whether all of these ports are among the others."""
+    return ports.start in others and ports[-1] in others
+
+
 def holder_of(port: int) -> str:
-    """The process that listens on a port, as ` by NAME (pid N)`; an empty text if unknown."""
-    inodes = _listening_inodes(port)
-    for process in Path("/proc").glob("[0-9]*"):
+    """Who listens on a port or has claimed it, as ` by NAME (pid N)`; an empty text if unknown.
+
+    Of another user's process the system tells only whose it is: ` by a process of root`.
+    """
+    listening = _listening(port)
+    inodes = {*listening, *_claiming(port)}
+    for process in Path("/proc").glob("[0-9]*") if inodes else ():
         # A process may end meanwhile, and another user's descriptors cannot be read.
         with suppress(OSError):
             if any(_target(link) in inodes for link in (process / "fd").iterdir()):
                 name = (process / "comm").read_text().strip()
                 return f" by {name} (pid {process.name})"
-    return ""
+    return next((f" by a process of {_user(uid)}" for uid in listening.values()), "")
 
 
 def _target(link: Path) -> str:
@@ -145,15 +220,35 @@ def _target(link: Path) -> str:
         return ""
 
 
-def _listening_inodes(port: int) -> set[str]:
-    inodes = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        for row in rows:
-            fields = row.split()
+def _listening(port: int) -> dict[str, int]:
+    """The sockets that listen on a port, and their users' numbers."""
+    sockets: dict[str, int] = {}
+    for table in ("tcp", "tcp6"):
+        for fields in _rows(table):
             if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
-                inodes.add(f"socket:[{fields[9]}]")
-    return inodes
+                sockets[f"socket:[{fields[9]}]"] = int(fields[7])
+    return sockets
+
+
+def _claiming(port: int) -> set[str]:
+    """The sockets that are the claim of a port, by a cluster whose node does not listen yet."""
+    name = f"@{_claim_of(port)}"
+    return {f"socket:[{fields[6]}]" for fields in _rows("unix") if " ".join(fields[7:]) == name}
+
+
+def _rows(table: str) -> list[list[str]]:
+    try:
+        return [row.split() for row in Path("/proc/net", table).read_text().splitlines()[1:]]
+    except OSError:
+        return []
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _claim_of(port: int) -> str:
+    return f"leasehold port {port}"

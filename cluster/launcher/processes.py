@@ -30,7 +30,7 @@ from cluster.launcher.layout import (
 )
 from cluster.launcher.node import EXIT_REMOVED, NodeProcess
 from cluster.launcher.outage import duration
-from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError
+from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError, free_base_port
 from cluster.launcher.probe import Answer, NodeStatus, OrderAnswered
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
@@ -82,6 +82,7 @@ class Processes:
         self._claims = PortClaims()
         try:
             recorded = self.directory.recorded_nodes()
+            self._is_recorded = bool(recorded)
             records = choose_nodes(recorded, size, base_port, fixed_ports, str(path), self._claims)
         except BaseException:
             self._forget_directory()
@@ -154,7 +155,7 @@ class Processes:
             for node in self.members:
                 self._claims.claim(node.ports)
         except PortTakenError as error:
-            raise LauncherError(str(error)) from None
+            raise LauncherError(f"{error}{self._other_ports()}") from None
         self.directory.record_nodes(self._records())
         for node in self.members:
             self.launch_node(node.name)
@@ -331,6 +332,13 @@ class Processes:
             if node.link is not None:
                 poller.register(node.link.socket, zmq.POLLIN)
         poller.poll(timeout_ms)
+
+    def _other_ports(self) -> str:
+        """How to start the cluster although one of its ports is taken."""
+        if self._is_recorded:
+            return f": the nodes in {self.data_dir} keep their ports, so another must give it up"
+        base_port = free_base_port(len(self.members))
+        return f": --base-port {base_port} has free ones" if base_port else ""
 
     # --- the record of the nodes ---
 

@@ -119,7 +119,9 @@ def test_a_taken_port_is_named_and_nothing_is_started(tmp_path: Path) -> None:
     with LocalCluster(1, command=STANDIN) as other:
         port = other.nodes["n1"].ports.client
         second = LocalCluster(1, tmp_path, base_port=port, command=STANDIN)
-        with pytest.raises(LauncherError, match=rf"port {port} is taken by python.* \(pid \d+\)"):
+        with pytest.raises(
+            LauncherError, match=rf"port {port} is taken by python.* \(pid \d+\): --base"
+        ):
             second.launch()
         assert second.running == []
         second.close()

@@ -32,6 +32,7 @@ from cluster.launcher.ports import (
     holder_of,
     is_free,
     ports_from,
+    ports_given_away,
 )
 from cluster.launcher.screens.live import LineEditor
 from cluster.launcher.screens.plain import PlainScreen
@@ -108,17 +109,43 @@ def test_durations_read_well(seconds: float, words: str) -> None:
 # --- ports ------------------------------------------------------------------------------------
 
 
-def test_the_ports_are_those_of_etcds_examples() -> None:
-    assert [pair.client for pair in ports_from(2379, 7)] == [
-        2379,
-        22379,
-        32379,
-        42379,
-        52379,
-        62379,
-        12379,
-    ]
-    assert all(pair.peer == pair.client + 1 for pair in ports_from(2379, 7))
+USUAL: range = range(32_768, 61_000)
+"""What a kernel gives away unless it was told otherwise."""
+
+
+def clients_from(base_port: int, size: int = 7, given_away: range = USUAL) -> list[int]:
+    """The client ports of a cluster; each peer's is one above."""
+    layout = ports_from(base_port, size, given_away)
+    assert all(pair.peer == pair.client + 1 <= 65_535 for pair in layout)
+    return [pair.client for pair in layout]
+
+
+def test_the_ports_are_those_of_etcds_examples_and_none_that_the_kernel_gives_away() -> None:
+    assert clients_from(2379) == [2379, 22379, 32379, 12379, 62379, 2389, 2399]
+    # Here 32379 and others are given away.
+    assert clients_from(2379, 4, range(30_000, 65_000)) == [2379, 22379, 12379, 2389]
+
+
+@pytest.mark.parametrize("base_port", [1, 2379, 7379, 32_760, 35_535, 45_535, 60_995, 65_534])
+def test_any_base_port_has_room_for_seven_nodes(base_port: int) -> None:
+    clients = clients_from(base_port)
+    assert len({port for client in clients for port in (client, client + 1)}) == 14
+    assert clients[0] == base_port
+    if base_port not in USUAL:
+        assert not any({client, client + 1} & set(USUAL) for client in clients)
+
+
+def test_a_base_port_among_those_that_are_given_away_was_somebodys_choice() -> None:
+    assert clients_from(40_000, 3) == [40_000, 40_010, 40_020]
+    assert clients_from(2379, 3, range(1_024, 65_536)) == [2379, 2389, 2399]
+
+
+def test_the_kernel_is_asked_which_ports_it_gives_away(tmp_path: Path) -> None:
+    file = tmp_path / "range"
+    file.write_text("20000\t30000\n")
+    assert ports_given_away(file) == range(20_000, 30_001)
+    assert ports_given_away(tmp_path / "none") == USUAL
+    assert ports_given_away().start < ports_given_away().stop
 
 
 def test_claimed_ports_are_free_for_the_node_and_different() -> None:
@@ -171,6 +198,13 @@ def test_a_taken_port_names_its_holder() -> None:
         assert not is_free(port)
         assert not CLAIMS.maybe_claim(Ports(port, port))
         assert holder_of(port).endswith(f"(pid {os.getpid()})")
+
+
+def test_a_port_that_is_only_claimed_names_its_holder() -> None:
+    with PortClaims() as claims:
+        (ports,) = claims.claim_free(1)
+        assert holder_of(ports.client).endswith(f"(pid {os.getpid()})")
+    assert holder_of(ports.client) == ""
 
 
 # --- the data directory -----------------------------------------------------------------------
