@@ -12,7 +12,7 @@ arguments. The report of a test that fails tells what happened to its cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -44,7 +44,9 @@ def leasehold_cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add what happened to the cluster to the report of a test that failed."""
     report = yield
     cluster = getattr(item, "funcargs", {}).get(FIXTURE)

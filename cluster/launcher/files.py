@@ -13,8 +13,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +29,9 @@ __all__ = ["DataDirectory", "LauncherError"]
 
 ORPHANS_SECONDS: Final = 5.0
 """How long the nodes of a killed launcher may take to notice its end and to stop."""
+
+TEMPORARY: Final = "leasehold-"
+"""The beginning of the name of a temporary data directory."""
 
 LOCK_RETRY_SECONDS: Final = 0.02
 LOG_TAIL_BYTES: Final = 8_192
@@ -107,6 +113,29 @@ class DataDirectory:
                     f" pid {holder}, was killed"
                 )
             time.sleep(LOCK_RETRY_SECONDS)
+
+
+def delete_left_directories(where: Path | None = None) -> None:
+    """Delete the temporary data directories of launchers that were killed, and whose nodes ended.
+
+    Such a launcher could not do it itself. Those of launchers that run, or begin or end, stay.
+    """
+    for path in (where or Path(tempfile.gettempdir())).glob(f"{TEMPORARY}*"):
+        with suppress(OSError):  # another user's, or another launcher deletes it just now
+            if _is_left(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_left(path: Path) -> bool:
+    """Whether a launcher has used this directory, and neither it nor a node of it runs."""
+    if path.is_symlink() or path.stat().st_uid != os.getuid():
+        return False
+    lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        # A launcher writes its number when it has the lock, and takes it out before the end.
+        return _try_lock(lock_fd) and os.pread(lock_fd, 32, 0).strip().isdigit()
+    finally:
+        os.close(lock_fd)
 
 
 def _record(node: dict[str, Any]) -> NodeRecord:

@@ -1,4 +1,4 @@
-"""The processes of a local cluster: starts, asks, and stops them, records them, and tells of them.
+"""The processes of a local cluster: starts, asks and stops them, and tells of them.
 
 It starts nodes as an operator would, asks them over their client ports, and imports nothing of a
 node. What happens to the processes is told in the cluster's journal here, whether the launcher's
@@ -7,10 +7,8 @@ main loop or a Python program drives it. It may be used by one thread at a time.
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,18 +18,15 @@ import zmq
 
 from cluster.launcher.announcing import tell_end, tell_joined, tell_pause
 from cluster.launcher.errands import Errands
-from cluster.launcher.files import DataDirectory
 from cluster.launcher.layout import (
     LauncherError,
     NodeRecord,
-    choose_nodes,
     flags_of,
-    next_node,
 )
 from cluster.launcher.node import EXIT_REMOVED, NodeProcess
 from cluster.launcher.outage import duration
-from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError, free_base_port
 from cluster.launcher.probe import Answer, NodeStatus, OrderAnswered
+from cluster.launcher.roster import Roster
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
 from cluster.link_plan import LinkPlan
@@ -48,10 +43,10 @@ ASK_INTERVAL_MS: Final = 10
 NODE_COMMAND: Final = (sys.executable, "-P", "-m", "actors")
 
 
-class Processes:
+class Processes(Roster):
     """The nodes of a local cluster by name. Raises LauncherError.
 
-    Without `data_dir` the data is in a temporary directory, which `stop` deletes. Without
+    Without `data_dir` the data is in a temporary directory, which `close` deletes. Without
     `base_port` the cluster keeps the ports recorded in `data_dir`; a new cluster gets free ports,
     or with `fixed_ports=True` 2379, 22379, 32379...
 
@@ -75,29 +70,11 @@ class Processes:
         node_flags: Sequence[str] = (),
         command: Sequence[str] = NODE_COMMAND,
     ) -> None:
-        self._temporary = tempfile.mkdtemp(prefix="leasehold-") if data_dir is None else None
-        path = Path(data_dir or self._temporary or "")
-        self.data_dir = path
-        self.directory = DataDirectory(path)
-        self._claims = PortClaims()
-        try:
-            recorded = self.directory.recorded_nodes()
-            self._is_recorded = bool(recorded)
-            records = choose_nodes(recorded, size, base_port, fixed_ports, str(path), self._claims)
-        except BaseException:
-            self._forget_directory()
-            raise
-        self._has_fronts = front
-        # Nodes removed in an earlier run are kept as records only: their names and ports must not
-        # be used again.
-        self._former = tuple(record for record in records if record.is_removed)
-        self.nodes = {
-            record.name: self._node(record) for record in records if not record.is_removed
-        }
+        super().__init__(size, data_dir, base_port, fixed_ports, front)
         self._node_flags = tuple(node_flags)
         self._command = tuple(command)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self.journal = Journal(path / JOURNAL)
+        self.journal = Journal(self.data_dir / JOURNAL)
         self.errands = Errands(self.nodes)
         # Until this moment the launcher itself did not run: no node is to blame for its silence.
         self.awake_since = 0.0
@@ -105,64 +82,17 @@ class Processes:
 
     # --- all of them ---
 
-    @property
-    def members(self) -> list[NodeProcess]:
-        """The nodes that belong to the cluster, whether they run or not."""
-        return [node for node in self.nodes.values() if not node.is_removed]
-
-    @property
-    def voters(self) -> list[NodeProcess]:
-        """The members with a vote: all but learners."""
-        return [node for node in self.members if not node.is_learner]
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Every voter's client address, HOST:PORT, whether it runs or not."""
-        return [node.endpoint for node in self.voters]
-
-    @property
-    def direct_endpoints(self) -> list[str]:
-        """Where the launcher's own clients ask the voters: not at their fronts."""
-        return [f"{LOOPBACK}:{node.direct_port or node.ports.client}" for node in self.voters]
-
-    @property
-    def running(self) -> list[NodeProcess]:
-        """The nodes whose processes run, as of the last `reap`."""
-        return [node for node in self.nodes.values() if node.running]
-
-    @property
-    def running_members(self) -> list[NodeProcess]:
-        """The running nodes that belong to the cluster."""
-        return [node for node in self.members if node.running]
-
-    @property
-    def quorum(self) -> int:
-        """The number of voters that must run for writes to be acknowledged."""
-        return len(self.voters) // 2 + 1
-
-    @property
-    def has_quorum(self) -> bool:
-        """Whether a quorum of voters runs."""
-        return sum(1 for node in self.voters if node.running) >= self.quorum
-
-    def is_lone(self, node: NodeProcess) -> bool:
-        """Whether this node is the only voter."""
-        return [node] == self.voters
-
     def launch(self) -> None:
         """Start every node's process, if their ports are free."""
-        try:
-            for node in self.members:
-                self._claims.claim(node.ports)
-        except PortTakenError as error:
-            raise LauncherError(f"{error}{self._other_ports()}") from None
+        self._claim_ports()
         self.directory.record_nodes(self._records())
         for node in self.members:
             self.launch_node(node.name)
 
-    def count(self) -> str:
-        """The number of members that run, in words."""
-        return f"{len(self.running_members)} of {len(self.members)} nodes run"
+    def enlist(self, record: NodeRecord, member_id: int) -> None:
+        """Record a member that was added, and start its process."""
+        self._enlist(record, member_id)
+        self.launch_node(record.name)
 
     def status(self, timeout_seconds: float = STATUS_SECONDS) -> dict[str, NodeStatus]:
         """The status of each node, asked for now; nodes that do not answer in time are left out."""
@@ -280,17 +210,6 @@ class Processes:
         )
         self.journal.tell("launched", f"{name} starts (pid {node.pid})", victim=name, pid=node.pid)
 
-    def node(self, name: str) -> NodeProcess:
-        """The node of this name."""
-        if name not in self.nodes:
-            raise LauncherError(f"there is no node {name}; there are {', '.join(self.nodes)}")
-        return self.nodes[name]
-
-    def name_of(self, member_id: int) -> str:
-        """The name of the node with this member id, or the id as etcd writes it."""
-        names = (node.name for node in self.nodes.values() if node.member_id == member_id)
-        return next(names, f"{member_id:x}")
-
     def told(self) -> list[Happening]:
         """What the nodes have told since the last call, those that have ended among them."""
         return [happening for node in self.nodes.values() for happening in node.told()]
@@ -333,54 +252,6 @@ class Processes:
                 poller.register(node.link.socket, zmq.POLLIN)
         poller.poll(timeout_ms)
 
-    def _other_ports(self) -> str:
-        """How to start the cluster although one of its ports is taken."""
-        if self._is_recorded:
-            return f": the nodes in {self.data_dir} keep their ports, so another must give it up"
-        base_port = free_base_port(len(self.members))
-        return f": --base-port {base_port} has free ones" if base_port else ""
-
-    # --- the record of the nodes ---
-
-    def plan_node(
-        self, name: str | None = None, learner: bool = False, in_place_of: str = ""
-    ) -> NodeRecord:
-        """A record for a new node: add it to the cluster, then `enlist` it.
-
-        It may have the name of the node `in_place_of` which it comes.
-        """
-        return next_node(list(self._records()), name, learner, self._claims, in_place_of)
-
-    def enlist(self, record: NodeRecord, member_id: int) -> None:
-        """Record a member that was added, and start its process."""
-        # A wiped node's new self takes the name of the old one, which is a former node then.
-        former = self.nodes.get(record.name)
-        if former is not None:
-            self._former = (*self._former, former.record)
-        self.nodes[record.name] = self._node(record._replace(member_id=member_id))
-        self.directory.record_nodes(self._records())
-        self.launch_node(record.name)
-
-    def note_promoted(self, name: str) -> None:
-        """Record that a learner is a voter now."""
-        self._note(self.node(name), is_learner=False)
-
-    def note_removed(self, name: str) -> None:
-        """Record that a member was removed: it is not started again."""
-        self._note(self.node(name), is_removed=True)
-
-    def _note(self, node: NodeProcess, **what: bool) -> None:
-        node.record = NodeRecord(**{**node.record._asdict(), **what})
-        self.directory.record_nodes(self._records())
-
-    def _records(self) -> Iterable[NodeRecord]:
-        return (*self._former, *(node.record for node in self.nodes.values()))
-
-    def _node(self, record: NodeRecord) -> NodeProcess:
-        direct_port = self._claims.claim_free(1)[0].client if self._has_fronts else None
-        log_path = self.directory.log_of(record.name)
-        return NodeProcess(record, log_path, direct_port, self.name_of)
-
     def _flags_of(self, node: NodeProcess) -> Iterable[str]:
         data_dir = str(self.directory.node_directory(node.name).resolve())
         flags = flags_of(node.record, self._records(), data_dir, node.direct_port)
@@ -388,12 +259,6 @@ class Processes:
             *(f"--{flag}={value}" for flag, value in flags.items()),
             *self._node_flags,
         )
-
-    def _forget_directory(self) -> None:
-        self._claims.release()
-        self.directory.release()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def leader_among(statuses: dict[str, NodeStatus]) -> str | None:

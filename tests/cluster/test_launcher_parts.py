@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.launcher.arguments import CtlOptions, LaunchOptions, parse
-from cluster.launcher.files import DataDirectory, LauncherError
+from cluster.launcher.files import DataDirectory, LauncherError, delete_left_directories
 from cluster.launcher.layout import (
     NodeRecord,
     choose_nodes,
@@ -216,6 +216,27 @@ def test_a_data_directory_is_used_by_one_launcher_at_a_time(tmp_path: Path) -> N
         DataDirectory(tmp_path)
     first.release()
     DataDirectory(tmp_path).release()
+
+
+def test_what_a_killed_launcher_has_left_in_the_temporary_directory_is_deleted(
+    tmp_path: Path,
+) -> None:
+    places = {name: tmp_path / name for name in ("leasehold-left", "leasehold-used", "other-left")}
+    directories = {name: DataDirectory(path) for name, path in places.items()}
+    for name in ("leasehold-left", "other-left"):
+        os.close(directories[name].lock_fd)  # as the system does when the last process ends
+    (tmp_path / "leasehold-beginning").mkdir()
+    (tmp_path / "leasehold-link").symlink_to(places["other-left"])
+    delete_left_directories(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "leasehold-beginning",
+        "leasehold-link",
+        "leasehold-used",
+        "other-left",
+    ]
+    directories["leasehold-used"].release()
+    delete_left_directories(tmp_path)
+    assert places["leasehold-used"].exists()  # its launcher was about to delete it, or to keep it
 
 
 def first_nodes(size: int = 3, base_port: int = 2379) -> list[NodeRecord]:

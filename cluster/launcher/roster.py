@@ -1,0 +1,173 @@
+"""The nodes of a local cluster as its data directory records them: names, ports, members.
+
+It owns the data directory, the ports and the record of the nodes while the cluster is used, and
+gives them back. It refuses to know how a node is started.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from cluster.launcher.files import TEMPORARY, DataDirectory, delete_left_directories
+from cluster.launcher.layout import LauncherError, NodeRecord, choose_nodes, next_node
+from cluster.launcher.node import NodeProcess
+from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError, free_base_port
+
+
+class Roster:
+    """The nodes by name, and who of them belongs to the cluster. Raises LauncherError."""
+
+    def __init__(
+        self,
+        size: int | None,
+        data_dir: str | Path | None,
+        base_port: int | None,
+        fixed_ports: bool,
+        front: bool,
+    ) -> None:
+        if data_dir is None:
+            delete_left_directories()
+        self._temporary = tempfile.mkdtemp(prefix=TEMPORARY) if data_dir is None else None
+        path = Path(data_dir or self._temporary or "")
+        self.data_dir = path
+        self.directory = DataDirectory(path)
+        self._claims = PortClaims()
+        try:
+            recorded = self.directory.recorded_nodes()
+            records = choose_nodes(recorded, size, base_port, fixed_ports, str(path), self._claims)
+        except BaseException:
+            self._forget_directory()
+            raise
+        self._is_recorded = bool(recorded)
+        self._has_fronts = front
+        # Nodes removed in an earlier run are kept as records only: their names and ports must not
+        # be used again.
+        self._former = tuple(record for record in records if record.is_removed)
+        self.nodes = {
+            record.name: self._node(record) for record in records if not record.is_removed
+        }
+
+    @property
+    def members(self) -> list[NodeProcess]:
+        """The nodes that belong to the cluster, whether they run or not."""
+        return [node for node in self.nodes.values() if not node.is_removed]
+
+    @property
+    def voters(self) -> list[NodeProcess]:
+        """The members with a vote: all but learners."""
+        return [node for node in self.members if not node.is_learner]
+
+    @property
+    def endpoints(self) -> list[str]:
+        """Every voter's client address, HOST:PORT, whether it runs or not."""
+        return [node.endpoint for node in self.voters]
+
+    @property
+    def direct_endpoints(self) -> list[str]:
+        """Where the launcher's own clients ask the voters: not at their fronts."""
+        return [f"{LOOPBACK}:{node.direct_port or node.ports.client}" for node in self.voters]
+
+    @property
+    def running(self) -> list[NodeProcess]:
+        """The nodes whose processes run, as of the last `reap`."""
+        return [node for node in self.nodes.values() if node.running]
+
+    @property
+    def running_members(self) -> list[NodeProcess]:
+        """The running nodes that belong to the cluster."""
+        return [node for node in self.members if node.running]
+
+    @property
+    def quorum(self) -> int:
+        """The number of voters that must run for writes to be acknowledged."""
+        return len(self.voters) // 2 + 1
+
+    @property
+    def has_quorum(self) -> bool:
+        """Whether a quorum of voters runs."""
+        return sum(1 for node in self.voters if node.running) >= self.quorum
+
+    def is_lone(self, node: NodeProcess) -> bool:
+        """Whether this node is the only voter."""
+        return [node] == self.voters
+
+    def count(self) -> str:
+        """The number of members that run, in words."""
+        return f"{len(self.running_members)} of {len(self.members)} nodes run"
+
+    def node(self, name: str) -> NodeProcess:
+        """The node of this name."""
+        if name not in self.nodes:
+            raise LauncherError(f"there is no node {name}; there are {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+    def name_of(self, member_id: int) -> str:
+        """The name of the node with this member id, or the id as etcd writes it."""
+        names = (node.name for node in self.nodes.values() if node.member_id == member_id)
+        return next(names, f"{member_id:x}")
+
+    # --- the record of the nodes ---
+
+    def plan_node(
+        self, name: str | None = None, learner: bool = False, in_place_of: str = ""
+    ) -> NodeRecord:
+        """A record for a new node: add it to the cluster, then `enlist` it.
+
+        It may have the name of the node `in_place_of` which it comes.
+        """
+        return next_node(list(self._records()), name, learner, self._claims, in_place_of)
+
+    def _enlist(self, record: NodeRecord, member_id: int) -> None:
+        """Record a member that was added."""
+        # A wiped node's new self takes the name of the old one, which is a former node then.
+        former = self.nodes.get(record.name)
+        if former is not None:
+            self._former = (*self._former, former.record)
+        self.nodes[record.name] = self._node(record._replace(member_id=member_id))
+        self.directory.record_nodes(self._records())
+
+    def note_promoted(self, name: str) -> None:
+        """Record that a learner is a voter now."""
+        self._note(self.node(name), is_learner=False)
+
+    def note_removed(self, name: str) -> None:
+        """Record that a member was removed: it is not started again."""
+        self._note(self.node(name), is_removed=True)
+
+    def _note(self, node: NodeProcess, **what: bool) -> None:
+        node.record = NodeRecord(**{**node.record._asdict(), **what})
+        self.directory.record_nodes(self._records())
+
+    def _records(self) -> Iterable[NodeRecord]:
+        return (*self._former, *(node.record for node in self.nodes.values()))
+
+    def _node(self, record: NodeRecord) -> NodeProcess:
+        direct_port = self._claims.claim_free(1)[0].client if self._has_fronts else None
+        log_path = self.directory.log_of(record.name)
+        return NodeProcess(record, log_path, direct_port, self.name_of)
+
+    # --- inside ---
+
+    def _claim_ports(self) -> None:
+        """Claim the members' ports until the end; LauncherError if one is taken."""
+        try:
+            for node in self.members:
+                self._claims.claim(node.ports)
+        except PortTakenError as error:
+            raise LauncherError(f"{error}{self._other_ports()}") from None
+
+    def _other_ports(self) -> str:
+        """How to start the cluster although one of its ports is taken."""
+        if self._is_recorded:
+            return f": the nodes in {self.data_dir} keep their ports, so another must give it up"
+        base_port = free_base_port(len(self.members))
+        return f": --base-port {base_port} has free ones" if base_port else ""
+
+    def _forget_directory(self) -> None:
+        self._claims.release()
+        self.directory.release()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
