@@ -271,7 +271,7 @@ def test_lines_of_a_recording_appear_in_order_and_long_pauses_are_short() -> Non
 
 
 def test_a_recording_that_is_too_long_shows_its_end_and_hostile_words_are_words() -> None:
-    told = [happening(number, "fault", f"{number} {HOSTILE}" * 9) for number in range(5_000)]
+    told = [happening(number, "narrated", f"{number} {HOSTILE}" * 9) for number in range(5_000)]
     made = recording.picture(told)
     elements = ElementTree.fromstring(made).iter(f"{{{SVG}}}text")
     words = ["".join(each.itertext()) for each in elements]

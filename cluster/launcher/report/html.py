@@ -153,11 +153,12 @@ def _roles(happenings: Sequence[Happening], faults: Sequence[Fault], window: Win
 
 
 def _latencies(points: Sequence[Point], faults: Sequence[Fault], window: Window) -> str:
+    title = element("h2", "How long requests took")
+    if not points:
+        return element("section", title, element("p", "no probe was recorded", class_="soft"))
     drawn = plots.scatter(points, faults, window)
     keys = element("figcaption", plots.legend(point.kind for point in points), "A mark is a fault.")
-    return element(
-        "section", element("h2", "How long requests took"), element("figure", drawn, keys)
-    )
+    return element("section", title, element("figure", drawn, keys))
 
 
 def _table(failovers: Sequence[Failover], began: float) -> str:

@@ -14,7 +14,8 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.report import spans
 from cluster.launcher.report.spans import RoleSpan
 from cluster.launcher.report.svg import MONOSPACE, element, number, text
-from cluster.launcher.story.happenings import RECORDED, Happening
+from cluster.launcher.screens.view import line_of
+from cluster.launcher.story.happenings import Happening
 
 BYTES_MAX: Final = 100_000
 """A picture of this size is too large for a README."""
@@ -106,7 +107,7 @@ class Cut(NamedTuple):
 
 def picture(happenings: Sequence[Happening], title: str = "A session of run_cluster.py") -> str:
     """The animated picture; raises LauncherError for a session that is empty or too large."""
-    told = [each for each in happenings if each.kind not in RECORDED and each.text.strip()]
+    told = [each for each in happenings if each.kind == "command" or line_of(each).strip()]
     if not told:
         raise LauncherError("no event has a line to show")
     told = sorted(told, key=lambda each: each.at)[-LINES_MAX:]
@@ -181,8 +182,7 @@ def _rows(told: Sequence[Happening]) -> tuple[list[Row], list[Cut]]:
             rows.append(Row(shown, "", PROMPT + line, class_, len(line)))
             shown += KEY_SECONDS * len(line)
             continue
-        source = f"{each.source}: " if each.source else ""
-        for number_, words in enumerate(f"{source}{each.text}".splitlines()):
+        for number_, words in enumerate(line_of(each).splitlines()):
             rows.append(Row(shown, "" if number_ else moment, _cut(words), class_))
     return rows, cuts
 
@@ -229,7 +229,7 @@ def _typing(row: Row, y: float, film: Film) -> str:
     frames = [
         (0.0, "transform:translateX(0);opacity:1"),
         (row.at, f"transform:translateX(0);opacity:1;{steps}"),
-        (row.at + KEY_SECONDS * row.typed, f"transform:translateX({across:.0f}px);opacity:0"),
+        (row.at + KEY_SECONDS * row.typed, f"transform:translateX({across:.0f}px);opacity:1"),
     ]
     return element(
         "rect",
