@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from cluster.config import NodeFlags, resolve
 from cluster.flag_values import ConfigError
 from cluster.flags import EXIT_USAGE, FlagParser, fail
-from cluster.launcher.commands.table import read_line
+from cluster.launcher.commands.table import command_of, page_of, read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
 from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX
@@ -101,16 +101,15 @@ def _parse_ctl(arguments: Sequence[str]) -> CtlOptions:
 
 def _parse_show(verb: str, own: list[str]) -> LaunchOptions:
     """The flags of the launcher are its own; all other words are the show's, in their order."""
-    if {"-h", "--help"} & set(own):
-        _parser().parse_args(["--help"])
-    parsed, words = _parser().parse_known_args(own)
+    parser = _parser(f"{PROGRAM} {verb}", page_of(command_of(verb)), "", "a new one")
+    parsed, words = parser.parse_known_args(own)
     show = (verb, *words)
     try:
         typed = read_line(shlex.join(show))
         assert typed is not None, "a show has a name"
         SHOWS[verb](typed[1])
     except LauncherError as error:
-        fail(PROGRAM, f"{error} (see {PROGRAM} --help)")
+        fail(PROGRAM, f"{error} (see {PROGRAM} {verb} --help)")
     options = _options(parsed)
     return options._replace(data_dir=parsed.data_dir, show=show)
 
@@ -149,13 +148,18 @@ def _options(parsed: argparse.Namespace) -> LaunchOptions:
     )
 
 
-def _parser() -> FlagParser:
-    parser = FlagParser(PROGRAM, DESCRIPTION, EPILOG)
+def _parser(
+    program: str = PROGRAM,
+    description: str = DESCRIPTION,
+    epilog: str = EPILOG,
+    data_dir: str = DATA_DIR,
+) -> FlagParser:
+    parser = FlagParser(program, description, epilog)
     parser.add_argument("-n", type=int, metavar="N", dest="size", help="nodes, 1 to 7 (default 3)")
     parser.add_argument(
         "--base-port", type=int, metavar="PORT", help=f"n1's client port (default {BASE_PORT})"
     )
-    parser.add_argument("--data-dir", metavar="DIR", help=f"default {DATA_DIR}")
+    parser.add_argument("--data-dir", metavar="DIR", help=f"default {data_dir}")
     parser.add_argument("--ephemeral", action="store_true", help="delete the data at the end")
     parser.add_argument("--restart", action="store_true", help="start nodes again that die")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")

@@ -57,7 +57,7 @@ OFF: Final = Option("--off", "end all watches of this prompt")
 def _help(desk: Desk, words: Words) -> None:
     """Say what commands there are, or all about one of them."""
     if words.plain:
-        desk.say(_page(command_of(words.plain[0])))
+        desk.say(page_of(command_of(words.plain[0])))
         return
     width = max(len(command.usage) for command in COMMANDS)
     lines = [f"{command.usage:<{width}}  {command.help}" for command in COMMANDS]
@@ -65,7 +65,8 @@ def _help(desk: Desk, words: Words) -> None:
     desk.say("\n".join([*lines, "", names, "More about one of them: help kill"]))
 
 
-def _page(command: Command) -> str:
+def page_of(command: Command) -> str:
+    """All about one command."""
     options = [
         f"  {option.name + (' VALUE' if option.read else ''):<16}  {option.help}"
         for option in command.options
