@@ -15,6 +15,9 @@ from typing import Final, NamedTuple, Self
 BASE_PORT: Final = 2379
 """The first node's client port, the same as etcd's."""
 
+WEB_PORT: Final = 8379
+"""The page's port, where no other is asked for."""
+
 SIZE_MAX: Final = 7
 PORT_MAX: Final = 65_535
 

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from cluster.launcher.layout import LauncherError
-from cluster.launcher.ports import LOOPBACK, holder_of
+from cluster.launcher.ports import LOOPBACK, WEB_PORT, holder_of
 from cluster.private import create
 
-WEB_PORT: Final = 8379
 WEB_PORT_TRIES: Final = 20
-"""The page's port, or one of those after it, where no port is asked for."""
+"""Where no port is asked for, it is the first free one of this many, from WEB_PORT on."""
 
 TOKEN_FILE: Final = "web-token"
 TOKEN_BYTES: Final = 16

@@ -64,7 +64,7 @@ class WebPage:
         self, journal: Journal, data_dir: Path, launcher: Launcher, port: int | None = None
     ) -> None:
         token = token_in(data_dir)
-        listening = listen(port)
+        self._listening = listening = listen(port)
         guard = Guard(listening.getsockname()[1], token)
         self.url = f"http://{LOOPBACK}:{guard.port}/{token}/"
         self.due = 0.0
@@ -138,6 +138,7 @@ class WebPage:
         self._serving = self._loop.create_task(self._server.run())
         with suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._serving)
+        self._listening.close()  # also if the task has never begun
         self._routes.close()
         self._loop.close()
 

@@ -1,0 +1,80 @@
+// Small helpers for the document. What is shown is always set as text, never as markup.
+
+export const byId = (id) => document.getElementById(id);
+
+/** A new element: its attributes (`text`, `class`, `on` among them) and its children. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "text") element.textContent = value;
+    else if (name === "on") for (const [kind, act] of Object.entries(value)) element.addEventListener(kind, act);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** A new element of SVG. */
+export function makeSvg(tag, attributes = {}) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+/** Set a text, and touch the document only if it is another. */
+export function setText(element, text) {
+  const next = String(text ?? "");
+  if (element.textContent !== next) element.textContent = next;
+}
+
+/** Set an attribute, or remove it (null), and touch the document only if it is another. */
+export function setAttribute(element, name, value) {
+  if (value === null) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
+}
+
+/** Size a canvas to its box; its context in CSS pixels, and its size. Cleared. */
+export function fit(canvas) {
+  const { width, height } = canvas.getBoundingClientRect();
+  const scale = Math.min(window.devicePixelRatio || 1, 2);
+  const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
+  if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+  const context = canvas.getContext("2d");
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  return { context, width, height };
+}
+
+let colours = null;
+
+/** The colours of the page's theme, by their names in style.css. */
+export function palette() {
+  if (colours === null) {
+    const style = getComputedStyle(document.documentElement);
+    const names = ["ink", "muted", "faint", "line", "surface", "accent", "soft", "harm", "harm-soft"];
+    colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  }
+  return colours;
+}
+
+/** The theme has changed. */
+export function repaint() {
+  colours = null;
+}
+
+const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Whether the user wants no movement. */
+export const isStill = () => still.matches;
+
+let announced = "";
+
+/** Say a sentence to those who listen to the page. */
+export function announce(text) {
+  const region = byId("said");
+  // The same text twice would not be read again.
+  region.textContent = text === announced ? `${text}\u00a0` : text;
+  announced = region.textContent;
+}

@@ -1,0 +1,84 @@
+// Events: what has happened, newest first. The document holds the newest of them only.
+
+import { announce, byId, make } from "./dom.js";
+import { clock } from "./format.js";
+import { isHealing } from "./record.js";
+
+const SHOWN_MAX = 200;
+const RECORDED = new Set(["message", "probe"]);
+const LOUD = new Set(["died", "elected", "leader", "failover", "fault", "member", "verdict", "refused", "explained", "ready", "stopped"]);
+
+export class Events {
+  #announced = -Infinity;
+  #kind = "story";
+
+  constructor(record, goTo) {
+    this.record = record;
+    this.goTo = goTo;
+    this.list = byId("events");
+    this.hidden = new Set();
+    this.shown = new WeakSet();
+    byId("events-kind").addEventListener("change", (event) => {
+      this.#kind = event.target.value;
+      this.rebuild();
+    });
+  }
+
+  /** The kinds that are told again in a line that explains them. */
+  learn(hidden) {
+    this.hidden = new Set(hidden ?? []);
+  }
+
+  rebuild() {
+    const wanted = this.record.happenings.filter((one) => this.#isWanted(one)).slice(-SHOWN_MAX);
+    this.list.replaceChildren(...wanted.reverse().map((one) => this.#row(one)));
+  }
+
+  /** Add what has just been told; `isOld`: it happened before the page came. */
+  add(happenings, isOld) {
+    const wanted = happenings.filter((one) => this.#isWanted(one)).slice(-SHOWN_MAX);
+    if (!wanted.length) return;
+    const isAtTop = this.list.scrollTop < 4;
+    for (const one of wanted) this.list.insertBefore(this.#row(one), this.#below(one));
+    while (this.list.childElementCount > SHOWN_MAX) this.list.lastElementChild.remove();
+    if (isAtTop) this.list.scrollTop = 0;
+    if (!isOld) this.#announce(wanted);
+  }
+
+  /** Mark what is later than the moment that is shown. */
+  show(at, isLive) {
+    for (const row of this.list.children) row.classList.toggle("later", !isLive && Number(row.dataset.at) > at);
+  }
+
+  /** The row above which this one belongs: what nodes tell may come a little late. */
+  #below(one) {
+    let row = this.list.firstElementChild;
+    while (row && Number(row.dataset.at) > one.at) row = row.nextElementSibling;
+    return row;
+  }
+
+  #isWanted(one) {
+    if (RECORDED.has(one.kind)) return false;
+    return this.#kind === "all" || (!this.hidden.has(one.kind) && (one.node === "" || LOUD.has(one.kind)));
+  }
+
+  #row(one) {
+    const wall = Date.parse(one.time) / 1000;
+    return make(
+      "li", { "data-kind": one.kind, "data-at": one.at, "data-heals": isHealing(one) },
+      make("button", {
+        type: "button", class: "when", text: clock(wall, 3), "aria-label": `Go to ${clock(wall, 3)}`,
+        on: { click: () => this.goTo(one.at) },
+      }),
+      make("span", { class: "what" }, ...(one.node ? [make("b", { text: one.node }), " "] : []), one.text),
+    );
+  }
+
+  /** Read out what matters, not more than a sentence or two at a time. */
+  #announce(wanted) {
+    const loud = wanted.filter((one) => LOUD.has(one.kind) && one.at > this.#announced);
+    if (!loud.length) return;
+    this.#announced = loud.at(-1).at;
+    announce(loud.slice(-2).map((one) => one.text).join(". "));
+  }
+}

@@ -1,0 +1,248 @@
+// Plot: the latency of the probe client, the faults, and the role of each node, over one time.
+
+import { byId, fit, palette, setAttribute, setText } from "./dom.js";
+import { clock, count, millis, quantile } from "./format.js";
+import { firstAfter, isHealing, isUp } from "./record.js";
+
+const LEFT = 52;
+const RIGHT = 14;
+const TOP = 22;
+const LANE = 16;
+const AXIS = 22;
+const LOW_MS = 0.3;
+const HIGH_MS = 3000;
+const LINES_MS = [1, 10, 100, 1000];
+const POINTS_MAX = 6000;
+const STEPS = 1000; // of the scrubber
+const LABEL_PX = 84; // two labels of faults are at least this far apart
+
+export class Plot {
+  constructor(record, playhead) {
+    this.record = record;
+    this.playhead = playhead;
+    this.box = byId("plot");
+    this.canvas = byId("plot-canvas");
+    this.scrubber = byId("scrubber");
+    this.rates = byId("rates");
+    this.scrubber.style.left = `${LEFT - 8}px`;
+    this.scrubber.style.right = `${RIGHT - 8}px`;
+    this.scrubber.addEventListener("input", () => {
+      const part = Number(this.scrubber.value) / STEPS;
+      if (part >= 1 && this.playhead.isLive) return;
+      this.playhead.goTo(this.playhead.start + part * this.playhead.span);
+    });
+  }
+
+  draw(names) {
+    const { record, playhead } = this;
+    this.box.style.setProperty("--lanes", `${Math.max(3, names.length) * LANE}px`);
+    const { context, width, height } = fit(this.canvas);
+    const lanesHeight = Math.max(3, names.length) * LANE;
+    this.area = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - lanesHeight - AXIS };
+    this.colours = palette();
+    context.font = "11px system-ui, sans-serif";
+    context.textBaseline = "middle";
+    const x = (at) => LEFT + ((at - playhead.start) / playhead.span) * (width - LEFT - RIGHT);
+    this.#grid(context, x);
+    context.save();
+    context.beginPath();
+    context.rect(LEFT, 0, width - LEFT - RIGHT, height);
+    context.clip();
+    this.#outages(context, x);
+    this.#samples(context, x);
+    this.#faults(context, x, height - AXIS);
+    context.restore();
+    this.#lanes(context, x, names);
+    this.#head(context, x, height);
+    this.#control(record);
+  }
+
+  #y(ms) {
+    const part = Math.log(Math.max(LOW_MS, ms) / LOW_MS) / Math.log(HIGH_MS / LOW_MS);
+    return this.area.bottom - Math.min(1, part) * (this.area.bottom - this.area.top);
+  }
+
+  #grid(context, x) {
+    const { left, right, bottom } = this.area;
+    context.strokeStyle = this.colours.line;
+    context.fillStyle = this.colours.muted;
+    context.lineWidth = 1;
+    context.textAlign = "right";
+    for (const ms of LINES_MS) {
+      const y = Math.round(this.#y(ms)) + 0.5;
+      line(context, left, y, right, y);
+      context.fillText(ms < 1000 ? `${ms} ms` : "1 s", left - 8, y);
+    }
+    context.textAlign = "center";
+    const step = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900].find((s) => this.playhead.span / s <= (right - left) / 110) ?? 900;
+    const offset = this.record.wallOffset;
+    const first = Math.ceil((this.playhead.start + offset) / step) * step;
+    const axis = this.canvas.getBoundingClientRect().height - AXIS / 2 + 2;
+    for (let wall = first; wall - offset <= this.playhead.end; wall += step) {
+      const at = x(wall - offset);
+      line(context, Math.round(at) + 0.5, bottom, Math.round(at) + 0.5, bottom + 4);
+      if (at > left + 24 && at < right - 24) context.fillText(clock(wall), at, axis);
+    }
+  }
+
+  #outages(context, x) {
+    const { top, bottom } = this.area;
+    context.fillStyle = this.colours["harm-soft"];
+    for (const one of this.record.failovers) {
+      const until = one.write_outage_ms === null ? one.at : one.began_at + one.write_outage_ms / 1000;
+      if (until < this.playhead.start || one.began_at > this.playhead.end) continue;
+      context.fillRect(x(one.began_at), top, Math.max(2, x(until) - x(one.began_at)), bottom - top);
+    }
+  }
+
+  #samples(context, x) {
+    const { samples, seconds } = this.record;
+    const { start, end } = this.playhead;
+    const kept = samples.length ? samples[0][0] : Infinity;
+    this.#old(context, x, seconds.slice(firstAfter(seconds, start), firstAfter(seconds, Math.min(end, kept))));
+    const [first, after] = [firstAfter(samples, start), firstAfter(samples, end)];
+    const stride = Math.max(1, Math.ceil((after - first) / POINTS_MAX));
+    const { accent, muted, harm } = this.colours;
+    for (let place = first; place < after; place += 1) {
+      const [at, kind, ms, ok] = samples[place];
+      // What is slow or failed is drawn, whatever is left out.
+      if (place % stride && ok && ms < 20) continue;
+      if (kind !== "write" && kind !== "read") continue;
+      if (!ok) cross(context, x(at), this.area.top + 6, harm);
+      else {
+        context.globalAlpha = kind === "write" ? 0.75 : 0.4;
+        context.fillStyle = kind === "write" ? accent : muted;
+        context.fillRect(x(at) - 1, this.#y(ms) - 1, 2.4, 2.4);
+      }
+    }
+    context.globalAlpha = 1;
+  }
+
+  /** Seconds of which only the median and the 99th percentile are known. */
+  #old(context, x, seconds) {
+    context.strokeStyle = this.colours.accent;
+    context.globalAlpha = 0.55;
+    context.lineWidth = 2;
+    for (const one of seconds) {
+      if (one.p50_ms === null || one.p50_ms === undefined) continue;
+      const at = x(one.at - 0.5);
+      line(context, at, this.#y(one.p50_ms), at, this.#y(one.p99_ms ?? one.p50_ms));
+    }
+    context.globalAlpha = 1;
+  }
+
+  #faults(context, x, bottom) {
+    const { faults } = this.record;
+    const { start, end } = this.playhead;
+    context.textAlign = "left";
+    context.lineWidth = 1;
+    let free = -Infinity;
+    for (const one of faults.slice(firstAfter(faults, start), firstAfter(faults, end))) {
+      const at = Math.round(x(one.at)) + 0.5;
+      const colour = isHealing(one) ? this.colours.muted : this.colours.harm;
+      context.strokeStyle = colour;
+      context.globalAlpha = 0.8;
+      line(context, at, TOP - 8, at, bottom);
+      context.globalAlpha = 1;
+      context.fillStyle = colour;
+      context.fillRect(at - 2.5, TOP - 11, 5, 5);
+      if (at < free) continue;
+      const label = shortOf(one);
+      const wide = context.measureText(label).width;
+      const right = at + 6 + wide > this.area.right;
+      context.textAlign = right ? "right" : "left";
+      context.fillText(label, right ? at - 6 : at + 6, TOP - 12);
+      free = at + Math.max(LABEL_PX, wide + 14);
+    }
+  }
+
+  #lanes(context, x, names) {
+    const { left, right, bottom } = this.area;
+    const top = bottom + 8;
+    context.textAlign = "right";
+    names.forEach((name, number) => {
+      const y = top + number * LANE;
+      context.fillStyle = this.colours.muted;
+      context.fillText(name, left - 8, y + LANE / 2 - 2);
+      const states = this.record.states.get(name) ?? [];
+      const first = Math.max(0, firstAfter(states, this.playhead.start) - 1);
+      for (let place = first; place < states.length; place += 1) {
+        const from = Math.max(left, x(states[place].at));
+        const until = Math.min(right, x(Math.min(states[place + 1]?.at ?? this.playhead.now, this.playhead.end)));
+        if (until > left && until > from) this.#segment(context, states[place].state, from, until, y);
+      }
+    });
+  }
+
+  #segment(context, state, from, until, y) {
+    const { accent, faint, harm, "harm-soft": harmSoft } = this.colours;
+    const wide = Math.max(1.5, until - from);
+    const tall = LANE - 6;
+    if (state === "leader") fill(context, accent, from, y, wide, tall);
+    else if (state === "candidate" || state === "pre_candidate") fill(context, harm, from, y, wide, tall);
+    else if (isUp(state)) fill(context, faint, from, y + tall / 2 - 1.5, wide, 3);
+    else if (state === "removed") return;
+    else fill(context, harmSoft, from, y, wide, tall);
+  }
+
+  #head(context, x, height) {
+    const { isLive, at } = this.playhead;
+    if (isLive) return;
+    const place = x(at);
+    context.strokeStyle = this.colours.ink;
+    context.lineWidth = 1.5;
+    line(context, place, TOP - 4, place, height - AXIS + 2);
+  }
+
+  #control() {
+    const { playhead, scrubber, record } = this;
+    const part = playhead.isLive ? 1 : (playhead.at - playhead.start) / playhead.span;
+    if (document.activeElement !== scrubber || playhead.isPlaying) scrubber.value = String(Math.round(part * STEPS));
+    const moment = `${clock(record.wall(playhead.at), 1)}${playhead.isLive ? ", live" : ""}`;
+    setAttribute(scrubber, "aria-valuetext", moment);
+  }
+
+  /** The last second before the moment that is shown, in words. */
+  showRates(at) {
+    const { samples, seconds } = this.record;
+    const recent = samples.slice(firstAfter(samples, at - 1), firstAfter(samples, at));
+    if (recent.length) {
+      const words = ["write", "read"].map((kind) => {
+        const good = recent.filter((row) => row[1] === kind && row[3]).map((row) => row[2]);
+        return `${count(good.length)} ${kind}s/s, median ${millis(quantile(good, 0.5))}, p99 ${millis(quantile(good, 0.99))}`;
+      });
+      const failed = recent.filter((row) => !row[3]).length;
+      setText(this.rates, failed ? `${words.join("; ")}; ${failed} failed` : words.join("; "));
+      return;
+    }
+    const one = seconds[firstAfter(seconds, at + 1) - 1];
+    if (!one || Math.abs(one.at - at) > 3) setText(this.rates, "");
+    else setText(this.rates, `${count(one.writes)} writes/s, ${count(one.reads)} reads/s, median ${millis(one.p50_ms)}, p99 ${millis(one.p99_ms)}`);
+  }
+}
+
+function shortOf(fault) {
+  if (fault.kind === "died") return `${fault.victim} died`;
+  const victims = (fault.victims ?? []).join(", ");
+  const text = fault.what && victims ? `${fault.what} ${victims}` : fault.text;
+  return text.length > 26 ? `${text.slice(0, 25)}\u2026` : text;
+}
+
+function line(context, x1, y1, x2, y2) {
+  context.beginPath();
+  context.moveTo(x1, y1);
+  context.lineTo(x2, y2);
+  context.stroke();
+}
+
+function fill(context, colour, x, y, width, height) {
+  context.fillStyle = colour;
+  context.fillRect(x, y, width, height);
+}
+
+function cross(context, x, y, colour) {
+  context.strokeStyle = colour;
+  context.lineWidth = 1.5;
+  line(context, x - 3, y - 3, x + 3, y + 3);
+  line(context, x - 3, y + 3, x + 3, y - 3);
+}
