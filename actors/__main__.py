@@ -93,7 +93,7 @@ def main(
     channel = _channel(parsed.launcher_fd)
     if channel is not None:
         tell_to(channel.tell)
-    return (run or _run)(config)
+    return run(config) if run is not None else _run(config, channel)
 
 
 def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) -> NodeFlags:
@@ -125,11 +125,15 @@ def _told_by(
     return f" (from {names})" if names else ""
 
 
-def _run(config: NodeConfig) -> int:
+def _run(config: NodeConfig, channel: Channel | None) -> int:
     # Imported only now, so that a wrong flag is reported before Pykka, ZeroMQ and LMDB are loaded.
     from actors.node import run_node  # noqa: PLC0415
 
-    return run_node(config)
+    if channel is None:
+        return run_node(config)
+    from actors.launched import outside_under  # noqa: PLC0415
+
+    return run_node(config, outside_under(channel))
 
 
 def _parser() -> FlagParser:

@@ -6,7 +6,7 @@ that stands here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 EVERYBODY: Final = 0
@@ -27,6 +27,11 @@ class LinkFault(NamedTuple):
     loss: float = 0.0
     duplicate: float = 0.0
     reorder: bool = False
+
+    @property
+    def is_late(self) -> bool:
+        """Whether frames are held up."""
+        return self.delay_ms > 0 or self.jitter_ms > 0
 
     def document(self) -> dict[str, Any]:
         """It as JSON has it: only what is out of order."""
@@ -66,12 +71,6 @@ def faults_of(document: Any) -> Mapping[int, LinkFault]:
     if not isinstance(document, dict):
         raise ValueError("the faults of a direction are an object")
     return {int(member_id): _fault_of(fault) for member_id, fault in document.items()}
-
-
-def worst_of(faults: Iterable[LinkFault]) -> LinkFault:
-    """Several faults of the same link, together: of each field the value that does most harm."""
-    found = list(faults)
-    return LinkFault(*map(max, zip(*found, strict=True))) if found else WHOLE
 
 
 def _fault_of(document: Any) -> LinkFault:

@@ -47,6 +47,7 @@ CODECS = {
     "actors.raft.callers",
     "actors.raft.codec",
     "actors.raft.for_store",
+    "actors.raft.frames",
     "actors.raft.neighbours",
     "actors.raft.runs",
     "actors.store.records",

@@ -35,7 +35,7 @@ log = logging.getLogger("leasehold")
 
 
 class Channel:
-    """The node's end. `plan` and `is_recording` are what the launcher said last: for any thread.
+    """The node's end. Any thread may read `link_plan` and `is_recording`: what was said last.
 
     What the launcher had said before the node's process began holds when the channel is made.
     """
@@ -46,7 +46,7 @@ class Channel:
         self._socket.set_inheritable(False)
         self._telling = threading.Lock()
         self._untold = 0
-        self.plan = LinkPlan()
+        self.link_plan = LinkPlan()
         self.is_recording = False
         self.chance = Random()
         self.catch_up()
@@ -110,7 +110,7 @@ class Channel:
             if not isinstance(document, dict):
                 raise ValueError("no object")
             if "links" in document:
-                self.plan = link_plan_of(document["links"])
+                self.link_plan = link_plan_of(document["links"])
         except (ValueError, RecursionError) as error:
             log.warning("ignoring what the launcher says: %s", error)
             return

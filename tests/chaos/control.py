@@ -17,7 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.chaos.plans import LINE_BYTES_MAX, DiskFault, LinkFault
+from cluster.link_plan import LinkFault, LinkPlan
+from tests.chaos.plans import LINE_BYTES_MAX, DiskFault
 from tests.limits import HANG_SECONDS
 
 READ_BYTES: Final = 64 * 1024
@@ -195,11 +196,7 @@ def plan_document(layers: Iterable[Layer]) -> dict[str, Any]:
         for links, more in ((outgoing, layer.outgoing), (incoming, layer.incoming)):
             for member_id, fault in more.items():
                 links[member_id] = LinkFault(*map(_worse, links.get(member_id, fault), fault))
-    return {
-        "disk": disk._asdict(),
-        "outgoing": {member_id: fault._asdict() for member_id, fault in outgoing.items()},
-        "incoming": {member_id: fault._asdict() for member_id, fault in incoming.items()},
-    }
+    return {"disk": disk._asdict(), "links": LinkPlan(outgoing, incoming).document()}
 
 
 def _worse(one: Any, other: Any) -> Any:

@@ -22,10 +22,11 @@ log = logging.getLogger("leasehold.faults")
 
 
 class FaultControl:
-    """The connection to the test, and the present plan. `plan` may be read by any thread."""
+    """The connection to the test, and the present plan, which may be read by any thread."""
 
     def __init__(self, path: str, name: str) -> None:
-        self.plan = Plan()
+        self._live_by(Plan())
+        self.is_recording = False
         self.chance = random.Random(f"{path} {name} {os.getpid()}")
         self._reporting = threading.Lock()
         self._reported: set[str] = set()
@@ -48,14 +49,17 @@ class FaultControl:
     def _follow(self) -> None:
         while self._read_plan():
             pass
-        self.plan = Plan()
+        self._live_by(Plan())
+
+    def _live_by(self, plan: Plan) -> None:
+        self.plan, self.link_plan = plan, plan.links
 
     def _read_plan(self) -> bool:
         line = self._lines.readline(LINE_BYTES_MAX)
         if not line:
             return False
         with self._reporting:
-            self.plan = plan_of(json.loads(line))
+            self._live_by(plan_of(json.loads(line)))
             self._reported.clear()
             self._tell({"plan": self.plan.number})
         return True

@@ -19,8 +19,9 @@ from actors.runtime.base import EXIT_FAIL_STOP
 from cluster import Client, LeaseholdError
 from cluster.launcher.layout import NodeRecord, initial_cluster
 from cluster.launcher.node import EXIT_REMOVED
+from cluster.link_plan import LinkFault
 from tests.chaos.control import Layer
-from tests.chaos.plans import DiskFault, LinkFault
+from tests.chaos.plans import DiskFault
 from tests.chaos.scene import Scene, Steps
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError

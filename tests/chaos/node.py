@@ -10,10 +10,11 @@ import sys
 
 from actors.__main__ import main
 from actors.node import Outside, run_node
+from actors.raft.frames import source_of
+from actors.runtime.link_faults import FaultyDoor, FaultyLinks
 from cluster.config import NodeConfig
 from tests.chaos.controlled import FaultControl
 from tests.chaos.faulty_disk import FaultyDisk
-from tests.chaos.faulty_links import FaultyDoor, FaultyLinks
 
 
 def run_under_control(socket: str, config: NodeConfig) -> int:
@@ -21,7 +22,7 @@ def run_under_control(socket: str, config: NodeConfig) -> int:
     control = FaultControl(socket, config.name)
     outside = Outside(
         FaultyDisk(control),
-        lambda context, urls: FaultyDoor(control, context, urls),
+        lambda context, urls: FaultyDoor(control, source_of, context, urls),
         lambda context, on_change: FaultyLinks(control, context, on_change),
     )
     return run_node(config, outside)

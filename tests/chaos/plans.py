@@ -1,26 +1,14 @@
-"""What may befall a node's disk and links, as both ends of the control know it. Pure data."""
+"""What may befall a node's disk and links, as both ends of a test's control know it. Pure data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from cluster.link_plan import LinkPlan, link_plan_of
+
 LINE_BYTES_MAX: Final = 64 * 1024
 """A plan travels as one line of JSON."""
-
-
-class LinkFault(NamedTuple):
-    """What befalls frames of one direction of one link; `loss` and `duplicate` are chances.
-
-    Frames of one delay stay in order unless `reorder` is set.
-    """
-
-    cut: bool = False
-    delay_ms: int = 0
-    jitter_ms: int = 0
-    loss: float = 0.0
-    duplicate: float = 0.0
-    reorder: bool = False
 
 
 class DiskFault(NamedTuple):
@@ -38,18 +26,17 @@ class DiskFault(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Everything that is wrong from now on; links by member id, 0 for all that are not named."""
+    """Everything that is wrong from now on."""
 
     number: int = 0
     disk: DiskFault = DiskFault()
-    outgoing: Mapping[int, LinkFault] = {}
-    incoming: Mapping[int, LinkFault] = {}
+    links: LinkPlan = LinkPlan()
 
 
 def plan_of(document: Mapping[str, Any]) -> Plan:
     """A plan from its JSON; what is left out is in order."""
-    links = {
-        direction: {int(m): LinkFault(**f) for m, f in document.get(direction, {}).items()}
-        for direction in ("outgoing", "incoming")
-    }
-    return Plan(document.get("number", 0), DiskFault(**document.get("disk", {})), **links)
+    return Plan(
+        document.get("number", 0),
+        DiskFault(**document.get("disk", {})),
+        link_plan_of(document.get("links", {})),
+    )

@@ -12,15 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from actors.raft.codec import PeerCodec
-from actors.raft.rpc import VoteRequest
 from cluster import Client, LeaseholdError, ResourceExhaustedError
 from cluster.launcher.local import LocalCluster
+from cluster.link_plan import LinkFault
 from tests.chaos.control import FaultServer, Layer, plan_document
 from tests.chaos.faulty_disk import sectors_of
-from tests.chaos.faulty_links import source_of
 from tests.chaos.harm import flip_a_bit
-from tests.chaos.plans import DiskFault, LinkFault
+from tests.chaos.plans import DiskFault
 from tests.limits import HANG_SECONDS
 
 CUT = {0: LinkFault(cut=True)}
@@ -260,16 +258,10 @@ def test_write_is_cut_at_the_sectors_of_its_file(
     assert sectors_of(offset, size) == pieces
 
 
-def test_source_of_a_frame_is_read_where_the_codec_puts_it() -> None:
-    frame = PeerCodec(99).encode(VoteRequest(7, 8, 1, True, 0, 0))
-    assert source_of(frame) == 7
-    assert source_of(b"no frame") == 0
-
-
 def test_layers_add_up_to_the_worst_of_each() -> None:
     slow, cut = Layer(DiskFault(sync_delay_ms=5)), Layer(outgoing={3: LinkFault(cut=True)})
     slower = Layer(DiskFault(sync_delay_ms=9), outgoing={3: LinkFault(delay_ms=4)})
     plan = plan_document([slow, cut, slower])
     assert plan["disk"]["sync_delay_ms"] == 9
-    assert plan["outgoing"][3]["cut"] and plan["outgoing"][3]["delay_ms"] == 4
-    assert not plan["incoming"]
+    assert plan["links"]["outgoing"] == {"3": {"cut": True, "delay_ms": 4}}
+    assert not plan["links"]["incoming"]

@@ -49,7 +49,7 @@ def test_what_was_said_before_the_process_began_holds_from_the_start(
 ) -> None:
     launcher.say(links=CUT.document(), record=True)
     node = Channel(os.dup(launcher.node_fd))
-    assert (node.plan, node.is_recording) == (CUT, True)
+    assert (node.link_plan, node.is_recording) == (CUT, True)
     node.close()
 
 
@@ -62,7 +62,7 @@ def test_a_node_lives_by_the_last_plan_and_confirms_it(
         assert not launcher.is_applied
         node.catch_up()
         launcher.read()
-        assert (node.plan, launcher.is_applied) == (plan, True)
+        assert (node.link_plan, launcher.is_applied) == (plan, True)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_plan_that_is_none_changes_nothing_and_is_not_confirmed(
     launcher.say(links=plan)
     node.catch_up()
     launcher.read()
-    assert (node.plan, launcher.is_applied) == (CUT, False)
+    assert (node.link_plan, launcher.is_applied) == (CUT, False)
 
 
 def test_what_a_node_tells_is_a_happening_there(launcher: NodeChannel, node: Channel) -> None:
@@ -163,7 +163,7 @@ def test_a_paused_node_lives_by_the_last_plan_when_it_goes_on(
     for _ in range(3):
         node.catch_up()
         launcher.read()
-    assert (node.plan, launcher.is_applied) == (CUT, True)
+    assert (node.link_plan, launcher.is_applied) == (CUT, True)
 
 
 def test_an_ended_node_has_its_last_words_and_no_descriptor(
@@ -181,4 +181,4 @@ def test_a_node_whose_launcher_is_gone_tells_nobody(launcher: NodeChannel, node:
     launcher.close()
     node.tell(told())
     node.catch_up()
-    assert node.plan == LinkPlan()
+    assert node.link_plan == LinkPlan()
