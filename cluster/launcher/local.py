@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from random import Random
 from typing import Any, Final, Self, TypeVar
 
-from cluster.launcher import membership, running, scaling
+from cluster.launcher import linking, membership, running, scaling
 from cluster.launcher.errands import Errand
 from cluster.launcher.layout import LauncherError
+from cluster.launcher.links.faults import BOTH
 from cluster.launcher.membership import REMOVED_SECONDS
 from cluster.launcher.naming import (
     ENDED,
@@ -122,6 +124,38 @@ class LocalCluster(Processes):
         (node,) = self.pick((name,), RUNNING)
         node.end_is_meant = number == signal.SIGTERM
         node.signal(number)
+
+    # --- the links: the nodes that run have confirmed it when these return ---
+
+    def isolate(self, name: str, way: str = BOTH) -> list[str]:
+        """Cut nodes off from all others; `in`: only what is sent to them, `out`: what they send."""
+        nodes = self.pick((name,), MEMBERS)
+        self.do(linking.isolate(self, nodes, way))
+        return [node.name for node in nodes]
+
+    def partition(self, *groups: str | Sequence[str]) -> None:
+        """Cut all links between nodes of different groups; a node in no group keeps its links.
+
+        One group is cut off from the rest.
+        """
+        given = [(group,) if isinstance(group, str) else tuple(group) for group in groups]
+        self.do(linking.partition(self, [self.pick(group, MEMBERS) for group in given]))
+
+    def slow(self, name: str, delay_ms: int, jitter_ms: int = 0) -> list[str]:
+        """Let each message to and from nodes take this much longer; `jitter_ms`: at random."""
+        nodes = self.pick((name,), MEMBERS)
+        self.do(linking.slow(self, nodes, delay_ms, jitter_ms))
+        return [node.name for node in nodes]
+
+    def lossy(self, name: str, loss: float) -> list[str]:
+        """Lose each message to and from nodes with this chance, more than 0 and at most 1."""
+        nodes = self.pick((name,), MEMBERS)
+        self.do(linking.lossy(self, nodes, loss))
+        return [node.name for node in nodes]
+
+    def heal(self, *names: str) -> tuple[str, ...]:
+        """Make the links of these nodes whole again, or all links; what was wrong, in words."""
+        return self.do(linking.heal(self, self.pick(names, MEMBERS)))
 
     # --- the members and the leader ---
 

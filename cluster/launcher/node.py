@@ -217,6 +217,21 @@ class NodeProcess:
         if not status.is_learner:
             self.record = self.record._replace(is_learner=False)
 
+    def plan_links(self, plan: LinkPlan) -> None:
+        """Tell it, if it runs, what befalls its links from now on."""
+        if self.channel is not None:
+            self.channel.say(links=plan.document())
+
+    def record_messages(self, on: bool) -> None:
+        """Let it tell of the messages that it sends, or no longer."""
+        if self.channel is not None:
+            self.channel.say(record=on)
+
+    @property
+    def obeys(self) -> bool:
+        """Whether it has confirmed what it was told; a paused one will when it goes on."""
+        return self.channel is None or self.channel.is_applied or self.is_paused
+
     def told(self) -> list[Happening]:
         """What it has told since the last call, also before it ended."""
         told = [*self._last_words, *(self.channel.take() if self.channel else ())]

@@ -23,13 +23,13 @@ from cluster.launcher.layout import (
     NodeRecord,
     flags_of,
 )
+from cluster.launcher.links.faults import LinkFaults
 from cluster.launcher.node import EXIT_REMOVED, NodeProcess
 from cluster.launcher.outage import duration
 from cluster.launcher.probe import Answer, NodeStatus, OrderAnswered
 from cluster.launcher.roster import Roster
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
-from cluster.link_plan import LinkPlan
 from cluster.processes import import_environment
 
 STOP_SECONDS: Final = 30.0
@@ -76,6 +76,7 @@ class Processes(Roster):
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.journal = Journal(self.data_dir / JOURNAL)
         self.errands = Errands(self.nodes)
+        self.links = LinkFaults(self.nodes)
         # Until this moment the launcher itself did not run: no node is to blame for its silence.
         self.awake_since = 0.0
         self._is_formed = False
@@ -205,9 +206,10 @@ class Processes(Roster):
             import_environment(),
             self.directory.lock_fd,
             self._context,
-            LinkPlan(),
-            is_recording=False,
+            self.links.plan_at_start(node),
+            self.links.is_recording,
         )
+        self.links.refresh()  # a new node: the others must know of it
         self.journal.tell("launched", f"{name} starts (pid {node.pid})", victim=name, pid=node.pid)
 
     def told(self) -> list[Happening]:
@@ -241,6 +243,8 @@ class Processes(Roster):
             last_words = self.directory.last_log_line(node.name)
             tell_end(self.journal, node, leader, last_words, waiting)
             self.errands.lost(node.name)
+        if ended:
+            self.links.refresh()  # a removed node has no links any more
         return ended
 
     def poll(self, timeout_ms: int) -> None:

@@ -2,12 +2,14 @@
 
 The first member of --initial-cluster whose peer port is open leads; the term is one more than the
 members before it. It keeps nothing, adds and removes members by saying so, and never hands over;
-one that is removed itself ends as a node does. With STANDIN=deaf it ignores SIGTERM, with
-STANDIN=fail it gives up at once, with STANDIN=mute it answers nothing.
+one that is removed itself ends as a node does. It confirms what is planned for its links, and has
+none. With STANDIN=deaf it ignores SIGTERM, with STANDIN=fail it gives up at once, with
+STANDIN=mute it answers nothing.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -97,8 +99,8 @@ def _accept(listener: socket.socket) -> None:
 
 
 def _end_with(launcher: socket.socket) -> None:
-    while launcher.recv(64 * 1024):
-        pass
+    while packet := launcher.recv(64 * 1024):
+        launcher.send(json.dumps({"applied": json.loads(packet)["number"]}).encode())
     os._exit(0)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from cluster.launcher.commands import keys, looking, members, nodes, shows
+from cluster.launcher.commands import keys, links, looking, members, nodes, shows
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Option, Words, number, read_words, split
 from cluster.launcher.errands import Errand
@@ -108,6 +108,43 @@ COMMANDS: Final[tuple[Command, ...]] = (
         "pause", "pause NODE...", "let a node hang, as kill -STOP does", nodes.pause, (), MOVING
     ),
     Command("resume", "resume NODE...", "let a paused node go on", nodes.resume, (), PAUSED),
+    Command(
+        "isolate",
+        "isolate NODE... [in|out]",
+        "cut a node off from the others; in: it hears nobody, out: nobody hears it",
+        links.isolate,
+        (),
+        MEMBERS,
+        words=("in", "out"),
+    ),
+    Command(
+        "partition",
+        "partition NODES | NODES",
+        "cut groups of nodes off from each other; one group alone: from the rest",
+        links.partition,
+        (),
+        MEMBERS,
+        words=("|",),
+    ),
+    Command(
+        "slow",
+        "slow NODE... DELAY [JITTER]",
+        "delay each message of a node, by 50ms or by 50 to 60: 50ms 10ms",
+        links.slow,
+        (),
+        MEMBERS,
+    ),
+    Command(
+        "lossy", "lossy NODE... SHARE", "lose 5% of a node's messages", links.lossy, (), MEMBERS
+    ),
+    Command(
+        "heal",
+        "heal [NODE...]",
+        "make the links of a node whole again, or all links",
+        links.heal,
+        (),
+        MEMBERS,
+    ),
     Command(
         "transfer",
         "transfer [NODE]",
