@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cluster.launcher.node import NodeProcess
-from cluster.launcher.outage import duration
+from cluster.launcher.story.durations import duration
 from cluster.launcher.story.journal import Journal
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster import __version__
+from cluster.config import NodeFlags
 from cluster.launcher.arguments import PROGRAM, CtlOptions, LaunchOptions, parse
 from cluster.launcher.commands import ctl
 from cluster.launcher.commands.first import FirstCommand
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.probing.prober import Prober
 from cluster.launcher.screens.plain import PlainScreen, write
 from cluster.launcher.screens.view import Screen, banner, node_lines, view_of
 from cluster.launcher.signals import Interrupted, Signals
@@ -143,11 +145,27 @@ def _supervise(
     """Run the main loop to its end; the exit status that a show's verdict means."""
     supervisor = Supervisor(cluster, screen, signals, restart=options.restart, task=task)
     supervisor.parts.append(ctl.CtlServer(cluster.data_dir, cluster.journal, supervisor.obey))
+    if task is None:
+        # A command that was given has the cluster for itself, without the probe's keys.
+        prober = Prober(
+            cluster.journal,
+            lambda: cluster.direct_addresses,
+            leader,
+            _election_timeout_ms(options.node_flags),
+        )
+        supervisor.parts.append(prober)
+        supervisor.desk.prober = prober
     first = FirstCommand(shlex.join(options.show), supervisor.obey, supervisor.finish)
     if options.show:
         supervisor.parts.append(first)
     supervisor.run(leader)
     return EXIT_FAILURE if options.show and not first.has_succeeded else 0
+
+
+def _election_timeout_ms(node_flags: Sequence[str]) -> int:
+    """What these flags, or the defaults, say."""
+    given = dict(flag.removeprefix("--").split("=", 1) for flag in node_flags)
+    return int(given.get("election-timeout", NodeFlags().election_timeout))
 
 
 def _screen(options: LaunchOptions) -> Screen:

@@ -68,7 +68,6 @@ class ProbeLink:
         socket.connect(f"tcp://127.0.0.1:{client_port}")
         self.socket = socket
         self._last_number = 0
-        self._forgotten = 0
         self._orders: set[int] = set()
 
     def ask_status(self) -> bool:
@@ -85,10 +84,6 @@ class ProbeLink:
         self._orders.add(number)
         return number
 
-    def forget_questions(self) -> None:
-        """Ignore the answers to all probe writes until now."""
-        self._forgotten = self._last_number
-
     def answers(self) -> list[Answer]:
         """The answers that have arrived, in order."""
         found: list[Answer] = []
@@ -101,8 +96,6 @@ class ProbeLink:
                 answer = self._read(unpack(frames[-1]))
             except WireError:
                 continue  # another program listens on this port
-            if isinstance(answer, WriteAnswered) and answer.number <= self._forgotten:
-                continue
             if answer is not None:
                 found.append(answer)
 

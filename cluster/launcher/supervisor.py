@@ -19,22 +19,17 @@ from cluster.launcher.commands.table import read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import NodeProcess
-from cluster.launcher.outage import duration
-from cluster.launcher.outages import Outages
-from cluster.launcher.probe import NodeStatus, WriteAnswered
+from cluster.launcher.probe import NodeStatus
 from cluster.launcher.screens.view import Screen, view_of
 from cluster.launcher.signals import STOPPING, TERMINAL, Signals
+from cluster.launcher.story.durations import duration
+from cluster.launcher.story.telling import Storyteller
 from cluster.launcher.task import Task
 
 STATUS_SECONDS: Final = 0.2
 STATUS_SECONDS_UNSURE: Final = 0.05
-STATUS_SECONDS_URGENT: Final = 0.01
-"""How often nodes are asked for their status: normally, while something is not as it should be,
-and while a fail-over is measured."""
-
-WRITE_SECONDS: Final = 0.002
-WRITE_SECONDS_LATER: Final = 0.025
-"""A write is tried every WRITE_SECONDS right after a death, and later every WRITE_SECONDS_LATER."""
+"""How often nodes are asked for their status: normally, and while something is not as it should
+be."""
 
 SHOW_SECONDS: Final = 0.2
 """How often the screen is drawn."""
@@ -63,7 +58,7 @@ class Supervisor:
     ) -> None:
         self.cluster = cluster
         self.journal = cluster.journal
-        self.parts: list[Part] = []
+        self.parts: list[Part] = [Storyteller(cluster.journal)]
         self._screen = screen
         self._signals = signals
         self._restart = restart
@@ -72,13 +67,11 @@ class Supervisor:
         self._leader: str | None = None
         self._term = 0
         self._jobs = Jobs()
-        self._outages = Outages(cluster)
         self.desk = Desk(cluster, self._jobs, self.obey, self.finish)
         self.parts.append(self.desk.load)
         self._restart_at: dict[str, float] = {}
         self._restart_delay: dict[str, float] = {}
         self._status_due = 0.0
-        self._write_due = 0.0
         self._show_due = 0.0
         self._went_on_at = time.monotonic()
 
@@ -87,15 +80,13 @@ class Supervisor:
         status = self.cluster.node(leader).status
         self._leader, self._term = leader, status.term if status is not None else 0
         self._went_on_at = time.monotonic()
-        self._outages.notice_leader(leader, self._term, self._went_on_at)
-        forget = [self.journal.read_by(self._outages.read), self.journal.read_by(self._screen.tell)]
+        forget = self.journal.read_by(self._screen.tell)
         try:
             while not self._finished:
                 ready = self._wait()
                 self._turn(ready, time.monotonic())
         finally:
-            for each in forget:
-                each()
+            forget()
             for part in self.parts:
                 part.close()
             self._jobs.close()
@@ -142,8 +133,9 @@ class Supervisor:
         for node in self.cluster.reap():
             self._on_death(node)
         for node, answer in self.cluster.take_answers():
-            self._on_answer(node, answer, time.monotonic())
-        self._notice_leader(time.monotonic())
+            if isinstance(answer, NodeStatus):
+                self._restart_at.pop(node.name, None)  # somebody has started it
+        self._notice_leader()
         if self._screen.input_fd() in ready:
             for line in self._screen.typed():
                 self.obey(line, PromptAsker(self._screen))
@@ -171,19 +163,14 @@ class Supervisor:
             if node.link is not None:
                 poller.register(node.link.socket, zmq.POLLIN)
         before = time.monotonic()
-        seconds = max(0.0, self._due(before) - before)
+        seconds = max(0.0, self._due() - before)
         found = poller.poll(int(seconds * 1000 + 0.999))
         self._notice_sleep(before, seconds)
         return {fd for fd, _ in found if isinstance(fd, int)}
 
-    def _due(self, now: float) -> float:
-        due = [self._status_due, self.cluster.errands.due, *self._restart_at.values()]
-        due += [part.due for part in self.parts]
-        if not self._outages.is_urgent(now):
-            due.append(self._show_due)
-        if self._outages.writes_are_needed:
-            due.append(self._write_due)
-        return min(due)
+    def _due(self) -> float:
+        due = [self._status_due, self._show_due, self.cluster.errands.due]
+        return min(*due, *self._restart_at.values(), *(part.due for part in self.parts))
 
     def _notice_sleep(self, before: float, seconds: float) -> None:
         """Notice that this process itself did not run: stopped by Ctrl-Z, or on a stalled host."""
@@ -197,53 +184,37 @@ class Supervisor:
 
     def _do_what_is_due(self, now: float) -> None:
         if now >= self._status_due:
-            self._status_due = now + self._status_interval(now)
+            self._status_due = now + self._status_interval()
             self.cluster.ask_status()
-        if self._outages.writes_are_needed and now >= self._write_due:
-            urgent = self._outages.is_urgent(now)
-            self._write_due = now + (WRITE_SECONDS if urgent else WRITE_SECONDS_LATER)
-            for node in self.cluster.running:
-                if node.link is not None:
-                    node.link.ask_write()
         for name in [name for name, at in self._restart_at.items() if now >= at]:
             del self._restart_at[name]
             if not self.cluster.node(name).running and not self.cluster.node(name).is_removed:
                 self.cluster.launch_node(name)
-        if now >= self._show_due and not self._outages.is_urgent(now):
+        if now >= self._show_due:
             self._show_due = now + SHOW_SECONDS
             self._screen.show(view_of(self.cluster, self._leader, now))
 
-    def _status_interval(self, now: float) -> float:
-        if self._outages.is_urgent(now):
-            return STATUS_SECONDS_URGENT
+    def _status_interval(self) -> float:
         joining = any(node.is_joining for node in self.cluster.running)
-        unsure = self._outages.are_measured or self.cluster.errands.are_under_way
-        return STATUS_SECONDS_UNSURE if unsure or joining or not self._leader else STATUS_SECONDS
+        unsure = joining or not self._leader or self.cluster.errands.are_under_way
+        return STATUS_SECONDS_UNSURE if unsure else STATUS_SECONDS
 
     # --- what nodes do: answer, lead, end ---
 
-    def _on_answer(self, node: NodeProcess, answer: object, now: float) -> None:
-        if isinstance(answer, WriteAnswered) and answer.acknowledged:
-            self._outages.acknowledged(now)
-        elif isinstance(answer, NodeStatus) and node.name in self._restart_at:
-            del self._restart_at[node.name]  # somebody has started it
-
-    def _notice_leader(self, now: float) -> None:
+    def _notice_leader(self) -> None:
         leader = self.cluster.heard_leader
         status = self.cluster.node(leader).status if leader is not None else None
         term = status.term if status is not None else self._term
-        explained = self._outages.are_measured
-        self._outages.notice_leader(leader, term, now)
         if (leader, term) == (self._leader, self._term):
             return
-        if leader != self._leader and not explained:
+        if leader != self._leader:
             text = f"{leader} leads now (term {term})" if leader else "no leader"
             self.journal.tell("leader", text, leader=leader, term=term)
         self._leader, self._term = leader, term
         self._show_due = 0.0
 
     def _on_death(self, node: NodeProcess) -> None:
-        self._status_due = self._write_due = self._show_due = 0.0
+        self._status_due = self._show_due = 0.0
         if node.name == self._leader:
             self._leader = None
         if not self._restart or node.end_is_meant or node.is_removed:

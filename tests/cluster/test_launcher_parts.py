@@ -1,4 +1,4 @@
-"""The launcher's parts that need no process: outages, ports, files, the prompt, the words."""
+"""The launcher's parts that need no process: durations, ports, files, the prompt, the words."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from cluster.launcher.layout import (
     name_of,
     next_node,
 )
-from cluster.launcher.outage import HandOverPause, Outage, duration
 from cluster.launcher.ports import (
     FREE_PORTS,
     LOOPBACK,
@@ -37,65 +36,11 @@ from cluster.launcher.ports import (
 from cluster.launcher.screens.live import LineEditor
 from cluster.launcher.screens.plain import PlainScreen
 from cluster.launcher.screens.view import ClusterView, NodeView
+from cluster.launcher.story.durations import duration
 from tests.limits import HANG_SECONDS
 from tests.ports import CLAIMS, free_ports
 
-# --- outages ----------------------------------------------------------------------------------
-
-
-def outage(leader_died: bool = False, quorum_lost: bool = False) -> Outage:
-    """An outage that began at second 10 under the leader n1."""
-    return Outage(10.0, "n1", leader_died, quorum_lost)
-
-
-def test_an_outage_lasts_from_the_death_of_the_leader_to_the_first_write() -> None:
-    found = outage(leader_died=True)
-    found.acknowledged_at = 10.034
-    assert found.report("n3", 5) == "n3 leads now (term 5): writes were unavailable for 34 ms"
-
-
-def test_the_death_of_a_follower_interrupts_nothing() -> None:
-    found = outage()
-    found.acknowledged_at = 10.001
-    assert found.report("n1", 4) == (
-        "writes went on: n1 still leads (term 4), unavailable for 0 ms"
-    )
-
-
-def test_a_lost_quorum_counts_from_the_first_death_to_the_next_write() -> None:
-    found = outage()
-    found.another_death("n1", quorum_lost=True)
-    found.acknowledged_at = 22.34
-    assert found.report("n2", 7) == ("writes are back: n2 leads (term 7), they waited for 12.3 s")
-
-
-def test_a_further_death_makes_an_earlier_acknowledgement_void() -> None:
-    found = outage()
-    found.acknowledged_at = 10.001
-    found.another_death("n1", quorum_lost=False)
-    assert found.acknowledged_at is None
-    assert found.leader_died
-
-
-def test_a_hand_over_lasts_as_long_as_the_longest_pause_of_writes() -> None:
-    moved = HandOverPause("n1", 10.0, 10.0)
-    for acknowledged in (10.002, 10.014):
-        moved.acknowledged(acknowledged)
-        moved.notice_leader("n1", acknowledged)
-    assert not moved.is_over
-    moved.notice_leader(None, 10.015)
-    moved.notice_leader("n2", 10.016)
-    assert not moved.is_over
-    moved.acknowledged(10.018)
-    moved.acknowledged(10.019)
-    assert moved.is_over
-    assert moved.report("n2", 6) == "n2 leads now (term 6) in place of n1: writes paused for 12 ms"
-
-
-def test_a_hand_over_that_comes_to_nothing_is_given_up() -> None:
-    moved = HandOverPause("n1", 10.0, 10.0)
-    assert not moved.is_stale(12.0)
-    assert moved.is_stale(30.0)
+# --- durations -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

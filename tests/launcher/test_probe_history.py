@@ -131,6 +131,11 @@ def test_a_part_of_the_history_is_judged_with_the_writes_that_its_reads_saw() ->
     assert history.fault_since(20) == ""
 
 
+def test_a_write_that_is_under_way_may_be_read_already() -> None:
+    assert fault_of_register([write(1, 0, 1), read(1, 2, 3), read(2, 4, 5), read(2, 6, 7)]) == ""
+    assert fault_of_register([write(1, 0, 1), read(2, 4, 5), read(1, 6, 7)]) != ""
+
+
 # --- lost and doubled -------------------------------------------------------------------------
 
 

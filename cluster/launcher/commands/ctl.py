@@ -20,7 +20,7 @@ from typing import Any, Final
 from cluster.launcher.commands.desk import Asker
 from cluster.launcher.errands import FOREVER
 from cluster.launcher.layout import LauncherError
-from cluster.launcher.story.happenings import LAUNCHER, RECORDED, Happening
+from cluster.launcher.story.happenings import EXPLAINED, LAUNCHER, RECORDED, Happening
 from cluster.launcher.story.journal import Journal
 
 SOCKET: Final = "ctl.sock"
@@ -34,7 +34,7 @@ WAITING_BYTES_MAX: Final = 4 * 1024 * 1024
 
 READ_BYTES: Final = 64 * 1024
 
-UNTOLD: Final = frozenset(("command", "refused", *RECORDED))
+UNTOLD: Final = frozenset(("command", "refused", *RECORDED, *EXPLAINED))
 """Whoever asked knows these, or does not want them."""
 
 Obey = Callable[[str, Asker], None]

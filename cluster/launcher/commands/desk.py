@@ -14,6 +14,7 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.naming import Fit
 from cluster.launcher.node import NodeProcess
+from cluster.launcher.probing.prober import Prober
 from cluster.launcher.shows.load import BackgroundLoad
 from cluster.launcher.shows.show import Shows
 from cluster.launcher.story.journal import Journal
@@ -69,6 +70,7 @@ class Desk:
         self.cluster = cluster
         self.jobs = jobs
         self.finish = finish
+        self.prober: Prober | None = None
         self.shows = Shows()
         self.load = BackgroundLoad(cluster.journal)
         self._obey = obey

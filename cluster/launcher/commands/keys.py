@@ -14,7 +14,7 @@ from cluster.launcher.commands.jobs import TIMEOUT_SECONDS, Job
 from cluster.launcher.commands.parsing import Words
 from cluster.launcher.errands import FOREVER, Errand, Until
 from cluster.launcher.layout import LauncherError
-from cluster.launcher.outage import duration
+from cluster.launcher.story.durations import duration
 
 if TYPE_CHECKING:
     from cluster.client.api import Client

@@ -7,6 +7,7 @@ from pathlib import Path
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Words
 from cluster.launcher.layout import LauncherError
+from cluster.launcher.probing import report as costs
 from cluster.launcher.report import html
 
 
@@ -18,10 +19,16 @@ def load(desk: Desk, words: Words) -> None:
 
 
 def report(desk: Desk, words: Words) -> None:
-    """Write the page of the session."""
-    file = words.options.get("html")
-    if not file or words.plain:
-        raise LauncherError("report: where to? For example: report --html report.html")
-    path = Path(file).expanduser()
-    html.write(path, desk.journal.since(0))
-    desk.say(f"the report is in {path}")
+    """Say what fail-overs have cost, or write the page of the session."""
+    file, as_json = words.options.get("html"), words.options.get("json")
+    if words.plain or (file is not None and as_json):
+        raise LauncherError("report takes nothing, or --json, or --html FILE")
+    if file is not None:
+        if not file:
+            raise LauncherError("report: where to? For example: report --html report.html")
+        path = Path(file).expanduser()
+        html.write(path, desk.journal.since(0))
+        desk.say(f"the report is in {path}")
+        return
+    failovers = desk.prober.failovers if desk.prober is not None else ()
+    desk.say(costs.as_json(failovers) if as_json else costs.summary(failovers))

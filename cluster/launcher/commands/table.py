@@ -50,6 +50,7 @@ LEARNER: Final = Option("--learner", "a member without a vote, until it is promo
 PREFIX: Final = Option("--prefix", "all keys that begin with this")
 LINES: Final = Option("-n", "how many lines, 20 by default", number)
 FOLLOW: Final = Option("-f", "go on with new lines, until Ctrl-C")
+JSON: Final = Option("--json", "as one JSON document")
 HTML: Final = Option("--html", "the file to write", str)
 OFF: Final = Option("--off", "end all watches of this prompt")
 
@@ -207,10 +208,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("chaos", "chaos [stop]", "faults at random, and a verdict", chaos.begin, chaos.OPTIONS),
     Command(
         "report",
-        "report --html FILE",
-        "write a page of all that has happened",
+        "report [--json | --html FILE]",
+        "what fail-overs have cost, as text, as JSON or as a page of all that has happened",
         shows.report,
-        (HTML,),
+        (JSON, HTML),
         changes=False,
     ),
     Command("help", "help [COMMAND]", "what there is to type", _help, changes=False),

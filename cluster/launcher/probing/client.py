@@ -26,6 +26,7 @@ from cluster.launcher.probing.records import (
     RECORDS_PER_MESSAGE_MAX,
     REGISTER,
     ROWS_PER_RECORD_MAX,
+    Down,
     Held,
     Kind,
     Late,
@@ -67,8 +68,9 @@ WATCH: Final = "watch"
 CANCEL: Final = "cancel"
 AGAIN: Final = "again"
 GOODBYE: Final = "goodbye"
-GOODBYE_SECONDS: Final = 0.3
-"""How long the end may wait for the deletion of the client's keys."""
+GOODBYE_SECONDS: Final = 1.5
+"""How long the end may wait for what is under way, and then for the deletion of the client's keys:
+in a cluster that serves, some milliseconds."""
 
 
 class Client:
@@ -148,7 +150,7 @@ class Client:
                 case {"again": number}:
                     self._read_again(number, now)
                 case {"end": True}:
-                    self._say_goodbye(now)
+                    self._say_goodbye()
                     self._ended = True
 
     # --- what arrives ---
@@ -158,6 +160,8 @@ class Client:
             if isinstance(arrived, Answered):
                 self._answered(arrived, time.monotonic())
             else:
+                if arrived.news is None:
+                    self._told.append(Down(now, arrived.node))
                 self._hear(arrived.node, arrived.news, time.monotonic())
         for answered in self._links.give_up(now - GIVE_UP_SECONDS):
             self._answered(answered, now)
@@ -268,22 +272,28 @@ class Client:
         while self._settling and (oldest is None or oldest.id > self._settling[0][1]):
             self._told.append(Settled(self._settling.pop(0)[0], now))
 
-    def _say_goodbye(self, now: float) -> None:
+    def _say_goodbye(self) -> None:
         """Delete the client's keys and leases, if that can be done soon."""
+        if self._pace.is_waiting(time.monotonic()):
+            return
+        # First what is under way: a write that another node passes on could come after the end.
+        self._drain(time.monotonic() + GOODBYE_SECONDS)
         requests: list[dict[str, Any]] = [
             {"op": "delete_range", "key": PREFIX, "range_end": PREFIX_END}
         ]
         requests += [
             {"op": "lease_revoke", "ID": hold.lease} for hold in self._holds.values() if hold.lease
         ]
-        left = sum(
-            self._links.ask_next(GOODBYE, 0, request, now) is not None for request in requests
-        )
-        until = now + GOODBYE_SECONDS
-        while left and (wait := until - time.monotonic()) > 0:
-            self._poller.poll(int(wait * 1000))
-            for arrived in self._links.take():
-                left -= isinstance(arrived, Answered) and arrived.asked.purpose == GOODBYE
+        now = time.monotonic()
+        for request in requests:
+            self._links.ask_next(GOODBYE, 0, request, now)
+        self._drain(now + GOODBYE_SECONDS)
+
+    def _drain(self, until: float) -> None:
+        """Wait until no request is under way, but no longer than that."""
+        while self._links.count and (wait := until - time.monotonic()) > 0:
+            self._poller.poll(int(wait * 1000 + 0.999))
+            self._take(time.monotonic())
 
     # --- what is told ---
 

@@ -138,7 +138,7 @@ def fault_of_register(operations: Iterable[Operation]) -> str:
     groups, each of which must come before the other, are the only way to be wrong, beside a read
     that ended before its write began. To sort what is nearly in order takes linear time. What ends
     as another begins is concurrent with it. A number whose write is not among the operations was
-    written before all of them.
+    written before all of them; or it is under way, if writes of smaller numbers are among them.
     """
     writes: dict[int, Operation] = {}
     reads: list[Operation] = []
@@ -166,10 +166,14 @@ def _zones(writes: dict[int, Operation], reads: Iterable[Operation]) -> list[_Zo
             # A write of unknown outcome may have been applied at any time after it began.
             ends[number] = write.ended if write.outcome is Outcome.DONE else inf
             begins[number] = write.began
+    numbers = sorted(writes)
     for read in reads:
         number = read.number
-        if number not in ends:  # it was there before
-            ends[number] = begins[number] = -inf
+        if number not in ends:
+            place = bisect_left(numbers, number)
+            # Numbers are given in the order of sending: it was sent after the one before it.
+            begins[number] = writes[numbers[place - 1]].began if place else -inf
+            ends[number] = inf if place else -inf
         ends[number] = min(ends[number], read.ended)
         begins[number] = max(begins[number], read.began)
     # A write of unknown outcome that nobody read may never have been: its first end is infinite.

@@ -59,9 +59,13 @@ class Pace:
 
     def acknowledged(self, now: float) -> None:
         """A write was acknowledged; the first one after a long silence deserves a closer look."""
-        if now - self._acknowledged_at > TIRED_AFTER_SECONDS:
+        if self.is_waiting(now):
             self.look_closely(now, SUSPECTED_SECONDS)
         self._acknowledged_at = now
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether writes are no longer acknowledged."""
+        return now - self._acknowledged_at > TIRED_AFTER_SECONDS
 
     def maybe_suspect(self, now: float) -> bool:
         """Look closely if no write was acknowledged for a while; whether it begins to."""
@@ -87,8 +91,7 @@ class Pace:
     def _interval(self, now: float, close_seconds: float) -> float:
         if not self.is_close(now):
             return PEACE_SECONDS
-        tired = now - self._acknowledged_at > TIRED_AFTER_SECONDS
-        return TIRED_SECONDS if tired else close_seconds
+        return TIRED_SECONDS if self.is_waiting(now) else close_seconds
 
 
 def _after(due: float, interval: float, now: float) -> float:

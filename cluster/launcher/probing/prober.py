@@ -1,18 +1,18 @@
-"""Prober: the launcher's side of the probe client, which it starts as a process and hears.
+"""Prober: the probe client beside a cluster, and what it finds.
 
-The client measures the cluster alone: in a process of its own, the launcher's tables and pages do
-not delay its clock, and its writes do not delay the launcher. It ends when the launcher does.
+A part of the launcher's main loop. It hears the journal and the client, and tells in the journal
+what a fault has cost, and each second's figures.
 """
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from math import inf
+from typing import Final, NamedTuple
 
-from cluster.launcher.probing.history import History
+from cluster.launcher.probing.measuring import Measuring
+from cluster.launcher.probing.process import ClientProcess
 from cluster.launcher.probing.records import (
     LOST,
     LeaseNews,
@@ -20,18 +20,25 @@ from cluster.launcher.probing.records import (
     Outcome,
     Record,
     Seen,
-    Settled,
-    decode,
 )
-from cluster.processes import import_environment
-from cluster.wire import pack
+from cluster.launcher.probing.report import text_of
+from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.happenings import Happening
+from cluster.launcher.story.journal import Journal
 
-MESSAGE_BYTES_MAX: Final = 1024 * 1024
-CHANNEL_BYTES: Final = 512 * 1024
-"""The room for what waits in the channel, each way."""
+SAMPLES_KEPT_MAX: Final = 20_000
+"""The newest samples that are kept, for plots."""
 
-END_SECONDS: Final = 5.0
-"""A client that runs this long after it was told to end is killed."""
+TICK_SECONDS: Final = 0.05
+"""How often it is looked whether a fault is over."""
+
+FIGURES_SECONDS: Final = 1.0
+
+START_AGAIN_SECONDS: Final = 1.0
+"""A client that has ended by itself is started again after this time."""
+
+OWN: Final = frozenset({"explained", "failover", "probe", "message"})
+"""The kinds that it tells itself or that say nothing to it."""
 
 
 class Sample(NamedTuple):
@@ -47,120 +54,151 @@ class Sample(NamedTuple):
     ok: bool
 
 
+Reader = Callable[[Sequence[Sample]], None]
+
+
 class Prober:
-    """The probe client of a cluster: `nodes` are the voters' addresses, HOST:PORT, by name."""
+    """The probe client of a cluster that runs, and all that is made of what it sees.
 
-    def __init__(self, nodes: Mapping[str, str]) -> None:
-        self._nodes = dict(nodes)
-        self._channel: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._orders = 0
-        self._settled = 0
-        self.history = History()
+    `voters` gives the voters' addresses, HOST:PORT, by name: where a node listens itself.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        voters: Callable[[], Mapping[str, str]],
+        leader: str | None,
+        election_timeout_ms: int,
+    ) -> None:
+        self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT_MAX)
+        self._journal = journal
+        self._voters = voters
+        self._nodes: dict[str, str] = {}
+        self._measuring = Measuring(leader, election_timeout_ms)
+        self._readers: list[Reader] = []
+        self._second: list[Sample] = []
+        self._process: ClientProcess | None = None
+        self._start_at = 0.0
+        self._tick_due = 0.0
+        self._figures_due = 0.0
+        self._forget_journal = journal.read_by(self._read)
 
     @property
-    def fd(self) -> int:
-        """Readable when the client has told something; -1 while it does not run."""
-        return -1 if self._channel is None else self._channel.fileno()
+    def failovers(self) -> list[Failover]:
+        """Every fault that was measured to its end."""
+        return self._measuring.failovers
 
     @property
-    def pid(self) -> int:
-        """The client's process."""
-        return 0 if self._process is None else self._process.pid
+    def is_measuring(self) -> bool:
+        """Whether a fault is being measured."""
+        return self._measuring.is_measuring
 
-    def start(self) -> None:
-        """Start the client."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHANNEL_BYTES)
-        with theirs:
-            self._process = subprocess.Popen(
-                (sys.executable, "-P", "-m", "cluster.launcher.probing", str(theirs.fileno())),
-                stdin=subprocess.DEVNULL,
-                env=import_environment(),
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,  # the terminal's Ctrl-C is for the launcher alone
-            )
-        ours.setblocking(False)
-        self._channel = ours
-        self._order({"nodes": self._nodes})
+    @property
+    def is_waiting(self) -> bool:
+        """Whether writes are not back since a fault."""
+        return self._measuring.is_waiting
 
-    def follow(self, nodes: Mapping[str, str]) -> None:
-        """The voters are these from now on."""
-        if dict(nodes) != self._nodes:
-            self._nodes = dict(nodes)
-            self._order({"nodes": self._nodes})
+    def read_by(self, reader: Reader) -> None:
+        """Hand each new sample to this reader, some at a time."""
+        self._readers.append(reader)
 
-    def look_closely(self, seconds: float) -> None:
-        """Have the client write and read more often for this time."""
-        self._order({"closely": seconds})
+    # --- a part of the main loop ---
 
-    def read_again(self) -> int:
-        """Have each node asked which numbered writes it holds; the order's number."""
-        self._orders += 1
-        self._order({"again": self._orders})
-        return self._orders
+    @property
+    def due(self) -> float:
+        """When `serve` must be called next (time.monotonic seconds), if nothing is readable."""
+        tick_due = self._tick_due if self._measuring.is_measuring else inf
+        start_at = self._start_at if self._process is None else inf
+        return min(self._figures_due, tick_due, start_at)
 
-    def is_settled(self, order: int) -> bool:
-        """Whether this order is carried out, and all that was asked before it has ended."""
-        return self._settled >= order
+    def fds(self) -> Iterable[int]:
+        """The descriptors to wait for."""
+        return () if self._process is None else (self._process.fd,)
 
-    def take(self) -> list[Sample]:
-        """What the client has shown since the last call."""
-        samples = map(_sample_of, self.receive())
-        return [sample for sample in samples if sample is not None]
+    def serve(self, ready: Set[int], now: float) -> None:
+        """Do what is to be done; called each time round the loop."""
+        self._keep_client(now)
+        if now >= self._tick_due:
+            self._tick_due = now + TICK_SECONDS
+            for failover in self._measuring.tick(now):
+                self._journal.tell("failover", text_of(failover), **failover.document())
+        self._carry_out_wishes()
+        if now >= self._figures_due:
+            self._figures_due = now + FIGURES_SECONDS
+            self._tell_figures()
 
-    def receive(self) -> list[Record]:
-        """What the client has told since the last call, for those who want to know all of it."""
-        records: list[Record] = []
-        while self._channel is not None:
-            try:
-                message = self._channel.recv(MESSAGE_BYTES_MAX)
-            except BlockingIOError:
-                break
-            except ConnectionError:
-                message = b""
-            if not message:
-                self._forget()
-                break
-            records += decode(message)
-        for record in records:
-            if isinstance(record, Operation):
-                self.history.add(record)
-            elif isinstance(record, Seen) and not record.number:
-                self.history.begin_again(record.at)
-            elif isinstance(record, Settled):
-                self._settled = record.order
-        return records
-
-    def stop(self) -> None:
-        """End the client; it deletes its keys if that can be done at once."""
-        process = self._process
-        if process is None:
-            return
-        self._order({"end": True})
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        self._forget()
-
-    def _order(self, order: dict[str, Any]) -> None:
-        if self._channel is None:
-            return
-        try:
-            self._channel.send(pack(order))
-        except ConnectionError:
-            self._forget()
-
-    def _forget(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+    def close(self) -> None:
+        """End the client."""
+        self._forget_journal()
         if self._process is not None:
-            self._process.wait()
+            self._process.stop()
             self._process = None
+
+    # --- inside ---
+
+    def _read(self, happening: Happening) -> None:
+        """A reader of the journal."""
+        if happening.kind not in OWN:
+            self._measuring.hear(happening)
+            self._carry_out_wishes()
+
+    def _keep_client(self, now: float) -> None:
+        """Start the client if it does not run; else tell it who the voters are, and hear it."""
+        if self._process is None:
+            if now < self._start_at:
+                return
+            self._process = ClientProcess()
+            self._nodes = {}
+            self._measuring.history.begin_again(now)
+        nodes = dict(self._voters())
+        if nodes != self._nodes:
+            self._nodes = nodes
+            self._process.follow(nodes)
+        samples = []
+        for record in self._process.receive():
+            self._measuring.note(record)
+            sample = _sample_of(record)
+            if sample is not None:
+                samples.append(sample)
+        self.samples.extend(samples)
+        self._second += samples
+        for reader in self._readers if samples else ():
+            reader(samples)
+        if self._process.has_ended:
+            self._process = None
+            self._start_at = now + START_AGAIN_SECONDS
+
+    def _carry_out_wishes(self) -> None:
+        for wish in self._measuring.wishes():
+            if self._process is None:
+                continue
+            if wish.closely_seconds:
+                self._process.look_closely(wish.closely_seconds)
+            if wish.order:
+                self._process.read_again(wish.order)
+
+    def _tell_figures(self) -> None:
+        samples, self._second = self._second, []
+        requests = [sample for sample in samples if sample.kind in {"write", "read"}]
+        if not requests:
+            return
+        writes = sum(sample.kind == "write" for sample in requests)
+        took = sorted(sample.ms for sample in requests if sample.ok)
+        failed = len(requests) - len(took)
+        p50_ms, p99_ms = (
+            round(took[(len(took) - 1) * percent // 100], 2) if took else None
+            for percent in (50, 99)
+        )
+        text = f"{writes} writes, {len(requests) - writes} reads, {failed} failed"
+        self._journal.tell(
+            "probe",
+            text,
+            writes=writes,
+            reads=len(requests) - writes,
+            p50_ms=p50_ms,
+            p99_ms=p99_ms,
+            failed=failed,
+        )
 
 
 def _sample_of(record: Record) -> Sample | None:

@@ -114,6 +114,13 @@ class Late(NamedTuple):
     ended: float
 
 
+class Down(NamedTuple):
+    """The connection to a node broke: it died, or closed it."""
+
+    at: float
+    node: str
+
+
 class Settled(NamedTuple):
     """The order to read again is carried out, and what was asked before it has ended."""
 
@@ -121,9 +128,9 @@ class Settled(NamedTuple):
     at: float
 
 
-Record = Operation | Seen | LeaseNews | Held | Late | Settled
+Record = Operation | Seen | LeaseNews | Held | Late | Down | Settled
 
-_KINDS: Final[tuple[type[Record], ...]] = (Operation, Seen, LeaseNews, Held, Late, Settled)
+_KINDS: Final[tuple[type[Record], ...]] = (Operation, Seen, LeaseNews, Held, Late, Down, Settled)
 _NUMBERS: Final = {kind: number for number, kind in enumerate(_KINDS)}
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import NodeProcess
-from cluster.launcher.outage import duration
-from cluster.launcher.story.happenings import LAUNCHER, RECORDED, Happening
+from cluster.launcher.story.durations import duration
+from cluster.launcher.story.happenings import EXPLAINED, LAUNCHER, RECORDED, Happening
 
 
 class NodeView(NamedTuple):
@@ -91,7 +91,7 @@ def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterVie
 
 def line_of(happening: Happening) -> str:
     """What people read of a happening; an empty text if it is not for them, or they know it."""
-    if happening.source != LAUNCHER or happening.kind in RECORDED:
+    if happening.source != LAUNCHER or happening.kind in RECORDED | EXPLAINED:
         return ""
     if happening.kind == "command" and happening.fields["via"] == "prompt":
         return ""

@@ -13,10 +13,13 @@ class Failover(NamedTuple):
 
     `detection_ms` is from the cause to the first follower's suspicion; `election_ms` from there
     until a leader is elected. An outage is the longest time between two acknowledged writes (or
-    answered reads) around the cause, less the interval at which they are sent. `watch_gap_ms` is
-    the longest silence of a watch. `delayed` counts requests that took longer than the slowest
-    of the second before; `failed` those that were given up or refused; `lost` the acknowledged
-    writes that are not there; `doubled` those that were applied twice.
+    answered reads) after the cause, less the time until one was sent; it is 0 where the leader
+    stayed and the outage is not longer than the slowest request of the second before.
+    `watch_gap_ms` is the longest silence of a watch while a write was to be told. `late_ms` is how
+    long of the write outage the client that measures did not run itself. `delayed` counts requests
+    that took longer than the slowest of the second before; `failed` those that were given up or
+    refused; `lost` the acknowledged writes that are not there; `doubled` those that were applied
+    twice.
     """
 
     number: int
@@ -33,6 +36,7 @@ class Failover(NamedTuple):
     write_outage_ms: float | None = None
     read_outage_ms: float | None = None
     watch_gap_ms: float | None = None
+    late_ms: float = 0.0
     delayed: int = 0
     failed: int = 0
     lost: int = 0

@@ -52,6 +52,7 @@ OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
     "refused": "a user's command was refused: line, why",
     "fault": "links or processes were harmed or healed: what, victims",
     "leader": "who leads, as most nodes say: leader (name or null), term",
+    "explained": "what several happenings mean: about (leader, member, near_miss), victims",
     "failover": "a change of leaders, measured: the fields of Failover",
     "member": "the members changed: what (added, promoted, removed), victim",
     "progress": "something that takes long: what, victim, done, total",
@@ -69,3 +70,20 @@ KINDS: Final[Mapping[str, str]] = {**OF_NODES, **OF_THE_LAUNCHER}
 RECORDED: Final = frozenset({"message", "probe"})
 """The kinds that come by the second: for the page and the plots, not among the lines that people
 read."""
+
+EXPLAINED: Final = frozenset(
+    {
+        "role",
+        "suspected",
+        "asked_for_votes",
+        "voted",
+        "elected",
+        "follows",
+        "stepped_down",
+        "peer_lost",
+        "peer_found",
+        "near_miss",
+        "leader",
+    }
+)
+"""The kinds that sentences of the kind "explained" are made of: people read those instead."""

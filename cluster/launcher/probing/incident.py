@@ -1,0 +1,237 @@
+"""Incident: one fault while it is being measured, and the figures that come of it.
+
+It collects what nodes and the launcher tell and what the probe client sees, from its cause until
+all is as before. Pure: times are seconds of the host's monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from cluster.launcher.probing.gaps import NO_GAP, Gap, longest_gap
+from cluster.launcher.probing.history import History
+from cluster.launcher.probing.records import (
+    GRANTED,
+    LOST,
+    Held,
+    Kind,
+    Late,
+    LeaseNews,
+    Operation,
+    Outcome,
+    Record,
+    Seen,
+)
+from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.happenings import Happening
+
+BEFORE_SECONDS: Final = 1.0
+"""What is usual is told by the requests of this time before the cause."""
+
+EARLY_SECONDS: Final = 0.1
+"""A node may have noticed this long before the launcher knew of the cause."""
+
+LEAST_USUAL_MS: Final = 5.0
+"""A request is not called delayed below this: in peace, each is a little slower than some."""
+
+
+class Fault(NamedTuple):
+    """What has happened to whom. `is_guess`: only its effect was seen.
+
+    It is over when nothing has happened for `settle_seconds` since.
+    """
+
+    cause: str
+    at: float
+    victim: str | None
+    settle_seconds: float
+    is_guess: bool = False
+
+
+class Incident:
+    """One fault, or several of which each came before the one before it was over."""
+
+    def __init__(self, number: int, fault: Fault, leader: str | None) -> None:
+        self.number = number
+        self.leader_before = leader
+        self.helds: list[Held] = []
+        self.over_at = 0.0
+        self._faults = [fault]
+        self._moved_at = fault.at
+        self._leader_after = leader
+        self._election: Happening | None = None
+        self._detection: tuple[float, str, str] | None = None
+        self._served: dict[str, float] = {}
+
+    # --- what happens -------------------------------------------------------------------------
+
+    def add_fault(self, fault: Fault) -> None:
+        """Another fault, before all was as before; or the one that explains what was guessed."""
+        first = self._faults[0]
+        if first.is_guess and (first.victim == fault.victim or fault.victim is None):
+            at = min(first.at, fault.at) if fault.victim is not None else first.at
+            self._faults[0] = fault._replace(at=at)
+        elif not fault.is_guess:
+            self._faults.append(fault)
+        self._moved_at = max(fault.at, self._moved_at)
+        self._served.clear()
+
+    @property
+    def began_at(self) -> float:
+        """When the first fault came."""
+        return self._faults[0].at
+
+    @property
+    def concerns_leader(self) -> bool:
+        """Whether the fault is one of the leader, or of what it was."""
+        return any(fault.victim == self.leader_before for fault in self._faults)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether writes are not back yet."""
+        return WRITE not in self._served
+
+    def hear(self, happening: Happening) -> None:
+        """What a node or the launcher tells."""
+        fields, at = happening.fields, happening.at
+        if at < self.began_at - EARLY_SECONDS:
+            return
+        if happening.kind == "suspected":
+            self._detect(at, happening.source, fields["how"])
+        elif happening.kind == "peer_lost" and not self.concerns_leader:
+            if fields["peer"] in {fault.victim for fault in self._faults}:
+                self._detect(at, happening.source, fields["how"])
+        elif happening.kind == "elected":
+            self._election = happening
+            self._leader_after = happening.source
+            self._move(at)
+        elif happening.kind == "leader":
+            self._leader_after = fields["leader"]
+            self._move(at)
+
+    def _detect(self, at: float, source: str, how: str) -> None:
+        if self._detection is None or at < self._detection[0]:
+            self._detection = (at, source, how)
+        self._move(at)
+
+    def _move(self, at: float) -> None:
+        self._moved_at = max(at, self._moved_at)
+
+    def note(self, record: Record) -> None:
+        """What the probe client has seen: from what was sent after the fault on, it is served."""
+        last_at = max(fault.at for fault in self._faults)
+        if isinstance(record, Operation):
+            if record.outcome is Outcome.DONE and record.began > last_at:
+                name = WRITE if record.kind is Kind.WRITE else READ
+                self._served.setdefault(name, record.ended)
+        elif isinstance(record, Seen) and record.sent_at > last_at:
+            self._served.setdefault(WATCH, record.at)
+        elif isinstance(record, Held):
+            self.helds.append(record)
+
+    def maybe_over(self, now: float) -> bool:
+        """Whether all is as before by now: everybody is served, and nothing happens any more."""
+        if len(self._served) < len(ALL) or self._leader_after is None:
+            return False
+        quiet_since = max(self._moved_at, *self._served.values())
+        if now < quiet_since + max(fault.settle_seconds for fault in self._faults):
+            return False
+        self.over_at = now
+        return True
+
+    # --- the figures --------------------------------------------------------------------------
+
+    def result(self, records: Sequence[Record], history: History, known: set[int]) -> Failover:
+        """What came of it. `known`: wrong numbers that were counted before; new ones are added."""
+        operations = [r for r in records if isinstance(r, Operation) and r.began <= self.over_at]
+        changed = self._leader_after != self.leader_before
+        usual_ms = self._usual_ms(operations)
+        floor_ms = 0.0 if changed or self._election is not None else usual_ms
+        writes = self._gap([o for o in operations if o.kind is Kind.WRITE], floor_ms)
+        reads = self._gap([o for o in operations if o.kind is Kind.READ], floor_ms)
+        watch = self._watch_gap(records, operations, floor_ms)
+        lates = [(r.began, r.ended) for r in records if isinstance(r, Late)]
+        after = [o for o in operations if o.ended > self.began_at]
+        wrongs = history.wrongs(self.helds)
+        lost, doubled = set(wrongs.lost) - known, set(wrongs.doubled) - known
+        known |= lost | doubled
+        kept, ended = self._leases(records)
+        election, detection = self._election, self._detection
+        return Failover(
+            number=self.number,
+            cause=", then ".join(fault.cause for fault in self._faults),
+            began_at=self.began_at,
+            leader_before=self.leader_before,
+            leader_after=self._leader_after,
+            term=0 if election is None else election.fields["term"],
+            detected_by=None if detection is None else detection[1],
+            detected_how=None if detection is None else detection[2],
+            detection_ms=None if detection is None else self._ms_until(detection[0]),
+            election_ms=self._election_ms(),
+            votes=() if election is None else tuple(election.fields["votes"]),
+            write_outage_ms=round(writes.ms, 1),
+            read_outage_ms=round(reads.ms, 1),
+            watch_gap_ms=round(watch.ms, 1),
+            late_ms=round(writes.overlap_ms(lates), 1),
+            delayed=sum(
+                o.outcome is Outcome.DONE and 1000 * (o.ended - o.began) > usual_ms for o in after
+            ),
+            failed=sum(o.outcome is not Outcome.DONE for o in after),
+            lost=len(lost),
+            doubled=len(doubled),
+            linearizable=history.fault_since(self.began_at - BEFORE_SECONDS) == "",
+            leases_kept=kept,
+            leases_lost=ended,
+        )
+
+    def _ms_until(self, at: float) -> float:
+        return round(max(0.0, 1000 * (at - self.began_at)), 1)
+
+    def _election_ms(self) -> float | None:
+        if self._election is None:
+            return None
+        since = self.began_at if self._detection is None else self._detection[0]
+        return round(max(0.0, 1000 * (self._election.at - since)), 1)
+
+    def _usual_ms(self, operations: Iterable[Operation]) -> float:
+        """How long the slowest request of the second before took."""
+        before = (
+            1000 * (o.ended - o.began)
+            for o in operations
+            if self.began_at - BEFORE_SECONDS <= o.ended <= self.began_at
+        )
+        return max(LEAST_USUAL_MS, max(before, default=0.0))
+
+    def _gap(self, operations: Sequence[Operation], floor_ms: float) -> Gap:
+        answered = sorted(o.ended for o in operations if o.outcome is Outcome.DONE)
+        gap = longest_gap(answered, sorted(o.began for o in operations), self.began_at)
+        return gap if gap.ms > floor_ms else NO_GAP
+
+    def _watch_gap(
+        self, records: Iterable[Record], operations: Iterable[Operation], floor_ms: float
+    ) -> Gap:
+        seen = sorted(r.at for r in records if isinstance(r, Seen) and r.sent_at <= self.over_at)
+        sent = sorted(o.began for o in operations if o.kind is Kind.WRITE and o.number)
+        gap = longest_gap(seen, sent, self.began_at)
+        return gap if gap.ms > floor_ms else NO_GAP
+
+    def _leases(self, records: Iterable[Record]) -> tuple[int, int]:
+        """How many leases were kept, and how many ended before their time."""
+        held: set[str] = set()
+        lost = 0
+        for news in records:
+            if isinstance(news, LeaseNews):
+                if news.what == LOST:
+                    lost += news.at > self.began_at
+                    held.discard(news.lease)
+                elif news.what == GRANTED or news.at <= self.over_at:
+                    held.add(news.lease)
+        return len(held), lost
+
+
+WRITE: Final = "write"
+READ: Final = "read"
+WATCH: Final = "watch"
+ALL: Final = (WRITE, READ, WATCH)
+"""Who must be served again before an incident is over."""
