@@ -7,7 +7,7 @@ it in the journal. It refuses to know who asked for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -70,7 +70,7 @@ def promote(cluster: Processes, node: NodeProcess, seconds: float = START_SECOND
 
 def remove(cluster: Processes, node: NodeProcess, seconds: float = REMOVED_SECONDS) -> Errand[None]:
     """Remove a member for good, and wait until its process has ended."""
-    refuse_to_lose_quorum(cluster, node)
+    refuse_to_lose_quorum(cluster.voters, node)
     yield from _change(cluster, {"op": "member_remove", "ID": node.member_id}, but=node.name)
     cluster.note_removed(node.name)
     tell_member(cluster, "removed", node.name, f"{node.name} was removed from the cluster")
@@ -124,12 +124,17 @@ def until_led(cluster: Processes, seconds: float = CHANGE_SECONDS) -> Errand[str
     return leader
 
 
-def successor_of(cluster: Processes, leader: str | None) -> NodeProcess:
-    """The running voter, other than the leader, that has applied most."""
+def successor_of(
+    cluster: Processes, leader: str | None, but: Sequence[NodeProcess] = ()
+) -> NodeProcess:
+    """The running voter, other than the leader and these, that has applied most."""
     found = [
         (node.status.applied_index, node.name)
         for node in cluster.voters
-        if node.status is not None and node.name != leader and not node.is_paused
+        if node.status is not None
+        and node.name != leader
+        and node not in but
+        and not node.is_paused
     ]
     if not found:
         raise LauncherError("there is no other node that could lead")
@@ -147,21 +152,22 @@ def until_removed(node: NodeProcess, seconds: float) -> Errand[None]:
         yield from stop([node])
 
 
-def refuse_to_lose_quorum(cluster: Processes, node: NodeProcess) -> None:
-    """LauncherError if the cluster could write nothing any more without this member."""
-    if node.is_learner or cluster.is_lone(node):
-        if cluster.is_lone(node):
-            raise LauncherError(f"{node.name} is the last voter: the cluster cannot be without it")
+def refuse_to_lose_quorum(voters: Sequence[NodeProcess], node: NodeProcess) -> None:
+    """LauncherError if these voters could write nothing any more without this one."""
+    if node.is_learner:
         return
-    left = [other for other in cluster.voters if other is not node]
+    left = [other for other in voters if other is not node]
+    if not left:
+        raise LauncherError(f"{node.name} is the last voter: the cluster cannot be without it")
     running = [other for other in left if other.running and not other.is_paused]
     needed = len(left) // 2 + 1
     if len(running) >= needed:
         return
     missing = ", ".join(other.name for other in left if other not in running)
+    number = "none" if not running else f"only {len(running)}"
     raise LauncherError(
-        f"without {node.name} only {len(running)} of {len(left)} voters would run, and"
-        f" {needed} must: start or remove {missing} first"
+        f"without {node.name} {number} of {len(left)} voters would run, and {needed} must:"
+        f" start or remove {missing} first"
     )
 
 

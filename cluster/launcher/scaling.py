@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from cluster.launcher import membership
@@ -17,9 +18,6 @@ from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import SIZE_MAX
 from cluster.launcher.processes import Processes
 from cluster.launcher.running import START_SECONDS, stop
-
-LAG_ENTRIES_MAX: Final = 100
-"""A learner that lags by no more entries has caught up."""
 
 PROGRESS_SECONDS: Final = 0.2
 """How often the progress of catching up is told, if there is any."""
@@ -44,12 +42,11 @@ def scale(cluster: Processes, size: int, seconds: float = START_SECONDS) -> Erra
         yield from _catch_up(cluster, cluster.node(name), seconds)
         yield from membership.promote(cluster, cluster.node(name), seconds)
         _tell(cluster, "scale", name, len(cluster.voters), size)
-    while len(cluster.members) > size:
-        leaving = _next_to_go(cluster)
-        if leaving.name == cluster.heard_leader:
-            yield from _move_lead_away(cluster, leaving)
-        yield from membership.remove(cluster, leaving)
-        _tell(cluster, "scale", leaving.name, len(cluster.members), size)
+    leaving = _those_to_go(cluster, len(cluster.members) - size)
+    yield from _move_lead_away(cluster, leaving)
+    for node in leaving:
+        yield from membership.remove(cluster, node)
+        _tell(cluster, "scale", node.name, len(cluster.voters), size)
 
 
 def wipe(cluster: Processes, node: NodeProcess, seconds: float = START_SECONDS) -> Errand[None]:
@@ -60,9 +57,8 @@ def wipe(cluster: Processes, node: NodeProcess, seconds: float = START_SECONDS) 
     """
     if cluster.is_lone(node):
         raise LauncherError(f"{node.name} is the only voter: all data would be lost")
-    membership.refuse_to_lose_quorum(cluster, node)
-    if node.name == cluster.heard_leader:
-        yield from _move_lead_away(cluster, node)
+    membership.refuse_to_lose_quorum(cluster.voters, node)
+    yield from _move_lead_away(cluster, [node])
     if node.running:
         yield from stop([node])
     if node.is_learner:
@@ -79,19 +75,27 @@ def wipe(cluster: Processes, node: NodeProcess, seconds: float = START_SECONDS) 
     yield from _catch_up(cluster, cluster.node(name), seconds)
 
 
-def _move_lead_away(cluster: Processes, node: NodeProcess) -> Errand[None]:
-    yield from membership.transfer(cluster, membership.successor_of(cluster, node.name))
-
-
-def _next_to_go(cluster: Processes) -> NodeProcess:
-    """First one that does not run, then a learner, then the newest that does not lead."""
+def _move_lead_away(cluster: Processes, leaving: Sequence[NodeProcess]) -> Errand[None]:
+    """If the leader is among those that go, let another one lead first."""
     leader = cluster.heard_leader
-    order = {node.name: place for place, node in enumerate(cluster.members)}
+    if leader in {node.name for node in leaving}:
+        successor = membership.successor_of(cluster, leader, leaving)
+        yield from membership.transfer(cluster, successor)
 
-    def rank(node: NodeProcess) -> tuple[bool, bool, bool, int]:
-        return (not node.running, node.is_learner, node.name != leader, order[node.name])
 
-    return max(cluster.members, key=rank)
+def _those_to_go(cluster: Processes, count: int) -> list[NodeProcess]:
+    """First those that do not run, then learners, then the newest; LauncherError if the others
+    would not be enough at any moment."""
+    age = {node.name: place for place, node in enumerate(cluster.members)}
+    order = sorted(
+        cluster.members, key=lambda node: (node.running, not node.is_learner, -age[node.name])
+    )
+    leaving = order[:count]
+    left = cluster.voters
+    for node in leaving:
+        membership.refuse_to_lose_quorum(left, node)
+        left = [other for other in left if other is not node]
+    return leaving
 
 
 def _catch_up(cluster: Processes, node: NodeProcess, seconds: float) -> Errand[None]:
@@ -104,11 +108,14 @@ def _catch_up(cluster: Processes, node: NodeProcess, seconds: float) -> Errand[N
 
 
 class _Progress:
-    """How far a new member has caught up with the leader; told when it has moved."""
+    """How far a new member has come on the way to what the others have; told when it has moved."""
 
     def __init__(self, cluster: Processes, node: NodeProcess) -> None:
         self._cluster = cluster
         self._node = node
+        # What the others have applied now: a member that has this lags by no more than an old one.
+        applied = (each.status.applied_index for each in cluster.running if each.status)
+        self._goal = max(applied, default=0)
         self._told = -1
         self._tell_at = 0.0
 
@@ -116,19 +123,15 @@ class _Progress:
         """Look once more; whether the member has caught up, or has ended."""
         if not self._node.running:
             return True
-        applied = max(
-            (each.status.applied_index for each in self._cluster.running if each.status), default=0
-        )
-        own = self._node.status.applied_index if self._node.status else 0
-        done = self._node.status is not None and 0 < applied <= own + LAG_ENTRIES_MAX
+        applied = self._node.status.applied_index if self._node.status else 0
+        done = min(applied, self._goal)
         now = time.monotonic()
-        if applied and own != self._told and (done or now >= self._tell_at):
-            self._told, self._tell_at = own, now + PROGRESS_SECONDS
-            text = f"{self._node.name} catches up: {own} of {applied} entries"
-            self._cluster.journal.tell(
-                "progress", text, what="catch-up", victim=self._node.name, done=own, total=applied
-            )
-        return done
+        if done != self._told and (done == self._goal or now >= self._tell_at):
+            self._told, self._tell_at = done, now + PROGRESS_SECONDS
+            text = f"{self._node.name} catches up: {done} of {self._goal} entries"
+            fields = {"victim": self._node.name, "done": done, "total": self._goal}
+            self._cluster.journal.tell("progress", text, what="catch-up", **fields)
+        return done == self._goal
 
 
 def _delete_data(cluster: Processes, node: NodeProcess) -> None:

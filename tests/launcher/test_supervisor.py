@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from cluster.launcher import membership
+from cluster.launcher import membership, supervisor
 from cluster.launcher.errands import ANSWER_SECONDS, FOREVER, Ask, Errand
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
@@ -255,6 +255,28 @@ def test_what_cannot_be_sent_is_tried_again_until_its_time_is_over(cluster: Loca
     cluster.errands.begin(ask("n3"), ends)
     cluster.errands.tick(cluster.errands.due)
     assert ends.errors == ["n3 cannot be reached just now"]
+
+
+def test_a_launcher_that_did_not_run_blames_no_node(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after Ctrl-Z and fg: no answer has been heard for long, and that says nothing."""
+    cluster.status()
+    for node in cluster.running:
+        node.status_at -= 1_000
+    assert cluster.heard_leader is None
+    cluster.awake_since = time.monotonic()
+    assert cluster.heard_leader == "n1"
+    # Here every turn of the loop is as late as that.
+    monkeypatch.setattr(supervisor, "SLEPT_SECONDS", -1.0)
+    cluster.awake_since = 0.0
+    screen = ScriptedScreen(("the launcher itself did not run for", "quit"))
+    with Signals() as signals:
+        screen.open()
+        Supervisor(cluster, screen, signals).run("n1")
+        screen.close()
+    assert screen.unfinished == []
+    assert "no leader" not in screen.said
 
 
 def test_commands_that_cannot_be_obeyed_are_answered(cluster: LocalCluster) -> None:

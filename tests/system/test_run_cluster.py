@@ -177,8 +177,21 @@ def test_a_kill_from_outside_is_told_and_mended_and_the_data_lives_on(
     launcher.expect(r"0 lost, 0 doubled; linearizable; leases: 2 kept, 0 lost")
     launcher.type(f"restart {name}\n")
     launcher.expect(rf"{name} is back after .*: 3 of 3 nodes run")
+    killed = run("ctl", "kill", "LEADER", cwd=tmp_path)
+    assert (killed.returncode, killed.stderr) == (0, "")
+    assert re.match(rf"{found[1]} \(leader, pid \d+\) was killed by SIGKILL\n", killed.stdout)
+    launcher.expect(rf"{found[1]} \(leader, pid \d+\) was killed by SIGKILL")
+    again = run("ctl", "kill", found[1], cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == (
+        f"run_cluster.py ctl: {found[1]} already was killed by SIGKILL: start {found[1]} brings it"
+        " back\n"
+    )
+    assert run("ctl", "start", "all", cwd=tmp_path).returncode == 0
     assert launcher.end(signal.SIGINT) == 0
     assert "stopping; data is kept" in launcher.output
+    nobody = run("ctl", "ls", cwd=tmp_path)
+    assert nobody.stderr.startswith("run_cluster.py ctl: no launcher runs in cluster-data: start")
     again = Launcher("--base-port", str(base), cwd=tmp_path)
     again.expect("kill -9")
     for pair in ports:
