@@ -181,9 +181,9 @@ def test_a_kill_from_outside_is_told_and_mended_and_the_data_lives_on(
     assert (killed.returncode, killed.stderr) == (0, "")
     assert re.match(rf"{found[1]} \(leader, pid \d+\) was killed by SIGKILL\n", killed.stdout)
     launcher.expect(rf"{found[1]} \(leader, pid \d+\) was killed by SIGKILL")
-    again = run("ctl", "kill", found[1], cwd=tmp_path)
-    assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr == (
+    twice = run("ctl", "kill", found[1], cwd=tmp_path)
+    assert (twice.returncode, twice.stdout) == (1, "")
+    assert twice.stderr == (
         f"run_cluster.py ctl: {found[1]} already was killed by SIGKILL: start {found[1]} brings it"
         " back\n"
     )
