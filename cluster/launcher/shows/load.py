@@ -123,6 +123,7 @@ class LoadProcess:
         )
         assert self._process.stdout is not None
         self.fd = self._process.stdout.fileno()
+        self.pid = self._process.pid
         os.set_blocking(self.fd, False)
 
     def take(self) -> bool:
@@ -157,6 +158,16 @@ class BackgroundLoad:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._running: LoadProcess | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process of the load; 0 without one."""
+        return 0 if self._running is None else self._running.pid
+
+    @property
+    def latest(self) -> Second | None:
+        """What the load has told last."""
+        return None if self._running is None else self._running.latest
 
     def fds(self) -> Iterable[int]:
         """What to poll for the load."""

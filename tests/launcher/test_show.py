@@ -1,0 +1,122 @@
+"""The stage of tour and chaos: commands, waits, Enter, an early end, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from cluster.launcher.errands import Errand, Errands
+from cluster.launcher.layout import LauncherError
+from cluster.launcher.shows.show import Listener, ShowDesk, Shows, Stage
+from cluster.launcher.story.journal import Journal
+
+pytestmark = pytest.mark.quick
+
+
+class Desk:
+    """A desk with a journal, at which commands are only noted."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self.obeyed: list[tuple[str, Listener]] = []
+
+    def obey(self, line: str, asker: Listener) -> None:
+        """Note it: the test ends the command."""
+        self.obeyed.append((line, asker))
+
+
+class Rig:
+    """A script under way."""
+
+    def __init__(self, script: Callable[[Stage], Errand[str]]) -> None:
+        self.desk = Desk()
+        self.shows = Shows()
+        self.ended: list[LauncherError | None] = []
+        self.errands = Errands({})
+        errand = self.shows.begin(cast(ShowDesk, self.desk), "tour", script)
+        self.errands.begin(errand, lambda _, error: self.ended.append(error))
+
+    @property
+    def verdicts(self) -> list[tuple[bool, str]]:
+        """What has been told of the end."""
+        told = self.desk.journal.since(0)
+        return [(each.fields["passed"], each.text) for each in told if each.kind == "verdict"]
+
+    def tick(self) -> None:
+        """Look at what the script waits for."""
+        self.errands.tick(0.0)
+
+
+def two_commands(stage: Stage) -> Errand[str]:
+    """Kill, wait for Enter, start; the verdict says how many happenings there were since."""
+    mark = yield from stage.do("kill n1")
+    yield from stage.pause()
+    yield from stage.do("start n1")
+    return f"{len(list(stage.since(mark, 'fault')))} faults"
+
+
+def test_a_script_waits_for_the_end_of_each_command_and_for_enter() -> None:
+    rig = Rig(two_commands)
+    rig.tick()
+    assert [line for line, _ in rig.desk.obeyed] == ["kill n1"]
+    rig.desk.journal.tell("fault", "n1 is harmed")
+    rig.desk.obeyed[0][1].done()
+    rig.tick()
+    assert [line for line, _ in rig.desk.obeyed] == ["kill n1"]
+    rig.shows.enter()
+    rig.tick()
+    assert [line for line, _ in rig.desk.obeyed] == ["kill n1", "start n1"]
+    rig.desk.obeyed[1][1].done()
+    rig.tick()
+    assert rig.verdicts == [(True, "tour passed: 1 faults")]
+    assert rig.ended == [None]
+
+
+def test_a_command_that_fails_ends_the_show_with_its_reason() -> None:
+    rig = Rig(two_commands)
+    rig.desk.obeyed[0][1].done("there is no node n1")
+    rig.tick()
+    assert rig.verdicts == [(False, "tour failed: kill n1: there is no node n1")]
+    assert str(rig.ended[0]) == "tour failed: kill n1: there is no node n1"
+
+
+def test_what_is_waited_for_in_vain_ends_the_show() -> None:
+    def script(stage: Stage) -> Errand[str]:
+        yield from stage.until(lambda: False, "a miracle", 0.0)
+        return "never"
+
+    rig = Rig(script)
+    rig.errands.tick(float("inf"))
+    assert rig.verdicts == [(False, "tour failed: waited 0 s in vain for a miracle")]
+
+
+def test_a_show_can_be_stopped_and_there_is_one_at_a_time() -> None:
+    rig = Rig(two_commands)
+    with pytest.raises(LauncherError, match="tour is under way: tour stop ends it"):
+        rig.shows.begin(cast(ShowDesk, rig.desk), "chaos", two_commands)
+    rig.shows.stop()
+    rig.tick()
+    assert rig.verdicts == [(False, "tour failed: it was stopped")]
+    with pytest.raises(LauncherError, match="neither a tour nor chaos is under way"):
+        rig.shows.stop()
+
+
+def test_the_end_of_the_cluster_is_no_pass() -> None:
+    rig = Rig(two_commands)
+    rig.errands.abandon()
+    assert rig.verdicts == [(False, "tour failed: the cluster stops")]
+
+
+def test_a_check_that_does_not_hold_ends_the_show() -> None:
+    def script(stage: Stage) -> Errand[str]:
+        stage.check(True, "all is well")
+        stage.check(False, "the stores differ")
+        yield from stage.hold(0.0)
+        return "never"
+
+    rig = Rig(script)
+    assert rig.verdicts == [(False, "tour failed: the stores differ")]
+    rest: list[Any] = rig.desk.journal.since(0)
+    assert [each.kind for each in rest] == ["verdict"]
