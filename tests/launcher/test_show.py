@@ -79,7 +79,7 @@ def test_a_command_that_fails_ends_the_show_with_its_reason() -> None:
     rig.desk.obeyed[0][1].done("there is no node n1")
     rig.tick()
     assert rig.verdicts == [(False, "tour failed: kill n1: there is no node n1")]
-    assert str(rig.ended[0]) == "tour failed: kill n1: there is no node n1"
+    assert str(rig.ended[0]) == "tour has failed"
 
 
 def test_what_is_waited_for_in_vain_ends_the_show() -> None:

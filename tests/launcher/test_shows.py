@@ -196,7 +196,7 @@ def test_each_kind_of_fault_has_a_line_of_percentiles() -> None:
     lines = chaos.summary([*struck, (FAULTS["slow"], None)])
     assert lines == [
         "pause: 100 times, write outage p50 50.0 ms, p90 90.0 ms, p99 99.0 ms, max 100 ms",
-        "slow: 1 times, write outage not measured",
+        "slow: once, write outage not measured",
     ]
 
 

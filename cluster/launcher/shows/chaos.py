@@ -30,9 +30,6 @@ SECONDS_MAX: Final = 24 * 3_600.0
 EVERY_DEFAULT: Final = 8.0
 EVERY_MIN: Final = 1.0
 SEED_MAX: Final = 1 << 31
-MEASURED_SECONDS: Final = 30.0
-"""How long a measure of a fault is waited for, where none needs to come."""
-
 HEAD_EVERY: Final = 10
 """Rows between two heads of the table."""
 
@@ -45,7 +42,7 @@ WIDTHS: Final = {
     "write": 8,
     "read": 8,
     "watch": 8,
-    "failed": 6,
+    "failed": 8,
     "lost": 5,
 }
 """The columns of the rolling table; durations in ms."""
@@ -168,12 +165,14 @@ def _until_healthy(stage: Stage) -> Errand[None]:
 
 
 def _measured(stage: Stage, mark: int, fault: Fault) -> Errand[Failover | None]:
-    """What the fault cost: it is waited for where it must be known."""
-    if fault.unseats:
-        yield from stage.until(
-            lambda: any(each.leader_after for each in stage.failovers(mark)),
-            f"the measures of {fault.name}",
-        )
+    """What the fault cost. It is measured to its end, so that the next one has its own measures."""
+    prober = stage.desk.prober
+
+    def is_known() -> bool:
+        known = not fault.unseats or any(each.leader_after for each in stage.failovers(mark))
+        return known and (prober is None or not prober.is_measuring)
+
+    yield from stage.until(is_known, f"the measures of {fault.name}")
     found = stage.failovers(mark)
     # A fault that is mended may cost something again: the longest outage is the fault's.
     return max(found, key=lambda each: each.write_outage_ms or 0.0) if found else None
@@ -241,7 +240,8 @@ def summary(struck: Sequence[tuple[Fault, Failover | None]]) -> list[str]:
             for percent in (50, 90, 99, 100)
             if outages
         )
-        lines.append(f"{name}: {len(found)} times, write outage {figures or 'not measured'}")
+        times = "once" if len(found) == 1 else f"{len(found)} times"
+        lines.append(f"{name}: {times}, write outage {figures or 'not measured'}")
     return lines
 
 

@@ -53,6 +53,14 @@ class Listener:
         self.is_done, self.error = True, error
 
 
+class Measurer(Protocol):
+    """The probe client, which measures what faults cost."""
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether a fault is not measured to its end."""
+
+
 class ShowDesk(Protocol):
     """What a show needs of the desk."""
 
@@ -67,6 +75,9 @@ class ShowDesk(Protocol):
 
     @property
     def leader(self) -> str | None: ...
+
+    @property
+    def prober(self) -> Measurer | None: ...
 
     def obey(self, line: str, asker: Listener) -> None:
         """Do a command; the asker hears of its end."""
@@ -185,7 +196,7 @@ class Shows:
                 why = yield from script(stage)
             except LauncherError as error:
                 _judge(stage, False, str(error))
-                raise LauncherError(f"{stage.name} failed: {error}") from None
+                raise LauncherError(f"{stage.name} has failed") from None
             _judge(stage, True, why)
 
     @contextmanager

@@ -109,6 +109,7 @@ def _replication(stage: Stage) -> Errand[None]:
 
 def _kill(stage: Stage) -> Errand[None]:
     before = _leader(stage)
+    yield from stage.ask(before, _put(*GREETING))
     stage.tell(f"kill leader: {before} gets SIGKILL, and cannot say goodbye.")
     failover = yield from _change_leader(stage, "kill leader", before)
     after = _leader(stage)
@@ -116,7 +117,7 @@ def _kill(stage: Stage) -> Errand[None]:
     reply = yield from stage.ask(after, _get(GREETING[0]))
     stage.check(_value(reply) == GREETING[1], f"{after} does not have tour/greeting")
     stage.tell(
-        f"{after} leads now. It is {milliseconds(failover.write_outage_ms)} ms without writes; no"
+        f"{after} leads now. Writes waited for {milliseconds(failover.write_outage_ms)} ms, and no"
         " acknowledged write is lost."
     )
 
