@@ -9,6 +9,7 @@ from cluster.launcher.commands.parsing import Words
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.probing import report as costs
 from cluster.launcher.report import html
+from cluster.launcher.report.plots import Point
 
 
 def load(desk: Desk, words: Words) -> None:
@@ -27,8 +28,18 @@ def report(desk: Desk, words: Words) -> None:
         if not file:
             raise LauncherError("report: where to? For example: report --html report.html")
         path = Path(file).expanduser()
-        html.write(path, desk.journal.since(0))
+        html.write(path, desk.journal.since(0), _points(desk))
         desk.say(f"the report is in {path}")
         return
     failovers = desk.prober.failovers if desk.prober is not None else ()
     desk.say(costs.as_json(failovers) if as_json else costs.summary(failovers))
+
+
+def _points(desk: Desk) -> list[Point]:
+    """The writes and reads of the probe client that are kept: the newest."""
+    samples = desk.prober.samples if desk.prober is not None else ()
+    return [
+        Point(sample.at, sample.kind, sample.ms, sample.ok)
+        for sample in samples
+        if sample.kind in {"write", "read"}
+    ]

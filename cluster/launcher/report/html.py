@@ -79,14 +79,15 @@ def save(path: Path, words: str) -> None:
 
 
 def page(happenings: Sequence[Happening], points: Sequence[Point] = ()) -> str:
-    """The report of these happenings; without points, those of each second's probes are drawn."""
+    """The report. Before the first point, the figures of each second's probes are drawn."""
     if not happenings:
         raise LauncherError("nothing has happened yet: there is nothing to report")
     failovers = reading.failovers(happenings)
     began = min(happening.at for happening in happenings)
     window = Window(began, spans.end_of(happenings))
     faults = [_fault(failover) for failover in failovers]
-    points = points or _probed(happenings)
+    known_from = min((point.at for point in points), default=window.ended)
+    points = [*_probed(happenings, known_from), *points]
     sections = [
         _head(happenings, failovers, window),
         _roles(happenings, faults, window),
@@ -234,10 +235,10 @@ def _fault(failover: Failover) -> Fault:
     return Fault(failover.began_at, f"#{failover.number}", failover.cause, failover.write_outage_ms)
 
 
-def _probed(happenings: Sequence[Happening]) -> list[Point]:
+def _probed(happenings: Sequence[Happening], until: float) -> list[Point]:
     found = []
     for happening in happenings:
-        if happening.kind == "probe":
+        if happening.kind == "probe" and happening.at <= until:
             for kind, field in (("median", "p50_ms"), ("p99", "p99_ms")):
                 value: Any = happening.fields.get(field)
                 if isinstance(value, int | float):
