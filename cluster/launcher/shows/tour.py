@@ -28,7 +28,7 @@ SIZE_MIN: Final = 3
 PREFIX: Final = "tour/"
 GREETING: Final = (b"tour/greeting", b"hello")
 
-REFUSAL_SECONDS: Final = 3.0
+REFUSAL_SECONDS: Final = 2.0
 """How long a minority is given to acknowledge a write, which it must not do."""
 
 LEASE_TTL_SECONDS: Final = 60
