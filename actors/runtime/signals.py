@@ -10,12 +10,16 @@ import logging
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
 from cluster.processes import is_readable
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+WAKE_BYTES: Final = 4096
 
 log = logging.getLogger("leasehold")
 
@@ -29,7 +33,8 @@ class Stopping:
 
     def __init__(self) -> None:
         self.reason = ""
-        self._event = os.eventfd(0, os.EFD_CLOEXEC)
+        self._is_set = False
+        self._woken, self.wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def take(self, number: int, frame: FrameType | None) -> None:
         """The handler of a signal."""
@@ -38,11 +43,16 @@ class Stopping:
 
     def set(self) -> None:
         """Ask the process to stop; any thread may."""
-        os.eventfd_write(self._event, 1)
+        self._is_set = True
+        with suppress(BlockingIOError):  # it is full of wake-ups already
+            os.write(self.wake_fd, b"!")
 
     def wait(self, seconds: float) -> bool:
         """Wait for `set`, for this long at most; whether it was called."""
-        return is_readable(self._event, seconds)
+        until = time.monotonic() + seconds
+        while not self._is_set and is_readable(self._woken, max(0.0, until - time.monotonic())):
+            os.read(self._woken, WAKE_BYTES)
+        return self._is_set
 
 
 def stop_at_signals() -> Stopping:
@@ -51,6 +61,9 @@ def stop_at_signals() -> Stopping:
     Under nohup SIGHUP stays ignored.
     """
     stopping = Stopping()
+    # The system may hand a signal to any thread, above all when a paused process goes on. Python
+    # runs the handler in this thread, which must wake up for it.
+    signal.set_wakeup_fd(stopping.wake_fd, warn_on_full_buffer=False)
     for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stopping.take)

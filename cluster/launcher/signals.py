@@ -32,12 +32,14 @@ class Signals:
     def __init__(self) -> None:
         self.interrupting = False
         self.fd = -1
-        self._write_fd = -1
+        self._write_fd = self._woken_before = -1
         self._arrived: list[int] = []
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # The system may hand a signal to any thread; this one, which handles it, must wake up.
+        self._woken_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for number in (*STOPPING, *TERMINAL, *CHILDREN):
             before = signal.getsignal(number)
             if number == signal.SIGHUP and before == signal.SIG_IGN:
@@ -48,6 +50,7 @@ class Signals:
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        signal.set_wakeup_fd(self._woken_before)
         os.close(self.fd)
         os.close(self._write_fd)
 
