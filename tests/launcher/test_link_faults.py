@@ -19,6 +19,8 @@ from cluster.launcher.story.happenings import Happening
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.system.conditions import client_of, followers, wait_for_other_leader, wait_until
 
+ASKED = "pre_vote"
+
 pytestmark = pytest.mark.process
 
 
@@ -76,23 +78,41 @@ def test_a_node_that_restarts_in_a_partition_stays_cut_off(cluster: LocalCluster
     cluster.partition(alone, [name for name in cluster.nodes if name != alone])
     cluster.links.record(True)
     cluster.kill(alone)
-    since = cluster.journal.count
+    sent = messages(cluster)
     cluster.launch_node(alone)
-    wait_until(cluster, "it asks in vain", lambda: lost_of(cluster, alone, "pre_vote", since))
+    wait_until(cluster, "it asks in vain", lambda: told(cluster) and asks(alone, sent))
     assert not follows(cluster, alone, leader)
     # Nobody has noticed the end of its process, nor that it is back.
     assert cluster.leader() == leader
     cluster.links.record(False)
     cluster.heal(alone)
     wait_until(cluster, "it follows", lambda: follows(cluster, alone, cluster.leader()))
-    heard = [each for each in messages(cluster, since) if alone in {each.source, each.fields["to"]}]
+    heard = [each for each in sent if alone in {each.source, each.fields["to"]}]
     assert all(each.fields.get("lost") for each in heard)
 
 
-def lost_of(cluster: LocalCluster, name: str, what: str, since: int) -> bool:
-    """Whether a message of this kind, which a node has sent since then, was lost."""
-    sent = [each.fields for each in messages(cluster, since) if each.source == name]
-    return any(fields["what"] == what and fields.get("lost") for fields in sent)
+def messages(cluster: LocalCluster) -> list[Happening]:
+    """A list that gets all recorded messages from now on."""
+    found: list[Happening] = []
+
+    def read(happening: Happening) -> None:
+        if happening.kind == "message":
+            found.append(happening)
+
+    cluster.journal.read_by(read)
+    return found
+
+
+def told(cluster: LocalCluster) -> LocalCluster:
+    """The cluster, when it has taken what the nodes have told."""
+    cluster.status()
+    return cluster
+
+
+def asks(name: str, sent: list[Happening]) -> bool:
+    """Whether a node has asked for votes, and the message was lost."""
+    asked = [each.fields for each in sent if (each.source, each.fields["what"]) == (name, ASKED)]
+    return any(fields.get("lost") for fields in asked)
 
 
 def test_a_slow_node_adds_its_delay_to_both_ways_of_a_round_trip(cluster: LocalCluster) -> None:
@@ -111,39 +131,28 @@ def duration_of(client: Client) -> float:
 
 
 def test_messages_are_recorded_while_that_is_wanted(cluster: LocalCluster) -> None:
-    leader = cluster.leader()
-    since = cluster.journal.count
+    leader, sent, before = cluster.leader(), messages(cluster), cluster.journal.count
     cluster.links.record(True)
     with client_of(cluster, leader) as client:
         client.put("recorded", "x")
-    append, answer = wait_until(
-        cluster, "an append and its answer", lambda: both(messages(cluster, since))
-    )
+    append, answer = wait_until(cluster, "an append and its answer", lambda: both(cluster, sent))
     assert append.source == answer.fields["to"] == leader
     assert append.fields["bytes"] > 0
     cluster.links.record(False)
     wait_until(cluster, "all obey", lambda: all(node.obeys for node in told(cluster).running))
-    since = cluster.journal.count
+    sent.clear()
     with client_of(cluster, leader) as client:
         client.put("recorded", "no longer")
-    assert messages(cluster, since) == []
+    assert told(cluster).running and sent == []
+    assert all(each.kind != "message" for each in cluster.journal.since(before))
 
 
-def told(cluster: LocalCluster) -> LocalCluster:
-    """The cluster when it has taken what the nodes have told."""
-    cluster.status()
-    return cluster
-
-
-def messages(cluster: LocalCluster, since: int) -> list[Happening]:
-    return [each for each in told(cluster).journal.since(since) if each.kind == "message"]
-
-
-def both(found: list[Happening]) -> tuple[Happening, Happening] | None:
+def both(cluster: LocalCluster, sent: list[Happening]) -> tuple[Happening, Happening] | None:
     """An append with entries, and an answer of the one that it was for."""
-    for append in found:
+    cluster.status()
+    for append in sent:
         if append.fields["what"] == "append" and append.fields["entries"]:
-            for answer in found:
+            for answer in sent:
                 if answer.fields["what"] == "append_ack" and answer.source == append.fields["to"]:
                     return append, answer
     return None
@@ -169,3 +178,5 @@ def test_nodes_end_when_their_launcher_is_killed_also_a_paused_one(tmp_path: Pat
         ended.register(end, select.POLLIN)
         assert ended.poll(HANG_MS), "a node outlives its launcher"
         os.close(end)
+    for name in ("n1", "n2"):
+        assert "stops: SIGTERM" in (tmp_path / f"{name}.log").read_text()

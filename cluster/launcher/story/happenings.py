@@ -71,6 +71,9 @@ RECORDED: Final = frozenset({"message", "probe"})
 """The kinds that come by the second: for the page and the plots, not among the lines that people
 read."""
 
+FLEETING: Final = frozenset({"message"})
+"""The kinds that come by the thousand: whoever wants them takes them as they come."""
+
 EXPLAINED: Final = frozenset(
     {
         "role",

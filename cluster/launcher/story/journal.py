@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.launcher.story.happenings import LAUNCHER, RECORDED, Happening
+from cluster.launcher.story.happenings import FLEETING, LAUNCHER, RECORDED, Happening
 from cluster.private import append
 
 KEPT_MAX: Final = 20_000
@@ -57,9 +57,10 @@ class Journal:
         return happening
 
     def add(self, happening: Happening) -> None:
-        """Keep it, write it, and hand it to the readers."""
-        self._count += 1
-        self._kept.append(happening)
+        """Keep it, write it, and hand it to the readers; one that is FLEETING only this last."""
+        if happening.kind not in FLEETING:
+            self._count += 1
+            self._kept.append(happening)
         if happening.kind not in RECORDED:
             self._write(happening)
         for reader in list(self._readers):
