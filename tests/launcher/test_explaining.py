@@ -42,8 +42,9 @@ def elected(at: float, node: str, *votes: str) -> Told:
     return at, node, "elected", {"term": 5, "votes": list(votes), "took_ms": 9}
 
 
+KILLED: Told = (10.0, LAUNCHER, "command", {"line": "kill leader", "via": "prompt"})
 DIED: Told = (
-    10.0,
+    10.002,
     LAUNCHER,
     "died",
     {"victim": "n1", "pid": 7, "how": "was killed by SIGKILL", "leader": "n1"},
@@ -66,8 +67,15 @@ def test_a_killed_leader() -> None:
         (10.021, "n2", "peer_lost", {"peer": "n1", "how": "connection"}),
         (10.03, LAUNCHER, "leader", {"leader": "n3", "term": 5}),
     ) == [
-        "n2 and n3 took n1 for lost 1.2 and 1.3 ms after its end was seen: their connections broke",
+        "n2 and n3 took n1 for lost: their connections broke",
         "n3 leads now (term 5): n2 voted for it, it was elected 8 ms after it asked",
+    ]
+
+
+def test_a_leader_that_was_killed_by_a_command() -> None:
+    lines = lines_of(KILLED, DIED, suspected(10.0012, "n2"), suspected(10.0013, "n3"))
+    assert lines == [
+        "n2 and n3 took n1 for lost 1.2 and 1.3 ms after the kill: their connections broke"
     ]
 
 
@@ -103,6 +111,7 @@ def test_a_slow_host_without_any_fault_that_is_known() -> None:
 def test_a_node_that_is_cut_off_asks_in_vain_and_is_told_once() -> None:
     explaining = Explaining()
     played(explaining, asked(10.0, "n2"), asked(10.5, "n2"), asked(10.9, "n2", term=6))
+    assert explaining.take(10.99) == []
     assert explaining.due == 10.0 + IN_VAIN_SECONDS
     said = explaining.take(10.0 + IN_VAIN_SECONDS)
     assert [line.text for line in said] == ["n2 asks for votes in vain: nobody answers"]
@@ -131,11 +140,10 @@ def test_a_hand_over() -> None:
         asked(10.0, "n2", pre=False),
         voted(10.001, "n3", "n2"),
         elected(10.002, "n2", "n2", "n3"),
-        (10.003, "n1", "stepped_down", {"term": 5, "why": "n2 leads in term 5"}),
+        (10.003, "n1", "stepped_down", {"term": 5, "why": "it has handed over to n2"}),
     ) == [
         "n1 hands over: it tells n2 to ask for votes at once",
         "n2 leads now (term 5): n3 voted for it, it was elected 2 ms after it asked",
-        "n1 leads no longer (term 5): n2 leads in term 5",
     ]
 
 
@@ -158,7 +166,7 @@ def test_a_member_that_is_lost_and_found_again_without_a_death() -> None:
     found = {"peer": "n3", "away_ms": 2_300}
     assert lines_of(
         (10.0, "n1", "peer_lost", lost),
-        (10.05, "n2", "peer_lost", lost),
+        (10.4, "n2", "peer_lost", lost),
         (12.3, "n1", "peer_found", found),
         (12.31, "n2", "peer_found", {**found, "away_ms": 2_260}),
     ) == ["n3 does not answer n1 and n2 any more", "n1 and n2 hear n3 again, after 2.3 s"]
@@ -175,6 +183,62 @@ def test_a_learner_that_gets_a_vote() -> None:
     ) == ["n4 has a vote now: it was a learner"]
 
 
+def test_a_leader_that_hears_no_majority() -> None:
+    assert lines_of((10.0, "n1", "stepped_down", {"term": 5, "why": "it hears no majority"})) == [
+        "n1 leads no longer (term 5): it hears no majority"
+    ]
+
+
+def test_an_isolated_node_and_the_others_lose_each_other_in_one_line() -> None:
+    cut = {"what": "isolate", "victims": ["n3"], "text": "n3 is isolated (n3 leads)"}
+    pairs = [("n3", "n1"), ("n1", "n3"), ("n2", "n3"), ("n3", "n2")]
+    lost = [
+        (10.1 + n / 10, node, "peer_lost", {"peer": peer, "how": "timeout"})
+        for n, (node, peer) in enumerate(pairs)
+    ]
+    found = [(14.0, node, "peer_found", {"peer": peer, "away_ms": 3_900}) for node, peer in pairs]
+    assert lines_of(
+        (10.0, LAUNCHER, "fault", cut),
+        *lost,
+        (13.9, LAUNCHER, "fault", {"what": "heal", "victims": []}),
+        *found,
+    ) == [
+        "n3 is apart from n1 and n2: neither side hears the other (n3 is isolated)",
+        "n3 is together with n1 and n2 again, after 3.9 s",
+    ]
+
+
+def test_a_node_that_comes_and_goes_is_told_once_and_then_with_its_count() -> None:
+    explaining = Explaining()
+    lines = []
+    slow = {"what": "slow", "victims": ["n2"], "text": "n2 is slow: 120 ms longer (n2 leads)"}
+    played(explaining, (9.0, LAUNCHER, "fault", slow))
+    for second in range(10, 18):
+        lost = {"peer": "n2", "how": "timeout"}
+        found = {"peer": "n2", "away_ms": 400}
+        played(explaining, (second, "n1", "peer_lost", lost))
+        lines += explaining.take(second + 0.6)
+        played(explaining, (second + 0.4, "n1", "peer_found", found))
+        lines += explaining.take(second + 0.95)
+    lines += explaining.take(30.0)
+    assert [line.text for line in lines] == [
+        "n2 does not answer n1 any more (n2 is slow)",
+        "n1 hears n2 again, after 0.4 s (n2 is slow)",
+        "n1 hears n2 again, after 0.4 s (7 times in 10 s) (n2 is slow)",
+    ]
+
+
+def test_near_misses_are_told_now_and_then() -> None:
+    miss = {"leader": "n1", "silent_ms": 280, "timeout_ms": 310}
+    told: list[Told] = [(10.0 + n, "n2", "near_miss", miss) for n in range(25)]
+    assert len(lines_of(*told)) == 3
+
+
+def test_a_node_that_stops_is_not_missed() -> None:
+    lost = {"peer": "n3", "how": "connection"}
+    assert lines_of((10.08, "n2", "peer_lost", lost), (10.0, "n3", "stopping", {"why": "x"})) == []
+
+
 def test_what_was_healed_explains_nothing_any_more() -> None:
     healed: Told = (10.5, LAUNCHER, "fault", {"what": "resume", "victims": ["n1"]})
     assert lines_of(PAUSED, healed, suspected(11.0, "n2", "timeout", 300)) == [
@@ -185,5 +249,5 @@ def test_what_was_healed_explains_nothing_any_more() -> None:
 def test_nothing_is_said_before_all_who_notice_have_told() -> None:
     explaining = Explaining()
     played(explaining, suspected(10.0, "n2"))
-    assert explaining.take(10.0 + GATHER_SECONDS / 2) == []
+    assert explaining.take(10.0 + GATHER_SECONDS * 0.9) == []
     assert explaining.due == 10.0 + GATHER_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from cluster.launcher.probing.report import as_json, percentiles, summary, text_of
-from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.failover import DEATH, STOP, Failover
 
 KILLED = Failover(
     number=1,
@@ -25,6 +25,7 @@ KILLED = Failover(
     delayed=10,
     linearizable=True,
     leases_kept=2,
+    fault=DEATH,
 )
 
 
@@ -54,12 +55,17 @@ def test_what_is_wrong_stands_out() -> None:
     assert "not checked" in text_of(KILLED._replace(linearizable=None))
 
 
-def test_all_fail_overs_are_a_table_with_percentiles() -> None:
+def test_etcd_stands_beside_the_death_of_a_leader_only() -> None:
+    assert "etcd" not in text_of(KILLED._replace(fault=STOP))
+
+
+def test_all_fail_overs_are_a_table_with_percentiles_by_fault() -> None:
     follower = KILLED._replace(number=2, leader_after="n2", write_outage_ms=0.0)
-    lines = summary([KILLED, follower]).split("\n")
-    assert len(lines) == 1 + 2 + 4 + 1
+    stopped = KILLED._replace(number=3, fault=STOP)
+    lines = summary([KILLED, follower, stopped, KILLED._replace(number=4)]).split("\n")
+    assert len(lines) == 1 + 4 + 4 + 1
     assert "n2 > n3" in lines[1]
-    assert "p50 of 1 changes of leader" in lines[3]
+    assert "p50 of 2 changes of leader by death" in lines[5]
     assert summary([]) == "no fail-over yet: kill leader"
 
 
@@ -73,6 +79,6 @@ def test_percentiles_are_of_the_values_that_there_are() -> None:
 def test_the_json_has_everything() -> None:
     document = json.loads(as_json([KILLED]))
     assert document["failovers"][0]["votes"] == ["n3", "n1"]
-    assert document["percentiles"]["p50"]["write_outage_ms"] == 49.0
+    assert document["percentiles"]["death"]["p50"]["write_outage_ms"] == 49.0
     assert document["etcd"]["write_outage_ms"] > 0
     assert json.loads(as_json([]))["percentiles"] == {}

@@ -120,7 +120,7 @@ def test_a_killed_leader_is_measured_from_its_end_to_the_first_acknowledgement(
 def test_the_client_looks_closely_from_the_first_news_on(scene: Scene) -> None:
     scene.tell(10.001, "suspected", "n3", leader="n1", how="connection", term=4, silent_ms=3)
     assert scene.measuring.wishes() == [Wish(closely_seconds=CLOSE_SECONDS)]
-    assert scene.measuring.is_waiting
+    assert scene.measuring.is_measuring
 
 
 def test_a_killing_command_counts_from_the_command(scene: Scene) -> None:
@@ -219,7 +219,37 @@ def test_a_graceful_stop_counts_from_its_announcement_and_its_end_is_no_other_fa
     found = scene.end(10.4)
     assert (found.cause, found.leader_after) == ("n1 (leader) was stopped (SIGTERM)", "n2")
     scene.tell(11.0, "died", victim="n1", pid=7, how="exited with status 0", leader="n2")
+    scene.measuring.tick(11.1)
     assert not scene.measuring.is_measuring
+
+
+def test_an_old_leader_that_wakes_up_and_steps_down_is_no_fault(scene: Scene) -> None:
+    killed(scene)
+    scene.end(10.4)
+    scene.tell(11.0, "stepped_down", "n1", term=5, why="n3 leads term 5")
+    scene.measuring.tick(11.1)
+    assert not scene.measuring.is_measuring
+
+
+def test_what_nodes_tell_is_judged_in_the_order_of_time(scene: Scene) -> None:
+    """The channel of the node that won is read before that of the node that handed over."""
+    scene.tell(10.006, "elected", "n2", term=5, votes=["n2", "n3"], took_ms=4)
+    scene.tell(10.002, "suspected", "n2", leader="n1", how="transfer", term=4, silent_ms=1)
+    scene.tell(10.0, "stopping", "n1", why="SIGTERM")
+    scene.served(every(0.002, 10.007, 10.4))
+    found = scene.end(10.4)
+    assert (found.cause, found.leader_before) == ("n1 (leader) was stopped (SIGTERM)", "n1")
+
+
+def test_it_is_not_over_while_requests_wait_again(scene: Scene) -> None:
+    """The leader handed over and ended; then the rest had no majority, for another node starts."""
+    scene.tell(10.0, "stopping", "n1", why="SIGTERM")
+    scene.tell(10.004, "elected", "n2", term=5, votes=["n2", "n1"], took_ms=4)
+    scene.served(every(0.002, 10.005, 10.08))
+    scene.refused(every(0.002, 10.08, 10.9))
+    assert scene.measuring.tick(10.33) == [] and scene.measuring.wishes()[-1].order == 0
+    scene.served(every(0.002, 10.9, 11.3))
+    assert scene.end(11.3).write_outage_ms == pytest.approx(821)
 
 
 def test_the_sleep_of_the_client_is_told_apart(scene: Scene) -> None:

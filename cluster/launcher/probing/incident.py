@@ -36,16 +36,24 @@ LEAST_USUAL_MS: Final = 5.0
 """A request is not called delayed below this: in peace, each is a little slower than some."""
 
 
-class Fault(NamedTuple):
-    """What has happened to whom. `is_guess`: only its effect was seen.
+SETTLE_SECONDS: Final = 0.25
+"""An incident is over when nothing has happened for this time, and its effect was seen."""
 
-    It is over when nothing has happened for `settle_seconds` since.
+RECENT_SECONDS: Final = 0.2
+"""It is not over when a request of a kind was answered longer ago than this."""
+
+
+class Fault(NamedTuple):
+    """What has happened to whom; `kind` as in Failover. `is_guess`: only its effect was seen.
+
+    `settle_seconds` is how long its effect may let wait for itself.
     """
 
+    kind: str
     cause: str
     at: float
     victim: str | None
-    settle_seconds: float
+    settle_seconds: float = SETTLE_SECONDS
     is_guess: bool = False
 
 
@@ -63,11 +71,15 @@ class Incident:
         self._election: Happening | None = None
         self._detection: tuple[float, str, str] | None = None
         self._served: dict[str, float] = {}
+        self._served_last: dict[str, float] = {}
 
     # --- what happens -------------------------------------------------------------------------
 
     def add_fault(self, fault: Fault) -> None:
-        """Another fault, before all was as before; or the one that explains what was guessed."""
+        """Another fault, before all was as before; or the one that explains what was guessed.
+
+        The records since then are to be noted again.
+        """
         first = self._faults[0]
         if first.is_guess and (first.victim == fault.victim or fault.victim is None):
             at = min(first.at, fault.at) if fault.victim is not None else first.at
@@ -86,11 +98,6 @@ class Incident:
     def concerns_leader(self) -> bool:
         """Whether the fault is one of the leader, or of what it was."""
         return any(fault.victim == self.leader_before for fault in self._faults)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether writes are not back yet."""
-        return WRITE not in self._served
 
     def hear(self, happening: Happening) -> None:
         """What a node or the launcher tells."""
@@ -123,22 +130,36 @@ class Incident:
         last_at = max(fault.at for fault in self._faults)
         if isinstance(record, Operation):
             if record.outcome is Outcome.DONE and record.began > last_at:
-                name = WRITE if record.kind is Kind.WRITE else READ
-                self._served.setdefault(name, record.ended)
-        elif isinstance(record, Seen) and record.sent_at > last_at:
-            self._served.setdefault(WATCH, record.at)
-        elif isinstance(record, Held):
+                self._serve(WRITE if record.kind is Kind.WRITE else READ, record.ended)
+        elif isinstance(record, Seen):
+            if record.sent_at > last_at:
+                self._serve(WATCH, record.at)
+        elif isinstance(record, Held) and self.over_at:
             self.helds.append(record)
+
+    def _serve(self, name: str, at: float) -> None:
+        self._served.setdefault(name, at)
+        self._served_last[name] = max(at, self._served_last.get(name, at))
 
     def maybe_over(self, now: float) -> bool:
         """Whether all is as before by now: everybody is served, and nothing happens any more."""
         if len(self._served) < len(ALL) or self._leader_after is None:
             return False
+        if min(self._served_last[WRITE], self._served_last[READ]) < now - RECENT_SECONDS:
+            return False
         quiet_since = max(self._moved_at, *self._served.values())
-        if now < quiet_since + max(fault.settle_seconds for fault in self._faults):
+        if now < quiet_since + self._settle_seconds:
             return False
         self.over_at = now
         return True
+
+    @property
+    def _settle_seconds(self) -> float:
+        """How long it must be quiet: until another leader is elected, the effect may be to come."""
+        last = self._faults[-1]
+        if self._election is not None and self._election.at > last.at:
+            return SETTLE_SECONDS
+        return max(fault.settle_seconds for fault in self._faults)
 
     # --- the figures --------------------------------------------------------------------------
 
@@ -183,6 +204,7 @@ class Incident:
             linearizable=history.fault_since(self.began_at - BEFORE_SECONDS) == "",
             leases_kept=kept,
             leases_lost=ended,
+            fault=self._faults[0].kind,
         )
 
     def _ms_until(self, at: float) -> float:
@@ -204,14 +226,16 @@ class Incident:
         return max(LEAST_USUAL_MS, max(before, default=0.0))
 
     def _gap(self, operations: Sequence[Operation], floor_ms: float) -> Gap:
-        answered = sorted(o.ended for o in operations if o.outcome is Outcome.DONE)
+        answered = sorted(
+            o.ended for o in operations if o.outcome is Outcome.DONE and o.ended <= self.over_at
+        )
         gap = longest_gap(answered, sorted(o.began for o in operations), self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP
 
     def _watch_gap(
         self, records: Iterable[Record], operations: Iterable[Operation], floor_ms: float
     ) -> Gap:
-        seen = sorted(r.at for r in records if isinstance(r, Seen) and r.sent_at <= self.over_at)
+        seen = sorted(r.at for r in records if isinstance(r, Seen) and r.at <= self.over_at)
         sent = sorted(o.began for o in operations if o.kind is Kind.WRITE and o.number)
         gap = longest_gap(seen, sent, self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Final, NamedTuple
 
 from cluster.launcher.probing.history import History
 from cluster.launcher.probing.incident import EARLY_SECONDS, Fault, Incident
 from cluster.launcher.probing.records import Down, Held, LeaseNews, Operation, Record, Seen, Settled
-from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.failover import (
+    DEATH,
+    HAND_OVER,
+    SILENCE,
+    STOP,
+    UNKNOWN,
+    Failover,
+)
 from cluster.launcher.story.happenings import LAUNCHER, Happening
+from cluster.launcher.story.ordering import InOrder
 
 TRAIL_SECONDS: Final = 5.0
 """In peace, the records of this time are kept."""
@@ -26,11 +35,12 @@ RECORDS_MAX: Final = 200_000
 CLOSE_SECONDS: Final = 0.6
 """From a cause on, the client sends often for this time."""
 
-SETTLE_SECONDS: Final = 0.25
 SETTLE_TIMEOUTS: Final = 4
-"""An incident is over when nothing has happened for SETTLE_SECONDS. A node that hangs or is cut off
-is noticed only after an election timeout, which is up to twice what is set: then it takes the
-timeout times SETTLE_TIMEOUTS."""
+"""A node that hangs or is cut off is noticed only after an election timeout, which is up to twice
+what is set: an effect is waited for during the timeout times SETTLE_TIMEOUTS."""
+
+ALARMING: Final = frozenset(("died", "fault", "stopping", "stepped_down", "suspected", "elected"))
+"""The kinds that make the client look closely at once."""
 
 CHECK_SECONDS: Final = 3.0
 """How long the nodes have to tell which writes they hold; those that are silent are left out."""
@@ -60,6 +70,7 @@ class Measuring:
         self.history = History()
         self.failovers: list[Failover] = []
         self._wishes: list[Wish] = []
+        self._order = InOrder()
         self._leader = leader
         self._timeouts_seconds = SETTLE_TIMEOUTS * election_timeout_ms / 1000
         self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
@@ -74,13 +85,8 @@ class Measuring:
 
     @property
     def is_measuring(self) -> bool:
-        """Whether an incident is under way."""
-        return self._open is not None or bool(self._checked)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether writes are not back since a fault."""
-        return self._open is not None and self._open.is_waiting
+        """Whether an incident is under way, or may be."""
+        return self._open is not None or bool(self._checked) or self._order.due < inf
 
     def wishes(self) -> list[Wish]:
         """What the client should do now."""
@@ -90,6 +96,12 @@ class Measuring:
     # --- happenings ---------------------------------------------------------------------------
 
     def hear(self, happening: Happening) -> None:
+        """Something has happened: it is judged a moment later, in the order of time."""
+        self._order.add(happening)
+        if happening.kind in ALARMING:
+            self._wishes.append(Wish(closely_seconds=CLOSE_SECONDS))
+
+    def _judge(self, happening: Happening) -> None:
         """Something has happened; perhaps it is a fault."""
         if happening.source == LAUNCHER:
             self._hear_launcher(happening)
@@ -113,7 +125,8 @@ class Measuring:
                 victims = fields["victims"]
                 leads = self._leader in victims
                 victim = self._leader if leads or not victims else victims[0]
-                self._begin(happening.text, at, victim, self._timeouts_seconds)
+                cause, seconds = happening.text, self._timeouts_seconds
+                self._begin(Fault(fields["what"], cause, at, victim, seconds))
 
     def _on_death(self, name: str, how: str, at: float) -> None:
         said_at = self._stopping_at.pop(name, None)
@@ -123,53 +136,46 @@ class Measuring:
         down_at = self._down_at.get(name, at)
         at = down_at if at - EARLY_SECONDS <= down_at else at
         at = self._kill_at if 0 <= at - self._kill_at <= KILLED_SECONDS else at
-        self._begin(f"{self._named(name)} {how}", at, name, SETTLE_SECONDS)
+        self._begin(Fault(DEATH, f"{self._named(name)} {how}", at, name))
 
     def _hear_node(self, happening: Happening) -> None:
         fields, at, node = happening.fields, happening.at, happening.source
         if happening.kind == "stopping":
             self._stopping_at[node] = at
             cause = f"{self._named(node)} was stopped ({fields['why']})"
-            self._begin(cause, at, node, SETTLE_SECONDS)
+            self._begin(Fault(STOP, cause, at, node))
         elif self._open is not None:
             return
         elif happening.kind == "suspected":
             self._on_suspicion(node, fields, at)
-        elif happening.kind == "stepped_down":
+        elif happening.kind == "stepped_down" and node == self._leader:
             cause = f"{node} (leader) stepped down: {fields['why']}"
-            self._begin(cause, at, node, self._timeouts_seconds, is_guess=True)
+            self._begin(Fault(SILENCE, cause, at, node, self._timeouts_seconds, is_guess=True))
         elif happening.kind == "elected" and node != self._leader:
             cause = f"{node} was elected, and nobody has said why"
-            self._begin(cause, at, self._leader, SETTLE_SECONDS, is_guess=True)
+            self._begin(Fault(UNKNOWN, cause, at, self._leader, is_guess=True))
 
     def _on_suspicion(self, node: str, fields: Mapping[str, Any], at: float) -> None:
         """A follower takes the leader for lost, and nobody has told why: perhaps it dies."""
         leader, how = fields["leader"], fields["how"]
+        kind = SILENCE
         if how == "transfer":
-            cause, began = f"{leader} (leader) handed over", at
+            kind, cause, began = HAND_OVER, f"{leader} (leader) handed over", at
         elif how == "connection":
             cause, began = f"{leader} (leader) closed its connection to {node}", at
         else:
             began = at - fields["silent_ms"] / 1000
             cause = f"{leader} (leader) fell silent: {node} heard nothing from it"
-        self._begin(cause, began, leader, SETTLE_SECONDS, is_guess=True)
+        self._begin(Fault(kind, cause, began, leader, is_guess=True))
 
-    def _begin(
-        self,
-        cause: str,
-        at: float,
-        victim: str | None,
-        settle_seconds: float,
-        *,
-        is_guess: bool = False,
-    ) -> None:
-        self._wishes.append(Wish(closely_seconds=CLOSE_SECONDS))
-        fault = Fault(cause, at, victim, settle_seconds, is_guess)
+    def _begin(self, fault: Fault) -> None:
         if self._open is None:
             self._count += 1
             self._open = Incident(self._count, fault, self._leader)
         else:
             self._open.add_fault(fault)
+        for record in self._records:
+            self._open.note(record)
 
     def _named(self, name: str) -> str:
         return f"{name} (leader)" if name == self._leader else name
@@ -193,6 +199,8 @@ class Measuring:
 
     def tick(self, now: float) -> list[Failover]:
         """What was measured to its end by now; call it a few times a second."""
+        for happening in self._order.take(now):
+            self._judge(happening)
         if self._open is not None and self._open.maybe_over(now):
             self._wishes.append(Wish(order=self._open.number))
             self._checked.append(self._open)

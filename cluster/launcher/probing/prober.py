@@ -93,11 +93,6 @@ class Prober:
         """Whether a fault is being measured."""
         return self._measuring.is_measuring
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether writes are not back since a fault."""
-        return self._measuring.is_waiting
-
     def read_by(self, reader: Reader) -> None:
         """Hand each new sample to this reader, some at a time."""
         self._readers.append(reader)

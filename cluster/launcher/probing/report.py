@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.failover import DEATH, Failover
 
 ETCD_OUTAGE_MS: Final = 1_325
 ETCD_COMMAND: Final = "python -m tests.etcd failover DIR"
@@ -52,9 +52,14 @@ def text_of(failover: Failover) -> str:
     if failover.late_ms:
         line += f" (the probe itself did not run for {_ms(failover.late_ms)} of that)"
     lines += [f"   {line}", f"   {_consequences(failover)}"]
-    if after != before:
+    if is_death_of_leader(failover):
         lines.append(f"   etcd by default: no writes for {ETCD_OUTAGE_MS:,} ms ({ETCD_COMMAND})")
     return "\n".join(lines)
+
+
+def is_death_of_leader(failover: Failover) -> bool:
+    """Whether it can be compared with the death of etcd's leader."""
+    return failover.fault == DEATH and failover.leader_after != failover.leader_before
 
 
 def _consequences(failover: Failover) -> str:
@@ -67,7 +72,7 @@ def _consequences(failover: Failover) -> str:
 
 
 def summary(failovers: Sequence[Failover]) -> str:
-    """All of them, one a line, and the percentiles of those with another leader."""
+    """All of them, one a line, and the percentiles of those with another leader, by the fault."""
     if not failovers:
         return "no fail-over yet: kill leader"
     width = min(CAUSE_COLUMNS, max(len(failover.cause) for failover in failovers))
@@ -84,13 +89,23 @@ def summary(failovers: Sequence[Failover]) -> str:
         odd = "" if failover.linearizable else "  not linearizable"
         odd = "  not checked" if failover.linearizable is None else odd
         rows.append(f"{failover.number:>3}  {cause:<{width}}  {leader:<10}{figures}  {wrong}{odd}")
-    changes = [each for each in failovers if each.leader_after != each.leader_before]
-    for percent, values in percentiles(changes).items():
-        cells = "".join(f"{_cell(values.get(name)):>9}" for name in MEASURES)
-        of = f"{'max' if percent == 100 else f'p{percent}'} of {len(changes)} changes of leader"
-        rows.append(f"{'':>3}  {of:<{width + 12}}{cells}")
-    rows.append(f"ms; etcd by default, writes: {ETCD_OUTAGE_MS:,} ({ETCD_COMMAND})")
+    for fault, changes in changes_by_fault(failovers).items():
+        for percent, values in percentiles(changes).items() if len(changes) > 1 else ():
+            cells = "".join(f"{_cell(values.get(name)):>9}" for name in MEASURES)
+            figure = "max" if percent == 100 else f"p{percent}"
+            of = f"{figure} of {len(changes)} changes of leader by {fault}"
+            rows.append(f"{'':>3}  {of:<{width + 12}}{cells}")
+    rows.append(f"ms; etcd by default, death of the leader: {ETCD_OUTAGE_MS:,} ({ETCD_COMMAND})")
     return "\n".join(rows)
+
+
+def changes_by_fault(failovers: Sequence[Failover]) -> dict[str, list[Failover]]:
+    """Those with another leader, by what the fault was."""
+    found: dict[str, list[Failover]] = {}
+    for failover in failovers:
+        if failover.leader_after != failover.leader_before:
+            found.setdefault(failover.fault, []).append(failover)
+    return found
 
 
 def percentiles(failovers: Sequence[Failover]) -> dict[int, dict[str, float]]:
@@ -112,10 +127,12 @@ def percentiles(failovers: Sequence[Failover]) -> dict[int, dict[str, float]]:
 
 def as_json(failovers: Sequence[Failover]) -> str:
     """All of them, and the percentiles of those with another leader, as one JSON document."""
-    changes = [each for each in failovers if each.leader_after != each.leader_before]
     document: dict[str, Any] = {
         "failovers": [failover.document() for failover in failovers],
-        "percentiles": {f"p{p}": figures for p, figures in percentiles(changes).items()},
+        "percentiles": {
+            fault: {f"p{percent}": values for percent, values in percentiles(changes).items()}
+            for fault, changes in changes_by_fault(failovers).items()
+        },
         "etcd": {"write_outage_ms": ETCD_OUTAGE_MS, "command": ETCD_COMMAND},
     }
     return json.dumps(document, indent=2)

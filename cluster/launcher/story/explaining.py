@@ -8,27 +8,40 @@ monotonic clock. It refuses to know how long anybody was not served: that is mea
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cluster.launcher.story.happenings import LAUNCHER, Happening
+from cluster.launcher.story.neighbours import Neighbours
+from cluster.launcher.story.ordering import InOrder
+from cluster.launcher.story.words import all_of
 
 GATHER_SECONDS: Final = 0.1
-"""What several nodes tell within this time about the same thing becomes one line."""
+"""What several nodes tell within this time about the same leader becomes one line."""
 
 IN_VAIN_SECONDS: Final = 1.0
 IN_VAIN_AGAIN_SECONDS: Final = 10.0
 """A node that asks for votes and is not elected within IN_VAIN_SECONDS gets a line, and the next at
 most every IN_VAIN_AGAIN_SECONDS."""
 
+NEAR_MISS_AGAIN_SECONDS: Final = 10.0
+"""A node that hears its leader late again and again gets a line this often."""
+
 SAME_SECONDS: Final = 2.0
 """A death, a suspicion and an election this near to each other belong together."""
 
+KILLED_SECONDS: Final = 0.1
+"""A node that is missed this soon after the command to kill it was killed by that command."""
+
 CONNECTION: Final = "connection"
-TIMEOUT: Final = "timeout"
 TRANSFER: Final = "transfer"
-"""How a node notices that another one is lost."""
+"""How a node notices that it lost its leader."""
+
+HEALED: Final = "heal"
+PAUSED: Final = "pause"
+RESUMED: Final = "resume"
+"""What is told of faults, beside the harm to links."""
 
 
 class Line(NamedTuple):
@@ -52,14 +65,19 @@ class Explaining:
     """What is known of the present change."""
 
     def __init__(self) -> None:
+        self._order = InOrder()
         self._lines: list[Line] = []
-        self._ailing: dict[str, str] = {}
-        self._died: dict[str, Happening] = {}
+        self._neighbours = Neighbours()
+        # What is known to be wrong, by node: in its process, and with its links.
+        self._paused: dict[str, Happening] = {}
+        self._cut: dict[str, str] = {}
+        self._kill_at = -inf
+        self._ended_at: dict[str, float] = {}
+        self._handed_over_at: dict[str, float] = {}
         self._suspicions: dict[str, list[Happening]] = defaultdict(list)
-        self._lost: dict[str, list[Happening]] = defaultdict(list)
-        self._found: dict[str, list[Happening]] = defaultdict(list)
         self._asking: dict[str, _Asking] = {}
         self._in_vain_at: dict[str, float] = {}
+        self._near_miss_at: dict[str, float] = {}
         self._learners: set[str] = set()
         self._elected: dict[str, int] = {}
         self._leader_said: Happening | None = None
@@ -67,35 +85,26 @@ class Explaining:
     @property
     def due(self) -> float:
         """When `take` may have more to say."""
-        gathered = [*self._suspicions.values(), *self._lost.values(), *self._found.values()]
-        dues = [group[0].at + GATHER_SECONDS for group in gathered]
+        dues = [self._order.due, self._neighbours.due]
+        dues += [group[0].at + GATHER_SECONDS for group in self._suspicions.values()]
         dues += [self._vain_due(node, asking) for node, asking in self._asking.items()]
         if self._leader_said is not None:
             dues.append(self._leader_said.at + GATHER_SECONDS)
-        return min(dues, default=inf)
+        return min(dues)
 
     def hear(self, happening: Happening) -> None:
-        """Something has happened."""
-        if happening.source == LAUNCHER:
-            self._hear_launcher(happening)
-        else:
-            self._hear_node(happening)
+        """Something has happened: it is heard a moment later, in the order of time."""
+        self._order.add(happening)
 
     def take(self, now: float) -> list[Line]:
         """The lines that are complete by now."""
-        for leader in _complete(self._suspicions, now):
-            self._say_suspicion(leader)
-        for peer in _complete(self._lost, now):
-            self._say_lost(peer)
-        for peer in _complete(self._found, now):
-            self._say_found(peer)
-        for node, asking in list(self._asking.items()):
-            if self._vain_due(node, asking) <= now:
-                self._say_in_vain(node, asking, now)
-        said = self._leader_said
-        if said is not None and said.at + GATHER_SECONDS <= now:
-            self._leader_said = None
-            self._say_leader(said)
+        for happening in self._order.take(now):
+            self._say_what_is_complete(happening.at)
+            if happening.source == LAUNCHER:
+                self._hear_launcher(happening)
+            else:
+                self._hear_node(happening)
+        self._say_what_is_complete(now)
         lines, self._lines = self._lines, []
         return lines
 
@@ -104,30 +113,47 @@ class Explaining:
     def _hear_launcher(self, happening: Happening) -> None:
         fields = happening.fields
         match happening.kind:
+            case "command" if fields["line"].split()[:1] == ["kill"]:
+                self._kill_at = happening.at
             case "died":
-                self._died[fields["victim"]] = happening
-                self._ailing.pop(fields["victim"], None)
-                self._asking.pop(fields["victim"], None)
+                self._note_end(fields["victim"], happening.at)
             case "launched":
-                self._died.pop(fields["victim"], None)
+                self._ended_at.pop(fields["victim"], None)
             case "fault":
                 self._note_fault(happening)
             case "leader":
                 self._leader_said = happening
 
+    def _note_end(self, node: str, at: float) -> None:
+        self._ended_at.setdefault(node, at)
+        self._paused.pop(node, None)
+        self._asking.pop(node, None)
+
     def _note_fault(self, happening: Happening) -> None:
         victims, what = happening.fields["victims"], happening.fields["what"]
-        if what.startswith(("resume", "heal")):
-            for victim in victims or list(self._ailing):
-                self._ailing.pop(victim, None)
-            return
+        if what == HEALED:
+            for victim in victims or list(self._cut):
+                self._cut.pop(victim, None)
         for victim in victims:
-            self._ailing[victim] = f"{victim} is paused" if what == "pause" else happening.text
+            if what == RESUMED:
+                self._paused.pop(victim, None)
+            elif what == PAUSED:
+                self._paused[victim] = happening
+            elif what != HEALED:
+                # Who leads is said in other lines, and by how much it is slow was said before.
+                self._cut[victim] = happening.text.partition(" (")[0].partition(":")[0]
 
     def _hear_node(self, happening: Happening) -> None:
         fields, node = happening.fields, happening.source
+        paused = self._paused.get(node)
+        if paused is not None and happening.at > paused.at:
+            del self._paused[node]  # it goes on: the launcher will know in a moment
         match happening.kind:
+            case "stopping":
+                self._note_end(node, happening.at)
             case "suspected":
+                if fields["how"] == TRANSFER:
+                    self._handed_over_at[fields["leader"]] = happening.at
                 self._suspicions[fields["leader"]].append(happening)
             case "asked_for_votes":
                 self._asking.setdefault(node, _Asking(happening, {}, {}))
@@ -142,16 +168,20 @@ class Explaining:
             case "follows":
                 self._asking.pop(node, None)
             case "stepped_down":
-                why = f"{node} leads no longer (term {fields['term']}): {fields['why']}"
-                self._say(why + self._because(node), "leader", [node], happening)
-            case "peer_lost":
-                self._lost[fields["peer"]].append(happening)
+                self._say_stepped_down(happening)
+            case "peer_lost" if not self._is_explained(happening):
+                self._neighbours.lost(happening)
             case "peer_found" if fields["away_ms"] is not None:
-                self._found[fields["peer"]].append(happening)
+                self._neighbours.found(happening)
             case "near_miss":
                 self._say_near_miss(happening)
             case "role":
                 self._note_role(happening)
+
+    def _is_explained(self, lost: Happening) -> bool:
+        """Whether the other's end says it all."""
+        ended_at = self._ended_at.get(lost.fields["peer"], -inf)
+        return abs(lost.at - ended_at) < SAME_SECONDS
 
     def _note_role(self, happening: Happening) -> None:
         node, role = happening.source, happening.fields["role"]
@@ -166,28 +196,47 @@ class Explaining:
     def _say(self, text: str, about: str, victims: Iterable[str], last: Happening) -> None:
         self._lines.append(Line(text, about, tuple(victims), last))
 
+    def _say_what_is_complete(self, now: float) -> None:
+        for leader, group in list(self._suspicions.items()):
+            if group[0].at + GATHER_SECONDS <= now:
+                self._say_suspicion(leader)
+        for change in self._neighbours.take(now, self._ended_at):
+            because = self._because(*change.nodes)
+            self._say(change.text + because, "member", change.nodes, change.last)
+        for node, asking in list(self._asking.items()):
+            if self._vain_due(node, asking) <= now:
+                self._say_in_vain(node, asking, now)
+        said = self._leader_said
+        if said is not None and said.at + GATHER_SECONDS <= now:
+            self._leader_said = None
+            self._say_leader(said)
+
     def _say_suspicion(self, leader: str) -> None:
-        group = sorted(self._suspicions.pop(leader), key=lambda happening: happening.at)
         by_way: dict[str, list[Happening]] = defaultdict(list)
-        for happening in group:
+        for happening in self._suspicions.pop(leader):
             by_way[happening.fields["how"]].append(happening)
-        died = self._died.get(leader)
         for how, told in by_way.items():
-            names = [happening.source for happening in told]
+            sources = [happening.source for happening in told]
+            names = all_of(sources)
             if how == TRANSFER:
-                text = f"{leader} hands over: it tells {_and(names)} to ask for votes at once"
-                self._say(text, "leader", [leader], told[-1])
-                continue
-            text = f"{_and(names)} took {leader} for lost"
-            if died is not None:
-                after = [max(0.0, 1000 * (happening.at - died.at)) for happening in told]
-                text += f" {_and([f'{ms:.1f}' for ms in after])} ms after its end was seen"
-            if how == CONNECTION:
-                text += ": its connection broke" if len(told) == 1 else ": their connections broke"
+                text = f"{leader} hands over: it tells {names} to ask for votes at once"
+            elif how == CONNECTION:
+                broke = "its connection" if len(told) == 1 else "their connections"
+                text = f"{names} took {leader} for lost{self._delays(leader, told)}: {broke} broke"
             else:
-                silent = [f"{happening.fields['silent_ms']:.0f}" for happening in told]
-                text += f": nothing was heard from it for {_and(silent)} ms"
-            self._say(text + self._because(leader), "leader", [leader], told[-1])
+                silent = all_of(f"{happening.fields['silent_ms']:.0f}" for happening in told)
+                text = f"{names} took {leader} for lost: nothing was heard from it for {silent} ms"
+            self._say(text + self._because(leader, *sources), "leader", [leader], told[-1])
+
+    def _delays(self, leader: str, told: Iterable[Happening]) -> str:
+        """How long after the leader's end they noticed it, as far as that is known."""
+        ended_at, word = self._ended_at.get(leader), "its end"
+        if ended_at is not None and 0 < ended_at - self._kill_at < KILLED_SECONDS:
+            ended_at, word = self._kill_at, "the kill"
+        delays_ms = [1000 * (happening.at - (ended_at or inf)) for happening in told]
+        if min(delays_ms) < 0:
+            return ""  # the launcher has seen it later than they
+        return f" {all_of(f'{delay_ms:.1f}' for delay_ms in delays_ms)} ms after {word}"
 
     def _say_elected(self, happening: Happening) -> None:
         node, fields = happening.source, happening.fields
@@ -196,17 +245,21 @@ class Explaining:
             self._say_suspicion(leader)
         asking = self._asking.pop(node, None)
         voters = [name for name in fields["votes"] if name != node]
-        text = f"{node} leads now (term {fields['term']})"
-        parts = [f"{_and(voters)} voted for it" if voters else "no other vote was needed"]
+        parts = [f"{all_of(voters)} voted for it" if voters else "no other vote was needed"]
         if asking is not None:
             took_ms = 1000 * (happening.at - asking.first.at)
             parts.append(f"it was elected {took_ms:.0f} ms after it asked")
-        others = [name for name in self._asking if self._asking[name].first.at > happening.at - 5]
+        others = [
+            name
+            for name, other in self._asking.items()
+            if other.first.at > happening.at - SAME_SECONDS
+        ]
         if others:
-            parts.append(f"{_and(others)} had asked, too")
+            parts.append(f"{all_of(others)} had asked, too")
         self._asking.clear()
         self._in_vain_at.clear()
-        self._say(f"{text}: {', '.join(parts)}", "leader", [node], happening)
+        text = f"{node} leads now (term {fields['term']}): {', '.join(parts)}"
+        self._say(text, "leader", [node], happening)
 
     def _say_leader(self, happening: Happening) -> None:
         """The launcher sees a leader; nothing is to be said if that one has told it itself."""
@@ -214,6 +267,13 @@ class Explaining:
         if leader is not None and self._elected.get(leader) != term:
             self._elected[leader] = term
             self._say(f"{leader} leads (term {term})", "leader", [leader], happening)
+
+    def _say_stepped_down(self, happening: Happening) -> None:
+        node, fields = happening.source, happening.fields
+        if happening.at - self._handed_over_at.get(node, -inf) < SAME_SECONDS:
+            return  # that it hands over was said
+        text = f"{node} leads no longer (term {fields['term']}): {fields['why']}"
+        self._say(text + self._because(node), "leader", [node], happening)
 
     def _vain_due(self, node: str, asking: _Asking) -> float:
         again = self._in_vain_at.get(node, -inf) + IN_VAIN_AGAIN_SECONDS
@@ -224,50 +284,25 @@ class Explaining:
         answers = [f"{name} refuses: {why}" for name, why in asking.refused.items()]
         granted = [name for name in asking.granted if name != node]
         if granted:
-            answers.append(f"{_and(granted)} would vote for it")
+            answers.append(f"{all_of(granted)} would vote for it")
         text = f"{node} asks for votes in vain: {'; '.join(answers) or 'nobody answers'}"
         self._say(text + self._because(node), "leader", [node], asking.first)
 
-    def _say_lost(self, peer: str) -> None:
-        group = self._lost.pop(peer)
-        names = [happening.source for happening in group]
-        died = self._died.get(peer)
-        if died is not None and abs(group[0].at - died.at) < SAME_SECONDS:
-            return  # that it died says it all
-        if any(happening.fields["how"] == CONNECTION for happening in group):
-            text = f"the connections of {_and(names)} to {peer} broke"
-        else:
-            text = f"{peer} does not answer {_and(names)} any more"
-        self._say(text + self._because(peer), "member", [peer], group[-1])
-
-    def _say_found(self, peer: str) -> None:
-        group = self._found.pop(peer)
-        names = [happening.source for happening in group]
-        away_ms = max(happening.fields["away_ms"] for happening in group)
-        text = f"{_and(names)} {'hears' if len(names) == 1 else 'hear'} {peer} again"
-        self._say(f"{text}, after {away_ms / 1000:.1f} s", "member", [peer], group[-1])
-
     def _say_near_miss(self, happening: Happening) -> None:
         fields, node = happening.fields, happening.source
+        if happening.at - self._near_miss_at.get(node, -inf) < NEAR_MISS_AGAIN_SECONDS:
+            return
+        self._near_miss_at[node] = happening.at
         text = (
             f"{node} heard nothing from its leader {fields['leader']} for"
             f" {fields['silent_ms']:.0f} ms: after {fields['timeout_ms']:.0f} ms it would have"
             " asked for votes"
         )
-        self._say(text + self._because(fields["leader"]), "near_miss", [node], happening)
+        because = self._because(fields["leader"], node)
+        self._say(text + because, "near_miss", [node], happening)
 
-    def _because(self, name: str) -> str:
-        """What is known to be wrong with a node, in parentheses."""
-        why = self._ailing.get(name)
-        return f" ({why})" if why else ""
-
-
-def _complete(groups: dict[str, list[Happening]], now: float) -> list[str]:
-    """Whose group need not wait for more."""
-    return [name for name, group in groups.items() if group[0].at + GATHER_SECONDS <= now]
-
-
-def _and(words: Sequence[Any]) -> str:
-    """`n1`, `n1 and n2`, `n1, n2 and n3`."""
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else str(last)
+    def _because(self, *nodes: str) -> str:
+        """What is known to be wrong with these nodes, in parentheses."""
+        why = [f"{node} is paused" for node in nodes if node in self._paused]
+        why += [self._cut[node] for node in nodes if node in self._cut]
+        return f" ({', '.join(dict.fromkeys(why))})" if why else ""

@@ -5,11 +5,23 @@ Values only: who measures is the business of `cluster.launcher.probing`.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+DEATH: Final = "death"
+STOP: Final = "stop"
+PAUSE: Final = "pause"
+HAND_OVER: Final = "hand-over"
+SILENCE: Final = "silence"
+UNKNOWN: Final = "unknown"
+FAULTS: Final = (DEATH, STOP, PAUSE, HAND_OVER, SILENCE, UNKNOWN)
+"""What a fault is of, beside harm to links: a process that ended, was stopped or paused, a leader
+that handed over, or fell silent without a reason that is known, and an election without one."""
 
 
 class Failover(NamedTuple):
     """One fault and what came of it. Durations are in ms; None: it did not happen, or not yet.
+
+    `fault` is one of FAULTS, or what was done to the links.
 
     `detection_ms` is from the cause to the first follower's suspicion; `election_ms` from there
     until a leader is elected. An outage is the longest time between two acknowledged writes (or
@@ -44,6 +56,7 @@ class Failover(NamedTuple):
     linearizable: bool | None = None
     leases_kept: int = 0
     leases_lost: int = 0
+    fault: str = ""
 
     def document(self) -> dict[str, Any]:
         """It as JSON has it."""
