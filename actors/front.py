@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 from actors.raft.disk.wal_reader import Identity
@@ -164,8 +165,12 @@ class FrontProcess:
         ready = dict(poller.poll())
         if self._stopping in ready:
             process.send_signal(signal.SIGTERM)
+            # Both halves, which have a session of their own: a paused one could not end.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGCONT)
             poller.unregister(self._stopping)
             if not poller.poll(FRONT_STOP_SECONDS * 1_000):
+                log.warning("the front did not stop within %g s: killing it", FRONT_STOP_SECONDS)
                 process.kill()
         process.wait()
         os.close(ended)

@@ -141,19 +141,26 @@ def test_no_write_is_lost_or_done_twice_while_halves_of_the_front_are_killed(
 
 @pytest.mark.parametrize(
     ("number", "is_stopped"),
-    [(signal.SIGTERM, False), (signal.SIGKILL, False), (signal.SIGKILL, True)],
+    [
+        (signal.SIGTERM, False),
+        (signal.SIGTERM, True),
+        (signal.SIGKILL, False),
+        (signal.SIGKILL, True),
+    ],
 )
 def test_a_front_and_its_port_end_with_the_node(number: int, is_stopped: bool) -> None:
-    """However the node ends, and also if the serving half is stopped at that moment."""
+    """However the node ends, and also if both halves of its front are stopped at that moment."""
     with LocalCluster(1, front=True) as cluster:
         host, port = cluster.endpoints[0].split(":")
         keeper, serving = halves_of(cluster.node("n1").pid)
         ends = [end_of(keeper), end_of(serving)]
         if is_stopped:
+            os.kill(keeper, signal.SIGSTOP)
             os.kill(serving, signal.SIGSTOP)
         cluster.signal("n1", number)
         cluster.node("n1").wait(HANG_SECONDS)
         wait_for(ends)
+        assert "the front did not stop" not in cluster.node("n1").log_path.read_text()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)))
         if number == signal.SIGKILL:
