@@ -11,14 +11,14 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from cluster import __version__
 from cluster.config import NodeFlags
-from cluster.launcher.arguments import PROGRAM, CtlOptions, LaunchOptions, parse
+from cluster.launcher.arguments import DATA_DIR, PROGRAM, CtlOptions, LaunchOptions, parse
 from cluster.launcher.commands import ctl
 from cluster.launcher.commands.first import FirstCommand
+from cluster.launcher.files import temporary_directories
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.probing.prober import Prober
@@ -55,7 +55,8 @@ def _ctl(options: CtlOptions) -> int:
     """Have a running launcher do a command."""
     show = _show_json if options.json else _show
     try:
-        error = ctl.ask(Path(options.data_dir), shlex.join(options.words), show)
+        where = ctl.launcher_directory(options.data_dir, DATA_DIR, temporary_directories())
+        error = ctl.ask(where, options.line, show)
     except LauncherError as refused:
         error = str(refused)
     except KeyboardInterrupt:

@@ -69,9 +69,9 @@ class LaunchOptions(NamedTuple):
 class CtlOptions(NamedTuple):
     """A command for a launcher that runs already."""
 
-    data_dir: str
+    data_dir: str | None
     json: bool
-    words: tuple[str, ...]
+    line: str
 
 
 def parse(arguments: Sequence[str]) -> LaunchOptions | CtlOptions:
@@ -90,13 +90,16 @@ def parse(arguments: Sequence[str]) -> LaunchOptions | CtlOptions:
 def _parse_ctl(arguments: Sequence[str]) -> CtlOptions:
     """Its own flags come before the command, so the command may have any."""
     parser = FlagParser(f"{PROGRAM} ctl", CTL_DESCRIPTION)
-    parser.add_argument("--data-dir", metavar="DIR", default=DATA_DIR, help=f"default {DATA_DIR}")
+    parser.add_argument("--data-dir", metavar="DIR", help=f"the launcher's (default {DATA_DIR})")
     parser.add_argument("--json", action="store_true", help="answers as lines of JSON")
     parser.add_argument("words", nargs="...", metavar="COMMAND", help="for example: kill leader")
     parsed = parser.parse_args(arguments)
     if not parsed.words:
         parser.error(f"which command? {PROGRAM} ctl help lists them")
-    return CtlOptions(parsed.data_dir, parsed.json, tuple(parsed.words))
+    words = parsed.words
+    # One word is a whole line, as typed at the prompt: so a shell leaves the bar in it alone.
+    line = words[0] if len(words) == 1 else shlex.join(words)
+    return CtlOptions(parsed.data_dir, parsed.json, line)
 
 
 def _parse_show(verb: str, own: list[str]) -> LaunchOptions:

@@ -30,7 +30,7 @@ __all__ = ["DataDirectory", "LauncherError"]
 ORPHANS_SECONDS: Final = 5.0
 """How long the nodes of a killed launcher may take to notice its end and to stop."""
 
-TEMPORARY: Final = "leasehold-"
+TEMPORARY: Final = "leasehold-cluster-"
 """The beginning of the name of a temporary data directory."""
 
 LOCK_RETRY_SECONDS: Final = 0.02
@@ -115,12 +115,17 @@ class DataDirectory:
             time.sleep(LOCK_RETRY_SECONDS)
 
 
+def temporary_directories(where: Path | None = None) -> list[Path]:
+    """The temporary data directories of all launchers, those of other users among them."""
+    return sorted((where or Path(tempfile.gettempdir())).glob(f"{TEMPORARY}*"))
+
+
 def delete_left_directories(where: Path | None = None) -> None:
     """Delete the temporary data directories of launchers that were killed, and whose nodes ended.
 
     Such a launcher could not do it itself. Those of launchers that run, or begin or end, stay.
     """
-    for path in (where or Path(tempfile.gettempdir())).glob(f"{TEMPORARY}*"):
+    for path in temporary_directories(where):
         with suppress(OSError):  # another user's, or another launcher deletes it just now
             if _is_left(path):
                 shutil.rmtree(path, ignore_errors=True)

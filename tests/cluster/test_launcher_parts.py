@@ -166,22 +166,23 @@ def test_a_data_directory_is_used_by_one_launcher_at_a_time(tmp_path: Path) -> N
 def test_what_a_killed_launcher_has_left_in_the_temporary_directory_is_deleted(
     tmp_path: Path,
 ) -> None:
-    places = {name: tmp_path / name for name in ("leasehold-left", "leasehold-used", "other-left")}
+    names = ("leasehold-cluster-left", "leasehold-cluster-used", "other-left")
+    places = {name: tmp_path / name for name in names}
     directories = {name: DataDirectory(path) for name, path in places.items()}
-    for name in ("leasehold-left", "other-left"):
+    for name in ("leasehold-cluster-left", "other-left"):
         os.close(directories[name].lock_fd)  # as the system does when the last process ends
-    (tmp_path / "leasehold-beginning").mkdir()
-    (tmp_path / "leasehold-link").symlink_to(places["other-left"])
+    (tmp_path / "leasehold-cluster-beginning").mkdir()
+    (tmp_path / "leasehold-cluster-link").symlink_to(places["other-left"])
     delete_left_directories(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "leasehold-beginning",
-        "leasehold-link",
-        "leasehold-used",
+        "leasehold-cluster-beginning",
+        "leasehold-cluster-link",
+        "leasehold-cluster-used",
         "other-left",
     ]
-    directories["leasehold-used"].release()
+    directories["leasehold-cluster-used"].release()
     delete_left_directories(tmp_path)
-    assert places["leasehold-used"].exists()  # its launcher was about to delete it, or to keep it
+    assert places["leasehold-cluster-used"].exists()  # its launcher is about to delete it
 
 
 def first_nodes(size: int = 3, base_port: int = 2379) -> list[NodeRecord]:
@@ -389,10 +390,12 @@ def test_a_command_gets_a_temporary_cluster_unless_a_directory_is_named() -> Non
 
 
 def test_a_command_for_a_running_launcher_keeps_its_own_flags() -> None:
-    assert parse(["ctl", "kill", "leader"]) == CtlOptions("cluster-data", False, ("kill", "leader"))
+    assert parse(["ctl", "kill", "leader"]) == CtlOptions(None, False, "kill leader")
     assert parse(["ctl", "--json", "--data-dir", "d", "logs", "n1", "-n", "3", "--data-dir"]) == (
-        CtlOptions("d", True, ("logs", "n1", "-n", "3", "--data-dir"))
+        CtlOptions("d", True, "logs n1 -n 3 --data-dir")
     )
+    assert parse(["ctl", "put", "a key", "|"]) == CtlOptions(None, False, "put 'a key' '|'")
+    assert parse(["ctl", "partition n1 | n2"]) == CtlOptions(None, False, "partition n1 | n2")
 
 
 def test_node_flags_are_passed_on() -> None:

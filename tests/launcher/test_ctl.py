@@ -110,6 +110,25 @@ def test_without_a_launcher_that_is_said(tmp_path: Path) -> None:
             ctl.connect(directory)
 
 
+def test_the_launcher_is_found_in_the_usual_directory_or_the_only_temporary_one(
+    tmp_path: Path,
+) -> None:
+    usual, one, two = (tmp_path / name for name in ("usual", "one", "two"))
+    for each in (usual, one, two):
+        each.mkdir()
+    assert ctl.launcher_directory(None, str(usual), [one, two]) == usual  # to say it of this one
+    loops = [Loop(one)]
+    assert ctl.launcher_directory(None, str(usual), [one, two]) == one
+    assert ctl.launcher_directory(str(two), str(usual), [one, two]) == two
+    loops.append(Loop(two))
+    with pytest.raises(LauncherError, match=f"several launchers run, .*: {one}, {two}"):
+        ctl.launcher_directory(None, str(usual), [one, two])
+    loops.append(Loop(usual))
+    assert ctl.launcher_directory(None, str(usual), [one, two]) == usual
+    for loop in loops:
+        loop.server.close()
+
+
 def test_the_socket_is_for_its_owner_and_replaces_that_of_a_killed_launcher(
     tmp_path: Path,
 ) -> None:

@@ -223,6 +223,28 @@ def connect(data_dir: Path) -> socket.socket:
     return connection
 
 
+def launcher_directory(named: str | None, usual: str, temporary: Iterable[Path]) -> Path:
+    """The data directory of the launcher that is meant: the named one, else the usual one.
+
+    If no launcher runs in the usual one, and one launcher runs with temporary data, it is that.
+    """
+    if named is not None or _is_served(Path(usual)):
+        return Path(named or usual)
+    found = [path for path in temporary if _is_served(path)]
+    if len(found) > 1:
+        names = ", ".join(map(str, found))
+        raise LauncherError(f"several launchers run, name the --data-dir of one: {names}")
+    return found[0] if found else Path(usual)
+
+
+def _is_served(data_dir: Path) -> bool:
+    try:
+        connect(data_dir).close()
+    except LauncherError:
+        return False
+    return True
+
+
 def ask(data_dir: Path, line: str, show: Callable[[dict[str, Any]], None]) -> str:
     """Have the launcher of this directory do a command; the error that it ended with, if any.
 
