@@ -119,12 +119,20 @@ def test_of_many_points_the_slowest_and_all_failed_ones_are_drawn() -> None:
     assert "1,000 ms" in labels
 
 
+def test_a_fault_has_as_many_words_as_there_is_room_for() -> None:
+    places = ((1.0, "#1"), (5.0, "#2"), (5.9, "#3"), (5.91, "#4"))
+    faults = [Fault(BEGAN + at, name, "n1 was killed") for at, name in places]
+    drawn = ElementTree.fromstring(plots.scatter([], faults, Window(BEGAN, BEGAN + 10)))
+    words = [e.text for e in drawn.iter() if e.get("class") == "fault-text"]
+    assert words == ["#1 n1 was killed", "#2 n1 was\N{HORIZONTAL ELLIPSIS}", "#4 n1 was killed"]
+
+
 def test_names_of_faults_do_not_overlap() -> None:
-    faults = [Fault(BEGAN + number / 10, f"#{number}", "kill n1") for number in range(30)]
+    faults = [Fault(BEGAN + number**2 / 90, f"#{number}", "kill n1") for number in range(30)]
     drawn = ElementTree.fromstring(plots.scatter([], faults, Window(BEGAN, BEGAN + 10)))
     words = [e for e in drawn.iter() if e.get("class") == "fault-text"]
     ends = [(float(e.get("x", 0)), len(e.text or "") * plots.LETTER) for e in words]
-    assert len(ends) > 3
+    assert 3 < len(ends) < len(faults)
     assert all(x + width <= y for (x, width), (y, _) in pairwise(ends))
 
 

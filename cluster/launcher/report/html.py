@@ -32,7 +32,8 @@ MEASURES: Final = {
 }
 """The durations of a fail-over, and the heads of their columns, in ms."""
 
-COUNTS: Final = ("delayed", "failed", "lost", "doubled", "leases_kept", "leases_lost")
+COUNTS: Final = ("delayed", "failed", "lost", "doubled", "leases_lost")
+WITHOUT_POINTS: Final = "No request is known: report --html at the prompt draws the probe client's."
 PERCENTS: Final = (50, 90, 99, 100)
 
 STYLE: Final = """\
@@ -43,17 +44,18 @@ STYLE: Final = """\
   --line: #30363d; --shade: #161b22; --bad: #ff7b72; --leader: #58a6ff; --follower: #1f3a5c;
   --learner: #3b3160; --candidate: #d29922; --read: #56d364; --on: #0d1117 } }
 * { box-sizing: border-box }
-body { margin: 0 auto; max-width: 1200px; padding: 2rem 1.25rem 4rem; background: var(--page);
+body { margin: 0 auto; max-width: 1280px; padding: 2rem 1.25rem 4rem; background: var(--page);
   color: var(--ink); font: 15px/1.5 -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
 .soft { color: var(--soft); margin: 0 } .bad { color: var(--bad); font-weight: 600 }
 figure { margin: 0; overflow-x: auto } figure > svg { width: 100%; min-width: 680px; height: auto }
 figcaption { color: var(--soft); font-size: 13px } .key { margin-right: 1rem; white-space: nowrap }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; width: 100% }
-th, td { padding: .35rem .45rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .35rem .4rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; font-variant-numeric: tabular-nums }
 th { color: var(--soft); font-weight: 600 } thead th { vertical-align: bottom; white-space: normal }
-.words { text-align: left } tfoot td, tfoot th { background: var(--shade) }
+.words { text-align: left }
+td.cause { white-space: normal; min-width: 12rem } tfoot td, tfoot th { background: var(--shade) }
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1.25rem 0 0; padding: 0 }
 .tile { background: var(--shade); border: 1px solid var(--line); border-radius: 8px;
   padding: .6rem .9rem; min-width: 8.5rem } .tile b { display: block; font-size: 1.25rem }
@@ -111,11 +113,13 @@ def _head(happenings: Sequence[Happening], failovers: Sequence[Failover], window
     moment = datetime.fromtimestamp(first.wall, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     length = time_label(round(window.ended - window.began, 1))
     lost = sum(failover.lost for failover in failovers)
-    outages = [f.write_outage_ms for f in failovers if f.write_outage_ms is not None]
+    changes = [f for f in failovers if f.leader_after not in {None, f.leader_before}]
+    outages = [f.write_outage_ms for f in changes if f.write_outage_ms is not None]
     tiles = [
-        ("fail-overs and faults", str(len(failovers)), False),
-        ("median write outage", f"{_quantile(outages, 50)} ms" if outages else "-", False),
-        ("longest write outage", f"{_quantile(outages, 100)} ms" if outages else "-", False),
+        ("faults", str(len(failovers)), False),
+        ("changes of the leader", str(len(changes)), False),
+        ("their median write outage", f"{_quantile(outages, 50)} ms" if outages else "-", False),
+        ("their longest write outage", f"{_quantile(outages, 100)} ms" if outages else "-", False),
         ("acknowledged writes lost", str(lost), lost > 0),
         ("history linearizable", *_linearizable(failovers)),
     ]
@@ -156,7 +160,7 @@ def _roles(happenings: Sequence[Happening], faults: Sequence[Fault], window: Win
 def _latencies(points: Sequence[Point], faults: Sequence[Fault], window: Window) -> str:
     title = element("h2", "How long requests took")
     if not points:
-        return element("section", title, element("p", "no probe was recorded", class_="soft"))
+        return element("section", title, element("p", WITHOUT_POINTS, class_="soft"))
     drawn = plots.scatter(points, faults, window)
     keys = element("figcaption", plots.legend(point.kind for point in points), "A mark is a fault.")
     return element("section", title, element("figure", drawn, keys))
@@ -166,7 +170,7 @@ def _table(failovers: Sequence[Failover], began: float) -> str:
     title = element("h2", "Fail-overs and faults")
     if not failovers:
         return element("section", title, element("p", "none", class_="soft"))
-    words = ("#", "at", "cause", "leader", "term", "noticed by")
+    words = ("#", "at", "cause", "leader", "noticed by")
     heads = [element("th", text(word), class_="words", scope="col") for word in words]
     numbers = [*(f"{name}, ms" for name in MEASURES.values()), *COUNTS, "linearizable"]
     heads += [element("th", text(word.replace("_", " ")), scope="col") for word in numbers]
@@ -186,10 +190,10 @@ def _row(failover: Failover, began: float) -> str:
         time_label(round(failover.began_at - began, 1)),
         failover.cause,
         f"{failover.leader_before or '-'} \N{RIGHTWARDS ARROW} {failover.leader_after or '-'}",
-        str(failover.term or "-"),
         noticed,
     )
     cells = [element("td", text(word), class_="words") for word in words]
+    cells[2] = element("td", text(failover.cause), class_="words cause")
     cells += [element("td", milliseconds(getattr(failover, name))) for name in MEASURES]
     for name in COUNTS:
         count = getattr(failover, name)

@@ -31,8 +31,11 @@ BAR: Final = 20
 TOP: Final = 34
 BOTTOM: Final = 30
 SCATTER_HEIGHT: Final = 240
-LETTER: Final = 6.4
+LETTER: Final = 6.6
 """The width of a letter of 11 pixels, about."""
+
+GAP: Final = 5.0
+"""The least space between the names of two faults."""
 
 POINTS_MAX: Final = 6_000
 """Of more points, the slowest of each piece of time are drawn."""
@@ -196,19 +199,26 @@ def _class(name: str) -> str:
 
 
 def _faults(faults: Sequence[Fault], axis: Span, bottom: float) -> Iterable[str]:
-    written_until = 0.0
-    for fault in faults:
-        x = axis.at(fault.at)
+    places = [axis.at(fault.at) for fault in faults]
+    for number, (fault, x) in enumerate(zip(faults, places, strict=True)):
+        room = (places[number + 1] if number + 1 < len(places) else WIDTH) - x
         words = f"{fault.name} {fault.cause}".strip()
         outage = f", no writes for {milliseconds(fault.outage_ms)} ms" if fault.outage_ms else ""
         shapes = [element("title", text(f"{words}{outage}")), line(x, TOP - 8, x, bottom, "fault")]
-        for shown in (words, fault.name):
-            at = min(x, WIDTH - RIGHT - LETTER * len(shown))
-            if at >= written_until:
-                shapes.append(label(shown, at, TOP - 14, "fault-text"))
-                written_until = at + LETTER * len(shown) + 8
-                break
+        shown = _fitting(words, fault.name, room - GAP)
+        if shown:
+            shapes.append(label(shown, x, TOP - 14, "fault-text"))
         yield element("g", *shapes)
+
+
+def _fitting(words: str, name: str, room: float) -> str:
+    """As much of the words as there is room for, at least the name, or nothing."""
+    letters = int(room / LETTER)
+    if len(words) <= letters:
+        return words
+    if letters > len(name) + 5:
+        return f"{words[: letters - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+    return name if len(name) <= letters else ""
 
 
 def _outages(faults: Sequence[Fault], axis: Span, bottom: float) -> Iterable[str]:

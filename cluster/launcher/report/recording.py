@@ -61,6 +61,9 @@ COLOURS: Final[Mapping[str, str]] = {
 }
 """The class of a line by its kind; the others are plain."""
 
+HEALING: Final = ("resume", "heal")
+"""How what mends a fault begins."""
+
 MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "leader": ("\N{BLACK STAR}", "good"),
     "follower": ("\N{BLACK CIRCLE}", "plain"),
@@ -176,7 +179,7 @@ def _rows(told: Sequence[Happening]) -> tuple[list[Row], list[Cut]]:
         before = each.at
         cuts.append(Cut(each.at, shown))
         moment = datetime.fromtimestamp(each.wall, UTC).strftime("%H:%M:%S.%f")[:-3]
-        class_ = COLOURS.get(each.kind, "plain")
+        class_ = _class(each)
         if each.kind == "command":
             line = _cut(str(each.fields.get("line") or each.text))
             rows.append(Row(shown, "", PROMPT + line, class_, len(line)))
@@ -185,6 +188,13 @@ def _rows(told: Sequence[Happening]) -> tuple[list[Row], list[Cut]]:
         for number_, words in enumerate(line_of(each).splitlines()):
             rows.append(Row(shown, "" if number_ else moment, _cut(words), class_))
     return rows, cuts
+
+
+def _class(happening: Happening) -> str:
+    what = str(happening.fields.get("what"))
+    if happening.kind == "fault" and what.startswith(HEALING):
+        return "good"
+    return COLOURS.get(happening.kind, "plain")
 
 
 def _lines(rows: Sequence[Row], film: Film, width: float) -> str:
