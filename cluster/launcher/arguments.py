@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -111,6 +112,8 @@ def _parse_show(verb: str, own: list[str]) -> LaunchOptions:
         typed = read_line(shlex.join(show))
         assert typed is not None, "a show has a name"
         SHOWS[verb](typed[1])
+        if verb == "tour" and not typed[1].options and not sys.stdin.isatty():
+            raise LauncherError("there is no terminal for Enter: tour --yes goes on by itself")
     except LauncherError as error:
         fail(PROGRAM, f"{error} (see {PROGRAM} {verb} --help)")
     options = _options(parsed)

@@ -158,6 +158,16 @@ def test_events_are_read_back_as_they_were_written(tmp_path: Path) -> None:
     assert [(each.number, each.leader_after, each.votes) for each in found] == [(1, "n3", ("n1",))]
 
 
+def test_of_a_file_with_several_sessions_the_last_one_counts() -> None:
+    stopped = happening(20, "stopped", "the cluster has stopped")
+    second = [each._replace(at=each.at + 100) for each in [*started(), *killed()]]
+    for first in ([*whole(), stopped], [*started(), *killed()], whole()):
+        assert reading.last_session([*first, *second]) == second
+        assert reading.last_session(first) == first
+    earlier = [each._replace(at=each.at - 900) for each in second]
+    assert reading.last_session([*started(), *earlier]) == earlier
+
+
 def test_a_fail_over_that_is_told_again_counts_once() -> None:
     told = killed()
     again = next(each for each in told if each.kind == "failover")

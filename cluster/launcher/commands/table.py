@@ -204,7 +204,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         changes=False,
     ),
     Command("load", f"load {EXAMPLE} | off", "requests in the background", shows.load),
-    Command("tour", "tour [STEP...] | stop", "see what a cluster does", tour.begin, tour.OPTIONS),
+    Command(
+        "tour", "tour [STEP... | next | stop]", "see what a cluster does", tour.begin, tour.OPTIONS
+    ),
     Command("chaos", "chaos [stop]", "faults at random, and a verdict", chaos.begin, chaos.OPTIONS),
     Command(
         "report",

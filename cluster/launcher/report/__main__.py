@@ -1,7 +1,8 @@
 """`python -m cluster.launcher.report EVENTS.jsonl OUT`: a recording or a report of a session.
 
 OUT ends with .svg (an animated picture for a page) or .html (the report). EVENTS.jsonl is what
-`run_cluster.py --json` printed, or events.jsonl of a data directory.
+`run_cluster.py --json` printed, or events.jsonl of a data directory, of which the last session
+counts.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.out.suffix not in {".svg", ".html"}:
         parser.error(f"{options.out}: a name that ends with .svg or .html is expected")
     try:
-        happenings = reading.read(options.events)
+        happenings = reading.last_session(reading.read(options.events))
         if options.out.suffix == ".html":
             html.write(options.out, happenings)
         else:

@@ -6,7 +6,7 @@ It refuses a line that no journal writes; a last line that is cut off is left ou
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,9 @@ from cluster.launcher.story.happenings import KINDS, Happening
 
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 """A larger file was not written by a journal."""
+
+AGAIN_SECONDS: Final = 60.0
+"""Lines of one session are not this far out of order: the host's clock has begun anew."""
 
 _OWN: Final = ("time", "at", "kind", "node", "text")
 
@@ -39,6 +42,28 @@ def read(path: Path) -> list[Happening]:
         elif number < len(lines):
             raise LauncherError(f"{path}, line {number}: not an event of run_cluster.py")
     return found
+
+
+def last_session(happenings: Sequence[Happening]) -> list[Happening]:
+    """What happened since the cluster was last started: a file has every session of its directory.
+
+    A session begins after the end of the one before, or, where that end was not told, with the
+    start of a node that was not seen to end.
+    """
+    began, before, running = 0, 0.0, set[str]()
+    for number, happening in enumerate(happenings):
+        victim = str(happening.fields.get("victim", ""))
+        is_launch = happening.kind == "launched"
+        if (is_launch and victim in running) or happening.at < before - AGAIN_SECONDS:
+            began, running = number, set()
+        if is_launch:
+            running.add(victim)
+        elif happening.kind == "died":
+            running.discard(victim)
+        elif happening.kind == "stopped" and number + 1 < len(happenings):
+            began, running = number + 1, set()
+        before = happening.at
+    return list(happenings[began:])
 
 
 def failovers(happenings: Iterable[Happening]) -> list[Failover]:

@@ -136,7 +136,7 @@ class Stage:
     def pause(self) -> Errand[None]:
         """Wait for Enter."""
         self.entered = False
-        self.tell("(Enter goes on)")
+        self.tell("(Enter goes on, and so does tour next)")
         yield from self.until(lambda: self.entered, "Enter", FOREVER)
 
     def ask(
@@ -171,7 +171,7 @@ class Shows:
         self._stage: Stage | None = None
 
     def enter(self) -> None:
-        """The user has pressed Enter."""
+        """The user has pressed Enter, or means that."""
         if self._stage is not None:
             self._stage.entered = True
 

@@ -47,9 +47,15 @@ class Step(NamedTuple):
 
 
 def begin(desk: Desk, words: Words) -> Errand[None] | None:
-    """Begin the tour, or end it (`tour stop`). Words: names of steps, all by default."""
+    """Begin the tour, go on as Enter does (`tour next`), or end it (`tour stop`).
+
+    Words: names of steps, all by default.
+    """
     if words.plain == ("stop",):
         desk.shows.stop()
+        return None
+    if words.plain == ("next",):
+        desk.shows.enter()
         return None
     steps = steps_of(words)
     if len(desk.cluster.voters) < SIZE_MIN:
