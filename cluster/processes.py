@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
+import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 IMPORT_ROOT: Final = Path(__file__).resolve().parents[1]
 """Where `cluster` and `actors` are."""
+
+
+_PR_SET_PDEATHSIG: Final = 1
+"""From linux/prctl.h: the signal that a process gets when the one that started it dies."""
 
 
 def import_environment() -> dict[str, str]:
@@ -39,3 +45,11 @@ def is_readable(fd: int, timeout_seconds: float) -> bool:
     poller = select.poll()
     poller.register(fd, select.POLLIN)
     return bool(poller.poll(timeout_seconds * 1_000))
+
+
+def continue_when_parent_dies() -> None:
+    """Let the system send SIGCONT to this process when the one that started it ends.
+
+    A process that is stopped would not see that end. One that runs is not disturbed.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)

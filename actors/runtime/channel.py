@@ -8,7 +8,6 @@ Refuses to know what the happenings mean, and how links are harmed.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import logging
 import os
@@ -22,14 +21,12 @@ from random import Random
 from typing import Any, Final
 
 from cluster.link_plan import LinkPlan, link_plan_of
+from cluster.processes import continue_when_parent_dies
 
 PACKET_BYTES_MAX: Final = 64 * 1024
 
 STOP_SECONDS: Final = 15.0
 """A node whose launcher has died may take this time to stop gracefully; after it, it just exits."""
-
-PR_SET_PDEATHSIG: Final = 1
-"""From linux/prctl.h: the signal that a process gets when the one that started it dies."""
 
 log = logging.getLogger("leasehold")
 
@@ -60,7 +57,7 @@ class Channel:
     def follow(self) -> None:
         """Obey the launcher from now on, and stop the node when it is gone."""
         # A node that is paused must go on then: it cannot stop otherwise.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+        continue_when_parent_dies()
         threading.Thread(target=self._follow, name="launcher", daemon=True).start()
 
     def tell(self, document: Mapping[str, Any]) -> None:

@@ -56,8 +56,10 @@ def heal(cluster: Processes, nodes: Sequence[NodeProcess]) -> Errand[tuple[str, 
     """Make the links of these nodes whole again, or all links if none is named; what was wrong."""
     healed = cluster.links.heal(_names(nodes))
     if healed:
-        text = f"healed: no longer {'; '.join(healed)}"
-        cluster.journal.tell("fault", text, what="heal", victims=_names(nodes))
+        victims = _names(nodes)
+        links = f"the links of {' and '.join(victims)}" if victims else "all links"
+        text = f"{links} are whole again (before: {'; '.join(healed)})"
+        cluster.journal.tell("fault", text, what="heal", victims=victims)
     yield from _until_confirmed(cluster)
     return healed
 
@@ -67,10 +69,8 @@ def _told(
 ) -> Errand[None]:
     """Tell what is wrong now, and wait until the nodes obey."""
     new = [words for words in cluster.links.active if words not in before]
-    leader = cluster.heard_leader
-    leads = f" ({leader} leads)" if leader in victims else ""
     if new:
-        cluster.journal.tell("fault", "; ".join(new) + leads, what=what, victims=[*victims])
+        cluster.journal.tell("fault", "; ".join(new), what=what, victims=[*victims])
     yield from _until_confirmed(cluster)
 
 

@@ -79,6 +79,7 @@ def test_a_command_plans_a_fault_and_tells_it(rig: Rig, line: str, words: tuple[
     assert rig.obey("heal") == ()
     healed = rig.cluster.journal.since(0)[-1]
     assert (healed.kind, healed.fields) == ("fault", {"what": "heal", "victims": []})
+    assert healed.text == f"all links are whole again (before: {'; '.join(words)})"
 
 
 def test_the_victims_of_a_partition_are_those_outside_the_largest_group(rig: Rig) -> None:
