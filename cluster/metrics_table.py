@@ -48,6 +48,7 @@ METRICS: Final = (
     Field("has_leader", FLAG),
     Field("is_leader", FLAG),
     Field("is_learner", FLAG),
+    Field("vote", MEMBER_ID, "for whom it voted in its term, 0: for nobody"),
     *_counted("leader_changes proposals_committed slow_read_indexes"),
     *_counted("snapshots_sent snapshots_received"),
     Field("wal_syncs", DURATIONS),

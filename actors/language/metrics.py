@@ -67,11 +67,12 @@ class PeerMetrics(NamedTuple):
 
 
 class RaftMetrics(NamedTuple):
-    """Raft's part of a survey."""
+    """Raft's part of a survey; `vote` is the member it voted for in its term, 0: for none."""
 
     has_leader: bool
     is_leader: bool
     is_learner: bool
+    vote: int
     leader_changes: int
     proposals_committed: int
     slow_read_indexes: int

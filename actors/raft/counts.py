@@ -33,6 +33,7 @@ class Counts:
             has_leader=core.leader != NOBODY,
             is_leader=core.leads,
             is_learner=not core.roster.is_voter,
+            vote=core.elector.vote,
             leader_changes=self._leader_changes,
             proposals_committed=core.replica.commit,
             slow_read_indexes=slow_reads,

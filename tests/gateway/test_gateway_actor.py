@@ -475,7 +475,7 @@ TIMES = Histogram().read()
 WENT_ROUND = Survey(
     FIRST_TICKET + 1,
     9,
-    RaftMetrics(True, True, False, 1, 2, 0, TIMES, 0, 0, ()),
+    RaftMetrics(True, True, False, 5, 1, 2, 0, TIMES, 0, 0, ()),
     StoreMetrics._make([9, TIMES, *range(10), -1, *range(5), ()]),
     WatchMetrics(1, 2, 3, 4),
 )

@@ -639,10 +639,11 @@ def test_leaders_syncs_and_commits_are_counted_and_need_no_leader() -> None:
     shell = Shell()
     alone = surveyed(shell)
     assert (alone.has_leader, alone.is_leader, alone.is_learner) == (False, False, False)
-    assert alone.leader_changes == 0
+    assert (alone.leader_changes, alone.vote) == (0, 0)
     shell.lead()
     led = surveyed(shell)
     assert (led.has_leader, led.is_leader, led.leader_changes) == (True, True, 1)
+    assert led.vote == shell.core.config.member_id
     assert led.proposals_committed == shell.core.replica.commit > alone.proposals_committed
     assert led.wal_syncs.counts[-1] > alone.wal_syncs.counts[-1]
     assert (led.snapshots_sent, led.snapshots_received, led.slow_read_indexes) == (0, 0, 0)
