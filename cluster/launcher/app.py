@@ -6,27 +6,34 @@ It starts a cluster, hands it to a Supervisor, and stops all processes however t
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from cluster import __version__
 from cluster.config import NodeFlags
 from cluster.launcher.arguments import DATA_DIR, PROGRAM, CtlOptions, LaunchOptions, parse
 from cluster.launcher.commands import ctl
+from cluster.launcher.commands.completion import complete
 from cluster.launcher.commands.first import FirstCommand
 from cluster.launcher.files import temporary_directories
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.probing.prober import Prober
+from cluster.launcher.screens.choice import screen_for
+from cluster.launcher.screens.json_lines import JsonScreen
 from cluster.launcher.screens.plain import PlainScreen, write
 from cluster.launcher.screens.view import Screen, banner, node_lines, view_of
+from cluster.launcher.screens.vitals import Vitals
 from cluster.launcher.signals import Interrupted, Signals
 from cluster.launcher.supervisor import Supervisor
 from cluster.launcher.task import Task, TaskError
+
+HISTORY: Final = "history"
+"""The file in the data directory that has the lines typed at the prompt."""
 
 EXIT_FAILURE: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -109,12 +116,17 @@ def _watch(
 ) -> int:
     kept = options.data_dir is not None
     signals.interrupting = False
-    lines = [banner(cluster, __version__, took_seconds, kept), "", ""]
-    cluster_view = view_of(cluster, leader, time.monotonic())
-    screen = _screen(options)
-    if isinstance(screen, PlainScreen):
-        lines[-1:] = [*node_lines(cluster_view), "", ""]
-    write(sys.stdout, "\n".join(lines))
+    history = cluster.data_dir / HISTORY if kept else None
+    screen = screen_for(options.form, history, partial(complete, cluster))
+    if isinstance(screen, JsonScreen):
+        for happening in cluster.journal.since(0):
+            screen.tell(happening)
+    else:
+        lines = [banner(cluster, __version__, took_seconds, kept), "", ""]
+        if isinstance(screen, PlainScreen):
+            view = view_of(cluster, leader, time.monotonic(), Vitals())
+            lines[-1:] = [*node_lines(view), "", ""]
+        write(sys.stdout, "\n".join(lines))
     screen.open()
     try:
         status = _supervise(cluster, screen, signals, options, leader)
@@ -133,6 +145,7 @@ def _run_task(cluster: LocalCluster, leader: str, options: LaunchOptions, signal
         return task.status
     finally:
         task.end()
+        screen.close()
 
 
 def _supervise(
@@ -167,14 +180,3 @@ def _election_timeout_ms(node_flags: Sequence[str]) -> int:
     """What these flags, or the defaults, say."""
     given = dict(flag.removeprefix("--").split("=", 1) for flag in node_flags)
     return int(given.get("election-timeout", NodeFlags().election_timeout))
-
-
-def _screen(options: LaunchOptions) -> Screen:
-    """The live screen in a terminal's foreground; plain lines everywhere else."""
-    if options.plain or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
-        return PlainScreen(sys.stdout)
-    if os.tcgetpgrp(sys.stdout.fileno()) != os.getpgrp():
-        return PlainScreen(sys.stdout)  # started in the background
-    from cluster.launcher.screens.live import LiveScreen  # noqa: PLC0415 - tables only where seen
-
-    return LiveScreen()

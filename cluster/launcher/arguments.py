@@ -18,6 +18,7 @@ from cluster.launcher.commands.table import command_of, page_of, read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
 from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX
+from cluster.launcher.screens.choice import Form
 from cluster.launcher.shows import chaos, tour
 
 PROGRAM: Final = "run_cluster.py"
@@ -61,7 +62,7 @@ class LaunchOptions(NamedTuple):
     base_port: int | None = None
     data_dir: str | None = DATA_DIR
     restart: bool = False
-    plain: bool = False
+    form: Form = "auto"
     node_flags: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
@@ -144,12 +145,15 @@ def _options(parsed: argparse.Namespace) -> LaunchOptions:
         parser.error(f"--base-port {parsed.base_port}: a port is a number from 1 to {PORT_MAX}")
     if parsed.ephemeral and parsed.data_dir is not None:
         parser.error("--ephemeral and --data-dir exclude each other")
+    if parsed.plain and parsed.json:
+        parser.error("--plain and --json exclude each other")
+    form: Form = "json" if parsed.json else "plain" if parsed.plain else "auto"
     return LaunchOptions(
         size=parsed.size,
         base_port=parsed.base_port,
         data_dir=None if parsed.ephemeral else parsed.data_dir or DATA_DIR,
         restart=parsed.restart,
-        plain=parsed.plain,
+        form=form,
         node_flags=_node_flags(parsed.heartbeat_interval, parsed.election_timeout),
     )
 
@@ -169,6 +173,7 @@ def _parser(
     parser.add_argument("--ephemeral", action="store_true", help="delete the data at the end")
     parser.add_argument("--restart", action="store_true", help="start nodes again that die")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
+    parser.add_argument("--json", action="store_true", help="each happening as a line of JSON")
     for flag in ("heartbeat-interval", "election-timeout"):
         parser.add_argument(f"--{flag}", metavar="MS", help="as the node's flag")
     return parser

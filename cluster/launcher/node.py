@@ -21,11 +21,13 @@ import zmq
 
 from cluster.launcher.layout import NodeRecord
 from cluster.launcher.links.channel import KEPT_MAX, NodeChannel
+from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.probe import NodeStatus, ProbeLink
 from cluster.launcher.story.happenings import Happening
 from cluster.link_plan import LinkPlan
 from cluster.private import append
 from cluster.processes import descendants, is_readable
+from cluster.schemes import TCP
 
 EXIT_REMOVED: Final = 3
 """A node's exit status when it learns that it was removed from its cluster."""
@@ -157,7 +159,7 @@ class NodeProcess:
         channel.hand_over()
         self.channel = channel
         self.pidfd = os.pidfd_open(self._process.pid)
-        self.link = ProbeLink(context, self.direct_port or self.ports.client)
+        self.link = ProbeLink(context, f"{TCP}{LOOPBACK}:{self.direct_port or self.ports.client}")
         self.status = None
         self.started_at = time.monotonic()
         self.is_paused = self.end_is_known = self.end_is_meant = False

@@ -55,17 +55,18 @@ Answer = NodeStatus | WriteAnswered | OrderAnswered
 
 
 class ProbeLink:
-    """A DEALER to one process of one node. It belongs to the thread that made it."""
+    """A DEALER to one node, at a ZeroMQ address. It belongs to the thread that made it."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], client_port: int) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
         socket = context.socket(zmq.DEALER)
         socket.linger = 0
+        socket.setsockopt(zmq.IPV6, 1)
         # A request to a node that is not connected is refused here, instead of queued.
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.SNDHWM, QUEUE_MESSAGES)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-        socket.connect(f"tcp://127.0.0.1:{client_port}")
+        socket.connect(address)
         self.socket = socket
         self._last_number = 0
         self._orders: set[int] = set()

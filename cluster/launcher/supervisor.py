@@ -7,6 +7,7 @@ everything that is served beside the nodes is a Part.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Set
 from typing import Final
@@ -19,9 +20,10 @@ from cluster.launcher.commands.table import read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import NodeProcess
-from cluster.launcher.probe import NodeStatus
-from cluster.launcher.screens.view import Screen, view_of
-from cluster.launcher.signals import STOPPING, TERMINAL, Signals
+from cluster.launcher.probe import NodeStatus, OrderAnswered
+from cluster.launcher.screens.asking import Asking
+from cluster.launcher.screens.view import ClusterView, Screen, view_of
+from cluster.launcher.signals import STOPPING, Signals
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.telling import Storyteller
 from cluster.launcher.task import Task
@@ -67,7 +69,8 @@ class Supervisor:
         self._leader: str | None = None
         self._term = 0
         self._jobs = Jobs()
-        self.desk = Desk(cluster, self._jobs, self.obey, self.finish)
+        self._asking = Asking()
+        self.desk = Desk(cluster, self._jobs, self.view, self.obey, self.finish)
         self.parts.append(self.desk.load)
         self._restart_at: dict[str, float] = {}
         self._restart_delay: dict[str, float] = {}
@@ -90,6 +93,10 @@ class Supervisor:
             for part in self.parts:
                 part.close()
             self._jobs.close()
+
+    def view(self, now: float) -> ClusterView:
+        """The cluster at `now`, as far as it is known."""
+        return view_of(self.cluster, self._leader, now, self._asking.vitals)
 
     def finish(self) -> None:
         """End the loop soon: the user has seen enough."""
@@ -135,6 +142,8 @@ class Supervisor:
         for node, answer in self.cluster.take_answers():
             if isinstance(answer, NodeStatus):
                 self._restart_at.pop(node.name, None)  # somebody has started it
+            elif isinstance(answer, OrderAnswered):
+                self._asking.answered(node.name, answer, time.monotonic())
         self._notice_leader()
         if self._screen.input_fd() in ready:
             for line in self._screen.typed():
@@ -169,7 +178,7 @@ class Supervisor:
         return {fd for fd, _ in found if isinstance(fd, int)}
 
     def _due(self) -> float:
-        due = [self._status_due, self._show_due, self.cluster.errands.due]
+        due = [self._status_due, self._show_due, self._asking.due, self.cluster.errands.due]
         return min(*due, *self._restart_at.values(), *(part.due for part in self.parts))
 
     def _notice_sleep(self, before: float, seconds: float) -> None:
@@ -190,9 +199,12 @@ class Supervisor:
             del self._restart_at[name]
             if not self.cluster.node(name).running and not self.cluster.node(name).is_removed:
                 self.cluster.launch_node(name)
+        if now >= self._asking.due:
+            links = {node.name: node.link for node in self.cluster.running if node.link is not None}
+            self._asking.ask(links, now)
         if now >= self._show_due:
             self._show_due = now + SHOW_SECONDS
-            self._screen.show(view_of(self.cluster, self._leader, now))
+            self._screen.show(self.view(now))
 
     def _status_interval(self) -> float:
         joining = any(node.is_joining for node in self.cluster.running)
@@ -214,6 +226,7 @@ class Supervisor:
         self._show_due = 0.0
 
     def _on_death(self, node: NodeProcess) -> None:
+        self._asking.forget(node.name)
         self._status_due = self._show_due = 0.0
         if node.name == self._leader:
             self._leader = None
@@ -233,8 +246,10 @@ class Supervisor:
         for number in self._signals.take():
             if number in STOPPING:
                 self._finished = self._task is None or not self._task.interrupt(number)
-            elif number in TERMINAL:
+            elif number == signal.SIGCONT:
                 self._screen.wake()
+            elif number == signal.SIGWINCH:
+                self._show_due = 0.0
 
     def _refuse(self, line: str, asker: Asker, error: LauncherError) -> None:
         asker.done(str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import socket
 import subprocess
@@ -33,9 +32,6 @@ from cluster.launcher.ports import (
     ports_from,
     ports_given_away,
 )
-from cluster.launcher.screens.live import LineEditor
-from cluster.launcher.screens.plain import PlainScreen
-from cluster.launcher.screens.view import ClusterView, NodeView
 from cluster.launcher.story.durations import duration
 from tests.limits import HANG_SECONDS
 from tests.ports import CLAIMS, free_ports
@@ -304,75 +300,6 @@ def test_the_last_words_of_a_node_are_its_last_line(tmp_path: Path) -> None:
     assert directory.last_log_line("n1") == "last words"
     assert directory.last_log_line("n2") == ""
     directory.release()
-
-
-# --- the prompt -------------------------------------------------------------------------------
-
-
-def test_typed_keys_become_lines() -> None:
-    editor = LineEditor()
-    assert editor.feed(b"restart n") == []
-    assert editor.feed(b"1\rstatus\nki") == ["restart n1", "status"]
-    assert editor.text == "ki"
-
-
-@pytest.mark.parametrize(
-    ("keys", "text"),
-    [
-        (b"statusx\x7f", "status"),
-        (b"\x7f", ""),
-        (b"kill n1\x15stop", "stop"),
-        (b"kill n1\x17n2", "kill n2"),
-        ("n\u00fc".encode(), "n\u00fc"),
-        (b"a\x1b[Cb\x1b[1;5Dc\td", "abcd"),
-        (b"first\nsecond\n\x1b[A\x1b[A\x1b[A", "first"),
-        (b"first\nsecond\n\x1b[A\x1b[A\x1b[B\x1b[B", ""),
-    ],
-)
-def test_the_prompt_can_be_edited(keys: bytes, text: str) -> None:
-    editor = LineEditor()
-    editor.feed(keys)
-    assert editor.text == text
-
-
-def test_a_character_may_arrive_in_pieces() -> None:
-    editor = LineEditor()
-    for byte in "\u00fc".encode():
-        editor.feed(bytes([byte]))
-    assert editor.text == "\u00fc"
-
-
-def test_the_end_of_input_quits_only_on_an_empty_line() -> None:
-    assert LineEditor().feed(b"\x04") == ["quit"]
-    assert LineEditor().feed(b"x\x04") == []
-
-
-# --- plain lines ------------------------------------------------------------------------------
-
-
-def view(leader: str | None, revision: int) -> ClusterView:
-    """A cluster of one node."""
-    row = NodeView("n1", "leader", 2, revision, 71, "127.0.0.1:1", "kill -9 71")
-    return ClusterView(leader, 2, revision, (row,))
-
-
-def test_plain_lines_tell_only_what_has_changed() -> None:
-    out = io.StringIO()
-    screen = PlainScreen(out)
-    for revision in (1, 1, 2, 3):  # progress of the revision alone waits for its interval
-        screen.show(view("n1", revision))
-    screen.show(view(None, 3))
-    lines = [line.partition("  ")[2] for line in out.getvalue().splitlines()]
-    assert lines == [
-        "n1 leads (term 2), revision 1: n1 leader pid 71",
-        "no leader, revision 3: n1 leader pid 71",
-    ]
-
-
-def test_lines_after_the_first_are_indented_under_it() -> None:
-    out = io.StringIO()
-    PlainScreen(out, "run: ").say("n1 died\nstart it again")
-    assert out.getvalue() == "run: n1 died\n     start it again\n"
 
 
 # --- arguments --------------------------------------------------------------------------------

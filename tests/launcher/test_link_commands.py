@@ -12,6 +12,8 @@ from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.commands.table import read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.screens.view import ClusterView, view_of
+from cluster.launcher.screens.vitals import Vitals
 
 
 class Terminal(Nobody):
@@ -32,8 +34,11 @@ class Rig:
         self.cluster = LocalCluster(4, directory)
         self.terminal = Terminal()
         self._jobs = Jobs()
-        desk = Desk(self.cluster, self._jobs, lambda *_: None, lambda: None)
+        desk = Desk(self.cluster, self._jobs, self._view, lambda *_: None, lambda: None)
         self._desk = desk.asked_by(self.terminal)
+
+    def _view(self, now: float) -> ClusterView:
+        return view_of(self.cluster, None, now, Vitals())
 
     def obey(self, line: str) -> tuple[str, ...]:
         """Do a command to its end; what is wrong with the links then."""

@@ -14,7 +14,8 @@ from cluster.launcher import membership, supervisor
 from cluster.launcher.errands import ANSWER_SECONDS, FOREVER, Ask, Errand
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.screens.view import ClusterView, line_of
+from cluster.launcher.screens.view import ClusterView
+from cluster.launcher.screens.wording import entry_of, was_typed
 from cluster.launcher.signals import Signals
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.supervisor import Supervisor
@@ -55,7 +56,7 @@ class ScriptedScreen:
         self.said.append("cleared")
 
     def tell(self, happening: Happening) -> None:
-        if line_of(happening):
+        if entry_of(happening) is not None and not was_typed(happening):
             self.say(happening.text)
 
     def say(self, text: str) -> None:

@@ -15,6 +15,7 @@ from cluster.launcher.local import LocalCluster
 from cluster.launcher.naming import Fit
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.probing.prober import Prober
+from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.shows.load import BackgroundLoad
 from cluster.launcher.shows.show import Shows
 from cluster.launcher.story.journal import Journal
@@ -64,11 +65,13 @@ class Desk:
         self,
         cluster: LocalCluster,
         jobs: Jobs,
+        view: Callable[[float], ClusterView],
         obey: Callable[[str, Asker], None],
         finish: Callable[[], None],
     ) -> None:
         self.cluster = cluster
         self.jobs = jobs
+        self.view = view
         self.finish = finish
         self.prober: Prober | None = None
         self.shows = Shows()

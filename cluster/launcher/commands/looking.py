@@ -11,7 +11,7 @@ from cluster.launcher.commands.parsing import Words
 from cluster.launcher.errands import FOREVER, Errand, Until
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import MEMBERS
-from cluster.launcher.screens.view import node_lines, view_of
+from cluster.launcher.screens.view import node_lines
 
 LOG_LINES: Final = 20
 LOG_LINES_MAX: Final = 1_000
@@ -22,13 +22,13 @@ LOG_READ_BYTES: Final = 256 * 1024
 def ls(desk: Desk, words: Words) -> None:
     """Say what each node does."""
     no_words("ls", words)
-    desk.say("\n".join(node_lines(_view(desk))))
+    desk.say("\n".join(node_lines(desk.view(time.monotonic()))))
 
 
 def status(desk: Desk, words: Words) -> None:
     """Say how the cluster is."""
     no_words("status", words)
-    desk.say(_view(desk).line())
+    desk.say(desk.view(time.monotonic()).line())
 
 
 def logs(desk: Desk, words: Words) -> Errand[Any] | None:
@@ -63,10 +63,6 @@ def no_words(command: str, words: Words) -> None:
     """LauncherError if something follows a command that takes nothing."""
     if words.plain:
         raise LauncherError(f"{command} takes no words: {' '.join(words.plain)}")
-
-
-def _view(desk: Desk) -> Any:
-    return view_of(desk.cluster, desk.leader, time.monotonic())
 
 
 def _follow(desk: Desk, tail: _Tail) -> Errand[None]:

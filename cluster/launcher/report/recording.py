@@ -14,7 +14,7 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.report import spans
 from cluster.launcher.report.spans import RoleSpan
 from cluster.launcher.report.svg import MONOSPACE, element, number, text
-from cluster.launcher.screens.view import line_of
+from cluster.launcher.screens.wording import line_of
 from cluster.launcher.story.happenings import Happening
 
 BYTES_MAX: Final = 100_000

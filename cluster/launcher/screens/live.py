@@ -1,189 +1,139 @@
-"""LiveScreen: a live table of the nodes, with the events above it and a prompt below it.
+"""LiveScreen: the story as it happens, and below it the nodes, the latency and the prompt.
 
-It owns the terminal's mode while it is open. It reads keys one by one, so that events can appear
-while the user types a command.
+It refuses to know what a line typed means. What has happened scrolls away upwards as in any
+terminal, and can be read there later. The sheet with the nodes and the prompt stays below.
 """
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
 import sys
-import termios
-import tty
-from collections.abc import Iterator
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from cluster.launcher.screens.view import ClusterView, line_of
+from cluster.launcher.screens.canvas import NOTHING, Canvas, Picture
+from cluster.launcher.screens.editor import QUIT, LineEditor
+from cluster.launcher.screens.lines import Line, harmless, wrapped
+from cluster.launcher.screens.sheet import PROMPT, Sheet
+from cluster.launcher.screens.view import ClusterView
+from cluster.launcher.screens.wording import Entry, entry_of, was_typed
 from cluster.launcher.story.happenings import Happening
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+INPUT_BYTES: Final = 4_096
 
-PROMPT: Final = "leasehold> "
-INPUT_BYTES: Final = 1_024
-HISTORY_LINES_MAX: Final = 100
+ENTRIES_KEPT: Final = 200
+"""The number of entries of the story that are drawn again when the terminal gets another size."""
 
-NARROW_COLUMNS: Final = 76
-"""In a narrower terminal the table has no column of client addresses, which the banner has too."""
+ENTRIES_WAITING_MAX: Final = 5_000
+"""While the terminal is behind, or in other hands, the newest entries wait for it."""
 
-STYLES: Final = {
-    "leader": "bold green",
-    "follower": "green",
-    "learner": "cyan",
-    "removed": "dim",
-    "starting": "yellow",
-    "silent": "yellow",
-    "paused": "bold yellow",
-    "failed": "bold red",
-    "stopped": "dim",
-    "killed": "bold red",
-}
+DRAW_SECONDS: Final = 0.1
+"""What happens sooner after a drawing waits for the next call of `show`."""
 
-
-class LineEditor:
-    """Makes lines of keys: backspace, Ctrl-U, Ctrl-W, the arrows for history; Ctrl-D quits."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self._history: list[str] = []
-        self._place = 0
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-
-    def feed(self, data: bytes) -> list[str]:
-        """Take typed bytes; the lines that they complete."""
-        lines: list[str] = []
-        for key in re.findall(r"\x1b\[[0-9;]*[A-Za-z~]|\x1b.?|.", self._decode(data), re.DOTALL):
-            if key in "\r\n":
-                lines.append(self._finish())
-            elif key == "\x04":
-                if not self.text:
-                    lines.append("quit")
-            else:
-                self._edit(key)
-        return lines
-
-    def _finish(self) -> str:
-        line, self.text = self.text, ""
-        if line.strip():
-            self._history = [*self._history, line][-HISTORY_LINES_MAX:]
-        self._place = len(self._history)
-        return line
-
-    def _edit(self, key: str) -> None:
-        match key:
-            case "\x7f" | "\x08":
-                self.text = self.text[:-1]
-            case "\x15":
-                self.text = ""
-            case "\x17":
-                self.text = re.sub(r"\S*\s*$", "", self.text)
-            case "\x1b[A" | "\x1b[B":
-                self._place += -1 if key == "\x1b[A" else 1
-                self._place = max(0, min(self._place, len(self._history)))
-                self.text = [*self._history, ""][self._place]
-            case _ if key.isprintable():
-                self.text += key
+CLEAR_KEY: Final = b"\x0c"
+TIME_GAP: Final = "  "
 
 
 class LiveScreen:
     """A Screen for a stdout that is a terminal; it takes commands if stdin is one too."""
 
-    def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415
-        from rich.live import Live  # noqa: PLC0415
-
-        self._console = Console(highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._editor = LineEditor()
+    def __init__(self, editor: LineEditor) -> None:
+        self._canvas = Canvas()
+        self._editor = editor
+        self._sheet = Sheet(is_utf8=self._canvas.is_utf8)
         self._view: ClusterView | None = None
-        self._spoken = False
-        self._mode: list[Any] | None = None
+        self._new: deque[Entry] = deque(maxlen=ENTRIES_WAITING_MAX)
+        self._entries: deque[Entry] = deque(maxlen=ENTRIES_KEPT)
+        self._columns = 0
+        self._drawn_at = 0.0
 
     def open(self) -> None:
-        if sys.stdin.isatty():
-            self._mode = termios.tcgetattr(sys.stdin)
-            tty.setcbreak(sys.stdin, termios.TCSADRAIN)
-        self._live.start()
+        self._canvas.open()
+        self._draw()
 
     def close(self) -> None:
-        self._live.stop()
-        if self._mode is not None:
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._mode)
-            self._mode = None
+        story = list(_rows(self._new, self._canvas.size().columns))
+        self._canvas.close(NOTHING, story)
 
     def wake(self) -> None:
-        if self._mode is not None:
-            tty.setcbreak(sys.stdin, termios.TCSADRAIN)
+        self._canvas.wake()
+        self._draw()
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._canvas.clear()
         self._draw()
 
     def tell(self, happening: Happening) -> None:
-        line = line_of(happening)
-        if line:
-            self.say(line)
-
-    def clear(self) -> None:
-        self._console.clear()
-        self._draw()
+        self._sheet.tell(happening)
+        entry = entry_of(happening)
+        if entry is not None and not was_typed(happening):
+            self._add(entry)
 
     def say(self, text: str) -> None:
-        stamp = datetime.now().strftime("%H:%M:%S.%f")[:-3]
-        self._print(stamp, text)
+        self._add(Entry("", text, ""))
 
     def show(self, view: ClusterView) -> None:
-        if view != self._view:
-            self._view = view
-            self._draw()
+        self._view = view
+        self._draw()
 
     def input_fd(self) -> int | None:
-        return sys.stdin.fileno() if self._mode is not None else None
+        reads = self._canvas.reads_keys and self._canvas.is_in_foreground
+        return sys.stdin.fileno() if reads else None
 
     def typed(self) -> Iterator[str]:
-        data = os.read(sys.stdin.fileno(), INPUT_BYTES)
-        for line in self._editor.feed(data) if data else ["quit"]:
-            self._print(PROMPT.strip(), line)
+        try:
+            data = os.read(sys.stdin.fileno(), INPUT_BYTES)
+        except OSError:
+            data = b""
+        if not data:  # the terminal is gone
+            yield QUIT
+            return
+        if CLEAR_KEY in data:
+            self.clear()
+        for line in self._editor.feed(data.replace(CLEAR_KEY, b"")):
+            self._add(Entry("", PROMPT + line, "bold"))
             yield line
         self._draw()
 
-    def _print(self, head: str, text: str) -> None:
-        from rich.table import Table  # noqa: PLC0415
+    # --- drawing ---
 
-        grid = Table.grid("", "", padding=(0, 1, 0, 0))
-        grid.columns[0].style = "dim"
-        grid.columns[0].no_wrap = True
-        grid.add_row(head, text)
-        self._spoken = True
-        # One print for all lines, because each print draws the table again below it.
-        self._console.print(grid)
+    def _add(self, entry: Entry) -> None:
+        self._new.append(entry)
+        if time.monotonic() - self._drawn_at >= DRAW_SECONDS:
+            self._draw()
 
     def _draw(self) -> None:
-        if self._view is not None:
-            self._live.update(self._render(self._view), refresh=True)
+        """Draw what is new; while the terminal is behind or in other hands, a later call does."""
+        if not self._canvas.is_ready:
+            return
+        picture = self._picture()
+        self._entries += self._new
+        self._canvas.draw(
+            picture,
+            list(_rows(self._new, self._columns)),
+            lambda: list(_rows(self._entries, self._columns)),
+        )
+        self._new.clear()
+        self._drawn_at = time.monotonic()
 
-    def _render(self, view: ClusterView) -> RenderableType:
-        from rich.console import Group  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+    def _picture(self) -> Picture:
+        columns, lines = self._canvas.size()
+        if columns != self._columns:
+            self._columns = columns
+            self._sheet.table.forget_widths()
+        shown = self._editor.shown if self._canvas.reads_keys else None
+        return self._sheet.picture(self._view, shown, columns, lines - 1, time.monotonic())
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        narrow = self._console.width < NARROW_COLUMNS
-        for title in ("node", "state", "term", "revision", "pid", "try", "clients"):
-            if not (narrow and title == "clients"):
-                table.add_column(title, no_wrap=True)
-        for row in view.nodes:
-            cells: list[RenderableType] = [
-                row.name,
-                Text(row.state, style=STYLES[row.state]),
-                str(row.term or "-"),
-                str(row.revision or "-"),
-                str(row.pid or "-"),
-                row.note,
-            ]
-            table.add_row(*cells, *(() if narrow else (row.endpoint,)))
-        lines: list[RenderableType] = ["", table] if self._spoken else [table]
-        if self._mode is not None:
-            prompt = Text.assemble((PROMPT, "bold"), self._editor.text, (" ", "reverse"))
-            lines += ["", prompt]
-        return Group(*lines)
+
+def _rows(entries: Iterable[Entry], columns: int) -> Iterator[Line]:
+    """The lines of entries: the text beside the time, the rest of a long text below it."""
+    for entry in entries:
+        head = entry.time + TIME_GAP if entry.time else ""
+        if columns < 2 * len(head):  # too narrow for two columns
+            head = ""
+        for text in wrapped(entry.text, columns - len(head)):
+            yield ((head, "dim"), (harmless(text), entry.style))
+            head = " " * len(head)

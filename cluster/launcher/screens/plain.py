@@ -3,75 +3,72 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from datetime import datetime
 from typing import Final, TextIO
 
-from cluster.launcher.screens.view import ClusterView, line_of
+from cluster.launcher.screens.line_input import LineInput
+from cluster.launcher.screens.outlet import Outlet
+from cluster.launcher.screens.view import ClusterView
+from cluster.launcher.screens.wording import Entry, entry_of, time_of_day
 from cluster.launcher.story.happenings import Happening
 
-REVISION_LINE_SECONDS: Final = 5.0
-"""When only the revision has changed, a line is written this often."""
-
-INPUT_BYTES: Final = 4_096
+TIME_GAP: Final = "  "
 
 
 class PlainScreen:
-    """Writes to a stream; reads commands from stdin if that is a pipe or a file."""
+    """Writes to a stream; reads commands from stdin.
+
+    With a `prefix`, lines begin with it instead of the time. `statuses` False: the lines of the
+    cluster's state are left out, and stdin is somebody else's.
+    """
 
     def __init__(self, out: TextIO, prefix: str = "", *, statuses: bool = True) -> None:
-        self._out = out
+        self._outlet = Outlet(out.fileno())
         self._prefix = prefix
         self._statuses = statuses
-        self._listening = False
-        self._typed = b""
-        self._shown: ClusterView | None = None
-        self._shown_at = 0.0
+        self._input = LineInput()
+        self._outline: object = None
 
     def open(self) -> None:
-        # A terminal is not read: this screen also runs in the background, where reading the
-        # terminal would stop the process.
-        self._listening = self._statuses and not sys.stdin.closed and not sys.stdin.isatty()
+        if self._statuses:
+            self._input.open()
 
     def close(self) -> None:
-        self._listening = False
+        self._input.close()
+        self._outlet.close()
 
     def wake(self) -> None:
         """Do nothing: this screen has not changed the terminal."""
 
-    def tell(self, happening: Happening) -> None:
-        line = line_of(happening)
-        if line:
-            self.say(line)
-
     def clear(self) -> None:
         """Do nothing: what is written is written."""
 
+    def tell(self, happening: Happening) -> None:
+        if (entry := entry_of(happening)) is not None:
+            self._write(entry)
+
     def say(self, text: str) -> None:
-        head = self._prefix or datetime.now().strftime("%H:%M:%S.%f")[:-3] + "  "
-        write(self._out, head + text.replace("\n", "\n" + " " * len(head)) + "\n")
+        self._write(Entry("", text, ""))
 
     def show(self, view: ClusterView) -> None:
-        if not self._statuses or view == self._shown:
-            return
-        now = time.monotonic()
-        if self._shown is not None and _outline(view) == _outline(self._shown):
-            moved = view.revision != self._shown.revision
-            if not moved or now - self._shown_at < REVISION_LINE_SECONDS:
-                return
-        self._shown = view
-        self._shown_at = now
-        self.say(view.line())
+        # The numbers change all the time, for the probe client writes.
+        outline = view.leader, view.term, [(row.name, row.state, row.pid) for row in view.nodes]
+        if self._statuses and outline != self._outline:
+            self._outline = outline
+            self._write(Entry(time_of_day(datetime.now()), view.line(), ""))
 
     def input_fd(self) -> int | None:
-        return sys.stdin.fileno() if self._listening else None
+        return self._input.descriptor
 
     def typed(self) -> list[str]:
-        data = os.read(sys.stdin.fileno(), INPUT_BYTES)
-        self._listening = bool(data)  # at the end of the input the cluster runs on
-        *lines, self._typed = (self._typed + data).split(b"\n")
-        return [line.decode(errors="replace") for line in lines]
+        return self._input.lines()
+
+    def _write(self, entry: Entry) -> None:
+        head = self._prefix or (entry.time + TIME_GAP if entry.time else "")
+        text = head + entry.text.replace("\n", "\n" + " " * len(head)) + "\n"
+        if self._outlet.is_idle and (dropped := self._outlet.take_dropped()):
+            text = f"{self._prefix}{dropped} lines are left out here: nobody read them\n{text}"
+        self._outlet.put(text.encode("utf-8", "replace"))
 
 
 def write(out: TextIO, text: str) -> None:
@@ -82,7 +79,3 @@ def write(out: TextIO, text: str) -> None:
     except BrokenPipeError:
         # Send later writes, and Python's own flush at exit, to nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-
-
-def _outline(view: ClusterView) -> tuple[object, ...]:
-    return view.leader, view.term, [(row.name, row.state, row.pid) for row in view.nodes]

@@ -9,16 +9,24 @@ import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from cluster.launcher.local import LocalCluster
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.screens.vitals import NodeVitals, Vitals
 from cluster.launcher.story.durations import duration
-from cluster.launcher.story.happenings import EXPLAINED, LAUNCHER, RECORDED, Happening
+from cluster.launcher.story.happenings import Happening
+
+if TYPE_CHECKING:
+    from cluster.launcher.local import LocalCluster
+    from cluster.launcher.node import NodeProcess
+    from cluster.launcher.probe import NodeStatus
 
 
 class NodeView(NamedTuple):
-    """The row of one node; `note` is a command that the user may want to type."""
+    """The row of one node; `note` is a command that the user may want to type.
+
+    None: nobody can tell. The values from `commit` on are those of NodeVitals, but for `vote`, the
+    name of the member that the node voted for in its term.
+    """
 
     name: str
     state: str
@@ -27,15 +35,38 @@ class NodeView(NamedTuple):
     pid: int
     endpoint: str
     note: str
+    commit: int | None = None
+    applied: int | None = None
+    lag: int | None = None
+    caught_up: float | None = None
+    db_size: int | None = None
+    keys: int | None = None
+    hash: int | None = None
+    agrees: bool = True
+    round_trip_ms: float | None = None
+    sync_p99_ms: float | None = None
+    vote: str | None = None
+    connected: int | None = None
+    others: int | None = None
+
+    def with_vitals(self, vitals: NodeVitals, vote: str | None) -> NodeView:
+        """The row with these values; `vote` is the name of the member that `vitals.vote` means."""
+        catches_up = vitals.caught_up is not None and self.state in {"follower", "learner"}
+        values = {**vitals._asdict(), "vote": vote}
+        return self._replace(state="catching up" if catches_up else self.state, **values)
 
 
 class ClusterView(NamedTuple):
-    """The whole cluster; `leader` is a name, or None when no leader is known."""
+    """The whole cluster; `leader` is a name, or None when no leader is known.
+
+    `links` says in words which links are cut, slow or lossy by a user's wish.
+    """
 
     leader: str | None
     term: int
     revision: int
     nodes: tuple[NodeView, ...]
+    links: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The cluster in one line."""
@@ -48,7 +79,10 @@ class ClusterView(NamedTuple):
 
 
 class Screen(Protocol):
-    """Where a supervisor shows events and the cluster, and reads the user's commands."""
+    """Where a supervisor shows what happens and the cluster, and reads the user's commands.
+
+    A screen never waits for its terminal or its reader.
+    """
 
     def open(self) -> None:
         """Begin to show, and to read commands."""
@@ -57,7 +91,7 @@ class Screen(Protocol):
         """End both, and restore the terminal."""
 
     def wake(self) -> None:
-        """Draw again: the process was paused and goes on, or the terminal has another size."""
+        """Draw again: the process was stopped and goes on."""
 
     def tell(self, happening: Happening) -> None:
         """Show what has happened, if it is for people: a reader of the journal."""
@@ -69,7 +103,8 @@ class Screen(Protocol):
         """Empty the screen, if it can be."""
 
     def show(self, view: ClusterView) -> None:
-        """Show the present state of the cluster; called a few times a second."""
+        """Show the present state of the cluster; called a few times a second, and when the
+        terminal has got another size."""
 
     def input_fd(self) -> int | None:
         """The descriptor to poll for typed commands; None when there is none."""
@@ -78,9 +113,9 @@ class Screen(Protocol):
         """The lines typed since the last call; call when `input_fd` is readable."""
 
 
-def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterView:
+def view_of(cluster: LocalCluster, leader: str | None, now: float, vitals: Vitals) -> ClusterView:
     """The cluster at `now` (time.monotonic seconds)."""
-    rows = tuple(_row(cluster, node, leader, now) for node in cluster.nodes.values())
+    rows = tuple(_row(cluster, node, leader, now, vitals) for node in cluster.nodes.values())
     return ClusterView(
         leader=leader,
         term=max((row.term or 0 for row in rows), default=0),
@@ -89,23 +124,24 @@ def view_of(cluster: LocalCluster, leader: str | None, now: float) -> ClusterVie
     )
 
 
-def line_of(happening: Happening) -> str:
-    """What people read of a happening; an empty text if it is not for them, or they know it."""
-    if happening.source != LAUNCHER or happening.kind in RECORDED | EXPLAINED:
-        return ""
-    if happening.kind == "command" and happening.fields["via"] == "prompt":
-        return ""
-    return happening.text
+def role_of(status: NodeStatus, leads: bool) -> str:
+    """The role of a node that answers."""
+    if leads:
+        return "leader"
+    if not status.leader:
+        return "no leader"
+    return "learner" if status.is_learner else "follower"
 
 
-def _row(cluster: LocalCluster, node: NodeProcess, leader: str | None, now: float) -> NodeView:
+def _row(
+    cluster: LocalCluster, node: NodeProcess, leader: str | None, now: float, vitals: Vitals
+) -> NodeView:
     state = node.condition(now, cluster.awake_since)
-    if state == "running":
-        role = "learner" if node.is_learner else "follower"
-        state = "leader" if node.name == leader else role
-    status = node.status
+    status = node.status if state == "running" else None
+    if status is not None:
+        state = role_of(status, node.name == leader)
     note = f"kill -9 {node.pid}" if node.running else f"restart {node.name}"
-    return NodeView(
+    row = NodeView(
         name=node.name,
         state=state,
         term=status.term if status else None,
@@ -114,6 +150,11 @@ def _row(cluster: LocalCluster, node: NodeProcess, leader: str | None, now: floa
         endpoint=node.endpoint if not node.is_removed else "-",
         note=note if not node.is_removed else "",
     )
+    if status is None:
+        return row
+    told = vitals.of(node.name, leader, now)
+    names = {each.member_id: each.name for each in cluster.nodes.values()}
+    return row.with_vitals(told, names.get(told.vote or 0))
 
 
 def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool) -> str:
