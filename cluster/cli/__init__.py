@@ -84,6 +84,7 @@ COMMANDS: Final[CommandTable] = {
             "watch": "cluster.cli.bench:watch",
         },
     ),
+    "top": "cluster.cli.top:top",
     "completion": "cluster.cli.completion:completion",
     "version": "cluster.cli.version:version",
 }

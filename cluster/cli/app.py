@@ -23,7 +23,7 @@ PROGRAM: Final = "leasectl"
 TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 FALSE_WORDS: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
-WHOLE_NAMES: Final = frozenset({"completion"})
+WHOLE_NAMES: Final = frozenset({"completion", "top"})
 """Commands that etcdctl 3.5 does not have. They cannot be abbreviated, so that they do not make an
 abbreviation of etcdctl's users ambiguous."""
 

@@ -42,6 +42,10 @@ class CliSettings:
         """Each endpoint, as it was written."""
         return list(self._parsed(self.endpoints or None))
 
+    def addresses(self) -> dict[str, str]:
+        """The ZeroMQ address of each endpoint, by how it was written."""
+        return self._parsed(self.endpoints or None)
+
     def connect(self, endpoints: Iterable[str] | None = None) -> Client:
         """A client for these endpoints, or for those of the options; it connects on first use."""
         from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
