@@ -215,12 +215,12 @@ def test_restart_is_by_itself_if_so_wished(tmp_path: Path, base: int) -> None:
 
 def test_on_a_terminal_there_is_a_table_and_a_prompt(tmp_path: Path, base: int) -> None:
     launcher = Launcher("--base-port", str(base), cwd=tmp_path, terminal=True)
-    launcher.expect(r"node +state +term +revision +pid +try +clients")
+    launcher.expect(r"node +state +term +commit")
     launcher.expect("leasehold> ")
     launcher.type("kill leader\r")
     launcher.expect(r"\(leader, pid \d+\) was killed by SIGKILL")
     launcher.expect(r"no writes for")
-    launcher.expect(r"restart n\d")
+    launcher.expect(r"n\d +killed")
     launcher.type("\x03")
     launcher.expect("stopping; data is kept")
     assert launcher.end(None) == 0
