@@ -48,7 +48,7 @@ body { margin: 0 auto; max-width: 1280px; padding: 2rem 1.25rem 4rem; background
   color: var(--ink); font: 15px/1.5 -apple-system, "Segoe UI", "DejaVu Sans", sans-serif }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
 .soft { color: var(--soft); margin: 0 } .bad { color: var(--bad); font-weight: 600 }
-figure { margin: 0; overflow-x: auto } figure > svg { width: 100%; min-width: 680px; height: auto }
+figure { margin: 0 } .wide > svg { width: 100%; min-width: 680px; height: auto }
 figcaption { color: var(--soft); font-size: 13px } .key { margin-right: 1rem; white-space: nowrap }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: 13px; width: 100% }
 th, td { padding: .35rem .4rem; border-bottom: 1px solid var(--line); text-align: right;
@@ -154,7 +154,11 @@ def _roles(happenings: Sequence[Happening], faults: Sequence[Fault], window: Win
     drawn = plots.timeline(rows, leaders, faults, window)
     present = [span.role for row in [*rows.values(), leaders] for span in row]
     keys = element("figcaption", plots.legend(present), "A number is a term.")
-    return element("section", element("h2", "Who led, and when"), element("figure", drawn, keys))
+    return element(
+        "section",
+        element("h2", "Who led, and when"),
+        element("figure", _wide("Roles over time", drawn), keys),
+    )
 
 
 def _latencies(points: Sequence[Point], faults: Sequence[Fault], window: Window) -> str:
@@ -163,7 +167,7 @@ def _latencies(points: Sequence[Point], faults: Sequence[Fault], window: Window)
         return element("section", title, element("p", WITHOUT_POINTS, class_="soft"))
     drawn = plots.scatter(points, faults, window)
     keys = element("figcaption", plots.legend(point.kind for point in points), "A mark is a fault.")
-    return element("section", title, element("figure", drawn, keys))
+    return element("section", title, element("figure", _wide("Durations over time", drawn), keys))
 
 
 def _table(failovers: Sequence[Failover], began: float) -> str:
@@ -180,7 +184,12 @@ def _table(failovers: Sequence[Failover], began: float) -> str:
         element("tbody", *(_row(failover, began) for failover in failovers)),
         element("tfoot", *_percentiles(failovers, len(words), len(COUNTS) + 1)),
     )
-    return element("section", title, element("div", table, class_="wide"))
+    return element("section", title, _wide("Fail-overs and faults", table))
+
+
+def _wide(name: str, *children: str) -> str:
+    """What may be wider than a window: it scrolls by itself, by keys, too."""
+    return element("div", *children, class_="wide", tabindex=0, role="region", aria_label=name)
 
 
 def _row(failover: Failover, began: float) -> str:

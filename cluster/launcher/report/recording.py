@@ -61,6 +61,9 @@ COLOURS: Final[Mapping[str, str]] = {
 }
 """The class of a line by its kind; the others are plain."""
 
+ABOUT: Final[Mapping[str, str]] = {"leader": "good", "member": "soft", "near_miss": "warn"}
+"""The class of a line that explains, by what it is about."""
+
 HEALING: Final = ("resume", "heal")
 """How what mends a fault begins."""
 
@@ -194,6 +197,8 @@ def _class(happening: Happening) -> str:
     what = str(happening.fields.get("what"))
     if happening.kind == "fault" and what.startswith(HEALING):
         return "good"
+    if happening.kind == "explained":
+        return ABOUT.get(str(happening.fields.get("about")), "plain")
     return COLOURS.get(happening.kind, "plain")
 
 
