@@ -79,9 +79,9 @@ class Errands:
         self._under_way: list[_UnderWay] = []
 
     @property
-    def are_under_way(self) -> bool:
-        """Whether there are any."""
-        return bool(self._under_way)
+    def are_awaited(self) -> bool:
+        """Whether one of them is to end soon; others last as long as somebody looks on."""
+        return self.due < FOREVER
 
     @property
     def due(self) -> float:

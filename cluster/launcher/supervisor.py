@@ -208,7 +208,7 @@ class Supervisor:
 
     def _status_interval(self) -> float:
         joining = any(node.is_joining for node in self.cluster.running)
-        unsure = joining or not self._leader or self.cluster.errands.are_under_way
+        unsure = joining or not self._leader or self.cluster.errands.are_awaited
         return STATUS_SECONDS_UNSURE if unsure else STATUS_SECONDS
 
     # --- what nodes do: answer, lead, end ---

@@ -231,7 +231,7 @@ def test_a_question_to_a_node_that_dies_is_given_up(cluster: LocalCluster) -> No
     assert not ends.errors
     cluster.kill("n1")
     assert ends.errors == ["n1 ended before it answered"]
-    assert not cluster.errands.are_under_way
+    assert not cluster.errands.are_awaited
 
 
 def test_a_question_that_is_not_answered_in_time_is_given_up(cluster: LocalCluster) -> None:
