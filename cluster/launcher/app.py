@@ -6,6 +6,7 @@ It starts a cluster, hands it to a Supervisor, and stops all processes however t
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import sys
 import time
@@ -42,6 +43,8 @@ EXIT_INTERRUPTED: Final = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (the command line's by default); the exit status."""
     options = parse(sys.argv[1:] if arguments is None else arguments)
+    # Its clients' warnings of nodes that are away would stand in the screen, which tells it itself.
+    logging.getLogger("leasehold.client").addHandler(logging.NullHandler())
     if isinstance(options, CtlOptions):
         return _ctl(options)
     with Signals() as signals:

@@ -185,12 +185,18 @@ def _rows(told: Sequence[Happening]) -> tuple[list[Row], list[Cut]]:
         class_ = _class(each)
         if each.kind == "command":
             line = _cut(str(each.fields.get("line") or each.text))
-            rows.append(Row(shown, "", PROMPT + line, class_, len(line)))
+            rows.append(Row(shown, "", _prompt(each) + line, class_, len(line)))
             shown += KEY_SECONDS * len(line)
             continue
         for number_, words in enumerate(line_of(each).splitlines()):
             rows.append(Row(shown, "" if number_ else moment, _cut(words), class_))
     return rows, cuts
+
+
+def _prompt(happening: Happening) -> str:
+    """What stands before a command: who gave it, where that was not the user."""
+    via = str(happening.fields.get("via", "prompt"))
+    return PROMPT if via in {"prompt", "ctl", "page"} else f"{via}> "
 
 
 def _class(happening: Happening) -> str:
@@ -248,7 +254,7 @@ def _typing(row: Row, y: float, film: Film) -> str:
     ]
     return element(
         "rect",
-        x=LEFT + LETTER * len(PROMPT),
+        x=LEFT + LETTER * (len(row.words) - row.typed),
         y=y - LINE + 5,
         width=across + LETTER * 2,
         height=LINE,
