@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from cluster.launcher.story.explaining import GATHER_SECONDS, IN_VAIN_SECONDS, Explaining
@@ -251,3 +253,51 @@ def test_nothing_is_said_before_all_who_notice_have_told() -> None:
     played(explaining, suspected(10.0, "n2"))
     assert explaining.take(10.0 + GATHER_SECONDS * 0.9) == []
     assert explaining.due == 10.0 + GATHER_SECONDS
+
+
+def recorded() -> list[Happening]:
+    """What was told in a session of run_cluster.py, in the order in which it was read.
+
+    The leader is killed, started again, the next one stopped, the lead handed on, the leader
+    paused and resumed, and isolated and healed.
+    """
+    lines = (Path(__file__).parent / "recorded" / "session.jsonl").read_text().splitlines()
+    return [
+        Happening(told.pop("at"), 0.0, told.pop("kind"), told.pop("node"), told.pop("text"), told)
+        for told in map(json.loads, lines)
+    ]
+
+
+def test_a_recorded_session_is_explained_line_by_line() -> None:
+    explaining = Explaining()
+    now, lines = 0.0, []
+    for happening in recorded():
+        now = max(now, happening.at)
+        lines += explaining.take(now)
+        explaining.hear(happening)
+    lines += explaining.take(now + 60)
+    said = [line.text for line in lines if line.last.at > 3.0]
+    assert said == [
+        "n2 and n3 took n1 for lost 8.0 and 8.0 ms after the kill: their connections broke",
+        "n3 leads now (term 3): n2 voted for it, it was elected 6 ms after it asked",
+        "n3 stops, and hands over: it tells n2 to ask for votes at once",
+        "n2 leads now (term 4): n3 voted for it, it was elected 5 ms after it asked",
+        "n2 leads no longer (term 4): it hears no majority of the voters",
+        "n2 leads now (term 5): n1 voted for it, it was elected 8 ms after it asked,"
+        " n1 had asked, too",
+        "n2 hears n1 again, after 6.8 s",
+        "n2 hands over: it tells n1 to ask for votes at once",
+        "n1 leads now (term 6): n2 voted for it, it was elected 30 ms after it asked",
+        "n2 hears n3 again, after 8.2 s",
+        "n3 took n1 for lost: nothing was heard from it for 424 ms (n1 is paused)",
+        "n3 leads now (term 7): n2 voted for it, it was elected 13 ms after it asked",
+        "n1 does not answer n3 any more (n1 is paused)",
+        "n1 leads no longer (term 7): n3 leads term 7",
+        "n3 and n2 hear n1 again, after 4.0 s",
+        "n1 took n3 for lost: nothing was heard from it for 311 ms (n3 is isolated)",
+        "n1 leads now (term 8): n2 voted for it, it was elected 5 ms after it asked",
+        "n3 leads no longer (term 7): it hears no majority of the voters (n3 is isolated)",
+        "n3 is apart from n1 and n2: neither side hears the other (n3 is isolated)",
+        "n3 asks for votes in vain: nobody answers (n3 is isolated)",
+        "n3 is together with n2 and n1 again, after 4.0 s",
+    ]

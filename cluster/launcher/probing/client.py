@@ -181,7 +181,8 @@ class Client:
                 self._told.append(self._held(asked, reply, now))
         elif asked.purpose in self._holds and reply is not None and "error" not in reply:
             hold = self._holds[asked.purpose]
-            news = hold.answered(reply, now) if asked.number == hold.number else None
+            is_late = asked.number != hold.number
+            news = None if is_late else hold.answered(reply, asked.began, now)
             if news is not None:
                 self._told.append(news)
 

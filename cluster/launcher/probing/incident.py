@@ -40,7 +40,7 @@ SETTLE_SECONDS: Final = 0.25
 """An incident is over when nothing has happened for this time, and its effect was seen."""
 
 RECENT_SECONDS: Final = 0.2
-"""It is not over when a request of a kind was answered longer ago than this."""
+"""It is not over when the last write was acknowledged longer ago than this."""
 
 
 class Fault(NamedTuple):
@@ -145,7 +145,7 @@ class Incident:
         """Whether all is as before by now: everybody is served, and nothing happens any more."""
         if len(self._served) < len(ALL) or self._leader_after is None:
             return False
-        if min(self._served_last[WRITE], self._served_last[READ]) < now - RECENT_SECONDS:
+        if self._served_last[WRITE] < now - RECENT_SECONDS:
             return False
         quiet_since = max(self._moved_at, *self._served.values())
         if now < quiet_since + self._settle_seconds:

@@ -1,7 +1,8 @@
 """The probe client's two leases: one that it keeps alive, and a short one that it lets expire.
 
-Each is granted with a key of its own, whose deletion the watch tells. A lease that ends before its
-time is lost: the kept one whenever it ends, the short one when it ends before its TTL is over.
+Each is granted with a key of its own, whose deletion the watch tells. A lease is lost that ends
+before its TTL is over, counted from the last request for it that was answered. One that ended
+because no renewal came through in time has expired: the cluster has kept its word.
 Pure: it says what to ask, and times are arguments.
 """
 
@@ -24,7 +25,7 @@ BY_EXPIRY: Final = "lease expired"
 EARLY_SECONDS: Final = 0.002
 """Clocks of the cluster count whole milliseconds."""
 
-ASK_AGAIN_SECONDS: Final = 1.0
+ASK_AGAIN_SECONDS: Final = 0.5
 FORGOTTEN_SECONDS: Final = 30.0
 """A short lease of whose end nothing was heard for this long is given up: its watch began later."""
 
@@ -39,7 +40,6 @@ class Hold:
         self._is_renewed = renewed
         self._lease = 0
         self._count = 0
-        self._asked_at = 0.0
         self._ends_after = inf
 
     @property
@@ -64,20 +64,20 @@ class Hold:
             return {"op": "lease_keep_alive", "ID": self._lease}
         self._lease = 0
         self._count += 1
-        self._asked_at = now
         return {"op": "put", "key": self._key, "value": self.name, "TTL": self._ttl_seconds}
 
-    def answered(self, reply: dict[str, Any], now: float) -> LeaseNews | None:
-        """The answer to the last request, without an error."""
-        if not self._is_renewed or not self._lease:
+    def answered(self, reply: dict[str, Any], sent_at: float, now: float) -> LeaseNews | None:
+        """The answer, without an error, to a request that was sent at this time."""
+        granted = not self._lease
+        if granted:
             self._lease = reply["lease"]
-            self._ends_after = self._asked_at + reply["TTL"] - EARLY_SECONDS
-            self.due = now + (RENEW_SECONDS if self._is_renewed else FORGOTTEN_SECONDS)
-            return LeaseNews(now, self.name, GRANTED)
-        if not reply["TTL"]:
-            return self._end(now, LOST)
-        self.due = now + RENEW_SECONDS
-        return LeaseNews(now, self.name, RENEWED)
+        elif not self._is_renewed:
+            return None
+        elif not reply["TTL"]:
+            return self._end(now)
+        self._ends_after = sent_at + self._ttl_seconds - EARLY_SECONDS
+        self.due = now + (RENEW_SECONDS if self._is_renewed else FORGOTTEN_SECONDS)
+        return LeaseNews(now, self.name, GRANTED if granted else RENEWED)
 
     def deleted(self, key: bytes, reason: str, now: float) -> LeaseNews | None:
         """The watch tells that a key is gone; what that says about this lease, if anything."""
@@ -87,13 +87,12 @@ class Hold:
             # A user's deletion: the lease lives on, but its end would not be seen.
             self._lease, self.due = 0, now
             return None
-        early = self._is_renewed or now < self._ends_after
-        return self._end(now, LOST if early else EXPIRED)
+        return self._end(now)
 
-    def _end(self, now: float, what: str) -> LeaseNews:
+    def _end(self, now: float) -> LeaseNews:
         self._lease = 0
         self.due = now
-        return LeaseNews(now, self.name, what)
+        return LeaseNews(now, self.name, LOST if now < self._ends_after else EXPIRED)
 
 
 def holds() -> dict[str, Hold]:

@@ -219,7 +219,8 @@ class Explaining:
             sources = [happening.source for happening in told]
             names = all_of(sources)
             if how == TRANSFER:
-                text = f"{leader} hands over: it tells {names} to ask for votes at once"
+                stops = " stops, and" if leader in self._ended_at else ""
+                text = f"{leader}{stops} hands over: it tells {names} to ask for votes at once"
             elif how == CONNECTION:
                 broke = "its connection" if len(told) == 1 else "their connections"
                 text = f"{names} took {leader} for lost{self._delays(leader, told)}: {broke} broke"

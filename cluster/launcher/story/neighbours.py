@@ -45,14 +45,16 @@ class Neighbours:
     def __init__(self) -> None:
         self._lost: list[Happening] = []
         self._found: list[Happening] = []
-        self._said_at: dict[str, float] = {}
+        # When the last loss of a node was told, and whether its last line was good.
+        self._lost_at: dict[str, float] = {}
+        self._was_good: dict[str, bool] = {}
         self._held_back: dict[str, list[Change]] = {}
 
     @property
     def due(self) -> float:
         """When `take` has something."""
         dues = [told[0].at + GATHER_SECONDS for told in (self._lost, self._found) if told]
-        dues += [self._said_at[node] + AGAIN_SECONDS for node in self._held_back]
+        dues += [self._lost_at[node] + AGAIN_SECONDS for node in self._held_back]
         return min(dues, default=inf)
 
     def lost(self, happening: Happening) -> None:
@@ -79,22 +81,30 @@ class Neighbours:
         """What is told at once: the first loss of a node, and that it was found again."""
         told = []
         for change in changes:
-            is_new = self._said_at.get(change.of, -inf) + AGAIN_SECONDS <= now
-            if change.of in self._held_back or not (is_new or change.is_good):
-                self._held_back.setdefault(change.of, []).append(change)
-                continue
-            if is_new or not change.is_good:
-                self._said_at[change.of] = now
-            told.append(change)
+            node = change.of
+            is_new = self._lost_at.get(node, -inf) + AGAIN_SECONDS <= now
+            if node in self._held_back:
+                self._held_back[node].append(change)
+            elif is_new or (change.is_good and not self._was_good[node]):
+                self._note(change, now)
+                told.append(change)
+            elif self._was_good[node]:
+                self._held_back[node] = [change]
         return told
+
+    def _note(self, change: Change, now: float) -> None:
+        self._was_good[change.of] = change.is_good
+        if not change.is_good:
+            self._lost_at[change.of] = now
 
     def _summed_up(self, now: float) -> list[Change]:
         """What was held back for long enough: a node's last change, and how often it came."""
         told = []
         for node, changes in list(self._held_back.items()):
-            if self._said_at[node] + AGAIN_SECONDS <= now:
+            if self._lost_at[node] + AGAIN_SECONDS <= now:
                 del self._held_back[node]
-                self._said_at[node] = now
+                self._lost_at[node] = now
+                self._was_good[node] = changes[-1].is_good
                 last, losses = changes[-1], sum(not change.is_good for change in changes)
                 times = f" ({losses} times in {AGAIN_SECONDS:.0f} s)" if losses > 1 else ""
                 told.append(last._replace(text=last.text + times))
