@@ -15,6 +15,7 @@ from actors.raft.disk.courier import (
     GIVE_UP_MS,
     NO_ROOM,
     NOT_IN_IT,
+    PROGRESS_STEPS,
     RESEND_MS,
     SNAPSHOT_BYTES_MAX,
     TOO_LARGE,
@@ -23,7 +24,7 @@ from actors.raft.disk.courier import (
     SnapshotReceiver,
 )
 from actors.raft.disk.files import DISK
-from actors.raft.facts import Facts
+from actors.raft.facts import Facts, SnapshotGivenUp, SnapshotSent
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
 LEADER, TARGET = 1, 2
@@ -36,6 +37,7 @@ class Pair(NamedTuple):
     courier: SnapshotCourier
     receiver: SnapshotReceiver
     content: bytes
+    facts: Facts
 
 
 @pytest.fixture(params=[1, CHUNK_BYTES, 20 * CHUNK_BYTES + 17])
@@ -49,10 +51,11 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
 def make_pair(directory: Path, content: bytes) -> Pair:
     path = directory / "outgoing"
     path.write_bytes(content)
-    courier = SnapshotCourier(LEADER, DISK, Facts())
+    facts = Facts()
+    courier = SnapshotCourier(LEADER, DISK, facts)
     courier.load(Snapshot(9, path, 100, 4, len(content)))
     receiver = SnapshotReceiver(TARGET, directory, DISK)
-    return Pair(courier, receiver, content)
+    return Pair(courier, receiver, content, facts)
 
 
 def deliver(pair: Pair, chunks: list[SnapshotChunk], now_ms: int) -> Path | None:
@@ -75,6 +78,16 @@ def test_a_snapshot_arrives_whole(pair: Pair) -> None:
     assert complete.read_bytes() == pair.content
     assert pair.courier.chunks(5, SESSIONS, 10 * RESEND_MS) == []
     assert pair.courier.delivered == 1
+
+
+def test_its_progress_is_noted_in_a_few_steps(pair: Pair) -> None:
+    pair.courier.serve([TARGET], 0)
+    while deliver(pair, pair.courier.chunks(5, SESSIONS, 0), 0) is None:
+        pass
+    total_bytes, facts = len(pair.content), pair.facts.take()
+    assert facts[0] == SnapshotSent(TARGET, 0, total_bytes)
+    assert facts[-1] == SnapshotSent(TARGET, total_bytes, total_bytes)
+    assert 2 <= len(facts) <= PROGRESS_STEPS + 1
 
 
 def test_no_more_than_a_window_is_under_way(pair: Pair) -> None:
@@ -122,6 +135,7 @@ def test_a_silent_member_is_given_up_and_the_log_need_not_be_kept_for_it(tmp_pat
     pair = make_pair(tmp_path, b"a")
     assert pair.courier.serve([TARGET], 0) == []
     assert pair.courier.serve([TARGET], GIVE_UP_MS + 1) == [TARGET]
+    assert pair.facts.take()[-1] == SnapshotGivenUp(TARGET)
     pair.courier.serve([], GIVE_UP_MS + 2)
     assert pair.courier.snapshot is None
     assert not (tmp_path / "outgoing").exists()

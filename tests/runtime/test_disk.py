@@ -10,6 +10,7 @@ import pytest
 
 from actors.language.errors import StorageError
 from actors.runtime.disk import FAST_MS, OF_WAITS, SLOW_MS, DiskWaits
+from actors.runtime.overruns import ALARMING_MS
 from tests.limits import HANG_SECONDS
 
 
@@ -129,3 +130,12 @@ def test_to_close_waits_for_what_is_under_way() -> None:
 
 def _wait(event: threading.Event) -> None:
     assert event.wait(HANG_SECONDS)
+
+
+@pytest.mark.parametrize("took_ms", [ALARMING_MS - 1, ALARMING_MS])
+def test_a_wait_that_takes_very_long_is_told(
+    took_ms: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    Rig().wait(took_ms)
+    told = [record.__dict__["fields"] for record in caplog.records]
+    assert told == [{"what": "a test", "took_ms": ALARMING_MS}] * (took_ms >= ALARMING_MS)
