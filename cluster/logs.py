@@ -37,8 +37,10 @@ OF_NODES: Final[Mapping[str, str]] = {
     "near_miss": "the leader was heard late, but in time: leader, silent_ms, timeout_ms",
     "snapshot_sent": "it sends its data to a member that lags: peer, done_bytes, total_bytes",
     "snapshot_installed": "it took over another's data: revision",
-    "slow": "its disk or its loop took long: what, took_ms",
-    "message": "recorded at its links: to, what (append, heartbeat, vote...), term, entries, bytes",
+    "slow": "its disk or its loop took long: what, took_ms; or its launcher did: what, untold (the"
+    " number of happenings that it was not told)",
+    "message": "recorded at its links: to, what (append, heartbeat, vote...), term, entries, bytes,"
+    " lost (true: a fault swallowed it), more (the number that was not told since the last)",
 }
 """What nodes tell, and the fields of each. Members are named by their names."""
 

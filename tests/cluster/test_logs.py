@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.logs import (
+    OF_NODES,
     JsonLines,
     LogLines,
     Telling,
@@ -136,3 +139,16 @@ def test_a_launcher_is_told_whatever_the_level(text_desk: Desk) -> None:
     assert line["text"] == "is a follower in term 2"
     assert abs(line["at"] - time.monotonic()) < 3_600 > abs(line["wall"] - time.time())
     assert "follower" not in text_desk.text()
+
+
+# --- the page ---------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_kind_with_its_fields() -> None:
+    page = (Path(__file__).resolve().parents[2] / "actors" / "DESIGN.md").read_text()
+    section = page.partition("## What a node says")[2].partition("## Limits")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE)
+    shown = {kind: set(re.findall(r"\w+", fields)) for kind, fields in rows}
+    assert shown.keys() == OF_NODES.keys()
+    for kind, fields in shown.items():
+        assert fields <= set(re.findall(r"\w+", OF_NODES[kind])), kind

@@ -52,7 +52,7 @@ def lines(*facts: Fact) -> list[Line]:
     return [line for fact in facts for line in told.tell(fact) if line.kind != "role"]
 
 
-TOLD = [
+TOLD: list[tuple[Fact, str, dict[str, object]]] = [
     (
         Suspected(2, "connection", 3, 12),
         "n2 (leader) fell silent: its connection closed, 12 ms after its last word",
@@ -199,7 +199,7 @@ def test_nobody_is_called_a_leader_that_is_not_known() -> None:
 
 def test_a_role_is_told_when_it_changes() -> None:
     told = narrator()
-    facts = [
+    facts: list[Fact] = [
         Stood(2, True, (2, 3), True),
         Stood(2, True, (2, 3), True),
         Stood(2, False, (2, 3), True),
