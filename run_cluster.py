@@ -3,7 +3,7 @@
 
 import sys
 
-from cluster.launcher.app import main
+from cluster.launcher.__main__ import main
 
 if __name__ == "__main__":
     sys.exit(main())

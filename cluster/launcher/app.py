@@ -5,25 +5,24 @@ It starts a cluster, hands it to a Supervisor, and stops all processes however t
 
 from __future__ import annotations
 
-import json
 import logging
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from cluster import __version__
 from cluster.config import NodeFlags
-from cluster.launcher.arguments import DATA_DIR, PROGRAM, CtlOptions, LaunchOptions, parse
+from cluster.launcher.arguments import LaunchOptions, parse
 from cluster.launcher.commands import ctl
 from cluster.launcher.commands.completion import complete
 from cluster.launcher.commands.first import FirstCommand
-from cluster.launcher.files import temporary_directories
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.probing.prober import Prober
+from cluster.launcher.program import PROGRAM
 from cluster.launcher.screens.choice import screen_for
 from cluster.launcher.screens.json_lines import JsonScreen
 from cluster.launcher.screens.plain import PlainScreen, write
@@ -37,16 +36,13 @@ HISTORY: Final = "history"
 """The file in the data directory that has the lines typed at the prompt."""
 
 EXIT_FAILURE: Final = 1
-EXIT_INTERRUPTED: Final = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with these arguments (the command line's by default); the exit status."""
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+def main(arguments: Sequence[str]) -> int:
+    """Run the command with these arguments; the exit status."""
+    options = parse(arguments)
     # Its clients' warnings of nodes that are away would stand in the screen, which tells it itself.
     logging.getLogger("leasehold.client").addHandler(logging.NullHandler())
-    if isinstance(options, CtlOptions):
-        return _ctl(options)
     with Signals() as signals:
         signals.interrupting = True
         try:
@@ -59,30 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return EXIT_FAILURE
         except Interrupted as interruption:
             return 128 + interruption.number
-
-
-def _ctl(options: CtlOptions) -> int:
-    """Have a running launcher do a command."""
-    show = _show_json if options.json else _show
-    try:
-        where = ctl.launcher_directory(options.data_dir, DATA_DIR, temporary_directories())
-        error = ctl.ask(where, options.line, show)
-    except LauncherError as refused:
-        error = str(refused)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    if error:
-        sys.stderr.write(f"{PROGRAM} ctl: {error}\n")
-    return EXIT_FAILURE if error else 0
-
-
-def _show(answer: dict[str, Any]) -> None:
-    text = answer["say"] if "say" in answer else answer["told"]["text"]
-    write(sys.stdout, f"{text}\n")
-
-
-def _show_json(answer: dict[str, Any]) -> None:
-    write(sys.stdout, json.dumps(answer.get("told", answer)) + "\n")
 
 
 def _run(options: LaunchOptions, signals: Signals) -> int:

@@ -18,11 +18,9 @@ from cluster.launcher.commands.table import command_of, page_of, read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
 from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX
+from cluster.launcher.program import CTL, DATA_DIR, PROGRAM
 from cluster.launcher.screens.choice import Form
 from cluster.launcher.shows import chaos, tour
-
-PROGRAM: Final = "run_cluster.py"
-DATA_DIR: Final = "cluster-data"
 
 DESCRIPTION: Final = f"""\
 Starts a Leasehold cluster on this machine and shows what happens to it.
@@ -36,22 +34,16 @@ EPILOG: Final = f"""\
 {PROGRAM} tour [--yes] shows what a cluster does, and checks it.
 {PROGRAM} chaos --for 2m --seed 7 --assert 'p99(write_outage_ms)<200' harms a
 cluster and exits with 0 if all was well. help chaos at the prompt has more.
-{PROGRAM} ctl COMMAND does a command of the prompt from another terminal.
+{PROGRAM} {CTL} COMMAND does a command of the prompt from another terminal.
 {PROGRAM} [flags] -- CMD ARGS starts a cluster on free ports, with its
 data in a temporary directory, runs CMD with LEASECTL_ENDPOINTS set, stops the
 cluster and exits with CMD's status."""
-
-CTL_DESCRIPTION: Final = f"""\
-Does a command of {PROGRAM}'s prompt from another terminal, prints the answer,
-and exits with 0, or with 1 if it was refused or has failed.
-
-{PROGRAM} ctl help lists the commands."""
 
 SHOWS: Final = {"tour": tour.steps_of, "chaos": chaos.campaign_of}
 """Commands of the prompt that can be a whole run: a cluster starts for it, and its verdict is the
 exit status. Each with what finds wrong words before that."""
 
-VERBS: Final = ("up", "ctl", *SHOWS)
+VERBS: Final = ("up", CTL, *SHOWS)
 """The first word of a command line; without one it is the first of these."""
 
 
@@ -68,40 +60,15 @@ class LaunchOptions(NamedTuple):
     show: tuple[str, ...] = ()
 
 
-class CtlOptions(NamedTuple):
-    """A command for a launcher that runs already."""
-
-    data_dir: str | None
-    json: bool
-    line: str
-
-
-def parse(arguments: Sequence[str]) -> LaunchOptions | CtlOptions:
+def parse(arguments: Sequence[str]) -> LaunchOptions:
     """Read the command line; ends the program with one line on stderr if it is wrong."""
     verb = arguments[0] if arguments else ""
-    if verb == "ctl":
-        return _parse_ctl(arguments[1:])
     if verb and not verb.startswith("-") and verb not in VERBS:
         meant = suggestion(verb, VERBS)
         fail(PROGRAM, f"there is no {PROGRAM} {verb}{meant} (see {PROGRAM} --help)")
     if verb in SHOWS:
         return _parse_show(verb, list(arguments[1:]))
     return _parse_up(list(arguments[1:] if verb in VERBS else arguments))
-
-
-def _parse_ctl(arguments: Sequence[str]) -> CtlOptions:
-    """Its own flags come before the command, so the command may have any."""
-    parser = FlagParser(f"{PROGRAM} ctl", CTL_DESCRIPTION)
-    parser.add_argument("--data-dir", metavar="DIR", help=f"the launcher's (default {DATA_DIR})")
-    parser.add_argument("--json", action="store_true", help="answers as lines of JSON")
-    parser.add_argument("words", nargs="...", metavar="COMMAND", help="for example: kill leader")
-    parsed = parser.parse_args(arguments)
-    if not parsed.words:
-        parser.error(f"which command? {PROGRAM} ctl help lists them")
-    words = parsed.words
-    # One word is a whole line, as typed at the prompt: so a shell leaves the bar in it alone.
-    line = words[0] if len(words) == 1 else shlex.join(words)
-    return CtlOptions(parsed.data_dir, parsed.json, line)
 
 
 def _parse_show(verb: str, own: list[str]) -> LaunchOptions:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.launcher.arguments import CtlOptions, LaunchOptions, parse
+from cluster.launcher.arguments import LaunchOptions, parse
 from cluster.launcher.files import DataDirectory, LauncherError, delete_left_directories
 from cluster.launcher.layout import (
     NodeRecord,
@@ -316,18 +316,8 @@ def test_a_command_gets_a_temporary_cluster_unless_a_directory_is_named() -> Non
     )
 
 
-def test_a_command_for_a_running_launcher_keeps_its_own_flags() -> None:
-    assert parse(["ctl", "kill", "leader"]) == CtlOptions(None, False, "kill leader")
-    assert parse(["ctl", "--json", "--data-dir", "d", "logs", "n1", "-n", "3", "--data-dir"]) == (
-        CtlOptions("d", True, "logs n1 -n 3 --data-dir")
-    )
-    assert parse(["ctl", "put", "a key", "|"]) == CtlOptions(None, False, "put 'a key' '|'")
-    assert parse(["ctl", "partition n1 | n2"]) == CtlOptions(None, False, "partition n1 | n2")
-
-
 def test_node_flags_are_passed_on() -> None:
     options = parse(["--heartbeat-interval", "10", "--election-timeout=100", "-n", "5"])
-    assert isinstance(options, LaunchOptions)
     assert options.size == 5
     assert options.node_flags == ("--heartbeat-interval=10", "--election-timeout=100")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cluster.launcher.commands import ctl
+from cluster.launcher.commands import caller, ctl
 from cluster.launcher.commands.ctl import CtlServer
 from cluster.launcher.commands.desk import Asker
 from cluster.launcher.layout import LauncherError
@@ -59,7 +59,7 @@ class Terminal(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        self.error = ctl.ask(self._directory, self._line, self.shown.append)
+        self.error = caller.ask(self._directory, self._line, self.shown.append)
 
     def end(self) -> str | None:
         """Wait for the end; the error."""
@@ -107,7 +107,7 @@ def test_a_launcher_that_ends_before_its_answer_is_told(loop: Loop, tmp_path: Pa
 def test_without_a_launcher_that_is_said(tmp_path: Path) -> None:
     for directory in (tmp_path, tmp_path / "none"):
         with pytest.raises(LauncherError, match=f"no launcher runs in {directory}: start one"):
-            ctl.connect(directory)
+            caller.connect(directory)
 
 
 def test_the_launcher_is_found_in_the_usual_directory_or_the_only_temporary_one(
@@ -116,15 +116,15 @@ def test_the_launcher_is_found_in_the_usual_directory_or_the_only_temporary_one(
     usual, one, two = (tmp_path / name for name in ("usual", "one", "two"))
     for each in (usual, one, two):
         each.mkdir()
-    assert ctl.launcher_directory(None, str(usual), [one, two]) == usual  # to say it of this one
+    assert caller.launcher_directory(None, str(usual), [one, two]) == usual  # to say it of this one
     loops = [Loop(one)]
-    assert ctl.launcher_directory(None, str(usual), [one, two]) == one
-    assert ctl.launcher_directory(str(two), str(usual), [one, two]) == two
+    assert caller.launcher_directory(None, str(usual), [one, two]) == one
+    assert caller.launcher_directory(str(two), str(usual), [one, two]) == two
     loops.append(Loop(two))
     with pytest.raises(LauncherError, match=f"several launchers run, .*: {one}, {two}"):
-        ctl.launcher_directory(None, str(usual), [one, two])
+        caller.launcher_directory(None, str(usual), [one, two])
     loops.append(Loop(usual))
-    assert ctl.launcher_directory(None, str(usual), [one, two]) == usual
+    assert caller.launcher_directory(None, str(usual), [one, two]) == usual
     for loop in loops:
         loop.server.close()
 
@@ -136,17 +136,17 @@ def test_the_socket_is_for_its_owner_and_replaces_that_of_a_killed_launcher(
     deep.mkdir(parents=True)
     Loop(deep)  # never closed: its socket stays
     loop = Loop(deep)
-    mode = (deep / ctl.SOCKET).stat().st_mode
+    mode = (deep / caller.SOCKET).stat().st_mode
     assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
     terminal = Terminal(deep, "ls")
     loop.wait(1)[1].done()
     assert terminal.end() == ""
     loop.server.close()
-    assert not (deep / ctl.SOCKET).exists()
+    assert not (deep / caller.SOCKET).exists()
 
 
 def test_a_terminal_that_goes_away_is_noticed(loop: Loop, tmp_path: Path) -> None:
-    with ctl.connect(tmp_path) as connection:
+    with caller.connect(tmp_path) as connection:
         connection.sendall(b'{"line": "watch key"}\n')
         _, asker = loop.wait(1)
         assert asker.is_there
@@ -156,7 +156,7 @@ def test_a_terminal_that_goes_away_is_noticed(loop: Loop, tmp_path: Path) -> Non
 
 
 def test_a_terminal_that_reads_nothing_is_given_up(loop: Loop, tmp_path: Path) -> None:
-    with ctl.connect(tmp_path) as connection:
+    with caller.connect(tmp_path) as connection:
         connection.sendall(b'{"line": "logs n1 -f"}\n')
         _, asker = loop.wait(1)
         for _ in range(ctl.WAITING_BYTES_MAX // 2**16 + 100):
@@ -168,7 +168,7 @@ def test_a_terminal_that_reads_nothing_is_given_up(loop: Loop, tmp_path: Path) -
     "sent", [b"kill n1\n", b"[]\n", b'{"line": 7}\n', b'{"line"\n', b"\xff\n", b"null\n"]
 )
 def test_what_is_no_command_is_answered(loop: Loop, tmp_path: Path, sent: bytes) -> None:
-    with ctl.connect(tmp_path) as connection:
+    with caller.connect(tmp_path) as connection:
         connection.sendall(sent)
         connection.settimeout(HANG_SECONDS)
         loop.turn()
@@ -179,7 +179,7 @@ def test_what_is_no_command_is_answered(loop: Loop, tmp_path: Path, sent: bytes)
 
 
 def test_a_line_without_end_is_not_read_for_ever(loop: Loop, tmp_path: Path) -> None:
-    with ctl.connect(tmp_path) as connection:
+    with caller.connect(tmp_path) as connection:
         loop.turn()
         connection.setblocking(False)
         sent = 0
@@ -194,7 +194,7 @@ def test_a_line_without_end_is_not_read_for_ever(loop: Loop, tmp_path: Path) -> 
 
 
 def test_a_second_line_waits_for_nothing(loop: Loop, tmp_path: Path) -> None:
-    with ctl.connect(tmp_path) as connection:
+    with caller.connect(tmp_path) as connection:
         connection.sendall(b'{"line": "ls"}\n')
         _, asker = loop.wait(1)
         connection.sendall(b'{"line": "kill n1"}\n')
@@ -204,3 +204,14 @@ def test_a_second_line_waits_for_nothing(loop: Loop, tmp_path: Path) -> None:
         assert json.loads(connection.recv(4096)) == {"done": ""}
         connection.shutdown(socket.SHUT_WR)
     assert len(loop.asked) == 1
+
+
+def test_a_command_for_a_running_launcher_keeps_its_own_flags() -> None:
+    assert caller.parse(["kill", "leader"]) == caller.CtlOptions(None, False, "kill leader")
+    assert caller.parse(["--json", "--data-dir", "d", "logs", "n1", "-n", "3", "--data-dir"]) == (
+        caller.CtlOptions("d", True, "logs n1 -n 3 --data-dir")
+    )
+    assert caller.parse(["put", "a key", "|"]) == caller.CtlOptions(None, False, "put 'a key' '|'")
+    assert caller.parse(["partition n1 | n2"]) == caller.CtlOptions(
+        None, False, "partition n1 | n2"
+    )

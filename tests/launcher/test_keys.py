@@ -13,10 +13,16 @@ from cluster.launcher.commands.jobs import JOBS_MAX, Jobs
 from cluster.launcher.commands.keys import SHOWN_CHARACTERS_MAX, shown
 from cluster.launcher.commands.table import read_line
 from cluster.launcher.layout import LauncherError
+from cluster.launcher.screens.view import ClusterView
 from cluster.processes import is_readable
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
+
+
+def no_view(now: float) -> ClusterView:
+    """These commands look at no table."""
+    raise AssertionError("no table is needed")
 
 
 class User:
@@ -30,7 +36,7 @@ class User:
         self.is_there = True
         self._jobs = Jobs()
         self._cluster = cluster
-        self._desk = Desk(cluster, self._jobs, lambda line, asker: None, lambda: None)
+        self._desk = Desk(cluster, self._jobs, no_view, lambda line, asker: None, lambda: None)
 
     def say(self, text: str) -> None:
         self.said.append(text)

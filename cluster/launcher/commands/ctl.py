@@ -1,6 +1,4 @@
-"""Commands from another terminal: a unix socket in the data directory, only for the same user.
-
-    run_cluster.py ctl [--data-dir DIR] COMMAND...
+"""The launcher's end of commands from other terminals: a unix socket, only for the same user.
 
 A connection carries one command: `{"line": "kill leader"}`. Answers are lines of JSON: `{"say":
 TEXT}` and `{"told": HAPPENING}` while the command is under way, then `{"done": ERROR}`, which is
@@ -17,13 +15,12 @@ from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 from typing import Any, Final
 
+from cluster.launcher.commands.caller import SOCKET, ShortPath
 from cluster.launcher.commands.desk import Asker
 from cluster.launcher.errands import FOREVER
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.story.happenings import EXPLAINED, LAUNCHER, RECORDED, Happening
 from cluster.launcher.story.journal import Journal
 
-SOCKET: Final = "ctl.sock"
 SOCKET_MASK: Final = 0o177
 """Others may not even connect: the mode of the socket is 0600."""
 
@@ -52,7 +49,7 @@ class CtlServer:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         before = os.umask(SOCKET_MASK)
         try:
-            with _ShortPath(self._path) as path:
+            with ShortPath(self._path) as path:
                 self._listener.bind(path)
         finally:
             os.umask(before)
@@ -190,71 +187,3 @@ class Caller:
         if self._forget is not None:
             self._forget()
             self._forget = None
-
-
-class _ShortPath:
-    """A path to a socket that is short enough for the system, whatever its directory's length."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._directory = -1
-
-    def __enter__(self) -> str:
-        self._directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return f"/proc/self/fd/{self._directory}/{self._path.name}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._directory)
-
-
-def connect(data_dir: Path) -> socket.socket:
-    """A connection to the launcher that runs in this data directory."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _ShortPath(data_dir / SOCKET) as path:
-            connection.connect(path)
-    except PermissionError:
-        connection.close()
-        raise LauncherError(f"the launcher of {data_dir} belongs to another user") from None
-    except OSError:
-        connection.close()
-        where = f"no launcher runs in {data_dir}"
-        raise LauncherError(f"{where}: start one there, or name its --data-dir") from None
-    return connection
-
-
-def launcher_directory(named: str | None, usual: str, temporary: Iterable[Path]) -> Path:
-    """The data directory of the launcher that is meant: the named one, else the usual one.
-
-    If no launcher runs in the usual one, and one launcher runs with temporary data, it is that.
-    """
-    if named is not None or _is_served(Path(usual)):
-        return Path(named or usual)
-    found = [path for path in temporary if _is_served(path)]
-    if len(found) > 1:
-        names = ", ".join(map(str, found))
-        raise LauncherError(f"several launchers run, name the --data-dir of one: {names}")
-    return found[0] if found else Path(usual)
-
-
-def _is_served(data_dir: Path) -> bool:
-    try:
-        connect(data_dir).close()
-    except LauncherError:
-        return False
-    return True
-
-
-def ask(data_dir: Path, line: str, show: Callable[[dict[str, Any]], None]) -> str:
-    """Have the launcher of this directory do a command; the error that it ended with, if any.
-
-    `show` is called with each answer as it comes.
-    """
-    with connect(data_dir) as connection, connection.makefile("rb") as answers:
-        connection.sendall(json.dumps({"line": line}).encode() + b"\n")
-        for answer in answers:
-            document = json.loads(answer)
-            if "done" in document:
-                return str(document["done"])
-            show(document)
-    return "the launcher has ended before it answered"
