@@ -21,7 +21,7 @@ ANSWER_SECONDS: Final = 15.0
 FOREVER: Final = float("inf")
 
 
-class RefusedError(LauncherError):
+class OrderRefusedError(LauncherError):
     """A node refused what an errand asked of it; the message is the node's."""
 
 
@@ -55,7 +55,7 @@ Ended = Callable[[Any, LauncherError | None], None]
 """Called with an errand's result, or with the error that ended it."""
 
 
-class Asked(Protocol):
+class Askable(Protocol):
     """What an errand can ask, as far as this module knows it: a node with a link, or without."""
 
     @property
@@ -74,7 +74,7 @@ class _UnderWay:
 class Errands:
     """The errands under way. `nodes` are those that can be asked, by name."""
 
-    def __init__(self, nodes: Mapping[str, Asked]) -> None:
+    def __init__(self, nodes: Mapping[str, Askable]) -> None:
         self._nodes = nodes
         self._under_way: list[_UnderWay] = []
 
@@ -98,7 +98,7 @@ class Errands:
         """A node has answered a question."""
         for one in list(self._under_way):
             if isinstance(one.step, Ask) and (one.step.node, one.number) == (name, answer.number):
-                refused = RefusedError(answer.error) if answer.error else None
+                refused = OrderRefusedError(answer.error) if answer.error else None
                 self._go_on(one, answer.reply, refused)
 
     def lost(self, name: str) -> None:

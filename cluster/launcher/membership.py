@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from cluster.errors import FAULTS
-from cluster.launcher.errands import Ask, Errand, NoAnswerError, RefusedError, Until
+from cluster.launcher.errands import Ask, Errand, NoAnswerError, OrderRefusedError, Until
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.node import NodeProcess
 from cluster.launcher.processes import Processes
@@ -193,7 +193,7 @@ def _change(
         server = _server(cluster, but)
         try:
             return (yield Ask(server, request))
-        except RefusedError as error:
+        except OrderRefusedError as error:
             if str(error) not in PASSING or time.monotonic() > until:
                 raise
         except NoAnswerError as error:

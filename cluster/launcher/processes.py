@@ -27,7 +27,7 @@ from cluster.launcher.links.faults import LinkFaults
 from cluster.launcher.node import EXIT_REMOVED, NodeProcess
 from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.probe import Answer, NodeStatus, OrderAnswered
-from cluster.launcher.roster import Roster
+from cluster.launcher.roster import NodeRoster
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
@@ -44,7 +44,7 @@ ASK_INTERVAL_MS: Final = 10
 NODE_COMMAND: Final = (sys.executable, "-P", "-m", "actors")
 
 
-class Processes(Roster):
+class Processes(NodeRoster):
     """The nodes of a local cluster by name. Raises LauncherError.
 
     Without `data_dir` the data is in a temporary directory, which `close` deletes. Without

@@ -17,7 +17,7 @@ from cluster.launcher.node import NodeProcess
 from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError, free_base_port
 
 
-class Roster:
+class NodeRoster:
     """The nodes by name, and who of them belongs to the cluster. Raises LauncherError."""
 
     def __init__(

@@ -2,7 +2,7 @@
 
 The kernel reports each death and each pause, also those that somebody else caused. Everything that
 happens goes into the cluster's journal, and all that shows something reads it there. One thread;
-everything that is served beside the nodes is a Part.
+everything that is served beside the nodes is a LoopPart.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 import zmq
 
-from cluster.launcher.commands.desk import Asker, Desk, Part
+from cluster.launcher.commands.desk import Asker, Desk, LoopPart
 from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.commands.table import read_line
 from cluster.launcher.layout import LauncherError
@@ -60,7 +60,7 @@ class Supervisor:
     ) -> None:
         self.cluster = cluster
         self.journal = cluster.journal
-        self.parts: list[Part] = [Storyteller(cluster.journal)]
+        self.parts: list[LoopPart] = [Storyteller(cluster.journal)]
         self._screen = screen
         self._signals = signals
         self._restart = restart

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from cluster.launcher.arguments import LaunchOptions, parse
-from cluster.launcher.errands import Ask, RefusedError, Until
+from cluster.launcher.errands import Ask, OrderRefusedError, Until
 from cluster.launcher.shows import tour
 from cluster.launcher.shows.show import ShowDesk, ShowError, Stage
 from cluster.launcher.story.failover import Failover
@@ -59,7 +59,7 @@ def answered(node: str, request: Mapping[str, Any]) -> Any:
         "lease_revoke": {},
     }
     if node == "n1" and request["op"] in {"put", "range"} and "serializable" not in request:
-        raise RefusedError("etcdserver: no leader")
+        raise OrderRefusedError("etcdserver: no leader")
     return found[request["op"]]
 
 
@@ -82,7 +82,7 @@ def shown(name: str, answer: Answer, outage: Failover = FAILOVER) -> list[str]:
         if isinstance(waits, Ask):
             try:
                 reply = answer(waits.node, waits.request)
-            except RefusedError as refused:
+            except OrderRefusedError as refused:
                 error = refused
         else:
             assert isinstance(waits, Until)

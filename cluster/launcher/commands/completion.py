@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.launcher.commands.table import COMMANDS, Command, command_of
+from cluster.launcher.commands.table import COMMANDS, PromptCommand, command_of
 from cluster.launcher.layout import GROUPS, LauncherError
 from cluster.launcher.local import LocalCluster
 
@@ -26,7 +26,9 @@ def complete(cluster: LocalCluster, text: str) -> Sequence[str]:
     return [word for word in found if word.casefold().startswith(last.casefold())]
 
 
-def _taken(cluster: LocalCluster, command: Command, before: Sequence[str], last: str) -> list[str]:
+def _taken(
+    cluster: LocalCluster, command: PromptCommand, before: Sequence[str], last: str
+) -> list[str]:
     if command.name == "help":
         return [other.name for other in COMMANDS]
     if last.startswith("-"):

@@ -44,7 +44,7 @@ class CtlServer:
         self._path = data_dir / SOCKET
         self._journal = journal
         self._obey = obey
-        self._callers: dict[int, Caller] = {}
+        self._callers: dict[int, CtlCaller] = {}
         self._path.unlink(missing_ok=True)  # of a launcher that was killed: the directory is ours
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         before = os.umask(SOCKET_MASK)
@@ -97,10 +97,10 @@ class CtlServer:
             connection.close()
             return
         connection.setblocking(False)
-        self._callers[connection.fileno()] = Caller(connection, self._journal)
+        self._callers[connection.fileno()] = CtlCaller(connection, self._journal)
 
 
-class Caller:
+class CtlCaller:
     """One conversation: an Asker."""
 
     via = "ctl"

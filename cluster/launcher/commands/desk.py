@@ -41,7 +41,7 @@ class Asker(Protocol):
         """Whether somebody still waits for an answer."""
 
 
-class Part(Protocol):
+class LoopPart(Protocol):
     """Something that the main loop serves beside the nodes: a server, a client, a show."""
 
     @property

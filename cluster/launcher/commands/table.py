@@ -29,7 +29,7 @@ from cluster.launcher.shows.load import EXAMPLE
 Run = Callable[[Desk, Words], Errand[Any] | None]
 
 
-class Command(NamedTuple):
+class PromptCommand(NamedTuple):
     """One command. `run` does it at once, or returns an errand that does it.
 
     `fit`: which nodes it takes, if it takes any. `words`: other words that it takes. A command that
@@ -66,7 +66,7 @@ def _help(desk: Desk, words: Words) -> None:
     desk.say("\n".join([*lines, "", names, "More about one of them: help kill"]))
 
 
-def page_of(command: Command) -> str:
+def page_of(command: PromptCommand) -> str:
     """All about one command."""
     options = [
         f"  {option.name + (' VALUE' if option.read else ''):<16}  {option.help}"
@@ -75,10 +75,10 @@ def page_of(command: Command) -> str:
     return "\n".join([command.usage, f"  {command.help}", *options])
 
 
-COMMANDS: Final[tuple[Command, ...]] = (
-    Command("ls", "ls", "the nodes, one a line", looking.ls, changes=False),
-    Command("status", "status", "the cluster in one line", looking.status, changes=False),
-    Command(
+COMMANDS: Final[tuple[PromptCommand, ...]] = (
+    PromptCommand("ls", "ls", "the nodes, one a line", looking.ls, changes=False),
+    PromptCommand("status", "status", "the cluster in one line", looking.status, changes=False),
+    PromptCommand(
         "logs",
         "logs NODE",
         "the newest lines of a node's log",
@@ -87,8 +87,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
         MEMBERS,
         changes=False,
     ),
-    Command("kill", "kill NODE...", "end a node at once, as kill -9 does", nodes.kill, (), RUNNING),
-    Command(
+    PromptCommand(
+        "kill", "kill NODE...", "end a node at once, as kill -9 does", nodes.kill, (), RUNNING
+    ),
+    PromptCommand(
         "stop",
         "stop NODE...",
         "end a node gracefully: a leader hands over first",
@@ -96,8 +98,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         RUNNING,
     ),
-    Command("start", "start NODE...", "start a node that has ended", nodes.start, (), ENDED),
-    Command(
+    PromptCommand("start", "start NODE...", "start a node that has ended", nodes.start, (), ENDED),
+    PromptCommand(
         "restart",
         "restart NODE...",
         "stop a node if it runs, and start it",
@@ -105,11 +107,11 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         MEMBERS,
     ),
-    Command(
+    PromptCommand(
         "pause", "pause NODE...", "let a node hang, as kill -STOP does", nodes.pause, (), MOVING
     ),
-    Command("resume", "resume NODE...", "let a paused node go on", nodes.resume, (), PAUSED),
-    Command(
+    PromptCommand("resume", "resume NODE...", "let a paused node go on", nodes.resume, (), PAUSED),
+    PromptCommand(
         "isolate",
         "isolate NODE... [in|out]",
         "cut a node off from the others; in: it hears nobody, out: nobody hears it",
@@ -118,7 +120,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         MEMBERS,
         words=("in", "out"),
     ),
-    Command(
+    PromptCommand(
         "partition",
         "partition NODES | NODES",
         "cut groups of nodes off from each other; one group alone: from the rest",
@@ -127,7 +129,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         MEMBERS,
         words=("|",),
     ),
-    Command(
+    PromptCommand(
         "slow",
         "slow NODE... DELAY [JITTER]",
         "delay each message of a node, by 50ms or by 50 to 60: 50ms 10ms",
@@ -135,10 +137,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         MEMBERS,
     ),
-    Command(
+    PromptCommand(
         "lossy", "lossy NODE... SHARE", "lose 5% of a node's messages", links.lossy, (), MEMBERS
     ),
-    Command(
+    PromptCommand(
         "heal",
         "heal [NODE...]",
         "make the links of a node whole again, or all links",
@@ -146,7 +148,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         MEMBERS,
     ),
-    Command(
+    PromptCommand(
         "transfer",
         "transfer [NODE]",
         "let it lead; by default the voter with the newest data",
@@ -154,7 +156,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         RUNNING,
     ),
-    Command(
+    PromptCommand(
         "add",
         "add [NAME] [--learner]",
         "add a new node to the cluster",
@@ -162,7 +164,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (LEARNER,),
         words=("learner",),
     ),
-    Command(
+    PromptCommand(
         "promote",
         "promote NODE",
         "make a learner that has caught up a voter",
@@ -170,7 +172,7 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         LEARNERS,
     ),
-    Command(
+    PromptCommand(
         "remove",
         "remove NODE",
         "remove a node from the cluster for good",
@@ -178,13 +180,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         MEMBERS,
     ),
-    Command(
+    PromptCommand(
         "scale",
         "scale SIZE",
         "add or remove nodes, one at a time, until there are so many voters",
         members.scale,
     ),
-    Command(
+    PromptCommand(
         "wipe",
         "wipe NODE",
         "delete a node's data: it joins again as a new member",
@@ -192,10 +194,10 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (),
         MEMBERS,
     ),
-    Command("put", "put KEY VALUE", "write a key", keys.put),
-    Command("get", "get KEY", "read a key", keys.get, (PREFIX,), changes=False),
-    Command("del", "del KEY", "delete a key", keys.delete, (PREFIX,)),
-    Command(
+    PromptCommand("put", "put KEY VALUE", "write a key", keys.put),
+    PromptCommand("get", "get KEY", "read a key", keys.get, (PREFIX,), changes=False),
+    PromptCommand("del", "del KEY", "delete a key", keys.delete, (PREFIX,)),
+    PromptCommand(
         "watch",
         "watch KEY",
         "show each change of a key from now on",
@@ -203,12 +205,14 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (PREFIX, OFF),
         changes=False,
     ),
-    Command("load", f"load {EXAMPLE} | off", "requests in the background", shows.load),
-    Command(
+    PromptCommand("load", f"load {EXAMPLE} | off", "requests in the background", shows.load),
+    PromptCommand(
         "tour", "tour [STEP... | next | stop]", "see what a cluster does", tour.begin, tour.OPTIONS
     ),
-    Command("chaos", "chaos [stop]", "faults at random, and a verdict", chaos.begin, chaos.OPTIONS),
-    Command(
+    PromptCommand(
+        "chaos", "chaos [stop]", "faults at random, and a verdict", chaos.begin, chaos.OPTIONS
+    ),
+    PromptCommand(
         "report",
         "report [--json | --html FILE]",
         "what fail-overs have cost, as text, as JSON or as a page of all that has happened",
@@ -216,9 +220,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         (JSON, HTML),
         changes=False,
     ),
-    Command("help", "help [COMMAND]", "what there is to type", _help, changes=False),
-    Command("clear", "clear", "empty the screen", looking.clear, changes=False),
-    Command("quit", "quit", "stop everything, as Ctrl-C does", looking.leave),
+    PromptCommand("help", "help [COMMAND]", "what there is to type", _help, changes=False),
+    PromptCommand("clear", "clear", "empty the screen", looking.clear, changes=False),
+    PromptCommand("quit", "quit", "stop everything, as Ctrl-C does", looking.leave),
 )
 
 ALIASES: Final = {"exit": "quit", "?": "help", "unpause": "resume", "delete": "del"}
@@ -227,7 +231,7 @@ ALIASES: Final = {"exit": "quit", "?": "help", "unpause": "resume", "delete": "d
 _BY_NAME: Final = {command.name: command for command in COMMANDS}
 
 
-def command_of(word: str) -> Command:
+def command_of(word: str) -> PromptCommand:
     """The command of this name, in any case of letters."""
     name = word.casefold()
     command = _BY_NAME.get(ALIASES.get(name, name))
@@ -237,7 +241,7 @@ def command_of(word: str) -> Command:
     return command
 
 
-def read_line(line: str) -> tuple[Command, Words] | None:
+def read_line(line: str) -> tuple[PromptCommand, Words] | None:
     """The command and the words of a line; None for an empty one. LauncherError if it is wrong."""
     typed = split(line)
     if not typed:

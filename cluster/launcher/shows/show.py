@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from cluster.launcher.commands.jobs import Jobs
-from cluster.launcher.errands import Ask, Errand, NoAnswerError, RefusedError, Until
+from cluster.launcher.errands import Ask, Errand, NoAnswerError, OrderRefusedError, Until
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.report import reading
@@ -149,7 +149,7 @@ class Stage:
         """Why a node does not do this: its error, or that it does not answer; empty if it does."""
         try:
             yield Ask(node, request, seconds)
-        except (RefusedError, NoAnswerError) as error:
+        except (OrderRefusedError, NoAnswerError) as error:
             return str(error)
         return ""
 
