@@ -147,6 +147,10 @@ def _supervise(
     first = FirstCommand(shlex.join(options.show), supervisor.obey, supervisor.finish)
     if options.show:
         supervisor.parts.append(first)
+    if options.web:
+        from cluster.launcher.web.opening import open_page  # noqa: PLC0415 - where it is wanted
+
+        supervisor.parts.append(open_page(supervisor, screen, options.web_port))
     supervisor.run(leader)
     return EXIT_FAILURE if options.show and not first.has_succeeded else 0
 

@@ -17,7 +17,7 @@ from cluster.flags import EXIT_USAGE, FlagParser, fail
 from cluster.launcher.commands.table import command_of, page_of, read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
-from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX
+from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX, WEB_PORT
 from cluster.launcher.program import CTL, DATA_DIR, PROGRAM
 from cluster.launcher.screens.choice import Form
 from cluster.launcher.shows import chaos, tour
@@ -55,6 +55,8 @@ class LaunchOptions(NamedTuple):
     data_dir: str | None = DATA_DIR
     restart: bool = False
     form: Form = "auto"
+    web: bool = False
+    web_port: int | None = None
     node_flags: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     show: tuple[str, ...] = ()
@@ -115,12 +117,16 @@ def _options(parsed: argparse.Namespace) -> LaunchOptions:
     if parsed.plain and parsed.json:
         parser.error("--plain and --json exclude each other")
     form: Form = "json" if parsed.json else "plain" if parsed.plain else "auto"
+    if parsed.web is not None and not 0 <= parsed.web <= PORT_MAX:
+        parser.error(f"--web {parsed.web}: a port is a number from 1 to {PORT_MAX}")
     return LaunchOptions(
         size=parsed.size,
         base_port=parsed.base_port,
         data_dir=None if parsed.ephemeral else parsed.data_dir or DATA_DIR,
         restart=parsed.restart,
         form=form,
+        web=parsed.web is not None,
+        web_port=parsed.web or None,
         node_flags=_node_flags(parsed.heartbeat_interval, parsed.election_timeout),
     )
 
@@ -141,6 +147,14 @@ def _parser(
     parser.add_argument("--restart", action="store_true", help="start nodes again that die")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
     parser.add_argument("--json", action="store_true", help="each happening as a line of JSON")
+    parser.add_argument(
+        "--web",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="PORT",
+        help=f"serve a page for a browser on this machine (port {WEB_PORT} or near it)",
+    )
     for flag in ("heartbeat-interval", "election-timeout"):
         parser.add_argument(f"--{flag}", metavar="MS", help="as the node's flag")
     return parser

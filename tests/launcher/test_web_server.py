@@ -8,16 +8,15 @@ import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from cluster.launcher.layout import LauncherError
-from cluster.launcher.screens.view import ClusterView, NodeView
+from cluster.launcher.screens.view import NodeView
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
 from cluster.launcher.web import Launcher, WebPage
-from cluster.launcher.web.calls import Call
 from cluster.launcher.web.limits import (
     BODY_BYTES_MAX,
     COMMANDS_WAITING_MAX,
@@ -27,40 +26,18 @@ from cluster.launcher.web.limits import (
 )
 from cluster.launcher.web.tape import KEPT, Tape
 from tests.launcher.browsing import Browser, read_answer
+from tests.launcher.staging import Stage, row, view
 from tests.limits import HANG_MS, HANG_SECONDS
 
 IDLE = Launcher(obey=lambda line, call: None, view=lambda now: view(), record=lambda is_on: None)
 """A main loop that does nothing."""
 
 
-def row(name: str, **columns: Any) -> NodeView:
-    """A running follower, with these columns instead."""
-    blank: dict[str, Any] = dict.fromkeys(NodeView._fields)
-    usual = {"state": "follower", "pid": 1, "endpoint": "127.0.0.1:1", "note": ""}
-    return NodeView(**{**blank, "name": name, **usual, **columns})
-
-
-def view(*rows: NodeView) -> ClusterView:
-    """A cluster of these nodes."""
-    blank: dict[str, Any] = dict.fromkeys(ClusterView._fields)
-    return ClusterView(**{**blank, "term": 1, "revision": 1, "nodes": rows})
-
-
-class Desk:
-    """A page and the main loop that it is a part of; there is no cluster."""
+class Desk(Stage):
+    """A page, and a browser that asks it."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.journal = Journal()
-        self.calls: list[Call] = []
-        self.records: list[bool] = []
-        self.view = view()
-        launcher = Launcher(
-            obey=lambda _, call: self.calls.append(call),
-            view=lambda _: self.view,
-            record=self.records.append,
-            commands=[("kill", "kill n1", "kill -9")],
-        )
-        self.page = WebPage(self.journal, data_dir, launcher, port=0)
+        super().__init__(data_dir)
         self.browser = Browser(self.page.url)
 
     def turn(self) -> None:
@@ -71,11 +48,6 @@ class Desk:
         ready = {fd for fd, _ in poller.poll(HANG_MS)}
         assert ready, "the page has nothing"
         self.page.serve(ready, 0.0)
-
-    def look(self, seen: ClusterView) -> None:
-        """Let the page see the cluster like this."""
-        self.view = seen
-        self.page.serve(set(), self.page.due)
 
 
 @pytest.fixture

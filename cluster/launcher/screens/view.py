@@ -121,6 +121,7 @@ def view_of(cluster: LocalCluster, leader: str | None, now: float, vitals: Vital
         term=max((row.term or 0 for row in rows), default=0),
         revision=max((row.revision or 0 for row in rows), default=0),
         nodes=rows,
+        links=cluster.links.active,
     )
 
 

@@ -140,9 +140,9 @@ def answer(status: int, body: bytes, content_type: str, *, closes: bool = False)
     return head + body
 
 
-def answer_json(value: Any, status: int = HTTPStatus.OK) -> bytes:
+def answer_json(value: Any) -> bytes:
     """A whole answer in JSON."""
-    return answer(status, json.dumps(value, separators=(",", ":")).encode(), JSON)
+    return answer(HTTPStatus.OK, json.dumps(value, separators=(",", ":")).encode(), JSON)
 
 
 def refusal(refused: RefusedError, *, closes: bool) -> bytes:

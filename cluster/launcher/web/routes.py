@@ -96,5 +96,5 @@ class Routes:
         try:
             found = await loop.run_in_executor(self._threads, outcome_of, work)
         except MistakeError as error:
-            return answer_json({"error": str(error)}, HTTPStatus.CONFLICT)
+            return answer_json({"failed": str(error)})
         return answer_json(found)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from cluster import __version__
 from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.screens.view import ClusterView
-from cluster.launcher.story.happenings import Happening
+from cluster.launcher.story.happenings import EXPLAINED, Happening
 from cluster.launcher.story.journal import Journal
 from cluster.launcher.web.address import listen, token_in
 from cluster.launcher.web.calls import Call, Calls
@@ -151,7 +151,12 @@ class WebPage:
             {"name": name, "usage": usage, "help": text}
             for name, usage, text in self._launcher.commands
         ]
-        return {"version": __version__, "pid": os.getpid(), "commands": commands}
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "commands": commands,
+            "explained": sorted(EXPLAINED),
+        }
 
     def _wake(self) -> None:
         os.eventfd_write(self._fd, 1)

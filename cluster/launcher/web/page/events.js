@@ -64,13 +64,18 @@ export class Events {
 
   #row(one) {
     const wall = Date.parse(one.time) / 1000;
+    const [first, ...rest] = one.text.split("\n");
     return make(
       "li", { "data-kind": one.kind, "data-at": one.at, "data-heals": isHealing(one) },
       make("button", {
         type: "button", class: "when", text: clock(wall, 3), "aria-label": `Go to ${clock(wall, 3)}`,
         on: { click: () => this.goTo(one.at) },
       }),
-      make("span", { class: "what" }, ...(one.node ? [make("b", { text: one.node }), " "] : []), one.text),
+      make(
+        "div", {},
+        make("span", { class: "what" }, ...(one.node ? [make("b", { text: one.node }), " "] : []), first),
+        ...rest.map((line) => make("span", { class: "more", text: line.trim() })),
+      ),
     );
   }
 

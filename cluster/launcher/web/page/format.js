@@ -11,6 +11,7 @@ export function count(value) {
 /** A duration in ms, with two or three digits that count. */
 export function millis(value) {
   if (value === null || value === undefined) return "\u2013";
+  if (value === 0) return "0 ms";
   if (value < 9.95) return `${value.toFixed(1)} ms`;
   if (value < 999.5) return `${Math.round(value)} ms`;
   return value < 99950 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value / 1000)} s`;

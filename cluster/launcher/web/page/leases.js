@@ -18,7 +18,7 @@ export class Leases {
     new IntersectionObserver((seen) => {
       this.#isVisible = seen.at(-1).isIntersecting;
       if (this.#isVisible) this.#look();
-    }).observe(this.list.closest("section"));
+    }, { rootMargin: "400px" }).observe(this.list.closest("section"));
     setInterval(() => this.#look(), LOOK_MS);
   }
 

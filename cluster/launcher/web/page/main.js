@@ -109,7 +109,7 @@ byId("pace").addEventListener("change", (event) => playhead.setPace(Number(event
 byId("window").addEventListener("change", (event) => playhead.setSpan(Number(event.target.value)));
 playhead.addEventListener("change", () => {
   isDue = true;
-  setText(byId("play"), playhead.isPlaying ? "Pause" : "Play");
+  setText(byId("play"), playhead.isPlaying ? "Freeze" : "Play");
   setAttribute(byId("live"), "aria-pressed", playhead.isLive);
   byId("pace").value = String(playhead.pace);
   document.body.dataset.time = playhead.isLive ? "live" : "past";
@@ -141,6 +141,7 @@ function frame(real) {
 
 function draw(at) {
   const view = record.viewAt(at);
+  playhead.begins = record.first;
   leases.draw();
   failovers.show();
   events.show(at, playhead.isLive);

@@ -2,7 +2,7 @@
 
 import { byId, make, setAttribute, setText } from "./dom.js";
 import { bytes, count, millis } from "./format.js";
-import { ROLE_WORDS } from "./ring.js";
+import { wordOf } from "./ring.js";
 import { isRunning, isUp } from "./record.js";
 import { runFrom } from "./commands.js";
 
@@ -18,6 +18,7 @@ const FACTS = [
   ["Round trip", (node) => millis(node.round_trip_ms)],
   ["Sync, p99", (node) => millis(node.sync_p99_ms)],
   ["Voted for", (node) => node.vote || "\u2013"],
+  ["Connected", (node) => (node.others ? `${count(node.connected)} of ${node.others}` : "\u2013")],
   ["Process", (node) => (node.pid ? `pid ${node.pid}` : "\u2013")],
   ["Address", (node) => node.endpoint],
 ];
@@ -112,7 +113,7 @@ export class NodePanel {
   /** Show a node of a view. */
   show(node, view) {
     this.name = node.name;
-    const word = ROLE_WORDS[node.state] ?? node.state;
+    const word = wordOf(node);
     setText(this.title, `Node ${node.name}`);
     setText(this.state, word);
     setAttribute(this.state, "data-state", node.state);

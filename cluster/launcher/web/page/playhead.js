@@ -1,5 +1,8 @@
 // Playhead: the moment that the whole page shows. Live it is now; else it stands, or plays slowly.
 
+/** What the plot shows of a time that has just begun: as little as this, so that it is not empty. */
+const SPANS = [20, 40, 60, 120, 300, 600, 1800];
+
 /** The page lags by this, so that what nodes tell of a moment has arrived when it is shown. */
 const LAG_SECONDS = 0.25;
 
@@ -10,7 +13,8 @@ export class Playhead extends EventTarget {
     this.isLive = true;
     this.isPlaying = true;
     this.isHeld = false; // the launcher is silent: its time stands still
-    this.span = 120;
+    this.begins = 0; // when the record begins
+    this.spanMax = 120;
     this.#at = 0;
     this.#offset = null;
     this.#frozenEnd = null;
@@ -57,6 +61,12 @@ export class Playhead extends EventTarget {
     return this.end - this.span;
   }
 
+  /** How long a time the plot shows: what was chosen, or less if there is less. */
+  get span() {
+    const age = this.end - this.begins;
+    return Math.min(this.spanMax, SPANS.find((seconds) => seconds >= age) ?? this.spanMax);
+  }
+
   /** Let time pass; call it once a frame. */
   tick() {
     const real = performance.now() / 1000;
@@ -94,7 +104,7 @@ export class Playhead extends EventTarget {
   }
 
   setSpan(span) {
-    this.span = span;
+    this.spanMax = span;
     if (!this.isLive) this.goTo(this.#at, { play: this.isPlaying });
     this.#changed();
   }

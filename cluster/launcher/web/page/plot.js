@@ -164,12 +164,9 @@ export class Plot {
       const y = top + number * LANE;
       context.fillStyle = this.colours.muted;
       context.fillText(name, left - 8, y + LANE / 2 - 2);
-      const states = this.record.states.get(name) ?? [];
-      const first = Math.max(0, firstAfter(states, this.playhead.start) - 1);
-      for (let place = first; place < states.length; place += 1) {
-        const from = Math.max(left, x(states[place].at));
-        const until = Math.min(right, x(Math.min(states[place + 1]?.at ?? this.playhead.now, this.playhead.end)));
-        if (until > left && until > from) this.#segment(context, states[place].state, from, until, y);
+      const end = Math.min(this.playhead.now, this.playhead.end);
+      for (const { from, until, state } of this.record.statesBetween(name, this.playhead.start, end)) {
+        this.#segment(context, state, Math.max(left, x(from)), Math.min(right, x(until)), y);
       }
     });
   }

@@ -6,10 +6,13 @@ const MESSAGES_MAX = 60000;
 const SAMPLES_MAX = 60000; // five minutes of the probe client
 const STRIDE = 0.1; // what is too old is dropped in portions of this part
 
-/** A role that a node has told of is younger, for this time, than what a view says. */
+/** For this time, what was told of a node is younger than what the view in force says. */
 const TOLD_SECONDS = 0.5;
+const CANDIDATE_SECONDS = 3; // no view knows candidates
 
-const RUNNING = new Set(["leader", "follower", "learner", "candidate", "pre_candidate"]);
+const holdsFor = (state) => (state === "candidate" || state === "pre_candidate" ? CANDIDATE_SECONDS : TOLD_SECONDS);
+
+const RUNNING = new Set(["leader", "follower", "learner", "candidate", "pre_candidate", "no leader", "catching up"]);
 
 export const isRunning = (state) => RUNNING.has(state) || state === "starting" || state === "silent" || state === "paused";
 export const isUp = (state) => RUNNING.has(state);
@@ -41,6 +44,17 @@ function insert(items, item, max) {
   if (items.length > max) items.splice(0, Math.ceil(max * STRIDE));
 }
 
+const latest = (items, at) => items?.[firstAfter(items, at) - 1];
+
+/** Keep the state of a node from a moment on. */
+function note(states, name, at, state) {
+  if (!states.has(name)) states.set(name, []);
+  const known = states.get(name);
+  const newest = known.at(-1);
+  if (newest && newest.state === state && newest.at <= at) return;
+  insert(known, { at, state }, HAPPENINGS_MAX);
+}
+
 export class Record {
   constructor() {
     this.clear();
@@ -54,7 +68,8 @@ export class Record {
     this.seconds = []; // what the probe client says of each second: for what is older than samples
     this.failovers = [];
     this.faults = [];
-    this.states = new Map(); // node -> [{at, state}], in order
+    this.told = new Map(); // node -> [{at, state}], in order: what it told of itself, and its end
+    this.seen = new Map(); // the same, as views have it
     this.terms = []; // {term, index}: from which index on the log has entries of a term
     this.wallOffset = 0; // wall clock less monotonic clock
     this.version = 0;
@@ -88,26 +103,26 @@ export class Record {
       }
       case "died":
         insert(this.faults, happening, HAPPENINGS_MAX);
-        this.#state(happening.victim, happening.at, "killed", true);
+        note(this.told, happening.victim, happening.at, "killed");
         break;
       case "fault":
         insert(this.faults, happening, HAPPENINGS_MAX);
         break;
       case "launched":
-        this.#state(happening.victim, happening.at, "starting", true);
+        note(this.told, happening.victim, happening.at, "starting");
         break;
       case "role":
-        this.#state(happening.node, happening.at, happening.role, true);
+        note(this.told, happening.node, happening.at, happening.role);
         break;
       case "elected":
-        this.#state(happening.node, happening.at, "leader", true);
+        note(this.told, happening.node, happening.at, "leader");
         break;
     }
   }
 
   #view(view) {
     insert(this.views, view, VIEWS_MAX);
-    for (const node of view.nodes) this.#state(node.name, view.at, node.state, false);
+    for (const node of view.nodes) note(this.seen, node.name, view.at, node.state);
     const leader = view.nodes.find((node) => node.name === view.leader);
     const index = leader && last(leader);
     const newest = this.terms.at(-1);
@@ -116,19 +131,33 @@ export class Record {
     }
   }
 
-  #state(name, at, state, isTold) {
-    if (!this.states.has(name)) this.states.set(name, []);
-    const states = this.states.get(name);
-    const newest = states.at(-1);
-    if (!isTold && newest?.isTold && at - newest.at < TOLD_SECONDS) return;
-    if (newest && newest.state === state && newest.at <= at) return;
-    insert(states, { at, state, isTold }, HAPPENINGS_MAX);
-  }
-
   /** The state of a node at a moment, or null. */
   stateAt(name, at) {
-    const states = this.states.get(name) ?? [];
-    return states[firstAfter(states, at) - 1]?.state ?? null;
+    const told = latest(this.told.get(name), at);
+    if (told && at - told.at < holdsFor(told.state)) return told.state;
+    return (latest(this.seen.get(name), at) ?? told)?.state ?? null;
+  }
+
+  /** The states of a node between two moments: {from, until, state}. */
+  statesBetween(name, start, end) {
+    const told = this.told.get(name) ?? [];
+    const turns = new Set([start]);
+    const add = (at) => at > start && at < end && turns.add(at);
+    for (const one of told.slice(firstAfter(told, start - CANDIDATE_SECONDS), firstAfter(told, end))) {
+      add(one.at);
+      add(one.at + holdsFor(one.state) + 1e-6);
+    }
+    const seen = this.seen.get(name) ?? [];
+    for (const one of seen.slice(firstAfter(seen, start), firstAfter(seen, end))) add(one.at);
+    const found = [];
+    const times = [...turns].sort((one, other) => one - other);
+    times.forEach((from, place) => {
+      const state = this.stateAt(name, from);
+      const until = times[place + 1] ?? end;
+      if (found.at(-1)?.state === state) found.at(-1).until = until;
+      else if (state !== null) found.push({ from, until, state });
+    });
+    return found;
   }
 
   /** The cluster at a moment: the last view before it, with the roles that nodes had told. */

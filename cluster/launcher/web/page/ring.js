@@ -8,13 +8,12 @@ const TRAVEL_SECONDS = 0.0005; // of a message on this host, about
 const SEEN_SECONDS = [0.45, 1.2]; // how long it is seen to travel, at least and at most
 const BEND = 0.12;
 
-export const ROLE_WORDS = {
-  pre_candidate: "asks first",
-  candidate: "candidate",
-  killed: "killed",
-  starting: "starting",
-  silent: "silent",
-};
+/** The state of a node in a word or two. */
+export function wordOf(node) {
+  if (node.state === "pre_candidate") return "asks first";
+  if (node.state !== "catching up" || node.caught_up === null) return node.state;
+  return `catching up, ${Math.floor(node.caught_up * 100)} %`;
+}
 
 /** The form in which a kind of message is drawn. */
 function formOf(what) {
@@ -54,7 +53,7 @@ export class Ring {
 
   #showNode(node, view, isChosen) {
     const { button, role, term } = this.buttons.get(node.name);
-    const word = ROLE_WORDS[node.state] ?? node.state;
+    const word = wordOf(node);
     setAttribute(button, "data-state", node.state);
     setAttribute(button, "aria-pressed", isChosen);
     setText(role, word);

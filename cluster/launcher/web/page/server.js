@@ -17,7 +17,8 @@ async function ask(path, options) {
   try {
     found = JSON.parse(text);
   } catch { /* a refusal is a line of text */ }
-  if (!answer.ok || found === null) throw new Error(found?.error ?? text.trim() ?? answer.statusText);
+  if (!answer.ok || found === null) throw new Error(text.trim() || answer.statusText);
+  if (found.failed) throw new Error(found.failed);
   return found;
 }
 
