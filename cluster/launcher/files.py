@@ -115,6 +115,15 @@ class DataDirectory:
             time.sleep(LOCK_RETRY_SECONDS)
 
 
+def holder_of(data_dir: Path) -> int:
+    """The launcher that uses a data directory, as a process id; 0 if none does."""
+    try:
+        holder = (data_dir / "lock").read_text().strip()
+    except OSError:
+        return 0
+    return int(holder) if holder.isdigit() and Path(f"/proc/{holder}").exists() else 0
+
+
 def temporary_directories(where: Path | None = None) -> list[Path]:
     """The temporary data directories of all launchers, those of other users among them."""
     return sorted((where or Path(tempfile.gettempdir())).glob(f"{TEMPORARY}*"))

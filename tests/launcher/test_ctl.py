@@ -17,6 +17,7 @@ import pytest
 from cluster.launcher.commands import caller, ctl
 from cluster.launcher.commands.ctl import CtlServer
 from cluster.launcher.commands.desk import Asker
+from cluster.launcher.files import DataDirectory
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.story.journal import Journal
 from tests.limits import HANG_MS, HANG_SECONDS
@@ -108,6 +109,15 @@ def test_without_a_launcher_that_is_said(tmp_path: Path) -> None:
     for directory in (tmp_path, tmp_path / "none"):
         with pytest.raises(LauncherError, match=f"no launcher runs in {directory}: start one"):
             caller.connect(directory)
+
+
+def test_a_launcher_that_has_not_opened_its_socket_yet_is_told_from_none(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    with pytest.raises(LauncherError, match=rf"\(pid {os.getpid()}\) has not started its cluster"):
+        caller.connect(tmp_path)
+    directory.release()
+    with pytest.raises(LauncherError, match="no launcher runs in"):
+        caller.connect(tmp_path)
 
 
 def test_the_launcher_is_found_in_the_usual_directory_or_the_only_temporary_one(

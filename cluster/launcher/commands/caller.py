@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cluster.flags import FlagParser
-from cluster.launcher.files import temporary_directories
+from cluster.launcher.files import holder_of, temporary_directories
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.program import CTL, DATA_DIR, PROGRAM
 
@@ -108,9 +108,16 @@ def connect(data_dir: Path) -> socket.socket:
         raise LauncherError(f"the launcher of {data_dir} belongs to another user") from None
     except OSError:
         connection.close()
-        where = f"no launcher runs in {data_dir}"
-        raise LauncherError(f"{where}: start one there, or name its --data-dir") from None
+        raise LauncherError(_why_not(data_dir)) from None
     return connection
+
+
+def _why_not(data_dir: Path) -> str:
+    """Why no launcher can be asked there."""
+    holder = holder_of(data_dir)
+    if holder:
+        return f"the launcher in {data_dir} (pid {holder}) has not started its cluster yet"
+    return f"no launcher runs in {data_dir}: start one there, or name its --data-dir"
 
 
 def launcher_directory(named: str | None, usual: str, temporary: Iterable[Path]) -> Path:
