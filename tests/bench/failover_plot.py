@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cluster.launcher.report.quantiles import percentile
-from cluster.launcher.report.svg import FONT, Span, decades, element, label, line, text
+from cluster.launcher.report.svg import FONT, Axis, decades, element, label, line, text
 
 WIDTH: Final = 864
 LEFT: Final = 132
@@ -45,7 +45,7 @@ def svg(outages: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     faults = list(dict.fromkeys(fault for of in outages.values() for fault in of))
     every = [ms for of in outages.values() for row in of.values() for ms in row]
     low, high = decades([max(ms, LEAST_MS) for ms in every])
-    axis = Span(low, high, LEFT, WIDTH - RIGHT, by_decades=True)
+    axis = Axis(low, high, LEFT, WIDTH - RIGHT, by_decades=True)
     panel = HEAD + ROW * len(outages)
     height = TOP + panel * len(faults) + BOTTOM
     title = "For how long writes were unavailable, etcd and Leasehold"
@@ -75,7 +75,7 @@ def svg(outages: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     return f"{drawn}\n"
 
 
-def _grid(axis: Span, height: float) -> list[str]:
+def _grid(axis: Axis, height: float) -> list[str]:
     shapes, mark = [], axis.low
     while mark <= axis.high * 1.001:
         x = axis.at(mark)
@@ -85,7 +85,7 @@ def _grid(axis: Span, height: float) -> list[str]:
     return shapes
 
 
-def _row(system: str, outages: Sequence[float], axis: Span, y: float) -> list[str]:
+def _row(system: str, outages: Sequence[float], axis: Axis, y: float) -> list[str]:
     side = "etcd" if system.startswith("etcd") else "own"
     shapes = [label(system, LEFT - 14, y + 4, "text end")]
     if not outages:

@@ -15,7 +15,7 @@ import pytest
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.report import html, plots, reading, recording, spans, svg
 from cluster.launcher.report.__main__ import main
-from cluster.launcher.report.plots import POINTS_MAX, Fault, Point, Window
+from cluster.launcher.report.plots import POINTS_MAX, FaultMark, Point, Window
 from cluster.launcher.report.quantiles import percentile
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
@@ -95,7 +95,7 @@ def test_an_axis_of_time_has_a_few_marks_and_none_beyond_its_end(seconds: float)
 
 def test_an_axis_by_decades_has_all_values_inside() -> None:
     low, high = svg.decades([0.3, 20])
-    scale = svg.Span(low, high, 100, 0, by_decades=True)
+    scale = svg.Axis(low, high, 100, 0, by_decades=True)
     assert (low, high) == pytest.approx((0.1, 100))
     assert scale.at(0.01) == 100 and scale.at(1_000) == 0
     assert scale.at(1) == pytest.approx(100 * 2 / 3)
@@ -121,14 +121,14 @@ def test_of_many_points_the_slowest_and_all_failed_ones_are_drawn() -> None:
 
 def test_a_fault_has_as_many_words_as_there_is_room_for() -> None:
     places = ((1.0, "#1"), (5.0, "#2"), (5.9, "#3"), (5.91, "#4"))
-    faults = [Fault(BEGAN + at, name, "n1 was killed") for at, name in places]
+    faults = [FaultMark(BEGAN + at, name, "n1 was killed") for at, name in places]
     drawn = ElementTree.fromstring(plots.scatter([], faults, Window(BEGAN, BEGAN + 10)))
     words = [e.text for e in drawn.iter() if e.get("class") == "fault-text"]
     assert words == ["#1 n1 was killed", "#2 n1 was\N{HORIZONTAL ELLIPSIS}", "#4 n1 was killed"]
 
 
 def test_names_of_faults_do_not_overlap() -> None:
-    faults = [Fault(BEGAN + number**2 / 90, f"#{number}", "kill n1") for number in range(30)]
+    faults = [FaultMark(BEGAN + number**2 / 90, f"#{number}", "kill n1") for number in range(30)]
     drawn = ElementTree.fromstring(plots.scatter([], faults, Window(BEGAN, BEGAN + 10)))
     words = [e for e in drawn.iter() if e.get("class") == "fault-text"]
     ends = [(float(e.get("x", 0)), len(e.text or "") * plots.LETTER) for e in words]

@@ -13,7 +13,7 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.shows import chaos, tour
 from cluster.launcher.shows.faults import DEFAULT_PLAN, FAULTS
 from cluster.launcher.shows.judging import FIELDS, Assertion, parse
-from cluster.launcher.shows.load import Load
+from cluster.launcher.shows.load import LoadMix
 from cluster.launcher.shows.load import parse as parse_load
 from cluster.launcher.story.failover import Failover
 
@@ -206,13 +206,13 @@ def test_each_kind_of_fault_has_a_line_of_percentiles() -> None:
 @pytest.mark.parametrize(
     ("typed", "load"),
     [
-        (("put=1,get=4,watch=20 @500/s",), Load(1, 4, 20, 500)),
-        (("put=1,get=4,watch=20", "@500/s"), Load(1, 4, 20, 500)),
-        (("GET=3", "@50"), Load(0, 3, 0, 50)),
-        (("watch=5",), Load(0, 0, 5, 100)),
+        (("put=1,get=4,watch=20 @500/s",), LoadMix(1, 4, 20, 500)),
+        (("put=1,get=4,watch=20", "@500/s"), LoadMix(1, 4, 20, 500)),
+        (("GET=3", "@50"), LoadMix(0, 3, 0, 50)),
+        (("watch=5",), LoadMix(0, 0, 5, 100)),
     ],
 )
-def test_a_load_is_what_was_typed(typed: tuple[str, ...], load: Load) -> None:
+def test_a_load_is_what_was_typed(typed: tuple[str, ...], load: LoadMix) -> None:
     assert parse_load(typed) == load
     assert parse_load([load.words()]) == load
 

@@ -54,8 +54,9 @@ def test_chaos_judges_a_cluster_by_its_exit_status(tmp_path: Path) -> None:
     verdict = next(each for each in told if each.kind == "verdict")
     assert done.returncode == 1, done.stdout + done.stderr
     assert not verdict.fields["passed"] and "write_outage_ms<0: #" in verdict.text
-    rows = [each for each in told if each.kind == "progress" and each.fields["what"] == "chaos"]
-    assert [row.text.split()[0] for row in rows] == ["kill-leader"]
+    narrated = [each.text.split() for each in told if each.kind == "narrated"]
+    head = next(number for number, words in enumerate(narrated) if words[0] == "fault")
+    assert [words[0] for words in narrated[head + 1 :]] == ["kill-leader", "kill-leader:"]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any, Final
 from cluster import __version__
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.report import plots, reading, spans
-from cluster.launcher.report.plots import Fault, Point, Window
+from cluster.launcher.report.plots import FaultMark, Point, Window
 from cluster.launcher.report.quantiles import milliseconds, percentile
 from cluster.launcher.report.svg import element, text, time_label
 from cluster.launcher.story.failover import Failover
@@ -149,7 +149,7 @@ def _linearizable(failovers: Sequence[Failover]) -> tuple[str, bool]:
     return ("yes", False) if all(answers) else ("no", True)
 
 
-def _roles(happenings: Sequence[Happening], faults: Sequence[Fault], window: Window) -> str:
+def _roles(happenings: Sequence[Happening], faults: Sequence[FaultMark], window: Window) -> str:
     rows, leaders = spans.of_nodes(happenings), spans.of_leaders(happenings)
     drawn = plots.timeline(rows, leaders, faults, window)
     present = [span.role for row in [*rows.values(), leaders] for span in row]
@@ -161,7 +161,7 @@ def _roles(happenings: Sequence[Happening], faults: Sequence[Fault], window: Win
     )
 
 
-def _latencies(points: Sequence[Point], faults: Sequence[Fault], window: Window) -> str:
+def _latencies(points: Sequence[Point], faults: Sequence[FaultMark], window: Window) -> str:
     title = element("h2", "How long requests took")
     if not points:
         return element("section", title, element("p", WITHOUT_POINTS, class_="soft"))
@@ -244,8 +244,10 @@ def _event(happening: Happening) -> str:
     return f"{moment}Z  {source}{happening.text}"
 
 
-def _fault(failover: Failover) -> Fault:
-    return Fault(failover.began_at, f"#{failover.number}", failover.cause, failover.write_outage_ms)
+def _fault(failover: Failover) -> FaultMark:
+    return FaultMark(
+        failover.began_at, f"#{failover.number}", failover.cause, failover.write_outage_ms
+    )
 
 
 def _probed(happenings: Sequence[Happening], until: float) -> list[Point]:

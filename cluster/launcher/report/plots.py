@@ -13,7 +13,7 @@ from cluster.launcher.report.quantiles import milliseconds
 from cluster.launcher.report.spans import ROLES, RoleSpan
 from cluster.launcher.report.svg import (
     FONT,
-    Span,
+    Axis,
     decades,
     element,
     label,
@@ -70,7 +70,7 @@ ON_COLOUR: Final = {"leader", "killed", "paused", "candidate", "no leader"}
 """The roles whose colour is strong: words on it have the colour of the page."""
 
 
-class Fault(NamedTuple):
+class FaultMark(NamedTuple):
     """A mark: a fault at this time (monotonic seconds), for this many ms without writes."""
 
     at: float
@@ -98,15 +98,15 @@ class Window(NamedTuple):
     ended: float
 
     @property
-    def axis(self) -> Span:
+    def axis(self) -> Axis:
         """Where times are, from the left to the right."""
-        return Span(self.began, max(self.ended, self.began + 0.1), LEFT, WIDTH - RIGHT)
+        return Axis(self.began, max(self.ended, self.began + 0.1), LEFT, WIDTH - RIGHT)
 
 
 def timeline(
     rows: Mapping[str, Sequence[RoleSpan]],
     leaders: Sequence[RoleSpan],
-    faults: Sequence[Fault],
+    faults: Sequence[FaultMark],
     window: Window,
 ) -> str:
     """A row for each node and one for the cluster's leader, above one axis of time."""
@@ -121,13 +121,13 @@ def timeline(
     return _picture("Roles of the nodes over time", height, shapes)
 
 
-def scatter(points: Sequence[Point], faults: Sequence[Fault], window: Window) -> str:
+def scatter(points: Sequence[Point], faults: Sequence[FaultMark], window: Window) -> str:
     """Every request by its time and its duration, by decades of ms; failed ones are crosses."""
     height = TOP + SCATTER_HEIGHT + BOTTOM
     bottom = height - BOTTOM
     shown = _thinned(points, window)
     low, high = decades([max(point.ms, 0.01) for point in shown] or [1.0])
-    scale = Span(low, high, bottom, TOP, by_decades=True)
+    scale = Axis(low, high, bottom, TOP, by_decades=True)
     shapes = [*_outages(faults, window.axis, bottom), *_times(window, bottom)]
     mark = low
     while mark <= high * 1.001:
@@ -175,7 +175,7 @@ def _times(window: Window, bottom: float) -> Iterable[str]:
         yield label(time_label(mark), x, bottom + 18, "text middle")
 
 
-def _bar(span: RoleSpan, axis: Span, y: float) -> str:
+def _bar(span: RoleSpan, axis: Axis, y: float) -> str:
     x, end = axis.at(span.began), axis.at(span.ended)
     width = max(end - x, 1.0)
     words = span.words
@@ -198,7 +198,7 @@ def _class(name: str) -> str:
     return name.replace(" ", "-") if name in (*ROLES, *KINDS) else "leader"
 
 
-def _faults(faults: Sequence[Fault], axis: Span, bottom: float) -> Iterable[str]:
+def _faults(faults: Sequence[FaultMark], axis: Axis, bottom: float) -> Iterable[str]:
     places = [axis.at(fault.at) for fault in faults]
     for number, (fault, x) in enumerate(zip(faults, places, strict=True)):
         room = (places[number + 1] if number + 1 < len(places) else WIDTH) - x
@@ -221,7 +221,7 @@ def _fitting(words: str, name: str, room: float) -> str:
     return name if len(name) <= letters else ""
 
 
-def _outages(faults: Sequence[Fault], axis: Span, bottom: float) -> Iterable[str]:
+def _outages(faults: Sequence[FaultMark], axis: Axis, bottom: float) -> Iterable[str]:
     for fault in faults:
         if fault.outage_ms:
             x, end = axis.at(fault.at), axis.at(fault.at + fault.outage_ms / 1_000)

@@ -91,7 +91,7 @@ text { fill: #e6edf3 } .soft { fill: #8b949e } .bad { fill: #ff7b72 }
 """
 
 
-class Row(NamedTuple):
+class TerminalLine(NamedTuple):
     """A line of the terminal: when it appears (seconds of the picture), its words and class.
 
     `typed` letters at its end are typed one by one from then on.
@@ -172,9 +172,9 @@ class Film:
         return f"{100 * min(at / self.seconds, 1.0):.2f}%"
 
 
-def _rows(told: Sequence[Happening]) -> tuple[list[Row], list[Cut]]:
+def _rows(told: Sequence[Happening]) -> tuple[list[TerminalLine], list[Cut]]:
     """The lines with their times in the picture, and how those belong to the session's."""
-    rows: list[Row] = []
+    rows: list[TerminalLine] = []
     cuts: list[Cut] = []
     shown, before = 0.4, told[0].at
     for each in told:
@@ -185,11 +185,11 @@ def _rows(told: Sequence[Happening]) -> tuple[list[Row], list[Cut]]:
         class_ = _class(each)
         if each.kind == "command":
             line = _cut(str(each.fields.get("line") or each.text))
-            rows.append(Row(shown, "", _prompt(each) + line, class_, len(line)))
+            rows.append(TerminalLine(shown, "", _prompt(each) + line, class_, len(line)))
             shown += KEY_SECONDS * len(line)
             continue
         for number_, words in enumerate(line_of(each).splitlines()):
-            rows.append(Row(shown, "" if number_ else moment, _cut(words), class_))
+            rows.append(TerminalLine(shown, "" if number_ else moment, _cut(words), class_))
     return rows, cuts
 
 
@@ -208,7 +208,7 @@ def _class(happening: Happening) -> str:
     return COLOURS.get(happening.kind, "plain")
 
 
-def _lines(rows: Sequence[Row], film: Film, width: float) -> str:
+def _lines(rows: Sequence[TerminalLine], film: Film, width: float) -> str:
     """All lines, below a cover that uncovers them, in a group that moves up when it is full."""
     shapes, covers = [], []
     uncovered: list[tuple[float, str]] = [(0.0, _down(0))]
@@ -237,13 +237,13 @@ def _lines(rows: Sequence[Row], film: Film, width: float) -> str:
     return element("g", *shapes, *covers, cover, style=style)
 
 
-def _line(row: Row, y: float) -> str:
+def _line(row: TerminalLine, y: float) -> str:
     x = LEFT if row.class_ == "strong" else LEFT + LETTER * 14
     moment = element("text", text(row.moment), x=LEFT, y=y, class_="soft") if row.moment else ""
     return moment + element("text", text(row.words), x=x, y=y, class_=row.class_)
 
 
-def _typing(row: Row, y: float, film: Film) -> str:
+def _typing(row: TerminalLine, y: float, film: Film) -> str:
     """A cover on the typed letters that moves to the right, letter by letter."""
     steps = f"animation-timing-function:steps({row.typed})"
     across = LETTER * row.typed

@@ -55,7 +55,7 @@ class RoleSpan(NamedTuple):
         return self.role.replace("_", "-") + (f" {self.term}" if has_term else "")
 
 
-class Change(NamedTuple):
+class RoleChange(NamedTuple):
     """At this time a node takes this role; a term of 0 is the term that it had."""
 
     at: float
@@ -66,7 +66,7 @@ class Change(NamedTuple):
 
 def of_nodes(happenings: Sequence[Happening]) -> dict[str, list[RoleSpan]]:
     """The spans of each node, in the order of the nodes' names; the last ends with the last."""
-    changes: dict[str, list[Change]] = {}
+    changes: dict[str, list[RoleChange]] = {}
     # A node's line may reach the journal after the news of its end.
     for happening in sorted(happenings, key=lambda each: each.at):
         for change in _changes(happening):
@@ -78,7 +78,7 @@ def of_nodes(happenings: Sequence[Happening]) -> dict[str, list[RoleSpan]]:
 def of_leaders(happenings: Sequence[Happening]) -> list[RoleSpan]:
     """Who led the cluster, as most of its nodes said."""
     changes = [
-        Change(
+        RoleChange(
             happening.at,
             "",
             str(happening.fields.get("leader") or "no leader"),
@@ -95,31 +95,31 @@ def end_of(happenings: Sequence[Happening]) -> float:
     return max((happening.at for happening in happenings), default=0.0)
 
 
-def _changes(happening: Happening) -> Iterable[Change]:
+def _changes(happening: Happening) -> Iterable[RoleChange]:
     at, source, fields = happening.at, happening.source, happening.fields
     victim = str(fields.get("victim", ""))
     match happening.kind:
         case "role":
-            yield Change(at, source, str(fields.get("role", "follower")), _term(happening))
+            yield RoleChange(at, source, str(fields.get("role", "follower")), _term(happening))
         case "elected":
-            yield Change(at, source, "leader", _term(happening))
+            yield RoleChange(at, source, "leader", _term(happening))
         case "follows" | "stepped_down":
-            yield Change(at, source, FOLLOWING, _term(happening))
+            yield RoleChange(at, source, FOLLOWING, _term(happening))
         case "launched":
-            yield Change(at, victim, "starting", 0)
+            yield RoleChange(at, victim, "starting", 0)
         case "died":
-            yield Change(
+            yield RoleChange(
                 at, victim, "killed" if "killed" in str(fields.get("how")) else "stopped", 0
             )
         case "member" if fields.get("what") == "removed":
-            yield Change(at, victim, "removed", 0)
+            yield RoleChange(at, victim, "removed", 0)
         case "fault" if fields.get("what") in {"pause", "paused", "resume", "resumed"}:
             role = "paused" if str(fields["what"]).startswith("pause") else RESUMED
             for name in fields.get("victims", ()):
-                yield Change(at, str(name), role, 0)
+                yield RoleChange(at, str(name), role, 0)
 
 
-def _spans(changes: Sequence[Change], until: float) -> list[RoleSpan]:
+def _spans(changes: Sequence[RoleChange], until: float) -> list[RoleSpan]:
     spans: list[RoleSpan] = []
     role, term, began, before_pause = "", 0, 0.0, "follower"
     for change in changes:

@@ -50,7 +50,7 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
-class Span(NamedTuple):
+class Axis(NamedTuple):
     """A piece of an axis: from value `low` at coordinate `start` to `high` at `end`, in proportion.
 
     With `by_decades` equal steps are equal ratios, and both values are above 0.

@@ -9,10 +9,10 @@ import json
 import logging
 import sys
 
-from cluster.launcher.shows.load import Load
+from cluster.launcher.shows.load import LoadMix
 from cluster.launcher.shows.loading import main
 
 if __name__ == "__main__":
     # The terminal is the launcher's, and the launcher tells itself which nodes are away.
     logging.getLogger("leasehold.client").addHandler(logging.NullHandler())
-    main(Load(**json.loads(sys.argv[1])), sys.argv[2])
+    main(LoadMix(**json.loads(sys.argv[1])), sys.argv[2])

@@ -20,7 +20,7 @@ from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
 from cluster.launcher.report.quantiles import milliseconds, percentile
 from cluster.launcher.shows import judging
-from cluster.launcher.shows.faults import DEFAULT_PLAN, FAULTS, Fault
+from cluster.launcher.shows.faults import DEFAULT_PLAN, FAULTS, ChaosFault
 from cluster.launcher.shows.judging import Assertion
 from cluster.launcher.shows.show import Stage
 from cluster.launcher.story.failover import Failover
@@ -114,7 +114,7 @@ def campaign_of(words: Words) -> Campaign:
     return campaign
 
 
-def sequence(campaign: Campaign, random: Random) -> Iterator[Fault]:
+def sequence(campaign: Campaign, random: Random) -> Iterator[ChaosFault]:
     """The faults, without an end: each of the plan as often as any other."""
     while True:
         names = list(campaign.plan)
@@ -127,7 +127,7 @@ def _script(stage: Stage, campaign: Campaign) -> Errand[str]:
     began = time.monotonic()
     plan = ",".join(campaign.plan)
     stage.tell(f"chaos for {campaign.seconds:g} s, seed {campaign.seed}, plan {plan}")
-    struck: list[tuple[Fault, Failover | None]] = []
+    struck: list[tuple[ChaosFault, Failover | None]] = []
     yield from _until_healthy(stage)
     for fault in sequence(campaign, random):
         due = began + len(struck) * campaign.every
@@ -164,7 +164,7 @@ def _until_healthy(stage: Stage) -> Errand[None]:
     yield from stage.until(is_healthy, "all nodes to follow one leader")
 
 
-def _measured(stage: Stage, mark: int, fault: Fault) -> Errand[Failover | None]:
+def _measured(stage: Stage, mark: int, fault: ChaosFault) -> Errand[Failover | None]:
     """What the fault cost. It is measured to its end, so that the next one has its own measures."""
     prober = stage.desk.prober
 
@@ -184,7 +184,7 @@ def _measured(stage: Stage, mark: int, fault: Fault) -> Errand[Failover | None]:
 def _tell_row(
     stage: Stage,
     number_: int,
-    fault: Fault,
+    fault: ChaosFault,
     hit: str,
     failover: Failover | None,
     elapsed: float,
@@ -192,18 +192,15 @@ def _tell_row(
 ) -> None:
     if number_ % HEAD_EVERY == 1:
         stage.tell(row_of(dict(zip(WIDTHS, WIDTHS, strict=True))))
-    total = campaign.seconds
+    stage.tell(row(fault, hit, failover))
+    done, total = round(min(elapsed, campaign.seconds)), round(campaign.seconds)
+    text = f"chaos: {done} of {total} s"
     stage.desk.journal.tell(
-        "progress",
-        f"{row(fault, hit, failover)}  {min(elapsed, total):.0f} of {total:.0f} s",
-        what="chaos",
-        victim=hit,
-        done=min(elapsed, total),
-        total=total,
+        "progress", text, what="chaos", victim="", done=done, total=max(total, 1)
     )
 
 
-def row(fault: Fault, hit: str, failover: Failover | None) -> str:
+def row(fault: ChaosFault, hit: str, failover: Failover | None) -> str:
     """A row of the rolling table."""
     cells = {"fault": fault.name, "hit": hit}
     if failover is not None:
@@ -228,7 +225,7 @@ def row_of(cells: dict[str, str]) -> str:
     )
 
 
-def summary(struck: Sequence[tuple[Fault, Failover | None]]) -> list[str]:
+def summary(struck: Sequence[tuple[ChaosFault, Failover | None]]) -> list[str]:
     """A line for each kind of fault: how often, and for how long writes were unavailable."""
     lines = []
     for name in dict.fromkeys(fault.name for fault, _ in struck):

@@ -22,7 +22,7 @@ LOSS: Final = "20%"
 Strike = Callable[[Stage, Random], Errand[str]]
 
 
-class Fault(NamedTuple):
+class ChaosFault(NamedTuple):
     """A fault of chaos. `strike` plants it, waits, mends it, and returns who was hit.
 
     With `unseats` another node leads afterwards: that is waited for, and measured.
@@ -106,32 +106,38 @@ def _impaired(stage: Stage, random: Random, *, verb: str, how: str) -> Errand[st
 FAULTS: Final = {
     fault.name: fault
     for fault in (
-        Fault(
+        ChaosFault(
             "kill-leader",
             "kill -9 of the leader",
             partial(_killed, leader=True, verb="kill"),
             unseats=True,
         ),
-        Fault(
+        ChaosFault(
             "stop-leader",
             "a graceful stop of the leader",
             partial(_killed, leader=True, verb="stop"),
             unseats=True,
         ),
-        Fault(
+        ChaosFault(
             "kill-follower", "kill -9 of a follower", partial(_killed, leader=False, verb="kill")
         ),
-        Fault("kill-all", "kill -9 of all nodes", _all_killed),
-        Fault("restart-follower", "a graceful restart of a follower", _restarted),
-        Fault("pause", "SIGSTOP of the leader", partial(_paused, leader=True), unseats=True),
-        Fault("pause-follower", "SIGSTOP of a follower", partial(_paused, leader=False)),
-        Fault("partition", "the leader in a minority", _parted, unseats=True),
-        Fault("isolate", "the leader alone", partial(_cut_off, way=""), unseats=True),
-        Fault("isolate-out", "nobody hears the leader", partial(_cut_off, way="out"), unseats=True),
-        Fault("isolate-in", "the leader hears nobody", partial(_cut_off, way="in"), unseats=True),
-        Fault("slow", "slow links of a node", partial(_impaired, verb="slow", how=SLOW)),
-        Fault("lossy", "links of a node that lose", partial(_impaired, verb="lossy", how=LOSS)),
-        Fault("transfer", "the lead is handed over", _transferred, unseats=True),
+        ChaosFault("kill-all", "kill -9 of all nodes", _all_killed),
+        ChaosFault("restart-follower", "a graceful restart of a follower", _restarted),
+        ChaosFault("pause", "SIGSTOP of the leader", partial(_paused, leader=True), unseats=True),
+        ChaosFault("pause-follower", "SIGSTOP of a follower", partial(_paused, leader=False)),
+        ChaosFault("partition", "the leader in a minority", _parted, unseats=True),
+        ChaosFault("isolate", "the leader alone", partial(_cut_off, way=""), unseats=True),
+        ChaosFault(
+            "isolate-out", "nobody hears the leader", partial(_cut_off, way="out"), unseats=True
+        ),
+        ChaosFault(
+            "isolate-in", "the leader hears nobody", partial(_cut_off, way="in"), unseats=True
+        ),
+        ChaosFault("slow", "slow links of a node", partial(_impaired, verb="slow", how=SLOW)),
+        ChaosFault(
+            "lossy", "links of a node that lose", partial(_impaired, verb="lossy", how=LOSS)
+        ),
+        ChaosFault("transfer", "the lead is handed over", _transferred, unseats=True),
     )
 }
 """All faults, by name."""

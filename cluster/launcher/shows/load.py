@@ -35,7 +35,7 @@ _RATE: Final = re.compile(r"@(\d{1,9})(?:/s)?")
 _PART: Final = re.compile(r"([A-Za-z]+)=(\d{1,9})")
 
 
-class Load(NamedTuple):
+class LoadMix(NamedTuple):
     """A load: of `per_second` requests, `put` and `get` in this proportion; and open watches."""
 
     put: int = 1
@@ -50,7 +50,7 @@ class Load(NamedTuple):
         return f"{','.join(shown)} @{self.per_second}/s"
 
 
-def parse(words: Sequence[str]) -> Load:
+def parse(words: Sequence[str]) -> LoadMix:
     """The load that these words mean; LauncherError with one line on what is wrong."""
     parts = [part for word in words for part in re.split(r"[\s,]+", word) if part]
     given: dict[str, int] = {}
@@ -62,7 +62,7 @@ def parse(words: Sequence[str]) -> Load:
         given[name] = value
     if not given.get("put", 0) + given.get("get", 0) + given.get("watch", 0):
         raise LauncherError(f"load: what? For example: load {EXAMPLE}")
-    return Load(**{"put": 0, **given})
+    return LoadMix(**{"put": 0, **given})
 
 
 def _read(part: str) -> tuple[str, int]:
@@ -109,7 +109,7 @@ class Second(NamedTuple):
 class LoadProcess:
     """A load that runs beside the launcher, and ends when it does."""
 
-    def __init__(self, load: Load, endpoints: Iterable[str]) -> None:
+    def __init__(self, load: LoadMix, endpoints: Iterable[str]) -> None:
         self.load = load
         self.latest: Second | None = None
         self._unread = b""

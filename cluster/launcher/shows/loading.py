@@ -21,7 +21,7 @@ from typing import Any, Final
 from cluster.client.api import Client
 from cluster.errors import LeaseholdError
 from cluster.launcher.report.quantiles import percentile
-from cluster.launcher.shows.load import Load, Second
+from cluster.launcher.shows.load import LoadMix, Second
 from cluster.processes import is_readable
 
 PREFIX: Final = "load/"
@@ -37,7 +37,7 @@ TIMEOUT_SECONDS: Final = 10.0
 CHOICES: Final = 4_096
 
 
-def main(load: Load, endpoints: str) -> None:
+def main(load: LoadMix, endpoints: str) -> None:
     """Make the load until stdin ends, and tell each second on stdout."""
     # The launcher may end between two looks at stdin.
     with Client(endpoints, timeout=TIMEOUT_SECONDS) as client, suppress(BrokenPipeError):
@@ -47,7 +47,7 @@ def main(load: Load, endpoints: str) -> None:
 class LoadMaker:
     """The requests of a load. Answers come in the client's thread, which only counts them."""
 
-    def __init__(self, load: Load, client: Client) -> None:
+    def __init__(self, load: LoadMix, client: Client) -> None:
         self._load = load
         self._client = client
         self._counts: Counter[str] = Counter()

@@ -313,11 +313,10 @@ def _fill(stage: Stage) -> Errand[None]:
         client.put("tour/filled", "1")
 
     def tell(done: int) -> None:
-        if done % (LAGGARD_ENTRIES // 4) == 0:
-            text = f"{done:,} of {LAGGARD_ENTRIES:,} writes"
-            stage.desk.journal.tell(
-                "progress", text, what="fill", victim="", done=done, total=LAGGARD_ENTRIES
-            )
+        text = f"{done:,} of {LAGGARD_ENTRIES:,} writes"
+        stage.desk.journal.tell(
+            "progress", text, what="fill", victim="", done=done, total=LAGGARD_ENTRIES
+        )
 
     endpoints = stage.desk.cluster.endpoints
     stage.desk.jobs.begin(Job(work, endpoints, stage.name, tell, ends.append))
