@@ -138,6 +138,7 @@ def _supervise(
         # A command that was given has the cluster for itself, without the probe's keys.
         prober = Prober(
             cluster.journal,
+            cluster.data_dir,
             lambda: cluster.direct_addresses,
             leader,
             _election_timeout_ms(options.node_flags),

@@ -252,6 +252,24 @@ def test_it_is_not_over_while_requests_wait_again(scene: Scene) -> None:
     assert scene.end(11.3).write_outage_ms == pytest.approx(821)
 
 
+def test_many_faults_at_once_are_named_shortly(scene: Scene) -> None:
+    for n in range(6):
+        text = f"n{n} is slow"
+        scene.tell(10.0 + n / 100, "fault", text=text, what="slow", victims=[f"n{n}"])
+    scene.served(every(0.004, 10.1, 12.0))
+    assert scene.end(12.0).cause == "n0 is slow, then n1 is slow, then 4 faults more"
+
+
+def test_a_watch_that_has_nothing_to_tell_is_not_waited_for_without_end(scene: Scene) -> None:
+    scene.tell(10.0, "died", victim="n2", pid=8, how="was killed by SIGKILL", leader="n1")
+    for at in every(0.05, 10.01, 21.0):  # the store is full: only what leaves no trace is done
+        for kind in Kind:
+            done = Operation(kind, 0, "n1", at, at + 0.001, Outcome.DONE)
+            scene.measuring.note(done)
+    assert scene.measuring.tick(19.0) == [] and scene.measuring.is_measuring
+    assert scene.end(21.0).watch_gap_ms is None
+
+
 def test_the_sleep_of_the_client_is_told_apart(scene: Scene) -> None:
     scene.measuring.note(Late(10.003, 10.009))
     killed(scene)

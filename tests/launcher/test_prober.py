@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.probing.history import History
+from cluster.launcher.probing.prober import Prober
 from cluster.launcher.probing.process import ClientProcess
 from cluster.launcher.probing.records import (
     PREFIX,
@@ -23,6 +27,7 @@ from cluster.launcher.probing.records import (
     Seen,
     Settled,
 )
+from cluster.launcher.story.journal import Journal
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -36,7 +41,7 @@ def cluster() -> Iterator[LocalCluster]:
 
 @pytest.fixture
 def probe(cluster: LocalCluster) -> Iterator[ClientProcess]:
-    process = ClientProcess()
+    process = ClientProcess(cluster.data_dir / "probe.log")
     process.follow({node.name: node.endpoint for node in cluster.voters})
     yield process
     process.stop()
@@ -120,9 +125,28 @@ def test_at_its_end_the_client_leaves_nothing_behind(cluster: LocalCluster) -> N
         # On a machine so busy that the deletion is not answered soon, the next one deletes it all.
         while left != 0:
             assert time.monotonic() < until, f"{left} keys are left behind each time"
-            probe = ClientProcess()
+            probe = ClientProcess(cluster.data_dir / "probe.log")
             probe.follow({node.name: node.endpoint for node in cluster.voters})
             told(probe, has(Kind.WRITE, "n2", 0))
             probe.stop()
             assert probe.has_ended
             left = client.range(PREFIX, prefix=True).count
+
+
+def test_a_client_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    prober = Prober(Journal(), tmp_path, dict, None, 300)
+
+    def serve_until(done: Callable[[], bool]) -> None:
+        until = time.monotonic() + HANG_SECONDS
+        while not done():
+            assert time.monotonic() < until
+            wait = max(0.0, prober.due - time.monotonic())
+            ready, _, _ = select.select(list(prober.fds()), [], [], wait)
+            prober.serve(set(ready), time.monotonic())
+
+    serve_until(lambda: prober.pid != 0)
+    first = prober.pid
+    os.kill(first, signal.SIGKILL)
+    serve_until(lambda: prober.pid not in {0, first})
+    prober.close()
+    assert prober.pid == 0

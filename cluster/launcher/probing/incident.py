@@ -26,6 +26,11 @@ from cluster.launcher.probing.records import (
 from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.happenings import Happening
 
+WRITE: Final = "write"
+READ: Final = "read"
+WATCH: Final = "watch"
+"""Who must be served again before an incident is over."""
+
 BEFORE_SECONDS: Final = 1.0
 """What is usual is told by the requests of this time before the cause."""
 
@@ -41,6 +46,14 @@ SETTLE_SECONDS: Final = 0.25
 
 RECENT_SECONDS: Final = 0.2
 """It is not over when the last write was acknowledged longer ago than this."""
+
+
+WATCH_SECONDS: Final = 10.0
+"""How long an event is waited for after writes are back: without space, for example, there is none
+to tell."""
+
+CAUSES_MAX: Final = 3
+"""The faults that are named, if several came before the first was over."""
 
 
 class Fault(NamedTuple):
@@ -143,7 +156,7 @@ class Incident:
 
     def maybe_over(self, now: float) -> bool:
         """Whether all is as before by now: everybody is served, and nothing happens any more."""
-        if len(self._served) < len(ALL) or self._leader_after is None:
+        if self._leader_after is None or not self._are_served(now):
             return False
         if self._served_last[WRITE] < now - RECENT_SECONDS:
             return False
@@ -152,6 +165,13 @@ class Incident:
             return False
         self.over_at = now
         return True
+
+    def _are_served(self, now: float) -> bool:
+        """Whether writes, reads and the watch are; a watch without events is given up."""
+        served = self._served
+        if WRITE not in served or READ not in served:
+            return False
+        return WATCH in served or now > served[WRITE] + WATCH_SECONDS
 
     @property
     def _settle_seconds(self) -> float:
@@ -181,7 +201,7 @@ class Incident:
         election, detection = self._election, self._detection
         return Failover(
             number=self.number,
-            cause=", then ".join(fault.cause for fault in self._faults),
+            cause=self._cause(),
             began_at=self.began_at,
             leader_before=self.leader_before,
             leader_after=self._leader_after,
@@ -193,7 +213,7 @@ class Incident:
             votes=() if election is None else tuple(election.fields["votes"]),
             write_outage_ms=round(writes.ms, 1),
             read_outage_ms=round(reads.ms, 1),
-            watch_gap_ms=round(watch.ms, 1),
+            watch_gap_ms=round(watch.ms, 1) if WATCH in self._served else None,
             late_ms=round(writes.overlap_ms(lates), 1),
             delayed=sum(
                 o.outcome is Outcome.DONE and 1000 * (o.ended - o.began) > usual_ms for o in after
@@ -206,6 +226,14 @@ class Incident:
             leases_lost=ended,
             fault=self._faults[0].kind,
         )
+
+    def _cause(self) -> str:
+        """What has happened, in order."""
+        causes = [fault.cause for fault in self._faults]
+        if len(causes) > CAUSES_MAX:
+            more = len(causes) - CAUSES_MAX + 1
+            causes[CAUSES_MAX - 1 :] = [f"{more} faults more"]
+        return ", then ".join(causes)
 
     def _ms_until(self, at: float) -> float:
         return round(max(0.0, 1000 * (at - self.began_at)), 1)
@@ -252,10 +280,3 @@ class Incident:
                 elif news.what == GRANTED or news.at <= self.over_at:
                     held.add(news.lease)
         return len(held), lost
-
-
-WRITE: Final = "write"
-READ: Final = "read"
-WATCH: Final = "watch"
-ALL: Final = (WRITE, READ, WATCH)
-"""Who must be served again before an incident is over."""

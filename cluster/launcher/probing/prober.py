@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from math import inf
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster.launcher.probing.measuring import Measuring
@@ -28,6 +29,8 @@ from cluster.launcher.story.journal import Journal
 
 SAMPLES_KEPT_MAX: Final = 20_000
 """The newest samples that are kept, for plots."""
+
+LOG: Final = "probe.log"
 
 TICK_SECONDS: Final = 0.05
 """How often it is looked whether a fault is over."""
@@ -60,18 +63,21 @@ Reader = Callable[[Sequence[Sample]], None]
 class Prober:
     """The probe client of a cluster that runs, and all that is made of what it sees.
 
-    `voters` gives the voters' addresses, HOST:PORT, by name: where a node listens itself.
+    `voters` gives the voters' addresses, HOST:PORT, by name: where a node listens itself. The
+    client's log is in `data_dir`.
     """
 
     def __init__(
         self,
         journal: Journal,
+        data_dir: Path,
         voters: Callable[[], Mapping[str, str]],
         leader: str | None,
         election_timeout_ms: int,
     ) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT_MAX)
         self._journal = journal
+        self._log = data_dir / LOG
         self._voters = voters
         self._nodes: dict[str, str] = {}
         self._measuring = Measuring(leader, election_timeout_ms)
@@ -92,6 +98,11 @@ class Prober:
     def is_measuring(self) -> bool:
         """Whether a fault is being measured."""
         return self._measuring.is_measuring
+
+    @property
+    def pid(self) -> int:
+        """The client's process; 0 while it does not run."""
+        return 0 if self._process is None else self._process.pid
 
     def read_by(self, reader: Reader) -> None:
         """Hand each new sample to this reader, some at a time."""
@@ -142,7 +153,7 @@ class Prober:
         if self._process is None:
             if now < self._start_at:
                 return
-            self._process = ClientProcess()
+            self._process = ClientProcess(self._log)
             self._nodes = {}
             self._measuring.history.begin_again(now)
         nodes = dict(self._voters())

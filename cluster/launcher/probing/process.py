@@ -9,9 +9,11 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from cluster.launcher.probing.records import Record, decode
+from cluster.private import append
 from cluster.processes import import_environment
 from cluster.wire import pack
 
@@ -24,16 +26,21 @@ END_SECONDS: Final = 5.0
 
 
 class ClientProcess:
-    """A probe client that runs, until it is stopped or has ended by itself."""
+    """A probe client that runs, until it is stopped or has ended by itself.
 
-    def __init__(self) -> None:
+    What it has to say of its own mistakes goes to the end of the file `log`.
+    """
+
+    def __init__(self, log: Path) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHANNEL_BYTES)
-        with theirs:
+        with theirs, append(log) as stderr:
             self._process = subprocess.Popen(
                 (sys.executable, "-P", "-m", "cluster.launcher.probing", str(theirs.fileno())),
                 stdin=subprocess.DEVNULL,
+                stdout=stderr,
+                stderr=stderr,
                 env=import_environment(),
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,  # the terminal's Ctrl-C is for the launcher alone
