@@ -121,7 +121,10 @@ def _visible(character: str) -> str:
 def _times(record: logging.LogRecord) -> str:
     """How often the line has come, if it was held back before."""
     due: Due[logging.LogRecord] | None = getattr(record, "due", None)
-    return f" ({due.times} times in {due.past_ms // 1_000} s)" if due and due.times else ""
+    if not due or not due.times:
+        return ""
+    times = "once" if due.times == 1 else f"{due.times} times"
+    return f" ({times} in {due.past_ms // 1_000} s)"
 
 
 class LogLines(logging.StreamHandler[Any]):

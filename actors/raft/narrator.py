@@ -123,7 +123,7 @@ class Narrator:
         if not may_win:
             text = f"hears no leader, and asks {whom} whether it is still a member"
         elif not asked:
-            text = f"stands in term {term}, and has nobody to ask"
+            text = f"has nobody to ask for {'pre-votes for' if pre else 'votes in'} term {term}"
         elif pre:
             text = f"asks {whom} for pre-votes for term {term}"
         else:

@@ -63,7 +63,7 @@ class Neighbours:
         # so these have ids below zero.
         self._asked = {-number: url for number, url in enumerate(surroundings.asked_urls, 1)}
         self._urls: dict[int, str] = {}
-        self._nonce = 0
+        self._nonce = self._last_nonce = 0
         self._ask_again_ms = 0
         self._ping_due_ms = 0
         # Which members have published their names, and their client URLs; None: the store has not
@@ -207,6 +207,7 @@ class Neighbours:
 
     def inquire(self, request: JoinRequest) -> None:
         """Ask all known members, and the members at the operator's URLs."""
+        self._last_nonce = request.nonce
         known = places(url for member, url in self._urls.items() if member > 0)
         asked = self._asked.items()
         self._reach({member: url for member, url in asked if zeromq_url(url) not in known})
@@ -222,7 +223,9 @@ class Neighbours:
         """
         is_asked = bool(self._nonce) and welcome.nonce == self._nonce
         if not is_believed and not (is_asked and welcome.member_id == self._own_id):
-            return "it answers no question of this member's"
+            # One that answers the last question comes late: enough others have answered before.
+            is_late = welcome.nonce == self._last_nonce != 0 and welcome.member_id == self._own_id
+            return "" if is_late else "it answers no question of this member's"
         membership = decode(welcome.membership)
         if not self._admission.vouch(welcome.source, membership):
             return "it names too many members"

@@ -80,6 +80,16 @@ def test_the_mark_stays_while_it_catches_up() -> None:
     assert not vote.granted and shell.mark.stands()
 
 
+def test_an_answer_that_comes_when_enough_others_have_answered_is_no_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shell = starting()
+    answer(shell, 2, 3)
+    with caplog.at_level(logging.WARNING):
+        answer(shell, 3)
+    assert not shell.mark.stands() and written(caplog.records) == []
+
+
 def test_one_that_was_here_ends_at_once_and_keeps_its_mark() -> None:
     shell = starting()
     answer(shell, 3, was_here=True)

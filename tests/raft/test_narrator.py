@@ -76,7 +76,7 @@ TOLD: list[tuple[Fact, str, dict[str, object]]] = [
     (Stood(4, False, (2,), True), "asks n2 for votes in term 4", {"term": 4, "pre": False}),
     (
         Stood(4, False, (), True),
-        "stands in term 4, and has nobody to ask",
+        "has nobody to ask for votes in term 4",
         {"term": 4, "pre": False},
     ),
     (
