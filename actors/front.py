@@ -23,8 +23,8 @@ from actors.runtime.premises import bind_http
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.front_config import FrontConfig
-from cluster.links import LISTEN_BACKLOG
 from cluster.processes import import_environment, is_readable
+from cluster.schemes import LISTEN_BACKLOG
 
 FRONT_COMMAND: Final = (sys.executable, "-P", "-m", "cluster.etcd")
 

@@ -15,11 +15,11 @@ import zmq
 from cluster.links import (
     ASKED_FIRST,
     HANDSHAKE_MS,
-    LISTEN_BACKLOG,
     ZAP_DOMAIN,
     bind,
     descriptor_of,
 )
+from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
 from cluster.visitors import LOOK_MS, ClosedForCause, Gone, Visitors
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import zmq
 
-from cluster.schemes import zeromq_url
+from cluster.schemes import LISTEN_BACKLOG, zeromq_url
 from cluster.visitors import LOOK_MS, Visitors
 
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -28,7 +28,6 @@ stopped reading a connection and that connection breaks, the next heartbeat abor
 PEER_RECONNECT_MS: Final = 20
 PEER_RECONNECT_MS_MAX: Final = 200
 HANDSHAKE_MS: Final = 2_000
-LISTEN_BACKLOG: Final = 1_024
 
 SKIPPED_PER_LOOK_MAX: Final = 1_024
 """The frames of one message that are skipped at once; then the mailbox has its turn."""

@@ -12,6 +12,9 @@ from typing import Final
 TCP: Final = "tcp://"
 HTTP: Final = "http://"
 
+LISTEN_BACKLOG: Final = 1_024
+"""The connections that may wait at a URL of either scheme until they are accepted."""
+
 
 def in_order(urls: Iterable[str]) -> tuple[str, ...]:
     """URLs sorted by what follows the scheme."""

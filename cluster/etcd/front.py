@@ -21,6 +21,7 @@ from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.passing import Buffer, pass_on
 from cluster.front_config import FrontConfig
+from cluster.schemes import LISTEN_BACKLOG
 
 FRONT_CONNECTIONS_MAX: Final = 10_000
 """The number of client connections; a further one is closed at once."""
@@ -113,6 +114,8 @@ class Front:
         """Begin to accept connections on these sockets."""
         for each in listening:
             each.setblocking(False)
+            # A process before this one may have ended in order: then nobody listens any more.
+            each.listen(LISTEN_BACKLOG)
             self._listening.append(each)
             self._open(each, only_metrics)
 
