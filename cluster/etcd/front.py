@@ -11,6 +11,7 @@ import errno
 import logging
 import resource
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -19,9 +20,11 @@ from typing import Final, NamedTuple, Protocol, cast
 from cluster.etcd.link.connection import Loop, NodeAddress
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.pool import Pool
-from cluster.etcd.passing import Buffer, pass_on
+from cluster.etcd.passing import Buffer, Passage
 from cluster.front_config import FrontConfig
 from cluster.schemes import LISTEN_BACKLOG
+
+DOOR_HOST: Final = "127.0.0.1"
 
 FRONT_CONNECTIONS_MAX: Final = 10_000
 """The number of client connections; a further one is closed at once."""
@@ -36,6 +39,10 @@ FIRST_BYTES_SECONDS: Final = 10.0
 
 ACCEPTED_AT_ONCE_MAX: Final = 64
 """The connections that are accepted in one turn of the loop."""
+
+STARTED_AT_ONCE_MAX: Final = 32
+"""The connections that begin to be served in one turn of the loop, some 10 ms of work: what others
+ask for is served in between, also when thousands come at once."""
 
 NO_ROOM_SECONDS: Final = 0.1
 """How long nothing is accepted when no descriptor is left."""
@@ -92,16 +99,24 @@ class Front:
         self.loop = loop
         self.protocols = protocols
         self.buffer = Buffer()
-        self.door = ("127.0.0.1", config.door_port)
         self.connections_max = _connections_max()
         self.connections = 0
         self.pool = Pool(
-            loop, NodeAddress(*self.door, config.cluster_id, config.member_id, FRAME_BYTES_MAX)
+            loop,
+            NodeAddress(
+                DOOR_HOST,
+                config.door_port,
+                config.cluster_id,
+                config.member_id,
+                FRAME_BYTES_MAX,
+            ),
         )
         self._change = asyncio.Event()
         self._listening: list[socket.socket] = []
         self._served: set[Served] = set()
         self._welcomes: set[asyncio.Task[None]] = set()
+        self._started = 0
+        self._arrived: deque[Newcomer] = deque()
 
     async def reach(self) -> str:
         """See that the node is there, and is the right one; the reason if not, else ""."""
@@ -149,6 +164,24 @@ class Front:
                     self._change.clear()
                     await self._change.wait()
 
+    def arrived(self, newcomer: Newcomer) -> None:
+        """The first bytes of a connection have come: serve it in this turn, or in a later one."""
+        if not self._started:
+            self.loop.call_soon(self._next_turn)
+        self._started += 1
+        if self._started > STARTED_AT_ONCE_MAX or self._arrived:
+            self._arrived.append(newcomer)
+        else:
+            newcomer.start()
+
+    def _next_turn(self) -> None:
+        arrived = self._arrived
+        self._started = min(STARTED_AT_ONCE_MAX, len(arrived))
+        if arrived:
+            self.loop.call_soon(self._next_turn)
+        for _ in range(self._started):
+            arrived.popleft().start()
+
     def serve(self, make: Make, transport: asyncio.Transport, first: bytes) -> None:
         """Let the protocol for its kind go on with a connection, whose first bytes have come."""
         link = NodeLink(self.pool)
@@ -191,7 +224,7 @@ class Front:
                 continue  # the client has gone already
             if self.connections >= self.connections_max:
                 accepted.close()
-                log.warning("closed a connection: there are %d", self.connections)
+                log.warning("refused a connection: there are %d, the limit", self.connections)
                 continue
             self.connections += 1
             accepted.setblocking(False)
@@ -221,20 +254,29 @@ class Newcomer(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        transport, front = self._transport, self._front
-        assert transport is not None, "data comes after the connection was made"
+        assert self._transport is not None, "data comes after the connection was made"
         self._first += data
-        first, protocols = self._first, front.protocols
-        if first != HTTP_2 and HTTP_2.startswith(first):
+        if self._first != HTTP_2 and HTTP_2.startswith(self._first):
             return  # `P` may also be the beginning of a PUT or POST of HTTP/1.1
         self._timer.cancel()
+        # It may have to wait for its turn.
+        self._transport.pause_reading()
+        self._front.arrived(self)
+
+    def start(self) -> None:
+        """Serve it by what its first bytes say."""
+        transport, front, first = self._transport, self._front, self._first
+        protocols = front.protocols
+        if transport is None:
+            return
+        transport.resume_reading()
         if first.startswith(TLS):
             log.warning("closed a connection that speaks TLS, which is not served here")
             transport.abort()
         elif self._only_metrics:
             front.serve(protocols.metrics, transport, first)
         elif first.startswith(ZMTP):
-            pass_on(front.loop, transport, first, front.door, front.buffer, front.ended)
+            Passage(front.pool, transport, first, front.buffer, front.ended)
         elif first.startswith(HTTP_2):
             front.serve(protocols.http_2, transport, first)
         else:
@@ -242,6 +284,7 @@ class Newcomer(asyncio.Protocol):
 
     def connection_lost(self, exception: Exception | None) -> None:
         self._timer.cancel()
+        self._transport = None
         self._front.ended()
 
     def _give_up(self) -> None:

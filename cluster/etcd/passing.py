@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
-from cluster.etcd.link.connection import Loop, cut
+from cluster.etcd.link.connection import cut
+from cluster.etcd.link.pool import Pool
 
 PIECE_BYTES: Final = 64 * 1024
 """At most this is read at once. A side for which more waits in the front stops the other side from
@@ -27,12 +28,15 @@ class Buffer:
 class Side(asyncio.BufferedProtocol):
     """One of the two connections; what it receives goes to `other`."""
 
-    def __init__(self, buffer: Buffer, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, buffer: Buffer, on_end: Callable[[], None], on_first: Callable[[], None] | None = None
+    ) -> None:
         self.transport: asyncio.Transport | None = None
         self.other: Side | None = None
         self.is_over = False  # whether all that comes from this side has come
         self._buffer = buffer.room
         self._on_end = on_end
+        self._on_first = on_first
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -42,6 +46,9 @@ class Side(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, size: int) -> None:
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
         if self.other is not None and self.other.transport is not None:
             self.other.transport.write(bytes(self._buffer[:size]))
 
@@ -72,49 +79,69 @@ class Side(asyncio.BufferedProtocol):
         self._on_end()
 
 
-def pass_on(
-    loop: Loop,
-    client: asyncio.Transport,
-    first: bytes,
-    door: tuple[str, int],
-    buffer: Buffer,
-    on_end: Callable[[], None],
-) -> None:
-    """Connect a client, whose first bytes have been read, to the node's door.
+class Passage:
+    """The way of one client to the node's door; `on_end`: the client's connection has ended."""
 
-    `on_end` is called when the client's connection has ended.
-    """
-    client.pause_reading()
-    near = Side(buffer, on_end)
-    near.transport = client
-    client.set_protocol(near)
-    _limit(client)
-    loop.create_task(_connect(loop, near, first, door, buffer))
+    def __init__(
+        self,
+        pool: Pool,
+        client: asyncio.Transport,
+        first: bytes,
+        buffer: Buffer,
+        on_end: Callable[[], None],
+    ) -> None:
+        client.pause_reading()
+        self._pool = pool
+        self._first = first
+        self._near = Side(buffer, self._client_gone)
+        self._near.transport = client
+        client.set_protocol(self._near)
+        _limit(client)
+        self._far = Side(buffer, self._open, self._open)
+        self._on_end = on_end
+        pool.gate.enter(self)
 
+    def begin(self) -> None:
+        """Connect to the door."""
+        self._opening = self._pool.loop.create_task(self._connect())
 
-async def _connect(
-    loop: Loop, near: Side, first: bytes, door: tuple[str, int], buffer: Buffer
-) -> None:
-    assert near.transport is not None
-    far = Side(buffer, _nothing)
-    far.other = near  # before it is connected: the node speaks at once
-    try:
-        await loop.create_connection(lambda: far, *door)
-    except OSError:
-        cut(near.transport)
-        return
-    assert far.transport is not None
-    if near.transport.is_closing():
-        far.transport.abort()
-        return
-    near.other = far
-    far.transport.write(first)
-    near.transport.resume_reading()
+    def refuse(self, _: str) -> None:
+        """The node is away: so is everything here."""
+        self._cut()
+
+    def _open(self) -> None:
+        """The node has spoken, or has closed."""
+        self._pool.gate.leave(self)
+
+    def _client_gone(self) -> None:
+        self._on_end()
+        if self._far.transport is None:
+            self._pool.gate.leave(self)
+
+    async def _connect(self) -> None:
+        near, far, address = self._near, self._far, self._pool.address
+        far.other = near  # before it is connected: the node speaks at once
+        try:
+            await self._pool.loop.create_connection(lambda: far, address.host, address.port)
+        except OSError:
+            self._open()
+            self._cut()
+            return
+        assert far.transport is not None
+        assert near.transport is not None
+        if near.transport.is_closing():
+            far.transport.abort()
+            return
+        self._pool.gate.heard(self)
+        near.other = far
+        far.transport.write(self._first)
+        near.transport.resume_reading()
+
+    def _cut(self) -> None:
+        for side in (self._near, self._far):
+            if side.transport is not None:
+                cut(side.transport)
 
 
 def _limit(transport: asyncio.Transport) -> None:
     transport.set_write_buffer_limits(PIECE_BYTES, 0)
-
-
-def _nothing() -> None:
-    """The end of this side is told by the other one."""

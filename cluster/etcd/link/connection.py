@@ -13,12 +13,10 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
 
+from cluster.etcd.link.gate import Gate
 from cluster.etcd.link.zmtp import PONG, Dealer, ZmtpError, frame, opening
 from cluster.etcd.rpc.mapping import LONG_LISTS
-from cluster.wire import WireError, pack, packer, unpack, unpack_lazily
-
-OPEN_SECONDS: Final = 5.0
-"""A node that has not said within this time who it is counts as away."""
+from cluster.wire import WireError, packer, unpack, unpack_lazily
 
 UNSENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """If more requests wait because the node does not read them, further ones are refused."""
@@ -29,9 +27,11 @@ ALIVE_SECONDS: Final = 4.0
 LONG_REPLY_BYTES: Final = 1024 * 1024
 """The long lists in a reply of this size or more are decoded only where they are used."""
 
+pack: Final = packer()
+"""Packs a request for `NodeConnection.send`."""
+
 WHO: Final = frame(pack({"op": "status"}))
 
-_pack: Final = packer()
 _AT_ONCE: Final = struct.pack("=ii", 1, 0)
 
 Reply = dict[str, Any]
@@ -55,7 +55,7 @@ class NodeConnection(asyncio.Protocol):
     may have been sent. `is_full`: the node does not read. Neither function is called after `close`.
     """
 
-    def __init__(self, loop: Loop, address: NodeAddress) -> None:
+    def __init__(self, loop: Loop, address: NodeAddress, gate: Gate) -> None:
         self.is_open = self.was_open = False
         self.is_full = False
         self.on_reply: Callable[[Reply], None] = _ignore
@@ -67,9 +67,17 @@ class NodeConnection(asyncio.Protocol):
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
         self._is_lost = self._is_paused = self._has_asked = False
-        self._timer = loop.call_later(OPEN_SECONDS, self._lose, "it does not say who it is")
         self._sign_of_life: asyncio.TimerHandle | None = None
-        self._opening = loop.create_task(self._open())
+        self._gate = gate
+        gate.enter(self)
+
+    def begin(self) -> None:
+        """Open it."""
+        self._opening = self._loop.create_task(self._open())
+
+    def refuse(self, reason: str) -> None:
+        """The node is away."""
+        self._lose(reason)
 
     async def _open(self) -> None:
         try:
@@ -79,11 +87,10 @@ class NodeConnection(asyncio.Protocol):
 
     # --- what its owner does ---
 
-    def send(self, request: Reply) -> None:
-        """Send a request with all others of this turn of the loop, once the node is known."""
+    def send(self, payload: bytes) -> None:
+        """Send a packed request with all others of this turn, once the node is known."""
         if not self._unsent and self.is_open:
             self._loop.call_soon(self._flush)
-        payload = _pack(request)
         self._unsent.append(frame(payload))
         self._unsent_bytes += len(payload)
         if self._unsent_bytes > UNSENT_BYTES_MAX:
@@ -124,6 +131,7 @@ class NodeConnection(asyncio.Protocol):
             return
         self._transport.set_write_buffer_limits(UNSENT_BYTES_MAX)
         self._transport.write(opening())
+        self._gate.heard(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -143,6 +151,7 @@ class NodeConnection(asyncio.Protocol):
             return
         if not self._has_asked and self._dealer.is_ready:
             self._has_asked = True
+            self._gate.heard(self)
             self._dealer.to_send += WHO
         if self._dealer.to_send and self._transport is not None:
             self._transport.write(self._dealer.to_send)
@@ -169,7 +178,7 @@ class NodeConnection(asyncio.Protocol):
         if (cluster_id, member_id) != (self._address.cluster_id, self._address.member_id):
             self._lose(f"another node listens there: member {member_id} of cluster {cluster_id}")
             return
-        self._timer.cancel()
+        self._gate.leave(self)
         self.is_open = self.was_open = True
         if self._is_paused:
             self.pause()
@@ -199,7 +208,7 @@ class NodeConnection(asyncio.Protocol):
         if self._is_lost:
             return
         self._is_lost, self.is_open = True, False
-        self._timer.cancel()
+        self._gate.leave(self)
         self._be_silent()
         self._unsent.clear()
         if self._transport is not None:

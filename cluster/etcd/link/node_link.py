@@ -11,13 +11,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cluster.errors import FAULTS, UNAVAILABLE
-from cluster.etcd.link.connection import NodeConnection, Reply
+from cluster.etcd.link.connection import UNSENT_BYTES_MAX, NodeConnection, Reply, pack
 from cluster.etcd.link.node_stream import NodeStream
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.rpc.status import DEADLINE
 
 CALLS_MAX: Final = 10_000
 """The number of calls that one client may have under way; the node has the same limit."""
+
+GIVEN_UP_MAX: Final = 100
+"""With this number of calls that a client has given up, and the node has not answered, its later
+calls wait in the front. One that is given up there costs the node nothing, so a client that asks
+and gives up all the time has no more than this number of requests served for nobody."""
 
 REFUSED: Final[Reply] = {"error": FAULTS["TooManyRequests"]._asdict()}
 NOT_SENT: Final[Reply] = {"error": FAULTS["Stopped"]._asdict()}
@@ -48,6 +53,10 @@ class NodeLink:
         # A forgotten call stays here until its answer is there: without it the connection could
         # pass to another client too early.
         self._calls: dict[int, Done | None] = {}
+        self._given_up = 0
+        # The packed requests that wait until fewer calls are given up, by their calls.
+        self._held: dict[int, bytes] = {}
+        self._held_bytes = 0
         self._timers: dict[int, asyncio.TimerHandle] = {}
 
     @property
@@ -64,21 +73,26 @@ class NodeLink:
         connection = self._connection
         if connection is None:
             connection = self._connect()
-        if connection.is_full or len(self._calls) >= CALLS_MAX:
+        calls = self._calls
+        if connection.is_full or len(calls) >= CALLS_MAX or self._held_bytes > UNSENT_BYTES_MAX:
             pool.loop.call_soon(done, dict(REFUSED))
             return number
         request["id"] = number
-        self._calls[number] = done
-        connection.send(request)
+        calls[number] = done
+        if self._given_up < GIVEN_UP_MAX and not self._held:
+            connection.send(pack(request))
+        else:
+            self._held[number] = payload = pack(request)
+            self._held_bytes += len(payload)
         if timeout_seconds is not None:
             self._timers[number] = pool.loop.call_later(timeout_seconds, self._overdue, number)
         return number
 
     def forget(self, call: int) -> None:
         """Drop the answer of a call when it comes."""
-        if call in self._calls:
-            self._calls[call] = None
+        if self._calls.get(call) is not None:
             self._stop_timer(call)
+            self._give_up(call)
 
     def open_stream(
         self, on_message: Callable[[Reply], None], on_end: Callable[[str], None]
@@ -108,6 +122,7 @@ class NodeLink:
         self._timers.clear()
         is_idle = not self._calls
         self._calls.clear()
+        self._drop_held()
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -135,11 +150,39 @@ class NodeLink:
 
     def _on_reply(self, reply: Reply) -> None:
         number = reply.pop("id", 0)
-        done = self._calls.pop(number, None)
-        if done is not None:
-            if self._timers:
-                self._stop_timer(number)
-            done(reply)
+        if number not in self._calls:
+            return
+        done = self._calls.pop(number)
+        if done is None:
+            self._given_up -= 1
+            if self._held:
+                self._send_held()
+            return
+        if self._timers:
+            self._stop_timer(number)
+        done(reply)
+
+    def _give_up(self, number: int) -> None:
+        """Nobody waits for this call any more; the node may not have heard of it yet."""
+        payload = self._held.pop(number, None)
+        if payload is None:
+            self._calls[number] = None
+            self._given_up += 1
+        else:
+            self._held_bytes -= len(payload)
+            del self._calls[number]
+
+    def _send_held(self) -> None:
+        """Send what waited: all of it, as fewer calls are given up now."""
+        connection = self._connection
+        assert connection is not None, "an answer came on it"
+        for payload in self._drop_held().values():
+            connection.send(payload)
+
+    def _drop_held(self) -> dict[int, bytes]:
+        held, self._held = self._held, {}
+        self._held_bytes = 0
+        return held
 
     def _stop_timer(self, number: int) -> None:
         timer = self._timers.pop(number, None)
@@ -150,7 +193,7 @@ class NodeLink:
         self._timers.pop(number, None)
         done = self._calls.get(number)
         if done is not None:
-            self._calls[number] = None
+            self._give_up(number)
             done(dict(OVERDUE))
 
     def _on_lost(self, reason: str) -> None:
@@ -159,7 +202,9 @@ class NodeLink:
         self._connection = None
         self.why_lost = reason
         calls, self._calls = self._calls, {}
+        held = self._drop_held()
+        self._given_up = 0
         for number, done in calls.items():
             self._stop_timer(number)
             if done is not None:
-                done(dict(answer))
+                done(dict(NOT_SENT if number in held else answer))

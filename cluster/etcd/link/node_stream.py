@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cluster.etcd.link.connection import NodeConnection, Reply
+from cluster.etcd.link.connection import NodeConnection, Reply, pack
 
 
 class NodeStream:
@@ -29,7 +29,7 @@ class NodeStream:
 
     def send(self, request: dict[str, Any]) -> None:
         """Send a request; its answer is a message like all others."""
-        self._connection.send(request)
+        self._connection.send(pack(request))
 
     def pause(self) -> None:
         """Read no more messages."""

@@ -11,6 +11,7 @@ import itertools
 from typing import Final
 
 from cluster.etcd.link.connection import Loop, NodeAddress, NodeConnection
+from cluster.etcd.link.gate import Gate
 
 SPARE_MAX: Final = 16
 """The number of connections that are kept for clients to come."""
@@ -23,6 +24,7 @@ class Pool:
         self.loop = loop
         self.address = address
         self.is_up = False
+        self.gate = Gate(loop)
         self._numbers = itertools.count(1)
         self._spare: list[NodeConnection] = []
 
@@ -32,7 +34,7 @@ class Pool:
             connection = self._spare.pop()
             if connection.is_open:
                 return connection  # others have ended meanwhile
-        return NodeConnection(self.loop, self.address)
+        return NodeConnection(self.loop, self.address, self.gate)
 
     def give_back(self, connection: NodeConnection) -> None:
         """Keep a connection for the next owner. No reply to its last owner may be to come."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, Final, cast
 
@@ -14,7 +16,7 @@ import zmq
 
 from cluster.door import UNREAD_CONNECTION_BYTES_MAX
 from cluster.etcd import front as front_module
-from cluster.etcd.front import Front, Protocols
+from cluster.etcd.front import Front, Make, Protocols
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.zmtp import frame
 from cluster.front_config import FrontConfig, from_line
@@ -252,6 +254,46 @@ def test_a_connection_above_the_limit_is_closed_and_later_ones_are_served() -> N
 
     with stand_in(echo) as node:
         run(test)
+
+
+def test_of_many_clients_that_come_at_once_a_few_begin_in_each_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(front_module, "STARTED_AT_ONCE_MAX", 2)
+    turns: list[int] = []
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        front, address = front_of(node)
+        turn_now = 0
+        following: list[asyncio.Handle] = []
+
+        def next_turn() -> None:
+            nonlocal turn_now
+            turn_now += 1
+            following[:] = [loop.call_soon(next_turn)]
+
+        next_turn()
+        serve = front.serve
+
+        def noting(make: Make, transport: asyncio.Transport, first: bytes) -> None:
+            turns.append(turn_now)
+            serve(make, transport, first)
+
+        monkeypatch.setattr(front, "serve", noting)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(socket.create_connection(address)) for _ in range(9)]
+            for client in clients:
+                client.sendall(b"GET /")
+            for client in clients:
+                assert await elsewhere(lambda: client.recv(100)) == b"1:GET /"  # noqa: B023
+        following[0].cancel()
+        await front.stop()
+
+    with stand_in(echo) as node:
+        run(test)
+    assert len(turns) == 9
+    assert max(Counter(turns).values()) <= 2
 
 
 def test_a_client_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

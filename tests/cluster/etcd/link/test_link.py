@@ -10,9 +10,9 @@ import pytest
 
 from cluster.door import Route
 from cluster.errors import DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
-from cluster.etcd.link import connection
+from cluster.etcd.link import connection, gate
 from cluster.etcd.link.connection import WHO, NodeAddress
-from cluster.etcd.link.node_link import CALLS_MAX, NodeLink
+from cluster.etcd.link.node_link import CALLS_MAX, GIVEN_UP_MAX, NodeLink
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.link.zmtp import PONG, frame
 from cluster.wire import pack
@@ -117,6 +117,56 @@ def test_a_forgotten_call_has_no_answer_and_the_next_one_has() -> None:
         run(test)
 
 
+def test_calls_given_up_one_after_the_other_do_not_all_reach_the_node() -> None:
+    """What it does for nobody is bounded; what is asked meanwhile waits, and keeps its order."""
+    asked: list[tuple[Route, Reply]] = []
+
+    def all_at_the_end(node: StandIn, route: Route, request: Reply) -> None:
+        asked.append((route, request))
+        if request["key"] == b"end":
+            for told_route, told in asked:
+                node.reply(told_route, told)
+        elif request["key"] != b"none":
+            node.reply(route, request)
+
+    async def test() -> None:
+        pool = pool_of(node.address)
+        link, other = NodeLink(pool), NodeLink(pool)
+        given_up = [link.call({"key": b"none"}, must_not_come) for _ in range(GIVEN_UP_MAX)]
+        for number in given_up:
+            link.forget(number)
+        waiting = [asyncio.create_task(ask(link, key=b"%d" % number)) for number in range(9)]
+        await turn()
+        for _ in range(GIVEN_UP_MAX):
+            link.forget(link.call({"key": b"none"}, must_not_come))
+        await until(lambda: len(asked) == GIVEN_UP_MAX)
+        await ask(other, key=b"end")
+        await asyncio.gather(*waiting)
+        keys = [request["key"] for _, request in asked]
+        assert keys[GIVEN_UP_MAX:] == [b"end", *(b"%d" % number for number in range(9))]
+        link.close()
+        other.close()
+
+    with stand_in(all_at_the_end) as node:
+        run(test)
+
+
+def test_what_waits_behind_calls_that_are_given_up_is_bounded_in_bytes() -> None:
+    async def test() -> None:
+        link = link_to(node.address)
+        for _ in range(GIVEN_UP_MAX):
+            link.forget(link.call({"op": "put"}, must_not_come))
+        refused: list[Reply] = []
+        while not refused:
+            link.call({"op": "put", "value": bytes(900_000)}, refused.append)
+            await turn()
+        assert error_of(refused[0]) == (RESOURCE_EXHAUSTED, "etcdserver: too many requests")
+        link.close()
+
+    with stand_in(silent) as node:
+        run(test)
+
+
 def test_a_call_ends_at_its_deadline_and_a_late_answer_is_dropped() -> None:
     held: list[tuple[Route, Reply]] = []
 
@@ -209,7 +259,7 @@ def test_what_is_not_a_node_gets_no_request() -> None:
 
 def test_a_node_that_does_not_say_who_it_is_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for a client that stopped reading, and went on, in between."""
-    monkeypatch.setattr(connection, "OPEN_SECONDS", 0.01)
+    monkeypatch.setattr(gate, "LOOK_SECONDS", 0.001)
 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:

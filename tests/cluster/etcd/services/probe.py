@@ -111,7 +111,7 @@ class ProbeLink:
         self.feeds: list[ProbeFeed] = []
         self.is_paused = False
         self.is_closed = False
-        self._done: list[Callable[[dict[str, Any]], None]] = []
+        self._done: dict[int, Callable[[dict[str, Any]], None]] = {}
 
     def call(
         self,
@@ -120,8 +120,9 @@ class ProbeLink:
         timeout_seconds: float | None = None,
     ) -> int:
         self.asked.append(request)
-        self._done.append(done)
-        return len(self.asked) - 1
+        number = len(self.asked) - 1
+        self._done[number] = done
+        return number
 
     def forget(self, call: int) -> None:
         self.forgotten.append(call)
@@ -147,8 +148,8 @@ class ProbeLink:
 
     def reply(self, call: int, reply: dict[str, Any]) -> None:
         """The whole reply of the node to a call."""
-        self._done[call](reply)
+        self._done.pop(call)(reply)
 
     def refuse(self, call: int, code: int, message: str) -> None:
         """The node's error for a call."""
-        self._done[call]({"error": {"code": code, "message": message}})
+        self._done.pop(call)({"error": {"code": code, "message": message}})
