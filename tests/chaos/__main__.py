@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cluster import LeaseholdError
 from cluster.launcher.layout import LauncherError
-from tests.chaos import campaign, crash, failover, leader_kills, stdlib_import
+from tests.chaos import campaign, connections, crash, failover, leader_kills, stdlib_import
 from tests.chaos.hostile import campaign as hostile
 from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS
 from tests.guard import end_all_with_this_process
@@ -47,6 +47,9 @@ def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
             _say(stdlib_import.run(stdlib_import.library(options.files)).text())
         case "check":
             _say(campaign.check_again(options.directory))
+        case "connections":
+            if not connections.run(options.kinds, _say):
+                raise AssertionError("not all held")
         case "crash":
             _say(crash.run(options.rounds, stopped).text())
         case "hostile":
@@ -92,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         "crash", help="kill -9 all nodes at once under load, start again"
     )
     crashing.add_argument("--rounds", type=int, default=10)
+    crowding = commands.add_parser("connections", help="as many as a front may have, and more")
+    crowding.add_argument("kinds", nargs="*", choices=[[], *connections.KINDS], default=[])
     checking = commands.add_parser("check", help="judge the history that a finding left once more")
     checking.add_argument("directory", type=Path)
     leaders = commands.add_parser(

@@ -127,8 +127,9 @@ class Figures(NamedTuple):
 class Episode:
     """One cluster with its clients, in a directory that stays only if something was found.
 
-    With `faults` its nodes are under control of `server`; without, they run as anybody's do. No
-    lease may end more than `late_seconds` late.
+    With `faults` its nodes are under control of `server`; without, they run as anybody's do. With
+    `fronts` they have fronts, and clients speak gRPC to these as well. No lease may end more than
+    `late_seconds` late.
     """
 
     def __init__(
@@ -138,6 +139,7 @@ class Episode:
         node_flags: Sequence[str] = (),
         *,
         faults: bool = True,
+        fronts: bool = False,
         late_seconds: float = LEASE_LATE_SECONDS,
     ) -> None:
         self._late_seconds = late_seconds
@@ -146,8 +148,10 @@ class Episode:
         self.server = FaultServer(self.directory / "faults")
         self.history = History(self.directory / OPERATIONS)
         command = self.server.node_command if faults else NODE_COMMAND
-        self.cluster = LocalCluster(size, self.directory, node_flags=node_flags, command=command)
-        self.clients = Clients(self.cluster.endpoints, self.history, seed)
+        self.cluster = LocalCluster(
+            size, self.directory, front=fronts, node_flags=node_flags, command=command
+        )
+        self.clients = Clients(self.cluster.endpoints, self.history, seed, fronts=fronts)
         self.scene = Scene(self.cluster, self.server, self.clients, seed)
         self.nemesis = Nemesis(self.scene)
         self._began = 0.0
@@ -357,7 +361,7 @@ def run(
 def _episode(
     seed: str, size: int, seconds: float, kills: int | None, stopped: Callable[[], bool]
 ) -> Figures:
-    with Episode(seed, size) as episode:
+    with Episode(seed, size, fronts=True) as episode:
         until = time.monotonic() + seconds
 
         def goes_on() -> bool:

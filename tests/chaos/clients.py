@@ -19,65 +19,21 @@ from cluster import (
     OutcomeUnknownError,
     Watch,
 )
-from tests.chaos.history import History, LeaseStep, Stream, held_of
+from tests.chaos.history import History, LeaseStep, Stream
 from tests.chaos.probe import Probe
-from tests.chaos.worker import HARMLESS, REQUEST_SECONDS, Answer, Members, Worker
+from tests.chaos.registers import RegisterWorker
+from tests.chaos.through_fronts import GrpcWatcher, GrpcWorker
+from tests.chaos.worker import (
+    HARMLESS,
+    REQUEST_SECONDS,
+    WATCH_AGAIN_SECONDS,
+    Members,
+    Worker,
+)
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError, Outcome
 
-KEYS: Final = 6
-OPERATIONS_PER_WINDOW: Final = 600
-"""After so many operations the clients go on to other keys: a search for an order needs short
-histories of each."""
-
 LEASE_TTL_SECONDS: Final = (1.0, 2.5)
-WATCH_AGAIN_SECONDS: Final = 7.0
-
-
-class RegisterWorker(Worker):
-    """Puts, deletes and reads a few keys that all such workers share."""
-
-    shared_count = itertools.count()
-
-    def work(self) -> None:
-        window = next(self.shared_count) // OPERATIONS_PER_WINDOW
-        key = f"reg/{window:05d}/{self.chance.randrange(KEYS)}"
-        kind = self.chance.random()
-        if kind < 0.4:
-            self.put_key(key)
-        elif kind < 0.5:
-            self.delete_key(key)
-        elif kind < 0.75:
-            self.read_keys(key, "", serializable=False)
-        elif kind < 0.9:
-            self.read_keys(key, "", serializable=True)
-        else:
-            # The whole window: "0" follows "/".
-            self.read_keys(key[: key.rindex("/") + 1], key[: key.rindex("/")] + "0", False)
-        self.pause()
-
-    def put_key(self, key: str) -> None:
-        client = self.client()
-        name, value = self.new_value()
-        self.do(self.intent("put", key, value=name), lambda: (client.put(key, value).header, {}))
-
-    def delete_key(self, key: str) -> None:
-        client = self.client()
-
-        def call() -> Answer:
-            result = client.delete(key)
-            return result.header, {"deleted": result.deleted}
-
-        self.do(self.intent("delete", key), call)
-
-    def read_keys(self, key: str, end: str, serializable: bool) -> None:
-        client = self.client()
-
-        def call() -> Answer:
-            result = client.range(key, end or None, serializable=serializable)
-            return result.header, {"held": tuple(map(held_of, result))}
-
-        self.do(self.intent("range", key, end=end, serializable=serializable), call)
 
 
 class LeaseWorker(Worker):
@@ -172,20 +128,28 @@ class Watcher(Worker):
 
 
 class Clients:
-    """All clients of a campaign."""
+    """All clients of a campaign; some speak gRPC if the nodes have fronts."""
 
-    def __init__(self, endpoints: Sequence[str], history: History, seed: str) -> None:
+    def __init__(
+        self, endpoints: Sequence[str], history: History, seed: str, *, fronts: bool
+    ) -> None:
         self.members = Members(endpoints)
         self.history = history
         where = (self.members, history, seed)
         RegisterWorker.shared_count = itertools.count()
         self.probe = Probe("probe", *where)
-        self.watchers = [Watcher("w1", *where, from_start=True), Watcher("w2", *where, False)]
+        self.watchers: list[Watcher | GrpcWatcher] = [
+            Watcher("w1", *where, from_start=True),
+            Watcher("w2", *where, False),
+        ]
         self.workers: list[Worker] = [
             self.probe,
             *(RegisterWorker(f"r{number}", *where) for number in range(1, 5)),
             *(LeaseWorker(f"l{number}", *where) for number in range(1, 3)),
         ]
+        if fronts:
+            self.watchers.append(GrpcWatcher("gw", *where))
+            self.workers += [GrpcWorker(f"g{number}", *where) for number in range(1, 3)]
 
     def start(self) -> None:
         """Begin."""

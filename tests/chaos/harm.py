@@ -20,9 +20,10 @@ from cluster import Client, LeaseholdError
 from cluster.launcher.layout import NodeRecord, initial_cluster
 from cluster.launcher.node import EXIT_REMOVED
 from cluster.link_plan import LinkFault
+from tests.chaos import front_faults
 from tests.chaos.control import Layer
 from tests.chaos.plans import DiskFault
-from tests.chaos.scene import Scene, Steps
+from tests.chaos.scene import Scene, Steps, is_stopped
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError
 
@@ -62,7 +63,7 @@ def term(scene: Scene, target: str) -> Steps:
 def pause(scene: Scene, target: str) -> Steps:
     node = scene.cluster.node(target)
     node.signal(signal.SIGSTOP)
-    effect = yield from scene.wait(lambda: _is_stopped(node.pid), 1.0)
+    effect = yield from scene.wait(lambda: is_stopped(node.pid), 1.0)
     yield from scene.hold(0.1, 2.5)
     node.signal(signal.SIGCONT)
     yield from scene.wait_until_in(target)
@@ -296,14 +297,6 @@ def _promote(client: Client, member_id: int) -> None:
         client.member_promote(member_id)
 
 
-def _is_stopped(pid: int) -> bool:
-    """Whether a process stands still: state T in its stat line, behind the name in brackets."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except FileNotFoundError:
-        return False
-
-
 def flip_a_bit(directory: Path, chance: random.Random) -> tuple[Path, int]:
     """Change one bit of what a log's last segment holds; which file, and where.
 
@@ -346,6 +339,7 @@ SOFT: Final[Mapping[str, Callable[[Scene], Steps]]] = {
     "slow fsync": slow_fsync,
     "disk full": disk_full,
     "leader transfer": leader_transfer,
+    **front_faults.KINDS,
 }
 """Faults that each node should bear."""
 

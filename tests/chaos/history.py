@@ -31,11 +31,15 @@ class LeaseStep(NamedTuple):
 
 
 class Stream:
-    """What one watcher of all keys has seen from revision `start` on, in the order of arrival."""
+    """What one watcher of all keys has seen from revision `start` on, in the order of arrival.
 
-    def __init__(self, name: str, start: int) -> None:
+    Without `tells_reasons` it cannot know why a key was deleted: etcd's events do not say.
+    """
+
+    def __init__(self, name: str, start: int, *, tells_reasons: bool = True) -> None:
         self.name = name
         self.start = start
+        self.tells_reasons = tells_reasons
         self.changes: list[Change] = []
         self.seen: list[Seen] = []
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Final, TypeVar
 
 from cluster import Client, LeaseholdError
@@ -204,3 +205,11 @@ def _ask(endpoints: list[str], do: Callable[[Client], T]) -> T | LeaseholdError:
             return do(client)
     except LeaseholdError as error:
         return error
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process stands still: state T in its stat line, behind the name in brackets."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except FileNotFoundError:
+        return False

@@ -34,7 +34,7 @@ from tests.linearizability import Change, FindingError, Held, Operation, Outcome
 
 @pytest.mark.campaign
 def test_every_kind_of_fault_takes_effect_and_nothing_is_lost_doubled_or_out_of_order() -> None:
-    with Episode("pytest", 3, late_seconds=HANG_SECONDS) as episode:
+    with Episode("pytest", 3, fronts=True, late_seconds=HANG_SECONDS) as episode:
         effective = episode.nemesis.effective
         episode.scene.pace = 0.3
         # Others may be in the way of one: then it is done once more.

@@ -6,17 +6,17 @@ from math import inf
 
 import pytest
 
-from tests.chaos.hostile.campaign import ALIVE, SAFE, Check, Report, latencies, run
+from tests.chaos.hostile.campaign import ALIVE, SAFE, SERVING, Check, Report, latencies, run
 from tests.chaos.hostile.process import KINDS
 from tests.chaos.hostile.zmtp import GREETING, endless, http_post, message, ready, version_1
 from tests.linearizability import Operation, Outcome
 
 
 @pytest.mark.campaign
-def test_hostile_clients_end_no_node_and_honest_ones_lose_nothing() -> None:
+def test_hostile_clients_end_no_node_and_no_front_and_honest_ones_lose_nothing() -> None:
     report = run(10.0, 1, count=len(KINDS), peace_seconds=0.0)
     held = {check.what: check.holds for check in report.checks}
-    assert held[ALIVE] and held[SAFE], report.text()
+    assert held[ALIVE] and held[SERVING] and held[SAFE], report.text()
     assert all(row.acts for row in report.rows), report.text()
 
 
@@ -27,14 +27,14 @@ def _put(client: str, began: float, took: float, outcome: Outcome = Outcome.OK) 
 def test_honest_write_that_was_refused_took_for_ever() -> None:
     peace = [_put("probe", 0.1, 0.01), _put("r1", 0.2, 0.01)]
     harm = [_put("probe", 1.1, 0.04), _put("r1", 1.2, 0.04, Outcome.FAILED)]
-    probe, client = latencies([*peace, *harm], (0.0, 1.0), (1.0, 2.0))
+    probe, client, _ = latencies([*peace, *harm], (0.0, 1.0), (1.0, 2.0))
     assert probe.holds and "p99 10.0 to 40.0 ms (4.0 times)" in probe.seen
     assert not client.holds and "not served: 0 of 1, then 1 of 1" in client.seen
 
 
 def test_honest_write_that_became_too_slow_does_not_hold() -> None:
     puts = [_put("probe", 0.1, 0.01), _put("probe", 1.1, 0.06)]
-    probe, _ = latencies(puts, (0.0, 1.0), (1.0, 2.0))
+    probe, *_ = latencies(puts, (0.0, 1.0), (1.0, 2.0))
     assert not probe.holds
     unanswered = [puts[0], _put("probe", 1.1, inf, Outcome.UNKNOWN)]
     assert not latencies(unanswered, (0.0, 1.0), (1.0, 2.0))[0].holds

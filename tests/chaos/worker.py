@@ -31,6 +31,9 @@ PAUSE_SECONDS: Final = 0.02
 
 PAD_BYTES_MAX: Final = 3_000
 
+WATCH_AGAIN_SECONDS: Final = 7.0
+"""After this time a watch is opened anew."""
+
 HARMLESS: Final = (DeadlineExceededError, UnavailableError, ResourceExhaustedError)
 """Failures that a cluster in trouble may answer with; by their documentation without effect."""
 

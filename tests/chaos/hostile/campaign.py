@@ -1,15 +1,17 @@
 """Peace, then hostile clients beside the honest ones, then the judgement, printed as a table.
 
-What must hold: no node ends, nothing acknowledged is lost, nothing is done twice, the histories are
-linearizable, no node's memory grows beyond a bound, and the honest writers' p99 stays within a few
-times what it was in peace. Both times are measured in the same run, as only their ratio says
-anything on a machine that has other work. How late a lease ends is not judged.
+What must hold: no node and no front ends, nothing acknowledged is lost, nothing is done twice, the
+histories are linearizable, no node's and no front's memory grows beyond a bound, and the honest
+writers' p99 stays within a few times what it was in peace. Both times are measured in the same run,
+as only their ratio says anything on a machine that has other work. How late a lease ends is not
+judged.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +24,7 @@ from tests.chaos.checks import quantile
 from tests.chaos.history import padded
 from tests.chaos.hostile.on_clients import BULK
 from tests.chaos.hostile.process import KINDS, HostileProcess, Plan, Row
+from tests.etcd.sides import halves_of
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError, Operation, Outcome
 
@@ -33,7 +36,7 @@ BULK_BYTES: Final = 64 * 1024
 TURN_MS: Final = 50
 
 GROWTH_MIB_MAX: Final = 512.0
-"""A node's memory at its peak, beyond what it held in peace."""
+"""A node's memory at its peak, or that of its front, beyond what it held in peace."""
 
 P99_RATIO_MAX: Final = 5.0
 LOG_LINES_PER_MINUTE_MAX: Final = 600.0
@@ -41,8 +44,16 @@ RELAUNCHES_MAX: Final = 20
 SEEN_SHOWN: Final = 5
 CHECK_COLUMNS: Final = 50
 
-PROBE: Final = "probe"
+WRITERS: Final = {
+    "a writer with bare sockets": "probe",
+    "a writer with Client": "r",
+    "a writer with gRPC": "g",
+}
+"""The honest ones, and how their names begin."""
+
 ALIVE: Final = "no node ends"
+FRONT: Final = "'s front"
+SERVING: Final = "no front ends"
 SAFE: Final = "nothing lost or doubled, linearizable"
 LOGS: Final = "nothing to look at"
 
@@ -97,7 +108,9 @@ def run(
     checks: list[Check] = []
     began = ended = time.monotonic()
     try:
-        with Episode(f"hostile {seed}", NODES, faults=False, late_seconds=HANG_SECONDS) as episode:
+        with Episode(
+            f"hostile {seed}", NODES, faults=False, fronts=True, late_seconds=HANG_SECONDS
+        ) as episode:
             _load(episode)
             watch = Watch(episode.cluster)
             peace = time.monotonic()
@@ -124,11 +137,12 @@ def run(
 
 
 class Watch:
-    """Looks at the nodes while harm is done: who ends, and how large each becomes."""
+    """Looks at nodes and fronts while harm is done: who ends, and how large each becomes."""
 
     def __init__(self, cluster: LocalCluster) -> None:
         self._cluster = cluster
         self._ended: list[str] = []
+        self._pids: dict[str, int] = {}
         self._before: dict[str, float] = {}
         self._peaks: dict[str, float] = {}
         self._log_bytes: dict[str, int] = {}
@@ -153,16 +167,19 @@ class Watch:
     def begin(self) -> None:
         """The harm begins: from here on memory is looked at."""
         for node in self._cluster.running:
-            self._before[node.name] = _memory_mib(node.pid, "VmRSS")
-            # The kernel keeps the peak; it begins anew.
-            Path(f"/proc/{node.pid}/clear_refs").write_text("5")
+            _, serving = halves_of(node.pid)
+            self._pids |= {node.name: node.pid, f"{node.name}{FRONT}": serving}
             self._log_bytes[node.name] = node.log_path.stat().st_size
+        for name, pid in self._pids.items():
+            self._before[name] = _memory_mib(pid, "VmRSS")
+            # The kernel keeps the peak; it begins anew.
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
         self._terms = (self._term(), 0)
 
     def end(self) -> None:
         """It is over."""
-        for node in self._cluster.running:
-            self._peaks[node.name] = _memory_mib(node.pid, "VmHWM")
+        for name, pid in self._pids.items():
+            self._peaks[name] = _memory_mib(pid, "VmHWM")
         for node in self._cluster.members:
             with node.log_path.open("rb") as log:
                 log.seek(self._log_bytes.get(node.name, 0))
@@ -179,8 +196,11 @@ class Watch:
         lines = {n: 60 * len(found) / seconds for n, found in self._logged.items()}
         said = ", ".join(f"{name} {count:.0f}" for name, count in lines.items())
         first = "; ".join(dict.fromkeys(self._ended))
+        ended = [name for name, peak in self._peaks.items() if not peak]
+        fronts = [name for name in ended if name.endswith(FRONT)]
         return [
             Check(ALIVE, f"{len(self._ended)} ended {first}".strip(), not self._ended),
+            Check(SERVING, f"{len(fronts)} ended {', '.join(fronts)}".strip(), not fronts),
             Check(
                 f"memory grows by {GROWTH_MIB_MAX:.0f} MiB at most",
                 f"{peaks} MiB",
@@ -203,9 +223,11 @@ class Watch:
 
 
 def _memory_mib(pid: int, name: str) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) / 1024
+    """What the system says of a process; 0 if it has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) / 1024
     return 0.0
 
 
@@ -227,6 +249,7 @@ def _plan(cluster: LocalCluster, kinds: Sequence[str], count: int, seed: int) ->
 
     return Plan(
         {node.name: address(node.endpoint) for node in cluster.members},
+        {node.name: ("127.0.0.1", node.direct_port or 0) for node in cluster.members},
         {node.name: address(node.peer_url) for node in cluster.members},
         kinds,
         max(count, len(kinds)),
@@ -240,8 +263,8 @@ def latencies(
     """How long honest writes took; one that was refused or never answered took for ever."""
     puts = [operation for operation in operations if operation.op == "put"]
     checks = []
-    for what, of_probe in (("a writer with bare sockets", True), ("a writer with Client", False)):
-        mine = [put for put in puts if (put.client == PROBE) is of_probe and put.client != "bulk"]
+    for what, first in WRITERS.items():
+        mine = [put for put in puts if put.client.startswith(first)]
         before, during = _taken_ms(mine, peace), _taken_ms(mine, harm)
         # In peace what is not served is the doing of others on this machine.
         calm = quantile([taken for taken in before if taken < inf], 99)

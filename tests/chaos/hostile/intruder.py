@@ -22,9 +22,13 @@ Address = tuple[str, int]
 
 
 class Facts(NamedTuple):
-    """What the nodes said of themselves last; members by name."""
+    """What the nodes said of themselves last; members by name.
 
-    clients: Mapping[str, Address]
+    `fronts` are the client ports; `doors` are the nodes' own, which take ZeroMQ only.
+    """
+
+    fronts: Mapping[str, Address]
+    doors: Mapping[str, Address]
     peers: Mapping[str, Address]
     members: Mapping[str, int]
     cluster_id: int
@@ -86,8 +90,13 @@ class Intruder(threading.Thread):
             self.stopping.wait(self.chance.uniform(0.5, 1.5) * self._kind.pause_seconds)
 
     def client_address(self) -> Address:
-        """Any node's client port."""
-        return self.chance.choice(list(self.facts().clients.values()))
+        """Where a node takes ZeroMQ: its client port, or its own."""
+        facts = self.facts()
+        return self.chance.choice([*facts.fronts.values(), *facts.doors.values()])
+
+    def front_address(self) -> Address:
+        """Any node's client port, where its front listens."""
+        return self.chance.choice(list(self.facts().fronts.values()))
 
     def call_on(self, kind: bytes = b"DEALER", identity: bytes = b"") -> Connection:
         """A connection to any node's client port, with its handshake done."""

@@ -21,12 +21,13 @@ from typing import Any, Final, NamedTuple, Self
 import zmq
 
 from cluster.wire import WireError, pack, unpack
-from tests.chaos.hostile import on_clients, on_peers
+from tests.chaos.hostile import on_clients, on_http1, on_http2, on_peers
 from tests.chaos.hostile.intruder import Address, Facts, Intruder, Kind, Sight
 from tests.limits import HANG_SECONDS
 
 KINDS: Final[Mapping[str, Kind]] = {
-    kind.name: kind for kind in (*on_clients.KINDS, *on_peers.KINDS)
+    kind.name: kind
+    for kind in (*on_clients.KINDS, *on_peers.KINDS, *on_http2.KINDS, *on_http1.KINDS)
 }
 """Every kind of harm by name."""
 
@@ -39,7 +40,8 @@ JOIN_SECONDS: Final = 10.0
 class Plan(NamedTuple):
     """Who does what to whom; the number of hostile clients is for all kinds together."""
 
-    clients: Mapping[str, Address]
+    fronts: Mapping[str, Address]
+    doors: Mapping[str, Address]
     peers: Mapping[str, Address]
     kinds: Sequence[str]
     hostile_clients: int
@@ -127,13 +129,15 @@ class Asking:
 
     def __init__(self, plan: Plan) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        clients = {name: (host, port) for name, (host, port) in plan.clients.items()}
-        peers = {name: (host, port) for name, (host, port) in plan.peers.items()}
-        self.facts = Facts(clients, peers, {}, 0, 0, 0, 0)
+        fronts, doors, peers = (
+            {name: (host, port) for name, (host, port) in addresses.items()}
+            for addresses in (plan.fronts, plan.doors, plan.peers)
+        )
+        self.facts = Facts(fronts, doors, peers, {}, 0, 0, 0, 0)
 
     def ask(self) -> None:
         """Ask one node after the other until one answers."""
-        for host, port in self.facts.clients.values():
+        for host, port in self.facts.doors.values():
             with suppress(WireError, KeyError, zmq.Again):
                 self._ask(f"tcp://{host}:{port}")
                 return
