@@ -88,7 +88,7 @@ def _look_once(observer: Observer, settings: CliSettings) -> None:
     if settings.write_out == "json":
         emit(json.dumps(_document(view)).encode())
     else:
-        emit("\n".join(_text(view)).encode("utf-8", "replace"))
+        emit("\n".join(text_of(view)).encode("utf-8", "replace"))
 
 
 def _document(view: ClusterView) -> dict[str, object]:
@@ -102,10 +102,11 @@ def _document(view: ClusterView) -> dict[str, object]:
     return {**leads, "nodes": nodes}
 
 
-def _text(view: ClusterView) -> list[str]:
+def text_of(view: ClusterView) -> list[str]:
+    """The lines of one look, for a file or another program."""
     from cluster.launcher.screens.lines import plain  # noqa: PLC0415 - rich, where it is needed
 
-    columns = 1_000  # the reader is a file or another program
+    columns = 1_000  # there is no terminal to be too narrow
     return [_headline(view), *(plain(line).rstrip() for line in _table().lines(view, columns))]
 
 

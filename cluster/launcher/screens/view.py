@@ -141,6 +141,8 @@ def _row(
     status = node.status if state == "running" else None
     if status is not None:
         state = role_of(status, node.name == leader)
+    if status is not None and state != "leader" and _is_isolated(cluster, node):
+        state = "isolated"
     note = f"kill -9 {node.pid}" if node.running else f"restart {node.name}"
     row = NodeView(
         name=node.name,
@@ -156,6 +158,12 @@ def _row(
     told = vitals.of(node.name, leader, now)
     names = {each.member_id: each.name for each in cluster.nodes.values()}
     return row.with_vitals(told, names.get(told.vote or 0))
+
+
+def _is_isolated(cluster: LocalCluster, node: NodeProcess) -> bool:
+    """Whether a user has cut its links to all other members, one way or both ways."""
+    others = [each.name for each in cluster.members if each is not node]
+    return bool(others) and not any(cluster.links.reaches(node.name, other) for other in others)
 
 
 def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool) -> str:
