@@ -180,6 +180,8 @@ def test_a_last_line_that_is_cut_off_is_left_out_and_any_other_is_named(tmp_path
     whole_file = path.read_bytes()
     path.write_bytes(whole_file[:-30])
     assert len(reading.read(path)) == len(started()) - 1
+    path.write_bytes(b'{"kind": "answer", "text": "OK"}\n' + whole_file)
+    assert len(reading.read(path)) == len(started())
     path.write_bytes(b'{"time": 1}\n' + whole_file)
     with pytest.raises(LauncherError, match=r"events.jsonl, line 1: not an event of run_cluster"):
         reading.read(path)

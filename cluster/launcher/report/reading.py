@@ -1,6 +1,7 @@
 """Happenings from the lines of events.jsonl, and the fail-overs among them.
 
-It refuses a line that no journal writes; a last line that is cut off is left out.
+It refuses a line that is no event; a last line that is cut off is left out, and so are answers to
+commands, which `--json` prints among the events.
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ def read(path: Path) -> list[Happening]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        happening = _happening(line)
-        if happening is not None:
-            found.append(happening)
-        elif number < len(lines):
-            raise LauncherError(f"{path}, line {number}: not an event of run_cluster.py")
+        try:
+            document = json.loads(line)
+            if document["kind"] in KINDS:
+                found.append(_happening(document))
+        except (ValueError, KeyError, TypeError):
+            if number < len(lines):
+                raise LauncherError(
+                    f"{path}, line {number}: not an event of run_cluster.py"
+                ) from None
     return found
 
 
@@ -80,14 +85,9 @@ def failovers(happenings: Iterable[Happening]) -> list[Failover]:
     return [found[number] for number in sorted(found)]
 
 
-def _happening(line: bytes) -> Happening | None:
-    try:
-        document: Any = json.loads(line)
-        wall = datetime.fromisoformat(document["time"]).timestamp()
-        at, kind, node, words = (document[name] for name in ("at", "kind", "node", "text"))
-    except (ValueError, KeyError, TypeError):
-        return None
-    if kind not in KINDS or not isinstance(at, int | float):
-        return None
+def _happening(document: dict[str, Any]) -> Happening:
+    """A document as a happening; ValueError, KeyError or TypeError if it is none."""
+    wall = datetime.fromisoformat(document["time"]).timestamp()
+    at, kind, node, words = (document[name] for name in ("at", "kind", "node", "text"))
     fields = {name: value for name, value in document.items() if name not in _OWN}
     return Happening(float(at), wall, kind, str(node), str(words), fields)
