@@ -205,7 +205,7 @@ COMMANDS: Final[tuple[PromptCommand, ...]] = (
         (PREFIX, OFF),
         changes=False,
     ),
-    PromptCommand("load", f"load {EXAMPLE} | off", "requests in the background", shows.load),
+    PromptCommand("load", "load [MIX | off]", f"requests beside all, as {EXAMPLE}", shows.load),
     PromptCommand(
         "tour", "tour [STEP... | next | stop]", "see what a cluster does", tour.begin, tour.OPTIONS
     ),
@@ -215,7 +215,7 @@ COMMANDS: Final[tuple[PromptCommand, ...]] = (
     PromptCommand(
         "report",
         "report [--json | --html FILE]",
-        "what fail-overs have cost, as text, as JSON or as a page of all that has happened",
+        "what fail-overs have cost, or a page of all that happened",
         shows.report,
         (JSON, HTML),
         changes=False,
