@@ -14,11 +14,11 @@ from cluster.launcher.probing.records import (
     LOST,
     Down,
     Held,
-    Kind,
     Late,
     LeaseNews,
     Operation,
-    Outcome,
+    ProbeKind,
+    ProbeOutcome,
     Row,
     Seen,
     Settled,
@@ -47,11 +47,13 @@ class Scene:
             ended = at + took
             row = Row(self.number, self.number + 1, len(self.rows) + 1)
             self.rows.insert(0, row)
-            write = Operation(Kind.WRITE, row.number, "n2", at, ended, Outcome.DONE, row.revision)
+            write = Operation(
+                ProbeKind.WRITE, row.number, "n2", at, ended, ProbeOutcome.DONE, row.revision
+            )
             self.measuring.note(write)
             self.measuring.note(Seen(ended, row.number, row.revision, "n2", at))
             self.measuring.note(
-                Operation(Kind.READ, row.number, "n3", ended, ended + took, Outcome.DONE)
+                Operation(ProbeKind.READ, row.number, "n3", ended, ended + took, ProbeOutcome.DONE)
             )
 
     def refused(self, times: Iterable[float]) -> None:
@@ -59,7 +61,7 @@ class Scene:
         for at in times:
             self.number += 1
             self.measuring.note(
-                Operation(Kind.WRITE, self.number, "n2", at, at + 0.001, Outcome.UNKNOWN)
+                Operation(ProbeKind.WRITE, self.number, "n2", at, at + 0.001, ProbeOutcome.UNKNOWN)
             )
 
     def hold(self, at: float, rows: list[Row] | None = None) -> None:
@@ -137,7 +139,7 @@ def test_what_is_lost_doubled_and_not_linearizable_is_counted_once(scene: Scene)
     rows = [row for row in scene.rows if row != lost]
     rows.insert(0, Row(twice.number, 9_000, rows[0].version))
     scene.hold(10.5, rows)
-    old_read = Operation(Kind.READ, 1, "n2", 10.45, 10.46, Outcome.DONE)
+    old_read = Operation(ProbeKind.READ, 1, "n2", 10.45, 10.46, ProbeOutcome.DONE)
     scene.measuring.note(old_read)
     scene.measuring.note(Settled(1, 10.5))
     (found,) = scene.measuring.tick(10.5)
@@ -263,8 +265,8 @@ def test_many_faults_at_once_are_named_shortly(scene: Scene) -> None:
 def test_a_watch_that_has_nothing_to_tell_is_not_waited_for_without_end(scene: Scene) -> None:
     scene.tell(10.0, "died", victim="n2", pid=8, how="was killed by SIGKILL", leader="n1")
     for at in every(0.05, 10.01, 21.0):  # the store is full: only what leaves no trace is done
-        for kind in Kind:
-            done = Operation(kind, 0, "n1", at, at + 0.001, Outcome.DONE)
+        for kind in ProbeKind:
+            done = Operation(kind, 0, "n1", at, at + 0.001, ProbeOutcome.DONE)
             scene.measuring.note(done)
     assert scene.measuring.tick(19.0) == [] and scene.measuring.is_measuring
     assert scene.end(21.0).watch_gap_ms is None

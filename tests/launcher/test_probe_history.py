@@ -8,32 +8,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.launcher.probing.history import History, fault_of_register
-from cluster.launcher.probing.records import Held, Kind, Operation, Outcome, Row
+from cluster.launcher.probing.history import WriteHistory, fault_of_register
+from cluster.launcher.probing.records import Held, Operation, ProbeKind, ProbeOutcome, Row
 from tests import linearizability as search
 
 OUTCOMES = {
-    Outcome.DONE: search.Outcome.OK,
-    Outcome.REFUSED: search.Outcome.FAILED,
-    Outcome.UNKNOWN: search.Outcome.UNKNOWN,
+    ProbeOutcome.DONE: search.Outcome.OK,
+    ProbeOutcome.REFUSED: search.Outcome.FAILED,
+    ProbeOutcome.UNKNOWN: search.Outcome.UNKNOWN,
 }
 
 
 def write(
-    number: int, began: float, ended: float, outcome: Outcome = Outcome.DONE, revision: int = 0
+    number: int,
+    began: float,
+    ended: float,
+    outcome: ProbeOutcome = ProbeOutcome.DONE,
+    revision: int = 0,
 ) -> Operation:
-    return Operation(Kind.WRITE, number, "n1", began, ended, outcome, revision or number + 1)
+    return Operation(ProbeKind.WRITE, number, "n1", began, ended, outcome, revision or number + 1)
 
 
 def read(number: int, began: float, ended: float) -> Operation:
-    return Operation(Kind.READ, number, "n2", began, ended, Outcome.DONE)
+    return Operation(ProbeKind.READ, number, "n2", began, ended, ProbeOutcome.DONE)
 
 
 def searched(operations: list[Operation]) -> bool:
     """Whether the search over all orders finds one that explains the reads."""
     translated = []
     for number, operation in enumerate(operations):
-        value, is_write = str(operation.number), operation.kind is Kind.WRITE
+        value, is_write = str(operation.number), operation.kind is ProbeKind.WRITE
         held = () if is_write or not operation.number else (search.Held("k", value, 1, 1, 1),)
         translated.append(
             search.Operation(
@@ -41,7 +45,7 @@ def searched(operations: list[Operation]) -> bool:
                 op="put" if is_write else "range",
                 key="k",
                 began=operation.began,
-                ended=inf if operation.outcome is Outcome.UNKNOWN else operation.ended,
+                ended=inf if operation.outcome is ProbeOutcome.UNKNOWN else operation.ended,
                 outcome=OUTCOMES[operation.outcome],
                 value=value if is_write else "",
                 held=held,
@@ -58,7 +62,9 @@ def searched(operations: list[Operation]) -> bool:
 def histories(draw: st.DrawFn) -> list[Operation]:
     """Some writes of increasing numbers that overlap, and reads of what was written, or not yet."""
     times = st.integers(0, 30)
-    outcomes = st.sampled_from([Outcome.DONE, Outcome.DONE, Outcome.UNKNOWN, Outcome.REFUSED])
+    outcomes = st.sampled_from(
+        [ProbeOutcome.DONE, ProbeOutcome.DONE, ProbeOutcome.UNKNOWN, ProbeOutcome.REFUSED]
+    )
     operations = []
     count = draw(st.integers(1, 6))
     for number in range(1, count + 1):
@@ -86,7 +92,7 @@ def orders(draw: st.DrawFn) -> list[Operation]:
         now += 1
         before, after = draw(st.floats(0, 5)), draw(st.floats(0, 5))
         if draw(st.booleans()):
-            outcome = draw(st.sampled_from([Outcome.DONE, Outcome.UNKNOWN]))
+            outcome = draw(st.sampled_from([ProbeOutcome.DONE, ProbeOutcome.UNKNOWN]))
             operations.append(write(number, now - before, now + after, outcome))
             value = number
         else:
@@ -106,7 +112,7 @@ def test_what_one_register_has_given_is_never_blamed(operations: list[Operation]
         ([write(1, 0, 1), write(2, 2, 3), read(1, 4, 5)], "seen before and after"),
         ([write(1, 0, 9), write(2, 0, 9), read(2, 1, 2), read(1, 3, 4), read(2, 5, 6)], "write 1"),
         ([write(1, 2, 3), read(1, 0, 1)], "ended before write 1 began"),
-        ([write(1, 0, 1, Outcome.REFUSED), read(1, 2, 3)], "write 1 was refused"),
+        ([write(1, 0, 1, ProbeOutcome.REFUSED), read(1, 2, 3)], "write 1 was refused"),
     ],
 )
 def test_a_history_of_no_register_is_blamed_by_name(
@@ -117,14 +123,14 @@ def test_a_history_of_no_register_is_blamed_by_name(
 
 
 def test_a_write_of_unknown_outcome_may_take_effect_late_or_never() -> None:
-    writes = [write(1, 0, 1), write(2, 2, 3, Outcome.UNKNOWN)]
+    writes = [write(1, 0, 1), write(2, 2, 3, ProbeOutcome.UNKNOWN)]
     assert fault_of_register([*writes, read(1, 50, 51)]) == ""
     assert fault_of_register([*writes, read(1, 50, 51), read(2, 52, 53)]) == ""
     assert fault_of_register([*writes, read(2, 50, 51), read(1, 52, 53)]) != ""
 
 
 def test_a_part_of_the_history_is_judged_with_the_writes_that_its_reads_saw() -> None:
-    history = History()
+    history = WriteHistory()
     for operation in (write(1, 0, 1), write(2, 2, 3), read(2, 4, 5), read(1, 14, 15)):
         history.add(operation)
     assert "write 1" in history.fault_since(10)
@@ -139,8 +145,8 @@ def test_a_write_that_is_under_way_may_be_read_already() -> None:
 # --- lost and doubled -------------------------------------------------------------------------
 
 
-def noted(*operations: Operation) -> History:
-    history = History()
+def noted(*operations: Operation) -> WriteHistory:
+    history = WriteHistory()
     for operation in operations:
         history.add(operation)
     return history
@@ -151,7 +157,7 @@ def held(*rows: tuple[int, int, int], node: str = "n1", is_all: bool = True) -> 
     return Held(node, 100.0, 100.1, rows[0][1] if rows else 9, tuple(Row(*r) for r in rows), is_all)
 
 
-WRITES = (write(1, 0, 1), write(2, 2, 3), write(3, 4, 5, Outcome.UNKNOWN), write(4, 6, 7))
+WRITES = (write(1, 0, 1), write(2, 2, 3), write(3, 4, 5, ProbeOutcome.UNKNOWN), write(4, 6, 7))
 
 
 def test_nothing_is_wrong_with_what_every_node_holds_once() -> None:

@@ -27,11 +27,11 @@ from cluster.launcher.probing.records import (
     REGISTER,
     RENEWED,
     Held,
-    Kind,
     Late,
     LeaseNews,
     Operation,
-    Outcome,
+    ProbeKind,
+    ProbeOutcome,
     Record,
     Row,
     Seen,
@@ -39,7 +39,7 @@ from cluster.launcher.probing.records import (
     decode,
     encode,
 )
-from cluster.launcher.probing.watching import SILENT_SECONDS, Change, Watching
+from cluster.launcher.probing.watching import SILENT_SECONDS, WatchedChange, Watching
 
 # --- pace -------------------------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ def events(*revisions: int, watch_id: int = 4) -> dict[str, Any]:
 def test_a_watch_goes_on_at_another_node_behind_what_it_was_told() -> None:
     watching = opened()
     changes = list(watching.told("n1", events(11, 12), 101.0))
-    assert changes == [Change(REGISTER, b"v", 11, ""), Change(REGISTER, b"v", 12, "")]
+    assert changes == [WatchedChange(REGISTER, b"v", 11, ""), WatchedChange(REGISTER, b"v", 12, "")]
     assert list(watching.told("n1", None, 102.0)) == []
     assert watching.choose(["n1", "n2"], 102.0) == "n2"
     assert watching.request()["start_revision"] == 13
@@ -209,8 +209,8 @@ def test_a_watch_whose_start_is_compacted_goes_on_behind() -> None:
 
 def test_records_are_read_as_they_were_told() -> None:
     records: list[Record] = [
-        Operation(Kind.WRITE, 7, "n1", 1.5, 2.5, Outcome.DONE, 9),
-        Operation(Kind.READ, 0, "n2", 1.5, 2.5, Outcome.UNKNOWN),
+        Operation(ProbeKind.WRITE, 7, "n1", 1.5, 2.5, ProbeOutcome.DONE, 9),
+        Operation(ProbeKind.READ, 0, "n2", 1.5, 2.5, ProbeOutcome.UNKNOWN),
         Seen(3.5, 7, 9, "n3", 3.0),
         LeaseNews(4.5, KEPT, RENEWED),
         Held("n1", 1.0, 2.0, 9, (Row(7, 9, 2), Row(6, 8, 1)), True),

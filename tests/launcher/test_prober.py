@@ -13,16 +13,16 @@ import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.probing.history import History
+from cluster.launcher.probing.history import WriteHistory
 from cluster.launcher.probing.prober import Prober
 from cluster.launcher.probing.process import ClientProcess
 from cluster.launcher.probing.records import (
     PREFIX,
     Held,
-    Kind,
     LeaseNews,
     Operation,
-    Outcome,
+    ProbeKind,
+    ProbeOutcome,
     Record,
     Seen,
     Settled,
@@ -58,13 +58,13 @@ def told(probe: ClientProcess, enough: Callable[[list[Record]], bool]) -> list[R
     return records
 
 
-def has(kind: Kind, node: str, began: float) -> Callable[[list[Record]], bool]:
+def has(kind: ProbeKind, node: str, began: float) -> Callable[[list[Record]], bool]:
     """Whether a request of this kind was answered by this node, that was sent after this time."""
 
     def found(records: list[Record]) -> bool:
         return any(
             isinstance(record, Operation)
-            and (record.kind, record.node, record.outcome) == (kind, node, Outcome.DONE)
+            and (record.kind, record.node, record.outcome) == (kind, node, ProbeOutcome.DONE)
             and record.began > began
             for record in records
         )
@@ -76,7 +76,9 @@ def test_every_node_is_asked_and_the_watch_and_the_leases_are_told(probe: Client
     def enough(records: list[Record]) -> bool:
         leases = {record.what for record in records if isinstance(record, LeaseNews)}
         seen = any(isinstance(record, Seen) for record in records)
-        asked = all(has(kind, node, 0)(records) for kind in Kind for node in ("n1", "n2", "n3"))
+        asked = all(
+            has(kind, node, 0)(records) for kind in ProbeKind for node in ("n1", "n2", "n3")
+        )
         return seen and asked and leases >= {"granted", "renewed", "expired"}
 
     records = told(probe, enough)
@@ -99,18 +101,18 @@ def test_nothing_is_lost_when_the_leader_is_killed(
         acknowledged = [
             r.revision for r in records if isinstance(r, Operation) and r.began > killed_at
         ]
-        served = all(has(kind, node, killed_at)(records) for kind in Kind for node in others)
+        served = all(has(kind, node, killed_at)(records) for kind in ProbeKind for node in others)
         return served and any(0 < revision <= last for revision in acknowledged)
 
     records += told(probe, enough)
     cluster.restart(leader)
-    records += told(probe, has(Kind.READ, leader, time.monotonic()))
+    records += told(probe, has(ProbeKind.READ, leader, time.monotonic()))
     probe.read_again(7)
     records += told(probe, lambda records: any(isinstance(r, Settled) for r in records))
     found = [record for record in records if isinstance(record, Held)]
     assert {held.node for held in found} == {"n1", "n2", "n3"}
     assert all(held.rows and held.is_all for held in found)
-    history = History()
+    history = WriteHistory()
     for record in records:
         if isinstance(record, Operation):
             history.add(record)
@@ -127,7 +129,7 @@ def test_at_its_end_the_client_leaves_nothing_behind(cluster: LocalCluster) -> N
             assert time.monotonic() < until, f"{left} keys are left behind each time"
             probe = ClientProcess(cluster.data_dir / "probe.log")
             probe.follow({node.name: node.endpoint for node in cluster.voters})
-            told(probe, has(Kind.WRITE, "n2", 0))
+            told(probe, has(ProbeKind.WRITE, "n2", 0))
             probe.stop()
             assert probe.has_ended
             left = client.range(PREFIX, prefix=True).count

@@ -17,7 +17,7 @@ from typing import Any, Final
 import zmq
 
 from cluster.launcher.probing.leases import holds
-from cluster.launcher.probing.links import Answered, Asked, Links
+from cluster.launcher.probing.links import Asked, ProbeAnswered, ProbeLinks
 from cluster.launcher.probing.pace import Pace, Trace
 from cluster.launcher.probing.records import (
     ABSENT,
@@ -28,10 +28,10 @@ from cluster.launcher.probing.records import (
     ROWS_PER_RECORD_MAX,
     Down,
     Held,
-    Kind,
     Late,
     Operation,
-    Outcome,
+    ProbeKind,
+    ProbeOutcome,
     Record,
     Row,
     Seen,
@@ -73,7 +73,7 @@ GOODBYE_SECONDS: Final = 1.5
 in a cluster that serves, some milliseconds."""
 
 
-class Client:
+class ProbeClient:
     """One probe client, in the thread that made it."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -81,7 +81,7 @@ class Client:
         channel.setblocking(False)
         self._poller = zmq.Poller()
         self._poller.register(channel, zmq.POLLIN)
-        self._links = Links(self._poller)
+        self._links = ProbeLinks(self._poller)
         self._run = _new_run()
         now = time.monotonic()
         self._pace = Pace(now)
@@ -157,7 +157,7 @@ class Client:
 
     def _take(self, now: float) -> None:
         for arrived in self._links.take():
-            if isinstance(arrived, Answered):
+            if isinstance(arrived, ProbeAnswered):
                 self._answered(arrived, time.monotonic())
             else:
                 if arrived.news is None:
@@ -167,7 +167,7 @@ class Client:
             self._answered(answered, now)
         self._settle(now)
 
-    def _answered(self, answered: Answered, now: float) -> None:
+    def _answered(self, answered: ProbeAnswered, now: float) -> None:
         asked, reply = answered
         if asked.purpose == WRITE:
             self._wrote(asked, reply, now)
@@ -189,24 +189,28 @@ class Client:
     def _wrote(self, asked: Asked, reply: dict[str, Any] | None, now: float) -> None:
         outcome = _outcome(reply)
         revision = 0
-        if reply is not None and outcome is Outcome.DONE:
+        if reply is not None and outcome is ProbeOutcome.DONE:
             revision = reply["header"]["revision"]
             self._pace.acknowledged(now)
             if asked.number:
                 self._watching.acknowledged(revision, now)
         self._told.append(
-            Operation(Kind.WRITE, asked.number, asked.node, asked.began, now, outcome, revision)
+            Operation(
+                ProbeKind.WRITE, asked.number, asked.node, asked.began, now, outcome, revision
+            )
         )
 
     def _read(self, asked: Asked, reply: dict[str, Any] | None, now: float) -> None:
         # A read has no effect: without an answer it says nothing.
-        outcome = Outcome.DONE if _outcome(reply) is Outcome.DONE else Outcome.UNKNOWN
+        outcome = (
+            ProbeOutcome.DONE if _outcome(reply) is ProbeOutcome.DONE else ProbeOutcome.UNKNOWN
+        )
         number = revision = 0
-        if reply is not None and outcome is Outcome.DONE:
+        if reply is not None and outcome is ProbeOutcome.DONE:
             revision = reply["header"]["revision"]
             number = self._number_in(reply["kvs"][0]["value"]) if reply["kvs"] else 0
         self._told.append(
-            Operation(Kind.READ, number, asked.node, asked.began, now, outcome, revision)
+            Operation(ProbeKind.READ, number, asked.node, asked.began, now, outcome, revision)
         )
 
     def _hear(self, node: str, news: dict[str, Any] | None, now: float) -> None:
@@ -337,16 +341,16 @@ def _new_run() -> bytes:
     return os.urandom(6).hex().encode()
 
 
-def _outcome(reply: dict[str, Any] | None) -> Outcome:
+def _outcome(reply: dict[str, Any] | None) -> ProbeOutcome:
     if reply is None:
-        return Outcome.UNKNOWN
+        return ProbeOutcome.UNKNOWN
     error = reply.get("error")
     if error is None:
-        return Outcome.DONE
-    return Outcome.UNKNOWN if error.get("unknown") else Outcome.REFUSED
+        return ProbeOutcome.DONE
+    return ProbeOutcome.UNKNOWN if error.get("unknown") else ProbeOutcome.REFUSED
 
 
 def run(channel: socket.socket) -> None:
     """Run a client on this channel until it closes."""
     with suppress(KeyboardInterrupt):
-        Client(channel).run()
+        ProbeClient(channel).run()

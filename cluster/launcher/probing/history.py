@@ -14,7 +14,7 @@ from itertools import pairwise
 from math import inf
 from typing import Final, NamedTuple
 
-from cluster.launcher.probing.records import Held, Kind, Operation, Outcome
+from cluster.launcher.probing.records import Held, Operation, ProbeKind, ProbeOutcome
 
 WRITES_KEPT_MAX: Final = 50_000
 READS_KEPT_MAX: Final = 50_000
@@ -28,7 +28,7 @@ class Wrongs(NamedTuple):
     doubled: dict[int, str]
 
 
-class History:
+class WriteHistory:
     """The newest numbered writes and the reads of one client, in the order in which they ended."""
 
     def __init__(self) -> None:
@@ -46,12 +46,12 @@ class History:
         """Take note of a request that has ended; only its numbered writes and its reads count."""
         if operation.began <= self._began:
             return
-        if operation.kind is Kind.WRITE:
+        if operation.kind is ProbeKind.WRITE:
             if operation.number:
                 self._writes[operation.number] = operation
                 if len(self._writes) > WRITES_KEPT_MAX:
                     del self._writes[next(iter(self._writes))]
-        elif operation.outcome is Outcome.DONE:
+        elif operation.is_done:
             self._reads.append(operation)
 
     def fault_since(self, began: float) -> str:
@@ -79,7 +79,7 @@ class History:
         first = _first_of(held)
         there = {(row.number, row.revision) for row in held.rows}
         for write in self._writes.values():
-            due = write.outcome is Outcome.DONE and write.ended <= held.began
+            due = write.is_done and write.ended <= held.began
             if due and write.revision >= first and (write.number, write.revision) not in there:
                 lost[write.number] = f"{held.node} lacks it at revision {write.revision}"
 
@@ -143,15 +143,15 @@ def fault_of_register(operations: Iterable[Operation]) -> str:
     writes: dict[int, Operation] = {}
     reads: list[Operation] = []
     for operation in operations:
-        if operation.kind is Kind.WRITE:
+        if operation.kind is ProbeKind.WRITE:
             writes[operation.number] = operation
-        elif operation.outcome is Outcome.DONE:
+        elif operation.is_done:
             reads.append(operation)
     for read in reads:
         write = writes.get(read.number)
         if write is None:
             continue
-        if write.outcome is Outcome.REFUSED:
+        if write.outcome is ProbeOutcome.REFUSED:
             return f"write {read.number} was refused, and {_name(read)} saw it"
         if read.ended < write.began:
             return f"{_name(read)} ended before write {read.number} began"
@@ -162,9 +162,9 @@ def _zones(writes: dict[int, Operation], reads: Iterable[Operation]) -> list[_Zo
     ends: dict[int, float] = {}
     begins: dict[int, float] = {}
     for number, write in writes.items():
-        if write.outcome is not Outcome.REFUSED:
+        if write.outcome is not ProbeOutcome.REFUSED:
             # A write of unknown outcome may have been applied at any time after it began.
-            ends[number] = write.ended if write.outcome is Outcome.DONE else inf
+            ends[number] = write.ended if write.is_done else inf
             begins[number] = write.began
     numbers = sorted(writes)
     for read in reads:

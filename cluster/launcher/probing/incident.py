@@ -10,16 +10,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from cluster.launcher.probing.gaps import NO_GAP, Gap, longest_gap
-from cluster.launcher.probing.history import History
+from cluster.launcher.probing.history import WriteHistory
 from cluster.launcher.probing.records import (
     GRANTED,
     LOST,
     Held,
-    Kind,
     Late,
     LeaseNews,
     Operation,
-    Outcome,
+    ProbeKind,
     Record,
     Seen,
 )
@@ -56,7 +55,7 @@ CAUSES_MAX: Final = 3
 """The faults that are named, if several came before the first was over."""
 
 
-class Fault(NamedTuple):
+class IncidentFault(NamedTuple):
     """What has happened to whom; `kind` as in Failover. `is_guess`: only its effect was seen.
 
     `settle_seconds` is how long its effect may let wait for itself.
@@ -73,7 +72,7 @@ class Fault(NamedTuple):
 class Incident:
     """One fault, or several of which each came before the one before it was over."""
 
-    def __init__(self, number: int, fault: Fault, leader: str | None) -> None:
+    def __init__(self, number: int, fault: IncidentFault, leader: str | None) -> None:
         self.number = number
         self.leader_before = leader
         self.helds: list[Held] = []
@@ -88,7 +87,7 @@ class Incident:
 
     # --- what happens -------------------------------------------------------------------------
 
-    def add_fault(self, fault: Fault) -> None:
+    def add_fault(self, fault: IncidentFault) -> None:
         """Another fault, before all was as before; or the one that explains what was guessed.
 
         The records since then are to be noted again.
@@ -142,8 +141,8 @@ class Incident:
         """What the probe client has seen: from what was sent after the fault on, it is served."""
         last_at = max(fault.at for fault in self._faults)
         if isinstance(record, Operation):
-            if record.outcome is Outcome.DONE and record.began > last_at:
-                self._serve(WRITE if record.kind is Kind.WRITE else READ, record.ended)
+            if record.is_done and record.began > last_at:
+                self._serve(WRITE if record.kind is ProbeKind.WRITE else READ, record.ended)
         elif isinstance(record, Seen):
             if record.sent_at > last_at:
                 self._serve(WATCH, record.at)
@@ -183,14 +182,14 @@ class Incident:
 
     # --- the figures --------------------------------------------------------------------------
 
-    def result(self, records: Sequence[Record], history: History, known: set[int]) -> Failover:
+    def result(self, records: Sequence[Record], history: WriteHistory, known: set[int]) -> Failover:
         """What came of it. `known`: wrong numbers that were counted before; new ones are added."""
         operations = [r for r in records if isinstance(r, Operation) and r.began <= self.over_at]
         changed = self._leader_after != self.leader_before
         usual_ms = self._usual_ms(operations)
         floor_ms = 0.0 if changed or self._election is not None else usual_ms
-        writes = self._gap([o for o in operations if o.kind is Kind.WRITE], floor_ms)
-        reads = self._gap([o for o in operations if o.kind is Kind.READ], floor_ms)
+        writes = self._gap([o for o in operations if o.kind is ProbeKind.WRITE], floor_ms)
+        reads = self._gap([o for o in operations if o.kind is ProbeKind.READ], floor_ms)
         watch = self._watch_gap(records, operations, floor_ms)
         lates = [(r.began, r.ended) for r in records if isinstance(r, Late)]
         after = [o for o in operations if o.ended > self.began_at]
@@ -215,10 +214,8 @@ class Incident:
             read_outage_ms=round(reads.ms, 1),
             watch_gap_ms=round(watch.ms, 1) if WATCH in self._served else None,
             late_ms=round(writes.overlap_ms(lates), 1),
-            delayed=sum(
-                o.outcome is Outcome.DONE and 1000 * (o.ended - o.began) > usual_ms for o in after
-            ),
-            failed=sum(o.outcome is not Outcome.DONE for o in after),
+            delayed=sum(o.is_done and 1000 * (o.ended - o.began) > usual_ms for o in after),
+            failed=sum(not o.is_done for o in after),
             lost=len(lost),
             doubled=len(doubled),
             linearizable=history.fault_since(self.began_at - BEFORE_SECONDS) == "",
@@ -254,9 +251,7 @@ class Incident:
         return max(LEAST_USUAL_MS, max(before, default=0.0))
 
     def _gap(self, operations: Sequence[Operation], floor_ms: float) -> Gap:
-        answered = sorted(
-            o.ended for o in operations if o.outcome is Outcome.DONE and o.ended <= self.over_at
-        )
+        answered = sorted(o.ended for o in operations if o.is_done and o.ended <= self.over_at)
         gap = longest_gap(answered, sorted(o.began for o in operations), self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP
 
@@ -264,7 +259,7 @@ class Incident:
         self, records: Iterable[Record], operations: Iterable[Operation], floor_ms: float
     ) -> Gap:
         seen = sorted(r.at for r in records if isinstance(r, Seen) and r.at <= self.over_at)
-        sent = sorted(o.began for o in operations if o.kind is Kind.WRITE and o.number)
+        sent = sorted(o.began for o in operations if o.kind is ProbeKind.WRITE and o.number)
         gap = longest_gap(seen, sent, self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP
 

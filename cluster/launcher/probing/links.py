@@ -35,7 +35,7 @@ class Asked(NamedTuple):
     began: float
 
 
-class Answered(NamedTuple):
+class ProbeAnswered(NamedTuple):
     """The reply to a request; None: its connection broke, or it was given up."""
 
     asked: Asked
@@ -81,7 +81,7 @@ class _Link:
         self.monitor.close(linger=0)
 
 
-class Links:
+class ProbeLinks:
     """The connections to all nodes. It belongs to the thread that made it."""
 
     def __init__(self, poller: zmq.Poller) -> None:
@@ -110,9 +110,9 @@ class Links:
         """The nodes that are connected."""
         return [name for name, link in self._links.items() if link.is_up]
 
-    def follow(self, nodes: Mapping[str, str]) -> list[Answered]:
+    def follow(self, nodes: Mapping[str, str]) -> list[ProbeAnswered]:
         """These are the nodes, by name, and their addresses, HOST:PORT; what ends by that."""
-        ended: list[Answered] = []
+        ended: list[ProbeAnswered] = []
         for name, link in list(self._links.items()):
             if nodes.get(name) != link.address:
                 del self._links[name]
@@ -150,15 +150,15 @@ class Links:
         self._asked[asked.id] = asked
         return asked
 
-    def give_up(self, before: float) -> list[Answered]:
+    def give_up(self, before: float) -> list[ProbeAnswered]:
         """End the requests that were sent before this time."""
         ended = []
         while (asked := self.oldest()) is not None and asked.began < before:
             del self._asked[asked.id]
-            ended.append(Answered(asked, None))
+            ended.append(ProbeAnswered(asked, None))
         return ended
 
-    def take(self) -> Iterator[Answered | Told]:
+    def take(self) -> Iterator[ProbeAnswered | Told]:
         """What has arrived: first the replies, then what ends because connections broke."""
         for link in list(self._links.values()):
             yield from self._replies(link)
@@ -185,7 +185,7 @@ class Links:
         self._links.clear()
         self._context.destroy(linger=0)
 
-    def _replies(self, link: _Link) -> Iterator[Answered | Told]:
+    def _replies(self, link: _Link) -> Iterator[ProbeAnswered | Told]:
         while True:
             try:
                 reply = unpack(link.socket.recv(_NOWAIT))
@@ -197,12 +197,12 @@ class Links:
                 continue
             asked = self._asked.pop(reply.get("id", 0), None)
             if asked is not None:
-                yield Answered(asked, reply)
+                yield ProbeAnswered(asked, reply)
             elif "id" not in reply:
                 yield Told(link.name, reply)
 
-    def _broken(self, node: str) -> list[Answered]:
+    def _broken(self, node: str) -> list[ProbeAnswered]:
         lost = [asked for asked in self._asked.values() if asked.node == node]
         for asked in lost:
             del self._asked[asked.id]
-        return [Answered(asked, None) for asked in lost]
+        return [ProbeAnswered(asked, None) for asked in lost]

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from cluster.launcher.probing.history import History
-from cluster.launcher.probing.incident import EARLY_SECONDS, Fault, Incident
+from cluster.launcher.probing.history import WriteHistory
+from cluster.launcher.probing.incident import EARLY_SECONDS, Incident, IncidentFault
 from cluster.launcher.probing.records import Down, Held, LeaseNews, Operation, Record, Seen, Settled
 from cluster.launcher.story.failover import (
     DEATH,
@@ -67,7 +67,7 @@ class Measuring:
     """The incidents under way, at most one of which is not over yet."""
 
     def __init__(self, leader: str | None, election_timeout_ms: int) -> None:
-        self.history = History()
+        self.history = WriteHistory()
         self.failovers: list[Failover] = []
         self._wishes: list[Wish] = []
         self._order = InOrder()
@@ -126,7 +126,7 @@ class Measuring:
                 leads = self._leader in victims
                 victim = self._leader if leads or not victims else victims[0]
                 cause, seconds = happening.text, self._timeouts_seconds
-                self._begin(Fault(fields["what"], cause, at, victim, seconds))
+                self._begin(IncidentFault(fields["what"], cause, at, victim, seconds))
 
     def _on_death(self, name: str, how: str, at: float) -> None:
         said_at = self._stopping_at.pop(name, None)
@@ -136,24 +136,26 @@ class Measuring:
         down_at = self._down_at.get(name, at)
         at = down_at if at - EARLY_SECONDS <= down_at else at
         at = self._kill_at if 0 <= at - self._kill_at <= KILLED_SECONDS else at
-        self._begin(Fault(DEATH, f"{self._named(name)} {how}", at, name))
+        self._begin(IncidentFault(DEATH, f"{self._named(name)} {how}", at, name))
 
     def _hear_node(self, happening: Happening) -> None:
         fields, at, node = happening.fields, happening.at, happening.source
         if happening.kind == "stopping":
             self._stopping_at[node] = at
             cause = f"{self._named(node)} was stopped ({fields['why']})"
-            self._begin(Fault(STOP, cause, at, node))
+            self._begin(IncidentFault(STOP, cause, at, node))
         elif self._open is not None:
             return
         elif happening.kind == "suspected":
             self._on_suspicion(node, fields, at)
         elif happening.kind == "stepped_down" and node == self._leader:
             cause = f"{node} (leader) stepped down: {fields['why']}"
-            self._begin(Fault(SILENCE, cause, at, node, self._timeouts_seconds, is_guess=True))
+            self._begin(
+                IncidentFault(SILENCE, cause, at, node, self._timeouts_seconds, is_guess=True)
+            )
         elif happening.kind == "elected" and node != self._leader:
             cause = f"{node} was elected, and nobody has said why"
-            self._begin(Fault(UNKNOWN, cause, at, self._leader, is_guess=True))
+            self._begin(IncidentFault(UNKNOWN, cause, at, self._leader, is_guess=True))
 
     def _on_suspicion(self, node: str, fields: Mapping[str, Any], at: float) -> None:
         """A follower takes the leader for lost, and nobody has told why: perhaps it dies."""
@@ -166,9 +168,9 @@ class Measuring:
         else:
             began = at - fields["silent_ms"] / 1000
             cause = f"{leader} (leader) fell silent: {node} heard nothing from it"
-        self._begin(Fault(kind, cause, began, leader, is_guess=True))
+        self._begin(IncidentFault(kind, cause, began, leader, is_guess=True))
 
-    def _begin(self, fault: Fault) -> None:
+    def _begin(self, fault: IncidentFault) -> None:
         if self._open is None:
             self._count += 1
             self._open = Incident(self._count, fault, self._leader)

@@ -18,7 +18,7 @@ from cluster.launcher.probing.records import (
     LOST,
     LeaseNews,
     Operation,
-    Outcome,
+    ProbeOutcome,
     Record,
     Seen,
 )
@@ -211,7 +211,7 @@ def _sample_of(record: Record) -> Sample | None:
     match record:
         case Operation(kind, _, _, began, ended, outcome):
             took_ms = 1000 * (ended - began)
-            return Sample(ended, kind.name.lower(), took_ms, outcome is Outcome.DONE)
+            return Sample(ended, kind.name.lower(), took_ms, outcome is ProbeOutcome.DONE)
         case Seen(at, number, _, _, sent_at) if number:
             return Sample(at, "watch", 1000 * (at - sent_at), ok=True)
         case LeaseNews(at, _, what):

@@ -28,7 +28,7 @@ ROWS_PER_RECORD_MAX: Final = 1_000
 """The sizes of what is told at once, so that one message of the channel can hold it."""
 
 
-class Outcome(IntEnum):
+class ProbeOutcome(IntEnum):
     """What is known of a request."""
 
     DONE = 0
@@ -38,7 +38,7 @@ class Outcome(IntEnum):
     """No answer came, or one that says that it may have been applied."""
 
 
-class Kind(IntEnum):
+class ProbeKind(IntEnum):
     """What a request was."""
 
     WRITE = 0
@@ -51,13 +51,18 @@ class Operation(NamedTuple):
     A write that leaves no trace has the number 0. A read of 0 found nothing of this client.
     """
 
-    kind: Kind
+    kind: ProbeKind
     number: int
     node: str
     began: float
     ended: float
-    outcome: Outcome
+    outcome: ProbeOutcome
     revision: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was answered, and not refused."""
+        return self.outcome is ProbeOutcome.DONE
 
 
 class Seen(NamedTuple):
@@ -147,7 +152,7 @@ def decode(message: bytes) -> list[Record]:
 def _read(number: int, fields: list[Any]) -> Record:
     kind = _KINDS[number]
     if kind is Operation:
-        fields[0], fields[5] = Kind(fields[0]), Outcome(fields[5])
+        fields[0], fields[5] = ProbeKind(fields[0]), ProbeOutcome(fields[5])
     elif kind is Held:
         fields[4] = tuple(Row(*row) for row in fields[4])
     return kind(*fields)

@@ -25,7 +25,7 @@ EVERY_WATCH: Final = -1
 """The id in a bookmark for all watches of a connection."""
 
 
-class Change(NamedTuple):
+class WatchedChange(NamedTuple):
     """One event: a key's new value, or None with the reason of its deletion."""
 
     key: bytes
@@ -75,7 +75,7 @@ class Watching:
         # What was acknowledged before is told soon, if at all: it has its time from now on.
         self._owed = deque(((now, revision) for _, revision in self._owed), maxlen=OWED_MAX)
 
-    def told(self, node: str, news: dict[str, Any] | None, now: float) -> Iterator[Change]:
+    def told(self, node: str, news: dict[str, Any] | None, now: float) -> Iterator[WatchedChange]:
         """The changes in what a node tells without being asked; None: its connection broke."""
         if node != self.node:
             return
@@ -91,7 +91,7 @@ class Watching:
             kv = event["kv"]
             self._revision = max(self._revision, kv["mod_revision"])
             value = kv.get("value") if event["type"] == "PUT" else None
-            yield Change(kv["key"], value, kv["mod_revision"], event.get("reason", ""))
+            yield WatchedChange(kv["key"], value, kv["mod_revision"], event.get("reason", ""))
         if not news.get("events"):  # a bookmark: all until then were told
             self._revision = max(self._revision, news["header"]["revision"])
         while self._owed and self._owed[0][1] <= self._revision:

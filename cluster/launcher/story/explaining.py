@@ -13,7 +13,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from cluster.launcher.story.happenings import LAUNCHER, Happening
-from cluster.launcher.story.neighbours import Neighbours
+from cluster.launcher.story.neighbours import NeighbourNews
 from cluster.launcher.story.ordering import InOrder
 from cluster.launcher.story.words import all_of
 
@@ -44,7 +44,7 @@ RESUMED: Final = "resume"
 """What is told of faults, beside the harm to links."""
 
 
-class Line(NamedTuple):
+class StoryLine(NamedTuple):
     """One sentence, and the happening that completed it. `about`: a word for the kind of change."""
 
     text: str
@@ -66,8 +66,8 @@ class Explaining:
 
     def __init__(self) -> None:
         self._order = InOrder()
-        self._lines: list[Line] = []
-        self._neighbours = Neighbours()
+        self._lines: list[StoryLine] = []
+        self._neighbours = NeighbourNews()
         # What is known to be wrong, by node: in its process, and with its links.
         self._paused: dict[str, Happening] = {}
         self._cut: dict[str, str] = {}
@@ -96,7 +96,7 @@ class Explaining:
         """Something has happened: it is heard a moment later, in the order of time."""
         self._order.add(happening)
 
-    def take(self, now: float) -> list[Line]:
+    def take(self, now: float) -> list[StoryLine]:
         """The lines that are complete by now."""
         for happening in self._order.take(now):
             self._say_what_is_complete(happening.at)
@@ -194,7 +194,7 @@ class Explaining:
     # --- what is said -------------------------------------------------------------------------
 
     def _say(self, text: str, about: str, victims: Iterable[str], last: Happening) -> None:
-        self._lines.append(Line(text, about, tuple(victims), last))
+        self._lines.append(StoryLine(text, about, tuple(victims), last))
 
     def _say_what_is_complete(self, now: float) -> None:
         for leader, group in list(self._suspicions.items()):

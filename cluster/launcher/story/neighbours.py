@@ -26,7 +26,7 @@ ENDED_SECONDS: Final = 2.0
 CONNECTION: Final = "connection"
 
 
-class Change(NamedTuple):
+class NeighbourChange(NamedTuple):
     """One sentence; `of` is the node that it is most about, `nodes` are all of them.
 
     `is_good`: they hear each other again.
@@ -39,7 +39,7 @@ class Change(NamedTuple):
     is_good: bool
 
 
-class Neighbours:
+class NeighbourNews:
     """What nodes told of each other in the last moments."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Neighbours:
         # When the last loss of a node was told, and whether its last line was good.
         self._lost_at: dict[str, float] = {}
         self._was_good: dict[str, bool] = {}
-        self._held_back: dict[str, list[Change]] = {}
+        self._held_back: dict[str, list[NeighbourChange]] = {}
 
     @property
     def due(self) -> float:
@@ -65,7 +65,7 @@ class Neighbours:
         """A node hears another one again."""
         self._found.append(happening)
 
-    def take(self, now: float, ended_at: Mapping[str, float]) -> list[Change]:
+    def take(self, now: float, ended_at: Mapping[str, float]) -> list[NeighbourChange]:
         """The changes that are complete by now, but not those that an end explains."""
         changes = []
         if self._lost and self._lost[0].at + GATHER_SECONDS <= now:
@@ -77,7 +77,7 @@ class Neighbours:
             changes += [_found_of(node, group) for node, group in _by_node(told)]
         return [*self._sparsely(changes, now), *self._summed_up(now)]
 
-    def _sparsely(self, changes: list[Change], now: float) -> list[Change]:
+    def _sparsely(self, changes: list[NeighbourChange], now: float) -> list[NeighbourChange]:
         """What is told at once: the first loss of a node, and that it was found again."""
         told = []
         for change in changes:
@@ -92,12 +92,12 @@ class Neighbours:
                 self._held_back[node] = [change]
         return told
 
-    def _note(self, change: Change, now: float) -> None:
+    def _note(self, change: NeighbourChange, now: float) -> None:
         self._was_good[change.of] = change.is_good
         if not change.is_good:
             self._lost_at[change.of] = now
 
-    def _summed_up(self, now: float) -> list[Change]:
+    def _summed_up(self, now: float) -> list[NeighbourChange]:
         """What was held back for long enough: a node's last change, and how often it came."""
         told = []
         for node, changes in list(self._held_back.items()):
@@ -135,7 +135,7 @@ def _sides(node: str, group: list[Happening]) -> tuple[list[str], list[str]]:
     return list(by_others), list(of_others)
 
 
-def _lost_of(node: str, group: list[Happening]) -> Change:
+def _lost_of(node: str, group: list[Happening]) -> NeighbourChange:
     by_others, of_others = _sides(node, group)
     both = list(dict.fromkeys([*by_others, *of_others]))
     if by_others and of_others:
@@ -146,10 +146,10 @@ def _lost_of(node: str, group: list[Happening]) -> Change:
         text = f"the connections of {all_of(by_others)} to {node} broke"
     else:
         text = f"{node} does not answer {all_of(by_others)} any more"
-    return Change(text, node, (node, *both), group[-1], is_good=False)
+    return NeighbourChange(text, node, (node, *both), group[-1], is_good=False)
 
 
-def _found_of(node: str, group: list[Happening]) -> Change:
+def _found_of(node: str, group: list[Happening]) -> NeighbourChange:
     by_others, of_others = _sides(node, group)
     both = list(dict.fromkeys([*by_others, *of_others]))
     away = f"after {max(each.fields['away_ms'] for each in group) / 1000:.1f} s"
@@ -160,4 +160,4 @@ def _found_of(node: str, group: list[Happening]) -> Change:
     else:
         hear = "hears" if len(by_others) == 1 else "hear"
         text = f"{all_of(by_others)} {hear} {node} again, {away}"
-    return Change(text, node, (node, *both), group[-1], is_good=True)
+    return NeighbourChange(text, node, (node, *both), group[-1], is_good=True)
