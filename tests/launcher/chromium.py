@@ -36,6 +36,16 @@ LOST: Final = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR
 """What Chromium itself says of a server that has gone; no script can keep it from that."""
 
 
+IS_DRAWN: Final = """async () => {
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const canvas = document.querySelector('#messages');
+    const blank = document.createElement('canvas');
+    [blank.width, blank.height] = [canvas.width, canvas.height];
+    return canvas.toDataURL() !== blank.toDataURL();
+}"""
+"""Whether a message is drawn in the ring, two frames from now."""
+
+
 class Chromium:
     """A browser; each page is in a context of its own, with nothing of the others."""
 

@@ -12,7 +12,7 @@ from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.happenings import LAUNCHER, Happening
 from cluster.launcher.story.journal import Journal
 from cluster.launcher.web import Launcher, WebPage
-from cluster.launcher.web.calls import Call
+from cluster.launcher.web.calls import PageCall
 
 
 def row(name: str, **columns: Any) -> NodeView:
@@ -34,7 +34,7 @@ class Stage:
 
     def __init__(self, data_dir: Path, port: int = 0) -> None:
         self.journal = Journal()
-        self.calls: list[Call] = []
+        self.calls: list[PageCall] = []
         self.records: list[bool] = []
         self.seen = view()
         launcher = Launcher(

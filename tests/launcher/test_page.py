@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.launcher.story.happenings import LAUNCHER
-from tests.launcher.chromium import NARROW, WIDE, Chromium, axe_complaints
+from tests.launcher.chromium import IS_DRAWN, NARROW, WIDE, Chromium, axe_complaints
 from tests.launcher.staging import Stage, play, row, view
 from tests.limits import HANG_MS
 
@@ -28,16 +28,6 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def text(page: Any, selector: str, wanted: str) -> None:
     """Wait until the first such element has this text in it."""
     page.locator(selector, has_text=wanted).first.wait_for(state="visible", timeout=HANG_MS)
-
-
-AFTER_A_FRAME = """async () => {
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    const canvas = document.querySelector('#messages');
-    const blank = document.createElement('canvas');
-    [blank.width, blank.height] = [canvas.width, canvas.height];
-    return canvas.toDataURL() !== blank.toDataURL();
-}"""
-"""Whether a message is drawn."""
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(WIDE, "light"), (WIDE, "dark"), (NARROW, "light")])
@@ -182,7 +172,7 @@ def test_nothing_moves_for_those_who_want_no_movement(browser: Chromium, stage: 
                 for number in range(20):
                     what = {"to": "n1", "what": "append", "entries": 1}
                     stage.tell(now + number / 100, "message", "n3", "", **what)
-                seen.append(page.evaluate(AFTER_A_FRAME))
+                seen.append(page.evaluate(IS_DRAWN))
                 if any(seen) and not still:
                     break
             assert any(seen) is not still

@@ -8,11 +8,11 @@ import threading
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from cluster.launcher.layout import LauncherError
+from cluster.launcher.probing.prober import Sample
 from cluster.launcher.screens.view import NodeView
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
@@ -273,17 +273,8 @@ def test_numbers_that_a_script_would_round_are_texts(desk: Desk) -> None:
     assert (found["revision"], found["term"]) == ("9223372036854775807", 1)
 
 
-class Measured(NamedTuple):
-    """A sample as the prober gives it."""
-
-    at: float
-    kind: str
-    ms: float
-    ok: bool
-
-
 def test_samples_are_told_as_rows(desk: Desk) -> None:
-    desk.page.samples([Measured(1.25, "write", 0.5, True), Measured(2.0, "read", 9.0, False)])
+    desk.page.samples([Sample(1.25, "write", 0.5, True), Sample(2.0, "read", 9.0, False)])
     with desk.browser.stream() as stream:
         found = next(stream.items())["samples"]
     assert found == [[1.25, "write", 0.5, True], [2.0, "read", 9.0, False]]

@@ -1,4 +1,4 @@
-"""Calls: command lines from the page to the launcher's main loop, and their outcomes back.
+"""PageCalls: command lines from the page to the launcher's main loop, and their outcomes back.
 
 Two threads share it: the server's event loop gives, the main loop takes and answers.
 """
@@ -11,23 +11,23 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
-from cluster.launcher.web.http import RefusedError
+from cluster.launcher.web.http import HttpRefusedError
 from cluster.launcher.web.limits import COMMAND_SECONDS_MAX, COMMANDS_WAITING_MAX, SAID_MAX
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What became of a command: what was said to the user, and why it was refused, if it was."""
 
     said: tuple[str, ...]
     error: str
 
 
-class Call:
+class PageCall:
     """One command line of a page, and who asked. Its methods are for the main loop's thread."""
 
     via = "page"
 
-    def __init__(self, line: str, ended: Callable[[Outcome], None]) -> None:
+    def __init__(self, line: str, ended: Callable[[CallOutcome], None]) -> None:
         self.line = line
         self.is_there = True
         self._said: deque[str] = deque(maxlen=SAID_MAX)
@@ -42,40 +42,42 @@ class Call:
 
     def done(self, error: str = "") -> None:
         """The command has ended; `error` says why it was refused. Later calls do nothing."""
-        self._ended(Outcome(tuple(self._said), error))
+        self._ended(CallOutcome(tuple(self._said), error))
 
 
-class Calls:
+class PageCalls:
     """The commands under way. `wake` makes the main loop look; it is called in the event loop."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._waiting: deque[Call] = deque()
+        self._waiting: deque[PageCall] = deque()
         self._under_way = 0
 
-    def take(self) -> list[Call]:
+    def take(self) -> list[PageCall]:
         """The commands that have come; for the main loop's thread."""
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())
         return taken
 
-    async def give(self, line: str) -> Outcome:
-        """Have the main loop carry out a command; what became of it. Raises RefusedError."""
+    async def give(self, line: str) -> CallOutcome:
+        """Have the main loop carry out a command; what became of it. Raises HttpRefusedError."""
         if self._under_way >= COMMANDS_WAITING_MAX:
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the launcher has too much to do")
+            raise HttpRefusedError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "the launcher has too much to do"
+            )
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[Outcome] = loop.create_future()
+        outcome: asyncio.Future[CallOutcome] = loop.create_future()
 
-        def end(found: Outcome) -> None:
+        def end(found: CallOutcome) -> None:
             if not outcome.done():
                 outcome.set_result(found)
 
-        def ended(found: Outcome) -> None:
+        def ended(found: CallOutcome) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(end, found)
 
-        call = Call(line, ended)
+        call = PageCall(line, ended)
         self._under_way += 1
         self._waiting.append(call)
         self._wake()
@@ -83,7 +85,7 @@ class Calls:
             async with asyncio.timeout(COMMAND_SECONDS_MAX):
                 return await outcome
         except TimeoutError:
-            return Outcome((), "there is no outcome yet: the events will tell")
+            return CallOutcome((), "there is no outcome yet: the events will tell")
         finally:
             call.is_there = False
             self._under_way -= 1

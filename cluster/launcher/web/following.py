@@ -1,4 +1,4 @@
-"""Following: a watch of keys for one page, in a thread of its own.
+"""PageWatch: a watch of keys for one page, in a thread of its own.
 
 It goes on where it ended when the cluster's members change or nobody answers, and says so. It
 refuses to know HTTP: it hands texts to a function.
@@ -24,7 +24,7 @@ EVENTS_MAX: Final = 200
 Tell = Callable[[str], None]
 
 
-class Following:
+class PageWatch:
     """Tells the changes below a prefix until `end`. `tell` is called in a thread of its own."""
 
     def __init__(self, keys: Keys, prefix: bytes, tell: Tell) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from cluster.launcher.web.http import RefusedError
+from cluster.launcher.web.http import HttpRefusedError
 
 TOKEN_HEADER: Final = "x-leasehold-token"
 """The header that repeats the token in each POST: a form of another page cannot set it."""
@@ -33,21 +33,21 @@ class Guard(NamedTuple):
         return frozenset({f"127.0.0.1:{self.port}", f"localhost:{self.port}"})
 
     def path_of(self, method: str, target: str, headers: Mapping[str, str]) -> str:
-        """The path behind the token, `/` for the page itself. Raises RefusedError."""
+        """The path behind the token, `/` for the page itself. Raises HttpRefusedError."""
         if headers.get("host", "").lower() not in self.hosts:
-            raise RefusedError(
+            raise HttpRefusedError(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 f"this server is 127.0.0.1:{self.port}, and the request is for another host",
             )
         path = target.partition("?")[0]
         given, slash, rest = path.removeprefix("/").partition("/")
         if not slash or not _same(given, self.token):
-            raise RefusedError(
+            raise HttpRefusedError(
                 HTTPStatus.FORBIDDEN,
                 "the token is wrong or missing: open the address that the launcher has printed",
             )
         if rest and not self._comes_from_here(headers):
-            raise RefusedError(HTTPStatus.FORBIDDEN, "the request comes from another page")
+            raise HttpRefusedError(HTTPStatus.FORBIDDEN, "the request comes from another page")
         if method == "POST":
             self._check_post(headers)
         return f"/{rest}"
@@ -60,11 +60,11 @@ class Guard(NamedTuple):
 
     def _check_post(self, headers: Mapping[str, str]) -> None:
         if not _same(headers.get(TOKEN_HEADER, ""), self.token):
-            raise RefusedError(
+            raise HttpRefusedError(
                 HTTPStatus.FORBIDDEN, "a POST needs the token in the header X-Leasehold-Token"
             )
         if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise RefusedError(
+            raise HttpRefusedError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"
             )
 

@@ -40,7 +40,7 @@ SAFE_HEADERS: Final = (
 """On every answer: nothing is kept, and the page can reach nothing but this server."""
 
 
-class RefusedError(Exception):
+class HttpRefusedError(Exception):
     """A request that is not carried out: the status, and one line for people."""
 
     def __init__(self, status: HTTPStatus, text: str) -> None:
@@ -63,18 +63,18 @@ class Request(NamedTuple):
         return values.get(name, [default])[-1]
 
     def fields(self) -> dict[str, Any]:
-        """The JSON object in the body. Raises RefusedError."""
+        """The JSON object in the body. Raises HttpRefusedError."""
         try:
             found = json.loads(self.body)
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
+            raise HttpRefusedError(HTTPStatus.BAD_REQUEST, "the body must be a JSON object")
         return found
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """The next request; None when the client has no more. Raises RefusedError."""
+    """The next request; None when the client has no more. Raises HttpRefusedError."""
     try:
         async with asyncio.timeout(IDLE_SECONDS_MAX):
             first = await reader.read(1)
@@ -88,11 +88,11 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
             method, target, headers = parse_head(head)
             body = await reader.readexactly(body_bytes(headers))
     except TimeoutError:
-        raise RefusedError(
+        raise HttpRefusedError(
             HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive"
         ) from None
     except asyncio.LimitOverrunError:
-        raise RefusedError(
+        raise HttpRefusedError(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             f"the head of the request is larger than {HEAD_BYTES_MAX} bytes",
         ) from None
@@ -102,32 +102,32 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
 
 
 def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
-    """Method, target and headers of a request's head. Raises RefusedError."""
+    """Method, target and headers of a request's head. Raises HttpRefusedError."""
     first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     matched = _REQUEST_LINE.fullmatch(first)
     if matched is None:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "this is no request of HTTP/1.1")
+        raise HttpRefusedError(HTTPStatus.BAD_REQUEST, "this is no request of HTTP/1.1")
     headers: dict[str, str] = {}
     for line in lines:
         header = _HEADER.fullmatch(line)
         if header is None:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "a header is malformed")
+            raise HttpRefusedError(HTTPStatus.BAD_REQUEST, "a header is malformed")
         name = header[1].lower()
         if name in headers and name in {"host", "origin", "content-length"}:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, f"there is more than one {name}")
+            raise HttpRefusedError(HTTPStatus.BAD_REQUEST, f"there is more than one {name}")
         headers[name] = header[2].rstrip()
     return matched[1], matched[2], headers
 
 
 def body_bytes(headers: dict[str, str]) -> int:
-    """The length of the body. Raises RefusedError."""
+    """The length of the body. Raises HttpRefusedError."""
     if "transfer-encoding" in headers:
-        raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "a body must have a Content-Length")
+        raise HttpRefusedError(HTTPStatus.LENGTH_REQUIRED, "a body must have a Content-Length")
     length = headers.get("content-length", "0")
     if not re.fullmatch("[0-9]{1,15}", length):
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "the Content-Length is no number")
+        raise HttpRefusedError(HTTPStatus.BAD_REQUEST, "the Content-Length is no number")
     if int(length) > BODY_BYTES_MAX:
-        raise RefusedError(
+        raise HttpRefusedError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {BODY_BYTES_MAX} bytes"
         )
     return int(length)
@@ -145,7 +145,7 @@ def answer_json(value: Any) -> bytes:
     return answer(HTTPStatus.OK, json.dumps(value, separators=(",", ":")).encode(), JSON)
 
 
-def refusal(refused: RefusedError, *, closes: bool) -> bytes:
+def refusal(refused: HttpRefusedError, *, closes: bool) -> bytes:
     """The answer to a request that is not carried out."""
     return answer(refused.status, f"{refused.text}\n".encode(), PLAIN, closes=closes)
 

@@ -8,33 +8,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from cluster.launcher.probing.prober import Sample
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.story.happenings import Happening
 
 MESSAGE_FIELDS: Final = ("to", "what", "term", "entries", "bytes", "lost")
 """What a page is told of a message, in this order."""
-
-
-class Sample(Protocol):
-    """One request of the probe client: when it was sent, and what became of it."""
-
-    @property
-    def at(self) -> float:
-        """Seconds of the monotonic clock."""
-
-    @property
-    def kind(self) -> str:
-        """write, read, watch or lease."""
-
-    @property
-    def ms(self) -> float:
-        """How long it took."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was answered without an error."""
 
 
 def happening_item(happening: Happening) -> str:

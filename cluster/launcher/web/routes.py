@@ -9,8 +9,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.launcher.web.calls import Calls
-from cluster.launcher.web.http import RefusedError, Request, answer, answer_json
+from cluster.launcher.web.calls import PageCalls
+from cluster.launcher.web.http import HttpRefusedError, Request, answer, answer_json
 from cluster.launcher.web.keys import Keys, MistakeError, decoded, outcome_of, ttl_of
 
 PAGE: Final = Path(__file__).with_name("page")
@@ -32,7 +32,7 @@ Work = Callable[[], dict[str, Any]]
 class Routes:
     """The answers to all requests but streams. Belongs to the server's event loop."""
 
-    def __init__(self, keys: Keys, calls: Calls) -> None:
+    def __init__(self, keys: Keys, calls: PageCalls) -> None:
         self._keys = keys
         self._calls = calls
         self._threads = ThreadPoolExecutor(KEY_THREADS, thread_name_prefix="page-keys")
@@ -43,7 +43,7 @@ class Routes:
         }
 
     async def answer(self, path: str, request: Request) -> bytes:
-        """The whole answer to a request. Raises RefusedError."""
+        """The whole answer to a request. Raises HttpRefusedError."""
         match request.method, path:
             case "GET", "/keys":
                 prefix = request.query("prefix")
@@ -63,7 +63,7 @@ class Routes:
             case "GET", _:
                 return self._file(path)
             case _:
-                raise RefusedError(
+                raise HttpRefusedError(
                     HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not for {path}"
                 )
 
@@ -74,13 +74,13 @@ class Routes:
     def _file(self, path: str) -> bytes:
         found = self._files.get("/index.html" if path == "/" else path)
         if found is None:
-            raise RefusedError(HTTPStatus.NOT_FOUND, f"there is no {path} here")
+            raise HttpRefusedError(HTTPStatus.NOT_FOUND, f"there is no {path} here")
         return answer(HTTPStatus.OK, *found)
 
     async def _command(self, request: Request) -> bytes:
         line = request.fields().get("line")
         if not isinstance(line, str) or not line.strip() or "\n" in line or "\r" in line:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, 'the body must be {"line": one command}')
+            raise HttpRefusedError(HTTPStatus.BAD_REQUEST, 'the body must be {"line": one command}')
         outcome = await self._calls.give(line)
         return answer_json({"said": outcome.said, "error": outcome.error})
 

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Final
 
 from cluster.launcher.web.guard import Guard
-from cluster.launcher.web.http import RefusedError, Request, read_request, refusal
+from cluster.launcher.web.http import HttpRefusedError, Request, read_request, refusal
 from cluster.launcher.web.limits import (
     BODY_BYTES_MAX,
     CONNECTIONS_MAX,
@@ -21,7 +21,7 @@ from cluster.launcher.web.limits import (
     READ_STALL_SECONDS_MAX,
 )
 from cluster.launcher.web.routes import Routes
-from cluster.launcher.web.streams import Hub
+from cluster.launcher.web.streams import Streams
 
 STREAM: Final = "/stream"
 
@@ -33,11 +33,13 @@ closed with unread bytes is reset, and the browser may lose the answer."""
 class Server:
     """Answers browsers at a listening socket until `run` is cancelled."""
 
-    def __init__(self, listening: socket.socket, guard: Guard, routes: Routes, hub: Hub) -> None:
+    def __init__(
+        self, listening: socket.socket, guard: Guard, routes: Routes, streams: Streams
+    ) -> None:
         self._listening = listening
         self._guard = guard
         self._routes = routes
-        self._hub = hub
+        self._streams = streams
         self._open: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -70,13 +72,15 @@ class Server:
         if len(self._open) > 2 * CONNECTIONS_MAX:
             return  # nor is there room to say so
         if len(self._open) > CONNECTIONS_MAX:
-            busy = RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "there are too many connections")
+            busy = HttpRefusedError(
+                HTTPStatus.SERVICE_UNAVAILABLE, "there are too many connections"
+            )
             await _refuse(reader, writer, busy)
             return
         while True:
             try:
                 request = await read_request(reader)
-            except RefusedError as refused:
+            except HttpRefusedError as refused:
                 await _refuse(reader, writer, refused)
                 return
             if request is None:
@@ -89,10 +93,10 @@ class Server:
         try:
             path = self._guard.path_of(request.method, request.target, request.headers)
             if request.method == "GET" and path == STREAM:
-                await self._hub.serve(request, writer)
+                await self._streams.serve(request, writer)
                 return False
             answer = await self._routes.answer(path, request)
-        except RefusedError as refused:
+        except HttpRefusedError as refused:
             answer = refusal(refused, closes=False)
         await _write(writer, answer)
         return request.headers.get("connection", "").lower() != "close"
@@ -105,7 +109,7 @@ async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def _refuse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refused: RefusedError
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refused: HttpRefusedError
 ) -> None:
     await _write(writer, refusal(refused, closes=True))
     writer.write_eof()

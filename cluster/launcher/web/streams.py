@@ -15,8 +15,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-from cluster.launcher.web.following import Following
-from cluster.launcher.web.http import RefusedError, Request, stream_event, stream_head
+from cluster.launcher.web.following import PageWatch
+from cluster.launcher.web.http import HttpRefusedError, Request, stream_event, stream_head
 from cluster.launcher.web.keys import Keys, MistakeError, decoded
 from cluster.launcher.web.limits import (
     CHUNK_ITEMS_MAX,
@@ -32,7 +32,7 @@ KEY_TEXTS_MAX: Final = 100
 Greeting = Callable[[], dict[str, Any]]
 
 
-class Hub:
+class Streams:
     """The tape, and the streams that are open."""
 
     def __init__(self, greeting: Greeting, keys: Keys, changed: Callable[[], None]) -> None:
@@ -55,9 +55,9 @@ class Hub:
             stream.news.set()
 
     async def serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        """Tell one page what happens, until it goes. Raises RefusedError."""
+        """Tell one page what happens, until it goes. Raises HttpRefusedError."""
         if len(self._streams) >= STREAMS_MAX:
-            raise RefusedError(
+            raise HttpRefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{STREAMS_MAX} pages are open: close one"
             )
         stream = _Stream(writer, request.query("messages") == "1")
@@ -74,20 +74,20 @@ class Hub:
             if following is not None:
                 following.end()
 
-    def _following(self, request: Request, stream: _Stream) -> Following | None:
+    def _following(self, request: Request, stream: _Stream) -> PageWatch | None:
         if not request.query("watch"):
             return None
         try:
             prefix = decoded({"watch": request.query("watch").removeprefix(":")}, "watch")
         except MistakeError as error:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+            raise HttpRefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
         loop = asyncio.get_running_loop()
 
         def tell(text: str) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(stream.hear_of_keys, text)
 
-        return Following(self._keys, prefix, tell)
+        return PageWatch(self._keys, prefix, tell)
 
     def _left_off(self, request: Request) -> int:
         """The number of the last item that the page has; 0 if it has none of this run's."""

@@ -17,14 +17,14 @@ from typing import Any, Final, NamedTuple
 
 from cluster import __version__
 from cluster.launcher.ports import LOOPBACK
+from cluster.launcher.probing.prober import Sample
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.story.happenings import EXPLAINED, Happening
 from cluster.launcher.story.journal import Journal
 from cluster.launcher.web.address import listen, token_in
-from cluster.launcher.web.calls import Call, Calls
+from cluster.launcher.web.calls import PageCall, PageCalls
 from cluster.launcher.web.guard import Guard
 from cluster.launcher.web.items import (
-    Sample,
     happening_item,
     messages_item,
     samples_item,
@@ -35,7 +35,7 @@ from cluster.launcher.web.keys import Keys
 from cluster.launcher.web.limits import BATCH_SECONDS, SHOW_SECONDS
 from cluster.launcher.web.routes import Routes
 from cluster.launcher.web.server import Server
-from cluster.launcher.web.streams import Hub
+from cluster.launcher.web.streams import Streams
 
 JOIN_SECONDS: Final = 10.0
 
@@ -48,7 +48,7 @@ _Told = Happening | list[Sample] | tuple[dict[str, Any], float]
 class Launcher(NamedTuple):
     """What a page needs of its launcher: the main loop's functions, called in its thread."""
 
-    obey: Callable[[str, Call], None]
+    obey: Callable[[str, PageCall], None]
     """Do a command; the call hears what becomes of it."""
     view: Callable[[float], ClusterView]
     """The cluster as it is at a moment."""
@@ -75,11 +75,11 @@ class WebPage:
         self._shown: dict[str, Any] = {}
         self._told: deque[_Told] = deque()
         self._is_announced = False
-        self._calls = Calls(self._wake)
+        self._calls = PageCalls(self._wake)
         self._keys = Keys(lambda: self._endpoints)
-        self._hub = Hub(self._greeting, self._keys, self._wake)
+        self._streams = Streams(self._greeting, self._keys, self._wake)
         self._routes = Routes(self._keys, self._calls)
-        self._server = Server(listening, guard, self._routes, self._hub)
+        self._server = Server(listening, guard, self._routes, self._streams)
         self._loop = asyncio.new_event_loop()
         self._serving: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
@@ -101,7 +101,7 @@ class WebPage:
                 os.eventfd_read(self._fd)
             for call in self._calls.take():
                 self._launcher.obey(call.line, call)
-            if self._records != self._hub.wants_messages:
+            if self._records != self._streams.wants_messages:
                 self._records = not self._records
                 self._launcher.record(self._records)
         if now >= self.due:
@@ -164,7 +164,7 @@ class WebPage:
     def _take(self) -> None:
         """Put what was told on the tape, messages that came together as one item."""
         self._is_announced = False
-        tape, messages = self._hub.tape, []
+        tape, messages = self._streams.tape, []
         while self._told:
             told = self._told.popleft()
             if isinstance(told, Happening) and told.kind == "message":
@@ -177,7 +177,7 @@ class WebPage:
                 tape.add("views", view_item(*told))
         if messages:
             tape.add("passing", messages_item(messages))
-        self._hub.publish()
+        self._streams.publish()
 
     # --- between both ---
 
