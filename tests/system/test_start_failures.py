@@ -252,7 +252,7 @@ def test_a_signal_that_ends_processes_stops_a_node_gracefully_and_is_named(
         node.put()
         node.process.send_signal(number)
         assert node.process.wait(HANG_SECONDS) == 0
-        assert f"default is stopping: {number.name}\n" in node.log.read_text()
+        assert f"default: stops: {number.name}\n" in node.log.read_text()
 
 
 def test_the_stacks_of_a_node_are_shown_at_a_signal_and_it_lives(tmp_path: Path) -> None:
