@@ -274,10 +274,14 @@ def _welcome(scene: Scene, target: str, record: NodeRecord, member_id: int) -> S
     elif scene.cluster.node(target).exit_status == EXIT_REMOVED:
         scene.notes["removed members that ended by themselves"] += 1
     shutil.rmtree(scene.cluster.directory.node_directory(target), ignore_errors=True)
+    # Its interpreter must have loaded before another fault stops it: SIGTERM would just kill it.
+    scene.down.add(record.name)
     scene.cluster.enlist(record, member_id)
     scene.clients.update_members(scene.cluster.endpoints)
     scene.note(f"{record.name} in place of {target}")
-    return (yield from scene.wait_until_in(record.name))
+    is_in = yield from scene.wait_until_in(record.name)
+    scene.down.discard(record.name)
+    return is_in
 
 
 def _id_at(client: Client, peer_url: str) -> int:

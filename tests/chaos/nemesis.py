@@ -113,7 +113,8 @@ class Nemesis:
         if kind in DESTRUCTIVE and any(fault.kind in DESTRUCTIVE for fault in self._faults):
             return None
         overlap = kind in BRIEF and chance.random() < OVERLAP_CHANCE
-        free = [node.name for node in cluster.voters if node.running and node.name not in taken]
+        away = taken | self.scene.down
+        free = [node.name for node in cluster.voters if node.running and node.name not in away]
         if len(taken) >= self._minority + overlap or not free:
             return None
         leader = self.scene.leader()
