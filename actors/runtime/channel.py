@@ -25,7 +25,7 @@ from cluster.processes import continue_when_parent_dies
 
 PACKET_BYTES_MAX: Final = 64 * 1024
 
-STOP_SECONDS: Final = 15.0
+ORPHAN_SECONDS: Final = 15.0
 """A node whose launcher has died may take this time to stop gracefully; after it, it just exits."""
 
 log = logging.getLogger("leasehold")
@@ -98,7 +98,7 @@ class Channel:
             while packet := self._socket.recv(PACKET_BYTES_MAX):
                 self._obey(packet)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(STOP_SECONDS)
+        time.sleep(ORPHAN_SECONDS)
         os._exit(1)
 
     def _obey(self, packet: bytes) -> None:

@@ -38,7 +38,7 @@ class Control(Protocol):
         """A planned fault of this kind is taking effect."""
 
 
-class Record(Protocol):
+class RecordFrame(Protocol):
     """What is called for each frame while the control is recording."""
 
     def __call__(self, member_id: int, frame: bytes, *, is_lost: bool) -> None:
@@ -53,7 +53,7 @@ class FaultyLinks(PeerLinks):
         control: Control,
         context: Context,
         on_change: Callable[[], None] = lambda: None,
-        record: Record | None = None,
+        record: RecordFrame | None = None,
     ) -> None:
         super().__init__(context, on_change)
         self._control = control

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 PER_SECOND_MAX: Final = 500
 
 
-class Summary(Protocol):
+class InShort(Protocol):
     """What a frame is, in short."""
 
     @property
@@ -35,7 +35,7 @@ class Recorder:
     def __init__(
         self,
         tell: Callable[[Mapping[str, Any]], None],
-        summarize: Callable[[bytes], Summary | None],
+        summarize: Callable[[bytes], InShort | None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tell = tell
