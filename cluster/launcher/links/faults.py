@@ -8,7 +8,7 @@ Refuses to know how a plan gets to a node, and what comes of it there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from cluster.launcher.layout import LauncherError
 from cluster.link_plan import DELAY_MS_MAX, EVERYBODY, WHOLE, LinkFault, LinkPlan
@@ -17,11 +17,13 @@ BOTH: Final = "both"
 IN: Final = "in"
 OUT: Final = "out"
 WAYS: Final = {
-    BOTH: "{0} is isolated",
-    IN: "{0} hears no other node",
-    OUT: "{0} is heard by no other node",
+    BOTH: ("is isolated", "are each isolated"),
+    IN: ("hears no other node", "hear no other node"),
+    OUT: ("is heard by no other node", "are heard by no other node"),
 }
-"""The ways in which a node can be isolated, and the words for each."""
+"""The ways in which a node can be isolated, and the words for each: of one node, of several."""
+
+T = TypeVar("T")
 
 
 class Linked(Protocol):
@@ -133,11 +135,15 @@ class LinkFaults:
     @property
     def active(self) -> tuple[str, ...]:
         """What is wrong now, in words."""
-        isolated = [WAYS[way].format(name) for name, way in self._isolated.items()]
+        isolated = [_said_of(names, *WAYS[way]) for way, names in _by_fault(self._isolated)]
         apart = " | ".join(", ".join(group) for group in self._groups)
-        slow = [f"{name} is slow: {_words_of(delay)}" for name, delay in self._slow.items()]
+        slow = [
+            f"{_said_of(names, 'is slow', 'are slow')}: {_words_of(delay)}"
+            for delay, names in _by_fault(self._slow)
+        ]
         lossy = [
-            f"{name} loses {_percent(loss)} of its messages" for name, loss in self._lossy.items()
+            _said_of(names, f"loses {share} of its messages", f"lose {share} of their messages")
+            for share, names in _by_fault({n: _percent(x) for n, x in self._lossy.items()})
         ]
         return (*isolated, *([f"{apart} are apart"] if apart else ()), *slow, *lossy)
 
@@ -241,6 +247,20 @@ class LinkFaults:
 
 def _harmful(faults: Mapping[int, LinkFault]) -> dict[int, LinkFault]:
     return {member_id: fault for member_id, fault in faults.items() if fault != WHOLE}
+
+
+def _by_fault(faults: Mapping[str, T]) -> list[tuple[T, list[str]]]:
+    """Each fault, and the names of the nodes that have it."""
+    found: dict[T, list[str]] = {}
+    for name, fault in faults.items():
+        found.setdefault(fault, []).append(name)
+    return list(found.items())
+
+
+def _said_of(names: Sequence[str], one: str, several: str) -> str:
+    """These names, and the words for one node or for several."""
+    *others, last = names
+    return f"{', '.join(others)} and {last} {several}" if others else f"{last} {one}"
 
 
 def _words_of(delay: Delay) -> str:
