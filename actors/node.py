@@ -64,7 +64,7 @@ from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor
 from cluster.links import PeerDoor, PeerLinks
-from cluster.logs import say_counts, tell
+from cluster.logs import say_counts, say_rest, tell
 from cluster.repeats import EVERY_MS
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -170,6 +170,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     if front is not None:
         front.stop()
     os.close(lock)
+    say_rest()
     for end in endings:
         sys.stderr.write(f"leasehold: {end.reason}\n")
         return end.status
@@ -319,12 +320,8 @@ def _make_raft(
 
 
 def _core_config(config: NodeConfig, identity: Identity) -> CoreConfig:
-    return CoreConfig(
-        member_id=identity.member_id,
-        heartbeat_ms=config.heartbeat_interval_ms,
-        election_timeout_ms=config.election_timeout_ms,
-        hold_ms=_request_timeout_ms(config),
-    )
+    heartbeat_ms, election_ms = config.heartbeat_interval_ms, config.election_timeout_ms
+    return CoreConfig(identity.member_id, heartbeat_ms, election_ms, _request_timeout_ms(config))
 
 
 def _names(config: NodeConfig, identity: Identity) -> dict[int, str]:

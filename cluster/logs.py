@@ -150,10 +150,18 @@ class LogLines(logging.StreamHandler[Any]):
         finally:
             self.release()
 
+    def say_rest(self) -> None:
+        """Write the counts that are left: the log ends."""
+        self.acquire()
+        try:
+            for due in self._repeats.rest(monotonic_ms()):
+                self._write(due)
+        finally:
+            self.release()
+
     def close(self) -> None:
         """Write the counts that are left."""
-        for due in self._repeats.rest(monotonic_ms()):
-            self._write(due)
+        self.say_rest()
         super().close()
 
     def _write(self, due: Due[logging.LogRecord]) -> None:
@@ -173,6 +181,13 @@ def say_counts() -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LogLines):
             handler.say_counts()
+
+
+def say_rest() -> None:
+    """Write the counts that are left; call it before a process's last words."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogLines):
+            handler.say_rest()
 
 
 # --- a launcher -------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ class RaftActor(NodeActor):
         self._inquiry = Inquiry(core, surroundings.own_urls)
         self._last_words = LastWords()
         self._room = RoomWatch(core, storage)
+        self._ping_ms = 0
         self.counts = Counts(RoundTrips(core.config, surroundings.clock_ns, core.elector.facts))
         self._facts = core.elector.facts.noted
         self._narrator = Narrator(core.elector, core.roster, surroundings.names)
@@ -277,8 +278,12 @@ class RaftActor(NodeActor):
         # The gateway has answered these reads with a timeout, so no client waits for them.
         for read_id in self._readers.give_up(now_ms - self.core.config.hold_ms):
             self.core.forget_read(read_id)
-        self._room.look(now_ms)
-        self._ping(now_ms)
+        if now_ms >= self._room.due_ms:
+            self._room.look(now_ms)
+        if now_ms >= self._ping_ms:
+            self._ping(now_ms)
+        else:
+            self.mailbox.wake_at(self._ping_ms)
         self.core.tick(now_ms)
 
     def _arm(self, now_ms: int) -> None:
@@ -312,10 +317,9 @@ class RaftActor(NodeActor):
         self.mailbox.wake_at(self._inquiry.due_ms)
 
     def _ping(self, now_ms: int) -> None:
-        """Ask the others for an answer when it is due."""
-        due_ms = self._neighbours.ping(now_ms)
-        if due_ms is not None:
-            self.mailbox.wake_at(due_ms)
+        """Ask the others for an answer."""
+        self._ping_ms = self._neighbours.ping(now_ms)
+        self.mailbox.wake_at(self._ping_ms)
 
     # --- peers ---
 
@@ -349,14 +353,11 @@ class RaftActor(NodeActor):
     # --- what people, the other actors and members are told ---
 
     def _tell(self, told: Sequence[Told]) -> None:
-        if not told:
-            return
-        now_ms = self._clock()
         for each in told:
             if isinstance(each, TakeSnapshot | InstallSnapshot):
                 self.ring.store.tell(each)
             else:
-                self._neighbours.send((each,), now_ms)
+                self._neighbours.send((each,), self._clock())
 
     def _tell_leader_news(self, leader_news: LeaderNews) -> None:
         leadership = leadership_of(leader_news)

@@ -32,6 +32,9 @@ from cluster.schemes import places, zeromq_url
 ASK_AGAIN_MS: Final = 100
 NONCE_BITS: Final = 64
 
+NEVER_MS: Final = 1 << 62
+"""A time that does not come."""
+
 LINKS_MAX: Final = 256
 """Beyond this number, links to members that were removed are closed, the oldest first."""
 
@@ -65,7 +68,6 @@ class Neighbours:
         self._urls: dict[int, str] = {}
         self._nonce = self._last_nonce = 0
         self._ask_again_ms = 0
-        self._ping_due_ms = 0
         # Which members have published their names, and their client URLs; None: the store has not
         # said yet.
         self._published: Mapping[int, tuple[str, ...]] | None = None
@@ -98,21 +100,19 @@ class Neighbours:
         for member_id in member_ids:
             self._trips.lost(member_id)
             self._core.peer_down(member_id, now_ms)
-        self._ping_due_ms = now_ms
 
-    def ping(self, now_ms: int) -> int | None:
-        """Ask the other members for an answer if it is due; returns when it is due next.
+    def ping(self, now_ms: int) -> int:
+        """Ask the other members for an answer that is due; returns when to do so again.
 
-        None: no round trips are measured. A ping to a member without a connection does not leave.
+        NEVER_MS: no round trips are measured. A ping to one without a connection does not leave.
         """
-        if not self._trips.are_measured or now_ms < self._ping_due_ms:
-            return self._ping_due_ms if self._trips.are_measured else None
+        if not self._trips.are_measured:
+            return NEVER_MS
         peers = self._core.roster.latest.peers
         for ping in self._trips.pings(peer.id for peer in peers if peer.id != self._own_id):
             if self._links.send(ping.target, self._codec.encode_ping(ping)):
                 self._trips.sent(ping)
-        self._ping_due_ms = now_ms + self._trips.wait_ms()
-        return self._ping_due_ms
+        return now_ms + self._trips.wait_ms()
 
     def pinged(self, ping: Ping) -> str:
         """Answer a member that measures; returns why it is not answered, or ""."""

@@ -18,6 +18,7 @@ from pykka._envelope import Envelope
 
 from actors.language.errors import StorageError
 from actors.runtime.mailbox import Mailbox
+from cluster.logs import say_rest
 
 EXIT_FAIL_STOP: Final = 70
 """The exit status of a node that stopped itself for a bug or a failed disk (EX_SOFTWARE)."""
@@ -55,6 +56,7 @@ class Host(Protocol):
 
 def exit_process(reason: str) -> None:
     """Stop the whole process at once, and flush nothing: a restart trusts only the disk."""
+    say_rest()
     log.critical("stopping the node: %s", reason)
     logging.shutdown()
     os._exit(EXIT_FAIL_STOP)

@@ -114,6 +114,16 @@ def test_the_same_line_is_held_back_and_its_count_is_written_at_the_end(text_des
     assert "the same (2 times in 0 s)" in text_desk.text()
 
 
+def test_counts_that_are_written_before_the_end_are_not_written_again(text_desk: Desk) -> None:
+    for _ in range(2):
+        LOG.warning("the same")
+    text_desk.lines.say_rest()
+    LOG.critical("the last words")
+    text_desk.lines.close()
+    assert text_desk.text().endswith("the last words\n")
+    assert text_desk.text().count("the same (once in 0 s)") == 1
+
+
 def test_complaints_of_one_key_are_one_line(text_desk: Desk) -> None:
     for sender in range(100):
         complain(LOG, "strangers", f"ignored a frame of {sender}")

@@ -17,18 +17,16 @@ log = logging.getLogger("leasehold.raft")
 
 
 class RoomWatch:
-    """Looks once a second whether the storage has room, and lets the core know."""
+    """Looks whether the storage has room, and lets the core know; `due_ms` is when to look next."""
 
     def __init__(self, core: RaftCore, storage: Storage) -> None:
         self._core = core
         self._storage = storage
-        self._due_ms = 0
+        self.due_ms = 0
 
     def look(self, now_ms: int) -> None:
-        """Look if it is due."""
-        if now_ms < self._due_ms:
-            return
-        self._due_ms = now_ms + LOOK_EVERY_MS
+        """Look now."""
+        self.due_ms = now_ms + LOOK_EVERY_MS
         is_full = not self._storage.has_room()
         if is_full != self._core.is_full:
             log.warning("the disk %s", "is nearly full: refusing writes" if is_full else "has room")
