@@ -212,3 +212,12 @@ def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
         assert not child.terminal.modes
         child.type("quit\n")
         child.ends()
+
+
+@pytest.mark.process
+def test_a_terminal_that_is_stopped_stops_nothing_else(child: Child) -> None:
+    child.type("\x13")  # Ctrl-S
+    for number in range(200):
+        child.type(f"say line {number} {'x' * 200}\r")
+    child.type("quit\r")
+    child.ends()

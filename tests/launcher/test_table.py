@@ -132,6 +132,8 @@ def test_a_line_is_cut_by_cells() -> None:
 def test_long_texts_are_broken_at_blanks_if_there_are_any() -> None:
     assert list(wrapped("n1 leads now\n\nterm 3", 8)) == ["n1 leads", "now", "", "term 3"]
     assert list(wrapped("abcdefghij", 4)) == ["abcd", "efgh", "ij"]
+    assert list(wrapped("  no writes for 6 s", 11)) == ["  no writes", "  for 6 s"]
+    assert list(wrapped("        indented", 10)) == ["indented"]
     assert list(wrapped("\u8282\u70b9", 1)) == ["\u8282", "\u70b9"]
 
 

@@ -57,16 +57,24 @@ def padded(text: str, columns: int, *, right: bool = False) -> str:
 
 
 def wrapped(text: str, columns: int) -> Iterator[str]:
-    """The text in lines that fit, broken at blanks where there are any."""
+    """The text in lines that fit, broken at blanks where there are any.
+
+    The rest of an indented line is indented, too.
+    """
     for line in text.split("\n"):
-        yield from _broken(line.expandtabs(4), columns)
+        words = line.expandtabs(4)
+        indent = " " * (len(words) - len(words.lstrip()))
+        if 2 * len(indent) > columns:
+            indent = ""
+        for part in _broken(words.lstrip(), columns - len(indent)):
+            yield indent + part
 
 
 def _broken(text: str, columns: int) -> Iterator[str]:
     while width(text) > columns and len(text) > 1:
         place = _fitting(text, columns)
         blank = text.rfind(" ", 1, place + 1)
-        end = blank if blank > 0 and text[:blank].strip() else place
+        end = blank if blank > 0 else place
         yield text[:end].rstrip()
         text = text[end:].lstrip()
     yield text
