@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -225,6 +226,21 @@ def test_on_a_terminal_there_is_a_table_and_a_prompt(tmp_path: Path, base: int) 
     launcher.expect("stopping; data is kept")
     assert launcher.end(None) == 0
     assert max(len(line) for line in re.split(r"[\r\n]+", launcher.output)) <= 80
+
+
+def test_as_json_there_is_the_whole_session_from_the_first_start_on(
+    tmp_path: Path, base: int
+) -> None:
+    where = ("--ephemeral", "--base-port", str(base))
+    launcher = Launcher("-n", "1", "--json", *where, cwd=tmp_path)
+    launcher.expect(r'"kind": "ready"')
+    launcher.type("put a 1\n")
+    launcher.expect(r'"kind": "answer".*"OK, revision 2')
+    launcher.type("quit\n")
+    assert launcher.end(None) == 0
+    kinds = [json.loads(line)["kind"] for line in launcher.output.splitlines()]
+    assert kinds[0] == "launched" and kinds.index("started") < kinds.index("ready")
+    assert "command" in kinds and kinds.count("answer") == 2
 
 
 def test_a_command_runs_against_its_own_cluster_and_gives_its_status(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """LineEditor: makes lines of typed bytes, as people know it from a shell.
 
 It owns the line, the cursor, the search and the completion under way. Pure: it refuses to know the
-terminal, how the line is drawn, and where the history is kept.
+terminal, how the line is drawn, and where the history is kept. A library for prompts would bring an
+event loop and a way to draw of its own, and the launcher has both already.
 """
 
 from __future__ import annotations
