@@ -150,7 +150,10 @@ class RawWriter(Writer):
             if sockets[number].poll(0, zmq.POLLOUT):
                 key = self.next_key()
                 request = {"id": key, "op": "put", "key": key, "value": key}
-                sockets[number].send(pack(request), zmq.NOBLOCK)
+                try:
+                    sockets[number].send(pack(request), zmq.NOBLOCK)
+                except zmq.Again:
+                    continue  # its connection has broken since
                 return number + 1
         return turn
 

@@ -251,16 +251,16 @@ class Incident:
         return max(LEAST_USUAL_MS, max(before, default=0.0))
 
     def _gap(self, operations: Sequence[Operation], floor_ms: float) -> Gap:
-        answered = sorted(o.ended for o in operations if o.is_done and o.ended <= self.over_at)
-        gap = longest_gap(answered, sorted(o.began for o in operations), self.began_at)
+        served = [(o.began, o.ended) for o in operations if o.is_done and o.ended <= self.over_at]
+        gap = longest_gap(served, [o.began for o in operations], self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP
 
     def _watch_gap(
         self, records: Iterable[Record], operations: Iterable[Operation], floor_ms: float
     ) -> Gap:
-        seen = sorted(r.at for r in records if isinstance(r, Seen) and r.at <= self.over_at)
-        sent = sorted(o.began for o in operations if o.kind is ProbeKind.WRITE and o.number)
-        gap = longest_gap(seen, sent, self.began_at)
+        told = [(r.sent_at, r.at) for r in records if isinstance(r, Seen) and r.at <= self.over_at]
+        sent = [o.began for o in operations if o.kind is ProbeKind.WRITE and o.number]
+        gap = longest_gap(told, sent, self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP
 
     def _leases(self, records: Iterable[Record]) -> tuple[int, int]:
