@@ -120,13 +120,16 @@ class Child:
         columns: int = 80,
         rows: int = 24,
         environment: Mapping[str, str] | None = None,
+        stdin: int | None = None,
     ) -> None:
         self.terminal = Terminal(columns, rows)
         self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
             os.environ.update({"TERM": "xterm-256color", "LC_ALL": "C.UTF-8"})
             os.environ.update(environment or {})
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            if stdin is not None:
+                os.dup2(stdin, 0)
+            fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.execvp(sys.executable, [sys.executable, "-P", *words])
 
     def __enter__(self) -> Child:

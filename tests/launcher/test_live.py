@@ -215,6 +215,20 @@ def test_a_dumb_terminal_gets_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.process
+def test_commands_from_a_pipe_work_too_and_then_there_is_no_prompt(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with Child([*STAGE, str(tmp_path / "history")], stdin=reader) as child:
+        os.close(reader)
+        lines = child.shows("n3    killed")
+        assert lines[-1].startswith("n3") and child.terminal.modes["?25"] is False
+        os.write(writer, b"die n1\nquit\n")
+        child.ends()
+        assert child.terminal.lines[1].endswith("  n1 was killed by SIGKILL")
+        assert child.terminal.modes["?25"]
+    os.close(writer)
+
+
+@pytest.mark.process
 def test_a_terminal_that_is_stopped_stops_nothing_else(child: Child) -> None:
     child.type("\x13")  # Ctrl-S
     for number in range(200):

@@ -67,7 +67,7 @@ class Canvas:
 
     def open(self) -> None:
         """Take the terminal."""
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             self._mode = termios.tcgetattr(sys.stdin)
         self._size = self.size()
         self._take()

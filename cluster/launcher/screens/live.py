@@ -15,6 +15,7 @@ from typing import Final
 
 from cluster.launcher.screens.canvas import NOTHING, Canvas, Picture
 from cluster.launcher.screens.editor import QUIT, LineEditor
+from cluster.launcher.screens.line_input import LineInput
 from cluster.launcher.screens.lines import Line, harmless, wrapped
 from cluster.launcher.screens.sheet import PROMPT, Sheet
 from cluster.launcher.screens.view import ClusterView
@@ -37,10 +38,11 @@ TIME_GAP: Final = "  "
 
 
 class LiveScreen:
-    """A Screen for a stdout that is a terminal; it takes commands if stdin is one too."""
+    """A Screen for a stdout that is a terminal. Where stdin is none, there is no prompt."""
 
     def __init__(self, editor: LineEditor) -> None:
         self._canvas = Canvas()
+        self._piped = LineInput()
         self._editor = editor
         self._sheet = Sheet(is_utf8=self._canvas.is_utf8)
         self._view: ClusterView | None = None
@@ -51,6 +53,8 @@ class LiveScreen:
 
     def open(self) -> None:
         self._canvas.open()
+        if not self._canvas.reads_keys:
+            self._piped.open()
         self._draw()
 
     def close(self) -> None:
@@ -80,23 +84,27 @@ class LiveScreen:
         self._draw()
 
     def input_fd(self) -> int | None:
-        reads = self._canvas.reads_keys and self._canvas.is_in_foreground
-        return sys.stdin.fileno() if reads else None
+        if not self._canvas.reads_keys:
+            return self._piped.descriptor
+        return sys.stdin.fileno() if self._canvas.is_in_foreground else None
 
     def typed(self) -> Iterator[str]:
+        for line in self._keyed() if self._canvas.reads_keys else self._piped.lines():
+            self._add(Entry("", PROMPT + line, "bold"))
+            yield line
+        self._draw()
+
+    def _keyed(self) -> list[str]:
+        """The lines that the keys complete."""
         try:
             data = os.read(sys.stdin.fileno(), INPUT_BYTES)
         except OSError:
             data = b""
         if not data:  # the terminal is gone
-            yield QUIT
-            return
+            return [QUIT]
         if CLEAR_KEY in data:
             self.clear()
-        for line in self._editor.feed(data.replace(CLEAR_KEY, b"")):
-            self._add(Entry("", PROMPT + line, "bold"))
-            yield line
-        self._draw()
+        return self._editor.feed(data.replace(CLEAR_KEY, b""))
 
     # --- drawing ---
 
