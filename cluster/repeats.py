@@ -11,7 +11,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 EVERY_MS: Final = 60_000
 """A new line is written at once, and after that once in this time at most."""
 
-KEYS_MAX: Final = 256
+LINE_KEYS_MAX: Final = 256
 """Beyond this number all others count as one: a key may have a sender's id in it."""
 
 _OTHERS: Final = "others"
@@ -53,9 +53,9 @@ class Repeats(Generic[Line]):
     def take(self, key: str, line: Line, now_ms: int) -> Due[Line] | None:
         """What to write for this line; None: nothing now, it is counted."""
         found = self._keys.get(key)
-        if found is None and len(self._keys) >= KEYS_MAX:
+        if found is None and len(self._keys) >= LINE_KEYS_MAX:
             self._forget(now_ms)
-            if len(self._keys) >= KEYS_MAX:
+            if len(self._keys) >= LINE_KEYS_MAX:
                 key = _OTHERS
                 found = self._keys.get(key)
         if found is None:

@@ -18,7 +18,7 @@ class Weight(Enum):
     WARNING = auto()
 
 
-class Line(NamedTuple):
+class ToldLine(NamedTuple):
     """One thing to tell; without a `kind` it is for people only.
 
     Lines of one `key` count as the same line; without a key, those of one text do.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from actors.language.members import NOBODY
-from actors.raft.facts import Refusal
+from actors.raft.facts import VoteRefusal
 from actors.raft.log import RaftLog
 from actors.raft.rpc import VoteRequest
 
@@ -63,7 +63,7 @@ class ElectionTimer:
 
 def refusal_of(
     request: VoteRequest, own_term: int, vote: int, leader: int, log: RaftLog
-) -> Refusal | None:
+) -> VoteRefusal | None:
     """Why not to grant a vote, for a member that gave `vote` and knows `leader` (0: none).
 
     The same candidate gets the vote of this term again, for the answer may have been lost. A
@@ -72,11 +72,11 @@ def refusal_of(
     is_later = request.pre and request.term > own_term
     if vote != request.source and not is_later:
         if leader != NOBODY:
-            return Refusal.HEARS_LEADER
+            return VoteRefusal.HEARS_LEADER
         if vote != NOBODY:
-            return Refusal.HAS_VOTED
+            return VoteRefusal.HAS_VOTED
     is_up_to_date = log.is_up_to_date(request.last_index, request.last_term)
-    return None if is_up_to_date else Refusal.LOG_BEHIND
+    return None if is_up_to_date else VoteRefusal.LOG_BEHIND
 
 
 def vote_requests(

@@ -24,13 +24,13 @@ from actors.raft.elector_events import (
 from actors.raft.facts import (
     Cause,
     Elected,
-    Facts,
+    FactBook,
     Follows,
     NearMiss,
-    Refusal,
     Stood,
     Suspected,
     Voted,
+    VoteRefusal,
 )
 from actors.raft.leader import Leader
 from actors.raft.log import FIRST_TERM, RaftLog
@@ -78,7 +78,7 @@ class Elector:
         # A leader that was silent for longer than this has nearly lost its place.
         self._near_miss_ms = config.election_timeout_ms // 2
         self._stood_ms = now_ms
-        self.facts = Facts()
+        self.facts = FactBook()
         self._log = log
         self._roster = roster
         self.probation = probation
@@ -147,11 +147,11 @@ class Elector:
                 return (Answered(self._own_term(message)),)
             case Verdict.REFUSE_VOTE:
                 assert isinstance(message, VoteRequest)
-                self._note_vote(message, Refusal.PAST_TERM)
+                self._note_vote(message, VoteRefusal.PAST_TERM)
                 return (Answered(self._refusal(message)),)
             case Verdict.IGNORE:
                 if isinstance(message, VoteRequest) and message.term > self.term:
-                    self._note_vote(message, Refusal.HEARS_LEADER)
+                    self._note_vote(message, VoteRefusal.HEARS_LEADER)
                 return NOTHING
             case Verdict.HANDLE:
                 return NOTHING
@@ -314,7 +314,7 @@ class Elector:
         if refusal is None and self.probation is not None:
             known = self._roster.latest
             if not self.probation.may_vote_for(request, self._own_id, known):
-                refusal = Refusal.ON_PROBATION
+                refusal = VoteRefusal.ON_PROBATION
         self._note_vote(request, refusal)
         if refusal is not None:
             return (Answered(self._refusal(request)),)
@@ -330,8 +330,8 @@ class Elector:
             Answered(VoteResponse(self._own_id, request.source, request.term, request.pre, True)),
         )
 
-    def _note_vote(self, request: VoteRequest, refusal: Refusal | None) -> None:
-        other = self.vote if refusal is Refusal.HAS_VOTED else self.leader
+    def _note_vote(self, request: VoteRequest, refusal: VoteRefusal | None) -> None:
+        other = self.vote if refusal is VoteRefusal.HAS_VOTED else self.leader
         self.facts.note(Voted(request.source, request.term, request.pre, refusal, other))
 
     def _refusal(self, request: VoteRequest) -> VoteResponse:

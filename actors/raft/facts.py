@@ -14,7 +14,7 @@ FACTS_MAX: Final = 256
 cause some, at any rate."""
 
 
-class Refusal(Enum):
+class VoteRefusal(Enum):
     """Why a vote is refused."""
 
     HEARS_LEADER = auto()
@@ -67,7 +67,7 @@ class Voted(NamedTuple):
     candidate: int
     term: int
     pre: bool
-    refusal: Refusal | None
+    refusal: VoteRefusal | None
     other: int
 
 
@@ -147,7 +147,7 @@ Fact = (
 )
 
 
-class Facts:
+class FactBook:
     """The facts that were noted and not taken yet, oldest first."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from actors.language.entries import NO_TICKET, Proposal
-from actors.raft.facts import Facts, LateHeartbeats
+from actors.raft.facts import FactBook, LateHeartbeats
 from actors.raft.forwarding import Forwarder
 from actors.raft.leader import Leader
 from actors.raft.outbox import Outbox
@@ -38,7 +38,7 @@ class Leading:
         desk: ProposalDesk,
         forwarder: Forwarder,
         transfers: Transfers,
-        facts: Facts,
+        facts: FactBook,
     ) -> None:
         self._config = config
         self._replica = replica

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, assert_never
 
-from actors.language.lines import Line, Weight
+from actors.language.lines import ToldLine, Weight
 from actors.language.members import NOBODY
 from actors.raft.elector import Elector
 from actors.raft.facts import (
@@ -21,12 +21,12 @@ from actors.raft.facts import (
     NearMiss,
     PeerFound,
     PeerLost,
-    Refusal,
     SnapshotGivenUp,
     SnapshotSent,
     Stood,
     Suspected,
     Voted,
+    VoteRefusal,
 )
 from actors.raft.names import Names
 from actors.raft.roster import Roster
@@ -50,12 +50,12 @@ class Narrator:
         self.names = Names(configured)
         self.role = ""
 
-    def take(self) -> Iterator[Line]:
+    def take(self) -> Iterator[ToldLine]:
         """What is told of all that was noted since the last call, in order."""
         for fact in self._facts.take():
             yield from self.tell(fact)
 
-    def tell(self, fact: Fact) -> Iterator[Line]:
+    def tell(self, fact: Fact) -> Iterator[ToldLine]:
         """What is told of a fact, in order."""
         match fact:
             case Suspected():
@@ -74,33 +74,33 @@ class Narrator:
             case LateHeartbeats(late_ms):
                 text = f"sent its heartbeats {late_ms} ms late: it did not run meanwhile"
                 fields = {"what": "heartbeats", "took_ms": late_ms}
-                yield Line("slow", text, Weight.WARNING, fields, "slow heartbeats")
+                yield ToldLine("slow", text, Weight.WARNING, fields, "slow heartbeats")
             case PeerLost() | PeerFound():
                 yield self._peer(fact)
             case SnapshotSent():
                 yield self._snapshot(fact)
             case SnapshotGivenUp(member):
                 text = f"{self.names.of(member)} does not acknowledge its snapshot: begins again"
-                yield Line("", text, Weight.WARNING, {})
+                yield ToldLine("", text, Weight.WARNING, {})
             case _:
                 assert_never(fact)
 
-    def in_role(self, role: str, term: int) -> Iterator[Line]:
+    def in_role(self, role: str, term: int) -> Iterator[ToldLine]:
         """The member is in a role from now on, which is told if it is another one."""
         if role == FOLLOWER and self._roster.is_learner:
             role = LEARNER
         if role != self.role:
             self.role = role
             text = f"is now a {role.replace('_', '-')}, in term {term}"
-            yield Line("role", text, Weight.DETAIL, {"role": role, "term": term})
+            yield ToldLine("role", text, Weight.DETAIL, {"role": role, "term": term})
 
-    def look(self, term: int) -> Iterator[Line]:
+    def look(self, term: int) -> Iterator[ToldLine]:
         """Tell the role if it is another one by what the log says now: a learner gains its vote."""
         yield from self.in_role(FOLLOWER if self.role in ("", LEARNER) else self.role, term)
 
     # --- elections ---
 
-    def _suspected(self, fact: Suspected) -> Line:
+    def _suspected(self, fact: Suspected) -> ToldLine:
         leader, how, term, silent_ms = fact
         name = self.names.of(leader)
         match how:
@@ -115,9 +115,9 @@ class Narrator:
                 assert_never(how)
         weight = Weight.NEWS if how == "transfer" else Weight.WARNING
         fields = {"leader": name, "how": how, "term": term, "silent_ms": silent_ms}
-        return Line("suspected", text, weight, fields)
+        return ToldLine("suspected", text, weight, fields)
 
-    def _stood(self, fact: Stood) -> Iterator[Line]:
+    def _stood(self, fact: Stood) -> Iterator[ToldLine]:
         term, pre, asked, may_win = fact
         whom, fields = self.names.listed(asked), {"term": term, "pre": pre}
         if not may_win:
@@ -128,49 +128,49 @@ class Narrator:
             text = f"asks {whom} for pre-votes for term {term}"
         else:
             text = f"asks {whom} for votes in term {term}"
-        yield Line("asked_for_votes", text, Weight.NEWS, fields)
+        yield ToldLine("asked_for_votes", text, Weight.NEWS, fields)
         if may_win:
             yield from self.in_role("pre_candidate" if pre else "candidate", term)
 
-    def _voted(self, fact: Voted) -> Line:
+    def _voted(self, fact: Voted) -> ToldLine:
         candidate, term, pre, refusal, other = fact
         name, vote = self.names.of(candidate), "a pre-vote for" if pre else "its vote in"
         granted = refusal is None
         match refusal:
             case None:
                 why = f"the log of {name} is up to date"
-            case Refusal.HEARS_LEADER:
+            case VoteRefusal.HEARS_LEADER:
                 why = f"it hears the leader, {self.names.of(other)}"
-            case Refusal.HAS_VOTED:
+            case VoteRefusal.HAS_VOTED:
                 why = f"it has voted for {self.names.of(other)}"
-            case Refusal.LOG_BEHIND:
+            case VoteRefusal.LOG_BEHIND:
                 why = f"the log of {name} is behind"
-            case Refusal.ON_PROBATION:
+            case VoteRefusal.ON_PROBATION:
                 why = "it may have forgotten what it promised"
-            case Refusal.PAST_TERM:
+            case VoteRefusal.PAST_TERM:
                 why = f"term {term} is past"
             case _:
                 assert_never(refusal)
         text = f"{'gives' if granted else 'refuses'} {name} {vote} term {term}: {why}"
         fields = {"candidate": name, "term": term, "pre": pre, "granted": granted, "why": why}
-        return Line("voted", text, Weight.NEWS, fields)
+        return ToldLine("voted", text, Weight.NEWS, fields)
 
-    def _elected(self, fact: Elected) -> Line:
+    def _elected(self, fact: Elected) -> ToldLine:
         term, votes, took_ms = fact
         text = f"leads term {term}: elected by {self.names.listed(votes)} in {took_ms} ms"
         fields = {"term": term, "votes": self.names.of_all(votes), "took_ms": took_ms}
-        return Line("elected", text, Weight.NEWS, fields)
+        return ToldLine("elected", text, Weight.NEWS, fields)
 
-    def _follows(self, fact: Follows) -> Iterator[Line]:
+    def _follows(self, fact: Follows) -> Iterator[ToldLine]:
         leader, term, led, _, _ = fact
         if led:
             why = self._why(fact)
             text = f"leads no longer, and is in term {term}: {why}"
-            yield Line("stepped_down", text, Weight.WARNING, {"term": term, "why": why})
+            yield ToldLine("stepped_down", text, Weight.WARNING, {"term": term, "why": why})
         if leader != NOBODY:
             name = self.names.of(leader)
             text = f"follows {name}, the leader of term {term}"
-            yield Line("follows", text, Weight.NEWS, {"leader": name, "term": term})
+            yield ToldLine("follows", text, Weight.NEWS, {"leader": name, "term": term})
         yield from self.in_role(FOLLOWER, term)
 
     def _why(self, fact: Follows) -> str:
@@ -194,7 +194,7 @@ class Narrator:
             case _:
                 assert_never(fact.cause)
 
-    def _near_miss(self, fact: NearMiss) -> Line:
+    def _near_miss(self, fact: NearMiss) -> ToldLine:
         leader, silent_ms, timeout_ms = fact
         name = self.names.of(leader)
         text = (
@@ -202,30 +202,30 @@ class Narrator:
             f" {timeout_ms} ms this member stands for election"
         )
         fields = {"leader": name, "silent_ms": silent_ms, "timeout_ms": timeout_ms}
-        return Line("near_miss", text, Weight.WARNING, fields, f"near miss of {name}")
+        return ToldLine("near_miss", text, Weight.WARNING, fields, f"near miss of {name}")
 
     # --- others ---
 
-    def _peer(self, fact: PeerLost | PeerFound) -> Line:
+    def _peer(self, fact: PeerLost | PeerFound) -> ToldLine:
         name = self.names.of(fact.member)
         match fact:
             case PeerLost(_, how):
                 why = "its connection closed" if how == "connection" else "it is silent"
                 text = f"{name} does not answer: {why}"
-                return Line("peer_lost", text, Weight.WARNING, {"peer": name, "how": how})
+                return ToldLine("peer_lost", text, Weight.WARNING, {"peer": name, "how": how})
             case PeerFound(_, away_ms):
                 text = f"{name} answers"
                 if away_ms is not None:
                     text += f" again, after {away_ms} ms"
-                return Line("peer_found", text, Weight.NEWS, {"peer": name, "away_ms": away_ms})
+                return ToldLine("peer_found", text, Weight.NEWS, {"peer": name, "away_ms": away_ms})
 
-    def _snapshot(self, fact: SnapshotSent) -> Line:
+    def _snapshot(self, fact: SnapshotSent) -> ToldLine:
         member, done, total = fact
         name = self.names.of(member)
         text = f"sends its data to {name}, which lags: {_size(done)} of {_size(total)}"
         fields = {"peer": name, "done_bytes": done, "total_bytes": total}
         weight = Weight.NEWS if done in (0, total) else Weight.DETAIL
-        return Line("snapshot_sent", text, weight, fields)
+        return ToldLine("snapshot_sent", text, weight, fields)
 
 
 def _size(number: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Literal
 
 from actors.language.metrics import TRIP_BOUNDS, TRIP_FIRST_NS, Histogram, PeerMetrics
-from actors.raft.facts import Facts, PeerFound, PeerLost
+from actors.raft.facts import FactBook, PeerFound, PeerLost
 from actors.raft.outcome import CoreConfig
 from actors.raft.rpc import Ping, Pong
 
@@ -21,7 +21,7 @@ PING_EVERY_MS: Final = 1_000
 PING_LOST_EVERY_MS: Final = 100
 """How often a member is asked that answers, and one that does not."""
 
-UNANSWERED_MAX: Final = 64
+PINGS_UNANSWERED_MAX: Final = 64
 """The number of pings whose answers may still come; answers to older ones are not believed."""
 
 _NS_PER_MS: Final = 1_000_000
@@ -41,7 +41,7 @@ class _Trips:
         self.is_active = False
         self.lost_ns: int | None = None
         self.pinged_ns: int | None = None
-        self.stamps: deque[int] = deque(maxlen=UNANSWERED_MAX)
+        self.stamps: deque[int] = deque(maxlen=PINGS_UNANSWERED_MAX)
 
     def ping_due_ns(self, now_ns: int) -> int:
         """When to ask it next."""
@@ -59,7 +59,7 @@ class RoundTrips:
     """
 
     def __init__(
-        self, config: CoreConfig, clock_ns: Callable[[], int] | None, facts: Facts
+        self, config: CoreConfig, clock_ns: Callable[[], int] | None, facts: FactBook
     ) -> None:
         self._own_id = config.member_id
         self._clock_ns = clock_ns

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
-from actors.language.lines import Line, Weight
+from actors.language.lines import ToldLine, Weight
 from cluster.logs import tell
 
 _LEVELS: Final = {
@@ -19,7 +19,7 @@ _LEVELS: Final = {
 }
 
 
-def tell_all(lines: Iterable[Line], log: logging.Logger) -> None:
+def tell_all(lines: Iterable[ToldLine], log: logging.Logger) -> None:
     """Tell each of these lines; those without a kind go to the `log` alone."""
     for kind, text, weight, fields, key in lines:
         if kind:

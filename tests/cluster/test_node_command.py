@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -77,6 +78,14 @@ def test_the_log_is_in_utc_and_says_so(tmp_path: Path) -> None:
     assert said.endswith("Z")
     at = datetime.fromisoformat(said)
     assert abs(datetime.now(UTC) - at) < timedelta(hours=1)
+
+
+def test_the_log_is_json_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = run(f"--data-dir={tmp_path}/file", LEASEHOLD_LOG_FORMAT="json", ETCD_NONSENSE="1")
+    line = json.loads(ended.stderr.splitlines()[0])
+    assert (line["level"], line["node"]) == ("warn", "default")
+    assert "ETCD_NONSENSE" in line["text"]
 
 
 def test_every_flag_is_explained() -> None:

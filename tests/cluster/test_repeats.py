@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.repeats import EVERY_MS, KEYS_MAX, Due, Repeats
+from cluster.repeats import EVERY_MS, LINE_KEYS_MAX, Due, Repeats
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_a_line_that_was_away_for_a_minute_is_new_again(repeats: Repeats[str]) -
 
 
 def test_keys_beyond_the_limit_count_as_one_until_others_are_quiet(repeats: Repeats[str]) -> None:
-    written = [repeats.take(str(key), f"line {key}", 0) for key in range(3 * KEYS_MAX)]
-    assert len([each for each in written if each]) == KEYS_MAX + 1
+    written = [repeats.take(str(key), f"line {key}", 0) for key in range(3 * LINE_KEYS_MAX)]
+    assert len([each for each in written if each]) == LINE_KEYS_MAX + 1
     assert repeats.take("later", "later", EVERY_MS) == Due("later", 0, 0)
 
 

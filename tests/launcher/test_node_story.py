@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -205,16 +203,6 @@ def test_every_line_is_of_a_known_kind_with_names_instead_of_ids(cluster: LocalC
         assert not re.search(r"\b[0-9a-f]{14,16}\b|leader 0\b", log), log
         for line in log.splitlines():
             assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ +" + name, line), line
-
-
-def test_a_log_in_json_says_the_same_in_fields(tmp_path: Path) -> None:
-    with LocalCluster(1, tmp_path, node_flags=("--log-format=json",)) as cluster:
-        cluster.stop("n1")
-        lines = cluster.directory.log_of("n1").read_text().splitlines()
-    told = {line.get("kind"): line for line in map(json.loads, lines)}
-    assert {"started", "elected", "serving", "stopping"} <= told.keys()
-    assert (told["elected"]["node"], told["elected"]["votes"]) == ("n1", ["n1"])
-    assert all(line["time"].endswith("Z") for line in told.values())
 
 
 def write_until_cut(cluster: LocalCluster, client: Client, away: str) -> None:

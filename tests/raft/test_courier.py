@@ -24,7 +24,7 @@ from actors.raft.disk.courier import (
     SnapshotReceiver,
 )
 from actors.raft.disk.files import DISK
-from actors.raft.facts import Facts, SnapshotGivenUp, SnapshotSent
+from actors.raft.facts import FactBook, SnapshotGivenUp, SnapshotSent
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
 LEADER, TARGET = 1, 2
@@ -37,7 +37,7 @@ class Pair(NamedTuple):
     courier: SnapshotCourier
     receiver: SnapshotReceiver
     content: bytes
-    facts: Facts
+    facts: FactBook
 
 
 @pytest.fixture(params=[1, CHUNK_BYTES, 20 * CHUNK_BYTES + 17])
@@ -51,7 +51,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
 def make_pair(directory: Path, content: bytes) -> Pair:
     path = directory / "outgoing"
     path.write_bytes(content)
-    facts = Facts()
+    facts = FactBook()
     courier = SnapshotCourier(LEADER, DISK, facts)
     courier.load(Snapshot(9, path, 100, 4, len(content)))
     receiver = SnapshotReceiver(TARGET, directory, DISK)

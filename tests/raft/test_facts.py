@@ -11,15 +11,15 @@ from actors.raft.facts import (
     Cause,
     Elected,
     Fact,
-    Facts,
+    FactBook,
     Follows,
     LateHeartbeats,
     NearMiss,
     PeerLost,
-    Refusal,
     Stood,
     Suspected,
     Voted,
+    VoteRefusal,
 )
 from actors.raft.probation import Probation
 from actors.raft.roles import Candidate
@@ -127,21 +127,23 @@ def test_a_vote_that_is_given_is_noted() -> None:
 
 def test_a_vote_that_is_refused_is_noted_with_its_reason() -> None:
     elector = Parts(terms=[1, 4]).elector
-    assert voted(elector, asks(3, 5, last_term=1)) == Voted(3, 5, False, Refusal.LOG_BEHIND, NOBODY)
+    assert voted(elector, asks(3, 5, last_term=1)) == Voted(
+        3, 5, False, VoteRefusal.LOG_BEHIND, NOBODY
+    )
     assert voted(elector, asks(2, 5, last_term=4)) == Voted(2, 5, False, None, NOBODY)
-    assert voted(elector, asks(3, 5, last_term=4)) == Voted(3, 5, False, Refusal.HAS_VOTED, 2)
-    assert voted(elector, asks(3, 4, pre=True)) == Voted(3, 4, True, Refusal.PAST_TERM, NOBODY)
+    assert voted(elector, asks(3, 5, last_term=4)) == Voted(3, 5, False, VoteRefusal.HAS_VOTED, 2)
+    assert voted(elector, asks(3, 4, pre=True)) == Voted(3, 4, True, VoteRefusal.PAST_TERM, NOBODY)
 
 
 def test_one_on_probation_refuses_because_it_may_have_forgotten_a_vote() -> None:
     elector = Parts(probation=Probation(5)).elector
-    assert voted(elector, asks(3, 2)) == Voted(3, 2, False, Refusal.ON_PROBATION, NOBODY)
+    assert voted(elector, asks(3, 2)) == Voted(3, 2, False, VoteRefusal.ON_PROBATION, NOBODY)
 
 
 def test_a_candidate_that_a_healthy_leader_keeps_away_is_refused_without_an_answer() -> None:
     elector = follower()
     request = asks(3, 2, pre=True)
-    assert voted(elector, request, HEARD_MS + 1) == Voted(3, 2, True, Refusal.HEARS_LEADER, 2)
+    assert voted(elector, request, HEARD_MS + 1) == Voted(3, 2, True, VoteRefusal.HEARS_LEADER, 2)
     assert elector.carry_out(elector.judge(request, HEARD_MS), request, HEARD_MS) == ()
 
 
@@ -212,7 +214,7 @@ def test_a_leaders_request_to_take_over_reaches_the_facts_through_the_core() -> 
 
 
 def test_facts_beyond_the_limit_are_dropped_until_they_are_taken() -> None:
-    facts = Facts()
+    facts = FactBook()
     for member in range(2 * FACTS_MAX):
         facts.note(PeerLost(member, "timeout"))
     assert len(facts.take()) == FACTS_MAX

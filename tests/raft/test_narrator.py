@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from actors.language.lines import Line, Weight
+from actors.language.lines import ToldLine, Weight
 from actors.language.members import PublishedMember
 from actors.language.messages import PeersDown, Published
 from actors.raft.facts import (
@@ -19,12 +19,12 @@ from actors.raft.facts import (
     NearMiss,
     PeerFound,
     PeerLost,
-    Refusal,
     SnapshotGivenUp,
     SnapshotSent,
     Stood,
     Suspected,
     Voted,
+    VoteRefusal,
 )
 from actors.raft.membership import first_membership
 from actors.raft.names import Names
@@ -46,7 +46,7 @@ def narrator() -> Narrator:
     return made
 
 
-def lines(*facts: Fact) -> list[Line]:
+def lines(*facts: Fact) -> list[ToldLine]:
     """What is told of these, without the roles."""
     told = narrator()
     return [line for fact in facts for line in told.tell(fact) if line.kind != "role"]
@@ -135,7 +135,7 @@ def test_a_fact_is_a_sentence_with_names_and_has_its_fields(
 
 
 def test_every_field_is_one_that_is_promised() -> None:
-    refusals = [Voted(2, 4, False, each, 3) for each in (None, *Refusal)]
+    refusals = [Voted(2, 4, False, each, 3) for each in (None, *VoteRefusal)]
     roles = list(Narrator(Parts().elector, Parts().roster, NAMES).look(1))
     for line in [*lines(*[fact for fact, _, _ in TOLD], *refusals), *roles]:
         promised = set(re.findall(r"\w+", OF_NODES[line.kind])) if line.kind else set()
@@ -154,15 +154,15 @@ def test_every_field_is_one_that_is_promised() -> None:
             "gives n2 a pre-vote for term 4: the log of n2 is up to date",
         ),
         (
-            Voted(2, 4, True, Refusal.HEARS_LEADER, 3),
+            Voted(2, 4, True, VoteRefusal.HEARS_LEADER, 3),
             "refuses n2 a pre-vote for term 4: it hears the leader, n3",
         ),
         (
-            Voted(2, 4, False, Refusal.HAS_VOTED, 3),
+            Voted(2, 4, False, VoteRefusal.HAS_VOTED, 3),
             "refuses n2 its vote in term 4: it has voted for n3",
         ),
         (
-            Voted(2, 4, False, Refusal.LOG_BEHIND, 0),
+            Voted(2, 4, False, VoteRefusal.LOG_BEHIND, 0),
             "refuses n2 its vote in term 4: the log of n2 is behind",
         ),
     ],

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from actors.language.errors import StorageError
 from actors.raft.disk.files import Files
-from actors.raft.facts import Facts, SnapshotGivenUp, SnapshotSent
+from actors.raft.facts import FactBook, SnapshotGivenUp, SnapshotSent
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -68,7 +68,7 @@ class SnapshotCourier:
     get its progress.
     """
 
-    def __init__(self, own_id: int, files: Files, facts: Facts) -> None:
+    def __init__(self, own_id: int, files: Files, facts: FactBook) -> None:
         self._own_id = own_id
         self._files = files
         self._facts = facts
