@@ -38,6 +38,11 @@ def test_axe_finds_nothing_wrong(
         text(page, "h1", "n3 leads in term 3")
         text(page, "#failovers th", "kill n2")
         assert axe_complaints(page) == []
+        page.get_by_role("button", name="To the fault before").click()
+        page.locator("body[data-time='past']").wait_for()
+        page.get_by_role("button", name="Wipe").click()
+        text(page, "#sure", "Wipe n")
+        assert axe_complaints(page) == []
 
 
 def test_axe_would_find_a_button_without_a_name(browser: Chromium, stage: Stage) -> None:
@@ -75,6 +80,10 @@ def test_the_page_goes_back_in_time_and_returns(browser: Chromium, stage: Stage)
         page.keyboard.press("ArrowLeft")
         text(page, "h1", "n2 leads in term 2")
         page.locator(".node[data-node='n2'][data-state='leader']").wait_for()
+        page.locator(".node[data-node='n2']").click()
+        # Its buttons are for the node as it is now.
+        page.locator("[data-verb='start']:not([aria-disabled])").wait_for()
+        assert page.locator("[data-verb='kill'][aria-disabled]").count() == 1
         page.get_by_role("button", name="Live").click()
         text(page, "h1", "n3 leads in term 3")
         page.locator(".node[data-node='n2'][data-state='killed']").wait_for()

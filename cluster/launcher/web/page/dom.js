@@ -35,9 +35,23 @@ export function setAttribute(element, name, value) {
   } else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
+const sizes = new WeakMap();
+const sizing = new ResizeObserver((changed) => {
+  for (const { target, contentRect } of changed) sizes.set(target, contentRect);
+});
+
+/** The size of an element, which is asked for once: to ask in each frame costs a layout each. */
+export function sizeOf(element) {
+  if (!sizes.has(element)) {
+    sizes.set(element, element.getBoundingClientRect());
+    sizing.observe(element);
+  }
+  return sizes.get(element);
+}
+
 /** Size a canvas to its box; its context in CSS pixels, and its size. Cleared. */
 export function fit(canvas) {
-  const { width, height } = canvas.getBoundingClientRect();
+  const { width, height } = sizeOf(canvas);
   const scale = Math.min(window.devicePixelRatio || 1, 2);
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });

@@ -44,7 +44,7 @@ export class Logs {
       return to === null || to === undefined ? from : Math.floor(from + (to - from) * part);
     };
     const applied = between("applied") ?? between("revision");
-    return { applied, commit: between("commit") ?? applied, last: Math.max(last(node) ?? 0, applied ?? 0), isUp: isUp(node.state) };
+    return { applied, commit: between("commit") ?? applied, last: Math.max(last(node) ?? 0, applied ?? 0) || null, isUp: isUp(node.state) };
   }
 
   #draw(canvas, one, highest, span) {
@@ -67,12 +67,17 @@ export class Logs {
     }
     this.#terms(context, x, one, { low, top, tall, width }, colours);
     context.globalAlpha = 1;
+    if (one.last !== null && one.last <= low) {
+      context.fillStyle = colours.muted;
+      context.fillText(`\u2039 ${count(highest - one.last)} behind`, 4, height / 2);
+    }
   }
 
   #terms(context, x, one, { low, top, tall, width }, colours) {
     context.font = "10px system-ui, sans-serif";
     context.textBaseline = "middle";
     context.fillStyle = colours.ink;
+    if ((one.last ?? 0) <= low) return;
     let term = null;
     for (const begun of this.record.terms) {
       if (begun.index > (one.last ?? 0)) break;

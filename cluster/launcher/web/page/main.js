@@ -15,8 +15,9 @@ import { Record, isRunning } from "./record.js";
 import { Ring } from "./ring.js";
 import { Stream } from "./server.js";
 
-const TEXT_MS = 100; // texts and the plot are drawn this often, messages with each frame
+const TEXT_MS = 100; // texts and the plot are drawn this often, messages more often
 const PLOT_LIVE_MS = 250;
+const RING_MS = 30;
 
 const record = new Record();
 const playhead = new Playhead();
@@ -123,13 +124,17 @@ function goToFault(fault) {
 // --- drawing ---
 
 let drawnAt = 0;
+let ringDrawnAt = 0;
 
 function frame(real) {
   requestAnimationFrame(frame);
   playhead.tick();
   const moves = playhead.isPlaying && !playhead.isHeld;
   const at = playhead.at;
-  if (moves && !isStill()) ring.draw(record.messages, at, playhead.pace);
+  if (moves && !isStill() && real - ringDrawnAt >= RING_MS) {
+    ringDrawnAt = real;
+    ring.draw(record.messages, at, playhead.pace);
+  }
   const wait = playhead.isLive ? PLOT_LIVE_MS : TEXT_MS;
   if (real - drawnAt < TEXT_MS || !(isDue || moves)) return;
   if (isDue || real - drawnAt >= wait) {
@@ -153,10 +158,15 @@ function draw(at) {
   showHeadline(view);
   ring.show(view, chosen);
   if (!playhead.isPlaying) ring.draw(record.messages, at, playhead.pace);
-  if (node) panel.show(node, view);
+  if (node) panel.show(node, view, playhead.isLive ? node : nodeNow(node));
   logs.show(view, at);
   plot.draw(names);
   plot.showRates(at);
+}
+
+function nodeNow(node) {
+  const now = record.viewAt(playhead.now)?.nodes.find((other) => other.name === node.name);
+  return now ?? { ...node, state: "removed" };
 }
 
 function showHeadline(view) {

@@ -3,7 +3,7 @@
 import { byId, make, setAttribute, setText } from "./dom.js";
 import { bytes, count, millis } from "./format.js";
 import { wordOf } from "./ring.js";
-import { isRunning, isUp } from "./record.js";
+import { isRunning } from "./record.js";
 import { runFrom } from "./commands.js";
 
 const FACTS = [
@@ -25,7 +25,7 @@ const FACTS = [
 
 const hangs = (node) => node.state === "paused" || node.state === "silent";
 const running = (node) => isRunning(node.state);
-const ended = (node) => node.state === "killed" || node.state === "stopped";
+const ended = (node) => !isRunning(node.state) && node.state !== "removed";
 const member = (node) => node.state !== "removed";
 
 /** Group, verb, label, what it does, and when it can be done. */
@@ -41,7 +41,7 @@ const ACTIONS = [
   ["Links", "slow", "Slow", "delay its messages", running],
   ["Links", "lossy", "Lossy", "lose some of its messages", running],
   ["Links", "heal", "Heal", "its links are as before", member],
-  ["Members", "transfer", "Make leader", "the leader hands over to it", (node) => isUp(node.state) && node.state !== "leader" && node.state !== "learner"],
+  ["Members", "transfer", "Make leader", "the leader hands over to it", (node) => node.state === "follower"],
   ["Members", "promote", "Promote", "a learner gets a vote", (node) => node.state === "learner"],
   ["Members", "remove", "Remove", "it leaves the cluster for good", member, "harm"],
 ];
@@ -110,8 +110,8 @@ export class NodePanel {
     }
   }
 
-  /** Show a node of a view. */
-  show(node, view) {
+  /** Show a node of a view; its buttons are for the node as it is now. */
+  show(node, view, now) {
     this.name = node.name;
     const word = wordOf(node);
     setText(this.title, `Node ${node.name}`);
@@ -120,9 +120,9 @@ export class NodePanel {
     FACTS.forEach(([, read], place) => setText(this.facts[place], read(node)));
     for (const [, verb, , help, canBe] of ACTIONS) {
       const button = this.buttons.get(verb);
-      const can = canBe(node);
+      const can = canBe(now);
       setAttribute(button, "aria-disabled", can ? null : "true");
-      setAttribute(button, "title", can ? help : `${help}: not while it is ${word}`);
+      setAttribute(button, "title", can ? help : `${help}: not while it is ${wordOf(now)}`);
     }
     const links = (view.links ?? []).filter((words) => words.split(/\W+/).includes(node.name));
     setText(byId("node-links"), links.join(", "));

@@ -98,7 +98,8 @@ export class Playhead extends EventTarget {
   }
 
   setPace(pace) {
-    if (pace !== 1 && this.isLive) this.goTo(this.at, { play: true });
+    if (this.isLive && pace === 1) return;
+    this.goTo(this.at, { play: true });
     this.pace = pace;
     this.#changed();
   }

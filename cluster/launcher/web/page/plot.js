@@ -13,6 +13,7 @@ const LOW_MS = 0.3;
 const HIGH_MS = 3000;
 const LINES_MS = [1, 10, 100, 1000];
 const POINTS_MAX = 6000;
+const SLOW_MS = 20;
 const STEPS = 1000; // of the scrubber
 const LABEL_PX = 84; // two labels of faults are at least this far apart
 
@@ -42,8 +43,10 @@ export class Plot {
     this.colours = palette();
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
-    const x = (at) => LEFT + ((at - playhead.start) / playhead.span) * (width - LEFT - RIGHT);
-    this.#grid(context, x);
+    const { start, end, span, now } = playhead;
+    this.shown = { start, end, span, now };
+    const x = (at) => LEFT + ((at - start) / span) * (width - LEFT - RIGHT);
+    this.#grid(context, x, height);
     context.save();
     context.beginPath();
     context.rect(LEFT, 0, width - LEFT - RIGHT, height);
@@ -62,8 +65,9 @@ export class Plot {
     return this.area.bottom - Math.min(1, part) * (this.area.bottom - this.area.top);
   }
 
-  #grid(context, x) {
+  #grid(context, x, height) {
     const { left, right, bottom } = this.area;
+    const { start, end, span } = this.shown;
     context.strokeStyle = this.colours.line;
     context.fillStyle = this.colours.muted;
     context.lineWidth = 1;
@@ -74,11 +78,11 @@ export class Plot {
       context.fillText(ms < 1000 ? `${ms} ms` : "1 s", left - 8, y);
     }
     context.textAlign = "center";
-    const step = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900].find((s) => this.playhead.span / s <= (right - left) / 110) ?? 900;
+    const step = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900].find((s) => span / s <= (right - left) / 110) ?? 900;
     const offset = this.record.wallOffset;
-    const first = Math.ceil((this.playhead.start + offset) / step) * step;
-    const axis = this.canvas.getBoundingClientRect().height - AXIS / 2 + 2;
-    for (let wall = first; wall - offset <= this.playhead.end; wall += step) {
+    const first = Math.ceil((start + offset) / step) * step;
+    const axis = height - AXIS / 2 + 2;
+    for (let wall = first; wall - offset <= end; wall += step) {
       const at = x(wall - offset);
       line(context, Math.round(at) + 0.5, bottom, Math.round(at) + 0.5, bottom + 4);
       if (at > left + 24 && at < right - 24) context.fillText(clock(wall), at, axis);
@@ -90,32 +94,42 @@ export class Plot {
     context.fillStyle = this.colours["harm-soft"];
     for (const one of this.record.failovers) {
       const until = one.write_outage_ms === null ? one.at : one.began_at + one.write_outage_ms / 1000;
-      if (until < this.playhead.start || one.began_at > this.playhead.end) continue;
+      if (until < this.shown.start || one.began_at > this.shown.end) continue;
       context.fillRect(x(one.began_at), top, Math.max(2, x(until) - x(one.began_at)), bottom - top);
     }
   }
 
   #samples(context, x) {
     const { samples, seconds } = this.record;
-    const { start, end } = this.playhead;
+    const { start, end } = this.shown;
     const kept = samples.length ? samples[0][0] : Infinity;
     this.#old(context, x, seconds.slice(firstAfter(seconds, start), firstAfter(seconds, Math.min(end, kept))));
     const [first, after] = [firstAfter(samples, start), firstAfter(samples, end)];
     const stride = Math.max(1, Math.ceil((after - first) / POINTS_MAX));
     const { accent, muted, harm } = this.colours;
-    for (let place = first; place < after; place += 1) {
-      const [at, kind, ms, ok] = samples[place];
-      // What is slow or failed is drawn, whatever is left out.
-      if (place % stride && ok && ms < 20) continue;
-      if (kind !== "write" && kind !== "read") continue;
-      if (!ok) cross(context, x(at), this.area.top + 6, harm);
-      else {
-        context.globalAlpha = kind === "write" ? 0.75 : 0.4;
-        context.fillStyle = kind === "write" ? accent : muted;
+    // A colour is set once, not for each of thousands of points.
+    for (const [wanted, colour, alpha] of [["read", muted, 0.4], ["write", accent, 0.75]]) {
+      context.globalAlpha = alpha;
+      context.fillStyle = colour;
+      for (let place = first; place < after; place += 1) {
+        const [at, kind, ms, ok] = samples[place];
+        // What is slow is drawn, whatever is left out.
+        if (kind !== wanted || !ok || (place % stride && ms < SLOW_MS)) continue;
         context.fillRect(x(at) - 1, this.#y(ms) - 1, 2.4, 2.4);
       }
     }
     context.globalAlpha = 1;
+    this.#failed(context, x, samples.slice(first, after).filter((row) => !row[3]), harm);
+  }
+
+  /** What failed, above all; marks that would cover each other are one. */
+  #failed(context, x, samples, colour) {
+    let free = -Infinity;
+    for (const [at] of samples) {
+      if (x(at) < free) continue;
+      cross(context, x(at), this.area.top + 6, colour);
+      free = x(at) + 5;
+    }
   }
 
   /** Seconds of which only the median and the 99th percentile are known. */
@@ -133,7 +147,7 @@ export class Plot {
 
   #faults(context, x, bottom) {
     const { faults } = this.record;
-    const { start, end } = this.playhead;
+    const { start, end } = this.shown;
     context.textAlign = "left";
     context.lineWidth = 1;
     let free = -Infinity;
@@ -164,8 +178,8 @@ export class Plot {
       const y = top + number * LANE;
       context.fillStyle = this.colours.muted;
       context.fillText(name, left - 8, y + LANE / 2 - 2);
-      const end = Math.min(this.playhead.now, this.playhead.end);
-      for (const { from, until, state } of this.record.statesBetween(name, this.playhead.start, end)) {
+      const { start, end, now } = this.shown;
+      for (const { from, until, state } of this.record.statesBetween(name, start, Math.min(now, end))) {
         this.#segment(context, state, Math.max(left, x(from)), Math.min(right, x(until)), y);
       }
     });

@@ -12,10 +12,12 @@ const CANDIDATE_SECONDS = 3; // no view knows candidates
 
 const holdsFor = (state) => (state === "candidate" || state === "pre_candidate" ? CANDIDATE_SECONDS : TOLD_SECONDS);
 
-const RUNNING = new Set(["leader", "follower", "learner", "candidate", "pre_candidate", "no leader", "catching up"]);
+const ENDED = new Set(["killed", "stopped", "failed", "removed"]);
+const DUMB = new Set(["paused", "silent", "starting", "isolated"]);
 
-export const isRunning = (state) => RUNNING.has(state) || state === "starting" || state === "silent" || state === "paused";
-export const isUp = (state) => RUNNING.has(state);
+/** Whether a node's process runs, and whether the node also takes part. */
+export const isRunning = (state) => !ENDED.has(state);
+export const isUp = (state) => isRunning(state) && !DUMB.has(state);
 
 /** Whether a fault is the end of one: a node goes on, a link is whole again. */
 export const isHealing = (fault) => fault.kind === "fault" && /^(resume|heal)/.test(fault.what ?? "");
