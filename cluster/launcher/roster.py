@@ -124,7 +124,7 @@ class NodeRoster:
         """Record a member that was added."""
         # A wiped node's new self takes the name of the old one, which is a former node then.
         former = self.nodes.get(record.name)
-        if former is not None:
+        if former is not None and former.is_removed:
             self._former = (*self._former, former.record)
         self.nodes[record.name] = self._node(record._replace(member_id=member_id))
         self.directory.record_nodes(self._records())
