@@ -20,8 +20,8 @@ from cluster.launcher.signals import STOPPING, Signals
 if TYPE_CHECKING:
     from cluster.cli.observer import Observer
     from cluster.launcher.screens.canvas import Picture
-    from cluster.launcher.screens.lines import Line
-    from cluster.launcher.screens.table import Table
+    from cluster.launcher.screens.lines import StyledLine
+    from cluster.launcher.screens.table import NodeTable
     from cluster.launcher.screens.view import ClusterView
 
 REFRESH_SECONDS: Final = 1.0
@@ -110,10 +110,10 @@ def text_of(view: ClusterView) -> list[str]:
     return [_headline(view), *(plain(line).rstrip() for line in _table().lines(view, columns))]
 
 
-def _table() -> Table:
-    from cluster.launcher.screens.table import Table  # noqa: PLC0415
+def _table() -> NodeTable:
+    from cluster.launcher.screens.table import NodeTable  # noqa: PLC0415
 
-    return Table(without=("pid", "try"))
+    return NodeTable(without=("pid", "try"))
 
 
 # --- the live view ---
@@ -157,12 +157,14 @@ def _quits() -> bool:
     return not typed or not QUIT_KEYS.isdisjoint(typed)
 
 
-def _picture(view: ClusterView, table: Table, size: os.terminal_size, interval: float) -> Picture:
+def _picture(
+    view: ClusterView, table: NodeTable, size: os.terminal_size, interval: float
+) -> Picture:
     from cluster.launcher.screens.canvas import Picture  # noqa: PLC0415
     from cluster.launcher.screens.lines import cut  # noqa: PLC0415
 
     how = f"  every {interval:g} s, q quits"
-    head: Line = ((_headline(view), "bold"), (how, "dim"))
+    head: StyledLine = ((_headline(view), "bold"), (how, "dim"))
     lines = [cut(head, size.columns), (), *table.lines(view, size.columns)]
     lines = [cut(line, size.columns) for line in lines[: size.lines - 1]]
     return Picture(lines, len(lines) - 1, 0)

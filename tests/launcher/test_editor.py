@@ -9,7 +9,7 @@ import pytest
 
 from cluster.launcher.screens import history
 from cluster.launcher.screens.editor import QUIT, LineEditor
-from cluster.launcher.screens.history import History
+from cluster.launcher.screens.history import PromptHistory
 
 LEFT, RIGHT, UP, DOWN = b"\x1b[D", b"\x1b[C", b"\x1b[A", b"\x1b[B"
 HOME, END, DELETE = b"\x1b[H", b"\x1b[F", b"\x1b[3~"
@@ -103,7 +103,7 @@ def test_a_line_has_a_limit() -> None:
 
 def after(*lines: str, path: Path | None = None) -> LineEditor:
     """An editor to which these lines were typed before."""
-    editor = LineEditor(History(path))
+    editor = LineEditor(PromptHistory(path))
     for line in lines:
         editor.feed(line.encode() + b"\r")
     return editor

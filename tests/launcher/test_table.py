@@ -8,14 +8,14 @@ import pytest
 
 from cluster.launcher.screens.lines import cut, harmless, joined, plain, width, wrapped
 from cluster.launcher.screens.sparkline import ASCII, LEVELS_MS, Sparkline
-from cluster.launcher.screens.table import COLUMNS, DROPPED, Table, duration_text, size_text
+from cluster.launcher.screens.table import COLUMNS, DROPPED, NodeTable, duration_text, size_text
 from cluster.launcher.screens.view import ClusterView, NodeView
 from cluster.launcher.story.happenings import Happening
 from tests.launcher.views import FOLLOWER, KILLED, VIEW, node
 
 
 def drawn(columns: int, view: ClusterView = VIEW) -> str:
-    return joined(Table().lines(view, columns))
+    return joined(NodeTable().lines(view, columns))
 
 
 AT_60 = """\
@@ -57,7 +57,7 @@ def test_at_any_width_names_and_states_remain() -> None:
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 70, 80, 90, 100, 120, 140])
 def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
-    assert all(width(plain(line)) <= columns for line in Table().lines(VIEW, columns))
+    assert all(width(plain(line)) <= columns for line in NodeTable().lines(VIEW, columns))
 
 
 def cells(row: NodeView) -> dict[str, str]:
@@ -85,7 +85,7 @@ def test_the_p99_of_syncs_is_shown_as_the_bound_it_is(p99_ms: float | None, text
 
 
 def test_columns_do_not_become_narrower_while_people_look() -> None:
-    table = Table()
+    table = NodeTable()
     wide = table.lines(VIEW._replace(nodes=(node(revision=1_000_000), FOLLOWER, KILLED)), 80)
     later = table.lines(VIEW, 80)
     assert width(plain(later[1])) == width(plain(wide[1]))
@@ -95,7 +95,7 @@ def test_columns_do_not_become_narrower_while_people_look() -> None:
 
 def test_names_of_a_remote_cluster_take_their_cells_and_move_no_cursor() -> None:
     view = VIEW._replace(nodes=(node("\u8282\u70b9"), node("a\x1b[2Jb")))
-    titles, first, second = joined(Table().lines(view, 15)).splitlines()
+    titles, first, second = joined(NodeTable().lines(view, 15)).splitlines()
     assert titles == "node    state"
     assert first == "\u8282\u70b9    leader"
     assert second == "a\ufffd[2Jb  leader"

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from cluster.launcher.screens import painter
-from cluster.launcher.screens.lines import Line
+from cluster.launcher.screens.lines import StyledLine
 from cluster.launcher.screens.outlet import Outlet
 
 SIZE_UNKNOWN: Final = os.terminal_size((80, 24))
@@ -25,7 +25,7 @@ SIZE_UNKNOWN: Final = os.terminal_size((80, 24))
 class Picture(NamedTuple):
     """The lines from top to bottom, and the cursor's row and column in them."""
 
-    lines: list[Line]
+    lines: list[StyledLine]
     row: int
     column: int
 
@@ -92,7 +92,7 @@ class Canvas:
         return os.terminal_size((max(1, columns - 1), lines))
 
     def draw(
-        self, picture: Picture, story: Sequence[Line], whole: Callable[[], list[Line]]
+        self, picture: Picture, story: Sequence[StyledLine], whole: Callable[[], list[StyledLine]]
     ) -> None:
         """Show a picture, and above it the lines of the story that are new.
 
@@ -107,7 +107,7 @@ class Canvas:
             self._put(painter.up(self._cursor_row), story, picture)
         self._size = size
 
-    def close(self, picture: Picture, story: Sequence[Line]) -> None:
+    def close(self, picture: Picture, story: Sequence[StyledLine]) -> None:
         """Show the last of all, and leave the terminal as it was, with the cursor below.
 
         It is shown also to a terminal that is behind; one that takes nothing is not waited for.
@@ -132,7 +132,7 @@ class Canvas:
             begin = painter.MARK_PASTES
         self._outlet.put(begin.encode())
 
-    def _put(self, head: str, story: Iterable[Line], picture: Picture) -> None:
+    def _put(self, head: str, story: Iterable[StyledLine], picture: Picture) -> None:
         lines = self._painter.rows([*story, *(picture.lines or [()])])
         below = len(picture.lines) - 1 - picture.row
         cursor = painter.up(below) + painter.right(picture.column)

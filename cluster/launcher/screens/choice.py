@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.launcher.screens.editor import Completer, LineEditor
-from cluster.launcher.screens.history import History
+from cluster.launcher.screens.history import PromptHistory
 from cluster.launcher.screens.json_lines import JsonScreen
 from cluster.launcher.screens.plain import PlainScreen
 from cluster.launcher.screens.view import Screen
@@ -27,7 +27,7 @@ def screen_for(form: Form, history: Path | None, complete: Completer) -> Screen:
         return PlainScreen(sys.stdout)
     from cluster.launcher.screens.live import LiveScreen  # noqa: PLC0415 - only where it is seen
 
-    return LiveScreen(LineEditor(History(history), complete))
+    return LiveScreen(LineEditor(PromptHistory(history), complete))
 
 
 def can_be_live() -> bool:

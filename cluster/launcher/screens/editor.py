@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from cluster.launcher.screens.history import History
+from cluster.launcher.screens.history import PromptHistory
 
 QUIT: Final = "quit"
 """The line that Ctrl-D stands for when nothing is typed."""
@@ -56,10 +56,12 @@ def no_words(_: str) -> Sequence[str]:
 class LineEditor:
     """Feed it what was typed; it gives back the lines that are complete."""
 
-    def __init__(self, history: History | None = None, complete: Completer = no_words) -> None:
+    def __init__(
+        self, history: PromptHistory | None = None, complete: Completer = no_words
+    ) -> None:
         self.before = ""
         self.after = ""
-        self._history = history if history is not None else History()
+        self._history = history if history is not None else PromptHistory()
         self._complete = complete
         self._choices: tuple[str, ...] = ()
         self._killed = ""

@@ -1,4 +1,4 @@
-"""History: the lines typed before, newest last, kept in a file for the next start.
+"""PromptHistory: the lines typed before, newest last, kept in a file for the next start.
 
 The file has one line each, and is private: lines may hold keys and values. What cannot be read or
 written is not kept, and nothing else comes of it.
@@ -19,7 +19,7 @@ FILE_BYTES_MAX: Final = 1 << 20
 """Of a longer file, only the end is read."""
 
 
-class History:
+class PromptHistory:
     """The lines typed before, and the place at which the user looks at them."""
 
     def __init__(self, path: Path | None = None) -> None:

@@ -11,13 +11,13 @@ from typing import Final
 Span = tuple[str, str]
 """A text, and its style in rich's words; an empty style is none."""
 
-Line = tuple[Span, ...]
+StyledLine = tuple[Span, ...]
 
 CONTROLS: Final = dict.fromkeys((*range(32), *range(127, 160)), "\ufffd")
 """Control characters do not reach the terminal: they could move the cursor, or worse."""
 
 
-def plain(line: Line) -> str:
+def plain(line: StyledLine) -> str:
     """The line's text."""
     return "".join(text for text, _ in line)
 
@@ -34,7 +34,7 @@ def harmless(text: str) -> str:
     return text.translate(CONTROLS)
 
 
-def cut(line: Line, columns: int) -> Line:
+def cut(line: StyledLine, columns: int) -> StyledLine:
     """The line's beginning, as far as it fits."""
     from rich.cells import set_cell_size  # noqa: PLC0415
 
@@ -90,6 +90,6 @@ def _fitting(text: str, columns: int) -> int:
     return len(text)
 
 
-def joined(lines: Iterable[Line]) -> str:
+def joined(lines: Iterable[StyledLine]) -> str:
     """The texts of the lines, one below the other, without blanks at their ends."""
     return "\n".join(plain(line).rstrip() for line in lines)

@@ -16,10 +16,10 @@ from typing import Final
 from cluster.launcher.screens.canvas import NOTHING, Canvas, Picture
 from cluster.launcher.screens.editor import QUIT, LineEditor
 from cluster.launcher.screens.line_input import LineInput
-from cluster.launcher.screens.lines import Line, harmless, wrapped
+from cluster.launcher.screens.lines import StyledLine, harmless, wrapped
 from cluster.launcher.screens.sheet import PROMPT, Sheet
 from cluster.launcher.screens.view import ClusterView
-from cluster.launcher.screens.wording import Entry, entry_of, was_typed
+from cluster.launcher.screens.wording import StoryEntry, entry_of, was_typed
 from cluster.launcher.story.happenings import Happening
 
 INPUT_BYTES: Final = 4_096
@@ -46,8 +46,8 @@ class LiveScreen:
         self._editor = editor
         self._sheet = Sheet(is_utf8=self._canvas.is_utf8)
         self._view: ClusterView | None = None
-        self._new: deque[Entry] = deque(maxlen=ENTRIES_WAITING_MAX)
-        self._entries: deque[Entry] = deque(maxlen=ENTRIES_KEPT)
+        self._new: deque[StoryEntry] = deque(maxlen=ENTRIES_WAITING_MAX)
+        self._entries: deque[StoryEntry] = deque(maxlen=ENTRIES_KEPT)
         self._columns = 0
         self._drawn_at = 0.0
 
@@ -77,7 +77,7 @@ class LiveScreen:
             self._add(entry)
 
     def say(self, text: str) -> None:
-        self._add(Entry("", text, ""))
+        self._add(StoryEntry("", text, ""))
 
     def show(self, view: ClusterView) -> None:
         self._view = view
@@ -90,7 +90,7 @@ class LiveScreen:
 
     def typed(self) -> Iterator[str]:
         for line in self._keyed() if self._canvas.reads_keys else self._piped.lines():
-            self._add(Entry("", PROMPT + line, "bold"))
+            self._add(StoryEntry("", PROMPT + line, "bold"))
             yield line
         self._draw()
 
@@ -108,7 +108,7 @@ class LiveScreen:
 
     # --- drawing ---
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: StoryEntry) -> None:
         self._new.append(entry)
         if time.monotonic() - self._drawn_at >= DRAW_SECONDS:
             self._draw()
@@ -136,7 +136,7 @@ class LiveScreen:
         return self._sheet.picture(self._view, shown, columns, lines - 1, time.monotonic())
 
 
-def _rows(entries: Iterable[Entry], columns: int) -> Iterator[Line]:
+def _rows(entries: Iterable[StoryEntry], columns: int) -> Iterator[StyledLine]:
     """The lines of entries: the text beside the time, the rest of a long text below it."""
     for entry in entries:
         head = entry.time + TIME_GAP if entry.time else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TextIO
 
-from cluster.launcher.screens.lines import Line
+from cluster.launcher.screens.lines import StyledLine
 
 if TYPE_CHECKING:
     from rich.style import Style
@@ -54,13 +54,13 @@ class Painter:
         self._has_colours = not console.no_color
         self._styles: dict[str, Style] = {}
 
-    def painted(self, line: Line) -> str:
+    def painted(self, line: StyledLine) -> str:
         """One line, with the codes of its styles."""
         return "".join(
             self._style(style).render(text, color_system=self._system) for text, style in line
         )
 
-    def rows(self, lines: Iterable[Line]) -> str:
+    def rows(self, lines: Iterable[StyledLine]) -> str:
         """Lines one below the other over what stood there; the cursor stays behind the last."""
         return "\n".join("\r" + self.painted(line) + CLEAR_LINE for line in lines)
 

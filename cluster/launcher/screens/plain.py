@@ -9,7 +9,7 @@ from typing import Final, TextIO
 from cluster.launcher.screens.line_input import LineInput
 from cluster.launcher.screens.outlet import Outlet
 from cluster.launcher.screens.view import ClusterView
-from cluster.launcher.screens.wording import Entry, entry_of, time_of_day
+from cluster.launcher.screens.wording import StoryEntry, entry_of, time_of_day
 from cluster.launcher.story.happenings import Happening
 
 TIME_GAP: Final = "  "
@@ -48,14 +48,14 @@ class PlainScreen:
             self._write(entry)
 
     def say(self, text: str) -> None:
-        self._write(Entry("", text, ""))
+        self._write(StoryEntry("", text, ""))
 
     def show(self, view: ClusterView) -> None:
         # The numbers change all the time, for the probe client writes.
         outline = view.leader, view.term, [(row.name, row.state, row.pid) for row in view.nodes]
         if self._statuses and outline != self._outline:
             self._outline = outline
-            self._write(Entry(time_of_day(datetime.now()), view.line(), ""))
+            self._write(StoryEntry(time_of_day(datetime.now()), view.line(), ""))
 
     def input_fd(self) -> int | None:
         return self._input.descriptor
@@ -63,7 +63,7 @@ class PlainScreen:
     def typed(self) -> list[str]:
         return self._input.lines()
 
-    def _write(self, entry: Entry) -> None:
+    def _write(self, entry: StoryEntry) -> None:
         head = self._prefix or (entry.time + TIME_GAP if entry.time else "")
         text = head + entry.text.replace("\n", "\n" + " " * len(head)) + "\n"
         if self._outlet.is_idle and (dropped := self._outlet.take_dropped()):

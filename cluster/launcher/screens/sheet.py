@@ -10,9 +10,9 @@ from typing import Final
 
 from cluster.launcher.screens.canvas import Picture
 from cluster.launcher.screens.editor import Shown
-from cluster.launcher.screens.lines import Line, cut, harmless, width
+from cluster.launcher.screens.lines import StyledLine, cut, harmless, width
 from cluster.launcher.screens.sparkline import ASCII, BLOCKS, Sparkline
-from cluster.launcher.screens.table import Table
+from cluster.launcher.screens.table import NodeTable
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.story.happenings import Happening
 
@@ -24,14 +24,14 @@ PROGRESS_SECONDS: Final = 30.0
 BAR_CELLS: Final = 20
 CHOICES_ROWS_MAX: Final = 3
 
-BLANK: Final[Line] = (("", ""),)
+BLANK: Final[StyledLine] = (("", ""),)
 
 
 class Sheet:
     """Remembers what it was told, and draws it. `is_utf8`: the terminal can show blocks."""
 
     def __init__(self, *, is_utf8: bool = True) -> None:
-        self.table = Table()
+        self.table = NodeTable()
         self._is_utf8 = is_utf8
         self._sparkline = Sparkline(BLOCKS if is_utf8 else ASCII)
         self._progress: dict[tuple[str, str], Happening] = {}
@@ -60,7 +60,7 @@ class Sheet:
         nodes = _shortened(nodes, room)
         room -= len(nodes)
         # What matters more is given its room first.
-        parts: dict[str, list[Line]] = {}
+        parts: dict[str, list[StyledLine]] = {}
         for name, lines in (("choices", choices), ("notes", notes), ("spark", spark)):
             parts[name] = lines if len(lines) <= room else []
             room -= len(parts[name])
@@ -74,19 +74,19 @@ class Sheet:
         lines = [cut(line, columns) for line in [*body, *parts["choices"]]]
         return Picture(lines, max(0, len(body) - 1), column)
 
-    def _links(self, view: ClusterView | None) -> list[Line]:
+    def _links(self, view: ClusterView | None) -> list[StyledLine]:
         if view is None or not view.links:
             return []
         return [(("links: ", "dim"), (harmless("; ".join(view.links)), "yellow"))]
 
-    def _bars(self, now: float) -> list[Line]:
+    def _bars(self, now: float) -> list[StyledLine]:
         return [
             self._bar(happening)
             for happening in self._progress.values()
             if now - happening.at < PROGRESS_SECONDS
         ]
 
-    def _bar(self, happening: Happening) -> Line:
+    def _bar(self, happening: Happening) -> StyledLine:
         fields = happening.fields
         share = min(1.0, fields.get("done", 0) / max(1, fields.get("total", 0)))
         full, empty = "█░" if self._is_utf8 else "#."
@@ -96,7 +96,7 @@ class Sheet:
         return ((harmless(head), ""), (bar, "cyan"), (f" {share:.0%}", ""))
 
 
-def _shortened(nodes: list[Line], rows: int) -> list[Line]:
+def _shortened(nodes: list[StyledLine], rows: int) -> list[StyledLine]:
     """The table, or as much of it as there is room for."""
     if len(nodes) <= rows:
         return nodes
@@ -106,7 +106,7 @@ def _shortened(nodes: list[Line], rows: int) -> list[Line]:
     return [*nodes[: rows - 1], ((f"and {left_out} more", "dim"),)]
 
 
-def _prompt(shown: Shown, columns: int) -> tuple[list[Line], int]:
+def _prompt(shown: Shown, columns: int) -> tuple[list[StyledLine], int]:
     """The line with the prompt, and the cursor's column; of a long line what is around it."""
     search = shown.search
     head = PROMPT if search is None else f"(search) {harmless(search)}: "
@@ -114,11 +114,11 @@ def _prompt(shown: Shown, columns: int) -> tuple[list[Line], int]:
     room = max(1, columns - width(head) - 1)
     while width(before) > room:
         before = before[max(1, len(before) - room) :]
-    line: Line = ((head, "bold"), (before, ""), (after, ""))
+    line: StyledLine = ((head, "bold"), (before, ""), (after, ""))
     return [line], min(width(head + before), columns - 1)
 
 
-def _choices(words: tuple[str, ...], columns: int) -> list[Line]:
+def _choices(words: tuple[str, ...], columns: int) -> list[StyledLine]:
     """The words to choose from, in as many lines as are allowed."""
     rows: list[list[str]] = [[]]
     for word in map(harmless, words):

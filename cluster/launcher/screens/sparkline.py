@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from cluster.launcher.screens.lines import Line, Span, cut, harmless, width
+from cluster.launcher.screens.lines import Span, StyledLine, cut, harmless, width
 from cluster.launcher.screens.table import duration_text
 from cluster.launcher.story.happenings import Happening
 
@@ -58,7 +58,7 @@ class Sparkline:
                 victims = " ".join(fields.get("victims", ()))
                 self._marks.append((int(happening.at), f"{fields.get('what', '')} {victims}"))
 
-    def lines(self, columns: int) -> list[Line]:
+    def lines(self, columns: int) -> list[StyledLine]:
         """The sparkline with its figures, and below it the marks; nothing before the first probe.
 
         The newest second is the last before the figures.
@@ -72,7 +72,7 @@ class Sparkline:
             return [cut(((title.strip() + figures, ""),), columns)]
         first = last - cells + 1
         spark = [self._cell(second) for second in range(first, last + 1)]
-        line: Line = ((title, "dim"), *spark, (figures, "dim"))
+        line: StyledLine = ((title, "dim"), *spark, (figures, "dim"))
         marks = self._mark_line(first, last, columns - width(title))
         return [line, ((" " * width(title), ""), *marks)] if marks else [line]
 

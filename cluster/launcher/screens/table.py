@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from cluster.launcher.screens.lines import Line, harmless, padded, width
+from cluster.launcher.screens.lines import StyledLine, harmless, padded, width
 from cluster.launcher.screens.view import ClusterView, NodeView
 
 UNKNOWN: Final = "-"
@@ -134,7 +134,7 @@ COLUMNS: Final = (
 )
 
 
-class Table:
+class NodeTable:
     """Draws views. A column keeps its width while the nodes are the same: a table must not jump."""
 
     def __init__(self, without: Sequence[str] = ()) -> None:
@@ -146,7 +146,7 @@ class Table:
         """Begin anew: the terminal has another size."""
         self._widths.clear()
 
-    def lines(self, view: ClusterView, columns: int) -> list[Line]:
+    def lines(self, view: ClusterView, columns: int) -> list[StyledLine]:
         """The titles, and a line for each node, none wider than `columns` if that can be."""
         names = [row.name for row in view.nodes]
         if names != self._names:

@@ -37,7 +37,7 @@ PROMPT: Final = "prompt"
 """The `via` of a command that was typed at the screen."""
 
 
-class Entry(NamedTuple):
+class StoryEntry(NamedTuple):
     """A line of the story, or several: the time of day, the text, and its style."""
 
     time: str
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     style: str
 
 
-def entry_of(happening: Happening) -> Entry | None:
+def entry_of(happening: Happening) -> StoryEntry | None:
     """What to show of a happening; None: it is not for people."""
     if happening.kind in NOT_SHOWN or _is_on_its_way(happening):
         return None
@@ -55,7 +55,7 @@ def entry_of(happening: Happening) -> Entry | None:
         text = f"{'' if via == PROMPT else via}> {happening.fields.get('line', text)}"
     elif happening.source != LAUNCHER:
         text = f"{happening.source}: {text}"
-    return Entry(time_of_day(datetime.fromtimestamp(happening.wall)), text, _style(happening))
+    return StoryEntry(time_of_day(datetime.fromtimestamp(happening.wall)), text, _style(happening))
 
 
 def time_of_day(moment: datetime) -> str:
