@@ -6,6 +6,7 @@ Each wrong argument is one line that says what is right, and exit status 2.
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -96,7 +97,9 @@ def _parse_up(own: list[str]) -> LaunchOptions:
         at = own.index("--")
         own, command = own[:at], own[at + 1 :]
     parser = _parser()
-    parsed = parser.parse_args(own)
+    parsed, others = parser.parse_known_args(own)
+    if others:
+        parser.error(_unknown(others[0], parser))
     if command == []:
         parser.error("a command is expected after --")
     options = _options(parsed)._replace(command=tuple(command or ()))
@@ -108,17 +111,11 @@ def _parse_up(own: list[str]) -> LaunchOptions:
 def _options(parsed: argparse.Namespace) -> LaunchOptions:
     """The launcher's own flags."""
     parser = _parser()
-    if parsed.size is not None and not 1 <= parsed.size <= SIZE_MAX:
-        parser.error(f"-n {parsed.size}: a local cluster has 1 to {SIZE_MAX} nodes")
-    if parsed.base_port is not None and not 1 <= parsed.base_port < PORT_MAX:
-        parser.error(f"--base-port {parsed.base_port}: a port is a number from 1 to {PORT_MAX}")
     if parsed.ephemeral and parsed.data_dir is not None:
         parser.error("--ephemeral and --data-dir exclude each other")
     if parsed.plain and parsed.json:
         parser.error("--plain and --json exclude each other")
     form: Form = "json" if parsed.json else "plain" if parsed.plain else "auto"
-    if parsed.web is not None and not 0 <= parsed.web <= PORT_MAX:
-        parser.error(f"--web {parsed.web}: a port is a number from 1 to {PORT_MAX}")
     return LaunchOptions(
         size=parsed.size,
         base_port=parsed.base_port,
@@ -138,9 +135,11 @@ def _parser(
     data_dir: str = DATA_DIR,
 ) -> FlagParser:
     parser = FlagParser(program, description, epilog)
-    parser.add_argument("-n", type=int, metavar="N", dest="size", help="nodes, 1 to 7 (default 3)")
     parser.add_argument(
-        "--base-port", type=int, metavar="PORT", help=f"n1's client port (default {BASE_PORT})"
+        "-n", type=_size, metavar="N", dest="size", help=f"nodes, 1 to {SIZE_MAX} (default 3)"
+    )
+    parser.add_argument(
+        "--base-port", type=_port, metavar="PORT", help=f"n1's client port (default {BASE_PORT})"
     )
     parser.add_argument("--data-dir", metavar="DIR", help=f"default {data_dir}")
     parser.add_argument("--ephemeral", action="store_true", help="delete the data at the end")
@@ -149,7 +148,7 @@ def _parser(
     parser.add_argument("--json", action="store_true", help="each happening as a line of JSON")
     parser.add_argument(
         "--web",
-        type=int,
+        type=_port,
         nargs="?",
         const=0,
         metavar="PORT",
@@ -158,6 +157,27 @@ def _parser(
     for flag in ("heartbeat-interval", "election-timeout"):
         parser.add_argument(f"--{flag}", metavar="MS", help="as the node's flag")
     return parser
+
+
+def _unknown(word: str, parser: FlagParser) -> str:
+    """What is said of an argument that means nothing."""
+    if not word.startswith("-"):
+        return f"{word} is not expected here"
+    flags = re.findall(r"--?[a-z][a-z-]*", parser.format_usage())
+    return f"there is no flag {word}{suggestion(word, flags)}"
+
+
+def _size(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= SIZE_MAX:
+        raise argparse.ArgumentTypeError(f"{text}: a local cluster has 1 to {SIZE_MAX} nodes")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    # The port above it is needed, too.
+    if not text.isdecimal() or not 1 <= int(text[:9]) < PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text}: a port is a number from 1 to {PORT_MAX - 1}")
+    return int(text)
 
 
 def _node_flags(heartbeat_interval: str | None, election_timeout: str | None) -> tuple[str, ...]:

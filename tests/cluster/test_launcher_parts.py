@@ -325,15 +325,20 @@ def test_node_flags_are_passed_on() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-n", "0"], "-n 0: a local cluster has 1 to 7 nodes"),
-        (["-n", "8"], "-n 8: a local cluster has 1 to 7 nodes"),
-        (["-n", "x"], "argument -n: invalid int value: 'x'"),
+        (["-n", "0"], "argument -n: 0: a local cluster has 1 to 7 nodes"),
+        (["-n", "8"], "argument -n: 8: a local cluster has 1 to 7 nodes"),
+        (["-n", "x"], "argument -n: x: a local cluster has 1 to 7 nodes"),
+        (["--nodes", "3"], "there is no flag --nodes"),
+        (["--ephemerel"], "there is no flag --ephemerel (did you mean --ephemeral?)"),
         (["--ephemeral", "--data-dir", "d"], "--ephemeral and --data-dir exclude each other"),
         (["--"], "a command is expected after --"),
-        (["-n", "3", "up"], "unrecognized arguments: up"),
+        (["-n", "3", "up"], "up is not expected here"),
         (["upp"], "there is no run_cluster.py upp (did you mean up?)"),
-        (["--base-port", "0"], "--base-port 0: a port is a number from 1 to 65535"),
-        (["--base-port", "65535"], "--base-port 65535: a port is a number from 1 to 65535"),
+        (["--base-port", "0"], "argument --base-port: 0: a port is a number from 1 to 65534"),
+        (
+            ["--base-port", "65535"],
+            "argument --base-port: 65535: a port is a number from 1 to 65534",
+        ),
         (["--heartbeat-interval", "100"], "--election-timeout[300ms] should be at least as 5"),
     ],
 )
