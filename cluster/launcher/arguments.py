@@ -78,6 +78,8 @@ def _parse_show(verb: str, own: list[str]) -> LaunchOptions:
     """The flags of the launcher are its own; all other words are the show's, in their order."""
     parser = _parser(f"{PROGRAM} {verb}", page_of(command_of(verb)), "", "a new one")
     parsed, words = parser.parse_known_args(own)
+    if parsed.restart:
+        parser.error(f"{verb} starts nodes again itself: leave out --restart")
     show = (verb, *words)
     try:
         typed = read_line(shlex.join(show))

@@ -156,6 +156,7 @@ def test_a_show_has_the_launcher_s_flags_and_its_own() -> None:
     ("line", "wrong"),
     [
         (("chaos", "--assert", "lots<1"), "chaos: --assert lots<1: there is no field lots"),
+        (("chaos", "--restart"), "chaos starts nodes again itself: leave out --restart"),
         (("chaos", "-n", "8"), "-n 8: a local cluster has 1 to 7 nodes"),
         (("tour", "--yes", "recover"), "tour: there is no step recover"),
         (("tuor",), "there is no run_cluster.py tuor (did you mean tour?)"),
