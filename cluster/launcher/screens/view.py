@@ -204,6 +204,6 @@ def leasectl_command() -> str:
 def node_lines(view: ClusterView) -> Sequence[str]:
     """A line for each node: its address, its pid, its state, and the command that kills it."""
     return [
-        f"  {row.name}  {row.endpoint:<15}  pid {row.pid:<7}  {row.state:<8}  {row.note}"
+        f"  {row.name}  {row.endpoint:<15}  pid {row.pid:<7}  {row.state:<11}  {row.note}"
         for row in view.nodes
     ]
