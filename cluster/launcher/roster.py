@@ -14,7 +14,13 @@ from pathlib import Path
 from cluster.launcher.files import TEMPORARY, DataDirectory, delete_left_directories
 from cluster.launcher.layout import LauncherError, NodeRecord, choose_nodes, next_node
 from cluster.launcher.node import NodeProcess
-from cluster.launcher.ports import LOOPBACK, PortClaims, PortTakenError, free_base_port
+from cluster.launcher.ports import (
+    LOOPBACK,
+    PortClaims,
+    PortTakenError,
+    free_base_port,
+    ports_given_away,
+)
 
 
 class NodeRoster:
@@ -93,6 +99,17 @@ class NodeRoster:
     def is_lone(self, node: NodeProcess) -> bool:
         """Whether this node is the only voter."""
         return [node] == self.voters
+
+    def notes_on_ports(self) -> list[str]:
+        """What the user should know of the members' ports, a line each."""
+        given_away = ports_given_away()
+        risky = [port for node in self.members for port in node.ports if port in given_away]
+        if not risky:
+            return []
+        return [
+            f"port {risky[0]} is one of {given_away.start} to {given_away[-1]}, which the kernel"
+            " gives to any program: a node that was down may find its port taken"
+        ]
 
     def count(self) -> str:
         """The number of members that run, in words."""

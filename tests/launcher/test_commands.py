@@ -20,6 +20,7 @@ from cluster.launcher.commands.parsing import (
 from cluster.launcher.commands.table import COMMANDS, command_of, read_line
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.ports import ports_given_away
 
 OPTIONS = (
     Option("--delay", "how long", milliseconds),
@@ -113,6 +114,17 @@ def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
     made = LocalCluster(3, tmp_path)
     yield made
     made.close()
+
+
+def test_ports_that_the_kernel_gives_away_are_pointed_out(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    assert cluster.notes_on_ports() == []
+    port = ports_given_away().start
+    risky = LocalCluster(1, tmp_path / "risky", base_port=port)
+    (note,) = risky.notes_on_ports()
+    assert note.startswith(f"port {port} is one of {port} to ")
+    risky.close()
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ Where and how these appear is the business of the screens.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cluster.launcher.program import CTL, DATA_DIR
 from cluster.launcher.screens.vitals import NodeVitals, Vitals
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.happenings import Happening
@@ -179,8 +181,17 @@ def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool)
             f"  {endpoints_line(cluster)}",
             f"  {leasectl} put greeting hello",
             f"  {leasectl} get greeting",
+            f"  {ctl_command(cluster, kept)} kill leader",
+            *(f"\n  {note}" for note in cluster.notes_on_ports()),
         ]
     )
+
+
+def ctl_command(cluster: LocalCluster, kept: bool) -> str:
+    """How to give commands to this launcher from another terminal in this directory."""
+    program = sys.argv[0] if os.access(sys.argv[0], os.X_OK) else f"{sys.executable} {sys.argv[0]}"
+    is_usual = not kept or cluster.data_dir == Path(DATA_DIR)
+    return f"{program} {CTL}" + ("" if is_usual else f" --data-dir {cluster.data_dir}")
 
 
 def endpoints_line(cluster: LocalCluster) -> str:
