@@ -142,9 +142,8 @@ def _script(stage: Stage, campaign: Campaign) -> Errand[str]:
         _tell_row(stage, len(struck), fault, hit, failover, time.monotonic() - began, campaign)
     for line in summary(struck):
         stage.tell(line)
-    failovers = stage.failovers()
-    for why in broken(failovers, campaign.assertions):
-        stage.check(False, f"{why} (seed {campaign.seed})")
+    wrong = broken(stage.failovers(), campaign.assertions)
+    stage.check(not wrong, f"{'; '.join(wrong)} (seed {campaign.seed})")
     return f"{len(struck)} faults, no acknowledged write lost (seed {campaign.seed})"
 
 
