@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 
@@ -33,23 +34,20 @@ class Gap(NamedTuple):
 NO_GAP = Gap(0.0, 0.0)
 
 
-def longest_gap(served: Iterable[tuple[float, float]], sent: Iterable[float], cause: float) -> Gap:
-    """The longest wait of somebody who begins to ask at or after the cause, and asks again and
-    again: until the first answer to a request that was sent then or later.
+def longest_gap(answered: Iterable[float], sent: Iterable[float], cause: float) -> Gap:
+    """The longest time between two answers that follow each other, the later after the cause.
 
-    `served` are the times at which answered requests were sent and answered, `sent` those at which
-    all requests were. An answer to what was sent before does not shorten the wait: it only shows
-    that somebody was served earlier. And one request that takes long makes no gap while later ones
-    are answered.
+    Between two answers, nobody was refused before the next request was sent. But around the cause
+    the gap begins with the cause: whoever had asked right then would have waited.
     """
-    after = sorted(times for times in served if times[0] >= cause)
-    begins = [began for began, _ in after]
-    # The first answer among this request and all later ones.
-    first_ends = list(accumulate(reversed([ended for _, ended in after]), min))[::-1]
+    asked = sorted(sent)
     longest = NO_GAP
-    for start in (cause, *(at for at in sent if at > cause)):
-        place = bisect_left(begins, start)
-        if place < len(begins):
-            gap = Gap(start, first_ends[place])
-            longest = max(longest, gap, key=lambda each: each.ms)
+    for before, after in pairwise((-inf, *sorted(answered))):
+        if after <= cause:
+            continue
+        began = max(before, cause)
+        if before > cause:
+            place = bisect_left(asked, before)
+            began = asked[place] if place < len(asked) else after
+        longest = max(longest, Gap(began, after), key=lambda gap: gap.ms)
     return longest

@@ -7,6 +7,7 @@ all is as before. Pure: times are seconds of the host's monotonic clock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 from cluster.launcher.probing.gaps import NO_GAP, Gap, longest_gap
@@ -22,7 +23,7 @@ from cluster.launcher.probing.records import (
     Record,
     Seen,
 )
-from cluster.launcher.story.failover import Failover
+from cluster.launcher.story.failover import HAND_OVER, STOP, Failover
 from cluster.launcher.story.happenings import Happening
 
 WRITE: Final = "write"
@@ -35,6 +36,13 @@ BEFORE_SECONDS: Final = 1.0
 
 EARLY_SECONDS: Final = 0.1
 """A node may have noticed this long before the launcher knew of the cause."""
+
+PLANNED: Final = frozenset((STOP, HAND_OVER))
+"""The faults of which the leader knows before."""
+
+FLOOR: Final = 2.0
+"""Where the leader stays, a wait that is not longer than the slowest request of the second before
+times this is none: it is the slowest of many more requests."""
 
 LEAST_USUAL_MS: Final = 5.0
 """A request is not called delayed below this: in peace, each is a little slower than some."""
@@ -187,7 +195,7 @@ class Incident:
         operations = [r for r in records if isinstance(r, Operation) and r.began <= self.over_at]
         changed = self._leader_after != self.leader_before
         usual_ms = self._usual_ms(operations)
-        floor_ms = 0.0 if changed or self._election is not None else usual_ms
+        floor_ms = 0.0 if changed or self._election is not None else FLOOR * usual_ms
         writes = self._gap([o for o in operations if o.kind is ProbeKind.WRITE], floor_ms)
         reads = self._gap([o for o in operations if o.kind is ProbeKind.READ], floor_ms)
         watch = self._watch_gap(records, operations, floor_ms)
@@ -251,16 +259,25 @@ class Incident:
         return max(LEAST_USUAL_MS, max(before, default=0.0))
 
     def _gap(self, operations: Sequence[Operation], floor_ms: float) -> Gap:
-        served = [(o.began, o.ended) for o in operations if o.is_done and o.ended <= self.over_at]
-        gap = longest_gap(served, [o.began for o in operations], self.began_at)
-        return gap if gap.ms > floor_ms else NO_GAP
+        served = [(o.began, o.ended) for o in operations if o.is_done]
+        return self._longest(served, [o.began for o in operations], floor_ms)
 
     def _watch_gap(
         self, records: Iterable[Record], operations: Iterable[Operation], floor_ms: float
     ) -> Gap:
-        told = [(r.sent_at, r.at) for r in records if isinstance(r, Seen) and r.at <= self.over_at]
+        told = [(r.sent_at, r.at) for r in records if isinstance(r, Seen)]
         sent = [o.began for o in operations if o.kind is ProbeKind.WRITE and o.number]
-        gap = longest_gap(told, sent, self.began_at)
+        return self._longest(told, sent, floor_ms)
+
+    def _longest(
+        self, served: Iterable[tuple[float, float]], sent: Iterable[float], floor_ms: float
+    ) -> Gap:
+        """The longest gap in what was served: pairs of when it was asked for, and answered."""
+        # A leader that hands over finishes what it has begun. After any other fault, the answer to
+        # what was sent before it only shows that somebody was served earlier.
+        since = -inf if self._faults[0].kind in PLANNED else self.began_at
+        answered = [at for sent_at, at in served if sent_at >= since and at <= self.over_at]
+        gap = longest_gap(answered, sent, self.began_at)
         return gap if gap.ms > floor_ms else NO_GAP
 
     def _leases(self, records: Iterable[Record]) -> tuple[int, int]:

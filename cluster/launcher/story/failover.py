@@ -24,14 +24,14 @@ class Failover(NamedTuple):
     `fault` is one of FAULTS, or what was done to the links.
 
     `detection_ms` is from the cause to the first follower's suspicion; `election_ms` from there
-    until a leader is elected. An outage is the longest wait of somebody who begins to write (or
-    read) at or after the cause, and tries again and again, until one that was sent then or later is
-    answered; it is 0 where the leader stayed and nobody waited longer than for the slowest request
-    of the second before. `watch_gap_ms` is the same for the events of writes. `late_ms` is how
-    long of the write outage the client that measures did not run itself. `delayed` counts requests
-    that took longer than the slowest of the second before; `failed` those that were given up or
-    refused; `lost` the acknowledged writes that are not there; `doubled` those that were applied
-    twice.
+    until a leader is elected. An outage is the longest time between two acknowledged writes (or
+    answered reads) after the cause, less the time until one was sent. The answer to one that was
+    sent before the cause counts only where the leader hands over, which finishes what it has begun.
+    It is 0 where the leader stayed and nobody waited much longer than for the slowest request of
+    the second before. `watch_gap_ms` is the same for the events of writes. `late_ms` is how long of
+    the write outage the client that measures did not run itself. `delayed` counts requests that
+    took longer than the slowest of the second before; `failed` those that were given up or refused;
+    `lost` the acknowledged writes that are not there; `doubled` those that were applied twice.
     """
 
     number: int
