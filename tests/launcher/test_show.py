@@ -10,9 +10,13 @@ import pytest
 from cluster.launcher.errands import Errand, Errands
 from cluster.launcher.layout import LauncherError
 from cluster.launcher.shows.show import Listener, ShowDesk, Shows, Stage
+from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.journal import Journal
 
 pytestmark = pytest.mark.quick
+
+
+FAILOVER = Failover(1, "kill", 0.0, "n1", "n2")
 
 
 class Desk:
@@ -50,11 +54,11 @@ class Rig:
 
 
 def two_commands(stage: Stage) -> Errand[str]:
-    """Kill, wait for Enter, start; the verdict says how many happenings there were since."""
+    """Kill, wait for Enter, start; the verdict says how many fail-overs were measured since."""
     mark = yield from stage.do("kill n1")
     yield from stage.pause()
     yield from stage.do("start n1")
-    return f"{len(list(stage.since(mark, 'fault')))} faults"
+    return f"{len(stage.failovers(mark))} fail-overs"
 
 
 def test_a_script_waits_for_the_end_of_each_command_and_for_enter() -> None:
@@ -62,6 +66,7 @@ def test_a_script_waits_for_the_end_of_each_command_and_for_enter() -> None:
     rig.tick()
     assert [line for line, _ in rig.desk.obeyed] == ["kill n1"]
     rig.desk.journal.tell("fault", "n1 is harmed")
+    rig.desk.journal.tell("failover", "measured", **FAILOVER.document())
     rig.desk.obeyed[0][1].done()
     rig.tick()
     assert [line for line, _ in rig.desk.obeyed] == ["kill n1"]
@@ -70,7 +75,7 @@ def test_a_script_waits_for_the_end_of_each_command_and_for_enter() -> None:
     assert [line for line, _ in rig.desk.obeyed] == ["kill n1", "start n1"]
     rig.desk.obeyed[1][1].done()
     rig.tick()
-    assert rig.verdicts == [(True, "tour passed: 1 faults")]
+    assert rig.verdicts == [(True, "tour passed: 1 fail-overs")]
     assert rig.ended == [None]
 
 

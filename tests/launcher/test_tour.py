@@ -70,7 +70,7 @@ def shown(name: str, answer: Answer, outage: Failover = FAILOVER) -> list[str]:
     """Do a step to its end with these answers; what it has told."""
     desk = Desk(outage)
     stage = Stage(cast(ShowDesk, desk), "tour")
-    desk.journal.read_by(stage.happened.append)
+    desk.journal.read_by(stage.read)
     step = next(step for step in tour.STEPS if step.name == name)
     script, reply, error = step.script(stage), None, None
     while True:
@@ -157,7 +157,7 @@ def test_a_show_has_the_launcher_s_flags_and_its_own() -> None:
     [
         (("chaos", "--assert", "lots<1"), "chaos: --assert lots<1: there is no field lots"),
         (("chaos", "--restart"), "chaos starts nodes again itself: leave out --restart"),
-        (("chaos", "-n", "8"), "-n 8: a local cluster has 1 to 7 nodes"),
+        (("chaos", "-n", "8"), "8: a local cluster has 1 to 7 nodes"),
         (("tour", "--yes", "recover"), "tour: there is no step recover"),
         (("tuor",), "there is no run_cluster.py tuor (did you mean tour?)"),
     ],

@@ -134,7 +134,7 @@ def _script(stage: Stage, campaign: Campaign) -> Errand[str]:
         if max(due, time.monotonic()) >= began + campaign.seconds:
             break
         yield from stage.until(partial(_is_due, due), "the next fault", campaign.seconds)
-        mark = len(stage.happened)
+        mark = stage.mark
         hit = yield from fault.strike(stage, random)
         yield from _until_healthy(stage)
         failover = yield from _measured(stage, mark, fault)

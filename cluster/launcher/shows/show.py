@@ -89,8 +89,7 @@ class Stage:
     def __init__(self, desk: ShowDesk, name: str) -> None:
         self.desk = desk
         self.name = name
-        self.happened: list[Happening] = []
-        """What has happened since the show began."""
+        self._measured: list[Happening] = []
         self.entered = False
         self.stopped = False
 
@@ -108,11 +107,11 @@ class Stage:
     # --- act and wait ---
 
     def do(self, line: str, seconds: float = STEP_SECONDS) -> Errand[int]:
-        """Do a command and wait for its end; the number of happenings before it, to look back to.
+        """Do a command and wait for its end; a mark of the time before it, to look back to.
 
         The show fails if the command does.
         """
-        mark = len(self.happened)
+        mark = self.mark
         listener = Listener(self.name)
         self.desk.obey(line, listener)
         yield from self.until(lambda: listener.is_done, f"the end of {line}", seconds)
@@ -155,13 +154,19 @@ class Stage:
 
     # --- look back ---
 
-    def since(self, mark: int, *kinds: str) -> Iterator[Happening]:
-        """What has happened since a mark, of these kinds."""
-        return (each for each in self.happened[mark:] if each.kind in kinds)
+    @property
+    def mark(self) -> int:
+        """A mark of this moment: how many fail-overs were told."""
+        return len(self._measured)
 
     def failovers(self, mark: int = 0) -> list[Failover]:
         """The fail-overs that were measured since a mark; of each the latest word."""
-        return reading.failovers(self.since(mark, "failover"))
+        return reading.failovers(self._measured[mark:])
+
+    def read(self, happening: Happening) -> None:
+        """A reader of the journal. It keeps little: chaos may last for a day."""
+        if happening.kind == "failover":
+            self._measured.append(happening)
 
 
 class Shows:
@@ -202,7 +207,7 @@ class Shows:
     @contextmanager
     def _on(self, stage: Stage) -> Iterator[None]:
         self._stage = stage
-        forget = stage.desk.journal.read_by(stage.happened.append)
+        forget = stage.desk.journal.read_by(stage.read)
         try:
             yield
         finally:
