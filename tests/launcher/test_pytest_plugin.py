@@ -46,7 +46,7 @@ def test_a_test_gets_a_cluster_and_a_failed_one_tells_what_happened(
             ".*assert 1 == 7.*",
             ".* what happened to leasehold_cluster .*",
             r"....-..-..T..:..:..\....Z  - +n1 starts \(pid \d+\)",
-            r".*  - +ready in .* ms: n1 leads \(term \d+\), 1 of 1 nodes run",
+            r".*  - +ready in .*: n1 leads \(term \d+\), 1 of 1 nodes run",
         ]
     )
 
