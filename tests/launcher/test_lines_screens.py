@@ -18,6 +18,7 @@ from cluster.launcher.screens.outlet import Outlet
 from cluster.launcher.screens.plain import PlainScreen
 from cluster.launcher.screens.wording import entry_of
 from cluster.launcher.story.happenings import Happening
+from tests.launcher.views import VIEW
 from tests.limits import HANG_SECONDS
 
 STAGE = (sys.executable, "-P", "-m", "tests.launcher.stage")
@@ -94,6 +95,19 @@ def pipe() -> Iterator[tuple[int, int]]:
     for descriptor in (reader, writer):
         with suppress(OSError):  # the test has closed it
             os.close(descriptor)
+
+
+def test_of_the_states_of_an_election_only_the_last_has_a_line(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    moments = [(10.0, "n1"), (10.2, None), (10.4, "n2"), (10.8, "n2"), (10.9, "n2"), (12.0, "n2")]
+    times = iter([at for at, _ in moments])
+    screen = PlainScreen(sys.stderr, clock=lambda: next(times))
+    for _, leader in moments:
+        screen.show(VIEW._replace(leader=leader))
+    screen.close()
+    lines = capfd.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines] == ["n1", "n2"]
 
 
 def test_further_lines_of_a_text_stand_below_the_first(

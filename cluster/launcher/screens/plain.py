@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TextIO
 
@@ -14,20 +16,33 @@ from cluster.launcher.story.happenings import Happening
 
 TIME_GAP: Final = "  "
 
+SETTLED_SECONDS: Final = 0.5
+"""A state of the cluster has its line once it has lasted this long: an election has a few."""
+
 
 class PlainScreen:
     """Writes to a stream; reads commands from stdin.
 
     With a `prefix`, lines begin with it instead of the time. `statuses` False: the lines of the
-    cluster's state are left out, and stdin is somebody else's.
+    cluster's state are left out, and stdin is somebody else's. `clock` is monotonic, in seconds.
     """
 
-    def __init__(self, out: TextIO, prefix: str = "", *, statuses: bool = True) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        prefix: str = "",
+        *,
+        statuses: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._outlet = Outlet(out.fileno())
         self._prefix = prefix
         self._statuses = statuses
+        self._clock = clock
         self._input = LineInput()
-        self._outline: object = None
+        self._told: object = None
+        self._seen: object = None
+        self._seen_at = 0.0
 
     def open(self) -> None:
         if self._statuses:
@@ -53,8 +68,12 @@ class PlainScreen:
     def show(self, view: ClusterView) -> None:
         # The numbers change all the time, for the probe client writes.
         outline = view.leader, view.term, [(row.name, row.state, row.pid) for row in view.nodes]
-        if self._statuses and outline != self._outline:
-            self._outline = outline
+        now = self._clock()
+        if outline != self._seen:
+            self._seen, self._seen_at = outline, now
+        is_settled = self._told is None or now - self._seen_at >= SETTLED_SECONDS
+        if self._statuses and is_settled and outline != self._told:
+            self._told = outline
             self._write(StoryEntry(time_of_day(datetime.now()), view.line(), ""))
 
     def input_fd(self) -> int | None:
