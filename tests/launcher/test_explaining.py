@@ -192,7 +192,7 @@ def test_a_leader_that_hears_no_majority() -> None:
 
 
 def test_an_isolated_node_and_the_others_lose_each_other_in_one_line() -> None:
-    cut = {"what": "isolate", "victims": ["n3"], "text": "n3 is isolated (n3 leads)"}
+    cut = {"what": "isolate", "victims": ["n3"], "text": "n3 is isolated"}
     pairs = [("n3", "n1"), ("n1", "n3"), ("n2", "n3"), ("n3", "n2")]
     lost = [
         (10.1 + n / 10, node, "peer_lost", {"peer": peer, "how": "timeout"})
@@ -213,7 +213,7 @@ def test_an_isolated_node_and_the_others_lose_each_other_in_one_line() -> None:
 def test_a_node_that_comes_and_goes_is_told_once_and_then_with_its_count() -> None:
     explaining = Explaining()
     lines = []
-    slow = {"what": "slow", "victims": ["n2"], "text": "n2 is slow: 120 ms longer (n2 leads)"}
+    slow = {"what": "slow", "victims": ["n2"], "text": "n2 is slow: 120 ms longer"}
     played(explaining, (9.0, LAUNCHER, "fault", slow))
     for second in range(10, 18):
         lost = {"peer": "n2", "how": "timeout"}

@@ -296,7 +296,10 @@ def test_commands_that_cannot_be_obeyed_are_answered(cluster: LocalCluster) -> N
         ("is paused (SIGSTOP)", "pause n2"),
         ("n2 is already paused: resume n2 lets it go on", "resume ALL"),
         ("goes on (SIGCONT)", "status"),
-        ("n1 leads (term 1), revision 1: n1 leader pid", "quit"),
+        ("n1 leads (term 1), revision 1: n1 leader pid", "report"),
+        ("no fail-over yet", "report --json"),
+        ('"failovers": []', "report all"),
+        ("report takes nothing, or --json, or --html FILE", "quit"),
     )
     watch(cluster, screen)
 

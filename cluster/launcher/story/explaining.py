@@ -140,8 +140,8 @@ class Explaining:
             elif what == PAUSED:
                 self._paused[victim] = happening
             elif what != HEALED:
-                # Who leads is said in other lines, and by how much it is slow was said before.
-                self._cut[victim] = happening.text.partition(" (")[0].partition(":")[0]
+                # By how much it is slow was said before.
+                self._cut[victim] = happening.text.partition(":")[0]
 
     def _hear_node(self, happening: Happening) -> None:
         fields, node = happening.fields, happening.source
