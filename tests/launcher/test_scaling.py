@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from cluster import Client, LauncherError, LocalCluster
+from cluster.launcher import scaling
+from cluster.launcher.errands import Ask
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -66,6 +68,18 @@ def test_a_cluster_shrinks_by_the_newest_and_the_lead_moves_away_first(
         "n4 was removed from the cluster",
     ]
     assert cluster.leader() in {"n1", "n2", "n3"}
+
+
+def test_the_first_thing_that_is_asked_is_to_hand_over_to_one_that_stays(
+    cluster: LocalCluster,
+) -> None:
+    if cluster.leader() != "n3":
+        cluster.transfer("n3")
+    errand = scaling.scale(cluster, 2)
+    asked = next(step for step in errand if isinstance(step, Ask))
+    errand.close()
+    assert (asked.node, asked.request["op"]) == ("n3", "move_leader")
+    assert asked.request["targetID"] in {cluster.node(name).member_id for name in ("n1", "n2")}
 
 
 def test_what_would_lose_the_quorum_is_refused_with_its_reason(cluster: LocalCluster) -> None:
