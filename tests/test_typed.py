@@ -15,7 +15,13 @@ pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parent.parent
 
-DATA = {"cluster/etcd/rpc/protos/rpc.proto", "cluster/etcd/rpc/protos/descriptors.binpb"}
+PAGE = Path("cluster/launcher/web/page")
+
+DATA = {
+    "cluster/etcd/rpc/protos/rpc.proto",
+    "cluster/etcd/rpc/protos/descriptors.binpb",
+    *(str(PAGE / path.name) for path in (ROOT / PAGE).iterdir()),
+}
 
 PROGRAM = """
 from cluster import Client

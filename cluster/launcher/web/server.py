@@ -21,7 +21,7 @@ from cluster.launcher.web.limits import (
     READ_STALL_SECONDS_MAX,
 )
 from cluster.launcher.web.routes import Routes
-from cluster.launcher.web.streams import Streams
+from cluster.launcher.web.streams import PageStreams
 
 STREAM: Final = "/stream"
 
@@ -34,7 +34,7 @@ class Server:
     """Answers browsers at a listening socket until `run` is cancelled."""
 
     def __init__(
-        self, listening: socket.socket, guard: Guard, routes: Routes, streams: Streams
+        self, listening: socket.socket, guard: Guard, routes: Routes, streams: PageStreams
     ) -> None:
         self._listening = listening
         self._guard = guard

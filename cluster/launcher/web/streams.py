@@ -1,4 +1,4 @@
-"""Streams: what happens, told to each page that is open, from where the page left off.
+"""PageStreams: what happens, told to each page that is open, from where the page left off.
 
 A stream takes from the tape at its own pace: what a slow page has not read waits nowhere else. It
 belongs to the server's event loop.
@@ -32,7 +32,7 @@ KEY_TEXTS_MAX: Final = 100
 Greeting = Callable[[], dict[str, Any]]
 
 
-class Streams:
+class PageStreams:
     """The tape, and the streams that are open."""
 
     def __init__(self, greeting: Greeting, keys: Keys, changed: Callable[[], None]) -> None:

@@ -35,7 +35,7 @@ from cluster.launcher.web.keys import Keys
 from cluster.launcher.web.limits import BATCH_SECONDS, SHOW_SECONDS
 from cluster.launcher.web.routes import Routes
 from cluster.launcher.web.server import Server
-from cluster.launcher.web.streams import Streams
+from cluster.launcher.web.streams import PageStreams
 
 JOIN_SECONDS: Final = 10.0
 
@@ -77,7 +77,7 @@ class WebPage:
         self._is_announced = False
         self._calls = PageCalls(self._wake)
         self._keys = Keys(lambda: self._endpoints)
-        self._streams = Streams(self._greeting, self._keys, self._wake)
+        self._streams = PageStreams(self._greeting, self._keys, self._wake)
         self._routes = Routes(self._keys, self._calls)
         self._server = Server(listening, guard, self._routes, self._streams)
         self._loop = asyncio.new_event_loop()
