@@ -52,6 +52,8 @@ def test_what_is_wrong_stands_out() -> None:
     assert "2 lost" in wrong
     assert "NOT LINEARIZABLE" in wrong
     assert "the probe itself did not run for 12 ms of that" in wrong
+    behind = text_of(KILLED._replace(catching_up=("n1",)))
+    assert "; n1 had to take over another's data first" in behind
     assert "not checked" in text_of(KILLED._replace(linearizable=None))
 
 

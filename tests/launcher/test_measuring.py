@@ -254,6 +254,13 @@ def test_it_is_not_over_while_requests_wait_again(scene: Scene) -> None:
     assert scene.end(11.3).write_outage_ms == pytest.approx(821)
 
 
+def test_a_node_that_had_to_catch_up_first_is_named(scene: Scene) -> None:
+    scene.tell(9.0, "snapshot_installed", "n3", revision=7)
+    killed(scene)
+    scene.tell(10.2, "snapshot_installed", "n2", revision=9)
+    assert scene.end(10.4).catching_up == ("n2",)
+
+
 def test_many_faults_at_once_are_named_shortly(scene: Scene) -> None:
     for n in range(6):
         text = f"n{n} is slow"

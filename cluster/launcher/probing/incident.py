@@ -90,6 +90,7 @@ class Incident:
         self._leader_after = leader
         self._election: Happening | None = None
         self._detection: tuple[float, str, str] | None = None
+        self._catching_up: dict[str, None] = {}
         self._served: dict[str, float] = {}
         self._served_last: dict[str, float] = {}
 
@@ -133,6 +134,8 @@ class Incident:
             self._election = happening
             self._leader_after = happening.source
             self._move(at)
+        elif happening.kind == "snapshot_installed":
+            self._catching_up[happening.source] = None
         elif happening.kind == "leader":
             self._leader_after = fields["leader"]
             self._move(at)
@@ -230,6 +233,7 @@ class Incident:
             leases_kept=kept,
             leases_lost=ended,
             fault=self._faults[0].kind,
+            catching_up=tuple(self._catching_up),
         )
 
     def _cause(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from cluster.launcher.story.failover import DEATH, Failover
+from cluster.launcher.story.words import all_of
 
 ETCD_OUTAGE_MS: Final = 1_325
 ETCD_COMMAND: Final = "python -m tests.etcd failover DIR"
@@ -51,6 +52,8 @@ def text_of(failover: Failover) -> str:
     )
     if failover.late_ms:
         line += f" (the probe itself did not run for {_ms(failover.late_ms)} of that)"
+    if failover.catching_up:
+        line += f"; {all_of(failover.catching_up)} had to take over another's data first"
     lines += [f"   {line}", f"   {_consequences(failover)}"]
     if is_death_of_leader(failover):
         lines.append(f"   etcd by default: no writes for {ETCD_OUTAGE_MS:,} ms ({ETCD_COMMAND})")

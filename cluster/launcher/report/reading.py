@@ -80,7 +80,8 @@ def failovers(happenings: Iterable[Happening]) -> list[Failover]:
                 key: happening.fields[key] for key in Failover._fields & happening.fields.keys()
             }
             if {"number", "cause", "began_at", "leader_before"} <= known.keys():
-                failover = Failover(**{**known, "votes": tuple(known.get("votes", ()))})
+                tuples = {name: tuple(known.get(name, ())) for name in ("votes", "catching_up")}
+                failover = Failover(**{**known, **tuples})
                 found[failover.number] = failover
     return [found[number] for number in sorted(found)]
 

@@ -32,6 +32,7 @@ class Failover(NamedTuple):
     the write outage the client that measures did not run itself. `delayed` counts requests that
     took longer than the slowest of the second before; `failed` those that were given up or refused;
     `lost` the acknowledged writes that are not there; `doubled` those that were applied twice.
+    `catching_up` are the nodes that took over another's data meanwhile: they could not help before.
     """
 
     number: int
@@ -57,7 +58,9 @@ class Failover(NamedTuple):
     leases_kept: int = 0
     leases_lost: int = 0
     fault: str = ""
+    catching_up: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """It as JSON has it."""
-        return {**self._asdict(), "votes": list(self.votes)}
+        lists = {"votes": list(self.votes), "catching_up": list(self.catching_up)}
+        return {**self._asdict(), **lists}
