@@ -112,6 +112,8 @@ def test_a_cluster_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatc
     cluster.launch()
     with pytest.raises(LauncherError, match="no write was acknowledged within"):
         cluster.wait_until_ready(timeout_seconds=0.5)
+    # It has never answered: that is a long start, and no silence.
+    assert cluster.nodes["n1"].condition(time.monotonic() + 1_000) == "starting"
     cluster.close()
 
 

@@ -266,6 +266,7 @@ def test_a_launcher_that_did_not_run_blames_no_node(
     for node in cluster.running:
         node.status_at -= 1_000
     assert cluster.heard_leader is None
+    assert cluster.nodes["n2"].condition(time.monotonic()) == "silent"
     cluster.awake_since = time.monotonic()
     assert cluster.heard_leader == "n1"
     # Here every turn of the loop is as late as that.
