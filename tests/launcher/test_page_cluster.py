@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -25,8 +26,9 @@ TASK = "import os; print(os.environ['LEASECTL_ENDPOINTS'], flush=True); input()"
 
 
 class Running(NamedTuple):
-    """A launcher with a page: its address, and the endpoints of the cluster."""
+    """A launcher with a page: its process, the page's address, and the cluster's endpoints."""
 
+    process: subprocess.Popen[str]
     url: str
     endpoints: str
 
@@ -45,7 +47,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     assert launcher.stdout is not None
     assert launcher.stderr is not None
     url = next(found[1] for line in launcher.stderr if (found := re.search(r"page: (\S+)", line)))
-    yield Running(url, launcher.stdout.readline().strip())
+    yield Running(launcher, url, launcher.stdout.readline().strip())
     launcher.communicate("\n", timeout=HANG_SECONDS)
     assert launcher.returncode == 0
 
@@ -226,3 +228,17 @@ def test_messages_travel_between_the_nodes(looker: Looker) -> None:
     deadline = time.monotonic() + HANG_SECONDS
     while not looker.page.evaluate(IS_DRAWN):
         assert time.monotonic() < deadline
+
+
+def test_a_launcher_that_hangs_is_told_from_one_that_is_gone(
+    looker: Looker, running: Running
+) -> None:
+    lost = looker.page.locator("#lost")
+    running.process.send_signal(signal.SIGSTOP)
+    try:
+        lost.filter(has_text="says nothing").wait_for()
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+    lost.wait_for(state="hidden")
+    looker.page.locator("#connection", has_text="connected").wait_for()
+    looker.leader()
