@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cluster.errors import CANCELED, INTERNAL, Fault
 from cluster.etcd.grpc.calls import CUT_REQUEST, NO_REQUEST, GrpcCall, Home
-from cluster.etcd.grpc.headers import RESPONSE_HEADERS, trailers
+from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_HEADERS, trailers
 from cluster.etcd.grpc.messages import framed
 from cluster.etcd.http2 import Http2Stream
 from cluster.etcd.rpc.mapping import UNREADABLE, decode
@@ -153,7 +153,7 @@ class ServedCall(GrpcCall):
         http2 = self._home.http2
         if not self._has_answered:
             self._has_answered = True
-            http2.respond(self._stream, RESPONSE_HEADERS)
+            http2.respond(self._stream, RESPONSE_BLOCK)
         message = self._home.replies.encode(self.rpc, reply)
         self._count_sent(len(message))
         http2.send(self._stream, framed(message))
@@ -164,7 +164,8 @@ class ServedCall(GrpcCall):
         if self._is_over:
             return
         if self._has_answered:
-            self._home.http2.trailers(self._stream, trailers(error))
+            ending = OK_TRAILERS_BLOCK if error is None else trailers(error)
+            self._home.http2.trailers(self._stream, ending)
         else:
             self._home.http2.respond(self._stream, RESPONSE_HEADERS + trailers(error), end=True)
         self._end(OK if error is None else error.code)
