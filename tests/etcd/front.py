@@ -20,6 +20,7 @@ import zmq
 
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.node import NodeProcess
+from cluster.processes import is_readable
 from cluster.wire import pack
 from tests.etcd.sides import halves_of
 from tests.limits import HANG_MS, HANG_SECONDS
@@ -74,8 +75,11 @@ def _returns(node: NodeProcess, half: int, say: Say) -> float:
     times = []
     for _ in range(KILLS):
         victim = halves_of(node.pid)[half]
+        ended = os.pidfd_open(victim)
         os.kill(victim, signal.SIGKILL)
         began = time.monotonic()
+        is_readable(ended, HANG_SECONDS)
+        os.close(ended)
         _wait_for_front(node)
         times.append((time.monotonic() - began) * 1_000)
     name = ("the keeper", "the serving half")[half]

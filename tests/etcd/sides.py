@@ -62,7 +62,7 @@ def halves_of(node: int) -> tuple[int, int]:
 
 
 def descendants(pids: tuple[int, ...]) -> Iterator[int]:
-    """The processes that these have started, and those that they have."""
+    """The processes that these have started and that run, and those that they have."""
     children = [
         int(path.name)
         for path in Path("/proc").iterdir()
@@ -79,4 +79,5 @@ def _parent(process: Path) -> int:
         after_name = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0  # it has ended meanwhile
-    return int(after_name[1])
+    # One that has ended, and that nobody has asked after yet, has no place among them.
+    return 0 if after_name[0] == "Z" else int(after_name[1])
