@@ -8,7 +8,7 @@ Refuses to know what an RPC does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
@@ -32,9 +32,14 @@ CUT_REQUEST: Final = Fault(UNKNOWN, "unexpected EOF")
 class ClientLink(Link, Protocol):
     """The link of one client; while it is paused, the answers of its calls are not read."""
 
+    on_read: Callable[[], None]
+    is_reading: bool
+
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def close(self) -> None: ...
+    def gather(self) -> None: ...
+    def flush(self) -> None: ...
 
 
 class Home(Protocol):

@@ -7,7 +7,7 @@ RPC does. A call ends by its answer, by a reset, by its deadline, or with the co
 from __future__ import annotations
 
 import asyncio
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from cluster.errors import RESOURCE_EXHAUSTED, UNIMPLEMENTED
 from cluster.etcd.counters import RpcCounters
@@ -69,6 +69,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
     def __init__(self, server: GrpcServer, link: ClientLink) -> None:
         self.http2 = ServerConnection(self, LIMITS, server.memory)
         self.link = link
+        link.on_read = self._write_what_came
         self.replies = server.replies
         self.counters = server.counters
         self.message_bytes_max = server.message_bytes_max
@@ -83,6 +84,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._is_writable = True
         self._is_link_paused = False
         self._long_answers = 0
+        self._last_heads: _Heads | None = None
 
     # --- the transport ---
 
@@ -106,9 +108,13 @@ class GrpcConnection(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the client."""
+        # All that these bytes ask for goes to the node at once, without another turn of the loop.
+        self.link.gather()
         self.http2.receive(data, self._now_ms())
+        self.link.flush()
         self._write()
-        self._arm(self.http2.next_tick_ms)
+        if self._timer is None:  # what comes moves the next look away, and never nearer
+            self._arm(self.http2.next_tick_ms)
 
     def eof_received(self) -> bool:
         """The client has closed its side: nothing of it can go on."""
@@ -141,24 +147,23 @@ class GrpcConnection(asyncio.BufferedProtocol):
 
     def on_request(self, stream: Http2Stream) -> None:
         """A request's headers are there: make its call, or refuse it."""
-        headers = dict(stream.headers)
-        try:
-            check_grpc(headers)
-            rpc, is_short = _route(stream.path)
-            left_ms = time_left_ms(headers)
-            encoding = encoding_of(headers)
-        except NotGrpcError as fault:
-            self.http2.respond(stream, refusal(fault.refused_with, fault), end=True)
-            return
-        except RpcError as error:
-            self.http2.respond(stream, refusal(200, error), end=True)
-            return
+        heads = self._last_heads
+        if heads is None or heads.fields is not stream.headers:
+            try:
+                heads = self._last_heads = _heads_of(stream)
+            except NotGrpcError as fault:
+                self.http2.respond(stream, refusal(fault.refused_with, fault), end=True)
+                return
+            except RpcError as error:
+                self.http2.respond(stream, refusal(200, error), end=True)
+                return
         call: GrpcCall
-        if is_short:
-            call = UnaryCall(self, stream, rpc, encoding, requires_leader(headers))
+        if heads.is_short:
+            call = UnaryCall(self, stream, heads.rpc, heads.encoding, heads.requires_leader)
         else:
-            call = ServedCall(self, stream, rpc, encoding, headers)
+            call = ServedCall(self, stream, heads.rpc, heads.encoding, dict(stream.headers))
         stream.context = call
+        left_ms = heads.left_ms
         if left_ms is not None:
             at_ms = self._now_ms() + left_ms
             call.slot = self._deadlines.add(call, at_ms)
@@ -205,9 +210,15 @@ class GrpcConnection(asyncio.BufferedProtocol):
         """There is something to write: with what else the turn of the loop brings."""
         if not self._is_writing_soon:
             self._is_writing_soon = True
-            self._loop.call_soon(self._write)
+            if not self.link.is_reading:
+                self._loop.call_soon(self._write)
 
     # --- inside ---
+
+    def _write_what_came(self) -> None:
+        """The answers that the node has sent together have come."""
+        if self._is_writing_soon:
+            self._write()
 
     def _read_on(self) -> None:
         """Others have had their turn."""
@@ -272,6 +283,28 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self._write()
         self._arm(self._deadlines.next_ms)
         self._arm(self.http2.next_tick_ms)
+
+
+class _Heads(NamedTuple):
+    """What the header fields of a request say; the engine remembers fields, so one look serves
+    many requests of a client that makes the same call again and again."""
+
+    fields: tuple[tuple[bytes, bytes], ...]
+    rpc: Rpc
+    is_short: bool
+    encoding: bytes
+    requires_leader: bool
+    left_ms: float | None
+
+
+def _heads_of(stream: Http2Stream) -> _Heads:
+    """Read a request's header fields. Raises RpcError."""
+    headers = dict(stream.headers)
+    check_grpc(headers)
+    rpc, is_short = _route(stream.path)
+    left_ms = time_left_ms(headers)
+    encoding = encoding_of(headers)
+    return _Heads(stream.headers, rpc, is_short, encoding, requires_leader(headers), left_ms)
 
 
 def _route(path: bytes) -> tuple[Rpc, bool]:

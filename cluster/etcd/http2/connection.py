@@ -103,6 +103,8 @@ class ServerConnection:
         """Bytes to write now; nothing if there are none, or if no window is open."""
         sender = self._sender
         taken = sender.take()
+        if not taken and not self._is_leaving:
+            return taken
         if sender.finished:
             finished, sender.finished = sender.finished, []
             for stream in finished:

@@ -51,6 +51,9 @@ class NodeAddress(NamedTuple):
 class NodeConnection(asyncio.Protocol):
     """One connection; `on_reply` gets each reply, `on_lost` once the reason why it ended.
 
+    `on_reading` is told when replies that have come together begin (True) and end. With `gathers`
+    its owner calls `flush` when it has sent all that goes together.
+
     `is_open` while the node is known and the connection stands; `was_open` from then on: something
     may have been sent. `is_full`: the node does not read. Neither function is called after `close`.
     """
@@ -58,6 +61,8 @@ class NodeConnection(asyncio.Protocol):
     def __init__(self, loop: Loop, address: NodeAddress, gate: Gate) -> None:
         self.is_open = self.was_open = False
         self.is_full = False
+        self.gathers = False
+        self.on_reading: Callable[[bool], None] = _ignore
         self.on_reply: Callable[[Reply], None] = _ignore
         self.on_lost: Callable[[str], None] = _ignore
         self._loop = loop
@@ -89,8 +94,8 @@ class NodeConnection(asyncio.Protocol):
 
     def send(self, payload: bytes) -> None:
         """Send a packed request with all others of this turn, once the node is known."""
-        if not self._unsent and self.is_open:
-            self._loop.call_soon(self._flush)
+        if not (self._unsent or self.gathers) and self.is_open:
+            self._loop.call_soon(self.flush)
         self._unsent.append(frame(payload))
         self._unsent_bytes += len(payload)
         if self._unsent_bytes > UNSENT_BYTES_MAX:
@@ -113,7 +118,7 @@ class NodeConnection(asyncio.Protocol):
 
     def release(self) -> None:
         """Nobody owns the connection for now."""
-        self.on_reply = self.on_lost = _ignore
+        self.on_reply = self.on_lost = self.on_reading = _ignore
         if self._is_paused:
             self.resume()
 
@@ -134,6 +139,11 @@ class NodeConnection(asyncio.Protocol):
         self._gate.heard(self)
 
     def data_received(self, data: bytes) -> None:
+        self.on_reading(True)
+        self._read(data)
+        self.on_reading(False)
+
+    def _read(self, data: bytes) -> None:
         try:
             for payload in self._dealer.receive(data):
                 if len(payload) < LONG_REPLY_BYTES:
@@ -182,9 +192,10 @@ class NodeConnection(asyncio.Protocol):
         self.is_open = self.was_open = True
         if self._is_paused:
             self.pause()
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Hand over what was sent."""
         if self._transport is None or not self._unsent or self._is_lost:
             return
         data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)

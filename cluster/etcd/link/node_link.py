@@ -41,11 +41,14 @@ class NodeLink:
     """The calls of one client; `why_lost` says why its last connection ended.
 
     `done` is called once with the answer, an `error` map among them, and never inside `call`; not
-    at all after `forget` or `close`. `on_close` is called when the client closes the link.
+    at all after `forget` or `close`. `on_close` is called when the client closes the link. While
+    `is_reading`, more answers that have come together follow; `on_read` is called behind them.
     """
 
     def __init__(self, pool: Pool) -> None:
         self.on_close: Callable[[], None] | None = None
+        self.on_read: Callable[[], None] = _nothing
+        self.is_reading = False
         self.why_lost = ""
         self._pool = pool
         self._connection: NodeConnection | None = None
@@ -93,6 +96,18 @@ class NodeLink:
         if self._calls.get(call) is not None:
             self._stop_timer(call)
             self._give_up(call)
+
+    def gather(self) -> None:
+        """Calls follow that go together: they are sent by `flush`."""
+        if self._connection is not None:
+            self._connection.gathers = True
+
+    def flush(self) -> None:
+        """Send what was gathered."""
+        connection = self._connection
+        if connection is not None:
+            connection.gathers = False
+            connection.flush()
 
     def open_stream(
         self, on_message: Callable[[Reply], None], on_end: Callable[[str], None]
@@ -144,9 +159,15 @@ class NodeLink:
     def _connect(self) -> NodeConnection:
         connection = self._connection = self._pool.take()
         connection.on_reply, connection.on_lost = self._on_reply, self._on_lost
+        connection.on_reading = self._on_reading
         if self._is_paused:
             connection.pause()
         return connection
+
+    def _on_reading(self, is_reading: bool) -> None:
+        self.is_reading = is_reading
+        if not is_reading:
+            self.on_read()
 
     def _on_reply(self, reply: Reply) -> None:
         number = reply.pop("id", 0)
@@ -208,3 +229,7 @@ class NodeLink:
             self._stop_timer(number)
             if done is not None:
                 done(dict(NOT_SENT if number in held else answer))
+
+
+def _nothing() -> None:
+    """Nobody has to know."""

@@ -224,13 +224,15 @@ _WITHOUT_REVISION: Final = "etcdserverpb.Cluster"
 
 
 class ResponseEncoder:
-    """Makes the responses of one node: the two ids of its headers are encoded once."""
+    """Makes the responses of one node: the two ids of its headers are encoded once, and each term
+    when it begins."""
 
     def __init__(self, cluster_id: int, member_id: int) -> None:
         header = message_class("etcdserverpb.ResponseHeader")
         ids = header(cluster_id=cluster_id, member_id=member_id).SerializeToString()
         self._heads = [_HEADER_TAG + bytes((size,)) + ids for size in range(128)]
         self._ids_size = len(ids)
+        self._term, self._term_tail = 0, b""
 
     def encode(self, rpc: Rpc, reply: Fields) -> bytes:
         """The bytes of the response for a reply of the node that holds no error."""
@@ -242,8 +244,9 @@ class ResponseEncoder:
         """What most puts get. The header is below 128 bytes: four numbers of at most 11 each."""
         revision, term = header.get("revision", 0), header["raft_term"]
         tail = _REVISION_TAG + _varint(revision) if revision else b""
-        if term:
-            tail += _TERM_TAG + _varint(term)
+        if term != self._term:
+            self._term, self._term_tail = term, _TERM_TAG + _varint(term) if term else b""
+        tail += self._term_tail
         return self._heads[self._ids_size + len(tail)] + tail
 
 

@@ -39,6 +39,21 @@ async def test_an_ended_call_is_gone_without_the_collector() -> None:
         gc.enable()
 
 
+@in_loop
+async def test_answers_that_come_together_are_written_together() -> None:
+    peer = Peer()
+    streams = [peer.call(PUT, request(PUT, key=b"k")) for _ in range(3)]
+    await settle()
+    peer.link.is_reading = True
+    for number in range(3):
+        peer.link.answer(number)
+    await settle()
+    assert not any(peer.answers[stream].has_ended for stream in streams)
+    peer.link.is_reading = False
+    peer.link.on_read()
+    assert all(peer.answers[stream].has_ended for stream in streams)
+
+
 class Recording(GrpcConnection):
     """A connection that only notes in which turn of the loop it got how many bytes."""
 

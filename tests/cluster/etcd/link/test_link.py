@@ -117,6 +117,26 @@ def test_a_forgotten_call_has_no_answer_and_the_next_one_has() -> None:
         run(test)
 
 
+def test_calls_that_are_gathered_go_out_together() -> None:
+    async def test() -> None:
+        pool = pool_of(node.address)
+        link, other = NodeLink(pool), NodeLink(pool)
+        await ask(link, key=b"open")
+        link.gather()
+        gathered = [asyncio.create_task(ask(link, key=b"%d" % number)) for number in range(3)]
+        await ask(other, key=b"meanwhile")
+        await ask(other, key=b"once more")
+        assert [asked["key"] for asked in node.requests] == [b"open", b"meanwhile", b"once more"]
+        link.flush()
+        assert [reply["key"] for reply in await asyncio.gather(*gathered)] == [b"0", b"1", b"2"]
+        await ask(link, key=b"and one by itself")
+        link.close()
+        other.close()
+
+    with stand_in(echo) as node:
+        run(test)
+
+
 def test_calls_given_up_one_after_the_other_do_not_all_reach_the_node() -> None:
     """What it does for nobody is bounded; what is asked meanwhile waits, and keeps its order."""
     asked: list[tuple[Route, Reply]] = []

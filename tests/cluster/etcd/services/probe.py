@@ -111,6 +111,8 @@ class ProbeLink:
         self.feeds: list[ProbeFeed] = []
         self.is_paused = False
         self.is_closed = False
+        self.on_read: Callable[[], None] = _nothing
+        self.is_reading = False
         self._done: dict[int, Callable[[dict[str, Any]], None]] = {}
 
     def call(
@@ -136,6 +138,12 @@ class ProbeLink:
     def close(self) -> None:
         self.is_closed = True
 
+    def gather(self) -> None:
+        """Nothing waits here."""
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
     def open_stream(
         self, on_message: Callable[[dict[str, Any]], None], on_end: Callable[[str], None]
     ) -> ProbeFeed:
@@ -153,3 +161,7 @@ class ProbeLink:
     def refuse(self, call: int, code: int, message: str) -> None:
         """The node's error for a call."""
         self._done.pop(call)({"error": {"code": code, "message": message}})
+
+
+def _nothing() -> None:
+    """Nobody has to know."""
