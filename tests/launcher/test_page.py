@@ -209,6 +209,18 @@ def test_the_keyboard_chooses_a_node_and_a_wrong_command_is_told(
         assert "did you mean kill?" in page.locator("#said").inner_text()
 
 
+def test_the_leader_is_looked_at_until_the_user_chooses(browser: Chromium, stage: Stage) -> None:
+    with browser.page(stage.page.url) as page:
+        text(page, "#node-title", "Node n3")
+        stage.look(view(row("n1", state="leader", term=4), row("n3", term=4), leader="n1"))
+        text(page, "#node-title", "Node n1")
+        page.locator(".node[data-node='n3']").click()
+        text(page, "#node-title", "Node n3")
+        stage.look(view(row("n1", state="leader", term=5), row("n3", term=5), leader="n1"))
+        text(page, "h1", "n1 leads in term 5")
+        text(page, "#node-title", "Node n3")
+
+
 def test_what_is_grave_is_asked_first(browser: Chromium, stage: Stage) -> None:
     with browser.page(stage.page.url) as page:
         text(page, "#node-title", "Node n3")

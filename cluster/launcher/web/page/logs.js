@@ -83,11 +83,20 @@ export class Logs {
       if (begun.index > (one.last ?? 0)) break;
       term = begun.term;
       if (begun.index < low) continue;
+      context.fillStyle = colours.ink;
       context.fillRect(x(begun.index) - 1, top - 2, 2, tall + 4);
-      context.fillText(`term ${begun.term}`, x(begun.index) + 4, top + tall / 2 - 1);
+      this.#label(context, `term ${begun.term}`, x(begun.index) + 4, top + tall / 2 - 1, colours);
       term = null;
     }
-    if (term !== null && width > 80) context.fillText(`term ${term}`, 6, top + tall / 2 - 1);
+    if (term !== null && width > 80) this.#label(context, `term ${term}`, 6, top + tall / 2 - 1, colours);
+  }
+
+  /** A text that can be read above the borders of entries. */
+  #label(context, text, x, y, colours) {
+    context.fillStyle = colours.soft;
+    context.fillRect(x - 3, y - 7, context.measureText(text).width + 6, 13);
+    context.fillStyle = colours.ink;
+    context.fillText(text, x, y);
   }
 
   #rebuild(nodes, key) {

@@ -22,7 +22,7 @@ const RING_MS = 30;
 const record = new Record();
 const playhead = new Playhead();
 const ring = new Ring(choose);
-const panel = new NodePanel();
+const panel = new NodePanel(choose);
 const plot = new Plot(record, playhead);
 const logs = new Logs(record);
 const events = new Events(record, (at) => playhead.goTo(at));
@@ -30,7 +30,8 @@ const failovers = new Failovers(record, (at) => playhead.goTo(at));
 const leases = new Leases();
 const prompt = new Prompt();
 const keys = new Keys(listen);
-let chosen = null;
+let chosen = null; // by the user; until then the leader is looked at
+let looked = null;
 let run = null;
 let isDue = true; // something has changed, so all parts are drawn
 
@@ -153,10 +154,11 @@ function draw(at) {
   showMoment(at);
   if (!view) return;
   const names = view.nodes.filter((node) => node.state !== "removed").map((node) => node.name);
-  if (!names.includes(chosen)) chosen = view.leader ?? names[0] ?? null;
-  const node = view.nodes.find((one) => one.name === chosen);
+  if (!names.includes(chosen)) chosen = null;
+  looked = chosen ?? view.leader ?? (names.includes(looked) ? looked : names[0]);
+  const node = view.nodes.find((one) => one.name === looked);
   showHeadline(view);
-  ring.show(view, chosen);
+  ring.show(view, looked);
   if (!playhead.isPlaying) ring.draw(record.messages, at, playhead.pace);
   if (node) panel.show(node, view, playhead.isLive ? node : nodeNow(node));
   logs.show(view, at);

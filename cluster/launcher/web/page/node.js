@@ -63,7 +63,9 @@ const KNOBS = {
 };
 
 export class NodePanel {
-  constructor() {
+  /** `choose` is called with the node of a button that was clicked: it stays the one looked at. */
+  constructor(choose) {
+    this.choose = choose;
     this.title = byId("node-title");
     this.state = byId("node-state");
     this.facts = FACTS.map(([name]) => {
@@ -85,13 +87,18 @@ export class NodePanel {
       for (const [, verb, label, help, , look] of ACTIONS.filter((action) => action[0] === group)) {
         const button = make("button", {
           type: "button", class: look, "data-verb": verb, title: help, text: label,
-          on: { click: () => runFrom(button, this.#line(verb)) },
+          on: { click: () => this.#act(button, verb) },
         });
         this.buttons.set(verb, button);
         row.append(verb in KNOBS ? make("span", { class: "with-knobs" }, button, ...KNOBS[verb]()) : button);
       }
       box.append(make("h3", { text: group }), row);
     }
+  }
+
+  #act(button, verb) {
+    this.choose(this.name);
+    runFrom(button, this.#line(verb));
   }
 
   #line(verb) {
