@@ -59,6 +59,7 @@ def test_what_is_wrong_stands_out() -> None:
 
 def test_etcd_stands_beside_the_death_of_a_leader_only() -> None:
     assert "etcd" not in text_of(KILLED._replace(fault=STOP))
+    assert "etcd" not in text_of(KILLED._replace(faults=2))
 
 
 def test_all_fail_overs_are_a_table_with_percentiles_by_fault() -> None:

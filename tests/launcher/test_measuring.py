@@ -261,6 +261,15 @@ def test_a_node_that_had_to_catch_up_first_is_named(scene: Scene) -> None:
     assert scene.end(10.4).catching_up == ("n2",)
 
 
+def test_a_removed_member_that_misses_its_leader_is_no_fault(scene: Scene) -> None:
+    scene.tell(10.0, "member", what="removed", victim="n4")
+    scene.tell(10.5, "suspected", "n4", leader="n1", how="timeout", term=4, silent_ms=500)
+    scene.tell(10.6, "stopping", "n4", why="it was removed")
+    scene.tell(10.7, "died", victim="n4", pid=7, how="exited with status 3", leader="n1")
+    scene.measuring.tick(11.0)
+    assert not scene.measuring.is_measuring
+
+
 def test_many_faults_at_once_are_named_shortly(scene: Scene) -> None:
     for n in range(6):
         text = f"n{n} is slow"

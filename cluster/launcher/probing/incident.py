@@ -233,6 +233,7 @@ class Incident:
             leases_kept=kept,
             leases_lost=ended,
             fault=self._faults[0].kind,
+            faults=len(self._faults),
             catching_up=tuple(self._catching_up),
         )
 

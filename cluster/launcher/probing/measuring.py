@@ -52,6 +52,9 @@ KILLED_SECONDS: Final = 0.1
 """A node that ends this soon after the command to kill it was killed by that command: the system
 takes a few milliseconds to end a process that no longer does anything."""
 
+REMOVED: Final = "removed"
+"""What is told of a member that belongs to the cluster no longer."""
+
 HEALING: Final = ("resume", "heal")
 """How the names of what ends a harm begin: no fault begins then."""
 
@@ -76,6 +79,7 @@ class Measuring:
         self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
         self._down_at: dict[str, float] = {}
         self._stopping_at: dict[str, float] = {}
+        self._removed: set[str] = set()
         self._kill_at = -KILLED_SECONDS
         self._wrong: set[int] = set()
         self._open: Incident | None = None
@@ -119,7 +123,9 @@ class Measuring:
         match happening.kind:
             case "command" if fields["line"].split()[:1] == ["kill"]:
                 self._kill_at = at
-            case "died":
+            case "member" if fields["what"] == REMOVED:
+                self._removed.add(fields["victim"])
+            case "died" if fields["victim"] not in self._removed:
                 self._on_death(fields["victim"], fields["how"], at)
             case "fault" if not fields["what"].startswith(HEALING):
                 victims = fields["victims"]
@@ -140,6 +146,8 @@ class Measuring:
 
     def _hear_node(self, happening: Happening) -> None:
         fields, at, node = happening.fields, happening.at, happening.source
+        if node in self._removed:
+            return  # it misses a leader that is none of its own, and ends
         if happening.kind == "stopping":
             self._stopping_at[node] = at
             cause = f"{self._named(node)} was stopped ({fields['why']})"

@@ -62,7 +62,8 @@ def text_of(failover: Failover) -> str:
 
 def is_death_of_leader(failover: Failover) -> bool:
     """Whether it can be compared with the death of etcd's leader."""
-    return failover.fault == DEATH and failover.leader_after != failover.leader_before
+    changed = failover.leader_after != failover.leader_before
+    return (failover.fault, failover.faults) == (DEATH, 1) and changed
 
 
 def _consequences(failover: Failover) -> str:

@@ -38,6 +38,9 @@ CONNECTION: Final = "connection"
 TRANSFER: Final = "transfer"
 """How a node notices that it lost its leader."""
 
+REMOVED: Final = "removed"
+"""What is told of a member that belongs to the cluster no longer."""
+
 HEALED: Final = "heal"
 PAUSED: Final = "pause"
 RESUMED: Final = "resume"
@@ -78,6 +81,7 @@ class Explaining:
         self._asking: dict[str, _Asking] = {}
         self._in_vain_at: dict[str, float] = {}
         self._near_miss_at: dict[str, float] = {}
+        self._removed: set[str] = set()
         self._learners: set[str] = set()
         self._elected: dict[str, int] = {}
         self._leader_said: Happening | None = None
@@ -119,6 +123,8 @@ class Explaining:
                 self._note_end(fields["victim"], happening.at)
             case "launched":
                 self._ended_at.pop(fields["victim"], None)
+            case "member" if fields["what"] == REMOVED:
+                self._removed.add(fields["victim"])
             case "fault":
                 self._note_fault(happening)
             case "leader":
@@ -145,6 +151,8 @@ class Explaining:
 
     def _hear_node(self, happening: Happening) -> None:
         fields, node = happening.fields, happening.source
+        if node in self._removed or fields.get("peer") in self._removed:
+            return  # it hears no other member any more, and that is as it should be
         paused = self._paused.get(node)
         if paused is not None and happening.at > paused.at:
             del self._paused[node]  # it goes on: the launcher will know in a moment

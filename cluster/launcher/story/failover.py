@@ -21,7 +21,8 @@ that handed over, or fell silent without a reason that is known, and an election
 class Failover(NamedTuple):
     """One fault and what came of it. Durations are in ms; None: it did not happen, or not yet.
 
-    `fault` is one of FAULTS, or what was done to the links.
+    `fault` is one of FAULTS, or what was done to the links; of the first, if there were several
+    (`faults`) before all was as before.
 
     `detection_ms` is from the cause to the first follower's suspicion; `election_ms` from there
     until a leader is elected. An outage is the longest time between two acknowledged writes (or
@@ -58,6 +59,7 @@ class Failover(NamedTuple):
     leases_kept: int = 0
     leases_lost: int = 0
     fault: str = ""
+    faults: int = 1
     catching_up: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
