@@ -11,13 +11,14 @@ const LOUD = new Set(["died", "elected", "leader", "failover", "fault", "member"
 export class Events {
   #announced = -Infinity;
   #kind = "story";
+  #isLive = true;
+  #waiting = [];
 
   constructor(record, goTo) {
     this.record = record;
     this.goTo = goTo;
     this.list = byId("events");
     this.hidden = new Set();
-    this.shown = new WeakSet();
     byId("events-kind").addEventListener("change", (event) => {
       this.#kind = event.target.value;
       this.rebuild();
@@ -30,23 +31,32 @@ export class Events {
   }
 
   rebuild() {
+    this.#waiting = [];
     const wanted = this.record.happenings.filter((one) => this.#isWanted(one)).slice(-SHOWN_MAX);
     this.list.replaceChildren(...wanted.reverse().map((one) => this.#row(one)));
   }
 
   /** Add what has just been told; `isOld`: it happened before the page came. */
   add(happenings, isOld) {
-    const wanted = happenings.filter((one) => this.#isWanted(one)).slice(-SHOWN_MAX);
-    if (!wanted.length) return;
-    const isAtTop = this.list.scrollTop < 4;
-    for (const one of wanted) this.list.insertBefore(this.#row(one), this.#below(one));
-    while (this.list.childElementCount > SHOWN_MAX) this.list.lastElementChild.remove();
-    if (isAtTop) this.list.scrollTop = 0;
+    const wanted = happenings.filter((one) => this.#isWanted(one));
     if (!isOld) this.#announce(wanted);
+    this.#waiting = [...this.#waiting, ...wanted].slice(-SHOWN_MAX);
+  }
+
+  /** Put what was added into the document: once for all that came since the last time. */
+  flush() {
+    const { list } = this;
+    // The list is not asked where it is scrolled to: that would cost a layout each time, and a
+    // browser keeps what is looked at in its place by itself.
+    for (const one of this.#waiting) list.insertBefore(this.#row(one), this.#below(one));
+    for (let more = list.childElementCount - SHOWN_MAX; more > 0; more -= 1) list.lastElementChild.remove();
+    this.#waiting = [];
   }
 
   /** Mark what is later than the moment that is shown. */
   show(at, isLive) {
+    if (isLive && this.#isLive) return;
+    this.#isLive = isLive;
     for (const row of this.list.children) row.classList.toggle("later", !isLive && Number(row.dataset.at) > at);
   }
 

@@ -150,6 +150,7 @@ function draw(at) {
   playhead.begins = record.first;
   leases.draw();
   failovers.show();
+  events.flush();
   events.show(at, playhead.isLive);
   showMoment(at);
   if (!view) return;

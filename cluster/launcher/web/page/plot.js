@@ -15,6 +15,7 @@ const LINES_MS = [1, 10, 100, 1000];
 const POINTS_MAX = 6000;
 const SLOW_MS = 20;
 const STEPS = 1000; // of the scrubber
+const MARK_PX = 2;
 const LABEL_PX = 84; // two labels of faults are at least this far apart
 
 export class Plot {
@@ -150,9 +151,11 @@ export class Plot {
     const { start, end } = this.shown;
     context.textAlign = "left";
     context.lineWidth = 1;
-    let free = -Infinity;
+    let [free, drawn] = [-Infinity, -Infinity];
     for (const one of faults.slice(firstAfter(faults, start), firstAfter(faults, end))) {
       const at = Math.round(x(one.at)) + 0.5;
+      if (at < drawn + MARK_PX) continue; // it would cover the mark before
+      drawn = at;
       const colour = isHealing(one) ? this.colours.muted : this.colours.harm;
       context.strokeStyle = colour;
       context.globalAlpha = 0.8;
