@@ -31,9 +31,6 @@ RECONNECT_MS: Final = 50
 ALL: Final = b"\0"
 """As a key the first one of all, as the end of a range no end."""
 
-UNSENT: Final = frozenset({"etcdserver: too many requests", "etcdserver: server stopped"})
-"""With these texts a front or a node says that it has not begun."""
-
 NOT_DONE: Final = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -42,7 +39,8 @@ NOT_DONE: Final = frozenset(
         grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
-"""Errors that a request gets in whose place nothing was done."""
+"""Errors that a request gets in whose place nothing was done. A server that stops is none of them:
+it may have passed the request on."""
 
 NEVER: Final = frozenset({*NOT_DONE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNIMPLEMENTED})
 """Errors that no request of these workers deserves, but for RESOURCE_EXHAUSTED."""
@@ -96,7 +94,7 @@ class GrpcStore:
         code, text = error.code(), error.details() or ""
         if code in NEVER and code is not grpc.StatusCode.RESOURCE_EXHAUSTED:
             return FindingError(f"{code.name}: {text}")
-        if code in NOT_DONE or text in UNSENT:
+        if code in NOT_DONE:
             return UnavailableError(text)
         return OutcomeUnknownError(f"{code.name}: {text}")
 
