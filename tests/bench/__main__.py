@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from tests.bench import (
@@ -81,11 +82,8 @@ def main() -> int:
         expiry.run(options.leases, _say)
         return 0
     if options.command == "failover":
-        outages = failover.run(options.directory, options.kills, _say)
-        if options.save:
-            failover.save(options.save, outages)
-        if options.plot:
-            options.plot.write_text(failover_plot.svg(outages))
+        keep = partial(_keep_outages, options.save, options.plot)
+        failover.run(options.directory, options.kills, _say, keep)
         return 0
     if options.command == "turns":
         return 0 if turns.run(options.keys, options.things, _say) else 1
@@ -101,6 +99,13 @@ def main() -> int:
         comparing.error(str(error))
     comparison.run(todo, _say, options.plot)
     return 0
+
+
+def _keep_outages(save: Path | None, plot: Path | None, outages: failover.Outages) -> None:
+    if save is not None:
+        failover.save(save, outages)
+    if plot is not None:
+        plot.write_text(failover_plot.svg(outages))
 
 
 def _say(*lines: str) -> None:

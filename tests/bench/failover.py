@@ -161,8 +161,10 @@ SYSTEMS: Final = {
 """Each with its defaults and with TUNED, by name."""
 
 
-def run(directory: Path, kills: int, say: Callable[[str], None]) -> Outages:
-    """Do each fault this often on each system, and tell the figures."""
+def run(
+    directory: Path, kills: int, say: Callable[[str], None], keep: Callable[[Outages], None]
+) -> None:
+    """Do each fault this often on each system, tell the figures, and keep what is known so far."""
     found: Outages = {}
     for name, start in SYSTEMS.items():
         with start(directory) as target, SteadyWriter(target.addresses) as writer:
@@ -171,7 +173,7 @@ def run(directory: Path, kills: int, say: Callable[[str], None]) -> Outages:
                 outages = [_outage(target, writer, fault) for _ in range(kills)]
                 found[name][fault.name] = outages
                 say(line(name, fault.name, outages))
-    return found
+                keep(found)
 
 
 def save(path: Path, outages: Outages) -> None:
