@@ -135,6 +135,19 @@ def test_at_its_end_the_client_leaves_nothing_behind(cluster: LocalCluster) -> N
             left = client.range(PREFIX, prefix=True).count
 
 
+def test_a_client_that_is_paused_holds_up_nobody(tmp_path: Path) -> None:
+    process = ClientProcess(tmp_path / "probe.log")
+    assert process.follow({})
+    os.kill(process.pid, signal.SIGSTOP)
+    for _ in range(100_000):
+        if not process.follow({}):
+            break
+    assert not process.follow({})
+    os.kill(process.pid, signal.SIGCONT)
+    process.stop()
+    assert process.has_ended
+
+
 def test_a_client_that_is_killed_is_started_again(tmp_path: Path) -> None:
     prober = Prober(Journal(), tmp_path, dict, None, 300)
 

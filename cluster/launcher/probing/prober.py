@@ -157,9 +157,8 @@ class Prober:
             self._nodes = {}
             self._measuring.history.begin_again(now)
         nodes = dict(self._voters())
-        if nodes != self._nodes:
+        if nodes != self._nodes and self._process.follow(nodes):
             self._nodes = nodes
-            self._process.follow(nodes)
         samples = []
         for record in self._process.receive():
             self._measuring.note(record)

@@ -59,9 +59,9 @@ class ClientProcess:
         """The client's process."""
         return self._process.pid
 
-    def follow(self, nodes: dict[str, str]) -> None:
-        """The nodes to use are these: addresses, HOST:PORT, by name."""
-        self._order({"nodes": nodes})
+    def follow(self, nodes: dict[str, str]) -> bool:
+        """The nodes to use are these: addresses, HOST:PORT, by name. Whether it will know."""
+        return self._order({"nodes": nodes})
 
     def look_closely(self, seconds: float) -> None:
         """Have it write and read more often for this time."""
@@ -89,20 +89,26 @@ class ClientProcess:
 
     def stop(self) -> None:
         """End the client; it deletes its keys if that can be done at once."""
-        self._order({"end": True})
+        if not self._order({"end": True}):
+            self._channel.close()  # that ends it, too
         try:
             self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._forget()
 
-    def _order(self, order: dict[str, Any]) -> None:
+    def _order(self, order: dict[str, Any]) -> bool:
+        """Tell the client to do something; false if it has ended, or does not take orders now."""
         if self.has_ended:
-            return
+            return False
         try:
             self._channel.send(pack(order))
+        except BlockingIOError:  # somebody has paused it, and the channel is full
+            return False
         except ConnectionError:
             self._forget()
+            return False
+        return True
 
     def _forget(self) -> None:
         self.has_ended = True
