@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import grpc
 import zmq
+from hpack import Decoder
 
 from cluster.etcd.front import FRONT_CONNECTIONS_MAX
 from cluster.etcd.rpc.schema import message_class
@@ -65,8 +66,8 @@ class Kind(NamedTuple):
     told: Callable[[bytes], str]
 
 
-ANSWERED, FAILED, REFUSED = "answered", "failed", "refused"
-"""What becomes of a connection; the last of these is the front's doing before it reads a byte."""
+ANSWERED, REFUSED = "answered", "refused"
+"""What becomes of a connection, if no error does. The front refuses before it reads a byte."""
 
 
 def _told_by_grpc(received: bytes) -> str:
@@ -74,11 +75,13 @@ def _told_by_grpc(received: bytes) -> str:
     at = 0
     while at + HEADER_BYTES <= len(received):
         kind, flags = received[at + 3 : at + 5]
-        at += HEADER_BYTES + int.from_bytes(received[at : at + 3], "big")
+        begin, at = at + HEADER_BYTES, at + int.from_bytes(received[at : at + 3], "big")
+        at += HEADER_BYTES
         if kind == DATA:
             return ANSWERED
-        if kind == HEADERS and flags & END_STREAM:
-            return FAILED
+        if kind == HEADERS and flags & END_STREAM and at <= len(received):
+            *_, message = Decoder().decode(received[begin:at])
+            return f"failed {message}"
     return ""
 
 

@@ -22,7 +22,7 @@ UNSENT_BYTES_MAX: Final = 16 * 1024 * 1024
 """If more requests wait because the node does not read them, further ones are refused."""
 
 ALIVE_SECONDS: Final = 4.0
-"""A node that hears nothing for 15 s closes a connection; it asks for a sign of life every 5 s."""
+"""A node closes a connection that gives no sign of life within 15 s when it asks for one."""
 
 LONG_REPLY_BYTES: Final = 1024 * 1024
 """The long lists in a reply of this size or more are decoded only where they are used."""
