@@ -57,8 +57,8 @@ if TYPE_CHECKING:
         UnavailableError,
         WatchCanceledError,
     )
-    from cluster.launcher.layout import LauncherError
     from cluster.launcher.local import LocalCluster
+    from cluster.launcher.nodes.layout import LauncherError
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
@@ -103,7 +103,7 @@ _HOMES: Final = {
         "UnavailableError",
         "WatchCanceledError",
     ),
-    "cluster.launcher.layout": ("LauncherError",),
+    "cluster.launcher.nodes.layout": ("LauncherError",),
     "cluster.launcher.local": ("LocalCluster",),
 }
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import zmq
 
 from cluster.client.endpoints import address
-from cluster.launcher.probe import NodeStatus, OrderAnswered, ProbeLink
+from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, NodeView, role_of
 from cluster.launcher.screens.vitals import UNKNOWN

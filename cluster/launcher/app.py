@@ -19,8 +19,8 @@ from cluster.launcher.arguments import LaunchOptions, parse
 from cluster.launcher.commands import ctl
 from cluster.launcher.commands.completion import complete
 from cluster.launcher.commands.first import FirstCommand
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.probing.prober import Prober
 from cluster.launcher.program import PROGRAM
 from cluster.launcher.screens.choice import screen_for

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final, Self, TypeVar
 
-from cluster.launcher import linking, membership, running, scaling
-from cluster.launcher.errands import Errand
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands import linking, membership, running, scaling
+from cluster.launcher.errands.errand import Errand
+from cluster.launcher.errands.membership import REMOVED_SECONDS
+from cluster.launcher.errands.running import START_SECONDS, STOP_SECONDS
 from cluster.launcher.links.faults import BOTH
-from cluster.launcher.membership import REMOVED_SECONDS
 from cluster.launcher.naming import (
     ENDED,
     LEARNERS,
@@ -35,10 +35,10 @@ from cluster.launcher.naming import (
     choose,
     find,
 )
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.probe import WriteAnswered
-from cluster.launcher.processes import ASK_INTERVAL_MS, Processes, leader_among
-from cluster.launcher.running import START_SECONDS, STOP_SECONDS
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.probe import WriteAnswered
+from cluster.launcher.nodes.processes import ASK_INTERVAL_MS, Processes, leader_among
 from cluster.processes import IMPORT_ROOT
 
 __all__ = ["IMPORT_ROOT", "LocalCluster"]

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Final, NamedTuple
 
-from cluster.launcher.layout import GROUPS, LauncherError
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.layout import GROUPS, LauncherError
+from cluster.launcher.nodes.node import NodeProcess
 
 SIMILARITY: Final = 0.6
 """From this likeness on (0 to 1, as difflib has it) another word is suggested."""

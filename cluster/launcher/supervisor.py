@@ -17,10 +17,10 @@ import zmq
 from cluster.launcher.commands.desk import Asker, Desk, LoopPart
 from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.commands.table import read_line
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.probe import NodeStatus, OrderAnswered
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, Screen, view_of
 from cluster.launcher.signals import STOPPING, Signals

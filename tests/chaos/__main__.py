@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster import LeaseholdError
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from tests.chaos import campaign, connections, crash, failover, leader_kills, stdlib_import
 from tests.chaos.hostile import campaign as hostile
 from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from cluster import Client, LeaseholdError
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.processes import NODE_COMMAND
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.processes import NODE_COMMAND
 from tests.chaos.checks import (
     LEASE_LATE_SECONDS,
     Bounds,

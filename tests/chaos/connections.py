@@ -24,7 +24,7 @@ from hpack import Decoder
 from cluster.etcd.front import FRONT_CONNECTIONS_MAX
 from cluster.etcd.rpc.schema import message_class
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.node import NodeProcess
 from cluster.wire import pack
 from tests.chaos.checks import quantile
 from tests.chaos.hostile.http2 import (

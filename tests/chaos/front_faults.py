@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.node import NodeProcess
 from tests.chaos.scene import Scene, Steps, is_stopped
 from tests.etcd.sides import descendants
 from tests.limits import HANG_SECONDS

@@ -17,8 +17,8 @@ from typing import Final
 
 from actors.runtime.base import EXIT_FAIL_STOP
 from cluster import Client, LeaseholdError
-from cluster.launcher.layout import NodeRecord, initial_cluster
-from cluster.launcher.node import EXIT_REMOVED
+from cluster.launcher.nodes.layout import NodeRecord, initial_cluster
+from cluster.launcher.nodes.node import EXIT_REMOVED
 from cluster.link_plan import LinkFault
 from tests.chaos import front_faults
 from tests.chaos.control import Layer

@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgpack
 import zmq
 
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import LauncherError
 from tests.differential.language import Fields
 from tests.differential.sides import (
     ANSWER_SECONDS,

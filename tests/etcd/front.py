@@ -19,7 +19,7 @@ from typing import Any, Final
 import zmq
 
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.node import NodeProcess
 from cluster.processes import is_readable
 from cluster.wire import pack
 from tests.etcd.sides import halves_of

@@ -17,8 +17,8 @@ import pytest
 from cluster.launcher.commands import caller, ctl
 from cluster.launcher.commands.ctl import CtlServer
 from cluster.launcher.commands.desk import Asker
-from cluster.launcher.files import DataDirectory
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.files import DataDirectory
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.story.journal import Journal
 from tests.limits import HANG_MS, HANG_SECONDS
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.links.faults import LinkFaults
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.link_plan import EVERYBODY, LinkFault, LinkPlan, link_plan_of
 
 CUT = LinkFault(cut=True)

@@ -13,7 +13,7 @@ from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.jobs import JOBS_MAX, Jobs
 from cluster.launcher.commands.keys import SHOWN_CHARACTERS_MAX, shown
 from cluster.launcher.commands.table import read_line
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.screens.view import ClusterView
 from cluster.processes import is_readable
 from tests.limits import HANG_SECONDS

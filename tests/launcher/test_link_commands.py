@@ -10,8 +10,8 @@ import pytest
 from cluster.launcher.commands.desk import Desk, Nobody
 from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.commands.table import read_line
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.screens.view import ClusterView, view_of
 from cluster.launcher.screens.vitals import Vitals
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import html, plots, reading, recording, spans, svg
 from cluster.launcher.report.__main__ import main
 from cluster.launcher.report.plots import POINTS_MAX, FaultMark, Point, Window

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from cluster import Client, LauncherError, LocalCluster
-from cluster.launcher import scaling
-from cluster.launcher.errands import Ask
+from cluster.launcher.errands import scaling
+from cluster.launcher.errands.errand import Ask
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process

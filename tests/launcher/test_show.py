@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.launcher.errands import Errand, Errands
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands.errand import Errand, Errands
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.shows.show import Listener, ShowDesk, Shows, Stage
 from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.journal import Journal

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.launcher.commands.parsing import Words, read_words
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.shows import chaos, tour
 from cluster.launcher.shows.faults import DEFAULT_PLAN, FAULTS
 from cluster.launcher.shows.judging import FIELDS, Assertion, parse

@@ -10,10 +10,11 @@ from functools import partial
 
 import pytest
 
-from cluster.launcher import membership, supervisor
-from cluster.launcher.errands import ANSWER_SECONDS, FOREVER, Ask, Errand
-from cluster.launcher.layout import LauncherError
+from cluster.launcher import supervisor
+from cluster.launcher.errands import membership
+from cluster.launcher.errands.errand import ANSWER_SECONDS, FOREVER, Ask, Errand
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.screens.wording import entry_of, was_typed
 from cluster.launcher.signals import Signals

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from cluster.launcher.arguments import LaunchOptions, parse
-from cluster.launcher.errands import Ask, OrderRefusedError, Until
+from cluster.launcher.errands.errand import Ask, OrderRefusedError, Until
 from cluster.launcher.shows import tour
 from cluster.launcher.shows.show import ShowDesk, ShowError, Stage
 from cluster.launcher.story.failover import Failover

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.probing.prober import Sample
 from cluster.launcher.screens.view import NodeView
 from cluster.launcher.story.happenings import Happening

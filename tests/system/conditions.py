@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from actors.__main__ import main
 from cluster import Client, DeadlineExceededError, Event, Watch
-from cluster.launcher.layout import flags_of
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import flags_of
 from tests.limits import HANG_SECONDS
 
 T = TypeVar("T")

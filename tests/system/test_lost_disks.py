@@ -15,9 +15,9 @@ import pytest
 
 from cluster import Client, LeaseholdError, ResourceExhaustedError
 from cluster.client.results import Alarm
-from cluster.launcher.files import LauncherError
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.node import EXIT_REMOVED
+from cluster.launcher.nodes.files import LauncherError
+from cluster.launcher.nodes.node import EXIT_REMOVED
 from tests.chaos.control import FaultServer, Layer
 from tests.chaos.plans import DiskFault
 from tests.limits import HANG_SECONDS

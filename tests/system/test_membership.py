@@ -19,7 +19,7 @@ from cluster import (
     UnavailableError,
 )
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.node import EXIT_REMOVED
+from cluster.launcher.nodes.node import EXIT_REMOVED
 from cluster.launcher.story.happenings import Happening
 from tests.chaos.writers import Acknowledged, ClientWriter, RawWriter
 from tests.limits import HANG_SECONDS

@@ -17,8 +17,8 @@ import pytest
 
 from actors.runtime.premises import CLIENT_DESCRIPTORS, DESCRIPTORS_WANTED, OWN_DESCRIPTORS
 from cluster import Client
-from cluster.launcher.files import LauncherError
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
+from cluster.launcher.nodes.files import LauncherError
 from tests.limits import HANG_SECONDS
 from tests.ports import free_ports
 from tests.system.conditions import client_of

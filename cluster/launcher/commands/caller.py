@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cluster.flags import FlagParser
-from cluster.launcher.files import holder_of, temporary_directories
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.files import holder_of, temporary_directories
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.program import CTL, DATA_DIR, PROGRAM
 
 SOCKET: Final = "ctl.sock"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cluster.launcher.commands.table import COMMANDS, PromptCommand, command_of
-from cluster.launcher.layout import GROUPS, LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import GROUPS, LauncherError
 
 
 def complete(cluster: LocalCluster, text: str) -> Sequence[str]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from cluster.launcher.commands.caller import SOCKET, ShortPath
 from cluster.launcher.commands.desk import Asker
-from cluster.launcher.errands import FOREVER
+from cluster.launcher.errands.errand import FOREVER
 from cluster.launcher.story.happenings import EXPLAINED, LAUNCHER, RECORDED, Happening
 from cluster.launcher.story.journal import Journal
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Set
 from typing import Protocol
 
 from cluster.launcher.commands.jobs import Jobs
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.naming import Fit
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.probing.prober import Prober
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.shows.load import BackgroundLoad

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from cluster.errors import LeaseholdError
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 
 if TYPE_CHECKING:
     from cluster.client.api import Client

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.jobs import TIMEOUT_SECONDS, Job
 from cluster.launcher.commands.parsing import Words
-from cluster.launcher.errands import FOREVER, Errand, Until
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands.errand import FOREVER, Errand, Until
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.story.durations import duration
 
 if TYPE_CHECKING:

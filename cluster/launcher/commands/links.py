@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cluster.launcher import linking
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Words, milliseconds, share
 from cluster.launcher.commands.told import then_new_leader
-from cluster.launcher.errands import Errand
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands import linking
+from cluster.launcher.errands.errand import Errand
 from cluster.launcher.links.faults import BOTH, WAYS
 from cluster.launcher.naming import MEMBERS
+from cluster.launcher.nodes.layout import LauncherError
 
 
 def isolate(desk: Desk, words: Words) -> Errand[Any]:

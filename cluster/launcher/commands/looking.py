@@ -8,9 +8,9 @@ from typing import Any, BinaryIO, Final
 
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Words
-from cluster.launcher.errands import FOREVER, Errand, Until
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands.errand import FOREVER, Errand, Until
 from cluster.launcher.naming import MEMBERS
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.screens.view import node_lines
 
 LOG_LINES: Final = 20

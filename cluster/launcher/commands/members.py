@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cluster.launcher import membership, scaling
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Words
 from cluster.launcher.commands.told import then_new_leader
-from cluster.launcher.errands import Errand
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands import membership, scaling
+from cluster.launcher.errands.errand import Errand
 from cluster.launcher.naming import LEARNERS, MEMBERS, RUNNING
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.screens.view import endpoints_line
 
 LEARNER: Final = "learner"

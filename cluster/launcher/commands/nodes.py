@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cluster.launcher import running
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Words
 from cluster.launcher.commands.told import then_new_leader
-from cluster.launcher.errands import Errand
+from cluster.launcher.errands import running
+from cluster.launcher.errands.errand import Errand
 from cluster.launcher.naming import ENDED, MEMBERS, MOVING, PAUSED, RUNNING
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.node import NodeProcess
 
 
 def kill(desk: Desk, words: Words) -> Errand[None]:

@@ -10,8 +10,8 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.naming import suggestion
+from cluster.launcher.nodes.layout import LauncherError
 
 LINE_CHARACTERS_MAX: Final = 64 * 1024
 """A longer line is refused: no command needs it, and no key or value is typed by hand at length."""

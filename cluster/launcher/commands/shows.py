@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Words
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.probing import report as costs
 from cluster.launcher.report import html
 from cluster.launcher.report.plots import Point

@@ -11,8 +11,7 @@ from typing import Any, Final, NamedTuple
 from cluster.launcher.commands import keys, links, looking, members, nodes, shows
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Option, Words, number, read_words, split
-from cluster.launcher.errands import Errand
-from cluster.launcher.layout import GROUPS, LauncherError
+from cluster.launcher.errands.errand import Errand
 from cluster.launcher.naming import (
     ENDED,
     LEARNERS,
@@ -23,6 +22,7 @@ from cluster.launcher.naming import (
     Fit,
     suggestion,
 )
+from cluster.launcher.nodes.layout import GROUPS, LauncherError
 from cluster.launcher.shows import chaos, tour
 from cluster.launcher.shows.load import EXAMPLE
 

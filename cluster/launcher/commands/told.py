@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cluster.launcher.commands.desk import Desk
-from cluster.launcher.errands import Errand, Until
+from cluster.launcher.errands.errand import Errand, Until
 from cluster.launcher.story.happenings import LAUNCHER, Happening
 
 TOLD_SECONDS: Final = 5.0

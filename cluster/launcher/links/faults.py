@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.link_plan import DELAY_MS_MAX, EVERYBODY, WHOLE, LinkFault, LinkPlan
 
 BOTH: Final = "both"
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Linked(Protocol):
-    """A node, as far as its links go (cluster/launcher/node.py)."""
+    """A node, as far as its links go (cluster/launcher/nodes/node.py)."""
 
     @property
     def name(self) -> str: ...

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.flags import FlagParser
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import html, reading, recording
 
 PROGRAM: Final = "python -m cluster.launcher.report"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster import __version__
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import plots, reading, spans
 from cluster.launcher.report.plots import FaultMark, Point, Window
 from cluster.launcher.report.quantiles import milliseconds, percentile

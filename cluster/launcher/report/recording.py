@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import spans
 from cluster.launcher.report.spans import RoleSpan
 from cluster.launcher.report.svg import MONOSPACE, element, number, text

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from cluster.launcher.probe import OrderAnswered, ProbeLink
+from cluster.launcher.nodes.probe import OrderAnswered, ProbeLink
 from cluster.launcher.screens.vitals import Vitals
 
 UNANSWERED_MAX: Final = 4

@@ -19,8 +19,8 @@ from cluster.launcher.story.happenings import Happening
 
 if TYPE_CHECKING:
     from cluster.launcher.local import LocalCluster
-    from cluster.launcher.node import NodeProcess
-    from cluster.launcher.probe import NodeStatus
+    from cluster.launcher.nodes.node import NodeProcess
+    from cluster.launcher.nodes.probe import NodeStatus
 
 
 class NodeView(NamedTuple):

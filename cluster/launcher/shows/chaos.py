@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.parsing import Option, Words, number, seconds
-from cluster.launcher.errands import Errand
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands.errand import Errand
 from cluster.launcher.naming import suggestion
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report.quantiles import milliseconds, percentile
 from cluster.launcher.shows import judging
 from cluster.launcher.shows.faults import DEFAULT_PLAN, FAULTS, ChaosFault

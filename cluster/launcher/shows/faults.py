@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from typing import Final, NamedTuple
 
-from cluster.launcher.errands import Errand
+from cluster.launcher.errands.errand import Errand
 from cluster.launcher.shows.show import ShowError, Stage
 
 STRUCK_SECONDS: Final = 1.5

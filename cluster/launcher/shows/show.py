@@ -1,8 +1,8 @@
 """What tour and chaos have in common: a script that does commands, waits, and ends with a verdict.
 
-A script is an errand (`cluster.launcher.errands`), so the main loop goes on beside it. It does
-everything as a user would, and fails at the first thing that is not as it says. This module refuses
-to know the scripts.
+A script is an errand (`errands.errand`), so the main loop goes on beside it. It does everything as
+a user would, and fails at the first thing that is not as it says. This module refuses to know the
+scripts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from cluster.launcher.commands.jobs import Jobs
-from cluster.launcher.errands import Ask, Errand, NoAnswerError, OrderRefusedError, Until
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands.errand import Ask, Errand, NoAnswerError, OrderRefusedError, Until
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import reading
 from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.happenings import Happening

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cluster.launcher.commands.desk import Desk
 from cluster.launcher.commands.jobs import Job
 from cluster.launcher.commands.parsing import Option, Words
-from cluster.launcher.errands import Errand
-from cluster.launcher.layout import LauncherError
+from cluster.launcher.errands.errand import Errand
+from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report.quantiles import milliseconds
 from cluster.launcher.shows.show import ShowError, Stage
 from cluster.launcher.story.failover import Failover

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster import Client, LeaseholdError
-from cluster.launcher.layout import LauncherError
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.nodes.layout import LauncherError
 from tests.chaos.campaign import Episode, Figures
 from tests.chaos.checks import quantile
 from tests.chaos.history import padded

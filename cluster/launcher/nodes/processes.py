@@ -16,18 +16,18 @@ from typing import Final
 
 import zmq
 
-from cluster.launcher.announcing import tell_end, tell_joined, tell_pause
-from cluster.launcher.errands import Errands
-from cluster.launcher.layout import (
+from cluster.launcher.errands.errand import Errands
+from cluster.launcher.links.faults import LinkFaults
+from cluster.launcher.nodes.announcing import tell_end, tell_joined, tell_pause
+from cluster.launcher.nodes.layout import (
     LauncherError,
     NodeRecord,
     flags_of,
 )
-from cluster.launcher.links.faults import LinkFaults
-from cluster.launcher.node import EXIT_REMOVED, NodeProcess
-from cluster.launcher.ports import LOOPBACK
-from cluster.launcher.probe import Answer, NodeStatus, OrderAnswered
-from cluster.launcher.roster import NodeRoster
+from cluster.launcher.nodes.node import EXIT_REMOVED, NodeProcess
+from cluster.launcher.nodes.ports import LOOPBACK
+from cluster.launcher.nodes.probe import Answer, NodeStatus, OrderAnswered
+from cluster.launcher.nodes.roster import NodeRoster
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal

@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from cluster.launcher.files import TEMPORARY, DataDirectory, delete_left_directories
-from cluster.launcher.layout import LauncherError, NodeRecord, choose_nodes, next_node
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.ports import (
+from cluster.launcher.nodes.files import TEMPORARY, DataDirectory, delete_left_directories
+from cluster.launcher.nodes.layout import LauncherError, NodeRecord, choose_nodes, next_node
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.ports import (
     LOOPBACK,
     PortClaims,
     PortTakenError,

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from cluster.launcher.errands import Errand, Until
-from cluster.launcher.layout import LauncherError
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.processes import Processes
+from cluster.launcher.errands.errand import Errand, Until
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.processes import Processes
 
 STOP_SECONDS: Final = 30.0
 """A node that still runs this long after SIGTERM does not stop."""

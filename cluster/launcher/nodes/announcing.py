@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cluster.launcher.node import NodeProcess
+from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.journal import Journal
 

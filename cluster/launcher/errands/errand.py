@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from cluster.launcher.layout import LauncherError
-from cluster.launcher.probe import OrderAnswered, ProbeLink
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.probe import OrderAnswered, ProbeLink
 
 ANSWER_SECONDS: Final = 15.0
 """A question without an answer after this time is given up: a node answers sooner, or never."""

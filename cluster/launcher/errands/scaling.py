@@ -11,13 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from cluster.launcher import membership
-from cluster.launcher.errands import Errand, Until
-from cluster.launcher.layout import LauncherError
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.ports import SIZE_MAX
-from cluster.launcher.processes import Processes
-from cluster.launcher.running import START_SECONDS, stop
+from cluster.launcher.errands import membership
+from cluster.launcher.errands.errand import Errand, Until
+from cluster.launcher.errands.running import START_SECONDS, stop
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.ports import SIZE_MAX
+from cluster.launcher.nodes.processes import Processes
 
 PROGRESS_SECONDS: Final = 0.2
 """How often the progress of catching up is told, if there is any."""

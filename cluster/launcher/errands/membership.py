@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 from cluster.errors import FAULTS
-from cluster.launcher.errands import Ask, Errand, NoAnswerError, OrderRefusedError, Until
-from cluster.launcher.layout import LauncherError
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.processes import Processes
-from cluster.launcher.running import START_SECONDS, stop, until_joined
+from cluster.launcher.errands.errand import Ask, Errand, NoAnswerError, OrderRefusedError, Until
+from cluster.launcher.errands.running import START_SECONDS, stop, until_joined
+from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.processes import Processes
 
 REMOVED_SECONDS: Final = 15.0
 """A removed node ends by itself; one that runs longer is stopped."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from cluster.launcher.errands import Errand, Until
+from cluster.launcher.errands.errand import Errand, Until
 from cluster.launcher.links.faults import BOTH
-from cluster.launcher.node import NodeProcess
-from cluster.launcher.processes import Processes
+from cluster.launcher.nodes.node import NodeProcess
+from cluster.launcher.nodes.processes import Processes
 
 CONFIRM_SECONDS: Final = 60.0
 """A node confirms at once. One that starts does so as soon as its interpreter has loaded."""
