@@ -66,6 +66,10 @@ class Launcher:
         self._seen += found.end()
         return found
 
+    def expect_all(self, *patterns: str) -> None:
+        """Wait until all of these were printed since the last match, in whatever order."""
+        self.expect("(?s)" + "".join(f"(?=.*{pattern})" for pattern in patterns))
+
     def type(self, text: str) -> None:
         """Write to its stdin, or type at its terminal."""
         assert self.process.stdin is not None
@@ -205,10 +209,13 @@ def test_restart_is_by_itself_if_so_wished(tmp_path: Path, base: int) -> None:
     launcher = Launcher("--restart", "--ephemeral", "--base-port", str(base), cwd=tmp_path)
     pid = int(launcher.expect(r"pid (\d+) +follower")[1])
     os.kill(pid, signal.SIGKILL)
-    launcher.expect(r"was killed by SIGKILL")
-    launcher.expect(r" will be started again in 1\.0 s")
-    told, back = r"#1 n\d was killed by SIGKILL", "is back after"
-    launcher.expect(rf"(?s){told}.*{back}|{back}.*{told}")
+    # The story is told in the order of time, and what is measured when it is known.
+    launcher.expect_all(
+        rf"n\d \(pid {pid}\) was killed by SIGKILL",
+        r"n\d will be started again in 1\.0 s",
+        r"#1 n\d was killed by SIGKILL",
+        r"n\d is back after",
+    )
     launcher.type("quit\n")
     assert launcher.end(None) == 0
     assert list(tmp_path.iterdir()) == []
