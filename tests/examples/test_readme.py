@@ -20,7 +20,7 @@ PICTURE = ROOT / ".github" / "ring.svg"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-OUTPUTS = ("DELETE b'/users/user2'\n", "b'hello'\n")
+OUTPUTS = ("", "DELETE b'/users/user2'\n", "b'hello'\n")
 ADDRESSES = ("127.0.0.1:2379", "127.0.0.1:22379", "127.0.0.1:32379")
 """Where the README's cluster is."""
 
