@@ -195,8 +195,8 @@ class NodeConnection(asyncio.Protocol):
         self.flush()
 
     def flush(self) -> None:
-        """Hand over what was sent."""
-        if self._transport is None or not self._unsent or self._is_lost:
+        """Hand over what was sent, unless the node is not known yet."""
+        if self._transport is None or not self._unsent or not self.is_open:
             return
         data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
         self._unsent.clear()

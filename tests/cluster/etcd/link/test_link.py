@@ -137,6 +137,22 @@ def test_calls_that_are_gathered_go_out_together() -> None:
         run(test)
 
 
+def test_what_is_asked_while_the_connection_opens_waits_until_the_node_is_known() -> None:
+    async def test() -> None:
+        link = link_to(node.address)
+        asked: list[asyncio.Task[Reply]] = []
+        while not asked or not asked[0].done():
+            link.gather()
+            asked.append(asyncio.create_task(ask(link, key=b"k")))
+            await turn()
+            link.flush()
+        assert all(reply.get("key") == b"k" for reply in await asyncio.gather(*asked))
+        link.close()
+
+    with stand_in(echo) as node:
+        run(test)
+
+
 def test_calls_given_up_one_after_the_other_do_not_all_reach_the_node() -> None:
     """What it does for nobody is bounded; what is asked meanwhile waits, and keeps its order."""
     asked: list[tuple[Route, Reply]] = []
