@@ -119,6 +119,16 @@ def test_a_killed_leader_is_measured_from_its_end_to_the_first_acknowledgement(
     assert found.linearizable is True
 
 
+def test_a_leader_whose_end_is_seen_after_the_next_was_elected_was_the_leader(
+    scene: Scene,
+) -> None:
+    scene.tell(10.001, "suspected", "n3", leader="n1", how="connection", term=4, silent_ms=3)
+    scene.tell(10.012, "elected", "n3", term=5, votes=["n3", "n2"], took_ms=9)
+    scene.tell(10.014, "died", victim="n1", pid=7, how="was killed by SIGKILL", leader="n1")
+    scene.served(every(0.002, 10.015, 10.4))
+    assert scene.end(10.4).cause == "n1 (leader) was killed by SIGKILL"
+
+
 def test_the_client_looks_closely_from_the_first_news_on(scene: Scene) -> None:
     scene.tell(10.001, "suspected", "n3", leader="n1", how="connection", term=4, silent_ms=3)
     assert scene.measuring.wishes() == [Wish(closely_seconds=CLOSE_SECONDS)]

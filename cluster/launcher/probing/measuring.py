@@ -188,7 +188,9 @@ class Measuring:
             self._open.note(record)
 
     def _named(self, name: str) -> str:
-        return f"{name} (leader)" if name == self._leader else name
+        # A busy launcher may hear of the next leader before it sees that the one before is dead.
+        before = self._leader if self._open is None else self._open.leader_before
+        return f"{name} (leader)" if name in (self._leader, before) else name
 
     # --- records and time ---------------------------------------------------------------------
 
