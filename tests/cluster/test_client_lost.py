@@ -18,6 +18,8 @@ pytestmark = pytest.mark.process
 
 WAIT = 20.0
 SHORT_SECONDS = 0.5
+KEPT_SECONDS = 4.0
+"""Renewed every third of it: a machine that stands still for two seconds loses none."""
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +63,11 @@ def test_a_lease_that_nobody_renews_is_lost_when_its_ttl_has_passed(client: Clie
 
 
 def test_a_lease_that_is_renewed_no_longer_is_lost_when_its_ttl_has_passed(client: Client) -> None:
-    lease = client.lease.grant(SHORT_SECONDS).keep_alive()
-    assert not lease.lost.wait(3 * SHORT_SECONDS), "it was renewed"
+    lease = client.lease.grant(KEPT_SECONDS).keep_alive()
+    granted_until = lease._good_until
+    until(lambda: lease._good_until > granted_until)
     lease.stop()
+    assert not lease.lost.is_set()
     assert lease.lost.wait(WAIT)
 
 
@@ -102,10 +106,11 @@ def test_a_lease_that_another_revoked_is_lost_as_soon_as_that_is_heard(
 
 
 def test_who_waits_for_the_loss_waits_on_while_the_lease_is_renewed(client: Client) -> None:
-    lease = client.lease.grant(SHORT_SECONDS).keep_alive()
+    lease = client.lease.grant(KEPT_SECONDS).keep_alive()
     waiting = threading.Thread(target=lease.lost.wait)
     waiting.start()
-    waiting.join(3 * SHORT_SECONDS)
+    granted_until = lease._good_until
+    until(lambda: lease._good_until > granted_until)
     assert waiting.is_alive()
     lease.revoke()
     waiting.join(WAIT)
