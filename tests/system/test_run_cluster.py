@@ -327,3 +327,20 @@ def test_a_node_with_damaged_data_is_named_with_its_last_words(tmp_path: Path, b
     assert re.fullmatch(
         r"run_cluster\.py: could not start: n1 exited with status [1-9]\d*: .+\n", ended.stderr
     )
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("tour", "--yes")])
+def test_a_python_without_what_it_needs_is_told_in_one_line(words: tuple[str, ...]) -> None:
+    # Without the site module there are no installed packages.
+    done = subprocess.run(
+        [sys.executable, "-S", str(SCRIPT), *words],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(
+        r"run_cluster\.py: .+ has no module \w+: run \.venv/bin/python run_cluster\.py .+\n",
+        done.stderr,
+    )
