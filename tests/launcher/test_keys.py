@@ -97,6 +97,15 @@ def test_a_key_is_written_read_and_deleted(user: User) -> None:
     assert user.type("del 'a key'")[0].startswith("0 keys deleted")
 
 
+def test_lines_that_are_typed_together_are_done_in_their_order(user: User) -> None:
+    lines = ("put order 1", "get order", "put order 2", "get order", "del order", "get order")
+    for line in lines:
+        user.begin(line)
+    user.wait(lambda: len(user.ends) == len(lines))
+    said = [text.split(",")[0].split("  ")[0] for text in user.said]
+    assert said == ["OK", "order = 1", "OK", "order = 2", "1 key deleted", "there is no key order"]
+
+
 def test_keys_with_a_prefix_are_found_together(user: User) -> None:
     for number in range(102):
         user.type(f"put many/{number:03} v")

@@ -30,6 +30,9 @@ Work = Callable[["Client"], Iterator[Any]]
 class Job:
     """A job that somebody asked for (`via`). `endpoints` are for its client.
 
+    Its turn is over at its first value, or its end: the next one that was asked for in the same way
+    begins then, so that a get sees what the put before it wrote.
+
     `on_value` and `on_end` are called in the main loop's thread.
     """
 
@@ -47,6 +50,7 @@ class Job:
         self.on_value = on_value
         self.on_end = on_end
         self.is_cancelled = False
+        self.turn_is_over = threading.Event()
         self.client: Client | None = None
 
     def cancel(self) -> None:
@@ -63,13 +67,16 @@ class Jobs:
         self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._made: deque[tuple[Job, Any, str | None]] = deque()
         self._under_way: set[Job] = set()
+        self._newest: dict[str, Job] = {}
 
     def begin(self, job: Job) -> None:
         """Start it in a thread; LauncherError if there are too many."""
         if len(self._under_way) >= JOBS_MAX:
             raise LauncherError(f"{JOBS_MAX} requests are under way: wait for their ends")
         self._under_way.add(job)
-        threading.Thread(target=self._do, args=(job,), name="job", daemon=True).start()
+        before = self._newest.get(job.via)
+        self._newest[job.via] = job
+        threading.Thread(target=self._do, args=(job, before), name="job", daemon=True).start()
 
     def deliver(self) -> None:
         """Hand on what the jobs have made; call it in the main loop when `fd` is readable."""
@@ -100,10 +107,12 @@ class Jobs:
         for job in self._under_way:
             job.cancel()
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job, before: Job | None) -> None:
         from cluster.client.api import Client  # noqa: PLC0415 - most launches need none
 
         error = ""
+        if before is not None:
+            before.turn_is_over.wait(TIMEOUT_SECONDS)
         try:
             with Client(job.endpoints, timeout=TIMEOUT_SECONDS) as client:
                 job.client = client
@@ -121,4 +130,5 @@ class Jobs:
 
     def _hand_over(self, job: Job, value: Any, end: str | None) -> None:
         self._made.append((job, value, end))
+        job.turn_is_over.set()
         os.eventfd_write(self.fd, 1)
