@@ -88,6 +88,11 @@ class NodeProcess:
         return self.record.is_removed
 
     @property
+    def direct_address(self) -> str:
+        """Where the node itself is asked, not its front: HOST:PORT."""
+        return f"{LOOPBACK}:{self.direct_port or self.ports.client}"
+
+    @property
     def pid(self) -> int:
         """The process id, also after the process has ended; 0 before the first start."""
         return self._process.pid if self._process else 0
@@ -159,7 +164,7 @@ class NodeProcess:
         channel.hand_over()
         self.channel = channel
         self.pidfd = os.pidfd_open(self._process.pid)
-        self.link = ProbeLink(context, f"{TCP}{LOOPBACK}:{self.direct_port or self.ports.client}")
+        self.link = ProbeLink(context, TCP + self.direct_address)
         self.status = None
         self.started_at = time.monotonic()
         self.is_paused = self.end_is_known = self.end_is_meant = False

@@ -19,13 +19,8 @@ import zmq
 from cluster.launcher.errands.errand import Errands
 from cluster.launcher.links.faults import LinkFaults
 from cluster.launcher.nodes.announcing import tell_end, tell_joined, tell_pause
-from cluster.launcher.nodes.layout import (
-    LauncherError,
-    NodeRecord,
-    flags_of,
-)
+from cluster.launcher.nodes.layout import LauncherError, NodeRecord, flags_of
 from cluster.launcher.nodes.node import EXIT_REMOVED, NodeProcess
-from cluster.launcher.nodes.ports import LOOPBACK
 from cluster.launcher.nodes.probe import Answer, NodeStatus, OrderAnswered
 from cluster.launcher.nodes.roster import NodeRoster
 from cluster.launcher.story.durations import duration
@@ -83,55 +78,6 @@ class Processes(NodeRoster):
         self._is_formed = False
 
     # --- all of them ---
-
-    @property
-    def members(self) -> list[NodeProcess]:
-        """The nodes that belong to the cluster, whether they run or not."""
-        return [node for node in self.nodes.values() if not node.is_removed]
-
-    @property
-    def voters(self) -> list[NodeProcess]:
-        """The members with a vote: all but learners."""
-        return [node for node in self.members if not node.is_learner]
-
-    @property
-    def endpoints(self) -> list[str]:
-        """Every voter's client address, HOST:PORT, whether it runs or not."""
-        return [node.endpoint for node in self.voters]
-
-    @property
-    def direct_endpoints(self) -> list[str]:
-        """Where the launcher's own clients ask the voters: not at their fronts."""
-        return [f"{LOOPBACK}:{node.direct_port or node.ports.client}" for node in self.voters]
-
-    @property
-    def direct_addresses(self) -> dict[str, str]:
-        """Where each voter itself is asked, HOST:PORT by name."""
-        return dict(zip((node.name for node in self.voters), self.direct_endpoints, strict=True))
-
-    @property
-    def running(self) -> list[NodeProcess]:
-        """The nodes whose processes run, as of the last `reap`."""
-        return [node for node in self.nodes.values() if node.running]
-
-    @property
-    def running_members(self) -> list[NodeProcess]:
-        """The running nodes that belong to the cluster."""
-        return [node for node in self.members if node.running]
-
-    @property
-    def quorum(self) -> int:
-        """The number of voters that must run for writes to be acknowledged."""
-        return len(self.voters) // 2 + 1
-
-    @property
-    def has_quorum(self) -> bool:
-        """Whether a quorum of voters runs."""
-        return sum(1 for node in self.voters if node.running) >= self.quorum
-
-    def is_lone(self, node: NodeProcess) -> bool:
-        """Whether this node is the only voter."""
-        return [node] == self.voters
 
     def launch(self) -> None:
         """Start every node's process, if their ports are free."""

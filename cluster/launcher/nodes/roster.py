@@ -15,7 +15,6 @@ from cluster.launcher.nodes.files import TEMPORARY, DataDirectory, delete_left_d
 from cluster.launcher.nodes.layout import LauncherError, NodeRecord, choose_nodes, next_node
 from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.nodes.ports import (
-    LOOPBACK,
     PortClaims,
     PortTakenError,
     free_base_port,
@@ -72,9 +71,14 @@ class NodeRoster:
         return [node.endpoint for node in self.voters]
 
     @property
+    def direct_addresses(self) -> dict[str, str]:
+        """Where each voter itself is asked, not at its front: HOST:PORT by name."""
+        return {node.name: node.direct_address for node in self.voters}
+
+    @property
     def direct_endpoints(self) -> list[str]:
         """Where the launcher's own clients ask the voters: not at their fronts."""
-        return [f"{LOOPBACK}:{node.direct_port or node.ports.client}" for node in self.voters]
+        return [node.direct_address for node in self.voters]
 
     @property
     def running(self) -> list[NodeProcess]:
