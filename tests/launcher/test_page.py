@@ -16,6 +16,14 @@ from tests.limits import HANG_MS
 
 pytestmark = pytest.mark.process
 
+CANVAS_INK = """async () => {
+    const { palette } = await import('./dom.js');
+    const context = document.createElement('canvas').getContext('2d');
+    context.fillStyle = palette().ink;
+    return context.fillStyle;
+}"""
+"""The colour that a canvas makes of the page's ink."""
+
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
@@ -169,6 +177,15 @@ def test_colours_are_chosen_and_kept(browser: Chromium, stage: Stage) -> None:
         text(page, "h1", "n3 leads in term 3")
         assert page.get_by_label("Colours").input_value() == "dark"
         assert page.evaluate(ground) != light
+
+
+def test_a_canvas_takes_the_colours_of_the_theme(browser: Chromium, stage: Stage) -> None:
+    with browser.page(stage.page.url, scheme="light") as page:
+        inks = []
+        for theme in ("system", "light", "dark"):
+            page.get_by_label("Colours").select_option(theme)
+            inks.append(page.evaluate(CANVAS_INK))
+        assert inks == ["#1c2024", "#1c2024", "#e7eaec"]
 
 
 def test_nothing_moves_for_those_who_want_no_movement(browser: Chromium, stage: Stage) -> None:

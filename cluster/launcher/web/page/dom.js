@@ -63,12 +63,18 @@ export function fit(canvas) {
 
 let colours = null;
 
-/** The colours of the page's theme, by their names in style.css. */
+/** The colours of the page's theme, by their names in style.css, as a canvas takes them. */
 export function palette() {
   if (colours === null) {
-    const style = getComputedStyle(document.documentElement);
     const names = ["ink", "muted", "faint", "line", "surface", "accent", "soft", "harm", "harm-soft"];
-    colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+    // A variable holds the colours of both themes; an element in that colour has the one in force.
+    const sample = make("i", { hidden: true });
+    document.body.append(sample);
+    colours = Object.fromEntries(names.map((name) => {
+      sample.style.color = `var(--${name})`;
+      return [name, getComputedStyle(sample).color];
+    }));
+    sample.remove();
   }
   return colours;
 }
