@@ -13,7 +13,6 @@ from typing import Final
 IMPORT_ROOT: Final = Path(__file__).resolve().parents[1]
 """Where `cluster` and `actors` are."""
 
-
 _PR_SET_PDEATHSIG: Final = 1
 """From linux/prctl.h: the signal that a process gets when the one that started it dies."""
 
@@ -50,6 +49,7 @@ def is_readable(fd: int, timeout_seconds: float) -> bool:
 def continue_when_parent_dies() -> None:
     """Let the system send SIGCONT to this process when the one that started it ends.
 
-    A process that is stopped would not see that end. One that runs is not disturbed.
+    A process that is stopped would not see that end, and would hold its port. One that runs is not
+    disturbed.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)

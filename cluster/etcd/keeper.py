@@ -7,7 +7,6 @@ that ends, and whether or not one of them is stopped at that moment. Refuses to 
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-from cluster.processes import is_readable
+from cluster.processes import continue_when_parent_dies, is_readable
 
 QUICK_SECONDS: Final = 1.0
 """A serving process that lived for less than this is followed by the next one after a pause,
@@ -28,8 +27,6 @@ unless it was the first one that lived so shortly."""
 PAUSE_SECONDS_MAX: Final = 2.0
 PAUSE_SECONDS: Final = 0.05
 """That pause; it doubles each time."""
-
-_PR_SET_PDEATHSIG: Final = 1
 
 log = logging.getLogger("leasehold.front")
 
@@ -109,15 +106,6 @@ def _run_child(serve: Callable[[], int]) -> None:
         logging.shutdown()
         sys.stderr.flush()
         os._exit(status)
-
-
-def continue_when_parent_dies() -> None:
-    """Let the system send SIGCONT to this process when its parent ends.
-
-    A process that is stopped would not see that the node has ended, and would hold its port. One
-    that runs is not disturbed.
-    """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
 
 
 def _ending(status: int) -> str:
