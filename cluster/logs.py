@@ -143,26 +143,24 @@ class LogLines(logging.StreamHandler[Any]):
 
     def say_counts(self) -> None:
         """Write the counts that are due."""
-        self.acquire()
-        try:
-            for due in self._repeats.due(monotonic_ms()):
-                self._write(due)
-        finally:
-            self.release()
+        self._write_counts(self._repeats.due)
 
     def say_rest(self) -> None:
         """Write the counts that are left: the log ends."""
-        self.acquire()
-        try:
-            for due in self._repeats.rest(monotonic_ms()):
-                self._write(due)
-        finally:
-            self.release()
+        self._write_counts(self._repeats.rest)
 
     def close(self) -> None:
         """Write the counts that are left."""
         self.say_rest()
         super().close()
+
+    def _write_counts(self, counted: Callable[[int], list[Due[logging.LogRecord]]]) -> None:
+        self.acquire()
+        try:
+            for due in counted(monotonic_ms()):
+                self._write(due)
+        finally:
+            self.release()
 
     def _write(self, due: Due[logging.LogRecord]) -> None:
         due.line.due = due
@@ -178,16 +176,18 @@ def log_to_stderr(name: str, level: int, log_format: str) -> None:
 
 def say_counts() -> None:
     """Write how often lines have come that were held back; call it once a minute."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, LogLines):
-            handler.say_counts()
+    for lines in _all_log_lines():
+        lines.say_counts()
 
 
 def say_rest() -> None:
     """Write the counts that are left; call it before a process's last words."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, LogLines):
-            handler.say_rest()
+    for lines in _all_log_lines():
+        lines.say_rest()
+
+
+def _all_log_lines() -> list[LogLines]:
+    return [each for each in logging.getLogger().handlers if isinstance(each, LogLines)]
 
 
 # --- a launcher -------------------------------------------------------------------------------
