@@ -203,9 +203,12 @@ class Telling(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if kind := getattr(record, "kind", ""):
             text, fields = record.getMessage(), record.__dict__["fields"]
-            # `at` is of the host's monotonic clock.
-            at, wall = time.monotonic(), record.created
-            self._hand_over({"kind": kind, "at": at, "wall": wall, "text": text, **fields})
+            self._hand_over(told(kind, text, time.monotonic(), record.created, fields))
+
+
+def told(kind: str, text: str, at: float, wall: float, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Something of OF_NODES as a launcher is told it; `at` is of the host's monotonic clock."""
+    return {"kind": kind, "at": at, "wall": wall, "text": text, **fields}
 
 
 def tell_to(hand_over: Callable[[Mapping[str, Any]], None]) -> None:

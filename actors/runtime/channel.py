@@ -21,6 +21,7 @@ from random import Random
 from typing import Any, Final
 
 from cluster.link_plan import LinkPlan, link_plan_of
+from cluster.logs import told
 from cluster.processes import continue_when_parent_dies
 
 PACKET_BYTES_MAX: Final = 64 * 1024
@@ -123,11 +124,6 @@ def _packet(document: Mapping[str, Any]) -> bytes:
 
 
 def _of_untold(count: int) -> dict[str, Any]:
-    return {
-        "kind": "slow",
-        "at": time.monotonic(),
-        "wall": time.time(),
-        "text": f"{count} happenings were not told: the launcher did not take them in time",
-        "what": "launcher",
-        "untold": count,
-    }
+    text = f"{count} happenings were not told: the launcher did not take them in time"
+    fields = {"what": "launcher", "untold": count}
+    return told("slow", text, time.monotonic(), time.time(), fields)

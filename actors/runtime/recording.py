@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from cluster.logs import told
+
 PER_SECOND_MAX: Final = 500
 
 
@@ -55,11 +57,7 @@ class Recorder:
             self._more += 1
             return
         self._left -= 1
-        document: dict[str, Any] = {
-            "kind": "message",
-            "at": now,
-            "wall": time.time(),
-            "text": summary.what,
+        fields: dict[str, Any] = {
             "to": member_id,
             "what": summary.what,
             "term": summary.term,
@@ -67,7 +65,7 @@ class Recorder:
             "bytes": len(frame),
         }
         if is_lost:
-            document["lost"] = True
+            fields["lost"] = True
         if self._more:
-            document["more"], self._more = self._more, 0
-        self._tell(document)
+            fields["more"], self._more = self._more, 0
+        self._tell(told("message", summary.what, now, time.time(), fields))
