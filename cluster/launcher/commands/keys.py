@@ -15,6 +15,7 @@ from cluster.launcher.commands.parsing import Words
 from cluster.launcher.errands.errand import FOREVER, Errand, Until
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.story.durations import duration
+from cluster.logs import on_one_line
 
 if TYPE_CHECKING:
     from cluster.client.api import Client
@@ -102,7 +103,7 @@ def shown(data: bytes) -> str:
     text = data.decode(errors="backslashreplace")
     if len(text) > SHOWN_CHARACTERS_MAX:
         text = f"{text[:SHOWN_CHARACTERS_MAX]}... ({len(data)} bytes)"
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return on_one_line(text)
 
 
 def _one_key(command: str, words: Words) -> str:
