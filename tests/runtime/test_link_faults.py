@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import zmq
 from actors.runtime.link_faults import FaultyDoor, FaultyLinks
 from cluster.link_plan import EVERYBODY, LinkFault, LinkPlan
 from cluster.links import PeerDoor, PeerLinks
-from tests.limits import HANG_SECONDS
+from tests.cluster.probe import until
 from tests.ports import free_ports
 
 HERE = 1
@@ -172,13 +172,3 @@ def test_recording_tells_each_frame_and_whether_it_is_lost(pair: Pair) -> None:
     pair.sender.is_recording = False
     pair.links.send(OTHER, b"\1d")
     assert len(pair.sender.recorded) == 3
-
-
-def until(reached: Callable[[], bool]) -> None:
-    """Wait for a condition, with a limit."""
-    poller = zmq.Poller()
-    for _ in range(int(HANG_SECONDS * 1_000)):
-        if reached():
-            return
-        poller.poll(1)
-    raise AssertionError("it never happens")
