@@ -26,13 +26,15 @@ def import_environment() -> dict[str, str]:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and those that they have started."""
+    """The processes that a process has started and that run, and those that they have started."""
     children: dict[int, list[int]] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
             # After the name, which is in parentheses and may contain anything: state, parent.
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(process.name))
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            # One that has ended, and that nobody has waited for yet, is not among them.
+            if state != "Z":
+                children.setdefault(int(parent), []).append(int(process.name))
     found = [pid]
     for one in found:
         found += children.get(one, ())

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple, Protocol
 
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.report.quantiles import percentile
+from cluster.processes import descendants
 from tests.bench.etcd import EtcdCluster
 from tests.bench.writer import SteadyWriter
-from tests.etcd.sides import descendants
 
 NODES: Final = 3
 PUTS_AFTER: Final = 150
@@ -89,7 +89,7 @@ class Leasehold:
     def pids(self, node: int) -> Sequence[int]:
         """The node's process and those of its front."""
         pid = self._nodes[node].pid
-        return (pid, *descendants((pid,)))
+        return (pid, *descendants(pid))
 
     def start(self, node: int) -> None:
         """Start it as soon as it has ended."""

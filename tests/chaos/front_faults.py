@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Final
 
 from cluster.launcher.nodes.node import NodeProcess
+from cluster.processes import descendants
 from tests.chaos.scene import Scene, Steps, is_stopped
-from tests.etcd.sides import descendants
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError
 
@@ -74,7 +74,7 @@ def _ended(scene: Scene, half: int, number: int) -> Steps:
 
 def _halves(node: NodeProcess) -> tuple[int, ...]:
     """The keeper and the process that serves; nothing if both are not there just now."""
-    halves = tuple(descendants((node.pid,)))
+    halves = tuple(descendants(node.pid))
     return halves if len(halves) == 2 else ()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster.launcher.local import LocalCluster
+from cluster.processes import descendants
 from tests.bench.etcd import EtcdCluster
 from tests.limits import HANG_SECONDS
 
@@ -55,29 +56,7 @@ def halves_of(node: int) -> tuple[int, int]:
     """The two processes of a node's front: the keeper, and the one that serves; waits for both."""
     until = time.monotonic() + HANG_SECONDS
     while time.monotonic() < until:
-        found = tuple(descendants((node,)))
+        found = descendants(node)
         if len(found) == 2:
             return found[0], found[1]
     raise AssertionError("the node has no front")
-
-
-def descendants(pids: tuple[int, ...]) -> Iterator[int]:
-    """The processes that these have started and that run, and those that they have."""
-    children = [
-        int(path.name)
-        for path in Path("/proc").iterdir()
-        if path.name.isdigit() and _parent(path) in pids
-    ]
-    yield from children
-    if children:
-        yield from descendants(tuple(children))
-
-
-def _parent(process: Path) -> int:
-    try:
-        # The second field is the program's name in parentheses, with any character in it.
-        after_name = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return 0  # it has ended meanwhile
-    # One that has ended, and that nobody has asked after yet, has no place among them.
-    return 0 if after_name[0] == "Z" else int(after_name[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from xml.etree import ElementTree
 
 import pytest
@@ -11,7 +9,6 @@ import pytest
 from tests.etcd import programs
 from tests.etcd.failover import gap_ms
 from tests.etcd.load import Level, Round, judged, median_of
-from tests.etcd.sides import descendants
 from tests.etcd.suites import FAILED, PASSED, SKIPPED, SUITES, judge, outcomes_of
 
 REPORT = """
@@ -82,11 +79,6 @@ def test_the_median_is_taken_of_each_figure() -> None:
 )
 def test_the_longest_gap_that_the_program_tells(said: str, milliseconds: float) -> None:
     assert gap_ms(said) == pytest.approx(milliseconds)
-
-
-def test_the_processes_of_a_process_are_found() -> None:
-    assert os.getpid() in descendants((os.getppid(),))
-    assert sys.maxsize not in descendants((os.getppid(),))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from cluster.etcd.http2.limits import KIB, MIB, UNANSWERED_STREAMS_MAX
 from cluster.etcd.rpc.schema import message_class
 from cluster.launcher.local import LocalCluster
+from cluster.processes import descendants
 from tests.cluster.etcd.http2.raw import (
     FIELDS,
     PREFACE,
@@ -28,7 +29,6 @@ from tests.cluster.etcd.http2.raw import (
     settings,
     window_update,
 )
-from tests.etcd.sides import descendants
 from tests.limits import HANG_SECONDS
 
 MEMORY_MIB_MAX: Final = 450
@@ -48,7 +48,7 @@ def served() -> Iterator[LocalCluster]:
 
 def halves_of(cluster: LocalCluster) -> tuple[int, ...]:
     """The process ids of the front."""
-    return tuple(descendants((cluster.node("n1").pid,)))
+    return tuple(descendants(cluster.node("n1").pid))
 
 
 class Honest:
