@@ -47,6 +47,9 @@ OF_NODES: Final[Mapping[str, str]] = {
 _LEVELS: Final = {logging.WARNING: "warn", logging.CRITICAL: "fatal"}
 """The levels whose names in JSON are not Python's."""
 
+PACKET_BYTES_MAX: Final = 64 * 1024
+"""A node and its launcher read packets of up to this size; no larger one is told."""
+
 log = logging.getLogger("leasehold.told")
 
 

@@ -21,10 +21,8 @@ from random import Random
 from typing import Any, Final
 
 from cluster.link_plan import LinkPlan, link_plan_of
-from cluster.logs import told
+from cluster.logs import PACKET_BYTES_MAX, told
 from cluster.processes import continue_when_parent_dies
-
-PACKET_BYTES_MAX: Final = 64 * 1024
 
 ORPHAN_SECONDS: Final = 15.0
 """A node whose launcher has died may take this time to stop gracefully; after it, it just exits."""

@@ -15,9 +15,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cluster.launcher.story.happenings import Happening
-from cluster.logs import OF_NODES
+from cluster.logs import OF_NODES, PACKET_BYTES_MAX
 
-PACKET_BYTES_MAX: Final = 64 * 1024
 BUFFER_BYTES: Final = 512 * 1024
 """What may be under way to the launcher; a node drops what happens beyond it."""
 
