@@ -15,7 +15,7 @@ from typing import Any, Final
 import zmq
 
 from cluster.client.endpoints import address
-from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink
+from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink, leader_among
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, NodeView, role_of
 from cluster.launcher.screens.vitals import UNKNOWN
@@ -171,12 +171,13 @@ class Observer:
 
     def _leader(self, now: float) -> str | None:
         """The endpoint of the node that says it leads, in the highest term."""
-        leading = [
-            (node.status.term, name)
-            for name, node in self._nodes.items()
-            if node.status is not None and node.status.leads and not node.is_silent(now)
-        ]
-        return max(leading)[1] if leading else None
+        return leader_among(
+            {
+                name: node.status
+                for name, node in self._nodes.items()
+                if node.status is not None and not node.is_silent(now)
+            }
+        )
 
     def _name(self, endpoint: str) -> str:
         """A member's name; its endpoint where the member is not known, or has no name."""

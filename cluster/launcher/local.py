@@ -37,8 +37,8 @@ from cluster.launcher.naming import (
 )
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.nodes.node import NodeProcess
-from cluster.launcher.nodes.probe import WriteAnswered
-from cluster.launcher.nodes.processes import ASK_INTERVAL_MS, Processes, leader_among
+from cluster.launcher.nodes.probe import WriteAnswered, leader_among
+from cluster.launcher.nodes.processes import ASK_INTERVAL_MS, Processes
 from cluster.processes import IMPORT_ROOT
 
 __all__ = ["IMPORT_ROOT", "LocalCluster"]

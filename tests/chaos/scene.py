@@ -17,8 +17,7 @@ from typing import Final, TypeVar
 from cluster import Client, LeaseholdError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.node import NodeProcess
-from cluster.launcher.nodes.probe import NodeStatus
-from cluster.launcher.nodes.processes import leader_among
+from cluster.launcher.nodes.probe import NodeStatus, leader_among
 from tests.chaos.clients import Clients
 from tests.chaos.control import FaultServer, Layer
 from tests.limits import HANG_SECONDS

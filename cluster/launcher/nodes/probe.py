@@ -6,6 +6,7 @@ acknowledges writes. An order changes the members or the leader. Refuses to know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import zmq
@@ -34,6 +35,12 @@ class NodeStatus(NamedTuple):
     def leads(self) -> bool:
         """Whether this node says that it leads itself."""
         return self.leader == self.member_id
+
+
+def leader_among(statuses: Mapping[str, NodeStatus]) -> str | None:
+    """The node that says it leads, in the highest term; None if none says so."""
+    leading = [(status.term, name) for name, status in statuses.items() if status.leads]
+    return max(leading)[1] if leading else None
 
 
 class WriteAnswered(NamedTuple):

@@ -21,7 +21,7 @@ from cluster.launcher.links.faults import LinkFaults
 from cluster.launcher.nodes.announcing import tell_end, tell_joined, tell_pause
 from cluster.launcher.nodes.layout import LauncherError, NodeRecord, flags_of
 from cluster.launcher.nodes.node import EXIT_REMOVED, NodeProcess
-from cluster.launcher.nodes.probe import Answer, NodeStatus, OrderAnswered
+from cluster.launcher.nodes.probe import Answer, NodeStatus, OrderAnswered, leader_among
 from cluster.launcher.nodes.roster import NodeRoster
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.happenings import Happening
@@ -259,9 +259,3 @@ class Processes(NodeRoster):
             *(f"--{flag}={value}" for flag, value in flags.items()),
             *self._node_flags,
         )
-
-
-def leader_among(statuses: dict[str, NodeStatus]) -> str | None:
-    """The node that says it leads, in the highest term; None if none says so."""
-    leading = [(status.term, name) for name, status in statuses.items() if status.leads]
-    return max(leading)[1] if leading else None
