@@ -22,7 +22,7 @@ from typing import Any, Final, Self, TypeVar
 from cluster.launcher.errands import linking, membership, running, scaling
 from cluster.launcher.errands.errand import Errand
 from cluster.launcher.errands.membership import REMOVED_SECONDS
-from cluster.launcher.errands.running import START_SECONDS, STOP_SECONDS
+from cluster.launcher.errands.running import START_SECONDS
 from cluster.launcher.links.faults import BOTH
 from cluster.launcher.naming import (
     ENDED,
@@ -38,7 +38,7 @@ from cluster.launcher.naming import (
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.nodes.probe import WriteAnswered, leader_among
-from cluster.launcher.nodes.processes import ASK_INTERVAL_MS, Processes
+from cluster.launcher.nodes.processes import ASK_INTERVAL_MS, STOP_SECONDS, Processes
 from cluster.processes import IMPORT_ROOT
 
 __all__ = ["IMPORT_ROOT", "LocalCluster"]

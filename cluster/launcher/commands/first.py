@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Set
-from typing import Final
 
 from cluster.launcher.commands.desk import Asker
-
-FOREVER: Final = float("inf")
+from cluster.launcher.errands.errand import FOREVER
 
 
 class FirstCommand:

@@ -13,13 +13,7 @@ from typing import Final
 from cluster.launcher.errands.errand import Errand, Until
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.nodes.node import NodeProcess
-from cluster.launcher.nodes.processes import Processes
-
-STOP_SECONDS: Final = 30.0
-"""A node that still runs this long after SIGTERM does not stop."""
-
-KILL_SECONDS: Final = 60.0
-"""The system may take this long to end a killed process, or to stop one."""
+from cluster.launcher.nodes.processes import KILL_SECONDS, STOP_SECONDS, Processes
 
 START_SECONDS: Final = 120.0
 

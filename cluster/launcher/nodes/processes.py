@@ -29,9 +29,12 @@ from cluster.launcher.story.journal import Journal
 from cluster.processes import import_environment
 
 STOP_SECONDS: Final = 30.0
-"""A node that still runs this long after SIGTERM is killed when the cluster stops."""
+"""A node that still runs this long after SIGTERM does not stop: when the cluster stops, it is
+killed."""
 
 KILL_SECONDS: Final = 60.0
+"""The system may take this long to end a killed process, or to stop one."""
+
 STATUS_SECONDS: Final = 1.0
 JOURNAL: Final = "events.jsonl"
 ASK_INTERVAL_MS: Final = 10

@@ -19,7 +19,7 @@ from cluster.launcher.screens.line_input import LineInput
 from cluster.launcher.screens.lines import StyledLine, harmless, wrapped
 from cluster.launcher.screens.sheet import PROMPT, Sheet
 from cluster.launcher.screens.view import ClusterView
-from cluster.launcher.screens.wording import StoryEntry, entry_of, was_typed
+from cluster.launcher.screens.wording import TIME_GAP, StoryEntry, entry_of, was_typed
 from cluster.launcher.story.happenings import Happening
 
 INPUT_BYTES: Final = 4_096
@@ -34,7 +34,6 @@ DRAW_SECONDS: Final = 0.1
 """What happens sooner after a drawing waits for the next call of `show`."""
 
 CLEAR_KEY: Final = b"\x0c"
-TIME_GAP: Final = "  "
 
 
 class LiveScreen:

@@ -11,10 +11,8 @@ from typing import Final, TextIO
 from cluster.launcher.screens.line_input import LineInput
 from cluster.launcher.screens.outlet import Outlet
 from cluster.launcher.screens.view import ClusterView
-from cluster.launcher.screens.wording import StoryEntry, entry_of, time_of_day
+from cluster.launcher.screens.wording import TIME_GAP, StoryEntry, entry_of, time_of_day
 from cluster.launcher.story.happenings import Happening
-
-TIME_GAP: Final = "  "
 
 SETTLED_SECONDS: Final = 0.5
 """A state of the cluster has its line once it has lasted this long: an election has a few."""

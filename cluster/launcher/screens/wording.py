@@ -29,6 +29,8 @@ STYLES: Final[Mapping[str, str]] = {
 }
 """The styles of lines, by kind; the others have none."""
 
+TIME_GAP: Final = "  "
+"""What stands between the time and the text of a line."""
 
 STEPS_MAX: Final = 20
 """Progress in at most this number of steps is told step by step."""

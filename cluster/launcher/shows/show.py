@@ -13,7 +13,14 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from cluster.launcher.commands.jobs import Jobs
-from cluster.launcher.errands.errand import Ask, Errand, NoAnswerError, OrderRefusedError, Until
+from cluster.launcher.errands.errand import (
+    FOREVER,
+    Ask,
+    Errand,
+    NoAnswerError,
+    OrderRefusedError,
+    Until,
+)
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import reading
@@ -24,8 +31,6 @@ from cluster.launcher.story.journal import Journal
 STEP_SECONDS: Final = 120.0
 """What a step waits for must come within this time: it ends a show that hangs, and judges no
 cluster for being slow."""
-
-FOREVER: Final = float("inf")
 
 
 class ShowError(LauncherError):
