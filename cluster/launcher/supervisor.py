@@ -18,6 +18,7 @@ from cluster.launcher.commands.desk import Asker, Desk, LoopPart
 from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.commands.table import read_line
 from cluster.launcher.local import LocalCluster
+from cluster.launcher.naming import ENDED
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered
@@ -197,7 +198,7 @@ class Supervisor:
             self.cluster.ask_status()
         for name in [name for name, at in self._restart_at.items() if now >= at]:
             del self._restart_at[name]
-            if not self.cluster.node(name).running and not self.cluster.node(name).is_removed:
+            if ENDED.holds(self.cluster.node(name)):
                 self.cluster.launch_node(name)
         if now >= self._asking.due:
             links = {node.name: node.link for node in self.cluster.running if node.link is not None}

@@ -18,6 +18,7 @@ import zmq
 
 from cluster.launcher.errands.errand import Errands
 from cluster.launcher.links.faults import LinkFaults
+from cluster.launcher.naming import ENDED
 from cluster.launcher.nodes.announcing import tell_end, tell_joined, tell_pause
 from cluster.launcher.nodes.layout import LauncherError, NodeRecord, flags_of
 from cluster.launcher.nodes.node import EXIT_REMOVED, NodeProcess
@@ -195,10 +196,8 @@ class Processes(NodeRoster):
     def launch_node(self, name: str) -> None:
         """Start a node's process and return at once."""
         node = self.node(name)
-        if node.running:
-            raise LauncherError(f"{name} already runs (pid {node.pid})")
-        if node.is_removed:
-            raise LauncherError(f"{name} was removed from the cluster for good: add another node")
+        if not ENDED.holds(node):
+            raise LauncherError(ENDED.why_not(node))
         command = (*self._command, *self._flags_of(node))
         node.launch(
             command,
