@@ -50,7 +50,7 @@ ENDED: Final = Fit(
 
 MOVING: Final = Fit(
     "running",
-    lambda node: node.running and not node.is_paused,
+    lambda node: node.is_at_work,
     lambda node: (
         f"{node.name} is already paused: resume {node.name} lets it go on"
         if node.running

@@ -52,7 +52,7 @@ def _then_leader(desk: Desk, nodes: Sequence[NodeProcess], errand: Errand[None])
         return errand
 
     def can_be_led() -> bool:
-        able = [node for node in desk.cluster.voters if node.running and not node.is_paused]
+        able = [node for node in desk.cluster.voters if node.is_at_work]
         return len(able) >= desk.cluster.quorum
 
     return then_new_leader(desk, errand, can_be_led)

@@ -104,7 +104,7 @@ def transfer(cluster: Processes, node: NodeProcess | None = None) -> Errand[str]
         raise LauncherError(f"{leader} leads already")
     if successor.is_learner:
         raise LauncherError(f"{successor.name} is a learner: promote {successor.name} first")
-    if not successor.running or successor.is_paused:
+    if not successor.is_at_work:
         state = "paused" if successor.is_paused else "not running"
         raise LauncherError(f"{successor.name} is {state}: it cannot lead")
     yield Ask(leader, {"op": "move_leader", "targetID": successor.member_id})
@@ -159,7 +159,7 @@ def refuse_to_lose_quorum(voters: Sequence[NodeProcess], node: NodeProcess) -> N
     left = [other for other in voters if other is not node]
     if not left:
         raise LauncherError(f"{node.name} is the last voter: the cluster cannot be without it")
-    running = [other for other in left if other.running and not other.is_paused]
+    running = [other for other in left if other.is_at_work]
     needed = len(left) // 2 + 1
     if len(running) >= needed:
         return
@@ -205,7 +205,7 @@ def _server(cluster: Processes, but: str) -> str:
     """The node to ask: the leader, else a running voter; `but` only if there is no other."""
     # Not the node that goes, if possible: it may end before it has answered.
     leader = cluster.heard_leader
-    running = [node for node in cluster.voters if node.running and not node.is_paused]
+    running = [node for node in cluster.voters if node.is_at_work]
     running.sort(key=lambda node: (node.name == but, node.name != leader))
     if not running:
         raise LauncherError("no voter is running")

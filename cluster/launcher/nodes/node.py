@@ -103,6 +103,11 @@ class NodeProcess:
         return self.pidfd >= 0
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether the process runs and is not paused."""
+        return self.running and not self.is_paused
+
+    @property
     def exit_status(self) -> int | None:
         """How the process ended: its status, or minus the signal that killed it."""
         return self._process.returncode if self._process else None
