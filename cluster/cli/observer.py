@@ -17,7 +17,7 @@ import zmq
 from cluster.client.endpoints import address
 from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink, leader_among
 from cluster.launcher.screens.asking import Asking
-from cluster.launcher.screens.view import ClusterView, NodeView, role_of
+from cluster.launcher.screens.view import ClusterView, NodeView, role_of, view_with
 from cluster.launcher.screens.vitals import UNKNOWN
 from cluster.schemes import HTTP, TCP
 
@@ -85,12 +85,7 @@ class Observer:
         leader = self._leader(now)
         rows = [self._row(name, node, leader, now) for name, node in self._nodes.items()]
         leads = None if leader is None else self._name(leader)
-        return ClusterView(
-            leader=leads,
-            term=max((row.term or 0 for row in rows), default=0),
-            revision=max((row.revision or 0 for row in rows), default=0),
-            nodes=tuple(sorted(rows, key=lambda row: row.name)),
-        )
+        return view_with(leads, sorted(rows, key=lambda row: row.name))
 
     def close(self) -> None:
         """Close all links."""

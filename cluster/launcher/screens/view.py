@@ -117,13 +117,20 @@ class Screen(Protocol):
 
 def view_of(cluster: LocalCluster, leader: str | None, now: float, vitals: Vitals) -> ClusterView:
     """The cluster at `now` (time.monotonic seconds)."""
-    rows = tuple(_row(cluster, node, leader, now, vitals) for node in cluster.nodes.values())
+    rows = [_row(cluster, node, leader, now, vitals) for node in cluster.nodes.values()]
+    return view_with(leader, rows, cluster.links.active)
+
+
+def view_with(
+    leader: str | None, rows: Sequence[NodeView], links: tuple[str, ...] = ()
+) -> ClusterView:
+    """The cluster whose nodes have these rows: its term and its revision are the newest of them."""
     return ClusterView(
         leader=leader,
         term=max((row.term or 0 for row in rows), default=0),
         revision=max((row.revision or 0 for row in rows), default=0),
-        nodes=rows,
-        links=cluster.links.active,
+        nodes=tuple(rows),
+        links=links,
     )
 
 
