@@ -15,6 +15,7 @@ from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_CONNECTION, EXIT_BAD_FEATURE, CommandError
 from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoDuration
+from cluster.launcher.screens.terminal import can_move_cursor
 from cluster.launcher.signals import STOPPING, Signals
 
 if TYPE_CHECKING:
@@ -59,16 +60,12 @@ def top(settings: CliSettings, words: tuple[str, ...], interval: float, plain: b
 
     observer = Observer(settings.addresses())
     try:
-        if settings.write_out == "json" or plain or not _is_live():
+        if settings.write_out == "json" or plain or not can_move_cursor():
             _look_once(observer, settings)
         else:
             _watch(observer, interval)
     finally:
         observer.close()
-
-
-def _is_live() -> bool:
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb"}
 
 
 # --- one look ---

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from cluster.launcher.screens import outlet
+from cluster.launcher.screens.choice import screen_for
+from cluster.launcher.screens.editor import no_words
 from cluster.launcher.screens.outlet import Outlet
 from cluster.launcher.screens.plain import PlainScreen
 from cluster.launcher.screens.wording import entry_of
@@ -167,3 +169,11 @@ def test_the_end_waits_for_a_slow_reader_only_for_a_moment(
     closing.start()
     closing.join(HANG_SECONDS)
     assert not closing.is_alive()
+
+
+def test_a_terminal_that_another_session_has_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, end = os.openpty()
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(end, "w") as terminal, os.fdopen(controller):
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert isinstance(screen_for("auto", None, no_words), PlainScreen)

@@ -8,5 +8,6 @@
     plain       lines of text; `line_input` has the commands from a pipe
     json_lines  each happening as a line of JSON
 
-All write by an `outlet`. `leasectl top` shows the same table of clusters that are somewhere else.
+All write by an `outlet`, and `terminal` says whether the terminal is theirs. `leasectl top` shows
+the same table of clusters that are somewhere else.
 """

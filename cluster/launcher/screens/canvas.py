@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from cluster.launcher.screens import painter
 from cluster.launcher.screens.lines import StyledLine
 from cluster.launcher.screens.outlet import Outlet
+from cluster.launcher.screens.terminal import is_in_foreground
 
 SIZE_UNKNOWN: Final = os.terminal_size((80, 24))
 
@@ -60,10 +61,7 @@ class Canvas:
     @property
     def is_in_foreground(self) -> bool:
         """Whether the terminal is ours: to read it from the background would stop the process."""
-        try:
-            return os.tcgetpgrp(self._descriptor) == os.getpgrp()
-        except OSError:
-            return False
+        return is_in_foreground(self._descriptor)
 
     def open(self) -> None:
         """Take the terminal."""

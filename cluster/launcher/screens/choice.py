@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ from cluster.launcher.screens.editor import Completer, LineEditor
 from cluster.launcher.screens.history import PromptHistory
 from cluster.launcher.screens.json_lines import JsonScreen
 from cluster.launcher.screens.plain import PlainScreen
+from cluster.launcher.screens.terminal import can_move_cursor, is_in_foreground
 from cluster.launcher.screens.view import Screen
 
 Form = Literal["auto", "plain", "json"]
@@ -32,6 +32,4 @@ def screen_for(form: Form, history: Path | None, complete: Completer) -> Screen:
 
 def can_be_live() -> bool:
     """Whether stdout is a terminal in whose foreground this runs, and which can move its cursor."""
-    if not sys.stdout.isatty() or os.environ.get("TERM", "dumb") in {"", "dumb"}:
-        return False
-    return os.tcgetpgrp(sys.stdout.fileno()) == os.getpgrp()
+    return can_move_cursor() and is_in_foreground(sys.stdout.fileno())

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Final
 
+from cluster.launcher.screens.terminal import is_in_foreground
+
 INPUT_BYTES: Final = 4_096
 
 LINE_BYTES_MAX: Final = 1 << 20
@@ -29,7 +31,7 @@ class LineInput:
         if not self._is_open:
             return None
         descriptor = sys.stdin.fileno()
-        return descriptor if not sys.stdin.isatty() or _is_in_foreground(descriptor) else None
+        return descriptor if not sys.stdin.isatty() or is_in_foreground(descriptor) else None
 
     def open(self) -> None:
         """Begin to read, if there is a stdin."""
@@ -51,10 +53,3 @@ class LineInput:
         *whole, unfinished = (self._unfinished + data).split(b"\n")
         self._unfinished = unfinished if len(unfinished) <= LINE_BYTES_MAX else b""
         return [line.decode(errors="replace") for line in whole]
-
-
-def _is_in_foreground(descriptor: int) -> bool:
-    try:
-        return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:
-        return False
