@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.report.quantiles import percentile
+from cluster.launcher.report.quantiles import FIGURES, percentile
 from cluster.processes import descendants
 from tests.bench.etcd import EtcdCluster
 from tests.bench.writer import SteadyWriter
@@ -33,7 +33,6 @@ TUNED: Final = {"heartbeat-interval": "10", "election-timeout": "100"}
 """Short timeouts, in ms. The defaults are 50 and 300 of ours, 100 and 1,000 of etcd."""
 
 STOP_SECONDS: Final = 30.0
-PERCENTS: Final = (50, 90, 99, 100)
 
 Outages = dict[str, dict[str, list[float]]]
 """System -> fault -> the write outage of each, in ms."""
@@ -184,8 +183,7 @@ def save(path: Path, outages: Outages) -> None:
 def line(system: str, fault: str, outages: Sequence[float]) -> str:
     """The figures of one fault on one system."""
     figures = "  ".join(
-        f"{'max' if percent == 100 else f'p{percent}'} {percentile(outages, percent):8,.1f}"
-        for percent in PERCENTS
+        f"{name} {percentile(outages, percent):8,.1f}" for name, percent in FIGURES.items()
     )
     return f"{system:16} {fault:28} {len(outages):4} times, ms: {figures}"
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from cluster.launcher.report.quantiles import FIGURES, milliseconds, percentile
 from cluster.launcher.story.failover import DEATH, Failover
 from cluster.launcher.story.words import all_of
 
@@ -17,8 +18,6 @@ ETCD_OUTAGE_MS: Final = 1_325
 ETCD_COMMAND: Final = "python -m tests.etcd failover DIR"
 """How long no write was acknowledged when the leader of a real etcd 3.5.1, with its defaults, was
 killed: the median, and the command that measures it."""
-
-PERCENTILES: Final = (50, 90, 99, 100)
 
 MEASURES: Final = {
     "detection_ms": "detected",
@@ -88,15 +87,16 @@ def summary(failovers: Sequence[Failover]) -> str:
         leader = failover.leader_after or "-"
         if leader != failover.leader_before:
             leader = f"{failover.leader_before or '-'} > {leader}"
-        figures = "".join(f"{_cell(getattr(failover, name)):>9}" for name in MEASURES)
+        figures = "".join(f"{milliseconds(getattr(failover, name)):>9}" for name in MEASURES)
         wrong = f"{failover.lost:>4} {failover.doubled:>7}"
         odd = "" if failover.linearizable else "  not linearizable"
         odd = "  not checked" if failover.linearizable is None else odd
         rows.append(f"{failover.number:>3}  {cause:<{width}}  {leader:<10}{figures}  {wrong}{odd}")
     for fault, changes in changes_by_fault(failovers).items():
-        for percent, values in percentiles(changes).items() if len(changes) > 1 else ():
-            cells = "".join(f"{_cell(values.get(name)):>9}" for name in MEASURES)
-            figure = "max" if percent == 100 else f"p{percent}"
+        found = percentiles(changes)
+        for figure, percent in FIGURES.items() if len(changes) > 1 else ():
+            values = found[percent]
+            cells = "".join(f"{milliseconds(values.get(name)):>9}" for name in MEASURES)
             of = f"{figure} of {len(changes)} changes of leader by {fault}"
             rows.append(f"{'':>3}  {of:<{width + 12}}{cells}")
     rows.append(f"ms; etcd by default, death of the leader: {ETCD_OUTAGE_MS:,} ({ETCD_COMMAND})")
@@ -115,16 +115,12 @@ def changes_by_fault(failovers: Sequence[Failover]) -> dict[str, list[Failover]]
 def percentiles(failovers: Sequence[Failover]) -> dict[int, dict[str, float]]:
     """Each percentile of each measure, of those that have the measure; 100 is the greatest."""
     columns = {
-        name: sorted(v for each in failovers if (v := getattr(each, name)) is not None)
+        name: [v for each in failovers if (v := getattr(each, name)) is not None]
         for name in MEASURES
     }
     return {
-        percent: {
-            name: values[-(-(len(values)) * percent // 100) - 1]
-            for name, values in columns.items()
-            if values
-        }
-        for percent in PERCENTILES
+        percent: {name: percentile(values, percent) for name, values in columns.items() if values}
+        for percent in FIGURES.values()
         if failovers
     }
 
@@ -149,7 +145,3 @@ def _ms(value: float | None) -> str:
     if value >= 1_000:
         return f"{value / 1000:.1f} s"
     return f"{value:.0f} ms" if value >= 10 or value == 0 else f"{value:.1f} ms"
-
-
-def _cell(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

@@ -14,7 +14,7 @@ from cluster import __version__
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import plots, reading, spans
 from cluster.launcher.report.plots import FaultMark, Point, Window
-from cluster.launcher.report.quantiles import milliseconds, percentile
+from cluster.launcher.report.quantiles import FIGURES, milliseconds, percentile
 from cluster.launcher.report.svg import element, text, time_label
 from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.happenings import RECORDED, Happening
@@ -34,7 +34,6 @@ MEASURES: Final = {
 
 COUNTS: Final = ("delayed", "failed", "lost", "doubled", "leases_lost")
 WITHOUT_POINTS: Final = "No request is known: report --html at the prompt draws the probe client's."
-PERCENTS: Final = (50, 90, 99, 100)
 
 STYLE: Final = """\
 :root { color-scheme: light dark; --page: #ffffff; --ink: #1f2328; --soft: #57606a;
@@ -215,8 +214,7 @@ def _row(failover: Failover, began: float) -> str:
 
 
 def _percentiles(failovers: Sequence[Failover], before: int, after: int) -> Iterable[str]:
-    for percent in PERCENTS:
-        name = "max" if percent == 100 else f"p{percent}"
+    for name, percent in FIGURES.items():
         cells = [element("th", name, colspan=before, scope="row", class_="words")]
         for measure in MEASURES:
             values = [v for f in failovers if (v := getattr(f, measure)) is not None]

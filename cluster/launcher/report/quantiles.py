@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from typing import Final
+
+FIGURES: Final = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+"""What is told of several values: the name, and the percentage that do not exceed it."""
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -18,7 +18,7 @@ from cluster.launcher.commands.parsing import Option, Words, number, seconds
 from cluster.launcher.errands.errand import Errand
 from cluster.launcher.naming import suggestion
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.report.quantiles import milliseconds, percentile
+from cluster.launcher.report.quantiles import FIGURES, milliseconds, percentile
 from cluster.launcher.shows import judging
 from cluster.launcher.shows.faults import DEFAULT_PLAN, FAULTS, ChaosFault
 from cluster.launcher.shows.judging import Assertion
@@ -231,9 +231,8 @@ def summary(struck: Sequence[tuple[ChaosFault, Failover | None]]) -> list[str]:
         found = [failover for fault, failover in struck if fault.name == name]
         outages = [f.write_outage_ms for f in found if f and f.write_outage_ms is not None]
         figures = ", ".join(
-            f"{'max' if percent == 100 else f'p{percent}'} "
-            f"{milliseconds(percentile(outages, percent))} ms"
-            for percent in (50, 90, 99, 100)
+            f"{figure} {milliseconds(percentile(outages, percent))} ms"
+            for figure, percent in FIGURES.items()
             if outages
         )
         times = "once" if len(found) == 1 else f"{len(found)} times"
