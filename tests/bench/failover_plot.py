@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cluster.launcher.report.quantiles import percentile
-from cluster.launcher.report.svg import FONT, Axis, decades, element, label, line, text
+from cluster.launcher.report.svg import Axis, decades, drawing, element, label, line
 
 WIDTH: Final = 864
 LEFT: Final = 132
@@ -50,7 +50,6 @@ def svg(outages: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     height = TOP + panel * len(faults) + BOTTOM
     title = "For how long writes were unavailable, etcd and Leasehold"
     shapes = [
-        element("title", text(title)),
         element("style", STYLE),
         element("rect", class_="page", x=0.5, y=0.5, width=WIDTH - 1, height=height - 1, rx=8),
         label(title, WIDTH / 2, 26, "title middle"),
@@ -63,25 +62,15 @@ def svg(outages: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
         shapes.append(label(fault, 16, y + 20, "title"))
         for place, (system, of) in enumerate(outages.items()):
             shapes += _row(system, of.get(fault, ()), axis, y + HEAD + ROW * (place + 0.5))
-    drawn = element(
-        "svg",
-        *shapes,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {WIDTH} {height}",
-        role="img",
-        aria_label=title,
-        font_family=FONT,
-    )
-    return f"{drawn}\n"
+    return f"{drawing(title, WIDTH, height, *shapes)}\n"
 
 
 def _grid(axis: Axis, height: float) -> list[str]:
-    shapes, mark = [], axis.low
-    while mark <= axis.high * 1.001:
+    shapes = []
+    for mark in axis.decade_marks():
         x = axis.at(mark)
         shapes.append(line(x, TOP + HEAD - 4, x, height - BOTTOM, "grid"))
         shapes.append(label(f"{mark:,.10g} ms", x, height - BOTTOM + 20, "text middle"))
-        mark *= 10
     return shapes
 
 

@@ -12,9 +12,9 @@ from typing import Final, NamedTuple
 from cluster.launcher.report.quantiles import milliseconds
 from cluster.launcher.report.spans import ROLES, RoleSpan
 from cluster.launcher.report.svg import (
-    FONT,
     Axis,
     decades,
+    drawing,
     element,
     label,
     line,
@@ -118,7 +118,7 @@ def timeline(
         shapes.append(label(name, LEFT - 10, y + ROW / 2 + 4, "text strong end"))
         shapes += [_bar(span, window.axis, y + (ROW - BAR) / 2) for span in spans]
     shapes += _faults(faults, window.axis, bottom)
-    return _picture("Roles of the nodes over time", height, shapes)
+    return drawing("Roles of the nodes over time", WIDTH, height, *shapes)
 
 
 def scatter(points: Sequence[Point], faults: Sequence[FaultMark], window: Window) -> str:
@@ -129,17 +129,15 @@ def scatter(points: Sequence[Point], faults: Sequence[FaultMark], window: Window
     low, high = decades([max(point.ms, 0.01) for point in shown] or [1.0])
     scale = Axis(low, high, bottom, TOP, by_decades=True)
     shapes = [*_outages(faults, window.axis, bottom), *_times(window, bottom)]
-    mark = low
-    while mark <= high * 1.001:
+    for mark in scale.decade_marks():
         y = scale.at(mark)
         shapes.append(line(LEFT, y, WIDTH - RIGHT, y, "grid"))
         shapes.append(label(f"{mark:,.10g} ms", LEFT - 10, y + 4, "text end"))
-        mark *= 10
     shapes += [
         _point(point, window.axis.at(point.at), scale.at(max(point.ms, low))) for point in shown
     ]
     shapes += _faults(faults, window.axis, bottom)
-    return _picture("Time that requests took", height, shapes)
+    return drawing("Time that requests took", WIDTH, height, *shapes)
 
 
 def legend(classes: Iterable[str]) -> str:
@@ -152,19 +150,6 @@ def _key(name: str) -> str:
     square = element("rect", width=12, height=12, rx=2, class_=_class(name))
     picture = element("svg", square, width=12, height=12, aria_hidden="true")
     return element("span", picture, text(f" {name.replace('_', '-')}"), class_="key")
-
-
-def _picture(title: str, height: float, shapes: Sequence[str]) -> str:
-    return element(
-        "svg",
-        element("title", text(title)),
-        *shapes,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {WIDTH} {height:g}",
-        role="img",
-        aria_label=title,
-        font_family=FONT,
-    )
 
 
 def _times(window: Window, bottom: float) -> Iterable[str]:

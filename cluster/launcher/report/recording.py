@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import spans
 from cluster.launcher.report.spans import RoleSpan
-from cluster.launcher.report.svg import MONOSPACE, element, number, text
+from cluster.launcher.report.svg import MONOSPACE, drawing, element, number, text
 from cluster.launcher.screens.wording import line_of
 from cluster.launcher.story.happenings import Happening
 
@@ -127,7 +127,6 @@ def picture(happenings: Sequence[Happening], title: str = "A session of run_clus
     states = list(_states(spans.of_nodes(happenings), cuts, film, foot, width))
     window = element("rect", x=0, y=TOP - LINE + 4, width=width, height=LINE * ROWS)
     shapes = (
-        element("title", text(title)),
         element("style", f"\n{STYLE}{film.keyframes()}"),
         element("clipPath", window, id="w"),
         element("rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=8, class_="page"),
@@ -136,15 +135,7 @@ def picture(happenings: Sequence[Happening], title: str = "A session of run_clus
         element("line", x1=0, y1=foot - 6, x2=width, y2=foot - 6, class_="rule"),
         *states,
     )
-    made = element(
-        "svg",
-        *shapes,
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {number(width)} {number(height)}",
-        role="img",
-        aria_label=title,
-        font_family=MONOSPACE,
-    )
+    made = drawing(title, width, height, *shapes, font=MONOSPACE)
     if len(made.encode()) > BYTES_MAX:
         raise LauncherError(f"the picture would have {len(made):,} bytes: record a shorter session")
     return f"{made}\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from math import ceil, floor, log10
 from typing import Final, NamedTuple
@@ -50,6 +50,20 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
+def drawing(title: str, width: float, height: float, *shapes: str, font: str = FONT) -> str:
+    """A whole picture of these shapes; the title is for whoever does not see it."""
+    return element(
+        "svg",
+        element("title", text(title)),
+        *shapes,
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        role="img",
+        aria_label=title,
+        font_family=font,
+    )
+
+
 class Axis(NamedTuple):
     """A piece of an axis: from value `low` at coordinate `start` to `high` at `end`, in proportion.
 
@@ -70,6 +84,13 @@ class Axis(NamedTuple):
         else:
             share = (value - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
+
+    def decade_marks(self) -> Iterator[float]:
+        """The powers of ten from the low end to the high one, of an axis by decades."""
+        mark = self.low
+        while mark <= self.high * 1.001:
+            yield mark
+            mark *= 10
 
 
 def decades(values: Sequence[float]) -> tuple[float, float]:
