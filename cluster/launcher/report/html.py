@@ -16,6 +16,7 @@ from cluster.launcher.report import plots, reading, spans
 from cluster.launcher.report.plots import FaultMark, Point, Window
 from cluster.launcher.report.quantiles import FIGURES, milliseconds, percentile
 from cluster.launcher.report.svg import element, text, time_label
+from cluster.launcher.screens.wording import time_of_day
 from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.happenings import RECORDED, Happening
 from cluster.private import create
@@ -237,7 +238,7 @@ def _events(happenings: Sequence[Happening]) -> str:
 
 
 def _event(happening: Happening) -> str:
-    moment = datetime.fromtimestamp(happening.wall, UTC).strftime("%H:%M:%S.%f")[:-3]
+    moment = time_of_day(datetime.fromtimestamp(happening.wall, UTC))
     source = f"{happening.source}: " if happening.source else ""
     return f"{moment}Z  {source}{happening.text}"
 

@@ -14,7 +14,7 @@ from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report import spans
 from cluster.launcher.report.spans import RoleSpan
 from cluster.launcher.report.svg import MONOSPACE, drawing, element, number, text
-from cluster.launcher.screens.wording import line_of
+from cluster.launcher.screens.wording import line_of, time_of_day
 from cluster.launcher.story.happenings import Happening
 
 BYTES_MAX: Final = 100_000
@@ -172,7 +172,7 @@ def _rows(told: Sequence[Happening]) -> tuple[list[TerminalLine], list[Cut]]:
         shown += min(max(each.at - before, LINE_SECONDS), PAUSE_SECONDS)
         before = each.at
         cuts.append(Cut(each.at, shown))
-        moment = datetime.fromtimestamp(each.wall, UTC).strftime("%H:%M:%S.%f")[:-3]
+        moment = time_of_day(datetime.fromtimestamp(each.wall, UTC))
         class_ = _class(each)
         if each.kind == "command":
             line = _cut(str(each.fields.get("line") or each.text))

@@ -61,7 +61,7 @@ def entry_of(happening: Happening) -> StoryEntry | None:
 
 
 def time_of_day(moment: datetime) -> str:
-    """The local time in milliseconds."""
+    """The time of day to the millisecond, of the zone that the moment has."""
     return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}"
 
 
