@@ -155,10 +155,7 @@ def _until_healthy(stage: Stage) -> Errand[None]:
     """Wait until every member runs and names the one leader."""
 
     def is_healthy() -> bool:
-        members = stage.desk.cluster.members
-        leaders = {node.status.leader if node.status else 0 for node in members}
-        running = all(node.running for node in members)
-        return running and stage.desk.leader is not None and len(leaders) == 1 and 0 not in leaders
+        return all(node.running for node in stage.desk.cluster.members) and stage.is_agreed()
 
     yield from stage.until(is_healthy, "all nodes to follow one leader")
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from cluster.launcher.errands.errand import Errand
-from cluster.launcher.shows.show import ShowError, Stage
+from cluster.launcher.shows.show import Stage
 
 STRUCK_SECONDS: Final = 1.5
 """How long a fault lasts, at least."""
@@ -146,9 +146,7 @@ DEFAULT_PLAN: Final = ("kill-leader", "stop-leader", "kill-follower", "pause", "
 
 
 def _victim(stage: Stage, random: Random, *, leader: bool) -> str:
-    leads = stage.desk.leader
-    if leads is None:
-        raise ShowError("no leader is known just now")
+    leads = stage.leader()
     if leader:
         return leads
     return random.choice([n.name for n in stage.desk.cluster.voters if n.name != leads])
@@ -157,7 +155,5 @@ def _victim(stage: Stage, random: Random, *, leader: bool) -> str:
 def _while_struck(stage: Stage, mark: int, unseated: str) -> Errand[None]:
     """Wait for another leader than the one that was unseated, and a little."""
     if unseated:
-        yield from stage.until(
-            lambda: stage.desk.leader not in {None, unseated}, f"another leader than {unseated}"
-        )
+        yield from stage.until_another_leads(unseated)
     yield from stage.hold(STRUCK_SECONDS)

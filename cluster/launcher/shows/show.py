@@ -157,6 +157,27 @@ class Stage:
             return str(error)
         return ""
 
+    # --- the leader ---
+
+    def leader(self) -> str:
+        """The node that leads; the show fails if none is known just now."""
+        leader = self.desk.leader
+        if leader is None:
+            raise ShowError("no leader is known just now")
+        return leader
+
+    def is_agreed(self) -> bool:
+        """Whether every running member names the one leader."""
+        statuses = [node.status for node in self.desk.cluster.running_members]
+        leaders = {status.leader if status is not None else 0 for status in statuses}
+        return self.desk.leader is not None and len(leaders) == 1 and leaders != {0}
+
+    def until_another_leads(self, before: str) -> Errand[None]:
+        """Wait for another leader than this node."""
+        yield from self.until(
+            lambda: self.desk.leader not in {None, before}, f"another leader than {before}"
+        )
+
     # --- look back ---
 
     @property

@@ -16,7 +16,7 @@ from cluster.launcher.commands.parsing import Option, Words
 from cluster.launcher.errands.errand import Errand
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.report.quantiles import milliseconds
-from cluster.launcher.shows.show import ShowError, Stage
+from cluster.launcher.shows.show import Stage
 from cluster.launcher.story.failover import Failover
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _script(stage: Stage, steps: Sequence[Step], pauses: bool) -> Errand[str]:
     for number, step in enumerate(steps, start=1):
         if pauses and number > 1:
             yield from stage.pause()
-        yield from _until_calm(stage)
+        yield from stage.until(stage.is_agreed, "a leader that every node knows")
         stage.tell(f"--- {number} of {len(steps)}: {step.name} ---")
         yield from step.script(stage)
     outages = [each.write_outage_ms for each in stage.failovers() if each.write_outage_ms]
@@ -95,7 +95,7 @@ def _election(stage: Stage) -> Errand[None]:
     leaders = {status["leader"] for status in statuses.values()}
     stage.check(len(terms) == 1, f"the nodes are in different terms: {sorted(terms)}")
     stage.check(len(leaders) == 1, "the nodes name different leaders")
-    leader = _leader(stage)
+    leader = stage.leader()
     quorum = stage.desk.cluster.quorum
     stage.tell(
         f"{leader} leads in term {terms.pop()}: every node says so. At least {quorum} of"
@@ -104,7 +104,7 @@ def _election(stage: Stage) -> Errand[None]:
 
 
 def _replication(stage: Stage) -> Errand[None]:
-    leader = _leader(stage)
+    leader = stage.leader()
     reply = yield from stage.ask(leader, _put(*GREETING))
     revision = reply["header"]["revision"]
     stage.tell(f"Put tour/greeting: acknowledged at revision {revision}, so a quorum has it.")
@@ -114,11 +114,11 @@ def _replication(stage: Stage) -> Errand[None]:
 
 
 def _kill(stage: Stage) -> Errand[None]:
-    before = _leader(stage)
+    before = stage.leader()
     yield from stage.ask(before, _put(*GREETING))
     stage.tell(f"kill leader: {before} gets SIGKILL, and cannot say goodbye.")
     failover = yield from _change_leader(stage, "kill leader", before)
-    after = _leader(stage)
+    after = stage.leader()
     stage.check(failover.lost == 0, f"{failover.lost} acknowledged writes were lost")
     reply = yield from stage.ask(after, _get(GREETING[0]))
     stage.check(_value(reply) == GREETING[1], f"{after} does not have tour/greeting")
@@ -134,7 +134,7 @@ def _recovery(stage: Stage) -> Errand[None]:
     name = ended[0] if ended else _follower(stage)
     if not ended:
         yield from stage.do(f"kill {name}")
-    yield from stage.ask(_leader(stage), _put(b"tour/while-down", b"1"))
+    yield from stage.ask(stage.leader(), _put(b"tour/while-down", b"1"))
     stage.tell(f"start {name}: it has missed a write. It reads its log, and asks for the rest.")
     yield from stage.do(f"start {name}")
     yield from _until_has(stage, name, b"tour/while-down", b"1")
@@ -143,11 +143,11 @@ def _recovery(stage: Stage) -> Errand[None]:
 
 
 def _partition(stage: Stage) -> Errand[None]:
-    cut = _leader(stage)
+    cut = stage.leader()
     others = [node.name for node in stage.desk.cluster.voters if node.name != cut]
     stage.tell(f"partition: {cut}, which leads, is cut off from {' and '.join(others)}.")
     yield from _change_leader(stage, f"partition {cut} | {','.join(others)}", cut)
-    after = _leader(stage)
+    after = stage.leader()
     yield from stage.ask(after, _put(b"tour/majority", b"1"))
     stage.tell(f"{after} leads the majority and takes writes. {cut} is asked for a write, too:")
     why = yield from stage.refusal(cut, _put(b"tour/minority", b"1"), REFUSAL_SECONDS)
@@ -157,17 +157,17 @@ def _partition(stage: Stage) -> Errand[None]:
     stage.check(bool(why), f"{cut} answered a linearizable read without a quorum")
     yield from stage.do("heal")
     yield from _until_has(stage, cut, b"tour/majority", b"1")
-    stage.tell(f"heal: {cut} follows {_leader(stage)}, and has what it missed.")
+    stage.tell(f"heal: {cut} follows {stage.leader()}, and has what it missed.")
 
 
 def _lease(stage: Stage) -> Errand[None]:
-    before = _leader(stage)
+    before = stage.leader()
     granted = yield from stage.ask(before, {"op": "lease_grant", "TTL": LEASE_TTL_SECONDS})
     lease = granted["ID"]
     yield from stage.ask(before, {**_put(b"tour/leased", b"1"), "lease": lease})
     stage.tell(f"A lease of {LEASE_TTL_SECONDS} s holds tour/leased. The leader counts its time.")
     yield from _change_leader(stage, "kill leader", before)
-    after = _leader(stage)
+    after = stage.leader()
     reply = yield from stage.ask(after, {"op": "lease_time_to_live", "ID": lease, "keys": True})
     left = reply.get("TTL", 0)
     stage.check(left > 0, f"the lease did not survive: its time to live is {left}")
@@ -222,15 +222,8 @@ def _value(reply: dict[str, Any]) -> bytes | None:
     return value
 
 
-def _leader(stage: Stage) -> str:
-    leader = stage.desk.leader
-    if leader is None:
-        raise ShowError("no leader is known just now")
-    return leader
-
-
 def _follower(stage: Stage) -> str:
-    leader = _leader(stage)
+    leader = stage.leader()
     return next(node.name for node in stage.desk.cluster.voters if node.name != leader)
 
 
@@ -241,23 +234,10 @@ def _statuses(stage: Stage) -> Errand[dict[str, dict[str, Any]]]:
     return statuses
 
 
-def _until_calm(stage: Stage) -> Errand[None]:
-    """Wait until every running node knows the one leader."""
-
-    def is_calm() -> bool:
-        statuses = [node.status for node in stage.desk.cluster.running_members]
-        leaders = {status.leader if status is not None else 0 for status in statuses}
-        return stage.desk.leader is not None and len(leaders) == 1 and leaders != {0}
-
-    yield from stage.until(is_calm, "a leader that every node knows")
-
-
 def _change_leader(stage: Stage, line: str, before: str) -> Errand[Failover]:
     """Do what takes the lead from a node; the fail-over, when it is measured."""
     mark = yield from stage.do(line)
-    yield from stage.until(
-        lambda: stage.desk.leader not in {None, before}, f"another leader than {before}"
-    )
+    yield from stage.until_another_leads(before)
     yield from stage.until(
         lambda: any(each.leader_after for each in stage.failovers(mark)),
         "the measures of the fail-over",
@@ -282,7 +262,7 @@ def _until_all_have(stage: Stage, key: bytes, value: bytes) -> Errand[None]:
 def _check_equal(stage: Stage, revision: int = 0) -> Errand[None]:
     """Every running node's store has the same hash at a revision, by default the leader's."""
     if not revision:
-        reply = yield from stage.ask(_leader(stage), _put(b"tour/mark", b"1"))
+        reply = yield from stage.ask(stage.leader(), _put(b"tour/mark", b"1"))
         revision = reply["header"]["revision"]
     hashes = {}
     for node in stage.desk.cluster.running_members:
