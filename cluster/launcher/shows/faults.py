@@ -37,8 +37,8 @@ class ChaosFault(NamedTuple):
 def _killed(stage: Stage, random: Random, *, leader: bool, verb: str) -> Errand[str]:
     """End a node's process, and start it again."""
     name = _victim(stage, random, leader=leader)
-    mark = yield from stage.do(f"{verb} {name}")
-    yield from _while_struck(stage, mark, name if leader else "")
+    yield from stage.do(f"{verb} {name}")
+    yield from _while_struck(stage, name if leader else "")
     yield from stage.do(f"start {name}")
     return name
 
@@ -59,15 +59,15 @@ def _restarted(stage: Stage, random: Random) -> Errand[str]:
 
 def _transferred(stage: Stage, random: Random) -> Errand[str]:
     name = _victim(stage, random, leader=False)
-    mark = yield from stage.do(f"transfer {name}")
-    yield from _while_struck(stage, mark, "")
+    yield from stage.do(f"transfer {name}")
+    yield from stage.hold(STRUCK_SECONDS)
     return name
 
 
 def _paused(stage: Stage, random: Random, *, leader: bool) -> Errand[str]:
     name = _victim(stage, random, leader=leader)
-    mark = yield from stage.do(f"pause {name}")
-    yield from _while_struck(stage, mark, name if leader else "")
+    yield from stage.do(f"pause {name}")
+    yield from _while_struck(stage, name if leader else "")
     yield from stage.do(f"resume {name}")
     return name
 
@@ -75,9 +75,9 @@ def _paused(stage: Stage, random: Random, *, leader: bool) -> Errand[str]:
 def _cut_off(stage: Stage, random: Random, *, way: str) -> Errand[str]:
     """The leader hears nobody, or nobody hears it, or both."""
     name = _victim(stage, random, leader=True)
-    mark = yield from stage.do(f"isolate {name} {way}".rstrip())
+    yield from stage.do(f"isolate {name} {way}".rstrip())
     # A leader that nobody hears is followed no longer; one that hears nobody gives up by itself.
-    yield from _while_struck(stage, mark, name)
+    yield from _while_struck(stage, name)
     yield from stage.do("heal")
     return name
 
@@ -89,8 +89,8 @@ def _parted(stage: Stage, random: Random) -> Errand[str]:
     random.shuffle(others)
     beside = len(others) // 2 - 1
     minority, majority = [leader, *others[:beside]], others[beside:]
-    mark = yield from stage.do(f"partition {','.join(minority)} | {','.join(majority)}")
-    yield from _while_struck(stage, mark, leader)
+    yield from stage.do(f"partition {','.join(minority)} | {','.join(majority)}")
+    yield from _while_struck(stage, leader)
     yield from stage.do("heal")
     return ",".join(minority)
 
@@ -152,7 +152,7 @@ def _victim(stage: Stage, random: Random, *, leader: bool) -> str:
     return random.choice([n.name for n in stage.desk.cluster.voters if n.name != leads])
 
 
-def _while_struck(stage: Stage, mark: int, unseated: str) -> Errand[None]:
+def _while_struck(stage: Stage, unseated: str) -> Errand[None]:
     """Wait for another leader than the one that was unseated, and a little."""
     if unseated:
         yield from stage.until_another_leads(unseated)
