@@ -23,7 +23,15 @@ from cluster.launcher.story.failover import (
     UNKNOWN,
     Failover,
 )
-from cluster.launcher.story.happenings import LAUNCHER, Happening
+from cluster.launcher.story.happenings import (
+    CONNECTION,
+    HEALING,
+    KILLED_SECONDS,
+    LAUNCHER,
+    REMOVED,
+    TRANSFER,
+    Happening,
+)
 from cluster.launcher.story.ordering import InOrder
 
 TRAIL_SECONDS: Final = 5.0
@@ -47,16 +55,6 @@ CHECK_SECONDS: Final = 3.0
 
 HANDED_OVER_SECONDS: Final = 10.0
 """The death of a node this soon after it said that it stops belongs to the same fault."""
-
-KILLED_SECONDS: Final = 0.1
-"""A node that ends this soon after the command to kill it was killed by that command: the system
-takes a few milliseconds to end a process that no longer does anything."""
-
-REMOVED: Final = "removed"
-"""What is told of a member that belongs to the cluster no longer."""
-
-HEALING: Final = ("resume", "heal")
-"""How the names of what ends a harm begin: no fault begins then."""
 
 
 class Wish(NamedTuple):
@@ -169,9 +167,9 @@ class Measuring:
         """A follower takes the leader for lost, and nobody has told why: perhaps it dies."""
         leader, how = fields["leader"], fields["how"]
         kind = SILENCE
-        if how == "transfer":
+        if how == TRANSFER:
             kind, cause, began = HAND_OVER, f"{leader} (leader) handed over", at
-        elif how == "connection":
+        elif how == CONNECTION:
             cause, began = f"{leader} (leader) closed its connection to {node}", at
         else:
             began = at - fields["silent_ms"] / 1000

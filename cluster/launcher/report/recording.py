@@ -15,7 +15,7 @@ from cluster.launcher.report import spans
 from cluster.launcher.report.spans import RoleSpan
 from cluster.launcher.report.svg import MONOSPACE, drawing, element, number, text
 from cluster.launcher.screens.wording import line_of, time_of_day
-from cluster.launcher.story.happenings import Happening
+from cluster.launcher.story.happenings import HEALING, Happening
 
 BYTES_MAX: Final = 100_000
 """A picture of this size is too large for a README."""
@@ -63,9 +63,6 @@ COLOURS: Final[Mapping[str, str]] = {
 
 ABOUT: Final[Mapping[str, str]] = {"leader": "good", "member": "soft", "near_miss": "warn"}
 """The class of a line that explains, by what it is about."""
-
-HEALING: Final = ("resume", "heal")
-"""How what mends a fault begins."""
 
 MARKS: Final[Mapping[str, tuple[str, str]]] = {
     "leader": ("\N{BLACK STAR}", "good"),

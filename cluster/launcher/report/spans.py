@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from cluster.launcher.story.happenings import Happening
+from cluster.launcher.story.happenings import REMOVED, Happening
 
 ROLES: Final = (
     "leader",
@@ -111,7 +111,7 @@ def _changes(happening: Happening) -> Iterable[RoleChange]:
             yield RoleChange(
                 at, victim, "killed" if "killed" in str(fields.get("how")) else "stopped", 0
             )
-        case "member" if fields.get("what") == "removed":
+        case "member" if fields.get("what") == REMOVED:
             yield RoleChange(at, victim, "removed", 0)
         case "fault" if fields.get("what") in {"pause", "paused", "resume", "resumed"}:
             role = "paused" if str(fields["what"]).startswith("pause") else RESUMED

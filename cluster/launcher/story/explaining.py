@@ -12,7 +12,14 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final, NamedTuple
 
-from cluster.launcher.story.happenings import LAUNCHER, Happening
+from cluster.launcher.story.happenings import (
+    CONNECTION,
+    KILLED_SECONDS,
+    LAUNCHER,
+    REMOVED,
+    TRANSFER,
+    Happening,
+)
 from cluster.launcher.story.neighbours import NeighbourNews
 from cluster.launcher.story.ordering import InOrder
 from cluster.launcher.story.words import all_of
@@ -30,16 +37,6 @@ NEAR_MISS_AGAIN_SECONDS: Final = 10.0
 
 SAME_SECONDS: Final = 2.0
 """A death, a suspicion and an election this near to each other belong together."""
-
-KILLED_SECONDS: Final = 0.1
-"""A node that is missed this soon after the command to kill it was killed by that command."""
-
-CONNECTION: Final = "connection"
-TRANSFER: Final = "transfer"
-"""How a node notices that it lost its leader."""
-
-REMOVED: Final = "removed"
-"""What is told of a member that belongs to the cluster no longer."""
 
 HEALED: Final = "heal"
 PAUSED: Final = "pause"

@@ -65,6 +65,20 @@ OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
 }
 """What the launcher tells, and the fields of each. `victim` is the name of the node it is about."""
 
+REMOVED: Final = "removed"
+"""What is told of a member that belongs to the cluster no longer."""
+
+HEALING: Final = ("resume", "heal")
+"""How `what` of a "fault" begins where a harm ends."""
+
+CONNECTION: Final = "connection"
+TRANSFER: Final = "transfer"
+"""How a node notices that it lost its leader, or another member."""
+
+KILLED_SECONDS: Final = 0.1
+"""A node that ends, or is missed, this soon after the command to kill it was killed by that
+command: the system takes a few milliseconds to end a process that no longer does anything."""
+
 KINDS: Final[Mapping[str, str]] = {**OF_NODES, **OF_THE_LAUNCHER}
 
 RECORDED: Final = frozenset({"message", "probe"})

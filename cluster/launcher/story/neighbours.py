@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final, NamedTuple
 
-from cluster.launcher.story.happenings import Happening
+from cluster.launcher.story.happenings import CONNECTION, Happening
 from cluster.launcher.story.words import all_of
 
 GATHER_SECONDS: Final = 1.0
@@ -24,8 +24,6 @@ within AGAIN_SECONDS from the last of these on is counted."""
 
 ENDED_SECONDS: Final = 2.0
 """A node that is missed this near to its end is not missed for another reason."""
-
-CONNECTION: Final = "connection"
 
 Pair = frozenset[str]
 
