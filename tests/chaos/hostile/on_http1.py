@@ -81,11 +81,9 @@ def _saw(me: Intruder, sent: bytes) -> None:
 
 def _count_answers(me: Intruder, connection: Connection) -> None:
     connection.socket.settimeout(WAIT_SECONDS)
-    received = b""
     end = LEFT_OPEN
     try:
         while data := connection.socket.recv(READ_BYTES):
-            received = received[-20:] + data
             for line in data.split(b"HTTP/1.1 ")[1:]:
                 me.sight.add(f"HTTP {line[:3].decode(errors='replace')}")
         end = CLOSED

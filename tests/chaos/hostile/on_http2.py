@@ -9,6 +9,7 @@ from typing import Final
 
 from tests.chaos.hostile.http2 import (
     CLOSED,
+    DATA,
     END_STREAM,
     OPENING,
     WINDOW_MAX,
@@ -135,15 +136,13 @@ def ping_flood(me: Intruder) -> None:
 
 def rapid_resets(me: Intruder) -> None:
     """Requests that are given up at once, by this side or by the front (an update of nothing)."""
-    asked = data(1, ALL_BULK, "END_STREAM")[9:]
-    asking = frame(0, END_STREAM, 1, asked)
 
     def part(number: int) -> bytes:
         made = []
         for stream_id in _ids(number):
             end = frame(8, 0, stream_id, bytes(4)) if by_front else rst_stream(stream_id)
-            request = asking[:5] + stream_id.to_bytes(4, "big") + asking[9:]
-            made.append(head(stream_id, RANGE) + (request if whole else b"") + end)
+            request = frame(DATA, END_STREAM, stream_id, ALL_BULK) if whole else b""
+            made.append(head(stream_id, RANGE) + request + end)
         return b"".join(made)
 
     by_front = me.chance.random() < 0.5
@@ -184,7 +183,7 @@ def header_bombs(me: Intruder) -> None:
 
 def empty_data(me: Intruder) -> None:
     """DATA without a byte, or with nothing but padding, on a request that does not end."""
-    made = me.chance.choice((data(1), frame(0, 8, 1, b"\xff" + bytes(255))))
+    made = me.chance.choice((data(1), frame(DATA, 8, 1, b"\xff" + bytes(255))))
     _flood(me, itertools.chain([head(1, PUT)], itertools.repeat(made * FRAMES_A_PART, ROUNDS)))
 
 
@@ -284,10 +283,11 @@ def _varint(number: int) -> bytes:
 
 def call_flood(me: Intruder) -> None:
     """Very many calls at once, each of which is refused, on streams of one connection."""
-    message = data(1, REFUSED_PUT, "END_STREAM")[9:]
 
     def part(number: int) -> bytes:
-        return b"".join(head(n, PUT) + frame(0, END_STREAM, n, message) for n in _ids(number))
+        return b"".join(
+            head(n, PUT) + frame(DATA, END_STREAM, n, REFUSED_PUT) for n in _ids(number)
+        )
 
     _flood(me, map(part, range(ROUNDS // 20)), reads=me.chance.random() < 0.5)
 
