@@ -89,7 +89,7 @@ def _parse_show(verb: str, own: list[str]) -> LaunchOptions:
             raise LauncherError("there is no terminal for Enter: tour --yes goes on by itself")
     except LauncherError as error:
         fail(PROGRAM, f"{error} (see {PROGRAM} {verb} --help)")
-    options = _options(parsed)
+    options = _options(parser, parsed)
     return options._replace(data_dir=parsed.data_dir, show=show)
 
 
@@ -104,15 +104,14 @@ def _parse_up(own: list[str]) -> LaunchOptions:
         parser.error(_unknown(others[0], parser))
     if command == []:
         parser.error("a command is expected after --")
-    options = _options(parsed)._replace(command=tuple(command or ()))
+    options = _options(parser, parsed)._replace(command=tuple(command or ()))
     if command is not None and parsed.data_dir is None:
         return options._replace(data_dir=None)
     return options
 
 
-def _options(parsed: argparse.Namespace) -> LaunchOptions:
+def _options(parser: FlagParser, parsed: argparse.Namespace) -> LaunchOptions:
     """The launcher's own flags."""
-    parser = _parser()
     if parsed.ephemeral and parsed.data_dir is not None:
         parser.error("--ephemeral and --data-dir exclude each other")
     if parsed.plain and parsed.json:
