@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,11 +12,10 @@ import pytest
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.screens.view import ClusterView, view_of
 from cluster.launcher.screens.vitals import Vitals
+from tests.cluster.test_launcher_local import STANDIN
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
-
-STANDIN = (sys.executable, "-P", "-m", "tests.cluster.standin")
 
 
 @pytest.fixture
