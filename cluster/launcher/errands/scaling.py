@@ -86,11 +86,8 @@ def _move_lead_away(cluster: Processes, leaving: Sequence[NodeProcess]) -> Erran
 def _those_to_go(cluster: Processes, count: int) -> list[NodeProcess]:
     """First those that do not run, then learners, then the newest; LauncherError if the others
     would not be enough at any moment."""
-    age = {node.name: place for place, node in enumerate(cluster.members)}
-    order = sorted(
-        cluster.members, key=lambda node: (node.running, not node.is_learner, -age[node.name])
-    )
-    leaving = order[:count]
+    newest_first = reversed(cluster.members)
+    leaving = sorted(newest_first, key=lambda node: (node.running, not node.is_learner))[:count]
     left = cluster.voters
     for node in leaving:
         membership.refuse_to_lose_quorum(left, node)
