@@ -31,7 +31,8 @@ PASTE_ENDS: Final = "\x1b[201~"
 KEY: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1bO.|\x1b[^\[O]|[^\x1b]", re.DOTALL)
 WORD_BEFORE: Final = re.compile(r"\S*\s*\Z")
 WORD_AFTER: Final = re.compile(r"\s*\S*")
-ZERO_WIDTH: Final = frozenset("\u200d\ufe0e\ufe0f")
+JOINER: Final = "\u200d"
+ZERO_WIDTH: Final = frozenset(f"{JOINER}\ufe0e\ufe0f")
 """Joiners and selectors, which belong to the character before them."""
 
 Completer = Callable[[str], Sequence[str]]
@@ -251,28 +252,25 @@ def _is_text(key: str) -> bool:
 
 def _one_left(text: str) -> int:
     """Where the last character begins, with the marks that belong to it."""
-    place = len(text)
-    while place > 0:
+    place = max(0, len(text) - 1)
+    while place > 0 and _belongs_to_the_one_before(text, place):
         place -= 1
-        if not _belongs_to_the_one_before(text[place]):
-            joined = place > 0 and text[place - 1] == "\u200d"
-            if not joined:
-                break
     return place
 
 
 def _one_right(text: str) -> int:
     """Where the second character begins."""
     place = 1
-    while place < len(text) and (
-        _belongs_to_the_one_before(text[place]) or text[place - 1] == "\u200d"
-    ):
+    while place < len(text) and _belongs_to_the_one_before(text, place):
         place += 1
     return min(place, len(text))
 
 
-def _belongs_to_the_one_before(character: str) -> bool:
-    return character in ZERO_WIDTH or unicodedata.combining(character) > 0
+def _belongs_to_the_one_before(text: str, place: int) -> bool:
+    """Whether a character is shown with the one before it: a mark, a joiner, or what is joined."""
+    if text[place - 1] == JOINER:
+        return True
+    return text[place] in ZERO_WIDTH or unicodedata.combining(text[place]) > 0
 
 
 def _word_start(text: str) -> int:
