@@ -7,7 +7,6 @@ says that it is ready, begins when it is told to, and prints what it has measure
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import Final, NamedTuple
 from cluster.bench import load, watchers, workload
 from cluster.bench.figures import Figures
 from cluster.bench.wires import Wires
-from cluster.launcher.local import IMPORT_ROOT
+from tests.bench import aside
 from tests.bench.measure import Measurement, cpu_seconds
 
 VALUE_BYTES: Final = 256
@@ -27,7 +26,6 @@ KEPT_TTL_SECONDS: Final = 600
 FILL_CLIENTS: Final = 256
 WATCHES: Final = {"watch": watchers.prefix_watches, "watch-key": watchers.key_watches}
 DIAL_SECONDS: Final = 10.0
-READY: Final = "ready\n"
 
 
 class Part(NamedTuple):
@@ -67,11 +65,13 @@ def measured(parts: Sequence[Part], nodes: Sequence[int], timed: Sequence[Part])
     beginning to the last end of these. `nodes` are the processes of the nodes.
     """
     with ExitStack() as stack:
-        processes = [stack.enter_context(_start(part)) for part in parts]
+        processes = [
+            stack.enter_context(aside.start("tests.bench.generator", json.dumps(part)))
+            for part in parts
+        ]
         try:
             for process in processes:
-                assert process.stdout is not None
-                assert process.stdout.readline() == READY, "a load generator failed"
+                aside.wait_until_ready(process)
             before = cpu_seconds(nodes)
             for process in processes:
                 assert process.stdin is not None
@@ -85,16 +85,6 @@ def measured(parts: Sequence[Part], nodes: Sequence[int], timed: Sequence[Part])
     assert all(printed), "a load generator failed"
     reports = [Report(*json.loads(text)) for text in printed]
     return merged(reports, [parts.index(part) for part in timed], taken)
-
-
-def _start(part: Part) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.generator", json.dumps(part)],
-        cwd=IMPORT_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
 
 
 def split(part: Part, processes: int) -> list[Part]:
@@ -183,8 +173,7 @@ def _requests(part: Part, wires: Wires) -> workload.Workload:
 
 def _begin() -> tuple[float, float]:
     """Wait for the word; the time and the processor time when it came."""
-    sys.stdout.write(READY)
-    sys.stdout.flush()
+    aside.say_ready()
     sys.stdin.readline()
     return time.monotonic(), time.process_time()
 

@@ -9,7 +9,6 @@ of 10,000 keys. etcd is asked by its own Go client (`etcd_load`, and `etcd_lease
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,8 @@ from typing import Final, NamedTuple
 from cluster import wire
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
-from cluster.launcher.local import IMPORT_ROOT, LocalCluster
+from cluster.launcher.local import LocalCluster
+from tests.bench import aside
 from tests.bench.disk import MEGABYTE
 from tests.bench.etcd import EtcdCluster
 from tests.bench.measure import Measurement
@@ -39,7 +39,6 @@ GET_KEYS: Final = 10_000
 RANGE_KEYS: Final = 10_000
 RANGES: Final = 20
 RESTART_SECONDS: Final = 120.0
-READY: Final = "ready\n"
 
 NODE: Final = 2
 """The node that is started again: the last."""
@@ -120,13 +119,8 @@ def measure_own(cluster: LocalCluster, keys: int) -> Figures:
     addresses = [f"tcp://{endpoint}" for endpoint in cluster.endpoints]
     gets: list[Measurement] = []
     with Wires(addresses, 1, leader_only=True) as wires:
-        filling = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.million", str(keys), *addresses],
-            cwd=IMPORT_ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert filling.stdout is not None and filling.stdout.readline() == READY
+        filling = aside.start("tests.bench.million", str(keys), *addresses)
+        aside.wait_until_ready(filling)
         while not gets or filling.poll() is None:
             gets.append(_gets(wires))
     load_seconds = _printed(filling.communicate()[0], r"in ([\d.]+)s")
@@ -143,8 +137,7 @@ def fill(keys: int, addresses: Sequence[str]) -> None:
     bodies = [_puts(start, min(start + PUTS_PER_TXN, keys)) for start in starts]
     filling = workload.Workload({"op": "txn"}, "success", bodies)
     with Wires(addresses, CONNECTIONS) as wires:
-        sys.stdout.write(READY)
-        sys.stdout.flush()
+        aside.say_ready()
         figures = load.run("fill", wires, filling, len(bodies), OUTSTANDING)
     assert not figures.errors, f"requests failed: {figures.errors}"
     sys.stdout.write(f"fill {keys} keys in {figures.seconds:.2f}s\n")

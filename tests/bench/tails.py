@@ -7,7 +7,6 @@ in the slowest of short windows beside the middle one. The load is a process of 
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import threading
@@ -24,7 +23,8 @@ from cluster import Client, wire
 from cluster.bench import load, workload
 from cluster.bench.figures import Figures
 from cluster.bench.wires import Wires
-from cluster.launcher.local import IMPORT_ROOT, LocalCluster
+from cluster.launcher.local import LocalCluster
+from tests.bench import aside
 
 OUTSTANDING: Final = 64
 VALUE_BYTES: Final = 256
@@ -35,7 +35,6 @@ PAUSE_SECONDS: Final = 0.5
 LEASES: Final = 2_000
 LEASE_SECONDS: Final = 2
 ROUNDS: Final = 5
-READY: Final = "ready\n"
 
 THINGS: Final = ("compaction", "snapshot", "defragment", "expiry")
 """A compaction of all revisions so far; a copy of the store for a client; a defragmentation of a
@@ -151,16 +150,10 @@ class _Load:
     """A process that puts for a phase each time it is told."""
 
     def __init__(self, endpoints: Sequence[str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.tails", *endpoints],
-            cwd=IMPORT_ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._process = aside.start("tests.bench.tails", *endpoints)
 
     def __enter__(self) -> _Load:
-        assert self._process.stdout is not None and self._process.stdout.readline() == READY
+        aside.wait_until_ready(self._process)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -181,7 +174,7 @@ def serve(endpoints: Sequence[str]) -> None:
     puts = workload.puts(VALUE_BYTES, KEY_SPACE, Random(1))
     with Wires(addresses, OUTSTANDING, leader_only=True) as wires:
         load.fill(wires, VALUE_BYTES, KEY_SPACE, OUTSTANDING)
-        _tell(READY)
+        aside.say_ready()
         for seconds in map(float, sys.stdin):
             windows: list[Figures] = []
             began = time.perf_counter()
@@ -192,12 +185,7 @@ def serve(endpoints: Sequence[str]) -> None:
             whole = windows[0]._replace(latencies_ms=all_ms, seconds=took)
             figures = [whole.rate, whole.percentile(50), whole.percentile(99)]
             figures += [window.percentile(99) for window in windows]
-            _tell(" ".join(f"{figure:.4f}" for figure in figures) + "\n")
-
-
-def _tell(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+            aside.say(" ".join(f"{figure:.4f}" for figure in figures) + "\n")
 
 
 if __name__ == "__main__":

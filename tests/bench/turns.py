@@ -10,7 +10,6 @@ timeout, heartbeats are late whatever the nodes do. The waits are figures, and n
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -22,7 +21,8 @@ from cluster import wire
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
 from cluster.errors import LeaseholdError
-from cluster.launcher.local import IMPORT_ROOT, LocalCluster
+from cluster.launcher.local import LocalCluster
+from tests.bench import aside
 
 KEYS: Final = 1_000_000
 PUTS_PER_TXN: Final = 128
@@ -42,7 +42,6 @@ RESTART_SECONDS: Final = 300.0
 PAUSE_SECONDS: Final = 0.002
 """The pause of a client between two requests."""
 
-READY: Final = "ready\n"
 JOIN_SECONDS: Final = 30.0
 OVERRUN: Final = re.compile(r"(\w+Actor: \w+) took (\d+) ms")
 
@@ -277,14 +276,8 @@ def _puts(start: int, stop: int, lease: int) -> bytes:
 def _onlookers(addresses: Sequence[str]) -> Iterator[list[float]]:
     """Look from a process of its own: the longest waits, in seconds, when the block has ended."""
     waits: list[float] = []
-    looking = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.turns", *addresses],
-        cwd=IMPORT_ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert looking.stdout is not None and looking.stdout.readline() == READY
+    looking = aside.start("tests.bench.turns", *addresses)
+    aside.wait_until_ready(looking)
     yield waits
     waits += [float(each) for each in looking.communicate("")[0].split()]
 
@@ -310,8 +303,7 @@ def look(addresses: Sequence[str]) -> None:
     ]
     for thread in threads:
         thread.start()
-    sys.stdout.write(READY)
-    sys.stdout.flush()
+    aside.say_ready()
     sys.stdin.read()
     stopping.set()
     for thread in threads:
