@@ -86,10 +86,11 @@ class Launcher:
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run `run_cluster.py` to its end."""
+    """Run `run_cluster.py` to its end; it finds none of the launchers with temporary data."""
     return subprocess.run(
         [sys.executable, str(SCRIPT), *arguments],
         cwd=cwd,
+        env={**os.environ, "TMPDIR": str(cwd)},
         capture_output=True,
         text=True,
         timeout=HANG_SECONDS,
