@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.launcher.nodes.ports import PortClaims, Ports
+from cluster.launcher.ports import PortClaims, Ports
 
 CLAIMS: Final = PortClaims()
 """Held until the process of these tests ends, so that no cluster of another process gets them."""

@@ -18,7 +18,7 @@ from cluster.flags import EXIT_USAGE, FlagParser, fail
 from cluster.launcher.commands.table import command_of, page_of, read_line
 from cluster.launcher.naming import suggestion
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.nodes.ports import BASE_PORT, PORT_MAX, SIZE_MAX, WEB_PORT
+from cluster.launcher.ports import BASE_PORT, PORT_MAX, SIZE_MAX, WEB_PORT
 from cluster.launcher.program import CTL, DATA_DIR, PROGRAM
 from cluster.launcher.screens.choice import Form
 from cluster.launcher.shows import chaos, tour

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from cluster.launcher.nodes.ports import PortClaims
+from cluster.launcher.ports import PortClaims
 from tests.bench.measure import NOT_MEASURED, Measurement, cpu_seconds
 
 FILL_CLIENTS: Final = 64

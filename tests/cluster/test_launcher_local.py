@@ -15,7 +15,7 @@ import pytest
 from cluster.identity import member_id_of
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.nodes.ports import is_free
+from cluster.launcher.ports import is_free
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process

@@ -21,7 +21,7 @@ from cluster.launcher.nodes.layout import (
     name_of,
     next_node,
 )
-from cluster.launcher.nodes.ports import (
+from cluster.launcher.ports import (
     FREE_PORTS,
     LOOPBACK,
     PortClaims,
@@ -116,7 +116,7 @@ def test_no_two_clusters_claim_the_same_port() -> None:
 def test_another_process_has_its_claims_until_it_ends() -> None:
     """However it ends: here it is killed."""
     program = (
-        "import sys; from cluster.launcher.nodes.ports import PortClaims;"
+        "import sys; from cluster.launcher.ports import PortClaims;"
         "claims = PortClaims(); print(*claims.claim_free(1)[0], flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from cluster.launcher.nodes.ports import LOOPBACK, PortClaims, Ports
+from cluster.launcher.ports import LOOPBACK, PortClaims, Ports
 from tests.differential.gateway import Link
 from tests.differential.language import Fields
 from tests.differential.sides import ANSWER_SECONDS, SideDiedError, memory_directory

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.launcher.local import LocalCluster
-from cluster.launcher.nodes.ports import PortClaims
+from cluster.launcher.ports import PortClaims
 from tests.bench.etcd import EtcdCluster
 from tests.etcd.failover import Etcd, Leasehold, Target
 

@@ -20,7 +20,7 @@ from cluster.launcher.commands.parsing import (
 from cluster.launcher.commands.table import COMMANDS, command_of, read_line
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.nodes.ports import ports_given_away
+from cluster.launcher.ports import ports_given_away
 
 OPTIONS = (
     Option("--delay", "how long", milliseconds),

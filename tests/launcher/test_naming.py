@@ -10,7 +10,7 @@ import pytest
 from cluster.launcher.naming import ENDED, MEMBERS, PAUSED, RUNNING, Fit, choose, find, suggestion
 from cluster.launcher.nodes.layout import LauncherError, founder, name_of
 from cluster.launcher.nodes.node import NodeProcess
-from cluster.launcher.nodes.ports import ports_from
+from cluster.launcher.ports import ports_from
 
 FIT = Fit("ready", lambda node: node.name != "n3", lambda node: f"{node.name} is busy")
 

@@ -18,7 +18,7 @@ import msgpack
 import pytest
 import zmq
 
-from cluster.launcher.nodes.ports import FREE_PORTS, Ports, holder_of, is_free, ports_from
+from cluster.launcher.ports import FREE_PORTS, Ports, holder_of, is_free, ports_from
 from tests.limits import HANG_MS, HANG_SECONDS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "run_cluster.py"

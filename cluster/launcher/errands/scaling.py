@@ -16,8 +16,8 @@ from cluster.launcher.errands.errand import Errand, Until
 from cluster.launcher.errands.running import START_SECONDS, stop
 from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.nodes.node import NodeProcess
-from cluster.launcher.nodes.ports import SIZE_MAX
 from cluster.launcher.nodes.processes import Processes
+from cluster.launcher.ports import SIZE_MAX
 
 PROGRESS_SECONDS: Final = 0.2
 """How often the progress of catching up is told, if there is any."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster.launcher.nodes.layout import LauncherError, NodeRecord, founder
-from cluster.launcher.nodes.ports import Ports
+from cluster.launcher.ports import Ports
 from cluster.private import FILE_MODE, create, make_directory
 
 __all__ = ["DataDirectory", "LauncherError"]

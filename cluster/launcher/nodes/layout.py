@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from cluster.identity import member_id_of
-from cluster.launcher.nodes.ports import (
+from cluster.launcher.ports import (
     BASE_PORT,
     FREE_PORTS,
     LOOPBACK,

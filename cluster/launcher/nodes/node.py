@@ -21,8 +21,8 @@ import zmq
 
 from cluster.launcher.links.channel import KEPT_MAX, NodeChannel
 from cluster.launcher.nodes.layout import NodeRecord
-from cluster.launcher.nodes.ports import LOOPBACK
 from cluster.launcher.nodes.probe import NodeStatus, ProbeLink
+from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.story.happenings import Happening
 from cluster.link_plan import LinkPlan
 from cluster.private import append

@@ -14,7 +14,7 @@ from pathlib import Path
 from cluster.launcher.nodes.files import TEMPORARY, DataDirectory, delete_left_directories
 from cluster.launcher.nodes.layout import LauncherError, NodeRecord, choose_nodes, next_node
 from cluster.launcher.nodes.node import NodeProcess
-from cluster.launcher.nodes.ports import (
+from cluster.launcher.ports import (
     PortClaims,
     PortTakenError,
     free_base_port,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.nodes.ports import LOOPBACK, WEB_PORT, holder_of
+from cluster.launcher.ports import LOOPBACK, WEB_PORT, holder_of
 from cluster.private import create
 
 WEB_PORT_TRIES: Final = 20

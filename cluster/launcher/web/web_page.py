@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cluster import __version__
-from cluster.launcher.nodes.ports import LOOPBACK
+from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.probing.prober import Sample
 from cluster.launcher.screens.view import ClusterView
 from cluster.launcher.story.happenings import EXPLAINED, Happening
