@@ -6,12 +6,12 @@ which alone touches the launcher's objects. This module refuses to know what job
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from cluster.client.waker import Waker
 from cluster.errors import LeaseholdError
 from cluster.launcher.nodes.layout import LauncherError
 
@@ -64,7 +64,8 @@ class Jobs:
     """The jobs under way. `fd` is readable when there is something to deliver."""
 
     def __init__(self) -> None:
-        self.fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._waker = Waker()
+        self.fd = self._waker.fd
         self._made: deque[tuple[Job, Any, str | None]] = deque()
         self._under_way: set[Job] = set()
         self._newest: dict[str, Job] = {}
@@ -80,10 +81,7 @@ class Jobs:
 
     def deliver(self) -> None:
         """Hand on what the jobs have made; call it in the main loop when `fd` is readable."""
-        try:
-            os.eventfd_read(self.fd)
-        except BlockingIOError:
-            return
+        self._waker.clear()
         while self._made:
             job, value, end = self._made.popleft()
             if end is not None:
@@ -131,4 +129,4 @@ class Jobs:
     def _hand_over(self, job: Job, value: Any, end: str | None) -> None:
         self._made.append((job, value, end))
         job.turn_is_over.set()
-        os.eventfd_write(self.fd, 1)
+        self._waker.wake()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from cluster import __version__
+from cluster.client.waker import Waker
 from cluster.launcher.ports import LOOPBACK
 from cluster.launcher.probing.prober import Sample
 from cluster.launcher.screens.view import ClusterView
@@ -68,16 +69,16 @@ class WebPage:
         guard = Guard(listening.getsockname()[1], token)
         self.url = f"http://{LOOPBACK}:{guard.port}/{token}/"
         self.due = 0.0
-        self._fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._waker = Waker()
         self._launcher = launcher
         self._records = False
         self._endpoints: tuple[str, ...] = ()
         self._shown: dict[str, Any] = {}
         self._told: deque[_Told] = deque()
         self._is_announced = False
-        self._calls = PageCalls(self._wake)
+        self._calls = PageCalls(self._waker.wake)
         self._keys = Keys(lambda: self._endpoints)
-        self._streams = PageStreams(self._greeting, self._keys, self._wake)
+        self._streams = PageStreams(self._greeting, self._keys, self._waker.wake)
         self._routes = Routes(self._keys, self._calls)
         self._server = Server(listening, guard, self._routes, self._streams)
         self._loop = asyncio.new_event_loop()
@@ -92,13 +93,12 @@ class WebPage:
 
     def fds(self) -> Iterable[int]:
         """Readable when pages have given commands, or have come or gone."""
-        return (self._fd,)
+        return (self._waker.fd,)
 
     def serve(self, ready: Set[int], now: float) -> None:
         """Carry out what pages have asked for, and show them the cluster when that is due."""
-        if self._fd in ready:
-            with suppress(BlockingIOError):
-                os.eventfd_read(self._fd)
+        if self._waker.fd in ready:
+            self._waker.clear()
             for call in self._calls.take():
                 self._launcher.obey(call.line, call)
             if self._records != self._streams.wants_messages:
@@ -120,7 +120,7 @@ class WebPage:
         self._loop.call_soon_threadsafe(self._end)
         self._thread.join(JOIN_SECONDS)
         self._keys.close()
-        os.close(self._fd)
+        self._waker.close()
 
     def _show(self, view: ClusterView, now: float) -> None:
         document = view_document(view)
@@ -157,9 +157,6 @@ class WebPage:
             "commands": commands,
             "explained": sorted(EXPLAINED),
         }
-
-    def _wake(self) -> None:
-        os.eventfd_write(self._fd, 1)
 
     def _take(self) -> None:
         """Put what was told on the tape, messages that came together as one item."""
