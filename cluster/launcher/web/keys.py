@@ -6,12 +6,12 @@ base64, because they are bytes. It refuses to know HTTP.
 
 from __future__ import annotations
 
-import binascii
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from cluster.client.arguments import LEASE_TTL_SECONDS_MAX
 from cluster.client.results import Event, KeyValue
 from cluster.errors import LeaseholdError, UnavailableError
 from cluster.launcher.probing.records import PREFIX
@@ -24,9 +24,6 @@ from cluster.launcher.web.limits import (
 
 if TYPE_CHECKING:
     from cluster.client.api import Client
-
-TTL_SECONDS_MAX: Final = 9_000_000_000
-"""The largest TTL that a cluster takes."""
 
 T = TypeVar("T")
 Endpoints = Callable[[], Sequence[str]]
@@ -127,14 +124,11 @@ def encoded(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-def decoded(fields: dict[str, Any], name: str) -> bytes:
-    """Bytes as the browser sends them. Raises MistakeError."""
-    given = fields.get(name, "")
+def decoded(given: Any, name: str) -> bytes:
+    """Bytes as the browser sends them, called `name`. Raises MistakeError."""
     try:
-        if not isinstance(given, str):
-            raise MistakeError(f"{name} must be a text in base64")
         return b64decode(given, validate=True)
-    except (binascii.Error, ValueError):
+    except (TypeError, ValueError):  # what JSON has beside texts is a TypeError
         raise MistakeError(f"{name} must be a text in base64") from None
 
 
@@ -142,8 +136,8 @@ def ttl_of(fields: dict[str, Any]) -> float:
     """The TTL of a put in seconds, 0 if there is none. Raises MistakeError."""
     given = fields.get("ttl", 0)
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    if not is_number or not 0 <= given <= TTL_SECONDS_MAX:
-        raise MistakeError(f"a TTL is a number of seconds from 0 to {TTL_SECONDS_MAX}")
+    if not is_number or not 0 <= given <= LEASE_TTL_SECONDS_MAX:
+        raise MistakeError(f"a TTL is a number of seconds from 0 to {LEASE_TTL_SECONDS_MAX}")
     return float(given)
 
 

@@ -47,9 +47,7 @@ class Routes:
         match request.method, path:
             case "GET", "/keys":
                 prefix = request.query("prefix")
-                return await self._asked(
-                    lambda: self._keys.range(decoded({"prefix": prefix}, "prefix"))
-                )
+                return await self._asked(lambda: self._keys.range(decoded(prefix, "prefix")))
             case "GET", "/leases":
                 return await self._asked(self._keys.leases)
             case "POST", "/command":
@@ -59,7 +57,7 @@ class Routes:
                 return await self._asked(lambda: self._put(fields))
             case "POST", "/keys/delete":
                 fields = request.fields()
-                return await self._asked(lambda: self._keys.delete(decoded(fields, "key")))
+                return await self._asked(lambda: self._keys.delete(_bytes(fields, "key")))
             case "GET", _:
                 return self._file(path)
             case _:
@@ -85,10 +83,10 @@ class Routes:
         return answer_json({"said": outcome.said, "error": outcome.error})
 
     def _put(self, fields: dict[str, Any]) -> dict[str, Any]:
-        key = decoded(fields, "key")
+        key = _bytes(fields, "key")
         if not key:
             raise MistakeError("a key has at least one byte")
-        return self._keys.put(key, decoded(fields, "value"), ttl_of(fields))
+        return self._keys.put(key, _bytes(fields, "value"), ttl_of(fields))
 
     async def _asked(self, work: Work) -> bytes:
         """Ask the cluster in a thread; what it refuses is an answer, too."""
@@ -98,3 +96,8 @@ class Routes:
         except MistakeError as error:
             return answer_json({"failed": str(error)})
         return answer_json(found)
+
+
+def _bytes(fields: dict[str, Any], name: str) -> bytes:
+    """The bytes in a field, none if it is missing. Raises MistakeError."""
+    return decoded(fields.get(name, ""), name)

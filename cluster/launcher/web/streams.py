@@ -78,7 +78,7 @@ class PageStreams:
         if not request.query("watch"):
             return None
         try:
-            prefix = decoded({"watch": request.query("watch").removeprefix(":")}, "watch")
+            prefix = decoded(request.query("watch").removeprefix(":"), "watch")
         except MistakeError as error:
             raise HttpRefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
         loop = asyncio.get_running_loop()
