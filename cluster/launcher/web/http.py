@@ -17,6 +17,7 @@ from cluster.launcher.web.limits import (
     HEAD_BYTES_MAX,
     HEAD_SECONDS_MAX,
     IDLE_SECONDS_MAX,
+    READ_STALL_SECONDS_MAX,
 )
 
 JSON: Final = "application/json"
@@ -99,6 +100,13 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     except asyncio.IncompleteReadError:
         return None
     return Request(method, target, headers, body)
+
+
+async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Send, and wait while the browser reads slowly. Raises ConnectionError, TimeoutError."""
+    writer.write(data)
+    async with asyncio.timeout(READ_STALL_SECONDS_MAX):
+        await writer.drain()
 
 
 def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:

@@ -13,13 +13,8 @@ from http import HTTPStatus
 from typing import Final
 
 from cluster.launcher.web.guard import Guard
-from cluster.launcher.web.http import HttpRefusedError, Request, read_request, refusal
-from cluster.launcher.web.limits import (
-    BODY_BYTES_MAX,
-    CONNECTIONS_MAX,
-    HEAD_BYTES_MAX,
-    READ_STALL_SECONDS_MAX,
-)
+from cluster.launcher.web.http import HttpRefusedError, Request, read_request, refusal, send
+from cluster.launcher.web.limits import BODY_BYTES_MAX, CONNECTIONS_MAX, HEAD_BYTES_MAX
 from cluster.launcher.web.routes import Routes
 from cluster.launcher.web.streams import PageStreams
 
@@ -98,20 +93,14 @@ class Server:
             answer = await self._routes.answer(path, request)
         except HttpRefusedError as refused:
             answer = refusal(refused, closes=False)
-        await _write(writer, answer)
+        await send(writer, answer)
         return request.headers.get("connection", "").lower() != "close"
-
-
-async def _write(writer: asyncio.StreamWriter, data: bytes) -> None:
-    writer.write(data)
-    async with asyncio.timeout(READ_STALL_SECONDS_MAX):
-        await writer.drain()
 
 
 async def _refuse(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, refused: HttpRefusedError
 ) -> None:
-    await _write(writer, refusal(refused, closes=True))
+    await send(writer, refusal(refused, closes=True))
     writer.write_eof()
     left = 4 * BODY_BYTES_MAX
     async with asyncio.timeout(LINGER_SECONDS):

@@ -16,14 +16,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from cluster.launcher.web.following import PageWatch
-from cluster.launcher.web.http import HttpRefusedError, Request, stream_event, stream_head
+from cluster.launcher.web.http import HttpRefusedError, Request, send, stream_event, stream_head
 from cluster.launcher.web.keys import Keys, MistakeError, decoded
-from cluster.launcher.web.limits import (
-    CHUNK_ITEMS_MAX,
-    READ_STALL_SECONDS_MAX,
-    STREAMS_MAX,
-    TICK_SECONDS,
-)
+from cluster.launcher.web.limits import CHUNK_ITEMS_MAX, STREAMS_MAX, TICK_SECONDS
 from cluster.launcher.web.tape import Item, Tape
 
 KEY_TEXTS_MAX: Final = 100
@@ -55,7 +50,10 @@ class PageStreams:
             stream.news.set()
 
     async def serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        """Tell one page what happens, until it goes. Raises HttpRefusedError."""
+        """Tell one page what happens, until it goes.
+
+        Raises HttpRefusedError; ConnectionError or TimeoutError when the page goes.
+        """
         if len(self._streams) >= STREAMS_MAX:
             raise HttpRefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{STREAMS_MAX} pages are open: close one"
@@ -66,8 +64,6 @@ class PageStreams:
         self._changed()
         try:
             await self._tell(stream, self._left_off(request))
-        except (ConnectionError, TimeoutError):
-            pass  # the page has gone, or does not read: it comes again by itself
         finally:
             self._streams.discard(stream)
             self._changed()
@@ -141,9 +137,7 @@ class _Stream:
         return taken
 
     async def send(self, data: bytes) -> None:
-        """Send, and wait while the page reads slowly. Raises ConnectionError, TimeoutError."""
+        """Send, if the page is there. Raises ConnectionError, TimeoutError."""
         if self._writer.is_closing():
             raise ConnectionResetError("the page has gone")
-        self._writer.write(data)
-        async with asyncio.timeout(READ_STALL_SECONDS_MAX):
-            await self._writer.drain()
+        await send(self._writer, data)
