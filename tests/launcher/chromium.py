@@ -46,6 +46,12 @@ IS_DRAWN: Final = """async () => {
 """Whether a message is drawn in the ring, two frames from now."""
 
 
+SETTLED: Final = """async () => {
+    await Promise.allSettled(document.getAnimations().map((one) => one.finished));
+}"""
+"""Waits for the transitions and animations that are under way."""
+
+
 class Chromium:
     """A browser; each page is in a context of its own, with nothing of the others."""
 
@@ -122,7 +128,8 @@ def axe_script() -> str:
 
 
 def axe_complaints(page: Any) -> list[str]:
-    """What axe-core finds wrong with a page as it is now."""
+    """What axe-core finds wrong with a page as it is, once no colour changes any more."""
+    page.evaluate(SETTLED)
     # The page's own policy forbids foreign scripts; the debugger may add one.
     page.evaluate(axe_script())
     found = page.evaluate("axe.run({resultTypes: ['violations', 'incomplete']})")
