@@ -10,20 +10,24 @@ const GRAVE = {
   quit: () => ["Stop the whole cluster?", "The launcher ends, and this page with it.", "Stop everything"],
 };
 
-/** Have a command carried out: `{said, error}`. It is told where the user looks. */
-export async function run(line, outcome = byId("outcome")) {
+/** Have a command carried out: `{said, error}`. */
+async function obey(line) {
+  try {
+    return await post("command", { line });
+  } catch (error) {
+    return { said: [], error: error.message };
+  }
+}
+
+/** Carry it out for a button; what came of it is told below the buttons. */
+async function run(line) {
+  const outcome = byId("outcome");
   setText(outcome, `${line} \u2026`);
   outcome.dataset.state = "busy";
-  let found;
-  try {
-    found = await post("command", { line });
-  } catch (error) {
-    found = { said: [], error: error.message };
-  }
+  const found = await obey(line);
   const text = found.error || found.said.join(" \u00b7 ") || "done";
   setText(outcome, `${line}: ${text}`);
   outcome.dataset.state = found.error ? "refused" : "done";
-  return found;
 }
 
 /** Run it from a button, which shows that it is under way; what is grave is asked first. */
@@ -74,7 +78,7 @@ export class Prompt {
     this.#typed.push(line);
     this.#place = this.#typed.length;
     this.line.value = "";
-    const found = await run(line, document.createElement("p"));
+    const found = await obey(line);
     const text = [...found.said, found.error].filter(Boolean).join("\n") || "done";
     this.answer.hidden = false;
     this.answer.dataset.state = found.error ? "refused" : "done";
