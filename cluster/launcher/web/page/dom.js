@@ -15,6 +15,11 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A button that shows a moment (`when`, in words), and goes there. */
+export function makeMoment(when, go) {
+  return make("button", { type: "button", class: "when", text: when, "aria-label": `Go to ${when}`, on: { click: go } });
+}
+
 /** A new element of SVG. */
 export function makeSvg(tag, attributes = {}) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -59,6 +64,18 @@ export function fit(canvas) {
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, width, height);
   return { context, width, height };
+}
+
+/** Draw a cross on a canvas, with arms of this length. */
+export function drawCross(context, x, y, arm, colour) {
+  context.beginPath();
+  context.strokeStyle = colour;
+  context.lineWidth = arm / 2;
+  context.moveTo(x - arm, y - arm);
+  context.lineTo(x + arm, y + arm);
+  context.moveTo(x + arm, y - arm);
+  context.lineTo(x - arm, y + arm);
+  context.stroke();
 }
 
 let colours = null;

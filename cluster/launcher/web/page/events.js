@@ -1,6 +1,6 @@
 // Events: what has happened, newest first. The document holds the newest of them only.
 
-import { announce, byId, make } from "./dom.js";
+import { announce, byId, make, makeMoment } from "./dom.js";
 import { clock } from "./format.js";
 import { isHealing } from "./record.js";
 
@@ -77,10 +77,7 @@ export class Events {
     const [first, ...rest] = one.text.split("\n");
     return make(
       "li", { "data-kind": one.kind, "data-at": one.at, "data-heals": isHealing(one) },
-      make("button", {
-        type: "button", class: "when", text: clock(wall, 3), "aria-label": `Go to ${clock(wall, 3)}`,
-        on: { click: () => this.goTo(one.at) },
-      }),
+      makeMoment(clock(wall, 3), () => this.goTo(one.at)),
       make(
         "div", {},
         make("span", { class: "what" }, ...(one.node ? [make("b", { text: one.node }), " "] : []), first),

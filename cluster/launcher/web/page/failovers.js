@@ -1,6 +1,6 @@
 // Fail-overs: each fault with what it has cost, newest first.
 
-import { byId, make } from "./dom.js";
+import { byId, make, makeMoment } from "./dom.js";
 import { clock, count, millis, quantile } from "./format.js";
 
 const SHOWN_MAX = 100;
@@ -11,15 +11,13 @@ export class Failovers {
     this.record = record;
     this.goTo = goTo;
     this.body = byId("failovers");
-    this.seen = "";
+    this.seen = null;
   }
 
   show() {
     const all = this.record.failovers;
-    // A fail-over is told again as more is known of it.
-    const seen = JSON.stringify(all.slice(-SHOWN_MAX));
-    if (seen === this.seen) return;
-    this.seen = seen;
+    if (all === this.seen) return;
+    this.seen = all;
     byId("failovers-empty").hidden = all.length > 0;
     this.body.closest(".scroll").hidden = all.length === 0;
     this.body.replaceChildren(...all.slice(-SHOWN_MAX).reverse().map((one) => this.#row(one)));
@@ -38,7 +36,7 @@ export class Failovers {
       : `${one.leader_before ?? "none"} \u2192 ${one.leader_after ?? "none yet"}`;
     return make(
       "tr", {},
-      make("td", {}, make("button", { type: "button", class: "when", text: when, "aria-label": `Go to ${when}`, on: { click: () => this.goTo(one.began_at) } })),
+      make("td", {}, makeMoment(when, () => this.goTo(one.began_at))),
       make("th", { scope: "row", text: one.cause }),
       make("td", { text: leader }),
       number(one.detection_ms), number(one.election_ms),

@@ -2,7 +2,7 @@
 
 import { byId, fit, make, palette, setText } from "./dom.js";
 import { count } from "./format.js";
-import { isUp, last } from "./record.js";
+import { isUp, last, membersOf } from "./record.js";
 
 const SPANS = [24, 60, 120, 240, 600, 1200, 2400, 6000, 12000, 60000, 600000];
 const CELLS_MAX = 60; // with more entries than this, they are not drawn one by one
@@ -15,7 +15,7 @@ export class Logs {
   }
 
   show(view, at) {
-    const nodes = view?.nodes.filter((node) => node.state !== "removed") ?? [];
+    const nodes = membersOf(view);
     const key = nodes.map((node) => node.name).join();
     if (key !== this.key) this.#rebuild(nodes, key);
     if (!nodes.length) return;
@@ -76,7 +76,6 @@ export class Logs {
   #terms(context, x, one, { low, top, tall, width }, colours) {
     context.font = "10px system-ui, sans-serif";
     context.textBaseline = "middle";
-    context.fillStyle = colours.ink;
     if ((one.last ?? 0) <= low) return;
     let term = null;
     for (const begun of this.record.terms) {

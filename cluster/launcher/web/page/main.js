@@ -11,7 +11,7 @@ import { Logs } from "./logs.js";
 import { NodePanel } from "./node.js";
 import { Playhead } from "./playhead.js";
 import { Plot } from "./plot.js";
-import { Record, isRunning } from "./record.js";
+import { Record, isRunning, membersOf } from "./record.js";
 import { Ring } from "./ring.js";
 import { Stream } from "./server.js";
 
@@ -154,7 +154,7 @@ function draw(at) {
   events.show(at, playhead.isLive);
   showMoment(at);
   if (!view) return;
-  const names = view.nodes.filter((node) => node.state !== "removed").map((node) => node.name);
+  const names = membersOf(view).map((node) => node.name);
   if (!names.includes(chosen)) chosen = null;
   looked = chosen ?? view.leader ?? (names.includes(looked) ? looked : names[0]);
   const node = view.nodes.find((one) => one.name === looked);
@@ -173,7 +173,7 @@ function nodeNow(node) {
 }
 
 function showHeadline(view) {
-  const members = view.nodes.filter((node) => node.state !== "removed");
+  const members = membersOf(view);
   const term = Math.max(0, ...members.map((node) => node.term ?? 0));
   const text = view.leader ? `${view.leader} leads in term ${count(term)}` : "No leader";
   setText(byId("headline"), text);

@@ -3,7 +3,7 @@
 import { byId, make, setAttribute, setText } from "./dom.js";
 import { bytes, count, millis } from "./format.js";
 import { wordOf } from "./ring.js";
-import { isRunning } from "./record.js";
+import { harmedLinksOf, isMember, isRunning } from "./record.js";
 import { runFrom } from "./commands.js";
 
 const FACTS = [
@@ -25,25 +25,24 @@ const FACTS = [
 
 const hangs = (node) => node.state === "paused" || node.state === "silent";
 const running = (node) => isRunning(node.state);
-const ended = (node) => !isRunning(node.state) && node.state !== "removed";
-const member = (node) => node.state !== "removed";
+const ended = (node) => !isRunning(node.state) && isMember(node);
 
 /** Group, verb, label, what it does, and when it can be done. */
 const ACTIONS = [
   ["Process", "kill", "Kill", "end it at once, as kill -9", running, "harm"],
   ["Process", "stop", "Stop", "end it gracefully; a leader hands over first", running],
   ["Process", "start", "Start", "start it again", ended],
-  ["Process", "restart", "Restart", "stop it if it runs, and start it", member],
+  ["Process", "restart", "Restart", "stop it if it runs, and start it", isMember],
   ["Process", "pause", "Pause", "let it hang, as SIGSTOP", (node) => running(node) && node.state !== "paused"],
   ["Process", "resume", "Resume", "let it go on", hangs],
-  ["Process", "wipe", "Wipe", "delete its data; it joins again", member, "harm"],
+  ["Process", "wipe", "Wipe", "delete its data; it joins again", isMember, "harm"],
   ["Links", "isolate", "Isolate", "cut it off from all others", running],
   ["Links", "slow", "Slow", "delay its messages", running],
   ["Links", "lossy", "Lossy", "lose some of its messages", running],
-  ["Links", "heal", "Heal", "its links are as before", member],
+  ["Links", "heal", "Heal", "its links are as before", isMember],
   ["Members", "transfer", "Make leader", "the leader hands over to it", (node) => node.state === "follower"],
   ["Members", "promote", "Promote", "a learner gets a vote", (node) => node.state === "learner"],
-  ["Members", "remove", "Remove", "it leaves the cluster for good", member, "harm"],
+  ["Members", "remove", "Remove", "it leaves the cluster for good", isMember, "harm"],
 ];
 
 const number = (id, label, value, max, unit) => make(
@@ -131,8 +130,7 @@ export class NodePanel {
       setAttribute(button, "aria-disabled", can ? null : "true");
       setAttribute(button, "title", can ? help : `${help}: not while it is ${wordOf(now)}`);
     }
-    const links = (view.links ?? []).filter((words) => words.split(/\W+/).includes(node.name));
-    setText(byId("node-links"), links.join(", "));
+    setText(byId("node-links"), harmedLinksOf(view, node.name).join(", "));
   }
 }
 

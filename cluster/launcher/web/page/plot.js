@@ -1,6 +1,6 @@
 // Plot: the latency of the probe client, the faults, and the role of each node, over one time.
 
-import { byId, fit, palette, setAttribute, setText } from "./dom.js";
+import { byId, drawCross, fit, palette, setAttribute, setText } from "./dom.js";
 import { clock, count, millis, quantile } from "./format.js";
 import { firstAfter, isHealing, isUp } from "./record.js";
 
@@ -36,10 +36,10 @@ export class Plot {
   }
 
   draw(names) {
-    const { record, playhead } = this;
-    this.box.style.setProperty("--lanes", `${Math.max(3, names.length) * LANE}px`);
-    const { context, width, height } = fit(this.canvas);
+    const { playhead } = this;
     const lanesHeight = Math.max(3, names.length) * LANE;
+    this.box.style.setProperty("--lanes", `${lanesHeight}px`);
+    const { context, width, height } = fit(this.canvas);
     this.area = { left: LEFT, right: width - RIGHT, top: TOP, bottom: height - lanesHeight - AXIS };
     this.colours = palette();
     context.font = "11px system-ui, sans-serif";
@@ -58,7 +58,7 @@ export class Plot {
     context.restore();
     this.#lanes(context, x, names);
     this.#head(context, x, height);
-    this.#control(record);
+    this.#control();
   }
 
   #y(ms) {
@@ -128,7 +128,7 @@ export class Plot {
     let free = -Infinity;
     for (const [at] of samples) {
       if (x(at) < free) continue;
-      cross(context, x(at), this.area.top + 6, colour);
+      drawCross(context, x(at), this.area.top + 6, 3, colour);
       free = x(at) + 5;
     }
   }
@@ -252,11 +252,4 @@ function line(context, x1, y1, x2, y2) {
 function fill(context, colour, x, y, width, height) {
   context.fillStyle = colour;
   context.fillRect(x, y, width, height);
-}
-
-function cross(context, x, y, colour) {
-  context.strokeStyle = colour;
-  context.lineWidth = 1.5;
-  line(context, x - 3, y - 3, x + 3, y + 3);
-  line(context, x - 3, y + 3, x + 3, y - 3);
 }

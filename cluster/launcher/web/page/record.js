@@ -19,6 +19,13 @@ const DUMB = new Set(["paused", "silent", "starting", "isolated"]);
 export const isRunning = (state) => !ENDED.has(state);
 export const isUp = (state) => isRunning(state) && !DUMB.has(state);
 
+/** Whether a node of a view is a member still, and those that are. */
+export const isMember = (node) => node.state !== "removed";
+export const membersOf = (view) => view.nodes.filter(isMember);
+
+/** What a view says of the harmed links of a node. */
+export const harmedLinksOf = (view, name) => (view.links ?? []).filter((words) => words.split(/\W+/).includes(name));
+
 /** Whether a fault is the end of one: a node goes on, a link is whole again. */
 export const isHealing = (fault) => fault.kind === "fault" && /^(resume|heal)/.test(fault.what ?? "");
 
@@ -68,13 +75,12 @@ export class Record {
     this.messages = [];
     this.samples = [];
     this.seconds = []; // what the probe client says of each second: for what is older than samples
-    this.failovers = [];
+    this.failovers = []; // another array whenever one of them is
     this.faults = [];
     this.told = new Map(); // node -> [{at, state}], in order: what it told of itself, and its end
     this.seen = new Map(); // the same, as views have it
     this.terms = []; // {term, index}: from which index on the log has entries of a term
     this.wallOffset = 0; // wall clock less monotonic clock
-    this.version = 0;
   }
 
   get first() {
@@ -83,7 +89,6 @@ export class Record {
   }
 
   add(item) {
-    this.version += 1;
     if (item.happening) this.#happening(item.happening);
     else if (item.view) this.#view(item.view);
     else if (item.messages) for (const row of item.messages) insert(this.messages, row, MESSAGES_MAX);
@@ -99,8 +104,7 @@ export class Record {
         break;
       case "failover": {
         const known = this.failovers.findIndex((one) => one.number === happening.number);
-        if (known >= 0) this.failovers[known] = happening;
-        else this.failovers.push(happening);
+        this.failovers = known < 0 ? [...this.failovers, happening] : this.failovers.with(known, happening);
         break;
       }
       case "died":

@@ -1,7 +1,7 @@
 // Ring: the nodes, the links between them, and the messages that travel at the moment shown.
 
-import { byId, fit, isStill, make, makeSvg, palette, setAttribute, setText } from "./dom.js";
-import { firstAfter, isUp } from "./record.js";
+import { byId, drawCross, fit, isStill, make, makeSvg, palette, setAttribute, setText } from "./dom.js";
+import { firstAfter, harmedLinksOf, isUp, membersOf } from "./record.js";
 
 const DRAWN_MAX = 300;
 const TRAVEL_SECONDS = 0.0005; // of a message on this host, about
@@ -39,7 +39,7 @@ export class Ring {
 
   /** Show the nodes of a view; `chosen` is the name of the node that is looked at. */
   show(view, chosen) {
-    const nodes = view?.nodes.filter((node) => node.state !== "removed") ?? [];
+    const nodes = membersOf(view);
     byId("ring-empty").hidden = nodes.length > 0;
     const key = nodes.map((node) => node.name).join();
     if (key !== this.key) this.#rebuild(nodes, key);
@@ -58,7 +58,7 @@ export class Ring {
     setAttribute(button, "aria-pressed", isChosen);
     setText(role, word);
     setText(term, node.term === null ? "" : `term ${node.term}`);
-    const faulty = (view.links ?? []).some((words) => words.split(/\W+/).includes(node.name));
+    const faulty = harmedLinksOf(view, node.name).length > 0;
     setAttribute(button, "data-faulty", faulty ? "" : null);
     const label = `${node.name}, ${word}${node.term === null ? "" : `, term ${node.term}`}`;
     setAttribute(button, "aria-label", faulty ? `${label}, its links are harmed` : label);
@@ -142,7 +142,7 @@ export class Ring {
     const y = start.y + dy * along + dx * bend;
     const colours = palette();
     context.globalAlpha = gone ? 2 * (1 - part) : 1;
-    if (isLost) drawCross(context, x, y, colours.harm);
+    if (isLost) drawCross(context, x, y, 4, colours.harm);
     else drawForm(context, formOf(what ?? ""), x, y, entries ?? 0, colours);
     context.globalAlpha = 1;
   }
@@ -181,15 +181,4 @@ function drawForm(context, form, x, y, entries, colours) {
       context.arc(x, y, 2.4, 0, 7);
       context.fill();
   }
-}
-
-function drawCross(context, x, y, colour) {
-  context.beginPath();
-  context.strokeStyle = colour;
-  context.lineWidth = 2;
-  context.moveTo(x - 4, y - 4);
-  context.lineTo(x + 4, y + 4);
-  context.moveTo(x + 4, y - 4);
-  context.lineTo(x - 4, y + 4);
-  context.stroke();
 }
