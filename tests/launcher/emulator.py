@@ -166,15 +166,17 @@ class Child:
     def ends(self) -> None:
         """Read until the process has ended; its exit status must be 0."""
         pidfd = os.pidfd_open(self.pid)
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        while not poller.poll(0):
-            try:
-                if select.select([self.descriptor, pidfd], [], [], HANG_SECONDS)[0]:
+        ended = False
+        try:
+            # What it wrote last may still be unread when it has ended.
+            while ready := select.select([self.descriptor, pidfd], [], [], HANG_SECONDS)[0]:
+                if self.descriptor in ready:
                     self.terminal.feed(os.read(self.descriptor, READ_BYTES))
-            except OSError:  # the terminal has no other end any more
-                poller.poll(HANG_SECONDS * 1000)
-                break
+                elif ended := pidfd in ready:
+                    break
+        except OSError:  # the terminal has no other end any more
+            ended = bool(select.select([pidfd], [], [], HANG_SECONDS)[0])
         os.close(pidfd)
+        assert ended, "the process goes on"
         status = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         assert status is not None and status.si_status == 0
