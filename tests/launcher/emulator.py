@@ -37,6 +37,8 @@ class Terminal:
         self.row = self.column = 0
         self.modes: dict[str, bool] = {}
         self.colours: set[str] = set()
+        # After another size, what was written for the old one may still come: it is cut off.
+        self._is_cutting = False
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._pending = ""
 
@@ -51,6 +53,7 @@ class Terminal:
         self.cells = (self.cells + [[" "] * columns for _ in range(rows)])[:rows]
         self.columns, self.rows = columns, rows
         self.row = min(self.row, rows - 1)
+        self._is_cutting = True
 
     def feed(self, data: bytes) -> None:
         text, self._pending = self._pending + self._decode(data), ""
@@ -85,6 +88,7 @@ class Terminal:
             case "K":
                 self.cells[self.row][self.column :] = [" "] * (self.columns - self.column)
             case "J" if numbers == "2":
+                self._is_cutting = False
                 self.cells = [[" "] * self.columns for _ in range(self.rows)]
             case "J":
                 self._obey("", "K")
@@ -104,6 +108,8 @@ class Terminal:
                 self.row -= 1
         else:
             wide = cell_len(character)
+            if self._is_cutting and self.column + wide >= self.columns:
+                return
             assert self.column + wide < self.columns, "the last column is written"
             self.cells[self.row][self.column] = character
             for cell in range(1, wide):
