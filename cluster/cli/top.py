@@ -130,7 +130,8 @@ def _watch(observer: Observer, interval: float) -> None:
                 due = now + interval
                 if columns != (columns := canvas.size().columns):
                     table.forget_widths()
-                canvas.draw(_picture(observer.view(now), table, canvas.size(), interval), (), list)
+                size = canvas.size()
+                canvas.draw(size, _picture(observer.view(now), table, size, interval), (), list)
             reads = canvas.reads_keys and canvas.is_in_foreground
             keys = [sys.stdin.fileno()] if reads else []
             ready = observer.serve(max(due, now + 0.01), [signals.fd, *keys])

@@ -21,9 +21,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rich.cells import cell_len
 
+from cluster.launcher.screens import painter
 from tests.limits import HANG_SECONDS
 
 READ_BYTES = 65_536
+CLEAR = painter.CLEAR.encode()
 CODE = re.compile(r"\x1b\[(\??[0-9;]*)([A-Za-z])")
 
 
@@ -37,8 +39,6 @@ class Terminal:
         self.row = self.column = 0
         self.modes: dict[str, bool] = {}
         self.colours: set[str] = set()
-        # After another size, what was written for the old one may still come: it is cut off.
-        self._is_cutting = False
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._pending = ""
 
@@ -53,7 +53,6 @@ class Terminal:
         self.cells = (self.cells + [[" "] * columns for _ in range(rows)])[:rows]
         self.columns, self.rows = columns, rows
         self.row = min(self.row, rows - 1)
-        self._is_cutting = True
 
     def feed(self, data: bytes) -> None:
         text, self._pending = self._pending + self._decode(data), ""
@@ -88,7 +87,6 @@ class Terminal:
             case "K":
                 self.cells[self.row][self.column :] = [" "] * (self.columns - self.column)
             case "J" if numbers == "2":
-                self._is_cutting = False
                 self.cells = [[" "] * self.columns for _ in range(self.rows)]
             case "J":
                 self._obey("", "K")
@@ -108,8 +106,6 @@ class Terminal:
                 self.row -= 1
         else:
             wide = cell_len(character)
-            if self._is_cutting and self.column + wide >= self.columns:
-                return
             assert self.column + wide < self.columns, "the last column is written"
             self.cells[self.row][self.column] = character
             for cell in range(1, wide):
@@ -151,23 +147,34 @@ class Child:
         os.write(self.descriptor, text.encode())
 
     def resize(self, columns: int, rows: int) -> None:
-        """Change the window."""
-        self.terminal.resize(columns, rows)
+        """Change the window. What the program writes before it clears it is for the old size."""
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        deadline = time.monotonic() + HANG_SECONDS
+        written = b""
+        while CLEAR not in written:
+            written += self._read(deadline)
+        at = written.index(CLEAR)
+        self.terminal.feed(written[:at])
+        self.terminal.resize(columns, rows)
+        self.terminal.feed(written[at:])
 
     def until(self, holds: Callable[[Terminal], object]) -> list[str]:
         """Read until this holds; the lines that a person sees then."""
         deadline = time.monotonic() + HANG_SECONDS
         while not holds(self.terminal):
-            left = deadline - time.monotonic()
-            assert left > 0, "\n".join(self.terminal.lines)
-            if select.select([self.descriptor], [], [], left)[0]:
-                self.terminal.feed(os.read(self.descriptor, READ_BYTES))
+            self.terminal.feed(self._read(deadline))
         return self.terminal.lines
 
     def shows(self, text: str) -> list[str]:
         """Read until a line contains this text."""
         return self.until(lambda terminal: any(text in line for line in terminal.lines))
+
+    def _read(self, deadline: float) -> bytes:
+        """Wait for what the program writes next."""
+        left = deadline - time.monotonic()
+        readable = select.select([self.descriptor], [], [], max(left, 0))[0]
+        assert readable, "\n".join(self.terminal.lines)
+        return os.read(self.descriptor, READ_BYTES)
 
     def ends(self) -> None:
         """Read until the process has ended; its exit status must be 0."""

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import termios
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 
-from cluster.launcher.screens.editor import Shown
+from cluster.launcher.screens import canvas
+from cluster.launcher.screens.editor import LineEditor, Shown
 from cluster.launcher.screens.lines import joined, plain, width
+from cluster.launcher.screens.live import LiveScreen
 from cluster.launcher.screens.sheet import Sheet
 from cluster.launcher.story.happenings import Happening
-from tests.launcher.emulator import Child, Terminal
+from tests.launcher.emulator import CLEAR, Child, Terminal
 from tests.launcher.views import VIEW, node
 
 PROMPT = Shown(None, "", "", ())
@@ -130,6 +134,43 @@ def at_prompt(text: str) -> Callable[[Terminal], bool]:
         return shown == line
 
     return holds
+
+
+class Written:
+    """Stands where the way to the terminal is, and keeps what would be written."""
+
+    is_idle = True
+
+    def __init__(self, descriptor: int) -> None:
+        self.data = b""
+
+    def put(self, data: bytes) -> None:
+        """Keep it."""
+        self.data += data
+
+
+def test_a_picture_has_the_size_for_which_the_terminal_is_cleared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whenever the terminal gets another size."""
+    sizes = chain(4 * [(80, 24)], repeat((40, 20)))
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: next(sizes))
+    monkeypatch.setattr(canvas, "is_in_foreground", lambda _: True)
+    monkeypatch.setattr(canvas, "Outlet", Written)
+    with Path(os.devnull).open("w", encoding="utf-8") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        screen = LiveScreen(LineEditor())
+        screen.open()
+        for _ in range(3):
+            screen.show(VIEW)
+        monkeypatch.undo()
+    outlet = screen._canvas._outlet
+    assert isinstance(outlet, Written)
+    before, cleared, after = outlet.data.rpartition(CLEAR)
+    Terminal(80, 24).feed(before)
+    terminal = Terminal(40, 20)
+    terminal.feed(cleared + after)
+    assert cleared and terminal.lines[1].startswith("node  state")
 
 
 @pytest.mark.process

@@ -90,14 +90,17 @@ class Canvas:
         return os.terminal_size((max(1, columns - 1), lines))
 
     def draw(
-        self, picture: Picture, story: Sequence[StyledLine], whole: Callable[[], list[StyledLine]]
+        self,
+        size: os.terminal_size,
+        picture: Picture,
+        story: Sequence[StyledLine],
+        whole: Callable[[], list[StyledLine]],
     ) -> None:
-        """Show a picture, and above it the lines of the story that are new.
+        """Show a picture made for this size, and above it the lines of the story that are new.
 
         `whole` gives the lines of the story so far, for a terminal that has another size: nobody
         knows what stands where in it. `picture` is not higher than the terminal.
         """
-        size = self.size()
         if size != self._size:
             room = max(1, size.lines - len(picture.lines))
             self._put(painter.CLEAR, whole()[-room:], picture)

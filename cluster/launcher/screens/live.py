@@ -116,9 +116,12 @@ class LiveScreen:
         """Draw what is new; while the terminal is behind or in other hands, a later call does."""
         if not self._canvas.is_ready:
             return
-        picture = self._picture()
+        # Looked at once: between two looks the terminal may get another size.
+        size = self._canvas.size()
+        picture = self._picture(size)
         self._entries += self._new
         self._canvas.draw(
+            size,
             picture,
             list(_rows(self._new, self._columns)),
             lambda: list(_rows(self._entries, self._columns)),
@@ -126,8 +129,8 @@ class LiveScreen:
         self._new.clear()
         self._drawn_at = time.monotonic()
 
-    def _picture(self) -> Picture:
-        columns, lines = self._canvas.size()
+    def _picture(self, size: os.terminal_size) -> Picture:
+        columns, lines = size
         if columns != self._columns:
             self._columns = columns
             self._sheet.table.forget_widths()
