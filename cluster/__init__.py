@@ -16,9 +16,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cluster.client import ops
     from cluster.client.api import Client
-    from cluster.client.election import Election
-    from cluster.client.lease import Lease
-    from cluster.client.lock import Lock
+    from cluster.client.flows.election import Election
+    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.lock import Lock
+    from cluster.client.flows.stm import Isolation, Stm
+    from cluster.client.flows.watch import Watch
     from cluster.client.results import (
         DeleteResult,
         Event,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
         StatusResult,
         TxnResult,
     )
-    from cluster.client.stm import Isolation, Stm
-    from cluster.client.watch import Watch
     from cluster.errors import (
         AnswerTooLargeError,
         CompactedError,
@@ -62,11 +62,11 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
-    "cluster.client.election": ("Election",),
-    "cluster.client.lease": ("Lease",),
-    "cluster.client.lock": ("Lock",),
-    "cluster.client.stm": ("Isolation", "Stm"),
-    "cluster.client.watch": ("Watch",),
+    "cluster.client.flows.election": ("Election",),
+    "cluster.client.flows.lease": ("Lease",),
+    "cluster.client.flows.lock": ("Lock",),
+    "cluster.client.flows.stm": ("Isolation", "Stm"),
+    "cluster.client.flows.watch": ("Watch",),
     "cluster.client.results": (
         "DeleteResult",
         "Event",

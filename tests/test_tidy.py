@@ -66,6 +66,9 @@ PYTEST_PLUGIN = "cluster.pytest_plugin"
 FRONT_ENGINES = {"cluster.etcd.http2", "cluster.etcd.rpc"}
 """The rooms of the front that are engines: no clock, no socket, no thread."""
 
+CLIENT_ENGINE = "cluster.client.engine"
+"""The engine of a client, for which the same holds."""
+
 THIRD_PARTY = {
     "pykka",
     "lmdb",
@@ -138,6 +141,7 @@ RIGHTS = {
     "composer": Rights(THIRD_PARTY - FRONT_PACKAGES, set(), {"actors", "cluster"}),
     "front engine": Rights({"google", "hpack"}, set(), {"cluster"}),
     "front": Rights({"msgpack", *FRONT_PACKAGES}, set(), {"cluster"}),
+    "client engine": Rights(set(), set(), {"cluster"}),
     "cluster": Rights({"zmq", "msgpack", "click", "rich"}, set(), {"cluster"}),
 }
 
@@ -146,6 +150,8 @@ def kind_of(module: str) -> str:
     """The row of the table that a module belongs to."""
     if is_in(module, FRONT):
         return "front engine" if any(is_in(module, room) for room in FRONT_ENGINES) else "front"
+    if is_in(module, CLIENT_ENGINE):
+        return "client engine"
     if module.partition(".")[0] == "cluster":
         return "cluster"
     room = room_of(module)
@@ -225,7 +231,7 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
         return False
     if top in THIRD_PARTY:
         return top in rights.packages
-    impure = top in IMPURE and kind in {"engine", "front engine"}
+    impure = top in IMPURE and kind in {"engine", "front engine", "client engine"}
     return top in sys.stdlib_module_names and not impure
 
 
@@ -490,9 +496,11 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "actors.store.disk.backend", "import zmq"),
         (forbidden_imports, "actors.watch.actor", "from actors.store.machine import Machine"),
         (forbidden_imports, "actors.gateway.actor", "import lmdb"),
-        (forbidden_imports, "cluster.client.core", "from actors.runtime.base import Ring"),
-        (forbidden_imports, "cluster.client.core", "import pykka"),
-        (forbidden_imports, "cluster.client.core", "import google.protobuf"),
+        (forbidden_imports, "cluster.client.engine.core", "from actors.runtime.base import Ring"),
+        (forbidden_imports, "cluster.client.engine.core", "import pykka"),
+        (forbidden_imports, "cluster.client.engine.core", "import zmq"),
+        (forbidden_imports, "cluster.client.engine.core", "from time import monotonic"),
+        (forbidden_imports, "cluster.client.engine.core", "import google.protobuf"),
         (forbidden_imports, "cluster.launcher", "import cluster.etcd"),
         (forbidden_imports, "actors.node", "from cluster.etcd.rpc.schema import RPCS"),
         (forbidden_imports, "actors.node", "import httptools"),

@@ -16,7 +16,7 @@ from cluster.cli.app import Command
 from cluster.cli.ending import CommandError
 from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoInt
-from cluster.client.endpoints import address
+from cluster.client.engine.endpoints import address
 
 if TYPE_CHECKING:
     from cluster.bench.wires import Wires

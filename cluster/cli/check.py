@@ -17,7 +17,7 @@ from cluster.cli.app import PROGRAM, Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, EXIT_ERROR, EXIT_INVALID_INPUT, CommandError
 from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoSeconds
-from cluster.client.endpoints import address
+from cluster.client.engine.endpoints import address
 
 if TYPE_CHECKING:
     from cluster.bench.figures import Figures

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import zmq
 
-from cluster.client.endpoints import address
+from cluster.client.engine.endpoints import address
 from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink, leader_among
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, NodeView, role_of, view_with

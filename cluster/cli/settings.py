@@ -70,7 +70,7 @@ class CliSettings:
         return make_printer(self.write_out, self.hex, command)
 
     def _parsed(self, endpoints: Iterable[str] | None) -> dict[str, str]:
-        from cluster.client.endpoints import parse  # noqa: PLC0415
+        from cluster.client.engine.endpoints import parse  # noqa: PLC0415
 
         try:
             return parse(endpoints, os.environ)

@@ -1,15 +1,14 @@
-"""The Python client: a pure core, one I/O thread around it, and the API on top.
+"""The Python client: an engine, what a program calls, and the threads that carry both.
 
-api          Client: what a program calls; it adds recipes and upkeep to the primitives
-primitives   keys, leases, transactions and watches; keys is a part of it, caller the base of all
-ops txn stm  transactions: compares and operations, the builder, and functions that run as one
-watch lease scan snapshot    the objects that a program holds; `stream` is the base of iterators
-lock election contest held_place    recipes, and the queue of keys that both are made of
-members      changes of members and of the leader
-connection   the I/O thread: it owns `sockets` and `core`, and serves the callers' threads
-core         pure: passes each input to its part; `notices` go out
-watching leasing    pure: watches and renewals, which are made of calls
-calling sessions endpoints    pure: retries, exactly-once writes; `call` is one request
-requests     pure: a program's arguments as request maps
+    program -> api.Client -> flows -> threads -> engine
+                                         |
+                                      sockets <-> nodes
+
+api          Client: what a program calls
+flows        keys, leases, transactions, watches, recipes: what becomes requests, and how one waits
+threads      the I/O thread: it owns `sockets` and the engine, and serves the callers' threads
+engine       pure: retries, exactly-once writes, watches that outlive nodes, renewals, endpoints
+requests arguments ops    pure: a program's arguments as request maps
 results replies    typed results, and how they are read from replies
+sockets resolving waker    the way to the nodes
 """

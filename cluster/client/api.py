@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.client.election import Election
-from cluster.client.lease import Lease
-from cluster.client.lock import Lock
-from cluster.client.primitives import Primitives
+from cluster.client.flows.election import Election
+from cluster.client.flows.lease import Lease
+from cluster.client.flows.lock import Lock
+from cluster.client.flows.primitives import Primitives
+from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.requests import Key
-from cluster.client.upkeep import UpkeepApi
 
 SESSION_TTL_SECONDS: Final = 60.0
 """How long others wait for the locks and elections of a dead client, as in etcd's client."""

@@ -23,7 +23,7 @@ from cluster.protocol import OPS, RangeOptions
 from cluster.schema import Effect
 
 if TYPE_CHECKING:
-    from cluster.client.lease import Lease
+    from cluster.client.flows.lease import Lease
 
 K = TypeVar("K", int, Key)
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 import zmq
 
 from cluster import wire
-from cluster.client.call import FOREVER
-from cluster.client.core import Core
-from cluster.client.direct import Dial
+from cluster.client.engine.call import FOREVER
+from cluster.client.engine.core import Core
+from cluster.client.engine.direct import Dial
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
 

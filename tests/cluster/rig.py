@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from cluster import wire
-from cluster.client.call import Call
-from cluster.client.calling import CallOptions
-from cluster.client.core import Core
+from cluster.client.engine.call import Call
+from cluster.client.engine.calling import CallOptions
+from cluster.client.engine.core import Core
 
 HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
 

@@ -27,11 +27,11 @@ from cluster import (
     UnavailableError,
     WatchCanceledError,
 )
-from cluster.client import connection as connection_module
-from cluster.client import watch as watch_module
-from cluster.client.endpoints import parse
+from cluster.client.engine.endpoints import parse
+from cluster.client.flows import watch as watch_module
 from cluster.client.replies import put_result
 from cluster.client.requests import prefix_end
+from cluster.client.threads import connection as connection_module
 from cluster.client.waker import Waker
 from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error, until
 from tests.limits import HANG_SECONDS

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from cluster.client.call import ATTEMPT_SECONDS, SESSION_IDLE_SECONDS_MAX, SESSION_WINDOW, Call
+from cluster.client.engine.call import (
+    ATTEMPT_SECONDS,
+    SESSION_IDLE_SECONDS_MAX,
+    SESSION_WINDOW,
+    Call,
+)
 from cluster.errors import (
     DeadlineExceededError,
     InvalidArgumentError,

@@ -15,7 +15,7 @@ from cluster import (
     OutOfRangeError,
     ops,
 )
-from cluster.client import scan as scan_module
+from cluster.client.flows import scan as scan_module
 from cluster.client.results import DeleteResult, IncrementResult, PutResult, RangeResult, TxnResult
 from tests.cluster.probe import ProbeCluster
 

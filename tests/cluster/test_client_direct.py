@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from cluster.client.call import Call
-from cluster.client.calling import CallOptions
-from cluster.client.core import Core
-from cluster.client.direct import (
+from cluster.client.engine.call import Call
+from cluster.client.engine.calling import CallOptions
+from cluster.client.engine.core import Core
+from cluster.client.engine.direct import (
     AGAIN_SECONDS,
     ANSWER_SECONDS,
     ASK_AFTER_SECONDS,

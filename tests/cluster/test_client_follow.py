@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cluster.client.call import ATTEMPT_SECONDS, FOREVER
-from cluster.client.notices import (
+from cluster.client.engine.call import ATTEMPT_SECONDS, FOREVER
+from cluster.client.engine.notices import (
     LeaseLost,
     LeaseRenewed,
     WatchEnded,

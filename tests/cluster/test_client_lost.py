@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Client, LeaseLostError, LeaseNotFoundError, Lock, NotElectedError
-from cluster.client.held_place import HeldPlace, QueuePlace
+from cluster.client.flows.held_place import HeldPlace, QueuePlace
 from cluster.launcher.local import LocalCluster
 from tests.cluster.probe import ProbeCluster, until
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.call import Call
-from cluster.client.calling import CallOptions
-from cluster.client.core import Core
+from cluster.client.engine.call import Call
+from cluster.client.engine.calling import CallOptions
+from cluster.client.engine.core import Core
 from cluster.errors import LeaseholdError, OutcomeUnknownError
 from cluster.wire import pack, unpack
 from tests.simulation.history import Operation

@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.call import Call
-from cluster.client.notices import LeaseLost, LeaseRenewed
+from cluster.client.engine.call import Call
+from cluster.client.engine.notices import LeaseLost, LeaseRenewed
 from tests.simulation.clients import Endpoint
 from tests.simulation.saved import require
 

@@ -27,7 +27,7 @@ from actors.store.machine import Machine
 from actors.store.questions import answer
 from actors.store.sessions import SessionLimits
 from actors.store.steps import finish
-from cluster.client.call import Call
+from cluster.client.engine.call import Call
 from cluster.errors import OutcomeUnknownError
 from cluster.identity import InitialMember
 from tests.linearizability import FindingError

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from actors.raft.membership import Membership
-from cluster.client.call import Call
+from cluster.client.engine.call import Call
 from cluster.errors import name_of
 from tests.simulation.clients import Endpoint
 from tests.simulation.saved import require

@@ -11,7 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from cluster.client.notices import WatchEnded, WatchEvents
+from cluster.client.engine.notices import WatchEnded, WatchEvents
 from cluster.client.results import Event
 from cluster.errors import CompactedError, LeaseholdError
 from cluster.wire import WireError, pack, unpack

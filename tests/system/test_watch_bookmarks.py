@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Client, CompactedError, HistoryLostError
-from cluster.client.core import Core
+from cluster.client.engine.core import Core
 from cluster.launcher.local import LocalCluster
 from tests.system.conditions import client_of, events_until, name_of_member, revisions
 

@@ -15,10 +15,10 @@ from actors.lease.book import LeaseBook
 from actors.raft.replica import Replica
 from actors.store.leases import LeaseTable
 from actors.store.sessions import SessionTable
-from cluster.client import calling
-from cluster.client.call import Call
-from cluster.client.calling import Calls
-from cluster.client.leasing import Keeper
+from cluster.client.engine import calling
+from cluster.client.engine.call import Call
+from cluster.client.engine.calling import Calls
+from cluster.client.engine.leasing import Keeper
 from cluster.client.replies import Reply
 from tests.simulation.mutants.planting import both, mutant
 

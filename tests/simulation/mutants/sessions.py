@@ -12,8 +12,8 @@ from actors.language.commands import SessionOpen
 from actors.offline.restore import changes_of
 from actors.store.sessions import Session
 from actors.store.storage import Batch
-from cluster.client.call import Call, WriteSession
-from cluster.client.sessions import WriteSessions
+from cluster.client.engine.call import Call, WriteSession
+from cluster.client.engine.sessions import WriteSessions
 from tests.simulation.mutants.planting import mutant, mutant_of_lives
 
 

@@ -15,7 +15,7 @@ from actors.watch import frames
 from actors.watch.audience import View
 from actors.watch.frames import EventBatch, Reply
 from actors.watch.hub import Hub
-from cluster.client.watching import WatchState
+from cluster.client.engine.watching import WatchState
 from tests.simulation.mutants.planting import mutant
 
 

@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cluster.client import ops, replies, results
-from cluster.client.call import FOREVER
-from cluster.client.connection import FutureCall
-from cluster.client.inherited import INHERITED
-from cluster.client.lost import Lost
-from cluster.client.notices import Notice, WatchEnded, WatchEvents
+from cluster.client.engine.call import FOREVER
+from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents
+from cluster.client.flows.inherited import INHERITED
+from cluster.client.flows.lost import Lost
 from cluster.client.requests import get_fields
+from cluster.client.threads.connection import FutureCall
 from cluster.errors import CompactedError, HistoryLostError, LeaseholdError, LeaseLostError
 
 if TYPE_CHECKING:
-    from cluster.client.lease import Lease
-    from cluster.client.primitives import Primitives
+    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.primitives import Primitives
 
 LEASE_LOST: Final = "mutex: session is expired"
 """etcd's text, which it uses for elections too."""

@@ -15,9 +15,9 @@ from typing import Any, Final, Self, TypeVar
 
 from cluster.client import replies
 from cluster.client.arguments import time_limit
-from cluster.client.calling import CallOptions
-from cluster.client.connection import Connection, FutureCall, WaitedCall
-from cluster.client.endpoints import parse
+from cluster.client.engine.calling import CallOptions
+from cluster.client.engine.endpoints import parse
+from cluster.client.threads.connection import Connection, FutureCall, WaitedCall
 from cluster.errors import UnavailableError
 from cluster.protocol import OPS
 from cluster.schema import Effect

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable
 from typing import BinaryIO, Final
 
-from cluster.client import members, replies, results, snapshot
-from cluster.client.caller import Caller
+from cluster.client import replies, results
+from cluster.client.flows import members, snapshot
+from cluster.client.flows.caller import Caller
 from cluster.client.requests import request
 from cluster.protocol import AlarmName
 

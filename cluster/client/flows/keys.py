@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from cluster.client import replies, results
 from cluster.client.arguments import not_negative
-from cluster.client.caller import Caller
+from cluster.client.flows.caller import Caller
+from cluster.client.flows.scan import PAGE_KEYS, Scan
 from cluster.client.requests import (
     Key,
     get_fields,
@@ -18,12 +19,11 @@ from cluster.client.requests import (
     request,
     to_bytes,
 )
-from cluster.client.scan import PAGE_KEYS, Scan
 from cluster.errors import AnswerTooLargeError
 from cluster.protocol import RangeOptions
 
 if TYPE_CHECKING:
-    from cluster.client.lease import Lease
+    from cluster.client.flows.lease import Lease
 
 
 class KeyApi(Caller):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.client.call import FOREVER, Call
-from cluster.client.calling import Calls
-from cluster.client.notices import LeaseLost, LeaseRenewed, Notice
+from cluster.client.engine.call import FOREVER, Call
+from cluster.client.engine.calling import Calls
+from cluster.client.engine.notices import LeaseLost, LeaseRenewed, Notice
 from cluster.client.replies import of, read
 from cluster.client.results import LeaseKeepAliveResult
 from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError

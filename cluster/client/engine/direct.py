@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from cluster.client.call import FOREVER, Call
-from cluster.client.calling import Calls
-from cluster.client.endpoints import address
+from cluster.client.engine.call import FOREVER, Call
+from cluster.client.engine.calling import Calls
+from cluster.client.engine.endpoints import address
 from cluster.client.replies import of, read
 from cluster.client.results import MemberListResult
 from cluster.errors import LeaseholdError

@@ -21,8 +21,8 @@ from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
 from cluster.errors import CompactedError, ConflictError
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
-    from cluster.client.lease import Lease
+    from cluster.client.flows.caller import Caller
+    from cluster.client.flows.lease import Lease
 
 T = TypeVar("T")
 

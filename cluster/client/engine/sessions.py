@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from cluster.client.call import FOREVER, Call, Phase, WriteSession
+from cluster.client.engine.call import FOREVER, Call, Phase, WriteSession
 from cluster.client.replies import read, session_id
 from cluster.errors import LeaseholdError
 

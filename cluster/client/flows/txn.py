@@ -10,7 +10,7 @@ from cluster.client.replies import txn_result
 from cluster.client.results import TxnResult
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
+    from cluster.client.flows.caller import Caller
 
 
 class ClientTxn(ops.Txn):

@@ -14,8 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from cluster.client.arguments import patience
-from cluster.client.connection import ANSWER_GRACE_SECONDS, Connection
-from cluster.client.notices import (
+from cluster.client.engine.notices import (
     LeaseLost,
     LeaseRenewed,
     Notice,
@@ -23,12 +22,13 @@ from cluster.client.notices import (
     WatchEvents,
     WatchOpened,
 )
+from cluster.client.flows.stream import Stream
 from cluster.client.results import Event, Header, WatchBatch
-from cluster.client.stream import Stream
+from cluster.client.threads.connection import ANSWER_GRACE_SECONDS, Connection
 from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
+    from cluster.client.flows.caller import Caller
 
 QUEUED_EVENTS_MAX: Final = 10_000
 """When more events wait for the program, the watch is paused: cancelled at its node. It is opened

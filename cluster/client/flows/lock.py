@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
 from cluster.client.arguments import patience
-from cluster.client.contest import Contest, Holder
-from cluster.client.held_place import QueuePlace
-from cluster.client.inherited import Owned
+from cluster.client.flows.contest import Contest, Holder
+from cluster.client.flows.held_place import QueuePlace
+from cluster.client.flows.inherited import Owned
 from cluster.client.requests import Key
 from cluster.errors import LeaseholdError, LockTimeoutError
 
 if TYPE_CHECKING:
-    from cluster.client.lease import Lease
-    from cluster.client.primitives import Primitives
+    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.primitives import Primitives
 
 
 class Lock(Holder):

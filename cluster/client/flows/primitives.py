@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TypeVar
 
-from cluster.client.keys import KeyApi
-from cluster.client.lease import LeaseApi
+from cluster.client.flows.keys import KeyApi
+from cluster.client.flows.lease import LeaseApi
+from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation, Stm, run
+from cluster.client.flows.txn import ClientTxn
+from cluster.client.flows.watch import Watch
 from cluster.client.requests import Key, interval, interval_fields
-from cluster.client.stm import ATTEMPTS_MAX, Isolation, Stm, run
-from cluster.client.txn import ClientTxn
-from cluster.client.watch import Watch
 
 T = TypeVar("T")
 

@@ -10,13 +10,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
 from cluster.client.arguments import patience
-from cluster.client.contest import Contest, Holder
-from cluster.client.held_place import QueuePlace
-from cluster.client.inherited import INHERITED, Owned
+from cluster.client.flows.contest import Contest, Holder
+from cluster.client.flows.held_place import QueuePlace
+from cluster.client.flows.inherited import INHERITED, Owned
+from cluster.client.flows.stream import Stream
 from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import Event, KeyValue
-from cluster.client.stream import Stream
 from cluster.errors import (
     CompactedError,
     HistoryLostError,
@@ -26,9 +26,9 @@ from cluster.errors import (
 )
 
 if TYPE_CHECKING:
-    from cluster.client.lease import Lease
-    from cluster.client.primitives import Primitives
-    from cluster.client.watch import Watch
+    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.primitives import Primitives
+    from cluster.client.flows.watch import Watch
 
 NOT_LEADER = "election: not leader"
 """etcd's text."""

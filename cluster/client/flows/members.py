@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cluster.addresses import AddressError, member_urls
 from cluster.client import replies, results
-from cluster.client.connection import FutureCall, WaitedCall
 from cluster.client.requests import request
+from cluster.client.threads.connection import FutureCall, WaitedCall
 from cluster.errors import (
     FAULTS,
     InvalidArgumentError,
@@ -26,7 +26,7 @@ from cluster.errors import (
 )
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
+    from cluster.client.flows.caller import Caller
 
 T = TypeVar("T")
 

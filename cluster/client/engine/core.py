@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cluster.client.calling import CallOptions, Calls
-from cluster.client.direct import DirectWays
-from cluster.client.leasing import Keepers
-from cluster.client.notices import Notice
-from cluster.client.watching import Watches
+from cluster.client.engine.calling import CallOptions, Calls
+from cluster.client.engine.direct import DirectWays
+from cluster.client.engine.leasing import Keepers
+from cluster.client.engine.notices import Notice
+from cluster.client.engine.watching import Watches
 
 
 class Core:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final, Self
 
 from cluster.client import replies, results
 from cluster.client.arguments import lease_ttl
-from cluster.client.connection import Connection
-from cluster.client.inherited import INHERITED, Owned
-from cluster.client.lost import Lost
-from cluster.client.notices import LeaseLost, LeaseRenewed, Notice
+from cluster.client.engine.notices import LeaseLost, LeaseRenewed, Notice
+from cluster.client.flows.inherited import INHERITED, Owned
+from cluster.client.flows.lost import Lost
 from cluster.client.requests import request
+from cluster.client.threads.connection import Connection
 from cluster.errors import FAULTS, LeaseholdError, LeaseLostError, LeaseNotFoundError
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
+    from cluster.client.flows.caller import Caller
 
 NOT_RENEWED: Final = "no renewal was acknowledged within its TTL"
 REVOKED: Final = "it was revoked by this client"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
-from cluster.client.held_place import LEASE_LOST, HeldPlace, QueuePlace
+from cluster.client.flows.held_place import LEASE_LOST, HeldPlace, QueuePlace
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse
 from cluster.errors import (
@@ -29,8 +29,8 @@ from cluster.errors import (
 from cluster.protocol import RangeOptions
 
 if TYPE_CHECKING:
-    from cluster.client.lease import Lease
-    from cluster.client.primitives import Primitives
+    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.primitives import Primitives
 
 FIRST: Final[RangeOptions] = {"sort_target": "CREATE", "sort_order": "ASCEND", "limit": 1}
 

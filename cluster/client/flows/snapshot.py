@@ -21,7 +21,7 @@ from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, Una
 from cluster.private import FILE_MODE, append, sync_directory
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
+    from cluster.client.flows.caller import Caller
 
 COPY_SECONDS_MAX: Final = 600.0
 """How long a node may take to make its copy before the request counts as failed."""

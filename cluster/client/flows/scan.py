@@ -15,7 +15,7 @@ from cluster.client.results import Header, KeyValue, RangeResult
 from cluster.errors import AnswerTooLargeError
 
 if TYPE_CHECKING:
-    from cluster.client.caller import Caller
+    from cluster.client.flows.caller import Caller
 
 PAGE_KEYS: Final = 1_000
 """The keys of a page, unless the caller says otherwise or their values are large."""

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
-from cluster.client.call import Call
-from cluster.client.calling import CallOptions
-from cluster.client.core import Core
-from cluster.client.notices import Notice
+from cluster.client.engine.call import Call
+from cluster.client.engine.calling import CallOptions
+from cluster.client.engine.core import Core
+from cluster.client.engine.notices import Notice
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker

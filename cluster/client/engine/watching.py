@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cluster.client.call import FOREVER, Call
-from cluster.client.calling import Calls
-from cluster.client.notices import Notice, WatchEnded, WatchEvents, WatchOpened
+from cluster.client.engine.call import FOREVER, Call
+from cluster.client.engine.calling import Calls
+from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents, WatchOpened
 from cluster.client.replies import Reply, event, header, read
 from cluster.client.results import Event, Header
 from cluster.errors import (

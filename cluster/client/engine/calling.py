@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from cluster import wire
-from cluster.client.call import (
+from cluster.client.engine.call import (
     FOREVER,
     NO_VERDICT,
     UNHEALTHY_ATTEMPTS_MAX,
@@ -19,9 +19,9 @@ from cluster.client.call import (
     Phase,
     WriteSession,
 )
-from cluster.client.endpoints import Endpoints
+from cluster.client.engine.endpoints import Endpoints
+from cluster.client.engine.sessions import WriteSessions
 from cluster.client.replies import Reply, read, refusal
-from cluster.client.sessions import WriteSessions
 from cluster.errors import (
     UNAVAILABLE,
     DeadlineExceededError,

@@ -1,0 +1,7 @@
+"""The engine of a client: pure and deterministic. It refuses sockets, threads and clocks.
+
+core         one set of inputs and outputs; it passes each input to its part, `notices` go out
+calling sessions endpoints direct    retries, exactly-once writes, and where requests go
+call         one request and its attempts
+watching leasing    watches and renewals, which are made of calls
+"""
