@@ -53,6 +53,10 @@ then the next, until half of this is left."""
 SLOW_MS: Final = 1_000
 """A client reads slowly when bytes wait for it and it made no progress for this time."""
 
+OVERFULL_MS: Final = 5_000
+"""If more than UNREAD_BYTES_MAX wait for this time, clients that do read are ended, too: with a
+little progress now and then, a few of them could else hold all of it for ever."""
+
 LOOK_MS: Final = 100
 """How often the bytes of connections are counted."""
 
@@ -135,6 +139,8 @@ class Visitors:
         self._by_descriptor: dict[int, Visitor] = {}
         self._by_name: dict[bytes, Visitor] = {}
         self._news: list[ClosedForCause | Gone] = []
+        # Since when more waits than may; None: it does not.
+        self._overfull_since_ms: int | None = None
         self._turns: list[int] = []
         self.find = self._by_name.get
         # ZeroMQ's descriptor signals only changes: read until empty once, or it stays silent.
@@ -337,11 +343,15 @@ class Visitors:
     def _check_unread(self, now_ms: int) -> None:
         total = self.unread(UNREAD_BYTES_MAX)
         if total <= UNREAD_BYTES_MAX:
+            self._overfull_since_ms = None
             return
+        if self._overfull_since_ms is None:
+            self._overfull_since_ms = now_ms
+        is_urgent = now_ms - self._overfull_since_ms >= OVERFULL_MS
         slow = [
             each
             for each in self._by_name.values()
-            if not each.ended and now_ms - each.progress_ms >= SLOW_MS
+            if not each.ended and (is_urgent or now_ms - each.progress_ms >= SLOW_MS)
         ]
         for visitor in sorted(slow, key=lambda each: -each.unread):
             # Down to half: at the limit itself, the next look would end another connection.

@@ -466,7 +466,12 @@ def test_one_frame_may_be_larger_than_what_may_wait(bench: Bench) -> None:
         assert client.recv() == large
 
 
-def test_who_reads_least_of_most_has_to_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", ["OVERFULL_MS", "SLOW_MS"])
+def test_who_reads_least_of_most_has_to_go(
+    limit: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon when it reads nothing, and later also when it makes progress."""
+    monkeypatch.setattr(visitors, limit, 1 << 60)
     monkeypatch.setattr(visitors, "UNREAD_BYTES_MAX", 2 * UNREAD_CONNECTION_BYTES_MAX)
     reader = bench.client()
     reader.send(b"here")
