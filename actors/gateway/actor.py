@@ -19,6 +19,7 @@ from actors.gateway.publication import Publication
 from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import RequestDecoder
+from actors.gateway.room import RoomToSend
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import Pending, Tickets
 from actors.language.commands import MemberPublish
@@ -40,6 +41,7 @@ from actors.language.messages import (
     Read,
     Replies,
     Room,
+    RoomToTell,
     Tick,
     Ticket,
 )
@@ -48,7 +50,7 @@ from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log
 from cluster.errors import FAULTS, Fault
 from cluster.logs import tell
-from cluster.visitors import ClosedForCause, Gone
+from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
 
 CHORES_LOOK_MS: Final = 1_000
 """How often to look for long work whose time is over."""
@@ -112,6 +114,7 @@ class GatewayActor(NodeActor):
         # A ZeroMQ socket belongs to the thread that makes it: so here, and not in __init__.
         door = self._door = self._open_door()
         self._outbox = ClientOutbox(door)
+        self._room = RoomToSend(self._outbox, UNREAD_BYTES_MAX, SLOW_MS)
         self.mailbox.attach(door, ClientFrames)
         self._reception = Reception(door.look, door.look_ms, self._clock())
         self._arm()
@@ -128,9 +131,12 @@ class GatewayActor(NodeActor):
                 self._carry_out(self._intake.take(frames, self._clock()))
             case Replies(replies):
                 self._answer(replies)
-            case Deliver(frames, ended):
+            case Deliver(frames, ended, asks):
                 self._departures.confirmed(ended)
                 self._deliver(frames)
+                if asks:
+                    self._room.ask(self._clock())
+                    self._look_for_room(self._clock())
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case Failed(tickets, failure, outcome_unknown):
@@ -268,6 +274,14 @@ class GatewayActor(NodeActor):
         for connection, is_congested in self._outbox.take_turned():
             self.ring.store.tell(Congestion(connection, is_congested))
 
+    def _look_for_room(self, now_ms: int) -> None:
+        """Let Watch go on if there is room for it; if there was none for long, make some."""
+        if self._room.is_there(now_ms):
+            self.ring.store.tell(RoomToTell())
+        for connection in self._room.overdue(now_ms):
+            self._outbox.drop(connection)
+            self._end_watches(connection, SLOW_READER)
+
     def _send(self, connection: Connection, frame: bytes) -> bool | None:
         sent = self._outbox.send(connection, frame)
         if sent is False:
@@ -288,6 +302,7 @@ class GatewayActor(NodeActor):
             self._end_watches(connection, "")
         if self._outbox.turned:
             self._tell_congestion()
+        self._look_for_room(now_ms)
         if self._publication.maybe_due(now_ms):
             self.ring.raft.tell(Propose((self._own,)))
         for news in self._reception.news(now_ms):
@@ -311,6 +326,8 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(self._clock() + CHORES_LOOK_MS)
         if self._publication.due_ms is not None:
             self.mailbox.wake_at(self._publication.due_ms)
+        if self._room.due_ms is not None:
+            self.mailbox.wake_at(self._room.due_ms)
         if self._outbox.backlogs:
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
         if self._long_answers.under_way:

@@ -106,9 +106,23 @@ class ClientOutbox:
 
     def has_room(self, size: int) -> bool:
         """Whether an answer of this size fits in addition to all bytes that wait for clients."""
-        # The bytes that wait here, and those that the socket has not given to the network yet.
-        room = self._node_bytes_max - self._size - size
+        return self.waiting_within(self._node_bytes_max - size)
+
+    def waiting_within(self, bytes_max: int) -> bool:
+        """Whether the bytes that wait for all clients, here and in the socket, are no more."""
+        room = bytes_max - self._size
         return self._unread(room) <= room
+
+    def largest_above(self, bytes_max: int) -> list[Connection]:
+        """The connections with the most waiting here, without which `bytes_max` would be kept."""
+        over = self._size + self._unread(0) - bytes_max
+        largest = []
+        for connection, backlog in sorted(self.backlogs.items(), key=lambda item: -item[1].size):
+            if over <= 0:
+                break
+            over -= backlog.size
+            largest.append(connection)
+        return largest
 
     def retry(self) -> list[Connection]:
         """Send what the socket's queues take now; returns the connections found to be gone."""

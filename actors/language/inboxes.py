@@ -40,6 +40,7 @@ from actors.language.messages import (
     ReadSnapshot,
     Replies,
     Room,
+    RoomToTell,
     Skipped,
     SnapshotInstalled,
     SnapshotTaken,
@@ -84,6 +85,7 @@ ToStore = (
     | WatchProgress
     | ReadHistory
     | Congestion
+    | RoomToTell
     | ConnectionGone
     | Leadership
     | TakeSnapshot
@@ -105,6 +107,7 @@ ToWatch = (
     | WatchCancel
     | WatchProgress
     | Congestion
+    | RoomToTell
     | ConnectionGone
     | Leadership
     | Skipped

@@ -180,6 +180,10 @@ class Congestion(NamedTuple):
     is_congested: bool
 
 
+class RoomToTell(NamedTuple):
+    """Gateway -> Store -> Watch: what waits for clients leaves room for more; see Deliver."""
+
+
 class ConnectionGone(NamedTuple):
     """Gateway -> Store -> Watch: end all watches of this connection; Watch confirms in Deliver.
 
@@ -344,17 +348,11 @@ class Events(NamedTuple):
 
 
 class HistoryCut(NamedTuple):
-    """Store -> Watch: history was compacted, so send watchers a bookmark.
-
-    A watcher that goes on at another node can then ask from a revision that is still there.
-    """
+    """Store -> Watch: history was compacted; by a bookmark, watchers can move to other nodes."""
 
 
 class Skipped(NamedTuple):
-    """Store -> Watch: a snapshot brought the store to `revision`, and no events were told.
-
-    Watchers must be told from history what happened since the last revision that was told.
-    """
+    """Store -> Watch: a snapshot brought the store to `revision`; history has what it skipped."""
 
     revision: int
 
@@ -392,7 +390,9 @@ class Deliver(NamedTuple):
     """Watch -> Gateway: encoded replies for watching connections, in order.
 
     `ended` confirms ConnectionGone: frames before this message belong to watches that it ended.
+    With `asks` Watch tells no more history until RoomToTell comes.
     """
 
     frames: tuple[tuple[Connection, bytes], ...]
     ended: tuple[Connection, ...] = ()
+    asks: bool = False

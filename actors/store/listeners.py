@@ -10,6 +10,7 @@ from actors.language.messages import (
     Connection,
     ConnectionGone,
     Events,
+    RoomToTell,
     WatchBegin,
     WatchCancel,
     WatchOpen,
@@ -17,8 +18,9 @@ from actors.language.messages import (
 )
 from actors.store.machine import Machine
 
-OfListeners = WatchOpen | WatchCancel | WatchProgress | Congestion | ConnectionGone
-ToWatch = WatchBegin | WatchCancel | WatchProgress | Congestion | ConnectionGone | Events
+Passed = WatchCancel | WatchProgress | Congestion | RoomToTell | ConnectionGone
+OfListeners = WatchOpen | Passed
+ToWatch = WatchBegin | Passed | Events
 
 
 class Listeners:

@@ -8,8 +8,10 @@ sends them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
+from actors.language.commands import Event
 from actors.language.inboxes import ToWatch
 from actors.language.messages import (
     Congestion,
@@ -21,6 +23,7 @@ from actors.language.messages import (
     HistoryPortion,
     Leadership,
     ReadHistory,
+    RoomToTell,
     Skipped,
     Tick,
     WatchBegin,
@@ -29,6 +32,8 @@ from actors.language.messages import (
 )
 from actors.language.metrics import Survey
 from actors.runtime.base import Clock, NodeActor
+from actors.watch.audience import Match
+from actors.watch.flow import Flow
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import COMPACTED_TEXT, Hub
 from actors.watch.long_batch import EVENTS_AT_ONCE, Frames, LongBatch
@@ -70,6 +75,9 @@ class WatchActor(NodeActor):
         self._hub = Hub() if hub is None else hub
         self._teller = Teller(self._frames, self._hub, request_bytes_max + FRAMING_BYTES)
         self._long_batch = LongBatch()
+        self._flow = Flow()
+        # What was read and is told in steps; empty while no watch is behind.
+        self._history: Iterator[Frames] = iter(())
         self._rhythm = Rhythm(progress_interval_ms, clock())
         self._patience = Patience(no_leader_ms, clock())
         # When the next portion of a long history may be read; None: at once, if a watch needs one.
@@ -81,7 +89,7 @@ class WatchActor(NodeActor):
 
     def receive(self, message: ToWatch) -> None:
         teller = self._teller
-        if self._long_batch.is_under_way and type(message) is not Tick:
+        if self._long_batch.is_under_way and not isinstance(message, Tick | RoomToTell):
             self._long_batch.hold(message)
             return
         match message:
@@ -92,7 +100,7 @@ class WatchActor(NodeActor):
             case Events(revision, events):
                 matches = self._hub.publish(revision, events)
                 if matches:
-                    self._deliver(teller.events(matches, revision, events))
+                    self._tell_live(matches, revision, events)
             case HistoryPortion():
                 self._take_history(message)
             case WatchBegin():
@@ -105,6 +113,9 @@ class WatchActor(NodeActor):
                 self._deliver(teller.answers())
             case Congestion(connection, is_congested):
                 self._regulate(connection, is_congested)
+            case RoomToTell():
+                self._flow.refill()
+                self._go_on()
             case ConnectionGone(connection, reason):
                 # Confirmed even if there was no watch: until then the gateway drops every event for
                 # this connection.
@@ -127,7 +138,18 @@ class WatchActor(NodeActor):
 
     def _deliver(self, frames: Frames) -> None:
         if frames:
-            self.ring.gateway.tell(Deliver(tuple(frames)))
+            asks = self._flow.must_ask(frames)
+            self.ring.gateway.tell(Deliver(tuple(frames), asks=asks))
+
+    def _tell_live(self, matches: Sequence[Match], revision: int, events: Sequence[Event]) -> None:
+        """Tell what has just happened; the watches that would be too much read it as history."""
+        bytes_max = self._flow.live_bytes_max
+        frames, left = self._teller.events(matches, revision, events, bytes_max)
+        self._deliver(frames)
+        if left:
+            self._hub.put_behind(left, events[0].kv.mod_revision)
+            self._read_on()
+            self._arm()
 
     # --- history ---
 
@@ -146,16 +168,35 @@ class WatchActor(NodeActor):
         if compact_revision:
             ended = self._hub.lost(revision)
             self._deliver(self._teller.canceled(ended, COMPACTED_TEXT, compact_revision))
-        else:
-            matches = self._hub.read(reached, revision, events)
-            self._deliver(self._teller.events(matches, reached, events))
-        self._deliver(self._teller.answers())
+            self._deliver(self._teller.answers())
+            self._read_on()
+            return
         # A long history: pause, or one watch that reads everything would hold up all live ones.
-        if reached < revision and not compact_revision:
+        if reached < revision:
             self._read_at_ms = self._clock() + READING_PAUSE_MS
             self._arm()
-        else:
-            self._read_on()
+        matches = self._hub.read(reached, revision, events)
+        bytes_max = self._flow.told_bytes_max
+        self._history = self._teller.history(matches, reached, events, bytes_max)
+        self._tell_history()
+
+    def _tell_history(self) -> None:
+        """Tell what was read, as long as the gateway has room; then read what comes next."""
+        while self._flow.is_open:
+            frames = next(self._history, None)
+            if frames is None:
+                self._hub.end_reading()
+                self._deliver(self._teller.answers())
+                self._read_on()
+                return
+            self._deliver(frames)
+
+    def _go_on(self) -> None:
+        """The gateway has room again."""
+        if self._long_batch.is_under_way:
+            self._arm()
+        elif self._hub.is_telling:
+            self._tell_history()
 
     def _regulate(self, connection: Connection, is_congested: bool) -> None:
         if is_congested:
@@ -209,11 +250,14 @@ class WatchActor(NodeActor):
 
     def _on_tick(self, now_ms: int) -> None:
         if self._long_batch.is_under_way:
-            self._deliver(self._long_batch.work(self._clock))
+            if self._flow.is_open:
+                bytes_max = self._flow.told_bytes_max
+                self._deliver(self._long_batch.work(self._clock, bytes_max))
             if self._long_batch.is_under_way:
                 self._arm()
                 return
             self.mailbox.put_back(self._long_batch.take_waiting())
+            self._go_on()
         if self._patience.maybe_end(now_ms):
             self._end_all(FAULTS["NoLeader"].message, but_without_leader=True)
         if self._rhythm.maybe_bookmark(self._hub.revision, now_ms):
@@ -224,7 +268,7 @@ class WatchActor(NodeActor):
         self._arm()
 
     def _arm(self) -> None:
-        if self._long_batch.is_under_way:
+        if self._long_batch.is_under_way and self._flow.is_open:
             self.mailbox.wake_at(self._clock())
         self.mailbox.wake_at(self._rhythm.next_wake_ms())
         if self._read_at_ms is not None:

@@ -97,9 +97,12 @@ class Hub:
         self._count = 0
         self._live = Audience()
         self._laggards = Laggards()
-        # The audience whose history is being read. One at a time: live watches must not wait for
-        # the reading of many.
+        # The audience whose history is being read and told. One at a time: live watches must not
+        # wait for the reading of many.
         self._reader: Audience | None = None
+        # How far that was read, 0 until it is; and those of the audience that are still to be told.
+        self._reached = 0
+        self._untold: set[tuple[Connection, int]] = set()
         self._congested: set[Connection] = set()
 
     def __len__(self) -> int:
@@ -228,20 +231,48 @@ class Hub:
     def read(self, reached: int, revision: int, events: Sequence[Event]) -> list[Match]:
         """The events of the last reading, up to `reached`; returns the watches that match.
 
-        The store is at `revision`, and everything up to there was published to live watches. A
-        watch that was held meanwhile is told nothing, and reads the same again later.
+        The store is at `revision`, and everything up to there was published to live watches. Each
+        of these watches is told when `may_tell` says so; `end_reading` follows when all were.
         """
-        reader, self._reader = self._reader, None
+        reader = self._reader
         assert reader is not None, "no history comes that `next_reading` did not ask for"
         self.revision = revision
+        self._reached = reached
         matches = reader.match(events)
-        reader.revision = reached + 1
-        # Not at the present yet: the audience as a whole waits for its next turn, if it can.
-        if reader and reached < revision and self._laggards.put_back(reader):
-            return matches
-        for watch in reader:
-            self._place(self._seat(watch), reached + 1)
+        self._untold = {(to, number) for match in matches for to, number, *_ in match.watches}
         return matches
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether what was last read is still being told."""
+        return self._reached > 0
+
+    def may_tell(self, watch: Watch) -> bool:
+        """Whether a watch is to be told what was read for it; then it has seen that.
+
+        Not if it has ended or was held meanwhile: a held one reads the same again later.
+        """
+        is_due = self._lacks(watch)
+        self._untold.discard((watch.connection, watch.watch_id))
+        return is_due
+
+    def end_reading(self) -> None:
+        """All watches of the last reading were told."""
+        reader, self._reader = self._reader, None
+        assert reader is not None and not self._untold, "some were not told"
+        reader.revision, self._reached = self._reached + 1, 0
+        # Not at the present yet: the audience as a whole waits for its next turn, if it can.
+        if reader and reader.revision <= self.revision and self._laggards.put_back(reader):
+            return
+        for watch in reader:
+            self._place(self._seat(watch), reader.revision)
+
+    def put_behind(self, watches: Sequence[Watch], revision: int) -> None:
+        """These live watches were not told what has happened from a revision on: they read it."""
+        for watch in watches:
+            seat = self._seat(watch)
+            self._displace(seat)
+            self._place(seat, revision)
 
     def lost(self, revision: int) -> tuple[Watch, ...]:
         """The history to read was compacted away: end the watches that need it, return them."""
@@ -292,16 +323,28 @@ class Hub:
 
     def _displace(self, seat: _Seat) -> None:
         audience = seat.audience
-        if audience is self._live or (audience is self._reader and audience is not None):
+        if audience is None:
+            return
+        if audience is self._reader:
+            self._untold.discard((seat.watch.connection, seat.watch.watch_id))
+        if audience is self._live or audience is self._reader:
             audience.remove(seat.watch)
-        elif audience is not None:
+        else:
             self._laggards.remove(seat.watch, audience)
 
     def _needs(self, seat: _Seat) -> int:
         """The first revision that a watch has not seen."""
         if seat.audience is self._live:
             return max(self.revision + 1, seat.watch.view.from_revision)
-        return seat.next_revision if seat.audience is None else seat.audience.revision
+        if seat.audience is None:
+            return seat.next_revision
+        if seat.audience is self._reader and self.is_telling and not self._lacks(seat.watch):
+            return self._reached + 1
+        return seat.audience.revision
+
+    def _lacks(self, watch: Watch) -> bool:
+        """Whether a watch is still to be told what was read for it."""
+        return (watch.connection, watch.watch_id) in self._untold
 
     def _place_anew(self, connection: Connection) -> None:
         watcher = self._watchers.get(connection)

@@ -42,17 +42,22 @@ class LongBatch:
         """Keep a message until the batch is told."""
         self._waiting.append(message)
 
-    def work(self, clock: Callable[[], int]) -> Frames:
-        """Do a slice of the work; returns the frames that are whole then."""
+    def work(self, clock: Callable[[], int], bytes_max: int) -> Frames:
+        """Do a slice of the work; returns the frames that are whole then.
+
+        The last frame may be the one that crosses `bytes_max`.
+        """
         until_ms = clock() + TELLING_MS
         told: Frames = []
+        size = 0
         for _ in range(self._steps_max):
             frames = next(self._telling, None)
             if frames is None:
                 self.is_under_way = False
                 break
             told += frames
-            if clock() >= until_ms:
+            size += sum([len(frame) for _, frame in frames])
+            if size >= bytes_max or clock() >= until_ms:
                 break
         return told
 

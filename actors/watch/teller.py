@@ -33,41 +33,82 @@ class Teller:
         # How many events watches were told.
         self.told = 0
 
-    def events(self, matches: Sequence[Match], revision: int, events: Sequence[Event]) -> Frames:
-        """The frames of these events, up to a revision, for the watches that they match."""
+    def events(
+        self, matches: Sequence[Match], revision: int, events: Sequence[Event], bytes_max: int
+    ) -> tuple[Frames, list[Watch]]:
+        """The frames of these events, up to a revision, for the live watches that they match.
+
+        Above `bytes_max` no more are made; the watches for which none were are returned, too.
+        """
         told: Frames = []
-        if not matches:
-            return told
+        left: list[Watch] = []
         batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max)
         pack = self._frames.pack
-        for view, watches, positions in matches:
-            for head, tail in batch.replies(positions, view):
+        for view, all_watches, positions in matches:
+            if bytes_max <= 0:
+                left += all_watches
+                continue
+            replies = batch.replies(positions, view)
+            size = _size(replies)
+            # The last one may cross the limit: or a large reply could never be told.
+            fitting = -(-bytes_max // size)
+            watches = all_watches[:fitting]
+            left += all_watches[fitting:]
+            bytes_max -= size * len(watches)
+            for head, tail in replies:
                 told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
-            self.told += len(positions) * len(watches)
-            if view.progress:
-                self._progress.heard(watches)
-        return told
+            self._heard(view, watches, positions)
+        return told, left
+
+    def history(
+        self, matches: Sequence[Match], revision: int, events: Sequence[Event], bytes_max: int
+    ) -> Iterator[Frames]:
+        """The frames of what was read, up to a revision, in steps of `bytes_max`.
+
+        A watch that has ended or is held when its turn comes is left out.
+        """
+        batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max)
+        pack, may_tell = self._frames.pack, self._hub.may_tell
+        told: Frames = []
+        left = bytes_max
+        for view, watches, positions in matches:
+            replies = batch.replies(positions, view)
+            size = _size(replies)
+            for watch in watches:
+                if not may_tell(watch):
+                    continue
+                number = pack(watch.watch_id)
+                told += [(watch.connection, head + number + tail) for head, tail in replies]
+                self._heard(view, (watch,), positions)
+                left -= size
+                if left <= 0:
+                    yield told
+                    told, left = [], bytes_max
+        yield told
 
     def events_in_portions(
         self, found: Iterator[list[Match]], revision: int, events: Sequence[Event]
     ) -> Iterator[Frames]:
-        """The same for very many events, in steps: each gives the frames that it has made."""
+        """The same for very many live events, in steps: each gives the frames that it has made."""
         bytes_max = self._fragment_bytes_max
         batch = EventBatch(self._frames, revision, events, bytes_max, keeps=False)
         pack = self._frames.pack
         for matches in found:
-            told: Frames = []
+            yield []
             for view, watches, positions in matches:
                 replies: list[Reply] = []
                 for made in batch.made(positions, view):
                     replies += made
                     yield []
-                for head, tail in replies:
-                    told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
-                self.told += len(positions) * len(watches)
-                if view.progress:
-                    self._progress.heard(watches)
-            yield told
+                for route, number, _, _ in watches:
+                    yield [(route, head + pack(number) + tail) for head, tail in replies]
+                self._heard(view, watches, positions)
+
+    def _heard(self, view: View, watches: Sequence[Watch], positions: Sequence[int]) -> None:
+        """These watches were told the events at these positions."""
+        self.told += len(positions) * len(watches)
+        if view.progress:
+            self._progress.heard(watches)
 
     # --- watches that begin and end ---
 
@@ -149,6 +190,11 @@ class Teller:
         """A progress notification for each watch that wants them and had no events meanwhile."""
         revision, progress = self._hub.revision, self._frames.progress
         return [(to, progress(number, revision)) for to, number, *_ in self._progress.quiet()]
+
+
+def _size(replies: Sequence[Reply]) -> int:
+    """The bytes of these replies to one watch."""
+    return sum([len(head) + len(tail) for head, tail in replies])
 
 
 def _view_of(opened: WatchOpen) -> View:

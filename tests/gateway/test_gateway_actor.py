@@ -10,6 +10,7 @@ from actors.gateway.long_answers import ENCODING_MAX, ENCODING_MS, LongAnswers
 from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, ClientOutbox
 from actors.gateway.reception import Reception
 from actors.gateway.replies import ITEMS_AT_ONCE, ReplyEncoder
+from actors.gateway.room import LOOK_MS, RoomToSend
 from actors.gateway.tickets import CHORE_TIMEOUT_MS, Pending
 from actors.language.codec import decode_command
 from actors.language.commands import KeyValue, Member, MemberPublish, Put, Range, Txn
@@ -33,6 +34,7 @@ from actors.language.messages import (
     ReadSnapshot,
     Replies,
     Room,
+    RoomToTell,
     Tick,
     WatchCancel,
     WatchOpen,
@@ -53,7 +55,7 @@ from actors.language.results import (
     RangeDone,
     SnapshotBlob,
 )
-from cluster.visitors import ClosedForCause, Gone
+from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
 from cluster.wire import pack, unpack
 from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench
 from tests.log_lines import written
@@ -285,6 +287,40 @@ def test_a_client_that_is_too_slow_gets_no_event_after_the_gap() -> None:
     assert bench.door.frames(TWO) == [b"other"]
     bench.actor.receive(Deliver(((ONE, b"canceled"),), ended=(ONE,)))
     assert bench.door.frames(ONE) == [b"canceled"]
+
+
+def test_watches_are_told_more_when_there_is_room_for_it() -> None:
+    bench = Bench()
+    bench.actor.receive(Deliver(((ONE, b"a"),)))
+    assert bench.probes.store.take() == []
+    bench.actor.receive(Deliver(((ONE, b"b"),), asks=True))
+    assert bench.probes.store.take() == [RoomToTell()]
+    bench.door.unread_bytes = UNREAD_BYTES_MAX + 1
+    bench.actor.receive(Deliver(((ONE, b"c"),), asks=True))
+    bench.wait(10_000)
+    assert bench.probes.store.take() == []
+    bench.door.unread_bytes = UNREAD_BYTES_MAX
+    bench.wait(LOOK_MS)
+    assert bench.probes.store.take() == [RoomToTell()]
+    bench.wait(10_000)
+    assert bench.probes.store.take() == []
+
+
+def test_without_room_for_long_those_with_the_most_waiting_lose_it() -> None:
+    bench = Bench()
+    outbox = bench.actor._outbox = ClientOutbox(bench.door)
+    bench.actor._room = RoomToSend(outbox, 1_000, SLOW_MS)
+    bench.door.full |= {ONE, TWO, REQ}
+    sizes = ((ONE, 600), (TWO, 900), (REQ, 100))
+    bench.actor.receive(Deliver(tuple((to, bytes(size)) for to, size in sizes), asks=True))
+    bench.wait(SLOW_MS - 1)
+    assert bench.probes.store.take() == []
+    bench.wait(LOOK_MS)
+    gone = [ConnectionGone(each, gateway_module.SLOW_READER) for each in (TWO, ONE)]
+    assert bench.probes.store.take() == gone
+    bench.wait(LOOK_MS)
+    assert bench.probes.store.take() == [RoomToTell()]
+    assert list(outbox.backlogs) == [REQ]
 
 
 def test_a_connection_for_which_much_waits_is_congested_until_it_has_read_all() -> None:

@@ -31,6 +31,7 @@ from actors.store import (
 )
 from actors.watch import actor as watch_actor
 from actors.watch import audience, frames
+from actors.watch.flow import Flow
 from actors.watch.long_batch import LongBatch
 from tests.linearizability import FindingError
 from tests.simulation.clients import Client, Flood
@@ -167,6 +168,9 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (watch_actor, "FRAMING_BYTES", 0),
             (watch_actor, "EVENTS_AT_ONCE", swarm.keys_per_step),
             (watch_actor, "LongBatch", partial(LongBatch, swarm.steps_per_turn)),
+            (watch_actor, "Flow", partial(Flow, *swarm.told_bytes)),
+            (gateway_actor, "UNREAD_BYTES_MAX", swarm.unread_bytes),
+            (gateway_actor, "SLOW_MS", 100),
             (audience, "EVENTS_PER_STEP", swarm.keys_per_step),
             (frames, "EVENTS_PER_STEP", swarm.keys_per_step),
             (frames, "BYTES_PER_REPLY_MAX", 2_000),

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from actors.store.long_entry import ENTRY_STEPS_MAX
 from actors.store.sessions import SessionLimits
 from actors.store.steps import ITEMS_PER_STEP
+from actors.watch.flow import LIVE_BYTES_MAX, TOLD_BYTES_MAX
+from cluster.visitors import UNREAD_BYTES_MAX
 
 
 class Swarm(NamedTuple):
@@ -109,6 +111,16 @@ class Swarm(NamedTuple):
     def store_steps_per_turn(self) -> int:
         """How many steps of an entry, or of a snapshot that is installed, one turn has."""
         return self.steps_per_turn if self.has_long_entries else ENTRY_STEPS_MAX
+
+    @property
+    def told_bytes(self) -> tuple[int, int]:
+        """After how many bytes Watch asks for room, and how many of live events it tells."""
+        return (300, 600) if self.has_long_entries else (TOLD_BYTES_MAX, LIVE_BYTES_MAX)
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much may wait for clients before history waits, too."""
+        return 500 if self.has_long_entries else UNREAD_BYTES_MAX
 
     @property
     def machine_limits(self) -> tuple[SessionLimits, int]:

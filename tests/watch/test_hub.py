@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.messages import Connection
 from actors.language.results import Failure
@@ -47,6 +49,16 @@ def watch(
 def seen(hub: Hub, *events: Event) -> dict[tuple[Connection, int], list[int]]:
     """For each watch that sees anything of what happens, the positions of what it sees."""
     return positions(hub.publish(events[-1].kv.mod_revision, events))
+
+
+def read(hub: Hub, reached: int, revision: int, events: Sequence[Event]) -> list[Match]:
+    """The history that the hub asked for: each watch that matches is told at once."""
+    matches = hub.read(reached, revision, events)
+    for match in matches:
+        for each in match.watches:
+            assert hub.may_tell(each)
+    hub.end_reading()
+    return matches
 
 
 def positions(matches: list[Match]) -> dict[tuple[Connection, int], list[int]]:
@@ -170,10 +182,10 @@ def test_a_watch_of_the_past_reads_until_nothing_is_missing_and_then_follows() -
     watch(hub, b"k", start=3)
     assert hub.next_reading() == Reading(3, (Span(b"k", b""),), False)
     assert hub.next_reading() is None
-    assert positions(hub.read(5, 9, [put(b"k", 4)])) == {(ONE, 0): [0]}
+    assert positions(read(hub, 5, 9, [put(b"k", 4)])) == {(ONE, 0): [0]}
     assert seen(hub, put(b"k", 10)) == {}
     assert hub.next_reading() == Reading(6, (Span(b"k", b""),), False)
-    assert positions(hub.read(10, 10, [put(b"k", 10)])) == {(ONE, 0): [0]}
+    assert positions(read(hub, 10, 10, [put(b"k", 10)])) == {(ONE, 0): [0]}
     assert hub.next_reading() is None
     assert seen(hub, put(b"k", 11)) == {(ONE, 0): [0]}
 
@@ -184,7 +196,7 @@ def test_watches_that_need_the_same_read_it_once() -> None:
     watch(hub, b"b", view=PLAIN._replace(prev_kv=True), start=3, connection=TWO)
     assert hub.next_reading() == Reading(3, (Span(b"a", b""), Span(b"b", b"")), True)
     events = put(b"a", 4), put(b"b", 5)
-    assert positions(hub.read(9, 9, events)) == {(ONE, 0): [0], (TWO, 0): [1]}
+    assert positions(read(hub, 9, 9, events)) == {(ONE, 0): [0], (TWO, 0): [1]}
 
 
 def test_an_audience_of_many_spans_reads_everything_and_keeps_what_it_watches() -> None:
@@ -192,7 +204,7 @@ def test_an_audience_of_many_spans_reads_everything_and_keeps_what_it_watches() 
     for number in range(READING_SPANS_MAX + 1):
         watch(hub, b"%d" % number, start=3)
     assert hub.next_reading() == Reading(3, (), False)
-    assert positions(hub.read(9, 9, [put(b"x", 4), put(b"3", 5)])) == {(ONE, 3): [1]}
+    assert positions(read(hub, 9, 9, [put(b"x", 4), put(b"3", 5)])) == {(ONE, 3): [1]}
 
 
 def test_a_watch_that_begins_during_a_reading_has_a_reading_of_its_own() -> None:
@@ -200,7 +212,7 @@ def test_a_watch_that_begins_during_a_reading_has_a_reading_of_its_own() -> None
     watch(hub, b"a", start=3)
     hub.next_reading()
     watch(hub, b"b", start=3)
-    assert positions(hub.read(9, 9, [put(b"a", 4), put(b"b", 5)])) == {(ONE, 0): [0]}
+    assert positions(read(hub, 9, 9, [put(b"a", 4), put(b"b", 5)])) == {(ONE, 0): [0]}
     assert hub.next_reading() == Reading(3, (Span(b"b", b""),), False)
 
 
@@ -214,7 +226,7 @@ def test_a_held_connection_is_told_nothing_and_goes_on_where_it_stopped() -> Non
     assert (hub.delivered(ONE), hub.delivered(TWO)) == (3, 5)
     hub.release(ONE)
     assert hub.next_reading() == Reading(4, (Span(b"k", b""),), False)
-    assert positions(hub.read(5, 5, [put(b"k", 4), put(b"k", 5)])) == {(ONE, 0): [0, 1]}
+    assert positions(read(hub, 5, 5, [put(b"k", 4), put(b"k", 5)])) == {(ONE, 0): [0, 1]}
     assert seen(hub, put(b"k", 6)) == {(ONE, 0): [0], (TWO, 0): [0]}
 
 
@@ -233,7 +245,7 @@ def test_what_was_read_for_a_watch_that_is_held_meanwhile_is_read_again() -> Non
     watch(hub, b"k", start=3)
     hub.next_reading()
     hub.hold(ONE)
-    assert hub.read(9, 9, [put(b"k", 4)]) == []
+    assert read(hub, 9, 9, [put(b"k", 4)]) == []
     hub.release(ONE)
     assert hub.next_reading() == Reading(3, (Span(b"k", b""),), False)
 
@@ -244,7 +256,7 @@ def test_a_canceled_watch_reads_nothing_more() -> None:
         watch(hub, b"k", start=start)
     hub.next_reading()
     assert [hub.cancel(ONE, number) for number in (0, 1, 2)] == [True, True, True]
-    assert hub.read(4, 9, [put(b"k", 4)]) == []
+    assert read(hub, 4, 9, [put(b"k", 4)]) == []
     assert hub.next_reading() is None
 
 
@@ -255,9 +267,9 @@ def test_what_is_skipped_is_read_by_all_who_wanted_it() -> None:
     watch(hub, b"k", start=20)
     hub.skip(9)
     assert hub.next_reading() == Reading(4, (Span(b"k", b""),), False)
-    assert positions(hub.read(9, 9, [put(b"k", 5), put(b"k", 6)])) == {(ONE, 0): [0, 1]}
+    assert positions(read(hub, 9, 9, [put(b"k", 5), put(b"k", 6)])) == {(ONE, 0): [0, 1]}
     assert hub.next_reading() == Reading(6, (Span(b"k", b""),), False)
-    assert positions(hub.read(9, 9, [put(b"k", 6)])) == {(ONE, 1): [0]}
+    assert positions(read(hub, 9, 9, [put(b"k", 6)])) == {(ONE, 1): [0]}
     assert seen(hub, put(b"k", 19), put(b"k", 20)) == {
         (ONE, 0): [0, 1],
         (ONE, 1): [0, 1],
@@ -283,7 +295,7 @@ def test_turns_go_round_the_connections() -> None:
     turns = []
     while reading := hub.next_reading():
         turns.append(reading.from_revision)
-        hub.read(99, 99, ())
+        read(hub, 99, 99, [])
     assert turns == [2, 95, *range(3, 90)]
 
 
@@ -294,7 +306,7 @@ def test_a_long_history_does_not_keep_a_short_one_waiting() -> None:
     turns = []
     while reading := hub.next_reading():
         turns.append(reading.from_revision)
-        hub.read(min(reading.from_revision + 30, 99), 99, ())
+        read(hub, min(reading.from_revision + 30, 99), 99, [])
     assert turns == [2, 95, 33, 64, 95]
 
 

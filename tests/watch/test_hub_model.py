@@ -57,6 +57,8 @@ class HubModel(RuleBasedStateMachine):
         self.told: dict[tuple[Connection, int], Told] = {}
         self.held: set[Connection] = set()
         self.reading: Reading | None = None
+        # The watches that what was read is still to be told, each with its events.
+        self.telling: list[tuple[View, Watch, list[Event]]] | None = None
 
     # --- what happens to the store ---
 
@@ -73,6 +75,17 @@ class HubModel(RuleBasedStateMachine):
     def write(self, batch: list[dict[bytes, Change]]) -> None:
         events = [event for changes in batch for event in self.written(changes)]
         self.take(self.hub.publish(self.revision, events), events)
+
+    @rule(batch=st.lists(CHANGES, min_size=1, max_size=4), part=st.floats(0, 1))
+    def write_what_is_too_much_for_some(
+        self, batch: list[dict[bytes, Change]], part: float
+    ) -> None:
+        events = [event for changes in batch for event in self.written(changes)]
+        matches = self.hub.publish(self.revision, events)
+        told = matches[: int(part * len(matches))]
+        self.take(told, events)
+        left = [watch for match in matches[len(told) :] for watch in match.watches]
+        self.hub.put_behind(left, events[0].kv.mod_revision)
 
     @rule(batch=st.lists(CHANGES, min_size=1, max_size=4))
     def install_a_snapshot(self, batch: list[dict[bytes, Change]]) -> None:
@@ -122,7 +135,7 @@ class HubModel(RuleBasedStateMachine):
 
     # --- reading ---
 
-    @precondition(lambda self: self.reading is None)
+    @precondition(lambda self: self.reading is None and self.telling is None)
     @rule()
     def ask(self) -> None:
         self.reading = self.hub.next_reading()
@@ -145,7 +158,23 @@ class HubModel(RuleBasedStateMachine):
             if since <= event.kv.mod_revision <= reached
             and (not spans or any(holds(span, event.kv.key) for span in spans))
         ]
-        self.take(self.hub.read(reached, self.revision, events), events)
+        self.telling = [
+            (match.view, watch, [events[position] for position in match.positions])
+            for match in self.hub.read(reached, self.revision, events)
+            for watch in match.watches
+        ]
+
+    @precondition(lambda self: self.telling is not None)
+    @rule(count=st.integers(0, 3))
+    def tell_some(self, count: int) -> None:
+        assert self.telling is not None
+        for view, watch, events in self.telling[:count]:
+            if self.hub.may_tell(watch):
+                self.take([Match(view, (watch,), range(len(events)))], events)
+        del self.telling[:count]
+        if not self.telling:
+            self.hub.end_reading()
+            self.telling = None
 
     # --- what must be true ---
 
@@ -186,13 +215,21 @@ class HubModel(RuleBasedStateMachine):
             assert delivered <= self.revision
             assert not self.missing(told) or self.needs(told) > delivered
 
+    def is_behind(self) -> bool:
+        """Whether something is being read or told, or is to be read now."""
+        if self.reading is None and self.telling is None:
+            self.reading = self.hub.next_reading()
+        return self.reading is not None or self.telling is not None
+
     def teardown(self) -> None:
         """When nobody is held and all is read, nobody lacks anything."""
         for connection in list(self.held):
             self.release(connection)
-        while self.reading is not None or (reading := self.hub.next_reading()) is not None:
-            self.reading = self.reading or reading
-            self.answer(1)
+        while self.is_behind():
+            if self.reading is not None:
+                self.answer(1)
+            while self.telling is not None:
+                self.tell_some(1)
         for told in self.tellings():
             assert self.missing(told) == []
 

@@ -38,7 +38,10 @@ class Room:
     def put(self, key: bytes, revision: int) -> Frames:
         """What is told of a put."""
         event = Event(Change.PUT, KeyValue(key, revision, revision, 1, b"v", 0), None)
-        return self.teller.events(self.hub.publish(revision, (event,)), revision, (event,))
+        matches = self.hub.publish(revision, (event,))
+        frames, left = self.teller.events(matches, revision, (event,), 1 << 20)
+        assert left == []
+        return frames
 
 
 def said(frames: Frames) -> list[tuple[Any, Any]]:
@@ -81,7 +84,9 @@ def test_who_asks_how_far_it_is_is_answered_when_nothing_is_on_its_way() -> None
     assert room.teller.ask(WatchProgress(ONE, pack(8))) == []
     assert room.teller.answers() == [], "history is still to be read"
     room.hub.next_reading()
-    room.teller.events(room.hub.read(REVISION, REVISION, ()), REVISION, ())
+    matches = room.hub.read(REVISION, REVISION, ())
+    assert list(room.teller.history(matches, REVISION, (), 1 << 20)) == [[]]
+    room.hub.end_reading()
     ((connection, reply),) = said(room.teller.answers())
     assert (connection, reply["id"], reply["header"]["revision"]) == (ONE, 8, REVISION)
     assert room.teller.answers() == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +15,8 @@ from actors.watch import frames
 from actors.watch.audience import View
 from actors.watch.frames import EventBatch, Reply
 from actors.watch.hub import Hub
+from actors.watch.long_batch import Frames
+from actors.watch.teller import Teller
 from cluster.client.engine.watching import WatchState
 from tests.simulation.mutants.planting import mutant
 
@@ -71,6 +73,26 @@ def a_congested_watch_goes_on_with_the_present() -> AbstractContextManager[Any]:
             hub.open(connection, watch_id, span, view, start_revision=0)
 
     return patch.object(Hub, "release", careless)
+
+
+@mutant
+def watches_that_were_left_out_go_on_with_the_present() -> AbstractContextManager[Any]:
+    """Events that were too much for all watches at once never reach some of them."""
+    return patch.object(Hub, "put_behind", lambda hub, watches, revision: None)
+
+
+@mutant
+def what_is_read_reaches_only_the_first_watches() -> AbstractContextManager[Any]:
+    """A watch whose turn comes after the first step counts as told."""
+    history = Teller.history
+
+    def careless(teller: Teller, *what: Any) -> Iterator[Frames]:
+        steps = history(teller, *what)
+        yield next(steps)
+        for _ in steps:
+            pass
+
+    return patch.object(Teller, "history", careless)
 
 
 @mutant
