@@ -1,9 +1,9 @@
 """The public API of Leasehold, a replicated key-value store: `from cluster import Client`.
 
-`ops` makes the compares and operations of transactions. `LocalCluster` runs a whole cluster on this
-machine, for programs and tests. Each name is imported on first use, so a
-node or a command that needs one module of this package does not pay for the others. The package
-needs neither pykka nor lmdb.
+`aio` has the same client for asyncio. `ops` makes the compares and operations of transactions.
+`LocalCluster` runs a whole cluster on this machine, for programs and tests. Each name is imported
+on first use, so a node or a command that needs one module of this package does not pay for the
+others. The package needs neither pykka nor lmdb.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cluster import aio as aio
     from cluster.client import ops
     from cluster.client.api import Client
-    from cluster.client.flows.election import Election
-    from cluster.client.flows.lease import Lease
-    from cluster.client.flows.lock import Lock
-    from cluster.client.flows.stm import Isolation, Stm
-    from cluster.client.flows.watch import Watch
+    from cluster.client.flows.stm import Isolation
     from cluster.client.results import (
         DeleteResult,
         Event,
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
         StatusResult,
         TxnResult,
     )
+    from cluster.client.threads.objects import Election, Lease, Lock, Stm, Watch
     from cluster.errors import (
         AnswerTooLargeError,
         CompactedError,
@@ -62,11 +60,8 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
-    "cluster.client.flows.election": ("Election",),
-    "cluster.client.flows.lease": ("Lease",),
-    "cluster.client.flows.lock": ("Lock",),
-    "cluster.client.flows.stm": ("Isolation", "Stm"),
-    "cluster.client.flows.watch": ("Watch",),
+    "cluster.client.flows.stm": ("Isolation",),
+    "cluster.client.threads.objects": ("Election", "Lease", "Lock", "Stm", "Watch"),
     "cluster.client.results": (
         "DeleteResult",
         "Event",
@@ -106,6 +101,8 @@ _HOMES: Final = {
     "cluster.launcher.nodes.layout": ("LauncherError",),
     "cluster.launcher.local": ("LocalCluster",),
 }
+
+_MODULES: Final = {"aio": "cluster.aio", "ops": "cluster.client.ops"}
 
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -151,14 +148,14 @@ __all__ = [
     "UnavailableError",
     "Watch",
     "WatchCanceledError",
+    "aio",
     "ops",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ops":
-        # A module, unlike the other names.
-        return import_module("cluster.client.ops")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

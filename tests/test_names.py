@@ -15,6 +15,10 @@ SAME_THING: Final = {"Compare", "Event", "KeyValue", "Lease", "Member", "Txn", "
 """These are etcd's words: a node's own record, and the same thing as the client API shows it."""
 
 PRODUCT: Final = modules_in("actors", "cluster")
+CLIENT_ROOM: Final = "cluster.client.flows."
+CLIENT_SHELLS: Final = {"cluster.aio", "cluster.client.api", "cluster.client.threads.objects"}
+"""A class of the client's flows has its own name in the shell whose methods block."""
+
 NODE: Final = modules_in("actors")
 
 
@@ -25,7 +29,13 @@ def shared_classes(sources: Mapping[str, str]) -> list[str]:
         for node in ast.parse(source).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(module)
-    return _told({name: at for name, at in places.items() if name not in SAME_THING})
+    return _told({name: _things(at) for name, at in places.items() if name not in SAME_THING})
+
+
+def _things(places: list[str]) -> list[str]:
+    """The places of a name, without the client's shells where one of its flows has the name."""
+    is_flow = any(module.startswith(CLIENT_ROOM) for module in places)
+    return [module for module in places if not (is_flow and module in CLIENT_SHELLS)]
 
 
 def shared_limits(sources: Mapping[str, str]) -> list[str]:
@@ -73,6 +83,15 @@ def test_a_name_that_may_stand_twice_does() -> None:
 def test_a_class_with_a_name_that_is_taken_is_found() -> None:
     twice = {"actors.a": "class Place:\n    pass", "cluster.b": "class Place:\n    pass"}
     assert shared_classes(twice) == ["Place in actors.a, cluster.b"]
+
+
+def test_a_class_of_both_shells_of_the_client_is_one_thing() -> None:
+    source = "class Place:\n    pass"
+    shells = {"cluster.client.flows.place": source, "cluster.client.threads.objects": source}
+    assert shared_classes(shells) == []
+    assert shared_classes({**shells, "actors.a": source}) == [
+        "Place in cluster.client.flows.place, actors.a"
+    ]
 
 
 @pytest.mark.parametrize(("other", "found"), [("2_048", 1), ("1_024", 0)])

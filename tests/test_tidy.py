@@ -69,6 +69,10 @@ FRONT_ENGINES = {"cluster.etcd.http2", "cluster.etcd.rpc"}
 CLIENT_ENGINE = "cluster.client.engine"
 """The engine of a client, for which the same holds."""
 
+CLIENT_FLOWS = "cluster.client.flows"
+WAYS_TO_WAIT = {"asyncio", "concurrent", "queue", "selectors", "socket", "threading"}
+"""What the flows of a client must not import, since both shells carry them. Types are no matter."""
+
 THIRD_PARTY = {
     "pykka",
     "lmdb",
@@ -142,6 +146,7 @@ RIGHTS = {
     "front engine": Rights({"google", "hpack"}, set(), {"cluster"}),
     "front": Rights({"msgpack", *FRONT_PACKAGES}, set(), {"cluster"}),
     "client engine": Rights(set(), set(), {"cluster"}),
+    "client flow": Rights(set(), set(), {"cluster"}),
     "cluster": Rights({"zmq", "msgpack", "click", "rich"}, set(), {"cluster"}),
 }
 
@@ -152,6 +157,8 @@ def kind_of(module: str) -> str:
         return "front engine" if any(is_in(module, room) for room in FRONT_ENGINES) else "front"
     if is_in(module, CLIENT_ENGINE):
         return "client engine"
+    if is_in(module, CLIENT_FLOWS):
+        return "client flow"
     if module.partition(".")[0] == "cluster":
         return "cluster"
     room = room_of(module)
@@ -232,6 +239,8 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
     if top in THIRD_PARTY:
         return top in rights.packages
     impure = top in IMPURE and kind in {"engine", "front engine", "client engine"}
+    if kind == "client flow" and top in WAYS_TO_WAIT and not found.for_types:
+        return False
     return top in sys.stdlib_module_names and not impure
 
 
@@ -499,6 +508,8 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "cluster.client.engine.core", "from actors.runtime.base import Ring"),
         (forbidden_imports, "cluster.client.engine.core", "import pykka"),
         (forbidden_imports, "cluster.client.engine.core", "import zmq"),
+        (forbidden_imports, "cluster.client.flows.lock", "import asyncio"),
+        (forbidden_imports, "cluster.client.flows.lock", "from threading import Lock"),
         (forbidden_imports, "cluster.client.engine.core", "from time import monotonic"),
         (forbidden_imports, "cluster.client.engine.core", "import google.protobuf"),
         (forbidden_imports, "cluster.launcher", "import cluster.etcd"),

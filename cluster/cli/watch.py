@@ -27,8 +27,8 @@ from cluster.errors import CompactedError, LeaseholdError, WatchCanceledError
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
     from cluster.client.api import Client
-    from cluster.client.flows.watch import Watch
     from cluster.client.results import Event, WatchBatch
+    from cluster.client.threads.objects import Watch
 
 BAD_NUMBER: Final = "bad number of arguments"
 FROM_KEY_WORD: Final = r"\x00"

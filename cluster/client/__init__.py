@@ -1,14 +1,15 @@
-"""The Python client: an engine, what a program calls, and the threads that carry both.
+"""The Python client: an engine, what a program calls, and two shells that carry both.
 
-    program -> api.Client -> flows -> threads -> engine
-                                         |
-                                      sockets <-> nodes
+    program -> api.Client -> threads -> flows -> engine        each wait blocks the thread
+    program -> aio.Client ------------> flows -> engine        each wait suspends the task
+                                          |
+                                       sockets <-> nodes
 
-api          Client: what a program calls
-flows        keys, leases, transactions, watches, recipes: what becomes requests, and how one waits
-threads      the I/O thread: it owns `sockets` and the engine, and serves the callers' threads
+flows        what a program calls, written once: keys, leases, watches, recipes
 engine       pure: retries, exactly-once writes, watches that outlive nodes, renewals, endpoints
+api threads  the threaded client: it names the flows, and runs each to its end
+aio          the asyncio client: it is the flows themselves, in the program's event loop
 requests arguments ops    pure: a program's arguments as request maps
 results replies    typed results, and how they are read from replies
-sockets resolving waker    the way to the nodes
+sockets resolving waker    the way to the nodes, for both shells
 """

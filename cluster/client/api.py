@@ -2,51 +2,145 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Self, TypeVar
 
-from cluster.client.flows.election import Election
-from cluster.client.flows.lease import Lease
-from cluster.client.flows.lock import Lock
+from cluster.client.flows import client as flows
+from cluster.client.flows import stm as stm_flows
+from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.primitives import Primitives
+from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.requests import Key
+from cluster.client.threads.blocking import (
+    Blocking,
+    blocking,
+    finish,
+    made,
+    pipelined,
+    seen,
+    synchronous,
+)
+from cluster.client.threads.objects import (
+    ClientTxn,
+    Election,
+    Lease,
+    LeaseApi,
+    Lock,
+    Scan,
+    Stm,
+    Watch,
+)
+from cluster.client.threads.shell import ThreadShell
 
-SESSION_TTL_SECONDS: Final = 60.0
-"""How long others wait for the locks and elections of a dead client, as in etcd's client."""
+T = TypeVar("T")
 
 
-class Client(Primitives, UpkeepApi):
-    """A connection to a cluster; any one of its endpoints is enough.
+class _Twin(flows.Client):
+    """What stands behind a threaded client."""
 
-    `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
-    with commas; by default $LEASECTL_ENDPOINTS, else 127.0.0.1:2379. The first request connects.
-    `dial_timeout` limits the wait for a first connection, `timeout` each request; both are in
-    seconds. The client retries writes by itself, and they are still applied once. This takes a
-    session; with `exactly_once=False` there is none, and an interrupted write raises
-    OutcomeUnknownError. Where a member advertises a `tcp://` URL beside the `http://` URL of its
-    front, requests soon go there directly, which is faster; not with `direct=False`.
-    """
+    _shell = ThreadShell
+
+
+class Client(Blocking[_Twin]):
+    __doc__ = synchronous(flows.Client.__doc__)
+
+    def __init__(
+        self,
+        endpoints: str | Iterable[str] | None = None,
+        *,
+        dial_timeout: float = 5.0,
+        timeout: float = 5.0,
+        exactly_once: bool = True,
+        direct: bool = True,
+    ) -> None:
+        super().__init__(
+            _Twin(
+                endpoints,
+                dial_timeout=dial_timeout,
+                timeout=timeout,
+                exactly_once=exactly_once,
+                direct=direct,
+            )
+        )
+
+    endpoints = seen(flows.Client.endpoints)
+    request = blocking(flows.Client.request)
+    request_async = pipelined(flows.Client.request_async)
+
+    # --- keys ---
+
+    put = blocking(KeyApi.put)
+    get = blocking(KeyApi.get)
+    range = blocking(KeyApi.range)
+    get_prefix = blocking(KeyApi.get_prefix)
+    scan = made(KeyApi.scan, Scan)
+    delete = blocking(KeyApi.delete)
+    increment = blocking(KeyApi.increment)
+    history = blocking(KeyApi.history)
+    compact = blocking(KeyApi.compact)
+    put_async = pipelined(KeyApi.put_async)
+    get_async = pipelined(KeyApi.get_async)
+    delete_async = pipelined(KeyApi.delete_async)
+
+    # --- leases, transactions and watches ---
+
+    @cached_property
+    def lease(self) -> LeaseApi:
+        """Leases: grant, list, renew and revoke them."""
+        return LeaseApi(self._flow.lease)
+
+    txn = made(Primitives.txn, ClientTxn)
+    watch = made(Primitives.watch, Watch)
+
+    def stm(
+        self,
+        function: Callable[[Stm], T],
+        *,
+        isolation: Isolation = Isolation.SERIALIZABLE_SNAPSHOT,
+        prefetch: Iterable[Key] = (),
+        attempts: int = ATTEMPTS_MAX,
+    ) -> T:
+        async def flow(attempt: stm_flows.Stm) -> T:
+            return function(Stm(attempt))
+
+        return finish(
+            self._flow.stm(flow, isolation=isolation, prefetch=prefetch, attempts=attempts)
+        )
+
+    stm.__doc__ = synchronous(Primitives.stm.__doc__)
 
     # --- held by leases ---
 
-    def session(self, ttl: float = SESSION_TTL_SECONDS) -> Lease:
-        """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end."""
-        return self.lease.grant(ttl).keep_alive()
+    session = made(flows.Client.session, Lease)
+    lock = made(flows.Client.lock, Lock)
+    election = made(flows.Client.election, Election)
 
-    def lock(
-        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Lease | None = None
-    ) -> Lock:
-        """A lock that excludes all others of this name, in any client: `with client.lock("job"):`.
+    # --- members and single nodes ---
 
-        A lease of its own of `ttl` seconds holds it, or the given `lease`.
-        """
-        return Lock(self, name, ttl, lease)
+    member_list = blocking(UpkeepApi.member_list)
+    member_add = blocking(UpkeepApi.member_add)
+    member_remove = blocking(UpkeepApi.member_remove)
+    member_replace = blocking(UpkeepApi.member_replace)
+    member_update = blocking(UpkeepApi.member_update)
+    member_promote = blocking(UpkeepApi.member_promote)
+    move_leader = blocking(UpkeepApi.move_leader)
+    status = blocking(UpkeepApi.status)
+    hash = blocking(UpkeepApi.hash)
+    hash_kv = blocking(UpkeepApi.hash_kv)
+    defragment = blocking(UpkeepApi.defragment)
+    snapshot_save = blocking(UpkeepApi.snapshot_save)
+    alarm_list = blocking(UpkeepApi.alarm_list)
+    alarm_activate = blocking(UpkeepApi.alarm_activate)
+    alarm_disarm = blocking(UpkeepApi.alarm_disarm)
 
-    def election(
-        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Lease | None = None
-    ) -> Election:
-        """An election: to `campaign` in, or to see its `leader`.
+    # --- the end ---
 
-        A lease of its own of `ttl` seconds holds a candidacy, or the given `lease`.
-        """
-        return Election(self, name, ttl, lease)
+    close = blocking(flows.Client.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

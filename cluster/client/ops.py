@@ -8,10 +8,11 @@ transactions, such as "a key is put at most once".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self, TypeVar, Unpack
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar, Unpack
 
 from cluster.client.requests import (
     Key,
+    Named,
     interval,
     interval_fields,
     put_fields,
@@ -21,9 +22,6 @@ from cluster.client.requests import (
 )
 from cluster.protocol import OPS, RangeOptions
 from cluster.schema import Effect
-
-if TYPE_CHECKING:
-    from cluster.client.flows.lease import Lease
 
 K = TypeVar("K", int, Key)
 
@@ -174,7 +172,7 @@ def put(
     key: Key,
     value: Key = b"",  # the name of the field, as in Client.put
     *,
-    lease: int | Lease = 0,
+    lease: int | Named = 0,
     prev_kv: bool = False,
     ignore_value: bool = False,
     ignore_lease: bool = False,

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
 
 import zmq
 
@@ -82,15 +82,25 @@ class _Link:
         self.retry_at = FOREVER
 
 
-class EndpointLinks:
-    """One DEALER and its monitor for each endpoint; they belong to the I/O thread."""
+class Registry(Protocol):
+    """Where the sockets are registered that are to be watched for what can be read."""
 
-    def __init__(self, waker: Waker) -> None:
+    def register(self, source: Any, flags: int) -> None:
+        """Watch a ZeroMQ socket, or a file descriptor."""
+
+    def unregister(self, source: Any) -> None:
+        """Watch it no more."""
+
+
+class EndpointLinks:
+    """One DEALER and its monitor for each endpoint; they belong to the engine's carrier."""
+
+    def __init__(self, waker: Waker, registry: Registry) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._waker = waker
         self._resolver = Resolver(waker)
-        self._poller = zmq.Poller()
-        self._poller.register(waker.fd, zmq.POLLIN)
+        self._registry = registry
+        registry.register(waker.fd, zmq.POLLIN)
         self._links: dict[str, _Link] = {}
         self._by_socket: dict[zmq.Socket[bytes], _Link] = {}
         self._by_monitor: dict[zmq.Socket[bytes], _Link] = {}
@@ -169,8 +179,8 @@ class EndpointLinks:
         monitor = socket.get_monitor_socket(MONITORED)
         link.socket, link.monitor = socket, monitor
         self._by_socket[socket] = self._by_monitor[monitor] = link
-        self._poller.register(socket, zmq.POLLIN)
-        self._poller.register(monitor, zmq.POLLIN)
+        self._registry.register(socket, zmq.POLLIN)
+        self._registry.register(monitor, zmq.POLLIN)
         try:
             socket.connect(address)
         except zmq.ZMQError as error:
@@ -183,8 +193,8 @@ class EndpointLinks:
         link.socket = link.monitor = None
         if socket is not None and monitor is not None:
             del self._by_socket[socket], self._by_monitor[monitor]
-            self._poller.unregister(socket)
-            self._poller.unregister(monitor)
+            self._registry.unregister(socket)
+            self._registry.unregister(monitor)
             # Stop the monitor before its reader closes: else libzmq waits without limit to report
             # the end of the socket.
             socket.disable_monitor()
@@ -211,17 +221,22 @@ class EndpointLinks:
                 log.debug("dropped a request: no connection to %s", name)
         frames.clear()
 
-    def poll(self, timeout_ms: int) -> list[tuple[Any, int]]:
-        """Wait for frames, reports, or a caller that wakes the thread; the ready sources."""
-        return self._poller.poll(timeout_ms)
+    def unread(self) -> list[Any]:
+        """The sockets with frames that can be read now.
 
-    def receive(self, ready: list[tuple[Any, int]], core: Core, now: float) -> None:
-        """Give the core what has come: first frames, then reports that connections broke.
+        A socket's file descriptor tells of news only once. Any use of the socket may take note of
+        the news, a send too, so a carrier that waits for descriptors must ask after each turn.
+        """
+        return [one for one in self._by_socket if int(one.getsockopt(zmq.EVENTS)) & zmq.POLLIN]
+
+    def receive(self, ready: Iterable[Any], core: Core, now: float) -> None:
+        """Give the core what has come at the ready sources: first frames, then reports that
+        connections broke.
 
         So the last answers of a node that has just died still count.
         """
         monitors = []
-        for source, _ in ready:
+        for source in ready:
             if source == self._waker.fd:
                 self._waker.clear()
             elif source in self._by_socket:
@@ -229,7 +244,8 @@ class EndpointLinks:
             else:
                 monitors.append(source)
         for monitor in monitors:
-            self._receive_events(self._by_monitor[monitor], monitor, core, now)
+            if monitor in self._by_monitor:
+                self._receive_events(self._by_monitor[monitor], monitor, core, now)
 
     def _receive_replies(self, link: _Link, core: Core, now: float) -> bool:
         """Give the core up to REPLIES_PER_TURN_MAX frames of an endpoint; whether more may wait."""

@@ -33,6 +33,7 @@ from cluster.client.replies import put_result
 from cluster.client.requests import prefix_end
 from cluster.client.threads import connection as connection_module
 from cluster.client.waker import Waker
+from tests.cluster.inner import connection_of, waiting_in
 from tests.cluster.probe import LOST_AFTER_WORK, Answer, ProbeCluster, error, until
 from tests.limits import HANG_SECONDS
 
@@ -382,7 +383,7 @@ def test_a_slow_reader_loses_no_event_and_bounds_the_queue(
         wait([client.put_async("k", str(index)) for index in range(50)], HANG_SECONDS)
         until(lambda: not any(node.watch_count for node in probes.nodes))
         wait([client.put_async("k", str(index)) for index in range(200)], HANG_SECONDS)
-        assert watch._incoming.qsize() <= 50
+        assert waiting_in(watch) <= 50
         revisions = [watch.get(HANG_SECONDS).revision for _ in range(250)]
     assert revisions == list(range(2, 252))
 
@@ -477,7 +478,7 @@ def test_a_program_that_forgets_to_close_still_ends(probes: ProbeCluster) -> Non
 def test_a_client_that_is_collected_ends_its_thread(probes: ProbeCluster) -> None:
     client = Client(probes.endpoints)
     client.put("k", "v")
-    thread = client.connection()._thread
+    thread = connection_of(client)._thread
     del client
     gc.collect()
     until(lambda: not thread.is_alive())

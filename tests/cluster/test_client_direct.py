@@ -26,12 +26,6 @@ URLS = ("http://h:1", URL)
 STRANGERS = {"cluster": {**HEADER, "cluster_id": 8}, "member": {**HEADER, "member_id": 2}}
 
 
-class Pipelined(Call):
-    """A call whose caller does not wait."""
-
-    pipelined = True
-
-
 class Ways(Rig):
     """A client of an endpoint that has a front, and perhaps of others that have none."""
 
@@ -238,7 +232,9 @@ def test_a_call_for_one_endpoint_only_goes_directly_too() -> None:
 
 def test_no_request_overtakes_an_asynchronous_one() -> None:
     rig = Ways()
-    under_way = rig.begin(Pipelined({"op": "put", "key": b"k"}, 60.0))
+    call = Call({"op": "put", "key": b"k"}, 60.0)
+    call.pipelined = True
+    under_way = rig.begin(call)
     rig.learn(*URLS)
     rig.connect()
     assert rig.goes_to() == FRONT

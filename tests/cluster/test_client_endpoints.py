@@ -14,6 +14,7 @@ import pytest
 
 from cluster import Client, UnavailableError
 from cluster.launcher.local import LocalCluster
+from tests.cluster.inner import connection_of
 from tests.cluster.probe import until
 
 pytestmark = pytest.mark.process
@@ -97,7 +98,7 @@ def test_an_unusable_endpoint_keeps_no_call_from_the_good_one(
                 for _ in range(20):
                     client.put("k", "v")
                 # Attempts that had been made at the bad one would have left it as the last.
-                assert client.connection()._core.endpoints.up_count == 1
+                assert connection_of(client)._core.endpoints.up_count == 1
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,6 @@ def test_a_name_that_moves_is_followed(
     names["moving"] = socket.gaierror(socket.EAI_AGAIN, "not yet")
     with Client(f"moving:{port}", dial_timeout=2 * WAIT, timeout=2 * WAIT) as client:
         begun = client.put_async("k", "v")
-        until(lambda: "not yet" in client.connection()._core.endpoints.described())
+        until(lambda: "not yet" in connection_of(client)._core.endpoints.described())
         names["moving"] = found("127.0.0.1")
         assert begun.result(2 * WAIT).header.revision

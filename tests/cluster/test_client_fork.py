@@ -133,7 +133,7 @@ def test_a_child_neither_renews_nor_revokes_a_lease_of_its_parent(
         sent = []
         """,
         """
-        client.request = lambda *arguments, **options: sent.append(arguments)
+        client._flow._caller.request = lambda *arguments, **options: sent.append(arguments)
         for lease in (kept, quiet):
             assert lease.lost.is_set() and "forked" in str(lease.error)
             for use in (lease.revoke, lease.keep_alive, lease.keep_alive_once):
@@ -219,7 +219,7 @@ def test_a_child_does_not_wait_where_another_thread_of_its_parent_does(
         ]
         for thread in waiters:
             thread.start()
-        while len(keys()) < 2 or not watch._taking.locked():
+        while len(keys()) < 2 or not watch._flow._taking.is_taken:
             pass
         """,
         """

@@ -11,7 +11,9 @@ import pytest
 
 from cluster import Client, LeaseLostError, LeaseNotFoundError, Lock, NotElectedError
 from cluster.client.flows.held_place import HeldPlace, QueuePlace
+from cluster.client.threads.blocking import finish
 from cluster.launcher.local import LocalCluster
+from tests.cluster.inner import connection_of
 from tests.cluster.probe import ProbeCluster, until
 
 pytestmark = pytest.mark.process
@@ -64,8 +66,8 @@ def test_a_lease_that_nobody_renews_is_lost_when_its_ttl_has_passed(client: Clie
 
 def test_a_lease_that_is_renewed_no_longer_is_lost_when_its_ttl_has_passed(client: Client) -> None:
     lease = client.lease.grant(KEPT_SECONDS).keep_alive()
-    granted_until = lease._good_until
-    until(lambda: lease._good_until > granted_until)
+    granted_until = lease._flow._good_until
+    until(lambda: lease._flow._good_until > granted_until)
     lease.stop()
     assert not lease.lost.is_set()
     assert lease.lost.wait(WAIT)
@@ -73,10 +75,10 @@ def test_a_lease_that_is_renewed_no_longer_is_lost_when_its_ttl_has_passed(clien
 
 def test_a_lease_that_is_renewed_by_hand_is_not_lost(client: Client) -> None:
     lease = client.lease.grant(60)
-    good_until = lease._good_until
+    good_until = lease._flow._good_until
     assert 0 < lease.seconds_left() <= 60
     lease.keep_alive_once()
-    assert lease._good_until > good_until
+    assert lease._flow._good_until > good_until
     assert client.lease.adopt(lease.id).seconds_left() <= 60
 
 
@@ -109,8 +111,8 @@ def test_who_waits_for_the_loss_waits_on_while_the_lease_is_renewed(client: Clie
     lease = client.lease.grant(KEPT_SECONDS).keep_alive()
     waiting = threading.Thread(target=lease.lost.wait)
     waiting.start()
-    granted_until = lease._good_until
-    until(lambda: lease._good_until > granted_until)
+    granted_until = lease._flow._good_until
+    until(lambda: lease._flow._good_until > granted_until)
     assert waiting.is_alive()
     lease.revoke()
     waiting.join(WAIT)
@@ -230,7 +232,7 @@ def test_a_lock_that_is_released_is_watched_no_more(client: Client) -> None:
     with client.lock("job") as lock:
         lost = lock.lost
     client.put(b"job", "another connection's turn")
-    assert not client.connection()._subscribers
+    assert not connection_of(client)._subscribers
     assert lost.is_set(), "its lease was revoked"
 
 
@@ -242,7 +244,7 @@ def _hold(client: Client) -> HeldPlace:
     lease = client.lease.grant(60)
     kv = client.get("place")
     assert kv is not None
-    return HeldPlace(client, QueuePlace(kv.key, kv.create_revision), lease)
+    return HeldPlace(client._flow._caller, QueuePlace(kv.key, kv.create_revision), lease._flow)
 
 
 def _compact(probes: ProbeCluster) -> None:
@@ -262,7 +264,7 @@ def test_a_place_outlives_a_compaction_of_its_history() -> None:
         client.put("other")
         assert not held.lost.is_set()
         client.delete("place")
-        assert held.lost.wait(WAIT)
+        assert finish(held.lost.wait(WAIT))
         assert "deleted" in str(held.why)
         held.end()
 
@@ -273,6 +275,6 @@ def test_a_place_that_went_in_a_compacted_history_is_lost() -> None:
         (node,) = probes.nodes
         del probes.store.keys[b"place"]  # nobody is told
         _compact(probes)
-        assert held.lost.wait(WAIT)
+        assert finish(held.lost.wait(WAIT))
         assert "the key place is gone" in str(held.why)
         assert node.watch_count == 0

@@ -21,6 +21,7 @@ import pytest
 from cluster import Client
 from cluster.etcd.rpc.schema import message_class
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
+from tests.cluster.inner import connection_of
 from tests.cluster.probe import until
 from tests.etcd.sides import halves_of
 from tests.limits import HANG_MS, HANG_SECONDS
@@ -60,7 +61,7 @@ def route_of(client: Client) -> str | None:
     """The connection by which a client's requests to its only endpoint go at present."""
     found: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     (endpoint,) = client.endpoints
-    client.connection().run(lambda core, now: found.put(core.endpoints.route(endpoint)))
+    connection_of(client).run(lambda core, now: found.put(core.endpoints.route(endpoint)))
     return found.get(timeout=HANG_SECONDS)
 
 

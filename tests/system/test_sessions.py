@@ -17,6 +17,7 @@ from actors.store.sessions import SESSIONS_MAX
 from cluster import Client, LeaseholdError, OutcomeUnknownError
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
+from tests.cluster.inner import connection_of
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.system.conditions import client_of, restore, wait_until
 from tests.system.short_sessions import TTL_MS
@@ -215,7 +216,7 @@ def test_a_client_whose_numbers_are_too_old_opens_another_session(stack: ExitSta
 
 def session_of(writer: Writer) -> int:
     """The id of a client's session."""
-    session = writer.client.connection()._core.calls._sessions._session
+    session = connection_of(writer.client)._core.calls._sessions._session
     assert session is not None
     return session.id
 

@@ -11,6 +11,7 @@ import pytest
 from cluster import Client, CompactedError, HistoryLostError
 from cluster.client.engine.core import Core
 from cluster.launcher.local import LocalCluster
+from tests.cluster.inner import connection_of
 from tests.system.conditions import client_of, events_until, name_of_member, revisions
 
 WAIT = 30.0
@@ -49,7 +50,7 @@ def test_a_watch_that_missed_something_for_good_is_told(cluster: LocalCluster) -
             gate.wait(4 * WAIT)
 
         # Its client hears of nothing until the gate opens.
-        client.connection().run(stand_still)
+        connection_of(client).run(stand_still)
         try:
             cluster.kill(serving)
             with client_of(cluster, *others) as writer:

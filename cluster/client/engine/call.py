@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from cluster import wire
 from cluster.client.replies import Reply
@@ -101,7 +101,7 @@ class WriteSession:
 
 
 class Call:
-    """A request and all its attempts. A subclass may have more, such as a way to wait for its end.
+    """A request and all its attempts.
 
     `write`: to apply it twice would be wrong, so it needs a number of a session.
     `repeatable`: a write that needs none, because a repetition changes nothing.
@@ -111,6 +111,7 @@ class Call:
     `uncertain`: an attempt without an answer may have been applied, or may be later.
     `size`: the bytes of its last frame; 0: none was sent.
     `pipelined`: its caller may make the next call before this one is answered.
+    `wake`: tells its caller that it is done; None: `on_done` is called, if anything.
     `due`: when its present phase ends if nothing happens. `failures`: the failed attempts.
     """
 
@@ -129,6 +130,7 @@ class Call:
         "patient",
         "phase",
         "pinned",
+        "pipelined",
         "repeatable",
         "reply",
         "sent_at",
@@ -138,10 +140,9 @@ class Call:
         "slow",
         "timeout",
         "uncertain",
+        "wake",
         "write",
     )
-
-    pipelined: ClassVar[bool] = False
 
     def __init__(
         self, fields: dict[str, Any], timeout: float, write: bool = False, pinned: str | None = None
@@ -153,6 +154,7 @@ class Call:
         self.write = write
         self.pinned = pinned
         self.repeatable = False
+        self.pipelined = False
         self.slow = False
         self.id = 0
         self.phase = Phase.PARKED
@@ -170,6 +172,7 @@ class Call:
         self.last_error: LeaseholdError | None = None
         self.on_attempt: Callable[[Call, str], None] | None = None
         self.on_done: Callable[[Call, float], None] | None = None
+        self.wake: Callable[[], None] | None = None
 
     @property
     def attempt_seconds(self) -> float:

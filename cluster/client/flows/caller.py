@@ -1,26 +1,29 @@
-"""Caller: the base of the client's classes, which sends requests over the client's connection.
+"""Caller: sends the requests of flows over the client's connection.
 
 It owns the life of the connection: first use, fork, close. It refuses to know operations of the
-protocol.
+protocol, and whether threads or tasks wait for the answers.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cluster.client import replies
 from cluster.client.arguments import time_limit
+from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.endpoints import parse
-from cluster.client.threads.connection import Connection, FutureCall, WaitedCall
+from cluster.client.engine.leaving import Regret
+from cluster.client.flows.shell import Connection, Shell
 from cluster.errors import UnavailableError
 from cluster.protocol import OPS
 from cluster.schema import Effect
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 T = TypeVar("T")
 
@@ -34,46 +37,72 @@ class Caller:
 
     def __init__(
         self,
-        endpoints: str | Iterable[str] | None = None,
+        shell: Shell,
+        endpoints: str | Iterable[str] | None,
         *,
-        dial_timeout: float = 5.0,
-        timeout: float = 5.0,
-        exactly_once: bool = True,
-        direct: bool = True,
+        dial_timeout: float,
+        timeout: float,
+        exactly_once: bool,
+        direct: bool,
     ) -> None:
+        self.shell = shell
         self._addresses = parse(endpoints, os.environ)
         self._options = CallOptions(time_limit("dial_timeout", dial_timeout), exactly_once)
-        self._timeout = time_limit("timeout", timeout)
+        self.timeout = time_limit("timeout", timeout)
         self._direct = {n: a for n, a in self._addresses.items() if direct and n != a}
-        self._starting = threading.Lock()
         self._connection: Connection | None = None
         self._closed = False
-        _clients.add(self)
+        _callers.add(self)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The endpoints, as they were given."""
         return tuple(self._addresses)
 
-    def request(
+    async def request(
         self,
         fields: dict[str, Any],
         decode: Callable[[replies.Reply], T],
         write: bool | None = None,
         pinned: str | None = None,
         timeout: float | None = None,
+        regret: Regret | None = None,
     ) -> T:
-        """Send one request of PROTOCOL.md and decode its reply.
+        """Send one request and decode its reply; the arguments are those of `Client.request`.
 
-        `write` overrides what the protocol's table says of the operation. `pinned` is the only
-        endpoint to ask. `timeout` (seconds) replaces the client's, for a request whose work takes
-        long: then one attempt may use the whole timeout.
+        `regret` takes the request back if its caller is cancelled and it is done all the same.
         """
         if write is None:
             write = fields["op"] in WRITES
-        call = WaitedCall(fields, self._timeout if timeout is None else timeout, write, pinned)
+        call = Call(fields, self.timeout if timeout is None else timeout, write, pinned)
         call.slow = timeout is not None
-        return replies.read(decode, self.wait(call))
+        connection = self._connection or self.connection()
+        return replies.read(decode, await connection.ask(call, regret))
+
+    def begin(
+        self,
+        fields: dict[str, Any],
+        decode: Callable[[replies.Reply], T],
+        write: bool | None = None,
+        pinned: str | None = None,
+        timeout: float | None = None,
+    ) -> Future[T]:
+        """As `request`, but it returns a future at once."""
+        if write is None:
+            write = fields["op"] in WRITES
+        call = Call(fields, self.timeout if timeout is None else timeout, write, pinned)
+        call.pipelined = True
+        return (self._connection or self.connection()).begin(call, decode)
+
+    async def ask(self, call: Call) -> replies.Reply:
+        """Send a call and wait for its reply, or raise its error."""
+        return await (self._connection or self.connection()).ask(call)
+
+    def repeatable_call(self, fields: dict[str, Any]) -> Call:
+        """A call, for `ask`, of a change that has no further effect when it is repeated."""
+        call = Call(fields, self.timeout, write=True)
+        call.repeatable = True
+        return call
 
     def known(self, endpoint: str | None) -> str | None:
         """The endpoint; ValueError if it is not one of the client's."""
@@ -81,63 +110,31 @@ class Caller:
             raise ValueError(f"{endpoint!r} is not one of the client's endpoints")
         return endpoint
 
-    def repeatable_call(self, fields: dict[str, Any]) -> WaitedCall:
-        """A call, for `wait`, of a change that has no further effect when it is repeated."""
-        call = WaitedCall(fields, self._timeout, write=True)
-        call.repeatable = True
-        return call
-
-    def wait(self, call: WaitedCall) -> replies.Reply:
-        """Send a call and wait for its reply, or raise its error."""
-        connection = self._connection or self.connection()
-        assert not connection.is_own_thread, "a callback of a future must not wait for another call"
-        connection.submit(call)
-        return call.wait()
-
-    def request_async(
-        self,
-        fields: dict[str, Any],
-        decode: Callable[[replies.Reply], T],
-        write: bool | None = None,
-    ) -> Future[T]:
-        """As `request`, but it returns a future at once; callbacks of the future must not block."""
-        if write is None:
-            write = fields["op"] in WRITES
-        call = FutureCall(fields, self._timeout, decode, write)
-        (self._connection or self.connection()).submit(call)
-        return call.future
-
     def connection(self) -> Connection:
         """The running connection; it is started on first use, and again in a forked child."""
-        with self._starting:
+        with self.shell.starting:
             if self._closed:
                 raise UnavailableError("the client is closed")
             if self._connection is None:
-                connection = Connection(self._addresses, self._options, self._direct)
+                connection = self.shell.connect(self._addresses, self._options, self._direct)
                 self._connection = connection
                 self._finalizer = weakref.finalize(self, connection.close)
                 self._finalizer.atexit = False
             return self._connection
 
-    def close(self) -> None:
-        """End all requests, watches and renewals, and close the sockets. A closed client stays
-        closed."""
-        with self._starting:
+    async def close(self) -> None:
+        """End all requests, watches and renewals, and close the sockets, for good."""
+        await self.shell.at_rest()
+        with self.shell.starting:
             self._closed = True
             connection, self._connection = self._connection, None
         if connection is not None:
             self._finalizer.detach()
             connection.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _forked(self) -> None:
         """In a forked child: drop the connection, whose thread and sockets are the parent's."""
-        self._starting = threading.Lock()
+        self.shell.forked()
         connection, self._connection = self._connection, None
         if connection is not None:
             self._finalizer.detach()
@@ -145,7 +142,14 @@ class Caller:
             _orphans.append(connection)
 
 
-_clients: weakref.WeakSet[Caller] = weakref.WeakSet()
+class Api:
+    """The base of what a program calls on a client: it sends by the client's caller."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+
+_callers: weakref.WeakSet[Caller] = weakref.WeakSet()
 
 _orphans: list[Connection] = []
 """The parent's connections in a forked child. Kept for ever: collecting one would close sockets
@@ -153,8 +157,8 @@ that the parent uses."""
 
 
 def _after_fork() -> None:
-    for client in list(_clients):
-        client._forked()
+    for caller in list(_callers):
+        caller._forked()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -7,17 +7,19 @@ before its own, so a contender that leaves wakes one other and not all of them.
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
 from cluster.client.flows.held_place import LEASE_LOST, HeldPlace, QueuePlace
-from cluster.client.requests import Key, to_bytes
-from cluster.client.results import KeyValue, RangeResult, TxnResponse
+from cluster.client.flows.lease import Lease
+from cluster.client.flows.lost import Lost
+from cluster.client.replies import txn_result
+from cluster.client.requests import Key, Named, interval, interval_fields, to_bytes
+from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
 from cluster.errors import (
     CompactedError,
     DeadlineExceededError,
@@ -29,7 +31,7 @@ from cluster.errors import (
 from cluster.protocol import RangeOptions
 
 if TYPE_CHECKING:
-    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
 
 FIRST: Final[RangeOptions] = {"sort_target": "CREATE", "sort_order": "ASCEND", "limit": 1}
@@ -42,24 +44,30 @@ class Contest:
     refuses to know what the turn is for.
     """
 
-    def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
+    def __init__(
+        self, client: Primitives, caller: Caller, name: Key, ttl: float, lease: Named | None
+    ) -> None:
+        if lease is not None and not isinstance(lease, Lease):
+            raise TypeError(f"lease must be a Lease of this client, not {lease!r}")
         self.prefix = to_bytes(name) + b"/"
         self.held: HeldPlace | None = None
         self._lease = lease
         self._client = client
+        self._caller = caller
         self._ttl = lease_ttl(ttl)
         self._owns_lease = lease is None
 
-    @contextmanager
-    def entering(self) -> Iterator[Lease]:
+    @asynccontextmanager
+    async def entering(self) -> AsyncIterator[Lease]:
         """Within the block, enter with the lease that this yields.
 
-        If the block fails, the attempt's key and its own lease are taken back. LeaseLostError when
-        the place, or the lease before a place was taken, is lost within the block.
+        If the block fails or is cancelled, the attempt's key and its own lease are taken back.
+        LeaseLostError when the place, or the lease before a place was taken, is lost within the
+        block.
         """
         lease = self._lease
         if self._owns_lease:
-            lease = self._lease = self._client.lease.grant(self._ttl).keep_alive()
+            lease = self._lease = (await self._client.lease.grant(self._ttl)).keep_alive()
         assert lease is not None, "a contest has a lease of its own or was given one"
         lease.refuse_if_inherited()
         try:
@@ -71,17 +79,18 @@ class Contest:
                 # The cluster knows better than the lease's own clock.
                 lease.abort(error)
             lost = self._why_lost(lease)
+            self._let_go()
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
-                self._abandon(lease)
+                await self._caller.shell.see_through(self._abandon(lease))
             if lost is not None and isinstance(error, LeaseholdError):
                 raise lost from error
             raise
 
-    def enter(self, lease: Lease, value: Key = b"") -> KeyValue:
+    async def enter(self, lease: Lease, value: Key = b"") -> KeyValue:
         """Take the last place, or keep the place that the lease has already; its key-value."""
         key = self._key(lease)
-        txn = self._client.txn().if_(ops.create_revision(key) == 0)
-        done = txn.then(ops.put(key, value, lease=lease)).else_(ops.get(key)).commit()
+        txn = ops.txn().if_(ops.create_revision(key) == 0)
+        done = await self._commit(txn.then(ops.put(key, value, lease=lease)).else_(ops.get(key)))
         revision = done.header.revision
         found = KeyValue(key, to_bytes(value), revision, revision, 1, lease.id)
         if not done.succeeded:
@@ -89,12 +98,12 @@ class Contest:
         self._hold(QueuePlace(key, found.create_revision), lease)
         return found
 
-    def enter_if_first(self, lease: Lease) -> bool:
+    async def enter_if_first(self, lease: Lease) -> bool:
         """Take the first place if the queue is empty; whether this contender now has it."""
         key = self._key(lease)
-        txn = self._client.txn().if_(ops.count(self.prefix, prefix=True) == 0)
+        txn = ops.txn().if_(ops.count(self.prefix, prefix=True) == 0)
         first = ops.get(self.prefix, prefix=True, **FIRST)
-        done = txn.then(ops.put(key, lease=lease)).else_(first).commit()
+        done = await self._commit(txn.then(ops.put(key, lease=lease)).else_(first))
         if done.succeeded:
             self._hold(QueuePlace(key, done.header.revision), lease)
             return True
@@ -104,22 +113,22 @@ class Contest:
             return True
         if self._owns_lease:
             with suppress(LeaseholdError):  # no key is on this lease: it may as well expire
-                lease.revoke()
+                await lease.revoke()
         return False
 
-    def wait(self, deadline: float | None) -> None:
+    async def wait(self, deadline: float | None) -> None:
         """Wait until the place is the first; LockTimeoutError at the deadline (monotonic seconds).
 
         When the place is lost it raises at once. `entering` replaces that error by the reason.
         """
         held = self.kept
         while True:
-            last, revision = self._before(held)
+            last, revision = await self._before(held)
             if last is None:
                 return
             # Compacted meanwhile: the history is not needed. Look again which place is in front.
             with suppress(CompactedError):
-                self._wait_for_deletion(last.key, revision + 1, held, deadline)
+                await self._wait_for_deletion(last.key, revision + 1, held, deadline)
 
     @property
     def kept(self) -> HeldPlace:
@@ -128,7 +137,7 @@ class Contest:
             raise RuntimeError("nothing is held")
         return self.held
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """Give the place up; LeaseLostError when it was lost before."""
         held = self.kept
         lease, place, lost = held.lease, held.place, held.why
@@ -136,20 +145,32 @@ class Contest:
         lease.refuse_if_inherited()
         if lost is not None:
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
-                self._vacate(lease, place)
+                await self._caller.shell.see_through(self._vacate(lease, place))
             raise lost
-        if not self._vacate(lease, place):
+        if not await self._caller.shell.see_through(self._vacate(lease, place)):
             raise held.gone()
 
-    def first(self) -> KeyValue | None:
+    async def first(self) -> KeyValue | None:
         """The key and value of the contender that has the turn; None when there is none."""
-        found = self._client.range(self.prefix, prefix=True, **FIRST)
+        found = await self._client.range(self.prefix, prefix=True, **FIRST)
         return found[0] if found else None
+
+    async def _commit(self, txn: ops.Txn) -> TxnResult:
+        """Commit a transaction that may put this contender's key.
+
+        If the caller is cancelled and the key was put all the same, it is deleted.
+        """
+        lease = self._lease
+        assert lease is not None, "a contender enters with a lease"
+        key = self._key(lease)
+        request = self._caller.request
+        regret = interval_fields("delete_range", interval(key))
+        return await request(txn.fields(), txn_result, write=True, regret=lambda reply: regret)
 
     def _key(self, lease: Lease) -> bytes:
         return self.prefix + f"{lease.id:x}".encode()
 
-    def _before(self, held: HeldPlace) -> tuple[KeyValue | None, int]:
+    async def _before(self, held: HeldPlace) -> tuple[KeyValue | None, int]:
         """The place just before this one, None if this one is the first; and the revision at which
         that was so."""
         place = held.place
@@ -161,41 +182,43 @@ class Contest:
             sort_order="DESCEND",
             limit=1,
         )
-        done = self._client.txn().if_(place.guard()).then(before).commit()
+        done = await self._client.txn().if_(place.guard()).then(before).commit()
         if not done.succeeded:
             raise held.gone()
         kvs = _kvs(done.responses[0])
         return (kvs[0] if kvs else None), done.header.revision
 
-    def _wait_for_deletion(
+    async def _wait_for_deletion(
         self, key: bytes, start_revision: int, held: HeldPlace, deadline: float | None
     ) -> None:
-        watch = self._client.watch(key, start_revision=start_revision, filters=["NOPUT"])
-        with watch, held.when_lost(watch.cancel):
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                watch.get(left)
-            except DeadlineExceededError as error:
-                other = key.decode(errors="backslashreplace")
-                raise LockTimeoutError(f"not in time: {other} comes first") from error
+        async with self._client.watch(
+            key, start_revision=start_revision, filters=["NOPUT"]
+        ) as seen:
+            with held.when_lost(seen.cancel):
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                try:
+                    await seen.get(left)
+                except DeadlineExceededError as error:
+                    other = key.decode(errors="backslashreplace")
+                    raise LockTimeoutError(f"not in time: {other} comes first") from error
 
     def _hold(self, place: QueuePlace, lease: Lease) -> None:
-        self.held = HeldPlace(self._client, place, lease)
+        self.held = HeldPlace(self._caller, place, lease)
 
     def _let_go(self) -> None:
         held, self.held = self.held, None
         if held is not None:
             held.end()
 
-    def _vacate(self, lease: Lease, place: QueuePlace) -> bool:
+    async def _vacate(self, lease: Lease, place: QueuePlace) -> bool:
         """Delete the key, and revoke the lease if it is the contest's own; was the key there?"""
         deleting = self._client.txn().if_(place.guard()).then(ops.delete(place.key))
         try:
             # Revoking the lease would delete the key too, but would not say whether it was there.
-            was_there = deleting.commit().succeeded
+            was_there = (await deleting.commit()).succeeded
             if self._owns_lease:
                 with suppress(LeaseNotFoundError):
-                    lease.revoke()
+                    await lease.revoke()
         finally:
             if self._owns_lease:
                 lease.stop()
@@ -206,13 +229,12 @@ class Contest:
             return self.held.why
         return LeaseLostError(LEASE_LOST) if lease.lost.is_set() else None
 
-    def _abandon(self, lease: Lease) -> None:
-        """Undo a failed attempt: give up the place, and delete its key or revoke its own lease."""
-        self._let_go()
+    async def _abandon(self, lease: Lease) -> None:
+        """Undo a failed attempt: delete its key, or revoke its own lease."""
         if self._owns_lease:
-            lease.revoke()
+            await lease.revoke()
         else:
-            self._client.delete(self._key(lease))
+            await self._client.delete(self._key(lease))
 
 
 class Holder:
@@ -222,7 +244,7 @@ class Holder:
         self._contest = contest
 
     @property
-    def lost(self) -> threading.Event:
+    def lost(self) -> Lost:
         """Set as soon as a place that was won is lost, because its lease or its key is."""
         return self._contest.kept.lost
 
@@ -234,7 +256,8 @@ class Holder:
     def when_lost(self, tell: Callable[[], None]) -> AbstractContextManager[None]:
         """Within the block, call `tell` as soon as the place is lost, or at once if it is already.
 
-        It may be called twice, and in the client's I/O thread, so it must not wait for anything.
+        It may be called twice, and by the client's carrier (its I/O thread, or the event loop), so
+        it must not wait for anything.
         """
         return self._contest.kept.when_lost(tell)
 

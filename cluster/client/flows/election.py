@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -13,6 +12,7 @@ from cluster.client.arguments import patience
 from cluster.client.flows.contest import Contest, Holder
 from cluster.client.flows.held_place import QueuePlace
 from cluster.client.flows.inherited import INHERITED, Owned
+from cluster.client.flows.openable import OpenableStream
 from cluster.client.flows.stream import Stream
 from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
@@ -26,8 +26,9 @@ from cluster.errors import (
 )
 
 if TYPE_CHECKING:
-    from cluster.client.flows.lease import Lease
+    from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
+    from cluster.client.flows.shell import Turnstile
     from cluster.client.flows.watch import Watch
 
 NOT_LEADER = "election: not leader"
@@ -42,12 +43,13 @@ class Election(Holder):
     Use one Election object for each candidate.
     """
 
-    def __init__(self, client: Primitives, name: Key, ttl: float, lease: Lease | None) -> None:
-        super().__init__(Contest(client, name, ttl, lease))
+    def __init__(self, contest: Contest, client: Primitives, caller: Caller) -> None:
+        super().__init__(contest)
         self._client = client
+        self._caller = caller
         self._leads = False
 
-    def campaign(self, value: Key = b"", timeout: float | None = None) -> None:
+    async def campaign(self, value: Key = b"", timeout: float | None = None) -> None:
         """Stand for election and wait to be elected; LockTimeoutError after `timeout` seconds.
 
         `value` tells the others who leads. LeaseLostError when the lease is lost before that. A
@@ -58,31 +60,31 @@ class Election(Holder):
         if self._contest.held is not None:
             if not self.lost.is_set():
                 raise RuntimeError("this is a candidate already: proclaim, or resign first")
-            self._give_up()
+            await self._give_up()
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._contest.entering() as lease:
-            found = self._contest.enter(lease, value)
+        async with self._contest.entering() as lease:
+            found = await self._contest.enter(lease, value)
             if found.value != to_bytes(value):
-                self._proclaim(value)
-            self._contest.wait(deadline)
+                await self._proclaim(value)
+            await self._contest.wait(deadline)
         self._leads = True
 
-    def proclaim(self, value: Key) -> None:
+    async def proclaim(self, value: Key) -> None:
         """Change the leader's value; NotElectedError when this candidate does not lead."""
         if not self._leads:
             raise NotElectedError(NOT_LEADER)
         try:
-            self._proclaim(value)
+            await self._proclaim(value)
         except NotElectedError:
-            self._give_up()
+            await self._give_up()
             raise
 
-    def resign(self) -> None:
+    async def resign(self) -> None:
         """Give up the lead, so that the next candidate has it; LeaseLostError if it was lost."""
         if not self._leads:
             raise NotElectedError(NOT_LEADER)
         self._leads = False
-        self._contest.leave()
+        await self._contest.leave()
 
     @property
     def is_leader(self) -> bool:
@@ -90,37 +92,39 @@ class Election(Holder):
         knows."""
         return self._leads and not self.lost.is_set()
 
-    def leader(self) -> KeyValue | None:
+    async def leader(self) -> KeyValue | None:
         """The leader's key, with what it proclaims as the value; None when nobody leads."""
-        return self._contest.first()
+        return await self._contest.first()
 
-    def observe(self) -> Observation:
+    def observe(self) -> OpenableStream[Observation, KeyValue]:
         """Follow the leaders and what they proclaim, from now on."""
-        return Observation(self._client, self._contest.prefix)
+        prefix, turnstile = self._contest.prefix, self._caller.shell.turnstile()
+        return OpenableStream(lambda: Observation(self._client, prefix, turnstile)._begin())
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
+    async def __aexit__(self, exception_type: type[BaseException] | None, *error: object) -> None:
         """Resign if this candidate leads; an error of the block hides one of the resignation."""
         if not self._leads:
             return
         if exception_type is None:
-            self.resign()
+            await self.resign()
         else:
-            self._give_up()
+            await self._give_up()
 
-    def _give_up(self) -> None:
+    async def _give_up(self) -> None:
         """Leave the queue, without errors: the place is lost, or the block has failed."""
         self._leads = False
         with suppress(LeaseholdError):
-            self._contest.leave()
+            await self._contest.leave()
 
-    def _proclaim(self, value: Key) -> None:
+    async def _proclaim(self, value: Key) -> None:
         held = self._contest.kept
         place = held.place
         said = put(place.key, value, lease=held.lease)
-        if not self._client.txn().if_(place.guard()).then(said).commit().succeeded:
+        done = await self._client.txn().if_(place.guard()).then(said).commit()
+        if not done.succeeded:
             raise NotElectedError(NOT_LEADER)
 
     @property
@@ -137,55 +141,64 @@ class Observation(Stream[KeyValue]):
     It ends after `cancel`, or with the `with` block.
     """
 
-    called = "observation"
+    _called = "observation"
 
-    def __init__(self, client: Primitives, prefix: bytes) -> None:
+    def __init__(self, client: Primitives, prefix: bytes, turnstile: Turnstile) -> None:
         self._client = client
         self._prefix = prefix
         self._changes: deque[KeyValue] = deque()
         self._told: KeyValue | None = None
-        self._taking = threading.Lock()
+        self._taking = turnstile
         self._is_cancelled = False
         self._process = Owned()
         self._candidates: dict[bytes, KeyValue] = {}
-        self._watch = self._look_around()
+        self._watch: Watch | None = None
+
+    async def _begin(self) -> Self:
+        """See who leads now, and follow from there."""
+        await self._look_around()
+        return self
 
     def cancel(self) -> None:
-        """Stop observing, and release the threads that wait for a change."""
+        """Stop observing, and release those who wait for a change."""
         self._is_cancelled = True
-        self._watch.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
 
-    def _next(self, timeout: float | None) -> KeyValue | None:
+    async def _next(self, timeout: float | None) -> KeyValue | None:
         patience(timeout)
         if self._process.is_inherited:
             raise WatchCanceledError(INHERITED)
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._taking:
+        async with self._taking:
             while not self._changes and not self._is_cancelled:
+                assert self._watch is not None, "the observation has begun"
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 try:
-                    self._follow(self._watch.batch(left).events)
+                    self._follow((await self._watch.batch(left)).events)
                 except (CompactedError, HistoryLostError):
-                    self._watch = self._look_around()
+                    await self._look_around()
                 except WatchCanceledError:
                     if not self._is_cancelled:
                         raise
             if self._is_cancelled:
-                self._watch.cancel()
+                self.cancel()
                 return None
             return self._changes.popleft()
 
-    def _look_around(self) -> Watch:
+    async def _look_around(self) -> None:
         """Read the present candidates, and watch them from that revision on."""
         while True:
             # If the revision is compacted while it is read, begin again at a newer one.
             with suppress(CompactedError):
-                scan = self._client.scan(self._prefix, prefix=True)
-                self._candidates = {kv.key: kv for kv in scan}
+                scan = await self._client.scan(self._prefix, prefix=True)
+                self._candidates = {kv.key: kv async for kv in scan}
                 start = scan.revision + 1
-                watch = self._client.watch(self._prefix, prefix=True, start_revision=start)
+                self._watch = await self._client.watch(
+                    self._prefix, prefix=True, start_revision=start
+                )
                 self._settle()
-                return watch
+                return
 
     def _follow(self, events: tuple[Event, ...]) -> None:
         for _, together in groupby(events, key=lambda event: event.revision):

@@ -7,22 +7,21 @@ and the key is watched over the connection that the client's other watches use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cluster.client import ops, replies, results
-from cluster.client.engine.call import FOREVER
+from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents
 from cluster.client.flows.inherited import INHERITED
 from cluster.client.flows.lost import Lost
+from cluster.client.flows.shell import Subscriber
 from cluster.client.requests import get_fields
-from cluster.client.threads.connection import FutureCall
 from cluster.errors import CompactedError, HistoryLostError, LeaseholdError, LeaseLostError
 
 if TYPE_CHECKING:
+    from cluster.client.flows.caller import Caller
     from cluster.client.flows.lease import Lease
-    from cluster.client.flows.primitives import Primitives
 
 LEASE_LOST: Final = "mutex: session is expired"
 """etcd's text, which it uses for elections too."""
@@ -48,12 +47,11 @@ class HeldPlace:
     `lost` is set as soon as the place can no longer be relied on; `why` then says why.
     """
 
-    def __init__(self, client: Primitives, place: QueuePlace, lease: Lease) -> None:
+    def __init__(self, caller: Caller, place: QueuePlace, lease: Lease) -> None:
         self.place = place
         self.lease = lease
-        self.lost = Lost(lease.seconds_left)
-        self._client = client
-        self._connection = client.connection()
+        self.lost = Lost(caller.shell.signal(), lease.seconds_left)
+        self._connection = caller.connection()
         self._error: LeaseLostError | None = None
         self._told: list[Callable[[], None]] = []
         self._is_over = False
@@ -76,7 +74,8 @@ class HeldPlace:
     def when_lost(self, tell: Callable[[], None]) -> Iterator[None]:
         """Within the block, call `tell` when the place is lost, or at once if it is already.
 
-        It may be called twice, and in the client's I/O thread, so it must not wait for anything.
+        It may be called twice, and by the client's carrier (its I/O thread, or the event loop), so
+        it must not wait for anything.
         """
         self._told.append(tell)
         try:
@@ -92,10 +91,10 @@ class HeldPlace:
         self.lease.tell_no_more(self._lease_lost)
         self._unwatch(self._number)
 
-    # --- from the client's core, in the I/O thread ---
+    # --- from the client's engine, in its carrier ---
 
-    def notice(self, notice: Notice) -> bool:
-        """Take a notice of the core about the key's watch."""
+    def _notice(self, notice: Notice) -> bool:
+        """Take a notice of the engine about the key's watch."""
         match notice:
             case WatchEvents(events=(first, *_)):
                 self._deleted(first)
@@ -104,16 +103,16 @@ class HeldPlace:
                 if isinstance(error, CompactedError | HistoryLostError):
                     self._look()  # a deletion may have been missed: see whether the key is there
                 else:
-                    self.abort(error)
+                    self._abort(error)
             case _:
                 pass  # the watch has opened, or reports its progress
         return True
 
-    def abort(self, error: LeaseholdError) -> None:
+    def _abort(self, error: LeaseholdError) -> None:
         """The key can no longer be watched, for this reason; called in any thread."""
         self._lose(LeaseLostError(f"the key cannot be watched any more: {error}"))
 
-    def orphan(self, error: LeaseholdError) -> None:
+    def _orphan(self, error: LeaseholdError) -> None:
         """In a forked child there is nothing to do: the lease counts as lost there."""
 
     # --- the place's key ---
@@ -121,7 +120,9 @@ class HeldPlace:
     def _watch(self, start_revision: int) -> None:
         fields: dict[str, Any] = {"op": "watch_create", "key": self.place.key}
         fields.update(start_revision=start_revision, filters=["NOPUT"])
-        number = self._number = self._connection.attach(self)
+        number = self._number = self._connection.attach(
+            Subscriber(self._notice, self._abort, self._orphan)
+        )
         self._connection.run(lambda core, now: core.watches.open(number, fields, FOREVER, now))
         # `end` may have run in another thread meanwhile, and have seen the number before this one.
         if self._is_over:
@@ -132,20 +133,20 @@ class HeldPlace:
         self._connection.run(lambda core, now: core.watches.cancel(number))
 
     def _look(self) -> None:
-        fields = get_fields(self.place.key, 0, serializable=False)
-        looking = FutureCall(fields, FOREVER, replies.range_result)
-        looking.future.add_done_callback(self._looked)
-        try:
-            self._connection.submit(looking)
-        except LeaseholdError as error:
-            self.abort(error)
+        looking = Call(get_fields(self.place.key, 0, serializable=False), FOREVER)
+        looking.on_done = lambda done, when: self._looked(done)
+        self._connection.run(lambda core, now: core.calls.begin(looking, now))
 
-    def _looked(self, looking: Future[results.RangeResult]) -> None:
-        error = looking.exception()
-        if isinstance(error, LeaseholdError):
-            self.abort(error)
+    def _looked(self, looking: Call) -> None:
+        if looking.reply is None:
+            assert looking.error is not None, "a call that is done has a reply or an error"
+            self._abort(looking.error)
             return
-        found = looking.result()
+        try:
+            found = replies.read(replies.range_result, looking.reply)
+        except LeaseholdError as error:
+            self._abort(error)
+            return
         if not any(kv.create_revision == self.place.revision for kv in found):
             self._lose(self.gone())
         elif not self._is_over:
@@ -167,7 +168,7 @@ class HeldPlace:
     def _lose(self, error: LeaseLostError) -> None:
         if self._error is None:
             self._error = error
-        self.lost.set()
+        self.lost._set()
         for tell in tuple(self._told):
             tell()
 

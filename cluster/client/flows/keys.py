@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Unpack
 
 from cluster.client import replies, results
-from cluster.client.arguments import not_negative
-from cluster.client.flows.caller import Caller
+from cluster.client.arguments import at_least_one, not_negative
+from cluster.client.flows.caller import Api
+from cluster.client.flows.openable import OpenableStream
 from cluster.client.flows.scan import PAGE_KEYS, Scan
 from cluster.client.requests import (
     Key,
+    Named,
     get_fields,
     interval,
     interval_fields,
@@ -23,18 +24,18 @@ from cluster.errors import AnswerTooLargeError
 from cluster.protocol import RangeOptions
 
 if TYPE_CHECKING:
-    from cluster.client.flows.lease import Lease
+    from asyncio import Future
 
 
-class KeyApi(Caller):
+class KeyApi(Api):
     """The operations on keys, and some of them pipelined (`..._async`)."""
 
-    def put(
+    async def put(
         self,
         key: Key,
         value: Key = b"",
         *,
-        lease: int | Lease = 0,
+        lease: int | Named = 0,
         prev_kv: bool = False,
         ignore_value: bool = False,
         ignore_lease: bool = False,
@@ -47,16 +48,18 @@ class KeyApi(Caller):
         id and TTL. It is not renewed, unless `client.lease.adopt` is used to renew it.
         """
         fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
-        return self.request(fields, replies.put_result)
+        return await self._caller.request(fields, replies.put_result)
 
-    def get(
+    async def get(
         self, key: Key, *, revision: int = 0, serializable: bool = False
     ) -> results.KeyValue | None:
         """One key, or None when there is no such key."""
         not_negative("revision", revision)
-        return self.request(get_fields(key, revision, serializable), replies.single_result)
+        return await self._caller.request(
+            get_fields(key, revision, serializable), replies.single_result
+        )
 
-    def range(
+    async def range(
         self,
         key: Key | None = None,
         range_end: Key | None = None,
@@ -76,16 +79,17 @@ class KeyApi(Caller):
         keys = interval(key, range_end, prefix, from_key)
         fields = range_fields(keys, options)
         try:
-            return self.request(fields, replies.range_result)
+            return await self._caller.request(fields, replies.range_result)
         except AnswerTooLargeError:
             if not _may_be_scanned(fields):
                 raise
-        scan = Scan(self, fields, PAGE_KEYS)
-        return results.RangeResult(scan.header, tuple(scan), more=False, count=scan.count)
+        scan = await Scan._begin(self._caller, fields, PAGE_KEYS)
+        kvs = tuple([kv async for kv in scan])
+        return results.RangeResult(scan.header, kvs, more=False, count=scan.count)
 
-    def get_prefix(self, prefix: Key, **options: Unpack[RangeOptions]) -> results.RangeResult:
+    async def get_prefix(self, prefix: Key, **options: Unpack[RangeOptions]) -> results.RangeResult:
         """The keys that begin with `prefix`; `range(prefix, prefix=True)`, with its options."""
-        return self.range(prefix, prefix=True, **options)
+        return await self.range(prefix, prefix=True, **options)
 
     def scan(
         self,
@@ -97,7 +101,7 @@ class KeyApi(Caller):
         revision: int = 0,
         keys_only: bool = False,
         page_size: int = PAGE_KEYS,
-    ) -> Scan:
+    ) -> OpenableStream[Scan, results.KeyValue]:
         """The keys of an interval (as in `range`) of any size, one by one, all at one revision.
 
         It reads pages of at most `page_size` keys, and fewer where values are large, so it needs
@@ -106,9 +110,10 @@ class KeyApi(Caller):
         not_negative("revision", revision)
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("range", keys, revision=revision, keys_only=keys_only)
-        return Scan(self, fields, page_size)
+        at_least_one("page_size", page_size)
+        return OpenableStream(lambda: Scan._begin(self._caller, fields, page_size))
 
-    def delete(
+    async def delete(
         self,
         key: Key,
         range_end: Key | None = None,
@@ -120,9 +125,9 @@ class KeyApi(Caller):
         """Delete a key, or an interval of keys as in `range`, in one revision."""
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("delete_range", keys, prev_kv=prev_kv)
-        return self.request(fields, replies.of(results.DeleteResult))
+        return await self._caller.request(fields, replies.of(results.DeleteResult))
 
-    def increment(self, key: Key, delta: int = 1) -> int:
+    async def increment(self, key: Key, delta: int = 1) -> int:
         """Add to a key's value, a decimal integer of 64 bits, and return the sum; not in etcd.
 
         A key that does not exist counts as 0; one that does keeps its lease. Raises
@@ -130,9 +135,11 @@ class KeyApi(Caller):
         does not fit into 64 bits.
         """
         fields = request("increment", key=to_bytes(key), delta=delta)
-        return self.request(fields, replies.of(results.IncrementResult)).value
+        return (await self._caller.request(fields, replies.of(results.IncrementResult))).value
 
-    def history(self, key: Key, *, limit: int = 0, revision: int = 0) -> results.HistoryResult:
+    async def history(
+        self, key: Key, *, limit: int = 0, revision: int = 0
+    ) -> results.HistoryResult:
         """The changes of one key that are not compacted away, newest first; not in etcd.
 
         `limit`: at most this number of changes. `revision`: none that is later.
@@ -140,37 +147,37 @@ class KeyApi(Caller):
         not_negative("limit", limit)
         not_negative("revision", revision)
         fields = request("history", key=to_bytes(key), limit=limit, revision=revision)
-        return self.request(fields, replies.of(results.HistoryResult))
+        return await self._caller.request(fields, replies.of(results.HistoryResult))
 
-    def compact(self, revision: int, physical: bool = False) -> results.CompactResult:
+    async def compact(self, revision: int, physical: bool = False) -> results.CompactResult:
         """Delete the history before a revision; the revision itself can still be read and watched.
 
         Raises CompactedError when it was compacted there or later already. With `physical` it
         returns when the node that was asked has deleted it from its disk.
         """
         fields = request("compact", revision=revision, physical=physical)
-        return self.request(fields, replies.of(results.CompactResult))
+        return await self._caller.request(fields, replies.of(results.CompactResult))
 
     # --- the same, pipelined ---
 
     def put_async(
-        self, key: Key, value: Key = b"", *, lease: int | Lease = 0, prev_kv: bool = False
+        self, key: Key, value: Key = b"", *, lease: int | Named = 0, prev_kv: bool = False
     ) -> Future[results.PutResult]:
         """Begin a put and return at once. Puts under way at the same time have no defined order."""
         fields = put_fields(key, value, lease, prev_kv)
-        return self.request_async(fields, replies.put_result)
+        return self._caller.begin(fields, replies.put_result)
 
     def get_async(
         self, key: Key, *, revision: int = 0, serializable: bool = False
     ) -> Future[results.KeyValue | None]:
         """Begin a get and return at once."""
         not_negative("revision", revision)
-        return self.request_async(get_fields(key, revision, serializable), replies.single_result)
+        return self._caller.begin(get_fields(key, revision, serializable), replies.single_result)
 
     def delete_async(self, key: Key, *, prev_kv: bool = False) -> Future[results.DeleteResult]:
         """Begin to delete one key and return at once."""
         fields = interval_fields("delete_range", interval(key), prev_kv=prev_kv)
-        return self.request_async(fields, replies.of(results.DeleteResult))
+        return self._caller.begin(fields, replies.of(results.DeleteResult))
 
 
 def _may_be_scanned(fields: dict[str, Any]) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client import replies, results
 from cluster.client.arguments import lease_ttl
 from cluster.client.engine.notices import LeaseLost, LeaseRenewed, Notice
 from cluster.client.flows.inherited import INHERITED, Owned
 from cluster.client.flows.lost import Lost
+from cluster.client.flows.openable import Openable
+from cluster.client.flows.shell import Connection, Subscriber
 from cluster.client.requests import request
-from cluster.client.threads.connection import Connection
 from cluster.errors import FAULTS, LeaseholdError, LeaseLostError, LeaseNotFoundError
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ NEVER: Final = float("-inf")
 class Lease(Owned):
     """A lease: keys put with it are deleted when its TTL (seconds) has passed without a renewal.
 
-    In a `with` block it is renewed in the background and revoked at the end. `lost` is set as soon
-    as the lease can no longer be relied on, and stays set; `error` then says why. A lease is lost
-    when this client revokes it, when a renewal finds that it is gone, and when no renewal was
-    acknowledged within its TTL. The last may be because nobody renews it, because no node answers,
-    or because this process was frozen.
+    In an `async with` block it is renewed in the background and revoked at the end. `lost` is set
+    as soon as the lease can no longer be relied on, and stays set; `error` then says why. A lease
+    is lost when this client revokes it, when a renewal finds that it is gone, and when no renewal
+    was acknowledged within its TTL. The last may be because nobody renews it, because no node
+    answers, or because this process was frozen.
 
     In a forked child it counts as lost: the lease is the parent's, and nothing is sent for it.
     """
@@ -41,7 +42,7 @@ class Lease(Owned):
         self.id = granted.id
         self.ttl = granted.ttl
         self.granted = granted
-        self.lost = Lost(self.seconds_left)
+        self.lost = Lost(api._caller.shell.signal(), self.seconds_left)
         self._api = api
         # Monotonic seconds. Counted from before the request, since the TTL cannot have begun
         # earlier: so the lease never counts as good here after the cluster has ended it.
@@ -77,7 +78,8 @@ class Lease(Owned):
         if self.lost.is_set():
             raise LeaseLostError(f"the lease is lost: {self._error}")
         if self._kept_by is None:
-            self._kept_by = self._api.keep(self, self._good_until)
+            renewals = Subscriber(self._notice, self.abort, self._orphan)
+            self._kept_by = self._api._keep(self.id, renewals, self._good_until)
         return self
 
     def stop(self) -> None:
@@ -88,12 +90,12 @@ class Lease(Owned):
             connection.detach(number)
             connection.run(lambda core, now: core.keepers.drop(number))
 
-    def keep_alive_once(self) -> results.LeaseKeepAliveResult:
+    async def keep_alive_once(self) -> results.LeaseKeepAliveResult:
         """Renew the lease once, now; LeaseNotFoundError when it is gone."""
         self.refuse_if_inherited()
         asked = time.monotonic()
         try:
-            renewed = self._api.keep_alive_once(self.id)
+            renewed = await self._api.keep_alive_once(self.id)
         except LeaseNotFoundError as error:
             self.abort(error)
             raise
@@ -101,25 +103,26 @@ class Lease(Owned):
         self._renewed(asked + renewed.ttl)
         return renewed
 
-    def time_to_live(self, keys: bool = False) -> results.LeaseTimeToLiveResult:
+    async def time_to_live(self, keys: bool = False) -> results.LeaseTimeToLiveResult:
         """The remaining time of the lease, and with `keys` the keys on it."""
-        found = self._api.time_to_live(self.id, keys)
+        found = await self._api.time_to_live(self.id, keys)
         if found.ttl < 0:
             self.abort(LeaseNotFoundError(FAULTS["LeaseNotFound"].message))
         return found
 
-    def revoke(self) -> results.LeaseRevokeResult:
+    async def revoke(self) -> results.LeaseRevokeResult:
         """End the lease now and delete its keys; LeaseNotFoundError when it is gone."""
         self.refuse_if_inherited()
         # Before the request: as soon as that is applied, others may have what the lease held.
         self.abort(LeaseLostError(REVOKED))
-        return self._api.revoke(self.id)
+        return await self._api.revoke(self.id)
 
     @contextmanager
     def when_lost(self, tell: Callable[[], None]) -> Iterator[None]:
         """Within the block, call `tell` when the lease is lost, or at once if it is already.
 
-        It may be called twice, and in the client's I/O thread, so it must not wait for anything.
+        It may be called twice, and by the client's carrier (its I/O thread, or
+        the event loop), so it must not wait for anything.
         """
         self.tell_when_lost(tell)
         try:
@@ -137,13 +140,13 @@ class Lease(Owned):
         """End a `tell_when_lost`."""
         self._told.remove(tell)
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         self.keep_alive()
         return self
 
-    def __exit__(self, exception_type: type[BaseException] | None, *_: object) -> None:
+    async def __aexit__(self, exception_type: type[BaseException] | None, *error: object) -> None:
         try:
-            self.revoke()
+            await self._api._caller.shell.see_through(self.revoke())
         except LeaseNotFoundError:
             return
         except LeaseholdError:
@@ -154,8 +157,8 @@ class Lease(Owned):
     def __repr__(self) -> str:
         return f"Lease(id={self.id:016x}, ttl={self.ttl:g})"
 
-    def notice(self, notice: Notice) -> bool:
-        """Take a notice of the core about the renewals; called in the I/O thread."""
+    def _notice(self, notice: Notice) -> bool:
+        """Take a notice of the engine about the renewals; called by its carrier."""
         match notice:
             case LeaseRenewed():
                 self._renewed(notice.good_until)
@@ -173,11 +176,11 @@ class Lease(Owned):
             self._error = error
         self._good_until = NEVER
         self.stop()
-        self.lost.set()
+        self.lost._set()
         for tell in tuple(self._told):
             tell()
 
-    def orphan(self, error: LeaseholdError) -> None:
+    def _orphan(self, error: LeaseholdError) -> None:
         """In a forked child there is nothing to do: `error` and `lost` look at the process id."""
 
     def _renewed(self, good_until: float) -> None:
@@ -188,60 +191,76 @@ class Lease(Owned):
 class LeaseApi:
     """`client.lease`: grant leases; list, renew and revoke them by id."""
 
-    def __init__(self, client: Caller) -> None:
-        self._client = client
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
 
-    def grant(self, ttl: float, id: int = 0) -> Lease:  # noqa: A002 - etcd's name for it
+    def grant(self, ttl: float, id: int = 0) -> Openable[Lease]:  # noqa: A002 - etcd's name for it
         """A new lease of at least `ttl` seconds; the cluster chooses the id when it is 0.
 
         FailedPreconditionError when the id is taken. The cluster may grant more than was asked
         for; the Lease's `ttl` is the granted one.
         """
         fields = request("lease_grant", TTL=lease_ttl(ttl), ID=id)
-        asked = time.monotonic()
-        granted = self._client.request(fields, replies.of(results.LeaseGrantResult))
-        return Lease(self, granted, asked + granted.ttl)
+        return Openable(lambda: self._grant(fields))
 
-    def adopt(self, lease_id: int) -> Lease:
+    def adopt(self, lease_id: int) -> Openable[Lease]:
         """A Lease object for a lease that exists: one of a put with a `ttl`, for example, or one
         that this program was granted before it was restarted.
 
         LeaseNotFoundError when there is none.
         """
+        return Openable(lambda: self._adopt(lease_id))
+
+    async def revoke(self, lease_id: int) -> results.LeaseRevokeResult:
+        """End a lease and delete its keys; LeaseNotFoundError when it is gone."""
+        fields = request("lease_revoke", ID=lease_id)
+        return await self._caller.request(fields, replies.of(results.LeaseRevokeResult))
+
+    async def keep_alive_once(self, lease_id: int) -> results.LeaseKeepAliveResult:
+        """Renew a lease for its whole TTL; LeaseNotFoundError when it is gone."""
+        # Needs no session: to renew twice does no harm.
+        fields = request("lease_keep_alive", ID=lease_id)
+        decode = replies.of(results.LeaseKeepAliveResult)
+        renewed = await self._caller.request(fields, decode, write=False)
+        if renewed.ttl <= 0:
+            raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
+        return renewed
+
+    async def time_to_live(
+        self, lease_id: int, keys: bool = False
+    ) -> results.LeaseTimeToLiveResult:
+        """The remaining time of a lease; `ttl` is -1 when there is no such lease."""
+        fields = request("lease_time_to_live", ID=lease_id, keys=keys)
+        return await self._caller.request(fields, replies.of(results.LeaseTimeToLiveResult))
+
+    async def list(self) -> results.LeaseListResult:
+        """The ids of all leases."""
+        decode = replies.of(results.LeaseListResult)
+        return await self._caller.request(request("lease_leases"), decode)
+
+    def _keep(
+        self, lease_id: int, renewals: Subscriber, good_until: float
+    ) -> tuple[Connection, int]:
+        """Renew a lease in the background; the connection that does so, and its number there."""
+        connection = self._caller.connection()
+        number = connection.attach(renewals)
+        connection.run(lambda core, now: core.keepers.keep(number, lease_id, good_until, now))
+        return connection, number
+
+    async def _grant(self, fields: dict[str, Any]) -> Lease:
         asked = time.monotonic()
-        found = self.time_to_live(lease_id)
+        decode = replies.of(results.LeaseGrantResult)
+        granted = await self._caller.request(fields, decode, regret=_revocation)
+        return Lease(self, granted, asked + granted.ttl)
+
+    async def _adopt(self, lease_id: int) -> Lease:
+        asked = time.monotonic()
+        found = await self.time_to_live(lease_id)
         if found.ttl < 0:
             raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         granted = results.LeaseGrantResult(found.header, lease_id, found.granted_ttl)
         return Lease(self, granted, asked + found.remaining_ms / 1000)
 
-    def revoke(self, lease_id: int) -> results.LeaseRevokeResult:
-        """End a lease and delete its keys; LeaseNotFoundError when it is gone."""
-        fields = request("lease_revoke", ID=lease_id)
-        return self._client.request(fields, replies.of(results.LeaseRevokeResult))
 
-    def keep_alive_once(self, lease_id: int) -> results.LeaseKeepAliveResult:
-        """Renew a lease for its whole TTL; LeaseNotFoundError when it is gone."""
-        # Needs no session: to renew twice does no harm.
-        fields = request("lease_keep_alive", ID=lease_id)
-        decode = replies.of(results.LeaseKeepAliveResult)
-        renewed = self._client.request(fields, decode, write=False)
-        if renewed.ttl <= 0:
-            raise LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
-        return renewed
-
-    def time_to_live(self, lease_id: int, keys: bool = False) -> results.LeaseTimeToLiveResult:
-        """The remaining time of a lease; `ttl` is -1 when there is no such lease."""
-        fields = request("lease_time_to_live", ID=lease_id, keys=keys)
-        return self._client.request(fields, replies.of(results.LeaseTimeToLiveResult))
-
-    def list(self) -> results.LeaseListResult:
-        """The ids of all leases."""
-        return self._client.request(request("lease_leases"), replies.of(results.LeaseListResult))
-
-    def keep(self, lease: Lease, good_until: float) -> tuple[Connection, int]:
-        """Renew a lease in the background; the connection that does so, and its number there."""
-        connection = self._client.connection()
-        number = connection.attach(lease)
-        connection.run(lambda core, now: core.keepers.keep(number, lease.id, good_until, now))
-        return connection, number
+def _revocation(granted: replies.Reply) -> dict[str, Any]:
+    return request("lease_revoke", ID=granted["ID"])

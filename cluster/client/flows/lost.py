@@ -1,4 +1,4 @@
-"""Lost: an event that is true in time even when no thread was running to set it.
+"""Lost: an event that is true in time even when nothing was running to set it.
 
 The moment at which a lease expires is known beforehand. A process that was frozen beyond it must
 not believe for an instant that it still holds the lease. So each question looks at the clock.
@@ -6,23 +6,28 @@ not believe for an instant that it still holds the lease. So each question looks
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
+from cluster.client.flows.shell import Signal
 
-class Lost(threading.Event):
-    """Set by `set`, or by time: as soon as `seconds_left` returns 0 or less."""
 
-    def __init__(self, seconds_left: Callable[[], float]) -> None:
-        super().__init__()
+class Lost:
+    """Set by the object it belongs to, or by time: as soon as `seconds_left` returns 0 or less."""
+
+    def __init__(self, signal: Signal, seconds_left: Callable[[], float]) -> None:
+        self._signal = signal
         self._seconds_left = seconds_left
+
+    def _set(self) -> None:
+        """Say that it is lost."""
+        self._signal.set()
 
     def is_set(self) -> bool:
         """Whether it is lost, now."""
-        return super().is_set() or self._seconds_left() <= 0
+        return self._signal.is_set() or self._seconds_left() <= 0
 
-    def wait(self, timeout: float | None = None) -> bool:
+    async def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is lost, for at most `timeout` seconds; whether it is lost."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self.is_set():
@@ -33,5 +38,5 @@ class Lost(threading.Event):
                     return False
                 left = min(left, patience)
             # A renewal meanwhile moves the lease's end: the loop then waits again.
-            super().wait(min(left, threading.TIMEOUT_MAX))
+            await self._signal.wait(left)
         return True

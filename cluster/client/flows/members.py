@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, as_completed
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cluster.addresses import AddressError, member_urls
 from cluster.client import replies, results
+from cluster.client.engine.call import Call
+from cluster.client.engine.core import Core
+from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Arrivals
 from cluster.client.requests import request
-from cluster.client.threads.connection import FutureCall, WaitedCall
 from cluster.errors import (
     FAULTS,
     InvalidArgumentError,
@@ -38,7 +40,9 @@ SEARCH_AGAIN_SECONDS: Final = 0.05
 """The pause before the leader is looked for again, while there is none."""
 
 
-def add(client: Caller, peer_urls: str | Iterable[str], learner: bool) -> results.MemberAddResult:
+async def add(
+    client: Caller, peer_urls: str | Iterable[str], learner: bool
+) -> results.MemberAddResult:
     """Add a member."""
     urls = _checked(peer_urls)
     fields = request("member_add", peerURLs=urls, isLearner=learner)
@@ -46,10 +50,10 @@ def add(client: Caller, peer_urls: str | Iterable[str], learner: bool) -> result
     def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
         return _newcomer(listed, urls, learner)
 
-    return _change(client, fields, _ADDED, "PeerURLExist", done)
+    return await _change(client, fields, _ADDED, "PeerURLExist", done)
 
 
-def replace(
+async def replace(
     client: Caller, member_id: int, peer_urls: str | Iterable[str]
 ) -> results.MemberAddResult:
     """Remove a member and add another in one step."""
@@ -60,43 +64,43 @@ def replace(
         gone = all(member.id != member_id for member in listed.members)
         return _newcomer(listed, urls, False) if gone else None
 
-    return _change(client, fields, _ADDED, "MemberNotFound", done)
+    return await _change(client, fields, _ADDED, "MemberNotFound", done)
 
 
-def remove(client: Caller, member_id: int) -> results.MemberListResult:
+async def remove(client: Caller, member_id: int) -> results.MemberListResult:
     """Remove a member."""
     fields = request("member_remove", ID=member_id)
     # "Member not found" after a lost answer: this call removed the member, or somebody else did.
     # Either way it is gone, as was asked.
-    return _change(client, fields, _LISTED, "MemberNotFound", lambda listed: listed)
+    return await _change(client, fields, _LISTED, "MemberNotFound", lambda listed: listed)
 
 
-def update(
+async def update(
     client: Caller, member_id: int, peer_urls: str | Iterable[str]
 ) -> results.MemberListResult:
     """Change the URLs of a member. Repeating it changes nothing."""
     fields = request("member_update", ID=member_id, peerURLs=_checked(peer_urls))
-    return _change(client, fields, _LISTED)
+    return await _change(client, fields, _LISTED)
 
 
-def promote(client: Caller, member_id: int) -> results.MemberListResult:
+async def promote(client: Caller, member_id: int) -> results.MemberListResult:
     """Make a learner a voter."""
     fields = request("member_promote", ID=member_id)
-    return _change(client, fields, _LISTED, "MemberNotLearner", lambda listed: listed)
+    return await _change(client, fields, _LISTED, "MemberNotLearner", lambda listed: listed)
 
 
-def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLeaderResult:
+async def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLeaderResult:
     """Find the leader among the client's endpoints and have it hand over to `target`."""
     deadline = time.monotonic() + timeout
     fields = request("move_leader", targetID=target)
     while True:
-        found = _leader(client, deadline)
+        found = await _leader(client, deadline)
         if found is not None:
             source, endpoint = found
-            call = WaitedCall(fields, _left(deadline), write=True, pinned=endpoint)
+            call = Call(fields, _left(deadline), write=True, pinned=endpoint)
             call.repeatable = True
             try:
-                client.wait(call)
+                await client.ask(call)
                 return results.MoveLeaderResult(source, target)
             except LeaseholdError as error:
                 # Another member leads by now: look for it, and ask it to hand over.
@@ -104,29 +108,32 @@ def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLead
                     raise
         if time.monotonic() + SEARCH_AGAIN_SECONDS > deadline:
             raise UnavailableError(FAULTS["NoLeader"].message)
-        time.sleep(SEARCH_AGAIN_SECONDS)
+        await client.shell.sleep(SEARCH_AGAIN_SECONDS)
 
 
-def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
+async def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
     """The leader's id and its endpoint; None while there is no leader.
 
     All endpoints are asked at once. NoLeaderEndpointError when the leader is not one of them.
     """
-    asked: dict[Future[results.StatusResult], str] = {}
+    answers: Arrivals[Call] = client.shell.arrivals()
+    left = _left(deadline)
     for endpoint in client.endpoints:
-        call = FutureCall(request("status"), _left(deadline), _STATUS, pinned=endpoint)
-        client.connection().submit(call)
-        asked[call.future] = endpoint
-    silent: BaseException | None = None
+        call = Call(request("status"), left, pinned=endpoint)
+        call.on_done = lambda done, when: answers.put(done)
+        client.connection().run(partial(_begin, call))
+    silent: LeaseholdError | None = None
     is_elsewhere = False
-    for future in as_completed(asked):
-        error = future.exception()
-        if error is not None:
-            silent = error
-        elif future.result().leader == future.result().header.member_id:
-            return future.result().leader, asked[future]
-        else:
-            is_elsewhere = is_elsewhere or future.result().leader != 0
+    for _ in client.endpoints:
+        call = await answers.get(left + ANSWER_GRACE_SECONDS)
+        if call.reply is None:
+            silent = call.error
+            continue
+        status = replies.read(_STATUS, call.reply)
+        if status.leader == status.header.member_id:
+            assert call.pinned is not None, "each call asks one endpoint"
+            return status.leader, call.pinned
+        is_elsewhere = is_elsewhere or status.leader != 0
     if silent is not None:
         raise silent
     if is_elsewhere:
@@ -134,11 +141,15 @@ def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
     return None
 
 
+def _begin(call: Call, core: Core, now: float) -> None:
+    core.calls.begin(call, now)
+
+
 def _left(deadline: float) -> float:
     return max(0.001, deadline - time.monotonic())
 
 
-def _change(
+async def _change(
     client: Caller,
     fields: dict[str, Any],
     decode: Callable[[replies.Reply], T],
@@ -148,11 +159,12 @@ def _change(
     """Send a change; after a lost answer, the refusal `done_name` may mean that it was done."""
     call = client.repeatable_call(fields)
     try:
-        reply = client.wait(call)
+        reply = await client.ask(call)
     except LeaseholdError as error:
         if not call.uncertain or name_of(error.message) != done_name:
             raise
-        result = done(client.request(request("member_list", linearizable=True), _LISTED))
+        listed = await client.request(request("member_list", linearizable=True), _LISTED)
+        result = done(listed)
         if result is None:
             raise
         return result

@@ -5,16 +5,18 @@ It refuses to know recipes: locks and elections are made of it, and the Client a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cached_property
 from typing import TypeVar
 
 from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.lease import LeaseApi
+from cluster.client.flows.openable import OpenableStream
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation, Stm, run
 from cluster.client.flows.txn import ClientTxn
 from cluster.client.flows.watch import Watch
 from cluster.client.requests import Key, interval, interval_fields
+from cluster.client.results import Event
 
 T = TypeVar("T")
 
@@ -25,7 +27,7 @@ class Primitives(KeyApi):
     @cached_property
     def lease(self) -> LeaseApi:
         """Leases: grant, list, renew and revoke them."""
-        return LeaseApi(self)
+        return LeaseApi(self._caller)
 
     # --- transactions ---
 
@@ -34,11 +36,11 @@ class Primitives(KeyApi):
 
         `cluster.ops` makes compares and operations.
         """
-        return ClientTxn(self)
+        return ClientTxn(self._caller)
 
-    def stm(
+    async def stm(
         self,
-        function: Callable[[Stm], T],
+        function: Callable[[Stm], Awaitable[T]],
         *,
         isolation: Isolation = Isolation.SERIALIZABLE_SNAPSHOT,
         prefetch: Iterable[Key] = (),
@@ -51,7 +53,7 @@ class Primitives(KeyApi):
         ConflictError when none of `attempts` runs could commit. An exception of the function goes
         to the caller, and nothing is written. `prefetch`: keys to read in one request beforehand.
         """
-        return run(self, function, isolation, prefetch, attempts)
+        return await run(self._caller, function, isolation, prefetch, attempts)
 
     # --- watch ---
 
@@ -68,7 +70,7 @@ class Primitives(KeyApi):
         progress_notify: bool = False,
         fragment: bool = False,
         keys_only: bool = False,
-    ) -> Watch:
+    ) -> OpenableStream[Watch, Event]:
         """Follow the changes of a key or an interval (as in `range`), from now or from a revision.
 
         When it returns, the cluster has accepted the watch: later writes are seen. `filters`:
@@ -89,4 +91,4 @@ class Primitives(KeyApi):
             "filters": list(filters),
         }
         fields.update((name, value) for name, value in flags.items() if value)
-        return Watch(self, self.connection(), fields, self._timeout)
+        return OpenableStream(lambda: Watch(self._caller, fields)._begin())

@@ -27,28 +27,28 @@ COPY_SECONDS_MAX: Final = 600.0
 """How long a node may take to make its copy before the request counts as failed."""
 
 
-def save(
+async def save(
     caller: Caller, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None
 ) -> SnapshotResult:
     """Save the copy of one endpoint: of the one named, or of the first that has one to give."""
     places = caller.endpoints if endpoint is None else (endpoint,)
     for place in places[:-1]:
         try:
-            return _save(caller, target, place)
+            return await _save(caller, target, place)
         except (UnavailableError, DeadlineExceededError):
             if not isinstance(target, str | os.PathLike) and target.tell():
                 raise  # bytes in the caller's own file cannot be taken back
-    return _save(caller, target, places[-1])
+    return await _save(caller, target, places[-1])
 
 
-def _save(
+async def _save(
     caller: Caller, target: str | os.PathLike[str] | BinaryIO, endpoint: str
 ) -> SnapshotResult:
     if not isinstance(target, str | os.PathLike):
-        return _fetch(caller, target, endpoint)
+        return await _fetch(caller, target, endpoint)
     path = Path(target)
     with _unfinished(path) as file:
-        saved = _fetch(caller, file, endpoint)
+        saved = await _fetch(caller, file, endpoint)
     sync_directory(path.parent)
     return saved
 
@@ -85,11 +85,13 @@ def _maybe_lock(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
+async def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
     """Have a node make a copy, and write all parts of it to a file."""
     digest, size = hashlib.sha256(), 0
     request: dict[str, Any] = {"op": "snapshot"}
-    part = caller.request(request, of(SnapshotPart), pinned=endpoint, timeout=COPY_SECONDS_MAX)
+    part = await caller.request(
+        request, of(SnapshotPart), pinned=endpoint, timeout=COPY_SECONDS_MAX
+    )
     while True:
         file.write(part.blob)
         digest.update(part.blob)
@@ -101,7 +103,7 @@ def _fetch(caller: Caller, file: BinaryIO, endpoint: str) -> SnapshotResult:
         # Not slow, unlike the first request: a lost part is asked for again after a short time, so
         # the copy goes on after a broken connection.
         request = {"op": "snapshot", "name": part.name, "offset": size}
-        part = caller.request(request, of(SnapshotPart), pinned=endpoint)
+        part = await caller.request(request, of(SnapshotPart), pinned=endpoint)
     if digest.digest() != part.sha256:
         raise LeaseholdError(f"the snapshot of {endpoint} was damaged on its way", DATA_LOSS)
     return SnapshotResult(endpoint, size, digest.hexdigest())

@@ -8,21 +8,19 @@ levels of isolation are those of etcd's concurrency package.
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from cluster.client import ops
 from cluster.client.arguments import at_least_one
 from cluster.client.replies import txn_result
-from cluster.client.requests import Key, to_bytes
+from cluster.client.requests import Key, Named, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
 from cluster.errors import CompactedError, ConflictError
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
-    from cluster.client.flows.lease import Lease
 
 T = TypeVar("T")
 
@@ -78,27 +76,27 @@ class Stm:
         self._writes: dict[bytes, ops.Op] = {}
         self._values: dict[bytes, bytes | None] = {}
 
-    def get(self, key: Key) -> bytes | None:
+    async def get(self, key: Key) -> bytes | None:
         """The value of a key, None when the key does not exist."""
         name = to_bytes(key)
         if name in self._values:
             return self._values[name]
-        kv = self._read(name).kv
+        kv = (await self._read(name)).kv
         return None if kv is None else kv.value
 
-    def __getitem__(self, key: Key) -> bytes | None:
+    def __getitem__(self, key: Key) -> Coroutine[Any, Any, bytes | None]:
         return self.get(key)
 
-    def fetch(self, *keys: Key) -> None:
+    async def fetch(self, *keys: Key) -> None:
         """Read several keys in one request, before they are asked for one by one."""
         wanted = dict.fromkeys(map(to_bytes, keys))
-        self._fetch([name for name in wanted if name not in self._reads])
+        await self._fetch([name for name in wanted if name not in self._reads])
 
-    def revision(self, key: Key) -> int:
+    async def revision(self, key: Key) -> int:
         """The revision that last put a key, 0 when it does not exist; own writes do not count."""
-        return self._read(to_bytes(key)).mod_revision
+        return (await self._read(to_bytes(key))).mod_revision
 
-    def put(self, key: Key, value: Key = b"", *, lease: int | Lease = 0) -> None:
+    def put(self, key: Key, value: Key = b"", *, lease: int | Named = 0) -> None:
         """Set a key when the transaction commits."""
         name = to_bytes(key)
         self._writes[name] = ops.put(name, value, lease=lease)
@@ -118,12 +116,12 @@ class Stm:
 
     # --- reading ---
 
-    def _read(self, name: bytes) -> _Read:
+    async def _read(self, name: bytes) -> _Read:
         if name not in self._reads:
-            self._fetch([name])
+            await self._fetch([name])
         return self._reads[name]
 
-    def _fetch(self, names: list[bytes]) -> None:
+    async def _fetch(self, names: list[bytes]) -> None:
         """Take what the last attempt's commit has read, and read the other keys in one request."""
         for name in names:
             if name in self._known:
@@ -134,7 +132,7 @@ class Stm:
         revision = self._snapshot
         gets = ops.txn().then(*(ops.get(name, revision=revision) for name in missing))
         try:
-            found = self._caller.request(gets.fields(), txn_result)
+            found = await self._caller.request(gets.fields(), txn_result)
         except CompactedError as error:
             raise _SnapshotGoneError(error.message) from None
         self._reads |= _reads(missing, found, revision)
@@ -143,7 +141,7 @@ class Stm:
 
     # --- the end of an attempt ---
 
-    def commit(self) -> dict[bytes, _Read] | None:
+    async def _commit(self) -> dict[bytes, _Read] | None:
         """Commit the writes: None when done, else the present values of the keys that were read."""
         one_revision = self._isolation >= Isolation.SERIALIZABLE or len(self._reads) < 2
         if not self._writes and (one_revision or self._isolation is Isolation.READ_COMMITTED):
@@ -151,7 +149,7 @@ class Stm:
         again = list(self._reads)
         txn = ops.txn().if_(*self._conditions()).then(*self._writes.values())
         txn.else_(*(ops.get(name) for name in again))
-        done = self._caller.request(txn.fields(), txn_result, write=bool(self._writes))
+        done = await self._caller.request(txn.fields(), txn_result, write=bool(self._writes))
         return None if done.succeeded else _reads(again, done, 0)
 
     def _conditions(self) -> list[ops.Compare]:
@@ -165,9 +163,9 @@ class Stm:
         return conditions
 
 
-def run(
+async def run(
     caller: Caller,
-    function: Callable[[Stm], T],
+    function: Callable[[Stm], Awaitable[T]],
     isolation: Isolation,
     prefetch: Iterable[Key],
     attempts: int,
@@ -180,12 +178,12 @@ def run(
             # The first repetition starts at once, since it has fresh values. If that fails too,
             # many clients want the same keys: wait for a random time.
             bound = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** min(failures, 16))
-            time.sleep(random.random() * bound)
+            await caller.shell.sleep(random.random() * bound)
         attempt = Stm(caller, isolation, known)
         try:
-            attempt.fetch(*first)
-            result = function(attempt)
-            newer = attempt.commit()
+            await attempt.fetch(*first)
+            result = await function(attempt)
+            newer = await attempt._commit()
         except _SnapshotGoneError:
             newer = {}
         else:

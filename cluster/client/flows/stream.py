@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import ClassVar, Self, TypeVar
 
 from cluster.errors import WatchCanceledError
@@ -11,41 +11,41 @@ from cluster.errors import WatchCanceledError
 T = TypeVar("T")
 
 
-class Stream(Iterator[T]):
+class Stream(AsyncIterator[T]):
     """An iterator that waits for its next item, until `cancel` or the end of the `with` block."""
 
-    called: ClassVar[str]
+    _called: ClassVar[str]
     """The stream's name in the error after `cancel`."""
 
     @abstractmethod
     def cancel(self) -> None:
-        """End the stream and release the threads that wait for an item. May be repeated."""
+        """End the stream and release those who wait for an item. May be repeated."""
 
     @abstractmethod
-    def _next(self, timeout: float | None) -> T | None:
+    async def _next(self, timeout: float | None) -> T | None:
         """The next item, None after `cancel`; DeadlineExceededError after `timeout` seconds."""
 
-    def get(self, timeout: float | None = None) -> T:
+    async def get(self, timeout: float | None = None) -> T:
         """The next item; DeadlineExceededError (a TimeoutError) after `timeout` seconds.
 
-        WatchCanceledError after `cancel`.
+        Without a `timeout` it may wait for ever. WatchCanceledError after `cancel`.
         """
-        found = self._next(timeout)
+        found = await self._next(timeout)
         if found is None:
-            raise WatchCanceledError(f"the {self.called} was cancelled")
+            raise WatchCanceledError(f"the {self._called} was cancelled")
         return found
 
-    def __iter__(self) -> Self:
+    def __aiter__(self) -> Self:
         return self
 
-    def __next__(self) -> T:
-        found = self._next(None)
+    async def __anext__(self) -> T:
+        found = await self._next(None)
         if found is None:
-            raise StopIteration
+            raise StopAsyncIteration
         return found
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    async def __aexit__(self, exception_type: type[BaseException] | None, *error: object) -> None:
         self.cancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from cluster.client import ops
@@ -10,6 +9,8 @@ from cluster.client.replies import txn_result
 from cluster.client.results import TxnResult
 
 if TYPE_CHECKING:
+    from asyncio import Future
+
     from cluster.client.flows.caller import Caller
 
 
@@ -24,14 +25,14 @@ class ClientTxn(ops.Txn):
         super().__init__()
         self._caller = caller
 
-    def commit(self) -> TxnResult:
+    async def commit(self) -> TxnResult:
         """Commit the transaction; `succeeded` says whether the compares held.
 
         If one operation fails, none is applied, and its error is raised: InvalidArgumentError for a
         key that is put twice or too many operations, LeaseNotFoundError, CompactedError, ...
         """
-        return self._caller.request(self.fields(), txn_result, write=self.writes)
+        return await self._caller.request(self.fields(), txn_result, write=self.writes)
 
     def commit_async(self) -> Future[TxnResult]:
         """Begin to commit it and return at once."""
-        return self._caller.request_async(self.fields(), txn_result, write=self.writes)
+        return self._caller.begin(self.fields(), txn_result, write=self.writes)

@@ -8,7 +8,7 @@ from typing import BinaryIO, Final
 
 from cluster.client import replies, results
 from cluster.client.flows import members, snapshot
-from cluster.client.flows.caller import Caller
+from cluster.client.flows.caller import Api
 from cluster.client.requests import request
 from cluster.protocol import AlarmName
 
@@ -18,15 +18,15 @@ SLOW_SECONDS: Final = 300.0
 """How long a node may work on its whole data before the request counts as failed."""
 
 
-class UpkeepApi(Caller):
+class UpkeepApi(Api):
     """The operations on members, and on single nodes."""
 
-    def member_list(self, *, linearizable: bool = True) -> results.MemberListResult:
+    async def member_list(self, *, linearizable: bool = True) -> results.MemberListResult:
         """The members of the cluster; not linearizable: as the node that is asked knows them."""
         fields = request("member_list", linearizable=linearizable)
-        return self.request(fields, replies.of(results.MemberListResult))
+        return await self._caller.request(fields, replies.of(results.MemberListResult))
 
-    def member_add(
+    async def member_add(
         self, peer_urls: str | Iterable[str], *, learner: bool = False
     ) -> results.MemberAddResult:
         """Add a member that the others will reach at these URLs.
@@ -34,58 +34,60 @@ class UpkeepApi(Caller):
         Start it afterwards, with `--initial-cluster-state existing`. A learner has no vote until it
         is promoted.
         """
-        return members.add(self, peer_urls, learner)
+        return await members.add(self._caller, peer_urls, learner)
 
-    def member_remove(self, member_id: int) -> results.MemberListResult:
+    async def member_remove(self, member_id: int) -> results.MemberListResult:
         """Remove a member for good; its process ends by itself. NotFoundError if there is none."""
-        return members.remove(self, member_id)
+        return await members.remove(self._caller, member_id)
 
-    def member_replace(
+    async def member_replace(
         self, member_id: int, peer_urls: str | Iterable[str]
     ) -> results.MemberAddResult:
         """Remove a member and add one at these URLs in one step, so the number of voters stays."""
-        return members.replace(self, member_id, peer_urls)
+        return await members.replace(self._caller, member_id, peer_urls)
 
-    def member_update(
+    async def member_update(
         self, member_id: int, peer_urls: str | Iterable[str]
     ) -> results.MemberListResult:
         """Change the URLs at which the others reach a member."""
-        return members.update(self, member_id, peer_urls)
+        return await members.update(self._caller, member_id, peer_urls)
 
-    def member_promote(self, member_id: int) -> results.MemberListResult:
+    async def member_promote(self, member_id: int) -> results.MemberListResult:
         """Make a learner a voter; FailedPreconditionError until it has caught up."""
-        return members.promote(self, member_id)
+        return await members.promote(self._caller, member_id)
 
-    def move_leader(self, member_id: int) -> results.MoveLeaderResult:
+    async def move_leader(self, member_id: int) -> results.MoveLeaderResult:
         """Hand the lead over to a member. The leader must be one of the client's endpoints."""
-        return members.move_leader(self, member_id, self._timeout)
+        return await members.move_leader(self._caller, member_id, self._caller.timeout)
 
     # --- single nodes ---
 
-    def status(self, endpoint: str | None = None) -> results.StatusResult:
+    async def status(self, endpoint: str | None = None) -> results.StatusResult:
         """The state of one node: of the endpoint named, or of the one that the client uses."""
-        pinned = self.known(endpoint)
-        return self.request(request("status"), replies.of(results.StatusResult), pinned=pinned)
+        pinned = self._caller.known(endpoint)
+        decode = replies.of(results.StatusResult)
+        return await self._caller.request(request("status"), decode, pinned=pinned)
 
-    def hash(self, endpoint: str | None = None) -> results.HashResult:
+    async def hash(self, endpoint: str | None = None) -> results.HashResult:
         """A hash of all that one node holds, to see whether it has changed."""
-        decode, pinned = replies.of(results.HashResult), self.known(endpoint)
-        return self.request(request("hash"), decode, pinned=pinned, timeout=SLOW_SECONDS)
+        fields, decode = request("hash"), replies.of(results.HashResult)
+        pinned = self._caller.known(endpoint)
+        return await self._caller.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
 
-    def hash_kv(self, endpoint: str | None = None, revision: int = 0) -> results.HashKvResult:
+    async def hash_kv(self, endpoint: str | None = None, revision: int = 0) -> results.HashKvResult:
         """A hash of one node's data up to a revision (0: its latest); equal on all members."""
         fields = request("hash_kv", revision=revision)
         decode = replies.of(results.HashKvResult)
-        pinned = self.known(endpoint)
-        return self.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
+        pinned = self._caller.known(endpoint)
+        return await self._caller.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
 
-    def defragment(self, endpoint: str | None = None) -> results.DefragmentResult:
+    async def defragment(self, endpoint: str | None = None) -> results.DefragmentResult:
         """Have one node give unused disk space back. It goes on serving meanwhile."""
         fields, decode = request("defragment"), replies.of(results.DefragmentResult)
-        pinned = self.known(endpoint)
-        return self.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
+        pinned = self._caller.known(endpoint)
+        return await self._caller.request(fields, decode, pinned=pinned, timeout=SLOW_SECONDS)
 
-    def snapshot_save(
+    async def snapshot_save(
         self, target: str | os.PathLike[str] | BinaryIO, endpoint: str | None = None
     ) -> results.SnapshotResult:
         """Save the data of one node to a path, or to a file that is open for writing bytes.
@@ -94,23 +96,26 @@ class UpkeepApi(Caller):
         fetched again, and the SHA-256 of the whole is checked. Without `endpoint`, the client tries
         its endpoints in order.
         """
-        return snapshot.save(self, target, self.known(endpoint))
+        return await snapshot.save(self._caller, target, self._caller.known(endpoint))
 
     # --- alarms ---
 
-    def alarm_list(self) -> results.AlarmResult:
+    async def alarm_list(self) -> results.AlarmResult:
         """The alarms that are raised and not cleared."""
-        return self.request(request("alarm", action="GET"), _ALARMS)
+        return await self._caller.request(request("alarm", action="GET"), _ALARMS)
 
-    def alarm_activate(self, member_id: int, alarm: AlarmName) -> results.AlarmResult:
+    async def alarm_activate(self, member_id: int, alarm: AlarmName) -> results.AlarmResult:
         """Raise an alarm for a member, as it would by itself."""
-        return self._alarm("ACTIVATE", member_id, alarm)
+        return await self._alarm("ACTIVATE", member_id, alarm)
 
-    def alarm_disarm(self, member_id: int = 0, alarm: AlarmName = "NONE") -> results.AlarmResult:
+    async def alarm_disarm(
+        self, member_id: int = 0, alarm: AlarmName = "NONE"
+    ) -> results.AlarmResult:
         """Clear an alarm of a member; the alarms cleared. 0 is every member, NONE every alarm."""
-        return self._alarm("DEACTIVATE", member_id, alarm)
+        return await self._alarm("DEACTIVATE", member_id, alarm)
 
-    def _alarm(self, action: str, member_id: int, alarm: AlarmName) -> results.AlarmResult:
+    async def _alarm(self, action: str, member_id: int, alarm: AlarmName) -> results.AlarmResult:
         fields = request("alarm", action=action, memberID=member_id, alarm=alarm)
         # Needs no session: to raise or clear an alarm twice is the same as once.
-        return replies.read(_ALARMS, self.wait(self.repeatable_call(fields)))
+        reply = await self._caller.ask(self._caller.repeatable_call(fields))
+        return replies.read(_ALARMS, reply)

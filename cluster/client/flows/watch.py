@@ -6,12 +6,11 @@ nodes is `watching`'s business.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client.arguments import patience
 from cluster.client.engine.notices import (
@@ -22,9 +21,9 @@ from cluster.client.engine.notices import (
     WatchEvents,
     WatchOpened,
 )
+from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Arrivals, Subscriber
 from cluster.client.flows.stream import Stream
 from cluster.client.results import Event, Header, WatchBatch
-from cluster.client.threads.connection import ANSWER_GRACE_SECONDS, Connection
 from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ QUEUED_EVENTS_MAX: Final = 10_000
 again when half of this number waits."""
 
 
+_Item = WatchOpened | WatchBatch | LeaseholdError | None
+
+
 class Watch(Stream[Event]):
     """Changes of a key, an interval or a prefix, as they happen: an iterator of `Event`.
 
@@ -42,45 +44,61 @@ class Watch(Stream[Event]):
     with CompactedError when the history that it needs is gone, with HistoryLostError when the
     cluster has lost history that the watch had seen, and with WatchCanceledError when the cluster
     refuses it. After `cancel` (or the end of a `with` block) the iteration just ends. A watch may
-    be shared by threads.
+    be shared by threads or tasks.
     """
 
-    called = "watch"
+    _called = "watch"
 
-    def __init__(
-        self, client: Caller, connection: Connection, fields: dict[str, Any], timeout: float
-    ) -> None:
+    def __init__(self, caller: Caller, fields: dict[str, Any]) -> None:
         # A client without references is closed, so a watch holds a reference to its client.
-        self._client = client
-        self._connection = connection
-        self._incoming: SimpleQueue[WatchOpened | WatchBatch | LeaseholdError | None] = (
-            SimpleQueue()
-        )
-        self._taking = threading.Lock()
+        self._caller = caller
+        self._fields = fields
+        self._incoming: Arrivals[_Item] = caller.shell.arrivals()
+        self._taking = caller.shell.turnstile()
         self._taken: deque[Event] = deque()
         # Two counters, because each is written by another thread: events that came in (the I/O
         # thread's), and events that the program took out.
         self._events_in = 0
         self._events_out = 0
         self._paused = False
-        self._number = connection.attach(self)
-        number = self._number
-        connection.run(lambda core, now: core.watches.open(number, fields, timeout, now))
-        self.header = self._header_taken = self._opened(timeout)
+        self._connection = caller.connection()
+        self._number = 0
+        self._opened: Header | None = None
 
-    def batches(self) -> Iterator[WatchBatch]:
+    async def _begin(self) -> Self:
+        """Open the watch, and wait until the cluster has accepted it."""
+        subscriber = Subscriber(self._notice, self._abort, self._orphan)
+        number = self._number = self._connection.attach(subscriber)
+        fields, timeout = self._fields, self._caller.timeout
+        self._connection.run(lambda core, now: core.watches.open(number, fields, timeout, now))
+        self._opened = self._header_taken = await self._accepted(timeout)
+        return self
+
+    @property
+    def header(self) -> Header:
+        """The header of the answer by which the cluster accepted the watch."""
+        assert self._opened is not None, "the watch has begun"
+        return self._opened
+
+    async def __anext__(self) -> Event:
+        try:
+            return self._taken.popleft()
+        except IndexError:
+            return await super().__anext__()
+
+    async def batches(self) -> AsyncIterator[WatchBatch]:
         """The events in batches, as they arrive: whole revisions, with the reply's header."""
         while True:
-            batch = self._next_batch(None)
+            batch = await self._next_batch(None)
             if batch is None:
                 return
             yield batch
 
-    def batch(self, timeout: float | None = None) -> WatchBatch:
+    async def batch(self, timeout: float | None = None) -> WatchBatch:
         """The next batch of `batches`; it raises as `get` does."""
-        batch = self._next_batch(timeout)
+        batch = await self._next_batch(timeout)
         if batch is None:
-            raise WatchCanceledError(f"the {self.called} was cancelled")
+            raise WatchCanceledError(f"the {self._called} was cancelled")
         return batch
 
     def progress(self) -> None:
@@ -92,16 +110,16 @@ class Watch(Stream[Event]):
         self._connection.run(lambda core, now: core.watches.progress(number))
 
     def cancel(self) -> None:
-        """Stop watching, and release the threads that wait for an event. May be repeated."""
+        """Stop watching, and release those who wait for an event. May be repeated."""
         number = self._number
         self._connection.detach(number)
         self._connection.run(lambda core, now: core.watches.cancel(number))
         self._incoming.put(None)
 
-    def notice(self, notice: Notice) -> bool:
-        """Queue the core's notice for the program; False when too many events wait there.
+    def _notice(self, notice: Notice) -> bool:
+        """Queue the engine's notice for the program; False when too many events wait there.
 
-        Called in the I/O thread.
+        Called by the engine's carrier.
         """
         match notice:
             case WatchEvents():
@@ -119,25 +137,25 @@ class Watch(Stream[Event]):
                 raise AssertionError("a watch keeps no lease")
         return True
 
-    def abort(self, error: LeaseholdError) -> None:
-        """End the watch with this error; no notice of the core will end it."""
+    def _abort(self, error: LeaseholdError) -> None:
+        """End the watch with this error; no notice of the engine will end it."""
         self._incoming.put(error)
 
-    def orphan(self, error: LeaseholdError) -> None:
+    def _orphan(self, error: LeaseholdError) -> None:
         """In a forked child: drop the events that wait, which the parent has too, and end."""
         # A thread of the parent may have held these locks at the fork: make new ones.
-        self._taking = threading.Lock()
+        self._taking = self._caller.shell.turnstile()
         self._taken.clear()
-        self._incoming = SimpleQueue()
+        self._incoming = self._caller.shell.arrivals()
         self._incoming.put(error)
 
-    def _opened(self, timeout: float) -> Header:
+    async def _accepted(self, timeout: float) -> Header:
         try:
-            first = self._incoming.get(timeout=timeout + ANSWER_GRACE_SECONDS)
-        except Empty:
+            first = await self._incoming.get(timeout + ANSWER_GRACE_SECONDS)
+        except TimeoutError:
             first = DeadlineExceededError("the client's I/O thread does not answer")
         except BaseException:
-            # Ctrl-C, for example: the program never gets the object that could cancel the watch.
+            # A cancellation, or Ctrl-C: the program never gets the object that could cancel it.
             self.cancel()
             raise
         if isinstance(first, LeaseholdError):
@@ -146,32 +164,40 @@ class Watch(Stream[Event]):
         assert isinstance(first, WatchOpened), "events come after the watch has opened"
         return first.header
 
-    def _next(self, timeout: float | None) -> Event | None:
+    async def _next(self, timeout: float | None) -> Event | None:
         patience(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._taking:
-            while not self._taken:
+        async with self._taking:
+            while not (rest := self._rest(1)):
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                batch = self._take_batch(left)
+                batch = await self._take_batch(left)
                 if batch is None:
                     return None
-                self._taken.extend(batch.events)
                 self._header_taken = batch.header
-            return self._taken.popleft()
+                self._taken.extend(batch.events)
+            return rest[0]
 
-    def _next_batch(self, timeout: float | None) -> WatchBatch | None:
+    async def _next_batch(self, timeout: float | None) -> WatchBatch | None:
         patience(timeout)
-        with self._taking:
-            if self._taken:  # the rest of a batch whose first events were taken singly
-                rest = WatchBatch(self._header_taken, tuple(self._taken))
-                self._taken.clear()
-                return rest
-            return self._take_batch(timeout)
+        async with self._taking:
+            # First the rest of a batch whose first events were taken singly.
+            if rest := self._rest(len(self._taken)):
+                return WatchBatch(self._header_taken, rest)
+            return await self._take_batch(timeout)
 
-    def _take_batch(self, timeout: float | None) -> WatchBatch | None:
+    def _rest(self, most: int) -> tuple[Event, ...]:
+        """Take up to `most` events of the batch that is being taken. Iterations of other threads
+        take from it at the same time."""
+        rest: list[Event] = []
+        with suppress(IndexError):
+            while len(rest) < most:
+                rest.append(self._taken.popleft())
+        return tuple(rest)
+
+    async def _take_batch(self, timeout: float | None) -> WatchBatch | None:
         try:
-            item = self._incoming.get(timeout=timeout)
-        except Empty:
+            item = await self._incoming.get(timeout)
+        except TimeoutError:
             raise DeadlineExceededError("no event in time") from None
         if isinstance(item, WatchBatch):
             self._events_out += len(item.events)

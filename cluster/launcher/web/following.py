@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from cluster.client.flows.watch import Watch
+from cluster.client.threads.objects import Watch
 from cluster.errors import CompactedError, LeaseholdError
 from cluster.launcher.web.keys import Keys, event, is_shown
 

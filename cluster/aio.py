@@ -1,0 +1,47 @@
+"""The client for asyncio: `from cluster.aio import Client`. It has the names of `cluster.Client`.
+
+    async with Client() as client:
+        await client.put("a", "1")
+        async with client.lock("job"):
+            ...
+        async for event in client.watch("a"):
+            ...
+
+What waits is awaited. A watch, a scan, a lease or an observation is opened by `await`, `async with`
+or `async for`. A task may be cancelled at any `await`: what it had taken is given back, and a write
+that was sent may be applied. A client belongs to the event loop in which it was first used.
+"""
+
+from __future__ import annotations
+
+from cluster.client.aio.shell import LoopShell
+from cluster.client.flows import client as flows
+from cluster.client.flows.election import Election, Observation
+from cluster.client.flows.lease import Lease, LeaseApi
+from cluster.client.flows.lock import Lock
+from cluster.client.flows.lost import Lost
+from cluster.client.flows.scan import Scan
+from cluster.client.flows.stm import Isolation, Stm
+from cluster.client.flows.txn import ClientTxn
+from cluster.client.flows.watch import Watch
+
+__all__ = [
+    "Client",
+    "ClientTxn",
+    "Election",
+    "Isolation",
+    "Lease",
+    "LeaseApi",
+    "Lock",
+    "Lost",
+    "Observation",
+    "Scan",
+    "Stm",
+    "Watch",
+]
+
+
+class Client(flows.Client):
+    __doc__ = flows.Client.__doc__
+
+    _shell = LoopShell

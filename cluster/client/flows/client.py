@@ -1,0 +1,135 @@
+"""Client: all that a program calls, for both shells. `cluster.aio.Client` is this class itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from cluster.client.flows.caller import Caller
+from cluster.client.flows.contest import Contest
+from cluster.client.flows.election import Election
+from cluster.client.flows.lease import Lease
+from cluster.client.flows.lock import Lock
+from cluster.client.flows.openable import Openable
+from cluster.client.flows.primitives import Primitives
+from cluster.client.flows.shell import Shell
+from cluster.client.flows.upkeep import UpkeepApi
+from cluster.client.replies import Reply
+from cluster.client.requests import Key, Named
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+T = TypeVar("T")
+
+SESSION_TTL_SECONDS: Final = 60.0
+"""How long others wait for the locks and elections of a dead client, as in etcd's client."""
+
+
+class Client(Primitives, UpkeepApi):
+    """A connection to a cluster; any one of its endpoints is enough.
+
+    `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
+    with commas; by default $LEASECTL_ENDPOINTS, else 127.0.0.1:2379. The first request connects.
+    `dial_timeout` limits the wait for a first connection, `timeout` each request; both are in
+    seconds. The client retries writes by itself, and they are still applied once. This takes a
+    session; with `exactly_once=False` there is none, and an interrupted write raises
+    OutcomeUnknownError. Where a member advertises a `tcp://` URL beside the `http://` URL of its
+    front, requests soon go there directly, which is faster; not with `direct=False`.
+    """
+
+    @classmethod
+    def _shell(cls) -> Shell:
+        """What carries the flows of a client."""
+        raise NotImplementedError
+
+    def __init__(
+        self,
+        endpoints: str | Iterable[str] | None = None,
+        *,
+        dial_timeout: float = 5.0,
+        timeout: float = 5.0,
+        exactly_once: bool = True,
+        direct: bool = True,
+    ) -> None:
+        super().__init__(
+            Caller(
+                self._shell(),
+                endpoints,
+                dial_timeout=dial_timeout,
+                timeout=timeout,
+                exactly_once=exactly_once,
+                direct=direct,
+            )
+        )
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The endpoints, as they were given."""
+        return self._caller.endpoints
+
+    async def request(
+        self,
+        fields: dict[str, Any],
+        decode: Callable[[Reply], T],
+        write: bool | None = None,
+        pinned: str | None = None,
+        timeout: float | None = None,
+    ) -> T:
+        """Send one request of PROTOCOL.md and decode its reply.
+
+        `write` overrides what the protocol's table says of the operation. `pinned` is the only
+        endpoint to ask. `timeout` (seconds) replaces the client's, for a request whose work takes
+        long: then one attempt may use the whole timeout.
+        """
+        return await self._caller.request(fields, decode, write, pinned, timeout)
+
+    def request_async(
+        self, fields: dict[str, Any], decode: Callable[[Reply], T], write: bool | None = None
+    ) -> Future[T]:
+        """As `request`, but it returns a future at once; callbacks of the future must not block."""
+        return self._caller.begin(fields, decode, write)
+
+    # --- held by leases ---
+
+    def session(self, ttl: float = SESSION_TTL_SECONDS) -> Openable[Lease]:
+        """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end."""
+        granting = self.lease.grant(ttl)
+
+        async def keep() -> Lease:
+            return (await granting).keep_alive()
+
+        return Openable(keep)
+
+    def lock(
+        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
+    ) -> Lock:
+        """A lock that excludes all others of this name, in any client.
+
+        A lease of its own of `ttl` seconds holds it, or the given `lease`.
+        """
+        contest = Contest(self, self._caller, name, ttl, lease)
+        return Lock(contest, self._caller.shell.turnstile())
+
+    def election(
+        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
+    ) -> Election:
+        """An election: to `campaign` in, or to see its `leader`.
+
+        A lease of its own of `ttl` seconds holds a candidacy, or the given `lease`.
+        """
+        contest = Contest(self, self._caller, name, ttl, lease)
+        return Election(contest, self, self._caller)
+
+    # --- the end ---
+
+    async def close(self) -> None:
+        """End all requests, watches and renewals, and close the sockets. A closed client stays
+        closed."""
+        await self._caller.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()

@@ -1,0 +1,133 @@
+"""The threaded shell: each wait of a flow blocks the thread that runs it, so no flow suspends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractContextManager
+from queue import Empty, SimpleQueue
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from cluster.client.engine.calling import CallOptions
+from cluster.client.threads.connection import ThreadedConnection
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+class ThreadArrivals(Generic[Item]):
+    """A queue between threads."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Item] = SimpleQueue()
+
+    def put(self, item: Item) -> None:
+        """Add an item; in any thread."""
+        self._queue.put(item)
+
+    async def get(self, timeout: float | None) -> Item:
+        """Take an item; TimeoutError after `timeout` seconds."""
+        try:
+            return self._queue.get(timeout=timeout)
+        except Empty:
+            raise TimeoutError from None
+
+
+class ThreadTurnstile:
+    """A lock between threads, which knows who has it."""
+
+    kind: ClassVar = "thread"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taker: int | None = None
+
+    async def enter(self, timeout: float | None = None) -> bool:
+        """Wait to be let in, for at most `timeout` seconds; whether that happened."""
+        limit = -1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+        if not self._lock.acquire(timeout=limit):
+            return False
+        self._taker = threading.get_ident()
+        return True
+
+    def leave(self) -> None:
+        """Let the next thread in."""
+        self._taker = None
+        self._lock.release()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether a thread is inside."""
+        return self._lock.locked()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the thread that asks is inside."""
+        return self._taker == threading.get_ident()
+
+    async def __aenter__(self) -> Self:
+        await self.enter()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.leave()
+
+
+class ThreadSignal:
+    """An event between threads."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Set it, and wake all who wait; in any thread."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        return self._event.is_set()
+
+    async def wait(self, timeout: float) -> bool:
+        """Wait until it is set, for at most `timeout` seconds; whether it is set."""
+        return self._event.wait(min(timeout, threading.TIMEOUT_MAX))
+
+
+class ThreadShell:
+    """What the flows of one threaded client are carried by."""
+
+    def __init__(self) -> None:
+        self.starting: AbstractContextManager[Any] = threading.Lock()
+
+    def connect(
+        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+    ) -> ThreadedConnection:
+        """Start an I/O thread."""
+        return ThreadedConnection(addresses, options, direct)
+
+    def arrivals(self) -> ThreadArrivals[Any]:
+        """A new, empty queue."""
+        return ThreadArrivals()
+
+    def turnstile(self) -> ThreadTurnstile:
+        """A new turnstile, with nobody inside."""
+        return ThreadTurnstile()
+
+    def signal(self) -> ThreadSignal:
+        """A new signal, which is not set."""
+        return ThreadSignal()
+
+    async def sleep(self, seconds: float) -> None:
+        """Block the thread for a time."""
+        time.sleep(seconds)
+
+    async def see_through(self, flow: Coroutine[Any, Any, T]) -> T:
+        """Run a flow: nothing cancels a thread."""
+        return await flow
+
+    async def at_rest(self) -> None:
+        """No flow outlives its caller."""
+
+    def forked(self) -> None:
+        """In a forked child: a thread of the parent may have held the lock at the fork."""
+        self.starting = threading.Lock()
