@@ -103,14 +103,52 @@ def test_a_show_can_be_stopped_and_there_is_one_at_a_time() -> None:
         rig.shows.begin(cast(ShowDesk, rig.desk), "chaos", two_commands)
     rig.shows.stop()
     rig.tick()
+    rig.desk.obeyed[-1][1].done()
+    rig.tick()
     assert rig.verdicts == [(False, "tour failed: it was stopped")]
     with pytest.raises(LauncherError, match="neither a tour nor chaos is under way"):
         rig.shows.stop()
 
 
+@pytest.mark.parametrize(
+    ("harm", "mend"),
+    [
+        ("kill n1", "start n1"),
+        ("stop n1", "start n1"),
+        ("pause n1", "resume n1"),
+        ("partition n1 | n2,n3", "heal"),
+        ("isolate n1 in", "heal"),
+        ("slow n1 60ms", "heal"),
+        ("lossy n1 5%", "heal"),
+    ],
+)
+@pytest.mark.parametrize("when", ["while the harm is done", "when it is done"])
+def test_a_show_that_is_stopped_leaves_no_harm(harm: str, mend: str, when: str) -> None:
+    def script(stage: Stage) -> Errand[str]:
+        yield from stage.do("kill n9")
+        yield from stage.do("start n9")
+        yield from stage.do(harm)
+        yield from stage.hold(float("inf"))
+        return "never"
+
+    rig = Rig(script)
+    for line in ("kill n9", "start n9", harm)[: 3 if when == "when it is done" else 2]:
+        assert rig.desk.obeyed[-1][0] == line
+        rig.desk.obeyed[-1][1].done()
+        rig.tick()
+    rig.shows.stop()
+    rig.tick()
+    assert [line for line, _ in rig.desk.obeyed[3:]] == [mend]
+    assert rig.verdicts == []
+    rig.desk.obeyed[-1][1].done("that cannot be")
+    rig.tick()
+    assert rig.verdicts == [(False, "tour failed: it was stopped")]
+
+
 def test_the_end_of_the_cluster_is_no_pass() -> None:
     rig = Rig(two_commands)
     rig.errands.abandon()
+    assert [line for line, _ in rig.desk.obeyed] == ["kill n1"]
     assert rig.verdicts == [(False, "tour failed: the cluster stops")]
 
 

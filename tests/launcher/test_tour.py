@@ -39,7 +39,7 @@ class Desk:
     def obey(self, line: str, asker: Any) -> None:
         """Do it at once."""
         self.lines.append(line)
-        if line.startswith(("kill leader", "partition")):
+        if line.startswith((f"kill {self.leader}", "partition")):
             self.leader = "n2"
             self.journal.tell("failover", "measured", **self._outage.document())
         asker.done()

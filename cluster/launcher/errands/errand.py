@@ -29,6 +29,10 @@ class NoAnswerError(LauncherError):
     """A node was asked, and it is not known whether it did it."""
 
 
+class AbandonedError(LauncherError):
+    """The cluster stops: an errand can do no more."""
+
+
 class Ask(NamedTuple):
     """Send a request to a node; the errand goes on with its reply, or with one of the errors."""
 
@@ -126,7 +130,7 @@ class Errands:
     def abandon(self) -> None:
         """End all errands: the cluster stops."""
         for one in list(self._under_way):
-            self._go_on(one, None, LauncherError("the cluster stops"))
+            self._go_on(one, None, AbandonedError("the cluster stops"))
 
     # --- inside ---
 

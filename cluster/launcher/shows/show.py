@@ -10,11 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Protocol
 
 from cluster.launcher.commands.jobs import Jobs
 from cluster.launcher.errands.errand import (
     FOREVER,
+    AbandonedError,
     Ask,
     Errand,
     NoAnswerError,
@@ -31,6 +33,20 @@ from cluster.launcher.story.journal import Journal
 STEP_SECONDS: Final = 120.0
 """What a step waits for must come within this time: it ends a show that hangs, and judges no
 cluster for being slow."""
+
+MEND_SECONDS: Final = 30.0
+"""A show that ends early waits this long for each thing that it mends."""
+
+MENDS: Final[Mapping[str, str]] = {
+    "kill": "start",
+    "stop": "start",
+    "pause": "resume",
+    "isolate": "heal",
+    "partition": "heal",
+    "slow": "heal",
+    "lossy": "heal",
+}
+"""The commands that do harm, and those that mend it: the same nodes, or all links."""
 
 
 class ShowError(LauncherError):
@@ -95,6 +111,7 @@ class Stage:
         self.desk = desk
         self.name = name
         self._measured: list[Happening] = []
+        self._owed: list[str] = []
         self.entered = False
         self.stopped = False
 
@@ -118,10 +135,23 @@ class Stage:
         """
         mark = self.mark
         listener = Listener(self.name)
+        owed = self._owed
+        # Also if the show ends before the command does.
+        self._owed = [*owed, *_mends(line)]
         self.desk.obey(line, listener)
         yield from self.until(lambda: listener.is_done, f"the end of {line}", seconds)
+        if listener.error:
+            self._owed = owed
         self.check(not listener.error, f"{line}: {listener.error}")
+        self._owed = [mend for mend in self._owed if mend != line]
         return mark
+
+    def mend(self) -> Errand[None]:
+        """Undo the harm that the script has done and not undone; a refusal is told by the desk."""
+        for line in self._owed:
+            listener = Listener(self.name)
+            self.desk.obey(line, listener)
+            yield Until(partial(_is_over, listener, time.monotonic() + MEND_SECONDS), FOREVER, "")
 
     def until(
         self, holds: Callable[[], bool], what: str, seconds: float = STEP_SECONDS
@@ -226,6 +256,8 @@ class Shows:
             try:
                 why = yield from script(stage)
             except LauncherError as error:
+                if not isinstance(error, AbandonedError):
+                    yield from stage.mend()
                 _judge(stage, False, str(error))
                 raise LauncherError(f"{stage.name} has failed") from None
             _judge(stage, True, why)
@@ -239,6 +271,19 @@ class Shows:
         finally:
             forget()
             self._stage = None
+
+
+def _mends(line: str) -> list[str]:
+    """The command, if any, that undoes this one."""
+    verb, _, nodes = line.partition(" ")
+    mend = MENDS.get(verb)
+    if mend is None or mend == "heal":
+        return [mend] if mend else []
+    return [f"{mend} {nodes}"]
+
+
+def _is_over(listener: Listener, ends_at: float) -> bool:
+    return listener.is_done or time.monotonic() >= ends_at
 
 
 def _judge(stage: Stage, passed: bool, why: str) -> None:

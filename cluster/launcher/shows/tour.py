@@ -116,8 +116,8 @@ def _replication(stage: Stage) -> Errand[None]:
 def _kill(stage: Stage) -> Errand[None]:
     before = stage.leader()
     yield from stage.ask(before, _put(*GREETING))
-    stage.tell(f"kill leader: {before} gets SIGKILL, and cannot say goodbye.")
-    failover = yield from _change_leader(stage, "kill leader", before)
+    stage.tell(f"kill {before}: the leader gets SIGKILL, and cannot say goodbye.")
+    failover = yield from _change_leader(stage, f"kill {before}", before)
     after = stage.leader()
     stage.check(failover.lost == 0, f"{failover.lost} acknowledged writes were lost")
     reply = yield from stage.ask(after, _get(GREETING[0]))
@@ -166,7 +166,7 @@ def _lease(stage: Stage) -> Errand[None]:
     lease = granted["ID"]
     yield from stage.ask(before, {**_put(b"tour/leased", b"1"), "lease": lease})
     stage.tell(f"A lease of {LEASE_TTL_SECONDS} s holds tour/leased. The leader counts its time.")
-    yield from _change_leader(stage, "kill leader", before)
+    yield from _change_leader(stage, f"kill {before}", before)
     after = stage.leader()
     reply = yield from stage.ask(after, {"op": "lease_time_to_live", "ID": lease, "keys": True})
     left = reply.get("TTL", 0)
