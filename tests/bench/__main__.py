@@ -11,6 +11,8 @@ if the leader changes meanwhile.
 `python -m tests.bench tails`: what periodic work costs the slowest of 64 puts under way; fails if
 it doubles their p99.
 `python -m tests.bench failover DIR`: for how long faults of nodes make writes impossible, on both.
+`python -m tests.bench page`: the launcher's page under many events; needs a Chromium, and the
+extra `browser`.
 `python -m tests.bench timeline`: the way of one put, and where the processor's time goes.
 """
 
@@ -29,6 +31,7 @@ from tests.bench import (
     failover,
     failover_plot,
     million,
+    page,
     tails,
     timeline,
     turns,
@@ -63,6 +66,9 @@ def main() -> int:
     slowest.add_argument("--rounds", type=int, default=tails.ROUNDS)
     slowest.add_argument("--seconds", type=float, default=tails.PHASE_SECONDS, help="of a phase")
     slowest.add_argument("things", nargs="*", help=f"{', '.join(tails.THINGS)} (default all)")
+    looking = commands.add_parser("page", help="show many events to a browser, and see it stutter")
+    looking.add_argument("--rounds", type=int, default=page.ROUNDS)
+    looking.add_argument("--hours", type=int, default=2, help="of events, for its memory")
     following = commands.add_parser("timeline", help="follow a put through three nodes")
     following.add_argument("--puts", type=int, default=timeline.PUTS)
     harming = commands.add_parser("failover", help="harm nodes of both, and see writes wait")
@@ -89,6 +95,9 @@ def main() -> int:
         return 0 if turns.run(options.keys, options.things, _say) else 1
     if options.command == "tails":
         return 0 if tails.run(options.rounds, options.seconds, options.things, _say) else 1
+    if options.command == "page":
+        page.run(options.rounds, options.hours, _say)
+        return 0
     if options.command == "timeline":
         timeline.run(options.puts, _say)
         return 0

@@ -25,6 +25,73 @@ CANVAS_INK = """async () => {
 """The colour that a canvas makes of the page's ink."""
 
 
+TAKEN_IN_TURNS = """async () => {
+    const { Inbox } = await import('./inbox.js');
+    const taken = [];
+    const inbox = new Inbox((item) => {
+        taken.push(item);
+        const until = performance.now() + 2;
+        while (performance.now() < until) { /* this is the work that an item takes */ }
+    });
+    for (let item = 0; item < 30; item += 1) inbox.add(item);
+    inbox.work(performance.now() + 5);
+    const isDone = taken.length === 30;
+    inbox.work(Infinity);
+    inbox.work(Infinity);
+    return [isDone, taken.every((item, place) => item === place), taken.length];
+}"""
+"""Whether 60 ms of work were done in 5, whether it was done in order, and how much there was."""
+
+ROWS_IN_TURNS = """async () => {
+    const { Events } = await import('./events.js');
+    const { Record } = await import('./record.js');
+    const events = new Events(new Record(), () => {});
+    events.rebuild();
+    const time = new Date().toISOString();
+    for (const at of [1, 2, 3]) events.add({ at, time, kind: 'fault', node: '', text: `e${at}` });
+    const texts = document.querySelector('#events').getElementsByClassName('what');
+    const rows = () => [...texts].map((one) => one.textContent);
+    const clock = performance.now;
+    let now = 0;
+    performance.now = () => now++; // each look at the clock takes a millisecond
+    const found = [0, 1, Infinity].map((turn) => {
+        events.work(now + turn);
+        return rows();
+    });
+    performance.now = clock;
+    return found;
+}"""
+"""The rows after no time, after the time of one, and at the end."""
+
+KEYS_CHANGE = """async () => {
+    const { Keys } = await import('./keys.js');
+    const fetched = window.fetch;
+    let answer;
+    window.fetch = () => new Promise((done) => { answer = done; });
+    const keys = new Keys(() => {});
+    const put = (key, value, revision, version) => ({
+        type: 'PUT', key: btoa(key), value: btoa(value), bytes: value.length, revision, version,
+    });
+    keys.hear({ watching: 4, resumed: false });
+    keys.hear({ events: [put('b', 'old', 4, 2), put('d', '1', 6, 1)], skipped: 0 });
+    const read = [put('a', '1', 2, 1), put('b', '1', 3, 1), put('c', 'old', 5, 1)];
+    answer(new Response(JSON.stringify({ revision: 5, count: 3, keys: read })));
+    window.fetch = fetched;
+    while (!keys.rows.size) {
+        await new Promise((done) => setTimeout(done));
+        keys.work(Infinity);
+    }
+    keys.hear({ events: [put('c', 'old', 7, 2), put('c', 'new', 8, 3)], skipped: 0 });
+    const ended = { ...put('b', '', 9, 0), type: 'DELETE', reason: 'deleted' };
+    keys.hear({ events: [ended], skipped: 0 });
+    keys.work(Infinity);
+    const cells = (row) => `${row.children[0].textContent} ${row.children[1].textContent}`;
+    const rows = [...document.querySelectorAll('#keys tr:not(.gone)')].map(cells);
+    return [...rows, document.querySelector('#keys-note').textContent];
+}"""
+"""The rows and the note after b and d came while a, b and c were read, c changed and b ended."""
+
+
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     stage = Stage(tmp_path)
@@ -123,6 +190,29 @@ def test_thousands_of_events_leave_a_small_document_and_the_newest_on_top(
         assert page.locator("#events li").count() == 200
         assert "event 2999" in page.locator("#events li").first.inner_text()
         assert page.evaluate(size) < before + 1000
+
+
+def test_what_comes_at_once_waits_for_the_next_frames(browser: Chromium, stage: Stage) -> None:
+    with browser.page(stage.page.url) as page:
+        text(page, "h1", "n3 leads in term 3")
+        assert page.evaluate(TAKEN_IN_TURNS) == [False, True, 30]
+
+
+def test_rows_of_events_are_made_from_the_top_and_only_while_there_is_time(
+    browser: Chromium, stage: Stage
+) -> None:
+    with browser.page(stage.page.url) as page:
+        text(page, "#events li", "killed by SIGKILL")
+        assert page.evaluate(ROWS_IN_TURNS) == [[], ["e3"], ["e3", "e2", "e1"]]
+
+
+def test_keys_that_change_meanwhile_are_those_that_were_read_and_what_came_after(
+    browser: Chromium, stage: Stage
+) -> None:
+    with browser.page(stage.page.url) as page:
+        text(page, "h1", "n3 leads in term 3")
+        rows = page.evaluate(KEYS_CHANGE)
+        assert rows == ["a 1", "c new", "d 1", "3 keys"]
 
 
 def test_what_comes_late_is_put_where_it_belongs(browser: Chromium, stage: Stage) -> None:

@@ -69,15 +69,16 @@ class Looker:
         button.click()
         if self.page.locator("#sure").is_visible():
             self.page.locator("#sure-yes").click()
-        outcome = self.page.locator("#outcome[data-state='done']")
+        outcome = self.page.locator(".node-card .outcome[data-state='done']")
         outcome.filter(has_text=re.compile(rf"^{verb} ")).wait_for()
 
     def quick(self, label: str) -> None:
         """Click a button below the ring, and wait until it is carried out."""
         button = self.page.get_by_role("button", name=label, exact=True)
         button.click()
-        line = button.get_attribute("data-line")
-        self.page.locator("#outcome[data-state='done']", has_text=f"{line}:").wait_for()
+        line = button.get_attribute("data-line") or button.get_attribute("data-whole")
+        done = self.page.locator(".ring-card .outcome[data-state='done']")
+        done.filter(has_text=re.compile(rf"^{line}( .*)?: ")).wait_for()
 
     def sees(self, name: str, state: str) -> None:
         """Wait until a node is shown like this."""
@@ -192,6 +193,50 @@ def test_each_button_below_the_ring_does_what_it_says(looker: Looker) -> None:
     looker.choose(added)
     looker.click("remove")
     looker.page.locator(f".node[data-node='{added}']").wait_for(state="detached")
+
+
+def test_a_partition_cuts_off_the_nodes_that_are_chosen(looker: Looker) -> None:
+    before = looker.leader()
+    looker.quick("Partition")  # the leader is chosen until somebody chooses
+    after = looker.leader(other_than=before)
+    looker.sees(before, "isolated")
+    looker.quick("Heal all links")
+    looker.sees(before, "follower")
+    looker.page.get_by_label(f"Cut off {after}").uncheck()
+    assert looker.page.get_by_role("button", name="Partition").get_attribute("aria-disabled")
+    looker.page.get_by_label(f"Cut off {after}").check()
+    looker.quick("Partition")
+    looker.sees(after, "isolated")
+    looker.leader(other_than=after)
+    looker.quick("Heal all links")
+    looker.sees(after, "follower")
+
+
+def test_scale_adds_voters_and_removes_them_again(looker: Looker) -> None:
+    looker.leader()
+    looker.page.get_by_label("Voters").fill("5")
+    looker.quick("Scale to")
+    looker.page.locator(".node[data-state='follower']").nth(3).wait_for()
+    looker.page.get_by_label("Voters").fill("3")
+    looker.quick("Scale to")
+    looker.page.locator(".node").nth(3).wait_for(state="detached")
+    looker.leader()
+
+
+def test_load_and_chaos_begin_and_end(looker: Looker) -> None:
+    looker.leader()
+    looker.quick("Load")
+    looker.event("load: put=1,get=4")
+    looker.quick("End load")
+    looker.event("the load .* is off")
+    looker.page.get_by_role("button", name="Chaos", exact=True).click()
+    looker.event("chaos for 30 s")
+    looker.quick("End chaos")
+    looker.event("stopped")
+    looker.page.locator(".node:is([data-state='leader'], [data-state='follower'])").nth(
+        2
+    ).wait_for()
+    looker.quick("Heal all links")
 
 
 def test_keys_are_shown_as_they_change_and_leases_run_down(

@@ -1,7 +1,8 @@
 // Commands: what a button or the prompt has the launcher do, and what came of it.
 
-import { announce, byId, make, setText } from "./dom.js";
+import { byId, make, setText } from "./dom.js";
 import { post } from "./server.js";
+import { announce } from "./speech.js";
 
 /** Commands that cannot be undone: what is asked before. */
 const GRAVE = {
@@ -19,12 +20,17 @@ async function obey(line) {
   }
 }
 
-/** Carry it out for a button; what came of it is told below the buttons. */
-async function run(line) {
-  const outcome = byId("outcome");
+const newest = new WeakMap(); // the place for an outcome -> the command that was given last there
+
+/** Carry it out for a button; what came of it is told below the buttons of its card. */
+async function run(line, outcome) {
+  const call = {};
+  newest.set(outcome, call);
   setText(outcome, `${line} \u2026`);
   outcome.dataset.state = "busy";
   const found = await obey(line);
+  // The events tell the end of what takes long, such as chaos; others were clicked meanwhile.
+  if (newest.get(outcome) !== call) return;
   const text = found.error || found.said.join(" \u00b7 ") || "done";
   setText(outcome, `${line}: ${text}`);
   outcome.dataset.state = found.error ? "refused" : "done";
@@ -36,7 +42,7 @@ export async function runFrom(button, line) {
   const [verb, ...names] = line.split(" ");
   if (GRAVE[verb] && !(await sure(...GRAVE[verb](names.join(" "))))) return;
   button.setAttribute("aria-busy", "true");
-  await run(line);
+  await run(line, button.closest("section").querySelector(".outcome"));
   button.removeAttribute("aria-busy");
 }
 

@@ -20,6 +20,26 @@ export function makeMoment(when, go) {
   return make("button", { type: "button", class: "when", text: when, "aria-label": `Go to ${when}`, on: { click: go } });
 }
 
+/** A field for a number, at most `max`; its label is for those who listen, its unit for those who see. */
+export function makeNumber(id, label, value, max, unit) {
+  return make("label", {}, make("input", { id, type: "number", min: 0, max, value, "aria-label": label }), unit);
+}
+
+/** Let these be the children, in this order. Those that stay are not moved: they keep the focus. */
+export function arrange(parent, children) {
+  children.forEach((child, place) => {
+    if (parent.children[place] !== child) parent.insertBefore(child, parent.children[place] ?? null);
+  });
+  while (parent.children.length > children.length) parent.lastElementChild.remove();
+}
+
+/** Put an element in the place of another, in which something may have the focus. */
+export function replaceFocused(old, next, selector) {
+  const hadFocus = old.contains(document.activeElement);
+  old.replaceWith(next);
+  if (hadFocus) next.querySelector(selector)?.focus();
+}
+
 /** A new element of SVG. */
 export function makeSvg(tag, attributes = {}) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -105,13 +125,3 @@ const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 /** Whether the user wants no movement. */
 export const isStill = () => still.matches;
-
-let announced = "";
-
-/** Say a sentence to those who listen to the page. */
-export function announce(text) {
-  const region = byId("said");
-  // The same text twice would not be read again.
-  region.textContent = text === announced ? `${text}\u00a0` : text;
-  announced = region.textContent;
-}

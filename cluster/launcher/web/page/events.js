@@ -1,18 +1,22 @@
-// Events: what has happened, newest first. The document holds the newest of them only.
+// Events: what has happened, newest first. The document holds the newest of them only, and gets
+// its rows a few in each frame: those on top, which are looked at, before those below.
 
-import { announce, byId, make, makeMoment } from "./dom.js";
+import { byId, make, makeMoment } from "./dom.js";
 import { clock } from "./format.js";
-import { isHealing } from "./record.js";
+import { firstAfter, isHealing } from "./record.js";
 
 const SHOWN_MAX = 200;
 const RECORDED = new Set(["message", "probe"]);
+
+/** The kinds that are told also of a node: what else nodes say is for those who ask for everything. */
 const LOUD = new Set(["died", "elected", "leader", "failover", "fault", "member", "verdict", "refused", "explained", "ready", "stopped"]);
 
 export class Events {
-  #announced = -Infinity;
   #kind = "story";
   #isLive = true;
-  #waiting = [];
+  #at = 0;
+  #shown = []; // oldest first, as in the record: {at, one, row}; the row is null until it is built
+  #unbuilt = 0;
 
   constructor(record, goTo) {
     this.record = record;
@@ -31,40 +35,58 @@ export class Events {
   }
 
   rebuild() {
-    this.#waiting = [];
-    const wanted = this.record.happenings.filter((one) => this.#isWanted(one)).slice(-SHOWN_MAX);
-    this.list.replaceChildren(...wanted.reverse().map((one) => this.#row(one)));
+    this.list.replaceChildren();
+    this.#shown = this.record.happenings
+      .filter((one) => this.#isWanted(one))
+      .slice(-SHOWN_MAX)
+      .map((one) => ({ at: one.at, one, row: null }));
+    this.#unbuilt = this.#shown.length;
   }
 
-  /** Add what has just been told; `isOld`: it happened before the page came. */
-  add(happenings, isOld) {
-    const wanted = happenings.filter((one) => this.#isWanted(one));
-    if (!isOld) this.#announce(wanted);
-    this.#waiting = [...this.#waiting, ...wanted].slice(-SHOWN_MAX);
+  /** Show what was told, if it is wanted, where it belongs: what nodes tell may come a little late. */
+  add(happening) {
+    if (!this.#isWanted(happening)) return;
+    const place = firstAfter(this.#shown, happening.at);
+    if (place === 0 && this.#shown.length === SHOWN_MAX) return;
+    this.#shown.splice(place, 0, { at: happening.at, one: happening, row: null });
+    this.#unbuilt += 1;
+    if (this.#shown.length <= SHOWN_MAX) return;
+    const { row } = this.#shown.shift();
+    if (!row) {
+      this.#unbuilt -= 1;
+      return;
+    }
+    if (row.contains(document.activeElement)) this.list.focus();
+    row.remove();
   }
 
-  /** Put what was added into the document: once for all that came since the last time. */
-  flush() {
-    const { list } = this;
+  /** Build rows, the newest first, until this time (of performance.now) is over. */
+  work(until) {
     // The list is not asked where it is scrolled to: that would cost a layout each time, and a
     // browser keeps what is looked at in its place by itself.
-    for (const one of this.#waiting) list.insertBefore(this.#row(one), this.#below(one));
-    for (let more = list.childElementCount - SHOWN_MAX; more > 0; more -= 1) list.lastElementChild.remove();
-    this.#waiting = [];
+    let above = null;
+    for (let place = this.#shown.length - 1; place >= 0 && this.#unbuilt; place -= 1) {
+      const shown = this.#shown[place];
+      if (!shown.row) {
+        if (performance.now() >= until) return;
+        shown.row = this.#row(shown.one);
+        if (above) above.after(shown.row);
+        else this.list.prepend(shown.row);
+        this.#unbuilt -= 1;
+      }
+      above = shown.row;
+    }
   }
 
   /** Mark what is later than the moment that is shown. */
   show(at, isLive) {
     if (isLive && this.#isLive) return;
-    this.#isLive = isLive;
-    for (const row of this.list.children) row.classList.toggle("later", !isLive && Number(row.dataset.at) > at);
+    [this.#isLive, this.#at] = [isLive, at];
+    for (const { row } of this.#shown) if (row) this.#mark(row);
   }
 
-  /** The row above which this one belongs: what nodes tell may come a little late. */
-  #below(one) {
-    let row = this.list.firstElementChild;
-    while (row && Number(row.dataset.at) > one.at) row = row.nextElementSibling;
-    return row;
+  #mark(row) {
+    row.classList.toggle("later", !this.#isLive && Number(row.dataset.at) > this.#at);
   }
 
   #isWanted(one) {
@@ -75,7 +97,7 @@ export class Events {
   #row(one) {
     const wall = Date.parse(one.time) / 1000;
     const [first, ...rest] = one.text.split("\n");
-    return make(
+    const row = make(
       "li", { "data-kind": one.kind, "data-at": one.at, "data-heals": isHealing(one) },
       makeMoment(clock(wall, 3), () => this.goTo(one.at)),
       make(
@@ -84,13 +106,7 @@ export class Events {
         ...rest.map((line) => make("span", { class: "more", text: line.trim() })),
       ),
     );
-  }
-
-  /** Read out what matters, not more than a sentence or two at a time. */
-  #announce(wanted) {
-    const loud = wanted.filter((one) => LOUD.has(one.kind) && one.at > this.#announced);
-    if (!loud.length) return;
-    this.#announced = loud.at(-1).at;
-    announce(loud.slice(-2).map((one) => one.text).join(". "));
+    this.#mark(row);
+    return row;
   }
 }

@@ -1,6 +1,6 @@
 // Fail-overs: each fault with what it has cost, newest first.
 
-import { byId, make, makeMoment } from "./dom.js";
+import { arrange, byId, make, makeMoment } from "./dom.js";
 import { clock, count, millis, quantile } from "./format.js";
 
 const SHOWN_MAX = 100;
@@ -12,6 +12,7 @@ export class Failovers {
     this.goTo = goTo;
     this.body = byId("failovers");
     this.seen = null;
+    this.rows = new Map(); // number -> {one, row}
   }
 
   show() {
@@ -20,11 +21,21 @@ export class Failovers {
     this.seen = all;
     byId("failovers-empty").hidden = all.length > 0;
     this.body.closest(".scroll").hidden = all.length === 0;
-    this.body.replaceChildren(...all.slice(-SHOWN_MAX).reverse().map((one) => this.#row(one)));
+    this.#fill(all.slice(-SHOWN_MAX).reverse());
     const outages = all.map((one) => one.write_outage_ms).filter((ms) => ms !== null && ms !== undefined);
     byId("failovers-note").textContent = outages.length > 1
       ? `${all.length} so far; writes out: median ${millis(quantile(outages, 0.5))}, longest ${millis(Math.max(...outages))}`
       : "";
+  }
+
+  /** A row is made anew only for what is told anew. */
+  #fill(wanted) {
+    const rows = wanted.map((one) => {
+      const known = this.rows.get(one.number);
+      return known?.one === one ? known : { one, row: this.#row(one) };
+    });
+    this.rows = new Map(rows.map((shown) => [shown.one.number, shown]));
+    arrange(this.body, rows.map(({ row }) => row));
   }
 
   #row(one) {

@@ -1,8 +1,10 @@
-// Keys: those below a prefix, as they are now, and each change as it comes.
+// Keys: those below a prefix, as they are now, and each change as it comes. Rows are made a few in
+// each frame; of several changes of a key in between, the last counts.
 
-import { announce, byId, isStill, make, setText } from "./dom.js";
+import { byId, isStill, make, replaceFocused, setText } from "./dom.js";
 import { bytes, count, readable, toBase64 } from "./format.js";
 import { get, post } from "./server.js";
+import { announce } from "./speech.js";
 
 const SHOWN_MAX = 500;
 const TYPING_MS = 300;
@@ -13,6 +15,9 @@ export class Keys {
   #asked = 0;
   #revision = 0;
   #count = 0;
+  #waiting = new Map(); // key -> its newest event that is not in the table
+  #late = null; // events that come while the keys are read: they may be newer than what is read
+  #order = []; // of the rows, by the bytes of their keys
 
   constructor(rewatch) {
     this.rewatch = rewatch;
@@ -37,69 +42,118 @@ export class Keys {
   hear(told) {
     if ("watching" in told) this.#read();
     else if ("interrupted" in told) setText(byId("keys-note"), `the watch waits: ${told.interrupted}`);
-    else {
-      for (const event of told.events) this.#change(event);
-      if (told.skipped) this.#read();
-      this.#note();
-    }
+    else if (told.skipped) this.#read();
+    else if (this.#late) this.#late.push(...told.events);
+    else for (const event of told.events) this.#hearEvent(event);
+  }
+
+  #hearEvent(event) {
+    if (event.revision <= this.#revision) return; // the keys were read later
+    if (event.type === "DELETE") this.#count -= 1;
+    else if (event.version === 1) this.#count += 1;
+    this.#waiting.set(event.key, event);
   }
 
   async #read() {
     const asked = ++this.#asked;
-    let found;
+    this.#late = [];
     try {
-      found = await get("keys", { prefix: this.prefix });
+      const found = await get("keys", { prefix: this.prefix });
+      if (asked !== this.#asked) return; // the prefix is another by now
+      this.#begin(found);
     } catch (error) {
-      setText(byId("keys-note"), error.message);
-      return;
+      if (asked !== this.#asked) return;
+      this.#complain(error);
     }
-    if (asked !== this.#asked) return; // the prefix is another by now
-    this.#revision = found.revision;
-    this.#count = found.count;
+    const late = this.#late;
+    this.#late = null;
+    for (const event of late) this.#hearEvent(event);
+  }
+
+  /** Show these keys, and none of those before. */
+  #begin({ revision, count: all, keys }) {
+    this.#revision = revision;
+    this.#count = all;
     this.rows.clear();
-    this.body.replaceChildren(...found.keys.map((row) => this.#row(row)));
+    this.#order = [];
+    this.body.replaceChildren();
+    this.#waiting = new Map(keys.map((row) => [row.key, row]));
+    this.#note();
+  }
+
+  /** Bring changes into the table until this time (of performance.now) is over. */
+  work(until) {
+    if (!this.#waiting.size) return;
+    for (const [key, event] of this.#waiting) {
+      if (performance.now() >= until) return;
+      this.#waiting.delete(key);
+      this.#change(event);
+    }
     this.#note();
   }
 
   #note() {
-    byId("keys-empty").hidden = this.rows.size > 0;
-    this.body.closest("table").hidden = this.rows.size === 0;
-    const shown = this.rows.size < this.#count ? `, the first ${count(this.rows.size)} shown` : "";
-    setText(byId("keys-note"), `${count(this.#count)} ${this.#count === 1 ? "key" : "keys"}${shown}`);
+    const shown = Math.min(this.#count, SHOWN_MAX);
+    byId("keys-empty").hidden = this.#count > 0;
+    this.body.closest("table").hidden = this.#count === 0;
+    const part = shown < this.#count ? `, the first ${count(shown)} shown` : "";
+    setText(byId("keys-note"), `${count(this.#count)} ${this.#count === 1 ? "key" : "keys"}${part}`);
+  }
+
+  #complain(error) {
+    setText(byId("keys-note"), error.message);
+    announce(`Keys: ${error.message}`);
   }
 
   #change(event) {
-    if (event.revision <= this.#revision) return; // the keys were read later
     const known = this.rows.get(event.key);
     if (event.type === "DELETE") {
-      if (!known) return;
-      this.#count -= 1;
-      this.rows.delete(event.key);
-      known.classList.add("gone");
-      known.querySelector("button").disabled = true;
-      known.lastElementChild.replaceChildren(event.reason === "deleted" ? "deleted" : event.reason);
-      setTimeout(() => known.remove(), isStill() ? 0 : GONE_MS);
+      if (known) this.#end(known, event);
       return;
     }
-    if (!known) this.#count += 1;
     if (!known && this.rows.size >= SHOWN_MAX) return;
     const row = this.#row(event);
-    row.classList.add("changed");
-    if (known) known.replaceWith(row);
-    else this.body.insertBefore(row, this.#place(event.key));
+    // What was read is not news; an event has a type.
+    if (event.type) row.classList.add("changed");
+    if (known) replaceFocused(known, row, "button");
+    else this.#insert(event.key, row);
+    this.rows.set(event.key, row);
   }
 
-  /** The row above which a new key belongs: keys are in the order of their bytes. */
-  #place(key) {
+  /** Put the row of a new key where it belongs: keys are in the order of their bytes. */
+  #insert(key, row) {
     const name = atob(key);
-    for (const row of this.body.children) if (atob(row.dataset.key) > name) return row;
-    return null;
+    let [low, high] = [0, this.#order.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#order[middle].name < name) low = middle + 1;
+      else high = middle;
+    }
+    const next = this.#order[low];
+    this.body.insertBefore(row, next ? this.rows.get(next.key) : null);
+    this.#order.splice(low, 0, { name, key });
+  }
+
+  /** A key is gone: its row says so for a moment. */
+  #end(row, event) {
+    this.rows.delete(event.key);
+    this.#order.splice(this.#order.findIndex(({ key }) => key === event.key), 1);
+    row.classList.add("gone");
+    if (row.contains(document.activeElement)) this.#focusBeside(row);
+    row.lastElementChild.replaceChildren(event.reason === "deleted" ? "deleted" : event.reason);
+    setTimeout(() => row.remove(), isStill() ? 0 : GONE_MS);
+  }
+
+  /** Whoever deletes keys from the keyboard goes on with the next one. */
+  #focusBeside(row) {
+    const next = row.nextElementSibling ?? row.previousElementSibling;
+    (next?.querySelector("button") ?? byId("prefix")).focus();
   }
 
   #row(one) {
     const [key, value] = [readable(one.key), readable(one.value)];
     const cut = one.bytes > atob(one.value).length ? ` \u2026 (${bytes(one.bytes)})` : "";
-    const row = make(
+    return make(
       "tr", { "data-key": one.key },
       make("th", { scope: "row", class: key.isText ? "key" : "key raw", text: key.text, title: key.text }),
       make("td", { class: value.isText ? "wide value" : "wide value raw", text: value.text + cut, title: value.text.slice(0, 500) }),
@@ -111,8 +165,6 @@ export class Keys {
         on: { click: (event) => this.#delete(event.target, one.key, key.text) },
       })),
     );
-    this.rows.set(one.key, row);
-    return row;
   }
 
   async #put() {
@@ -122,18 +174,20 @@ export class Keys {
       const { revision } = await post("keys/put", fields);
       announce(`${key} is written, revision ${revision}`);
     } catch (error) {
-      setText(byId("keys-note"), error.message);
+      this.#complain(error);
     }
   }
 
   async #delete(button, key, name) {
-    button.disabled = true;
+    // A disabled button would lose the focus.
+    if (button.getAttribute("aria-disabled") === "true") return;
+    button.setAttribute("aria-disabled", "true");
     try {
       await post("keys/delete", { key });
       announce(`${name} is deleted`);
     } catch (error) {
-      button.disabled = false;
-      setText(byId("keys-note"), error.message);
+      button.removeAttribute("aria-disabled");
+      this.#complain(error);
     }
   }
 }

@@ -1,10 +1,11 @@
 // The page: it hears the launcher, keeps a record, and shows one moment of it in all its parts.
 
-import { announce, byId, isStill, repaint, setAttribute, setText } from "./dom.js";
+import { byId, isStill, repaint, setAttribute, setText } from "./dom.js";
 import { ago, clock, count } from "./format.js";
 import { Prompt } from "./commands.js";
 import { Events } from "./events.js";
 import { Failovers } from "./failovers.js";
+import { Inbox } from "./inbox.js";
 import { Keys } from "./keys.js";
 import { Leases } from "./leases.js";
 import { Logs } from "./logs.js";
@@ -14,15 +15,19 @@ import { Plot } from "./plot.js";
 import { Record, isRunning, membersOf } from "./record.js";
 import { Ring } from "./ring.js";
 import { Stream } from "./server.js";
+import { Speech, announce } from "./speech.js";
+import { Whole } from "./whole.js";
 
 const TEXT_MS = 100; // texts and the plot are drawn this often, messages more often
 const PLOT_LIVE_MS = 250;
 const RING_MS = 30;
+const WORK_MS = 5; // of a frame, for what has come: the rest of it waits for the next frames
 
 const record = new Record();
 const playhead = new Playhead();
 const ring = new Ring(choose);
 const panel = new NodePanel(choose);
+const whole = new Whole();
 const plot = new Plot(record, playhead);
 const logs = new Logs(record);
 const events = new Events(record, (at) => playhead.goTo(at));
@@ -30,6 +35,8 @@ const failovers = new Failovers(record, (at) => playhead.goTo(at));
 const leases = new Leases();
 const prompt = new Prompt();
 const keys = new Keys(listen);
+const speech = new Speech();
+const inbox = new Inbox(take);
 let chosen = null; // by the user; until then the leader is looked at
 let looked = null;
 let run = null;
@@ -40,6 +47,7 @@ let isDue = true; // something has changed, so all parts are drawn
 const stream = new Stream({
   hello(hello) {
     if (run !== hello.run) {
+      inbox.clear();
       record.clear();
       playhead.reset();
       events.rebuild();
@@ -52,14 +60,21 @@ const stream = new Stream({
   },
   items(items, now) {
     playhead.hear(now);
-    for (const item of items) record.add(item);
-    const told = items.filter((item) => item.happening).map((item) => item.happening);
-    events.add(told, told.length > 50 || (told.length > 0 && told.at(-1).at < now - 5));
-    isDue ||= items.length > 0;
+    for (const item of items) {
+      inbox.add(item);
+      if (item.happening) speech.hear(item.happening, now);
+    }
+    if (document.hidden) inbox.work(Infinity); // there are no frames
   },
   keys: (told) => keys.hear(told),
   state: showConnection,
 });
+
+function take(item) {
+  record.add(item);
+  if (item.happening) events.add(item.happening);
+  isDue = true;
+}
 
 function listen() {
   stream.open({ messages: byId("show-messages").checked, watch: keys.prefix });
@@ -130,6 +145,7 @@ let ringDrawnAt = 0;
 function frame(real) {
   requestAnimationFrame(frame);
   playhead.tick();
+  work(performance.now() + WORK_MS);
   const moves = playhead.isPlaying && !playhead.isHeld;
   const at = playhead.at;
   if (moves && !isStill() && real - ringDrawnAt >= RING_MS) {
@@ -145,12 +161,18 @@ function frame(real) {
   }
 }
 
+/** Take what has come into the page, until this time is over. */
+function work(until) {
+  inbox.work(until);
+  events.work(until);
+  keys.work(until);
+}
+
 function draw(at) {
   const view = record.viewAt(at);
   playhead.begins = record.first;
   leases.draw();
   failovers.show();
-  events.flush();
   events.show(at, playhead.isLive);
   showMoment(at);
   if (!view) return;
@@ -162,6 +184,7 @@ function draw(at) {
   ring.show(view, looked);
   if (!playhead.isPlaying) ring.draw(record.messages, at, playhead.pace);
   if (node) panel.show(node, view, playhead.isLive ? node : nodeNow(node));
+  whole.show(record.viewAt(playhead.now) ?? view);
   logs.show(view, at);
   plot.draw(names);
   plot.showRates(at);

@@ -1,9 +1,9 @@
 // Node: the one that is looked at, with its values and a button for everything that can be done to it.
 
-import { byId, make, setAttribute, setText } from "./dom.js";
+import { byId, make, makeNumber, setAttribute, setText } from "./dom.js";
 import { bytes, count, millis } from "./format.js";
 import { wordOf } from "./ring.js";
-import { harmedLinksOf, isMember, isRunning } from "./record.js";
+import { harmedLinksOf, isLearner, isMember, isRunning } from "./record.js";
 import { runFrom } from "./commands.js";
 
 const FACTS = [
@@ -41,13 +41,9 @@ const ACTIONS = [
   ["Links", "lossy", "Lossy", "lose some of its messages", running],
   ["Links", "heal", "Heal", "its links are as before", isMember],
   ["Members", "transfer", "Make leader", "the leader hands over to it", (node) => node.state === "follower"],
-  ["Members", "promote", "Promote", "a learner gets a vote", (node) => node.state === "learner"],
+  ["Members", "promote", "Promote", "a learner gets a vote", isLearner],
   ["Members", "remove", "Remove", "it leaves the cluster for good", isMember, "harm"],
 ];
-
-const number = (id, label, value, max, unit) => make(
-  "label", {}, make("input", { id, type: "number", min: 0, max, value, "aria-label": label }), unit,
-);
 
 /** The fields beside a button: in which way a link is harmed, and how much. */
 const KNOBS = {
@@ -57,8 +53,8 @@ const KNOBS = {
     make("option", { value: "in", text: "hears nobody" }),
     make("option", { value: "out", text: "nobody hears it" }),
   )],
-  slow: () => [number("delay", "Delay in ms", 50, 10000, "ms"), number("jitter", "Jitter in ms", 20, 10000, "\u00b1 ms")],
-  lossy: () => [number("loss", "Share of messages lost, in percent", 10, 100, "%")],
+  slow: () => [makeNumber("delay", "Delay in ms", 50, 10000, "ms"), makeNumber("jitter", "Jitter in ms", 20, 10000, "\u00b1 ms")],
+  lossy: () => [makeNumber("loss", "Share of messages lost, in percent", 10, 100, "%")],
 };
 
 export class NodePanel {
@@ -74,9 +70,6 @@ export class NodePanel {
     });
     this.buttons = new Map();
     this.#build();
-    for (const button of document.querySelectorAll(".quick button")) {
-      button.addEventListener("click", () => runFrom(button, button.dataset.line));
-    }
   }
 
   #build() {
@@ -124,8 +117,9 @@ export class NodePanel {
     setText(this.state, word);
     setAttribute(this.state, "data-state", node.state);
     FACTS.forEach(([, read], place) => setText(this.facts[place], read(node)));
-    for (const [, verb, , help, canBe] of ACTIONS) {
+    for (const [, verb, label, help, canBe] of ACTIONS) {
       const button = this.buttons.get(verb);
+      setAttribute(button, "aria-label", `${label}, ${node.name}`);
       const can = canBe(now);
       setAttribute(button, "aria-disabled", can ? null : "true");
       setAttribute(button, "title", can ? help : `${help}: not while it is ${wordOf(now)}`);

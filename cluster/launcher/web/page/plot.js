@@ -16,6 +16,7 @@ const POINTS_MAX = 6000;
 const SLOW_MS = 20;
 const STEPS = 1000; // of the scrubber
 const MARK_PX = 2;
+const LANE_STEP_PX = 0.5; // changes of a node's state that are nearer to each other are one
 const LABEL_PX = 84; // two labels of faults are at least this far apart
 
 export class Plot {
@@ -175,14 +176,15 @@ export class Plot {
 
   #lanes(context, x, names) {
     const { left, right, bottom } = this.area;
+    const { start, end, span, now } = this.shown;
     const top = bottom + 8;
+    const step = (span / (right - left)) * LANE_STEP_PX;
     context.textAlign = "right";
     names.forEach((name, number) => {
       const y = top + number * LANE;
       context.fillStyle = this.colours.muted;
       context.fillText(name, left - 8, y + LANE / 2 - 2);
-      const { start, end, now } = this.shown;
-      for (const { from, until, state } of this.record.statesBetween(name, start, Math.min(now, end))) {
+      for (const { from, until, state } of this.record.statesBetween(name, start, Math.min(now, end), step)) {
         this.#segment(context, state, Math.max(left, x(from)), Math.min(right, x(until)), y);
       }
     });
@@ -212,8 +214,9 @@ export class Plot {
     const { playhead, scrubber, record } = this;
     const part = playhead.isLive ? 1 : (playhead.at - playhead.start) / playhead.span;
     if (document.activeElement !== scrubber || playhead.isPlaying) scrubber.value = String(Math.round(part * STEPS));
-    const moment = `${clock(record.wall(playhead.at), 1)}${playhead.isLive ? ", live" : ""}`;
-    setAttribute(scrubber, "aria-valuetext", moment);
+    // A moment that moves by itself would be read out again and again.
+    const moment = playhead.isPlaying ? "plays slowly" : clock(record.wall(playhead.at), 1);
+    setAttribute(scrubber, "aria-valuetext", playhead.isLive ? "live" : moment);
   }
 
   /** The last second before the moment that is shown, in words. */

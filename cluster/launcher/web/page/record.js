@@ -4,6 +4,8 @@ const HAPPENINGS_MAX = 10000;
 const VIEWS_MAX = 6000; // 20 minutes of change, at five views a second
 const MESSAGES_MAX = 60000;
 const SAMPLES_MAX = 60000; // five minutes of the probe client
+const FAILOVERS_MAX = 1000;
+const TERMS_MAX = 1000;
 const STRIDE = 0.1; // what is too old is dropped in portions of this part
 
 /** For this time, what was told of a node is younger than what the view in force says. */
@@ -22,6 +24,9 @@ export const isUp = (state) => isRunning(state) && !DUMB.has(state);
 /** Whether a node of a view is a member still, and those that are. */
 export const isMember = (node) => node.state !== "removed";
 export const membersOf = (view) => view.nodes.filter(isMember);
+
+/** Whether a node of a view has no vote, as far as its state tells. */
+export const isLearner = (node) => node.state === "learner";
 
 /** What a view says of the harmed links of a node. */
 export const harmedLinksOf = (view, name) => (view.links ?? []).filter((words) => words.split(/\W+/).includes(name));
@@ -104,7 +109,9 @@ export class Record {
         break;
       case "failover": {
         const known = this.failovers.findIndex((one) => one.number === happening.number);
-        this.failovers = known < 0 ? [...this.failovers, happening] : this.failovers.with(known, happening);
+        this.failovers = known < 0
+          ? [...this.failovers, happening].slice(-FAILOVERS_MAX)
+          : this.failovers.with(known, happening);
         break;
       }
       case "died":
@@ -134,6 +141,7 @@ export class Record {
     const newest = this.terms.at(-1);
     if (index && (!newest || newest.term < leader.term)) {
       this.terms.push({ term: leader.term, index });
+      if (this.terms.length > TERMS_MAX) this.terms.shift();
     }
   }
 
@@ -144,11 +152,17 @@ export class Record {
     return (latest(this.seen.get(name), at) ?? told)?.state ?? null;
   }
 
-  /** The states of a node between two moments: {from, until, state}. */
-  statesBetween(name, start, end) {
+  /**
+   * The states of a node between two moments: {from, until, state}. Of the changes within `step`
+   * seconds the last is found: more of them cannot be drawn.
+   */
+  statesBetween(name, start, end, step) {
     const told = this.told.get(name) ?? [];
     const turns = new Set([start]);
-    const add = (at) => at > start && at < end && turns.add(at);
+    const add = (at) => {
+      const turn = start + Math.ceil((at - start) / step) * step;
+      if (turn > start && turn < end) turns.add(turn);
+    };
     for (const one of told.slice(firstAfter(told, start - CANDIDATE_SECONDS), firstAfter(told, end))) {
       add(one.at);
       add(one.at + holdsFor(one.state) + 1e-6);
