@@ -1,9 +1,9 @@
 """The launcher's page under many events: its frames beside those of an idle page, and its memory.
 
-A real headless Chromium looks at a page without a cluster. Rounds alternate: the page is left alone,
-then gets a thousand events in one moment, then a thousand changed keys. At the end it is told an
-hour of everything that a busy cluster tells, twice: what the second hour adds to its memory is what
-it would go on to add.
+A real headless Chromium looks at a page without a cluster. Rounds alternate: the page is left
+alone, gets a thousand events in one moment, and a thousand changed keys. Then another page is told
+hours of everything that a busy cluster tells: what the second hour adds to its memory is what each
+further one would.
 """
 
 from __future__ import annotations
