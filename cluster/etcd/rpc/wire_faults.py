@@ -13,7 +13,12 @@ from google.protobuf.message import Message
 
 from cluster.etcd.rpc.schema import descriptor_of
 
-UNREADABLE: Final = "proto: a text is not UTF-8, or messages are nested more than 100 deep"
+NESTED_MAX: Final = 100
+"""Messages nested deeper than protobuf's library reads are not looked into, either."""
+
+UNREADABLE: Final = (
+    f"proto: a text is not UTF-8, or messages are nested more than {NESTED_MAX} deep"
+)
 """Of bytes in which Go finds no fault: it takes both, and protobuf's library here does not."""
 
 _CUT: Final = "unexpected EOF"
@@ -38,7 +43,7 @@ class _FaultError(Exception):
 def fault_in(kind: type[Message], data: bytes) -> str:
     """The first fault of `data`, as etcd words it when it should be this message."""
     try:
-        _read(descriptor_of(kind), data)
+        _read(descriptor_of(kind), data, NESTED_MAX)
     except _FaultError as fault:
         return str(fault)
     return UNREADABLE
@@ -49,7 +54,9 @@ def wrong_type(field: FieldDescriptor, wire_type: int) -> str:
     return f"proto: wrong wireType = {wire_type} for field {_go_name(field.name)}"
 
 
-def _read(descriptor: Descriptor, data: bytes) -> None:
+def _read(descriptor: Descriptor, data: bytes, nested_max: int) -> None:
+    if nested_max < 0:
+        raise _FaultError(UNREADABLE)
     position = 0
     while position < len(data):
         start = position
@@ -71,7 +78,7 @@ def _read(descriptor: Descriptor, data: bytes) -> None:
             continue
         size, position = _size(data, position)
         if field.message_type is not None:
-            _read(field.message_type, data[position : position + size])
+            _read(field.message_type, data[position : position + size], nested_max - 1)
         position += size
 
 

@@ -171,6 +171,18 @@ def test_a_text_that_is_not_utf_8_and_messages_nested_deeply_are_refused() -> No
     assert request(rpc("Txn"), **nested(50)) == {"op": "txn", **nested(50)}
     with pytest.raises(RpcError, match="nested more than 100 deep"):
         request(rpc("Txn"), **nested(51))
+    # Far deeper than Python's own calls may be nested.
+    data = b""
+    for _ in range(10_000):
+        operation = b"\x22" + _size(len(data)) + data  # request_txn
+        data = b"\x12" + _size(len(operation)) + operation  # success
+    with pytest.raises(RpcError, match="nested more than 100 deep"):
+        decode(rpc("Txn"), data)
+
+
+def _size(size: int) -> bytes:
+    """A length of up to two million, as protobuf writes it."""
+    return bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])
 
 
 # --- replies ----------------------------------------------------------------------------------
