@@ -7,6 +7,7 @@ from math import inf
 import pytest
 
 from tests.chaos.hostile.campaign import ALIVE, SAFE, SERVING, Check, Report, latencies, run
+from tests.chaos.hostile.on_http1 import AnswerCounter
 from tests.chaos.hostile.process import KINDS
 from tests.chaos.hostile.zmtp import GREETING, endless, http_post, message, ready, version_1
 from tests.linearizability import Operation, Outcome
@@ -44,6 +45,14 @@ def test_report_names_what_does_not_hold() -> None:
     report = Report(7, 1.0, [], [Check("a", "1", True), Check("b", "2", False)])
     assert report.failed == ["b: 2"]
     assert "seed 7" in report.text()
+
+
+def test_answers_are_counted_once_wherever_their_bytes_are_cut() -> None:
+    said = b"HTTP/1.1 400 Bad Request\r\n\r\nHTTP/1.1 200 OK\r\n\r\nbody HTTP/1.1 4"
+    for piece in range(1, len(said) + 1):
+        counter = AnswerCounter()
+        pieces = [said[start : start + piece] for start in range(0, len(said), piece)]
+        assert [found for each in pieces for found in counter.take(each)] == ["400", "200"]
 
 
 def test_frames_by_hand_are_what_a_socket_would_send() -> None:

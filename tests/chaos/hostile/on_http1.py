@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 from contextlib import ExitStack
 from typing import Final
@@ -20,6 +21,9 @@ SLOW_BYTES: Final = 20
 SLOW_SECONDS: Final = 0.2
 LONG_BYTES: Final = 256 * 1024
 UNREAD: Final = 16
+
+_STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3})")
+_STATUS_BYTES: Final = len(b"HTTP/1.1 200")
 
 
 def _coded(text: str) -> str:
@@ -79,13 +83,28 @@ def _saw(me: Intruder, sent: bytes) -> None:
         _count_answers(me, connection)
 
 
+class AnswerCounter:
+    """The statuses of a connection's answers, wherever its bytes are cut."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    def take(self, data: bytes) -> list[str]:
+        """The statuses that these bytes complete."""
+        data = self._kept + data
+        found = _STATUS.findall(data)
+        # What may be the beginning of another: less than a whole one.
+        self._kept = data[-(_STATUS_BYTES - 1) :]
+        return [status.decode() for status in found]
+
+
 def _count_answers(me: Intruder, connection: Connection) -> None:
     connection.socket.settimeout(WAIT_SECONDS)
-    end = LEFT_OPEN
+    end, counter = LEFT_OPEN, AnswerCounter()
     try:
         while data := connection.socket.recv(READ_BYTES):
-            for line in data.split(b"HTTP/1.1 ")[1:]:
-                me.sight.add(f"HTTP {line[:3].decode(errors='replace')}")
+            for status in counter.take(data):
+                me.sight.add(f"HTTP {status}")
         end = CLOSED
     except TimeoutError:
         pass
