@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from argparse import SUPPRESS
+from argparse import SUPPRESS, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -21,6 +21,7 @@ from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
 from cluster.flag_values import ConfigError
 from cluster.flags import FlagParser, fail
 from cluster.logs import log_to_stderr, tell_to
+from cluster.tls.options import REFUSED
 
 PROGRAM: Final = "leasehold"
 PREFIXES: Final = ("LEASEHOLD_", "ETCD_")
@@ -49,6 +50,15 @@ HELP: Final = {
     "corrupt_check_time": "time between two checks that all members hold the same data (0: none)",
     "watch_progress_notify_interval": "how often a watch that asked for progress is told, if idle",
     "cors": "origins whose browsers may use the JSON API (default *: all)",
+    "cert_file": "certificate for clients' https:// URLs (PEM); read again when it changes",
+    "key_file": "its private key (PEM)",
+    "trusted_ca_file": "authority whose certificates clients must have (PEM)",
+    "client_cert_auth": "the common name of a client's certificate is its user",
+    "cipher_suites": "cipher suites of TLS 1.2, in Go's names (default OpenSSL's secure ones)",
+    "tls_min_version": "lowest version of TLS: TLS1.2 or TLS1.3",
+    "tls_max_version": "highest version of TLS (default the highest there is)",
+    "auto_tls": "make a certificate for the https:// URLs, if no file is given",
+    "self_signed_cert_validity": "years until a certificate of --auto-tls ends",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
     "log_format": "lines of the log: text for people, or json for programs",
 }
@@ -81,6 +91,7 @@ def main(
         _print_version()
         return 0
     typed = {name: getattr(parsed, name) for name in NodeFlags._fields}
+    _refuse_flags_of_others(parsed, os.environ)
     flags = read_flags(typed, os.environ)
     try:
         config = resolve(flags)
@@ -107,6 +118,17 @@ def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) 
         elif variable:
             chosen[field] = environment[variable]
     return NodeFlags(**chosen)
+
+
+def _refuse_flags_of_others(parsed: Namespace, environment: Mapping[str, str]) -> None:
+    """End the process if a flag of etcd is set that would leave a door open if it were ignored."""
+    for flag, reason in REFUSED.items():
+        field = flag.replace("-", "_")
+        variable = _variable(field, environment)
+        set_by = "" if getattr(parsed, field) is not None else variable
+        text = environment[set_by] if set_by else getattr(parsed, field)
+        if text not in {None, "", "false"}:
+            fail(PROGRAM, f"--{flag}: {reason}" + (f" (from {set_by})" if set_by else ""))
 
 
 def _variable(field: str, environment: Mapping[str, str]) -> str:
@@ -146,7 +168,12 @@ def _parser() -> FlagParser:
     )
     for field, default in NodeFlags._field_defaults.items():
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]
-        parser.add_argument(f"--{field.replace('_', '-')}", metavar="VALUE", help=shown)
+        # As in Go, a flag that is true or false may stand alone.
+        count, alone = ("?", "true") if default in {"true", "false"} else (None, None)
+        name = f"--{field.replace('_', '-')}"
+        parser.add_argument(name, metavar="VALUE", help=shown, nargs=count, const=alone)
+    for flag in REFUSED:
+        parser.add_argument(f"--{flag}", nargs="?", const="true", help=SUPPRESS)
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     # The descriptor of a node's end of the channel to its launcher, which it inherits.
     parser.add_argument("--launcher-fd", type=int, help=SUPPRESS)
@@ -159,7 +186,8 @@ def _print_version() -> None:
 
 
 def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:
-    known = {prefix + field.upper() for prefix in PREFIXES for field in NodeFlags._fields}
+    fields = (*NodeFlags._fields, *(flag.replace("-", "_") for flag in REFUSED))
+    known = {prefix + field.upper() for prefix in PREFIXES for field in fields}
     for variable in sorted(environment):
         if variable.startswith(PREFIXES) and variable not in known:
             log.warning("the environment variable %s stands for no flag", variable)

@@ -11,20 +11,27 @@ import logging
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
+from actors.language.errors import StorageError
 from actors.raft.disk.wal_reader import Identity
 from actors.runtime.premises import bind_http
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.front_config import FrontConfig
 from cluster.processes import import_environment, is_readable
-from cluster.schemes import LISTEN_BACKLOG
+from cluster.schemes import HTTP, HTTPS, LISTEN_BACKLOG, zeromq_url
+from cluster.tls import self_signed
+from cluster.tls.loading import TlsError
+from cluster.tls.options import ServerTls
+from cluster.tls.serving import complain, served
 
 FRONT_COMMAND: Final = (sys.executable, "-P", "-m", "cluster.etcd")
 
@@ -39,10 +46,60 @@ log = logging.getLogger("leasehold")
 
 
 def front_of(config: NodeConfig) -> FrontProcess | None:
-    """The front of a node; None if no URL is for it. Raises StorageError if one is taken."""
-    if not config.front_urls and not config.listen_metrics_urls:
-        return None
-    return FrontProcess(config)
+    """The front of a node; None if no URL is for it.
+
+    Raises StorageError if a URL is taken, or if certificates are missing or cannot be used.
+    """
+    urls = (*config.front_urls, *config.listen_metrics_urls)
+    tls = config.tls
+    if tls is not None and any(url.startswith(HTTPS) for url in urls):
+        try:
+            if tls.self_signed_years:
+                self_signed.ensure(tls)
+            complain(tls, served(tls))
+        except TlsError as error:
+            raise StorageError(str(error)) from None
+    if tls is not None:
+        _warn_of_plain_urls(tls, urls)
+    return FrontProcess(config) if urls else None
+
+
+def _warn_of_plain_urls(tls: ServerTls, urls: Sequence[str]) -> None:
+    """Say, as etcd does, that a URL is not secured by the certificates that were given."""
+    for url in urls:
+        if url.startswith(HTTP):
+            log.warning(
+                "scheme is HTTP while key and cert files are present; ignoring key and cert files:"
+                " %s",
+                url,
+            )
+            if tls.client_cert_auth:
+                log.warning(
+                    "scheme is HTTP while --client-cert-auth is enabled; ignoring client cert auth"
+                    " for this URL: %s",
+                    url,
+                )
+
+
+class _Bound:
+    """Sockets bound to URLs; one for both where the same port is http and https."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        by_place = {zeromq_url(url): url for url in urls}
+        bound = dict(zip(by_place, bind_http(tuple(by_place.values())), strict=True))
+        self.sockets = tuple(bound.values())
+        self.tls = self._of(HTTPS, urls, bound)
+        self.plain = self._of(HTTP, urls, bound)
+
+    @staticmethod
+    def _of(scheme: str, urls: Sequence[str], bound: dict[str, socket.socket]) -> tuple[int, ...]:
+        """The descriptors of the sockets where this scheme is spoken."""
+        return tuple(bound[zeromq_url(url)].fileno() for url in urls if url.startswith(scheme))
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The descriptors of all of them."""
+        return tuple(each.fileno() for each in self.sockets)
 
 
 class FrontProcess:
@@ -53,8 +110,9 @@ class FrontProcess:
 
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
-        self._listening = bind_http(config.front_urls)
-        self._metrics = bind_http(config.listen_metrics_urls)
+        self._clients = _Bound(config.front_urls)
+        self._metrics = _Bound(config.listen_metrics_urls)
+        self._sockets = (*self._clients.sockets, *self._metrics.sockets)
         # Nobody writes into this pipe: it ends when the node ends, in whatever way.
         self._life, self._alive = os.pipe2(os.O_CLOEXEC)
         # A file without a name, for the lock of the process that serves.
@@ -75,7 +133,7 @@ class FrontProcess:
 
     def serve(self, identity: Identity, door_port: int) -> None:
         """Listen, and have the front serve this node; call it when the node's door is open."""
-        for listening in (*self._listening, *self._metrics):
+        for listening in self._sockets:
             listening.listen(LISTEN_BACKLOG)
         config = FrontConfig(
             cluster_id=identity.cluster_id,
@@ -88,8 +146,12 @@ class FrontProcess:
             log_level=log.getEffectiveLevel(),
             log_format=self._config.log_format,
             name=self._config.name,
-            listening=tuple(each.fileno() for each in self._listening),
-            listening_metrics=tuple(each.fileno() for each in self._metrics),
+            listening=self._clients.numbers,
+            listening_metrics=self._metrics.numbers,
+            listening_tls=(*self._clients.tls, *self._metrics.tls),
+            listening_plain=(*self._clients.plain, *self._metrics.plain),
+            tls=self._config.tls if self._clients.tls or self._metrics.tls else None,
+            secret="",
             life=self._life,
             turn=self._turn,
             done=self._done,
@@ -111,18 +173,22 @@ class FrontProcess:
         self._keeping.join(2 * FRONT_STOP_SECONDS)
         # Whatever of the front is left ends with this.
         os.close(self._alive)
-        for listening in (*self._listening, *self._metrics):
+        for listening in self._sockets:
             listening.close()
 
     # --- inside ---
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        inherited = (*self._listening, *self._metrics)
         return subprocess.Popen(
             FRONT_COMMAND,
             stdin=subprocess.PIPE,
             env=import_environment(),
-            pass_fds=(*(each.fileno() for each in inherited), self._life, self._turn, self._done),
+            pass_fds=(
+                *(each.fileno() for each in self._sockets),
+                self._life,
+                self._turn,
+                self._done,
+            ),
             # A session of its own: the terminal's Ctrl-C is for the node, which then ends it.
             start_new_session=True,
         )

@@ -1,7 +1,8 @@
-"""The URLs of nodes: `tcp://HOST:PORT` or `http://HOST:PORT`, checked and spelled in one way.
+"""The URLs of nodes: `tcp://HOST:PORT`, or `http` or `https`, checked and spelled in one way.
 
-A URL keeps the scheme that it was given with: etcd's clients and users know only `http://`, and
-they are shown these URLs. `schemes` says what the two have in common. It opens no socket.
+A URL keeps the scheme that it was given with: etcd's clients and users do not know `tcp://`, and
+they are shown these URLs. `schemes` says what they have in common. Only clients' URLs may be
+`https://`: they are checked with `tls=True`. It opens no socket.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ class AddressError(ValueError):
         self.reason = reason
 
 
-def listen_url(text: str) -> str:
+def listen_url(text: str, *, tls: bool = False) -> str:
     """A URL to bind: an IP address, or `*` (every interface); `localhost` becomes an address."""
-    scheme, host, port = _address(text)
+    scheme, host, port = _address(text, tls=tls)
     bound = _BOUND.get(host, host)
     if not (_is_ipv4(bound) or bound.startswith("[")):
         raise AddressError(f"expected IP in URL for binding ({text})", text)
     return f"{scheme}{bound}:{port}"
 
 
-def advertised_url(text: str) -> str:
+def advertised_url(text: str, *, tls: bool = False) -> str:
     """A URL for others to connect to."""
-    scheme, host, port = _address(text)
+    scheme, host, port = _address(text, tls=tls)
     if host in _UNREACHABLE:
         raise AddressError(f"nobody can connect to {host}; name an address of this host", text)
     return f"{scheme}{host}:{port}"
@@ -48,7 +49,8 @@ def advertised_url(text: str) -> str:
 
 def overlap(one: str, other: str) -> bool:
     """Whether two URLs to bind, as `listen_url` gives them, cannot both be bound."""
-    (_, one_host, one_port), (_, other_host, other_port) = _address(one), _address(other)
+    _, one_host, one_port = _address(one, tls=True)
+    _, other_host, other_port = _address(other, tls=True)
     if one_port != other_port:
         return False
     first, second = ip_address(one_host.strip("[]")), ip_address(other_host.strip("[]"))
@@ -74,14 +76,16 @@ def member_urls(texts: Sequence[str]) -> tuple[str, ...]:
     return in_order(by_place.values())
 
 
-def _address(text: str) -> tuple[str, str, int]:
+def _address(text: str, *, tls: bool) -> tuple[str, str, int]:
     """Scheme (with its `://`), host and port of a URL."""
     scheme, separator, rest = text.partition("://")
-    if scheme in {"https", "unix", "unixs"}:
-        kind = "TLS" if scheme == "https" else "a unix socket"
-        raise AddressError(f"{kind} is not supported, use tcp://HOST:PORT", text)
-    if not separator or scheme not in {"tcp", "http"}:
-        raise AddressError("URL scheme must be tcp or http", text)
+    if scheme in {"unix", "unixs"}:
+        raise AddressError("a unix socket is not supported, use tcp://HOST:PORT", text)
+    if scheme == "https" and not tls:
+        raise AddressError("TLS is for clients alone, members use tcp://HOST:PORT", text)
+    if not separator or scheme not in {"tcp", "http", "https"}:
+        schemes = "tcp, http or https" if tls else "tcp or http"
+        raise AddressError(f"URL scheme must be {schemes}", text)
     address, slash, _ = rest.partition("/")
     if slash:
         raise AddressError("URL must not contain a path", text)

@@ -24,7 +24,8 @@ from cluster.flag_values import (
 )
 from cluster.identity import InitialMember, cluster_id_of, initial_members
 from cluster.logs import LOG_FORMATS
-from cluster.schemes import HTTP, TCP, places, zeromq_url
+from cluster.schemes import HTTP, HTTPS, OF_FRONTS, TCP, places, zeromq_url
+from cluster.tls.options import ServerTls, TlsFlags, server_tls
 from cluster.values import parse_duration
 
 ELECTION_TIMEOUT_MS_MAX: Final = 50_000
@@ -71,17 +72,26 @@ class NodeFlags(NamedTuple):
     corrupt_check_time: str = "10s"
     watch_progress_notify_interval: str = "10m"
     cors: str = "*"
+    cert_file: str = ""
+    key_file: str = ""
+    trusted_ca_file: str = ""
+    client_cert_auth: str = "false"
+    cipher_suites: str = ""
+    tls_min_version: str = "TLS1.2"
+    tls_max_version: str = ""
+    auto_tls: str = "false"
+    self_signed_cert_validity: str = "1"
     log_level: str = "info"
     log_format: str = "text"
 
 
 class NodeConfig(NamedTuple):
-    """The configuration of one node. URLs keep the scheme they were given with: tcp or http.
+    """The configuration of one node. URLs keep the scheme they were given with.
 
     With `--initial-cluster-state existing` the ids are 0. They are in the data directory, or, while
     that holds no log (`is_joining`), the other members know them. `peer_urls` are this member's.
-    A front serves the client URLs that are `http://`, and all metrics URLs; `cors` are the origins
-    whose browsers may ask it.
+    A front serves the client URLs that are `http://` or `https://`, and all metrics URLs; `cors`
+    are the origins whose browsers may ask it, and `tls` says how it speaks TLS, if it does.
     One of `retained_revisions` and `retained_period_ms` may be above 0: then older history is
     compacted. `quota_backend_bytes` 0 means no quota, `corrupt_check_ms` 0 no check.
     `changed_flags` are the flags that differ from their defaults, as they would be typed.
@@ -111,6 +121,7 @@ class NodeConfig(NamedTuple):
     corrupt_check_ms: int
     watch_progress_ms: int
     cors: tuple[str, ...]
+    tls: ServerTls | None
     log_level: str
     log_format: str
     changed_flags: tuple[str, ...]
@@ -123,7 +134,7 @@ class NodeConfig(NamedTuple):
     @property
     def front_urls(self) -> tuple[str, ...]:
         """The client URLs that the front serves."""
-        return tuple(url for url in self.listen_client_urls if url.startswith(HTTP))
+        return tuple(url for url in self.listen_client_urls if url.startswith(OF_FRONTS))
 
     @property
     def zeromq_urls(self) -> tuple[str, ...]:
@@ -157,6 +168,9 @@ def resolve(flags: NodeFlags) -> NodeConfig:
     data_dir = Path(flags.data_dir or f"{flags.name}.leasehold")
     is_joining = is_existing and _must_join(data_dir, members)
     client_urls, peer_urls, metrics_urls = _listened(flags)
+    advertised_client_urls = advertised_urls(
+        "advertise-client-urls", flags.advertise_client_urls or CLIENT_DEFAULT, tls=True
+    )
     return NodeConfig(
         name=flags.name,
         member_id=0 if is_existing else own.id,
@@ -164,9 +178,7 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         data_dir=data_dir,
         listen_client_urls=client_urls,
         listen_metrics_urls=metrics_urls,
-        advertise_client_urls=advertised_urls(
-            "advertise-client-urls", flags.advertise_client_urls or CLIENT_DEFAULT
-        ),
+        advertise_client_urls=advertised_client_urls,
         listen_peer_urls=peer_urls,
         peer_urls=own.peer_urls,
         members=members,
@@ -188,6 +200,9 @@ def resolve(flags: NodeFlags) -> NodeConfig:
             "watch-progress-notify-interval", flags.watch_progress_notify_interval, lowest_ms=100
         ),
         cors=tuple(split(flags.cors)),
+        tls=server_tls(
+            _tls_flags(flags), (*client_urls, *metrics_urls), advertised_client_urls, data_dir
+        ),
         log_level=flags.log_level,
         log_format=flags.log_format,
         changed_flags=_changed(flags),
@@ -198,14 +213,24 @@ def _listened(flags: NodeFlags) -> tuple[tuple[str, ...], tuple[str, ...], tuple
     """Where to listen: for clients, for the other members, and for whoever reads metrics."""
     listened = {
         "listen-client-urls": listen_urls(
-            "listen-client-urls", flags.listen_client_urls or CLIENT_DEFAULT
+            "listen-client-urls", flags.listen_client_urls or CLIENT_DEFAULT, tls=True
         ),
         "listen-peer-urls": listen_urls("listen-peer-urls", flags.listen_peer_urls),
         "listen-metrics-urls": _metrics_urls(flags.listen_metrics_urls),
     }
-    refuse_overlap(listened)
+    refuse_overlap({flag: _one_of_each_port(urls) for flag, urls in listened.items()})
     client_urls, peer_urls, metrics_urls = listened.values()
     return client_urls, peer_urls, metrics_urls
+
+
+def _tls_flags(flags: NodeFlags) -> TlsFlags:
+    return TlsFlags(*(getattr(flags, name) for name in TlsFlags._fields))
+
+
+def _one_of_each_port(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """URLs without those that differ from another one only as http and https: a front serves both
+    on one port."""
+    return tuple({url.replace(HTTPS, HTTP, 1): url for url in urls}.values())
 
 
 def _changed(flags: NodeFlags) -> tuple[str, ...]:
@@ -230,10 +255,10 @@ def _check(flags: NodeFlags) -> None:
 
 def _metrics_urls(text: str) -> tuple[str, ...]:
     """Where `/metrics` and the probes are served apart from all else; often nowhere."""
-    urls = listen_urls("listen-metrics-urls", text) if text else ()
+    urls = listen_urls("listen-metrics-urls", text, tls=True) if text else ()
     for url in urls:
-        if not url.startswith(HTTP):
-            raise invalid("listen-metrics-urls", url, "http:// is expected")
+        if not url.startswith(OF_FRONTS):
+            raise invalid("listen-metrics-urls", url, "http:// or https:// is expected")
     return urls
 
 

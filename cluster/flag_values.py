@@ -8,24 +8,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import combinations
 
 from cluster.addresses import AddressError, advertised_url, listen_url, overlap
-from cluster.values import parse_duration
+from cluster.values import parse_bool, parse_duration
 
 
 class ConfigError(ValueError):
     """A flag with a wrong value; the message is one line that names the flag and the value."""
 
 
-def listen_urls(flag: str, text: str) -> tuple[str, ...]:
+def listen_urls(flag: str, text: str, *, tls: bool = False) -> tuple[str, ...]:
     """URLs to bind: an IP address, `localhost` or `*` (every interface)."""
-    return _urls(flag, text, listen_url)
+    return _urls(flag, text, partial(listen_url, tls=tls))
 
 
-def advertised_urls(flag: str, text: str) -> tuple[str, ...]:
+def advertised_urls(flag: str, text: str, *, tls: bool = False) -> tuple[str, ...]:
     """URLs for others to connect to, in the order given."""
-    return _urls(flag, text, advertised_url)
+    return _urls(flag, text, partial(advertised_url, tls=tls))
 
 
 def _urls(flag: str, text: str, convert: Callable[[str], str]) -> tuple[str, ...]:
@@ -72,6 +73,14 @@ def integer(flag: str, text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise invalid(flag, text, "expected an integer")
     return int(text)
+
+
+def boolean(flag: str, text: str) -> bool:
+    """Whether a flag is set; the words are Go's."""
+    try:
+        return parse_bool(text)
+    except ValueError as error:
+        raise invalid(flag, text, str(error)) from None
 
 
 def at_least(lowest: int, flag: str, text: str) -> int:

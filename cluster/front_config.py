@@ -8,15 +8,20 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from cluster.tls.options import ServerTls, from_fields
+
 
 class FrontConfig(NamedTuple):
     """The node's ids and the port of its door on 127.0.0.1, and what the front needs to serve.
 
-    `listening` and `listening_metrics` are descriptors of listening sockets, `life` that of a pipe
-    which ends when the node does, `turn` that of the file whose lock the serving process holds, and
-    `done` that of an eventfd to write into when a front that is to end has answered its calls: the
-    front inherits all of them. `name` is the node's, for the log. `node_pid` is for what `/metrics`
-    tells of the node's process.
+    `listening` and `listening_metrics` are descriptors of listening sockets; those among
+    `listening_tls` speak TLS as `tls` says, those among `listening_plain` (also) without. `life` is
+    that of a pipe which ends when the node does, `turn` that of the file whose lock the serving
+    process holds, and `done` that of an eventfd to write into when a front that is to end has
+    answered its calls: the front inherits all of them. `name` is the node's, for the log.
+    `node_pid` is for what `/metrics` tells of the node's process. `secret` shows the node that a
+    request with the common name of a certificate comes from its front; without one, no name is
+    sent.
     """
 
     cluster_id: int
@@ -31,17 +36,23 @@ class FrontConfig(NamedTuple):
     name: str
     listening: tuple[int, ...]
     listening_metrics: tuple[int, ...]
+    listening_tls: tuple[int, ...]
+    listening_plain: tuple[int, ...]
+    tls: ServerTls | None
+    secret: str
     life: int
     turn: int
     done: int
 
     def to_line(self) -> bytes:
         """The configuration as the node writes it."""
-        return json.dumps(self._asdict()).encode() + b"\n"
+        tls = None if self.tls is None else self.tls.to_fields()
+        return json.dumps({**self._asdict(), "tls": tls}).encode() + b"\n"
 
 
 def from_line(line: bytes) -> FrontConfig:
     """The configuration that a node wrote."""
     fields: dict[str, Any] = json.loads(line)
     lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-    return FrontConfig(**{**fields, **lists})
+    tls = None if fields["tls"] is None else from_fields(fields["tls"])
+    return FrontConfig(**{**fields, **lists, "tls": tls})

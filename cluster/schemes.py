@@ -1,7 +1,8 @@
-"""The two schemes of URLs, `tcp://` and `http://`, and what they have in common.
+"""The schemes of URLs, `tcp://`, `http://` and `https://`, and what they have in common.
 
-Between members both mean ZeroMQ over plain TCP. So two URLs that differ only in scheme lead to one
-place. It takes URLs that `addresses` has checked, and refuses to know hosts and ports.
+Between members the first two mean ZeroMQ over plain TCP. Clients have all three: a front serves
+`http://` without and `https://` with TLS, both also on one port. So URLs that differ only in scheme
+lead to one place. It takes URLs that `addresses` has checked, and refuses to know hosts and ports.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from typing import Final
 
 TCP: Final = "tcp://"
 HTTP: Final = "http://"
+HTTPS: Final = "https://"
+
+OF_FRONTS: Final = (HTTP, HTTPS)
+"""The schemes of the URLs that a front serves."""
 
 LISTEN_BACKLOG: Final = 1_024
-"""The connections that may wait at a URL of either scheme until they are accepted."""
+"""The connections that may wait at a URL of any scheme until they are accepted."""
 
 
 def in_order(urls: Iterable[str]) -> tuple[str, ...]:
@@ -27,8 +32,11 @@ def places(urls: Iterable[str]) -> set[str]:
 
 
 def zeromq_url(url: str) -> str:
-    """A URL as ZeroMQ takes it, to bind or to connect: `tcp://` in the place of `http://`."""
-    return TCP + url.removeprefix(HTTP) if url.startswith(HTTP) else url
+    """A URL as ZeroMQ takes it, to bind or to connect: `tcp://` in the place of other schemes."""
+    for scheme in OF_FRONTS:
+        if url.startswith(scheme):
+            return TCP + url.removeprefix(scheme)
+    return url
 
 
 def etcd_url(url: str) -> str:

@@ -19,6 +19,8 @@ _HEX_DIGITS: Final = re.compile(r"[0-9a-fA-F]+\Z", re.ASCII)
 _FRACTION: Final = re.compile(r"[+-]?[0-9]+\.[0-9]+\Z", re.ASCII)
 _DURATION: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([a-zµμ]*)", re.ASCII | re.IGNORECASE)
 
+DAY_SECONDS: Final = 86_400
+
 _SECONDS_OF: Final = {
     "ns": 1e-9,
     "us": 1e-6,
@@ -31,6 +33,16 @@ _SECONDS_OF: Final = {
 }
 
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+
+_TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+_FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+
+
+def parse_bool(text: str) -> bool:
+    """A truth value as Go's strconv.ParseBool reads it; ValueError has Go's text."""
+    if text not in _TRUE | _FALSE:
+        raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+    return text in _TRUE
 
 
 def parse_int(text: str, base: int = 10) -> int:

@@ -18,10 +18,9 @@ from cluster.cli.ending import EXIT_ERROR, EXIT_SIGINT, CommandError
 from cluster.cli.output import output_failed, report
 from cluster.cli.settings import CliSettings, environment_settings, global_options
 from cluster.errors import LeaseholdError
+from cluster.values import parse_bool
 
 PROGRAM: Final = "leasectl"
-TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
-FALSE_WORDS: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 
 WHOLE_NAMES: Final = frozenset({"completion", "top"})
 """Commands that etcdctl 3.5 does not have. They cannot be abbreviated, so that they do not make an
@@ -166,12 +165,16 @@ def _plain_flags(arguments: list[str], parameters: list[click.Parameter]) -> lis
         name, equals, word = argument.partition("=")
         if not equals or name not in flags:
             plain.append(argument)
-        elif word in TRUE_WORDS:
+        elif _is_set(name, word):
             plain.append(name)
-        elif word not in FALSE_WORDS:
-            reason = f'strconv.ParseBool: parsing "{word}": invalid syntax'
-            raise CommandError(f'invalid argument "{word}" for "{name}" flag: {reason}')
     return plain
+
+
+def _is_set(flag: str, word: str) -> bool:
+    try:
+        return parse_bool(word)
+    except ValueError as error:
+        raise CommandError(f'invalid argument "{word}" for "{flag}" flag: {error}') from None
 
 
 def _unknown_flag(flag: str) -> str:

@@ -11,7 +11,6 @@ import errno
 import logging
 import resource
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,8 +20,13 @@ from cluster.etcd.link.connection import Loop, NodeAddress
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.passing import Buffer, Passage
+from cluster.etcd.tls.connection import TlsConnection
+from cluster.etcd.tls.credentials import Credentials
+from cluster.etcd.tls.handshakes import Handshakes
+from cluster.etcd.turns import Turns
 from cluster.front_config import FrontConfig
 from cluster.schemes import LISTEN_BACKLOG
+from cluster.tls.words import NO_HANDSHAKE
 
 DOOR_HOST: Final = "127.0.0.1"
 
@@ -60,6 +64,14 @@ ZMTP: Final = b"\xff"
 TLS: Final = b"\x16"
 HTTP_2: Final = b"PRI "
 
+ALPN_HTTP_2: Final = "h2"
+ALPN_HTTP_1: Final = "http/1.1"
+
+PLAIN_HTTP: Final = (
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+)
+"""What a client of HTTP/1 is told at a URL that is https alone; the text is that of Go's server."""
+
 _NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 log = logging.getLogger("leasehold.front")
@@ -84,6 +96,17 @@ class Served(Protocol):
 Make = Callable[[NodeLink], Served]
 
 
+class PortKind(NamedTuple):
+    """What is spoken at a listening socket: plainly, inside TLS, or both; all, or only metrics."""
+
+    plain: bool = True
+    tls: bool = False
+    only_metrics: bool = False
+
+
+OPEN: Final = PortKind()
+
+
 class Protocols(NamedTuple):
     """What serves the connections of each kind."""
 
@@ -99,6 +122,12 @@ class Front:
         self.loop = loop
         self.protocols = protocols
         self.buffer = Buffer()
+        self.newcomers = Turns(loop, STARTED_AT_ONCE_MAX)
+        self.handshakes: Handshakes | None = None
+        if config.tls is not None:
+            credentials = Credentials(loop, config.tls)
+            credentials.tend()
+            self.handshakes = Handshakes(loop, credentials)
         self.connections_max = _connections_max()
         self.connections = 0
         self.pool = Pool(
@@ -115,8 +144,10 @@ class Front:
         self._listening: list[socket.socket] = []
         self._served: set[Served] = set()
         self._welcomes: set[asyncio.Task[None]] = set()
-        self._started = 0
-        self._arrived: deque[Newcomer] = deque()
+        self._secret = config.secret
+        # Without a secret the node would not believe a name.
+        is_asked = config.tls is not None and config.tls.client_cert_auth
+        self.trusts_names = is_asked and bool(config.secret)
 
     async def reach(self) -> str:
         """See that the node is there, and is the right one; the reason if not, else ""."""
@@ -125,14 +156,14 @@ class Front:
         link.close()
         return reason
 
-    def listen(self, listening: Sequence[socket.socket], *, only_metrics: bool = False) -> None:
+    def listen(self, listening: Sequence[socket.socket], kind: PortKind = OPEN) -> None:
         """Begin to accept connections on these sockets."""
         for each in listening:
             each.setblocking(False)
             # A process before this one may have ended in order: then nobody listens any more.
             each.listen(LISTEN_BACKLOG)
             self._listening.append(each)
-            self._open(each, only_metrics)
+            self._open(each, kind)
 
     async def stop(self) -> None:
         """Accept no more, and have the calls under way end; return when they have.
@@ -164,27 +195,24 @@ class Front:
                     self._change.clear()
                     await self._change.wait()
 
-    def arrived(self, newcomer: Newcomer) -> None:
-        """The first bytes of a connection have come: serve it in this turn, or in a later one."""
-        if not self._started:
-            self.loop.call_soon(self._next_turn)
-        self._started += 1
-        if self._started > STARTED_AT_ONCE_MAX or self._arrived:
-            self._arrived.append(newcomer)
-        else:
-            newcomer.start()
+    def secure(self, transport: asyncio.Transport, first: bytes, kind: PortKind) -> None:
+        """Shake hands with a client that speaks TLS; what it says inside is a newcomer's again."""
 
-    def _next_turn(self) -> None:
-        arrived = self._arrived
-        self._started = min(STARTED_AT_ONCE_MAX, len(arrived))
-        if arrived:
-            self.loop.call_soon(self._next_turn)
-        for _ in range(self._started):
-            arrived.popleft().start()
+        def opened(connection: TlsConnection) -> None:
+            newcomer = Newcomer(self, kind._replace(plain=True, tls=False), connection)
+            connection.set_protocol(newcomer)
+            newcomer.connection_made(connection)
 
-    def serve(self, make: Make, transport: asyncio.Transport, first: bytes) -> None:
-        """Let the protocol for its kind go on with a connection, whose first bytes have come."""
-        link = NodeLink(self.pool)
+        assert self.handshakes is not None, "a port with TLS has certificates"
+        self.handshakes.begin(transport, first, opened, self.ended)
+
+    def serve(self, make: Make, transport: asyncio.Transport, first: bytes, name: str = "") -> None:
+        """Let the protocol for its kind go on with a connection, whose first bytes have come.
+
+        `name` is the common name of its client's certificate, if that is to count for the node.
+        """
+        said = {"common_name": name, "front_secret": self._secret} if name else {}
+        link = NodeLink(self.pool, said)
         served = make(link)
         self._served.add(served)
         link.on_close = partial(self._served_ended, served)
@@ -203,12 +231,11 @@ class Front:
 
     # --- inside ---
 
-    def _open(self, listening: socket.socket, only_metrics: bool) -> None:
+    def _open(self, listening: socket.socket, kind: PortKind) -> None:
         if listening in self._listening:
-            fd = listening.fileno()
-            self.loop.add_reader(fd, self._accept, listening, only_metrics)
+            self.loop.add_reader(listening.fileno(), self._accept, listening, kind)
 
-    def _accept(self, listening: socket.socket, only_metrics: bool) -> None:
+    def _accept(self, listening: socket.socket, kind: PortKind) -> None:
         for _ in range(ACCEPTED_AT_ONCE_MAX):
             try:
                 accepted, _address = listening.accept()
@@ -219,7 +246,7 @@ class Front:
                     # The socket stays readable, so the loop would do nothing else but fail here.
                     log.warning("cannot accept a connection: %s", error.strerror)
                     self.loop.remove_reader(listening.fileno())
-                    self.loop.call_later(NO_ROOM_SECONDS, self._open, listening, only_metrics)
+                    self.loop.call_later(NO_ROOM_SECONDS, self._open, listening, kind)
                     return
                 continue  # the client has gone already
             if self.connections >= self.connections_max:
@@ -228,24 +255,25 @@ class Front:
                 continue
             self.connections += 1
             accepted.setblocking(False)
-            task = self.loop.create_task(self._welcome(accepted, only_metrics))
+            task = self.loop.create_task(self._welcome(accepted, kind))
             self._welcomes.add(task)
             task.add_done_callback(self._welcomes.discard)
 
-    async def _welcome(self, accepted: socket.socket, only_metrics: bool) -> None:
+    async def _welcome(self, accepted: socket.socket, kind: PortKind) -> None:
         try:
-            await self.loop.connect_accepted_socket(lambda: Newcomer(self, only_metrics), accepted)
+            await self.loop.connect_accepted_socket(lambda: Newcomer(self, kind), accepted)
         except OSError:
             accepted.close()
             self.ended()
 
 
 class Newcomer(asyncio.Protocol):
-    """A connection whose first bytes have not come."""
+    """A connection whose first bytes have not come; `inside` is the TLS that it is inside of."""
 
-    def __init__(self, front: Front, only_metrics: bool) -> None:
+    def __init__(self, front: Front, kind: PortKind, inside: TlsConnection | None = None) -> None:
         self._front = front
-        self._only_metrics = only_metrics
+        self._kind = kind
+        self._inside = inside
         self._transport: asyncio.Transport | None = None
         self._first = b""
         self._timer = front.loop.call_later(FIRST_BYTES_SECONDS, self._give_up)
@@ -261,26 +289,51 @@ class Newcomer(asyncio.Protocol):
         self._timer.cancel()
         # It may have to wait for its turn.
         self._transport.pause_reading()
-        self._front.arrived(self)
+        self._front.newcomers.enter(self.start)
 
     def start(self) -> None:
         """Serve it by what its first bytes say."""
-        transport, front, first = self._transport, self._front, self._first
-        protocols = front.protocols
+        transport, first, kind = self._transport, self._first, self._kind
         if transport is None:
             return
-        transport.resume_reading()
-        if first.startswith(TLS):
+        if first.startswith(TLS) and kind.tls:
+            self._front.secure(transport, first, kind)
+        elif first.startswith(TLS):
             log.warning("closed a connection that speaks TLS, which is not served here")
             transport.abort()
-        elif self._only_metrics:
+        elif kind.plain:
+            transport.resume_reading()
+            self._serve(transport, first)
+        else:
+            self._refuse(transport, first)
+
+    def _serve(self, transport: asyncio.Transport, first: bytes) -> None:
+        front, protocols = self._front, self._front.protocols
+        alpn = "" if self._inside is None else self._inside.alpn
+        if self._kind.only_metrics:
             front.serve(protocols.metrics, transport, first)
-        elif first.startswith(ZMTP):
+        elif alpn == ALPN_HTTP_2 or (not alpn and first.startswith(HTTP_2)):
+            front.serve(protocols.http_2, transport, first, self._name())
+        elif first.startswith(ZMTP) and not alpn:
             Passage(front.pool, transport, first, front.buffer, front.ended)
-        elif first.startswith(HTTP_2):
-            front.serve(protocols.http_2, transport, first)
         else:
             front.serve(protocols.http_1, transport, first)
+
+    def _name(self) -> str:
+        """The common name of the client's certificate, if it says who the client is.
+
+        It does so for gRPC alone, as in etcd: a gateway to JSON may have a certificate of its own.
+        """
+        return self._inside.common_name if self._inside and self._front.trusts_names else ""
+
+    def _refuse(self, transport: asyncio.Transport, first: bytes) -> None:
+        """End a connection without TLS where there must be TLS."""
+        front = self._front
+        assert front.handshakes is not None, "a port without plain text has certificates"
+        front.handshakes.reject(transport, NO_HANDSHAKE)
+        if first[:1].isalpha() and not first.startswith(HTTP_2):
+            transport.write(PLAIN_HTTP)
+        transport.close()
 
     def connection_lost(self, exception: Exception | None) -> None:
         self._timer.cancel()

@@ -57,6 +57,8 @@ class Side(asyncio.BufferedProtocol):
         other = self.other
         if other is None or other.transport is None or other.is_over:
             return False  # both directions have ended: close
+        if not other.transport.can_write_eof():
+            return False  # inside TLS no direction ends alone
         other.transport.write_eof()
         return True  # the other direction goes on
 

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from cluster.etcd.counters import RpcCounters
-from cluster.etcd.front import Front, Protocols
+from cluster.etcd.front import Front, PortKind, Protocols
 from cluster.etcd.grpc.server import GrpcServer
 from cluster.etcd.link.connection import Loop
 from cluster.etcd.rpc.mapping import ResponseEncoder
@@ -58,15 +58,22 @@ async def _serve(loop: Loop, config: FrontConfig, stopping: asyncio.Event) -> in
     if reason:
         log.error("no way to the node at port %d: %s", config.door_port, reason)
         return EXIT_NODE_AWAY
-    front.listen([socket.socket(fileno=number) for number in config.listening])
-    metrics = [socket.socket(fileno=number) for number in config.listening_metrics]
-    front.listen(metrics, only_metrics=True)
+    for number in config.listening:
+        front.listen([socket.socket(fileno=number)], _kind(config, number))
+    for number in config.listening_metrics:
+        front.listen([socket.socket(fileno=number)], _kind(config, number, only_metrics=True))
     _say_counts(loop)
     await stopping.wait()
     await front.stop()
     os.eventfd_write(config.done, 1)
     await front.wait_for_the_rest()
     return 0
+
+
+def _kind(config: FrontConfig, number: int, *, only_metrics: bool = False) -> PortKind:
+    """What is spoken at a listening socket of this number."""
+    plain, tls = number in config.listening_plain, number in config.listening_tls
+    return PortKind(plain=plain, tls=tls, only_metrics=only_metrics)
 
 
 def _say_counts(loop: Loop) -> None:

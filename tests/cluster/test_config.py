@@ -101,7 +101,7 @@ def test_several_urls_are_separated_by_commas() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("https://a:1", "TLS is not supported"),
+        ("https://a:1", "TLS is for clients alone"),
         ("unix://a:1", "a unix socket is not supported"),
         ("ftp://a:1", "URL scheme must be tcp or http"),
         ("a:1", "URL scheme must be tcp or http"),

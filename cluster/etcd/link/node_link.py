@@ -7,7 +7,7 @@ write was done is not known when its connection breaks. Refuses to know what a c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cluster.errors import FAULTS, UNAVAILABLE
@@ -43,13 +43,15 @@ class NodeLink:
     `done` is called once with the answer, an `error` map among them, and never inside `call`; not
     at all after `forget` or `close`. `on_close` is called when the client closes the link. While
     `is_reading`, more answers that have come together follow; `on_read` is called behind them.
+    Each request carries what is `said` of the client, such as whose certificate it has.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, said: Mapping[str, str] | None = None) -> None:
         self.on_close: Callable[[], None] | None = None
         self.on_read: Callable[[], None] = _nothing
         self.is_reading = False
         self.why_lost = ""
+        self._said = said or {}
         self._pool = pool
         self._connection: NodeConnection | None = None
         self._is_paused = False
@@ -81,6 +83,8 @@ class NodeLink:
             pool.loop.call_soon(done, dict(REFUSED))
             return number
         request["id"] = number
+        if self._said:
+            request.update(self._said)
         calls[number] = done
         if self._given_up < GIVEN_UP_MAX and not self._held:
             connection.send(pack(request))
@@ -113,7 +117,7 @@ class NodeLink:
         self, on_message: Callable[[Reply], None], on_end: Callable[[str], None]
     ) -> NodeStream:
         """A stream of replies on a connection of its own, which `close` here does not end."""
-        return NodeStream(self._pool.take(), on_message, on_end)
+        return NodeStream(self._pool.take(), on_message, on_end, self._said)
 
     def pause(self) -> None:
         """Read no more answers, for a client that does not read them either."""

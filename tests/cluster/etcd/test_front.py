@@ -16,10 +16,11 @@ import zmq
 
 from cluster.door import UNREAD_CONNECTION_BYTES_MAX
 from cluster.etcd import front as front_module
-from cluster.etcd.front import Front, Make, Protocols
+from cluster.etcd.front import Front, Make, PortKind, Protocols
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.zmtp import frame
 from cluster.front_config import FrontConfig, from_line
+from cluster.tls.options import ServerTls
 from cluster.wire import pack, unpack
 from tests.chaos.hostile.zmtp import Connection
 from tests.cluster.etcd.loops import run, until
@@ -34,6 +35,10 @@ CONFIG: Final = FrontConfig(
     door_port=0,
     listening=(7, 8),
     listening_metrics=(),
+    listening_tls=(8,),
+    listening_plain=(7, 8),
+    tls=ServerTls("c", "k", "", False, ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",), "", "", 0, ()),
+    secret="",
     life=9,
     turn=10,
     done=11,
@@ -75,7 +80,8 @@ def protocols() -> Protocols:
 
 def front_of(node: StandIn) -> tuple[Front, tuple[str, int]]:
     """A front that listens, and its address."""
-    front = Front(asyncio.get_running_loop(), CONFIG._replace(door_port=node.port), protocols())
+    config = CONFIG._replace(door_port=node.port, tls=None)
+    front = Front(asyncio.get_running_loop(), config, protocols())
     listening = socket.create_server(("127.0.0.1", 0))
     address: tuple[str, int] = listening.getsockname()
     front.listen([listening])
@@ -346,7 +352,7 @@ def test_metrics_have_a_port_of_their_own() -> None:
     async def test() -> None:
         front, _ = front_of(node)
         listening = socket.create_server(("127.0.0.1", 0))
-        front.listen([listening], only_metrics=True)
+        front.listen([listening], PortKind(only_metrics=True))
         assert await answer_to(listening.getsockname(), [b"GET /metrics"]) == b"m:GET /metrics"
         assert await answer_to(listening.getsockname(), [b"\xff"]) == b"m:\xff"
         await front.stop()

@@ -1,0 +1,166 @@
+"""A node that serves TLS, as a process: gRPC, JSON and metrics inside TLS, and its life."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from cluster.etcd.rpc.schema import message_class
+from tests.certificates import Authority, Pair
+from tests.cluster.probe import until
+from tests.differential.secured import LEASEHOLD, Client, Secured
+from tests.limits import HANG_SECONDS
+
+VALUES = 40
+VALUE_BYTES = 256 * 1024
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def alice(authority: Authority) -> Pair:
+    return authority.issue("alice", ())
+
+
+def served_by(pair: Pair, *more: str, schemes: tuple[str, ...] = ("https",)) -> Secured:
+    flags = [f"--cert-file={pair.cert}", f"--key-file={pair.key}", *more]
+    return Secured(LEASEHOLD, schemes, flags)
+
+
+@pytest.fixture(scope="module")
+def node(authority: Authority, alice: Pair) -> Iterator[Secured]:
+    """A node that wants clients' certificates."""
+    server = authority.issue("server")
+    with served_by(server, f"--trusted-ca-file={authority.cert}", "--client-cert-auth") as made:
+        made.wait_until_it_answers(Client(authority, alice))
+        yield made
+
+
+def channel_to(node: Secured, ca: Path, pair: Pair | None = None) -> grpc.Channel:
+    files = (None, None) if pair is None else (pair.key.read_bytes(), pair.cert.read_bytes())
+    credentials = grpc.ssl_channel_credentials(ca.read_bytes(), *files)
+    options = [("grpc.max_receive_message_length", -1)]
+    return grpc.secure_channel(f"localhost:{node.port}", credentials, options)
+
+
+def unary(channel: grpc.Channel, method: str, request: str, response: str) -> Callable[..., Any]:
+    """A function that calls a method of the KV service with the fields of a request."""
+    make = message_class(f"etcdserverpb.{request}")
+    parse = message_class(f"etcdserverpb.{response}").FromString
+    call = channel.unary_unary(
+        f"/etcdserverpb.KV/{method}", lambda message: message.SerializeToString(), parse
+    )
+    return lambda **fields: call(make(**fields), timeout=HANG_SECONDS)
+
+
+def test_grpc_carries_large_answers_and_long_streams_inside_tls(
+    node: Secured, authority: Authority, alice: Pair
+) -> None:
+    create = message_class("etcdserverpb.WatchRequest")
+    parse = message_class("etcdserverpb.WatchResponse").FromString
+    with channel_to(node, authority.cert, alice) as channel:
+        put = unary(channel, "Put", "PutRequest", "PutResponse")
+        get = unary(channel, "Range", "RangeRequest", "RangeResponse")
+        watch = channel.stream_stream(
+            "/etcdserverpb.Watch/Watch", lambda message: message.SerializeToString(), parse
+        )
+        asked = create(create_request={"key": b"large/", "range_end": b"large0"})
+        stream = watch(iter([asked]))
+        assert next(stream).created
+        for number in range(VALUES):
+            put(key=b"large/%03d" % number, value=bytes([number]) * VALUE_BYTES)
+        found = get(key=b"large/", range_end=b"large0")
+        assert [kv.value for kv in found.kvs] == [bytes([n]) * VALUE_BYTES for n in range(VALUES)]
+        # The events have waited: nobody read them until now.
+        events: list[Any] = []
+        while len(events) < VALUES:
+            events += next(stream).events
+        assert [event.kv.value for event in events] == [kv.value for kv in found.kvs]
+        stream.cancel()
+
+
+def test_a_client_without_a_certificate_gets_nothing(node: Secured, authority: Authority) -> None:
+    with channel_to(node, authority.cert) as channel:
+        put = unary(channel, "Put", "PutRequest", "PutResponse")
+        with pytest.raises(grpc.RpcError) as refused:
+            put(key=b"a", value=b"b")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_json_and_metrics_are_served_inside_tls(
+    node: Secured, authority: Authority, alice: Pair
+) -> None:
+    context = Client(authority, alice).context()
+
+    def ask(path: str, body: dict[str, Any] | None = None) -> bytes:
+        url = f"https://localhost:{node.port}{path}"
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(url, data, HANG_SECONDS, context=context) as answer:
+            got: bytes = answer.read()
+            return got
+
+    key = b64encode(b"by json").decode()
+    ask("/v3/kv/put", {"key": key, "value": key})
+    assert json.loads(ask("/v3/kv/range", {"key": key}))["kvs"][0]["value"] == key
+    (member,) = json.loads(ask("/v3/cluster/member/list", {}))["members"]
+    assert member["clientURLs"] == [f"https://127.0.0.1:{node.port}"]
+    assert b"etcd_server_has_leader 1" in ask("/metrics")
+
+
+def test_a_node_that_stops_ends_its_streams_inside_tls_in_order(authority: Authority) -> None:
+    watched = message_class("etcdserverpb.WatchRequest")(create_request={"key": b"a"})
+    parse = message_class("etcdserverpb.WatchResponse").FromString
+    with served_by(authority.issue("server")) as node:
+        node.wait_until_it_answers(Client(authority))
+        with channel_to(node, authority.cert) as channel:
+            watch = channel.stream_stream(
+                "/etcdserverpb.Watch/Watch", lambda message: message.SerializeToString(), parse
+            )
+            stream = watch(iter([watched]))
+            assert next(stream).created
+            assert node.stop() == 0
+            with pytest.raises(grpc.RpcError) as ended:
+                next(stream)
+            assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_node_makes_its_own_certificate_and_takes_http_on_the_same_port() -> None:
+    with Secured(LEASEHOLD, ("https", "http"), ["--auto-tls"]) as node:
+        node.wait_until_it_answers(Client(None))
+        cert = node.data / "fixtures" / "client" / "cert.pem"
+        with channel_to(node, cert) as channel:
+            unary(channel, "Put", "PutRequest", "PutResponse")(key=b"a", value=b"b")
+        context = ssl.create_default_context(cafile=str(cert))
+        url = f"https://127.0.0.1:{node.port}/health"
+        with urllib.request.urlopen(url, timeout=HANG_SECONDS, context=context) as answer:
+            assert answer.status == 200
+
+
+def test_the_front_serves_on_with_new_files_when_it_was_killed(authority: Authority) -> None:
+    pair = authority.issue("first", file="kept")
+    with served_by(pair) as node:
+        node.wait_until_it_answers(Client(authority))
+        authority.issue("second", file="kept")
+        node.kill_front()
+        until(lambda: node.health(Client(authority)) == "200")
+
+
+def test_a_node_whose_certificate_cannot_be_used_says_so_in_one_line(
+    authority: Authority, tmp_path: Path
+) -> None:
+    pair = authority.issue("good")
+    with served_by(Pair(pair.cert, tmp_path / "none")) as node:
+        assert node.ended()
+        said = f"leasehold: --key-file={tmp_path / 'none'}: No such file or directory\n"
+        assert node.log == said
