@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cluster.client.threads.objects import Election, Lease, Lock, Stm, Watch
     from cluster.errors import (
         AnswerTooLargeError,
+        ClientClosedError,
         CompactedError,
         ConflictError,
         DeadlineExceededError,
@@ -78,6 +79,7 @@ _HOMES: Final = {
     ),
     "cluster.errors": (
         "AnswerTooLargeError",
+        "ClientClosedError",
         "CompactedError",
         "ConflictError",
         "DeadlineExceededError",
@@ -109,6 +111,7 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 __all__ = [
     "AnswerTooLargeError",
     "Client",
+    "ClientClosedError",
     "CompactedError",
     "ConflictError",
     "DeadlineExceededError",

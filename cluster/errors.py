@@ -167,9 +167,15 @@ FAULTS: Final[dict[FaultName, Fault]] = {
 
 
 class LeaseholdError(Exception):
-    """The base of a client's exceptions. `code` is a gRPC status code, `message` the text."""
+    """The base of a client's exceptions. `code` is a gRPC status code, `message` the text.
+
+    `retryable`: the same request may succeed later, though nobody changes it. `maybe_applied`: the
+    request may have been done all the same, or may be later; a retry may then do it twice.
+    """
 
     code: int = UNKNOWN
+    retryable: bool = False
+    maybe_applied: bool = False
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -224,26 +230,37 @@ class ResourceExhaustedError(LeaseholdError):
     """A limit of the node was reached (`etcdserver: too many requests`); try again later."""
 
     code = RESOURCE_EXHAUSTED
+    retryable = True
 
 
 class UnavailableError(LeaseholdError):
     """The cluster could not answer: no leader, quorum or endpoint, or a node that is stopping."""
 
     code = UNAVAILABLE
+    retryable = True
 
 
 class NoLeaderEndpointError(UnavailableError):
     """An operation needs the leader, which is not among the client's endpoints."""
 
 
+class ClientClosedError(UnavailableError):
+    """The client was closed before the request or while it was under way."""
+
+    retryable = False
+
+
 class DeadlineExceededError(LeaseholdError, TimeoutError):
     """No answer within the client's timeout. The request changed nothing."""
 
     code = DEADLINE_EXCEEDED
+    retryable = True
 
 
 class OutcomeUnknownError(DeadlineExceededError):
     """A write was sent and not answered in time: it may have been applied, or may be later."""
+
+    maybe_applied = True
 
 
 class WatchCanceledError(LeaseholdError):
@@ -256,6 +273,7 @@ class ConflictError(LeaseholdError):
     """In every attempt of an stm function, other writes changed what it had read. Not applied."""
 
     code = ABORTED
+    retryable = True
 
 
 class LeaseLostError(LeaseholdError):
@@ -286,6 +304,8 @@ class ProtocolError(LeaseholdError):
 class AnswerTooLargeError(ResourceExhaustedError):
     """The result does not fit into one answer (64 MiB): read it in pages, with `Client.scan`."""
 
+    retryable = False
+
 
 _BY_NAME: Final[dict[FaultName | None, type[LeaseholdError]]] = {
     "LeaseNotFound": LeaseNotFoundError,
@@ -304,6 +324,20 @@ _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
     UNAVAILABLE: UnavailableError,
 }
 
+_PASSING: Final[frozenset[FaultName]] = frozenset(
+    (
+        "LearnerNotReady",
+        "MemberNotEnoughStarted",
+        "NotLeader",
+        "TimeoutLeaderTransfer",
+        "TransferUnderWay",
+    )
+)
+"""Refusals that end by themselves, though others with their codes do not."""
+
+_LASTING: Final[frozenset[FaultName]] = frozenset(("NoSpace", "TooManyLeases"))
+"""Refusals that last until somebody does something, though others with their codes do not."""
+
 _NAME_OF: Final[dict[str, FaultName]] = {fault.message: name for name, fault in FAULTS.items()}
 
 
@@ -314,5 +348,8 @@ def name_of(message: str) -> FaultName | None:
 
 def exception_for(code: int, message: str) -> LeaseholdError:
     """The exception for the `error` {code, message} of a reply."""
-    kind = _BY_NAME.get(name_of(message)) or _BY_CODE.get(code, LeaseholdError)
-    return kind(message, code)
+    name = name_of(message)
+    kind = _BY_NAME.get(name) or _BY_CODE.get(code, LeaseholdError)
+    error = kind(message, code)
+    error.retryable = name in _PASSING or (error.retryable and name not in _LASTING)
+    return error

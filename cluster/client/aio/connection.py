@@ -25,6 +25,7 @@ from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker
 from cluster.errors import (
+    ClientClosedError,
     LeaseholdError,
     ResourceExhaustedError,
     UnavailableError,
@@ -82,7 +83,7 @@ class LoopConnection:
         self._turn_at = FOREVER
         self._is_due = False
         self._ended = False
-        self._reason = "the client was closed"
+        self._reason: LeaseholdError = ClientClosedError("the client was closed")
         self._waker = Waker()
         self._readers = _Readers(self._loop, self._turn_soon)
         self._links = EndpointLinks(self._waker, self._readers)
@@ -127,7 +128,7 @@ class LoopConnection:
     def attach(self, subscriber: Subscriber) -> int:
         """Give a watch or a lease its number; notices of this number go to the subscriber."""
         if self._ended:
-            raise UnavailableError(self._reason)
+            raise self._reason
         self._last_number += 1
         self._subscribers[self._last_number] = subscriber
         return self._last_number
@@ -156,7 +157,7 @@ class LoopConnection:
         The loop, its tasks and the sockets are the parent's: leave them alone.
         """
         self._ended = True
-        self._reason = reason
+        self._reason = UnavailableError(reason)
         self._waker.disown()
         self._posted.clear()
         for subscriber in tuple(self._subscribers.values()):
@@ -194,7 +195,7 @@ class LoopConnection:
         try:
             self._carry(time.monotonic())
         except BaseException as error:
-            self._reason = f"the client's turn failed: {error!r}"
+            self._reason = UnavailableError(f"the client's turn failed: {error!r}")
             self._close()
             raise
 
@@ -259,7 +260,7 @@ class LoopConnection:
         self._report()
         self._refuse_posted()
         for subscriber in list(self._subscribers.values()):
-            subscriber.abort(WatchCanceledError(self._reason))
+            subscriber.abort(WatchCanceledError(self._reason.message))
         self._close_sockets()
 
     def _close_sockets(self) -> None:
@@ -271,7 +272,7 @@ class LoopConnection:
         while self._posted:
             item = self._posted.popleft()
             if isinstance(item, Call):
-                item.error = UnavailableError(self._reason)
+                item.error = self._reason
                 assert item.wake is not None, "somebody waits for what is posted"
                 item.wake()
 

@@ -18,7 +18,7 @@ from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.endpoints import parse
 from cluster.client.engine.leaving import Regret
 from cluster.client.flows.shell import Connection, Shell
-from cluster.errors import UnavailableError
+from cluster.errors import ClientClosedError
 from cluster.protocol import OPS
 from cluster.schema import Effect
 
@@ -114,7 +114,7 @@ class Caller:
         """The running connection; it is started on first use, and again in a forked child."""
         with self.shell.starting:
             if self._closed:
-                raise UnavailableError("the client is closed")
+                raise ClientClosedError("the client is closed")
             if self._connection is None:
                 connection = self.shell.connect(self._addresses, self._options, self._direct)
                 self._connection = connection

@@ -26,6 +26,7 @@ from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker
 from cluster.errors import (
+    ClientClosedError,
     DeadlineExceededError,
     LeaseholdError,
     OutcomeUnknownError,
@@ -103,7 +104,7 @@ class ThreadedConnection:
         self._asleep = False
         self._stopping = False
         self._ended = False
-        self._reason = "the client was closed"
+        self._reason: LeaseholdError = ClientClosedError("the client was closed")
         self._thread = threading.Thread(target=self._run, name="leasehold-client", daemon=True)
         self._thread.start()
 
@@ -158,7 +159,7 @@ class ThreadedConnection:
     def attach(self, subscriber: Subscriber) -> int:
         """Give a watch or a lease its number; notices of this number go to the subscriber."""
         if self._ended:
-            raise UnavailableError(self._reason)
+            raise self._reason
         with self._numbers:
             self._last_number += 1
             self._subscribers[self._last_number] = subscriber
@@ -181,7 +182,7 @@ class ThreadedConnection:
         The thread and the sockets are the parent's: leave them alone.
         """
         self._ended = True
-        self._reason = reason
+        self._reason = UnavailableError(reason)
         self._waker.disown()
         self._posted.clear()
         for subscriber in tuple(self._subscribers.values()):
@@ -215,7 +216,7 @@ class ThreadedConnection:
             while not self._stopping:
                 self._turn(core, links, poller)
         except BaseException as error:
-            self._reason = f"the client's I/O thread failed: {error!r}"
+            self._reason = UnavailableError(f"the client's I/O thread failed: {error!r}")
             raise
         finally:
             self._ended = True
@@ -223,7 +224,7 @@ class ThreadedConnection:
             self._report(core)
             self._refuse_posted()
             for subscriber in list(self._subscribers.values()):
-                subscriber.abort(WatchCanceledError(self._reason))
+                subscriber.abort(WatchCanceledError(self._reason.message))
             links.close()
             self._waker.close()
 
@@ -275,7 +276,7 @@ class ThreadedConnection:
             except IndexError:
                 return
             if isinstance(item, Call):
-                item.error = UnavailableError(self._reason)
+                item.error = self._reason
                 _wake(item)
 
 
