@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cluster import aio as aio
     from cluster.client import ops
     from cluster.client.api import Client
+    from cluster.client.engine.states import ConnectionState
     from cluster.client.flows.stm import Isolation
     from cluster.client.results import (
         DeleteResult,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
+    "cluster.client.engine.states": ("ConnectionState",),
     "cluster.client.flows.stm": ("Isolation",),
     "cluster.client.threads.objects": ("Election", "Lease", "Lock", "Stm", "Watch"),
     "cluster.client.results": (
@@ -114,6 +116,7 @@ __all__ = [
     "ClientClosedError",
     "CompactedError",
     "ConflictError",
+    "ConnectionState",
     "DeadlineExceededError",
     "DeleteResult",
     "Election",

@@ -20,7 +20,7 @@ from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret, leave
-from cluster.client.flows.shell import Action, Subscriber
+from cluster.client.flows.shell import Action, Changed, Subscriber
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker
@@ -70,7 +70,11 @@ class LoopConnection:
     """A running engine; made when a client is first used, for the loop that runs then."""
 
     def __init__(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
@@ -78,6 +82,7 @@ class LoopConnection:
         self._core = Core(addresses, options, chance, first, direct)
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
+        self._changed = changed
         self._last_number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._turn_at = FOREVER
@@ -136,6 +141,10 @@ class LoopConnection:
     def detach(self, number: int) -> None:
         """No more notices under this number."""
         self._subscribers.pop(number, None)
+
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call a function of the program in the next turn of the loop."""
+        self._loop.call_soon(told)
 
     def close(self) -> None:
         """End every call and watch, and close the sockets.
@@ -242,6 +251,9 @@ class LoopConnection:
             assert call.wake is not None, "the engine's own calls have on_done"
             call.wake()
         core.completed.clear()
+        for state in core.changes:
+            self._changed(state, self.tell)
+        core.changes.clear()
         if core.notices:
             notices = core.notices.copy()
             core.notices.clear()

@@ -21,9 +21,10 @@ from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret, leave
-from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Subscriber
+from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
+from cluster.client.threads.teller import Teller
 from cluster.client.waker import Waker
 from cluster.errors import (
     ClientClosedError,
@@ -88,7 +89,11 @@ class ThreadedConnection:
     """A running I/O thread and the engine that it serves; made when a client is first used."""
 
     def __init__(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
@@ -96,6 +101,7 @@ class ThreadedConnection:
         self._addresses = addresses
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
+        self._changed = changed
         # Futures that are not settled, for the child if the process forks.
         self._unsettled: set[BegunCall[Any]] = set()
         self._last_number = 0
@@ -105,6 +111,7 @@ class ThreadedConnection:
         self._stopping = False
         self._ended = False
         self._reason: LeaseholdError = ClientClosedError("the client was closed")
+        self._teller = Teller()
         self._thread = threading.Thread(target=self._run, name="leasehold-client", daemon=True)
         self._thread.start()
 
@@ -169,6 +176,10 @@ class ThreadedConnection:
         """No more notices under this number."""
         self._subscribers.pop(number, None)
 
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call a function of the program soon, in the thread for such calls."""
+        self._teller.tell(told)
+
     def close(self) -> None:
         """End every call and watch, close the sockets, and wait for the thread to end."""
         self._stopping = True
@@ -227,6 +238,7 @@ class ThreadedConnection:
                 subscriber.abort(WatchCanceledError(self._reason.message))
             links.close()
             self._waker.close()
+            self._teller.end()
 
     def _turn(self, core: Core, links: EndpointLinks, poller: zmq.Poller) -> None:
         """One turn: do what is due, take the callers' calls, send, report, wait, receive."""
@@ -261,6 +273,9 @@ class ThreadedConnection:
             core.completed.clear()
             for call in completed:
                 _wake(call)
+        for state in core.changes:
+            self._changed(state, self.tell)
+        core.changes.clear()
         if core.notices:
             notices = core.notices.copy()
             core.notices.clear()
