@@ -24,7 +24,7 @@ from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
-from cluster.client.threads.teller import Teller
+from cluster.client.threads.callbacks import CallbackThread
 from cluster.client.waker import Waker
 from cluster.errors import (
     ClientClosedError,
@@ -111,7 +111,7 @@ class ThreadedConnection:
         self._stopping = False
         self._ended = False
         self._reason: LeaseholdError = ClientClosedError("the client was closed")
-        self._teller = Teller()
+        self._callbacks = CallbackThread()
         self._thread = threading.Thread(target=self._run, name="leasehold-client", daemon=True)
         self._thread.start()
 
@@ -178,7 +178,7 @@ class ThreadedConnection:
 
     def tell(self, told: Callable[[], None]) -> None:
         """Call a function of the program soon, in the thread for such calls."""
-        self._teller.tell(told)
+        self._callbacks.tell(told)
 
     def close(self) -> None:
         """End every call and watch, close the sockets, and wait for the thread to end."""
@@ -238,7 +238,7 @@ class ThreadedConnection:
                 subscriber.abort(WatchCanceledError(self._reason.message))
             links.close()
             self._waker.close()
-            self._teller.end()
+            self._callbacks.end()
 
     def _turn(self, core: Core, links: EndpointLinks, poller: zmq.Poller) -> None:
         """One turn: do what is due, take the callers' calls, send, report, wait, receive."""

@@ -1,4 +1,4 @@
-"""Teller: a thread that calls functions of the program, one after the other.
+"""CallbackThread: a thread that calls functions of the program, one after the other.
 
 Such functions may take their time, and may use the client; so they do not run in the I/O thread.
 The thread is started when there is something to tell for the first time.
@@ -14,7 +14,7 @@ from queue import SimpleQueue
 log = logging.getLogger("leasehold.client")
 
 
-class Teller:
+class CallbackThread:
     """The functions to call, and the thread that calls them."""
 
     def __init__(self) -> None:
