@@ -83,6 +83,11 @@ FaultName = Literal[
 MaybeFault = FaultName | Literal[""]
 """A name of `FAULTS`, or an empty text for "no fault"."""
 
+NOT_CAUGHT_UP: Final = (
+    "leasehold: this member does not vote yet: its data directory was empty, and it has to catch up"
+)
+"""Among the `errors` of a status, while another member's loss could leave no majority."""
+
 FAULTS: Final[dict[FaultName, Fault]] = {
     "EmptyKey": Fault(INVALID_ARGUMENT, "etcdserver: key is not provided"),
     "KeyNotFound": Fault(INVALID_ARGUMENT, "etcdserver: key not found"),
