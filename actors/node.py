@@ -42,6 +42,7 @@ from actors.raft.probation import Probation
 from actors.raft.seams import Links
 from actors.raft.surroundings import LogRetention, Polling, Surroundings
 from actors.runtime.base import NodeActor, Ring
+from actors.runtime.beside import Beside
 from actors.runtime.disk import DiskWaits
 from actors.runtime.interpreter import tune_interpreter
 from actors.runtime.loop import Loop
@@ -357,6 +358,7 @@ def _make_gateway(
         monotonic_ms,
         time.time_ns() // 1_000_000,
         secrets.randbits,
+        Beside("passwords"),
     )
 
 

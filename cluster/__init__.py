@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cluster import aio as aio
     from cluster.client import ops
     from cluster.client.api import Client
-    from cluster.client.engine.states import ConnectionState
     from cluster.client.flows.stm import Isolation
     from cluster.client.results import (
         DeleteResult,
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from cluster.client.threads.objects import Election, Lease, Lock, Stm, Watch
     from cluster.errors import (
         AnswerTooLargeError,
-        ClientClosedError,
         CompactedError,
         ConflictError,
         DeadlineExceededError,
@@ -62,7 +60,6 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
-    "cluster.client.engine.states": ("ConnectionState",),
     "cluster.client.flows.stm": ("Isolation",),
     "cluster.client.threads.objects": ("Election", "Lease", "Lock", "Stm", "Watch"),
     "cluster.client.results": (
@@ -81,7 +78,6 @@ _HOMES: Final = {
     ),
     "cluster.errors": (
         "AnswerTooLargeError",
-        "ClientClosedError",
         "CompactedError",
         "ConflictError",
         "DeadlineExceededError",
@@ -113,10 +109,8 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 __all__ = [
     "AnswerTooLargeError",
     "Client",
-    "ClientClosedError",
     "CompactedError",
     "ConflictError",
-    "ConnectionState",
     "DeadlineExceededError",
     "DeleteResult",
     "Election",

@@ -81,7 +81,8 @@ class ClientDoor:
     """The ROUTER that clients connect to; an item is (route back, payload).
 
     `endpoint` is the last URL it listens on. Where the port was given as 0, it names the port that
-    the system chose. `clock` returns milliseconds.
+    the system chose. `clock` returns milliseconds. `keys` are the public keys that connections have
+    shown, by their names.
     """
 
     look_ms: int | None = LOOK_MS
@@ -111,6 +112,7 @@ class ClientDoor:
         self._sink = Sink(context, socket)
         bind(socket, urls)
         self._socket = socket
+        self.keys: dict[bytes, bytes] = {}
         # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
         self._unsure = True
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)

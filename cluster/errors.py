@@ -13,6 +13,7 @@ UNKNOWN: Final = 2
 INVALID_ARGUMENT: Final = 3
 DEADLINE_EXCEEDED: Final = 4
 NOT_FOUND: Final = 5
+PERMISSION_DENIED: Final = 7
 RESOURCE_EXHAUSTED: Final = 8
 FAILED_PRECONDITION: Final = 9
 ABORTED: Final = 10
@@ -21,6 +22,7 @@ UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
 UNAVAILABLE: Final = 14
 DATA_LOSS: Final = 15
+UNAUTHENTICATED: Final = 16
 
 
 class Fault(NamedTuple):
@@ -77,16 +79,36 @@ FaultName = Literal[
     "SessionExist",
     "TooManySessions",
     "TooManyOutstanding",
+    "RootUserNotExist",
+    "RootRoleNotExist",
+    "UserAlreadyExist",
+    "UserEmpty",
+    "UserNotFound",
+    "RoleAlreadyExist",
+    "RoleNotFound",
+    "RoleEmpty",
+    "AuthFailed",
+    "PermissionNotGiven",
+    "PermissionDenied",
+    "RoleNotGranted",
+    "PermissionNotGranted",
+    "AuthNotEnabled",
+    "InvalidAuthToken",
+    "InvalidAuthMgmt",
+    "RootCannotLogIn",
+    "KeyInUse",
+    "KeyNotOfUser",
+    "TooManyUsers",
+    "TooManyRoles",
+    "TooManyPermissions",
+    "TooManyKeys",
+    "NameTooLong",
+    "NotAKey",
 ]
 """The names of `FAULTS`, for the type checker: it finds a typo before it is a KeyError."""
 
 MaybeFault = FaultName | Literal[""]
 """A name of `FAULTS`, or an empty text for "no fault"."""
-
-NOT_CAUGHT_UP: Final = (
-    "leasehold: this member does not vote yet: its data directory was empty, and it has to catch up"
-)
-"""Among the `errors` of a status, while another member's loss could leave no majority."""
 
 FAULTS: Final[dict[FaultName, Fault]] = {
     "EmptyKey": Fault(INVALID_ARGUMENT, "etcdserver: key is not provided"),
@@ -167,20 +189,53 @@ FAULTS: Final[dict[FaultName, Fault]] = {
     "TooManyOutstanding": Fault(
         RESOURCE_EXHAUSTED, "leasehold: the session has too many unacknowledged results"
     ),
+    "RootUserNotExist": Fault(FAILED_PRECONDITION, "etcdserver: root user does not exist"),
+    "RootRoleNotExist": Fault(FAILED_PRECONDITION, "etcdserver: root user does not have root role"),
+    "UserAlreadyExist": Fault(FAILED_PRECONDITION, "etcdserver: user name already exists"),
+    "UserEmpty": Fault(INVALID_ARGUMENT, "etcdserver: user name is empty"),
+    "UserNotFound": Fault(FAILED_PRECONDITION, "etcdserver: user name not found"),
+    "RoleAlreadyExist": Fault(FAILED_PRECONDITION, "etcdserver: role name already exists"),
+    "RoleNotFound": Fault(FAILED_PRECONDITION, "etcdserver: role name not found"),
+    "RoleEmpty": Fault(INVALID_ARGUMENT, "etcdserver: role name is empty"),
+    "AuthFailed": Fault(
+        INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
+    ),
+    "PermissionNotGiven": Fault(INVALID_ARGUMENT, "etcdserver: permission not given"),
+    "PermissionDenied": Fault(PERMISSION_DENIED, "etcdserver: permission denied"),
+    "RoleNotGranted": Fault(FAILED_PRECONDITION, "etcdserver: role is not granted to the user"),
+    "PermissionNotGranted": Fault(
+        FAILED_PRECONDITION, "etcdserver: permission is not granted to the role"
+    ),
+    "AuthNotEnabled": Fault(FAILED_PRECONDITION, "etcdserver: authentication is not enabled"),
+    "InvalidAuthToken": Fault(UNAUTHENTICATED, "etcdserver: invalid auth token"),
+    "InvalidAuthMgmt": Fault(INVALID_ARGUMENT, "etcdserver: invalid auth management"),
+    # Ours: in etcd no key stands for a user, and nothing limits what is kept for good.
+    "RootCannotLogIn": Fault(
+        FAILED_PRECONDITION,
+        "leasehold: the user root has neither a password nor a key: nobody could log in",
+    ),
+    "KeyInUse": Fault(FAILED_PRECONDITION, "leasehold: the public key stands for a user already"),
+    "KeyNotOfUser": Fault(
+        FAILED_PRECONDITION, "leasehold: the public key does not stand for this user"
+    ),
+    "TooManyUsers": Fault(RESOURCE_EXHAUSTED, "leasehold: too many users (USERS_MAX)"),
+    "TooManyRoles": Fault(RESOURCE_EXHAUSTED, "leasehold: too many roles (ROLES_MAX)"),
+    "TooManyPermissions": Fault(
+        RESOURCE_EXHAUSTED, "leasehold: too many permissions of one role (PERMISSIONS_MAX)"
+    ),
+    "NotAKey": Fault(INVALID_ARGUMENT, "leasehold: a public key has 32 bytes"),
+    "NameTooLong": Fault(INVALID_ARGUMENT, "leasehold: a name has at most 256 bytes"),
+    "TooManyKeys": Fault(
+        RESOURCE_EXHAUSTED, "leasehold: too many public keys of one user (KEYS_MAX)"
+    ),
 }
 """The errors that a node reports, by name: etcd's name in Go without `ErrGRPC`, or one of ours."""
 
 
 class LeaseholdError(Exception):
-    """The base of a client's exceptions. `code` is a gRPC status code, `message` the text.
-
-    `retryable`: the same request may succeed later, though nobody changes it. `maybe_applied`: the
-    request may have been done all the same, or may be later; a retry may then do it twice.
-    """
+    """The base of a client's exceptions. `code` is a gRPC status code, `message` the text."""
 
     code: int = UNKNOWN
-    retryable: bool = False
-    maybe_applied: bool = False
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -235,37 +290,26 @@ class ResourceExhaustedError(LeaseholdError):
     """A limit of the node was reached (`etcdserver: too many requests`); try again later."""
 
     code = RESOURCE_EXHAUSTED
-    retryable = True
 
 
 class UnavailableError(LeaseholdError):
     """The cluster could not answer: no leader, quorum or endpoint, or a node that is stopping."""
 
     code = UNAVAILABLE
-    retryable = True
 
 
 class NoLeaderEndpointError(UnavailableError):
     """An operation needs the leader, which is not among the client's endpoints."""
 
 
-class ClientClosedError(UnavailableError):
-    """The client was closed before the request or while it was under way."""
-
-    retryable = False
-
-
 class DeadlineExceededError(LeaseholdError, TimeoutError):
     """No answer within the client's timeout. The request changed nothing."""
 
     code = DEADLINE_EXCEEDED
-    retryable = True
 
 
 class OutcomeUnknownError(DeadlineExceededError):
     """A write was sent and not answered in time: it may have been applied, or may be later."""
-
-    maybe_applied = True
 
 
 class WatchCanceledError(LeaseholdError):
@@ -278,7 +322,6 @@ class ConflictError(LeaseholdError):
     """In every attempt of an stm function, other writes changed what it had read. Not applied."""
 
     code = ABORTED
-    retryable = True
 
 
 class LeaseLostError(LeaseholdError):
@@ -309,8 +352,6 @@ class ProtocolError(LeaseholdError):
 class AnswerTooLargeError(ResourceExhaustedError):
     """The result does not fit into one answer (64 MiB): read it in pages, with `Client.scan`."""
 
-    retryable = False
-
 
 _BY_NAME: Final[dict[FaultName | None, type[LeaseholdError]]] = {
     "LeaseNotFound": LeaseNotFoundError,
@@ -329,20 +370,6 @@ _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
     UNAVAILABLE: UnavailableError,
 }
 
-_PASSING: Final[frozenset[FaultName]] = frozenset(
-    (
-        "LearnerNotReady",
-        "MemberNotEnoughStarted",
-        "NotLeader",
-        "TimeoutLeaderTransfer",
-        "TransferUnderWay",
-    )
-)
-"""Refusals that end by themselves, though others with their codes do not."""
-
-_LASTING: Final[frozenset[FaultName]] = frozenset(("NoSpace", "TooManyLeases"))
-"""Refusals that last until somebody does something, though others with their codes do not."""
-
 _NAME_OF: Final[dict[str, FaultName]] = {fault.message: name for name, fault in FAULTS.items()}
 
 
@@ -353,8 +380,5 @@ def name_of(message: str) -> FaultName | None:
 
 def exception_for(code: int, message: str) -> LeaseholdError:
     """The exception for the `error` {code, message} of a reply."""
-    name = name_of(message)
-    kind = _BY_NAME.get(name) or _BY_CODE.get(code, LeaseholdError)
-    error = kind(message, code)
-    error.retryable = name in _PASSING or (error.retryable and name not in _LASTING)
-    return error
+    kind = _BY_NAME.get(name_of(message)) or _BY_CODE.get(code, LeaseholdError)
+    return kind(message, code)

@@ -34,6 +34,7 @@ from cluster.schema import (
     ProtocolOp,
     Type,
 )
+from cluster.users_table import PERMISSION, USER_OPTIONS, USERS
 
 SortOrder = Literal["NONE", "ASCEND", "DESCEND"]
 SortTarget = Literal["KEY", "VERSION", "CREATE", "MOD", "VALUE"]
@@ -106,7 +107,18 @@ COMPARE: Final = Map(
     ),
 )
 
-MAPS: Final = (KEY_VALUE, EVENT, MEMBER, LEASE, ALARM, DURATIONS, PEER, COMPARE)
+MAPS: Final = (
+    KEY_VALUE,
+    EVENT,
+    MEMBER,
+    LEASE,
+    ALARM,
+    DURATIONS,
+    PEER,
+    COMPARE,
+    PERMISSION,
+    USER_OPTIONS,
+)
 
 # --- operations -------------------------------------------------------------------------------
 
@@ -357,5 +369,7 @@ _MAINTENANCE: Final = (
     ProtocolOp("session_open", Effect.OTHER, (), (Field("session", INTEGER),), ours=True),
 )
 
-OPS: Final = {op.name: op for op in (*_KEYS, *_LEASES, *_WATCHES, *_MEMBER_CHANGES, *_MAINTENANCE)}
+OPS: Final = {
+    op.name: op for op in (*_KEYS, *_LEASES, *_WATCHES, *_MEMBER_CHANGES, *_MAINTENANCE, *USERS)
+}
 """Every operation, by name."""

@@ -100,7 +100,7 @@ class Effect(Enum):
     """What an operation changes, which decides how it may be repeated."""
 
     READ = "nothing: repeat it at will"
-    WRITE = "keys, leases or alarms, through the log: it may carry `session` and `seq`"
+    WRITE = "keys, leases, alarms or users, through the log: it may carry `session` and `seq`"
     EITHER = "as a write or as a read, by what it holds; it may carry `session` and `seq`"
     WATCH = "the watches of a connection"
     OTHER = "members, sessions or the files of a node: no session"

@@ -64,7 +64,13 @@ ITEMS: dict[Any, type] = {TEXTS: str, KEYS: bytes, COUNTS: int, SECONDS_LIST: fl
 
 def sample(field: Field) -> Any:
     """A value that the field may have in a request."""
-    return field.type.words[-1] if isinstance(field.type, Choice) else SAMPLES[field.type]
+    match field.type:
+        case Choice(words):
+            return words[-1]
+        case Map(_, fields):
+            return {each.name: sample(each) for each in fields}
+        case kind:
+            return SAMPLES[kind]
 
 
 def faults(fields: Iterable[Field], found: Mapping[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from actors.language import commands, results
+from actors.language import auth, commands, results
 from actors.language.codec import encode_command, encode_result
 from actors.language.commands import Change, Command, Event, KeyValue, Put, Sequence
 from actors.language.entries import Entry
@@ -69,6 +69,8 @@ def _sample_of(hint: Any) -> Any:
         return None if type(None) in get_args(hint) else _sample_of(get_args(hint)[0])
     if inspect.isclass(hint) and issubclass(hint, IntEnum):
         return next(iter(hint))
+    if inspect.isclass(hint) and issubclass(hint, tuple):
+        return sample(hint)
     plain: dict[Any, Any] = {int: 1, bool: False, bytes: b"b", str: "s"}
     return plain[hint]
 
@@ -80,7 +82,11 @@ def code_in_frame(name: str) -> int:
 
 def code_in_command(name: str) -> int:
     """The first value of a command."""
-    return int(unpack(encode_command(sample(getattr(commands, name)), None))[0])
+    return int(unpack(encode_command(sample(_command(name)), None))[0])
+
+
+def _command(name: str) -> Any:
+    return getattr(commands, name, None) or getattr(auth, name)
 
 
 def code_in_result(name: str) -> int:
@@ -105,7 +111,8 @@ def test_codes_and_fields_are_those_of_the_page(
     table = rows(PAGE, head)
     for number, name, fields in table:
         assert code(name) == int(number), name
-        assert ", ".join(getattr(module, name)._fields[left_out:]) == fields, name
+        kind = _command(name) if module is commands else getattr(module, name)
+        assert ", ".join(kind._fields[left_out:]) == fields, name
 
 
 def test_no_kind_and_no_command_is_left_out_of_the_page() -> None:
@@ -145,7 +152,7 @@ def test_the_first_record_of_a_segment_has_the_fields_of_the_page() -> None:
 def test_the_numbers_of_formats_are_those_of_the_page() -> None:
     assert f"* `format` is {wal_reader.FORMAT}." in TEXT
     assert f"the format, 4 bytes: {lmdb_files.FORMAT_NUMBER} |" in TEXT
-    assert f"log format 2 is unknown to this version, which has {wal_reader.FORMAT}" in TEXT
+    assert f"log format 3 is unknown to this version, which has {wal_reader.FORMAT}" in TEXT
     assert f"this program reads format {lmdb_files.FORMAT_NUMBER}`" in TEXT
     assert f"| 8 | `{snapshot_file.MAGIC.decode()}` |" in TEXT
     assert f"bytes of a block: {snapshot_file.BLOCK_BYTES:,}" in TEXT

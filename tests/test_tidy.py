@@ -34,14 +34,19 @@ IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
 """What an engine must not import even of the standard library: time and chance are arguments."""
 
 CODECS = {
+    "actors.gateway.desk",
     "actors.gateway.fields",
+    "actors.gateway.identities",
     "actors.gateway.intake",
     "actors.gateway.keys",
     "actors.gateway.newcomers",
     "actors.gateway.operations",
+    "actors.gateway.passwords",
     "actors.gateway.replies",
     "actors.gateway.requests",
+    "actors.gateway.stages",
     "actors.gateway.transactions",
+    "actors.gateway.users",
     "actors.language.codec",
     "actors.language.encoding",
     "actors.raft.callers",
@@ -108,13 +113,14 @@ RIGHTS = {
             "cluster.protocol",
             "cluster.schema",
             "cluster.schemes",
+            "cluster.users_table",
             "cluster.wire",
         },
     ),
     "disk": Rights(
         {"msgpack", "lmdb"},
         CODEC | {"disk"},
-        {"language", "cluster.private", "cluster.wire"},
+        {"language", "cluster.logs", "cluster.private", "cluster.wire"},
     ),
     "runtime": Rights(
         {"pykka", "zmq"},

@@ -15,17 +15,21 @@ from zlib import crc32
 
 import msgpack
 
+from actors.language.auth import Role, User
 from actors.language.codec import decode_result, encode_result
 from actors.language.commands import AlarmMember, AlarmType, Change, Event, KeyValue, Member
 from actors.language.errors import StorageError
 from actors.language.metrics import Histogram
 from actors.language.results import Result
 from actors.raft.disk.files import DISK, Files
+from actors.runtime.beside import Beside
 from actors.runtime.disk import Work, nothing
+from actors.store.records import auth_key, decode_auth, encode_auth
 from actors.store.steps import Steps
 from actors.store.storage import (
     EMPTY,
     SUB_BITS,
+    AuthChange,
     Batch,
     LeaseRecord,
     Loaded,
@@ -35,6 +39,25 @@ from actors.store.storage import (
 )
 
 _CHECKSUM_BYTES = 4
+
+
+class AtOnce(Beside):
+    """Computes in the caller's thread, before `begin` returns."""
+
+    def __init__(self) -> None:
+        super().__init__("at once")
+        self._results: list[Any] = []
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._results)
+
+    def begin(self, compute: Callable[[], Any], done: Callable[[], None]) -> None:
+        self._results.append(compute())
+        done()
+
+    def take(self) -> Any:
+        return self._results.pop()
 
 
 class _Content:
@@ -47,6 +70,7 @@ class _Content:
         self.sessions: dict[int, tuple[SessionRecord, dict[int, Result]]] = {}
         self.members: dict[int, Member] = {}
         self.alarms: tuple[AlarmMember, ...] = ()
+        self.auth: dict[bytes, bytes] = {}
 
     def encode(self) -> bytes:
         """Equal contents give equal bytes: a simulation must not depend on who shares an object."""
@@ -61,6 +85,7 @@ class _Content:
                 ],
                 tuple(self.members.values()),
                 self.alarms,
+                self.auth,
             )
         )
         return crc32(packed).to_bytes(_CHECKSUM_BYTES, "big") + packed
@@ -71,7 +96,9 @@ class _Content:
         packed = data[_CHECKSUM_BYTES:]
         if crc32(packed).to_bytes(_CHECKSUM_BYTES, "big") != data[:_CHECKSUM_BYTES]:
             raise ValueError("it has a wrong checksum")
-        meta, events, leases, sessions, members, alarms = msgpack.unpackb(packed, use_list=False)
+        meta, events, leases, sessions, members, alarms, auth = msgpack.unpackb(
+            packed, use_list=False, strict_map_key=False
+        )
         content = cls()
         content.meta = Meta(*meta)
         content.events = {at: _event(change, kv) for at, change, *kv in events}
@@ -82,7 +109,18 @@ class _Content:
         }
         content.members = {member[0]: Member(*member) for member in members}
         content.alarms = tuple(AlarmMember(each, AlarmType(kind)) for each, kind in alarms)
+        content.auth = auth
         return content
+
+
+def _take_auth(records: dict[bytes, bytes], change: AuthChange) -> None:
+    changed: list[Any] = [(User, *each) for each in change.users.items()]
+    changed += [(Role, *each) for each in change.roles.items()]
+    for kind, name, value in changed:
+        records.pop(auth_key(kind, name), None)
+        if value is not None:
+            records.update([encode_auth(value)])
+    records.update([encode_auth(change.state)])
 
 
 class _Place:
@@ -226,6 +264,7 @@ class MemoryBackend:
             tuple((record, dict(results)) for record, results in content.sessions.values()),
             tuple(content.members.values()),
             content.alarms,
+            decode_auth(content.auth.items()),
         )
 
     def scan(self) -> Iterator[Row]:
@@ -323,6 +362,8 @@ class MemoryBackend:
             content.members = {member.id: member for member in batch.members}
         if batch.alarms is not None:
             content.alarms = batch.alarms
+        if batch.auth is not None:
+            _take_auth(content.auth, batch.auth)
         content.meta = batch.meta
         self.commits += 1
 

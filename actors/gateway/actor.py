@@ -10,25 +10,31 @@ from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
 from actors.gateway.departures import Departures
+from actors.gateway.identities import Identities
 from actors.gateway.intake import Answer, GatewaySettings, Intake, Order, refusal
 from actors.gateway.long_answers import LongAnswers
 from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.openings import Openings, RandomBits
+from actors.gateway.openings import Openings, RandomBits, is_worth_another
 from actors.gateway.outbox import ClientOutbox, Door
 from actors.gateway.publication import Publication
 from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import RequestDecoder
 from actors.gateway.room import RoomToSend
+from actors.gateway.stages import Next, Opening, Reply, Stages, ToPropose
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import Pending, Tickets
+from actors.gateway.tokens import SECRET_BYTES
+from actors.language.auth import NODE, AuthNews
+from actors.language.codec import encode_command
 from actors.language.commands import MemberPublish
 from actors.language.encoding import error_reply
+from actors.language.entries import Proposal
 from actors.language.inboxes import ToGateway
 from actors.language.messages import (
     Apply,
-    ChangeMembers,
     ClientFrames,
+    Computed,
     Congestion,
     Connection,
     Deliver,
@@ -36,7 +42,6 @@ from actors.language.messages import (
     Leadership,
     Lengthy,
     Moved,
-    MoveLeader,
     Propose,
     Read,
     Replies,
@@ -48,8 +53,9 @@ from actors.language.messages import (
 from actors.language.metrics import GatewayMetrics, Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log
+from actors.runtime.beside import Beside
 from cluster.errors import FAULTS, Fault
-from cluster.logs import tell
+from cluster.logs import complain, tell
 from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
 
 CHORES_LOOK_MS: Final = 1_000
@@ -80,6 +86,7 @@ class GatewayActor(NodeActor):
         clock: Clock,
         wall_ms: int,
         random_bits: RandomBits,
+        beside: Beside,
     ) -> None:
         super().__init__()
         self._open_door = open_door
@@ -87,9 +94,21 @@ class GatewayActor(NodeActor):
         grants = LeaseGrants(settings.member_id, wall_ms, settings.lease_ttl_ms_min)
         # The wall clock was read once: from then on time only goes forward, with the node's clock.
         wall_offset_ms = wall_ms - clock()
-        newcomers = Newcomers(settings.cluster_token, lambda: (clock() + wall_offset_ms) // 1_000)
+
+        def now_seconds() -> int:
+            return (clock() + wall_offset_ms) // 1_000
+
+        def computed() -> None:
+            self.mailbox.tell(Computed())
+
+        self._identities = Identities(now_seconds, settings.front_secret)
         self._decoder = RequestDecoder(
-            grants, newcomers, settings.request_bytes_max, settings.txn_ops_max
+            grants,
+            Newcomers(settings.cluster_token, now_seconds),
+            settings.request_bytes_max,
+            lambda: random_bits(8 * SECRET_BYTES).to_bytes(SECRET_BYTES),
+            self._identities,
+            settings.txn_ops_max,
         )
         self._encoder = ReplyEncoder(
             settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
@@ -98,11 +117,15 @@ class GatewayActor(NodeActor):
         self._throttle = Throttle()
         self._long_answers = LongAnswers()
         self._openings = Openings(random_bits, settings.opening_limits)
+        staged = settings.of_stages
+        self._stages = Stages(staged, self._tickets, random_bits, now_seconds, beside, computed)
+        self._beside = beside
         self._intake = Intake(
-            settings, self._decoder, self._tickets, self._throttle, self._openings
+            settings, self._decoder, self._tickets, self._throttle, self._openings, self._stages
         )
         member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
-        self._own = self._intake.proposal(settings.first_ticket, member)
+        published = encode_command(member, None, NODE)
+        self._own = Proposal(settings.member_id, settings.first_ticket, published)
         self._publication = Publication(clock())
         self._urls = ", ".join(settings.advertised_urls)
         self._departures = Departures()
@@ -116,6 +139,7 @@ class GatewayActor(NodeActor):
         self._outbox = ClientOutbox(door)
         self._room = RoomToSend(self._outbox, UNREAD_BYTES_MAX, SLOW_MS)
         self.mailbox.attach(door, ClientFrames)
+        self._identities.keys = door.keys
         self._reception = Reception(door.look, door.look_ms, self._clock())
         self._arm()
 
@@ -124,6 +148,7 @@ class GatewayActor(NodeActor):
             self._fail(tuple(self._tickets), FAULTS["Stopped"], outcome_unknown=True)
             self._door.close()
             self._door = None
+        self._beside.close()
 
     def receive(self, message: ToGateway) -> None:
         match message:
@@ -150,6 +175,10 @@ class GatewayActor(NodeActor):
                 self._decoder.room = room
             case Moved(ticket):
                 self._moved(ticket)
+            case AuthNews():
+                self._identities.learn(message)
+            case Computed():
+                self._computed()
             case Survey():
                 self._end_survey(message)
             case _:
@@ -160,7 +189,7 @@ class GatewayActor(NodeActor):
         """Send refusals to clients, and everything else to Raft or Store."""
         for order in orders:
             match order:
-                case Propose() | Read() | ChangeMembers() | MoveLeader() | Survey():
+                case Propose() | Read() | Survey():
                     self.ring.raft.tell(order)
                 case Answer(connection, frame):
                     self._send(connection, frame)
@@ -171,7 +200,7 @@ class GatewayActor(NodeActor):
 
     def _answer(self, replies: tuple[tuple[Ticket, Result], ...]) -> None:
         take, done = self._tickets.take, self._throttle.done
-        again: list[Pending] = []
+        staged: list[tuple[Pending, Result]] = []
         for ticket, result in replies:
             pending = take(ticket)
             # A write counts as under way until it is applied, even if its client waits no longer.
@@ -181,12 +210,45 @@ class GatewayActor(NodeActor):
             if pending is None:
                 if ticket == self._own.ticket:
                     self._tell_serving()
-            elif pending.ids and self._openings.is_worth_another(result, pending.ids):
+            elif pending.next is None:
+                self._send_answer(pending, result)
+            else:
+                staged.append((pending, result))
+        if staged:
+            self._go_on(staged)
+        elif self._throttle.queues:
+            self._carry_out(self._intake.let_in((), self._clock()))
+
+    def _go_on(self, staged: list[tuple[Pending, Result]]) -> None:
+        """Requests that take more than one step have the answer to one of them."""
+        again: list[Pending] = []
+        for pending, result in staged:
+            opening = pending.next
+            if isinstance(opening, Opening) and is_worth_another(result, opening.ids):
                 again.append(pending)
             else:
+                self._follow(self._stages.answered(pending, result, self._clock()))
+        self._carry_out(self._intake.let_in(again, self._clock()))
+        self._stages.work(self._clock())
+
+    def _follow(self, step: Next | None) -> None:
+        match step:
+            case None:
+                pass
+            case Reply(pending, result):
                 self._send_answer(pending, result)
-        if again or self._throttle.queues:
-            self._carry_out(self._intake.let_in(again, self._clock()))
+            case ToPropose(name, proposal):
+                self._carry_out(self._intake.let_in((), self._clock(), [(name, proposal)]))
+            case _:
+                self.ring.raft.tell(step)
+
+    def _computed(self) -> None:
+        """A password is hashed, or checked."""
+        step, name, wrong = self._stages.computed(self._clock())
+        if wrong:
+            text = f"a wrong password, or none, for user {name!r}: {wrong} in a row"
+            complain(log, f"wrong password {name}", text)
+        self._follow(step)
 
     def _tell_serving(self) -> None:
         """The others know this member: it has applied what it published of itself."""
@@ -303,6 +365,7 @@ class GatewayActor(NodeActor):
         if self._outbox.turned:
             self._tell_congestion()
         self._look_for_room(now_ms)
+        self._stages.work(now_ms)
         if self._publication.maybe_due(now_ms):
             self.ring.raft.tell(Propose((self._own,)))
         for news in self._reception.news(now_ms):
@@ -332,3 +395,5 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
         if self._long_answers.under_way:
             self.mailbox.wake_at(self._clock())
+        if (due_ms := self._stages.due_ms()) is not None:
+            self.mailbox.wake_at(due_ms)

@@ -12,6 +12,7 @@ from math import isfinite
 from types import NoneType
 from typing import Any, Final, NamedTuple, TypeVar
 
+from actors.language.auth import PermissionType
 from actors.language.bounds import INT64_MAX, UINT64_MAX
 from actors.language.commands import (
     AlarmType,
@@ -47,6 +48,7 @@ from cluster.schema import (
     Map,
     Type,
 )
+from cluster.users_table import PERMISSION, PERMISSION_TYPE, USER_OPTIONS
 
 SHOWN_CHARS_MAX: Final = 40
 """How much of a client's own text an error repeats."""
@@ -250,7 +252,7 @@ class AlarmAction(IntEnum):
 
 _LIST: Final = Kind("a list", tuple, _no_other)
 
-FIELD_KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
+_KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
     BYTES: Kind("bytes or text", bytes, _text_to_bytes),
     FLAG: Kind("a boolean", bool, _no_other),
     INTEGER: Kind("an integer", None, _signed_64_bits),
@@ -268,6 +270,27 @@ FIELD_KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
     COMPARE_RESULT: one_of(CompareResult),
     ALARM_ACTION: one_of(AlarmAction),
     ALARM_NAME: one_of(AlarmType),
+    PERMISSION_TYPE: one_of(PermissionType),
+}
+
+
+def _map_of(kind: Map) -> Kind:
+    """The kind of a map within a request: its fields are checked like those of the request."""
+    kinds = {field.name: _KINDS[field.type] for field in kind.fields}
+
+    def convert(value: Any) -> Fields:
+        if type(value) is not dict:
+            raise TypeError
+        check(kind.name, kinds, value)
+        return value
+
+    return Kind("a map", None, convert)
+
+
+FIELD_KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
+    **_KINDS,
+    PERMISSION: _map_of(PERMISSION),
+    USER_OPTIONS: _map_of(USER_OPTIONS),
 }
 """The kind of each type that fields of requests have in the protocol's table."""
 

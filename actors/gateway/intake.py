@@ -7,16 +7,19 @@ Store do what it asks.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple
 
 from actors.gateway.fields import fault_of
 from actors.gateway.openings import OpeningLimits, Openings
-from actors.gateway.operations import TXN_OPS_MAX, Transfer
+from actors.gateway.operations import TXN_OPS_MAX
+from actors.gateway.passwords import COST_LOG2
 from actors.gateway.requests import (
     NO_SPACE,
     ChoreRequest,
     CommandRequest,
     ConsensusRequest,
+    LoginRequest,
+    PasswordRequest,
     QueryRequest,
     Refusal,
     RequestDecoder,
@@ -24,19 +27,17 @@ from actors.gateway.requests import (
     SurveyRequest,
 )
 from actors.gateway.routes import is_envelope, way_back
+from actors.gateway.stages import Opening, Stages, StageSettings
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
+from actors.gateway.tokens import TTL_SECONDS
 from actors.language.codec import encode_command
-from actors.language.commands import MemberPublish, SessionOpen
 from actors.language.encoding import error_reply
 from actors.language.entries import Proposal
-from actors.language.members import AddMember, ReplaceMember
 from actors.language.messages import (
-    ChangeMembers,
     Connection,
     Defragment,
     LocalRead,
-    MoveLeader,
     NoRoom,
     Propose,
     Question,
@@ -61,7 +62,7 @@ class GatewaySettings(NamedTuple):
 
     Tickets count up from `first_ticket`, which no earlier run may have reached: an entry of that
     run would answer a request of this one. `member list` shows `advertised_urls` as the addresses
-    for clients.
+    for clients. Only the node's own front knows `front_secret`.
     """
 
     cluster_id: int
@@ -78,6 +79,19 @@ class GatewaySettings(NamedTuple):
     quota_bytes: int = 0
     txn_ops_max: int = TXN_OPS_MAX
     opening_limits: OpeningLimits = OpeningLimits()
+    token_ttl_seconds: int = TTL_SECONDS
+    password_cost_log2: int = COST_LOG2
+    front_secret: bytes = b""
+
+    @property
+    def of_stages(self) -> StageSettings:
+        """What requests of several steps depend on."""
+        return StageSettings(
+            self.member_id,
+            self.request_timeout_ms,
+            self.token_ttl_seconds,
+            self.password_cost_log2,
+        )
 
 
 class Answer(NamedTuple):
@@ -87,11 +101,15 @@ class Answer(NamedTuple):
     frame: bytes
 
 
-ToTellRaft = Propose | Read | ChangeMembers | MoveLeader | Survey
+ToTellRaft = Propose | Read | Survey
 ToTellStore = (
     LocalRead | WatchOpen | WatchCancel | WatchProgress | ReadSnapshot | Defragment | NoRoom
 )
 Order = ToTellRaft | ToTellStore | Answer
+
+
+Rare = ConsensusRequest | PasswordRequest | LoginRequest | ChoreRequest | SurveyRequest
+"""The requests of which a burst has few: each is an order of its own."""
 
 
 class Intake:
@@ -104,6 +122,7 @@ class Intake:
         tickets: Tickets,
         throttle: Throttle,
         openings: Openings,
+        stages: Stages,
     ) -> None:
         self._member_id = settings.member_id
         self._timeout_ms = settings.request_timeout_ms
@@ -112,6 +131,7 @@ class Intake:
         self._tickets = tickets
         self._throttle = throttle
         self._openings = openings
+        self._stages = stages
 
     def serve(self, *, is_learner: bool) -> None:
         """Serve everything, or only what a learner may."""
@@ -140,7 +160,7 @@ class Intake:
             match decode(route, payload):
                 case CommandRequest(request_id, command):
                     # The hot path: tuple.__new__ spares what a NamedTuple's constructor costs.
-                    pending = _new(Pending, (route, request_id, True, deadline_ms, 0, 0))
+                    pending = _new(Pending, (route, request_id, True, deadline_ms, 0, None))
                     # While no write waits there is room. A refused write takes no ticket.
                     is_full = waiting and not self._throttle.has_room(route[0], len(command))
                     ticket = None if is_full else issue(pending)
@@ -149,14 +169,14 @@ class Intake:
                     else:
                         proposal = _new(Proposal, (member_id, ticket, command))
                         proposals.append((route[0], proposal))
-                case QueryRequest(request_id, query, serializable):
-                    pending = _new(Pending, (route, request_id, False, deadline_ms, 0, 0))
+                case QueryRequest(request_id, query, serializable, who):
+                    pending = _new(Pending, (route, request_id, False, deadline_ms, 0, None))
                     ticket = issue(pending)
                     if ticket is None:
                         orders.append(refusal(pending))
                     else:
                         asked = local if serializable else linearizable
-                        asked.append(_new(Question, (ticket, query)))
+                        asked.append(_new(Question, (ticket, query, who)))
                 case WatchOpen() | WatchCancel() | WatchProgress() as request:
                     orders.append(request)
                 case Refusal(request_id, fault):
@@ -164,13 +184,11 @@ class Intake:
                     # Store must know: a refusal near the quota raises the alarm.
                     if fault is NO_SPACE:
                         orders.append(NoRoom())
-                case SessionRequest(request_id):
-                    pending = Pending(route, request_id, True, deadline_ms)
+                case SessionRequest(request_id, who):
+                    pending = Pending(route, request_id, True, deadline_ms, 0, Opening(0, who))
                     proposals += self._open_session(pending, now_ms, orders)
-                case ConsensusRequest() | ChoreRequest() | SurveyRequest() as request:
-                    orders.append(self._pass_on(request, route, now_ms))
                 case request:
-                    assert_never(request)
+                    orders.append(self._pass_on(request, route, now_ms))
         if proposals and (admitted := self._throttle.ask(proposals)):
             orders.append(Propose(tuple(admitted)))
         if linearizable:
@@ -179,10 +197,13 @@ class Intake:
             orders.append(LocalRead(tuple(local)))
         return orders
 
-    def let_in(self, openings: Iterable[Pending], now_ms: int) -> list[Order]:
-        """Propose the writes whose turn it is now, and these sessions again under other ids."""
+    def let_in(
+        self, openings: Iterable[Pending], now_ms: int, made: Iterable[Named] = ()
+    ) -> list[Order]:
+        """Propose the writes whose turn it is now, these sessions again under other ids, and what
+        is made only now."""
         orders: list[Order] = []
-        again: list[Named] = []
+        again: list[Named] = [*made]
         for pending in openings:
             again += self._open_session(pending, now_ms, orders)
         admitted = self._throttle.let_in()
@@ -192,46 +213,33 @@ class Intake:
 
     def _open_session(self, pending: Pending, now_ms: int, orders: list[Order]) -> list[Named]:
         """Propose a session under a new id, at first or because the last id was taken."""
-        ticket = None
-        if pending.ids or self._openings.admit(pending.connection, now_ms):
+        ticket, opening = None, pending.next
+        assert isinstance(opening, Opening)
+        if opening.ids or self._openings.admit(pending.connection, now_ms):
             deadline_ms = now_ms + self._timeout_ms
-            again = pending._replace(ids=pending.ids + 1, deadline_ms=deadline_ms)
+            opening = opening._replace(ids=opening.ids + 1)
+            again = pending._replace(next=opening, deadline_ms=deadline_ms)
             ticket = self._tickets.issue(again)
         if ticket is None:
             orders.append(refusal(pending))
             return []
-        return [(pending.connection[0], self.proposal(ticket, self._openings.command()))]
+        command = encode_command(self._openings.command(), None, opening.principal)
+        return [(pending.connection[0], Proposal(self._member_id, ticket, command))]
 
-    def proposal(self, ticket: Ticket, command: SessionOpen | MemberPublish) -> Proposal:
-        """A proposal of a command that the gateway itself has made."""
-        return Proposal(self._member_id, ticket, encode_command(command, None))
-
-    def _pass_on(
-        self,
-        request: ConsensusRequest | ChoreRequest | SurveyRequest,
-        route: Connection,
-        now_ms: int,
-    ) -> Order:
-        """The order for Raft to change members or leader or begin a survey, for Store to do a
-        chore."""
-        deadline_ms = now_ms + self._timeout_ms
-        mutates = isinstance(request, ConsensusRequest)
-        pending = Pending(route, request.request_id, mutates, deadline_ms)
-        match request:
-            case ConsensusRequest(order=AddMember() | ReplaceMember() as change):
-                pending = pending._replace(added=change.peer.id)
+    def _pass_on(self, request: Rare, route: Connection, now_ms: int) -> Order:
+        """The order to begin a survey or a chore, or what takes several steps."""
+        if isinstance(request, ConsensusRequest | PasswordRequest | LoginRequest):
+            begun = self._stages.begin(request, route, now_ms)
+            return Read((begun,)) if isinstance(begun, Question) else refusal(begun)
+        pending = Pending(route, request.request_id, False, now_ms + self._timeout_ms)
         ticket = self._tickets.issue(pending)
         if ticket is None:
             return refusal(pending)
         if isinstance(request, SurveyRequest):
-            return Survey(ticket)
+            return Survey(ticket, principal=request.principal)
         # A copy or a defragmentation may take minutes, far beyond the timeout of a request.
-        if isinstance(request, ChoreRequest):
-            self._tickets.give_time((ticket,), now_ms)
-            return request.work._replace(ticket=ticket)
-        if isinstance(request.order, Transfer):
-            return MoveLeader(request.order.target, ticket)
-        return ChangeMembers(request.order, ticket)
+        self._tickets.give_time((ticket,), now_ms)
+        return request.work._replace(ticket=ticket)
 
 
 def refusal(pending: Pending) -> Answer:

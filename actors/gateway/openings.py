@@ -69,10 +69,6 @@ class Openings:
         """The command that opens a session; with a new id each time."""
         return SessionOpen(self._random_bits(SESSION_ID_BITS) or 1)  # 0 stands for no session
 
-    def is_worth_another(self, result: Result, tried: int) -> bool:
-        """Whether the result says that the id is taken, and another should be tried."""
-        return result == TAKEN and tried < IDS_MAX
-
     def _forget(self, now_ms: int) -> None:
         """Forget connections that may open a whole burst again."""
         while self._full_ms:
@@ -80,3 +76,8 @@ class Openings:
             if full_ms > now_ms:
                 break
             del self._full_ms[connection]
+
+
+def is_worth_another(result: Result, tried: int) -> bool:
+    """Whether the result says that the id is taken, and another should be tried."""
+    return result == TAKEN and tried < IDS_MAX

@@ -14,6 +14,14 @@ from actors.gateway.fields import AlarmAction, Fields, Filters, Kind, kinds_of
 from actors.gateway.keys import Puts, key_reads, key_writes
 from actors.gateway.newcomers import LeaseGrants, Newcomers, peer_urls
 from actors.gateway.transactions import ReadOnly, Transactions
+from actors.gateway.users import (
+    USER_READS,
+    Passworded,
+    make_user_add,
+    make_user_change_password,
+    user_writes,
+)
+from actors.language.auth import UserAdd
 from actors.language.commands import (
     AlarmActivate,
     AlarmDeactivate,
@@ -23,7 +31,13 @@ from actors.language.commands import (
     LeaseKeepAlive,
     LeaseRevoke,
 )
-from actors.language.members import MemberChange, PromoteMember, RemoveMember, UpdateMember
+from actors.language.members import (
+    MemberChange,
+    PromoteMember,
+    RemoveMember,
+    Transfer,
+    UpdateMember,
+)
 from actors.language.messages import (
     Connection,
     Defragment,
@@ -63,6 +77,19 @@ class SessionOperation(NamedTuple):
     fields: dict[str, Kind]
 
 
+class PasswordOperation(NamedTuple):
+    """As a CommandOperation, but most of its commands lack the hash of a password."""
+
+    fields: dict[str, Kind]
+    make: Callable[[Fields], UserAdd | Passworded]
+
+
+class LoginOperation(NamedTuple):
+    """The operation that gives a token for a name and a password."""
+
+    fields: dict[str, Kind]
+
+
 class QueryOperation(NamedTuple):
     """An operation that only reads: linearizable, unless the request says `serializable`."""
 
@@ -94,12 +121,6 @@ class WatchOperation(NamedTuple):
     make: MakeWatched
 
 
-class Transfer(NamedTuple):
-    """A wish that the member `target` lead."""
-
-    target: int
-
-
 class ConsensusOperation(NamedTuple):
     """An operation that Raft itself carries out: on the members, or on which of them leads."""
 
@@ -122,6 +143,8 @@ class ChoreOperation(NamedTuple):
 
 Operation = (
     CommandOperation
+    | PasswordOperation
+    | LoginOperation
     | SessionOperation
     | QueryOperation
     | LocalOperation
@@ -134,14 +157,20 @@ Operation = (
 
 
 def operations(
-    grants: LeaseGrants, newcomers: Newcomers, txn_ops_max: int = TXN_OPS_MAX
+    grants: LeaseGrants,
+    newcomers: Newcomers,
+    new_secret: Callable[[], bytes],
+    txn_ops_max: int = TXN_OPS_MAX,
 ) -> dict[str, Operation]:
     """Every operation of the protocol, by name."""
     puts = Puts(grants)
     transactions = Transactions(puts, txn_ops_max)
     return {
         **_each(CommandOperation, {**key_writes(puts), **_writes(grants)}),
-        **_each(QueryOperation, {**key_reads(), **_READS}),
+        **_each(CommandOperation, user_writes(new_secret)),
+        **_each(PasswordOperation, _PASSWORDS),
+        "authenticate": LoginOperation(_kinds("authenticate")),
+        **_each(QueryOperation, {**key_reads(), **_READS, **USER_READS}),
         **_each(LocalOperation, _LOCAL_READS),
         **_each(EitherOperation, {"txn": transactions.make, "alarm": _alarm}),
         **_each(WatchOperation, _WATCHES),
@@ -269,6 +298,11 @@ _WATCHES: Final[dict[str, MakeWatched]] = {
     "watch_create": _watch_create,
     "watch_cancel": _watch_cancel,
     "watch_progress": _watch_progress,
+}
+
+_PASSWORDS: Final[dict[str, Callable[[Fields], UserAdd | Passworded]]] = {
+    "user_add": make_user_add,
+    "user_change_password": make_user_change_password,
 }
 
 _CHORES: Final[dict[str, Callable[[Fields], ReadSnapshot | Defragment]]] = {

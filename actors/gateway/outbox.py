@@ -10,6 +10,7 @@ Knows connections, frames and bytes; refuses to know what a frame says or why it
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from actors.language.messages import Connection
@@ -33,6 +34,10 @@ class Door(Protocol):
 
     look_ms: int | None
     """How often it wants to `look`; None: never."""
+
+    @property
+    def keys(self) -> Mapping[bytes, bytes]:
+        """The public key, 32 bytes, of each connection that has shown one, by its name."""
 
     def descriptors(self) -> list[int]:
         """The descriptors that become readable when there may be input."""

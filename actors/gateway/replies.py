@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors.gateway.keys import RESPONSES
+from actors.language.auth import Permission
 from actors.language.commands import AlarmMember, Member
 from actors.language.encoding import (
     FrameEncoder,
@@ -27,6 +28,7 @@ from actors.language.metrics import (
 )
 from actors.language.results import (
     Alarms,
+    AuthStatusDone,
     DeleteDone,
     Failure,
     HistoryDone,
@@ -38,11 +40,12 @@ from actors.language.results import (
     PutDone,
     RangeDone,
     Result,
+    RoleDone,
     StatusDone,
     TxnDone,
     TxnResponse,
 )
-from cluster.errors import FAULTS, NOT_CAUGHT_UP
+from cluster.errors import FAULTS
 
 ReplyFields = dict[str, Any]
 
@@ -94,7 +97,7 @@ class ReplyEncoder(FrameEncoder):
 
     def encode_survey(self, request_id: bytes, survey: Survey, own: GatewayMetrics) -> bytes:
         """The reply to metrics: a survey that has come round the ring, and the gateway's part."""
-        _, revision, raft, store, watch = survey
+        _, revision, raft, store, watch, _ = survey
         assert raft is not None and store is not None and watch is not None, "all have added theirs"
         return self.reply(request_id, revision, _counted(raft, store, watch, own))
 
@@ -166,6 +169,10 @@ def _fields(result: Result, listed: Lists) -> ReplyFields:
             return {**fields, "waiting": True} if waiting else fields
         case HistoryDone(_, events, more, compacted):
             return {"events": listed(events, event_map), "more": more, "compacted": compacted}
+        case RoleDone(_, permissions):
+            return {"perm": [_permission(each) for each in permissions]}
+        case AuthStatusDone(_, enabled, auth_revision):
+            return {"enabled": enabled, "authRevision": auth_revision}
         case Alarms(_, alarms):
             return {"alarms": [_alarm(alarm) for alarm in alarms]}
         case _:
@@ -240,6 +247,11 @@ def _counted(
     }
 
 
+def _permission(permission: Permission) -> ReplyFields:
+    kind, key, range_end = permission
+    return {"permType": kind.name, "key": key, "range_end": range_end}
+
+
 def _alarm(alarm: AlarmMember) -> ReplyFields:
     return {"memberID": alarm.member_id, "alarm": alarm.alarm.name}
 
@@ -248,5 +260,4 @@ def _troubles(status: StatusDone) -> list[str]:
     """The `errors` of a status: etcd's texts, with the blank that etcd has at an alarm's end."""
     leaderless = [] if status.raft.leader else [FAULTS["NoLeader"].message]
     alarms = [f"memberID:{member} alarm:{alarm.name} " for member, alarm in status.alarms]
-    late = [] if status.raft.has_caught_up else [NOT_CAUGHT_UP]
-    return leaderless + late + alarms
+    return leaderless + alarms

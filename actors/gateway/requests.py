@@ -6,6 +6,7 @@ clock. Whatever bytes a client sends, nothing is raised.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import NoneType
 from typing import Any, Final, NamedTuple, assert_never
 
@@ -19,6 +20,7 @@ from actors.gateway.fields import (
     shown,
     type_name,
 )
+from actors.gateway.identities import Identities
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import (
     TXN_OPS_MAX,
@@ -27,20 +29,23 @@ from actors.gateway.operations import (
     ConsensusOperation,
     EitherOperation,
     LocalOperation,
+    LoginOperation,
     Operation,
+    PasswordOperation,
     QueryOperation,
     SessionOperation,
     SurveyOperation,
-    Transfer,
     WatchOperation,
     operations,
 )
 from actors.gateway.transactions import ReadOnly
+from actors.gateway.users import Login, Passworded, make_login
+from actors.language.auth import NOBODY, Principal
 from actors.language.bounds import INT64_MAX
 from actors.language.codec import encode_command
 from actors.language.commands import Command, Range, Sequence
 from actors.language.costs import cost_of
-from actors.language.members import MemberChange
+from actors.language.members import MemberChange, Transfer
 from actors.language.messages import (
     Connection,
     Defragment,
@@ -76,10 +81,27 @@ class CommandRequest(NamedTuple):
     command: bytes
 
 
+class PasswordRequest(NamedTuple):
+    """A request that becomes an entry of the log once its password is hashed."""
+
+    request_id: bytes
+    made: Passworded
+    sequence: Sequence | None
+    principal: Principal
+
+
+class LoginRequest(NamedTuple):
+    """A request for a token."""
+
+    request_id: bytes
+    login: Login
+
+
 class SessionRequest(NamedTuple):
     """A request to open a session."""
 
     request_id: bytes
+    principal: Principal = NOBODY
 
 
 class QueryRequest(NamedTuple):
@@ -88,6 +110,7 @@ class QueryRequest(NamedTuple):
     request_id: bytes
     query: Query
     serializable: bool
+    principal: Principal = NOBODY
 
 
 class ConsensusRequest(NamedTuple):
@@ -95,12 +118,14 @@ class ConsensusRequest(NamedTuple):
 
     request_id: bytes
     order: MemberChange | Transfer
+    principal: Principal = NOBODY
 
 
 class SurveyRequest(NamedTuple):
     """A request for what all actors of the node have counted."""
 
     request_id: bytes
+    principal: Principal = NOBODY
 
 
 class ChoreRequest(NamedTuple):
@@ -119,6 +144,8 @@ class Refusal(NamedTuple):
 
 Request = (
     CommandRequest
+    | PasswordRequest
+    | LoginRequest
     | SessionRequest
     | QueryRequest
     | WatchOpen
@@ -142,10 +169,13 @@ class RequestDecoder:
         grants: LeaseGrants,
         newcomers: Newcomers,
         request_bytes_max: int,
+        new_secret: Callable[[], bytes],
+        identities: Identities,
         txn_ops_max: int = TXN_OPS_MAX,
     ) -> None:
         self.room: int | None = None
-        self._operations = operations(grants, newcomers, txn_ops_max)
+        self._identities = identities
+        self._operations = operations(grants, newcomers, new_secret, txn_ops_max)
         self._request_bytes_max = request_bytes_max
         self._values_max = VALUES_MIN + VALUES_PER_TXN_OP_MAX * txn_ops_max
         self._pack = wire.packer()
@@ -167,7 +197,12 @@ class RequestDecoder:
             operation = self._operations.get(name) if type(name) is str else None
             if operation is None:
                 return Refusal(request_id, _unknown_operation(name))
-            return self._decoded(operation, name, connection, request_id, request)
+            # While nobody has to say who they are, that is all that it costs.
+            if self._identities.are_asked or "token" in request or "common_name" in request:
+                who = self._identities.of(connection, request)
+            else:
+                who = NOBODY
+            return self._decoded(operation, name, connection, request_id, request, who)
         except RefusedError as refused:
             return Refusal(request_id, refused.fault)
         except wire.WireError as error:
@@ -193,6 +228,7 @@ class RequestDecoder:
         connection: Connection,
         request_id: bytes,
         fields: Fields,
+        who: Principal,
     ) -> Request:
         match operation:
             case CommandOperation():
@@ -200,52 +236,78 @@ class RequestDecoder:
                 if "session" in fields or "seq" in fields or "ack" in fields:
                     sequence = _sequence(name, fields)
                 check(name, operation.fields, fields)
-                return self._command(request_id, operation.make(fields), sequence)
+                return self._command(request_id, operation.make(fields), sequence, who)
             case EitherOperation():
-                return self._decided(operation, name, request_id, fields)
+                return self._decided(operation, name, request_id, fields, who)
+            case PasswordOperation():
+                return self._passworded(operation, name, request_id, fields, who)
         check(name, operation.fields, fields)
         match operation:
             case QueryOperation():
                 serializable = "serializable" in fields and fields.pop("serializable")
-                return _new(QueryRequest, (request_id, operation.make(fields), serializable))
+                return _new(QueryRequest, (request_id, operation.make(fields), serializable, who))
             case LocalOperation():
                 serializable = not fields.pop("linearizable", False)
-                return QueryRequest(request_id, operation.make(fields), serializable)
+                return QueryRequest(request_id, operation.make(fields), serializable, who)
             case SessionOperation():
-                return SessionRequest(request_id)
+                return SessionRequest(request_id, who)
             case SurveyOperation():
-                return SurveyRequest(request_id)
+                return SurveyRequest(request_id, who)
+            case LoginOperation():
+                return LoginRequest(request_id, make_login(fields))
             case ConsensusOperation():
-                return ConsensusRequest(request_id, operation.make(fields))
+                return ConsensusRequest(request_id, operation.make(fields), who)
             case ChoreOperation():
-                return ChoreRequest(request_id, operation.make(fields))
+                work = operation.make(fields)._replace(principal=who)
+                return ChoreRequest(request_id, work)
             case WatchOperation():
                 _require_stream(name, connection)
-                return operation.make(connection, request_id, fields)
+                made = operation.make(connection, request_id, fields)
+                return made._replace(principal=who) if isinstance(made, WatchOpen) else made
             case _:
                 assert_never(operation)
 
     def _command(
-        self, request_id: bytes, command: Command, sequence: Sequence | None
+        self, request_id: bytes, command: Command, sequence: Sequence | None, who: Principal
     ) -> CommandRequest:
         if self.room is not None and cost_of(command) > self.room:
             raise RefusedError(NO_SPACE)
         # The hot path: tuple.__new__ spares what a NamedTuple's own constructor costs.
-        return _new(CommandRequest, (request_id, encode_command(command, sequence)))
+        return _new(CommandRequest, (request_id, encode_command(command, sequence, who)))
 
     def _decided(
-        self, operation: EitherOperation, name: str, request_id: bytes, fields: Fields
+        self,
+        operation: EitherOperation,
+        name: str,
+        request_id: bytes,
+        fields: Fields,
+        who: Principal,
     ) -> CommandRequest | QueryRequest:
         # A sequence counts only if the operation goes through the log: reading twice does no harm.
         sequence = _sequence(name, fields)
         check(name, operation.fields, fields)
         match operation.make(fields):
             case ReadOnly(txn, serializable):
-                return QueryRequest(request_id, txn, serializable)
+                return QueryRequest(request_id, txn, serializable, who)
             case AlarmList() as query:
-                return QueryRequest(request_id, query, False)
+                return QueryRequest(request_id, query, False, who)
             case command:
-                return self._command(request_id, command, sequence)
+                return self._command(request_id, command, sequence, who)
+
+    def _passworded(
+        self,
+        operation: PasswordOperation,
+        name: str,
+        request_id: bytes,
+        fields: Fields,
+        who: Principal,
+    ) -> CommandRequest | PasswordRequest:
+        sequence = _sequence(name, fields)
+        check(name, operation.fields, fields)
+        made = operation.make(fields)
+        if isinstance(made, Passworded):
+            return PasswordRequest(request_id, made, sequence, who)
+        return self._command(request_id, made, sequence, who)
 
     def _request_id(self, request: Fields) -> bytes:
         value = request.pop("id", _ABSENT)

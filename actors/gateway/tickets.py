@@ -24,8 +24,8 @@ class Pending(NamedTuple):
     """A request that waits for its answer.
 
     `mutates`: if it fails, its client must hear that its outcome is unknown. `added` is the id of
-    the member that it adds, 0 if it adds none. `ids` is how many ids were tried for the session
-    that it opens.
+    the member that it adds, 0 if it adds none. `next` is what comes when it has its answer; None:
+    that is for the client.
     """
 
     connection: Connection
@@ -33,7 +33,7 @@ class Pending(NamedTuple):
     mutates: bool
     deadline_ms: int
     added: int = 0
-    ids: int = 0
+    next: object = None
 
 
 class Tickets:

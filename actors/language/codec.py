@@ -1,10 +1,13 @@
 """Commands as bytes in the log, and their results as bytes in a session's record.
 
-Positional msgpack: `[code, session, seq, ack, field...]`, with session 0 for none. The gateway
-encodes a command once, and every node decodes it once, at apply: a put is the hot path. A code is
-never given a new meaning. The annotations in `commands.py` and `results.py` say what the fields
-are. A value that would not come back from its bytes is not encoded. Bytes that are no command are
-our own bug, or damage, and not a client's mistake. Both raise ValueError.
+Positional msgpack: `[code, principal, session, seq, ack, field...]`, with session 0 for none. The
+principal is 0 for nobody, -1 for a node, -2 for a worthless token, else
+`[user id, auth revision]`. The
+gateway encodes a command once, and every node decodes it once, at apply: a put is the hot path. A
+code is never given a new meaning. The annotations in `commands.py`, `auth.py` and
+`results.py` say what the fields are. A value that would not come back from its bytes is not
+encoded. Bytes that are no command are our own bug, or damage, and not a client's mistake. Both
+raise ValueError.
 """
 
 from __future__ import annotations
@@ -14,6 +17,25 @@ from typing import Any, Final
 
 import msgpack
 
+from actors.language.auth import (
+    NOBODY,
+    NODE,
+    UNKNOWN,
+    AuthDisable,
+    AuthEnable,
+    Principal,
+    RoleAdd,
+    RoleDelete,
+    RoleGrantPermission,
+    RoleRevokePermission,
+    UserAdd,
+    UserAddKey,
+    UserChangePassword,
+    UserDelete,
+    UserGrantRole,
+    UserRemoveKey,
+    UserRevokeRole,
+)
 from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
@@ -74,6 +96,19 @@ COMMANDS: Final[dict[type[Any], int]] = {
     IntegrityCheck: 17,
     IntegrityReport: 18,
     SessionOpen: 19,
+    AuthEnable: 20,
+    AuthDisable: 21,
+    UserAdd: 22,
+    UserDelete: 23,
+    UserChangePassword: 24,
+    UserGrantRole: 25,
+    UserRevokeRole: 26,
+    UserAddKey: 27,
+    UserRemoveKey: 28,
+    RoleAdd: 29,
+    RoleDelete: 30,
+    RoleGrantPermission: 31,
+    RoleRevokePermission: 32,
 }
 """The codes of commands. 1 and 8 once had other fields, so they are not used again."""
 
@@ -105,15 +140,21 @@ def _check_operand(compare: Compare) -> None:
 
 SHAPES: Final = Shapes(OPERATIONS | RESULTS, rules={Compare: _check_operand})
 
-_HEAD_FIELDS: Final = 1 + len(Sequence._fields)
+_HEAD_FIELDS: Final = 2 + len(Sequence._fields)
+"""The command's code, its principal, and its sequence."""
+
 _NO_SEQUENCE: Final = (0, 0, 0)
 
-_OUT: Final = {kind: ((code,), SHAPES.of(kind)) for kind, code in COMMANDS.items()}
+_NOBODY: Final = NOBODY.user_id
+_PRINCIPALS: Final = {each.user_id: each for each in (NOBODY, NODE, UNKNOWN)}
+"""Those that are no users, by what stands for them."""
+
+_OUT: Final = {kind: ((code, _NOBODY), SHAPES.of(kind)) for kind, code in COMMANDS.items()}
 _IN: Final = {code: (kind, SHAPES.of(kind)) for kind, code in COMMANDS.items()}
 _RESULTS_OUT: Final = {kind: ((code,), SHAPES.of(kind)) for kind, code in RESULTS.items()}
 _RESULTS_IN: Final = {code: SHAPES.of(kind) for kind, code in RESULTS.items()}
 
-_PUT_CODE: Final = (COMMANDS[Put],)
+_PUT_CODE: Final = (COMMANDS[Put], _NOBODY)
 _new: Final = tuple.__new__
 _unpack: Final = msgpack.unpackb
 
@@ -129,10 +170,12 @@ class _Packers(threading.local):
 _packers: Final = _Packers()
 
 
-def encode_command(command: Command, sequence: Sequence | None) -> bytes:
+def encode_command(
+    command: Command, sequence: Sequence | None, principal: Principal = NOBODY
+) -> bytes:
     """The canonical bytes of a command. Raises ValueError for one that `decode_command` refuses."""
     fields: tuple[Any, ...]
-    code: tuple[int, ...]
+    code: tuple[Any, ...]
     try:
         if type(command) is Put:
             # The hot path: the checks of its shape, in half the time.
@@ -151,6 +194,8 @@ def encode_command(command: Command, sequence: Sequence | None) -> bytes:
         else:
             code, shape = _OUT[type(command)]
             fields = shape.row(command)
+        if principal is not NOBODY:
+            code = (code[0], _principal_row(principal))
         if sequence is None:
             packed: bytes = _packers.pack(code + _NO_SEQUENCE + fields)
         else:
@@ -159,6 +204,27 @@ def encode_command(command: Command, sequence: Sequence | None) -> bytes:
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {command!r:.64}") from None
     return packed
+
+
+def _principal_row(principal: Principal) -> int | tuple[int, int]:
+    """What stands for a principal: a number if it is no user."""
+    if type(principal) is Principal:
+        user_id, shown_at = principal
+        if type(user_id) is type(shown_at) is int:
+            if not shown_at and user_id in _PRINCIPALS:
+                return user_id
+            if user_id > 0 and shown_at >= 0:
+                return user_id, shown_at
+    raise ValueError(f"{principal!r} is no principal")
+
+
+def _principal(row: Any) -> Principal:
+    if type(row) is int:
+        return _PRINCIPALS[row]
+    user_id, shown_at = row
+    if type(user_id) is not int or type(shown_at) is not int or user_id < 1 or shown_at < 0:
+        raise ValueError(f"{row!r:.64} is no principal")
+    return Principal(user_id, shown_at)
 
 
 def _check_sequence(sequence: Sequence) -> None:
@@ -170,13 +236,14 @@ def _check_sequence(sequence: Sequence) -> None:
         raise ValueError("a Sequence has a field out of range")
 
 
-def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
+def decode_command(data: bytes) -> tuple[Command, Sequence | None, Principal]:
     """What `encode_command` was given. Raises ValueError for bytes that it did not make."""
     try:
         row = _unpack(data, use_list=False)
         kind, shape = _IN[row[0]]
         if kind is Put:
-            _, session, seq, ack, key, value, lease, prev_kv, ignore_value, ignore_lease, ttl = row
+            _, who, session, seq, ack, *fields = row
+            key, value, lease, prev_kv, ignore_value, ignore_lease, ttl = fields
             if (
                 type(key) is not bytes
                 or type(value) is not bytes
@@ -190,17 +257,19 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None]:
             # tuple.__new__ spares the argument passing of the constructor: the fields are checked.
             command = _new(Put, row[_HEAD_FIELDS:])
         else:
-            _, session, seq, ack = row[:_HEAD_FIELDS]
+            _, who, session, seq, ack = row[:_HEAD_FIELDS]
             command = shape.value(row[_HEAD_FIELDS:])
         if type(session) is not int or type(seq) is not int or type(ack) is not int:
             raise ValueError("a session, seq or ack of the wrong type")
+        # False equals 0, too, but is no principal.
+        principal = NOBODY if who == 0 and type(who) is int else _principal(who)
         if not session:
-            return command, None
+            return command, None, principal
         if session < 0 or seq < 0 or ack < 0:
             raise ValueError("a Sequence has a field out of range")
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ValueError(f"not a command: {error!r} in {data[:64]!r}") from None
-    return command, _new(Sequence, (session, seq, ack))
+    return command, _new(Sequence, (session, seq, ack)), principal
 
 
 def encode_result(result: Result) -> bytes:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Annotated, Final, NamedTuple
 
+from actors.language.auth import AuthCommand
 from actors.language.bounds import UINT64_MAX, Unsigned, Within
 
 # --- what the store holds ---------------------------------------------------------------------
@@ -338,6 +339,7 @@ Command = (
     | AlarmDeactivate
     | IntegrityCheck
     | IntegrityReport
+    | AuthCommand
 )
 
 

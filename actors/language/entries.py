@@ -61,3 +61,14 @@ def entries_of(rows: Iterable[tuple[Any, ...]]) -> tuple[Entry, ...]:
 def proposals_of(rows: Iterable[tuple[Any, ...]]) -> tuple[Proposal, ...]:
     """The proposals of rows, as `entries_of`."""
     return (*map(_proposal_of, rows),)
+
+
+class ClusterClock(NamedTuple):
+    """Cluster time is `cluster_ms + (monotonic now - monotonic_ms)`. Only a leader has a clock."""
+
+    cluster_ms: int
+    monotonic_ms: int
+
+    def at(self, monotonic_ms: int) -> int:
+        """The cluster time in milliseconds at a monotonic time in milliseconds."""
+        return self.cluster_ms + (monotonic_ms - self.monotonic_ms)

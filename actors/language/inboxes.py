@@ -5,12 +5,14 @@ An actor's `receive` has a case for each; a type checker sees one that is missin
 
 from __future__ import annotations
 
+from actors.language.auth import AuthNews, WatchRights
 from actors.language.messages import (
     Accuse,
     Apply,
     ChangeMembers,
     ClientFrames,
     Compacted,
+    Computed,
     ConfirmedRead,
     Congestion,
     ConnectionGone,
@@ -55,7 +57,18 @@ from actors.language.messages import (
 from actors.language.metrics import Survey
 
 ToGateway = (
-    ClientFrames | Replies | Deliver | Tick | Failed | Leadership | Lengthy | Room | Moved | Survey
+    ClientFrames
+    | Replies
+    | Deliver
+    | Tick
+    | Failed
+    | Leadership
+    | Lengthy
+    | Room
+    | Moved
+    | Survey
+    | AuthNews
+    | Computed
 )
 
 ToRaft = (
@@ -112,6 +125,7 @@ ToWatch = (
     | Leadership
     | Skipped
     | HistoryCut
+    | WatchRights
     | Survey
     | Tick
 )

@@ -54,6 +54,12 @@ class PromoteMember(NamedTuple):
     id: Unsigned
 
 
+class Transfer(NamedTuple):
+    """Let the member `target` lead; the membership stays as it is."""
+
+    target: int
+
+
 MemberChange = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember
 
 

@@ -1,4 +1,6 @@
-"""Every in-process message of a node but `Survey`, grouped by the arrow of the ring it travels.
+"""The in-process messages of a node, grouped by the arrow of the ring that each travels.
+
+`metrics` has one more, `Survey`, and `auth` has those about users and roles.
 
 All are immutable, and told, never asked (DESIGN.md#the-ring). One actor's messages to another come
 in the order in which they were told: so a query told after the entries that it must see, sees them.
@@ -10,28 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from actors.language.auth import NOBODY, Principal
 from actors.language.commands import Event
-from actors.language.entries import Entry, Proposal
+from actors.language.entries import ClusterClock, Entry, Proposal
 from actors.language.members import MemberChange, PublishedMember
 from actors.language.queries import Query
 from actors.language.results import Failure, Result
+from cluster.errors import MaybeFault
 
 Ticket = int
 """The gateway's name for a request it must answer; unique over restarts, never a request id."""
 
 Connection = tuple[bytes, ...]
 """The frames that lead back to a client: its ROUTER identity, then a REQ's empty delimiter."""
-
-
-class ClusterClock(NamedTuple):
-    """Cluster time is `cluster_ms + (monotonic now - monotonic_ms)`. Only a leader has a clock."""
-
-    cluster_ms: int
-    monotonic_ms: int
-
-    def at(self, monotonic_ms: int) -> int:
-        """The cluster time in milliseconds at a monotonic time in milliseconds."""
-        return self.cluster_ms + (monotonic_ms - self.monotonic_ms)
 
 
 # --- the mailbox -> its own actor -------------------------------------------------------------
@@ -45,6 +38,10 @@ class Tick(NamedTuple):
     """Mailbox -> its actor: the time you asked to be woken at (`Mailbox.wake_at`) has come."""
 
     now_ms: int
+
+
+class Computed(NamedTuple):
+    """The thread that computes beside the loop -> its actor: one computation is done."""
 
 
 class ClientFrames(NamedTuple):
@@ -84,10 +81,11 @@ class Propose(NamedTuple):
 
 
 class Question(NamedTuple):
-    """A query, and the ticket that its answer is for."""
+    """A query, the ticket that its answer is for, and who asks."""
 
     ticket: Ticket
     query: Query
+    principal: Principal = NOBODY
 
 
 class ChangeMembers(NamedTuple):
@@ -135,6 +133,7 @@ class WatchOpen(NamedTuple):
     fragment: bool = False
     keys_only: bool = False
     without_leader: bool = False
+    principal: Principal = NOBODY
 
 
 class WatchCancel(NamedTuple):
@@ -158,12 +157,14 @@ class ReadSnapshot(NamedTuple):
     ticket: Ticket
     name: str
     offset: int
+    principal: Principal = NOBODY
 
 
 class Defragment(NamedTuple):
     """Gateway -> Store: shrink the store's file to the pages that it uses."""
 
     ticket: Ticket
+    principal: Principal = NOBODY
 
 
 class NoRoom(NamedTuple):
@@ -334,10 +335,11 @@ class LeaseFacts(NamedTuple):
 
 
 class WatchBegin(NamedTuple):
-    """Store -> Watch: a watch, and the revision of the store when it began."""
+    """Store -> Watch: a watch, and the revision of the store when it began, or why it may not."""
 
     open: WatchOpen
     revision: int
+    fault: MaybeFault = ""
 
 
 class Events(NamedTuple):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from actors.language.auth import NOBODY, Principal
 from actors.language.commands import AlarmMember
 from actors.language.messages import Ticket
 
@@ -139,3 +140,4 @@ class Survey(NamedTuple):
     raft: RaftMetrics | None = None
     store: StoreMetrics | None = None
     watch: WatchMetrics | None = None
+    principal: Principal = NOBODY

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from actors.language.auth import AuthCommand, AuthQuery
 from actors.language.commands import AlarmType, MemberPeers, Range, Txn
+from actors.language.members import MemberChange, Transfer
 
 
 class Page(NamedTuple):
@@ -66,22 +68,28 @@ class MembersToCome(NamedTuple):
 
 
 class RaftStatus(NamedTuple):
-    """Raft's part of a status, which it adds to the question on its way to the store.
-
-    `has_caught_up` is False while a member whose disk was empty does not vote yet.
-    """
+    """Raft's part of a status, which it adds to the question on its way to the store."""
 
     leader: int
     term: int
     last_index: int
     is_learner: bool
-    has_caught_up: bool = True
 
 
 class Status(NamedTuple):
     """The node's own state; Raft fills in `raft` before the store answers."""
 
     raft: RaftStatus | None = None
+
+
+class Permit(NamedTuple):
+    """Whether the asker may have this done: Done, or why not.
+
+    It comes before what the store does not decide at an entry's place: what Raft itself does, and
+    commands that cost much before they are entries.
+    """
+
+    asked: MemberChange | Transfer | AuthCommand
 
 
 Query = (
@@ -97,4 +105,6 @@ Query = (
     | HashKV
     | WholeHash
     | AlarmList
+    | AuthQuery
+    | Permit
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from actors.language.auth import Permission
 from actors.language.commands import AlarmMember, Event, KeyValue, Member
 from actors.language.queries import RaftStatus
 from cluster.errors import FaultName
@@ -134,6 +135,60 @@ class Alarms(NamedTuple):
     alarms: tuple[AlarmMember, ...]
 
 
+class AuthStatusDone(NamedTuple):
+    """Whether requests are checked, and the number of changes of users and roles."""
+
+    revision: int
+    enabled: bool
+    auth_revision: int
+
+
+class UserDone(NamedTuple):
+    """The roles and the public keys of one user."""
+
+    revision: int
+    roles: tuple[str, ...]
+    keys: tuple[bytes, ...]
+
+
+class RoleDone(NamedTuple):
+    """The permissions of one role, in the order of their keys."""
+
+    revision: int
+    permissions: tuple[Permission, ...]
+
+
+class UserNames(NamedTuple):
+    """The names of all users, in order."""
+
+    revision: int
+    users: tuple[str, ...]
+
+
+class RoleNames(NamedTuple):
+    """The names of all roles that were added, in order."""
+
+    revision: int
+    roles: tuple[str, ...]
+
+
+class Authenticated(NamedTuple):
+    """A token, for somebody who has given the right password."""
+
+    revision: int
+    token: str
+
+
+class UserSecretDone(NamedTuple):
+    """What a node needs to check a password and to make a token. `user_id` 0: no such user."""
+
+    revision: int
+    user_id: int
+    password: bytes
+    auth_revision: int
+    secret: bytes
+
+
 class LeaseLife(NamedTuple):
     """Without such a lease `remaining_ms` is -1 and `granted_ms` 0 (etcd's convention)."""
 
@@ -200,5 +255,12 @@ Result = (
     | Members
     | StatusDone
     | SnapshotBlob
+    | AuthStatusDone
+    | UserDone
+    | RoleDone
+    | UserNames
+    | RoleNames
+    | UserSecretDone
+    | Authenticated
     | Failure
 )

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
+from actors.language.auth import NODE
 from actors.language.codec import encode_command
 from actors.language.commands import AdvanceClock, LeaseExpire
-from actors.language.entries import NO_TICKET, Proposal
+from actors.language.entries import NO_TICKET, ClusterClock, Proposal
 from actors.language.members import NOBODY
-from actors.language.messages import ClusterClock, Leadership, LeaseFacts, Propose, Tick
+from actors.language.messages import Leadership, LeaseFacts, Propose, Tick
 from actors.lease.book import LeaseBook
 from actors.runtime.base import Clock, NodeActor
 
@@ -24,7 +25,7 @@ CLOCK_ENTRY_INTERVAL_MS: Final = 1_000
 """While there are leases, an entry records the cluster time every second. After a restart of the
 whole cluster the time goes on from the last entry, so no lease lives much longer for it."""
 
-_CLOCK_ENTRY: Final = encode_command(AdvanceClock(), None)
+_CLOCK_ENTRY: Final = encode_command(AdvanceClock(), None, NODE)
 
 LeaseMessage = LeaseFacts | Tick | Leadership
 
@@ -68,7 +69,7 @@ class LeaseActor(NodeActor):
         # Ends, since the book gives no lease twice within RETRY_MS, and no more than may be in
         # flight.
         while expiries := self._book.expire(cluster_ms, EXPIRIES_PER_ENTRY_MAX):
-            command = encode_command(LeaseExpire(expiries), None)
+            command = encode_command(LeaseExpire(expiries), None, NODE)
             self._propose(command)
         if now_ms >= self._clock_entry_at_ms:
             self._propose(_CLOCK_ENTRY)

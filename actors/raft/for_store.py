@@ -5,10 +5,11 @@ A membership of Raft's becomes Store's command SetMembers. This is the only plac
 
 from __future__ import annotations
 
+from actors.language.auth import NODE
 from actors.language.codec import encode_command
 from actors.language.commands import MemberPeers, SetMembers
-from actors.language.entries import Entry
-from actors.language.messages import ClusterClock, Leadership, Question
+from actors.language.entries import ClusterClock, Entry
+from actors.language.messages import Leadership, Question
 from actors.language.queries import MembersToCome, RaftStatus
 from actors.raft.core import RaftCore
 from actors.raft.membership import Membership, memberships_among, read
@@ -31,13 +32,13 @@ def _for_store(entry: Entry) -> Entry:
     if membership is None:
         return entry
     return entry._replace(
-        command=encode_command(SetMembers(_peers(membership), entry.command), None)
+        command=encode_command(SetMembers(_peers(membership), entry.command), None, NODE)
     )
 
 
 def question_of(certain: Certain) -> Question:
     """The question by which Store answers a change that is certain, with the members to come."""
-    return Question(certain.ticket, MembersToCome(_peers(certain.membership)))
+    return Question(certain.ticket, MembersToCome(_peers(certain.membership)), NODE)
 
 
 def leadership_of(leader_news: LeaderNews) -> Leadership:
@@ -53,7 +54,6 @@ def status_of(core: RaftCore) -> RaftStatus:
         term=core.term,
         last_index=core.replica.log.last_index,
         is_learner=not core.roster.is_voter,
-        has_caught_up=core.probation is None,
     )
 
 

@@ -7,7 +7,6 @@ else is done, and who hears of it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import assert_never
@@ -33,7 +32,6 @@ from actors.language.messages import (
     ReadHistory,
     Replies,
     Room,
-    SnapshotInstalled,
     Synced,
     TakeSnapshot,
     Tick,
@@ -59,9 +57,6 @@ from actors.store.retention import HistoryRetention
 from actors.store.steps import finish
 from actors.store.storage import Backend, CommitWaits
 from actors.store.upkeep import NO_UPKEEP, Upkeep, UpkeepSettings
-from cluster.logs import complain, tell
-
-log = logging.getLogger("leasehold.store")
 
 
 class StoreActor(NodeActor):
@@ -111,6 +106,7 @@ class StoreActor(NodeActor):
         for told in finish(installing.leases_of(self._machine)):
             self.ring.lease.tell(told)
         self._carry_out(self._upkeep.members(self._machine))
+        self._tell_auth()
         self._measure()
         self._arm()
 
@@ -194,9 +190,8 @@ class StoreActor(NodeActor):
         # A long query that began before the compaction may still read what a sweep would remove.
         if not self._long_queries.is_older_than(machine.store.compact_revision):
             self._compactor.keep_pace(machine.sweeper, len(events))
-        for index, term, reason in unreadable:
-            text = f"entry {index} of term {term} cannot be read, and is skipped: {reason}"
-            complain(log, "unreadable", text)
+        if unreadable:
+            reports.say_unreadable(unreadable)
             self._upkeep.unreadable(machine, self._clock())
         has_news = bool(unreadable or machine.checks)
         if orders := self._upkeep.applied(machine, self._pace.undurable_bytes, self._clock):
@@ -211,10 +206,10 @@ class StoreActor(NodeActor):
 
     def _go_on(self) -> None:
         """Do a slice of the long entry; at its end what has waited for it comes next."""
-        result = self._long_entry.work(self._machine, self._clock)
-        if result is None:
+        if (result := self._long_entry.work(self._machine, self._clock)) is None:
             return
         entry, rest, waiting = self._long_entry.end()
+        self._tell_auth()
         is_owed = entry.ticket and entry.origin == self._member_id
         self._apply(rest, ended=((entry.ticket, result),) if is_owed else ())
         self.mailbox.put_back(waiting)
@@ -319,14 +314,11 @@ class StoreActor(NodeActor):
         # If the copy is of no use, Raft is told the state of here, and takes it for durable.
         self.commit_now()
         if isinstance(found, str):
-            log.warning("the snapshot is not installed: %s", found)
+            reports.say(Say(f"the snapshot is not installed: {found}"))
             self._backend.discard_copy(self._installer.path)
         else:
             self._switch(found)
-        now = self._machine
-        self.ring.raft.tell(
-            SnapshotInstalled(now.applied_index, now.applied_term, now.cluster_ms, now.membership)
-        )
+        self.ring.raft.tell(installing.done(self._machine))
         self.commit()
         self._arm()
 
@@ -344,9 +336,9 @@ class StoreActor(NodeActor):
             machine.sweeper.hurry()
         for told in lease_news:
             self.ring.lease.tell(told)
-        text = f"took over the data of another member, at revision {machine.revision}"
-        tell("snapshot_installed", text, revision=machine.revision)
+        reports.say_installed(machine.revision)
         self._carry_out(self._upkeep.members(machine))
+        self._tell_auth()
         if self._listeners.connections and (skipped := installing.watch_news(old, machine)):
             self.ring.watch.tell(skipped)
         self._installer.free(old)
@@ -363,6 +355,13 @@ class StoreActor(NodeActor):
         self._arm()
 
     # --- what others hear ---
+
+    def _tell_auth(self) -> None:
+        """Tell of changed users and roles, before anything that comes after the change."""
+        if news := self._machine.auth.news():
+            self.ring.gateway.tell(news)
+            for told in self._listeners.rights(self._machine):
+                self.ring.watch.tell(told)
 
     def _answer(self, questions: tuple[Question, ...], cluster_ms: int) -> None:
         self._reply(self._long_queries.answer(self._machine, questions, cluster_ms))
@@ -384,8 +383,8 @@ class StoreActor(NodeActor):
                     self.ring.gateway.tell(order)
                 case Survey():
                     self.ring.watch.tell(order)
-                case Say(text, is_grave):
-                    log.log(logging.CRITICAL if is_grave else logging.WARNING, "%s", text)
+                case Say():
+                    reports.say(order)
                 case Commit():
                     self._pace.hurry(self._clock())
                     self.commit()

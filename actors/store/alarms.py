@@ -6,8 +6,9 @@ They are a part of the replicated state. `raiser.py`, `warden.py` and `checker.p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, get_args
 
+from actors.language.auth import AuthCommand
 from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
@@ -41,6 +42,7 @@ _NO_CHANGES: Final = (
     AlarmDeactivate,
     IntegrityCheck,
     IntegrityReport,
+    *get_args(AuthCommand),
 )
 """What a corrupt cluster still accepts. As in etcd, keeping a lease alive is no change."""
 

@@ -49,14 +49,14 @@ def apply_entries(
             machine.skip(index, term, time_ms)
             continue
         try:
-            command, sequence = decode_command(data)
+            command, sequence, principal = decode_command(data)
         except ValueError as error:
             # Every member skips it alike. If one stopped, all would stop, and at every restart.
             machine.skip(index, term, time_ms)
             unreadable.append(Unreadable(index, term, str(error)))
             unread_bytes += len(data)
             continue
-        result = apply(index, term, time_ms, command, sequence)
+        result = apply(index, term, time_ms, command, sequence, principal)
         if result is None:
             done = index - entries[0].index
             size = sum(command_sizes(entries[: done + 1])) - unread_bytes

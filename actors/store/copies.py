@@ -67,7 +67,7 @@ class Copies:
         self, asked: ReadSnapshot, revision: int, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
         """A client asks for a part of the copy with a name, or for a new copy without one."""
-        ticket, name, offset = asked
+        ticket, name, offset, _ = asked
         if self._spool is None:
             return answer([ticket], FAILED)
         if name:

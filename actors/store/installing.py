@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.language.errors import StorageError
-from actors.language.messages import LeaseFact, LeaseFacts, Skipped
+from actors.language.messages import LeaseFact, LeaseFacts, Skipped, SnapshotInstalled
 from actors.store.machine import Machine
 from actors.store.steps import Steps, portions, step
 from actors.store.storage import Backend
@@ -127,6 +127,13 @@ def read_snapshot(machine: Machine, path: Path) -> Steps[NewState | str]:
         raise
     copy.close()
     return refusal
+
+
+def done(machine: Machine) -> SnapshotInstalled:
+    """What Raft is told when a copy was looked at: the state that is the store's now."""
+    return SnapshotInstalled(
+        machine.applied_index, machine.applied_term, machine.cluster_ms, machine.membership
+    )
 
 
 def told(facts: Iterable[tuple[int, int]], cluster_ms: int) -> LeaseFacts:

@@ -16,6 +16,7 @@ from zlib import crc32
 
 from actors.language.commands import IntegrityCheck, Member
 from actors.store.alarms import AlarmTable
+from actors.store.auth.table import AuthTable
 from actors.store.leases import LeaseTable
 from actors.store.mvcc import RevisionStore
 from actors.store.sessions import SessionTable
@@ -31,7 +32,7 @@ RECORDS_MAX: Final = 2_000
 would hold up the entries behind it."""
 
 _LEASE: Final = Struct(">qqq")
-_SESSION: Final = Struct(">QQQQ")
+_SESSION: Final = Struct(">QQQQQ")
 
 
 class Check(NamedTuple):
@@ -69,6 +70,7 @@ def hash_state(
     sessions: SessionTable,
     members: Iterable[Member],
     alarms: AlarmTable,
+    auth: AuthTable,
 ) -> int:
     """The CRC-32 of all state but the keys, at the entry with this index."""
     found = 0
@@ -77,16 +79,21 @@ def hash_state(
         found = crc32(_LEASE.pack(lease.id, lease.ttl_ms, lease.deadline_ms), found)
     for session_id in _share(index, sessions.table):
         session = sessions.table[session_id]
-        fields = (session.id, session.used_index, session.used_ms, session.floor)
+        fields = (session.id, session.used_index, session.used_ms, session.floor, session.owner)
         found = crc32(_SESSION.pack(*fields), found)
-    return hash_texts(members, alarms, found)
+    return hash_texts(members, alarms, auth, found)
 
 
-def hash_texts(members: Iterable[Member], alarms: AlarmTable, found: int = 0) -> int:
-    """The CRC-32 of members, in their order, and alarms; `found` is that of what came before."""
+def hash_texts(
+    members: Iterable[Member], alarms: AlarmTable, auth: AuthTable, found: int = 0
+) -> int:
+    """The CRC-32 of members, in their order, alarms, users and roles.
+
+    `found` is that of what came before.
+    """
     texts = [repr(tuple(member)) for member in members]
     texts += [f"{member_id} {int(alarm)}" for member_id, alarm in alarms]
-    return crc32("\n".join(texts).encode(), found)
+    return auth.hash(crc32("\n".join(texts).encode(), found))
 
 
 def _share(index: int, ids: Collection[int]) -> list[int]:

@@ -121,6 +121,11 @@ class LeaseTable:
             if lease := live[key][3]:
                 self.table[lease].keys.remove(key)
 
+    def keys_of(self, lease_id: int) -> Collection[bytes]:
+        """The keys that hang on a lease; none if there is no such lease."""
+        lease = self.table.get(lease_id)
+        return lease.keys if lease is not None else ()
+
     def move(self, key: bytes, before: int, after: int) -> None:
         """A key moves from one lease to another; 0 is no lease."""
         if before:

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from actors.language.auth import Principal
+from actors.language.messages import Question
 from actors.language.queries import Query
 from actors.language.results import Failure, Result
 from actors.store.machine import Machine
@@ -37,6 +39,7 @@ class _Waiting(NamedTuple):
     ticket: int
     query: Query
     cluster_ms: int
+    principal: Principal
 
 
 class _Running(NamedTuple):
@@ -59,16 +62,16 @@ class LongQueries:
         return len(self._running) + len(self._waiting)
 
     def answer(
-        self, machine: Machine, questions: Iterable[tuple[int, Query]], cluster_ms: int
+        self, machine: Machine, questions: Iterable[Question], cluster_ms: int
     ) -> list[tuple[int, Result]]:
         """Tickets and answers of the questions that one step answers; the others go on later."""
         replies: list[tuple[int, Result]] = []
-        for ticket, query in questions:
-            match begin(machine, query, cluster_ms):
+        for ticket, query, principal in questions:
+            match begin(machine, query, cluster_ms, principal):
                 case tuple() as result:
                     replies.append((ticket, result))
                 case steps:
-                    asked = _Waiting(ticket, query, cluster_ms)
+                    asked = _Waiting(ticket, query, cluster_ms, principal)
                     if self._run(machine, asked, steps, replies):
                         self._begun.append(ticket)
         return replies
@@ -131,9 +134,12 @@ class LongQueries:
             if not can_answer(machine, waiting[0].query):
                 break
             asked = waiting.popleft()
-            result = begin(machine, asked.query, asked.cluster_ms)
-            assert not isinstance(result, tuple), "only queries that take steps are made to wait"
-            self._run(machine, asked, result, replies)
+            result = begin(machine, asked.query, asked.cluster_ms, asked.principal)
+            # Only queries that take steps are made to wait; but rights may have changed meanwhile.
+            if isinstance(result, tuple):
+                replies.append((asked.ticket, result))
+            else:
+                self._run(machine, asked, result, replies)
 
 
 def _is_done(each: _Running, replies: list[tuple[int, Result]]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self, assert_never
 
+from actors.language.auth import NOBODY, AuthCommand, Principal
 from actors.language.commands import (
     AdvanceClock,
     AlarmActivate,
@@ -36,6 +37,7 @@ from actors.language.commands import (
 from actors.language.results import (
     Alarms,
     Done,
+    Failure,
     LeaseGranted,
     LeaseKeptAlive,
     Members,
@@ -43,6 +45,9 @@ from actors.language.results import (
     SessionOpened,
 )
 from actors.store.alarms import AlarmTable
+from actors.store.auth.check import fault_of
+from actors.store.auth.needs import Asked
+from actors.store.auth.table import AuthTable
 from actors.store.integrity import Check, hash_state
 from actors.store.leases import LEASES_MAX
 from actors.store.loading import Found, read_all
@@ -52,10 +57,10 @@ from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
 from actors.store.steps import Steps, finish, step, take_apart
 from actors.store.storage import Backend, Batch, Meta
 from actors.store.writes import Writes
+from cluster.errors import MaybeFault
 
 Administration = (
     AdvanceClock
-    | SessionOpen
     | MemberPublish
     | SetMembers
     | AlarmActivate
@@ -83,7 +88,7 @@ class Machine:
     ) -> None:
         if found is None:
             found = finish(read_all(backend, leases_max, at_once=True))
-        (meta, _, sessions, stored_members, alarms), index, self.leases = found
+        (meta, _, sessions, stored_members, alarms, auth), index, self.leases = found
         self.applied_index = meta.applied_index
         self.applied_term = meta.applied_term
         self.membership = meta.membership
@@ -96,6 +101,7 @@ class Machine:
         self._limits = (session_limits, leases_max)
         self.members = {member.id: member for member in stored_members or members}
         self.alarms = AlarmTable(alarms)
+        self.auth = AuthTable(auth)
         # Kept for the actor until it takes them; no part of the state.
         self.checks: list[Check | IntegrityReport] = []
         self.writes = Writes(self.store, self.leases)
@@ -123,16 +129,28 @@ class Machine:
     # --- entries ---
 
     def apply(
-        self, index: int, term: int, time_ms: int, command: Command, sequence: Sequence | None
+        self,
+        index: int,
+        term: int,
+        time_ms: int,
+        command: Command,
+        sequence: Sequence | None,
+        principal: Principal = NOBODY,
     ) -> Result:
         """Apply the entry at `index`, the next one, as a whole, and return its answer."""
-        result = self.begin_entry(index, term, time_ms, command, sequence)
+        result = self.begin_entry(index, term, time_ms, command, sequence, principal)
         while result is None:
             result = self.go_on()
         return result
 
     def begin_entry(
-        self, index: int, term: int, time_ms: int, command: Command, sequence: Sequence | None
+        self,
+        index: int,
+        term: int,
+        time_ms: int,
+        command: Command,
+        sequence: Sequence | None,
+        principal: Principal,
     ) -> Result | None:
         """Apply the entry at `index`, the next one; None: it is under way, `go_on` with it.
 
@@ -145,10 +163,14 @@ class Machine:
         if time_ms > self.cluster_ms:  # noqa: PLR1730 - max() costs a call on each entry
             self.cluster_ms = time_ms
         if sequence is None:
-            return self._execute(command)
+            return self._execute(command, principal)
+        if self.auth.enabled:
+            refusal = self.sessions.refusal(sequence.session, principal)
+            if refusal is not None:
+                return refusal
         result = self.sessions.admit(index, self.cluster_ms, sequence)
         if result is None:
-            result = self._execute(command)
+            result = self._execute(command, principal)
             if result is None:
                 self._long_sequence = sequence
             else:
@@ -193,7 +215,12 @@ class Machine:
         # Cluster time never goes back, whatever the entry says.
         self.cluster_ms = max(self.cluster_ms, time_ms)
 
-    def _execute(self, command: Command) -> Result | None:
+    def _execute(self, command: Command, principal: Principal) -> Result | None:
+        # Before any alarm: who may not do something is told that, and not how the cluster is.
+        if self.auth.enabled:
+            fault = self.fault_of(principal, command)
+            if fault:
+                return Failure(fault)
         # Refused here and not in the gateway: so every member refuses the same entries.
         if self.alarms.is_refusing:
             refusal = self.alarms.refusal(command)
@@ -217,8 +244,12 @@ class Machine:
                 return self._begin(self.writes.revoke(lease_id))
             case LeaseExpire(expiries):
                 return self._begin(self.writes.expire(expiries, self.cluster_ms))
+            case SessionOpen(session_id):
+                return self._open_session(session_id, principal.user_id)
             case Compact(revision):
                 return self.store.compact(revision) or Done(self.store.revision)
+            case _ if isinstance(command, AuthCommand):
+                return self._begin(self._change_auth(command, self.applied_index))
             case _:
                 return self._administer(command)
 
@@ -227,8 +258,6 @@ class Machine:
         match command:
             case AdvanceClock():
                 return Done(self.store.revision)
-            case SessionOpen(session_id):
-                return self._open_session(session_id)
             case MemberPublish():
                 return self._publish(command)
             case SetMembers():
@@ -246,8 +275,15 @@ class Machine:
             case _:
                 assert_never(command)
 
-    def _open_session(self, session_id: int) -> Result:
-        fault = self.sessions.open(session_id, self.applied_index, self.cluster_ms)
+    def _change_auth(self, command: AuthCommand, index: int) -> Steps[Result]:
+        """In two steps: what comes before the change is told before it, and what follows after."""
+        yield
+        fault = self.auth.do(command, index)
+        return Failure(fault) if fault else Done(self.store.revision)
+
+    def _open_session(self, session_id: int, owner: int) -> Result:
+        owner = max(owner, 0)  # below are those who are no users
+        fault = self.sessions.open(session_id, self.applied_index, self.cluster_ms, owner)
         return fault or SessionOpened(self.store.revision, session_id)
 
     def _grant(self, command: LeaseGrant) -> Result:
@@ -267,7 +303,8 @@ class Machine:
         found = 0
         if not command.start_revision:
             members = by_id(self.members)
-            found = hash_state(self.applied_index, self.leases, self.sessions, members, self.alarms)
+            tables = self.leases, self.sessions, members, self.alarms, self.auth
+            found = hash_state(self.applied_index, *tables)
         return Check(self.applied_index, command, compact_revision, found)
 
     def _publish(self, command: MemberPublish) -> Result:
@@ -294,6 +331,10 @@ class Machine:
     def revision(self) -> int:
         """The revision of the last change that is whole, 1 when there was none."""
         return self._revision_before if self.is_busy else self.store.revision
+
+    def fault_of(self, principal: Principal, asked: Asked) -> MaybeFault:
+        """Why the principal may not have this now; empty: it may."""
+        return fault_of(self.auth, principal, asked, self.leases.keys_of)
 
     @property
     def gather_previous(self) -> bool:
@@ -346,7 +387,8 @@ class Machine:
         self._members_changed = False
         self._taken_index = self.applied_index
         meta = Meta(*log, *history, self.membership)
-        return Batch(meta, fresh, leases, sessions, members, self.alarms.take_changes())
+        rest = self.alarms.take_changes(), self.auth.take_changes()
+        return Batch(meta, fresh, leases, sessions, members, *rest)
 
     def committed(self, meta: Meta) -> None:
         """The commit of the last batch is durable; this is its meta record."""

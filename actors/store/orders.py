@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from actors.language.auth import NODE
 from actors.language.codec import encode_command
 from actors.language.commands import Command
 from actors.language.entries import NO_TICKET, Proposal
@@ -44,7 +45,7 @@ Order = Propose | Published | Replies | Room | Survey | Say | Commit | CopyForCl
 
 def propose(origin: int, commands: Iterable[Command]) -> Propose:
     """Put these in the log; nobody waits for an answer."""
-    proposed = (Proposal(origin, NO_TICKET, encode_command(each, None)) for each in commands)
+    proposed = (Proposal(origin, NO_TICKET, encode_command(each, None, NODE)) for each in commands)
     return Propose(tuple(proposed))
 
 

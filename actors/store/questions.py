@@ -5,8 +5,9 @@ While an entry is under way that is the state before it. Changes nothing, and kn
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import Final
 
+from actors.language.auth import NODE, Principal
 from actors.language.commands import Range, Txn
 from actors.language.queries import (
     AlarmList,
@@ -17,11 +18,13 @@ from actors.language.queries import (
     MemberList,
     MembersToCome,
     Page,
+    Permit,
     Query,
     Status,
     WholeHash,
 )
-from actors.language.results import Alarms, Members, Result, StatusDone
+from actors.language.results import Alarms, Done, Failure, Members, Result, StatusDone
+from actors.store.auth.answers import answer_auth
 from actors.store.digest import read_hash
 from actors.store.history import read_history
 from actors.store.leases import read_leases, read_life
@@ -43,17 +46,24 @@ def can_answer(machine: Machine, query: Query) -> bool:
     return not machine.is_busy or not isinstance(query, OF_LEASES)
 
 
-def answer(machine: Machine, query: Query, cluster_ms: int) -> Result:
+def answer(machine: Machine, query: Query, cluster_ms: int, principal: Principal = NODE) -> Result:
     """The whole answer; a lease's remaining time is counted at `cluster_ms`."""
-    found = begin(machine, query, cluster_ms)
+    found = begin(machine, query, cluster_ms, principal)
     return found if isinstance(found, tuple) else finish(found)
 
 
-def begin(machine: Machine, query: Query, cluster_ms: int) -> Result | Steps[Result]:
-    """The answer, or the steps to one that may take long: of the state at the first step.
+def begin(
+    machine: Machine, query: Query, cluster_ms: int, principal: Principal
+) -> Result | Steps[Result]:
+    """The answer, or the steps to one that may take long: of the state at the first step, which
+    also says whether the principal may have it.
 
     Until the last step, nothing may be swept that a later compaction outdates.
     """
+    if machine.auth.enabled:
+        fault = machine.fault_of(principal, query)
+        if fault:
+            return Failure(fault)
     store = machine.store
     match query:
         case Range():
@@ -76,7 +86,8 @@ def begin(machine: Machine, query: Query, cluster_ms: int) -> Result | Steps[Res
             return read_hash(store, query, machine.revision)
         case WholeHash():
             members = by_id(machine.members)
-            return hash_whole(store, machine.leases, machine.sessions, members, machine.alarms)
+            rest = machine.alarms, machine.auth
+            return hash_whole(store, machine.leases, machine.sessions, members, *rest)
         case LeaseLeases():
             return read_leases(machine.leases, machine.revision)
         case MemberList():
@@ -91,5 +102,7 @@ def begin(machine: Machine, query: Query, cluster_ms: int) -> Result | Steps[Res
             sizes = machine.backend.size()
             alarms = tuple(machine.alarms)
             return StatusDone(machine.revision, *sizes, machine.applied_index, raft, alarms)
+        case Permit():
+            return Done(machine.revision)
         case _:
-            assert_never(query)
+            return answer_auth(machine.auth, query, machine.revision)

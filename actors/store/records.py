@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import msgpack
 
+from actors.language.auth import AUTH_OFF, AuthState, Role, User
 from actors.language.codec import SHAPES, decode_result, encode_result
 from actors.language.commands import AlarmMember, Change, Event, KeyValue, Member
 from actors.language.results import Result
 from actors.store.steps import BYTES_PER_STEP, ITEMS_PER_STEP, Steps
-from actors.store.storage import SUB_BITS, LeaseRecord, Meta, Row, SessionRecord
+from actors.store.storage import SUB_BITS, AuthRecords, LeaseRecord, Meta, Row, SessionRecord
 
 _POSITION_BYTES: Final = 12
 
@@ -29,10 +30,13 @@ _LEASE_KEY: Final = struct.Struct(">q")
 _LEASE: Final = struct.Struct(">qq")
 # Session and number; number 0 is the session's own record.
 _SESSION_KEY: Final = struct.Struct(">QQ")
-_SESSION: Final = struct.Struct(">QQQ")
+_SESSION: Final = struct.Struct(">QQQQ")
 _MEMBER_KEY: Final = struct.Struct(">Q")
 _MEMBER: Final = SHAPES.of(Member)
 _ALARM: Final = SHAPES.of(AlarmMember)
+_AUTH: Final = {b"s": SHAPES.of(AuthState), b"u": SHAPES.of(User), b"r": SHAPES.of(Role)}
+"""The records of the table of users and roles, by the first byte of their keys."""
+
 
 _BODY: Final = struct.Struct(">BQQqI")  # change, create_revision, version, lease, key bytes
 _HEAD: Final = struct.Struct(">IBQQqI")  # the same behind the checksum
@@ -206,6 +210,27 @@ def decode_alarms(key: bytes, record: bytes) -> tuple[AlarmMember, ...]:
     return tuple([_ALARM.value(row) for row in rows])
 
 
+def auth_key(kind: type[User | Role], name: str) -> bytes:
+    """The key of a user or of a role."""
+    return (b"u" if kind is User else b"r") + name.encode()
+
+
+def encode_auth(value: AuthState | User | Role) -> tuple[bytes, bytes]:
+    """Key and record of the state, of a user, or of a role."""
+    key = b"s" if isinstance(value, AuthState) else auth_key(type(value), value.name)
+    return key, seal(key, msgpack.packb(_AUTH[key[:1]].row(value)))
+
+
+def decode_auth(records: Iterable[tuple[bytes, bytes]]) -> AuthRecords:
+    """The state, the users and the roles, from their records."""
+    found: dict[bytes, list[Any]] = {kind: [] for kind in _AUTH}
+    for key, record in records:
+        row = msgpack.unpackb(unseal(key, record), use_list=False)
+        found[key[:1]].append(_AUTH[key[:1]].value(row))
+    states, users, roles = found.values()
+    return AuthRecords(states[0] if states else AUTH_OFF, tuple(users), tuple(roles))
+
+
 def session_key(session_id: int, seq: int = 0) -> bytes:
     """The key of a session's own record, or of its result with the number `seq`."""
     return _SESSION_KEY.pack(session_id, seq)
@@ -213,9 +238,9 @@ def session_key(session_id: int, seq: int = 0) -> bytes:
 
 def encode_session(session: SessionRecord) -> tuple[bytes, bytes]:
     """Key and record of a session without its results."""
-    session_id, used_index, used_ms, floor = session
+    session_id, used_index, used_ms, floor, owner = session
     key = _SESSION_KEY.pack(session_id, 0)
-    return key, seal(key, _SESSION.pack(used_index, used_ms, floor))
+    return key, seal(key, _SESSION.pack(used_index, used_ms, floor, owner))
 
 
 def encode_session_result(session_id: int, seq: int, result: Result) -> tuple[bytes, bytes]:
@@ -238,8 +263,8 @@ def decode_sessions(
         session_id, seq = _SESSION_KEY.unpack(key)
         body = unseal(key, record)
         if seq == 0:
-            used_index, used_ms, floor = _SESSION.unpack(body)
-            sessions.append((SessionRecord(session_id, used_index, used_ms, floor), {}))
+            used_index, used_ms, floor, owner = _SESSION.unpack(body)
+            sessions.append((SessionRecord(session_id, used_index, used_ms, floor, owner), {}))
         elif sessions and sessions[-1][0].id == session_id:
             sessions[-1][1][seq] = decode_result(body)
         else:

@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from actors.language.auth import NOBODY, Principal
 from actors.language.commands import Sequence
 from actors.language.costs import RESULT_BYTES, size_of
 from actors.language.results import Failure, PutDone, Result
@@ -26,6 +27,13 @@ SESSION_EXISTS: Final = Failure("SessionExist")
 SEQUENCE_TOO_OLD: Final = Failure("SequenceTooOld")
 TOO_MANY_OUTSTANDING: Final = Failure("TooManyOutstanding")
 TOO_MANY_SESSIONS: Final = Failure("TooManySessions")
+USER_EMPTY: Final = Failure("UserEmpty")
+
+INVALID_TOKEN: Final = Failure("InvalidAuthToken")
+
+NOT_KEPT: Final = (USER_EMPTY, INVALID_TOKEN)
+"""Who asked has not shown who that is. A session forgets these answers: the same request may come
+again, from the same client with a token that is valid."""
 
 MIB: Final = 1024 * 1024
 
@@ -62,6 +70,7 @@ class Session:
     __slots__ = (
         "floor",
         "id",
+        "owner",
         "results",
         "results_bytes",
         "stale",
@@ -71,7 +80,7 @@ class Session:
     )
 
     def __init__(self, record: SessionRecord, results: dict[int, Result]) -> None:
-        self.id, self.used_index, self.used_ms, self.floor = record
+        self.id, self.used_index, self.used_ms, self.floor, self.owner = record
         self.results = results
         self.results_bytes = sum(map(size_of, results.values()))
         # The numbers whose results the backend has; no part of the replicated state.
@@ -118,8 +127,8 @@ class SessionTable:
         # When `_end_unused` last looked, in cluster time; one look a millisecond is enough.
         self._checked_ms = -1
 
-    def open(self, session_id: int, index: int, now_ms: int) -> Failure | None:
-        """Open a session with this id in the entry at `index`; or say why not."""
+    def open(self, session_id: int, index: int, now_ms: int, owner: int = 0) -> Failure | None:
+        """Open a session with this id in the entry at `index`, for a user; or say why not."""
         self._end_unused(now_ms)
         if session_id in self.table:
             return SESSION_EXISTS
@@ -129,7 +138,7 @@ class SessionTable:
             if now_ms - oldest.used_ms < limits.spared_ms:
                 return TOO_MANY_SESSIONS
             self._end(oldest)
-        session = Session(SessionRecord(session_id, index, now_ms, floor=1), {})
+        session = Session(SessionRecord(session_id, index, now_ms, floor=1, owner=owner), {})
         # A session of this id has ended since the last commit: its results are still on the disk,
         # and the next commit must remove them.
         if session_id in self._touched:
@@ -137,6 +146,18 @@ class SessionTable:
             session.stale = ended.stored | ended.stale
         self.table[session_id] = self._touched[session_id] = session
         return None
+
+    def refusal(self, session_id: int, principal: Principal) -> Failure | None:
+        """Why somebody may not use a session: to others than its user it is not there, so that it
+        is of no use to guess its id. A session that nobody owns is the user's from now on.
+        """
+        if principal.user_id <= 0:
+            return USER_EMPTY if principal == NOBODY else INVALID_TOKEN
+        session = self.table.get(session_id)
+        if session is not None and not session.owner:
+            session.owner = principal.user_id
+        is_own = session is not None and session.owner == principal.user_id
+        return None if is_own else SESSION_NOT_FOUND
 
     def admit(self, index: int, now_ms: int, sequence: Sequence) -> Result | None:
         """The answer if there is one already, an earlier result or a refusal; None: apply it."""
@@ -168,6 +189,8 @@ class SessionTable:
 
     def keep(self, sequence: Sequence, result: Result) -> None:
         """Remember the result of a command that `admit` let through just now."""
+        if type(result) is Failure and result in NOT_KEPT:
+            return
         session_id, seq, _ = sequence
         limits, session = self._limits, self.table[session_id]
         size = _size_of(result)
@@ -196,7 +219,9 @@ class SessionTable:
         kept = tuple([(seq, result) for seq, result in results.items() if seq not in stored])
         forgotten = tuple(stored.difference(results) | stale)
         session.stored, session.stale = set(results), set()
-        record = SessionRecord(session_id, session.used_index, session.used_ms, session.floor)
+        record = SessionRecord(
+            session_id, session.used_index, session.used_ms, session.floor, session.owner
+        )
         return SessionChange(session_id, record, kept, forgotten)
 
     # --- ends ---

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from actors.language.auth import AUTH_OFF, AuthState, Role, User
 from actors.language.commands import AlarmMember, Event, KeyValue, Member
 from actors.language.errors import StorageError
 from actors.language.metrics import Histogram
@@ -66,12 +67,16 @@ class LeaseRecord(NamedTuple):
 
 
 class SessionRecord(NamedTuple):
-    """A session without its results; `floor` is the lowest number that it still answers."""
+    """A session without its results; `floor` is the lowest number that it still answers.
+
+    `owner` is the id of the user whom it serves, 0 while it serves anybody.
+    """
 
     id: int
     used_index: int
     used_ms: int
     floor: int
+    owner: int = 0
 
 
 class SessionChange(NamedTuple):
@@ -83,6 +88,26 @@ class SessionChange(NamedTuple):
     forgotten: tuple[int, ...]
 
 
+class AuthRecords(NamedTuple):
+    """Users and roles, and whether requests are checked."""
+
+    state: AuthState
+    users: tuple[User, ...]
+    roles: tuple[Role, ...]
+
+
+NO_AUTH: Final = AuthRecords(AUTH_OFF, (), ())
+"""Nobody was ever added."""
+
+
+class AuthChange(NamedTuple):
+    """The users and roles that have changed, by name (None: deleted), and the whole state."""
+
+    state: AuthState
+    users: dict[str, User | None]
+    roles: dict[str, Role | None]
+
+
 class Loaded(NamedTuple):
     """Everything but the revisions, as the last commit left it."""
 
@@ -91,6 +116,7 @@ class Loaded(NamedTuple):
     sessions: tuple[tuple[SessionRecord, dict[int, Result]], ...]
     members: tuple[Member, ...]
     alarms: tuple[AlarmMember, ...] = ()
+    auth: AuthRecords = NO_AUTH
 
 
 class Batch(NamedTuple):
@@ -98,7 +124,7 @@ class Batch(NamedTuple):
 
     `events` is by position, ascending, and all of it comes after what the backend has. A lease that
     is None has ended. `members` are all members if one of them has changed, else none; `alarms` are
-    all alarms if one of them has changed, else None.
+    all alarms if one of them has changed, else None; `auth` is None if nothing of it has changed.
     """
 
     meta: Meta
@@ -107,6 +133,7 @@ class Batch(NamedTuple):
     sessions: tuple[SessionChange, ...]
     members: tuple[Member, ...]
     alarms: tuple[AlarmMember, ...] | None = None
+    auth: AuthChange | None = None
 
 
 class OpenCommit(Protocol):

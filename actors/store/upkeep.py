@@ -19,16 +19,20 @@ from actors.language.messages import (
     ReadSnapshot,
 )
 from actors.language.metrics import Histogram, Survey
+from actors.language.results import Failure
 from actors.store.checker import Checker
 from actors.store.copies import Copies
 from actors.store.machine import Machine
 from actors.store.metrics import StoreCounts
 from actors.store.naming import called
-from actors.store.orders import Commit, Order, Say
+from actors.store.orders import Commit, Order, Say, answer
 from actors.store.pace import earliest
 from actors.store.raiser import AlarmRaiser
 from actors.store.storage import Spool
 from actors.store.warden import Warden
+
+Asked = ReadSnapshot | Defragment | Survey
+"""What somebody asks for, who may not have it."""
 
 ToUpkeep = ReadSnapshot | Defragment | CopyMade | NoRoom | Accuse | Survey
 
@@ -96,6 +100,10 @@ class Upkeep:
         self, message: ToUpkeep, machine: Machine, now_ms: int, *, is_copying: bool
     ) -> list[Order]:
         """What is to be done about a message; `is_copying`: a copy of the file is being made."""
+        if machine.auth.enabled and isinstance(message, Asked):
+            fault = machine.fault_of(message.principal, message)
+            if fault:
+                return answer((message.ticket,), Failure(fault))
         match message:
             case ReadSnapshot():
                 revision = machine.revision

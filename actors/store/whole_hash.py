@@ -15,6 +15,7 @@ from zlib import crc32
 from actors.language.commands import Member
 from actors.language.results import WholeHashDone
 from actors.store.alarms import AlarmTable
+from actors.store.auth.table import AuthTable
 from actors.store.digest import hash_revisions
 from actors.store.integrity import hash_texts
 from actors.store.leases import LeaseTable
@@ -31,10 +32,11 @@ def hash_whole(
     sessions: SessionTable,
     members: Iterable[Member],
     alarms: AlarmTable,
+    auth: AuthTable,
 ) -> Steps[WholeHashDone]:
     """Hash everything as it is now; members are ordered by id."""
     revision = store.revision
-    found = hash_texts(members, alarms)
+    found = hash_texts(members, alarms, auth)
     pairs = [(lease.id, lease.ttl_ms) for lease in leases.table.values()]
     pairs += [(session_id, 0) for session_id in sessions.table]
     ordered = yield from sort(pairs, key=tuple)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
+from actors.language.auth import WatchRights
 from actors.language.commands import Event
 from actors.language.inboxes import ToWatch
 from actors.language.messages import (
@@ -123,6 +124,9 @@ class WatchActor(NodeActor):
                 self.ring.gateway.tell(Deliver(frames, ended=(connection,)))
             case Leadership(leader, term, is_learner=is_learner):
                 self._lead(leader, term, is_learner=is_learner)
+            case WatchRights(readable):
+                self._deliver(teller.revoke(dict(readable)))
+                self._deliver(teller.answers())
             case Skipped(revision):
                 self._hub.skip(revision)
                 self._read_on()
@@ -209,7 +213,10 @@ class WatchActor(NodeActor):
     # --- watches ---
 
     def _begin(self, begin: WatchBegin) -> None:
-        opened, revision = begin
+        opened, revision, fault = begin
+        if fault:
+            self._deliver(self._teller.refuse(opened, revision, FAULTS[fault]))
+            return
         # Without listeners the store has sent no events, so the hub may be far behind it.
         self._hub.revision = revision
         # Every connection that ever watched gets a bookmark a minute: sending it shows the gateway

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
+from actors.language.auth import NOBODY, Principal
 from actors.language.commands import Change, Event
 from actors.language.messages import Connection
 from actors.watch.spans import Span, SpanIndex
@@ -47,12 +48,13 @@ class View(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """One watch; its id is unique within its connection."""
+    """One watch; its id is unique within its connection. `principal`: for whom it watches."""
 
     connection: Connection
     watch_id: int
     span: Span
     view: View
+    principal: Principal = NOBODY
 
 
 class Match(NamedTuple):

@@ -13,10 +13,12 @@ in order. Knows nothing of bytes on the wire, of time, or of how history is read
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from actors.language.auth import NOBODY, Principal
 from actors.language.commands import Event
+from actors.language.intervals import NO_KEY, KeySet, interval_of
 from actors.language.messages import Connection
 from actors.language.metrics import WatchMetrics
 from actors.language.results import Failure
@@ -127,6 +129,7 @@ class Hub:
         span: Span,
         view: View,
         start_revision: int,
+        principal: Principal = NOBODY,
     ) -> Watch | WatchRefused | Failure:
         """Begin a watch; id 0 leaves the choice to the hub, start 0 begins after the present."""
         self.meet(connection)
@@ -142,7 +145,7 @@ class Hub:
         # A watch from a future revision is live at once; its view lets nothing earlier through.
         if start_revision > self.revision + 1:
             view = view._replace(from_revision=start_revision)
-        seat = _Seat(Watch(connection, watch_id or watcher.choose_id(), span, view))
+        seat = _Seat(Watch(connection, watch_id or watcher.choose_id(), span, view, principal))
         watcher.seats[seat.watch.watch_id] = seat
         self._count += 1
         self._place(seat, start_revision or self.revision + 1)
@@ -171,6 +174,19 @@ class Hub:
             self._displace(watcher.seats.pop(watch.watch_id))
         self._count -= len(watches)
         return watches
+
+    def revoke(self, readable: Mapping[Principal, KeySet]) -> tuple[Watch, ...]:
+        """End the watches of keys that their principals may not read any more; returns them."""
+        revoked = tuple(
+            seat.watch
+            for seat in self._seats()
+            if not readable.get(seat.watch.principal, NO_KEY).covers(
+                interval_of(seat.watch.span.key, seat.watch.span.range_end)
+            )
+        )
+        for watch in revoked:
+            self.cancel(watch.connection, watch.watch_id)
+        return revoked
 
     def forget(self, connection: Connection) -> tuple[Watch, ...]:
         """End all watches of a connection that is gone; returns them."""

@@ -6,11 +6,13 @@ decides when to tell it, and the gateway sends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
+from actors.language.auth import Principal
 from actors.language.commands import Event
 from actors.language.encoding import error_reply
+from actors.language.intervals import KeySet
 from actors.language.messages import Connection, WatchCancel, WatchOpen, WatchProgress
 from actors.language.results import Failure
 from actors.watch.audience import Match, View, Watch
@@ -56,7 +58,7 @@ class Teller:
             left += all_watches[fitting:]
             bytes_max -= size * len(watches)
             for head, tail in replies:
-                told += [(route, head + pack(number) + tail) for route, number, _, _ in watches]
+                told += [(route, head + pack(number) + tail) for route, number, *_ in watches]
             self._heard(view, watches, positions)
         return told, left
 
@@ -100,7 +102,7 @@ class Teller:
                 for made in batch.made(positions, view):
                     replies += made
                     yield []
-                for route, number, _, _ in watches:
+                for route, number, *_ in watches:
                     yield [(route, head + pack(number) + tail) for head, tail in replies]
                 self._heard(view, watches, positions)
 
@@ -117,7 +119,12 @@ class Teller:
         connection, request_id = opened.connection, opened.request_id
         span = Span(opened.key, opened.range_end)
         watch = self._hub.open(
-            connection, opened.watch_id, span, _view_of(opened), opened.start_revision
+            connection,
+            opened.watch_id,
+            span,
+            _view_of(opened),
+            opened.start_revision,
+            opened.principal,
         )
         match watch:
             case Watch():
@@ -153,6 +160,15 @@ class Teller:
     def end(self, connection: Connection, reason: str, but_without_leader: bool) -> Frames:
         """The watches of a connection end; the connection stays and may begin others."""
         return self.canceled(self._hub.end(connection, but_without_leader), reason)
+
+    def refuse(self, opened: WatchOpen, revision: int, fault: Fault) -> Frames:
+        """A watch may not begin; as in etcd it is created and ended at once."""
+        refused = self._frames.refused(opened.request_id, revision, fault.message)
+        return [(opened.connection, refused)]
+
+    def revoke(self, readable: Mapping[Principal, KeySet]) -> Frames:
+        """Rights have changed: the watches that need more than these allow end."""
+        return self.canceled(self._hub.revoke(readable), FAULTS["PermissionDenied"].message)
 
     def canceled(self, watches: Sequence[Watch], reason: str, compact_revision: int = 0) -> Frames:
         """These watches have ended."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from cluster.protocol import COMPARE, MAPS, OPS
 from cluster.schema import Choice, Effect, Field, ListOf, Map, Type
+from cluster.users_table import PERMISSION, USER_OPTIONS
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "cluster" / "PROTOCOL.md"
 OURS: Final = "not in etcd"
@@ -61,7 +62,8 @@ def _types() -> Iterator[str]:
 def _requests() -> Iterator[tuple[str, tuple[Field, ...]]]:
     for op in OPS.values():
         yield op.name, (*op.request, *op.alone)
-    yield COMPARE.name, COMPARE.fields
+    for shape in (COMPARE, PERMISSION, USER_OPTIONS):
+        yield shape.name, shape.fields
 
 
 def _named(name: str, owners: list[str], others: Iterable[dict[str, list[str]]]) -> str:
@@ -78,6 +80,8 @@ def _type(kind: Type | Choice | Map | ListOf) -> str:
             return f"one of {listed}, or 0 to {len(words) - 1}"
         case Type(name):
             return name
+        case Map(name):
+            return f"map: {name}"
         case _:
             raise ValueError(f"no field of a request is {kind}")
 

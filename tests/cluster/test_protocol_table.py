@@ -28,7 +28,9 @@ from tests.cluster.page import PAGE, written
 NO_RESULT = {"watch_create", "watch_cancel", "watch_progress", "session_open", "move_leader"}
 """Operations that are answered to the client itself, or with nothing."""
 
-FOR_OTHERS = {"metrics"}
+USERS = {op for op in OPS if op.startswith(("auth", "user_", "role_"))}
+
+FOR_OTHERS = {"metrics", *USERS}
 """Operations for programs that are no clients of keys."""
 
 UNREAD = {("status", "db_size_quota")}

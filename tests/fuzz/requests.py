@@ -13,11 +13,11 @@ from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import operations
 from tests.fuzz.values import EDGES, FLOATS, LEAST, Packed, blob, pack, scalar, tree
 
-OPERATIONS: Final = operations(LeaseGrants(1, 1, 1), Newcomers("", lambda: 1))
+OPERATIONS: Final = operations(LeaseGrants(1, 1, 1), Newcomers("", lambda: 1), bytes)
 NAMES: Final = tuple(sorted(OPERATIONS))
 
 HARMFUL: Final = frozenset(
-    {"alarm", "move_leader", *(name for name in NAMES if name.startswith("member_"))}
+    {"alarm", "move_leader", "auth_enable", *(name for name in NAMES if name.startswith("member_"))}
 ) - {"member_list"}
 """Honest requests of these stop a node of one, or its writes."""
 

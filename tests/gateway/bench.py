@@ -8,11 +8,13 @@ from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
 from actors.gateway.openings import RandomBits
 from actors.language.entries import Proposal
-from actors.language.messages import ClientFrames, Connection, Propose, Replies
+from actors.language.messages import ClientFrames, Connection, Propose, Read, Replies
+from actors.language.queries import Permit
 from actors.language.results import Done
 from cluster.wire import pack
 from tests.gateway.fake_door import FakeDoor
 from tests.probes import ManualClock, ProbeRing
+from tests.twins import AtOnce
 
 ONE = (b"\0one",)
 TWO = (b"\0two",)
@@ -31,6 +33,7 @@ SETTINGS = GatewaySettings(
     first_ticket=PUBLISH_TICKET,
     name="n1",
     advertised_urls=("tcp://127.0.0.1:2379",),
+    password_cost_log2=1,
 )
 
 
@@ -52,6 +55,7 @@ class Bench:
             self.clock,
             wall_ms=0,
             random_bits=random_bits,
+            beside=AtOnce(),
         )
         self.actor.join(self.probes.ring)
         self.actor.open()
@@ -63,6 +67,14 @@ class Bench:
     def ask(self, connection: Connection = ONE, **request: Any) -> None:
         """A request arrives."""
         self.actor.receive(ClientFrames(((connection, pack(request)),)))
+
+    def allow(self) -> None:
+        """The store allows all that it was asked for, before Raft was told of it."""
+        for read in self.probes.raft.take():
+            assert isinstance(read, Read)
+            for ticket, query, _ in read.questions:
+                assert isinstance(query, Permit)
+                self.actor.receive(Replies(((ticket, Done(1)),)))
 
     def wait(self, milliseconds: int) -> None:
         """Let time pass, with every tick that the actor asked for."""

@@ -20,6 +20,7 @@ class FakeDoor:
         self.closed = False
         self.unread_bytes = 0
         self.news: list[Any] = []
+        self.keys: dict[bytes, bytes] = {}
 
     def descriptors(self) -> list[int]:
         return []

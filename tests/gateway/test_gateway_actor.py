@@ -12,6 +12,7 @@ from actors.gateway.reception import Reception
 from actors.gateway.replies import ITEMS_AT_ONCE, ReplyEncoder
 from actors.gateway.room import LOOK_MS, RoomToSend
 from actors.gateway.tickets import CHORE_TIMEOUT_MS, Pending
+from actors.language.auth import NOBODY
 from actors.language.codec import decode_command
 from actors.language.commands import KeyValue, Member, MemberPublish, Put, Range, Txn
 from actors.language.members import AddMember, PromoteMember, RemoveMember
@@ -65,7 +66,7 @@ def test_a_member_publishes_its_name_and_address_until_the_log_has_it() -> None:
     bench = Bench(published=False)
     bench.wait(2_000)
     first, *again = bench.proposed()
-    command, sequence = decode_command(first.command)
+    command, sequence, _ = decode_command(first.command)
     assert (command, sequence) == (MemberPublish(22, "n1", ("tcp://127.0.0.1:2379",)), None)
     assert again == [first, first]
     bench.actor.receive(Replies(((first.ticket, Done(1)),)))
@@ -79,7 +80,7 @@ def test_a_put_is_proposed_and_answered_on_its_connection() -> None:
     bench.ask(REQ, op="put", key="k", value="v", id=1)
     (proposal,) = bench.proposed()
     assert (proposal.origin, proposal.ticket) == (22, FIRST_TICKET)
-    assert decode_command(proposal.command) == (Put(b"k", b"v"), None)
+    assert decode_command(proposal.command) == (Put(b"k", b"v"), None, NOBODY)
     bench.actor.receive(Replies(((FIRST_TICKET, PutDone(8)),)))
     header = {"cluster_id": 11, "member_id": 22, "revision": 8, "raft_term": 6}
     assert bench.door.replies(REQ) == [{"id": 1, "header": header}]
@@ -114,9 +115,10 @@ def test_watch_requests_go_to_the_store_and_deliveries_to_the_client() -> None:
 def test_a_member_added_is_named_in_the_answer() -> None:
     bench = Bench()
     bench.ask(op="member_add", peerURLs=["tcp://h:1"], id=1)
+    bench.allow()
     (asked,) = bench.probes.raft.take()
     assert isinstance(asked, ChangeMembers) and isinstance(asked.change, AddMember)
-    assert asked.ticket == FIRST_TICKET
+    assert asked.ticket == FIRST_TICKET + 1
     new = Member(asked.change.peer.id, "", asked.change.peer.peer_urls, (), False)
     bench.actor.receive(Replies(((asked.ticket, Members(8, (new,))),)))
     (reply,) = bench.door.replies(ONE)
@@ -128,12 +130,13 @@ def test_other_changes_of_members_are_answered_with_all() -> None:
     bench = Bench()
     bench.ask(op="member_remove", ID=5)
     bench.ask(op="member_promote", ID=6)
+    bench.allow()
     asked = bench.probes.raft.take()
     assert asked == [
-        ChangeMembers(RemoveMember(5), FIRST_TICKET),
-        ChangeMembers(PromoteMember(6), FIRST_TICKET + 1),
+        ChangeMembers(RemoveMember(5), FIRST_TICKET + 2),
+        ChangeMembers(PromoteMember(6), FIRST_TICKET + 3),
     ]
-    bench.actor.receive(Replies(((FIRST_TICKET, Members(8, ())),)))
+    bench.actor.receive(Replies(((FIRST_TICKET + 2, Members(8, ())),)))
     (reply,) = bench.door.replies(ONE)
     assert reply.keys() == {"header", "members"}
 
@@ -141,9 +144,12 @@ def test_other_changes_of_members_are_answered_with_all() -> None:
 def test_a_change_that_is_refused_or_unanswered_says_so() -> None:
     bench = Bench()
     bench.ask(op="member_remove", ID=5)
-    bench.actor.receive(Failed((FIRST_TICKET,), Failure("MemberNotFound"), False))
+    bench.allow()
+    bench.actor.receive(Failed((FIRST_TICKET + 1,), Failure("MemberNotFound"), False))
     assert bench.errors() == [{"code": 5, "message": "etcdserver: member not found"}]
+    bench.probes.raft.take()
     bench.ask(op="member_remove", ID=5)
+    bench.allow()
     bench.wait(TIMEOUT_MS)
     (late,) = bench.errors()
     assert (late["message"], late["unknown"]) == ("etcdserver: request timed out", True)
@@ -152,9 +158,10 @@ def test_a_change_that_is_refused_or_unanswered_says_so() -> None:
 def test_a_moved_leader_is_answered_once() -> None:
     bench = Bench()
     bench.ask(op="move_leader", targetID=7, id=2)
-    assert bench.probes.raft.take() == [MoveLeader(7, FIRST_TICKET)]
+    bench.allow()
+    assert bench.probes.raft.take() == [MoveLeader(7, FIRST_TICKET + 1)]
     for _ in range(2):
-        bench.actor.receive(Moved(FIRST_TICKET))
+        bench.actor.receive(Moved(FIRST_TICKET + 1))
     assert [reply["id"] for reply in bench.door.replies(ONE)] == [2]
 
 

@@ -16,6 +16,7 @@ from actors.language.messages import ClientFrames
 from cluster.wire import unpack
 from tests.gateway.fake_door import FakeDoor
 from tests.probes import ManualClock, ProbeRing
+from tests.twins import AtOnce
 
 SETTINGS = GatewaySettings(
     cluster_id=1,
@@ -26,7 +27,7 @@ SETTINGS = GatewaySettings(
     request_timeout_ms=1_000,
     first_ticket=1,
 )
-OPERATIONS = operations(LeaseGrants(1, 1, 1), Newcomers("", lambda: 1))
+OPERATIONS = operations(LeaseGrants(1, 1, 1), Newcomers("", lambda: 1), bytes)
 FIELDS = sorted({field for operation in OPERATIONS.values() for field in operation.fields})
 NAMES = st.sampled_from([*FIELDS, "id", "session", "seq", "ack"])
 
@@ -75,7 +76,12 @@ ROUTES = st.sampled_from([(b"\0a",), (b"\0a", b""), (b"a",), (b"\0a", b"x"), (b"
 def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
     probes, door = ProbeRing(), FakeDoor()
     actor = GatewayActor(
-        SETTINGS, lambda: door, ManualClock(), wall_ms=0, random_bits=lambda bits: bits
+        SETTINGS,
+        lambda: door,
+        ManualClock(),
+        wall_ms=0,
+        random_bits=lambda bits: bits,
+        beside=AtOnce(),
     )
     actor.join(probes.ring)
     actor.open()

@@ -22,6 +22,7 @@ from cluster.door import ClientDoor
 from cluster.wire import pack, unpack
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import Probe
+from tests.twins import AtOnce
 
 SETTINGS = GatewaySettings(
     cluster_id=11,
@@ -84,7 +85,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
 
     neighbour = Answering()
     actor = GatewayActor(
-        SETTINGS, open_door, monotonic_ms, wall_ms=0, random_bits=lambda bits: bits
+        SETTINGS, open_door, monotonic_ms, wall_ms=0, random_bits=lambda bits: bits, beside=AtOnce()
     )
     actor.join(Ring(actor.mailbox, neighbour, neighbour, neighbour, neighbour))
     neighbour.gateway = actor.mailbox

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from actors.gateway.departures import Departures
+from actors.gateway.identities import Identities
 from actors.gateway.intake import Answer, Intake, Order
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import OpeningLimits, Openings
 from actors.gateway.reception import Reception
 from actors.gateway.requests import RequestDecoder
+from actors.gateway.stages import Opening, Reply, Stages, StageSettings
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import CHORE_TIMEOUT_MS, Pending, Tickets
+from actors.language.auth import NOBODY
 from actors.language.codec import decode_command
 from actors.language.commands import Put, SessionOpen
+from actors.language.members import Transfer
 from actors.language.messages import (
     ChangeMembers,
     ConnectionGone,
@@ -22,11 +26,15 @@ from actors.language.messages import (
     MoveLeader,
     NoRoom,
     Propose,
+    Question,
     Read,
     WatchOpen,
 )
+from actors.language.queries import Permit
+from actors.language.results import Done, Failure
 from cluster.wire import pack, unpack
 from tests.gateway.bench import ONE, REQ, SETTINGS, TIMEOUT_MS, TWO
+from tests.twins import AtOnce
 
 NOW_MS = 5_000
 FIRST = 100
@@ -46,9 +54,17 @@ class Desk:
         self.tickets = Tickets(FIRST, requests_max)
         self.throttle = Throttle(1, waiting_bytes_max, waiting_bytes_max)
         grants = LeaseGrants(SETTINGS.member_id, 0, SETTINGS.lease_ttl_ms_min)
-        self.decoder = RequestDecoder(grants, Newcomers("", lambda: 0), 1_000)
+        self.decoder = RequestDecoder(
+            grants, Newcomers("", lambda: 0), 1_000, bytes, Identities(lambda: 0)
+        )
         openings = Openings(lambda bits: bits, limits)
-        self.intake = Intake(SETTINGS, self.decoder, self.tickets, self.throttle, openings)
+        staged = StageSettings(SETTINGS.member_id, TIMEOUT_MS, 300, cost_log2=1)
+        self.stages = Stages(
+            staged, self.tickets, lambda bits: bits, lambda: 0, AtOnce(), lambda: None
+        )
+        self.intake = Intake(
+            SETTINGS, self.decoder, self.tickets, self.throttle, openings, self.stages
+        )
 
     def take(self, *requests: dict[str, Any], route: tuple[bytes, ...] = ONE) -> list[Order]:
         """A burst of requests on one connection."""
@@ -148,7 +164,7 @@ def test_another_id_is_tried_under_another_ticket_whatever_was_opened_before() -
     desk.take({"op": "session_open"})
     pending = desk.tickets.take(FIRST)
     desk.throttle.done(FIRST)
-    assert pending is not None and pending.ids == 1
+    assert pending is not None and pending.next == Opening(1, NOBODY)
     (again,) = desk.intake.let_in((pending,), NOW_MS + 7)
     assert isinstance(again, Propose)
     ((_, ticket, command),) = again.proposals
@@ -156,22 +172,29 @@ def test_another_id_is_tried_under_another_ticket_whatever_was_opened_before() -
     assert isinstance(decode_command(command)[0], SessionOpen)
     retried = desk.tickets.take(ticket)
     assert retried is not None
-    assert (retried.ids, retried.deadline_ms) == (2, NOW_MS + 7 + TIMEOUT_MS)
+    assert retried.next == Opening(2, NOBODY)
+    assert retried.deadline_ms == NOW_MS + 7 + TIMEOUT_MS
 
 
 # --- what others do ---------------------------------------------------------------------------
 
 
-def test_consensus_is_told_of_members_and_leaders() -> None:
+def test_consensus_is_told_of_members_and_leaders_when_the_store_allows_it() -> None:
     desk = Desk()
-    moved, added = desk.take(
+    asked, _ = desk.take(
         {"op": "move_leader", "targetID": 7}, {"op": "member_add", "peerURLs": ["tcp://h:1"]}
     )
-    assert moved == MoveLeader(7, FIRST)
-    assert isinstance(added, ChangeMembers)
-    pending = desk.tickets.take(FIRST + 1)
+    assert asked == Read((Question(FIRST, Permit(Transfer(7))),))
+    moving, adding = map(desk.tickets.take, (FIRST, FIRST + 1))
+    assert moving is not None and adding is not None
+    denied = Failure("PermissionDenied")
+    assert desk.stages.answered(moving, denied, NOW_MS) == Reply(moving, denied)
+    assert desk.stages.answered(moving, Done(1), NOW_MS) == MoveLeader(7, FIRST + 2)
+    assert isinstance(desk.stages.answered(adding, Done(1), NOW_MS), ChangeMembers)
+    pending = desk.tickets.take(FIRST + 3)
     assert pending is not None
     assert pending.added, "the answer names the member that is added"
+    assert pending.mutates and not adding.mutates
 
 
 def test_work_on_files_has_more_time() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.gateway.openings import IDS_MAX, OpeningLimits, Openings
+from actors.language.auth import NOBODY
 from actors.language.codec import decode_command
 from actors.language.commands import SessionOpen
 from actors.language.messages import Replies
@@ -60,7 +61,7 @@ def test_a_session_gets_an_id_of_63_random_bits() -> None:
     bench = Bench(random_bits=random_bits)
     bench.ask(op="session_open", id=1)
     (proposal,) = bench.proposed()
-    assert decode_command(proposal.command) == (SessionOpen(2**62 + 7), None)
+    assert decode_command(proposal.command) == (SessionOpen(2**62 + 7), None, NOBODY)
     bench.actor.receive(Replies(((proposal.ticket, SessionOpened(3, 2**62 + 7)),)))
     assert bench.door.replies(ONE)[0]["session"] == 2**62 + 7
     assert asked == [63]

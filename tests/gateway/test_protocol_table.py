@@ -9,18 +9,22 @@ from typing import Any
 import pytest
 
 from actors.gateway.fields import FIELD_KINDS, AlarmAction
+from actors.gateway.identities import Identities
 from actors.gateway.keys import RESPONSES, Puts, in_txn
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import (
     CommandOperation,
     EitherOperation,
     LocalOperation,
+    LoginOperation,
+    PasswordOperation,
     QueryOperation,
     WatchOperation,
     operations,
 )
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import Refusal, RequestDecoder
+from actors.language.auth import Permission, PermissionType
 from actors.language.commands import (
     AlarmMember,
     AlarmType,
@@ -45,6 +49,8 @@ from actors.language.metrics import (
 from actors.language.queries import RaftStatus
 from actors.language.results import (
     Alarms,
+    Authenticated,
+    AuthStatusDone,
     DeleteDone,
     Done,
     HashDone,
@@ -59,10 +65,14 @@ from actors.language.results import (
     PutDone,
     RangeDone,
     Result,
+    RoleDone,
+    RoleNames,
     SessionOpened,
     SnapshotBlob,
     StatusDone,
     TxnDone,
+    UserDone,
+    UserNames,
     WholeHashDone,
 )
 from actors.watch.audience import View
@@ -80,12 +90,13 @@ from cluster.protocol import (
     SORT_TARGET,
 )
 from cluster.schema import Choice, Effect, ProtocolOp
+from cluster.users_table import PERMISSION_TYPE
 from cluster.wire import pack, unpack
 from tests.protocol_table import reply_faults, sample
 
 GRANTS = LeaseGrants(1, 1, 1)
 NEWCOMERS = Newcomers("", lambda: 1)
-TABLE = operations(GRANTS, NEWCOMERS)
+TABLE = operations(GRANTS, NEWCOMERS, bytes)
 DEALER = (b"\0one",)
 
 KV = KeyValue(b"k", 2, 3, 2, b"v", 7)
@@ -95,6 +106,8 @@ EVENTS = (
 )
 MEMBERS = (Member(2**64 - 1, "n", ("http://a:1",), ("http://b:2",), True),)
 TXN = TxnDone(8, True, (PutDone(8, KV), RangeDone(8, (KV,), True, 2), DeleteDone(8, 1, (KV,))))
+
+USERS = ("auth_", "user_", "role_")
 
 RESULTS: dict[str, tuple[Result, ...]] = {
     "range": (RangeDone(8, (KV,), False, 1),),
@@ -122,13 +135,25 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "defragment": (Done(8),),
     "snapshot": (SnapshotBlob(8, "s", b"part", 5, b"h" * 32),),
     "session_open": (SessionOpened(8, 7),),
+    **dict.fromkeys(
+        [name for name, op in OPS.items() if name[:5] in USERS and op.effect is Effect.WRITE],
+        (Done(8),),
+    ),
+    "authenticate": (Authenticated(8, "token"),),
+    "auth_status": (AuthStatusDone(8, True, 5),),
+    "user_get": (UserDone(8, ("r",), (bytes(32),)),),
+    "user_list": (UserNames(8, ("ann",)),),
+    "role_get": (RoleDone(8, (Permission(PermissionType.WRITE, b"k", b"l"),)),),
+    "role_list": (RoleNames(8, ("r",)),),
 }
 """Each result that an operation may have; `move_leader`, `metrics` and watches have none."""
 
 
 def decoded(request: dict[str, Any]) -> Any:
     """What the gateway makes of a request."""
-    return RequestDecoder(GRANTS, NEWCOMERS, 10_000).decode(DEALER, pack(request))
+    return RequestDecoder(GRANTS, NEWCOMERS, 10_000, bytes, Identities(lambda: 0)).decode(
+        DEALER, pack(request)
+    )
 
 
 def requests_of(op: ProtocolOp) -> Iterator[dict[str, Any]]:
@@ -145,13 +170,15 @@ def test_the_gateway_has_the_operations_of_the_table_and_no_other() -> None:
 @pytest.mark.parametrize("op", OPS.values(), ids=lambda op: op.name)
 def test_an_operation_goes_through_the_log_if_the_table_says_that_it_writes(op: ProtocolOp) -> None:
     kind = {
-        Effect.WRITE: CommandOperation,
-        Effect.READ: QueryOperation | LocalOperation,
+        Effect.WRITE: CommandOperation | PasswordOperation,
+        Effect.READ: QueryOperation | LocalOperation | LoginOperation,
         Effect.EITHER: EitherOperation,
         Effect.WATCH: WatchOperation,
     }.get(op.effect)
     assert kind is None or isinstance(TABLE[op.name], kind)
-    takes_session = isinstance(TABLE[op.name], CommandOperation | EitherOperation)
+    takes_session = isinstance(
+        TABLE[op.name], CommandOperation | EitherOperation | PasswordOperation
+    )
     assert takes_session == (op.effect in (Effect.WRITE, Effect.EITHER))
 
 
@@ -194,6 +221,7 @@ def test_a_transaction_holds_what_the_table_says_and_answers_it_by_name() -> Non
         (COMPARE_RESULT, CompareResult),
         (ALARM_ACTION, AlarmAction),
         (ALARM_NAME, AlarmType),
+        (PERMISSION_TYPE, PermissionType),
     ],
 )
 def test_words_and_their_numbers_are_those_of_the_table(
@@ -227,7 +255,7 @@ READ_ALIKE = {
 """The changes of members whose answer the client reads as that of another operation."""
 
 
-@pytest.mark.parametrize("name", sorted(RESULTS.keys() - {"session_open"}))
+@pytest.mark.parametrize("name", sorted(RESULTS.keys() & CLIENT_RESULTS.keys() | READ_ALIKE.keys()))
 def test_a_client_reads_every_reply(name: str) -> None:
     encoder = ReplyEncoder(1, 2, "1.2.3")
     added = 2**64 - 1 if name in ("member_add", "member_replace") else 0

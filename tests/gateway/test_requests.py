@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from actors.gateway.identities import Identities
 from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.operations import Transfer
 from actors.gateway.requests import (
     ChoreRequest,
     CommandRequest,
@@ -18,6 +18,7 @@ from actors.gateway.requests import (
     RequestDecoder,
     SessionRequest,
 )
+from actors.language.auth import NOBODY
 from actors.language.codec import decode_command
 from actors.language.commands import (
     AlarmActivate,
@@ -43,6 +44,7 @@ from actors.language.members import (
     PromoteMember,
     RemoveMember,
     ReplaceMember,
+    Transfer,
     UpdateMember,
 )
 from actors.language.messages import Defragment, ReadSnapshot, WatchCancel, WatchOpen, WatchProgress
@@ -71,7 +73,9 @@ NOW_SECONDS = 1_795_167_240
 
 def decoder() -> RequestDecoder:
     grants = LeaseGrants(member_id=0x1234_5678_9ABC_694D, wall_ms=1_000, ttl_ms_min=TTL_MS_MIN)
-    return RequestDecoder(grants, Newcomers("", lambda: NOW_SECONDS), REQUEST_BYTES_MAX)
+    return RequestDecoder(
+        grants, Newcomers("", lambda: NOW_SECONDS), REQUEST_BYTES_MAX, bytes, Identities(lambda: 0)
+    )
 
 
 def decode(**request: Any) -> Request:
@@ -81,7 +85,7 @@ def decode(**request: Any) -> Request:
 def command(**request: Any) -> Command:
     decoded = decode(**request)
     assert isinstance(decoded, CommandRequest), decoded
-    made, sequence = decode_command(decoded.command)
+    made, sequence, _ = decode_command(decoded.command)
     assert sequence is None
     return made
 
@@ -379,7 +383,7 @@ def test_a_request_that_is_too_large_is_refused_with_its_id() -> None:
 def test_a_sequence_goes_with_the_command() -> None:
     decoded = decode(op="put", key="k", session=5, seq=2, ack=1)
     assert isinstance(decoded, CommandRequest)
-    assert decode_command(decoded.command) == (Put(b"k", b""), Sequence(5, 2, 1))
+    assert decode_command(decoded.command) == (Put(b"k", b""), Sequence(5, 2, 1), NOBODY)
     assert command(op="put", key="k", session=0, seq=0) == Put(b"k", b"")
 
 
@@ -415,7 +419,7 @@ def test_lease_ids_follow_etcds_formula_and_do_not_repeat() -> None:
     for _ in range(300):
         decoded = one.decode(DEALER, pack({"op": "lease_grant", "TTL": 5}))
         assert isinstance(decoded, CommandRequest)
-        grant, _sequence = decode_command(decoded.command)
+        grant, *_ = decode_command(decoded.command)
         assert isinstance(grant, LeaseGrant)
         ids.append(grant.id)
     assert ids[0] == (0x694D << 48) + (1_000 << 8) + 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.gateway.identities import Identities
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.requests import CommandRequest, QueryRequest, Refusal, Request, RequestDecoder
 from actors.gateway.transactions import TXN_DEPTH_MAX
@@ -35,14 +36,16 @@ NO_OPERATION = "etcdserver: key not found"
 
 def decode(ops_max: int = OPS_MAX, **fields: Any) -> Request:
     grants = LeaseGrants(member_id=1, wall_ms=0, ttl_ms_min=1_000)
-    decoder = RequestDecoder(grants, Newcomers("", lambda: 0), 100_000, ops_max)
+    decoder = RequestDecoder(
+        grants, Newcomers("", lambda: 0), 100_000, bytes, Identities(lambda: 0), ops_max
+    )
     return decoder.decode(DEALER, pack({"op": "txn", **fields}))
 
 
 def command(ops_max: int = OPS_MAX, **fields: Any) -> Txn:
     decoded = decode(ops_max, **fields)
     assert isinstance(decoded, CommandRequest), decoded
-    made, _ = decode_command(decoded.command)
+    made, *_ = decode_command(decoded.command)
     assert isinstance(made, Txn)
     return made
 

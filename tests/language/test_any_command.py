@@ -23,7 +23,7 @@ NUMBERS = (
     *(0, 1, 2, 3, 5, 7, -1, 10**12, 2**31, 2**32, 2**53, 2**62),
     *(2**63 - 1, 2**63, 2**64 - 1, -(2**31), -(2**63)),
 )
-TEXTS = ("", "n", "x" * 300)
+TEXTS = ("", "n", "root", "x" * 300)
 KEYS = (b"", b"\0", b"a", b"b", b"k" * 1_000, b"\xff" * 4)
 ITEMS_MAX = 2
 LEVELS_MAX = 3
@@ -36,11 +36,12 @@ class Commands:
         self._random = random
 
     def next(self) -> bytes:
-        """A row: its code, mostly without a session, and its fields."""
+        """A row: its code, its principal, mostly no session, and its fields."""
         random = self._random
         kind = random.choice(list(COMMANDS))
         head = (0, 0, 0) if random.random() < 0.5 else tuple(self._number() for _ in range(3))
-        packed: bytes = msgpack.packb((COMMANDS[kind], *head, *self._fields(kind, 1)))
+        principal = random.choice((0, -1, -2, self._number(), (self._number(), self._number())))
+        packed: bytes = msgpack.packb((COMMANDS[kind], principal, *head, *self._fields(kind, 1)))
         return packed
 
     def _fields(self, kind: type[Any], level: int) -> tuple[Any, ...]:
@@ -89,12 +90,12 @@ def test_what_decodes_as_a_command_can_be_applied_stored_and_found_again(
     kinds = set()
     for _ in range(APPLIED):
         try:
-            command, sequence = decode_command(commands.next())
+            command, sequence, principal = decode_command(commands.next())
         except ValueError:
             continue
         kinds.add(type(command))
         index, time_ms = machine.applied_index + 1, machine.cluster_ms + random.randrange(50)
-        machine.apply(index, 1, time_ms, command, sequence)
+        machine.apply(index, 1, time_ms, command, sequence, principal)
         if random.random() < 0.1:
             commit(machine, backend)
     commit(machine, backend)

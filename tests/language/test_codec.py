@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.language.auth import NOBODY, NODE, UNKNOWN, Principal
 from actors.language.codec import (
     COMMANDS,
     RESULTS,
@@ -38,6 +39,9 @@ from tests.language.strategies import spoiled, types_in
 
 commands: st.SearchStrategy[Command] = st.one_of([VOCABULARY.of(kind) for kind in COMMANDS])
 sequences = st.none() | VOCABULARY.of(Sequence)
+principals = st.sampled_from([NODE, NOBODY, UNKNOWN]) | st.builds(
+    Principal, st.integers(1, 2**63), st.integers(0, 2**63)
+)
 results: st.SearchStrategy[Result] = st.one_of([VOCABULARY.of(kind) for kind in RESULTS])
 
 
@@ -45,13 +49,13 @@ def test_every_command_has_a_code() -> None:
     assert set(get_args(Command)) == set(COMMANDS)
 
 
-@given(commands, sequences)
+@given(commands, sequences, principals)
 def test_every_command_comes_back_from_its_bytes(
-    command: Command, sequence: Sequence | None
+    command: Command, sequence: Sequence | None, principal: Principal
 ) -> None:
-    decoded = decode_command(encode_command(command, sequence))
-    assert decoded == (command, sequence)
-    assert types_in(decoded) == types_in((command, sequence))
+    decoded = decode_command(encode_command(command, sequence, principal))
+    assert decoded == (command, sequence, principal)
+    assert types_in(decoded) == types_in((command, sequence, principal))
 
 
 @given(results)
@@ -62,17 +66,17 @@ def test_every_result_comes_back_from_its_bytes(result: Result) -> None:
 
 
 @settings(max_examples=500)
-@given(spoiled(st.tuples(commands, sequences)))
-def test_a_command_that_would_not_come_back_gets_no_bytes(both: Any) -> None:
-    if type(both) is not tuple or len(both) != 2:
+@given(spoiled(st.tuples(commands, sequences, principals)))
+def test_a_command_that_would_not_come_back_gets_no_bytes(given_: Any) -> None:
+    if type(given_) is not tuple or len(given_) != 3:
         return
     try:
-        encoded = encode_command(*both)
+        encoded = encode_command(*given_)
     except ValueError:
         return
     decoded = decode_command(encoded)
-    assert decoded == both
-    assert types_in(decoded) == types_in(both)
+    assert decoded == given_
+    assert types_in(decoded) == types_in(given_)
 
 
 @settings(max_examples=500)
@@ -115,14 +119,14 @@ def test_the_hot_path_reads_what_the_shapes_of_a_put_and_its_sequence_allow(
         if type(row) is not tuple or type(head) is not tuple or not head or head[0] == 0:
             continue
         with contextlib.suppress(OverflowError):
-            data = msgpack.packb((COMMANDS[Put], *head, *row))
+            data = msgpack.packb((COMMANDS[Put], 0, *head, *row))
             try:
-                expected = SHAPES.of(Put).value(row), SHAPES.of(Sequence).value(head)
+                command, sequence = SHAPES.of(Put).value(row), SHAPES.of(Sequence).value(head)
             except ValueError:
                 with pytest.raises(ValueError, match="not a command"):
                     decode_command(data)
             else:
-                assert decode_command(data) == expected
+                assert decode_command(data) == (command, sequence, NOBODY)
 
 
 @given(commands, sequences)
@@ -149,10 +153,10 @@ def test_a_command_cut_short_or_lengthened_is_refused(
 @given(st.binary(max_size=60))
 def test_arbitrary_bytes_are_refused_or_mean_a_well_formed_command(data: bytes) -> None:
     try:
-        command, sequence = decode_command(data)
+        decoded = decode_command(data)
     except ValueError:
         return
-    assert decode_command(encode_command(command, sequence)) == (command, sequence)
+    assert decode_command(encode_command(*decoded)) == decoded
 
 
 _PUT = (1, b"key", b"value", 0, False, False, False, 0)
@@ -162,36 +166,38 @@ _IS_NEW = (0, 0, b"key", b"", 0)
 @pytest.mark.parametrize(
     "fields",
     [
-        (12, 0, 0, 0, b"key", b"value", 0, False, False, False),  # a field missing
-        (12, 0, 0, 0, b"key", b"value", 0, False, False, False, 0, 1),  # one too many
-        (12, 0, 0, 0, b"key", b"value", 0, 0, False, False, 0),  # a number for a flag
-        (12, 0, 0, 0, "key", b"value", 0, False, False, False, 0),  # text for bytes
-        (12, None, 0, 0, b"key", b"value", 0, False, False, False, 0),
-        (99, 0, 0, 0),  # an unknown code
-        (6, 0, 0, 0, ((1, 2, 3),)),  # an expiry with too much
-        (6, 0, 0, 0, (7,)),
-        (9, 0, 0, 0, 1, "name", (b"url",)),
-        (10, 0, 0, 0, ((1, ("url",)),), b"{}"),  # a member that says not whether it learns
-        (10, 0, 0, 0, ((1, "url", False),), b"{}"),
-        (10, 0, 0, 0, ((1, (b"url",), False),), b"{}"),
-        (10, 0, 0, 0, (1,), b"{}"),
-        (10, 0, 0, 0, ((1, ("url",), False),), "{}"),
-        (13, 0, 0, 0, ((0, 0, b"key", b""),), (), ()),  # a compare without its operand
-        (13, 0, 0, 0, ((6, 0, b"key", b"", 0),), (), ()),  # of an unknown target
-        (13, 0, 0, 0, ((0, 4, b"key", b"", 0),), (), ()),  # with an unknown result
-        (13, 0, 0, 0, ((0, 0, b"key", b"", b"0"),), (), ()),  # of a version with bytes
-        (13, 0, 0, 0, ((3, 0, b"key", b"", 0),), (), ()),  # of a value with a number
-        (13, 0, 0, 0, (), (_PUT[1:],), ()),  # an operation without its code
-        (13, 0, 0, 0, (), (), (_PUT[:-1],)),
-        (13, 0, 0, 0, (), (), (b"\1",)),
-        (13, 0, 0, 0, (), ((True, *_PUT[1:]),), ()),
-        (13, 0, 0, 0, (), ((5, (), ()),), ()),  # a transaction of one branch
-        (13, 0, 0, 0, (), ((5, (), ((6, b"key"),), ()),), ()),
-        (13, 0, 0, 0, (), ((3, b"", b"", 0, 0, False, False, 3, 0, 0, 0, 0, 0),), ()),
-        (15, 0, 0, 0, 1, 99),  # an unknown alarm
-        (19, 0, 0, 0, -1),  # no id of a session
-        (19, 0, 0, 0, 2**63),
-        ((1,), 0, 0, 0),
+        (12, 0, 0, 0, 0, b"key", b"value", 0, False, False, False),  # a field missing
+        (12, 0, 0, 0, 0, b"key", b"value", 0, False, False, False, 0, 1),  # one too many
+        (12, 0, 0, 0, 0, b"key", b"value", 0, 0, False, False, 0),  # a number for a flag
+        (12, 0, 0, 0, 0, "key", b"value", 0, False, False, False, 0),  # text for bytes
+        (12, 0, None, 0, 0, b"key", b"value", 0, False, False, False, 0),
+        (12, -3, 0, 0, 0, b"key", b"value", 0, False, False, False, 0),  # no principal
+        (12, True, 0, 0, 0, b"key", b"value", 0, False, False, False, 0),
+        (99, 0, 0, 0, 0),  # an unknown code
+        (6, 0, 0, 0, 0, ((1, 2, 3),)),  # an expiry with too much
+        (6, 0, 0, 0, 0, (7,)),
+        (9, 0, 0, 0, 0, 1, "name", (b"url",)),
+        (10, 0, 0, 0, 0, ((1, ("url",)),), b"{}"),  # a member that says not whether it learns
+        (10, 0, 0, 0, 0, ((1, "url", False),), b"{}"),
+        (10, 0, 0, 0, 0, ((1, (b"url",), False),), b"{}"),
+        (10, 0, 0, 0, 0, (1,), b"{}"),
+        (10, 0, 0, 0, 0, ((1, ("url",), False),), "{}"),
+        (13, 0, 0, 0, 0, ((0, 0, b"key", b""),), (), ()),  # a compare without its operand
+        (13, 0, 0, 0, 0, ((6, 0, b"key", b"", 0),), (), ()),  # of an unknown target
+        (13, 0, 0, 0, 0, ((0, 4, b"key", b"", 0),), (), ()),  # with an unknown result
+        (13, 0, 0, 0, 0, ((0, 0, b"key", b"", b"0"),), (), ()),  # of a version with bytes
+        (13, 0, 0, 0, 0, ((3, 0, b"key", b"", 0),), (), ()),  # of a value with a number
+        (13, 0, 0, 0, 0, (), (_PUT[1:],), ()),  # an operation without its code
+        (13, 0, 0, 0, 0, (), (), (_PUT[:-1],)),
+        (13, 0, 0, 0, 0, (), (), (b"\1",)),
+        (13, 0, 0, 0, 0, (), ((True, *_PUT[1:]),), ()),
+        (13, 0, 0, 0, 0, (), ((5, (), ()),), ()),  # a transaction of one branch
+        (13, 0, 0, 0, 0, (), ((5, (), ((6, b"key"),), ()),), ()),
+        (13, 0, 0, 0, 0, (), ((3, b"", b"", 0, 0, False, False, 3, 0, 0, 0, 0, 0),), ()),
+        (15, 0, 0, 0, 0, 1, 99),  # an unknown alarm
+        (19, 0, 0, 0, 0, -1),  # no id of a session
+        (19, 0, 0, 0, 0, 2**63),
+        ((1,), 0, 0, 0, 0),
         (),
         {"op": "put"},
         7,
@@ -234,7 +240,7 @@ def _nested(levels: int) -> Txn:
 
 def test_transactions_may_be_nested_up_to_a_limit() -> None:
     deepest = _nested(NESTED_MAX)
-    assert decode_command(encode_command(deepest, None)) == (deepest, None)
+    assert decode_command(encode_command(deepest, None)) == (deepest, None, NOBODY)
     with pytest.raises(ValueError, match="too deep"):
         encode_command(_nested(NESTED_MAX + 1), None)
 
@@ -252,7 +258,7 @@ def test_answers_of_transactions_may_be_nested_as_deep() -> None:
 def test_bytes_that_nest_without_end_are_refused(levels: int) -> None:
     # Each level is a branch of one operation: [5, [], [ ... ], []].
     opened, closed = b"\x94\x05\x90\x91" * levels, b"\x90" * levels
-    data = b"\x97\x0d\x00\x00\x00\x90\x91" + opened[:-1] + b"\x90" + closed + b"\x90"
+    data = b"\x98\x0d\x00\x00\x00\x00\x90\x91" + opened[:-1] + b"\x90" + closed + b"\x90"
     with pytest.raises(ValueError, match="not a command"):
         decode_command(data)
     answer = b"\x94\x0a\x01\xc3\x91" * levels + b"\x93\x0b\x01\x02"
@@ -262,9 +268,9 @@ def test_bytes_that_nest_without_end_are_refused(levels: int) -> None:
 
 def test_the_bytes_of_a_put_are_these_for_ever() -> None:
     put = Put(b"key", b"value", 5, prev_kv=True, ttl_ms=700)
-    assert msgpack.unpackb(encode_command(put, Sequence(7, 8, 9)), use_list=False) == (
-        (12, 7, 8, 9, b"key", b"value", 5, True, False, False, 700)
-    )
+    assert msgpack.unpackb(
+        encode_command(put, Sequence(7, 8, 9), Principal(6, 4)), use_list=False
+    ) == ((12, (6, 4), 7, 8, 9, b"key", b"value", 5, True, False, False, 700))
 
 
 def test_the_bytes_of_a_transaction_are_these_for_ever() -> None:
@@ -274,5 +280,5 @@ def test_the_bytes_of_a_transaction_are_these_for_ever() -> None:
     success = (_PUT, (5, (), ((4, b"n", 1),), ()))
     failure = ((3, b"key", b"", 0, 0, False, False, 0, 0, 0, 0, 0, 0), (2, b"a", b"", False))
     assert msgpack.unpackb(encode_command(txn, None), use_list=False) == (
-        (13, 0, 0, 0, (_IS_NEW,), success, failure)
+        (13, 0, 0, 0, 0, (_IS_NEW,), success, failure)
     )

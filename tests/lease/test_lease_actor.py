@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from actors.language.codec import decode_command
 from actors.language.commands import AdvanceClock, Command, Expiry, LeaseExpire
-from actors.language.messages import ClusterClock, Leadership, LeaseFact, LeaseFacts, Propose, Tick
+from actors.language.entries import ClusterClock
+from actors.language.messages import Leadership, LeaseFact, LeaseFacts, Propose, Tick
 from actors.lease.actor import CLOCK_ENTRY_INTERVAL_MS, EXPIRIES_PER_ENTRY_MAX, LeaseActor
 from actors.lease.book import LeaseBook
 from tests.probes import ManualClock, ProbeRing

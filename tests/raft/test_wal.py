@@ -258,10 +258,10 @@ def test_segments_of_two_members_do_not_make_a_log() -> None:
 
 def test_a_format_of_the_future_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = SimulatedDisk()
-    monkeypatch.setattr("actors.raft.disk.wal.FORMAT", 2)
+    monkeypatch.setattr("actors.raft.disk.wal.FORMAT", 3)
     write(FLUSHES, disk).close()
     monkeypatch.undo()
-    with pytest.raises(StorageError, match="log format 2 is unknown to this version"):
+    with pytest.raises(StorageError, match="log format 3 is unknown to this version"):
         read(disk)
 
 

@@ -37,7 +37,7 @@ from tests.simulation.saved import require
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
 from tests.store.driver import commit
-from tests.twins import MemoryBackend
+from tests.twins import AtOnce, MemoryBackend
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
@@ -76,6 +76,7 @@ class _Door:
     def __init__(self, life: Life) -> None:
         self._life = life
         self._incarnation = life.incarnation
+        self.keys: dict[bytes, bytes] = {}
 
     def descriptors(self) -> list[int]:
         return []
@@ -131,7 +132,7 @@ class Life:
         world = self.world
         door = _Door(self)
         self._gateway = GatewayActor(
-            settings, lambda: door, lambda: world.timeline.now_ms, 0, world.session_ids
+            settings, lambda: door, lambda: world.timeline.now_ms, 0, world.session_ids, AtOnce()
         )
         self._gateway.join(self._ring.ring)
         self._gateway.open()
@@ -157,7 +158,7 @@ class Life:
         if self.has_ended or (is_old and self.world.chance(2)):
             return  # lost before it was in the log
         machine = self.machine
-        command, sequence = decode_command(proposal.command)
+        command, sequence, _ = decode_command(proposal.command)
         now_ms = self.world.timeline.now_ms
         result = machine.apply(machine.applied_index + 1, TERM, now_ms, command, sequence)
         if isinstance(result, Failure):

@@ -38,6 +38,7 @@ from tests.simulation.seams import (
     TappedMachine,
     TappedWal,
 )
+from tests.twins import AtOnce
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -151,7 +152,10 @@ def _make_gateway(node: Node) -> GatewayActor:
         first_ticket=random.getrandbits(31) << 32 | 1,
         name=f"n{node.number}",
         advertised_urls=(f"tcp://h{node.number}:2379",),
+        password_cost_log2=1,
     )
     wall_ms = random.getrandbits(40)
     session_ids = node.cluster.session_ids
-    return GatewayActor(settings, lambda: SimulatedDoor(node), node.clock, wall_ms, session_ids)
+    return GatewayActor(
+        settings, lambda: SimulatedDoor(node), node.clock, wall_ms, session_ids, AtOnce()
+    )

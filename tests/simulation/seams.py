@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.language.auth import NODE, Principal
 from actors.language.commands import Command, DeleteRange, LeaseExpire, LeaseRevoke, Range, Txn
 from actors.language.commands import Sequence as Numbered
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
-from actors.language.messages import Connection
+from actors.language.messages import Connection, Question
 from actors.language.metrics import Histogram
 from actors.language.results import Result
 from actors.raft.codec import PeerCodec
@@ -175,13 +176,19 @@ class TappedMachine(Machine):
     _shown_before: Result | None = None
 
     def begin_entry(
-        self, index: int, term: int, time_ms: int, command: Command, sequence: Numbered | None
+        self,
+        index: int,
+        term: int,
+        time_ms: int,
+        command: Command,
+        sequence: Numbered | None,
+        principal: Principal,
     ) -> Result | None:
         self._entry = index, command, sequence
         self._leases_before = self.leases.table.copy()
         may_be_long = self.node.cluster.swarm.has_long_entries and isinstance(command, LONG)
         self._shown_before = self._shown() if may_be_long else None
-        return self._tapped(super().begin_entry(index, term, time_ms, command, sequence))
+        return self._tapped(super().begin_entry(index, term, time_ms, command, sequence, principal))
 
     def go_on(self) -> Result | None:
         return self._tapped(super().go_on())
@@ -204,7 +211,7 @@ class TappedMachine(Machine):
     def _shown(self) -> Result:
         """What a serializable read of everything is answered now."""
         queries = LongQueries()
-        replies = queries.answer(self, ((1, Range(b"\0", b"\0")),), 0)
+        replies = queries.answer(self, (Question(1, Range(b"\0", b"\0"), NODE),), 0)
         while not replies:
             replies = queries.work(self, lambda: 0)
         return replies[0][1]
@@ -300,6 +307,7 @@ class SimulatedDoor:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._full_until_ms: dict[Connection, int] = {}
+        self.keys: dict[bytes, bytes] = {}
         self.look_ms = LOOK_MS if node.cluster.swarm.hang_ups else None
 
     def descriptors(self) -> list[int]:

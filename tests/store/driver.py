@@ -127,4 +127,5 @@ def everything(machine: Machine) -> dict[str, Any]:
         ],
         "members": (dict(machine.members), machine.membership),
         "alarms": list(machine.alarms),
+        "auth": (machine.auth.state, dict(machine.auth.users), dict(machine.auth.roles)),
     }

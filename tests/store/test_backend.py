@@ -9,6 +9,7 @@ from typing import Any
 import lmdb
 import pytest
 
+from actors.language.auth import NOBODY
 from actors.language.commands import Change, Event, KeyValue, LeaseGrant, Put, Range, SortOrder
 from actors.language.errors import StorageError
 from actors.language.results import RangeDone
@@ -125,7 +126,7 @@ def test_a_range_of_large_values_is_whole_whether_these_are_committed_or_not(
         driver.commit()
         for key in round_of_puts:
             driver.do(Put(key, key * (BYTES_PER_STEP // 15)))
-    steps = begin(driver.machine, Range(b"\0", b"\0", sort_order=order), 0)
+    steps = begin(driver.machine, Range(b"\0", b"\0", sort_order=order), 0, NOBODY)
     assert not isinstance(steps, tuple)
     assert next(steps) is None  # more than one step is needed
     done = finish(steps)
@@ -191,7 +192,7 @@ def test_an_lmdb_file_of_another_program_is_refused_and_left_alone(path: Path) -
 
 @pytest.mark.parametrize(
     ("record", "number"),
-    [((1).to_bytes(4, "big"), 1), (encode_format(b"format", 3), 3)],
+    [((1).to_bytes(4, "big"), 1), (encode_format(b"format", 4), 4)],
 )
 def test_a_file_of_another_format_is_refused_with_its_number(
     path: Path, record: bytes, number: int
@@ -199,7 +200,7 @@ def test_a_file_of_another_format_is_refused_with_its_number(
     _filled(path)
     _change(path, b"meta", b"format", record)
     with pytest.raises(
-        StorageError, match=rf"store\.lmdb: format {number}; this program reads format 2"
+        StorageError, match=rf"store\.lmdb: format {number}; this program reads format 3"
     ):
         LmdbBackend(path)
 

@@ -9,10 +9,10 @@ import pytest
 
 from actors.language.codec import decode_command
 from actors.language.commands import Compact, Put, Sequence, SessionOpen
+from actors.language.entries import ClusterClock
 from actors.language.errors import StorageError
 from actors.language.messages import (
     Apply,
-    ClusterClock,
     Events,
     HistoryCut,
     HistoryPortion,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from actors.language.auth import NOBODY
 from actors.language.commands import Put, Range, SortOrder, SortTarget
 from actors.language.results import RangeDone
 from actors.store.disk.backend import LmdbBackend
@@ -61,6 +62,6 @@ def test_what_the_disk_gives_back_is_whole(tmp_path: Path) -> None:
 def test_only_a_range_of_nothing_but_a_key_takes_the_short_way(name: str) -> None:
     driver = Driver()
     driver.do(Put(b"k", b"v"))
-    assert type(begin(driver.machine, Range(b"k"), 0)) is RangeDone
+    assert type(begin(driver.machine, Range(b"k"), 0, NOBODY)) is RangeDone
     asked: dict[str, Any] = {name: OTHER[type(Range._field_defaults[name])]}
-    assert type(begin(driver.machine, Range(b"k", **asked), 0)) is not RangeDone
+    assert type(begin(driver.machine, Range(b"k", **asked), 0, NOBODY)) is not RangeDone

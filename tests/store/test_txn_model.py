@@ -7,6 +7,7 @@ whatever is written between their steps.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import starmap
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from actors.language.commands import (
     Txn,
     TxnOp,
 )
+from actors.language.messages import Question
 from actors.language.queries import HashKV, History, LeaseLeases, LeaseTimeToLive, Query
 from actors.language.results import (
     DeleteDone,
@@ -340,7 +342,7 @@ def test_a_long_query_sees_the_state_of_its_beginning_whatever_comes_between(
     expected: dict[int, Result] = {
         ticket: answer(machine, query, now_ms) for ticket, query in enumerate(asked)
     }
-    answers = long.answer(machine, enumerate(asked), now_ms)
+    answers = long.answer(machine, list(starmap(Question, enumerate(asked))), now_ms)
     for each in between:
         if not isinstance(each, str):
             driver.do(each)

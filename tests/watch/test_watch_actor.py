@@ -86,7 +86,7 @@ class Bench:
             False,
             no_put,
             False,
-            **wishes,
+            **wishes,  # type: ignore[arg-type]  # all of these are flags
         )
         self.actor.receive(WatchBegin(opened, revision))
         return self.to(connection)

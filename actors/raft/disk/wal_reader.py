@@ -30,7 +30,7 @@ from actors.raft.rpc import HardState
 from actors.raft.runs import decode_entries
 from cluster.wire import WireError, unpack
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 NOTHING_EXPECTED: Final = (0, 0)
 
 _SEGMENT_NAME: Final = re.compile(r"([0-9a-f]{16})\.wal")

@@ -36,6 +36,7 @@ from actors.store.disk.tables import Tables, get_key_values
 from actors.store.pages import PageFile, Table
 from actors.store.records import (
     decode_alarms,
+    decode_auth,
     decode_event,
     decode_format,
     decode_lease,
@@ -132,8 +133,9 @@ class LmdbBackend:
                     yield
                 sessions = yield from decode_sessions(pages.records(tables[b"sessions"]))
                 members = tuple([decode_member(*e) for e in pages.records(tables[b"members"])])
+                auth = decode_auth(pages.records(tables[b"auth"]))
         self._walk = _Walk(pages, tables, meta)
-        return Loaded(meta, tuple(leases), sessions, members, alarms)
+        return Loaded(meta, tuple(leases), sessions, members, alarms, auth)
 
     def scan(self) -> Iterator[Row]:
         """Every revision in order, without its value; at its end all of the file was checked."""

@@ -14,7 +14,7 @@ import lmdb
 from actors.store.records import encode_format
 from cluster.private import sync_directory
 
-FORMAT_NUMBER: Final = 2
+FORMAT_NUMBER: Final = 3
 """The number of this layout of tables and records. A file with another number is refused."""
 
 FORMAT_KEY: Final = b"format"
@@ -22,7 +22,7 @@ STATE_KEY: Final = b"state"
 ALARMS_KEY: Final = b"alarms"
 """The keys of the table `meta`; the one of alarms is there only if there ever was an alarm."""
 
-TABLES: Final = (b"meta", b"revisions", b"leases", b"sessions", b"members")
+TABLES: Final = (b"meta", b"revisions", b"leases", b"sessions", b"members", b"auth")
 TABLES_MAX: Final = 16
 """LMDB must be told a limit when a file is opened; more tables than now cost little."""
 

@@ -11,13 +11,16 @@ from typing import Any, Final, NamedTuple
 
 import lmdb
 
+from actors.language.auth import Role, User
 from actors.language.commands import Event, KeyValue
 from actors.store.disk.file_errors import FileErrors
 from actors.store.disk.lmdb_files import ALARMS_KEY, STATE_KEY
 from actors.store.records import (
     State,
+    auth_key,
     decode_key_value,
     encode_alarms,
+    encode_auth,
     encode_event,
     encode_lease,
     encode_member,
@@ -28,7 +31,7 @@ from actors.store.records import (
     position_key,
     session_key,
 )
-from actors.store.storage import SUB_BITS, Batch, SessionChange
+from actors.store.storage import SUB_BITS, AuthChange, Batch, SessionChange
 
 PIECE_ROWS: Final = 100
 PIECE_BYTES: Final = 64 * 1024
@@ -49,6 +52,7 @@ class Tables(NamedTuple):
     leases: Any
     sessions: Any
     members: Any
+    auth: Any
 
 
 def get_key_values(
@@ -111,8 +115,24 @@ def put_batch(
     if batch.alarms is not None:
         alarms = encode_alarms(ALARMS_KEY, batch.alarms)
         transaction.put(ALARMS_KEY, alarms, db=tables.meta)
+    if batch.auth is not None:
+        yield _put_auth(transaction, tables, batch.auth)
     state = encode_state(STATE_KEY, State(batch.meta, transaction.id()))
     transaction.put(STATE_KEY, state, db=tables.meta)
+
+
+def _put_auth(transaction: lmdb.Transaction, tables: Tables, change: AuthChange) -> int:
+    """Write users and roles that have changed; what that has cost, in rows."""
+    transaction.put(*encode_auth(change.state), db=tables.auth)
+    named: list[tuple[type[User | Role], str, User | Role | None]] = []
+    named += [(User, *each) for each in change.users.items()]
+    named += [(Role, *each) for each in change.roles.items()]
+    for kind, name, value in named:
+        if value is None:
+            transaction.delete(auth_key(kind, name), db=tables.auth)
+        else:
+            transaction.put(*encode_auth(value), db=tables.auth)
+    return 1 + len(named)
 
 
 def _pieces(events: dict[int, Event]) -> Iterator[tuple[list[tuple[bytes, bytes]], int]]:

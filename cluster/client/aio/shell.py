@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.aio.connection import LoopConnection
 from cluster.client.engine.calling import CallOptions
-from cluster.client.flows.shell import Changed
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -116,14 +115,10 @@ class LoopShell:
         self._outliving: set[asyncio.Task[Any]] = set()
 
     def connect(
-        self,
-        addresses: Mapping[str, str],
-        options: CallOptions,
-        direct: Mapping[str, str],
-        changed: Changed,
+        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
     ) -> LoopConnection:
         """Open sockets in the running event loop."""
-        return LoopConnection(addresses, options, direct, changed)
+        return LoopConnection(addresses, options, direct)
 
     def arrivals(self) -> LoopArrivals[Any]:
         """A new, empty queue."""

@@ -24,7 +24,6 @@ from cluster.client.engine.sessions import WriteSessions
 from cluster.client.replies import Reply, read, refusal
 from cluster.errors import (
     UNAVAILABLE,
-    ClientClosedError,
     DeadlineExceededError,
     InvalidArgumentError,
     LeaseholdError,
@@ -368,7 +367,7 @@ class Calls:
         for call in list(self._calls.values()):
             sent = call.uncertain or call.phase is Phase.SENT
             unknown = call.write and sent
-            error = OutcomeUnknownError(_unknown(closed)) if unknown else ClientClosedError(closed)
+            error = OutcomeUnknownError(_unknown(closed)) if unknown else UnavailableError(closed)
             self._finish(call, now, error)
 
     def _finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:

@@ -7,7 +7,6 @@ no longer rely on it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from cluster.client.engine.call import FOREVER, Call
@@ -46,12 +45,9 @@ class Keeper:
 class Keepers:
     """All leases that one client renews, each under the number its owner gave it."""
 
-    def __init__(
-        self, calls: Calls, notices: list[Notice], tell_lost: Callable[[LeaseLost], None]
-    ) -> None:
+    def __init__(self, calls: Calls, notices: list[Notice]) -> None:
         self._calls = calls
         self._notices = notices
-        self._tell_lost = tell_lost
         self._keepers: dict[int, Keeper] = {}
 
     def keep(self, number: int, lease_id: int, good_until: float, now: float) -> None:
@@ -96,7 +92,7 @@ class Keepers:
             error = LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         if error is not None:
             if self._keepers.pop(keeper.number, None) is not None:
-                self._tell_lost(LeaseLost(keeper.number, error))
+                self._notices.append(LeaseLost(keeper.number, error))
             return
         keeper.renewed(ttl, sent_at)
         self._notices.append(LeaseRenewed(keeper.number, keeper.good_until))

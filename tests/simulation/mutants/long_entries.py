@@ -31,8 +31,8 @@ def serializable_reads_see_half_of_a_long_entry() -> AbstractContextManager[Any]
     """A read is answered from what the entry has done by then."""
     begin = questions.begin
 
-    def careless(machine: Machine, query: Any, cluster_ms: int) -> Any:
-        return _as_if_whole(machine, lambda: begin(machine, query, cluster_ms))
+    def careless(machine: Machine, query: Any, *asked: Any) -> Any:
+        return _as_if_whole(machine, lambda: begin(machine, query, *asked))
 
     return patch("actors.store.long_queries.begin", careless)
 

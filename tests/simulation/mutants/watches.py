@@ -69,7 +69,7 @@ def a_congested_watch_goes_on_with_the_present() -> AbstractContextManager[Any]:
     def careless(hub: Hub, connection: Connection) -> None:
         watches = hub.end(connection)
         release(hub, connection)
-        for _, watch_id, span, view in watches:
+        for _, watch_id, span, view, _ in watches:
             hub.open(connection, watch_id, span, view, start_revision=0)
 
     return patch.object(Hub, "release", careless)

@@ -1,0 +1,113 @@
+"""Who a request comes from, as this node knows users now: by its token, or by its connection.
+
+It decides nothing: the store says at the request's own place whether that principal may have what
+it asks for, and whether what was shown is still worth something there. Refuses to know passwords.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from actors.gateway.fields import Fields, RefusedError, fault_of, type_name
+from actors.gateway.tokens import Token, unseal
+from actors.language.auth import AUTH_OFF, NOBODY, UNKNOWN, AuthNews, Principal, User
+from actors.language.messages import Connection
+
+TOKENS_KEPT_MAX: Final = 10_000
+"""The tokens whose seal was checked, and is not checked again at each request."""
+
+
+class Identities:
+    """The users of a cluster, as the gateway of one node sees them.
+
+    `now_seconds` is the time since 1970. `front_secret` is what only the node's own front knows:
+    whoever has it is believed about the names in certificates.
+    """
+
+    def __init__(self, now_seconds: Callable[[], int], front_secret: bytes = b"") -> None:
+        self._now_seconds = now_seconds
+        self._front_secret = front_secret
+        self._state = AUTH_OFF
+        self._users: dict[int, User] = {}
+        self._by_name: dict[str, int] = {}
+        self._by_key: dict[bytes, int] = {}
+        self._tokens: dict[str, Token] = {}
+        # The public key that each connection has shown, by the connection's name: the door's.
+        self.keys: Mapping[bytes, bytes] = {}
+        # Whether requests are checked, so that each must say who it is from.
+        self.are_asked = False
+
+    def learn(self, news: AuthNews) -> None:
+        """Users have changed."""
+        if news.is_whole:
+            self._users.clear()
+            self._by_name.clear()
+            self._by_key.clear()
+        for user_id, user in news.users:
+            self._forget(user_id)
+            if user is not None:
+                self._users[user_id] = user
+                self._by_name[user.name] = user_id
+                self._by_key.update(dict.fromkeys(user.keys, user_id))
+        if news.state.secret != self._state.secret:
+            self._tokens.clear()
+        self._state = news.state
+        self.are_asked = news.state.enabled
+
+    def of(self, connection: Connection, fields: Fields) -> Principal:
+        """Who a request comes from; takes the fields that say so out of it.
+
+        Raises RefusedError for fields of a wrong type, and for a name that only the front may give.
+        """
+        token = _text(fields, "token")
+        common_name = self._common_name(fields)
+        if token:
+            return self._of_token(token)
+        if common_name:
+            user_id = self._by_name.get(common_name, 0)
+        else:
+            user_id = self._by_key.get(self.keys.get(connection[0], b""), 0)
+        return Principal(user_id, self._state.revision) if user_id else NOBODY
+
+    def _of_token(self, text: str) -> Principal:
+        # While requests are not checked there is no secret, and as in etcd no token matters.
+        if not self.are_asked:
+            return NOBODY
+        token = self._tokens.get(text)
+        if token is None:
+            token = unseal(self._state.secret, text)
+            if token is None:
+                return UNKNOWN
+            if len(self._tokens) >= TOKENS_KEPT_MAX:
+                self._tokens.clear()
+            self._tokens[text] = token
+        if token.ends_s <= self._now_seconds():
+            return UNKNOWN
+        return Principal(token.user_id, token.shown_at)
+
+    def _common_name(self, fields: Fields) -> str:
+        """The name in the certificate of the front's client."""
+        secret, common_name = fields.pop("front", b""), _text(fields, "common_name")
+        if not common_name:
+            return ""
+        is_front = type(secret) is bytes and bool(self._front_secret)
+        if not is_front or not hmac.compare_digest(secret, self._front_secret):
+            raise RefusedError(fault_of('field "common_name" is for the node\'s own front'))
+        return common_name
+
+    def _forget(self, user_id: int) -> None:
+        before = self._users.pop(user_id, None)
+        if before is not None:
+            for key in before.keys:
+                self._by_key.pop(key, None)
+            if self._by_name.get(before.name) == user_id:
+                del self._by_name[before.name]
+
+
+def _text(fields: Fields, name: str) -> str:
+    value: Any = fields.pop(name, "")
+    if type(value) is not str:
+        raise RefusedError(fault_of(f'field "{name}" must be text, not {type_name(value)}'))
+    return value

@@ -1,0 +1,64 @@
+"""Sets of keys as merged intervals: whether one holds another takes a search, whatever its size.
+
+A key alone is the interval from it to the next key in order, which is the key and a zero byte.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+FROM_KEY: Final = b"\0"
+"""The range_end that means every key from `key` on."""
+
+NO_END: Final = None
+
+
+class Interval(NamedTuple):
+    """The keys from `start` up to and without `end`; None: there is no end."""
+
+    start: bytes
+    end: bytes | None
+
+
+def interval_of(key: bytes, range_end: bytes) -> Interval:
+    """The keys that etcd's pair of `key` and `range_end` means."""
+    if not range_end:
+        return Interval(key, key + b"\0")
+    if range_end == FROM_KEY:
+        return Interval(key, NO_END)
+    return Interval(key, range_end)
+
+
+class KeySet:
+    """The union of intervals. Those that touch or overlap are merged, and empty ones left out."""
+
+    def __init__(self, intervals: Iterable[Interval]) -> None:
+        self._starts: list[bytes] = []
+        self._ends: list[bytes | None] = []
+        for start, end in sorted(intervals, key=lambda each: each.start):
+            if end is not None and end <= start:
+                continue
+            last = self._ends[-1] if self._ends else b""
+            if self._ends and (last is None or start <= last):
+                if last is not None:
+                    self._ends[-1] = None if end is None else max(last, end)
+            else:
+                self._starts.append(start)
+                self._ends.append(end)
+
+    def covers(self, interval: Interval) -> bool:
+        """Whether each key of the interval is in the set; an empty interval has no key."""
+        start, end = interval
+        if end is not None and end <= start:
+            return True
+        at = bisect_right(self._starts, start) - 1
+        if at < 0:
+            return False
+        last = self._ends[at]
+        return last is None or (end is not None and end <= last)
+
+
+EVERY_KEY: Final = KeySet([Interval(b"", NO_END)])
+NO_KEY: Final = KeySet(())

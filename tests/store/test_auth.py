@@ -1,0 +1,350 @@
+"""Users, roles and rights: what is refused and in which words, and that every type has a rule."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.language import auth
+from actors.language import commands as c
+from actors.language import queries as q
+from actors.language.auth import NOBODY, NODE, Permission, PermissionType, Principal
+from actors.language.intervals import Interval, KeySet, interval_of
+from actors.store.auth.check import fault_of
+from actors.store.auth.needs import RULES, Asked, Authority, needs_of
+from actors.store.auth.table import AuthTable
+from actors.store.storage import AuthChange, AuthRecords
+
+READ, WRITE, READWRITE = PermissionType
+KEY = bytes(32)
+SECRET = b"s" * 32
+KEYS = [bytes(each) for size in (1, 2) for each in product(b"\0ab", repeat=size)]
+TYPES = list(get_args(Asked))
+
+
+def table_of(*commands: auth.AuthCommand) -> AuthTable:
+    """A table after commands that are all carried out."""
+    table = AuthTable()
+    for index, command in enumerate(commands, 1):
+        assert table.do(command, index) == "", command
+    return table
+
+
+def secured(*commands: auth.AuthCommand) -> AuthTable:
+    """A table with root (id 1) that checks requests, after other commands."""
+    return table_of(
+        auth.UserAdd("root", b"hash"),
+        auth.UserGrantRole("root", "root"),
+        auth.AuthEnable(SECRET),
+        *commands,
+    )
+
+
+def principal(table: AuthTable, name: str) -> Principal:
+    """A user who has just shown who they are."""
+    return Principal(table.users[name].id, table.state.revision)
+
+
+def records(change: AuthChange) -> AuthRecords:
+    """What a change of everything leaves."""
+    users = tuple(each for each in change.users.values() if each)
+    return AuthRecords(change.state, users, tuple(each for each in change.roles.values() if each))
+
+
+def no_keys(_: int) -> tuple[bytes, ...]:
+    return ()
+
+
+# --- sets of keys -------------------------------------------------------------------------------
+
+ends = st.one_of(st.none(), st.sampled_from(KEYS))
+intervals = st.builds(Interval, st.sampled_from(KEYS), ends)
+
+
+def holds(interval: Interval, key: bytes) -> bool:
+    return interval.start <= key and (interval.end is None or key < interval.end)
+
+
+@given(st.lists(intervals, max_size=5), intervals)
+def test_a_set_covers_an_interval_when_it_covers_each_of_its_keys(
+    parts: list[Interval], asked: Interval
+) -> None:
+    # All bounds are KEYS, and the keys from one bound up to the next are all in or all out.
+    missing = [
+        key for key in KEYS if holds(asked, key) and not any(holds(part, key) for part in parts)
+    ]
+    assert KeySet(parts).covers(asked) == (not missing)
+
+
+@pytest.mark.parametrize(
+    ("given_", "asked", "covered"),
+    [
+        ((b"a", b"c"), (b"a", b"c"), True),
+        ((b"a", b"c"), (b"a", b"d"), False),
+        ((b"a", b"c"), (b"b", b""), True),
+        ((b"a", b"c"), (b"c", b""), False),
+        ((b"a", b""), (b"a", b""), True),
+        ((b"a", b""), (b"a", b"\0"), False),
+        ((b"a", b"c"), (b"a", b"\0"), False),
+        ((b"a", b"\0"), (b"zz", b"\0"), True),
+        ((b"\0", b"\0"), (b"\0", b"\0"), True),
+        ((b"b", b"\0"), (b"a", b"\0"), False),
+    ],
+)
+def test_an_open_end_needs_an_open_end(
+    given_: tuple[bytes, bytes], asked: tuple[bytes, bytes], covered: bool
+) -> None:
+    assert KeySet([interval_of(*given_)]).covers(interval_of(*asked)) is covered
+
+
+def test_rights_that_touch_are_one() -> None:
+    parts = KeySet([Interval(b"b", b"c"), Interval(b"a", b"b"), Interval(b"x", b"w")])
+    assert parts.covers(Interval(b"a", b"c"))
+    assert not parts.covers(Interval(b"w", b"x"))
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        (auth.AuthEnable(SECRET), "RootUserNotExist"),
+        (auth.UserAdd(""), "UserEmpty"),
+        (auth.UserAdd("ann"), "UserAlreadyExist"),
+        (auth.UserDelete("bob"), "UserNotFound"),
+        (auth.UserChangePassword("bob", b"x"), "UserNotFound"),
+        (auth.UserGrantRole("bob", "reader"), "UserNotFound"),
+        (auth.UserGrantRole("ann", "writer"), "RoleNotFound"),
+        (auth.UserRevokeRole("ann", "reader"), "RoleNotGranted"),
+        (auth.UserRemoveKey("ann", KEY), "KeyNotOfUser"),
+        (auth.RoleAdd(""), "RoleEmpty"),
+        (auth.RoleAdd("reader"), "RoleAlreadyExist"),
+        (auth.RoleDelete("writer"), "RoleNotFound"),
+        (auth.RoleGrantPermission("writer", Permission(READ, b"a")), "RoleNotFound"),
+        (auth.RoleRevokePermission("reader", b"a"), "PermissionNotGranted"),
+    ],
+)
+def test_what_etcd_refuses_is_refused_and_changes_nothing(
+    command: auth.AuthCommand, fault: str
+) -> None:
+    table = table_of(auth.UserAdd("ann"), auth.RoleAdd("reader"))
+    table.take_changes()
+    before = table.state
+    assert table.do(command, 9) == fault
+    assert table.state == before
+    assert table.take_changes() is None
+
+
+def test_authentication_needs_a_root_that_can_log_in() -> None:
+    table = table_of(auth.UserAdd("root"))
+    assert table.do(auth.AuthEnable(SECRET), 2) == "RootRoleNotExist"
+    assert table.do(auth.UserGrantRole("root", "root"), 3) == ""
+    assert table.do(auth.AuthEnable(SECRET), 4) == "RootCannotLogIn"
+    assert table.do(auth.UserAddKey("root", KEY), 5) == ""
+    assert table.do(auth.AuthEnable(SECRET), 6) == ""
+    assert table.do(auth.UserRemoveKey("root", KEY), 7) == "RootCannotLogIn"
+    for command in (
+        auth.UserDelete("root"),
+        auth.RoleDelete("root"),
+        auth.UserRevokeRole("root", "root"),
+    ):
+        assert table.do(command, 8) == "InvalidAuthMgmt"
+
+
+def test_each_change_has_a_revision_and_enabling_none_as_in_etcd() -> None:
+    table = table_of(auth.UserAdd("root", b"hash"), auth.UserGrantRole("root", "root"))
+    assert table.state[:2] == (False, 3)
+    assert table.do(auth.UserGrantRole("root", "root"), 3) == ""
+    assert table.do(auth.AuthEnable(SECRET), 4) == ""
+    assert table.state[:2] == (True, 3)
+    assert table.do(auth.AuthDisable(), 5) == ""
+    assert table.state[:2] == (False, 4)
+
+
+def test_a_user_that_is_added_again_is_another() -> None:
+    table = table_of(auth.UserAdd("ann"), auth.UserDelete("ann"), auth.UserAdd("ann"))
+    assert table.of_id(1) is None
+    assert table.users["ann"].id == 3
+
+
+def test_a_key_stands_for_one_user() -> None:
+    table = table_of(auth.UserAdd("ann"), auth.UserAdd("bob"), auth.UserAddKey("ann", KEY))
+    assert table.do(auth.UserAddKey("bob", KEY), 4) == "KeyInUse"
+    assert table.of_key(KEY) == table.users["ann"]
+    assert table.do(auth.UserDelete("ann"), 5) == ""
+    assert table.of_key(KEY) is None
+    assert table.do(auth.UserAddKey("bob", KEY), 6) == ""
+
+
+def test_a_grant_replaces_the_one_for_the_same_keys_and_stands_in_order() -> None:
+    table = table_of(
+        auth.RoleAdd("r"),
+        auth.RoleGrantPermission("r", Permission(READ, b"b")),
+        auth.RoleGrantPermission("r", Permission(READ, b"a", b"c")),
+        auth.RoleGrantPermission("r", Permission(WRITE, b"b")),
+    )
+    assert table.roles["r"].permissions == (
+        Permission(READ, b"a", b"c"),
+        Permission(WRITE, b"b"),
+    )
+
+
+def test_a_role_that_is_deleted_is_nobodys() -> None:
+    table = secured(
+        auth.UserAdd("ann"),
+        auth.RoleAdd("r"),
+        auth.RoleGrantPermission("r", Permission(READ, b"a")),
+        auth.UserGrantRole("ann", "r"),
+    )
+    ann = principal(table, "ann")
+    assert fault_of(table, ann, c.Range(b"a"), no_keys) == ""
+    assert table.do(auth.RoleDelete("r"), 20) == ""
+    assert table.users["ann"].roles == ()
+    assert fault_of(table, ann, c.Range(b"a"), no_keys) == "InvalidAuthToken"
+    assert fault_of(table, principal(table, "ann"), c.Range(b"a"), no_keys) == "PermissionDenied"
+
+
+def test_changes_are_taken_once_and_make_the_same_table_again() -> None:
+    table = secured(auth.UserAdd("ann"), auth.UserAddKey("ann", KEY), auth.RoleAdd("r"))
+    changes = table.take_changes()
+    assert changes is not None
+    again = AuthTable(records(changes))
+    assert (again.state, again.users, again.roles) == (table.state, table.users, table.roles)
+    assert again.of_key(KEY) == again.of_id(4) == table.users["ann"]
+    assert table.take_changes() is None
+
+
+# --- the check ----------------------------------------------------------------------------------
+
+
+def test_every_type_has_a_rule() -> None:
+    assert set(RULES) == set(TYPES)
+
+
+def sample(kind: type[Any]) -> Any:
+    """A value of a kind, made of what its fields' types suggest."""
+    made = {
+        "key": b"k",
+        "name": "ann's",
+        "permission": Permission(READ, b"k"),
+        "range": c.Range(b"k"),
+        "success": (c.Put(b"k", b"v"),),
+        "keys": True,
+        "asked": auth.UserAdd("eve"),
+        "range_end": b"",
+    }
+    return kind(
+        *[made.get(field, 1) for field in kind._fields if field not in kind._field_defaults]
+    )
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=lambda kind: str(kind.__name__))
+def test_without_rights_nothing_is_allowed_but_what_its_rule_says(kind: type[Any]) -> None:
+    table = secured(auth.UserAdd("ann"))
+    asked = kind((), (c.Put(b"k", b"v"),), ()) if kind is c.Txn else sample(kind)
+    needs = needs_of(asked)
+    nobody = fault_of(table, NOBODY, asked, lambda _: (b"k",))
+    ann = fault_of(table, principal(table, "ann"), asked, lambda _: (b"k",))
+    if needs.authority is Authority.ANYBODY:
+        assert (nobody, ann) == ("", "")
+        return
+    assert nobody == "UserEmpty"
+    free = needs.authority is Authority.USER and not any(needs[1:])
+    assert ann == ("" if free else "PermissionDenied")
+    assert fault_of(table, NODE, asked, no_keys) == ""
+    root = fault_of(table, principal(table, "root"), asked, no_keys)
+    assert root == ("PermissionDenied" if needs.authority is Authority.NODE else "")
+
+
+def test_while_authentication_is_off_everybody_may_do_everything() -> None:
+    table = table_of(auth.UserAdd("ann"))
+    assert fault_of(table, NOBODY, c.Put(b"k", b"v"), no_keys) == ""
+
+
+def of_ann(*permissions: Permission, roles: tuple[str, ...] = ()) -> tuple[AuthTable, Principal]:
+    grants = [auth.RoleGrantPermission("r", each) for each in permissions]
+    given_roles = [auth.UserGrantRole("ann", each) for each in ("r", *roles)]
+    table = secured(auth.UserAdd("ann"), auth.RoleAdd("r"), *grants, *given_roles)
+    return table, principal(table, "ann")
+
+
+PUT, GET = c.Put(b"k", b"v"), c.Range(b"k")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "asked", "allowed"),
+    [
+        ((READ,), GET, True),
+        ((WRITE,), GET, False),
+        ((READWRITE,), GET, True),
+        ((READ,), PUT, False),
+        ((WRITE,), PUT, True),
+        ((WRITE,), PUT._replace(prev_kv=True), False),
+        ((READWRITE,), PUT._replace(prev_kv=True), True),
+        ((WRITE,), c.DeleteRange(b"k"), True),
+        ((WRITE,), c.DeleteRange(b"k", prev_kv=True), False),
+        ((WRITE,), c.DeleteRange(b"k", b"\0"), False),
+        ((WRITE,), c.Increment(b"k", 1), False),
+        ((READWRITE,), c.Increment(b"k", 1), True),
+        ((WRITE,), q.History(b"k"), False),
+        ((READ,), q.Page(GET), True),
+        ((READ,), c.Txn((), (), (GET,)), True),
+        ((READ,), c.Txn((), (GET,), (PUT,)), False),
+        ((READ,), c.Txn((), (GET,), (c.Txn((), (), (PUT,)),)), False),
+        (
+            (WRITE,),
+            c.Txn(
+                (c.Compare(c.CompareTarget.VERSION, c.CompareResult.EQUAL, b"k", b"", 0),),
+                (PUT,),
+                (),
+            ),
+            False,
+        ),
+        ((WRITE,), c.LeaseRevoke(7), True),
+        ((READ,), c.LeaseRevoke(7), False),
+        ((READ,), c.LeaseKeepAlive(7), False),
+        ((READ,), q.LeaseTimeToLive(7, keys=True), True),
+        ((WRITE,), q.LeaseTimeToLive(7, keys=True), False),
+        ((WRITE,), q.LeaseTimeToLive(7), True),
+        ((READ,), auth.UserGet("ann"), True),
+        ((READ,), auth.UserGet("root"), False),
+        ((READ,), auth.RoleGet("r"), True),
+        ((READ,), auth.RoleGet("s"), False),
+    ],
+)
+def test_what_a_right_to_one_key_allows(
+    kinds: tuple[PermissionType, ...], asked: Any, allowed: bool
+) -> None:
+    table, ann = of_ann(*(Permission(kind, b"k") for kind in kinds))
+    found = fault_of(table, ann, asked, lambda lease: (b"k",) if lease == 7 else ())
+    assert found == ("" if allowed else "PermissionDenied")
+
+
+def test_a_put_with_a_lease_needs_a_right_to_all_that_hangs_on_it() -> None:
+    table, ann = of_ann(Permission(WRITE, b"k"))
+    put = PUT._replace(lease=7)
+    assert fault_of(table, ann, put, lambda _: (b"k",)) == ""
+    assert fault_of(table, ann, put, lambda _: (b"k", b"other")) == "PermissionDenied"
+
+
+@pytest.mark.parametrize(
+    ("role", "asked"),
+    [
+        ("operator", c.Compact(5)),
+        ("operator", c.AlarmDeactivate(0, c.AlarmType.NONE)),
+        ("backup", q.WholeHash()),
+        ("backup", q.Status()),
+        ("monitor", q.Status()),
+        ("operator", q.AlarmList()),
+    ],
+)
+def test_an_admin_role_allows_what_is_its_own_and_no_key(role: str, asked: Any) -> None:
+    table, ann = of_ann(roles=(role,))
+    assert fault_of(table, ann, asked, no_keys) == ""
+    assert fault_of(table, ann, GET, no_keys) == "PermissionDenied"
+    assert fault_of(table, ann, auth.UserAdd("eve"), no_keys) == "PermissionDenied"
