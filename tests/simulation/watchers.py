@@ -11,6 +11,7 @@ from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from actors.gateway.actor import SLOW_READER
 from cluster.client.engine.notices import WatchEnded, WatchEvents
 from cluster.client.results import Event
 from cluster.errors import CompactedError, LeaseholdError
@@ -64,6 +65,11 @@ class Follower(Endpoint):
         if isinstance(error, CompactedError):
             self.cluster.counts["watches compacted"] += 1
             self.stream.skip(error.compact_revision, self.timeline.now_ms)
+        elif error.message == SLOW_READER:
+            # Its connection was full for longer than the node waits. It goes on from where it was.
+            waited = self.cluster.counts["frames that had to wait"]
+            require(waited > 0, "a watch ended though its connection took all at once")
+            self.cluster.counts["watches ended that were slow"] += 1
         else:
             require("for learner" in error.message, f"a watch ended: {error}")
         self.timeline.after(PATIENCE_MS, f"follower {self.number}", self._open)
