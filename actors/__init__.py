@@ -31,5 +31,5 @@ One word for each thing, from a client's frame to the file and back:
     history     past revisions that are kept until a compaction: store/history.py
     follower    a member that follows a leader, and nothing else: raft/roles.py
     fact        what happened, noted for people and read by no rule: raft/facts.py
-    fault       the code and text that a client is told: cluster/errors.py
+    fault       the code and text that a client is told: cluster/faults.py
 """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cluster import aio as aio
     from cluster.client import ops
     from cluster.client.api import Client
+    from cluster.client.engine.states import ConnectionState
     from cluster.client.flows.stm import Isolation
     from cluster.client.results import (
         DeleteResult,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cluster.client.threads.objects import Election, Lease, Lock, Stm, Watch
     from cluster.errors import (
         AnswerTooLargeError,
+        ClientClosedError,
         CompactedError,
         ConflictError,
         DeadlineExceededError,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
+    "cluster.client.engine.states": ("ConnectionState",),
     "cluster.client.flows.stm": ("Isolation",),
     "cluster.client.threads.objects": ("Election", "Lease", "Lock", "Stm", "Watch"),
     "cluster.client.results": (
@@ -78,6 +81,7 @@ _HOMES: Final = {
     ),
     "cluster.errors": (
         "AnswerTooLargeError",
+        "ClientClosedError",
         "CompactedError",
         "ConflictError",
         "DeadlineExceededError",
@@ -109,8 +113,10 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 __all__ = [
     "AnswerTooLargeError",
     "Client",
+    "ClientClosedError",
     "CompactedError",
     "ConflictError",
+    "ConnectionState",
     "DeadlineExceededError",
     "DeleteResult",
     "Election",

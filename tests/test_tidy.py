@@ -102,14 +102,14 @@ class Rights(NamedTuple):
 
 
 RIGHTS = {
-    "engine": Rights(set(), ENGINE, {"language", "cluster.errors", "cluster.schemes"}),
+    "engine": Rights(set(), ENGINE, {"language", "cluster.faults", "cluster.schemes"}),
     "codec": Rights(
         {"msgpack"},
         CODEC,
         {
             "language",
             "cluster.addresses",
-            "cluster.errors",
+            "cluster.faults",
             "cluster.protocol",
             "cluster.schema",
             "cluster.schemes",
@@ -141,7 +141,7 @@ RIGHTS = {
         {
             "language",
             "runtime",
-            "cluster.errors",
+            "cluster.faults",
             "cluster.links",
             "cluster.logs",
             "cluster.visitors",

@@ -54,7 +54,7 @@ from actors.language.metrics import GatewayMetrics, Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log
 from actors.runtime.beside import Beside
-from cluster.errors import FAULTS, Fault
+from cluster.faults import FAULTS, Fault
 from cluster.logs import complain, tell
 from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
 

@@ -21,7 +21,7 @@ from actors.language.commands import (
     SortOrder,
     SortTarget,
 )
-from cluster.errors import INVALID_ARGUMENT, Fault
+from cluster.faults import INVALID_ARGUMENT, Fault
 from cluster.protocol import (
     ALARM_ACTION,
     ALARM_NAME,

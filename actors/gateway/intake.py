@@ -49,7 +49,7 @@ from actors.language.messages import (
     WatchProgress,
 )
 from actors.language.metrics import Survey
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 
 _new: Final = tuple.__new__
 

@@ -22,7 +22,7 @@ from actors.language.results import (
     TxnDone,
     TxnResponse,
 )
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 
 KeyWrite = Put | Increment
 """A command that sets one key: a branch of a transaction may have one of them for each key."""

@@ -15,7 +15,7 @@ from actors.language.bounds import INT64_MAX
 from actors.language.commands import LeaseGrant
 from actors.language.members import AddMember, Peer, ReplaceMember
 from cluster.addresses import AddressError, member_urls
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 from cluster.schemes import etcd_url
 
 LEASE_TTL_SECONDS_MAX: Final = 9_000_000_000

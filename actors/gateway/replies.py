@@ -45,7 +45,7 @@ from actors.language.results import (
     TxnDone,
     TxnResponse,
 )
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS, NOT_CAUGHT_UP
 
 ReplyFields = dict[str, Any]
 
@@ -260,4 +260,5 @@ def _troubles(status: StatusDone) -> list[str]:
     """The `errors` of a status: etcd's texts, with the blank that etcd has at an alarm's end."""
     leaderless = [] if status.raft.leader else [FAULTS["NoLeader"].message]
     alarms = [f"memberID:{member} alarm:{alarm.name} " for member, alarm in status.alarms]
-    return leaderless + alarms
+    late = [] if status.raft.has_caught_up else [NOT_CAUGHT_UP]
+    return leaderless + late + alarms

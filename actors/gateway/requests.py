@@ -56,7 +56,7 @@ from actors.language.messages import (
 )
 from actors.language.queries import AlarmList, MemberList, Page, Query, Status
 from cluster import wire
-from cluster.errors import FAULTS, Fault
+from cluster.faults import FAULTS, Fault
 from cluster.schema import INTEGER
 
 REQUEST_ID_BYTES_MAX: Final = 64

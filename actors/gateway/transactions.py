@@ -29,7 +29,7 @@ from actors.language.commands import (
     Txn,
     TxnOp,
 )
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 from cluster.protocol import COMPARE, OPS
 
 TXN_DEPTH_MAX: Final = 64

@@ -35,7 +35,7 @@ from actors.language.auth import (
     UserRemoveKey,
     UserRevokeRole,
 )
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 
 
 class Passworded(NamedTuple):

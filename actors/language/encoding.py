@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.language.commands import Change, Event, KeyValue
 from cluster import wire
-from cluster.errors import FAULTS, Fault
+from cluster.faults import FAULTS, Fault
 
 # A map of up to 15 pairs and an array of up to 15 items open with one byte. A longer map opens with
 # 3, and no reply has more than 63 pairs; a longer array opens with 5.

@@ -18,7 +18,7 @@ from actors.language.entries import ClusterClock, Entry, Proposal
 from actors.language.members import MemberChange, PublishedMember
 from actors.language.queries import Query
 from actors.language.results import Failure, Result
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 Ticket = int
 """The gateway's name for a request it must answer; unique over restarts, never a request id."""

@@ -68,12 +68,16 @@ class MembersToCome(NamedTuple):
 
 
 class RaftStatus(NamedTuple):
-    """Raft's part of a status, which it adds to the question on its way to the store."""
+    """Raft's part of a status, which it adds to the question on its way to the store.
+
+    `has_caught_up` is False while a member whose disk was empty does not vote yet.
+    """
 
     leader: int
     term: int
     last_index: int
     is_learner: bool
+    has_caught_up: bool = True
 
 
 class Status(NamedTuple):

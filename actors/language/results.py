@@ -11,7 +11,7 @@ from typing import NamedTuple
 from actors.language.auth import Permission
 from actors.language.commands import AlarmMember, Event, KeyValue, Member
 from actors.language.queries import RaftStatus
-from cluster.errors import FaultName
+from cluster.faults import FaultName
 
 
 class Failure(NamedTuple):

@@ -40,7 +40,7 @@ from actors.raft.roster import Roster
 from actors.raft.terms import Verdict
 from actors.raft.transfers import Transfers
 from actors.raft.trial import Trial
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 
 class RaftCore:

@@ -54,6 +54,7 @@ def status_of(core: RaftCore) -> RaftStatus:
         term=core.term,
         last_index=core.replica.log.last_index,
         is_learner=not core.roster.is_voter,
+        has_caught_up=core.probation is None,
     )
 
 

@@ -23,7 +23,7 @@ from actors.raft.rpc import (
     ForwardRequest,
     ReadRequest,
 )
-from cluster.errors import FaultName, MaybeFault
+from cluster.faults import FaultName, MaybeFault
 
 
 class Forwarder:

@@ -19,7 +19,7 @@ from actors.raft.replica import Replica
 from actors.raft.roster import Roster
 from actors.raft.rpc import AppendResponse
 from actors.raft.transfers import Transfers
-from cluster.errors import FaultName
+from cluster.faults import FaultName
 
 
 class Leading:

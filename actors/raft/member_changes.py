@@ -20,7 +20,7 @@ from actors.raft.proposals import ProposalDesk
 from actors.raft.replica import Replica
 from actors.raft.roster import Roster
 from actors.raft.rpc import ChangeRequest
-from cluster.errors import FaultName, MaybeFault
+from cluster.faults import FaultName, MaybeFault
 
 
 class MemberChanges:

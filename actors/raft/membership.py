@@ -22,7 +22,7 @@ from actors.language.members import (
     UpdateMember,
 )
 from actors.raft.quorum import Configuration
-from cluster.errors import FaultName, MaybeFault
+from cluster.faults import FaultName, MaybeFault
 from cluster.schemes import places
 
 MARK: Final = b"{"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from actors.language.messages import Failed, HandOver, Moved, MoveLeader
 from actors.language.results import Failure
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 Mover = MoveLeader | HandOver
 """A request for a transfer: a client's, by its ticket, or that of a node that is to stop."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from actors.language.entries import Proposal
-from cluster.errors import FaultName, MaybeFault
+from cluster.faults import FaultName, MaybeFault
 
 HELD_PROPOSALS_MAX: Final = 20_000
 """Proposals that may wait for a leader; beyond this number they fail."""

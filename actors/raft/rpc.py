@@ -12,7 +12,7 @@ from typing import NamedTuple
 from actors.language.bounds import Number, Unsigned
 from actors.language.entries import Entry, Proposal
 from actors.language.members import MemberChange
-from cluster.errors import FaultName, MaybeFault
+from cluster.faults import FaultName, MaybeFault
 
 
 class HardState(NamedTuple):

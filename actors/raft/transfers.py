@@ -16,7 +16,7 @@ from actors.raft.outbox import Outbox
 from actors.raft.outcome import CoreConfig, Transferred
 from actors.raft.roster import Roster
 from actors.raft.rpc import TimeoutNow
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 
 class Handover(NamedTuple):

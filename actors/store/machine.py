@@ -57,7 +57,7 @@ from actors.store.sessions import SESSION_LIMITS, SessionLimits, SessionTable
 from actors.store.steps import Steps, finish, step, take_apart
 from actors.store.storage import Backend, Batch, Meta
 from actors.store.writes import Writes
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 Administration = (
     AdvanceClock

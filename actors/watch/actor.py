@@ -40,7 +40,7 @@ from actors.watch.hub import COMPACTED_TEXT, Hub
 from actors.watch.long_batch import EVENTS_AT_ONCE, Frames, LongBatch
 from actors.watch.rhythm import Patience, Rhythm
 from actors.watch.teller import Teller
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 
 PROGRESS_INTERVAL_MS: Final = 10 * 60 * 1_000
 """How often a quiet watch with `progress_notify` is told how far it is, as in etcd."""

@@ -21,7 +21,7 @@ from actors.watch.frames import EventBatch, Reply, WatchFrames
 from actors.watch.hub import Hub, WatchRefused
 from actors.watch.long_batch import Frames
 from actors.watch.spans import Span
-from cluster.errors import FAULTS, NOT_FOUND, Fault
+from cluster.faults import FAULTS, NOT_FOUND, Fault
 
 
 class Teller:

@@ -16,6 +16,7 @@ from cluster.client.requests import Key
 from cluster.client.threads.blocking import (
     Blocking,
     blocking,
+    direct,
     finish,
     made,
     pipelined,
@@ -68,6 +69,10 @@ class Client(Blocking[_Twin]):
     endpoints = seen(flows.Client.endpoints)
     request = blocking(flows.Client.request)
     request_async = pipelined(flows.Client.request_async)
+
+    state = seen(flows.Client.state)
+    add_listener = direct(flows.Client.add_listener)
+    remove_listener = direct(flows.Client.remove_listener)
 
     # --- keys ---
 

@@ -157,7 +157,10 @@ class Scene:
         return (yield from self.wait_until_in(name))
 
     def wait_until_in(self, name: str) -> Steps:
-        """Wait until a node knows a leader, and has applied what was committed when we asked."""
+        """Wait until a node knows a leader, votes, and has applied what was committed at first.
+
+        Until it votes, a cluster of three does not outlive the loss of another member.
+        """
         goal: int | None = None
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until:
@@ -166,8 +169,10 @@ class Scene:
             if leader is not None and goal is None:
                 goal = statuses[leader].applied_index
             status = statuses.get(name)
-            if goal is not None and status and status.leader and status.applied_index >= goal:
-                return True
+            if goal is not None and status is not None:
+                votes = status.leader != 0 and status.has_caught_up
+                if votes and status.applied_index >= goal:
+                    return True
             if self.healing:
                 return True  # at the end all must be in, and that is waited for there
             if self.ended(name):

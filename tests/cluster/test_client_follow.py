@@ -15,12 +15,7 @@ from cluster.client.engine.notices import (
     WatchEvents,
     WatchOpened,
 )
-from cluster.errors import (
-    CompactedError,
-    HistoryLostError,
-    LeaseNotFoundError,
-    WatchCanceledError,
-)
+from cluster.errors import CompactedError, HistoryLostError, LeaseNotFoundError, WatchCanceledError
 from tests.cluster.rig import HEADER, Rig
 
 # --- watches ---

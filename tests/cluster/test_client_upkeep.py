@@ -17,7 +17,7 @@ import pytest
 from cluster import Client, LeaseholdError, ResourceExhaustedError, UnavailableError, ops
 from cluster.client.requests import request
 from cluster.client.results import Alarm
-from cluster.errors import DATA_LOSS
+from cluster.faults import DATA_LOSS
 from cluster.launcher.local import LocalCluster
 from cluster.protocol import OPS
 from tests.cluster.probe import Answer, ProbeCluster, until

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-from cluster.errors import FAULTS, INVALID_ARGUMENT, FaultName
+from cluster.faults import FAULTS, INVALID_ARGUMENT, FaultName
 from tests.differential.language import ALARMED_MEMBER, Fields, Program, op
 
 

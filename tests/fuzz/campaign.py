@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import zmq
 
-from cluster.errors import UNAVAILABLE
+from cluster.faults import UNAVAILABLE
 from cluster.launcher.local import LocalCluster
 from cluster.wire import pack, unpack
 from tests.chaos.hostile.zmtp import Connection

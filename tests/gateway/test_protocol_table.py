@@ -79,7 +79,7 @@ from actors.watch.audience import View
 from actors.watch.frames import EventBatch, WatchFrames
 from cluster.client.replies import of, read
 from cluster.client.results import RESULTS as CLIENT_RESULTS
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 from cluster.protocol import (
     ALARM_ACTION,
     ALARM_NAME,

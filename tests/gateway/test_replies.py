@@ -34,7 +34,7 @@ from actors.language.results import (
     TxnDone,
 )
 from actors.store.steps import finish
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS, NOT_CAUGHT_UP
 from cluster.wire import pack, unpack
 
 CLUSTER_ID = 14841639068965178418
@@ -209,6 +209,8 @@ def test_a_status_names_the_leader_or_says_that_there_is_none() -> None:
     }
     alone = StatusDone(8, 100, 90, 39, raft._replace(leader=0))
     assert fields(alone)["errors"] == ("etcdserver: no leader",)
+    behind = StatusDone(8, 100, 90, 39, raft._replace(has_caught_up=False))
+    assert fields(behind)["errors"] == (NOT_CAUGHT_UP,)
     alarmed = StatusDone(8, 100, 90, 39, raft, (AlarmMember(7, AlarmType.CORRUPT),))
     assert fields(alarmed)["errors"] == ("memberID:7 alarm:CORRUPT ",)
 

@@ -60,7 +60,7 @@ from actors.language.queries import (
     Status,
     WholeHash,
 )
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 from cluster.wire import pack
 
 DEALER = (b"\0\0\0\0\1",)

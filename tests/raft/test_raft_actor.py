@@ -438,6 +438,13 @@ def test_a_status_is_answered_without_a_quorum() -> None:
     assert shell.recorder.take() == [ConfirmedRead((Question(9, status),), 0)]
 
 
+def test_a_status_says_that_a_member_without_its_disk_has_yet_to_catch_up() -> None:
+    shell = Shell(probation=Probation(nonce=1))
+    shell.actor.receive(Read((Question(9, Status()),)))
+    status = Status(RaftStatus(0, 1, 0, is_learner=False, has_caught_up=False))
+    assert ConfirmedRead((Question(9, status),), 0) in shell.recorder.take()
+
+
 def test_reads_that_nobody_waits_for_any_more_are_forgotten() -> None:
     shell = Shell()
     shell.burst(Read((Question(9, Range(b"k")),)))

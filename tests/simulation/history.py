@@ -15,7 +15,7 @@ from math import inf
 from typing import Any
 
 from actors.language.commands import Change, Event
-from cluster.errors import name_of
+from cluster.faults import name_of
 from tests.linearizability import Change as Changed
 from tests.linearizability import Held, Outcome, check_keys, check_revisions
 from tests.linearizability import Operation as Judged

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.raft.membership import Membership
 from cluster.client.engine.call import Call
-from cluster.errors import name_of
+from cluster.faults import name_of
 from tests.simulation.clients import Endpoint
 from tests.simulation.saved import require
 

@@ -46,7 +46,7 @@ from actors.language.results import (
 from actors.store import digest, history, long_queries, ranges, steps, txn, writes
 from actors.store.long_queries import LongQueries
 from actors.store.questions import answer
-from cluster.errors import FaultName
+from cluster.faults import FaultName
 from tests.store.driver import Driver
 from tests.store.test_mvcc_model import select
 

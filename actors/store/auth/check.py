@@ -12,7 +12,7 @@ from actors.language.auth import NOBODY, NODE, Principal
 from actors.language.intervals import EVERY_KEY, NO_KEY, KeySet, interval_of
 from actors.store.auth.needs import Asked, Authority, Needs, needs_of
 from actors.store.auth.table import AuthTable, Rights
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 KeysOfLease = Callable[[int], Collection[bytes]]
 """The keys that hang on a lease; none if there is no such lease."""

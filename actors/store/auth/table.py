@@ -35,7 +35,7 @@ from actors.language.auth import (
 )
 from actors.language.intervals import KeySet, interval_of
 from actors.store.storage import NO_AUTH, AuthChange, AuthRecords
-from cluster.errors import MaybeFault
+from cluster.faults import MaybeFault
 
 USERS_MAX: Final = 100_000
 ROLES_MAX: Final = 10_000

@@ -20,11 +20,12 @@ from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret, leave
-from cluster.client.flows.shell import Action, Subscriber
+from cluster.client.flows.shell import Action, Changed, Subscriber
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker
 from cluster.errors import (
+    ClientClosedError,
     LeaseholdError,
     ResourceExhaustedError,
     UnavailableError,
@@ -69,7 +70,11 @@ class LoopConnection:
     """A running engine; made when a client is first used, for the loop that runs then."""
 
     def __init__(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
@@ -77,12 +82,13 @@ class LoopConnection:
         self._core = Core(addresses, options, chance, first, direct)
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
+        self._changed = changed
         self._last_number = 0
         self._timer: asyncio.TimerHandle | None = None
         self._turn_at = FOREVER
         self._is_due = False
         self._ended = False
-        self._reason = "the client was closed"
+        self._reason: LeaseholdError = ClientClosedError("the client was closed")
         self._waker = Waker()
         self._readers = _Readers(self._loop, self._turn_soon)
         self._links = EndpointLinks(self._waker, self._readers)
@@ -127,7 +133,7 @@ class LoopConnection:
     def attach(self, subscriber: Subscriber) -> int:
         """Give a watch or a lease its number; notices of this number go to the subscriber."""
         if self._ended:
-            raise UnavailableError(self._reason)
+            raise self._reason
         self._last_number += 1
         self._subscribers[self._last_number] = subscriber
         return self._last_number
@@ -135,6 +141,10 @@ class LoopConnection:
     def detach(self, number: int) -> None:
         """No more notices under this number."""
         self._subscribers.pop(number, None)
+
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call a function of the program in the next turn of the loop."""
+        self._loop.call_soon(told)
 
     def close(self) -> None:
         """End every call and watch, and close the sockets.
@@ -156,7 +166,7 @@ class LoopConnection:
         The loop, its tasks and the sockets are the parent's: leave them alone.
         """
         self._ended = True
-        self._reason = reason
+        self._reason = UnavailableError(reason)
         self._waker.disown()
         self._posted.clear()
         for subscriber in tuple(self._subscribers.values()):
@@ -194,7 +204,7 @@ class LoopConnection:
         try:
             self._carry(time.monotonic())
         except BaseException as error:
-            self._reason = f"the client's turn failed: {error!r}"
+            self._reason = UnavailableError(f"the client's turn failed: {error!r}")
             self._close()
             raise
 
@@ -241,6 +251,9 @@ class LoopConnection:
             assert call.wake is not None, "the engine's own calls have on_done"
             call.wake()
         core.completed.clear()
+        for state in core.changes:
+            self._changed(state, self.tell)
+        core.changes.clear()
         if core.notices:
             notices = core.notices.copy()
             core.notices.clear()
@@ -259,7 +272,7 @@ class LoopConnection:
         self._report()
         self._refuse_posted()
         for subscriber in list(self._subscribers.values()):
-            subscriber.abort(WatchCanceledError(self._reason))
+            subscriber.abort(WatchCanceledError(self._reason.message))
         self._close_sockets()
 
     def _close_sockets(self) -> None:
@@ -271,7 +284,7 @@ class LoopConnection:
         while self._posted:
             item = self._posted.popleft()
             if isinstance(item, Call):
-                item.error = UnavailableError(self._reason)
+                item.error = self._reason
                 assert item.wake is not None, "somebody waits for what is posted"
                 item.wake()
 

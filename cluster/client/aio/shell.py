@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.aio.connection import LoopConnection
 from cluster.client.engine.calling import CallOptions
+from cluster.client.flows.shell import Changed
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -115,10 +116,14 @@ class LoopShell:
         self._outliving: set[asyncio.Task[Any]] = set()
 
     def connect(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> LoopConnection:
         """Open sockets in the running event loop."""
-        return LoopConnection(addresses, options, direct)
+        return LoopConnection(addresses, options, direct, changed)
 
     def arrivals(self) -> LoopArrivals[Any]:
         """A new, empty queue."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from cluster import wire
 from cluster.client.replies import Reply
-from cluster.errors import FAULTS, LeaseholdError
+from cluster.errors import LeaseholdError
+from cluster.faults import FAULTS
 
 FOREVER: Final = float("inf")
 

@@ -23,7 +23,7 @@ from cluster.client.engine.endpoints import Endpoints
 from cluster.client.engine.sessions import WriteSessions
 from cluster.client.replies import Reply, read, refusal
 from cluster.errors import (
-    UNAVAILABLE,
+    ClientClosedError,
     DeadlineExceededError,
     InvalidArgumentError,
     LeaseholdError,
@@ -31,8 +31,8 @@ from cluster.errors import (
     ProtocolError,
     UnavailableError,
     exception_for,
-    name_of,
 )
+from cluster.faults import UNAVAILABLE, name_of
 
 BACKOFF_SECONDS: Final = 0.010
 BACKOFF_SECONDS_MAX: Final = 0.500
@@ -367,7 +367,7 @@ class Calls:
         for call in list(self._calls.values()):
             sent = call.uncertain or call.phase is Phase.SENT
             unknown = call.write and sent
-            error = OutcomeUnknownError(_unknown(closed)) if unknown else UnavailableError(closed)
+            error = OutcomeUnknownError(_unknown(closed)) if unknown else ClientClosedError(closed)
             self._finish(call, now, error)
 
     def _finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:

@@ -2,8 +2,9 @@
 
 Pure and deterministic: it refuses sockets, threads and clocks. Time (seconds, monotonic) and chance
 are arguments. Inputs are replies, connections that come up or go down, and the methods of its
-parts. Outputs are the lists `sends`, `dials`, `completed` and `notices`: the I/O thread carries
-them out and empties them, and never replaces a list, because the parts hold it too.
+parts. Outputs are the lists `sends`, `dials`, `completed`, `notices` and `changes` (of the state).
+The carrier of the engine carries them out and empties them, and never replaces a list, because the
+parts hold it too.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 from cluster.client.engine.calling import CallOptions, Calls
 from cluster.client.engine.direct import DirectWays
 from cluster.client.engine.leasing import Keepers
-from cluster.client.engine.notices import Notice
+from cluster.client.engine.notices import LeaseLost, Notice
+from cluster.client.engine.states import States
 from cluster.client.engine.watching import Watches
 
 
@@ -36,7 +38,9 @@ class Core:
         self.calls = Calls(names, options, chance, first)
         self.notices: list[Notice] = []
         self.watches = Watches(self.calls, self.notices)
-        self.keepers = Keepers(self.calls, self.notices)
+        self.keepers = Keepers(self.calls, self.notices, self._lease_lost)
+        self._states = States()
+        self.changes = self._states.changes
         self.ways = DirectWays(self.calls, direct or {})
         self.dials = self.ways.dials
         self.endpoints = self.calls.endpoints
@@ -65,6 +69,7 @@ class Core:
             return  # a direct connection that was given up a moment ago
         self.calls.endpoint_up(endpoint, now)
         self.ways.endpoint_up(endpoint, now)
+        self._states.reach(self.endpoints.any_up)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is gone: its calls and watches go on at another one."""
@@ -73,6 +78,7 @@ class Core:
         self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
         self.ways.endpoint_down(endpoint, now)
+        self._states.reach(self.endpoints.any_up)
 
     def tick(self, now: float) -> None:
         """Do what is due: end overdue calls and attempts, retry, renew leases, resume watches."""
@@ -88,3 +94,8 @@ class Core:
         """End every call with an error. A write that was sent may still be applied."""
         self.ways.stop()
         self.calls.close(now)
+        self._states.close()
+
+    def _lease_lost(self, lost: LeaseLost) -> None:
+        self.notices.append(lost)
+        self._states.lease_lost(self.endpoints.any_up)

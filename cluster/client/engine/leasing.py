@@ -7,6 +7,7 @@ no longer rely on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from cluster.client.engine.call import FOREVER, Call
@@ -14,7 +15,8 @@ from cluster.client.engine.calling import Calls
 from cluster.client.engine.notices import LeaseLost, LeaseRenewed, Notice
 from cluster.client.replies import of, read
 from cluster.client.results import LeaseKeepAliveResult
-from cluster.errors import FAULTS, LeaseholdError, LeaseNotFoundError
+from cluster.errors import LeaseholdError, LeaseNotFoundError
+from cluster.faults import FAULTS
 
 RENEWALS_PER_TTL: Final = 3
 """A renewal is due after a third of the TTL, which leaves two thirds to repeat it in."""
@@ -45,9 +47,12 @@ class Keeper:
 class Keepers:
     """All leases that one client renews, each under the number its owner gave it."""
 
-    def __init__(self, calls: Calls, notices: list[Notice]) -> None:
+    def __init__(
+        self, calls: Calls, notices: list[Notice], tell_lost: Callable[[LeaseLost], None]
+    ) -> None:
         self._calls = calls
         self._notices = notices
+        self._tell_lost = tell_lost
         self._keepers: dict[int, Keeper] = {}
 
     def keep(self, number: int, lease_id: int, good_until: float, now: float) -> None:
@@ -92,7 +97,7 @@ class Keepers:
             error = LeaseNotFoundError(FAULTS["LeaseNotFound"].message)
         if error is not None:
             if self._keepers.pop(keeper.number, None) is not None:
-                self._notices.append(LeaseLost(keeper.number, error))
+                self._tell_lost(LeaseLost(keeper.number, error))
             return
         keeper.renewed(ttl, sent_at)
         self._notices.append(LeaseRenewed(keeper.number, keeper.good_until))

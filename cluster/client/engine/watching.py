@@ -15,14 +15,8 @@ from cluster.client.engine.calling import Calls
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents, WatchOpened
 from cluster.client.replies import Reply, event, header, read
 from cluster.client.results import Event, Header
-from cluster.errors import (
-    FAULTS,
-    CompactedError,
-    HistoryLostError,
-    LeaseholdError,
-    WatchCanceledError,
-    name_of,
-)
+from cluster.errors import CompactedError, HistoryLostError, LeaseholdError, WatchCanceledError
+from cluster.faults import FAULTS, name_of
 
 RESUMED: Final = frozenset(
     ("NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout", "NotSupportedForLearner")

@@ -18,7 +18,8 @@ from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.endpoints import parse
 from cluster.client.engine.leaving import Regret
 from cluster.client.flows.shell import Connection, Shell
-from cluster.errors import UnavailableError
+from cluster.client.flows.states import StateBoard
+from cluster.errors import ClientClosedError
 from cluster.protocol import OPS
 from cluster.schema import Effect
 
@@ -52,6 +53,7 @@ class Caller:
         self._direct = {n: a for n, a in self._addresses.items() if direct and n != a}
         self._connection: Connection | None = None
         self._closed = False
+        self.states = StateBoard()
         _callers.add(self)
 
     @property
@@ -114,9 +116,11 @@ class Caller:
         """The running connection; it is started on first use, and again in a forked child."""
         with self.shell.starting:
             if self._closed:
-                raise UnavailableError("the client is closed")
+                raise ClientClosedError("the client is closed")
             if self._connection is None:
-                connection = self.shell.connect(self._addresses, self._options, self._direct)
+                connection = self.shell.connect(
+                    self._addresses, self._options, self._direct, self.states.change
+                )
                 self._connection = connection
                 self._finalizer = weakref.finalize(self, connection.close)
                 self._finalizer.atexit = False
@@ -139,6 +143,7 @@ class Caller:
         if connection is not None:
             self._finalizer.detach()
             connection.orphan(FORKED)
+            self.states.forked()
             _orphans.append(connection)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from cluster.client.engine.states import ConnectionState
 from cluster.client.flows.caller import Caller
 from cluster.client.flows.contest import Contest
 from cluster.client.flows.election import Election
@@ -13,6 +14,7 @@ from cluster.client.flows.lock import Lock
 from cluster.client.flows.openable import Openable
 from cluster.client.flows.primitives import Primitives
 from cluster.client.flows.shell import Shell
+from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.replies import Reply
 from cluster.client.requests import Key, Named
@@ -89,6 +91,25 @@ class Client(Primitives, UpkeepApi):
     ) -> Future[T]:
         """As `request`, but it returns a future at once; callbacks of the future must not block."""
         return self._caller.begin(fields, decode, write)
+
+    # --- the state of the connection ---
+
+    @property
+    def state(self) -> ConnectionState:
+        """CONNECTED, SUSPENDED (no node can be reached) or LOST (leases have ended)."""
+        return self._caller.states.state
+
+    def add_listener(self, listener: Listener) -> None:
+        """Call a function with each new state, in their order.
+
+        SUSPENDED is a time to pause in: what leases hold may be lost before the next CONNECTED.
+        LOST: a lease that this client keeps alive has ended, or the client is closed.
+        """
+        self._caller.states.add(listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Call a listener no more; ValueError when it was not added."""
+        self._caller.states.remove(listener)
 
     # --- held by leases ---
 

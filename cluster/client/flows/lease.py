@@ -15,7 +15,8 @@ from cluster.client.flows.lost import Lost
 from cluster.client.flows.openable import Openable
 from cluster.client.flows.shell import Connection, Subscriber
 from cluster.client.requests import request
-from cluster.errors import FAULTS, LeaseholdError, LeaseLostError, LeaseNotFoundError
+from cluster.errors import LeaseholdError, LeaseLostError, LeaseNotFoundError
+from cluster.faults import FAULTS
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller

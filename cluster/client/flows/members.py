@@ -19,13 +19,12 @@ from cluster.client.engine.core import Core
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Arrivals
 from cluster.client.requests import request
 from cluster.errors import (
-    FAULTS,
     InvalidArgumentError,
     LeaseholdError,
     NoLeaderEndpointError,
     UnavailableError,
-    name_of,
 )
+from cluster.faults import FAULTS, name_of
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller

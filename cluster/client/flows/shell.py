@@ -16,6 +16,7 @@ from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret
 from cluster.client.engine.notices import Notice
+from cluster.client.engine.states import ConnectionState
 from cluster.client.replies import Reply
 from cluster.errors import LeaseholdError
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Item = TypeVar("Item")
 Action = Callable[[Core, float], None]
+Tell = Callable[[Callable[[], None]], None]
+Changed = Callable[[ConnectionState, Tell], None]
 
 ANSWER_GRACE_SECONDS: Final = 10.0
 """The engine ends each call at its timeout. A caller that waits this much longer gives up on the
@@ -72,6 +75,9 @@ class Connection(Protocol):
 
     def detach(self, number: int) -> None:
         """No more notices under this number."""
+
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call a function of the program soon: one after the other, where it may take its time."""
 
     def close(self) -> None:
         """End every call and watch, and close the sockets."""
@@ -136,9 +142,14 @@ class Shell(Protocol):
     """Entered by the one that starts or ends the client's connection."""
 
     def connect(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> Connection:
-        """Start an engine with its sockets."""
+        """Start an engine with its sockets; its carrier calls `changed` with each new state,
+        and with the way to tell the program."""
 
     def arrivals(self) -> Arrivals[Any]:
         """A new, empty queue."""

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from cluster.client.replies import of
 from cluster.client.results import SnapshotPart, SnapshotResult
-from cluster.errors import DATA_LOSS, DeadlineExceededError, LeaseholdError, UnavailableError
+from cluster.errors import DeadlineExceededError, LeaseholdError, UnavailableError
+from cluster.faults import DATA_LOSS
 from cluster.private import FILE_MODE, append, sync_directory
 
 if TYPE_CHECKING:

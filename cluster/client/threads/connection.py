@@ -21,11 +21,13 @@ from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret, leave
-from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Subscriber
+from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
+from cluster.client.threads.callbacks import CallbackThread
 from cluster.client.waker import Waker
 from cluster.errors import (
+    ClientClosedError,
     DeadlineExceededError,
     LeaseholdError,
     OutcomeUnknownError,
@@ -87,7 +89,11 @@ class ThreadedConnection:
     """A running I/O thread and the engine that it serves; made when a client is first used."""
 
     def __init__(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
@@ -95,6 +101,7 @@ class ThreadedConnection:
         self._addresses = addresses
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
+        self._changed = changed
         # Futures that are not settled, for the child if the process forks.
         self._unsettled: set[BegunCall[Any]] = set()
         self._last_number = 0
@@ -103,7 +110,8 @@ class ThreadedConnection:
         self._asleep = False
         self._stopping = False
         self._ended = False
-        self._reason = "the client was closed"
+        self._reason: LeaseholdError = ClientClosedError("the client was closed")
+        self._callbacks = CallbackThread()
         self._thread = threading.Thread(target=self._run, name="leasehold-client", daemon=True)
         self._thread.start()
 
@@ -158,7 +166,7 @@ class ThreadedConnection:
     def attach(self, subscriber: Subscriber) -> int:
         """Give a watch or a lease its number; notices of this number go to the subscriber."""
         if self._ended:
-            raise UnavailableError(self._reason)
+            raise self._reason
         with self._numbers:
             self._last_number += 1
             self._subscribers[self._last_number] = subscriber
@@ -167,6 +175,10 @@ class ThreadedConnection:
     def detach(self, number: int) -> None:
         """No more notices under this number."""
         self._subscribers.pop(number, None)
+
+    def tell(self, told: Callable[[], None]) -> None:
+        """Call a function of the program soon, in the thread for such calls."""
+        self._callbacks.tell(told)
 
     def close(self) -> None:
         """End every call and watch, close the sockets, and wait for the thread to end."""
@@ -181,7 +193,7 @@ class ThreadedConnection:
         The thread and the sockets are the parent's: leave them alone.
         """
         self._ended = True
-        self._reason = reason
+        self._reason = UnavailableError(reason)
         self._waker.disown()
         self._posted.clear()
         for subscriber in tuple(self._subscribers.values()):
@@ -215,7 +227,7 @@ class ThreadedConnection:
             while not self._stopping:
                 self._turn(core, links, poller)
         except BaseException as error:
-            self._reason = f"the client's I/O thread failed: {error!r}"
+            self._reason = UnavailableError(f"the client's I/O thread failed: {error!r}")
             raise
         finally:
             self._ended = True
@@ -223,9 +235,10 @@ class ThreadedConnection:
             self._report(core)
             self._refuse_posted()
             for subscriber in list(self._subscribers.values()):
-                subscriber.abort(WatchCanceledError(self._reason))
+                subscriber.abort(WatchCanceledError(self._reason.message))
             links.close()
             self._waker.close()
+            self._callbacks.end()
 
     def _turn(self, core: Core, links: EndpointLinks, poller: zmq.Poller) -> None:
         """One turn: do what is due, take the callers' calls, send, report, wait, receive."""
@@ -260,6 +273,9 @@ class ThreadedConnection:
             core.completed.clear()
             for call in completed:
                 _wake(call)
+        for state in core.changes:
+            self._changed(state, self.tell)
+        core.changes.clear()
         if core.notices:
             notices = core.notices.copy()
             core.notices.clear()
@@ -275,7 +291,7 @@ class ThreadedConnection:
             except IndexError:
                 return
             if isinstance(item, Call):
-                item.error = UnavailableError(self._reason)
+                item.error = self._reason
                 _wake(item)
 
 

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.engine.calling import CallOptions
+from cluster.client.flows.shell import Changed
 from cluster.client.threads.connection import ThreadedConnection
 
 T = TypeVar("T")
@@ -100,10 +101,14 @@ class ThreadShell:
         self.starting: AbstractContextManager[Any] = threading.Lock()
 
     def connect(
-        self, addresses: Mapping[str, str], options: CallOptions, direct: Mapping[str, str]
+        self,
+        addresses: Mapping[str, str],
+        options: CallOptions,
+        direct: Mapping[str, str],
+        changed: Changed,
     ) -> ThreadedConnection:
         """Start an I/O thread."""
-        return ThreadedConnection(addresses, options, direct)
+        return ThreadedConnection(addresses, options, direct, changed)
 
     def arrivals(self) -> ThreadArrivals[Any]:
         """A new, empty queue."""

@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 
 from google.protobuf.message import Message
 
-from cluster.errors import CANCELED, UNKNOWN, Fault
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_HEADERS, trailers
 from cluster.etcd.grpc.messages import MessageSplitter, framed, prefix, whole
@@ -22,6 +21,7 @@ from cluster.etcd.rpc.mapping import ResponseEncoder, decode, responses_of
 from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import DEADLINE, OK, RpcError, error_in
 from cluster.etcd.services.calls import Link, when_led
+from cluster.faults import CANCELED, UNKNOWN, Fault
 from cluster.wire import LazyMap
 
 NO_REQUEST: Final = Fault(UNKNOWN, "EOF")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from cluster.errors import INTERNAL, INVALID_ARGUMENT, UNIMPLEMENTED
 from cluster.etcd.grpc.messages import ENCODINGS
 from cluster.etcd.http2 import encode_block
 from cluster.etcd.rpc.status import DEADLINE, RpcError, grpc_message
+from cluster.faults import INTERNAL, INVALID_ARGUMENT, UNIMPLEMENTED
 
 Headers = list[tuple[bytes, bytes]]
 

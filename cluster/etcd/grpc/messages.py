@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-from cluster.errors import INTERNAL
 from cluster.etcd.rpc.status import RpcError, too_large
+from cluster.faults import INTERNAL
 
 PREFIX_BYTES: Final = 5
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cluster.errors import CANCELED, INTERNAL, Fault
 from cluster.etcd.grpc.calls import CUT_REQUEST, NO_REQUEST, GrpcCall, Home
 from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK, RESPONSE_HEADERS, trailers
 from cluster.etcd.grpc.messages import framed
@@ -19,6 +18,7 @@ from cluster.etcd.rpc.schema import Rpc, RpcKind
 from cluster.etcd.rpc.status import DEADLINE, OK, RpcError
 from cluster.etcd.services.calls import Service
 from cluster.etcd.services.table import serve
+from cluster.faults import CANCELED, INTERNAL, Fault
 
 CUT_STREAM: Final = Fault(INTERNAL, "unexpected EOF")
 """The client of a stream has ended its side within a message, as grpc-go tells it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from typing import Final, NamedTuple, cast
 
-from cluster.errors import RESOURCE_EXHAUSTED, UNIMPLEMENTED
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.grpc.calls import ClientLink, GrpcCall, UnaryCall
 from cluster.etcd.grpc.deadlines import Deadlines
@@ -28,6 +27,7 @@ from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import MESSAGE_OVERHEAD_BYTES, requires_leader
 from cluster.etcd.services.table import SERVICES
 from cluster.etcd.services.unary import Unary
+from cluster.faults import RESOURCE_EXHAUSTED, UNIMPLEMENTED
 
 WRITE_BUFFER_BYTES: Final = 64 * 1024
 """With more in the transport the client counts as one that does not read."""

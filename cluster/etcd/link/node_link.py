@@ -10,11 +10,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cluster.errors import FAULTS, UNAVAILABLE
 from cluster.etcd.link.connection import UNSENT_BYTES_MAX, NodeConnection, Reply, pack
 from cluster.etcd.link.node_stream import NodeStream
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.rpc.status import DEADLINE
+from cluster.faults import FAULTS, UNAVAILABLE
 
 CALLS_MAX: Final = 10_000
 """The number of calls that one client may have under way; the node has the same limit."""

@@ -11,12 +11,12 @@ from typing import Any, Final
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from cluster.errors import INVALID_ARGUMENT, UNKNOWN
 from cluster.etcd.rpc.json_faults import TOO_DEEP
 from cluster.etcd.rpc.json_values import JsonError, Reader, first_value, mismatch, reader_of
 from cluster.etcd.rpc.mapping import PARTS_MAX, Fields, request_of
 from cluster.etcd.rpc.schema import Rpc, RpcKind, descriptor_of
 from cluster.etcd.rpc.status import RpcError, error_of, too_large
+from cluster.faults import INVALID_ARGUMENT, UNKNOWN
 
 DEPTH_MAX: Final = 100
 """Messages may be nested 100 deep, as protobuf's library has it for those that come as bytes."""

@@ -16,10 +16,10 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from cluster.errors import INTERNAL, INVALID_ARGUMENT
 from cluster.etcd.rpc.schema import RPCS, Rpc, descriptor_of, message_class
 from cluster.etcd.rpc.status import RpcError, error_of
 from cluster.etcd.rpc.wire_faults import fault_in, wrong_type
+from cluster.faults import INTERNAL, INVALID_ARGUMENT
 from cluster.protocol import ALARM_NAME
 from cluster.schemes import TCP
 from cluster.wire import Items, LazyMap

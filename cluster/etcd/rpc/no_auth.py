@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from cluster.errors import FAILED_PRECONDITION, INVALID_ARGUMENT, UNIMPLEMENTED
 from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import RpcError
+from cluster.faults import FAILED_PRECONDITION, INVALID_ARGUMENT, UNIMPLEMENTED
 
 SERVICE: Final = "etcdserverpb.Auth"
 

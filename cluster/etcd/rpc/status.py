@@ -1,6 +1,6 @@
 """How a call fails: gRPC's codes, their names and HTTP statuses, and the text of `grpc-message`.
 
-Refuses to know which error comes when; etcd's texts are in `cluster.errors`.
+Refuses to know which error comes when; etcd's texts are in `cluster.faults`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from cluster.errors import DEADLINE_EXCEEDED, FAULTS, RESOURCE_EXHAUSTED, UNKNOWN, Fault, FaultName
+from cluster.faults import DEADLINE_EXCEEDED, FAULTS, RESOURCE_EXHAUSTED, UNKNOWN, Fault, FaultName
 
 
 class Code(NamedTuple):
@@ -64,7 +64,7 @@ class RpcError(Exception):
 
 
 def error_of(name: FaultName) -> RpcError:
-    """The error with this name in `cluster.errors`."""
+    """The error with this name in `cluster.faults`."""
     fault = FAULTS[name]
     return RpcError(fault.code, fault.message)
 

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from cluster.errors import FAULTS
 from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import RpcError, error_in
+from cluster.faults import FAULTS
 
 MESSAGE_OVERHEAD_BYTES: Final = 512 * 1024
 """A message may be larger by this than `--max-request-bytes` (etcd's grpcOverheadBytes)."""

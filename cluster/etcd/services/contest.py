@@ -10,10 +10,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
-from cluster.errors import CANCELED
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Link, Reply, Request
 from cluster.etcd.services.recipes import ask, following
+from cluster.faults import CANCELED
 
 SESSION_TTL_SECONDS: Final = 60
 """What etcd grants for a request that names no lease; nobody renews it."""

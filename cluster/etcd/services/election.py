@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from cluster.errors import FAULTS, UNKNOWN, Fault
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Reply, Request
 from cluster.etcd.services.contest import (
@@ -19,6 +18,7 @@ from cluster.etcd.services.contest import (
     wait_for_turn,
 )
 from cluster.etcd.services.recipes import Recipe, Run, following
+from cluster.faults import FAULTS, UNKNOWN, Fault
 
 NO_LEADER: Final = Fault(UNKNOWN, "election: no leader")
 NOT_LEADER: Final = Fault(UNKNOWN, "election: not leader")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.errors import NOT_FOUND, Fault
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Link, Request, RpcCall
+from cluster.faults import NOT_FOUND, Fault
 
 SERVING: Final = "SERVING"
 SERVICE_UNKNOWN: Final = "SERVICE_UNKNOWN"

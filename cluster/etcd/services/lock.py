@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from cluster.errors import UNKNOWN, Fault
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Request
 from cluster.etcd.services.contest import enter, leave, wait_for_turn
 from cluster.etcd.services.recipes import Recipe, Run
+from cluster.faults import UNKNOWN, Fault
 
 SESSION_EXPIRED: Final = Fault(UNKNOWN, "mutex: session is expired")
 

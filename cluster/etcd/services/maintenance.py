@@ -6,12 +6,12 @@ import re
 from enum import IntEnum
 from typing import Final
 
-from cluster.errors import FAILED_PRECONDITION, INVALID_ARGUMENT, UNKNOWN, Fault
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Reply, Request
 from cluster.etcd.services.recipes import Recipe
 from cluster.etcd.services.unary import Unary
 from cluster.etcd.versions import SERVER_VERSION
+from cluster.faults import FAILED_PRECONDITION, INVALID_ARGUMENT, UNKNOWN, Fault
 
 NO_DOWNGRADE: Final = Fault(FAILED_PRECONDITION, "etcdserver: no inflight downgrade job")
 BAD_VERSION: Final = Fault(INVALID_ARGUMENT, "etcdserver: wrong downgrade target version format")

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from cluster.errors import UNAVAILABLE, UNKNOWN
 from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import RpcError, error_in
 from cluster.etcd.services.calls import (
@@ -25,6 +24,7 @@ from cluster.etcd.services.calls import (
     RpcCall,
     requires_leader,
 )
+from cluster.faults import UNAVAILABLE, UNKNOWN
 
 REPLIES_MAX: Final = 64
 """A watch is read no further while its recipe has this many of its replies to look at."""

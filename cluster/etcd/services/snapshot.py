@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.errors import UNAVAILABLE, Fault
 from cluster.etcd.rpc.status import RpcError, error_in
 from cluster.etcd.services.calls import QUEUED_BYTES_MAX, Link, Reply, Request, RpcCall
+from cluster.faults import UNAVAILABLE, Fault
 
 INCOMPLETE: Final = Fault(UNAVAILABLE, "leasehold: a part of the snapshot is missing")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.errors import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import (
     QUEUED_BYTES_MAX,
@@ -21,6 +20,7 @@ from cluster.etcd.services.calls import (
     requires_leader,
     when_led,
 )
+from cluster.faults import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 
 NO_WATCH: Final = -1
 """The watch id of a refusal, and of what is said about all watches of a stream."""

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from cluster.errors import UNKNOWN
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.json_answers import error_json, pieces, stream_error_json, to_json
 from cluster.etcd.rpc.json_requests import from_json
@@ -27,6 +26,7 @@ from cluster.etcd.web.limits import (
     UNREAD_BYTES_MAX,
 )
 from cluster.etcd.web.splitter import ObjectSplitter
+from cluster.faults import UNKNOWN
 from cluster.wire import LazyMap
 
 PREFIXES: Final = ("/v3/", "/v3beta/")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from cluster.errors import FAULTS
+from cluster.faults import FAULTS
 from cluster.launcher.errands.errand import Ask, Errand, NoAnswerError, OrderRefusedError, Until
 from cluster.launcher.errands.running import START_SECONDS, stop, until_joined
 from cluster.launcher.nodes.layout import LauncherError

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import zmq
 
+from cluster.faults import NOT_CAUGHT_UP
 from cluster.wire import WireError, pack, unpack
 
 RECONNECT_MS: Final = 10
@@ -30,6 +31,7 @@ class NodeStatus(NamedTuple):
     revision: int
     applied_index: int
     is_learner: bool = False
+    has_caught_up: bool = True
 
     @property
     def leads(self) -> bool:
@@ -149,4 +151,5 @@ def _read(number: int, reply: dict[Any, Any]) -> NodeStatus | WriteAnswered | No
         revision=header["revision"],
         applied_index=reply["raftAppliedIndex"],
         is_learner=reply.get("isLearner", False),
+        has_caught_up=NOT_CAUGHT_UP not in reply["errors"],
     )

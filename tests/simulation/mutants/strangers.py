@@ -11,7 +11,7 @@ from actors.raft import admission, codec
 from actors.raft.admission import Admission
 from actors.raft.rpc import ChangeRefusal, ForwardRefusal
 from actors.store.upkeep import Upkeep
-from cluster.errors import FaultName, MaybeFault
+from cluster.faults import FaultName, MaybeFault
 from tests.simulation.mutants.planting import both, mutant
 
 BOUNDLESS = 1 << 65

@@ -11,7 +11,15 @@ import pytest
 from hyperframe.frame import GoAwayFrame, HeadersFrame
 
 from cluster import wire
-from cluster.errors import (
+from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK
+from cluster.etcd.grpc.messages import framed
+from cluster.etcd.grpc.server import LONG_ANSWERS_MAX
+from cluster.etcd.http2.codes import ENHANCE_YOUR_CALM
+from cluster.etcd.http2.limits import CLOGGED_BYTES
+from cluster.etcd.rpc.mapping import LONG_LISTS
+from cluster.etcd.rpc.schema import RPCS
+from cluster.etcd.services.lease import RENEWALS_MAX
+from cluster.faults import (
     CANCELED,
     DEADLINE_EXCEEDED,
     INTERNAL,
@@ -22,14 +30,6 @@ from cluster.errors import (
     UNIMPLEMENTED,
     UNKNOWN,
 )
-from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK
-from cluster.etcd.grpc.messages import framed
-from cluster.etcd.grpc.server import LONG_ANSWERS_MAX
-from cluster.etcd.http2.codes import ENHANCE_YOUR_CALM
-from cluster.etcd.http2.limits import CLOGGED_BYTES
-from cluster.etcd.rpc.mapping import LONG_LISTS
-from cluster.etcd.rpc.schema import RPCS
-from cluster.etcd.services.lease import RENEWALS_MAX
 from tests.cluster.etcd.grpc.peer import MESSAGE_BYTES_MAX, Peer
 from tests.cluster.etcd.services.probe import settle
 from tests.limits import HANG_SECONDS

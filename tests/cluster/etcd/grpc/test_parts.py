@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.errors import INTERNAL, RESOURCE_EXHAUSTED
 from cluster.etcd.grpc.deadlines import SLOT_MS, Deadlines
 from cluster.etcd.grpc.headers import is_grpc, timeout_ms
 from cluster.etcd.grpc.messages import MessageSplitter, framed, whole
 from cluster.etcd.grpc.server import unknown
 from cluster.etcd.rpc.status import RpcError
+from cluster.faults import INTERNAL, RESOURCE_EXHAUSTED
 
 
 @given(st.lists(st.binary(max_size=40)), st.lists(st.integers(1, 30)))

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cluster.door import Route
-from cluster.errors import DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
 from cluster.etcd.link import connection, gate
 from cluster.etcd.link.connection import WHO, NodeAddress
 from cluster.etcd.link.node_link import CALLS_MAX, GIVEN_UP_MAX, NodeLink
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.link.zmtp import PONG, frame
+from cluster.faults import DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, UNAVAILABLE
 from cluster.wire import pack
 from tests.cluster.etcd.link.test_zmtp import GREETING, READY
 from tests.cluster.etcd.loops import run, turn, until

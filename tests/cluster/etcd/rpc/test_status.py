@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from cluster.errors import FAULTS
 from cluster.etcd.rpc.status import CODES, RpcError, code_of, error_in, grpc_message
+from cluster.faults import FAULTS
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from cluster.errors import FAULTS, UNAVAILABLE
 from cluster.etcd.services.calls import QUEUED_BYTES_MAX
 from cluster.etcd.services.lease import RENEWALS_MAX
+from cluster.faults import FAULTS, UNAVAILABLE
 from tests.cluster.etcd.services.probe import ProbeCall, ProbeLink
 
 KEEP_ALIVE = b"/etcdserverpb.Lease/LeaseKeepAlive"

@@ -7,9 +7,9 @@ from contextlib import suppress
 
 import pytest
 
-from cluster.errors import UNKNOWN
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import Service
+from cluster.faults import UNKNOWN
 from cluster.launcher.local import LocalCluster
 from tests.cluster.etcd.services.bench import Bench, bench, run
 from tests.cluster.etcd.services.probe import settle

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import FAULTS, NOT_FOUND, UNAVAILABLE
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import QUEUED_BYTES_MAX
 from cluster.etcd.services.table import SERVICES
 from cluster.etcd.versions import SERVER_VERSION
+from cluster.faults import FAULTS, NOT_FOUND, UNAVAILABLE
 from tests.cluster.etcd.services.probe import ProbeCall, ProbeLink, settle
 
 PUT = b"/etcdserverpb.KV/Put"

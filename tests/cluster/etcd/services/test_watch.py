@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cluster.errors import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 from cluster.etcd.services.calls import QUEUED_BYTES_MAX
+from cluster.faults import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
 from tests.cluster.etcd.services.probe import ProbeCall, ProbeFeed, ProbeLink
 
 WATCH = b"/etcdserverpb.Watch/Watch"
