@@ -16,7 +16,6 @@ from cluster.cli.app import Command
 from cluster.cli.ending import CommandError
 from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoInt
-from cluster.client.engine.endpoints import address
 
 if TYPE_CHECKING:
     from cluster.bench.wires import Wires
@@ -183,7 +182,7 @@ def _wires(settings: CliSettings, conns: int | None, target_leader: bool) -> Wir
 
     if settings.write_out not in FORMATS:
         raise CommandError(f'bench prints {" or ".join(FORMATS)}, not "{settings.write_out}"')
-    addresses = [address(endpoint) for endpoint in settings.endpoint_list()]
+    addresses = list(settings.plain_addresses("bench").values())
     connections = len(addresses) if conns is None else conns
     _within("--conns", connections, 1, CONNECTIONS_MAX)
     return Wires(

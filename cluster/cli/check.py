@@ -17,7 +17,6 @@ from cluster.cli.app import PROGRAM, Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, EXIT_ERROR, EXIT_INVALID_INPUT, CommandError
 from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoSeconds
-from cluster.client.engine.endpoints import address
 
 if TYPE_CHECKING:
     from cluster.bench.figures import Figures
@@ -87,7 +86,7 @@ def perf(
     if load not in LOADS:
         raise CommandError(f"unknown load option {load}", EXIT_BAD_FEATURE)
     wanted = LOADS[load]
-    addresses = [address(endpoint) for endpoint in settings.endpoint_list()]
+    addresses = list(settings.plain_addresses("check perf").values())
     with settings.connect() as client:
         _require_unused(client, prefix)
         connections = min(wanted.clients, CONNECTIONS_MAX)

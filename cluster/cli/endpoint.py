@@ -14,7 +14,7 @@ from cluster.cli.output import complain, emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, health_line
 from cluster.cli.settings import CliSettings, GoInt
 from cluster.errors import LeaseholdError
-from cluster.schemes import HTTP
+from cluster.schemes import OF_FRONTS
 
 if TYPE_CHECKING:
     from cluster.client.api import Client
@@ -115,4 +115,4 @@ def endpoints_of(settings: CliSettings, cluster: bool) -> list[str]:
 
 
 def _listed_urls(urls: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(url for url in urls if url.startswith(HTTP)) or urls
+    return tuple(url for url in urls if url.startswith(OF_FRONTS)) or urls

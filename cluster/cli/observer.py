@@ -19,7 +19,7 @@ from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink, l
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, NodeView, role_of, view_with
 from cluster.launcher.screens.vitals import UNKNOWN
-from cluster.schemes import HTTP, TCP
+from cluster.schemes import HTTP, HTTPS, TCP
 
 STATUS_SECONDS: Final = 0.5
 MEMBERS_SECONDS: Final = 3.0
@@ -212,6 +212,8 @@ def _addresses(member: Mapping[str, Any]) -> list[str]:
     """Where a member is reached; first by its front, at the address that people know."""
     found: list[str] = []
     for url in sorted(member["clientURLs"], key=lambda url: not url.startswith(HTTP)):
+        if url.startswith(HTTPS):
+            continue  # the table does not speak TLS
         with suppress(ValueError):  # it advertises what nobody can reach
             found.append(address(url))
     return found

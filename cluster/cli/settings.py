@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cluster.cli.ending import EXIT_BAD_CONNECTION, CommandError
-from cluster.values import parse_duration, parse_int, parse_seconds
+from cluster.cli.ending import EXIT_BAD_ARGUMENTS, EXIT_BAD_CONNECTION, CommandError
+from cluster.schemes import HTTPS
+from cluster.tls.files import FLAGS, ClientFiles
+from cluster.values import parse_bool, parse_duration, parse_int, parse_seconds
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
@@ -37,23 +39,39 @@ class CliSettings:
     hex: bool = False
     dial_timeout_seconds: float = 2.0
     command_timeout_seconds: float = 5.0
+    cacert: str = ""
+    cert: str = ""
+    key: str = ""
+    insecure_skip_tls_verify: bool = False
 
     def endpoint_list(self) -> list[str]:
         """Each endpoint, as it was written."""
         return list(self._parsed(self.endpoints or None))
 
-    def addresses(self) -> dict[str, str]:
-        """The ZeroMQ address of each endpoint, by how it was written."""
-        return self._parsed(self.endpoints or None)
+    def plain_addresses(self, command: str) -> dict[str, str]:
+        """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS."""
+        addresses = self._parsed(self.endpoints or None)
+        for endpoint, address in addresses.items():
+            if address.startswith(HTTPS):
+                text = (
+                    f"{command} does not speak TLS, as {endpoint} asks for: name tcp:// or http://"
+                )
+                raise CommandError(f"{text} endpoints", EXIT_BAD_CONNECTION)
+        return addresses
 
     def connect(self, endpoints: Iterable[str] | None = None) -> Client:
         """A client for these endpoints, or for those of the options; it connects on first use."""
         from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
 
+        self._check_files()
         return Client(
             self._parsed(endpoints or self.endpoints or None),
             dial_timeout=self.dial_timeout_seconds,
             timeout=self.command_timeout_seconds,
+            ca_cert=self.cacert,
+            cert=self.cert,
+            key=self.key,
+            insecure_skip_verify=self.insecure_skip_tls_verify,
         )
 
     def require_known_format(self) -> None:
@@ -69,11 +87,27 @@ class CliSettings:
 
         return make_printer(self.write_out, self.hex, command)
 
+    @property
+    def _files(self) -> ClientFiles:
+        return ClientFiles(self.cacert, self.cert, self.key, self.insecure_skip_tls_verify)
+
+    def _check_files(self) -> None:
+        """End the command if a file of TLS cannot be used; the error names its flag."""
+        if not self._files.is_for_bare_endpoints:
+            return
+        from cluster.tls.asking import client_context  # noqa: PLC0415 - only with TLS
+
+        try:
+            client_context(self._files, FLAGS)
+        except ValueError as error:
+            raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
+
     def _parsed(self, endpoints: Iterable[str] | None) -> dict[str, str]:
         from cluster.client.engine.endpoints import parse  # noqa: PLC0415
 
+        tls = self._files.is_for_bare_endpoints
         try:
-            return parse(endpoints, os.environ)
+            return parse(endpoints, os.environ, tls=tls)
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_CONNECTION) from None
 
@@ -163,6 +197,20 @@ def global_options() -> list[click.Option]:
             type=GoDuration(),
             help="How long to wait for an answer  [default: 5s]",
         ),
+        _option(
+            ["--cacert"],
+            "cacert",
+            metavar="FILE",
+            help="The authority of the nodes' certificates, in PEM",
+        ),
+        _option(["--cert"], "cert", metavar="FILE", help="Your own certificate, in PEM"),
+        _option(["--key"], "key", metavar="FILE", help="The key of your certificate, in PEM"),
+        _option(
+            ["--insecure-skip-tls-verify"],
+            "insecure_skip_tls_verify",
+            is_flag=True,
+            help="Believe any certificate of a node",
+        ),
     ]
 
 
@@ -170,8 +218,14 @@ def environment_settings(environment: dict[str, str]) -> CliSettings:
     """The settings in the environment; flags override them, and LEASECTL_ overrides ETCDCTL_."""
     settings = CliSettings()
     for prefix in reversed(ENVIRONMENT_PREFIXES):
-        if text := environment.get(prefix + "WRITE_OUT"):
-            settings.write_out = text
+        for name in ("WRITE_OUT", "CACERT", "CERT", "KEY"):
+            if text := environment.get(prefix + name):
+                setattr(settings, name.lower(), text)
+        if text := environment.get(prefix + "INSECURE_SKIP_TLS_VERIFY"):
+            try:
+                settings.insecure_skip_tls_verify = parse_bool(text)
+            except ValueError as error:
+                raise CommandError(f"{prefix}INSECURE_SKIP_TLS_VERIFY: {error}") from None
         for name in ("DIAL_TIMEOUT", "COMMAND_TIMEOUT"):
             if text := environment.get(prefix + name):
                 try:

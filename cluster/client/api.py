@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Self, TypeVar
 
 from cluster.client.flows import client as flows
@@ -55,6 +56,10 @@ class Client(Blocking[_Twin]):
         timeout: float = 5.0,
         exactly_once: bool = True,
         direct: bool = True,
+        ca_cert: str | Path = "",
+        cert: str | Path = "",
+        key: str | Path = "",
+        insecure_skip_verify: bool = False,
     ) -> None:
         super().__init__(
             _Twin(
@@ -63,6 +68,10 @@ class Client(Blocking[_Twin]):
                 timeout=timeout,
                 exactly_once=exactly_once,
                 direct=direct,
+                ca_cert=ca_cert,
+                cert=cert,
+                key=key,
+                insecure_skip_verify=insecure_skip_verify,
             )
         )
 

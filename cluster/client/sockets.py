@@ -1,8 +1,9 @@
 """The client's sockets: one DEALER and its monitor for each endpoint, and for each direct way.
 
 It owns the socket options that limit memory and time. It decodes frames and refuses to know what
-they say. Host names are resolved in `resolving`: libzmq would resolve them in its one I/O thread,
-and a slow name server would hold up all endpoints.
+they say. Where an endpoint has TLS, `relay` is between a socket and the node. Host names are
+resolved in `resolving`: libzmq would resolve them in its one I/O thread, and a slow name server
+would hold up all endpoints.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import zmq
 
@@ -20,6 +21,13 @@ from cluster.client.engine.core import Core
 from cluster.client.engine.direct import Dial
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
+from cluster.schemes import HTTPS, zeromq_url
+
+if TYPE_CHECKING:
+    # Without TLS, nobody should pay for these imports.
+    from ssl import SSLContext
+
+    from cluster.client.relay import Relay
 
 REPLIES_PER_TURN_MAX: Final = 256
 """The frames taken from one endpoint; then the other endpoints and the callers have their turn."""
@@ -66,15 +74,29 @@ class _Link:
     """One endpoint: the address of its node, and the sockets to it once the address is known.
 
     `address` is empty, and `socket` and `monitor` are None, while the host name is unresolved.
-    `is_direct`: a direct way of an endpoint, which is connected once.
+    `is_direct`: a direct way of an endpoint, which is connected once. `is_secure`: inside TLS, and
+    `reason` says why that failed when it was last tried.
     """
 
-    __slots__ = ("address", "host", "is_direct", "monitor", "name", "port", "retry_at", "socket")
+    __slots__ = (
+        "address",
+        "host",
+        "is_direct",
+        "is_secure",
+        "monitor",
+        "name",
+        "port",
+        "reason",
+        "retry_at",
+        "socket",
+    )
 
     def __init__(self, name: str, address: str, is_direct: bool = False) -> None:
         self.name = name
         self.is_direct = is_direct
-        self.host, _, self.port = address.removeprefix("tcp://").rpartition(":")
+        self.is_secure = address.startswith(HTTPS)
+        self.reason = ""
+        self.host, _, self.port = address.partition("://")[2].rpartition(":")
         self.address = ""
         self.socket: zmq.Socket[bytes] | None = None
         self.monitor: zmq.Socket[bytes] | None = None
@@ -93,13 +115,17 @@ class Registry(Protocol):
 
 
 class EndpointLinks:
-    """One DEALER and its monitor for each endpoint; they belong to the engine's carrier."""
+    """One DEALER and its monitor for each endpoint; they belong to the engine's carrier.
 
-    def __init__(self, waker: Waker, registry: Registry) -> None:
+    `tls`: how endpoints with https are reached.
+    """
+
+    def __init__(self, waker: Waker, registry: Registry, tls: SSLContext | None) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._waker = waker
         self._resolver = Resolver(waker)
         self._registry = registry
+        self._relay = None if tls is None else _relay(tls, waker)
         registry.register(waker.fd, zmq.POLLIN)
         self._links: dict[str, _Link] = {}
         self._by_socket: dict[zmq.Socket[bytes], _Link] = {}
@@ -127,7 +153,7 @@ class EndpointLinks:
     def _open(self, link: _Link, address: str, core: Core) -> None:
         self._links[link.name] = link
         if is_numeric(link.host):
-            self._connect(link, address, core)
+            self._connect(link, zeromq_url(address), core)
         else:
             self._resolver.begin(link.name, link.host)
 
@@ -182,10 +208,19 @@ class EndpointLinks:
         self._registry.register(socket, zmq.POLLIN)
         self._registry.register(monitor, zmq.POLLIN)
         try:
-            socket.connect(address)
+            socket.connect(address if self._relay is None else self._way(self._relay, link))
         except zmq.ZMQError as error:
             self._disconnect(link)
             self._set_aside(link, error.strerror, core)
+
+    def _way(self, relay: Relay, link: _Link) -> str:
+        """What libzmq connects to, to reach the link's address."""
+        if not link.is_secure:
+            return link.address
+        from cluster.client.relay import Target  # noqa: PLC0415 - only with TLS
+
+        host, _, port = link.address.partition("://")[2].rpartition(":")
+        return relay.open(Target(link.name, host.strip("[]"), int(port), link.host.strip("[]")))
 
     def _disconnect(self, link: _Link) -> None:
         """Close the sockets of an endpoint, if there are any; what is still queued is lost."""
@@ -200,6 +235,21 @@ class EndpointLinks:
             socket.disable_monitor()
             socket.close(linger=0)
             monitor.close(linger=0)
+            if self._relay is not None and link.is_secure:
+                self._relay.close(link.name)
+
+    def _take_failures(self, core: Core) -> None:
+        """Set the endpoints aside to which there was no way inside TLS."""
+        for failed in () if self._relay is None else self._relay.take():
+            if failed.name in self._links:
+                link = self._links[failed.name]
+                link.reason = failed.reason
+                self._set_aside(link, failed.reason, core)
+
+    def _has_reached(self, link: _Link) -> bool:
+        """Whether somebody was there who could have shaken hands; a relay is there at any time."""
+        relay = self._relay
+        return relay is None or not link.is_secure or relay.has_shaken_hands(link.name)
 
     def _set_aside(self, link: _Link, reason: str, core: Core) -> None:
         if core.endpoints.set_aside(link.name, reason):
@@ -235,6 +285,7 @@ class EndpointLinks:
 
         So the last answers of a node that has just died still count.
         """
+        self._take_failures(core)
         monitors = []
         for source in ready:
             if source == self._waker.fd:
@@ -276,9 +327,11 @@ class EndpointLinks:
                 # send before that would fail. Reading its events makes it take note now.
                 link.socket.getsockopt(zmq.EVENTS)
                 link.retry_at = FOREVER
+                link.reason = ""
                 core.endpoint_up(link.name, now)
             elif event & FAILED_HANDSHAKES:
-                self._set_aside(link, NO_HANDSHAKE, core)
+                if self._has_reached(link):
+                    self._set_aside(link, link.reason or NO_HANDSHAKE, core)
             elif core.endpoints.is_up(link.name):
                 # First read all frames of the connection that broke. A bookmark that is read after
                 # the next connection is up would count for watches that are opened there.
@@ -293,3 +346,11 @@ class EndpointLinks:
         for link in self._links.values():
             self._disconnect(link)
         self._context.term()
+        if self._relay is not None:
+            self._relay.end()
+
+
+def _relay(tls: SSLContext, waker: Waker) -> Relay:
+    from cluster.client.relay import Relay  # noqa: PLC0415 - its imports cost a command 30 ms
+
+    return Relay(tls, waker.wake)

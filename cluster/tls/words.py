@@ -41,7 +41,7 @@ def handshake_error(error: ssl.SSLError) -> str:
     """Why a server's handshake with a client failed."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"tls: failed to verify client certificate: {verification_error(error)}"
-    return _said(error)
+    return handshake_words(error)
 
 
 def verification_error(error: ssl.SSLCertVerificationError) -> str:
@@ -54,11 +54,13 @@ def verification_error(error: ssl.SSLCertVerificationError) -> str:
     if code == _NOT_YET_VALID:
         return "x509: certificate is not yet valid"
     if code in _OTHER_HOST:
-        return "x509: " + error.verify_message.lower().rstrip(".")
+        # "Hostname mismatch, certificate is not valid for 'a.b'."
+        return f"x509: {error.verify_message.rpartition(', ')[2].rstrip('.')}"
     return f"x509: {error.verify_message}"
 
 
-def _said(error: ssl.SSLError) -> str:
+def handshake_words(error: ssl.SSLError) -> str:
+    """What the other side, or OpenSSL, has against a handshake."""
     reason = error.reason or ""
     if reason in _REASONS:
         return _REASONS[reason]

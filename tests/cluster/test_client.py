@@ -541,7 +541,7 @@ def test_endpoints_come_from_the_environment_by_default() -> None:
         "a:0",
         "a:65536",
         "a:x",
-        "https://a:1",
+        "https://a",
         "unix://a:1",
         "::1:2379",
         "a/b:1",

@@ -36,7 +36,7 @@ _REJECTED: Final = re.compile(
 )
 
 
-class Client(NamedTuple):
+class TlsClient(NamedTuple):
     """How a client connects: without TLS, or trusting an authority, perhaps with a certificate."""
 
     trusts: Authority | None
@@ -102,7 +102,7 @@ class Secured:
         """Its data directory."""
         return self._data / "data"
 
-    def wait_until_it_answers(self, client: Client) -> None:
+    def wait_until_it_answers(self, client: TlsClient) -> None:
         """Wait until it is healthy for this client."""
         deadline = time.monotonic() + HANG_SECONDS
         while self.health(client) != "200":
@@ -127,7 +127,7 @@ class Secured:
         for half in halves_of(self._process.pid):
             os.kill(half, signal.SIGKILL)
 
-    def health(self, client: Client) -> str:
+    def health(self, client: TlsClient) -> str:
         """The status that /health has for a client, or `refused`."""
         context = client.context()
         try:

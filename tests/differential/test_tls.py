@@ -15,7 +15,7 @@ import pytest
 
 from tests.certificates import Authority, Pair
 from tests.differential.etcd import MISSING, binaries
-from tests.differential.secured import LEASEHOLD, Client, Secured
+from tests.differential.secured import LEASEHOLD, Secured, TlsClient
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason=MISSING)
@@ -37,17 +37,17 @@ class Certificates(NamedTuple):
         return [f"--cert-file={self.server.cert}", f"--key-file={self.server.key}"]
 
     @property
-    def clients(self) -> dict[str, Client]:
-        """Clients of every kind, by name."""
+    def clients(self) -> dict[str, TlsClient]:
+        """TlsClients of every kind, by name."""
         ours = self.authority
         return {
-            "plain": Client(None),
-            "without a certificate": Client(ours),
-            "with a certificate": Client(ours, self.alice),
-            "with a stranger's certificate": Client(ours, self.mallory),
-            "who trusts others": Client(self.stranger, self.alice),
-            "of TLS 1.2": Client(ours, self.alice, ssl.TLSVersion.TLSv1_2),
-            "of TLS 1.1": Client(ours, self.alice, ssl.TLSVersion.TLSv1_1),
+            "plain": TlsClient(None),
+            "without a certificate": TlsClient(ours),
+            "with a certificate": TlsClient(ours, self.alice),
+            "with a stranger's certificate": TlsClient(ours, self.mallory),
+            "who trusts others": TlsClient(self.stranger, self.alice),
+            "of TLS 1.2": TlsClient(ours, self.alice, ssl.TLSVersion.TLSv1_2),
+            "of TLS 1.1": TlsClient(ours, self.alice, ssl.TLSVersion.TLSv1_1),
         }
 
 
@@ -128,7 +128,7 @@ def test_files_that_change_are_served_to_the_next_client_by_both(
 ) -> None:
     directory = certificates.authority.directory
     pair = certificates.authority.issue("first", file="changed")
-    client = Client(certificates.authority)
+    client = TlsClient(certificates.authority)
     flags = [f"--cert-file={pair.cert}", f"--key-file={pair.key}"]
     with ExitStack() as stack:
         for each in both(stack, HTTPS, flags):
@@ -147,7 +147,7 @@ def demanding(certificates: Certificates) -> Iterator[tuple[Secured, Secured]]:
     with ExitStack() as stack:
         pair = both(stack, HTTPS, flags)
         for each in pair:
-            each.wait_until_it_answers(Client(certificates.authority, certificates.alice))
+            each.wait_until_it_answers(TlsClient(certificates.authority, certificates.alice))
         yield pair
 
 

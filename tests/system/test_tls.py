@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
+import subprocess
+import sys
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -13,10 +16,13 @@ from typing import Any
 import grpc
 import pytest
 
+from cluster import Client
+from cluster.aio import Client as AsyncClient
 from cluster.etcd.rpc.schema import message_class
+from cluster.processes import import_environment
 from tests.certificates import Authority, Pair
 from tests.cluster.probe import until
-from tests.differential.secured import LEASEHOLD, Client, Secured
+from tests.differential.secured import LEASEHOLD, Secured, TlsClient
 from tests.limits import HANG_SECONDS
 
 VALUES = 40
@@ -43,7 +49,7 @@ def node(authority: Authority, alice: Pair) -> Iterator[Secured]:
     """A node that wants clients' certificates."""
     server = authority.issue("server")
     with served_by(server, f"--trusted-ca-file={authority.cert}", "--client-cert-auth") as made:
-        made.wait_until_it_answers(Client(authority, alice))
+        made.wait_until_it_answers(TlsClient(authority, alice))
         yield made
 
 
@@ -101,7 +107,7 @@ def test_a_client_without_a_certificate_gets_nothing(node: Secured, authority: A
 def test_json_and_metrics_are_served_inside_tls(
     node: Secured, authority: Authority, alice: Pair
 ) -> None:
-    context = Client(authority, alice).context()
+    context = TlsClient(authority, alice).context()
 
     def ask(path: str, body: dict[str, Any] | None = None) -> bytes:
         url = f"https://localhost:{node.port}{path}"
@@ -118,11 +124,90 @@ def test_json_and_metrics_are_served_inside_tls(
     assert b"etcd_server_has_leader 1" in ask("/metrics")
 
 
+# --- our own clients --------------------------------------------------------------------------
+
+
+def test_the_client_does_all_inside_tls_and_goes_on_when_the_front_is_killed(
+    node: Secured, authority: Authority, alice: Pair
+) -> None:
+    endpoint = f"https://localhost:{node.port}"
+    files: dict[str, Any] = {"ca_cert": authority.cert, "cert": alice.cert, "key": alice.key}
+    large = bytes(range(256)) * 4_000
+    with Client(endpoint, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS, **files) as client:
+        with client.watch(b"own/", prefix=True) as watch:
+            client.put(b"own/large", large)
+            for number in range(VALUES):
+                client.put_async(b"own/%03d" % number, large[: number * 5_000])
+            found = client.get_prefix(b"own/")
+            assert found[-1].value == large
+            node.kill_front()
+            client.put(b"own/last", b"after the front was killed")
+            seen: list[bytes] = []
+            while not seen or seen[-1] != b"own/last":
+                seen.append(next(watch).kv.key)
+            assert len(seen) == len(set(seen)) == VALUES + 2
+        with client.lock(b"held"):
+            assert client.get_prefix(b"held")
+        assert client.member_list().members[0].client_urls == (f"https://127.0.0.1:{node.port}",)
+
+
+def test_the_asyncio_client_works_inside_tls(
+    node: Secured, authority: Authority, alice: Pair
+) -> None:
+    async def program() -> bytes:
+        endpoint = f"https://localhost:{node.port}"
+        files: dict[str, Any] = {"ca_cert": authority.cert, "cert": alice.cert, "key": alice.key}
+        async with AsyncClient(endpoint, **files, timeout=HANG_SECONDS) as client:
+            await asyncio.gather(*(client.put(b"aio/%d" % n, b"v") for n in range(100)))
+            found = await client.get_prefix(b"aio/")
+            return b"".join(pair.value for pair in found)
+
+    assert asyncio.run(program()) == b"v" * 100
+
+
+def leasectl(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: text for name, text in import_environment().items() if "CTL_" not in name}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "cluster.cli", *words],
+        env={**kept, **variables},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+
+
+def test_leasectl_takes_the_flags_and_variables_of_etcdctl(
+    node: Secured, authority: Authority, alice: Pair
+) -> None:
+    endpoint = f"localhost:{node.port}"  # files say that it is inside TLS
+    flags = [f"--cacert={authority.cert}", f"--cert={alice.cert}", f"--key={alice.key}"]
+    done = leasectl("put", "by-leasectl", "1", f"--endpoints={endpoint}", *flags)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "OK\n", "")
+    variables = {
+        "ETCDCTL_ENDPOINTS": f"https://{endpoint}",
+        "ETCDCTL_CACERT": str(authority.cert),
+        "LEASECTL_CERT": str(alice.cert),
+        "LEASECTL_KEY": str(alice.key),
+    }
+    done = leasectl("endpoint", "health", "--cluster", **variables)
+    assert done.stdout.startswith(f"https://127.0.0.1:{node.port} is healthy")
+    variables["ETCDCTL_CACERT"] = str(alice.cert)
+    done = leasectl("get", "by-leasectl", "--command-timeout=2s", **variables)
+    assert done.returncode == 1
+    assert "x509: certificate signed by unknown authority" in done.stderr
+    done = leasectl("get", "by-leasectl", "--insecure-skip-tls-verify", **variables)
+    assert (done.returncode, done.stdout) == (0, "by-leasectl\n1\n")
+
+
+# --- the life of a node -----------------------------------------------------------------------
+
+
 def test_a_node_that_stops_ends_its_streams_inside_tls_in_order(authority: Authority) -> None:
     watched = message_class("etcdserverpb.WatchRequest")(create_request={"key": b"a"})
     parse = message_class("etcdserverpb.WatchResponse").FromString
     with served_by(authority.issue("server")) as node:
-        node.wait_until_it_answers(Client(authority))
+        node.wait_until_it_answers(TlsClient(authority))
         with channel_to(node, authority.cert) as channel:
             watch = channel.stream_stream(
                 "/etcdserverpb.Watch/Watch", lambda message: message.SerializeToString(), parse
@@ -137,7 +222,7 @@ def test_a_node_that_stops_ends_its_streams_inside_tls_in_order(authority: Autho
 
 def test_a_node_makes_its_own_certificate_and_takes_http_on_the_same_port() -> None:
     with Secured(LEASEHOLD, ("https", "http"), ["--auto-tls"]) as node:
-        node.wait_until_it_answers(Client(None))
+        node.wait_until_it_answers(TlsClient(None))
         cert = node.data / "fixtures" / "client" / "cert.pem"
         with channel_to(node, cert) as channel:
             unary(channel, "Put", "PutRequest", "PutResponse")(key=b"a", value=b"b")
@@ -150,10 +235,10 @@ def test_a_node_makes_its_own_certificate_and_takes_http_on_the_same_port() -> N
 def test_the_front_serves_on_with_new_files_when_it_was_killed(authority: Authority) -> None:
     pair = authority.issue("first", file="kept")
     with served_by(pair) as node:
-        node.wait_until_it_answers(Client(authority))
+        node.wait_until_it_answers(TlsClient(authority))
         authority.issue("second", file="kept")
         node.kill_front()
-        until(lambda: node.health(Client(authority)) == "200")
+        until(lambda: node.health(TlsClient(authority)) == "200")
 
 
 def test_a_node_whose_certificate_cannot_be_used_says_so_in_one_line(

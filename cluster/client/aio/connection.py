@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
+from ssl import SSLContext
 from typing import Any, Final, TypeVar
 
 import zmq
@@ -75,6 +76,7 @@ class LoopConnection:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
+        tls: SSLContext | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
@@ -91,7 +93,7 @@ class LoopConnection:
         self._reason: LeaseholdError = ClientClosedError("the client was closed")
         self._waker = Waker()
         self._readers = _Readers(self._loop, self._turn_soon)
-        self._links = EndpointLinks(self._waker, self._readers)
+        self._links = EndpointLinks(self._waker, self._readers, tls)
         self._links.open(addresses, self._core)
         self._turn_soon()
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from ssl import SSLContext
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.aio.connection import LoopConnection
@@ -121,9 +122,10 @@ class LoopShell:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
+        tls: SSLContext | None,
     ) -> LoopConnection:
         """Open sockets in the running event loop."""
-        return LoopConnection(addresses, options, direct, changed)
+        return LoopConnection(addresses, options, direct, changed, tls)
 
     def arrivals(self) -> LoopArrivals[Any]:
         """A new, empty queue."""

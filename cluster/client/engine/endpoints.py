@@ -10,23 +10,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from cluster.schemes import HTTP, TCP
+from cluster.schemes import HTTP, HTTPS, TCP
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:2379"
 ENVIRONMENT_NAMES: Final = ("LEASECTL_ENDPOINTS", "ETCDCTL_ENDPOINTS")
 ENDPOINTS_MAX: Final = 64
 
-_PLAIN_SCHEMES: Final = (TCP, HTTP)
+_SCHEMES: Final = {TCP: TCP, HTTP: TCP, HTTPS: HTTPS}
 _NEVER: Final = float("-inf")
 
 
 def parse(
-    given: str | Iterable[str] | None, environment: Mapping[str, str] | None = None
+    given: str | Iterable[str] | None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    tls: bool = False,
 ) -> dict[str, str]:
-    """Map each endpoint, as it was written, to its ZeroMQ address; ValueError names a bad one.
+    """Map each endpoint, as it was written, to its address; ValueError names a bad one.
 
     Without `given`, the endpoints come from the environment, else there is the default one.
-    `http://` is accepted because etcd's users write it: it means plain TCP here too.
+    `http://` is accepted because etcd's users write it: it means plain TCP here too. An endpoint
+    with `https://`, or with `tls` one without a scheme, has an address with `https://`.
     """
     if given is None:
         for name in ENVIRONMENT_NAMES:
@@ -41,20 +45,17 @@ def parse(
         raise ValueError("no endpoints were given")
     if len(written) > ENDPOINTS_MAX:
         raise ValueError(f"{len(written)} endpoints are more than {ENDPOINTS_MAX}")
-    return {endpoint: address(endpoint) for endpoint in written}
+    return {endpoint: address(endpoint, tls=tls) for endpoint in written}
 
 
-def address(endpoint: str) -> str:
-    """The ZeroMQ address of `host:port`, `tcp://host:port` or `http://host:port`."""
-    rest = endpoint
-    for scheme in _PLAIN_SCHEMES:
-        if endpoint.startswith(scheme):
-            rest = endpoint[len(scheme) :].rstrip("/")
-            break
-    else:
-        if "://" in endpoint:
-            scheme = endpoint.partition("://")[0]
-            raise ValueError(f"endpoint {endpoint!r}: scheme {scheme!r} is not tcp or http")
+def address(endpoint: str, *, tls: bool = False) -> str:
+    """The address of `host:port` or a URL: ZeroMQ's, `tcp://host:port`, or inside TLS
+    `https://host:port`. Without a scheme `tls` decides."""
+    scheme, separator, rest = endpoint.partition("://")
+    kind = _SCHEMES.get(scheme + separator) if separator else HTTPS if tls else TCP
+    if kind is None:
+        raise ValueError(f"endpoint {endpoint!r}: scheme {scheme!r} is not tcp, http or https")
+    rest = rest.rstrip("/") if separator else endpoint
     host, colon, port = rest.rpartition(":")
     if not colon or not host:
         raise ValueError(f"endpoint {endpoint!r} is not host:port")
@@ -64,7 +65,7 @@ def address(endpoint: str) -> str:
         raise ValueError(f"endpoint {endpoint!r}: {host!r} is not a host name")
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"endpoint {endpoint!r}: {port!r} is no port from 1 to 65535")
-    return f"tcp://{host}:{int(port)}"
+    return f"{kind}{host}:{int(port)}"
 
 
 class Endpoints:

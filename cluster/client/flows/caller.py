@@ -22,9 +22,12 @@ from cluster.client.flows.states import StateBoard
 from cluster.errors import ClientClosedError
 from cluster.protocol import OPS
 from cluster.schema import Effect
+from cluster.schemes import HTTPS
+from cluster.tls.files import ARGUMENTS, ClientFiles
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from ssl import SSLContext
 
 T = TypeVar("T")
 
@@ -45,12 +48,18 @@ class Caller:
         timeout: float,
         exactly_once: bool,
         direct: bool,
+        files: ClientFiles,
     ) -> None:
         self.shell = shell
-        self._addresses = parse(endpoints, os.environ)
+        self._addresses = parse(endpoints, os.environ, tls=files.is_for_bare_endpoints)
+        secure = {name for name, each in self._addresses.items() if each.startswith(HTTPS)}
+        self._tls = _context(files) if secure else None
         self._options = CallOptions(time_limit("dial_timeout", dial_timeout), exactly_once)
         self.timeout = time_limit("timeout", timeout)
-        self._direct = {n: a for n, a in self._addresses.items() if direct and n != a}
+        # What was to be inside TLS must not go another way.
+        self._direct = {
+            n: a for n, a in self._addresses.items() if direct and n != a and n not in secure
+        }
         self._connection: Connection | None = None
         self._closed = False
         self.states = StateBoard()
@@ -119,7 +128,11 @@ class Caller:
                 raise ClientClosedError("the client is closed")
             if self._connection is None:
                 connection = self.shell.connect(
-                    self._addresses, self._options, self._direct, self.states.change
+                    self._addresses,
+                    self._options,
+                    self._direct,
+                    self.states.change,
+                    self._tls,
                 )
                 self._connection = connection
                 self._finalizer = weakref.finalize(self, connection.close)
@@ -145,6 +158,12 @@ class Caller:
             connection.orphan(FORKED)
             self.states.forked()
             _orphans.append(connection)
+
+
+def _context(files: ClientFiles) -> SSLContext:
+    from cluster.tls.asking import client_context  # noqa: PLC0415 - only with TLS
+
+    return client_context(files, ARGUMENTS)
 
 
 class Api:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from cluster.client.engine.states import ConnectionState
@@ -18,6 +19,7 @@ from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.replies import Reply
 from cluster.client.requests import Key, Named
+from cluster.tls.files import ClientFiles
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -38,6 +40,10 @@ class Client(Primitives, UpkeepApi):
     session; with `exactly_once=False` there is none, and an interrupted write raises
     OutcomeUnknownError. Where a member advertises a `tcp://` URL beside the `http://` URL of its
     front, requests soon go there directly, which is faster; not with `direct=False`.
+    An endpoint with `https://`, or with files of TLS one without a scheme, is reached inside TLS:
+    the node's certificate must be signed by `ca_cert` (else by an authority of the system), for the
+    host of the endpoint. `cert` and `key` show the node who the client is. All are paths of PEM.
+    `insecure_skip_verify` believes any certificate.
     """
 
     @classmethod
@@ -53,6 +59,10 @@ class Client(Primitives, UpkeepApi):
         timeout: float = 5.0,
         exactly_once: bool = True,
         direct: bool = True,
+        ca_cert: str | Path = "",
+        cert: str | Path = "",
+        key: str | Path = "",
+        insecure_skip_verify: bool = False,
     ) -> None:
         super().__init__(
             Caller(
@@ -62,6 +72,7 @@ class Client(Primitives, UpkeepApi):
                 timeout=timeout,
                 exactly_once=exactly_once,
                 direct=direct,
+                files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
             )
         )
 

@@ -21,8 +21,9 @@ from cluster.client.replies import Reply
 from cluster.errors import LeaseholdError
 
 if TYPE_CHECKING:
-    # For types only: a program that has no event loop should not pay for this import.
+    # For types only: a program without event loop, or without TLS, should not pay for an import.
     from asyncio import Future
+    from ssl import SSLContext
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -147,9 +148,10 @@ class Shell(Protocol):
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
+        tls: SSLContext | None,
     ) -> Connection:
         """Start an engine with its sockets; its carrier calls `changed` with each new state,
-        and with the way to tell the program."""
+        and with the way to tell the program. `tls` is for the addresses with https."""
 
     def arrivals(self) -> Arrivals[Any]:
         """A new, empty queue."""

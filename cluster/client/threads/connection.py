@@ -38,6 +38,7 @@ from cluster.errors import (
 
 if TYPE_CHECKING:
     import asyncio
+    from ssl import SSLContext
 
 OUTSTANDING_CALLS_MAX: Final = 20_000
 
@@ -94,11 +95,13 @@ class ThreadedConnection:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
+        tls: SSLContext | None,
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
         self._core = Core(addresses, options, chance, first, direct)
         self._addresses = addresses
+        self._tls = tls
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
         self._changed = changed
@@ -221,7 +224,7 @@ class ThreadedConnection:
     def _run(self) -> None:
         core = self._core
         poller = zmq.Poller()
-        links = EndpointLinks(self._waker, poller)
+        links = EndpointLinks(self._waker, poller, self._tls)
         try:
             links.open(self._addresses, core)
             while not self._stopping:

@@ -7,11 +7,14 @@ import time
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.engine.calling import CallOptions
 from cluster.client.flows.shell import Changed
 from cluster.client.threads.connection import ThreadedConnection
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -106,9 +109,10 @@ class ThreadShell:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
+        tls: SSLContext | None,
     ) -> ThreadedConnection:
         """Start an I/O thread."""
-        return ThreadedConnection(addresses, options, direct, changed)
+        return ThreadedConnection(addresses, options, direct, changed, tls)
 
     def arrivals(self) -> ThreadArrivals[Any]:
         """A new, empty queue."""
