@@ -38,6 +38,9 @@ HELP: Final = {
     "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
     "initial_cluster_state": "new, or existing: join a running cluster after `member add`",
     "initial_cluster_token": "keeps clusters apart that have the same URLs",
+    "initial_cluster_key_file": "a secret that all first members share: their first keys",
+    "client_keys": "let in no client without a key (ZeroMQ's CURVE)",
+    "insecure": "listen without keys where other machines can reach this one",
     "heartbeat_interval": "milliseconds between a leader's heartbeats",
     "election_timeout": "milliseconds without a leader before an election",
     "max_request_bytes": "the largest request a client may send",
@@ -82,6 +85,10 @@ def main(
     node's configuration when all else is ready, and returns the exit status.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["key"]:
+        from actors.offline import key_commands  # noqa: PLC0415 - as below
+
+        return key_commands.main(arguments[1:])
     if arguments[:1] == ["snapshot"]:
         from actors.offline import snapshot_commands  # noqa: PLC0415 - a node does not need them
 
@@ -164,7 +171,8 @@ def _parser() -> FlagParser:
         "One member of a Leasehold cluster. The flags are etcd's.",
         f"Each flag has environment variables: {PREFIXES[0]}DATA_DIR is --data-dir, and so is\n"
         f"etcd's {PREFIXES[1]}DATA_DIR, where neither that nor the flag is given.\n"
-        f"`{PROGRAM} snapshot status|restore FILE` needs no node (see {PROGRAM} snapshot --help).",
+        f"`{PROGRAM} snapshot status|restore FILE` needs no node (see {PROGRAM} snapshot --help),\n"
+        f"and neither does `{PROGRAM} key show|make|bootstrap` (see {PROGRAM} key --help).",
     )
     for field, default in NodeFlags._field_defaults.items():
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]

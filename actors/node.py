@@ -20,27 +20,20 @@ from typing import Final, NamedTuple
 import pykka
 import zmq
 
+from actors.consensus import AS_IT_IS, OnDisk, Outside, make_raft, request_timeout_ms
 from actors.front import FrontProcess, front_of
 from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
 from actors.language.errors import StorageError, described
-from actors.language.messages import HandOver, PeerFrames, PeersDown
+from actors.language.messages import HandOver
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
+from actors.member_keys import Security, find_keys, with_own_key
 from actors.offline.joining import JoinError
-from actors.offline.recovery import last_time, log_directory, open_log, reconcile, why_it_ends
+from actors.offline.recovery import open_log, reconcile, why_it_ends
 from actors.raft.actor import RaftActor
-from actors.raft.codec import PeerCodec
-from actors.raft.core import RaftCore
-from actors.raft.disk.files import DISK, Files
-from actors.raft.disk.mark import Mark
-from actors.raft.disk.shipping import Shipping
-from actors.raft.disk.wal import Contents, Wal
 from actors.raft.disk.wal_reader import Identity
-from actors.raft.outcome import CoreConfig, Ending, Recovered, Removed
-from actors.raft.probation import Probation
-from actors.raft.seams import Links
-from actors.raft.surroundings import LogRetention, Polling, Surroundings
+from actors.raft.outcome import Ending, Removed
 from actors.runtime.base import NodeActor, Ring
 from actors.runtime.beside import Beside
 from actors.runtime.disk import DiskWaits
@@ -64,12 +57,8 @@ from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor
-from cluster.links import PeerDoor, PeerLinks
 from cluster.logs import say_counts, say_rest, tell
 from cluster.repeats import EVERY_MS
-
-REQUEST_TIMEOUT_MS: Final = 5_000
-"""As in etcd, a request is answered within this time and two election timeouts."""
 
 NO_LEADER_ELECTIONS: Final = 3
 """A node that hears no leader for this number of election timeouts ends its watches."""
@@ -81,26 +70,10 @@ of a TCP connection, and the door's limits on clients rest on these counts."""
 STOP_SECONDS: Final = 5.0
 """How long to wait for one actor to stop."""
 
-LOG_KEPT_BYTES: Final = 64 * 1024 * 1024
-PROBATION_NONCE_BITS: Final = 62
-
 EXIT_BAD_STORAGE: Final = 1
 EXIT_REMOVED: Final = 3
 
 log = logging.getLogger("leasehold")
-
-
-class Outside(NamedTuple):
-    """The ways to the disk and to the other members; a test puts itself in between."""
-
-    files: Files = DISK
-    open_door: Callable[[zmq.Context[zmq.Socket[bytes]], tuple[str, ...]], PeerDoor] = PeerDoor
-    open_links: Callable[[zmq.Context[zmq.Socket[bytes]], Callable[[], None]], PeerLinks] = (
-        PeerLinks
-    )
-
-
-AS_IT_IS: Final = Outside()
 
 
 class _End(NamedTuple):
@@ -139,10 +112,13 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         lock = take_directory(config.data_dir)
         try_to_listen((*config.zeromq_urls, *config.listen_peer_urls))
         front = front_of(config)
+        keys = find_keys(config)
+        config = with_own_key(config, keys)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         if config.uses_ipv6:
             context.setsockopt(zmq.IPV6, 1)
-        actors = make_actors(config, context, on_ending, outside, front)
+        security = Security(context, config, keys)
+        actors = make_actors(config, context, on_ending, outside, security, front)
     except (StorageError, JoinError, OSError) as error:
         reason = described(error) if isinstance(error, OSError) else str(error)
         sys.stderr.write(f"leasehold: {reason}\n")
@@ -167,6 +143,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         front.drain()
     stop_actors(actors)
     loop.join(STOP_SECONDS)
+    security.close()
     context.destroy(linger=0)
     if front is not None:
         front.stop()
@@ -183,16 +160,18 @@ def make_actors(
     context: zmq.Context[zmq.Socket[bytes]],
     on_ending: Callable[[_End], None],
     outside: Outside,
-    front: FrontProcess | None = None,
+    security: Security,
+    front: FrontProcess | None,
 ) -> Actors:
     """Open the storage and make the five actors, joined to one ring but not started."""
-    wal, contents = open_log(config, outside.files)
+    wal, contents = open_log(config, outside.files, security.held)
     identity = contents.identity
     backend = LmdbBackend(config.data_dir / "store")
     machine = Machine(backend, members=())
     contents = reconcile(config, wal, contents, machine)
     spool = config.data_dir / "spool"
     clear_directory(spool)
+    end = _ender(config, identity.member_id, on_ending)
     actors = Actors(
         watch=WatchActor(
             identity.cluster_id,
@@ -216,13 +195,25 @@ def make_actors(
                 config.corrupt_check_ms,
             ),
         ),
-        raft=_make_raft(config, context, outside, wal, contents, machine, on_ending),
+        raft=make_raft(config, context, outside, security, OnDisk(wal, contents, machine), end),
         gateway=_make_gateway(config, context, identity, front),
     )
     ring = Ring(**{name: actor.mailbox for name, actor in actors._asdict().items()})
     for actor in actors:
         actor.join(ring)
     return actors
+
+
+def _ender(
+    config: NodeConfig, member_id: int, on_ending: Callable[[_End], None]
+) -> Callable[[Ending], None]:
+    """What is called when this member must not run any more."""
+
+    def end(ending: Ending) -> None:
+        status = EXIT_REMOVED if isinstance(ending, Removed) else EXIT_BAD_STORAGE
+        on_ending(_End(status, why_it_ends(config, member_id, ending)))
+
+    return end
 
 
 def _history_retention(config: NodeConfig) -> HistoryRetention | None:
@@ -258,79 +249,6 @@ def _stop(actor: NodeActor) -> None:
             log.warning("%s does not stop within %g s", type(actor).__name__, STOP_SECONDS)
 
 
-def _make_raft(
-    config: NodeConfig,
-    context: zmq.Context[zmq.Socket[bytes]],
-    outside: Outside,
-    wal: Wal,
-    contents: Contents,
-    machine: Machine,
-    on_ending: Callable[[_End], None],
-) -> RaftActor:
-    codec = PeerCodec(contents.identity.cluster_id)
-    wal.use_encoder(codec.entries)
-    mark = Mark(log_directory(config), outside.files)
-    probation = Probation(random.getrandbits(PROBATION_NONCE_BITS)) if mark.stands() else None
-    core = RaftCore(
-        _core_config(config, contents.identity),
-        Recovered(
-            contents.hard_state,
-            contents.log,
-            contents.membership,
-            machine.applied_index,
-            last_time(contents, machine),
-            probation,
-        ),
-        monotonic_ms(),
-        random.Random().randrange,
-    )
-
-    def open_links(mailbox: Polling) -> Links:
-        door = outside.open_door(context, config.listen_peer_urls)
-        links = outside.open_links(context, mailbox.refresh)
-        mailbox.attach(door, PeerFrames)
-        mailbox.attach(links, PeersDown)
-        return links
-
-    def end(ending: Ending) -> None:
-        status = EXIT_REMOVED if isinstance(ending, Removed) else EXIT_BAD_STORAGE
-        on_ending(_End(status, why_it_ends(config, contents.identity.member_id, ending)))
-
-    directory = config.data_dir / "snapshots"
-    clear_directory(directory)
-    asked = [url for peer in config.peers for url in peer.peer_urls]
-    return RaftActor(
-        core,
-        wal,
-        DiskWaits("log sync"),
-        mark,
-        codec,
-        Shipping(core, wal, directory, outside.files, secrets.randbits),
-        LogRetention(config.snapshot_catchup_entries, LOG_KEPT_BYTES),
-        Surroundings(
-            open_links,
-            config.peer_urls,
-            asked,
-            secrets.randbits,
-            end,
-            time.monotonic_ns,
-            _names(config, contents.identity),
-        ),
-        monotonic_ms,
-    )
-
-
-def _core_config(config: NodeConfig, identity: Identity) -> CoreConfig:
-    heartbeat_ms, election_ms = config.heartbeat_interval_ms, config.election_timeout_ms
-    return CoreConfig(identity.member_id, heartbeat_ms, election_ms, _request_timeout_ms(config))
-
-
-def _names(config: NodeConfig, identity: Identity) -> dict[int, str]:
-    """What the flags call the members; the ids of those that were added later are not in them."""
-    founders = {member.id: member.name for member in config.members if member.id}
-    return {**founders, identity.member_id: config.name}
-
-
 def _make_gateway(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
@@ -344,7 +262,7 @@ def _make_gateway(
         request_bytes_max=config.max_request_bytes,
         txn_ops_max=config.max_txn_ops,
         lease_ttl_ms_min=config.min_lease_ttl_ms,
-        request_timeout_ms=_request_timeout_ms(config),
+        request_timeout_ms=request_timeout_ms(config),
         # Tickets begin at a random number: entries from an earlier run of this node, applied again,
         # must not answer requests of this run.
         first_ticket=random.getrandbits(31) << 32 | 1,
@@ -374,10 +292,6 @@ def _open_door(
     if front is not None:
         front.serve(identity, int(door.endpoint.rpartition(":")[2]))
     return door
-
-
-def _request_timeout_ms(config: NodeConfig) -> int:
-    return REQUEST_TIMEOUT_MS + 2 * config.election_timeout_ms
 
 
 def _tell_started(config: NodeConfig, actors: Actors) -> None:

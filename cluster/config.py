@@ -6,37 +6,29 @@ It opens no socket and creates nothing on disk.
 
 from __future__ import annotations
 
-import math
 import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from cluster.exposure import refuse_open_clients, refuse_open_peers
 from cluster.flag_values import (
     ConfigError,
     advertised_urls,
     at_least,
     duration_ms,
-    integer,
     invalid,
+    is_on,
     listen_urls,
     refuse_overlap,
     split,
 )
 from cluster.identity import InitialMember, cluster_id_of, initial_members
+from cluster.initial_keys import keyed_members
+from cluster.key_files import MEMBER_FILE
 from cluster.logs import LOG_FORMATS
+from cluster.numbers import max_request_bytes, min_lease_ttl_ms, quota, retention, timing
 from cluster.schemes import HTTP, HTTPS, OF_FRONTS, TCP, places, zeromq_url
 from cluster.tls.options import ServerTls, TlsFlags, server_tls
-from cluster.values import parse_duration
-
-ELECTION_TIMEOUT_MS_MAX: Final = 50_000
-ELECTION_HEARTBEATS_MIN: Final = 5
-"""An election timeout is at least this number of heartbeat intervals, as in etcd."""
-
-MAX_REQUEST_BYTES_HIGHEST: Final = 8 * 1024 * 1024
-"""The highest --max-request-bytes: a request and its framing must fit into a client's frame."""
-
-QUOTA_BYTES_DEFAULT: Final = 2 * 1024 * 1024 * 1024
-"""The value that --quota-backend-bytes=0 stands for, as in etcd."""
 
 CLIENT_DEFAULT: Final = "http://localhost:2379"
 """Where clients are served if no flag says so, as in etcd."""
@@ -60,6 +52,9 @@ class NodeFlags(NamedTuple):
     initial_cluster: str = ""
     initial_cluster_state: str = "new"
     initial_cluster_token: str = "etcd-cluster"
+    initial_cluster_key_file: str = ""
+    client_keys: str = "false"
+    insecure: str = "false"
     heartbeat_interval: str = "50"
     election_timeout: str = "300"
     max_request_bytes: str = "1572864"
@@ -94,6 +89,8 @@ class NodeConfig(NamedTuple):
     are the origins whose browsers may ask it, and `tls` says how it speaks TLS, if it does.
     One of `retained_revisions` and `retained_period_ms` may be above 0: then older history is
     compacted. `quota_backend_bytes` 0 means no quota, `corrupt_check_ms` 0 no check.
+    The pairs that members begin with come from `bootstrap_file`. With `has_client_keys` a client
+    has to have a key; `is_insecure`: whoever reaches the ports is let in, wherever they are.
     `changed_flags` are the flags that differ from their defaults, as they would be typed.
     """
 
@@ -108,6 +105,9 @@ class NodeConfig(NamedTuple):
     peer_urls: tuple[str, ...]
     members: tuple[InitialMember, ...]
     token: str
+    bootstrap_file: Path | None
+    has_client_keys: bool
+    is_insecure: bool
     is_joining: bool
     heartbeat_interval_ms: int
     election_timeout_ms: int
@@ -132,6 +132,21 @@ class NodeConfig(NamedTuple):
         return tuple(member for member in self.members if member.name != self.name)
 
     @property
+    def own_member(self) -> InitialMember:
+        """This member."""
+        return next(member for member in self.members if member.name == self.name)
+
+    @property
+    def have_members_keys(self) -> bool:
+        """Whether the flags give the members keys: all of them, but perhaps for one that joins."""
+        return any(member.key for member in self.members)
+
+    @property
+    def key_path(self) -> Path:
+        """Where this member keeps its keys."""
+        return self.data_dir / MEMBER_FILE
+
+    @property
     def front_urls(self) -> tuple[str, ...]:
         """The client URLs that the front serves."""
         return tuple(url for url in self.listen_client_urls if url.startswith(OF_FRONTS))
@@ -154,23 +169,21 @@ def resolve(flags: NodeFlags) -> NodeConfig:
     advertised_peer_urls = advertised_urls(
         "initial-advertise-peer-urls", flags.initial_advertise_peer_urls
     )
-    members = initial_members(
-        flags.initial_cluster or ",".join(f"{flags.name}={url}" for url in advertised_peer_urls),
-        flags.initial_cluster_token,
-    )
+    bootstrap = Path(flags.initial_cluster_key_file) if flags.initial_cluster_key_file else None
+    members = _members(flags, advertised_peer_urls, bootstrap)
     own = _own_member(flags.name, members, advertised_peer_urls)
     cluster_id = cluster_id_of([member.id for member in members])
     is_existing = _is_existing(flags.initial_cluster_state)
     if is_existing:
         members = tuple(member._replace(id=0) for member in members)
-    heartbeat_ms, election_ms = _timing(flags)
-    retained_revisions, retained_period_ms = _retention(flags)
+    heartbeat_ms, election_ms = timing(flags.heartbeat_interval, flags.election_timeout)
+    retained = retention(flags.auto_compaction_mode, flags.auto_compaction_retention)
     data_dir = Path(flags.data_dir or f"{flags.name}.leasehold")
     is_joining = is_existing and _must_join(data_dir, members)
     client_urls, peer_urls, metrics_urls = _listened(flags)
-    advertised_client_urls = advertised_urls(
-        "advertise-client-urls", flags.advertise_client_urls or CLIENT_DEFAULT, tls=True
-    )
+    have_keys = any(member.key for member in members) or (data_dir / MEMBER_FILE).exists()
+    has_client_keys, is_insecure = _exposure(flags, client_urls, peer_urls, have_keys)
+    advertised_client_urls = _advertised_client_urls(flags)
     return NodeConfig(
         name=flags.name,
         member_id=0 if is_existing else own.id,
@@ -183,18 +196,21 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         peer_urls=own.peer_urls,
         members=members,
         token=flags.initial_cluster_token,
+        bootstrap_file=bootstrap,
+        has_client_keys=has_client_keys,
+        is_insecure=is_insecure,
         is_joining=is_joining,
         heartbeat_interval_ms=heartbeat_ms,
         election_timeout_ms=election_ms,
-        max_request_bytes=_max_request_bytes(flags),
+        max_request_bytes=max_request_bytes(flags.max_request_bytes),
         max_txn_ops=at_least(1, "max-txn-ops", flags.max_txn_ops),
-        min_lease_ttl_ms=_min_lease_ttl_ms(flags, election_ms),
+        min_lease_ttl_ms=min_lease_ttl_ms(flags.min_lease_ttl, election_ms),
         snapshot_catchup_entries=at_least(
             0, "snapshot-catchup-entries", flags.snapshot_catchup_entries
         ),
-        retained_revisions=retained_revisions,
-        retained_period_ms=retained_period_ms,
-        quota_backend_bytes=_quota(flags),
+        retained_revisions=retained[0],
+        retained_period_ms=retained[1],
+        quota_backend_bytes=quota(flags.quota_backend_bytes),
         corrupt_check_ms=duration_ms("corrupt-check-time", flags.corrupt_check_time),
         watch_progress_ms=duration_ms(
             "watch-progress-notify-interval", flags.watch_progress_notify_interval, lowest_ms=100
@@ -223,6 +239,11 @@ def _listened(flags: NodeFlags) -> tuple[tuple[str, ...], tuple[str, ...], tuple
     return client_urls, peer_urls, metrics_urls
 
 
+def _advertised_client_urls(flags: NodeFlags) -> tuple[str, ...]:
+    text = flags.advertise_client_urls or CLIENT_DEFAULT
+    return advertised_urls("advertise-client-urls", text, tls=True)
+
+
 def _tls_flags(flags: NodeFlags) -> TlsFlags:
     return TlsFlags(*(getattr(flags, name) for name in TlsFlags._fields))
 
@@ -231,6 +252,18 @@ def _one_of_each_port(urls: tuple[str, ...]) -> tuple[str, ...]:
     """URLs without those that differ from another one only as http and https: a front serves both
     on one port."""
     return tuple({url.replace(HTTPS, HTTP, 1): url for url in urls}.values())
+
+
+def _exposure(
+    flags: NodeFlags, client_urls: tuple[str, ...], peer_urls: tuple[str, ...], have_keys: bool
+) -> tuple[bool, bool]:
+    """Whether clients need keys, and whether ports may be open to all; ConfigError if one is."""
+    has_client_keys = is_on("client-keys", flags.client_keys)
+    is_insecure = is_on("insecure", flags.insecure)
+    if not is_insecure:
+        refuse_open_peers(peer_urls, have_keys)
+        refuse_open_clients(client_urls, has_client_keys)
+    return has_client_keys, is_insecure
 
 
 def _changed(flags: NodeFlags) -> tuple[str, ...]:
@@ -263,6 +296,15 @@ def _metrics_urls(text: str) -> tuple[str, ...]:
 
 
 # --- identity ---------------------------------------------------------------------------------
+
+
+def _members(
+    flags: NodeFlags, advertised: tuple[str, ...], bootstrap: Path | None
+) -> tuple[InitialMember, ...]:
+    """The members with which the cluster begins, or which the one to join has."""
+    alone = ",".join(f"{flags.name}={url}" for url in advertised)
+    members = initial_members(flags.initial_cluster or alone, flags.initial_cluster_token)
+    return keyed_members(members, bootstrap, flags.name, flags.initial_cluster_state)
 
 
 def _own_member(
@@ -312,70 +354,3 @@ def _has_log(data_dir: Path) -> bool:
     """Whether the data directory holds the log of a member."""
     directory = data_dir / "wal"
     return directory.is_dir() and any(path.suffix == ".wal" for path in directory.iterdir())
-
-
-# --- numbers ----------------------------------------------------------------------------------
-
-
-def _timing(flags: NodeFlags) -> tuple[int, int]:
-    heartbeat_ms = integer("heartbeat-interval", flags.heartbeat_interval)
-    election_ms = integer("election-timeout", flags.election_timeout)
-    if heartbeat_ms <= 0:
-        raise ConfigError(f"--heartbeat-interval must be >0 (set to {heartbeat_ms}ms)")
-    if election_ms <= 0:
-        raise ConfigError(f"--election-timeout must be >0 (set to {election_ms}ms)")
-    if election_ms < ELECTION_HEARTBEATS_MIN * heartbeat_ms:
-        raise ConfigError(
-            f"--election-timeout[{election_ms}ms] should be at least as"
-            f" {ELECTION_HEARTBEATS_MIN} times as --heartbeat-interval[{heartbeat_ms}ms]"
-        )
-    if election_ms > ELECTION_TIMEOUT_MS_MAX:
-        raise ConfigError(
-            f"--election-timeout[{election_ms}ms] is too long, and should be set less than"
-            f" {ELECTION_TIMEOUT_MS_MAX}ms"
-        )
-    return heartbeat_ms, election_ms
-
-
-def _max_request_bytes(flags: NodeFlags) -> int:
-    limit = integer("max-request-bytes", flags.max_request_bytes)
-    if not 1 <= limit <= MAX_REQUEST_BYTES_HIGHEST:
-        raise invalid("max-request-bytes", str(limit), f"between 1 and {MAX_REQUEST_BYTES_HIGHEST}")
-    return limit
-
-
-def _min_lease_ttl_ms(flags: NodeFlags, election_ms: int) -> int:
-    """Etcd's minimum is one and a half election timeouts, rounded up to whole seconds."""
-    text = flags.min_lease_ttl
-    if not text:
-        return math.ceil(1.5 * election_ms / 1000) * 1000
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise invalid("min-lease-ttl", text, "expected seconds, such as 0.5") from None
-    if not 0.001 <= seconds <= 9_000_000_000:
-        raise invalid("min-lease-ttl", text, "between 0.001 and 9000000000 seconds")
-    return math.ceil(seconds * 1000)
-
-
-def _retention(flags: NodeFlags) -> tuple[int, int]:
-    """The history to keep: a number of revisions, and a time in milliseconds; 0 keeps all."""
-    mode, text = flags.auto_compaction_mode, flags.auto_compaction_retention
-    if mode == "revision":
-        return at_least(0, "auto-compaction-retention", text), 0
-    if mode != "periodic":
-        raise ConfigError(f'unknown auto-compaction-mode "{mode}"')
-    try:
-        # As in etcd, a number without a unit is hours.
-        seconds = int(text) * 3_600 if re.fullmatch("[0-9]{1,7}", text) else parse_duration(text)
-    except ValueError as error:
-        raise invalid("auto-compaction-retention", text, str(error)) from None
-    if seconds < 0:
-        raise invalid("auto-compaction-retention", text, "at least 0")
-    return 0, math.ceil(seconds * 1_000)
-
-
-def _quota(flags: NodeFlags) -> int:
-    """The quota in bytes, 0 for none; as in etcd, a negative flag means none."""
-    quota = integer("quota-backend-bytes", flags.quota_backend_bytes)
-    return max(0, quota or QUOTA_BYTES_DEFAULT)

@@ -68,6 +68,13 @@ def duration_ms(flag: str, text: str, lowest_ms: int = 0) -> int:
     return math.ceil(seconds * 1_000)
 
 
+def is_on(flag: str, text: str) -> bool:
+    """A switch: `--flag` alone is `--flag=true`."""
+    if text not in {"true", "false"}:
+        raise invalid(flag, text, "true or false")
+    return text == "true"
+
+
 def integer(flag: str, text: str) -> int:
     """A whole number."""
     if not re.fullmatch(r"-?[0-9]{1,18}", text):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Final, NamedTuple
 
+from cluster.curve import parse_key
 from cluster.flag_values import ConfigError, advertised_urls, invalid, split
 from cluster.schemes import etcd_url, in_order, zeromq_url
 
@@ -18,12 +19,14 @@ MEMBERS_MAX: Final = 64
 class InitialMember(NamedTuple):
     """A member of the cluster as `--initial-cluster` names it; URLs are canonical and sorted.
 
-    `id` is 0 if the cluster exists already: then only the cluster itself knows the id.
+    `id` is 0 if the cluster exists already: then only the cluster itself knows the id. `key` is its
+    public key, where members have keys.
     """
 
     id: int
     name: str
     peer_urls: tuple[str, ...]
+    key: str = ""
 
 
 def member_id_of(peer_urls: tuple[str, ...], token: str) -> int:
@@ -41,14 +44,21 @@ def cluster_id_of(member_ids: list[int]) -> int:
 
 
 def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
-    """Parse `n1=url,n2=url`, where a name with several URLs is repeated; ordered by id."""
+    """Parse `n1=url#KEY,n2=url`, where a name with several URLs is repeated; ordered by id.
+
+    The keys may be left out.
+    """
     flag = "initial-cluster"
     urls_by_name: dict[str, list[str]] = {}
+    keys: dict[str, str] = {}
     seen: set[str] = set()
     for part in split(text):
         name, equals, url_text = part.partition("=")
+        url_text, _, key = url_text.partition("#")
         if not equals or not name or not url_text:
             raise invalid(flag, part, "expected NAME=URL")
+        if key and keys.setdefault(name, _key(flag, part, key)) != key.lower():
+            raise ConfigError(f"--{flag} has two keys of {name}")
         (url,) = advertised_urls(flag, url_text)
         if zeromq_url(url) in seen:
             raise ConfigError(f"--{flag}: initial cluster {text} has duplicate url")
@@ -59,10 +69,17 @@ def initial_members(text: str, token: str) -> tuple[InitialMember, ...]:
     if len(urls_by_name) > MEMBERS_MAX:
         raise ConfigError(f"--{flag}: {len(urls_by_name)} members, the limit is {MEMBERS_MAX}")
     members = [
-        InitialMember(member_id_of(tuple(urls), token), name, in_order(urls))
+        InitialMember(member_id_of(tuple(urls), token), name, in_order(urls), keys.get(name, ""))
         for name, urls in urls_by_name.items()
     ]
     return tuple(sorted(members))
+
+
+def _key(flag: str, part: str, text: str) -> str:
+    try:
+        return parse_key(text)
+    except ValueError as error:
+        raise invalid(flag, part, str(error)) from None
 
 
 def first_eight(data: bytes) -> int:

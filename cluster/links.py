@@ -1,6 +1,6 @@
-"""The sockets between members (PeerDoor, PeerLinks), and what all listening sockets share.
+"""The socket that the other members send to (PeerDoor), and what all listening sockets share.
 
-It owns the options of these sockets that limit memory and time. The classes move frames, and refuse
+It owns the options of these sockets that limit memory and time. The class moves frames, and refuses
 to know what a frame says. A socket belongs to the thread that made it.
 """
 
@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import zmq
 
+from cluster.curve import KeyPair
+from cluster.gatekeeper import Applicant
+from cluster.keyed import KeyedPorts
 from cluster.schemes import LISTEN_BACKLOG, zeromq_url
 from cluster.visitors import LOOK_MS, Visitors
 
 PEER_FRAME_BYTES_MAX: Final = 64 * 1024 * 1024
-PEER_QUEUE_MESSAGES: Final = 4_096
-"""The number of messages that may wait to be sent to one member."""
-
 PEER_INCOMING_BYTES_MAX: Final = 256 * 1024 * 1024
 """Bytes that may have arrived from the other members and are not taken, in whole messages or not:
 above it, the connection with the most is ended. The number of messages has no limit: if libzmq has
 stopped reading a connection and that connection breaks, the next heartbeat aborts the process."""
 
-PEER_RECONNECT_MS: Final = 20
-PEER_RECONNECT_MS_MAX: Final = 200
 HANDSHAKE_MS: Final = 2_000
 
 SKIPPED_PER_LOOK_MAX: Final = 1_024
@@ -38,10 +36,17 @@ FRAME_HEAD_BYTES: Final = 9
 SEVERAL_FRAMES: Final = "closed a connection: a peer message has one frame"
 
 ZAP_DOMAIN: Final = b"leasehold"
+PEER_DOMAIN: Final = b"leasehold peers"
 """A socket with a domain refuses ZMTP 1 and 2. In those, a browser's HTTP request can pass for
-messages. There is no ZAP handler, so libzmq admits every client that speaks ZMTP 3."""
+messages. Without keys there is no gatekeeper, and libzmq admits every client that speaks ZMTP 3."""
 
-MONITORED: Final = zmq.EVENT_DISCONNECTED
+CURVE: Final = b"CURVE"
+USER_ID: Final = "User-Id"
+"""ZMTP's mechanism, and its name of what the gatekeeper has answered."""
+
+KNOCKS_PER_SECOND_MAX: Final = 20
+
+FOREIGN_KEY: Final = "closed a connection with the key of no member"
 
 log = logging.getLogger("leasehold.links")
 
@@ -55,9 +60,10 @@ exception which says that there is none. Behind them more are to be expected."""
 
 
 class PeerFrame(bytes):
-    """A frame as it arrived."""
+    """A frame as it arrived; `key` is that of its sender, whose connection has it: "" if none."""
 
     arrived: zmq.Frame
+    key = ""
 
     @property
     def address(self) -> str:
@@ -65,13 +71,51 @@ class PeerFrame(bytes):
         return _address_of(self.arrived)
 
 
-class PeerDoor:
-    """The PULL socket that the other members send to; an item is one frame."""
+class PeerLock:
+    """The lock of a peer door: the door's own pair, and the keys of the members that may come in.
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], urls: tuple[str, ...]) -> None:
+    `on_stranger` is called with another key, in the gatekeeper's thread, KNOCKS_PER_SECOND_MAX
+    times a second at most: it may be that of a member that this one has not heard of.
+    """
+
+    def __init__(
+        self, pair: KeyPair, on_stranger: Callable[[str], None] = lambda key: None
+    ) -> None:
+        self.pair = pair
+        self.admitted: Collection[str] = frozenset()
+        self.on_stranger = on_stranger
+        self._knock_again_at = 0.0
+
+    def judge(self, applicant: Applicant) -> str | None:
+        """The key under which an applicant comes in; None: it does not."""
+        if applicant.mechanism != CURVE:
+            return None
+        key = applicant.credentials[0].hex()
+        if key in self.admitted:
+            return key
+        now = time.monotonic()
+        if now >= self._knock_again_at:
+            self._knock_again_at = now + 1 / KNOCKS_PER_SECOND_MAX
+            self.on_stranger(key)
+        return None
+
+
+class PeerDoor:
+    """The PULL socket that the other members send to; an item is one frame.
+
+    With a `lock`, only those with the keys in it come in, which a gatekeeper of the same context
+    must see to; and frames of connections whose keys are taken out of it do not.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        urls: tuple[str, ...],
+        lock: PeerLock | None = None,
+    ) -> None:
         socket = context.socket(zmq.PULL)
         socket.linger = 0
-        socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+        socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN if lock is None else PEER_DOMAIN)
         socket.setsockopt(zmq.MAXMSGSIZE, PEER_FRAME_BYTES_MAX)
         socket.setsockopt(zmq.RCVHWM, 0)
         socket.setsockopt(zmq.BACKLOG, LISTEN_BACKLOG)
@@ -80,11 +124,22 @@ class PeerDoor:
         self.visitors.incoming_connection_bytes_max = PEER_INCOMING_BYTES_MAX
         self.visitors.incoming_node_bytes_max = PEER_INCOMING_BYTES_MAX
         self._look_at_ms = 0
-        bind(socket, urls)
+        self._lock, self._ports = lock, None if lock is None else KeyedPorts(urls)
         self._socket = socket
         # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
         self._unsure = True
         self._skipping = False
+        if lock is None:
+            bind(socket, urls)
+        else:
+            self.serve(lock.pair)
+
+    def serve(self, pair: KeyPair) -> None:
+        """Have this pair from now on; all connections end, and members connect to the new key."""
+        assert self._lock is not None and self._ports is not None, "a door without a lock"
+        self._lock.pair = pair
+        self._ports.serve(self._socket, pair)
+        self._unsure = True
 
     def descriptors(self) -> list[int]:
         """The socket's descriptor, to poll."""
@@ -119,7 +174,8 @@ class PeerDoor:
                 self._skipping = arrived.more
                 frame = PeerFrame(b"" if arrived.more else arrived.buffer)
                 frame.arrived = arrived
-                items.append(frame)
+                if self._lock is None or self._is_admitted(frame, self._lock):
+                    items.append(frame)
         except zmq.Again:
             self._unsure = False
         return items
@@ -131,6 +187,19 @@ class PeerDoor:
             visitor.taken += len(arrived) + FRAME_HEAD_BYTES
             if arrived.more:
                 self.visitors.hang_up(visitor, SEVERAL_FRAMES)
+
+    def _is_admitted(self, frame: PeerFrame, lock: PeerLock) -> bool:
+        """Note the key that a frame came under; end its connection if the key is admitted no more.
+
+        The handshake has proved the key. libzmq keeps it beside each frame of the connection.
+        """
+        frame.key = str(frame.arrived.get(USER_ID))
+        if frame.key in lock.admitted:
+            return True
+        visitor = self.visitors.at(frame.arrived.get(zmq.SRCFD))
+        if visitor is not None:
+            self.visitors.hang_up(visitor, FOREIGN_KEY)
+        return False
 
     def _look(self) -> None:
         """Every LOOK_MS, end the connections that keep too many bytes waiting."""
@@ -151,117 +220,8 @@ class PeerDoor:
         """Close the socket. Frames not yet taken are lost, as on a broken network."""
         self.visitors.close(self._socket)
         self._socket.close()
-
-
-class PeerLinks:
-    """One PUSH socket to each other member; an item is the id of a member whose connection broke.
-
-    Delivery is not promised: a frame to a member that is down or slow is dropped, and Raft sends
-    it again.
-    """
-
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._context = context
-        self._on_change = on_change
-        self._urls: dict[int, str] = {}
-        self._unsure = False
-        # Members whose URL libzmq refuses to connect to; tried again when the URL changes.
-        self._refused: dict[int, str] = {}
-        self._links: dict[int, zmq.Socket[bytes]] = {}
-        self._monitors: dict[int, zmq.Socket[bytes]] = {}
-
-    def update(self, urls: dict[int, str]) -> None:
-        """Connect to these members and to no others; `on_change` is called if sockets change."""
-        urls = {member_id: zeromq_url(url) for member_id, url in urls.items()}
-        if urls == self._urls:
-            return
-        for member_id in [m for m, url in self._urls.items() if urls.get(m) != url]:
-            self._disconnect(member_id)
-        for member_id in urls.keys() - self._links.keys():
-            url = urls[member_id]
-            if self._refused.get(member_id) != url:
-                self._maybe_connect(member_id, url)
-        self._urls = dict(urls)
-        self._on_change()
-
-    def _maybe_connect(self, member_id: int, url: str) -> None:
-        """Connect to a member. If libzmq refuses its URL, the member counts as down."""
-        try:
-            self._connect(member_id, url)
-        except zmq.ZMQError as error:
-            self._refused[member_id] = url
-            log.warning("no member can be reached at %s: %s", url, error.strerror)
-
-    def _connect(self, member_id: int, url: str) -> None:
-        """Connect to a member, with a monitor that reports when the connection breaks."""
-        socket = self._context.socket(zmq.PUSH)
-        socket.linger = 0
-        if is_ipv6(url):
-            socket.setsockopt(zmq.IPV6, 1)
-        # Without IMMEDIATE, frames would queue for a dead member and reach its next incarnation.
-        socket.setsockopt(zmq.IMMEDIATE, 1)
-        socket.setsockopt(zmq.SNDHWM, PEER_QUEUE_MESSAGES)
-        socket.setsockopt(zmq.RECONNECT_IVL, PEER_RECONNECT_MS)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, PEER_RECONNECT_MS_MAX)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        monitor = socket.get_monitor_socket(MONITORED)
-        # The monitor's descriptor signals a first report only after it was once found empty.
-        _take_all(monitor)
-        try:
-            socket.connect(url)
-        except zmq.ZMQError:
-            socket.disable_monitor()
-            monitor.close(linger=0)
-            socket.close()
-            raise
-        self._links[member_id], self._monitors[member_id] = socket, monitor
-        self._unsure = True
-
-    def _disconnect(self, member_id: int) -> None:
-        self._refused.pop(member_id, None)
-        socket = self._links.pop(member_id, None)
-        if socket is None:
-            return
-        socket.disable_monitor()
-        self._monitors.pop(member_id).close(linger=0)
-        socket.close()
-
-    def descriptors(self) -> list[int]:
-        """The monitors' descriptors, to poll."""
-        return [descriptor_of(monitor) for monitor in self._monitors.values()]
-
-    def must_drain(self) -> bool:
-        """Once after connecting: a monitor's descriptor is silent until it was found empty.
-
-        Later it never misses a report, as `drain` always reads the monitors until they are empty.
-        """
-        return self._unsure
-
-    def drain(self, items_max: int) -> list[int]:
-        """The members whose connections broke since the last call."""
-        self._unsure = False
-        return [member_id for member_id, monitor in self._monitors.items() if _take_all(monitor)]
-
-    def send(self, member_id: int, frame: bytes) -> bool:
-        """Send without waiting; False when the frame was dropped or the member is unknown."""
-        link = self._links.get(member_id)
-        if link is None:
-            return False
-        try:
-            link.send(frame, _NOWAIT)
-        except zmq.Again:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Close every link and its monitor."""
-        for member_id in list(self._links):
-            self._disconnect(member_id)
+        if self._ports is not None:
+            self._ports.close()
 
 
 def is_ipv6(url: str) -> bool:
@@ -301,14 +261,3 @@ def _address_of(frame: zmq.Frame) -> str:
         return str(frame.get("Peer-Address"))
     except (zmq.ZMQError, ValueError):
         return ""  # it came from inside this process, through no network connection
-
-
-def _take_all(monitor: zmq.Socket[bytes]) -> bool:
-    """Read all reports of a monitor; whether there was one. Each says that a connection broke."""
-    reported = False
-    try:
-        while True:
-            monitor.recv_multipart(_NOWAIT)
-            reported = True
-    except zmq.Again:
-        return reported

@@ -85,6 +85,7 @@ MEMBER: Final = Map(
         Field("peerURLs", TEXTS),
         Field("clientURLs", TEXTS),
         Field("isLearner", FLAG),
+        Field("keys", TEXTS, "where members have keys", optional=True, ours=True),
     ),
 )
 
@@ -158,6 +159,7 @@ _ASKED: Final = "if asked and there was one"
 _LEASE_ID: Final = Field("ID", INTEGER)
 _MEMBER_ID: Final = Field("ID", MEMBER_ID)
 _PEER_URLS: Final = Field("peerURLs", TEXTS)
+_MEMBER_KEY: Final = Field("member_key", TEXT, ours=True)
 _PREV_KV: Final = Field("prev_kv", FLAG)
 _MEMBERS: Final = Field("members", ListOf(MEMBER))
 _WATCH_ID: Final = Field("watch_id", COUNT)
@@ -301,7 +303,7 @@ _MEMBER_CHANGES: Final = (
     ProtocolOp(
         "member_add",
         Effect.OTHER,
-        (_PEER_URLS, Field("isLearner", FLAG)),
+        (_PEER_URLS, Field("isLearner", FLAG), _MEMBER_KEY),
         (
             _NEW_MEMBER,
             _MEMBERS,
@@ -314,10 +316,11 @@ _MEMBER_CHANGES: Final = (
     ProtocolOp(
         "member_replace",
         Effect.OTHER,
-        (_MEMBER_ID, _PEER_URLS),
+        (_MEMBER_ID, _PEER_URLS, _MEMBER_KEY),
         (_NEW_MEMBER, _MEMBERS),
         ours=True,
     ),
+    ProtocolOp("member_rotate_key", Effect.OTHER, (_MEMBER_ID,), (_MEMBERS,), ours=True),
     ProtocolOp("move_leader", Effect.OTHER, (Field("targetID", MEMBER_ID),), ()),
 )
 

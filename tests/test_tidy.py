@@ -102,13 +102,16 @@ class Rights(NamedTuple):
 
 
 RIGHTS = {
-    "engine": Rights(set(), ENGINE, {"language", "cluster.faults", "cluster.schemes"}),
+    "engine": Rights(
+        set(), ENGINE, {"language", "cluster.curve", "cluster.faults", "cluster.schemes"}
+    ),
     "codec": Rights(
         {"msgpack"},
         CODEC,
         {
             "language",
             "cluster.addresses",
+            "cluster.curve",
             "cluster.faults",
             "cluster.protocol",
             "cluster.schema",
@@ -130,6 +133,7 @@ RIGHTS = {
             "cluster.link_plan",
             "cluster.links",
             "cluster.logs",
+            "cluster.peer_links",
             "cluster.private",
             "cluster.processes",
             "cluster.wire",

@@ -15,6 +15,7 @@ from actors.language.bounds import INT64_MAX
 from actors.language.commands import LeaseGrant
 from actors.language.members import AddMember, Peer, ReplaceMember
 from cluster.addresses import AddressError, member_urls
+from cluster.curve import parse_key
 from cluster.faults import FAULTS
 from cluster.schemes import etcd_url
 
@@ -85,7 +86,16 @@ class Newcomers:
         spelled = "".join(map(etcd_url, urls))
         text = f"{spelled}{self._token}{self._last_seconds}"
         digest = sha1(text.encode(), usedforsecurity=False).digest()
-        return Peer(int.from_bytes(digest[:8], "big"), urls)
+        return Peer(int.from_bytes(digest[:8], "big"), urls, _keys(fields))
+
+
+def _keys(fields: Fields) -> tuple[str, ...]:
+    """A new member's key, where members have keys."""
+    text: str = fields.get("member_key", "")
+    try:
+        return (parse_key(text),) if text else ()
+    except ValueError:
+        raise RefusedError(FAULTS["MemberBadKey"]) from None
 
 
 def peer_urls(fields: Fields) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ from actors.language.members import (
     MemberChange,
     PromoteMember,
     RemoveMember,
+    SetKeys,
     Transfer,
     UpdateMember,
 )
@@ -211,6 +212,7 @@ def _changes(newcomers: Newcomers) -> dict[str, Callable[[Fields], MemberChange 
         "member_replace": newcomers.replace,
         "member_update": _member_update,
         "member_promote": lambda fields: PromoteMember(_id(fields)),
+        "member_rotate_key": lambda fields: SetKeys(_id(fields)),
         "move_leader": lambda fields: Transfer(fields.get("targetID", 0)),
     }
 

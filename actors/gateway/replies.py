@@ -225,6 +225,7 @@ def _member(member: Member) -> ReplyFields:
         "peerURLs": member.peer_urls,
         "clientURLs": member.client_urls,
         "isLearner": member.is_learner,
+        **({"keys": member.keys} if member.keys else {}),
     }
 
 

@@ -27,6 +27,7 @@ from actors.language.members import (
     PromoteMember,
     RemoveMember,
     ReplaceMember,
+    SetKeys,
     Transfer,
     UpdateMember,
 )
@@ -173,9 +174,12 @@ class Stages:
                 salt = self._random_bits(8 * SALT_BYTES).to_bytes(SALT_BYTES)
                 make = Make(made.password, salt, self._settings.cost_log2)
                 return self._to_desk(pending, make)
+            case SetKeys(member_id) if member_id != self._settings.member_id:
+                # The secret half of a member's next key must not leave its machine.
+                return Reply(pending, Failure("NotThisMember"))
             case AddMember() | ReplaceMember():
                 return self._to_raft(pending._replace(added=stage.peer.id), stage)
-            case RemoveMember() | UpdateMember() | PromoteMember() | Transfer():
+            case RemoveMember() | UpdateMember() | PromoteMember() | SetKeys() | Transfer():
                 return self._to_raft(pending, stage)
             case _:
                 return Reply(pending, result)

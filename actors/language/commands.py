@@ -46,13 +46,17 @@ class Event(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One member as `member list` shows it; `name` is empty until the member has first started."""
+    """One member as `member list` shows it; `name` is empty until the member has first started.
+
+    `keys` are its public keys, the newest last; a cluster without keys has none.
+    """
 
     id: int
     name: str
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...]
     is_learner: bool
+    keys: tuple[str, ...] = ()
 
 
 class AlarmType(IntEnum):
@@ -308,6 +312,7 @@ class MemberPeers(NamedTuple):
     id: Unsigned
     peer_urls: tuple[str, ...]
     is_learner: bool
+    keys: tuple[str, ...] = ()
 
 
 class SetMembers(NamedTuple):

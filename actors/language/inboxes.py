@@ -6,6 +6,7 @@ An actor's `receive` has a case for each; a type checker sees one that is missin
 from __future__ import annotations
 
 from actors.language.auth import AuthNews, WatchRights
+from actors.language.members import Knock
 from actors.language.messages import (
     Accuse,
     Apply,
@@ -86,6 +87,7 @@ ToRaft = (
     | Synced
     | Published
     | Survey
+    | Knock
 )
 
 ToStore = (

@@ -14,11 +14,19 @@ NOBODY: Final = 0
 """A member's id where there is none: no leader is known, no vote is given, no member proposed."""
 
 
+MEMBER_KEYS_MAX: Final = 2
+"""A member that is changing its key has two: the one that goes, and then the one that comes."""
+
+
 class Peer(NamedTuple):
-    """A member as the log knows it: its id, and the URLs at which other members reach it."""
+    """A member as the log knows it: its id, and the URLs at which other members reach it.
+
+    `keys` are its public keys (cluster.curve), the newest last; a cluster without keys has none.
+    """
 
     id: MemberId
     peer_urls: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
 
 class AddMember(NamedTuple):
@@ -54,13 +62,23 @@ class PromoteMember(NamedTuple):
     id: Unsigned
 
 
+class SetKeys(NamedTuple):
+    """Change the keys of a member: first its next key comes in, then the former one goes.
+
+    Without keys it is a client's wish, and the member itself has to make its next key.
+    """
+
+    id: Unsigned
+    keys: tuple[str, ...] = ()
+
+
 class Transfer(NamedTuple):
     """Let the member `target` lead; the membership stays as it is."""
 
     target: int
 
 
-MemberChange = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember
+MemberChange = AddMember | RemoveMember | ReplaceMember | UpdateMember | PromoteMember | SetKeys
 
 
 class PublishedMember(NamedTuple):
@@ -69,3 +87,9 @@ class PublishedMember(NamedTuple):
     member_id: int
     name: str
     client_urls: tuple[str, ...]
+
+
+class Knock(NamedTuple):
+    """Gatekeeper -> Raft: somebody with this key, which is no member's, was not let in."""
+
+    key: str

@@ -13,7 +13,7 @@ from typing import Final
 from actors.language.entries import Entry
 from actors.language.errors import StorageError
 from actors.language.members import Peer
-from actors.offline.joining import ask_to_join
+from actors.offline.joining import JoinKeys, ask_to_join
 from actors.raft.disk.files import Files
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.wal import Contents, Wal
@@ -23,12 +23,16 @@ from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode, first_me
 from actors.raft.outcome import Contradicted, Ending, Removed, WasHere
 from actors.store.machine import Machine
 from cluster.config import NodeConfig
+from cluster.curve import HeldKeys
+from cluster.identity import InitialMember
 from cluster.schemes import places
 
 JOIN_SECONDS: Final = 30.0
 
 
-def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
+def open_log(
+    config: NodeConfig, files: Files, keys: HeldKeys | None = None
+) -> tuple[Wal, Contents]:
     """This member's log: the one on its disk, or a new one. Raises StorageError or JoinError."""
     directory = log_directory(config)
     if Wal.exists(directory, files):
@@ -37,29 +41,40 @@ def open_log(config: NodeConfig, files: Files) -> tuple[Wal, Contents]:
         _check_flags(config, contents)
         if not config.member_id and contents.log.last_index == 0:
             # It joined, but got no entry before it stopped: it may have been removed since.
-            _check_identity(config, contents.identity, _ask_who_i_am(config))
+            _check_identity(config, contents.identity, _ask_who_i_am(config, keys))
         return wal, contents
     # The disk is empty, but the member may have been here before, and made promises. The mark puts
     # it on probation, and is written first: no crash may leave a log without it.
     Mark(directory, files).make()
     if config.is_joining:
-        identity = _ask_who_i_am(config)
+        identity = _ask_who_i_am(config, keys)
         # The members that the others name may not be committed, so the log begins with none: its
         # entries will say who they are.
         return Wal.create(directory, identity, UNKNOWN_MEMBERS, files=files)
     identity = Identity(config.member_id, config.cluster_id)
-    founders = first_membership(
-        tuple(Peer(member.id, member.peer_urls) for member in config.members)
-    )
+    founders = first_membership(tuple(map(founder, config.members)))
     return Wal.create(directory, identity, founders, files=files, entries=first_entries(founders))
 
 
-def _ask_who_i_am(config: NodeConfig) -> Identity:
+def _ask_who_i_am(config: NodeConfig, keys: HeldKeys | None) -> Identity:
     urls = [url for peer in config.peers for url in peer.peer_urls]
-    welcome = ask_to_join(config.listen_peer_urls, config.peer_urls, urls, JOIN_SECONDS)
+    mine = None
+    if keys is not None and config.have_members_keys:
+        mine = JoinKeys(keys.pair, trusted_keys(config))
+    welcome = ask_to_join(config.listen_peer_urls, config.peer_urls, urls, JOIN_SECONDS, mine)
     if welcome.was_here:
         raise StorageError(was_here(config, welcome.member_id, welcome.client_urls))
     return Identity(welcome.member_id, welcome.cluster_id)
+
+
+def founder(member: InitialMember) -> Peer:
+    """A first member, as the log begins with it."""
+    return Peer(member.id, member.peer_urls, (member.key,) if member.key else ())
+
+
+def trusted_keys(config: NodeConfig) -> dict[str, str]:
+    """The keys that the operator has given for the other members, by URL."""
+    return {url: peer.key for peer in config.peers for url in peer.peer_urls if peer.key}
 
 
 def log_directory(config: NodeConfig) -> Path:

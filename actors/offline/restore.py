@@ -21,7 +21,7 @@ import lmdb
 
 from actors.language.commands import Change, Event, KeyValue, Member
 from actors.language.errors import StorageError, described
-from actors.language.members import Peer
+from actors.offline.recovery import founder
 from actors.raft.disk.wal import Wal
 from actors.raft.disk.wal_reader import Identity
 from actors.raft.log import FIRST_TERM, LogStart
@@ -128,7 +128,7 @@ def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) ->
     source = _source(path, skip_hash_check)
     with _named_errors(data_dir), _taken(data_dir) as part:
         digest = _copy(source, part / "store")
-        founders = first_membership(tuple(Peer(each.id, each.peer_urls) for each in config.members))
+        founders = first_membership(tuple(map(founder, config.members)))
         index = _restore_store(part / "store", config, founders, bump)
         identity = Identity(config.member_id, _cluster_id(config, digest, bump))
         wal, _ = Wal.create(part / "wal", identity, founders)
@@ -222,8 +222,13 @@ def changes_of(
     sessions = tuple(
         SessionChange(record.id, None, (), tuple(results)) for record, results in loaded.sessions
     )
-    first = tuple(Member(each.id, each.name, each.peer_urls, (), False) for each in members)
+    first = tuple(_unstarted(each) for each in members)
     return Batch(meta, events, {}, sessions, first, alarms=())
+
+
+def _unstarted(member: InitialMember) -> Member:
+    keys = founder(member).keys
+    return Member(member.id, member.name, member.peer_urls, (), is_learner=False, keys=keys)
 
 
 # --- the file ---------------------------------------------------------------------------------

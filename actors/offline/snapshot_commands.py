@@ -29,6 +29,7 @@ _MEMBER_FLAGS: Final = {
     "data_dir": "directory to make; must not exist, or be empty (default NAME.leasehold)",
     "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
     "initial_cluster_token": "the same as for the node later",
+    "initial_cluster_key_file": "the secret that all first members share, if they have keys",
     "initial_advertise_peer_urls": "where the other members reach this one",
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from actors.language.inboxes import ToRaft
+from actors.language.members import Knock
 from actors.language.messages import (
     Accuse,
     Apply,
@@ -47,6 +48,7 @@ from actors.raft.disk.shipping import Shipping, Told
 from actors.raft.for_store import for_store, leadership_of, question_of, status_of
 from actors.raft.gathering import Gathering
 from actors.raft.inquiry import Inquiry
+from actors.raft.keyring import Keyring
 from actors.raft.last_words import LastWords
 from actors.raft.movers import Mover, Movers, answer
 from actors.raft.narrator import Narrator
@@ -103,7 +105,7 @@ class RaftActor(NodeActor):
         self._inquiry = Inquiry(core, surroundings.own_urls)
         self._last_words = LastWords()
         self._room = RoomWatch(core, storage)
-        self._ping_ms = 0
+        self._keyring: Keyring | None = None  # none: the members have no keys
         self.counts = Counts(RoundTrips(core.config, surroundings.clock_ns, core.elector.facts))
         self._facts = core.elector.facts.noted
         self._narrator = Narrator(core.elector, core.roster, surroundings.names)
@@ -114,11 +116,14 @@ class RaftActor(NodeActor):
         self._neighbours = Neighbours(
             core, self._codec, self._links, admission, surroundings, self.counts.trips
         )
-        others = self._neighbours, self._narrator.names
-        self._callers = Callers(core, self._codec, admission, *others, self._shipping.refusal)
+        if surroundings.keys is not None:
+            self._keyring = Keyring(core, admission, surroundings.keys(), self._neighbours.asked)
+            self._keyring.lock()
+        others = self._neighbours, self._narrator.names, self._shipping.refusal, self._keyring
+        self._callers = Callers(core, self._codec, admission, *others)
         tell_all(self._narrator.look(core.term), log)
         self.settle()
-        self._ping(self._clock())
+        self.mailbox.wake_at(self._neighbours.ping(self._clock()))
 
     def receive(self, message: ToRaft) -> None:
         match message:
@@ -137,7 +142,8 @@ class RaftActor(NodeActor):
             case Durable(applied_index):
                 self._forget_log(applied_index)
             case ChangeMembers(change, ticket):
-                self.core.change_members(change, ticket, self._clock())
+                if self._keyring is None or not self._keyring.takes(message, self._clock()):
+                    self.core.change_members(change, ticket, self._clock())
             case SnapshotTaken():
                 self._shipping.taken(message, self._clock())
             case SnapshotInstalled():
@@ -151,7 +157,9 @@ class RaftActor(NodeActor):
                 self._narrator.names.learn({each.member_id: each.name for each in members})
             case PeersDown(member_ids):
                 self._neighbours.lost(member_ids, self._clock())
-                self._ping(self._clock())
+                self.mailbox.wake_at(self._neighbours.ping(self._clock()))
+            case Knock(key):
+                complain(log, *self._callers.knocked(key, self._clock()))
             case Survey():
                 counted = self._waits.durations, self._readers.slow, self._shipping.shipped
                 self.ring.store.tell(message._replace(raft=self.counts.read(self.core, *counted)))
@@ -199,7 +207,8 @@ class RaftActor(NodeActor):
             self._neighbours.send(output.messages, now_ms)
         if output.save is not None:
             self._storage.write(*output.save)
-            if not self._waits.run(self._storage.sync, self._tell_synced):
+            # It is told in the thread that waited.
+            if not self._waits.run(self._storage.sync, lambda: self.mailbox.tell(Synced())):
                 return
         self._promise(now_ms)
 
@@ -208,9 +217,6 @@ class RaftActor(NodeActor):
         promises = self.core.persisted(now_ms)
         if promises:
             self._neighbours.send(promises, self._clock())  # a save takes its time
-
-    def _tell_synced(self) -> None:
-        self.mailbox.tell(Synced())  # in the thread that waited
 
     def _synced(self) -> None:
         self._waits.end()
@@ -237,6 +243,8 @@ class RaftActor(NodeActor):
         """
         if self._facts:
             tell_all(self._narrator.take(), log)
+        if self._keyring is not None:
+            self._keyring.lock()
         if not self.core.decisions.may_be_some() and self._shipping.courier.snapshot is None:
             return False
         decided = self.core.decided(now_ms)
@@ -280,10 +288,9 @@ class RaftActor(NodeActor):
             self.core.forget_read(read_id)
         if now_ms >= self._room.due_ms:
             self._room.look(now_ms)
-        if now_ms >= self._ping_ms:
-            self._ping(now_ms)
-        else:
-            self.mailbox.wake_at(self._ping_ms)
+        self.mailbox.wake_at(self._neighbours.ping_if_due(now_ms))
+        if self._keyring is not None:
+            self._keyring.tick(now_ms)
         self.core.tick(now_ms)
 
     def _arm(self, now_ms: int) -> None:
@@ -316,11 +323,6 @@ class RaftActor(NodeActor):
                 log.warning("%s", complaint)
         self.mailbox.wake_at(self._inquiry.due_ms)
 
-    def _ping(self, now_ms: int) -> None:
-        """Ask the others for an answer."""
-        self._ping_ms = self._neighbours.ping(now_ms)
-        self.mailbox.wake_at(self._ping_ms)
-
     # --- peers ---
 
     def _hear(self, frames: Iterable[bytes]) -> None:
@@ -328,16 +330,13 @@ class RaftActor(NodeActor):
         for each in self._callers.hear(frames, now_ms):
             match each:
                 case SnapshotChunk():
-                    self._take_chunk(each)
+                    # The last one writes to the log. The leader sends one again that is dropped.
+                    if not self._waits.is_busy:
+                        self._tell(self._shipping.received(each))
                 case SnapshotAck():
                     self._shipping.acknowledged(each, now_ms)
                 case Complaint(kind, text):
                     complain(log, kind, text)
-
-    def _take_chunk(self, chunk: SnapshotChunk) -> None:
-        # The last chunk writes to the log. The leader will send one again that is dropped here.
-        if not self._waits.is_busy:
-            self._tell(self._shipping.received(chunk))
 
     def _judge(self, decided: Decided, now_ms: int) -> None:
         """Say which logs contradict this one, raise alarms for wrong members, and perhaps stop."""

@@ -7,7 +7,7 @@ member may say, and when. Refuses to know what that means for the log, for votes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never
 
 from actors.language.entries import Proposal
@@ -86,6 +86,10 @@ class Admission:
         self._removed: frozenset[int] = frozenset()
         self.members: frozenset[int] = frozenset()
         self.voters: frozenset[int] = frozenset()
+        # Where members have keys: those of each member, removed ones too, the newest last; and
+        # whose frames come under a key.
+        self.keys: Mapping[int, tuple[str, ...]] = {}
+        self.owners: Mapping[str, int] = {}
 
     # --- who is a member ---
 
@@ -125,6 +129,29 @@ class Admission:
         self._removed = self._core.roster.removed
         self.members = frozenset().union(*(each.members() for each in known)) - self._removed
         self.voters = frozenset().union(*(each.all_voters() for each in known)) - self._removed
+        if any(each.has_keys for each in memberships):
+            self._look_at_keys()
+
+    def _look_at_keys(self) -> None:
+        """Compute anew which keys are whose.
+
+        Of a member that the log here knows, only the keys in the log count: an answer of another
+        member is as old as it is, and may name a key that has been given up since.
+        """
+        roster = self._core.roster
+        pending = [each for index, each in roster.held if index >= roster.next_index]
+        own = {peer.id: list(peer.keys) for peer in roster.committed.peers}
+        for each in pending:
+            for peer in each.peers:
+                own.setdefault(peer.id, []).extend(
+                    [key for key in peer.keys if key not in own[peer.id]]
+                )
+        named = {p.id: list(p.keys) for each in self._vouched.values() for p in each.peers}
+        former = {peer.id: list(peer.keys) for peer in roster.latest.former}
+        self.keys = {i: tuple(keys) for i, keys in (former | named | own).items() if keys}
+        self.owners = {
+            key: i for i, keys in self.keys.items() if i not in self._removed for key in keys
+        }
 
     # --- what is ignored ---
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from actors.raft.admission import Admission
+from actors.raft.admission import REMOVED, STRANGER, Admission
 from actors.raft.codec import PeerCodec
 from actors.raft.core import RaftCore
+from actors.raft.keyring import Keyring
 from actors.raft.names import Names
 from actors.raft.neighbours import Neighbours
 from actors.raft.rpc import (
@@ -21,6 +22,7 @@ from actors.raft.rpc import (
     NotRafts,
     Ping,
     Pong,
+    RemovedNotice,
     SnapshotAck,
     SnapshotChunk,
     Welcome,
@@ -48,6 +50,7 @@ class Callers:
         neighbours: Neighbours,
         names: Names,
         part_refusal: Callable[[SnapshotFrame], str],
+        keyring: Keyring | None = None,
     ) -> None:
         self._core = core
         self._codec = codec
@@ -55,6 +58,7 @@ class Callers:
         self._neighbours = neighbours
         self._names = names
         self._part_refusal = part_refusal
+        self._keyring = keyring
 
     def hear(self, frames: Iterable[bytes], now_ms: int) -> Iterator[SnapshotFrame | Complaint]:
         """Step the core with the messages that are believed; yields what the caller must do."""
@@ -66,6 +70,12 @@ class Callers:
                 # it again.
                 yield _complaint_of(frame, error)
                 continue
+            if self._keyring is not None:
+                # The one place where a member could pass for another.
+                foreign = self._keyring.refusal(getattr(frame, "key", ""), message)
+                if foreign:
+                    yield Complaint(foreign, f"ignored a {type(message).__name__}: {foreign}")
+                    continue
             part: SnapshotFrame | None = None
             match message:
                 case JoinRequest() | Introduction() | Welcome() | Ping() | Pong():
@@ -84,6 +94,18 @@ class Callers:
             self._core.step(message, now_ms)
             if part is not None:
                 yield part
+
+    def knocked(self, key: str, now_ms: int) -> Complaint:
+        """Somebody with this key was not let in: it may be a member that is not known here yet, or
+        one that does not know that it was removed."""
+        core = self._core
+        for peer in core.roster.committed.former:
+            if key in peer.keys and peer.id in core.roster.removed:
+                notice = RemovedNotice(core.config.member_id, peer.id, core.term)
+                self._neighbours.send((notice,), now_ms)
+                return Complaint(REMOVED, f"did not let in {self._names.of(peer.id)}: {REMOVED}")
+        self._neighbours.ask(now_ms)
+        return Complaint(STRANGER, f"did not let in somebody with the key {key}: {STRANGER}")
 
     def _meet(self, message: NotRafts, now_ms: int) -> Iterator[Complaint]:
         refusal, source = "", 0

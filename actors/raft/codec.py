@@ -17,11 +17,13 @@ from actors.language.codec import decode_command
 from actors.language.commands import SetMembers
 from actors.language.entries import Entry, Proposal, proposals_of
 from actors.language.members import (
+    MEMBER_KEYS_MAX,
     AddMember,
     MemberChange,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
+    SetKeys,
     UpdateMember,
 )
 from actors.language.shapes import Form, Shape, Shapes
@@ -56,6 +58,7 @@ from actors.raft.rpc import (
 )
 from actors.raft.runs import EntriesEncoder, decode_entries, packed_row
 from cluster.addresses import MEMBER_URLS_MAX, AddressError, advertised_url, member_urls
+from cluster.curve import parse_key
 from cluster.wire import WireError, pack, packer, unpack
 
 MESSAGE_KINDS: Final[tuple[type[Message], ...]] = (
@@ -157,12 +160,21 @@ def _check_change(change: MemberChange) -> None:
     match change:
         case AddMember(peer) | ReplaceMember(_, peer):
             urls = peer.peer_urls
+            _check_keys(peer.keys)
         case UpdateMember(_, urls):
             pass
+        case SetKeys(_, keys):
+            _check_keys(keys)
+            return
         case RemoveMember() | PromoteMember():
             return
     if urls != member_urls(urls):
         raise ValueError("its URLs are not in their normal form")
+
+
+def _check_keys(keys: tuple[str, ...]) -> None:
+    if len(keys) > MEMBER_KEYS_MAX or any(parse_key(key) != key for key in keys):
+        raise ValueError("its keys are not in their normal form")
 
 
 def _check_url(introduction: Introduction) -> None:

@@ -60,7 +60,7 @@ def status_of(core: RaftCore) -> RaftStatus:
 
 def _peers(membership: Membership) -> tuple[MemberPeers, ...]:
     return tuple(
-        MemberPeers(peer.id, peer.peer_urls, peer.id in membership.learners)
+        MemberPeers(peer.id, peer.peer_urls, peer.id in membership.learners, peer.keys)
         for peer in membership.peers
         if peer.id in membership.voters | membership.learners
     )

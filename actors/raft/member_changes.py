@@ -75,7 +75,9 @@ class MemberChanges:
         if not self.may_begin(leader):
             return "Unhealthy"
         health = health_of(leader, now_ms, self._heard_within_ms)
-        planned = members.plan(self._roster.latest, change, health)
+        latest_index, latest = self._roster.held[-1]
+        informed = all(peer.match >= latest_index for peer in leader.peers.values())
+        planned = members.plan(latest, change, health._replace(are_informed=informed))
         if isinstance(planned, str):
             return planned
         if planned.is_joint:

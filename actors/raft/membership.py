@@ -13,15 +13,18 @@ from typing import Any, Final, NamedTuple
 from actors.language.bounds import UINT64_MAX
 from actors.language.entries import Entry
 from actors.language.members import (
+    MEMBER_KEYS_MAX,
     AddMember,
     MemberChange,
     Peer,
     PromoteMember,
     RemoveMember,
     ReplaceMember,
+    SetKeys,
     UpdateMember,
 )
 from actors.raft.quorum import Configuration
+from cluster.curve import parse_key
 from cluster.faults import FaultName, MaybeFault
 from cluster.schemes import places
 
@@ -66,6 +69,11 @@ class Membership(NamedTuple):
         return next((peer for peer in self.peers if peer.id == member_id), None)
 
     @property
+    def has_keys(self) -> bool:
+        """Whether the members of this cluster have keys: all have, or none."""
+        return any(peer.keys for peer in self.peers)
+
+    @property
     def removed(self) -> frozenset[int]:
         """The ids of the members that were removed, or are being removed."""
         return frozenset(peer.id for peer in self.former)
@@ -90,11 +98,12 @@ UNKNOWN_MEMBERS: Final = Membership((), frozenset())
 
 class Health(NamedTuple):
     """What a leader knows of the members: those heard lately, those never heard though they had the
-    time to start, and the learners that keep up."""
+    time to start, and the learners that keep up. `are_informed`: all hold the latest membership."""
 
     active: frozenset[int]
     unstarted: frozenset[int]
     caught_up: frozenset[int]
+    are_informed: bool = True
 
 
 def first_membership(peers: tuple[Peer, ...]) -> Membership:
@@ -114,11 +123,11 @@ def encode(membership: Membership) -> bytes:
     Removed members stand in the order of their removal.
     """
     fields: dict[str, Any] = {
-        "peers": [[peer.id, list(peer.peer_urls)] for peer in sorted(membership.peers)],
+        "peers": [_row(peer) for peer in sorted(membership.peers)],
         "voters": sorted(membership.voters),
     }
     if membership.former:
-        fields["former"] = [[peer.id, list(peer.peer_urls)] for peer in membership.former]
+        fields["former"] = [_row(peer) for peer in membership.former]
     for name in ("outgoing", "learners"):
         members = sorted(getattr(membership, name))
         if members:
@@ -134,11 +143,11 @@ def decode(data: bytes) -> Membership:
         fields = json.loads(data)
         origin, ticket = fields.get("answer", (0, 0))
         membership = Membership(
-            peers=tuple(_peer(id_, urls) for id_, urls in fields["peers"]),
+            peers=tuple(_peer(*row) for row in fields["peers"]),
             voters=_ids(fields["voters"]),
             outgoing=_ids(fields.get("outgoing", ())),
             learners=_ids(fields.get("learners", ())),
-            former=tuple(_peer(id_, urls) for id_, urls in fields.get("former", ())),
+            former=tuple(_peer(*row) for row in fields.get("former", ())),
             answer=(_number(origin), _number(ticket)),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -163,10 +172,17 @@ def read(command: bytes) -> Membership | None:
     return membership if membership.voters else None
 
 
-def _peer(id_: Any, urls: Any) -> Peer:
+def _row(peer: Peer) -> list[Any]:
+    row = [peer.id, list(peer.peer_urls)]
+    return [*row, list(peer.keys)] if peer.keys else row
+
+
+def _peer(id_: Any, urls: Any, keys: Any = ()) -> Peer:
     if not (isinstance(urls, list) and urls and all(isinstance(url, str) for url in urls)):
         raise TypeError("URLs are a list of texts")
-    return Peer(_id(id_), tuple(urls))
+    if len(keys) > MEMBER_KEYS_MAX or any(parse_key(key) != key for key in keys):
+        raise TypeError("keys are a list of few keys")
+    return Peer(_id(id_), tuple(urls), tuple(keys))
 
 
 def _ids(values: Any) -> frozenset[int]:
@@ -209,11 +225,20 @@ def _changed(now: Membership, change: MemberChange) -> Membership:
             both = _without(now, id_)._replace(peers=(*now.peers, peer))
             return _with_voters(both, now.voters - {id_} | {peer.id})
         case UpdateMember(id_, peer_urls):
-            moved = Peer(id_, peer_urls)
-            return now._replace(peers=tuple(moved if p.id == id_ else p for p in now.peers))
+            return _with_peer(now, id_, peer_urls=peer_urls)
+        case SetKeys(id_, keys):
+            return _with_peer(now, id_, keys=keys)
         case PromoteMember(id_):
             promoted = now._replace(learners=now.learners - {id_})
             return _with_voters(promoted, now.voters | {id_})
+
+
+def _with_peer(membership: Membership, member_id: int, **fields: Any) -> Membership:
+    """The membership with these fields of one member changed."""
+    peers = membership.peers
+    return membership._replace(
+        peers=tuple(p._replace(**fields) if p.id == member_id else p for p in peers)
+    )
 
 
 def _without(membership: Membership, member_id: int) -> Membership:
@@ -258,11 +283,43 @@ def _refusal(now: Membership, change: MemberChange, health: Health) -> MaybeFaul
             if id_ not in now.learners:
                 return "MemberNotLearner"
             return "" if id_ in health.caught_up else "LearnerNotReady"
+        case SetKeys(id_, keys):
+            member = now.peer(id_)
+            if member is None:
+                return "MemberNotFound"
+            if not now.has_keys:
+                return "NoMemberKeys"
+            return _refuse_keys(now, member, keys, health)
+
+
+def _refuse_keys(
+    now: Membership, member: Peer, keys: tuple[str, ...], health: Health
+) -> MaybeFault:
+    """Refuse all but the two steps of a change of keys, and the second one while it is too early.
+
+    A member that has not heard of the new key yet could neither reach this one, nor be reached.
+    """
+    *kept, newest = keys or ("",)
+    if kept == list(member.keys):
+        return _refuse_key(now, newest) if len(kept) == 1 else "KeyChangeUnderWay"
+    if not kept and len(member.keys) == MEMBER_KEYS_MAX and newest == member.keys[-1]:
+        return "" if health.are_informed else "KeyNotKnown"
+    return "KeyChangeUnderWay"
+
+
+def _refuse_key(now: Membership, key: str) -> MaybeFault:
+    """Refuse a key that is, or was, another member's: frames tell by the key who has sent them."""
+    taken = any(key in peer.keys for peer in (*now.peers, *now.former))
+    return "MemberKeyExist" if taken else ""
 
 
 def _refuse_new(now: Membership, peer: Peer) -> MaybeFault:
     if now.peer(peer.id) is not None or peer.id in now.removed:
         return "MemberExist"
+    if now.has_keys != (len(peer.keys) == 1):
+        return "MemberKeyMissing" if now.has_keys else "NoMemberKeys"
+    if peer.keys and _refuse_key(now, peer.keys[0]):
+        return "MemberKeyExist"
     taken = places(url for known in now.peers for url in known.peer_urls)
     return "PeerURLExist" if taken & places(peer.peer_urls) else ""
 

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from actors.language.entries import Entry
 from actors.language.metrics import Histogram
 from actors.raft.log import LogStart
 from actors.raft.rpc import HardState
+from cluster.curve import KeyPair
 
 
 class Storage(Protocol):
@@ -57,6 +58,19 @@ class Waits(Protocol):
 
     def close(self) -> None:
         """Wait for what is under way."""
+
+
+class Locks(Protocol):
+    """The keys at the way to the other members, where members have keys (actors/member_keys.py)."""
+
+    def admit(self, keys: Collection[str]) -> None:
+        """Let in whoever has one of these keys, and nobody else."""
+
+    def serve(self, pair: KeyPair) -> None:
+        """Be reached under this pair from now on; connections under another one end."""
+
+    def use(self, pairs: Sequence[KeyPair], keys: Mapping[int, Sequence[str]]) -> None:
+        """Reach members with these pairs; they are reached under these keys, the newest last."""
 
 
 class Links(Protocol):

@@ -52,6 +52,15 @@ class Welcomes:
         """An answer that says that this member was here before; None: there is none."""
         return next((each for each in self._latest.values() if each.was_here), None)
 
+    def keys(self) -> dict[int, tuple[str, ...]]:
+        """The keys of all members that the answers name, by id."""
+        return {
+            peer.id: peer.keys
+            for each in self._latest.values()
+            for peer in decode(each.membership).peers
+            if peer.id != each.member_id
+        }
+
     def urls(self) -> dict[int, str]:
         """The URLs of all members that the answers name, by id."""
         return {

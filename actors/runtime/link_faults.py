@@ -19,7 +19,8 @@ import zmq
 
 from actors.runtime.mailbox import monotonic_ms
 from cluster.link_plan import EVERYBODY, WHOLE, LinkFault, LinkPlan
-from cluster.links import PeerDoor, PeerLinks
+from cluster.links import PeerDoor, PeerLock
+from cluster.peer_links import PeerLinks
 
 HELD_FRAMES_MAX: Final = 10_000
 """A link that delays more frames than this loses them, as a full router does."""
@@ -113,8 +114,9 @@ class FaultyDoor(PeerDoor):
         source_of: Callable[[bytes], int],
         context: Context,
         urls: tuple[str, ...],
+        lock: PeerLock | None = None,
     ) -> None:
-        super().__init__(context, urls)
+        super().__init__(context, urls, lock)
         self._control = control
         self._source_of = source_of
         self._held = HeldFrames()

@@ -10,10 +10,12 @@ from actors.language.commands import Member, MemberPeers
 def named(peers: Iterable[MemberPeers], before: Mapping[int, Member]) -> dict[int, Member]:
     """These members by id, with what those among them that were known `before` have published."""
     members: dict[int, Member] = {}
-    for member_id, peer_urls, is_learner in peers:
-        known = before.get(member_id)
+    for peer in peers:
+        known = before.get(peer.id)
         name, client_urls = ("", ()) if known is None else (known.name, known.client_urls)
-        members[member_id] = Member(member_id, name, peer_urls, client_urls, is_learner)
+        members[peer.id] = Member(
+            peer.id, name, peer.peer_urls, client_urls, peer.is_learner, peer.keys
+        )
     return members
 
 

@@ -38,6 +38,7 @@ COMMANDS: Final[CommandTable] = {
             "update": "cluster.cli.member:update",
             "promote": "cluster.cli.member:promote",
             "replace": "cluster.cli.member:replace",
+            "rotate-key": "cluster.cli.member:rotate_key",
         },
     ),
     "move-leader": "cluster.cli.member:move_leader",

@@ -135,6 +135,8 @@ class FieldsPrinter(Printer):
             for url in member.client_urls:
                 _field("ClientURL", quoted(url.encode()))
             _field("IsLearner", truth(member.is_learner))
+            for key in member.keys:
+                _field("Key", quoted(key.encode()))
             emit(b"")
 
     def endpoint_status(self, rows: list[EndpointStatus]) -> None:

@@ -18,6 +18,11 @@ PEER_URLS: Final = click.option(
 )
 
 
+KEY: Final = click.option(
+    "--key", default="", metavar="KEY", help="Its public key, where members have keys"
+)
+
+
 @click.command("list", cls=Command)
 @click.argument("words", nargs=-1, metavar="")
 @click.pass_obj
@@ -33,8 +38,11 @@ def list_members(settings: CliSettings, words: tuple[str, ...]) -> None:
 @click.argument("words", nargs=-1, metavar="NAME")
 @PEER_URLS
 @click.option("--learner", is_flag=True, help="It learns, and takes no part in votes")
+@KEY
 @click.pass_obj
-def add(settings: CliSettings, words: tuple[str, ...], peer_urls: str, learner: bool) -> None:
+def add(
+    settings: CliSettings, words: tuple[str, ...], peer_urls: str, learner: bool, key: str
+) -> None:
     """Add a member to the cluster, and print the settings to start it with."""
     if not words:
         bad_arguments("member name not provided")
@@ -43,7 +51,7 @@ def add(settings: CliSettings, words: tuple[str, ...], peer_urls: str, learner: 
     urls = _urls(peer_urls)
     printer = settings.printer("member add")
     with settings.connect() as client:
-        result = client.member_add(urls, learner=learner)
+        result = client.member_add(urls, learner=learner, key=key)
     printer.member_add(result, words[0])
     if result.waiting:
         complain("the cluster takes no writes until the new member has started")
@@ -90,8 +98,9 @@ def promote(settings: CliSettings, words: tuple[str, ...]) -> None:
 @click.command(cls=Command)
 @click.argument("words", nargs=-1, metavar="MEMBER_ID NAME")
 @PEER_URLS
+@KEY
 @click.pass_obj
-def replace(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> None:
+def replace(settings: CliSettings, words: tuple[str, ...], peer_urls: str, key: str) -> None:
     """Remove a voting member and add another in one step (not in etcd)."""
     member_id = _member_id(words[:1])
     if len(words) < 2:
@@ -101,8 +110,21 @@ def replace(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> No
     urls = _urls(peer_urls)
     printer = settings.printer("member replace")
     with settings.connect() as client:
-        result = client.member_replace(member_id, urls)
+        result = client.member_replace(member_id, urls, key=key)
     printer.member_replace(member_id, result, words[1])
+
+
+@click.command("rotate-key", cls=Command)
+@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.pass_obj
+def rotate_key(settings: CliSettings, words: tuple[str, ...]) -> None:
+    """Have a member make another key, and drop its former one (not in etcd)."""
+    member_id = _member_id(words)
+    printer = settings.printer("member rotate-key")
+    with settings.connect() as client:
+        result = client.member_rotate_key(member_id)
+    newest = "".join(each.keys[-1] for each in result.members if each.id == member_id)
+    printer.member_changed(member_id, f"has the next key {newest} in", result)
 
 
 @click.command("move-leader", cls=Command)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         LeaseListResult,
         LeaseRevokeResult,
         LeaseTimeToLiveResult,
+        Member,
         MemberAddResult,
         MemberListResult,
         MoveLeaderResult,
@@ -159,7 +160,7 @@ class SimplePrinter(Printer):
     def _environment(self, result: MemberAddResult, name: str) -> None:
         """The settings to start the new member with, as environment variables."""
         cluster = ",".join(
-            f"{name if member.id == result.member.id else member.name}={url}"
+            f"{name if member.id == result.member.id else member.name}={_keyed(url, member)}"
             for member in result.members
             for url in member.peer_urls
         )
@@ -193,3 +194,8 @@ class SimplePrinter(Printer):
 
 def _line(text: str) -> None:
     emit(text.encode())
+
+
+def _keyed(url: str, member: Member) -> str:
+    """A URL as `--initial-cluster` takes it, with the newest key of the member."""
+    return f"{url}#{member.keys[-1]}" if member.keys else url

@@ -137,6 +137,7 @@ class Client(Blocking[_Twin]):
     member_add = blocking(UpkeepApi.member_add)
     member_remove = blocking(UpkeepApi.member_remove)
     member_replace = blocking(UpkeepApi.member_replace)
+    member_rotate_key = blocking(UpkeepApi.member_rotate_key)
     member_update = blocking(UpkeepApi.member_update)
     member_promote = blocking(UpkeepApi.member_promote)
     move_leader = blocking(UpkeepApi.move_leader)

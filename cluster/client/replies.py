@@ -143,6 +143,7 @@ def _member(raw: Reply) -> Member:
         tuple(raw["peerURLs"]),
         tuple(raw["clientURLs"]),
         raw.get("isLearner", False),
+        tuple(raw.get("keys", ())),
     )
 
 

@@ -190,13 +190,17 @@ class LeaseListResult(NamedTuple):
 
 
 class Member(NamedTuple):
-    """One member; `name` is empty until the member has started for the first time."""
+    """One member; `name` is empty until the member has started for the first time.
+
+    `keys` are its public keys where members have keys, the newest last.
+    """
 
     id: int
     name: str
     peer_urls: tuple[str, ...]
     client_urls: tuple[str, ...]
     is_learner: bool
+    keys: tuple[str, ...] = ()
 
 
 class MemberListResult(NamedTuple):

@@ -23,7 +23,8 @@ import zmq
 
 import actors.node
 from actors.__main__ import main
-from actors.node import Outside, run_node
+from actors.consensus import Outside
+from actors.node import run_node
 from actors.raft.codec import PeerCodec
 from actors.raft.disk.files import Disk
 from actors.raft.rpc import AppendRequest, AppendResponse
@@ -31,7 +32,8 @@ from actors.runtime.base import NodeActor
 from actors.runtime.loop import Loop
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor, Route
-from cluster.links import PeerDoor, PeerLinks
+from cluster.links import PeerDoor, PeerLock
+from cluster.peer_links import PeerLinks
 from cluster.wire import WireError, unpack
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -111,8 +113,10 @@ class NotedDisk(Disk):
 class NotedPeerDoor(PeerDoor):
     """Notes the other members' frames when they are taken."""
 
-    def __init__(self, book: Notebook, context: Context, urls: tuple[str, ...]) -> None:
-        super().__init__(context, urls)
+    def __init__(
+        self, book: Notebook, context: Context, urls: tuple[str, ...], lock: PeerLock | None
+    ) -> None:
+        super().__init__(context, urls, lock)
         self._book = book
 
     def drain(self, items_max: int) -> list[bytes]:

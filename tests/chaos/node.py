@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 
 from actors.__main__ import main
-from actors.node import Outside, run_node
+from actors.consensus import Outside
+from actors.node import run_node
 from actors.raft.frames import source_of
 from actors.runtime.link_faults import FaultyDoor, FaultyLinks
 from cluster.config import NodeConfig
@@ -22,7 +23,7 @@ def run_under_control(socket: str, config: NodeConfig) -> int:
     control = FaultControl(socket, config.name)
     outside = Outside(
         FaultyDisk(control),
-        lambda context, urls: FaultyDoor(control, source_of, context, urls),
+        lambda context, urls, lock: FaultyDoor(control, source_of, context, urls, lock),
         lambda context, on_change: FaultyLinks(control, context, on_change),
     )
     return run_node(config, outside)

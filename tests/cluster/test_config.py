@@ -388,6 +388,7 @@ def listening(client_urls: str, peer_urls: str) -> NodeFlags:
         listen_client_urls=client_urls,
         advertise_client_urls="tcp://10.0.0.1:2379",
         listen_peer_urls=peer_urls,
+        insecure="true",
     )
 
 

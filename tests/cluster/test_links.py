@@ -6,7 +6,8 @@ import select
 
 import zmq
 
-from cluster.links import PeerDoor, PeerLinks
+from cluster.links import PeerDoor
+from cluster.peer_links import PeerLinks
 from tests.limits import HANG_MS
 from tests.ports import free_ports
 
@@ -25,6 +26,7 @@ def test_a_broken_connection_wakes_whoever_sleeps_on_the_descriptors() -> None:
         assert links.drain(10) == []
     while not links.send(7, b"hello"):
         door.wait(1)
+    assert links.drain(10) == [], "it is connected"
     door.close()
     assert poller.poll(HANG_MS), "no word of the broken connection"
     assert links.drain(10) == [7]

@@ -10,7 +10,8 @@ import pytest
 import zmq
 
 from cluster.addresses import AddressError, advertised_url, listen_url
-from cluster.links import SKIPPED_PER_LOOK_MAX, PeerDoor, PeerFrame, PeerLinks
+from cluster.links import SKIPPED_PER_LOOK_MAX, PeerDoor, PeerFrame
+from cluster.peer_links import PeerLinks
 from tests.ports import free_ports
 
 Context = zmq.Context[zmq.Socket[bytes]]

@@ -48,7 +48,13 @@ PUTS: list[dict[str, Any]] = [
 
 
 def test_every_operation_has_a_result() -> None:
-    alike = {"member_remove", "member_update", "member_promote", "member_replace"}
+    alike = {
+        "member_remove",
+        "member_update",
+        "member_promote",
+        "member_replace",
+        "member_rotate_key",
+    }
     assert RESULTS.keys() | NO_RESULT | FOR_OTHERS | alike == OPS.keys()
 
 

@@ -105,6 +105,7 @@ EVENTS = (
     Event(Change.LEASE_EXPIRED, KeyValue(b"k", 0, 4, 0, b"", 0), KV),
 )
 MEMBERS = (Member(2**64 - 1, "n", ("http://a:1",), ("http://b:2",), True),)
+KEYED = (MEMBERS[0]._replace(keys=("a1" * 32, "b2" * 32)),)
 TXN = TxnDone(8, True, (PutDone(8, KV), RangeDone(8, (KV,), True, 2), DeleteDone(8, 1, (KV,))))
 
 USERS = ("auth_", "user_", "role_")
@@ -128,6 +129,7 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "member_update": (Members(8, MEMBERS),),
     "member_promote": (Members(8, MEMBERS),),
     "member_replace": (Members(8, MEMBERS),),
+    "member_rotate_key": (Members(8, KEYED),),
     "hash": (WholeHashDone(8, 1),),
     "hash_kv": (HashDone(8, 1, -1, 7),),
     "status": (StatusDone(8, 1, 2, 3, RaftStatus(1, 2, 3, False)),),
@@ -250,6 +252,7 @@ READ_ALIKE = {
     "member_remove": "member_list",
     "member_update": "member_list",
     "member_promote": "member_list",
+    "member_rotate_key": "member_list",
     "member_replace": "member_add",
 }
 """The changes of members whose answer the client reads as that of another operation."""

@@ -22,7 +22,8 @@ from actors.raft.membership import UNKNOWN_MEMBERS, encode
 from actors.raft.rpc import HardState, JoinRequest, Welcome
 from actors.store.machine import Machine
 from cluster.config import NodeConfig
-from cluster.links import PeerDoor, PeerLinks
+from cluster.links import PeerDoor
+from cluster.peer_links import PeerLinks
 from tests.raft.harness import entries, voters
 from tests.simulation.disk import SimulatedDisk
 from tests.twins import MemoryBackend

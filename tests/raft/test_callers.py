@@ -6,6 +6,8 @@ from typing import Any
 
 from actors.raft.admission import Admission
 from actors.raft.callers import Callers, Complaint
+from actors.raft.core import RaftCore
+from actors.raft.keyring import Keyring
 from actors.raft.names import Names
 from actors.raft.rpc import AppendRequest, Heartbeat, JoinRequest, SnapshotAck, SnapshotChunk
 from tests.raft.harness import START_MS, Addressed, entries
@@ -19,9 +21,11 @@ CHUNK = SnapshotChunk(2, 1, 3, 3, 9, 50, 3, 1, 0, 0, b"x")
 class Line:
     """Member 1 of three, and what its callers say."""
 
-    def __init__(self, part_refusal: str = "") -> None:
-        self.street = Street()
-        core = self.core = self.street.core
+    def __init__(
+        self, part_refusal: str = "", core: RaftCore | None = None, keyring: Keyring | None = None
+    ) -> None:
+        self.street = Street(core)
+        self.core = core = self.street.core
         admission = Admission(core)
         self.callers = Callers(
             core,
@@ -30,6 +34,7 @@ class Line:
             self.street.neighbours,
             Names({2: "n2"}),
             lambda part: part_refusal,
+            keyring,
         )
 
     def hear(self, *messages: Any) -> list[Any]:

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from actors.language.codec import encode_command
 from actors.language.commands import Put, SetMembers
 from actors.language.entries import CommandBytes, Entry
-from actors.language.members import AddMember, MemberChange, Peer, RemoveMember, UpdateMember
+from actors.language.members import (
+    AddMember,
+    MemberChange,
+    Peer,
+    RemoveMember,
+    SetKeys,
+    UpdateMember,
+)
 from actors.raft.codec import (
     MESSAGE_KINDS,
     SHAPES,
@@ -47,6 +54,7 @@ commands = st.tuples(st.binary(max_size=9), st.binary(max_size=50)).map(
     lambda kv: encode_command(Put(*kv), None)
 )
 urls = st.sampled_from((("tcp://a:1",), ("tcp://a:1", "tcp://b:1")))
+keys = st.sampled_from(((), ("a1" * 32,), ("a1" * 32, "b2" * 32)))
 ENTRY = Vocabulary({}).of(Entry)
 
 
@@ -66,7 +74,8 @@ def _follows(append: AppendRequest) -> AppendRequest:
 IN_MESSAGES = {
     tuple[Entry, ...]: runs(),
     CommandBytes: commands,
-    Peer: st.builds(Peer, st.integers(1, 2**64 - 1), urls),
+    Peer: st.builds(Peer, st.integers(1, 2**64 - 1), urls, keys),
+    SetKeys: st.builds(SetKeys, st.integers(0, 2**64 - 1), keys),
     UpdateMember: st.builds(UpdateMember, st.integers(0, 2**64 - 1), urls),
 }
 APPENDS = Vocabulary(IN_MESSAGES).of(AppendRequest).map(_follows)

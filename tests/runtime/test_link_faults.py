@@ -11,7 +11,8 @@ import zmq
 
 from actors.runtime.link_faults import FaultyDoor, FaultyLinks
 from cluster.link_plan import EVERYBODY, LinkFault, LinkPlan
-from cluster.links import PeerDoor, PeerLinks
+from cluster.links import PeerDoor
+from cluster.peer_links import PeerLinks
 from tests.cluster.probe import until
 from tests.ports import free_ports
 

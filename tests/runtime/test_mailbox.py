@@ -20,7 +20,8 @@ from actors.runtime.base import NodeActor
 from actors.runtime.loop import Loop
 from actors.runtime.mailbox import FRAMES_PER_LOOK_MAX, Mailbox, monotonic_ms
 from actors.runtime.overruns import ALARMING_MS, BUDGET_MS
-from cluster.links import PeerDoor, PeerLinks
+from cluster.links import PeerDoor
+from cluster.peer_links import PeerLinks
 from tests.limits import HANG_SECONDS
 from tests.probes import ManualClock
 

@@ -163,6 +163,7 @@ RULES: Final[dict[type, Rule]] = {
             m.RemoveMember,
             m.ReplaceMember,
             m.UpdateMember,
+            m.SetKeys,
             m.PromoteMember,
             m.Transfer,
             Defragment,

@@ -18,6 +18,7 @@ from cluster.client.engine.call import Call
 from cluster.client.engine.core import Core
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Arrivals
 from cluster.client.requests import request
+from cluster.curve import parse_key
 from cluster.errors import (
     InvalidArgumentError,
     LeaseholdError,
@@ -40,11 +41,11 @@ SEARCH_AGAIN_SECONDS: Final = 0.05
 
 
 async def add(
-    client: Caller, peer_urls: str | Iterable[str], learner: bool
+    client: Caller, peer_urls: str | Iterable[str], learner: bool, key: str
 ) -> results.MemberAddResult:
     """Add a member."""
     urls = _checked(peer_urls)
-    fields = request("member_add", peerURLs=urls, isLearner=learner)
+    fields = request("member_add", peerURLs=urls, isLearner=learner, **_key(key))
 
     def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
         return _newcomer(listed, urls, learner)
@@ -53,11 +54,11 @@ async def add(
 
 
 async def replace(
-    client: Caller, member_id: int, peer_urls: str | Iterable[str]
+    client: Caller, member_id: int, peer_urls: str | Iterable[str], key: str
 ) -> results.MemberAddResult:
     """Remove a member and add another in one step."""
     urls = _checked(peer_urls)
-    fields = request("member_replace", ID=member_id, peerURLs=urls)
+    fields = request("member_replace", ID=member_id, peerURLs=urls, **_key(key))
 
     def done(listed: results.MemberListResult) -> results.MemberAddResult | None:
         gone = all(member.id != member_id for member in listed.members)
@@ -88,6 +89,24 @@ async def promote(client: Caller, member_id: int) -> results.MemberListResult:
     return await _change(client, fields, _LISTED, "MemberNotLearner", lambda listed: listed)
 
 
+async def rotate_key(client: Caller, member_id: int, timeout: float) -> results.MemberListResult:
+    """Find the member among the client's endpoints, and have it make another key."""
+    left = _left(time.monotonic() + timeout)
+    answers = _ask_all(client, left)
+    silent: LeaseholdError | None = None
+    for _ in client.endpoints:
+        call = await answers.get(left + ANSWER_GRACE_SECONDS)
+        if call.reply is None:
+            silent = call.error
+        elif replies.read(_STATUS, call.reply).header.member_id == member_id:
+            fields = request("member_rotate_key", ID=member_id)
+            return await client.request(fields, _LISTED, pinned=call.pinned)
+    if silent is not None:
+        raise silent
+    listed = " ".join(client.endpoints)
+    raise InvalidArgumentError(f"member {member_id:x} is not one of the endpoints [{listed}]")
+
+
 async def move_leader(client: Caller, target: int, timeout: float) -> results.MoveLeaderResult:
     """Find the leader among the client's endpoints and have it hand over to `target`."""
     deadline = time.monotonic() + timeout
@@ -115,12 +134,8 @@ async def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
 
     All endpoints are asked at once. NoLeaderEndpointError when the leader is not one of them.
     """
-    answers: Arrivals[Call] = client.shell.arrivals()
     left = _left(deadline)
-    for endpoint in client.endpoints:
-        call = Call(request("status"), left, pinned=endpoint)
-        call.on_done = lambda done, when: answers.put(done)
-        client.connection().run(partial(_begin, call))
+    answers = _ask_all(client, left)
     silent: LeaseholdError | None = None
     is_elsewhere = False
     for _ in client.endpoints:
@@ -138,6 +153,24 @@ async def _leader(client: Caller, deadline: float) -> tuple[int, str] | None:
     if is_elsewhere:
         raise NoLeaderEndpointError(f"no leader endpoint given at [{' '.join(client.endpoints)}]")
     return None
+
+
+def _ask_all(client: Caller, left: float) -> Arrivals[Call]:
+    """Ask all endpoints for their status; the calls, as they end."""
+    answers: Arrivals[Call] = client.shell.arrivals()
+    for endpoint in client.endpoints:
+        call = Call(request("status"), left, pinned=endpoint)
+        call.on_done = lambda done, when: answers.put(done)
+        client.connection().run(partial(_begin, call))
+    return answers
+
+
+def _key(text: str) -> dict[str, str]:
+    """The field for a new member's key; there is none where members have no keys."""
+    try:
+        return {"member_key": parse_key(text)} if text else {}
+    except ValueError as error:
+        raise InvalidArgumentError(str(error)) from None
 
 
 def _begin(call: Call, core: Core, now: float) -> None:

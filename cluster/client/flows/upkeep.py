@@ -27,24 +27,27 @@ class UpkeepApi(Api):
         return await self._caller.request(fields, replies.of(results.MemberListResult))
 
     async def member_add(
-        self, peer_urls: str | Iterable[str], *, learner: bool = False
+        self, peer_urls: str | Iterable[str], *, learner: bool = False, key: str = ""
     ) -> results.MemberAddResult:
         """Add a member that the others will reach at these URLs.
 
         Start it afterwards, with `--initial-cluster-state existing`. A learner has no vote until it
-        is promoted.
+        is promoted. `key` is its public key, where members have keys.
         """
-        return await members.add(self._caller, peer_urls, learner)
+        return await members.add(self._caller, peer_urls, learner, key)
 
     async def member_remove(self, member_id: int) -> results.MemberListResult:
         """Remove a member for good; its process ends by itself. NotFoundError if there is none."""
         return await members.remove(self._caller, member_id)
 
     async def member_replace(
-        self, member_id: int, peer_urls: str | Iterable[str]
+        self, member_id: int, peer_urls: str | Iterable[str], *, key: str = ""
     ) -> results.MemberAddResult:
-        """Remove a member and add one at these URLs in one step, so the number of voters stays."""
-        return await members.replace(self._caller, member_id, peer_urls)
+        """Remove a member and add one at these URLs in one step, so the number of voters stays.
+
+        `key` is the new one's public key, where members have keys.
+        """
+        return await members.replace(self._caller, member_id, peer_urls, key)
 
     async def member_update(
         self, member_id: int, peer_urls: str | Iterable[str]
@@ -55,6 +58,13 @@ class UpkeepApi(Api):
     async def member_promote(self, member_id: int) -> results.MemberListResult:
         """Make a learner a voter; FailedPreconditionError until it has caught up."""
         return await members.promote(self._caller, member_id)
+
+    async def member_rotate_key(self, member_id: int) -> results.MemberListResult:
+        """Have a member make another key; it must be one of the client's endpoints.
+
+        It answers when the others know the next key. The former one counts until all of them do.
+        """
+        return await members.rotate_key(self._caller, member_id, self._caller.timeout)
 
     async def move_leader(self, member_id: int) -> results.MoveLeaderResult:
         """Hand the lead over to a member. The leader must be one of the client's endpoints."""
