@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import select
 import signal
 import socket
@@ -38,6 +39,8 @@ FRONT_COMMAND: Final = (sys.executable, "-P", "-m", "cluster.etcd")
 FRONT_QUICK_SECONDS: Final = 5.0
 FRONT_PAUSE_SECONDS: Final = 1.0
 """A front that lived for less than FRONT_QUICK_SECONDS is started again after this pause."""
+
+SECRET_BYTES: Final = 32
 
 FRONT_STOP_SECONDS: Final = 3.0
 """How long a front may take to end when the node stops; then it is killed."""
@@ -110,6 +113,8 @@ class FrontProcess:
 
     def __init__(self, config: NodeConfig) -> None:
         self._config = config
+        # Shows that a request with the name of a certificate comes from this front.
+        self.secret = secrets.token_bytes(SECRET_BYTES)
         self._clients = _Bound(config.front_urls)
         self._metrics = _Bound(config.listen_metrics_urls)
         self._sockets = (*self._clients.sockets, *self._metrics.sockets)
@@ -151,7 +156,7 @@ class FrontProcess:
             listening_tls=(*self._clients.tls, *self._metrics.tls),
             listening_plain=(*self._clients.plain, *self._metrics.plain),
             tls=self._config.tls if self._clients.tls or self._metrics.tls else None,
-            secret="",
+            secret=self.secret.hex(),
             life=self._life,
             turn=self._turn,
             done=self._done,

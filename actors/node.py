@@ -269,6 +269,7 @@ def _make_gateway(
         name=config.name,
         advertised_urls=config.advertise_client_urls,
         quota_bytes=config.quota_backend_bytes,
+        front_secret=b"" if front is None else front.secret,
     )
     return GatewayActor(
         settings,

@@ -19,9 +19,9 @@ class FrontConfig(NamedTuple):
     that of a pipe which ends when the node does, `turn` that of the file whose lock the serving
     process holds, and `done` that of an eventfd to write into when a front that is to end has
     answered its calls: the front inherits all of them. `name` is the node's, for the log.
-    `node_pid` is for what `/metrics` tells of the node's process. `secret` shows the node that a
-    request with the common name of a certificate comes from its front; without one, no name is
-    sent.
+    `node_pid` is for what `/metrics` tells of the node's process. `secret` (hexadecimal)
+    shows the node that a request with the common name of a certificate comes from its front;
+    without one, no name is sent.
     """
 
     cluster_id: int

@@ -144,7 +144,7 @@ class Front:
         self._listening: list[socket.socket] = []
         self._served: set[Served] = set()
         self._welcomes: set[asyncio.Task[None]] = set()
-        self._secret = config.secret
+        self._secret = bytes.fromhex(config.secret)
         # Without a secret the node would not believe a name.
         is_asked = config.tls is not None and config.tls.client_cert_auth
         self.trusts_names = is_asked and bool(config.secret)
@@ -211,7 +211,7 @@ class Front:
 
         `name` is the common name of its client's certificate, if that is to count for the node.
         """
-        said = {"common_name": name, "front_secret": self._secret} if name else {}
+        said = {"common_name": name, "front": self._secret} if name else {}
         link = NodeLink(self.pool, said)
         served = make(link)
         self._served.add(served)

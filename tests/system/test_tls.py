@@ -7,6 +7,7 @@ import json
 import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from cluster import Client
 from cluster.aio import Client as AsyncClient
+from cluster.errors import LeaseholdError
 from cluster.etcd.rpc.schema import message_class
 from cluster.processes import import_environment
 from tests.certificates import Authority, Pair
@@ -122,6 +124,50 @@ def test_json_and_metrics_are_served_inside_tls(
     (member,) = json.loads(ask("/v3/cluster/member/list", {}))["members"]
     assert member["clientURLs"] == [f"https://127.0.0.1:{node.port}"]
     assert b"etcd_server_has_leader 1" in ask("/metrics")
+
+
+def test_the_common_name_of_a_certificate_is_the_user_of_grpc_alone(
+    authority: Authority, alice: Pair
+) -> None:
+    def ask(client: Client, op: str, **fields: Any) -> None:
+        client.request({"op": op, **fields}, lambda reply: None)
+
+    ca = authority.cert
+    tls = [f"--trusted-ca-file={ca}", "--client-cert-auth"]
+    with served_by(authority.issue("server"), *tls) as node:
+        known = TlsClient(authority, alice)
+        node.wait_until_it_answers(known)
+        files: dict[str, Any] = {"ca_cert": ca, "cert": alice.cert, "key": alice.key}
+        with Client(f"https://localhost:{node.port}", timeout=HANG_SECONDS, **files) as client:
+            ask(client, "role_add", name="reader")
+            permission = {"permType": 2, "key": b"open/", "range_end": b"open0"}
+            ask(client, "role_grant_permission", name="reader", perm=permission)
+            for user, role in (("root", "root"), ("alice", "reader")):
+                ask(
+                    client,
+                    "user_add",
+                    name=user,
+                    options={"no_password": user != "root"},
+                    password="secret" if user == "root" else "",
+                )
+                if role == "root":
+                    ask(client, "role_add", name="root")
+                ask(client, "user_grant_role", user=user, role=role)
+            ask(client, "auth_enable")
+            # Its bytes are passed on: what certificate it has, the node does not know.
+            with pytest.raises(LeaseholdError, match="user name is empty"):
+                client.put(b"open/a", b"1")
+        with channel_to(node, ca, alice) as channel:
+            put = unary(channel, "Put", "PutRequest", "PutResponse")
+            put(key=b"open/a", value=b"1")
+            with pytest.raises(grpc.RpcError) as refused:
+                put(key=b"closed", value=b"1")
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+        url = f"https://localhost:{node.port}/v3/kv/range"
+        key = json.dumps({"key": b64encode(b"open/a").decode()}).encode()
+        with pytest.raises(urllib.error.HTTPError) as empty:
+            urllib.request.urlopen(url, key, HANG_SECONDS, context=known.context())
+        assert json.loads(empty.value.read())["message"] == "etcdserver: user name is empty"
 
 
 # --- our own clients --------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class NodeLink:
     Each request carries what is `said` of the client, such as whose certificate it has.
     """
 
-    def __init__(self, pool: Pool, said: Mapping[str, str] | None = None) -> None:
+    def __init__(self, pool: Pool, said: Mapping[str, str | bytes] | None = None) -> None:
         self.on_close: Callable[[], None] | None = None
         self.on_read: Callable[[], None] = _nothing
         self.is_reading = False

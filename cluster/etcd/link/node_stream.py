@@ -23,7 +23,7 @@ class NodeStream:
         connection: NodeConnection,
         on_message: Callable[[Reply], None],
         on_end: Callable[[str], None],
-        said: Mapping[str, str],
+        said: Mapping[str, str | bytes],
     ) -> None:
         self._connection = connection
         self._said = said

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("each_loop")
 
 SECURE: Final = PortKind(plain=False, tls=True)
 BOTH: Final = PortKind(plain=True, tls=True)
-SECRET: Final = "only the front knows"
+SECRET: Final = b"only the front knows"
 
 Address = tuple[str, int]
 
@@ -79,7 +79,7 @@ def front_of(node: StandIn, tls: ServerTls, door: PortKind = SECURE) -> tuple[Fr
         return Asking(name, link)
 
     protocols = Protocols(partial(make, b"1:"), partial(make, b"2:"), partial(make, b"m:"))
-    config = CONFIG._replace(door_port=node.port, tls=tls, secret=SECRET)
+    config = CONFIG._replace(door_port=node.port, tls=tls, secret=SECRET.hex())
     front = Front(asyncio.get_running_loop(), config, protocols)
     listening = socket.create_server(("127.0.0.1", 0))
     address: Address = listening.getsockname()
@@ -338,7 +338,7 @@ def test_a_client_needs_a_certificate_of_the_authority_and_its_name_goes_to_the_
 
     run(test)
     by_grpc, by_json = node.requests
-    assert (by_grpc["common_name"], by_grpc["front_secret"]) == ("alice", SECRET)
+    assert (by_grpc["common_name"], by_grpc["front"]) == ("alice", SECRET)
     assert by_json.keys() == {"op", "key", "id"}
     assert "tls: client didn't provide a certificate" in caplog.text
     assert "x509: certificate signed by unknown authority" in caplog.text
