@@ -21,7 +21,7 @@ from cluster.links import (
 )
 from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
-from cluster.visitors import LOOK_MS, ClosedForCause, Gone, Visitors
+from cluster.visitors import LOOK_MS, NAMES, ClosedForCause, Gone, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
 """A frame may be larger than the largest request by this size, so that a client whose request is
@@ -67,7 +67,6 @@ _INPUT: Final = zmq.POLLIN
 _NOWAIT_MORE: Final = zmq.NOBLOCK | zmq.SNDMORE
 
 _NAME_BYTES: Final = 5
-_NAMES: Final = 2**32
 """libzmq names a connection by itself: a zero byte, then a counter of four bytes."""
 
 _SHORT_FRAME_BYTES: Final = 255
@@ -140,20 +139,22 @@ class ClientDoor:
     def drain(self, items_max: int) -> list[tuple[Route, bytes]]:
         """Up to `items_max` requests that have arrived, without waiting.
 
-        After BYTES_PER_LOOK_MAX no more are taken: `must_drain` says that there may be some.
+        After BYTES_PER_LOOK_MAX no more are taken: `must_drain` says that there may be some. Those
+        of connections that have ended are dropped: nobody would get the answers.
         """
         items: list[tuple[Route, bytes]] = []
-        left = BYTES_PER_LOOK_MAX
+        left, taken = BYTES_PER_LOOK_MAX, 0
         self._unsure = True
         self.visitors.follow()
         # Read frame by frame: recv_multipart costs four times as much.
         receive, option, find = self._socket.recv, self._socket.getsockopt, self.visitors.find
         try:
-            while len(items) < items_max and left > 0:
-                if len(items) < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
+            while taken < items_max and left > 0:
+                if taken < ASKED_FIRST and not int(option(_EVENTS)) & _INPUT:
                     self._unsure = False
                     self.visitors.found_empty()
                     break
+                taken += 1
                 name = receive(_NOWAIT)
                 # libzmq hands over whole messages only: its later frames never block. A frame that
                 # is not copied knows whether more follow; to ask the socket costs three times that.
@@ -167,13 +168,13 @@ class ClientDoor:
                     if several is None:
                         continue
                     route, payload = several
-                visitor = find(route[0])
-                if visitor is not None:
-                    visitor.taken += _wire_bytes(route, payload)
-                    if visitor.ended:
-                        continue
-                items.append((route, payload))
                 left -= len(payload)
+                visitor = find(route[0])
+                if visitor is None:
+                    continue
+                visitor.taken += _wire_bytes(route, payload)
+                if not visitor.ended:
+                    items.append((route, payload))
         except zmq.Again:
             self._unsure = False
             self.visitors.found_empty()
@@ -195,7 +196,7 @@ class ClientDoor:
         A client may claim any name. libzmq aborts the process when its counter reaches a name that
         a client holds, so such a claim must be found out and ended.
         """
-        given = (int.from_bytes(name[1:], "big") - self._sink.first_name) % _NAMES
+        given = (int.from_bytes(name[1:], "big") - self._sink.first_name) % NAMES
         return len(name) == _NAME_BYTES and 1 <= given <= self.visitors.handshakes
 
     def _several(self, name: bytes, first: bytes) -> tuple[Route, bytes] | None:

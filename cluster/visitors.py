@@ -79,6 +79,9 @@ ENDLESS: Final = "closed a connection with too much that is not a whole message,
 LOST: Final = "closed a connection: what it sent was lost behind a message of too many frames"
 UNREAD: Final = "closed a connection that does not read what was sent to it"
 
+NAMES: Final = 2**32
+"""The names that libzmq gives: a zero byte, and a counter of four bytes."""
+
 _EVENT: Final = struct.Struct("=HI")
 _numbers = itertools.count()
 
@@ -127,6 +130,8 @@ class Visitors:
         self._emptied = False
         # Descriptors of connections that ended since then: their messages may still wait.
         self._left: set[int] = set()
+        # Their names, the last ones. Only those that libzmq gave: it gives none a second time.
+        self._gone: dict[bytes, None] = {}
         self._siege_until_ms = 0
         # The number of handshakes ever completed: libzmq has given at most this number of names.
         self.handshakes = 0
@@ -163,9 +168,11 @@ class Visitors:
         """Note the name of a connection's messages; None when the connection has ended."""
         self.follow()
         visitor = self._by_descriptor.get(descriptor)
-        if visitor is None or visitor.ended:
+        if visitor is None or visitor.ended or name in self._gone:
             return None
-        if visitor.name:  # an older connection's, which had this descriptor before
+        if visitor.name:  # another connection has had this descriptor before
+            if _is_older(name, visitor.name):
+                return None
             self._by_name.pop(visitor.name, None)
         visitor.name = name
         self._by_name[name] = visitor
@@ -195,6 +202,7 @@ class Visitors:
         """No whole message waits in the socket, neither of present nor of ended connections."""
         self._emptied = True
         self._left.clear()
+        self._gone.clear()
 
     def look(self) -> list[ClosedForCause | Gone]:
         """Every LOOK_MS: count bytes, end connections over a limit, return which have ended."""
@@ -277,6 +285,10 @@ class Visitors:
         if self._by_name.get(visitor.name) is visitor:
             del self._by_name[visitor.name]
             self._news.append(Gone(visitor.name))
+            if visitor.name[:1] == b"\0":
+                self._gone[visitor.name] = None
+                if len(self._gone) > CONNECTIONS_MAX:
+                    del self._gone[next(iter(self._gone))]
         return visitor
 
     # --- connections that must end ---
@@ -366,3 +378,11 @@ class Visitors:
         self._monitor.close(linger=0)
         self._by_descriptor.clear()
         self._by_name.clear()
+
+
+def _is_older(name: bytes, other: bytes) -> bool:
+    """Whether libzmq gave this name before the other one: its names count up."""
+    if name[:1] != b"\0" or other[:1] != b"\0":
+        return False
+    later = int.from_bytes(other[1:], "big") - int.from_bytes(name[1:], "big")
+    return 0 < later % NAMES < NAMES // 2

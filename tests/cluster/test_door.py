@@ -419,6 +419,28 @@ def test_whoever_is_gone_is_told_of(bench: Bench) -> None:
         bench.door.drain(1)
 
 
+def test_what_a_client_has_sent_that_is_gone_is_dropped(bench: Bench) -> None:
+    """Also when another one has got its descriptor, and is served."""
+    gone = bench.raw()
+    gone.send(message(b"first"))
+    [(route, _)] = bench.take()
+    gone.send(message(b"more") * 1_000)
+    gone.socket.close()
+    deadline = time.monotonic() + HANG_SECONDS
+    while bench.door.visitors.find(route[0]) is not None:
+        assert time.monotonic() < deadline
+        select.select([bench.door.visitors.descriptor], [], [], 0.01)
+        bench.door.visitors.follow()
+    with bench.raw() as other:
+        for text in (b"one", b"two"):
+            other.send(message(text))
+        items = bench.take(2)
+        while bench.door.must_drain():
+            items += bench.door.drain(100)
+    assert [payload for _, payload in items] == [b"one", b"two"]
+    assert bench.door.visitors.find(items[0][0][0]) is not None
+
+
 def test_there_are_only_so_many_connections(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitors, "CONNECTIONS_MAX", 2)
     first, second = bench.raw(), bench.raw()
@@ -538,6 +560,7 @@ with socket.create_server(("127.0.0.1", 0)) as free:
 urls = ("tcp://%s:%d" % address,)
 is_client = {kind!r} == "DEALER"
 door = ClientDoor(context, urls, lambda: 0, 1_000) if is_client else PeerDoor(context, urls)
+has_come = lambda: door.visitors.handshakes if is_client else taken
 hostile = Connection(address)
 hostile.shake_hands({kind!r}.encode())
 ping = frame(b"\\x04PING\\0\\0", 4)
@@ -549,7 +572,7 @@ except TimeoutError:
 hostile.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 hostile.socket.close()
 taken = 0
-while (arrived := len(door.drain(1_000))) or not taken or door.must_drain():
+while (arrived := len(door.drain(1_000))) or not has_come() or door.must_drain():
     taken += arrived
 door.close()
 context.destroy(linger=0)
