@@ -16,7 +16,7 @@ import zmq
 
 from cluster.door import UNREAD_CONNECTION_BYTES_MAX
 from cluster.etcd import front as front_module
-from cluster.etcd.front import Front, Make, PortKind, Protocols
+from cluster.etcd.front import FIRST_BYTES_MAX, Front, Make, PortKind, Protocols
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.zmtp import frame
 from cluster.front_config import FrontConfig, from_line
@@ -139,6 +139,26 @@ def test_a_method_that_begins_like_the_preface_is_told_apart_byte_by_byte() -> N
                 got += await reader.read(1_000)
             assert got.startswith(kind + text[: 2 if kind == b"1:" else 4])
             writer.close()
+        await front.stop()
+
+    with stand_in(echo) as node:
+        run(test)
+
+
+def test_little_is_read_of_a_newcomer_at_once_and_the_rest_follows() -> None:
+    async def test() -> None:
+        front, address = front_of(node)
+        reader, writer = await asyncio.open_connection(*address)
+        sent = b"GET " + bytes(range(256)) * 500
+        writer.write(sent)
+        answer = b""
+        while len(answer.replace(b"1:", b"")) < len(sent):
+            answer += await reader.read(len(sent))
+        assert answer.replace(b"1:", b"") == sent
+        # Each piece that the protocol was given has its name in front.
+        assert answer.find(b"1:", 1) == len(b"1:") + FIRST_BYTES_MAX
+        writer.close()
+        await until(lambda: front.connections == 0)
         await front.stop()
 
     with stand_in(echo) as node:
