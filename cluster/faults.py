@@ -148,7 +148,9 @@ FAULTS: Final[dict[FaultName, Fault]] = {
         "etcdserver: re-configuration failed due to not enough started members",
     ),
     "MemberBadURLs": Fault(INVALID_ARGUMENT, "etcdserver: given member URLs are invalid"),
-    "MemberKeyMissing": Fault(INVALID_ARGUMENT, "leasehold: a member needs a key here (--key)"),
+    "MemberKeyMissing": Fault(
+        INVALID_ARGUMENT, "leasehold: a member needs a key here (--public-key)"
+    ),
     "MemberKeyExist": Fault(FAILED_PRECONDITION, "leasehold: a member has, or had, this key"),
     "MemberBadKey": Fault(INVALID_ARGUMENT, "leasehold: a member's key has 64 hexadecimal digits"),
     "NoMemberKeys": Fault(FAILED_PRECONDITION, "leasehold: the members here have no keys"),

@@ -69,10 +69,11 @@ def duration_ms(flag: str, text: str, lowest_ms: int = 0) -> int:
 
 
 def is_on(flag: str, text: str) -> bool:
-    """A switch: `--flag` alone is `--flag=true`."""
-    if text not in {"true", "false"}:
-        raise invalid(flag, text, "true or false")
-    return text == "true"
+    """A switch: `--flag` alone is `--flag=true`; the words are Go's."""
+    try:
+        return parse_bool(text)
+    except ValueError as error:
+        raise invalid(flag, text, str(error)) from None
 
 
 def integer(flag: str, text: str) -> int:
@@ -80,14 +81,6 @@ def integer(flag: str, text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise invalid(flag, text, "expected an integer")
     return int(text)
-
-
-def boolean(flag: str, text: str) -> bool:
-    """Whether a flag is set; the words are Go's."""
-    try:
-        return parse_bool(text)
-    except ValueError as error:
-        raise invalid(flag, text, str(error)) from None
 
 
 def at_least(lowest: int, flag: str, text: str) -> int:

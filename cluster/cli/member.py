@@ -19,7 +19,7 @@ PEER_URLS: Final = click.option(
 
 
 KEY: Final = click.option(
-    "--key", default="", metavar="KEY", help="Its public key, where members have keys"
+    "--public-key", "key", default="", metavar="KEY", help="Its key, where members have keys"
 )
 
 

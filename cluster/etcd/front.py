@@ -215,7 +215,9 @@ class Front:
 
         `name` is the common name of its client's certificate, if that is to count for the node.
         """
-        said = {"common_name": name, "front": self._secret} if name else {}
+        said: dict[str, str | bytes] = {}
+        if name:
+            said = {"common_name": name, "front": self._secret}
         link = NodeLink(self.pool, said)
         served = make(link)
         self._served.add(served)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cluster.flag_values import ConfigError, boolean, integer, invalid, split
+from cluster.flag_values import ConfigError, integer, invalid, is_on, split
 from cluster.schemes import HTTPS
 from cluster.tls.versions import OF_TLS_1_3, VERSIONS, openssl_ciphers, unknown_suites
 
@@ -22,8 +22,8 @@ SELF_SIGNED_FOLDER: Final = Path("fixtures", "client")
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
 
 _NOT_FOR_MEMBERS: Final = (
-    "members do not speak TLS to each other, but CURVE, with keys of their own: see `leasehold"
-    " --help`"
+    "members do not speak TLS to each other, but CURVE: give them keys by"
+    " --initial-cluster-key-file (`leasehold key bootstrap` makes the file)"
 )
 
 REFUSED: Final[Mapping[str, str]] = {
@@ -104,7 +104,7 @@ def server_tls(
             f"--cert-file and --key-file must both be present [key: {key_file}, cert: {cert_file}]"
         )
     years = 0
-    if boolean("auto-tls", flags.auto_tls) and not cert_file:
+    if is_on("auto-tls", flags.auto_tls) and not cert_file:
         years = _validity(flags.self_signed_cert_validity)
         folder = data_dir / SELF_SIGNED_FOLDER
         cert_file, key_file = str(folder / "cert.pem"), str(folder / "key.pem")
@@ -113,7 +113,7 @@ def server_tls(
             "TLS key/cert (--cert-file, --key-file) must be provided for client url"
             f" {secure[0]} with HTTPS scheme; or --auto-tls"
         )
-    client_cert_auth = boolean("client-cert-auth", flags.client_cert_auth)
+    client_cert_auth = is_on("client-cert-auth", flags.client_cert_auth)
     if client_cert_auth and not flags.trusted_ca_file:
         raise ConfigError(
             "--client-cert-auth needs --trusted-ca-file, the authority that signs clients'"

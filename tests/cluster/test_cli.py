@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, NamedTuple
 
+import click
 import pytest
 
 from cluster import __version__
 from cluster.cli import COMMANDS, HELP
-from cluster.cli.app import PROGRAM, LazyGroup, run
+from cluster.cli.app import PROGRAM, Command, LazyGroup, run
+from cluster.cli.settings import global_options
 from tests.cluster.probe import ProbeCluster, error
 from tests.limits import HANG_SECONDS
 
@@ -358,6 +360,24 @@ def test_endpoint_health_has_its_other_formats(leasectl: Leasectl) -> None:
     assert row["took"].endswith("s")
     table = leasectl("endpoint", "health", "-w", "table").stdout.splitlines()
     assert table[1].split() == [b"|", *b"ENDPOINT | HEALTH | TOOK | ERROR |".split()]
+
+
+def commands(group: LazyGroup, name: str = "") -> Iterator[tuple[str, Command]]:
+    """Every command, by its words."""
+    context = click.Context(group)
+    for word in group.table:
+        command = group.get_command(context, word)
+        if isinstance(command, LazyGroup):
+            yield from commands(command, f"{name}{word} ")
+        elif isinstance(command, Command):
+            yield f"{name}{word}", command
+
+
+def test_no_flag_of_a_command_has_the_name_of_a_flag_of_all() -> None:
+    shared = {name for option in global_options() for name in option.opts}
+    for name, command in commands(LazyGroup(PROGRAM, HELP, COMMANDS)):
+        own = {flag for each in command.alone().params for flag in each.opts}
+        assert not own & shared, name
 
 
 def test_version_needs_no_cluster(leasectl: Leasectl) -> None:
