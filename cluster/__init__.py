@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cluster.client.threads.objects import Election, Lease, Lock, Stm, Watch
     from cluster.errors import (
         AnswerTooLargeError,
+        AuthenticationError,
         ClientClosedError,
         CompactedError,
         ConflictError,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         NotFoundError,
         OutcomeUnknownError,
         OutOfRangeError,
+        PermissionDeniedError,
         ProtocolError,
         ResourceExhaustedError,
         UnavailableError,
@@ -82,6 +84,7 @@ _HOMES: Final = {
     "cluster.errors": (
         "AnswerTooLargeError",
         "ClientClosedError",
+        "AuthenticationError",
         "CompactedError",
         "ConflictError",
         "DeadlineExceededError",
@@ -97,6 +100,7 @@ _HOMES: Final = {
         "NotFoundError",
         "OutOfRangeError",
         "OutcomeUnknownError",
+        "PermissionDeniedError",
         "ProtocolError",
         "ResourceExhaustedError",
         "UnavailableError",
@@ -112,6 +116,7 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 
 __all__ = [
     "AnswerTooLargeError",
+    "AuthenticationError",
     "Client",
     "ClientClosedError",
     "CompactedError",
@@ -144,6 +149,7 @@ __all__ = [
     "NotFoundError",
     "OutOfRangeError",
     "OutcomeUnknownError",
+    "PermissionDeniedError",
     "ProtocolError",
     "PutResult",
     "RangeResult",

@@ -12,7 +12,9 @@ from cluster.faults import (
     INVALID_ARGUMENT,
     NOT_FOUND,
     OUT_OF_RANGE,
+    PERMISSION_DENIED,
     RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
     UNAVAILABLE,
     UNKNOWN,
     FaultName,
@@ -52,6 +54,18 @@ class NotFoundError(LeaseholdError):
 
 class LeaseNotFoundError(NotFoundError):
     """The lease does not exist: never granted, revoked or expired."""
+
+
+class PermissionDeniedError(LeaseholdError):
+    """The user may not do this; nothing was done."""
+
+    code = PERMISSION_DENIED
+
+
+class AuthenticationError(LeaseholdError):
+    """Nobody knows who asks: a wrong user name or password, or a token that is worth nothing."""
+
+    code = UNAUTHENTICATED
 
 
 class FailedPreconditionError(LeaseholdError):
@@ -165,6 +179,7 @@ _BY_NAME: Final[dict[FaultName | None, type[LeaseholdError]]] = {
     "LeaseNotFound": LeaseNotFoundError,
     "Compacted": CompactedError,
     "AnswerTooLarge": AnswerTooLargeError,
+    "AuthFailed": AuthenticationError,
 }
 
 _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
@@ -172,10 +187,12 @@ _BY_CODE: Final[dict[int, type[LeaseholdError]]] = {
     INVALID_ARGUMENT: InvalidArgumentError,
     DEADLINE_EXCEEDED: DeadlineExceededError,
     NOT_FOUND: NotFoundError,
+    PERMISSION_DENIED: PermissionDeniedError,
     RESOURCE_EXHAUSTED: ResourceExhaustedError,
     FAILED_PRECONDITION: FailedPreconditionError,
     OUT_OF_RANGE: OutOfRangeError,
     UNAVAILABLE: UnavailableError,
+    UNAUTHENTICATED: AuthenticationError,
 }
 
 _PASSING: Final[frozenset[FaultName]] = frozenset(

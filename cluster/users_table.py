@@ -13,6 +13,7 @@ from cluster.schema import (
     FLAG,
     INTEGER,
     KEYS,
+    SECONDS,
     TEXT,
     TEXTS,
     Choice,
@@ -43,7 +44,12 @@ USERS: Final = (
     ProtocolOp(
         "auth_status", Effect.READ, (), (Field("enabled", FLAG), Field("authRevision", INTEGER))
     ),
-    ProtocolOp("authenticate", Effect.READ, (_NAME, _PASSWORD), (Field("token", TEXT),)),
+    ProtocolOp(
+        "authenticate",
+        Effect.READ,
+        (_NAME, _PASSWORD),
+        (Field("token", TEXT), Field("TTL", SECONDS, "the token's life", ours=True)),
+    ),
     ProtocolOp("user_add", Effect.WRITE, (_NAME, _PASSWORD, Field("options", USER_OPTIONS)), ()),
     ProtocolOp(
         "user_get",

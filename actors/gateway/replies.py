@@ -28,6 +28,7 @@ from actors.language.metrics import (
 )
 from actors.language.results import (
     Alarms,
+    Authenticated,
     AuthStatusDone,
     DeleteDone,
     Failure,
@@ -171,6 +172,8 @@ def _fields(result: Result, listed: Lists) -> ReplyFields:
             return {"events": listed(events, event_map), "more": more, "compacted": compacted}
         case RoleDone(_, permissions):
             return {"perm": [_permission(each) for each in permissions]}
+        case Authenticated(_, token, ttl_seconds):
+            return {"token": token, "TTL": ttl_seconds}
         case AuthStatusDone(_, enabled, auth_revision):
             return {"enabled": enabled, "authRevision": auth_revision}
         case Alarms(_, alarms):

@@ -235,9 +235,10 @@ class Stages:
                 command = made.command._replace(password=outcome)
                 return self._to_log(pending, encode_command(command, sequence, principal))
             case Checking(_, known) if outcome is True and known.user_id:
-                ends_s = self._now_seconds() + self._settings.token_ttl_seconds
+                ttl_seconds = self._settings.token_ttl_seconds
+                ends_s = self._now_seconds() + ttl_seconds
                 text = seal(known.secret, Token(known.user_id, known.auth_revision, ends_s))
-                return Reply(pending, Authenticated(known.revision, text))
+                return Reply(pending, Authenticated(known.revision, text, ttl_seconds))
             case _:
                 return Reply(pending, Failure("AuthFailed"))
 

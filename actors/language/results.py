@@ -173,10 +173,11 @@ class RoleNames(NamedTuple):
 
 
 class Authenticated(NamedTuple):
-    """A token, for somebody who has given the right password."""
+    """A token, for somebody who has given the right password, and its life."""
 
     revision: int
     token: str
+    ttl_seconds: int
 
 
 class UserSecretDone(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from cluster.client.results import RESULTS
+from cluster.client.result_table import RESULTS
 from cluster.protocol import OPS
 from cluster.schema import Field, ProtocolOp
 

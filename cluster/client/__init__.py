@@ -5,11 +5,11 @@
                                           |
                                        sockets <-> nodes
 
-flows        what a program calls, written once: keys, leases, watches, recipes
+flows        what a program calls, written once: keys, leases, watches, recipes, users
 engine       pure: retries, exactly-once writes, watches that outlive nodes, renewals, endpoints
 api threads  the threaded client: it names the flows, and runs each to its end
 aio          the asyncio client: it is the flows themselves, in the program's event loop
 requests arguments ops    pure: a program's arguments as request maps
-results replies    typed results, and how they are read from replies
+results auth_results result_table replies    typed results, and how they are read from replies
 sockets resolving waker    the way to the nodes, for both shells
 """

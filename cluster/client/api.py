@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 from cluster.client.flows import client as flows
 from cluster.client.flows import stm as stm_flows
+from cluster.client.flows.access import AccessApi
 from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.primitives import Primitives
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation
@@ -60,6 +61,8 @@ class Client(Blocking[_Twin]):
         cert: str | Path = "",
         key: str | Path = "",
         insecure_skip_verify: bool = False,
+        user: str | None = None,
+        password: str | None = None,
     ) -> None:
         super().__init__(
             _Twin(
@@ -72,6 +75,8 @@ class Client(Blocking[_Twin]):
                 cert=cert,
                 key=key,
                 insecure_skip_verify=insecure_skip_verify,
+                user=user,
+                password=password,
             )
         )
 
@@ -149,6 +154,29 @@ class Client(Blocking[_Twin]):
     alarm_list = blocking(UpkeepApi.alarm_list)
     alarm_activate = blocking(UpkeepApi.alarm_activate)
     alarm_disarm = blocking(UpkeepApi.alarm_disarm)
+
+    # --- users and roles ---
+
+    log_in = blocking(AccessApi.log_in)
+    auth_enable = blocking(AccessApi.auth_enable)
+    auth_disable = blocking(AccessApi.auth_disable)
+    auth_status = blocking(AccessApi.auth_status)
+    authenticate = blocking(AccessApi.authenticate)
+    user_add = blocking(AccessApi.user_add)
+    user_delete = blocking(AccessApi.user_delete)
+    user_get = blocking(AccessApi.user_get)
+    user_list = blocking(AccessApi.user_list)
+    user_change_password = blocking(AccessApi.user_change_password)
+    user_grant_role = blocking(AccessApi.user_grant_role)
+    user_revoke_role = blocking(AccessApi.user_revoke_role)
+    user_add_key = blocking(AccessApi.user_add_key)
+    user_remove_key = blocking(AccessApi.user_remove_key)
+    role_add = blocking(AccessApi.role_add)
+    role_delete = blocking(AccessApi.role_delete)
+    role_get = blocking(AccessApi.role_get)
+    role_list = blocking(AccessApi.role_list)
+    role_grant_permission = blocking(AccessApi.role_grant_permission)
+    role_revoke_permission = blocking(AccessApi.role_revoke_permission)
 
     # --- the end ---
 

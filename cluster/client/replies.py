@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from cluster.client.auth_results import Permission
+from cluster.client.result_table import RESULTS
 from cluster.client.results import (
-    RESULTS,
     Alarm,
     Event,
     Header,
@@ -24,6 +25,7 @@ from cluster.client.results import (
 from cluster.errors import ProtocolError
 from cluster.protocol import ALARM, ALARM_NAME, EVENT, KEY_VALUE, MEMBER, OPS
 from cluster.schema import KEYS, TEXTS, Field, ListOf, ProtocolOp
+from cluster.users_table import PERMISSION
 
 Reply = Mapping[str, Any]
 """A decoded but unchecked reply map: a field may be missing or of a wrong type."""
@@ -152,6 +154,10 @@ def _alarm(raw: Reply) -> Alarm:
     return Alarm(raw["memberID"], ALARM_NAME.words[alarm] if isinstance(alarm, int) else str(alarm))
 
 
+def _permission(raw: Reply) -> Permission:
+    return Permission(raw["permType"], raw["key"], raw["range_end"])
+
+
 def _lease_list(head: Header, reply: Reply) -> LeaseListResult:
     return LeaseListResult(head, tuple(lease["ID"] for lease in reply["leases"]))
 
@@ -168,6 +174,7 @@ _VALUES: Final[dict[Any, Callable[[Any], Any]]] = {
     ListOf(EVENT): lambda items: tuple(map(event, items)),
     ListOf(MEMBER): lambda items: tuple(map(_member, items)),
     ListOf(ALARM): lambda items: tuple(map(_alarm, items)),
+    ListOf(PERMISSION): lambda items: tuple(map(_permission, items)),
 }
 """How to convert the values of a type; values of other types are taken as they come."""
 

@@ -6,7 +6,7 @@ How they are read from a reply is the business of `replies`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Header(NamedTuple):
@@ -300,31 +300,3 @@ class SnapshotResult(NamedTuple):
     endpoint: str
     size: int
     sha256: str
-
-
-RESULTS: Final[dict[str, type[Any]]] = {
-    "range": RangeResult,
-    "put": PutResult,
-    "delete_range": DeleteResult,
-    "txn": TxnResult,
-    "increment": IncrementResult,
-    "history": HistoryResult,
-    "compact": CompactResult,
-    "lease_grant": LeaseGrantResult,
-    "lease_revoke": LeaseRevokeResult,
-    "lease_keep_alive": LeaseKeepAliveResult,
-    "lease_time_to_live": LeaseTimeToLiveResult,
-    "lease_leases": LeaseListResult,
-    "member_list": MemberListResult,
-    "member_add": MemberAddResult,
-    "hash": HashResult,
-    "hash_kv": HashKvResult,
-    "status": StatusResult,
-    "alarm": AlarmResult,
-    "defragment": DefragmentResult,
-    "snapshot": SnapshotPart,
-}
-"""The result of each operation of the protocol; reply fields are read by their names.
-
-Changes of members are answered like `member_list` or `member_add`.
-"""

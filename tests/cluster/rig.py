@@ -8,6 +8,8 @@ from cluster import wire
 from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
+from cluster.client.engine.login import Credentials
+from cluster.faults import FAULTS, FaultName
 
 HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
 
@@ -15,9 +17,16 @@ HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
 class Rig:
     """A core and its surroundings: what it sent, and answers to that."""
 
-    def __init__(self, *names: str, up: bool = True, exactly_once: bool = True) -> None:
+    def __init__(
+        self,
+        *names: str,
+        up: bool = True,
+        exactly_once: bool = True,
+        credentials: Credentials | None = None,
+    ) -> None:
         self.now = 100.0
-        self.core = Core(names or ("a", "b", "c"), CallOptions(5.0, exactly_once), lambda: 0.5)
+        options = CallOptions(5.0, exactly_once, credentials)
+        self.core = Core(names or ("a", "b", "c"), options, lambda: 0.5)
         if up:
             for name in self.core.endpoints.names:
                 self.core.endpoint_up(name, self.now)
@@ -39,6 +48,12 @@ class Rig:
     def answer(self, frame: tuple[str, dict[str, Any]], **fields: Any) -> None:
         endpoint, request = frame
         self.core.reply(endpoint, {"id": request["id"], "header": HEADER, **fields}, self.now)
+
+    def refuse(self, frame: tuple[str, dict[str, Any]], name: FaultName) -> None:
+        endpoint, request = frame
+        code, message = FAULTS[name]
+        error = {"code": code, "message": message}
+        self.core.reply(endpoint, {"id": request["id"], "error": error}, self.now)
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds

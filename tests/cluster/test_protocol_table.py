@@ -12,8 +12,8 @@ from cluster.cli.json_printer import JsonPrinter
 from cluster.cli.printers import Printer
 from cluster.cli.simple_printer import SimplePrinter
 from cluster.client.requests import RANGE_OPTIONS, get_fields, put_fields, request
+from cluster.client.result_table import RESULTS
 from cluster.client.results import (
-    RESULTS,
     DeleteResult,
     Header,
     IncrementResult,

@@ -78,7 +78,7 @@ from actors.language.results import (
 from actors.watch.audience import View
 from actors.watch.frames import EventBatch, WatchFrames
 from cluster.client.replies import of, read
-from cluster.client.results import RESULTS as CLIENT_RESULTS
+from cluster.client.result_table import RESULTS as CLIENT_RESULTS
 from cluster.faults import FAULTS
 from cluster.protocol import (
     ALARM_ACTION,
@@ -141,7 +141,7 @@ RESULTS: dict[str, tuple[Result, ...]] = {
         [name for name, op in OPS.items() if name[:5] in USERS and op.effect is Effect.WRITE],
         (Done(8),),
     ),
-    "authenticate": (Authenticated(8, "token"),),
+    "authenticate": (Authenticated(8, "token", 300),),
     "auth_status": (AuthStatusDone(8, True, 5),),
     "user_get": (UserDone(8, ("r",), (bytes(32),)),),
     "user_list": (UserNames(8, ("ann",)),),

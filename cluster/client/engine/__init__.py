@@ -2,6 +2,7 @@
 
 core         one set of inputs and outputs; it passes each input to its part, `notices` go out
 calling sessions endpoints direct    retries, exactly-once writes, and where requests go
-call         one request and its attempts
+login        the token of a client that has a user
+call endings    one request and its attempts, and how it ends unanswered
 watching leasing    watches and renewals, which are made of calls
 """

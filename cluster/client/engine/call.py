@@ -39,7 +39,9 @@ keeps the results of 1,024 numbers, so a repeated write always finds its result.
 SESSION_IDLE_SECONDS_MAX: Final = 300.0
 """A session that is unused for longer is replaced: the cluster forgets it after ten minutes."""
 
-NO_VERDICT: Final = frozenset({"NotSupportedForLearner", "NoSpace"})
+NO_VERDICT: Final = frozenset(
+    {"NotSupportedForLearner", "NoSpace", "PermissionDenied", "InvalidAuthToken", "UserEmpty"}
+)
 """Refusals of an attempt that do not tell whether an earlier attempt was applied."""
 
 
@@ -47,7 +49,7 @@ class Phase(IntEnum):
     """What a call waits for."""
 
     PARKED = 0
-    """A connection, a session, or room in the session's window."""
+    """A connection, a token, a session, or room in the session's window."""
     SENT = 1
     """The answer to an attempt, from `Call.endpoint`."""
     BACKING_OFF = 2
@@ -114,6 +116,7 @@ class Call:
     `pipelined`: its caller may make the next call before this one is answered.
     `wake`: tells its caller that it is done; None: `on_done` is called, if anything.
     `due`: when its present phase ends if nothing happens. `failures`: the failed attempts.
+    `logins`: the times that its token was refused, and the client logged in again for it.
     """
 
     __slots__ = (
@@ -126,6 +129,7 @@ class Call:
         "fields",
         "id",
         "last_error",
+        "logins",
         "on_attempt",
         "on_done",
         "patient",
@@ -165,6 +169,7 @@ class Call:
         self.attempts = 0
         self.sent_at = 0.0
         self.failures = 0
+        self.logins = 0
         self.uncertain = False
         self.session: WriteSession | None = None
         self.seq = 0

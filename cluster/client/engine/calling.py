@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from cluster import wire
+from cluster.client.engine import endings
 from cluster.client.engine.call import (
     FOREVER,
     NO_VERDICT,
@@ -20,14 +21,12 @@ from cluster.client.engine.call import (
     WriteSession,
 )
 from cluster.client.engine.endpoints import Endpoints
+from cluster.client.engine.login import Credentials, Login
 from cluster.client.engine.sessions import WriteSessions
 from cluster.client.replies import Reply, read, refusal
 from cluster.errors import (
-    ClientClosedError,
-    DeadlineExceededError,
     InvalidArgumentError,
     LeaseholdError,
-    OutcomeUnknownError,
     ProtocolError,
     UnavailableError,
     exception_for,
@@ -36,9 +35,6 @@ from cluster.faults import UNAVAILABLE, name_of
 
 BACKOFF_SECONDS: Final = 0.010
 BACKOFF_SECONDS_MAX: Final = 0.500
-CLOSED_FOR_BYTES: Final = 2 * 1024 * 1024
-"""From this frame on, a node with the usual --max-request-bytes closes the connection."""
-
 RETRIED_LIMITS: Final = frozenset({"TooManyRequests", "TooManyOutstanding", "TooManySessions"})
 NOT_THE_ENDPOINT: Final = RETRIED_LIMITS | {"LeaderChanged", "Unhealthy"}
 """Failures that another endpoint is as likely to report: the first one does not make the client
@@ -49,10 +45,11 @@ LOST_SESSION: Final = frozenset({"SessionNotFound", "SequenceTooOld"})
 
 
 class CallOptions(NamedTuple):
-    """How patient a client is, and whether its writes carry a session."""
+    """How patient a client is, whether its writes carry a session, and who it is."""
 
     dial_timeout_seconds: float = 5.0
     exactly_once: bool = True
+    credentials: Credentials | None = None
 
 
 class Calls:
@@ -81,6 +78,7 @@ class Calls:
         self._last_id = 0
         self._parked: list[Call] = []
         self._sessions = WriteSessions()
+        self._login = Login(options.credentials) if options.credentials is not None else None
 
     @property
     def outstanding(self) -> int:
@@ -108,7 +106,7 @@ class Calls:
         call = self._calls.get(request_id) if type(request_id) is int else None
         if call is None:
             return  # the answer to an attempt that was given up, of a call that is done
-        error = reply.get("error")
+        error = reply.get("error") if self._login is None else self._login.error_in(reply)
         if error is None:
             # Also from an endpoint whose attempt was given up: the answer is good all the same.
             call.reply = reply
@@ -193,6 +191,8 @@ class Calls:
             self.wake_by(call.due)
             self._open_session(now)
             return
+        if self._login is not None and not self._has_token(call, self._login, now):
+            return
         chosen = call.pinned or self.endpoints.choose()
         endpoint = None if chosen is None else self.endpoints.route(chosen)
         if endpoint is None:
@@ -222,6 +222,30 @@ class Calls:
         self.wake_by(call.due)
         call.attempts += 1
         self.sends.append((endpoint, frame))
+
+    # --- the login ---
+
+    def _has_token(self, call: Call, login: Login, now: float) -> bool:
+        """Give a call the token that it needs; without one it is parked. Renew one in time."""
+        is_admitted = login.admit(call, now)
+        if not is_admitted:
+            call.phase = Phase.PARKED
+            call.due = call.deadline
+            self.wake_by(call.due)
+        logging_in = login.due(now)
+        if logging_in is not None:
+            logging_in.on_done = lambda done, when: self._logged_in(login, done, when)
+            self.begin(logging_in, now)
+        return is_admitted
+
+    def _logged_in(self, login: Login, done: Call, now: float) -> None:
+        """The call that logs in is done: send the calls that wait, or end them with its error."""
+        error = login.done(done, now)
+        for call in login.let_in():
+            if error is None:
+                self._dispatch(call, now)
+            else:
+                self._finish(call, now, endings.refused(call, error))
 
     # --- the session ---
 
@@ -255,14 +279,17 @@ class Calls:
             return
         name, reason = name_of(message), exception_for(code, message)
         given_up = name == "Unhealthy" and call.attempts >= UNHEALTHY_ATTEMPTS_MAX
-        if name in LOST_SESSION and call.session is not None:
+        if self._login is not None and self._login.maybe_log_in_again(call, name):
+            # Who asks is looked at before anything is done.
+            self._attempt_failed(call, now, reason, sure=True, at_once=True)
+        elif name in LOST_SESSION and call.session is not None:
             self._session_lost(call, call.session, reason, now)
         elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
             # A learner refuses before it does anything, and another endpoint may be a voter.
             self._attempt_failed(call, now, reason, sure=True, at_once=True)
         elif name in NO_VERDICT and call.write and call.uncertain:
             # The refusal is of this attempt only. An earlier one without an answer may be applied.
-            self._finish(call, now, OutcomeUnknownError(_unknown(message)))
+            self._finish(call, now, endings.outcome_unknown(message))
         elif (code == UNAVAILABLE and not given_up) or name in RETRIED_LIMITS:
             if name not in NOT_THE_ENDPOINT or call.failures:
                 self.endpoints.failed(endpoint, now)
@@ -297,7 +324,7 @@ class Calls:
         call.uncertain = call.uncertain or not sure
         # Without a session the cluster could not tell a repetition from a new write.
         if call.write and call.uncertain and call.session is None and not call.repeatable:
-            self._finish(call, now, OutcomeUnknownError(_unknown(error.message)))
+            self._finish(call, now, endings.outcome_unknown(error.message))
             return
         call.failures += 1
         if at_once:
@@ -309,8 +336,10 @@ class Calls:
 
     def _overdue(self, call: Call, now: float) -> None:
         """A time limit is over: the call's own, its delay, or its wait for a connection."""
+        tried = self.endpoints.described(call.pinned)
         if now >= call.deadline:
-            self._finish(call, now, self._timed_out(call))
+            reachable = self._is_reachable(call)
+            self._finish(call, now, endings.timed_out(call, tried, is_reachable=reachable))
         elif call.phase is Phase.BACKING_OFF:
             self._dispatch(call, now)
         elif self._is_reachable(call) or (call.uncertain and call.write):
@@ -319,8 +348,7 @@ class Calls:
             self.wake_by(call.due)
         else:
             waited = self._options.dial_timeout_seconds
-            text = f"context deadline exceeded: no endpoint answered within {waited:g} s"
-            self._finish(call, now, UnavailableError(f"{text} ({self._tried(call)})"))
+            self._finish(call, now, endings.unreachable(tried, waited))
 
     def _unanswered(self, call: Call, now: float) -> list[str]:
         """The attempt's time is over: try another endpoint. Returns the endpoint if it is silent.
@@ -336,26 +364,10 @@ class Calls:
         self._attempt_failed(call, now, unanswered, sure=False, at_once=True)
         return [endpoint] if is_silent else []
 
-    def _timed_out(self, call: Call) -> LeaseholdError:
-        if call.phase is Phase.PARKED and not self._is_reachable(call):
-            reason = f"no endpoint answered ({self._tried(call)})"
-        elif call.last_error is not None:
-            reason = call.last_error.message
-        else:
-            reason = f"no answer from {call.endpoint or self._tried(call)}"
-        if call.size > CLOSED_FOR_BYTES:
-            reason += f"; the request has {call.size} bytes, perhaps more than a node takes"
-        if call.write and (call.uncertain or call.phase is Phase.SENT):
-            return OutcomeUnknownError(_unknown(reason))
-        return DeadlineExceededError(f"context deadline exceeded: {reason}")
-
     def _is_reachable(self, call: Call) -> bool:
         if call.pinned:
             return self.endpoints.route(call.pinned) is not None
         return self.endpoints.any_up
-
-    def _tried(self, call: Call) -> str:
-        return self.endpoints.described(call.pinned)
 
     # --- the end of a call ---
 
@@ -363,12 +375,10 @@ class Calls:
         """End every call with an error. A write that was sent may still be applied."""
         # First, or each finished call would let a waiting write in.
         self._sessions.turn_away()
-        closed = "the client was closed"
+        if self._login is not None:
+            self._login.let_in()
         for call in list(self._calls.values()):
-            sent = call.uncertain or call.phase is Phase.SENT
-            unknown = call.write and sent
-            error = OutcomeUnknownError(_unknown(closed)) if unknown else ClientClosedError(closed)
-            self._finish(call, now, error)
+            self._finish(call, now, endings.closed(call))
 
     def _finish(self, call: Call, now: float, error: LeaseholdError | None = None) -> None:
         call.error = error or call.error
@@ -386,7 +396,3 @@ class Calls:
         if call.session is not None:
             # Also without an answer: nobody will repeat the write, so its result is not needed.
             call.session.end(call.seq)
-
-
-def _unknown(reason: str) -> str:
-    return f"context deadline exceeded: {reason}; the write may have been applied"

@@ -15,13 +15,22 @@ from cluster.client.engine.calling import Calls
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents, WatchOpened
 from cluster.client.replies import Reply, event, header, read
 from cluster.client.results import Event, Header
-from cluster.errors import CompactedError, HistoryLostError, LeaseholdError, WatchCanceledError
-from cluster.faults import FAULTS, name_of
+from cluster.errors import (
+    CompactedError,
+    HistoryLostError,
+    LeaseholdError,
+    WatchCanceledError,
+    exception_for,
+)
+from cluster.faults import FAULTS, FaultName, name_of
 
 RESUMED: Final = frozenset(
     ("NoLeader", "LeaderChanged", "Stopped", "TooManyRequests", "Timeout", "NotSupportedForLearner")
 )
 """Reasons of a cancellation that lie with the node: the watch goes on at another node."""
+
+FORBIDDEN: Final[tuple[FaultName, ...]] = ("PermissionDenied", "InvalidAuthToken", "UserEmpty")
+"""Reasons of a cancellation, or of a refusal, that lie with the user."""
 
 STEADY_SECONDS: Final = 1.0
 """A watch that was open for this time has recovered: its count of failures begins at 0 again."""
@@ -277,6 +286,8 @@ class Watches:
             if watch.endpoint is not None:
                 self._calls.endpoints.failed(watch.endpoint, now)
             self._interrupted(watch, now, at_once=False)
+        elif name in FORBIDDEN:
+            self._end(watch, exception_for(FAULTS[name].code, reason))
         else:
             self._end(watch, WatchCanceledError(reason or "the server canceled the watch"))
 

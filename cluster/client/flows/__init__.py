@@ -11,4 +11,5 @@ watch lease scan snapshot    the objects that a program holds; `stream` is the b
              `openable` what comes before an object that must be opened
 lock election contest held_place    recipes, and the queue of keys that both are made of
 members upkeep    changes of members and of the leader; single nodes
+access       users, roles and authentication
 """

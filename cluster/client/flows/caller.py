@@ -17,6 +17,7 @@ from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.endpoints import parse
 from cluster.client.engine.leaving import Regret
+from cluster.client.engine.login import Credentials
 from cluster.client.flows.shell import Connection, Shell
 from cluster.client.flows.states import StateBoard
 from cluster.errors import ClientClosedError
@@ -49,12 +50,14 @@ class Caller:
         exactly_once: bool,
         direct: bool,
         files: ClientFiles,
+        credentials: Credentials | None = None,
     ) -> None:
         self.shell = shell
         self._addresses = parse(endpoints, os.environ, tls=files.is_for_bare_endpoints)
         secure = {name for name, each in self._addresses.items() if each.startswith(HTTPS)}
         self._tls = _context(files) if secure else None
-        self._options = CallOptions(time_limit("dial_timeout", dial_timeout), exactly_once)
+        patience = time_limit("dial_timeout", dial_timeout)
+        self._options = CallOptions(patience, exactly_once, credentials)
         self.timeout = time_limit("timeout", timeout)
         # What was to be inside TLS must not go another way.
         self._direct = {
@@ -114,6 +117,12 @@ class Caller:
         call = Call(fields, self.timeout, write=True)
         call.repeatable = True
         return call
+
+    async def log_in(self) -> None:
+        """Get a token now, if there is a user; else the first request that needs one does."""
+        if self._options.credentials is not None:
+            # Everybody may ask this, and no request is sent before there is a token.
+            await self.request({"op": "member_list"}, replies.header)
 
     def known(self, endpoint: str | None) -> str | None:
         """The endpoint; ValueError if it is not one of the client's."""

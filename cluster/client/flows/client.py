@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from cluster.client.engine.login import credentials
 from cluster.client.engine.states import ConnectionState
+from cluster.client.flows.access import AccessApi
 from cluster.client.flows.caller import Caller
 from cluster.client.flows.contest import Contest
 from cluster.client.flows.election import Election
@@ -30,7 +32,7 @@ SESSION_TTL_SECONDS: Final = 60.0
 """How long others wait for the locks and elections of a dead client, as in etcd's client."""
 
 
-class Client(Primitives, UpkeepApi):
+class Client(Primitives, UpkeepApi, AccessApi):
     """A connection to a cluster; any one of its endpoints is enough.
 
     `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
@@ -44,6 +46,8 @@ class Client(Primitives, UpkeepApi):
     the node's certificate must be signed by `ca_cert` (else by an authority of the system), for the
     host of the endpoint. `cert` and `key` show the node who the client is. All are paths of PEM.
     `insecure_skip_verify` believes any certificate.
+    With a `user` and the `password` the client logs in when it needs to, and again when its token
+    has ended.
     """
 
     @classmethod
@@ -63,6 +67,8 @@ class Client(Primitives, UpkeepApi):
         cert: str | Path = "",
         key: str | Path = "",
         insecure_skip_verify: bool = False,
+        user: str | None = None,
+        password: str | None = None,
     ) -> None:
         super().__init__(
             Caller(
@@ -73,6 +79,7 @@ class Client(Primitives, UpkeepApi):
                 exactly_once=exactly_once,
                 direct=direct,
                 files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
+                credentials=credentials(user, password),
             )
         )
 
