@@ -24,7 +24,6 @@ from cluster.etcd.rpc.json_requests import from_json
 from cluster.etcd.rpc.mapping import decode
 from cluster.etcd.rpc.schema import DESCRIPTORS, HTTP, RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
-from tests.cluster.etcd.rpc.auth_cases import CALLS
 from tests.cluster.etcd.rpc.json_cases import KEEP_ALIVE, NO_JSON, RANGE, READ, WRONG_FIELDS
 from tests.differential.etcd import MISSING, Etcd, binaries
 from tests.limits import HANG_SECONDS
@@ -205,20 +204,6 @@ def test_etcd_writes_the_same_message_in_the_same_json(etcd: Server) -> None:
         if path == "/v3/lease/timetolive":  # its remaining seconds may differ
             body = re.sub(rb'"TTL":"\d+"', b'"TTL":"%d"' % answer.TTL, body)
         assert (status, body) == (200, to_json(answer)), path
-
-
-# --- authentication is off --------------------------------------------------------------------
-
-
-def test_etcd_without_users_answers_the_same(etcd: Server) -> None:
-    for name, fields, expected in CALLS:
-        rpc = RPCS[f"/etcdserverpb.Auth/{name}".encode()]
-        outcome = ""
-        try:
-            etcd.call(rpc, rpc.request(**fields).SerializeToString())
-        except grpc.RpcError as error:
-            outcome = f"{error.code().value[0]} {error.details()}"
-        assert outcome == expected, (name, fields)
 
 
 # --- bytes that are no message ----------------------------------------------------------------

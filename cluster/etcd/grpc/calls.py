@@ -21,6 +21,7 @@ from cluster.etcd.rpc.mapping import ResponseEncoder, decode, responses_of
 from cluster.etcd.rpc.schema import Rpc
 from cluster.etcd.rpc.status import DEADLINE, OK, RpcError, error_in
 from cluster.etcd.services.calls import Link, when_led
+from cluster.etcd.services.credentials import TOKEN
 from cluster.faults import CANCELED, UNKNOWN, Fault
 from cluster.wire import LazyMap
 
@@ -131,16 +132,30 @@ class GrpcCall:
         self._home.write_soon()
 
 
+class Wishes(Protocol):
+    """What the headers of a call say beside its RPC, the same for many calls of a client."""
+
+    @property
+    def encoding(self) -> bytes:
+        """How the messages are compressed."""
+
+    @property
+    def requires_leader(self) -> bool:
+        """Whether a member that knows no leader is to refuse."""
+
+    @property
+    def token(self) -> str | None:
+        """What shows whose the call is."""
+
+
 class UnaryCall(GrpcCall):
     """A call that one operation of the node answers."""
 
-    __slots__ = ("_number", "_requires_leader")
+    __slots__ = ("_number", "_wishes")
 
-    def __init__(
-        self, home: Home, stream: Http2Stream, rpc: Rpc, encoding: bytes, requires_leader: bool
-    ) -> None:
-        super().__init__(home, stream, rpc, encoding)
-        self._requires_leader = requires_leader
+    def __init__(self, home: Home, stream: Http2Stream, rpc: Rpc, wishes: Wishes) -> None:
+        super().__init__(home, stream, rpc, wishes.encoding)
+        self._wishes = wishes
         # The call to the node; None: the request has not arrived.
         self._number: int | None = None
 
@@ -194,7 +209,10 @@ class UnaryCall(GrpcCall):
         except RpcError as error:
             self._refuse(error)
             return
-        if self._requires_leader:
+        token = self._wishes.token
+        if token is not None:
+            request[TOKEN] = token
+        if self._wishes.requires_leader:
             link = self._home.link
             self._number = when_led(link, lambda: self._call(request), self._refuse)
         else:

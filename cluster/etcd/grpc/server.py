@@ -25,6 +25,7 @@ from cluster.etcd.rpc.mapping import ResponseEncoder
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
 from cluster.etcd.services.calls import MESSAGE_OVERHEAD_BYTES, requires_leader
+from cluster.etcd.services.credentials import token_of
 from cluster.etcd.services.table import SERVICES
 from cluster.etcd.services.unary import Unary
 from cluster.faults import RESOURCE_EXHAUSTED, UNIMPLEMENTED
@@ -159,7 +160,7 @@ class GrpcConnection(asyncio.BufferedProtocol):
                 return
         call: GrpcCall
         if heads.is_short:
-            call = UnaryCall(self, stream, heads.rpc, heads.encoding, heads.requires_leader)
+            call = UnaryCall(self, stream, heads.rpc, heads)
         else:
             call = ServedCall(self, stream, heads.rpc, heads.encoding, dict(stream.headers))
         stream.context = call
@@ -294,6 +295,7 @@ class _Heads(NamedTuple):
     is_short: bool
     encoding: bytes
     requires_leader: bool
+    token: str | None
     left_ms: float | None
 
 
@@ -304,7 +306,8 @@ def _heads_of(stream: Http2Stream) -> _Heads:
     rpc, is_short = _route(stream.path)
     left_ms = time_left_ms(headers)
     encoding = encoding_of(headers)
-    return _Heads(stream.headers, rpc, is_short, encoding, requires_leader(headers), left_ms)
+    leader, token = requires_leader(headers), token_of(headers)
+    return _Heads(stream.headers, rpc, is_short, encoding, leader, token, left_ms)
 
 
 def _route(path: bytes) -> tuple[Rpc, bool]:

@@ -59,7 +59,8 @@ def request_of(rpc: Rpc, message: Message) -> Fields:
     """As `decode`, for a message that was read already."""
     fields: Fields = {} if rpc.op is None else {"op": rpc.op}
     _read(message, fields)
-    return _watch_request(fields) if rpc is WATCH else fields
+    change = _CHANGED.get(rpc.path)
+    return fields if change is None else change(fields)
 
 
 def _read(message: Message, fields: Fields) -> Fields:
@@ -165,6 +166,19 @@ def _watch_request(union: Fields) -> Fields:
         case _:
             return {"op": "watch_progress"}
 
+
+def _without_hash(fields: Fields) -> Fields:
+    """In etcd a hash is for its members alone: one that a client gives is not looked at."""
+    fields.pop("hashedPassword", None)
+    return fields
+
+
+_CHANGED: Final[dict[bytes, Callable[[Fields], Fields]]] = {
+    WATCH.path: _watch_request,
+    b"/etcdserverpb.Auth/UserAdd": _without_hash,
+    b"/etcdserverpb.Auth/UserChangePassword": _without_hash,
+}
+"""What becomes of the fields of a request that is not the operation's as it is."""
 
 _Reader = Callable[[Any], Any]
 

@@ -90,6 +90,25 @@ _OPS: Final = {
         "Snapshot": "snapshot",
         "MoveLeader": "move_leader",
     },
+    "etcdserverpb.Auth": {
+        "AuthEnable": "auth_enable",
+        "AuthDisable": "auth_disable",
+        "AuthStatus": "auth_status",
+        "Authenticate": "authenticate",
+        "UserAdd": "user_add",
+        "UserGet": "user_get",
+        "UserList": "user_list",
+        "UserDelete": "user_delete",
+        "UserChangePassword": "user_change_password",
+        "UserGrantRole": "user_grant_role",
+        "UserRevokeRole": "user_revoke_role",
+        "RoleAdd": "role_add",
+        "RoleGet": "role_get",
+        "RoleList": "role_list",
+        "RoleDelete": "role_delete",
+        "RoleGrantPermission": "role_grant_permission",
+        "RoleRevokePermission": "role_revoke_permission",
+    },
 }
 """The operation of the client protocol for each RPC that has one."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from cluster.etcd.rpc.no_auth import SERVICE as AUTH
 from cluster.etcd.rpc.schema import RPCS
 from cluster.etcd.services import election, health, lock
-from cluster.etcd.services.auth import auth
 from cluster.etcd.services.calls import Link, RpcCall, Service
+from cluster.etcd.services.credentials import TokenLink, token_of
 from cluster.etcd.services.lease import KeepAlive
 from cluster.etcd.services.maintenance import StatusCall, downgrade
 from cluster.etcd.services.recipes import Run, recipe
@@ -32,7 +31,6 @@ _OWN: Final[dict[bytes, Serve]] = {
     b"/etcdserverpb.Maintenance/Downgrade": recipe(downgrade),
     b"/grpc.health.v1.Health/Check": health.HealthCheck,
     b"/grpc.health.v1.Health/Watch": health.Watch,
-    **{path: recipe(auth) for path, rpc in RPCS.items() if rpc.service == AUTH},
     **_methods(b"/v3lockpb.Lock/", lock.METHODS),
     **_methods(b"/v3electionpb.Election/", election.METHODS),
 }
@@ -45,5 +43,6 @@ SERVICES: Final[dict[bytes, Serve]] = {
 
 
 def serve(call: RpcCall, link: Link) -> Service:
-    """What serves this call; its RPC is one of SERVICES."""
-    return SERVICES[call.rpc.path](call, link)
+    """What serves this call, in the name of whoever shows its token; its RPC is one of SERVICES."""
+    token = token_of(call.metadata)
+    return SERVICES[call.rpc.path](call, link if token is None else TokenLink(link, token))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cluster.etcd.rpc.status import RpcError
+from cluster.etcd.rpc.status import RpcError, code_of
 from cluster.etcd.services.calls import (
     QUEUED_BYTES_MAX,
     Feed,
@@ -29,6 +29,13 @@ ENDINGS: Final = {
     fault.message: fault for fault in (FAULTS["NoLeader"], FAULTS["NotSupportedForLearner"])
 }
 """Why a node ends all its watches: the client should go to another member."""
+
+FORBIDDEN: Final = {
+    fault.message: f"rpc error: code = {code_of(fault.code).name} desc = {fault.message}"
+    for fault in (FAULTS["PermissionDenied"], FAULTS["InvalidAuthToken"], FAULTS["UserEmpty"])
+}
+"""Why a watch is refused or ended for want of rights, and etcd's text for it: Go's of an error. By
+it Go's client knows that it has to log in again."""
 
 
 class WatchStream:
@@ -55,7 +62,7 @@ class WatchStream:
         if request["op"] == "watch_create" and not requires_leader(self._call.metadata):
             request["without_leader"] = True
         # The id tells the answer to a request from what the node says by itself.
-        request["id"] = request["op"]
+        request["id"] = f"{request['op']} {request.get('watch_id', 0)}"
         if self._feed is None:
             self._feed = self._link.open_stream(self._on_message, self._on_end)
         self._feed.send(request)
@@ -83,12 +90,17 @@ class WatchStream:
     def _on_message(self, reply: Reply) -> None:
         asked = reply.pop("id", None)
         if "error" in reply:
-            self._refuse(asked, reply["error"]["code"], reply["error"]["message"])
+            self._refuse(asked, reply["error"])
             return
-        ending = ENDINGS.get(reply["cancel_reason"]) if reply.get("cancel_reason") else None
-        if ending is not None:
-            self._fail(RpcError(*ending))
+        reason = reply.get("cancel_reason")
+        if reason in ENDINGS:
+            self._fail(RpcError(*ENDINGS[reason]))
             return
+        if reason in FORBIDDEN:
+            if asked is not None:
+                self._send_refusal(_watch_id(asked), FORBIDDEN[reason], reply["header"])
+                return
+            reply["cancel_reason"] = FORBIDDEN[reason]
         if asked is None and reply["watch_id"] == NO_WATCH and not reply.get("events"):
             return  # a bookmark that nobody has asked for
         if reply.get("canceled") and reply.get("compact_revision"):
@@ -97,15 +109,20 @@ class WatchStream:
         if self._call.queued() > QUEUED_BYTES_MAX and self._feed is not None:
             self._feed.pause()
 
-    def _refuse(self, asked: str | None, code: int, message: str) -> None:
+    def _refuse(self, asked: str | None, error: Reply) -> None:
         """The node refuses a request: a mistake in one is told as etcd tells it."""
-        if asked == "watch_cancel" and code in (INVALID_ARGUMENT, NOT_FOUND):
+        code, message = error["code"], error["message"]
+        op = (asked or "").partition(" ")[0]
+        if op == "watch_cancel" and code in (INVALID_ARGUMENT, NOT_FOUND):
             return  # etcd says nothing about a watch that is not there
-        if asked == "watch_create" and code == INVALID_ARGUMENT:
-            refused = {"created": True, "canceled": True, "cancel_reason": message}
-            self._call.send({"watch_id": NO_WATCH, **refused})
+        if op == "watch_create" and code == INVALID_ARGUMENT:
+            self._send_refusal(NO_WATCH, message, {})
         else:
             self._fail(RpcError(code, message))
+
+    def _send_refusal(self, watch_id: int, reason: str, header: Reply) -> None:
+        refused = {"created": True, "canceled": True, "cancel_reason": reason}
+        self._call.send({"header": header, "watch_id": watch_id, **refused})
 
     def _on_end(self, reason: str) -> None:
         """The connection to the node is gone: the client goes on elsewhere where it stopped."""
@@ -120,6 +137,11 @@ class WatchStream:
         if self._feed is not None:
             self._feed.close()
             self._feed = None
+
+
+def _watch_id(asked: str) -> int:
+    """The id that the client has asked for; 0 if the node was to choose."""
+    return int(asked.rpartition(" ")[2])
 
 
 def _without_what_compaction_hides(reply: Reply) -> Reply:

@@ -12,12 +12,16 @@ from typing import Any, Final, Protocol
 from cluster.etcd.counters import RpcCounters
 from cluster.etcd.rpc.status import error_in
 from cluster.etcd.web.exchange import NOSNIFF, PLAIN, Exchange
+from cluster.faults import FAULTS
 
 CHECK_SECONDS_MAX: Final = 5.0
 """A check that takes longer has failed."""
 
 PROBE_KEY: Final = b"health"
 """The key that is read to see whether reads are answered; it need not exist."""
+
+FORBIDDEN: Final = (FAULTS["UserEmpty"].message, FAULTS["PermissionDenied"].message)
+"""What a probe is told while authentication is on: by a node that could have answered."""
 
 LIVEZ: Final = ("serializable_read",)
 READYZ: Final = ("data_corruption", "serializable_read", "linearizable_read", "non_learner")
@@ -103,7 +107,7 @@ class Probes:
             "serializable": serializable,
             "keys_only": True,
         }
-        self._ask(request, lambda reply: done(_error(reply)))
+        self._ask(request, lambda reply: done(_read_fault(reply)))
 
     def _ask(self, request: dict[str, Any], done: Callable[[Reply], None]) -> None:
         self._node.call(request, done, CHECK_SECONDS_MAX)
@@ -168,6 +172,12 @@ def _learner(reply: Reply) -> str | None:
 
 def _has_alarm(reply: Reply, kind: str) -> bool:
     return any(f"alarm:{kind}" in error for error in reply["errors"])
+
+
+def _read_fault(reply: Reply) -> str | None:
+    """Why a read was not answered. That nobody may read without a login says that it was."""
+    fault = _error(reply)
+    return None if fault in FORBIDDEN else fault
 
 
 def _error(reply: Reply) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import zmq
 
-from cluster.faults import NOT_CAUGHT_UP
+from cluster.faults import FAULTS, NOT_CAUGHT_UP
 from cluster.wire import WireError, pack, unpack
 
 RECONNECT_MS: Final = 10
@@ -20,6 +20,11 @@ QUEUE_MESSAGES: Final = 256
 
 NO_KEY: Final = b"\x00leasehold launcher probe"
 """A key that nobody uses: to delete it goes through the log like any write, and changes nothing."""
+
+
+REFUSED_TO_NOBODY: Final = FAULTS["UserEmpty"].message
+"""How a probe write ends where requests are checked: at its own place in the log, which all members
+that matter have therefore acknowledged."""
 
 
 class NodeStatus(NamedTuple):
@@ -139,7 +144,10 @@ def _read(number: int, reply: dict[Any, Any]) -> NodeStatus | WriteAnswered | No
     """
     header = reply.get("header")
     if not isinstance(header, dict):
-        return WriteAnswered(number, acknowledged=False) if "error" in reply else None
+        error = reply.get("error")
+        if not isinstance(error, dict):
+            return None
+        return WriteAnswered(number, acknowledged=error.get("message") == REFUSED_TO_NOBODY)
     if "deleted" in reply:
         return WriteAnswered(number, acknowledged=True)
     if "raftTerm" not in reply:

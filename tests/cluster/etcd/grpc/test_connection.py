@@ -76,6 +76,15 @@ async def test_a_call_is_answered_with_headers_a_message_and_trailers() -> None:
 
 
 @in_loop
+async def test_each_call_has_the_token_of_its_own_metadata() -> None:
+    peer = Peer()
+    for token in ("one", "two", "two"):
+        peer.call(PUT, request(PUT, key=b"k"), token=token)
+    peer.call(PUT, request(PUT, key=b"k"))
+    assert [asked.get("token") for asked in peer.link.asked] == ["one", "two", "two", None]
+
+
+@in_loop
 async def test_many_calls_of_a_connection_are_answered_in_any_order() -> None:
     peer = Peer()
     streams = [peer.call(RANGE, request(RANGE, key=b"%d" % n)) for n in range(10)]

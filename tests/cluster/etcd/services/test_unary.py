@@ -137,9 +137,6 @@ async def said(link: ProbeLink, method: str, **request: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("method", "request_fields", "error"),
     [
-        ("Auth/AuthEnable", {}, "etcdserver: root user does not exist"),
-        ("Auth/Authenticate", {"name": "root"}, "etcdserver: authentication is not enabled"),
-        ("Auth/RoleGet", {"role": "r"}, "etcdserver: role name not found"),
         ("Maintenance/Downgrade", {}, "etcdserver: wrong downgrade target version format"),
         (
             "Maintenance/Downgrade",
@@ -156,12 +153,6 @@ def test_what_the_front_refuses_by_itself(
     with pytest.raises(RpcError) as refused:
         asyncio.run(said(link, f"etcdserverpb.{method}", **request_fields))
     assert refused.value.message == error
-
-
-def test_a_cluster_without_users_says_so(link: ProbeLink) -> None:
-    reply = asyncio.run(said(link, "etcdserverpb.Auth/AuthStatus"))
-    assert reply["authRevision"] == 1
-    assert reply["header"]["revision"] == 8
 
 
 def test_health_is_that_of_the_whole_server(link: ProbeLink) -> None:

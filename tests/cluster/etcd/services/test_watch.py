@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cluster.etcd.services.calls import QUEUED_BYTES_MAX
-from cluster.faults import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE
+from cluster.faults import FAULTS, INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE, FaultName
 from tests.cluster.etcd.services.probe import ProbeCall, ProbeFeed, ProbeLink
 
 WATCH = b"/etcdserverpb.Watch/Watch"
@@ -82,7 +82,49 @@ def test_a_refused_watch_is_created_and_canceled_with_the_reason(link: ProbeLink
         call, feed = await watching(link, watch_id=-5)
         feed.says(id=feed.sent[0]["id"], error={"code": INVALID_ARGUMENT, "message": "why"})
         (reply,) = call.replies
+        assert reply.pop("header") == {}
         assert reply == {"watch_id": -1, "created": True, "canceled": True, "cancel_reason": "why"}
+        assert not call.is_over
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (
+            "PermissionDenied",
+            "rpc error: code = PermissionDenied desc = etcdserver: permission denied",
+        ),
+        (
+            "InvalidAuthToken",
+            "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token",
+        ),
+        ("UserEmpty", "rpc error: code = InvalidArgument desc = etcdserver: user name is empty"),
+    ],
+)
+def test_a_forbidden_watch_is_created_and_canceled_in_gos_words(
+    link: ProbeLink, name: FaultName, reason: str
+) -> None:
+    async def test() -> None:
+        call, feed = await watching(link, watch_id=5)
+        said = {"watch_id": -1, "created": True, "canceled": True}
+        feed.says(id=feed.sent[0]["id"], cancel_reason=FAULTS[name].message, **said)
+        (reply,) = call.replies
+        assert reply["header"]["revision"] == 8
+        del reply["header"]
+        assert reply == {"watch_id": 5, "created": True, "canceled": True, "cancel_reason": reason}
+        assert not call.is_over
+
+    asyncio.run(test())
+
+
+def test_a_watch_whose_rights_have_gone_ends_in_gos_words(link: ProbeLink) -> None:
+    async def test() -> None:
+        call, feed = await watching(link)
+        feed.says(watch_id=0, canceled=True, cancel_reason=FAULTS["PermissionDenied"].message)
+        (reply,) = call.replies
+        assert reply["cancel_reason"].startswith("rpc error: code = PermissionDenied desc = ")
         assert not call.is_over
 
     asyncio.run(test())

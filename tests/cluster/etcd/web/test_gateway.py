@@ -61,10 +61,10 @@ class Desk:
         self.server = WebServer(Facts(), self.counters)
         self.client = Client(lambda _: self.server.connection(self.link))
 
-    def post(self, path: str, body: str, method: str = "POST") -> tuple[int, str]:
-        """Status and body of the answer to a request."""
+    def post(self, path: str, body: str, method: str = "POST", header: str = "") -> tuple[int, str]:
+        """Status and body of the answer to a request, which may have one header more."""
         data = body.encode()
-        head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(data)}\r\n{header}\r\n"
         self.client.send(head.encode() + data)
         return self.answer()
 
@@ -105,6 +105,13 @@ def test_a_call_is_an_operation_of_the_node() -> None:
     assert desk.link.requests == [{"op": "put", "key": b"a", "value": b"b", "prev_kv": True}]
     assert desk.counters.started == desk.counters.received == desk.counters.sent
     assert desk.counters.handled[b"/etcdserverpb.KV/Put", 0] == 1
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Grpc-Metadata-Token"])
+def test_a_header_shows_whose_the_call_is(name: str) -> None:
+    desk = answering({})
+    desk.post("/v3/kv/put", '{"key":"YQ=="}', header=f"{name}: secret\r\n")
+    assert desk.link.requests == [{"op": "put", "key": b"a", "token": "secret"}]
 
 
 @pytest.mark.parametrize("path", ["/v3/kv/range", "/v3beta/kv/range", "/v3/kv/range?x=1"])

@@ -46,12 +46,16 @@ FULL = answers({**STATUS, "errors": ("memberID:7 alarm:NOSPACE ",)}, {}, {})
 CORRUPT = answers({**STATUS, "errors": ("memberID:7 alarm:CORRUPT ",)}, {}, {})
 LEARNER = answers({**STATUS, "isLearner": True}, {}, {})
 AWAY = answers(TIMEOUT, TIMEOUT, TIMEOUT)
+NOBODY = {"error": {"code": 3, "message": "etcdserver: user name is empty"}}
+GUARDED = answers(STATUS, NOBODY, NOBODY)
 
 
 @pytest.mark.parametrize(
     ("node", "target", "status", "reason"),
     [
         (HEALTHY, "/health", 200, ""),
+        (GUARDED, "/health", 200, ""),
+        (GUARDED, "/health?serializable=true", 200, ""),
         (LEADERLESS, "/health", 503, "RAFT NO LEADER"),
         (LEADERLESS, "/health?serializable=true", 200, ""),
         (FULL, "/health", 503, "ALARM NOSPACE"),
