@@ -57,6 +57,44 @@ COMMANDS: Final[CommandTable] = {
             "disarm": "cluster.cli.alarm:disarm",
         },
     ),
+    "auth": (
+        "Enable or disable authentication",
+        {
+            "enable": "cluster.cli.auth:enable",
+            "disable": "cluster.cli.auth:disable",
+            "status": "cluster.cli.auth:status",
+        },
+    ),
+    "user": (
+        "User related commands",
+        {
+            "add": "cluster.cli.user:add",
+            "delete": "cluster.cli.user:delete",
+            "get": "cluster.cli.user:get",
+            "list": "cluster.cli.user:list_users",
+            "passwd": "cluster.cli.user:passwd",
+            "grant-role": "cluster.cli.user:grant_role",
+            "revoke-role": "cluster.cli.user:revoke_role",
+            "key": (
+                "Public keys that stand for users",
+                {
+                    "add": "cluster.cli.user:add_key",
+                    "remove": "cluster.cli.user:remove_key",
+                },
+            ),
+        },
+    ),
+    "role": (
+        "Role related commands",
+        {
+            "add": "cluster.cli.role:add",
+            "delete": "cluster.cli.role:delete",
+            "get": "cluster.cli.role:get",
+            "list": "cluster.cli.role:list_roles",
+            "grant-permission": "cluster.cli.role:grant_permission",
+            "revoke-permission": "cluster.cli.role:revoke_permission",
+        },
+    ),
     "defrag": "cluster.cli.defrag:defrag",
     "snapshot": (
         "Manages snapshots of a node's data",

@@ -151,9 +151,9 @@ def _help_if_alone(context: click.Context) -> None:
 
 
 def _plain_flags(arguments: list[str], parameters: list[click.Parameter]) -> list[str]:
-    """Rewrite `--flag=true` to `--flag`, and drop `--flag=false`."""
+    """Rewrite `--flag=true` to `--flag`, and `--flag=false` to `--no-flag` or to nothing."""
     flags = {
-        name
+        name: parameter.secondary_opts
         for parameter in parameters
         if isinstance(parameter, click.Option) and parameter.is_flag
         for name in parameter.opts
@@ -165,8 +165,8 @@ def _plain_flags(arguments: list[str], parameters: list[click.Parameter]) -> lis
         name, equals, word = argument.partition("=")
         if not equals or name not in flags:
             plain.append(argument)
-        elif _is_set(name, word):
-            plain.append(name)
+        else:
+            plain += [name] if _is_set(name, word) else flags[name]
     return plain
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, NoReturn
 
 from cluster.errors import LeaseholdError
+from cluster.faults import UNKNOWN
 
 EXIT_ERROR: Final = 1
 EXIT_BAD_CONNECTION: Final = 2
@@ -28,6 +29,11 @@ class CommandError(Exception):
 def bad_arguments(message: str) -> NoReturn:
     """End the command because its arguments are wrong."""
     raise CommandError(message, EXIT_BAD_ARGUMENTS)
+
+
+def go_text(error: LeaseholdError) -> str:
+    """How etcdctl writes an error that Go's client does not know: a text for `failure`."""
+    return "rpc error: code = Unknown desc = {}" if error.code == UNKNOWN else "{}"
 
 
 def failure(error: LeaseholdError, exit_code: int = EXIT_ERROR, text: str = "{}") -> NoReturn:

@@ -17,6 +17,7 @@ from cluster.schema import BYTES, FLAG, SECONDS, TEXT, Field, ListOf, Map
 from cluster.values import format_duration, format_seconds
 
 if TYPE_CHECKING:
+    from cluster.client.auth_results import RoleGetResult, RoleListResult
     from cluster.client.results import (
         AlarmResult,
         Event,
@@ -42,6 +43,9 @@ class FieldsPrinter(Printer):
             "member promote",
             "member replace",
             "move-leader",
+            "auth status",
+            "user get",
+            "user list",
         }
     )
 
@@ -173,6 +177,17 @@ class FieldsPrinter(Printer):
         for alarm in result.alarms:
             _field("MemberID", alarm.member_id)
             _field("AlarmType", alarm.alarm)
+
+    def role(self, name: str, result: RoleGetResult) -> None:
+        _header(result.header)
+        for permission in result.perm:
+            _field("PermType", f" {permission.perm_type}")
+            _field("Key", quoted(permission.key))
+            _field("RangeEnd", quoted(permission.range_end))
+
+    def roles(self, result: RoleListResult) -> None:
+        _header(result.header)
+        emit(" ".join(('"Roles" :', *[quoted(name.encode()) for name in result.roles])).encode())
 
 
 def _header(header: Header) -> None:

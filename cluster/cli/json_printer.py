@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer
 from cluster.cli.result_fields import fields_of, op_of
+from cluster.client.results import Header
 from cluster.protocol import ALARM_NAME, EVENT, MEMBER
-from cluster.schema import BYTES, RESPONSES, SECONDS, TEXTS, Choice, ListOf, Map, Type
+from cluster.schema import BYTES, KEYS, RESPONSES, SECONDS, TEXTS, Choice, ListOf, Map, Type
 from cluster.values import format_duration
 
 if TYPE_CHECKING:
     from cluster.client.results import (
         AlarmResult,
         DeleteResult,
-        Header,
         HistoryResult,
         LeaseGrantResult,
         LeaseKeepAliveResult,
@@ -78,10 +78,13 @@ class JsonPrinter(Printer):
     def watch_canceled(self, header: Header, compact_revision: int) -> None:
         self._watch(header._replace(revision=0), [], compact_revision, canceled=True)
 
+    def watch_refused(self) -> None:
+        self._watch(Header(0, 0, 0, 0), None, canceled=True)
+
     def _watch(
         self,
         header: Header,
-        events: list[Fields],
+        events: list[Fields] | None,
         compact_revision: int = 0,
         canceled: bool = False,
     ) -> None:
@@ -250,6 +253,7 @@ _CONVERTED: Final[dict[Type, Write]] = {
     BYTES: _base64,
     SECONDS: _number,
     TEXTS: list,
+    KEYS: lambda keys: [_base64(key) for key in keys],
     RESPONSES: lambda responses: [_response(each) for each in responses],
 }
 """How to write the values of a type, where JSON has no such type or Go writes it differently."""

@@ -11,6 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from cluster.values import format_duration, format_size
 
 if TYPE_CHECKING:
+    from cluster.client.auth_results import (
+        AuthResult,
+        AuthStatusResult,
+        RoleGetResult,
+        RoleListResult,
+        UserGetResult,
+        UserListResult,
+    )
     from cluster.client.results import (
         AlarmResult,
         DeleteResult,
@@ -98,6 +106,9 @@ class Printer:
     def watch_canceled(self, header: Header, compact_revision: int) -> None:
         """The server has ended a watch; the reason goes to stderr."""
 
+    def watch_refused(self) -> None:
+        """The server has not begun a watch; the reason goes to stderr."""
+
     def lease_grant(self, result: LeaseGrantResult) -> None:
         """A lease that was granted."""
         raise NotImplementedError
@@ -156,6 +167,30 @@ class Printer:
     def alarm(self, result: AlarmResult, is_list: bool) -> None:
         """The alarms that are raised (`is_list`), or those that were cleared."""
         raise NotImplementedError
+
+    def auth_changed(self, result: AuthResult, text: str) -> None:
+        """A change of users or roles, which this text tells to people."""
+        self.plain(result)
+
+    def auth_status(self, result: AuthStatusResult) -> None:
+        """Whether requests are checked."""
+        self.plain(result)
+
+    def user(self, name: str, result: UserGetResult) -> None:
+        """The roles and public keys of a user."""
+        self.plain(result)
+
+    def users(self, result: UserListResult) -> None:
+        """All users."""
+        self.plain(result)
+
+    def role(self, name: str, result: RoleGetResult) -> None:
+        """The permissions of a role."""
+        self.plain(result)
+
+    def roles(self, result: RoleListResult) -> None:
+        """All roles."""
+        self.plain(result)
 
 
 def member_rows(result: MemberListResult) -> list[list[str]]:

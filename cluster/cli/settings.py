@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from cluster.cli.ending import EXIT_BAD_ARGUMENTS, EXIT_BAD_CONNECTION, CommandError
+from cluster.cli.ending import (
+    EXIT_BAD_ARGUMENTS,
+    EXIT_BAD_CONNECTION,
+    CommandError,
+    failure,
+    go_text,
+)
+from cluster.errors import LeaseholdError
 from cluster.schemes import HTTPS
 from cluster.tls.files import FLAGS, ClientFiles
 from cluster.values import parse_bool, parse_duration, parse_int, parse_seconds
@@ -28,6 +35,7 @@ else:
     _IntType = _FloatType = click.ParamType
 
 ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
+CREDENTIALS: Final = ("USER", "PASSWORD", "PASSWORD_FILE")
 
 
 @dataclass
@@ -43,6 +51,10 @@ class CliSettings:
     cert: str = ""
     key: str = ""
     insecure_skip_tls_verify: bool = False
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+    password_file: str = ""
+    _credentials: tuple[str, str] | None = field(default=None, repr=False)
 
     def endpoint_list(self) -> list[str]:
         """Each endpoint, as it was written."""
@@ -60,10 +72,24 @@ class CliSettings:
         return addresses
 
     def connect(self, endpoints: Iterable[str] | None = None) -> Client:
-        """A client for these endpoints, or for those of the options; it connects on first use."""
+        """A client for these endpoints, or for those of the options, logged in if there is a user.
+
+        Without a user it connects on first use. A login that fails ends the command.
+        """
+        client = self.client(endpoints)
+        try:
+            client.log_in()
+        except LeaseholdError as error:
+            client.close()
+            failure(error, EXIT_BAD_CONNECTION, go_text(error))
+        return client
+
+    def client(self, endpoints: Iterable[str] | None = None) -> Client:
+        """The same, but it connects and logs in on first use."""
         from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
 
         self._check_files()
+        user, password = self.credentials() or (None, None)
         return Client(
             self._parsed(endpoints or self.endpoints or None),
             dial_timeout=self.dial_timeout_seconds,
@@ -72,7 +98,28 @@ class CliSettings:
             cert=self.cert,
             key=self.key,
             insecure_skip_verify=self.insecure_skip_tls_verify,
+            user=user,
+            password=password,
         )
+
+    def credentials(self) -> tuple[str, str] | None:
+        """The user and the password, which is asked for once if it is not given.
+
+        None if one of the two is empty: as etcdctl, which then sends neither.
+        """
+        if self._credentials is None and self.user:
+            self._credentials = self._asked_credentials()
+        return self._credentials if self._credentials and all(self._credentials) else None
+
+    def _asked_credentials(self) -> tuple[str, str]:
+        from cluster.cli import passwords  # noqa: PLC0415 - only with a user
+
+        if self.password_file:
+            return self.user, passwords.from_file(self.password_file)
+        if self.password:
+            return self.user, self.password
+        name, colon, password = self.user.partition(":")
+        return (name, password) if colon else (self.user, passwords.ask("Password: "))
 
     def require_known_format(self) -> None:
         """Refuse an unknown format; for commands that print the same in every format."""
@@ -211,6 +258,30 @@ def global_options() -> list[click.Option]:
             is_flag=True,
             help="Believe any certificate of a node",
         ),
+        *_credential_options(),
+    ]
+
+
+def _credential_options() -> list[click.Option]:
+    return [
+        _option(
+            ["--user"],
+            "user",
+            metavar="NAME[:PASSWORD]",
+            help="Who asks; asks for a password that is not given  [default: $LEASECTL_USER]",
+        ),
+        _option(
+            ["--password"],
+            "password",
+            metavar="PASSWORD",
+            help="The user's password, which others may see in the list of processes",
+        ),
+        _option(
+            ["--password-file"],
+            "password_file",
+            metavar="FILE",
+            help="The file whose first line is the user's password",
+        ),
     ]
 
 
@@ -218,7 +289,7 @@ def environment_settings(environment: dict[str, str]) -> CliSettings:
     """The settings in the environment; flags override them, and LEASECTL_ overrides ETCDCTL_."""
     settings = CliSettings()
     for prefix in reversed(ENVIRONMENT_PREFIXES):
-        for name in ("WRITE_OUT", "CACERT", "CERT", "KEY"):
+        for name in ("WRITE_OUT", "CACERT", "CERT", "KEY", *CREDENTIALS):
             if text := environment.get(prefix + name):
                 setattr(settings, name.lower(), text)
         if text := environment.get(prefix + "INSECURE_SKIP_TLS_VERIFY"):

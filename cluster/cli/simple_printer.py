@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from cluster.cli.output import emit
@@ -13,8 +14,11 @@ from cluster.cli.printers import (
     hash_rows,
     member_rows,
     status_rows,
+    truth,
 )
+from cluster.cli.public_keys import text_of
 from cluster.cli.result_fields import fields_of
+from cluster.client.requests import EVERYTHING, prefix_end
 from cluster.client.results import (
     DeleteResult,
     PutResult,
@@ -24,6 +28,15 @@ from cluster.client.results import (
 from cluster.values import format_seconds
 
 if TYPE_CHECKING:
+    from cluster.client.auth_results import (
+        AuthResult,
+        AuthStatusResult,
+        Permission,
+        RoleGetResult,
+        RoleListResult,
+        UserGetResult,
+        UserListResult,
+    )
     from cluster.client.results import (
         AlarmResult,
         Event,
@@ -185,11 +198,49 @@ class SimplePrinter(Printer):
         for alarm in result.alarms:
             _line(f"memberID:{alarm.member_id} alarm:{alarm.alarm} ")
 
+    def auth_changed(self, result: AuthResult, text: str) -> None:
+        emit(os.fsencode(text))
+
+    def auth_status(self, result: AuthStatusResult) -> None:
+        _line(f"Authentication Status: {truth(result.enabled)}")
+        _line(f"AuthRevision: {result.auth_revision}")
+
+    def user(self, name: str, result: UserGetResult) -> None:
+        _line(f"User: {name}")
+        _line(" ".join(("Roles:", *result.roles)))
+        for key in result.keys:
+            _line(f"Key: {text_of(key)}")
+
+    def users(self, result: UserListResult) -> None:
+        for name in result.users:
+            _line(name)
+
+    def role(self, name: str, result: RoleGetResult) -> None:
+        _line(f"Role {name}")
+        for title, other in (("KV Read:", "WRITE"), ("KV Write:", "READ")):
+            _line(title)
+            for permission in result.perm:
+                if permission.perm_type != other:
+                    emit(b"\t" + _interval(permission))
+
+    def roles(self, result: RoleListResult) -> None:
+        for name in result.roles:
+            _line(name)
+
     def _key_value(self, kv: KeyValue) -> None:
         emit(self._text(kv.key), self._text(kv.value))
 
     def _text(self, raw: bytes) -> bytes:
         return b"".join(b"\\x%02x" % byte for byte in raw) if self.is_hex else raw
+
+
+def _interval(permission: Permission) -> bytes:
+    """The keys of a permission, as etcdctl writes them."""
+    _, key, end = permission
+    if not end:
+        return key
+    text = b"[%b, <open ended>" % key if end == EVERYTHING else b"[%b, %b)" % (key, end)
+    return text + b" (prefix %b)" % key if key and end == prefix_end(key) else text
 
 
 def _line(text: str) -> None:

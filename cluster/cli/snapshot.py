@@ -54,7 +54,7 @@ def save(settings: CliSettings, words: tuple[str, ...]) -> None:
         text = f"snapshot must be requested to one selected node, not multiple [{listed}]"
         raise CommandError(text, EXIT_INTERRUPTED)
     try:
-        with _interruptible(), settings.connect() as client:
+        with _interruptible(), settings.client() as client:
             client.snapshot_save(path)
     except _InterruptedError as error:
         complain(f"{error}: nothing was saved, and {path}.part is removed")

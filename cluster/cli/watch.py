@@ -22,7 +22,12 @@ from cluster.cli.output import complain, emit
 from cluster.cli.quoting import quoted, split_words
 from cluster.cli.settings import ENVIRONMENT_PREFIXES, CliSettings, GoInt
 from cluster.client.requests import EVERYTHING, prefix_end
-from cluster.errors import CompactedError, LeaseholdError, WatchCanceledError
+from cluster.errors import (
+    CompactedError,
+    LeaseholdError,
+    PermissionDeniedError,
+    WatchCanceledError,
+)
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
@@ -36,6 +41,9 @@ FROM_KEY_WORD: Final = r"\x00"
 
 LINE_BYTES_MAX: Final = 16 << 20
 """A longer line would not fit into a request."""
+
+ENDINGS: Final = (CompactedError, WatchCanceledError, PermissionDeniedError)
+"""How the server ends a watch, or refuses it."""
 
 _COMMAND: Final = "leasectl.watch.command"
 
@@ -128,8 +136,8 @@ class Conversation:
         """Open a watch before the next line is read, then follow it in a thread of its own."""
         try:
             watch = self._client.watch(request.key, request.range_end, **request.options)
-        except (CompactedError, WatchCanceledError) as error:
-            complain(f"watch was canceled ({error.message})")
+        except ENDINGS as error:
+            _canceled(None, error, self._printer)
             return
         self._watches.append(watch)
         threading.Thread(target=self._follow, args=(watch, request.command), daemon=True).start()
@@ -154,13 +162,18 @@ def _follow_until_canceled(client: Client, request: WatchRequest, printer: Print
         with client.watch(request.key, request.range_end, **request.options) as watch:
             for batch in watch.batches():
                 _show(batch, request.command, printer)
-    except (CompactedError, WatchCanceledError) as error:
+    except ENDINGS as error:
         _canceled(watch, error, printer)
 
 
 def _canceled(watch: Watch | None, error: LeaseholdError, printer: Printer) -> None:
-    complain(f"watch was canceled ({error.message})")
-    if watch is not None:
+    reason = error.message
+    if isinstance(error, PermissionDeniedError):
+        reason = f"rpc error: code = PermissionDenied desc = {reason}"  # as Go's client tells it
+    complain(f"watch was canceled ({reason})")
+    if watch is None:
+        printer.watch_refused()
+    else:
         printer.watch_canceled(watch.header, getattr(error, "compact_revision", 0))
 
 

@@ -20,8 +20,9 @@ from typing import Final, NamedTuple
 
 from tests.differential.cli_front import FRONT_SECTIONS, THROUGH_A_FRONT
 from tests.differential.cli_masks import ON_PURPOSE, Outcome, Purpose, masked, purpose_of
-from tests.differential.cli_script import SECTIONS, Step
+from tests.differential.cli_script import Step
 from tests.differential.cli_sides import Place, Typist, etcd_side, front_side, leasehold_side
+from tests.differential.cli_users import ALL_SECTIONS
 from tests.differential.etcd import MISSING, binaries
 
 
@@ -47,7 +48,7 @@ class Comparison(NamedTuple):
     purposes: tuple[Purpose, ...]
 
 
-LEASECTL: Final = Comparison("leasectl", leasehold_side, SECTIONS, ON_PURPOSE)
+LEASECTL: Final = Comparison("leasectl", leasehold_side, ALL_SECTIONS, ON_PURPOSE)
 ETCDCTL: Final = Comparison("etcdctl on leasehold", front_side, FRONT_SECTIONS, THROUGH_A_FRONT)
 
 

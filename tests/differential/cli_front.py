@@ -9,30 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from tests.differential.cli_masks import purposes
-from tests.differential.cli_script import SECTIONS, Step, following, lines, piped
-
-USERS: Final = lines("""
-    auth status
-    auth status -w json
-    auth enable
-    auth disable
-    user list
-    user list -w json
-    user get nobody
-    user delete nobody
-    user passwd nobody:secret --interactive=false
-    user grant-role nobody nothing
-    user revoke-role nobody nothing
-    user add somebody:secret --interactive=false
-    role list
-    role list -w json
-    role get nothing
-    role delete nothing
-    role grant-permission nothing readwrite a b
-    role revoke-permission nothing a b
-    role add something
-    get a --user=root:secret
-    """)
+from tests.differential.cli_script import Step, following, lines, piped
+from tests.differential.cli_users import ALL_SECTIONS
 
 # Two members are listed in the order of their ids, which is chance: so only one is ever listed.
 MEMBERS: Final = lines("""
@@ -134,9 +112,8 @@ QUICK: Final = (
 """A part that takes seconds: every kind of request, in every format."""
 
 FRONT_SECTIONS: Final[dict[str, tuple[Step, ...]]] = {
-    **SECTIONS,
+    **ALL_SECTIONS,
     "transcripts": TRANSCRIPTS,
-    "users": USERS,
     "members": MEMBERS,
     "watched": WATCHED,
 }
@@ -147,6 +124,5 @@ THROUGH_A_FRONT: Final = purposes(
         "`etcdctl snapshot status` and `restore` read a file of bbolt; a node's is one of LMDB,"
         " for `leasectl snapshot`",
     ),
-    (r"^(user add somebody|role add something)", "there are no users and roles"),
 )
 """What an operator sees differently, by the command line."""

@@ -111,6 +111,7 @@ HABITS: Final = _masks(
     ("help is worded and laid out by other libraries", r"\AUsage: <program>[\s\S]*", ""),
     ("a crash of etcdctl tells addresses in memory", r"^\ngoroutine \d+ \[[\s\S]*", ""),
     ("a crash of etcdctl tells addresses in memory", r"^\[signal SIG.*\n", ""),
+    ("a prompt without a terminal has `stty` complain", r"^stty: .*\n", ""),
     ("an unknown command is reported twice", r"^Run '<program> --help' for usage\.\n", ""),
 )
 
