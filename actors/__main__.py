@@ -62,6 +62,8 @@ HELP: Final = {
     "tls_max_version": "highest version of TLS (default the highest there is)",
     "auto_tls": "make a certificate for the https:// URLs, if no file is given",
     "self_signed_cert_validity": "years until a certificate of --auto-tls ends",
+    "auth_token_ttl": "seconds for which a token is good after a login, or after its last use",
+    "bcrypt_cost": "work to check a password (scrypt): each one more doubles it, and its memory",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
     "log_format": "lines of the log: text for people, or json for programs",
 }

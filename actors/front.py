@@ -36,6 +36,10 @@ from cluster.tls.serving import complain, served
 
 FRONT_COMMAND: Final = (sys.executable, "-P", "-m", "cluster.etcd")
 
+FRONT_DOOR: Final = "tcp://127.0.0.1:*"
+"""Where the front reaches the node: any free port. It is TCP, because the system counts the bytes
+of a TCP connection, and the door's limits on clients rest on these counts."""
+
 FRONT_QUICK_SECONDS: Final = 5.0
 FRONT_PAUSE_SECONDS: Final = 1.0
 """A front that lived for less than FRONT_QUICK_SECONDS is started again after this pause."""

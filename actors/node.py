@@ -21,7 +21,7 @@ import pykka
 import zmq
 
 from actors.consensus import AS_IT_IS, OnDisk, Outside, make_raft, request_timeout_ms
-from actors.front import FrontProcess, front_of
+from actors.front import FRONT_DOOR, FrontProcess, front_of
 from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
 from actors.language.errors import StorageError, described
@@ -62,10 +62,6 @@ from cluster.repeats import EVERY_MS
 
 NO_LEADER_ELECTIONS: Final = 3
 """A node that hears no leader for this number of election timeouts ends its watches."""
-
-FRONT_DOOR: Final = "tcp://127.0.0.1:*"
-"""Where the front reaches the node: any free port. It is TCP, because the system counts the bytes
-of a TCP connection, and the door's limits on clients rest on these counts."""
 
 STOP_SECONDS: Final = 5.0
 """How long to wait for one actor to stop."""
@@ -269,6 +265,8 @@ def _make_gateway(
         name=config.name,
         advertised_urls=config.advertise_client_urls,
         quota_bytes=config.quota_backend_bytes,
+        token_ttl_seconds=config.token_ttl_seconds,
+        password_cost_log2=config.password_cost_log2,
         front_secret=b"" if front is None else front.secret,
     )
     return GatewayActor(

@@ -15,6 +15,7 @@ from cluster.flag_values import (
     ConfigError,
     advertised_urls,
     at_least,
+    between,
     duration_ms,
     invalid,
     is_on,
@@ -32,6 +33,10 @@ from cluster.tls.options import ServerTls, TlsFlags, server_tls
 
 CLIENT_DEFAULT: Final = "http://localhost:2379"
 """Where clients are served if no flag says so, as in etcd."""
+
+SCRYPT_OVER_BCRYPT: Final = 4
+"""At etcd's default --bcrypt-cost, 10, scrypt takes 2**14 steps: about as long as bcrypt, 50 ms.
+The highest is 14 here, for scrypt then takes 256 MiB."""
 
 LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 
@@ -76,6 +81,8 @@ class NodeFlags(NamedTuple):
     tls_max_version: str = ""
     auto_tls: str = "false"
     self_signed_cert_validity: str = "1"
+    auth_token_ttl: str = "300"
+    bcrypt_cost: str = "10"
     log_level: str = "info"
     log_format: str = "text"
 
@@ -122,6 +129,8 @@ class NodeConfig(NamedTuple):
     watch_progress_ms: int
     cors: tuple[str, ...]
     tls: ServerTls | None
+    token_ttl_seconds: int
+    password_cost_log2: int
     log_level: str
     log_format: str
     changed_flags: tuple[str, ...]
@@ -212,17 +221,26 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         retained_period_ms=retained[1],
         quota_backend_bytes=quota(flags.quota_backend_bytes),
         corrupt_check_ms=duration_ms("corrupt-check-time", flags.corrupt_check_time),
-        watch_progress_ms=duration_ms(
-            "watch-progress-notify-interval", flags.watch_progress_notify_interval, lowest_ms=100
-        ),
+        watch_progress_ms=_watch_progress_ms(flags),
         cors=tuple(split(flags.cors)),
         tls=server_tls(
             _tls_flags(flags), (*client_urls, *metrics_urls), advertised_client_urls, data_dir
         ),
+        token_ttl_seconds=at_least(1, "auth-token-ttl", flags.auth_token_ttl),
+        password_cost_log2=_password_cost_log2(flags),
         log_level=flags.log_level,
         log_format=flags.log_format,
         changed_flags=_changed(flags),
     )
+
+
+def _watch_progress_ms(flags: NodeFlags) -> int:
+    text = flags.watch_progress_notify_interval
+    return duration_ms("watch-progress-notify-interval", text, lowest_ms=100)
+
+
+def _password_cost_log2(flags: NodeFlags) -> int:
+    return between(4, 14, "bcrypt-cost", flags.bcrypt_cost) + SCRYPT_OVER_BCRYPT
 
 
 def _listened(flags: NodeFlags) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -99,6 +99,7 @@ FaultName = Literal[
     "PermissionDenied",
     "RoleNotGranted",
     "PermissionNotGranted",
+    "NoPasswordUser",
     "AuthNotEnabled",
     "InvalidAuthToken",
     "InvalidAuthMgmt",
@@ -220,6 +221,9 @@ FAULTS: Final[dict[FaultName, Fault]] = {
     "RoleEmpty": Fault(INVALID_ARGUMENT, "etcdserver: role name is empty"),
     "AuthFailed": Fault(
         INVALID_ARGUMENT, "etcdserver: authentication failed, invalid user ID or password"
+    ),
+    "NoPasswordUser": Fault(
+        UNKNOWN, "auth: authentication failed, password was given for no password user"
     ),
     "PermissionNotGiven": Fault(INVALID_ARGUMENT, "etcdserver: permission not given"),
     "PermissionDenied": Fault(PERMISSION_DENIED, "etcdserver: permission denied"),

@@ -91,6 +91,14 @@ def at_least(lowest: int, flag: str, text: str) -> int:
     return value
 
 
+def between(lowest: int, highest: int, flag: str, text: str) -> int:
+    """A whole number from `lowest` to `highest`."""
+    value = integer(flag, text)
+    if not lowest <= value <= highest:
+        raise invalid(flag, text, f"from {lowest} to {highest}")
+    return value
+
+
 def invalid(flag: str, value: str, reason: str) -> ConfigError:
     """The error that names a flag, its value and the reason."""
     return ConfigError(f'invalid value "{value}" for flag --{flag}: {reason}')

@@ -331,7 +331,11 @@ _STATUS: Final = (
     Field("raftIndex", INTEGER),
     Field("raftTerm", INTEGER),
     Field("raftAppliedIndex", INTEGER),
-    Field("errors", TEXTS),
+    Field(
+        "errors",
+        TEXTS,
+        "texts: no leader, alarms, and while it does not vote yet because its directory was empty",
+    ),
     Field("dbSizeInUse", INTEGER),
     Field("isLearner", FLAG),
     Field("dbSizeQuota", INTEGER, "if there is one", optional=True),

@@ -101,7 +101,8 @@ class GatewayActor(NodeActor):
         def computed() -> None:
             self.mailbox.tell(Computed())
 
-        self._identities = Identities(now_seconds, settings.front_secret)
+        ttl_seconds, secret = settings.token_ttl_seconds, settings.front_secret
+        self._identities = Identities(now_seconds, ttl_seconds, secret)
         self._decoder = RequestDecoder(
             grants,
             Newcomers(settings.cluster_token, now_seconds),

@@ -11,29 +11,47 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from actors.gateway.fields import Fields, RefusedError, fault_of, type_name
-from actors.gateway.tokens import Token, unseal
+from actors.gateway.tokens import TTL_SECONDS, Token, unseal
 from actors.language.auth import AUTH_OFF, NOBODY, UNKNOWN, AuthNews, Principal, User
 from actors.language.messages import Connection
 
 TOKENS_KEPT_MAX: Final = 10_000
-"""The tokens whose seal was checked, and is not checked again at each request."""
+"""The tokens that are known by their last use. To forget one at 10,001 costs a search of all."""
+
+
+class _Known:
+    """A token whose seal was checked; times in seconds since 1970."""
+
+    __slots__ = ("ends_s", "principal", "used_s")
+
+    def __init__(self, token: Token, used_s: int) -> None:
+        self.principal = Principal(token.user_id, token.shown_at)
+        self.ends_s = token.ends_s
+        self.used_s = used_s
 
 
 class Identities:
     """The users of a cluster, as the gateway of one node sees them.
 
-    `now_seconds` is the time since 1970. `front_secret` is what only the node's own front knows:
-    whoever has it is believed about the names in certificates.
+    `now_seconds` is the time since 1970. A token lives for `token_ttl_seconds` after a login, and
+    here after each use. Only the node's own front knows `front_secret`, and so is believed about
+    the names in certificates.
     """
 
-    def __init__(self, now_seconds: Callable[[], int], front_secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        now_seconds: Callable[[], int],
+        token_ttl_seconds: int = TTL_SECONDS,
+        front_secret: bytes = b"",
+    ) -> None:
         self._now_seconds = now_seconds
+        self._token_ttl_seconds = token_ttl_seconds
         self._front_secret = front_secret
         self._state = AUTH_OFF
         self._users: dict[int, User] = {}
         self._by_name: dict[str, int] = {}
         self._by_key: dict[bytes, int] = {}
-        self._tokens: dict[str, Token] = {}
+        self._tokens: dict[str, _Known] = {}
         # The public key that each connection has shown, by the connection's name: the door's.
         self.keys: Mapping[bytes, bytes] = {}
         # Whether requests are checked, so that each must say who it is from.
@@ -63,7 +81,7 @@ class Identities:
         """
         token = _text(fields, "token")
         common_name = self._common_name(fields)
-        if token:
+        if token is not None:
             return self._of_token(token)
         if common_name:
             user_id = self._by_name.get(common_name, 0)
@@ -72,20 +90,28 @@ class Identities:
         return Principal(user_id, self._state.revision) if user_id else NOBODY
 
     def _of_token(self, text: str) -> Principal:
-        # While requests are not checked there is no secret, and as in etcd no token matters.
+        # While requests are not checked there is no secret, and no token matters.
         if not self.are_asked:
             return NOBODY
-        token = self._tokens.get(text)
-        if token is None:
+        now_s, known = self._now_seconds(), self._tokens.get(text)
+        if known is None:
             token = unseal(self._state.secret, text)
-            if token is None:
+            if token is None or token.ends_s <= now_s:
                 return UNKNOWN
-            if len(self._tokens) >= TOKENS_KEPT_MAX:
-                self._tokens.clear()
-            self._tokens[text] = token
-        if token.ends_s <= self._now_seconds():
+            known = self._keep(text, token, now_s)
+        # As in etcd, its life begins again with each use: many clients log in once and for all.
+        elif max(known.ends_s, known.used_s + self._token_ttl_seconds) <= now_s:
+            del self._tokens[text]
             return UNKNOWN
-        return Principal(token.user_id, token.shown_at)
+        known.used_s = now_s
+        return known.principal
+
+    def _keep(self, text: str, token: Token, now_s: int) -> _Known:
+        """Know a token from now on; of too many, forget the one that was not used for longest."""
+        if len(self._tokens) >= TOKENS_KEPT_MAX:
+            del self._tokens[min(self._tokens, key=lambda each: self._tokens[each].used_s)]
+        known = self._tokens[text] = _Known(token, now_s)
+        return known
 
     def _common_name(self, fields: Fields) -> str:
         """The name in the certificate of the front's client."""
@@ -106,8 +132,8 @@ class Identities:
                 del self._by_name[before.name]
 
 
-def _text(fields: Fields, name: str) -> str:
-    value: Any = fields.pop(name, "")
-    if type(value) is not str:
+def _text(fields: Fields, name: str) -> str | None:
+    value: Any = fields.pop(name, None)
+    if value is not None and type(value) is not str:
         raise RefusedError(fault_of(f'field "{name}" must be text, not {type_name(value)}'))
     return value

@@ -22,6 +22,9 @@ COST_LOG2_MAX: Final = 20
 
 PASSWORD_BYTES_MAX: Final = 1_024
 
+MEMORY_BESIDE_BYTES: Final = 1024 * 1024
+"""What scrypt may take beside its table, which has 1 KiB for each step."""
+
 
 def hash_password(password: str, salt: bytes, cost_log2: int = COST_LOG2) -> bytes:
     """The hash of a password; `salt` is SALT_BYTES of chance. It takes 2**cost_log2 steps."""
@@ -50,7 +53,7 @@ def fits(password: str, hashed: bytes) -> bool:
 
 
 def _scrypt(password: str, salt: Any, cost_log2: int, block_size: int, parallel: int) -> bytes:
-    memory_bytes = 2 * 128 * block_size * (1 << cost_log2)
+    memory_bytes = 128 * block_size * (1 << cost_log2) + MEMORY_BESIDE_BYTES
     return hashlib.scrypt(
         password.encode(),
         salt=salt,

@@ -167,6 +167,8 @@ class Stages:
         match stage:
             case Login(name, password):
                 assert isinstance(result, UserSecretDone), "UserSecret has this answer"
+                if result.user_id and not result.password:
+                    return Reply(pending, Failure("NoPasswordUser"))
                 hashed = result.password or self._hash_of_none
                 check = Check(name, password, hashed)
                 return self._to_desk(pending._replace(next=Checking(name, result)), check)

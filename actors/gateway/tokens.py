@@ -14,7 +14,7 @@ import struct
 from typing import Final, NamedTuple
 
 TTL_SECONDS: Final = 300
-"""The life of a token, unless --auth-token-ttl says otherwise. To use it does not lengthen it."""
+"""The life of a token, unless --auth-token-ttl says otherwise."""
 
 SECRET_BYTES: Final = 32
 SEAL_BYTES: Final = 16

@@ -35,7 +35,6 @@ from actors.language.auth import (
     UserRemoveKey,
     UserRevokeRole,
 )
-from cluster.faults import FAULTS
 
 
 class Passworded(NamedTuple):
@@ -60,10 +59,9 @@ def user_writes(new_secret: Callable[[], bytes]) -> dict[str, Callable[[Fields],
 def make_user_add(fields: Fields) -> UserAdd | Passworded:
     """The user that a request asks for, perhaps one without a password."""
     command = UserAdd(_text(fields, "name"))
-    if not command.name:
-        raise RefusedError(FAULTS["UserEmpty"])
     has_none = fields.get("options", {}).get("no_password", False)
-    return command if has_none else Passworded(command, _password(fields))
+    # Without a name it is refused, after the check of who asks: no password needs a hash for that.
+    return command if has_none or not command.name else Passworded(command, _password(fields))
 
 
 def make_user_change_password(fields: Fields) -> Passworded:
@@ -77,11 +75,10 @@ def make_login(fields: Fields) -> Login:
 
 
 def _grant(fields: Fields) -> RoleGrantPermission:
-    given = fields.get("perm")
-    if given is None:
-        raise RefusedError(FAULTS["PermissionNotGiven"])
-    kind = given.get("permType", PermissionType.READ)
-    permission = Permission(kind, given.get("key", b""), given.get("range_end", b""))
+    given, permission = fields.get("perm"), None
+    if given is not None:
+        kind = given.get("permType", PermissionType.READ)
+        permission = Permission(kind, given.get("key", b""), given.get("range_end", b""))
     return RoleGrantPermission(_text(fields, "name"), permission)
 
 

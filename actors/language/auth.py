@@ -20,7 +20,7 @@ may do everything. The role is there without being added."""
 class Principal(NamedTuple):
     """Who asks: a user's id, and the auth revision at which it was shown who that is.
 
-    Later changes may make that worthless: see `User` and `Role`.
+    A later change may make that worthless: see `User`.
     """
 
     user_id: int
@@ -58,7 +58,7 @@ class User(NamedTuple):
 
     `password` is a hash (b"": none can be given). `keys` are the public CURVE keys that stand for
     the user. What was shown before the auth revision `valid_from` is worth nothing: then the user
-    got another password or lost a key. At `curtailed_at` it lost a role: see `Role`.
+    got another password or lost a key.
     """
 
     id: Unsigned
@@ -67,19 +67,13 @@ class User(NamedTuple):
     keys: tuple[bytes, ...] = ()
     roles: tuple[str, ...] = ()
     valid_from: Unsigned = 0
-    curtailed_at: Unsigned = 0
 
 
 class Role(NamedTuple):
-    """A role, its permissions in the order of their keys.
-
-    At the auth revision `curtailed_at` it lost a permission. A token of before is worth nothing,
-    though a watch goes on if it needs only what is left.
-    """
+    """A role, its permissions in the order of their keys."""
 
     name: str
     permissions: tuple[Permission, ...] = ()
-    curtailed_at: Unsigned = 0
 
 
 class AuthState(NamedTuple):
@@ -172,10 +166,13 @@ class RoleDelete(NamedTuple):
 
 
 class RoleGrantPermission(NamedTuple):
-    """Give a role a permission, in place of the one that it had for the same interval."""
+    """Give a role a permission, in place of the one that it had for the same interval.
+
+    etcd's clients may leave the permission out: that is refused, after the check of who asks.
+    """
 
     name: str
-    permission: Permission
+    permission: Permission | None
 
 
 class RoleRevokePermission(NamedTuple):

@@ -49,10 +49,11 @@ class KeySet:
                 self._ends.append(end)
 
     def covers(self, interval: Interval) -> bool:
-        """Whether each key of the interval is in the set; an empty interval has no key."""
+        """Whether each key of the interval is in the set; of an empty one its start counts, so that
+        without any right nothing is covered."""
         start, end = interval
         if end is not None and end <= start:
-            return True
+            end = start + b"\0"
         at = bisect_right(self._starts, start) - 1
         if at < 0:
             return False

@@ -122,7 +122,10 @@ def everything(machine: Machine) -> dict[str, Any]:
             for lease in machine.leases.table.values()
         },
         "sessions": [
-            (session.id, session.used_index, session.used_ms, session.floor, dict(session.results))
+            (
+                *(session.id, session.owner, session.used_index, session.used_ms, session.floor),
+                dict(session.results),
+            )
             for session in machine.sessions.table.values()
         ],
         "members": (dict(machine.members), machine.membership),

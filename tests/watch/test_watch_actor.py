@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from actors.language.auth import Principal, WatchRights
 from actors.language.commands import Change, Event, KeyValue
+from actors.language.intervals import KeySet, interval_of
 from actors.language.messages import (
     Congestion,
     Connection,
@@ -552,3 +554,52 @@ def test_what_follows_a_long_batch_waits_for_its_end(monkeypatch: pytest.MonkeyP
     events = [reply for reply in of_one if "events" in reply]
     assert revisions(events) == [*([2] * 600), 3, 5]
     assert of_one[-1]["canceled"]
+
+
+# --- rights -----------------------------------------------------------------------------------
+
+
+ANN, EVE = Principal(7, 3), Principal(8, 3)
+
+
+def begin_for(bench: Bench, principal: Principal, key: bytes, range_end: bytes = b"") -> Any:
+    opened = WatchOpen(ONE, pack(5), 0, key, range_end, 0, False, False, False)
+    bench.actor.receive(WatchBegin(opened._replace(principal=principal), 1))
+    (reply,) = bench.to(ONE)
+    return reply["watch_id"]
+
+
+def test_a_watch_that_may_not_begin_is_created_and_ended_as_in_etcd() -> None:
+    bench = Bench()
+    opened = WatchOpen(ONE, pack(5), 0, b"k", b"", 0, False, False, False)
+    bench.actor.receive(WatchBegin(opened, 1, "PermissionDenied"))
+    (reply,) = bench.to(ONE)
+    assert (reply["id"], reply["created"], reply["canceled"]) == (5, True, True)
+    assert reply["cancel_reason"] == "etcdserver: permission denied"
+    bench.actor.receive(Events(2, (put(b"k", 2),)))
+    assert bench.to(ONE) == []
+
+
+def test_watches_end_when_their_principal_may_not_read_all_of_them_any_more() -> None:
+    bench = Bench()
+    kept = begin_for(bench, ANN, b"k")
+    wider = begin_for(bench, ANN, b"k", b"l")
+    gone = begin_for(bench, EVE, b"k")
+    bench.actor.receive(WatchRights(((ANN, KeySet([interval_of(b"k", b"")])),)))
+    ended = bench.to(ONE)
+    assert [reply["watch_id"] for reply in ended] == [wider, gone]
+    assert {reply["cancel_reason"] for reply in ended} == {"etcdserver: permission denied"}
+    bench.actor.receive(Events(2, (put(b"k", 2),)))
+    assert [reply["watch_id"] for reply in bench.to(ONE)] == [kept]
+
+
+def test_a_watch_that_was_behind_is_told_nothing_of_before_when_it_may_not_any_more() -> None:
+    bench = Bench()
+    opened = WatchOpen(ONE, pack(5), 0, b"k", b"", 2, False, False, False)._replace(principal=ANN)
+    bench.actor.receive(WatchBegin(opened, 9))
+    bench.to(ONE)
+    assert bench.asked()
+    bench.actor.receive(WatchRights(()))
+    assert [reply["canceled"] for reply in bench.to(ONE)] == [True]
+    bench.actor.receive(HistoryPortion(2, 9, 9, (put(b"k", 3),)))
+    assert bench.to(ONE) == []

@@ -37,7 +37,7 @@ def fault_of(
         return "UserEmpty"
     rights = table.rights_of(principal.user_id)
     # Also of UNKNOWN, whom no user has for an id.
-    if rights is None or principal.shown_at < max(rights.valid_from, rights.curtailed_at):
+    if rights is None or principal.shown_at < rights.valid_from:
         return "InvalidAuthToken"
     if needs.authority is Authority.NODE:
         return "PermissionDenied"

@@ -171,9 +171,10 @@ RULES: Final[dict[type, Rule]] = {
         _only(Authority.OPERATOR),
     ),
     **dict.fromkeys((q.HashKV, q.WholeHash, ReadSnapshot), _only(Authority.BACKUP)),
-    **dict.fromkeys((q.AlarmList, Survey), _only(Authority.MONITOR)),
-    # Clients find their way by these before they say who they are, as in etcd.
-    **dict.fromkeys((q.MemberList, q.Status), _only(Authority.ANYBODY)),
+    q.AlarmList: _only(Authority.MONITOR),
+    # Clients find their way by these before they say who they are, as in etcd. Numbers of the node
+    # are open there, too: the front's /metrics has them.
+    **dict.fromkeys((q.MemberList, q.Status, Survey), _only(Authority.ANYBODY)),
     # These reach no watches but those of their own connection.
     **dict.fromkeys((WatchCancel, WatchProgress), _only(Authority.ANYBODY)),
     q.Permit: lambda query: needs_of(query.asked),

@@ -53,13 +53,12 @@ NAME_BYTES_MAX: Final = 256
 
 
 class Rights(NamedTuple):
-    """What one user may do, made of its roles; the rest as in `User` and `Role`."""
+    """What one user may do, made of its roles; `valid_from` is the user's."""
 
     roles: frozenset[str]
     reads: KeySet
     writes: KeySet
     valid_from: int
-    curtailed_at: int
 
     @property
     def is_root(self) -> bool:
@@ -112,10 +111,7 @@ class AuthTable:
         given = [each for role in roles for each in role.permissions]
         reads = [each for each in given if each.kind is not PermissionType.WRITE]
         writes = [each for each in given if each.kind is not PermissionType.READ]
-        curtailed_at = max([user.curtailed_at, *[role.curtailed_at for role in roles]])
-        return Rights(
-            frozenset(user.roles), _keys(reads), _keys(writes), user.valid_from, curtailed_at
-        )
+        return Rights(frozenset(user.roles), _keys(reads), _keys(writes), user.valid_from)
 
     # --- commands ---
 
@@ -131,7 +127,7 @@ class AuthTable:
             case UserDelete(name):
                 return self._delete_user(name)
             case UserChangePassword(name, password):
-                return self._change_user(name, password=password, valid_from=self._next)
+                return self._change_password(name, password)
             case UserGrantRole(name, role):
                 return self._grant_role(name, role)
             case UserRevokeRole(name, role):
@@ -206,6 +202,12 @@ class AuthTable:
         self._changed()
         return ""
 
+    def _change_password(self, name: str, password: bytes) -> MaybeFault:
+        user = self.users.get(name)
+        # As in etcd, a user that was added without a password keeps having none.
+        password = password if user is None or user.password else b""
+        return self._change_user(name, password=password, valid_from=self._next)
+
     def _grant_role(self, name: str, role: str) -> MaybeFault:
         user = self.users.get(name)
         if user is None:
@@ -224,8 +226,7 @@ class AuthTable:
             return "UserNotFound"
         if role not in user.roles:
             return "RoleNotGranted"
-        left = tuple(each for each in user.roles if each != role)
-        return self._change_user(name, roles=left, curtailed_at=self._next)
+        return self._change_user(name, roles=tuple(each for each in user.roles if each != role))
 
     def _add_key(self, name: str, key: bytes) -> MaybeFault:
         user = self.users.get(name)
@@ -272,23 +273,24 @@ class AuthTable:
         for user in list(self.users.values()):
             if name in user.roles:
                 left = tuple(each for each in user.roles if each != name)
-                self._keep(user._replace(roles=left, curtailed_at=self._next))
+                self._keep(user._replace(roles=left))
         self._changed()
         return ""
 
-    def _grant_permission(self, name: str, permission: Permission) -> MaybeFault:
+    def _grant_permission(self, name: str, permission: Permission | None) -> MaybeFault:
+        if permission is None:
+            return "PermissionNotGiven"
         role = self.roles.get(name)
         if role is None:
             return "RoleNotFound"
-        kept = [each for each in role.permissions if each[1:] != permission[1:]]
-        if len(kept) >= PERMISSIONS_MAX:
-            return "TooManyPermissions"
-        granted = sorted((*kept, permission), key=lambda each: each[1:])
-        # Another kind for the same interval may take a right; what only adds leaves tokens valid.
-        is_loss = len(kept) < len(role.permissions) and permission not in role.permissions
-        is_loss = is_loss and permission.kind is not PermissionType.READWRITE
-        curtailed_at = self._next if is_loss else role.curtailed_at
-        self._set_role(Role(name, tuple(granted), curtailed_at))
+        granted = [permission if each[1:] == permission[1:] else each for each in role.permissions]
+        if permission not in granted:
+            if len(granted) >= PERMISSIONS_MAX:
+                return "TooManyPermissions"
+            granted.append(permission)
+        # Equal keys in the order in which they were granted, as in etcd.
+        granted.sort(key=lambda each: each.key)
+        self._set_role(Role(name, tuple(granted)))
         return ""
 
     def _revoke_permission(self, name: str, key: bytes, range_end: bytes) -> MaybeFault:
@@ -298,7 +300,7 @@ class AuthTable:
         left = tuple(each for each in role.permissions if each[1:] != (key, range_end))
         if len(left) == len(role.permissions):
             return "PermissionNotGranted"
-        self._set_role(Role(name, left, self._next))
+        self._set_role(role._replace(permissions=left))
         return ""
 
     # --- inside ---
