@@ -16,26 +16,41 @@ from __future__ import annotations
 
 from cluster.client.aio.shell import LoopShell
 from cluster.client.flows import client as flows
+from cluster.client.flows.barrier import Barrier, DoubleBarrier
+from cluster.client.flows.counter import Counter
 from cluster.client.flows.election import Election, Observation
 from cluster.client.flows.lease import Lease, LeaseApi
-from cluster.client.flows.lock import Lock
+from cluster.client.flows.lock import Lock, Semaphore
+from cluster.client.flows.locking_queue import LockingQueue
 from cluster.client.flows.lost import Lost
+from cluster.client.flows.partitioner import Partitioner
+from cluster.client.flows.party import Party
+from cluster.client.flows.queues import PriorityQueue, Queue
 from cluster.client.flows.scan import Scan
 from cluster.client.flows.stm import Isolation, Stm
 from cluster.client.flows.txn import ClientTxn
 from cluster.client.flows.watch import Watch
 
 __all__ = [
+    "Barrier",
     "Client",
     "ClientTxn",
+    "Counter",
+    "DoubleBarrier",
     "Election",
     "Isolation",
     "Lease",
     "LeaseApi",
     "Lock",
+    "LockingQueue",
     "Lost",
     "Observation",
+    "Partitioner",
+    "Party",
+    "PriorityQueue",
+    "Queue",
     "Scan",
+    "Semaphore",
     "Stm",
     "Watch",
 ]

@@ -12,6 +12,7 @@ from cluster.client.flows import stm as stm_flows
 from cluster.client.flows.access import AccessApi
 from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.primitives import Primitives
+from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.requests import Key
@@ -26,12 +27,21 @@ from cluster.client.threads.blocking import (
     synchronous,
 )
 from cluster.client.threads.objects import (
+    Barrier,
     ClientTxn,
+    Counter,
+    DoubleBarrier,
     Election,
     Lease,
     LeaseApi,
     Lock,
+    LockingQueue,
+    Partitioner,
+    Party,
+    PriorityQueue,
+    Queue,
     Scan,
+    Semaphore,
     Stm,
     Watch,
 )
@@ -130,11 +140,22 @@ class Client(Blocking[_Twin]):
 
     stm.__doc__ = synchronous(Primitives.stm.__doc__)
 
-    # --- held by leases ---
+    # --- recipes ---
 
-    session = made(flows.Client.session, Lease)
-    lock = made(flows.Client.lock, Lock)
-    election = made(flows.Client.election, Election)
+    session = made(RecipeApi.session, Lease)
+    lock = made(RecipeApi.lock, Lock)
+    read_lock = made(RecipeApi.read_lock, Lock)
+    write_lock = made(RecipeApi.write_lock, Lock)
+    semaphore = made(RecipeApi.semaphore, Semaphore)
+    election = made(RecipeApi.election, Election)
+    barrier = made(RecipeApi.barrier, Barrier)
+    double_barrier = made(RecipeApi.double_barrier, DoubleBarrier)
+    counter = made(RecipeApi.counter, Counter)
+    queue = made(RecipeApi.queue, Queue)
+    priority_queue = made(RecipeApi.priority_queue, PriorityQueue)
+    locking_queue = made(RecipeApi.locking_queue, LockingQueue)
+    party = made(RecipeApi.party, Party)
+    partitioner = made(RecipeApi.partitioner, Partitioner)
 
     # --- members and single nodes ---
 

@@ -54,6 +54,15 @@ def at_least_one(name: str, number: int) -> int:
     return number
 
 
+def whole_number(name: str, number: int, least: int, most: int) -> int:
+    """A number from `least` to `most`."""
+    if type(number) is not int:
+        raise TypeError(f"{name} must be an int, not {type(number).__name__}")
+    if not least <= number <= most:
+        raise ValueError(f"{name} must be from {least} to {most}, not {number}")
+    return number
+
+
 def not_negative(name: str, number: int) -> int:
     """A revision or a limit, which must be 0 or more; 0 stands for none."""
     if type(number) is not int:

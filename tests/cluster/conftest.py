@@ -9,6 +9,8 @@ import pytest
 
 from cluster import Client
 from cluster.launcher.local import LocalCluster
+from tests.cluster.shells import SHELLS, Played, run
+from tests.limits import HANG_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -24,3 +26,11 @@ def client(node: LocalCluster) -> Iterator[Client]:
     with Client(node.endpoints) as connected:
         connected.delete(b"\0", from_key=True)
         yield connected
+
+
+@pytest.fixture(params=SHELLS)
+def played(request: pytest.FixtureRequest, node: LocalCluster) -> Played:
+    """Runs a test with a client of one shell, of a node that holds no key."""
+    with Client(node.endpoints) as cleaner:
+        cleaner.delete(b"\0", from_key=True)
+    return lambda test: run(request.param, node.endpoints, test, timeout=HANG_SECONDS)

@@ -16,6 +16,10 @@ from cluster import Client as ThreadedClient
 from cluster import aio
 from cluster.client.threads.blocking import Blocking
 from cluster.client.threads.objects import ClientTxn
+from tests.limits import HANG_SECONDS
+
+Played = Callable[[Callable[[Any], Coroutine[Any, Any, None]]], None]
+"""Runs a test with a client."""
 
 THREADS_MAX = 32
 SHELLS = ("threads", "asyncio")
@@ -29,6 +33,9 @@ class Awaited:
         self._pool = pool
 
     def __getattr__(self, name: str) -> Any:
+        twin = getattr(type(getattr(self._front, "_flow", None)), name, None)
+        if isinstance(twin, property) and "Coroutine" in str(twin.fget.__annotations__):
+            return self._wait(getattr, self._front, name)
         value = getattr(self._front, name)
         if not inspect.ismethod(value):
             return self._shown(value)
@@ -86,9 +93,9 @@ class Awaited:
         """A function of the test, as the threaded client calls it: in a thread that it blocks."""
         loop = asyncio.get_running_loop()
 
-        def blocks(*arguments: Any) -> Any:
+        def blocks(*arguments: Any, **options: Any) -> Any:
             shown = map(self._shown, arguments)
-            return asyncio.run_coroutine_threadsafe(function(*shown), loop).result()
+            return asyncio.run_coroutine_threadsafe(function(*shown, **options), loop).result()
 
         return blocks
 
@@ -132,3 +139,13 @@ def run(
                 await test(threaded)
 
     asyncio.run(with_client())
+
+
+async def until_keys(client: Any, prefix: str, count: int) -> None:
+    """Wait until there are so many keys that begin with the prefix."""
+    found = await client.range(prefix, prefix=True, count_only=True)
+    start = found.header.revision + 1
+    async with client.watch(prefix, prefix=True, start_revision=start) as watch:
+        while found.count != count:
+            await watch.get(HANG_SECONDS)
+            found = await client.range(prefix, prefix=True, count_only=True)

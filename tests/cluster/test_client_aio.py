@@ -70,32 +70,86 @@ async def nothing_held(client: aio.Client) -> None:
             pass
 
 
-@pytest.mark.parametrize("recipe", ["lock", "election", "lease", "watch", "queue"])
-def test_a_task_that_is_cancelled_at_any_await_leaves_nothing_held(
-    node: LocalCluster, recipe: str
-) -> None:
-    async def hold(client: aio.Client) -> None:
-        if recipe == "lock":
-            async with client.lock("job"):
-                await client.put("other")
-        elif recipe == "election":
-            async with client.election("job") as election:
-                await election.campaign("me")
-                await election.proclaim("still")
-        elif recipe == "lease":
-            async with client.session(60) as lease:
-                await client.put("job", lease=lease)
-        elif recipe == "watch":
-            async with client.watch("other") as watch:
-                await client.put("other")
-                await watch.get()
-        else:
-            async with client.lock("job") as held, asyncio.TaskGroup() as group:
-                waits = group.create_task(client.lock("job").acquire())
-                await client.put("other")
-                waits.cancel()
-                assert held.is_held
+async def _lock(client: aio.Client) -> None:
+    async with client.lock("job"):
+        await client.put("other")
 
+
+async def _lock_after_another(client: aio.Client) -> None:
+    async with client.write_lock("job") as held:
+        waits = asyncio.ensure_future(client.read_lock("job").acquire())
+        try:
+            await client.put("other")
+        finally:
+            waits.cancel()
+        assert held.is_held
+
+
+async def _semaphore(client: aio.Client) -> None:
+    semaphore = client.semaphore("job", 2)
+    if await semaphore.try_acquire():
+        await semaphore.release()
+
+
+async def _election(client: aio.Client) -> None:
+    async with client.election("job") as election:
+        await election.campaign("me")
+        await election.proclaim("still")
+
+
+async def _lease(client: aio.Client) -> None:
+    async with client.session(60) as lease:
+        await client.put("job", lease=lease)
+
+
+async def _watch(client: aio.Client) -> None:
+    async with client.watch("other") as watch:
+        await client.put("other")
+        await watch.get()
+
+
+async def _double_barrier(client: aio.Client) -> None:
+    async with client.double_barrier("job", 1):
+        await client.put("other")
+
+
+async def _party(client: aio.Client) -> None:
+    async with client.party("job", "me") as party:
+        assert [name async for name in party] == [b"me"]
+
+
+async def _locking_queue(client: aio.Client) -> None:
+    try:
+        await client.put("job/items/00100/1", "v")
+        async with client.locking_queue("job") as queue:
+            await queue.get()
+    finally:
+        await client.delete("job/items/00100/1")
+
+
+async def _partitioner(client: aio.Client) -> None:
+    async with client.partitioner("job", ["a", "b"]) as share:
+        await share.wait_for_acquire()
+
+
+HOLDING = [
+    _lock,
+    _lock_after_another,
+    _semaphore,
+    _election,
+    _lease,
+    _watch,
+    _double_barrier,
+    _party,
+    _locking_queue,
+    _partitioner,
+]
+
+
+@pytest.mark.parametrize("hold", HOLDING, ids=lambda hold: hold.__name__[1:])
+def test_a_task_that_is_cancelled_at_any_await_leaves_nothing_held(
+    node: LocalCluster, hold: Callable[[aio.Client], Coroutine[Any, Any, None]]
+) -> None:
     async def test() -> None:
         async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as client:
             await client.put("other")  # connected, and with a session: the next request is sent
@@ -107,6 +161,27 @@ def test_a_task_that_is_cancelled_at_any_await_leaves_nothing_held(
                     await task
                     assert place > 1, "it was suspended before"
                     return
+        raise AssertionError(f"still suspended after {SUSPENSIONS_MAX} times")
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("kind", ["queue", "priority_queue"])
+def test_a_value_is_not_lost_with_the_task_that_would_have_got_it(
+    node: LocalCluster, kind: str
+) -> None:
+    async def test() -> None:
+        async with aio.Client(node.endpoints, timeout=HANG_SECONDS) as client:
+            queue = getattr(client, kind)("line")
+            await queue.put("v")
+            for place in range(SUSPENSIONS_MAX):
+                task = asyncio.ensure_future(started(cancelled_at(place, queue.get())))
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    assert place > 1 and await queue.size() == 0
+                    return
+                assert await queue.get(HANG_SECONDS) == b"v"
+                await queue.put("v")
         raise AssertionError(f"still suspended after {SUSPENSIONS_MAX} times")
 
     asyncio.run(test())

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from cluster import Client as ThreadedClient
 from cluster import (
     DeadlineExceededError,
     InvalidArgumentError,
@@ -19,37 +17,16 @@ from cluster import (
     WatchCanceledError,
     ops,
 )
-from cluster.launcher.local import LocalCluster
-from tests.cluster.shells import SHELLS, run
+from tests.cluster.shells import Played, until_keys
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
-
-Run = Callable[[Callable[[Any], Coroutine[Any, Any, None]]], None]
-
-
-@pytest.fixture(params=SHELLS)
-def played(request: pytest.FixtureRequest, node: LocalCluster) -> Run:
-    """Runs a test with a client of one shell, of a node that holds no key."""
-    with ThreadedClient(node.endpoints) as cleaner:
-        cleaner.delete(b"\0", from_key=True)
-    return lambda test: run(request.param, node.endpoints, test, timeout=HANG_SECONDS)
-
-
-async def until_keys(client: Any, prefix: str, count: int) -> None:
-    """Wait until there are so many keys that begin with the prefix."""
-    found = await client.range(prefix, prefix=True, count_only=True)
-    start = found.header.revision + 1
-    async with client.watch(prefix, prefix=True, start_revision=start) as watch:
-        while found.count != count:
-            await watch.get(HANG_SECONDS)
-            found = await client.range(prefix, prefix=True, count_only=True)
 
 
 # --- keys ---
 
 
-def test_keys_are_put_read_and_deleted(played: Run) -> None:
+def test_keys_are_put_read_and_deleted(played: Played) -> None:
     async def test(client: Any) -> None:
         await client.put("a", "1")
         await client.put("b", "2")
@@ -64,7 +41,7 @@ def test_keys_are_put_read_and_deleted(played: Run) -> None:
     played(test)
 
 
-def test_pipelined_requests_are_futures(played: Run) -> None:
+def test_pipelined_requests_are_futures(played: Played) -> None:
     async def test(client: Any) -> None:
         puts = [client.put_async(f"k{number}", "v") for number in range(100)]
         assert {type(one.prev_kv) for one in await asyncio.gather(*puts)} == {type(None)}
@@ -76,7 +53,7 @@ def test_pipelined_requests_are_futures(played: Run) -> None:
     played(test)
 
 
-def test_a_scan_goes_through_its_pages(played: Run) -> None:
+def test_a_scan_goes_through_its_pages(played: Played) -> None:
     async def test(client: Any) -> None:
         await asyncio.gather(*[client.put_async(f"s{number:03}", "v") for number in range(150)])
         found = [kv.key async for kv in client.scan("s", prefix=True, page_size=50)]
@@ -87,7 +64,7 @@ def test_a_scan_goes_through_its_pages(played: Run) -> None:
     played(test)
 
 
-def test_a_transaction_takes_the_branch_that_its_compares_say(played: Run) -> None:
+def test_a_transaction_takes_the_branch_that_its_compares_say(played: Played) -> None:
     async def test(client: Any) -> None:
         txn = client.txn().if_(ops.version("t") == 0).then(ops.put("t", "1")).else_(ops.get("t"))
         assert (await txn.commit()).succeeded
@@ -98,7 +75,7 @@ def test_a_transaction_takes_the_branch_that_its_compares_say(played: Run) -> No
     played(test)
 
 
-def test_functions_that_run_as_one_lose_no_update(played: Run) -> None:
+def test_functions_that_run_as_one_lose_no_update(played: Played) -> None:
     async def test(client: Any) -> None:
         async def more(attempt: Any) -> int:
             value = int(await attempt.get("n") or 0) + 1
@@ -121,7 +98,7 @@ def test_functions_that_run_as_one_lose_no_update(played: Run) -> None:
 # --- watches ---
 
 
-def test_a_watch_gives_events_and_batches_of_whole_revisions(played: Run) -> None:
+def test_a_watch_gives_events_and_batches_of_whole_revisions(played: Played) -> None:
     async def test(client: Any) -> None:
         async with client.watch("w", prefix=True) as watch:
             await client.txn().then(ops.put("w1", "a"), ops.put("w2", "b")).commit()
@@ -141,7 +118,7 @@ def test_a_watch_gives_events_and_batches_of_whole_revisions(played: Run) -> Non
     played(test)
 
 
-def test_an_iteration_over_a_watch_ends_when_it_is_cancelled(played: Run) -> None:
+def test_an_iteration_over_a_watch_ends_when_it_is_cancelled(played: Played) -> None:
     async def test(client: Any) -> None:
         watch = await client.watch("w")
         seen: list[bytes] = []
@@ -164,7 +141,7 @@ def test_an_iteration_over_a_watch_ends_when_it_is_cancelled(played: Run) -> Non
 # --- leases ---
 
 
-def test_a_lease_is_kept_alive_in_its_block_and_revoked_at_its_end(played: Run) -> None:
+def test_a_lease_is_kept_alive_in_its_block_and_revoked_at_its_end(played: Played) -> None:
     async def test(client: Any) -> None:
         async with client.session(60) as lease:
             await client.put("l", "v", lease=lease)
@@ -178,7 +155,7 @@ def test_a_lease_is_kept_alive_in_its_block_and_revoked_at_its_end(played: Run) 
     played(test)
 
 
-def test_the_loss_of_a_lease_wakes_those_who_wait_for_it(played: Run) -> None:
+def test_the_loss_of_a_lease_wakes_those_who_wait_for_it(played: Played) -> None:
     async def test(client: Any) -> None:
         lease = (await client.lease.grant(3)).keep_alive()
         assert not await lease.lost.wait(0.01)
@@ -194,7 +171,7 @@ def test_the_loss_of_a_lease_wakes_those_who_wait_for_it(played: Run) -> None:
     played(test)
 
 
-def test_a_lease_is_adopted_by_its_id(played: Run) -> None:
+def test_a_lease_is_adopted_by_its_id(played: Played) -> None:
     async def test(client: Any) -> None:
         granted = await client.put("l", "v", ttl=60)
         lease = await client.lease.adopt(granted.lease)
@@ -208,7 +185,7 @@ def test_a_lease_is_adopted_by_its_id(played: Run) -> None:
 # --- locks and elections ---
 
 
-def test_a_lock_excludes_others_and_goes_on_in_order(played: Run) -> None:
+def test_a_lock_excludes_others_and_goes_on_in_order(played: Played) -> None:
     async def test(client: Any) -> None:
         first, second = client.lock("job"), client.lock("job")
         async with first:
@@ -229,7 +206,7 @@ def test_a_lock_excludes_others_and_goes_on_in_order(played: Run) -> None:
     played(test)
 
 
-def test_those_who_share_a_lock_object_exclude_each_other(played: Run) -> None:
+def test_those_who_share_a_lock_object_exclude_each_other(played: Played) -> None:
     async def test(client: Any) -> None:
         lock, inside, most = client.lock("job"), 0, 0
 
@@ -247,7 +224,7 @@ def test_those_who_share_a_lock_object_exclude_each_other(played: Run) -> None:
     played(test)
 
 
-def test_a_lock_is_held_by_a_given_lease_and_lost_with_it(played: Run) -> None:
+def test_a_lock_is_held_by_a_given_lease_and_lost_with_it(played: Played) -> None:
     async def test(client: Any) -> None:
         lease = await client.session(60)
         lock = client.lock("job", lease=lease)
@@ -263,7 +240,7 @@ def test_a_lock_is_held_by_a_given_lease_and_lost_with_it(played: Run) -> None:
     played(test)
 
 
-def test_candidates_lead_one_after_the_other_and_are_observed(played: Run) -> None:
+def test_candidates_lead_one_after_the_other_and_are_observed(played: Played) -> None:
     async def test(client: Any) -> None:
         first, second = client.election("job"), client.election("job")
         with pytest.raises(NotElectedError):
@@ -288,7 +265,7 @@ def test_candidates_lead_one_after_the_other_and_are_observed(played: Run) -> No
 # --- the cluster, and the end ---
 
 
-def test_the_cluster_is_asked_for_itself(played: Run) -> None:
+def test_the_cluster_is_asked_for_itself(played: Played) -> None:
     async def test(client: Any) -> None:
         (member,) = (await client.member_list()).members
         (endpoint,) = client.endpoints
@@ -299,7 +276,7 @@ def test_the_cluster_is_asked_for_itself(played: Run) -> None:
     played(test)
 
 
-def test_a_closed_client_ends_what_waits_and_refuses_what_comes(played: Run) -> None:
+def test_a_closed_client_ends_what_waits_and_refuses_what_comes(played: Played) -> None:
     async def test(client: Any) -> None:
         watch = await client.watch("w")
         waiting = asyncio.ensure_future(watch.get())

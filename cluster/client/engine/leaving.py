@@ -16,9 +16,9 @@ from cluster.client.replies import Reply
 REGRET_SECONDS: Final = 30.0
 """How long the client tries to take back what such a call did."""
 
-Regret = Callable[[Reply], dict[str, Any]]
-"""Makes the request that takes back what a call did, from its reply. A repetition of that request
-must change nothing."""
+Regret = Callable[[Reply], dict[str, Any] | None]
+"""Makes the request that takes back what a call did, from its reply; None: there is nothing to take
+back. A repetition of that request must change nothing."""
 
 
 def leave(calls: Calls, call: Call, regret: Regret | None, now: float) -> None:
@@ -36,8 +36,9 @@ def leave(calls: Calls, call: Call, regret: Regret | None, now: float) -> None:
 
 
 def _take_back(calls: Calls, call: Call, regret: Regret | None, now: float) -> None:
-    if regret is not None and call.reply is not None:
-        back = Call(regret(call.reply), REGRET_SECONDS, write=True)
+    fields = None if regret is None or call.reply is None else regret(call.reply)
+    if fields is not None:
+        back = Call(fields, REGRET_SECONDS, write=True)
         back.repeatable = True
         back.on_done = lambda done, when: None
         calls.begin(back, now)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from cluster.client.engine.login import credentials
 from cluster.client.engine.states import ConnectionState
 from cluster.client.flows.access import AccessApi
 from cluster.client.flows.caller import Caller
-from cluster.client.flows.contest import Contest
-from cluster.client.flows.election import Election
-from cluster.client.flows.lease import Lease
-from cluster.client.flows.lock import Lock
-from cluster.client.flows.openable import Openable
-from cluster.client.flows.primitives import Primitives
+from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.shell import Shell
 from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.replies import Reply
-from cluster.client.requests import Key, Named
 from cluster.tls.files import ClientFiles
 
 if TYPE_CHECKING:
@@ -28,11 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SESSION_TTL_SECONDS: Final = 60.0
-"""How long others wait for the locks and elections of a dead client, as in etcd's client."""
 
-
-class Client(Primitives, UpkeepApi, AccessApi):
+class Client(RecipeApi, UpkeepApi, AccessApi):
     """A connection to a cluster; any one of its endpoints is enough.
 
     `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
@@ -128,37 +119,6 @@ class Client(Primitives, UpkeepApi, AccessApi):
     def remove_listener(self, listener: Listener) -> None:
         """Call a listener no more; ValueError when it was not added."""
         self._caller.states.remove(listener)
-
-    # --- held by leases ---
-
-    def session(self, ttl: float = SESSION_TTL_SECONDS) -> Openable[Lease]:
-        """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end."""
-        granting = self.lease.grant(ttl)
-
-        async def keep() -> Lease:
-            return (await granting).keep_alive()
-
-        return Openable(keep)
-
-    def lock(
-        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
-    ) -> Lock:
-        """A lock that excludes all others of this name, in any client.
-
-        A lease of its own of `ttl` seconds holds it, or the given `lease`.
-        """
-        contest = Contest(self, self._caller, name, ttl, lease)
-        return Lock(contest, self._caller.shell.turnstile())
-
-    def election(
-        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
-    ) -> Election:
-        """An election: to `campaign` in, or to see its `leader`.
-
-        A lease of its own of `ttl` seconds holds a candidacy, or the given `lease`.
-        """
-        contest = Contest(self, self._caller, name, ttl, lease)
-        return Election(contest, self, self._caller)
 
     # --- the end ---
 

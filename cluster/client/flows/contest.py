@@ -1,4 +1,4 @@
-"""What locks and elections share: a place in a queue of keys, and the wait until it is the first.
+"""What locks and elections share: a place in a queue of keys, and the wait for its turn.
 
 The layout of the queue is etcd's. A contender for `name` puts the key `name/<lease in hex>`. The
 contender whose key was created first has the turn. Each other contender watches only the key just
@@ -10,14 +10,14 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
 from cluster.client.flows.held_place import LEASE_LOST, HeldPlace, QueuePlace
 from cluster.client.flows.lease import Lease
 from cluster.client.flows.lost import Lost
-from cluster.client.replies import txn_result
+from cluster.client.replies import Reply, txn_result
 from cluster.client.requests import Key, Named, interval, interval_fields, to_bytes
 from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
 from cluster.errors import (
@@ -28,13 +28,35 @@ from cluster.errors import (
     LeaseNotFoundError,
     LockTimeoutError,
 )
-from cluster.protocol import RangeOptions
+from cluster.protocol import SortOrder, SortTarget
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
 
-FIRST: Final[RangeOptions] = {"sort_target": "CREATE", "sort_order": "ASCEND", "limit": 1}
+
+class Order(TypedDict):
+    """How a read is sorted."""
+
+    sort_target: SortTarget
+    sort_order: SortOrder
+
+
+OLDEST_FIRST: Final[Order] = {"sort_target": "CREATE", "sort_order": "ASCEND"}
+
+
+class Rules(NamedTuple):
+    """Whom a contender waits for: it has its turn while fewer than `seats` rivals came before it.
+
+    `own` and `rivals` are what follows the name and a slash in its own key and in its rivals' keys.
+    """
+
+    own: bytes = b""
+    rivals: bytes = b""
+    seats: int = 1
+
+
+PLAIN: Final = Rules()
 
 
 class Contest:
@@ -45,15 +67,23 @@ class Contest:
     """
 
     def __init__(
-        self, client: Primitives, caller: Caller, name: Key, ttl: float, lease: Named | None
+        self,
+        client: Primitives,
+        caller: Caller,
+        name: Key,
+        ttl: float,
+        lease: Named | None,
+        rules: Rules = PLAIN,
     ) -> None:
         if lease is not None and not isinstance(lease, Lease):
             raise TypeError(f"lease must be a Lease of this client, not {lease!r}")
         self.prefix = to_bytes(name) + b"/"
+        self.rules = rules
         self.held: HeldPlace | None = None
         self._lease = lease
         self._client = client
         self._caller = caller
+        self.see_through = caller.shell.see_through
         self._ttl = lease_ttl(ttl)
         self._owns_lease = lease is None
 
@@ -79,56 +109,67 @@ class Contest:
                 # The cluster knows better than the lease's own clock.
                 lease.abort(error)
             lost = self._why_lost(lease)
-            self._let_go()
+            self.let_go()
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
-                await self._caller.shell.see_through(self._abandon(lease))
+                await self.see_through(self._abandon(lease))
             if lost is not None and isinstance(error, LeaseholdError):
                 raise lost from error
             raise
 
-    async def enter(self, lease: Lease, value: Key = b"") -> KeyValue:
-        """Take the last place, or keep the place that the lease has already; its key-value."""
+    async def enter(
+        self, lease: Lease, value: Key = b"", conditions: tuple[ops.Compare, ...] = ()
+    ) -> KeyValue | None:
+        """Take the last place, or keep the place that the lease has already; its key-value.
+
+        None if it has no place yet, and a condition for a new one does not hold.
+        """
         key = self._key(lease)
-        txn = ops.txn().if_(ops.create_revision(key) == 0)
+        txn = ops.txn().if_(ops.create_revision(key) == 0, *conditions)
         done = await self._commit(txn.then(ops.put(key, value, lease=lease)).else_(ops.get(key)))
         revision = done.header.revision
         found = KeyValue(key, to_bytes(value), revision, revision, 1, lease.id)
         if not done.succeeded:
-            (found,) = _kvs(done.responses[0])
+            kvs = _kvs(done.responses[0])
+            if not kvs:
+                return None
+            found = kvs[0]
         self._hold(QueuePlace(key, found.create_revision), lease)
         return found
 
-    async def enter_if_first(self, lease: Lease) -> bool:
-        """Take the first place if the queue is empty; whether this contender now has it."""
-        key = self._key(lease)
-        txn = ops.txn().if_(ops.count(self.prefix, prefix=True) == 0)
-        first = ops.get(self.prefix, prefix=True, **FIRST)
-        done = await self._commit(txn.then(ops.put(key, lease=lease)).else_(first))
+    async def enter_if_free(self, lease: Lease, value: Key = b"") -> bool:
+        """Take a place if it has its turn at once; whether this contender now has its turn."""
+        key, seats = self._key(lease), self.rules.seats
+        txn = ops.txn().if_(ops.create_revision(key) == 0)
+        txn.if_(ops.count(self._rivals, prefix=True) < seats)
+        first = ops.get(self._rivals, prefix=True, limit=seats, **OLDEST_FIRST)
+        txn.then(ops.put(key, value, lease=lease)).else_(ops.get(key), first)
+        done = await self._commit(txn)
         if done.succeeded:
             self._hold(QueuePlace(key, done.header.revision), lease)
             return True
-        (kv,) = _kvs(done.responses[0])
-        if kv.key == key:
-            self._hold(QueuePlace(key, kv.create_revision), lease)
-            return True
+        (own, rivals) = map(_kvs, done.responses)
+        for kv in own:
+            if sum(rival.create_revision < kv.create_revision for rival in rivals) < seats:
+                self._hold(QueuePlace(key, kv.create_revision), lease)
+                return True
         if self._owns_lease:
             with suppress(LeaseholdError):  # no key is on this lease: it may as well expire
                 await lease.revoke()
         return False
 
     async def wait(self, deadline: float | None) -> None:
-        """Wait until the place is the first; LockTimeoutError at the deadline (monotonic seconds).
+        """Wait for the turn; LockTimeoutError at the deadline (monotonic seconds).
 
         When the place is lost it raises at once. `entering` replaces that error by the reason.
         """
         held = self.kept
         while True:
-            last, revision = await self._before(held)
-            if last is None:
+            before, revision = await self._before(held)
+            if len(before) < self.rules.seats:
                 return
-            # Compacted meanwhile: the history is not needed. Look again which place is in front.
+            # Compacted meanwhile: the history is not needed. Look again which places are in front.
             with suppress(CompactedError):
-                await self._wait_for_deletion(last.key, revision + 1, held, deadline)
+                await self._wait_for_deletion(before[0].key, revision + 1, held, deadline)
 
     @property
     def kept(self) -> HeldPlace:
@@ -141,19 +182,19 @@ class Contest:
         """Give the place up; LeaseLostError when it was lost before."""
         held = self.kept
         lease, place, lost = held.lease, held.place, held.why
-        self._let_go()
+        self.let_go()
         lease.refuse_if_inherited()
         if lost is not None:
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
-                await self._caller.shell.see_through(self._vacate(lease, place))
+                await self.see_through(self._vacate(lease, place))
             raise lost
-        if not await self._caller.shell.see_through(self._vacate(lease, place)):
+        if not await self.see_through(self._vacate(lease, place)):
             raise held.gone()
 
-    async def first(self) -> KeyValue | None:
-        """The key and value of the contender that has the turn; None when there is none."""
-        found = await self._client.range(self.prefix, prefix=True, **FIRST)
-        return found[0] if found else None
+    async def contenders(self, limit: int = 0) -> tuple[KeyValue, ...]:
+        """The keys and values of those who have a turn or wait, in their order; `limit`: of the
+        first ones, 0 for all."""
+        return (await self._client.range(self.prefix, prefix=True, limit=limit, **OLDEST_FIRST)).kvs
 
     async def _commit(self, txn: ops.Txn) -> TxnResult:
         """Commit a transaction that may put this contender's key.
@@ -164,36 +205,47 @@ class Contest:
         assert lease is not None, "a contender enters with a lease"
         key = self._key(lease)
         request = self._caller.request
-        regret = interval_fields("delete_range", interval(key))
-        return await request(txn.fields(), txn_result, write=True, regret=lambda reply: regret)
+        deletion = interval_fields("delete_range", interval(key))
+
+        def regret(reply: Reply) -> dict[str, Any] | None:
+            return deletion if reply["succeeded"] else None
+
+        return await request(txn.fields(), txn_result, write=True, regret=regret)
 
     def _key(self, lease: Lease) -> bytes:
-        return self.prefix + f"{lease.id:x}".encode()
+        return self.prefix + self.rules.own + f"{lease.id:x}".encode()
 
-    async def _before(self, held: HeldPlace) -> tuple[KeyValue | None, int]:
-        """The place just before this one, None if this one is the first; and the revision at which
-        that was so."""
+    @property
+    def _rivals(self) -> bytes:
+        return self.prefix + self.rules.rivals
+
+    async def _before(self, held: HeldPlace) -> tuple[tuple[KeyValue, ...], int]:
+        """The rivals before this place, the latest first, and no more than there are seats; and the
+        revision at which that was so."""
         place = held.place
         before = ops.get(
-            self.prefix,
+            self._rivals,
             prefix=True,
             max_create_revision=place.revision - 1,
+            limit=self.rules.seats,
             sort_target="CREATE",
             sort_order="DESCEND",
-            limit=1,
         )
         done = await self._client.txn().if_(place.guard()).then(before).commit()
         if not done.succeeded:
             raise held.gone()
-        kvs = _kvs(done.responses[0])
-        return (kvs[0] if kvs else None), done.header.revision
+        return _kvs(done.responses[0]), done.header.revision
 
     async def _wait_for_deletion(
         self, key: bytes, start_revision: int, held: HeldPlace, deadline: float | None
     ) -> None:
-        async with self._client.watch(
-            key, start_revision=start_revision, filters=["NOPUT"]
-        ) as seen:
+        """Wait until the rival just before is gone; with several seats, until any rival is gone."""
+        is_one = self.rules.seats == 1
+        keys = interval(key if is_one else self._rivals, prefix=not is_one)
+        watch = self._client.watch(
+            keys.key, keys.end, start_revision=start_revision, filters=["NOPUT"]
+        )
+        async with watch as seen:
             with held.when_lost(seen.cancel):
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
                 try:
@@ -205,7 +257,8 @@ class Contest:
     def _hold(self, place: QueuePlace, lease: Lease) -> None:
         self.held = HeldPlace(self._caller, place, lease)
 
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Forget the place, as it is."""
         held, self.held = self.held, None
         if held is not None:
             held.end()
@@ -238,7 +291,7 @@ class Contest:
 
 
 class Holder:
-    """What a Lock and an Election share for their users: the place that was won, and its loss."""
+    """What recipes with a turn share for their users: the place that was won, and its loss."""
 
     def __init__(self, contest: Contest) -> None:
         self._contest = contest

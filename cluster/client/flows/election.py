@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from cluster.client.arguments import patience
 from cluster.client.flows.contest import Contest, Holder
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from cluster.client.flows.primitives import Primitives
     from cluster.client.flows.shell import Turnstile
     from cluster.client.flows.watch import Watch
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 NOT_LEADER = "election: not leader"
 """etcd's text."""
@@ -64,6 +68,7 @@ class Election(Holder):
         deadline = None if timeout is None else time.monotonic() + timeout
         async with self._contest.entering() as lease:
             found = await self._contest.enter(lease, value)
+            assert found is not None, "it stands for election without a condition"
             if found.value != to_bytes(value):
                 await self._proclaim(value)
             await self._contest.wait(deadline)
@@ -94,7 +99,24 @@ class Election(Holder):
 
     async def leader(self) -> KeyValue | None:
         """The leader's key, with what it proclaims as the value; None when nobody leads."""
-        return await self._contest.first()
+        first = await self._contest.contenders(limit=1)
+        return first[0] if first else None
+
+    async def contenders(self) -> tuple[KeyValue, ...]:
+        """The candidates in their order, the leader first, with their values."""
+        return await self._contest.contenders()
+
+    async def run(
+        self, function: Callable[P, Awaitable[T]], /, *arguments: P.args, **options: P.kwargs
+    ) -> T:
+        """Wait to be elected, call a function with the arguments, and resign.
+
+        Returns what the function returned. LeaseLostError when the lead was lost meanwhile: the
+        function goes on to its end all the same, so let it look at `lost`, or use `guard`.
+        """
+        await self.campaign()
+        async with self:
+            return await function(*arguments, **options)
 
     def observe(self) -> OpenableStream[Observation, KeyValue]:
         """Follow the leaders and what they proclaim, from now on."""

@@ -11,6 +11,8 @@ from cluster.client.arguments import patience
 from cluster.client.flows.contest import Contest, Holder
 from cluster.client.flows.held_place import QueuePlace
 from cluster.client.flows.inherited import Owned
+from cluster.client.requests import Key
+from cluster.client.results import KeyValue
 from cluster.errors import LeaseholdError, LockTimeoutError
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ class Lock(Holder):
     name of another lock and a slash.
     """
 
-    def __init__(self, contest: Contest, turnstile: Turnstile) -> None:
+    def __init__(self, contest: Contest, turnstile: Turnstile, identifier: Key = b"") -> None:
         super().__init__(contest)
+        self._identifier = identifier
         self._turnstile = turnstile
         self._is_held = False
         self._process = Owned()
@@ -52,7 +55,7 @@ class Lock(Holder):
             raise LockTimeoutError(f"not in time: {who}")
         with self._taking():
             async with self._contest.entering() as lease:
-                await self._contest.enter(lease)
+                await self._contest.enter(lease, self._identifier)
                 await self._contest.wait(deadline)
             self._is_held = True
 
@@ -63,8 +66,8 @@ class Lock(Holder):
             return False
         with self._taking():
             async with self._contest.entering() as lease:
-                is_first = await self._contest.enter_if_first(lease)
-            self._is_held = is_first
+                is_free = await self._contest.enter_if_free(lease, self._identifier)
+            self._is_held = is_free
         return self._is_held
 
     async def release(self) -> None:
@@ -79,6 +82,10 @@ class Lock(Holder):
             await self._contest.leave()
         finally:
             self._turnstile.leave()
+
+    async def contenders(self) -> tuple[KeyValue, ...]:
+        """Those who hold it or wait for it, in their order, with their identifiers as values."""
+        return await self._contest.contenders()
 
     @property
     def is_held(self) -> bool:
@@ -121,3 +128,19 @@ class Lock(Holder):
             if self._turnstile.is_taken:
                 self._process.refuse_if_inherited()
             self._process = Owned()
+
+
+class Semaphore(Lock):
+    """A lock that up to `max_leases` may hold at a time; the next one is the one who waits longest.
+
+    All that use the same name should give the same `max_leases`. It is used as a Lock is.
+    """
+
+    @property
+    def max_leases(self) -> int:
+        """How many may hold it."""
+        return self._contest.rules.seats
+
+    async def lease_holders(self) -> tuple[KeyValue, ...]:
+        """Those who hold it, with their identifiers as values."""
+        return await self._contest.contenders(limit=self.max_leases)

@@ -5,11 +5,26 @@ A class names its methods; what they do, and what their parameters mean, is writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Self
+from collections.abc import Callable, Iterator
+from typing import ParamSpec, Self, TypeVar
 
 from cluster.client import ops, results
-from cluster.client.flows import election, lease, lock, lost, scan, stm, txn, watch
+from cluster.client.flows import (
+    barrier,
+    counter,
+    election,
+    lease,
+    lock,
+    locking_queue,
+    lost,
+    partitioner,
+    party,
+    queues,
+    scan,
+    stm,
+    txn,
+    watch,
+)
 from cluster.client.threads.blocking import (
     Blocking,
     BlockingStream,
@@ -23,6 +38,9 @@ from cluster.client.threads.blocking import (
     seen,
     synchronous,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Lost(Blocking[lost.Lost]):
@@ -86,6 +104,7 @@ class Lock(Blocking[lock.Lock]):
     acquire = blocking(lock.Lock.acquire)
     try_acquire = blocking(lock.Lock.try_acquire)
     release = blocking(lock.Lock.release)
+    contenders = blocking(lock.Lock.contenders)
     guard = direct(lock.Lock.guard)
     when_lost = direct(lock.Lock.when_lost)
     is_held = seen(lock.Lock.is_held)
@@ -98,6 +117,14 @@ class Lock(Blocking[lock.Lock]):
     def __enter__(self) -> Self:
         finish(self._flow.__aenter__())
         return self
+
+
+class Semaphore(Lock):
+    __doc__ = synchronous(lock.Semaphore.__doc__)
+
+    _flow: lock.Semaphore
+    max_leases = seen(lock.Semaphore.max_leases)
+    lease_holders = blocking(lock.Semaphore.lease_holders)
 
 
 class Observation(BlockingStream[election.Observation, results.KeyValue]):
@@ -114,6 +141,7 @@ class Election(Blocking[election.Election]):
     proclaim = blocking(election.Election.proclaim)
     resign = blocking(election.Election.resign)
     leader = blocking(election.Election.leader)
+    contenders = blocking(election.Election.contenders)
     observe = made(election.Election.observe, Observation)
     guard = direct(election.Election.guard)
     when_lost = direct(election.Election.when_lost)
@@ -124,8 +152,141 @@ class Election(Blocking[election.Election]):
     lost = front_of(election.Election.lost, Lost)
     __exit__ = blocking(election.Election.__aexit__)
 
+    def run(self, function: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
+        async def flow() -> T:
+            return function(*arguments, **options)
+
+        return finish(self._flow.run(flow))
+
+    run.__doc__ = synchronous(election.Election.run.__doc__)
+
     def __enter__(self) -> Self:
         return self
+
+
+class Barrier(Blocking[barrier.Barrier]):
+    __doc__ = synchronous(barrier.Barrier.__doc__)
+
+    create = blocking(barrier.Barrier.create)
+    remove = blocking(barrier.Barrier.remove)
+    wait = blocking(barrier.Barrier.wait)
+
+
+class DoubleBarrier(Blocking[barrier.DoubleBarrier]):
+    __doc__ = synchronous(barrier.DoubleBarrier.__doc__)
+
+    participating = seen(barrier.DoubleBarrier.participating)
+    enter = blocking(barrier.DoubleBarrier.enter)
+    leave = blocking(barrier.DoubleBarrier.leave)
+    __exit__ = blocking(barrier.DoubleBarrier.__aexit__)
+
+    def __enter__(self) -> Self:
+        finish(self._flow.__aenter__())
+        return self
+
+
+class Counter(Blocking[counter.Counter]):
+    __doc__ = synchronous(counter.Counter.__doc__)
+
+    add = blocking(counter.Counter.add)
+
+    @property
+    def value(self) -> int:
+        return finish(self._flow.value)
+
+    value.__doc__ = synchronous(counter.Counter.value.__doc__)
+
+    def __iadd__(self, delta: int) -> Self:
+        self.add(delta)
+        return self
+
+    def __isub__(self, delta: int) -> Self:
+        self.add(-delta)
+        return self
+
+
+class Queue(Blocking[queues.Queue]):
+    __doc__ = synchronous(queues.Queue.__doc__)
+
+    put = blocking(queues.Queue.put)
+    get = blocking(queues.Queue.get)
+    try_get = blocking(queues.Queue.try_get)
+    size = blocking(queues.Queue.size)
+
+    def __len__(self) -> int:
+        return self.size()
+
+
+class PriorityQueue(Blocking[queues.PriorityQueue]):
+    __doc__ = synchronous(queues.PriorityQueue.__doc__)
+
+    put = blocking(queues.PriorityQueue.put)
+    put_all = blocking(queues.PriorityQueue.put_all)
+    get = blocking(queues.PriorityQueue.get)
+    try_get = blocking(queues.PriorityQueue.try_get)
+    size = blocking(queues.PriorityQueue.size)
+
+    def __len__(self) -> int:
+        return self.size()
+
+
+class LockingQueue(Blocking[locking_queue.LockingQueue]):
+    __doc__ = synchronous(locking_queue.LockingQueue.__doc__)
+
+    put = blocking(locking_queue.LockingQueue.put)
+    put_all = blocking(locking_queue.LockingQueue.put_all)
+    get = blocking(locking_queue.LockingQueue.get)
+    holds_lock = direct(locking_queue.LockingQueue.holds_lock)
+    consume = blocking(locking_queue.LockingQueue.consume)
+    release = blocking(locking_queue.LockingQueue.release)
+    size = blocking(locking_queue.LockingQueue.size)
+    close = blocking(locking_queue.LockingQueue.close)
+    __exit__ = blocking(locking_queue.LockingQueue.__aexit__)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __len__(self) -> int:
+        return self.size()
+
+
+class Party(Blocking[party.Party]):
+    __doc__ = synchronous(party.Party.__doc__)
+
+    participating = seen(party.Party.participating)
+    join = blocking(party.Party.join)
+    leave = blocking(party.Party.leave)
+    members = blocking(party.Party.members)
+    __exit__ = blocking(party.Party.__aexit__)
+
+    def __enter__(self) -> Self:
+        finish(self._flow.__aenter__())
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return going_through(self._flow.__aiter__())
+
+    def __len__(self) -> int:
+        return len(self.members())
+
+
+class Partitioner(Blocking[partitioner.Partitioner]):
+    __doc__ = synchronous(partitioner.Partitioner.__doc__)
+
+    failed = seen(partitioner.Partitioner.failed)
+    release = seen(partitioner.Partitioner.release)
+    acquired = seen(partitioner.Partitioner.acquired)
+    allocating = seen(partitioner.Partitioner.allocating)
+    wait_for_acquire = blocking(partitioner.Partitioner.wait_for_acquire)
+    release_set = blocking(partitioner.Partitioner.release_set)
+    finish = blocking(partitioner.Partitioner.finish)
+    __exit__ = blocking(partitioner.Partitioner.__aexit__)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._flow)
 
 
 class Watch(BlockingStream[watch.Watch, results.Event]):

@@ -1,0 +1,167 @@
+"""Recipes: what a client makes of keys, leases and watches for several programs to agree by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from cluster.client.arguments import at_least_one
+from cluster.client.flows.barrier import Barrier, DoubleBarrier
+from cluster.client.flows.contest import PLAIN, Contest, Rules
+from cluster.client.flows.counter import Counter
+from cluster.client.flows.election import Election
+from cluster.client.flows.lease import Lease
+from cluster.client.flows.lock import Lock, Semaphore
+from cluster.client.flows.locking_queue import LockingQueue
+from cluster.client.flows.openable import Openable
+from cluster.client.flows.partitioner import Partitioner
+from cluster.client.flows.party import Party
+from cluster.client.flows.primitives import Primitives
+from cluster.client.flows.queues import PriorityQueue, Queue
+from cluster.client.requests import Key, Named
+
+SESSION_TTL_SECONDS: Final = 10.0
+"""How long others wait for what a dead client held. A third of it is the time between renewals, so
+a fail-over, and a pause of six seconds, lose nothing."""
+
+READER: Final = Rules(own=b"read/", rivals=b"write/")
+WRITER: Final = Rules(own=b"write/")
+
+
+class RecipeApi(Primitives):
+    """Sessions, locks, elections, barriers, queues and groups.
+
+    What is held is held by a lease: one of its own of `ttl` seconds, or the given `lease`. It is
+    kept alive; when the client dies, others get their turn `ttl` seconds later. An `identifier`
+    tells others who it is that holds or waits.
+    """
+
+    def session(self, ttl: float = SESSION_TTL_SECONDS) -> Openable[Lease]:
+        """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end."""
+        granting = self.lease.grant(ttl)
+
+        async def keep() -> Lease:
+            return (await granting).keep_alive()
+
+        return Openable(keep)
+
+    def lock(
+        self,
+        name: Key,
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+        identifier: Key = b"",
+    ) -> Lock:
+        """A lock that excludes all others of this name, in any client."""
+        contest = self._contest(name, ttl, lease, PLAIN)
+        return Lock(contest, self._caller.shell.turnstile(), identifier)
+
+    def read_lock(
+        self,
+        name: Key,
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+        identifier: Key = b"",
+    ) -> Lock:
+        """A lock that readers share, and that excludes the `write_lock` of this name.
+
+        It waits for the writers that came before it, so writers do not starve.
+        """
+        contest = self._contest(name, ttl, lease, READER)
+        return Lock(contest, self._caller.shell.turnstile(), identifier)
+
+    def write_lock(
+        self,
+        name: Key,
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+        identifier: Key = b"",
+    ) -> Lock:
+        """A lock that excludes all other readers and writers of this name."""
+        contest = self._contest(name, ttl, lease, WRITER)
+        return Lock(contest, self._caller.shell.turnstile(), identifier)
+
+    def semaphore(
+        self,
+        name: Key,
+        max_leases: int = 1,
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+        identifier: Key = b"",
+    ) -> Semaphore:
+        """A lock that up to `max_leases` may hold at a time."""
+        rules = Rules(seats=at_least_one("max_leases", max_leases))
+        contest = self._contest(name, ttl, lease, rules)
+        return Semaphore(contest, self._caller.shell.turnstile(), identifier)
+
+    def election(
+        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
+    ) -> Election:
+        """An election: to `campaign` in, or to see its `leader`."""
+        return Election(self._contest(name, ttl, lease, PLAIN), self, self._caller)
+
+    def barrier(self, name: Key) -> Barrier:
+        """A barrier that one client puts up and removes, and others wait at."""
+        return Barrier(self, name)
+
+    def double_barrier(
+        self,
+        name: Key,
+        count: int,
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+        identifier: Key = b"",
+    ) -> DoubleBarrier:
+        """A barrier at which `count` participants begin together and end together."""
+        contest = self._contest(name, ttl, lease, Rules(own=b"waiters/"))
+        return DoubleBarrier(contest, self, count, identifier)
+
+    def counter(self, name: Key, default: int = 0) -> Counter:
+        """A number that all clients count with."""
+        return Counter(self, name, default)
+
+    def queue(self, name: Key) -> Queue:
+        """A queue of values, each of which is got once."""
+        return Queue(self, self._caller, name)
+
+    def priority_queue(self, name: Key) -> PriorityQueue:
+        """A queue of values with priorities, each of which is got once."""
+        return PriorityQueue(self, self._caller, name)
+
+    def locking_queue(
+        self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
+    ) -> LockingQueue:
+        """A queue of values, each of which comes back unless its holder says that it is done."""
+        return LockingQueue(self, self._caller, name, ttl, lease)
+
+    def party(
+        self,
+        name: Key,
+        identifier: Key = b"",
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+    ) -> Party:
+        """A group: to `join`, or to see its members."""
+        return Party(self._contest(name, ttl, lease, PLAIN), identifier)
+
+    def partitioner(
+        self,
+        name: Key,
+        items: Iterable[Key],
+        identifier: Key = b"",
+        ttl: float = SESSION_TTL_SECONDS,
+        *,
+        lease: Named | None = None,
+    ) -> Partitioner:
+        """A worker's share of a set of items, which are divided among the workers of this name."""
+        contest = self._contest(name, ttl, lease, Rules(own=b"workers/"))
+        return Partitioner(contest, self, self._caller, items, identifier)
+
+    def _contest(self, name: Key, ttl: float, lease: Named | None, rules: Rules) -> Contest:
+        return Contest(self, self._caller, name, ttl, lease, rules)
