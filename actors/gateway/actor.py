@@ -396,5 +396,5 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
         if self._long_answers.under_way:
             self.mailbox.wake_at(self._clock())
-        if (due_ms := self._stages.due_ms()) is not None:
+        if self._stages.waiting and (due_ms := self._stages.due_ms()) is not None:
             self.mailbox.wake_at(due_ms)

@@ -80,7 +80,8 @@ class Desk:
     """The desk of one node."""
 
     def __init__(self) -> None:
-        self._waiting: deque[Job] = deque()
+        # In the order in which they came.
+        self.waiting: deque[Job] = deque()
         self._per_name: Counter[str] = Counter()
         # In the order of their last wrong password.
         self._wrong: dict[str, _Wrong] = {}
@@ -88,20 +89,20 @@ class Desk:
     def maybe_take_in(self, job: Job) -> bool:
         """Let a password wait for its turn; False if too many wait already."""
         work = job.work
-        if len(self._waiting) >= WAITING_MAX:
+        if len(self.waiting) >= WAITING_MAX:
             return False
         if isinstance(work, Check):
             if self._per_name[work.name] >= WAITING_PER_NAME_MAX:
                 return False
             self._per_name[work.name] += 1
-        self._waiting.append(job)
+        self.waiting.append(job)
         return True
 
     def next(self, now_ms: int) -> Job | None:
         """The password whose turn it is; None: all that wait must wait on."""
-        for place, job in enumerate(self._waiting):
+        for place, job in enumerate(self.waiting):
             if self._free_ms(job.work) <= now_ms:
-                del self._waiting[place]
+                del self.waiting[place]
                 if isinstance(job.work, Check):
                     self._per_name[job.work.name] -= 1
                     if not self._per_name[job.work.name]:
@@ -111,7 +112,7 @@ class Desk:
 
     def due_ms(self) -> int | None:
         """When the turn of the next one comes; None if none waits."""
-        return min([self._free_ms(each.work) for each in self._waiting], default=None)
+        return min([self._free_ms(each.work) for each in self.waiting], default=None)
 
     def checked(self, name: str, now_ms: int, *, is_right: bool) -> int:
         """A password was checked; returns how many wrong ones the name has had in a row."""

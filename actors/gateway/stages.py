@@ -132,6 +132,8 @@ class Stages:
         self._beside = beside
         self._done = done
         self._desk = Desk()
+        # The passwords that wait for their turn.
+        self.waiting: Final = self._desk.waiting
         self._job: Job | None = None
 
     def begin(
