@@ -19,6 +19,19 @@ from cryptography.x509.oid import NameOID
 DAY = timedelta(days=1)
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What an authority's key is for."""
+
 
 class Pair(NamedTuple):
     """The files of a certificate and of its key."""
@@ -34,10 +47,12 @@ class Authority:
         self.directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name_of(name)
-        usage = x509.BasicConstraints(ca=True, path_length=None)
+        self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         certificate = (
             _builder(self._name, self._name, self._key, DAY)
-            .add_extension(usage, critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_SIGNS, critical=True)
+            .add_extension(self._identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.cert = directory / f"{name.replace(' ', '-')}.crt"
@@ -58,7 +73,10 @@ class Authority:
         A negative `life` is over. The files are named after `file`, or else after the common name.
         """
         key = ec.generate_private_key(ec.SECP256R1())
+        # Newer versions of Python take no certificate that does not tell its signer's key.
+        signer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier)
         builder = _builder(_name_of(name), self._name, key, life, start)
+        builder = builder.add_extension(signer, critical=False)
         if hosts:
             names = x509.SubjectAlternativeName([_host(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)

@@ -23,7 +23,7 @@ HANDSHAKE_SECONDS: Final = 10.0
 """A client that is not done by then is closed."""
 
 HANDSHAKES_MAX: Final = 1_024
-"""With this number under way a further one ends the oldest; each takes some 50 KiB."""
+"""With this number under way a further one ends the oldest; each takes some 70 KiB."""
 
 HANDSHAKES_AT_ONCE_MAX: Final = 4
 """The handshakes that begin in a turn of the loop: some 5 ms of work with a key of RSA."""

@@ -23,6 +23,7 @@ from cluster.tls.options import ServerTls
 from cluster.wire import pack, unpack
 from tests.certificates import Authority, Pair
 from tests.chaos.hostile.zmtp import Connection, frame
+from tests.cluster.etcd.key_updates import NO_LIBRARY, Updater
 from tests.cluster.etcd.loops import run, until
 from tests.cluster.etcd.standin import StandIn, echo, stand_in
 from tests.cluster.etcd.test_front import CONFIG, Told
@@ -33,6 +34,11 @@ pytestmark = pytest.mark.usefixtures("each_loop")
 SECURE: Final = PortKind(plain=False, tls=True)
 BOTH: Final = PortKind(plain=True, tls=True)
 SECRET: Final = b"only the front knows"
+
+SMALL_BUFFER_BYTES: Final = 4_096
+UPDATES_AT_LEAST: Final = 1_000
+"""An honest client asks for new keys now and then."""
+UPDATES_MAX: Final = 200_000
 
 Address = tuple[str, int]
 
@@ -72,7 +78,9 @@ def tls_of(pair: Pair, ca: Path | None = None, **more: Any) -> ServerTls:
     return tls._replace(**more)
 
 
-def front_of(node: StandIn, tls: ServerTls, door: PortKind = SECURE) -> tuple[Front, Address]:
+def front_of(
+    node: StandIn, tls: ServerTls, kind: PortKind = SECURE, send_buffer_bytes: int = 0
+) -> tuple[Front, Address]:
     """A front that listens with TLS, and its address."""
 
     def make(name: bytes, link: NodeLink) -> Asking:
@@ -83,7 +91,9 @@ def front_of(node: StandIn, tls: ServerTls, door: PortKind = SECURE) -> tuple[Fr
     front = Front(asyncio.get_running_loop(), config, protocols)
     listening = socket.create_server(("127.0.0.1", 0))
     address: Address = listening.getsockname()
-    front.listen([listening], door)
+    if send_buffer_bytes:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+    front.listen([listening], kind)
     return front, address
 
 
@@ -143,7 +153,7 @@ def test_alpn_decides_and_without_it_the_first_bytes_inside(
 
 
 @pytest.mark.parametrize(
-    ("door", "data", "answer"),
+    ("kind", "data", "answer"),
     [
         (BOTH, b"GET /", b"1:GET /"),
         (SECURE, b"GET /", b"Client sent an HTTP request to an HTTPS server.\n"),
@@ -157,22 +167,22 @@ def test_plain_bytes_are_served_only_where_a_url_is_http(
     authority: Authority,
     server: Pair,
     caplog: pytest.LogCaptureFixture,
-    door: PortKind,
+    kind: PortKind,
     data: bytes,
     answer: bytes,
 ) -> None:
     async def test() -> None:
-        front, address = front_of(node, tls_of(server), door)
+        front, address = front_of(node, tls_of(server), kind)
         got, _ = await answer_to(address, data)
         assert got.endswith(answer) if answer else got == b""
         inside, _ = await answer_to(address, b"GET /metrics", client_context(authority))
-        assert inside == (b"m:" if door.only_metrics else b"1:") + b"GET /metrics"
+        assert inside == (b"m:" if kind.only_metrics else b"1:") + b"GET /metrics"
         await until(lambda: front.connections == 0)
         await front.stop()
 
     run(test)
     said = "first record does not look like a TLS handshake" in caplog.text
-    assert said == (not door.plain)
+    assert said == (not kind.plain)
 
 
 def test_zeromq_is_passed_on_inside_tls_in_large_frames_both_ways(
@@ -467,6 +477,30 @@ def test_bytes_that_were_changed_on_their_way_end_the_connection(
         front, address = front_of(node, tls_of(server))
         loop = asyncio.get_running_loop()
         assert await loop.run_in_executor(None, talk, address) == b""
+        await until(lambda: front.connections == 0)
+        await front.stop()
+
+    run(test)
+
+
+@pytest.mark.skipif(bool(NO_LIBRARY), reason=NO_LIBRARY)
+def test_a_client_that_asks_for_new_keys_and_never_reads_is_closed(
+    node: StandIn, server: Pair
+) -> None:
+    """Each time OpenSSL answers by itself: the answers must not pile up."""
+
+    def ask_until_closed(address: Address) -> int:
+        with socket.socket() as bare:
+            bare.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
+            bare.connect(address)
+            asking = Updater(bare)
+            asking.say(b"GET /")  # who says nothing is closed for that
+            return next(number for number in range(UPDATES_MAX) if not asking.update())
+
+    async def test() -> None:
+        front, address = front_of(node, tls_of(server), send_buffer_bytes=SMALL_BUFFER_BYTES)
+        loop = asyncio.get_running_loop()
+        assert await loop.run_in_executor(None, ask_until_closed, address) > UPDATES_AT_LEAST
         await until(lambda: front.connections == 0)
         await front.stop()
 
