@@ -94,6 +94,15 @@ class Client(Blocking[_Twin]):
     request = blocking(flows.Client.request)
     request_async = pipelined(flows.Client.request_async)
 
+    def namespace(self, prefix: Key) -> Self:
+        inside = type(self).__new__(type(self))
+        Blocking.__init__(inside, self._flow.namespace(prefix))
+        return inside
+
+    namespace.__doc__ = synchronous(flows.Client.namespace.__doc__)
+
+    # --- the state of the connection ---
+
     state = seen(flows.Client.state)
     add_listener = direct(flows.Client.add_listener)
     remove_listener = direct(flows.Client.remove_listener)

@@ -109,10 +109,7 @@ class LoopConnection:
         except asyncio.CancelledError:
             self.run(lambda core, now: leave(core.calls, call, regret, now))
             raise
-        if call.error is not None:
-            raise call.error
-        assert call.reply is not None, "a call that is done has a reply or an error"
-        return call.reply
+        return call.result()
 
     def begin(self, call: Call, decode: Callable[[Reply], T]) -> asyncio.Future[T]:
         """Send a call and return a future of its decoded reply.
@@ -306,12 +303,8 @@ def _wake(done: asyncio.Future[None]) -> None:
 def _settle(future: asyncio.Future[T], call: Call, decode: Callable[[Reply], T]) -> None:
     if future.done():
         return  # it was cancelled
-    if call.error is not None:
-        future.set_exception(call.error)
-        return
-    assert call.reply is not None, "a call that is done has a reply or an error"
     try:
-        result = read(decode, call.reply)
+        result = read(decode, call.result())
     except LeaseholdError as error:
         future.set_exception(error)
     else:

@@ -188,6 +188,13 @@ class Call:
         first = min(ATTEMPT_SECONDS, self.timeout / ATTEMPTS_PER_TIMEOUT)
         return float(min(ATTEMPT_SECONDS_MAX, first * 2 ** min(self.attempts, 16)))
 
+    def result(self) -> Reply:
+        """The reply, or raise the error; only of a call that is done."""
+        if self.error is not None:
+            raise self.error
+        assert self.reply is not None, "a call that is done has a reply or an error"
+        return self.reply
+
     def frame(self) -> bytes:
         """The next attempt: the request, with its id and the write's place in its session.
 

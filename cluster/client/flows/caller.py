@@ -1,77 +1,50 @@
-"""Caller: sends the requests of flows over the client's connection.
+"""Caller: sends the requests of flows over the client's line, and decodes the replies.
 
-It owns the life of the connection: first use, fork, close. It refuses to know operations of the
-protocol, and whether threads or tasks wait for the answers.
+It refuses to know whether threads or tasks wait for the answers. The keys of its requests are those
+of a namespace, if it has one.
 """
 
 from __future__ import annotations
 
-import os
-import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cluster.client import replies
-from cluster.client.arguments import time_limit
 from cluster.client.engine.call import Call
-from cluster.client.engine.calling import CallOptions
-from cluster.client.engine.endpoints import parse
 from cluster.client.engine.leaving import Regret
-from cluster.client.engine.login import Credentials
-from cluster.client.flows.shell import Connection, Shell
-from cluster.client.flows.states import StateBoard
-from cluster.errors import ClientClosedError
+from cluster.client.engine.notices import Notice, WatchEvents
+from cluster.client.flows.line import Line
+from cluster.client.flows.shell import Connection, Shell, Subscriber
+from cluster.client.namespace import Namespace
+from cluster.errors import LeaseholdError
 from cluster.protocol import OPS
 from cluster.schema import Effect
-from cluster.schemes import HTTPS
-from cluster.tls.files import ARGUMENTS, ClientFiles
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from ssl import SSLContext
 
 T = TypeVar("T")
 
 WRITES: Final = frozenset(op.name for op in OPS.values() if op.effect is Effect.WRITE)
 
-FORKED: Final = "the process was forked: this belongs to the parent"
-
 
 class Caller:
-    """Sends requests to a cluster and decodes the replies; the first request connects it."""
+    """Sends requests to a cluster and decodes the replies."""
 
-    def __init__(
-        self,
-        shell: Shell,
-        endpoints: str | Iterable[str] | None,
-        *,
-        dial_timeout: float,
-        timeout: float,
-        exactly_once: bool,
-        direct: bool,
-        files: ClientFiles,
-        credentials: Credentials | None = None,
-    ) -> None:
-        self.shell = shell
-        self._addresses = parse(endpoints, os.environ, tls=files.is_for_bare_endpoints)
-        secure = {name for name, each in self._addresses.items() if each.startswith(HTTPS)}
-        self._tls = _context(files) if secure else None
-        patience = time_limit("dial_timeout", dial_timeout)
-        self._options = CallOptions(patience, exactly_once, credentials)
-        self.timeout = time_limit("timeout", timeout)
-        # What was to be inside TLS must not go another way.
-        self._direct = {
-            n: a for n, a in self._addresses.items() if direct and n != a and n not in secure
-        }
-        self._connection: Connection | None = None
-        self._closed = False
-        self.states = StateBoard()
-        _callers.add(self)
+    def __init__(self, line: Line, namespace: Namespace | None = None) -> None:
+        self.line = line
+        self.namespace = namespace
+        self.shell: Shell = line.shell
+        self.timeout: float = line.timeout
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The endpoints, as they were given."""
-        return tuple(self._addresses)
+        return self.line.endpoints
+
+    def connection(self) -> Connection:
+        """The running connection."""
+        return self.line.running or self.line.connection()
 
     async def request(
         self,
@@ -88,9 +61,11 @@ class Caller:
         """
         if write is None:
             write = fields["op"] in WRITES
+        if self.namespace is not None:
+            fields, decode, regret = self._inside(self.namespace, fields, decode, regret)
         call = Call(fields, self.timeout if timeout is None else timeout, write, pinned)
         call.slow = timeout is not None
-        connection = self._connection or self.connection()
+        connection = self.line.running or self.line.connection()
         return replies.read(decode, await connection.ask(call, regret))
 
     def begin(
@@ -104,13 +79,15 @@ class Caller:
         """As `request`, but it returns a future at once."""
         if write is None:
             write = fields["op"] in WRITES
+        if self.namespace is not None:
+            fields, decode, _ = self._inside(self.namespace, fields, decode, None)
         call = Call(fields, self.timeout if timeout is None else timeout, write, pinned)
         call.pipelined = True
-        return (self._connection or self.connection()).begin(call, decode)
+        return (self.line.running or self.line.connection()).begin(call, decode)
 
     async def ask(self, call: Call) -> replies.Reply:
-        """Send a call and wait for its reply, or raise its error."""
-        return await (self._connection or self.connection()).ask(call)
+        """Send a call without keys and wait for its reply, or raise its error."""
+        return await self.connection().ask(call)
 
     def repeatable_call(self, fields: dict[str, Any]) -> Call:
         """A call, for `ask`, of a change that has no further effect when it is repeated."""
@@ -120,59 +97,80 @@ class Caller:
 
     async def log_in(self) -> None:
         """Get a token now, if there is a user; else the first request that needs one does."""
-        if self._options.credentials is not None:
+        if self.line.options.credentials is not None:
             # Everybody may ask this, and no request is sent before there is a token.
             await self.request({"op": "member_list"}, replies.header)
 
     def known(self, endpoint: str | None) -> str | None:
         """The endpoint; ValueError if it is not one of the client's."""
-        if endpoint is not None and endpoint not in self._addresses:
+        if endpoint is not None and endpoint not in self.line.addresses:
             raise ValueError(f"{endpoint!r} is not one of the client's endpoints")
         return endpoint
 
-    def connection(self) -> Connection:
-        """The running connection; it is started on first use, and again in a forked child."""
-        with self.shell.starting:
-            if self._closed:
-                raise ClientClosedError("the client is closed")
-            if self._connection is None:
-                connection = self.shell.connect(
-                    self._addresses,
-                    self._options,
-                    self._direct,
-                    self.states.change,
-                    self._tls,
-                )
-                self._connection = connection
-                self._finalizer = weakref.finalize(self, connection.close)
-                self._finalizer.atexit = False
-            return self._connection
+    def attach(self, connection: Connection, subscriber: Subscriber) -> int:
+        """Give the owner of a watch its number, for `open_watch`."""
+        if self.namespace is not None:
+            subscriber = subscriber._replace(notice=_outside(self.namespace, subscriber.notice))
+        return connection.attach(subscriber)
 
-    async def close(self) -> None:
-        """End all requests, watches and renewals, and close the sockets, for good."""
-        await self.shell.at_rest()
-        with self.shell.starting:
-            self._closed = True
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            self._finalizer.detach()
-            connection.close()
+    def open_watch(
+        self, connection: Connection, number: int, fields: dict[str, Any], timeout: float
+    ) -> None:
+        """Open a watch (`fields` of watch_create) within `timeout` seconds."""
+        if self.namespace is not None:
+            fields = self.namespace.into(fields)
+        connection.run(lambda core, now: core.watches.open(number, fields, timeout, now))
 
-    def _forked(self) -> None:
-        """In a forked child: drop the connection, whose thread and sockets are the parent's."""
-        self.shell.forked()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._finalizer.detach()
-            connection.orphan(FORKED)
-            self.states.forked()
-            _orphans.append(connection)
+    def look(
+        self,
+        connection: Connection,
+        fields: dict[str, Any],
+        decode: Callable[[replies.Reply], T],
+        timeout: float,
+        seen: Callable[[T | LeaseholdError], None],
+    ) -> None:
+        """Send a read from where nothing may wait: the engine's carrier calls `seen` with what was
+        read, or with the error."""
+        if self.namespace is not None:
+            fields, decode, _ = self._inside(self.namespace, fields, decode, None)
+        call = Call(fields, timeout)
+
+        def done(call: Call, now: float) -> None:
+            try:
+                found = replies.read(decode, call.result())
+            except LeaseholdError as error:
+                seen(error)
+            else:
+                seen(found)
+
+        call.on_done = done
+        connection.run(lambda core, now: core.calls.begin(call, now))
+
+    @staticmethod
+    def _inside(
+        namespace: Namespace,
+        fields: dict[str, Any],
+        decode: Callable[[replies.Reply], T],
+        regret: Regret | None,
+    ) -> tuple[dict[str, Any], Callable[[replies.Reply], T], Regret | None]:
+        """A request of the namespace as one of the whole store."""
+
+        def back(reply: replies.Reply) -> dict[str, Any] | None:
+            wish = None if regret is None else regret(reply)
+            return None if wish is None else namespace.into(wish)
+
+        return namespace.into(fields), lambda reply: decode(namespace.out(reply)), back
 
 
-def _context(files: ClientFiles) -> SSLContext:
-    from cluster.tls.asking import client_context  # noqa: PLC0415 - only with TLS
+def _outside(namespace: Namespace, notice: Callable[[Notice], bool]) -> Callable[[Notice], bool]:
+    """Takes the notices of a watch of the whole store, and passes on those of the namespace."""
 
-    return client_context(files, ARGUMENTS)
+    def passes(told: Notice) -> bool:
+        if isinstance(told, WatchEvents):
+            told = told._replace(events=tuple(map(namespace.event, told.events)))
+        return notice(told)
+
+    return passes
 
 
 class Api:
@@ -180,18 +178,3 @@ class Api:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-
-
-_callers: weakref.WeakSet[Caller] = weakref.WeakSet()
-
-_orphans: list[Connection] = []
-"""The parent's connections in a forked child. Kept for ever: collecting one would close sockets
-that the parent uses."""
-
-
-def _after_fork() -> None:
-    for caller in list(_callers):
-        caller._forked()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from cluster.client.engine.login import credentials
 from cluster.client.engine.states import ConnectionState
 from cluster.client.flows.access import AccessApi
-from cluster.client.flows.caller import Caller
+from cluster.client.flows.caller import Api, Caller
+from cluster.client.flows.line import Line
 from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.shell import Shell
 from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
+from cluster.client.namespace import Namespace
 from cluster.client.replies import Reply
+from cluster.client.requests import Key, to_bytes
 from cluster.tls.files import ClientFiles
 
 if TYPE_CHECKING:
@@ -61,18 +64,17 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         user: str | None = None,
         password: str | None = None,
     ) -> None:
-        super().__init__(
-            Caller(
-                self._shell(),
-                endpoints,
-                dial_timeout=dial_timeout,
-                timeout=timeout,
-                exactly_once=exactly_once,
-                direct=direct,
-                files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
-                credentials=credentials(user, password),
-            )
+        line = Line(
+            self._shell(),
+            endpoints,
+            dial_timeout=dial_timeout,
+            timeout=timeout,
+            exactly_once=exactly_once,
+            direct=direct,
+            files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
+            credentials=credentials(user, password),
         )
+        super().__init__(Caller(line))
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -101,12 +103,25 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         """As `request`, but it returns a future at once; callbacks of the future must not block."""
         return self._caller.begin(fields, decode, write)
 
+    def namespace(self, prefix: Key) -> Self:
+        """This client, as it sees the keys with a prefix: without the prefix, and no others.
+
+        It shares the connection: to close one of them closes both. Recipes are in the namespace,
+        too; leases, members and alarms are those of the whole cluster.
+        """
+        inner = self._caller.namespace
+        outer = b"" if inner is None else inner.prefix
+        whole = outer + to_bytes(prefix)
+        inside = type(self).__new__(type(self))
+        Api.__init__(inside, Caller(self._caller.line, Namespace(whole) if whole else None))
+        return inside
+
     # --- the state of the connection ---
 
     @property
     def state(self) -> ConnectionState:
         """CONNECTED, SUSPENDED (no node can be reached) or LOST (leases have ended)."""
-        return self._caller.states.state
+        return self._caller.line.states.state
 
     def add_listener(self, listener: Listener) -> None:
         """Call a function with each new state, in their order.
@@ -114,18 +129,18 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         SUSPENDED is a time to pause in: what leases hold may be lost before the next CONNECTED.
         LOST: a lease that this client keeps alive has ended, or the client is closed.
         """
-        self._caller.states.add(listener)
+        self._caller.line.states.add(listener)
 
     def remove_listener(self, listener: Listener) -> None:
         """Call a listener no more; ValueError when it was not added."""
-        self._caller.states.remove(listener)
+        self._caller.line.states.remove(listener)
 
     # --- the end ---
 
     async def close(self) -> None:
         """End all requests, watches and renewals, and close the sockets. A closed client stays
         closed."""
-        await self._caller.close()
+        await self._caller.line.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cluster.client import ops, replies, results
-from cluster.client.engine.call import FOREVER, Call
+from cluster.client.engine.call import FOREVER
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents
 from cluster.client.flows.inherited import INHERITED
 from cluster.client.flows.lost import Lost
@@ -51,6 +51,7 @@ class HeldPlace:
         self.place = place
         self.lease = lease
         self.lost = Lost(caller.shell.signal(), lease.seconds_left)
+        self._caller = caller
         self._connection = caller.connection()
         self._error: LeaseLostError | None = None
         self._told: list[Callable[[], None]] = []
@@ -120,10 +121,9 @@ class HeldPlace:
     def _watch(self, start_revision: int) -> None:
         fields: dict[str, Any] = {"op": "watch_create", "key": self.place.key}
         fields.update(start_revision=start_revision, filters=["NOPUT"])
-        number = self._number = self._connection.attach(
-            Subscriber(self._notice, self._abort, self._orphan)
-        )
-        self._connection.run(lambda core, now: core.watches.open(number, fields, FOREVER, now))
+        subscriber = Subscriber(self._notice, self._abort, self._orphan)
+        number = self._number = self._caller.attach(self._connection, subscriber)
+        self._caller.open_watch(self._connection, number, fields, FOREVER)
         # `end` may have run in another thread meanwhile, and have seen the number before this one.
         if self._is_over:
             self._unwatch(number)
@@ -133,21 +133,14 @@ class HeldPlace:
         self._connection.run(lambda core, now: core.watches.cancel(number))
 
     def _look(self) -> None:
-        looking = Call(get_fields(self.place.key, 0, serializable=False), FOREVER)
-        looking.on_done = lambda done, when: self._looked(done)
-        self._connection.run(lambda core, now: core.calls.begin(looking, now))
+        fields = get_fields(self.place.key, 0, serializable=False)
+        connection, decode = self._connection, replies.range_result
+        self._caller.look(connection, fields, decode, FOREVER, self._looked)
 
-    def _looked(self, looking: Call) -> None:
-        if looking.reply is None:
-            assert looking.error is not None, "a call that is done has a reply or an error"
-            self._abort(looking.error)
-            return
-        try:
-            found = replies.read(replies.range_result, looking.reply)
-        except LeaseholdError as error:
-            self._abort(error)
-            return
-        if not any(kv.create_revision == self.place.revision for kv in found):
+    def _looked(self, found: results.RangeResult | LeaseholdError) -> None:
+        if isinstance(found, LeaseholdError):
+            self._abort(found)
+        elif not any(kv.create_revision == self.place.revision for kv in found):
             self._lose(self.gone())
         elif not self._is_over:
             self._watch(found.header.revision + 1)

@@ -11,7 +11,7 @@ from cluster.client.engine.call import FOREVER
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents
 from cluster.client.flows.contest import OLDEST_FIRST, Contest
 from cluster.client.flows.lease import Lease
-from cluster.client.flows.shell import Connection, Subscriber
+from cluster.client.flows.shell import Subscriber
 from cluster.client.flows.waiting import Nothing, deadline_in, wait_until
 from cluster.client.requests import Key, interval, to_bytes
 from cluster.client.results import KeyValue, RangeResult
@@ -155,7 +155,7 @@ class Partitioner:
         if self._seen is not None:
             self._seen.end()
         found = await self._client.range(self._workers, prefix=True, **OLDEST_FIRST)
-        self._seen = _Changes(self._caller.connection(), self._workers, found.header.revision)
+        self._seen = _Changes(self._caller, self._workers, found.header.revision)
         workers = [_worker(one) for one in found]
         places = [place for place, one in enumerate(found) if one.lease == lease.id]
         if not places:
@@ -195,14 +195,15 @@ def _worker(found: KeyValue) -> tuple[bytes, int]:
 class _Changes:
     """Whether a key with a prefix has changed after a revision; it is known without asking."""
 
-    def __init__(self, connection: Connection, prefix: bytes, revision: int) -> None:
+    def __init__(self, caller: Caller, prefix: bytes, revision: int) -> None:
         self.are_there = False
-        self._connection = connection
-        number = self._number = connection.attach(Subscriber(self._notice, self._end, self._end))
+        connection = self._connection = caller.connection()
+        subscriber = Subscriber(self._notice, self._end, self._end)
+        self._number = caller.attach(connection, subscriber)
         keys = interval(prefix, prefix=True)
         fields: dict[str, Any] = {"op": "watch_create", "key": keys.key, "range_end": keys.end}
         fields.update(start_revision=revision + 1, keys_only=True)
-        connection.run(lambda core, now: core.watches.open(number, fields, FOREVER, now))
+        caller.open_watch(connection, self._number, fields, FOREVER)
 
     def end(self) -> None:
         """Look no more."""

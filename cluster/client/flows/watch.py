@@ -68,9 +68,9 @@ class Watch(Stream[Event]):
     async def _begin(self) -> Self:
         """Open the watch, and wait until the cluster has accepted it."""
         subscriber = Subscriber(self._notice, self._abort, self._orphan)
-        number = self._number = self._connection.attach(subscriber)
-        fields, timeout = self._fields, self._caller.timeout
-        self._connection.run(lambda core, now: core.watches.open(number, fields, timeout, now))
+        timeout = self._caller.timeout
+        self._number = self._caller.attach(self._connection, subscriber)
+        self._caller.open_watch(self._connection, self._number, self._fields, timeout)
         self._opened = self._header_taken = await self._accepted(timeout)
         return self
 

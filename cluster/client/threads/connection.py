@@ -65,13 +65,8 @@ class BegunCall(Generic[T]):
 
     def settle(self) -> None:
         """The call is done: settle the future; in the I/O thread."""
-        call = self._call
-        if call.error is not None:
-            self.future.set_exception(call.error)
-            return
-        assert call.reply is not None, "a call that is done has a reply or an error"
         try:
-            result = read(self._decode, call.reply)
+            result = read(self._decode, self._call.result())
         except LeaseholdError as error:
             self.future.set_exception(error)
         else:
@@ -136,10 +131,7 @@ class ThreadedConnection:
             raise
         if not answered:
             raise DeadlineExceededError("the client's I/O thread does not answer")
-        if call.error is not None:
-            raise call.error
-        assert call.reply is not None, "a call that is done has a reply or an error"
-        return call.reply
+        return call.result()
 
     def begin(self, call: Call, decode: Callable[[Reply], T]) -> asyncio.Future[T]:
         """Send a call and return a `concurrent.futures.Future` of its decoded reply."""

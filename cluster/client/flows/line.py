@@ -1,0 +1,122 @@
+"""Line: the way from a client to its cluster, and its life: first use, fork, close.
+
+It refuses to know requests, and whether threads or tasks wait for the answers.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from cluster.client.arguments import time_limit
+from cluster.client.engine.calling import CallOptions
+from cluster.client.engine.endpoints import parse
+from cluster.client.engine.login import Credentials
+from cluster.client.flows.shell import Connection, Shell
+from cluster.client.flows.states import StateBoard
+from cluster.errors import ClientClosedError
+from cluster.schemes import HTTPS
+from cluster.tls.files import ARGUMENTS, ClientFiles
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+FORKED: Final = "the process was forked: this belongs to the parent"
+
+
+class Line:
+    """Where a client's requests go; the first one connects it."""
+
+    def __init__(
+        self,
+        shell: Shell,
+        endpoints: str | Iterable[str] | None,
+        *,
+        dial_timeout: float,
+        timeout: float,
+        exactly_once: bool,
+        direct: bool,
+        files: ClientFiles,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.shell = shell
+        self.addresses = parse(endpoints, os.environ, tls=files.is_for_bare_endpoints)
+        secure = {name for name, each in self.addresses.items() if each.startswith(HTTPS)}
+        self._tls = _context(files) if secure else None
+        patience = time_limit("dial_timeout", dial_timeout)
+        self.options = CallOptions(patience, exactly_once, credentials)
+        self.timeout = time_limit("timeout", timeout)
+        # What was to be inside TLS must not go another way.
+        self._direct = {
+            n: a for n, a in self.addresses.items() if direct and n != a and n not in secure
+        }
+        self.running: Connection | None = None
+        self._closed = False
+        self.states = StateBoard()
+        _lines.add(self)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The endpoints, as they were given."""
+        return tuple(self.addresses)
+
+    def connection(self) -> Connection:
+        """The running connection; it is started on first use, and again in a forked child."""
+        with self.shell.starting:
+            if self._closed:
+                raise ClientClosedError("the client is closed")
+            if self.running is None:
+                connection = self.shell.connect(
+                    self.addresses,
+                    self.options,
+                    self._direct,
+                    self.states.change,
+                    self._tls,
+                )
+                self.running = connection
+                self._finalizer = weakref.finalize(self, connection.close)
+                self._finalizer.atexit = False
+            return self.running
+
+    async def close(self) -> None:
+        """End all requests, watches and renewals, and close the sockets, for good."""
+        await self.shell.at_rest()
+        with self.shell.starting:
+            self._closed = True
+            connection, self.running = self.running, None
+        if connection is not None:
+            self._finalizer.detach()
+            connection.close()
+
+    def _forked(self) -> None:
+        """In a forked child: drop the connection, whose thread and sockets are the parent's."""
+        self.shell.forked()
+        connection, self.running = self.running, None
+        if connection is not None:
+            self._finalizer.detach()
+            connection.orphan(FORKED)
+            self.states.forked()
+            _orphans.append(connection)
+
+
+def _context(files: ClientFiles) -> SSLContext:
+    from cluster.tls.asking import client_context  # noqa: PLC0415 - only with TLS
+
+    return client_context(files, ARGUMENTS)
+
+
+_lines: weakref.WeakSet[Line] = weakref.WeakSet()
+
+_orphans: list[Connection] = []
+"""The parent's connections in a forked child. Kept for ever: collecting one would close sockets
+that the parent uses."""
+
+
+def _after_fork() -> None:
+    for line in list(_lines):
+        line._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
