@@ -31,6 +31,8 @@ from actors.raft.rpc import (
 )
 from tests.simulation.lineage import Lineage
 from tests.simulation.saved import Saved, require
+from tests.spec.state import Member
+from tests.spec.watching import Watch
 
 RESTS_CHECKED = 8
 """Of eight looks, one also asks whether the core has nothing more to say, as it claims."""
@@ -68,6 +70,7 @@ class Checker:
         self._leader_of: dict[int, int] = {}
         self._votes: dict[int, dict[int, int]] = {}
         self._seen: dict[int, _Seen] = {}
+        self._watches: dict[int, Watch] = {}
         self._looks = 0
 
     def saved(self, member: int) -> Saved:
@@ -77,10 +80,20 @@ class Checker:
             disk = self._disks[member] = Saved()
         return disk
 
+    def watch(self, node: Node, watch: Watch) -> None:
+        """A member's core is held against the spec in this process."""
+        self._watches[node.member_id] = watch
+
+    def spec(self, node: Node) -> Member | None:
+        """What a member was in the spec when its last process ended; None: it had none."""
+        watch = self._watches.get(node.member_id)
+        return None if watch is None else watch.m
+
     def forgotten(self, node: Node) -> None:
         """A node's disk was emptied."""
         self._lost.setdefault(node.member_id, []).append(self.saved(node.member_id))
         del self._disks[node.member_id]
+        self._watches.pop(node.member_id, None)
         self._seen.pop(node.member_id, None)
         # It may vote again where nobody can count what it gave: two leaders in a term would tell.
         for term, votes in self._votes.items():
@@ -133,6 +146,7 @@ class Checker:
     def rolled_back(self, node: Node, saved: Saved) -> None:
         """A node's disk was put back to what it held before."""
         self._disks[node.member_id] = saved
+        self._watches.pop(node.member_id, None)
         self._seen.pop(node.member_id, None)
 
     # --- what a node says ---

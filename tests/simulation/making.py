@@ -16,7 +16,6 @@ from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.offline import recovery
 from actors.raft.actor import RaftActor
-from actors.raft.core import RaftCore
 from actors.raft.disk.shipping import Shipping
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.outcome import CoreConfig, Recovered
@@ -38,6 +37,7 @@ from tests.simulation.seams import (
     TappedMachine,
     TappedWal,
 )
+from tests.spec.watching import WatchedCore
 from tests.twins import AtOnce
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def make_actors(node: Node, wal: Wal, contents: Contents) -> Actors:
 def _make_raft(
     node: Node, wal: Wal, tapped: TappedWal, contents: Contents, machine: Machine
 ) -> RaftActor:
-    swarm = node.cluster.swarm
+    cluster, swarm = node.cluster, node.cluster.swarm
     codec = TappedCodec(node)
     wal.use_encoder(codec.entries)
     config = CoreConfig(
@@ -116,7 +116,8 @@ def _make_raft(
         recovery.last_time(contents, machine),
         Probation(1 + node.chance(MILLION)) if node.mark.stands() else None,
     )
-    core = RaftCore(config, recovered, node.clock(), node.chance)
+    core = WatchedCore(config, recovered, node.clock(), node.chance, cluster.checker.spec(node))
+    cluster.checker.watch(node, core.watch)
 
     def open_links(mailbox: Polling) -> Links:
         node.links = SimulatedLinks(node)

@@ -62,8 +62,10 @@ class Newer:
         newer = [node for node in self._cluster.running() if node.is_newer]
         if newer:
             node = self._chance.of(newer)
-            if isinstance(node.core.role, Leader) and self._chance(3) == 0:
-                self._append(node, node.core.role)
+            # While it is busy it takes no turn, and its clock is behind what it did last.
+            may_append = isinstance(node.core.role, Leader) and not node.is_busy
+            if may_append and self._chance(3) == 0:
+                self._append(node)
             else:
                 self._tell(node)
         self._again()
@@ -91,14 +93,16 @@ class Newer:
         frame = pack((CLUSTER_ID, kind, own_id, peer.id, core.term, *said))
         self._cluster.send(node, peer.peer_urls[0], frame)
 
-    def _append(self, node: Node, leader: Leader) -> None:
+    def _append(self, node: Node) -> None:
         """Put a command in the log that nobody of this version can read."""
         core = node.core
         proposal = Proposal(0, 0, self._chance.of(LATER_COMMANDS))
 
         def append() -> None:
-            core.replica.append(core.term, leader.cluster_ms(node.clock()), [proposal])
-            self._cluster.effects.unreadable.add((core.replica.log.last_index, core.term))
+            last_index = core.replica.log.last_index
+            core.propose([proposal], node.clock())
+            if core.replica.log.last_index > last_index:  # it takes none while it hands over
+                self._cluster.effects.unreadable.add((core.replica.log.last_index, core.term))
 
         self._cluster.counts["entries of a later version"] += 1
         node.attempt(append)

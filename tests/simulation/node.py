@@ -128,6 +128,11 @@ class Node:
         self._turns.run()
 
     @property
+    def is_busy(self) -> bool:
+        """Whether its present work, or a stall, goes on for a while."""
+        return self.cluster.timeline.now_ms < self._turns.busy_until_ms
+
+    @property
     def loop(self) -> Loop:
         """The shipped loop that gives its actors their turns, where chance does not."""
         return self._turns.loop

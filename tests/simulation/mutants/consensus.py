@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest.mock import patch
 
-from actors.language.entries import Entry
+from actors.language.entries import Entry, Proposal
 from actors.language.members import NOBODY
+from actors.raft import elector
 from actors.raft.elector import Elector
 from actors.raft.elector_events import AskedForVotes, ElectorEvents
 from actors.raft.leader import Leader
@@ -20,7 +21,8 @@ from actors.raft.reads import LocalReads, ReadyRead
 from actors.raft.replica import Replica
 from actors.raft.rounds import PendingRead, ReadRounds
 from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, Message, VoteRequest
-from actors.raft.transfers import Handover
+from actors.raft.terms import Verdict, judge
+from actors.raft.transfers import Handover, Transfers
 from tests.simulation.mutants.planting import both, mutant
 
 
@@ -267,3 +269,30 @@ def a_transfer_succeeds_whatever_ends_the_leadership() -> AbstractContextManager
         return term > handover.term or outcome(handover, leader, term, now_ms)
 
     return patch.object(Handover, "outcome", careless)
+
+
+@mutant
+def votes_though_it_hears_a_leader() -> AbstractContextManager[Any]:
+    """A member that was cut off comes back and deposes a leader that works (dissertation 4.2.3).
+
+    No promise is broken, and nothing is lost: only the spec forbids it.
+    """
+
+    def careless(message: Message, own_term: int, _: bool) -> Verdict:
+        return judge(message, own_term, False)
+
+    return patch.object(elector, "judge", careless)
+
+
+@mutant
+def takes_proposals_while_it_hands_over() -> AbstractContextManager[Any]:
+    """A leader that never has its whole log at the target hands over late (dissertation 3.10)."""
+    append = Leading.append
+
+    def careless(
+        leading: Leading, leader: Leader, proposals: Sequence[Proposal], now_ms: int
+    ) -> None:
+        with patch.object(Transfers, "target", NOBODY):
+            append(leading, leader, proposals, now_ms)
+
+    return patch.object(Leading, "append", careless)
