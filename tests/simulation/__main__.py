@@ -2,7 +2,8 @@
 
 It stops at the first finding, prints it, how to see it again and a shrunk script, and exits with 1.
 The last line has the figures. `mutants` shows that planted bugs are found, `liveness` that a leader
-is found in networks that are broken for good, `lives` that clients outlive clusters, `play FILE`
+is found in networks that are broken for good, `lives` that clients outlive clusters,
+`rights` that nothing is decided by rights of another moment, `play FILE`
 runs a script again.
 """
 
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 from tests.guard import end_all_with_this_process
-from tests.simulation import campaign, liveness, lives, planted, shrinking
+from tests.simulation import campaign, liveness, lives, planted, rights, shrinking
 from tests.simulation.runner import play
 from tests.simulation.script import read
 
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
             return liveness.table(options.seeds or liveness.SEEDS)
         case "lives":
             return lives.table(options.seed or 0, options.seeds or lives.SEEDS)
+        case "rights":
+            return rights.table(options.seed or 0, options.seeds or rights.SEEDS)
         case "play":
             report = play(read(Path(options.names[0]).read_text()))
             sys.stdout.write(f"digest {report.digest}: {report.finding or 'no finding'}\n")
@@ -62,7 +65,9 @@ def _run_seeds(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("command", nargs="?", choices=("mutants", "liveness", "lives", "play"))
+    parser.add_argument(
+        "command", nargs="?", choices=("mutants", "liveness", "lives", "rights", "play")
+    )
     parser.add_argument("names", nargs="*", help="mutants to plant, or the script to play")
     parser.add_argument("--seeds", type=int, help="how many seeds to run")
     parser.add_argument("--seed", type=int, help="run this one; with --seeds: begin here")

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from tests.simulation import lives, rollback
+from tests.simulation import lives, rights, rollback
 from tests.simulation.campaign import each_result
-from tests.simulation.mutants.planting import OF_LIVES, OF_ROLLBACKS, PLANTED
+from tests.simulation.mutants.planting import OF_LIVES, OF_RIGHTS, OF_ROLLBACKS, PLANTED
 from tests.simulation.runner import Report, run
 
 SEEDS_MAX: Final = 1_000
@@ -31,9 +31,11 @@ class Catch(NamedTuple):
 def hunt(task: tuple[str, int]) -> Catch:
     """Plant one mutant, and run seeds until it is found."""
     name, seeds_max = task
-    look: Callable[[int], lives.Report | rollback.Report | Report] = run
+    look: Callable[[int], lives.Report | rights.Report | rollback.Report | Report] = run
     if name in OF_LIVES:
         look = lives.run
+    elif name in OF_RIGHTS:
+        look = rights.run
     elif name in OF_ROLLBACKS:
         look = rollback.run
     started = time.process_time()

@@ -14,6 +14,7 @@ from tests.simulation.mutants import (
     long_entries,
     members,
     probation,
+    rights,
     sessions,
     snapshots,
     strangers,
@@ -33,4 +34,5 @@ MODULES = (
     data,
     long_entries,
     commits,
+    rights,
 )

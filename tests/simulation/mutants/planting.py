@@ -15,6 +15,7 @@ Mutant = Callable[[], AbstractContextManager[Any]]
 PLANTED: Final[dict[str, Mutant]] = {}
 OF_LIVES: Final[set[str]] = set()
 OF_ROLLBACKS: Final[set[str]] = set()
+OF_RIGHTS: Final[set[str]] = set()
 
 
 def mutant(plant: Mutant) -> Mutant:
@@ -32,6 +33,12 @@ def mutant_of_lives(plant: Mutant) -> Mutant:
 def mutant_of_rollbacks(plant: Mutant) -> Mutant:
     """Likewise, of a bug that shows only where a disk was put back (`rollback`)."""
     OF_ROLLBACKS.add(plant.__name__)
+    return mutant(plant)
+
+
+def mutant_of_rights(plant: Mutant) -> Mutant:
+    """Likewise, of a bug that shows only where rights change meanwhile (`rights`)."""
+    OF_RIGHTS.add(plant.__name__)
     return mutant(plant)
 
 
