@@ -14,6 +14,7 @@ from actors.language import commands as c
 from actors.language import queries as q
 from actors.language.auth import NOBODY, NODE, Permission, PermissionType, Principal
 from actors.language.intervals import NO_KEY, Interval, KeySet, interval_of
+from actors.language.messages import ReadSnapshot
 from actors.store.auth.check import fault_of, readable
 from actors.store.auth.needs import RULES, Asked, Authority, needs_of
 from actors.store.auth.table import AuthTable
@@ -392,10 +393,10 @@ def test_a_put_with_a_lease_needs_a_right_to_all_that_hangs_on_it() -> None:
     [
         ("operator", c.Compact(5)),
         ("operator", c.AlarmDeactivate(0, c.AlarmType.NONE)),
+        ("backup", ReadSnapshot(1, "", 0)),
         ("backup", q.WholeHash()),
-        ("backup", q.Status()),
-        ("monitor", q.Status()),
-        ("operator", q.AlarmList()),
+        ("monitor", q.HashKV()),
+        ("operator", q.HashKV()),
     ],
 )
 def test_an_admin_role_allows_what_is_its_own_and_no_key(role: str, asked: Any) -> None:
@@ -403,3 +404,11 @@ def test_an_admin_role_allows_what_is_its_own_and_no_key(role: str, asked: Any) 
     assert fault_of(table, ann, asked, no_keys) == ""
     assert fault_of(table, ann, GET, no_keys) == "PermissionDenied"
     assert fault_of(table, ann, auth.UserAdd("eve"), no_keys) == "PermissionDenied"
+
+
+def test_any_user_may_see_alarms_but_only_an_operator_clears_them() -> None:
+    table, ann = of_ann()
+    assert fault_of(table, ann, q.AlarmList(), no_keys) == ""
+    assert fault_of(table, ann, c.AlarmDeactivate(0, c.AlarmType.NONE), no_keys)
+    assert fault_of(table, auth.NOBODY, q.AlarmList(), no_keys) == "UserEmpty"
+    assert fault_of(table, ann, q.HashKV(), no_keys) == "PermissionDenied"

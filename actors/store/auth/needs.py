@@ -170,8 +170,10 @@ RULES: Final[dict[type, Rule]] = {
         ),
         _only(Authority.OPERATOR),
     ),
-    **dict.fromkeys((q.HashKV, q.WholeHash, ReadSnapshot), _only(Authority.BACKUP)),
-    q.AlarmList: _only(Authority.MONITOR),
+    ReadSnapshot: _only(Authority.BACKUP),
+    **dict.fromkeys((q.HashKV, q.WholeHash), _only(Authority.MONITOR)),
+    # etcdctl asks for them to see whether an endpoint is healthy, as whatever user.
+    q.AlarmList: _only(Authority.USER),
     # Clients find their way by these before they say who they are, as in etcd. Numbers of the node
     # are open there, too: the front's /metrics has them.
     **dict.fromkeys((q.MemberList, q.Status, Survey), _only(Authority.ANYBODY)),
