@@ -56,6 +56,7 @@ USERS: Final = (
     put a 1 {ROOT}
     watch b --user=alice:pw -w json
     get a --user=alice:wrong
+    get a --user=carol:pw
     ETCDCTL_USER=alice:pw get a
     user get root --user=alice:pw
     endpoint health --user=alice:pw

@@ -22,7 +22,6 @@ from tests.limits import HANG_SECONDS
 SUITE_SECONDS: Final = 4 * HANG_SECONDS
 
 READS_BBOLT: Final = "etcdctl snapshot status reads a file of bbolt; ours is one of LMDB"
-NO_USERS: Final = "there are no users yet"
 
 PLUGIN: Final = "suite_plugin"
 AT_ANOTHER_PORT: Final = """
@@ -77,7 +76,7 @@ SUITES: Final = (
         ("aetcd==1.0.0", "pytest", "pytest-asyncio", "pytest-mock"),
         "tests/integration",
         lambda address: {"TEST_ETCD_HTTP_URL": f"http://{address}"},
-        {"test_auth": NO_USERS, "test_snapshot": READS_BBOLT},
+        {"test_snapshot": READS_BBOLT},
         ("-o", "asyncio_mode=auto"),
     ),
     Suite(
