@@ -19,6 +19,7 @@ from cluster import LeaseholdError
 from cluster.launcher.nodes.layout import LauncherError
 from tests.chaos import campaign, connections, crash, failover, leader_kills, stdlib_import
 from tests.chaos.hostile import campaign as hostile
+from tests.chaos.hostile.process import GUARDED_KINDS
 from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS
 from tests.guard import end_all_with_this_process
 
@@ -68,12 +69,15 @@ def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
 
 def _hostile(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
     """All kinds at once, or each in a cluster of its own."""
-    kinds = options.only or list(HOSTILE_KINDS)
+    kinds = options.only or list(GUARDED_KINDS if options.guarded else HOSTILE_KINDS)
     failed = []
     for group in [[kind] for kind in kinds] if options.each else [kinds]:
         if stopped():
             break
-        report = hostile.run(60 * options.minutes, options.seed, group, options.clients, stopped)
+        seconds, clients = 60 * options.minutes, options.clients
+        report = hostile.run(
+            seconds, options.seed, group, clients, stopped, guarded=options.guarded
+        )
         _say(report.text())
         failed += report.failed
     if failed:
@@ -109,7 +113,10 @@ def _parser() -> argparse.ArgumentParser:
     hostiles.add_argument("--seed", type=int, default=1)
     hostiles.add_argument("--clients", type=int, default=hostile.HOSTILE_CLIENTS)
     hostiles.add_argument(
-        "--only", action="append", choices=HOSTILE_KINDS, help="this kind (may be repeated)"
+        "--only", action="append", choices=GUARDED_KINDS, help="this kind (may be repeated)"
+    )
+    hostiles.add_argument(
+        "--guarded", action="store_true", help="the cluster has users, and those have no rights"
     )
     hostiles.add_argument("--each", action="store_true", help="one kind after the other")
     return parser

@@ -42,6 +42,7 @@ from tests.chaos.history import (
 )
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.scene import Scene
+from tests.chaos.users import User, client_of, guard
 from tests.limits import HANG_SECONDS
 from tests.linearizability import (
     Change,
@@ -129,7 +130,7 @@ class Episode:
 
     With `faults` its nodes are under control of `server`; without, they run as anybody's do. With
     `fronts` they have fronts, and clients speak gRPC to these as well. No lease may end more than
-    `late_seconds` late.
+    `late_seconds` late. With a `user` the nodes check requests, and the clients are this user.
     """
 
     def __init__(
@@ -141,7 +142,9 @@ class Episode:
         faults: bool = True,
         fronts: bool = False,
         late_seconds: float = LEASE_LATE_SECONDS,
+        user: User | None = None,
     ) -> None:
+        self.user = user
         self._late_seconds = late_seconds
         self.seed = seed
         self.directory = Path(tempfile.mkdtemp(prefix="leasehold-chaos-"))
@@ -151,7 +154,7 @@ class Episode:
         self.cluster = LocalCluster(
             size, self.directory, front=fronts, node_flags=node_flags, command=command
         )
-        self.clients = Clients(self.cluster.endpoints, self.history, seed, fronts=fronts)
+        self.clients = Clients(self.cluster.endpoints, self.history, seed, fronts=fronts, user=user)
         self.scene = Scene(self.cluster, self.server, self.clients, seed)
         self.nemesis = Nemesis(self.scene)
         self._began = 0.0
@@ -160,6 +163,8 @@ class Episode:
         try:
             self.cluster.launch()
             self.cluster.wait_until_ready()
+            if self.user is not None:
+                guard(self.cluster.endpoints)
         except BaseException as error:
             self.__exit__(type(error), error)
             raise
@@ -241,7 +246,7 @@ class Episode:
             raise FindingError(f"everything is healed, but: {error}") from None
         ttl = LEASE_TTL_SECONDS[1]
         self._wait("all leases end", lambda: not self._leases(), ttl + HANG_SECONDS)
-        with Client(self.cluster.endpoints, timeout=HANG_SECONDS) as client:
+        with self.client(*self.cluster.endpoints) as client:
             goal = client.range("\0", from_key=True, count_only=True).header.revision
         names = {node.name for node in self.cluster.members}
 
@@ -253,8 +258,12 @@ class Episode:
         self._wait(f"all reach revision {goal}", equal, HANG_SECONDS)
 
     def _leases(self) -> tuple[int, ...]:
-        with Client(self.cluster.endpoints, timeout=HANG_SECONDS) as client:
+        with self.client(*self.cluster.endpoints) as client:
             return client.lease.list().ids
+
+    def client(self, *endpoints: str) -> Client:
+        """A client of these nodes, as the honest user."""
+        return client_of(endpoints, self.user, HANG_SECONDS)
 
     def _compare_copies(self) -> tuple[list[Change], int]:
         """The history of the store and its last revision: the same on every node."""
@@ -262,7 +271,7 @@ class Episode:
         while True:
             found: dict[str, tuple[int, str]] = {}
             for node in self.cluster.members:
-                with Client(node.endpoint, timeout=HANG_SECONDS) as client:
+                with self.client(node.endpoint) as client:
                     keys = client.range("\0", from_key=True, serializable=True)
                     last = keys.header.revision
                     changes = _history(client, last)

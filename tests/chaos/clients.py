@@ -23,6 +23,7 @@ from tests.chaos.history import History, LeaseStep, Stream
 from tests.chaos.probe import Probe
 from tests.chaos.registers import RegisterWorker
 from tests.chaos.through_fronts import GrpcWatcher, GrpcWorker
+from tests.chaos.users import User
 from tests.chaos.worker import (
     HARMLESS,
     REQUEST_SECONDS,
@@ -131,9 +132,15 @@ class Clients:
     """All clients of a campaign; some speak gRPC if the nodes have fronts."""
 
     def __init__(
-        self, endpoints: Sequence[str], history: History, seed: str, *, fronts: bool
+        self,
+        endpoints: Sequence[str],
+        history: History,
+        seed: str,
+        *,
+        fronts: bool,
+        user: User | None = None,
     ) -> None:
-        self.members = Members(endpoints)
+        self.members = Members(endpoints, user)
         self.history = history
         where = (self.members, history, seed)
         RegisterWorker.shared_count = itertools.count()

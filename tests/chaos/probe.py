@@ -12,6 +12,7 @@ import zmq
 
 from cluster.wire import pack, unpack
 from tests.chaos.history import History, padded
+from tests.chaos.users import token_of
 from tests.chaos.worker import Members, Worker
 from tests.linearizability import Operation, Outcome
 
@@ -33,6 +34,7 @@ class Probe(Worker):
         self._poller = zmq.Poller()
         self._waiting: dict[str, Operation] = {}
         self._send_at = 0.0
+        self._token: dict[str, str] = {}
 
     def work(self) -> None:
         if self._generation != self.members.generation:
@@ -50,6 +52,8 @@ class Probe(Worker):
 
     def _connect(self) -> None:
         self._generation = self.members.generation
+        token = token_of(self.members.endpoints, self.members.user)
+        self._token = {} if token is None else {"token": token}
         wanted = set(self.members.endpoints)
         for endpoint in self._sockets.keys() - wanted:
             socket = self._sockets.pop(endpoint)
@@ -70,7 +74,8 @@ class Probe(Worker):
         number = next(self._counter)
         name = f"{self.name}.{number}"
         key = f"{self.name}/{number % PROBE_KEYS}"
-        request = pack({"id": name, "op": "put", "key": key, "value": padded(name, 0)})
+        put = {"id": name, "op": "put", "key": key, "value": padded(name, 0)}
+        request = pack({**put, **self._token})
         for _ in range(len(self._order)):
             self._order.append(self._order.pop(0))
             intent = self.intent("put", key, value=name)._replace(began=time.monotonic())

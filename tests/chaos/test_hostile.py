@@ -6,9 +6,21 @@ from math import inf
 
 import pytest
 
-from tests.chaos.hostile.campaign import ALIVE, SAFE, SERVING, Check, Report, latencies, run
+from tests.chaos.hostile.campaign import (
+    ALIVE,
+    REFUSED,
+    SAFE,
+    SERVING,
+    Check,
+    Report,
+    latencies,
+    refused,
+    run,
+)
 from tests.chaos.hostile.on_http1 import AnswerCounter
-from tests.chaos.hostile.process import KINDS
+from tests.chaos.hostile.on_rights import KINDS as RIGHTS_KINDS
+from tests.chaos.hostile.on_rights import THROUGH
+from tests.chaos.hostile.process import KINDS, Row
 from tests.chaos.hostile.zmtp import GREETING, endless, http_post, message, ready, version_1
 from tests.linearizability import Operation, Outcome
 
@@ -19,6 +31,22 @@ def test_hostile_clients_end_no_node_and_no_front_and_honest_ones_lose_nothing()
     held = {check.what: check.holds for check in report.checks}
     assert held[ALIVE] and held[SERVING] and held[SAFE], report.text()
     assert all(row.acts for row in report.rows), report.text()
+
+
+@pytest.mark.campaign
+def test_nobody_gets_through_without_a_right() -> None:
+    kinds = [kind.name for kind in RIGHTS_KINDS]
+    report = run(10.0, 1, kinds, count=2 * len(kinds), peace_seconds=0.0, guarded=True)
+    held = {check.what: check.holds for check in report.checks}
+    assert held[ALIVE] and held[SERVING] and held[SAFE] and held[REFUSED], report.text()
+    assert all(row.acts for row in report.rows), report.text()
+
+
+def test_who_was_served_without_a_right_is_told() -> None:
+    rows = [Row("prying", 1, 5, {"“no”": 4, f"{THROUGH}put by nobody": 1})]
+    check = refused(rows)
+    assert not check.holds and check.seen == "got through: put by nobody"
+    assert refused([Row("prying", 1, 5, {"“no”": 5})]).holds
 
 
 def _put(client: str, began: float, took: float, outcome: Outcome = Outcome.OK) -> Operation:

@@ -19,6 +19,7 @@ from cluster.client.results import Header
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from tests.chaos.history import History, Stream
 from tests.chaos.registers import RegisterWorker
+from tests.chaos.users import User, token_of
 from tests.chaos.worker import REQUEST_SECONDS, WATCH_AGAIN_SECONDS, Members, Worker
 from tests.linearizability import FindingError
 
@@ -47,9 +48,14 @@ NEVER: Final = frozenset({*NOT_DONE, grpc.StatusCode.INTERNAL, grpc.StatusCode.U
 
 
 class GrpcStore:
-    """One node at a time; after an error the next one. The errors are those of `cluster`."""
+    """One node at a time; after an error the next one. The errors are those of `cluster`.
 
-    def __init__(self) -> None:
+    For a `user`, requests show the token that is in `metadata` once there is a channel.
+    """
+
+    def __init__(self, user: User | None = None) -> None:
+        self._user = user
+        self.metadata: tuple[tuple[str, str], ...] = ()
         self._endpoints: tuple[str, ...] = ()
         self._turn = 0
         self._channel: grpc.Channel | None = None
@@ -65,6 +71,8 @@ class GrpcStore:
                 f"grpc.{name}_reconnect_backoff_ms": RECONNECT_MS
                 for name in ("initial", "min", "max")
             }
+            token = token_of([address], self._user)
+            self.metadata = () if token is None else (("token", token),)
             self._channel = grpc.insecure_channel(address, list(reconnecting.items()))
         return self._channel
 
@@ -83,8 +91,9 @@ class GrpcStore:
         """One call. Raises OutcomeUnknownError, or UnavailableError where nothing was done."""
         ask = channel.unary_unary(rpc.path.decode())
         try:
+            data = rpc.request(**fields).SerializeToString()
             return rpc.response.FromString(
-                ask(rpc.request(**fields).SerializeToString(), timeout=REQUEST_SECONDS)
+                ask(data, timeout=REQUEST_SECONDS, metadata=self.metadata)
             )
         except grpc.RpcError as error:
             raise self._raised(error) from None
@@ -104,7 +113,7 @@ class GrpcWorker(RegisterWorker):
 
     def __init__(self, name: str, members: Members, history: History, seed: str) -> None:
         super().__init__(name, members, history, seed)
-        self._store = GrpcStore()
+        self._store = GrpcStore(members.user)
         self._first = self.chance.randrange(100)
 
     def close(self) -> None:
@@ -134,7 +143,7 @@ class GrpcWatcher(Worker):
         super().__init__(name, members, history, seed)
         self._stream = Stream(name, 1, tells_reasons=False)
         history.streams.append(self._stream)
-        self._store = GrpcStore()
+        self._store = GrpcStore(members.user)
         self._watching: grpc.Call | None = None
         self._refreshing = threading.Lock()
 
@@ -148,7 +157,8 @@ class GrpcWatcher(Worker):
         create = {"key": ALL, "range_end": ALL, "start_revision": self._stream.last + 1}
         asked: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         asked.put(WATCH.request(create_request=create).SerializeToString())
-        call = channel.stream_stream(WATCH.path.decode())(iter(asked.get, None))
+        watch = channel.stream_stream(WATCH.path.decode())
+        call = watch(iter(asked.get, None), metadata=self._store.metadata)
         with self._refreshing:
             self._watching = call
         if self.stopping.is_set():

@@ -23,6 +23,7 @@ from cluster import (
 )
 from cluster.client.results import Header
 from tests.chaos.history import History, padded
+from tests.chaos.users import User, client_of
 from tests.linearizability import Operation, Outcome
 
 REQUEST_SECONDS: Final = 4.0
@@ -41,9 +42,10 @@ Answer = tuple[Header, dict[str, Any]]
 
 
 class Members:
-    """Where the nodes are; `generation` counts the changes."""
+    """Where the nodes are, and as whom to ask them; `generation` counts the changes."""
 
-    def __init__(self, endpoints: Sequence[str]) -> None:
+    def __init__(self, endpoints: Sequence[str], user: User | None = None) -> None:
+        self.user = user
         self.endpoints = tuple(endpoints)
         self.generation = 0
 
@@ -102,7 +104,7 @@ class Worker(threading.Thread):
             self._generation = self.members.generation
             endpoints = list(self.members.endpoints)
             self.chance.shuffle(endpoints)
-            self._client = Client(endpoints, timeout=REQUEST_SECONDS)
+            self._client = client_of(endpoints, self.members.user, REQUEST_SECONDS)
         return self._client
 
     def new_value(self) -> tuple[str, bytes]:

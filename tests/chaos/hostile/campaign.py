@@ -16,14 +16,17 @@ from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from cluster import Client, LeaseholdError
+from cluster import LeaseholdError
 from cluster.launcher.local import LocalCluster
 from cluster.launcher.nodes.layout import LauncherError
 from tests.chaos.campaign import Episode, Figures
 from tests.chaos.checks import quantile
 from tests.chaos.history import padded
 from tests.chaos.hostile.on_clients import BULK
+from tests.chaos.hostile.on_rights import KINDS as RIGHTS_KINDS
+from tests.chaos.hostile.on_rights import THROUGH
 from tests.chaos.hostile.process import KINDS, HostileProcess, Plan, Row
+from tests.chaos.users import HONEST, STRANGER
 from tests.etcd.sides import halves_of
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError, Operation, Outcome
@@ -55,6 +58,7 @@ ALIVE: Final = "no node ends"
 FRONT: Final = "'s front"
 SERVING: Final = "no front ends"
 SAFE: Final = "nothing lost or doubled, linearizable"
+REFUSED: Final = "nobody gets through without a right"
 LOGS: Final = "nothing to look at"
 
 
@@ -102,14 +106,24 @@ def run(
     count: int = HOSTILE_CLIENTS,
     stopped: Callable[[], bool] = lambda: False,
     peace_seconds: float = PEACE_SECONDS,
+    *,
+    guarded: bool = False,
 ) -> Report:
-    """Do these kinds of harm for that time; whatever is found is in the report."""
+    """Do these kinds of harm for that time; whatever is found is in the report.
+
+    `guarded`: the cluster checks requests, and the hostile clients have no rights.
+    """
     rows: list[Row] = []
     checks: list[Check] = []
     began = ended = time.monotonic()
     try:
         with Episode(
-            f"hostile {seed}", NODES, faults=False, fronts=True, late_seconds=HANG_SECONDS
+            f"hostile {seed}",
+            NODES,
+            faults=False,
+            fronts=True,
+            late_seconds=HANG_SECONDS,
+            user=HONEST if guarded else None,
         ) as episode:
             _load(episode)
             watch = Watch(episode.cluster)
@@ -117,12 +131,17 @@ def run(
             watch.over(min(peace_seconds, seconds), episode, stopped)
             watch.begin()
             began = time.monotonic()
-            with HostileProcess(_plan(episode.cluster, kinds, count, seed)) as hostile:
+            plan = _plan(episode.cluster, kinds, count, seed)
+            if guarded:
+                plan = plan._replace(user=STRANGER)
+            with HostileProcess(plan) as hostile:
                 watch.over(seconds, episode, stopped)
                 ended = time.monotonic()
                 watch.end()
                 checks += watch.checks(ended - began)
                 rows += hostile.stop()
+            if guarded:
+                checks.append(refused(rows))
             try:
                 figures = episode.judge()
             finally:  # only now every operation is over, or known to be unanswered
@@ -233,7 +252,7 @@ def _memory_mib(pid: int, name: str) -> float:
 
 def _load(episode: Episode) -> None:
     """Put some megabytes, so that reading all of them is worth refusing."""
-    with Client(episode.cluster.endpoints, timeout=HANG_SECONDS) as client:
+    with episode.client(*episode.cluster.endpoints) as client:
         for number in range(BULK_KEYS):
             key, name = f"{BULK}{number:03d}", f"bulk.{number}"
             began = time.monotonic()
@@ -288,6 +307,13 @@ def _taken_ms(puts: Sequence[Operation], span: tuple[float, float]) -> list[floa
         for put in puts
         if began <= put.began < ended
     ]
+
+
+def refused(rows: Sequence[Row]) -> Check:
+    """Nobody was served without a right."""
+    through = [what for row in rows for what in row.seen if what.startswith(THROUGH)]
+    tried = sum(row.acts for row in rows if row.kind in {kind.name for kind in RIGHTS_KINDS})
+    return Check(REFUSED, "; ".join(through) or f"{tried:,} acts of those who try", not through)
 
 
 def _safe(figures: Figures) -> Check:

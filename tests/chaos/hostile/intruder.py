@@ -24,7 +24,8 @@ Address = tuple[str, int]
 class Facts(NamedTuple):
     """What the nodes said of themselves last; members by name.
 
-    `fronts` are the client ports; `doors` are the nodes' own, which take ZeroMQ only.
+    `fronts` are the client ports; `doors` are the nodes' own, which take ZeroMQ only. `token` is
+    that of a user without rights, where requests are checked.
     """
 
     fronts: Mapping[str, Address]
@@ -35,6 +36,7 @@ class Facts(NamedTuple):
     term: int
     leader: int
     log_index: int
+    token: str = ""
 
 
 class Sight:

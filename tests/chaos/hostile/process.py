@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple, Self
 import zmq
 
 from cluster.wire import WireError, pack, unpack
-from tests.chaos.hostile import on_clients, on_http1, on_http2, on_peers
+from tests.chaos.hostile import on_clients, on_http1, on_http2, on_peers, on_rights
 from tests.chaos.hostile.intruder import Address, Facts, Intruder, Kind, Sight
 from tests.limits import HANG_SECONDS
 
@@ -29,7 +29,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (*on_clients.KINDS, *on_peers.KINDS, *on_http2.KINDS, *on_http1.KINDS)
 }
-"""Every kind of harm by name."""
+"""Every kind of harm by name, to a cluster that checks nobody's requests."""
+
+GUARDED_KINDS: Final[Mapping[str, Kind]] = {
+    **KINDS,
+    **{kind.name: kind for kind in on_rights.KINDS},
+}
+"""Every kind of harm by name, to a cluster that checks requests."""
 
 NICE: Final = 19
 ASK_SECONDS: Final = 1.0
@@ -38,7 +44,10 @@ JOIN_SECONDS: Final = 10.0
 
 
 class Plan(NamedTuple):
-    """Who does what to whom; the number of hostile clients is for all kinds together."""
+    """Who does what to whom; the number of hostile clients is for all kinds together.
+
+    `user` has the name and the password of one without rights, where requests are checked.
+    """
 
     fronts: Mapping[str, Address]
     doors: Mapping[str, Address]
@@ -46,6 +55,7 @@ class Plan(NamedTuple):
     kinds: Sequence[str]
     hostile_clients: int
     seed: str
+    user: Sequence[str] = ()
 
 
 class Row(NamedTuple):
@@ -99,7 +109,13 @@ def main() -> None:
     sights = {name: Sight() for name in plan.kinds}
     drawn = itertools.islice(itertools.cycle(plan.kinds), plan.hostile_clients)
     intruders = [
-        Intruder(f"{plan.seed}-{number}", KINDS[kind], lambda: asking.facts, sights[kind], stopping)
+        Intruder(
+            f"{plan.seed}-{number}",
+            GUARDED_KINDS[kind],
+            lambda: asking.facts,
+            sights[kind],
+            stopping,
+        )
         for number, kind in enumerate(drawn)
     ]
     for intruder in intruders:
@@ -134,6 +150,7 @@ class Asking:
             for addresses in (plan.fronts, plan.doors, plan.peers)
         )
         self.facts = Facts(fronts, doors, peers, {}, 0, 0, 0, 0)
+        self._user = plan.user
 
     def ask(self) -> None:
         """Ask one node after the other until one answers."""
@@ -151,6 +168,10 @@ class Asking:
             status = unpack(socket.recv())
             socket.send(pack({"op": "member_list", "linearizable": True}))
             members = unpack(socket.recv())["members"]
+            if self._user and not self.facts.token:
+                name, password = self._user
+                socket.send(pack({"op": "authenticate", "name": name, "password": password}))
+                self.facts = self.facts._replace(token=unpack(socket.recv())["token"])
         self.facts = self.facts._replace(
             members={member["name"]: member["ID"] for member in members},
             cluster_id=status["header"]["cluster_id"],
