@@ -127,11 +127,11 @@ class Front:
         self.protocols = protocols
         self.buffer = Buffer()
         self.newcomers = Turns(loop, STARTED_AT_ONCE_MAX)
+        self._credentials = None if config.tls is None else Credentials(loop, config.tls)
         self.handshakes: Handshakes | None = None
-        if config.tls is not None:
-            credentials = Credentials(loop, config.tls)
-            credentials.tend()
-            self.handshakes = Handshakes(loop, credentials)
+        if self._credentials is not None:
+            self._credentials.tend()
+            self.handshakes = Handshakes(loop, self._credentials)
         self.connections_max = _connections_max()
         self.connections = 0
         self.pool = Pool(
@@ -181,6 +181,8 @@ class Front:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         self._listening.clear()
+        if self._credentials is not None:
+            self._credentials.close()
         for served in tuple(self._served):
             served.go_away()
         await self._wait(lambda: not self._served, ANSWERING_SECONDS)

@@ -22,6 +22,9 @@ from cluster.values import DAY_SECONDS
 LOOK_SECONDS: Final = 5.0
 """The time between two looks at the files when nobody connects."""
 
+RENEW_AGAIN_SECONDS: Final = 3_600.0
+"""The time until the next try to make a certificate when one has failed."""
+
 _Signature = tuple[tuple[int, ...], ...]
 
 log = logging.getLogger("leasehold.front")
@@ -36,6 +39,7 @@ class Credentials:
         self._signature: _Signature = ()
         self._served: ServerCredentials | None = None
         self._renewing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._complained_at = loop.time()
         self._look()
 
@@ -54,7 +58,14 @@ class Credentials:
         elif good is not None and now - self._complained_at >= DAY_SECONDS:
             self._complained_at = now
             complain(self._tls, good)
-        self._loop.call_later(LOOK_SECONDS, self.tend)
+        self._timer = self._loop.call_later(LOOK_SECONDS, self.tend)
+
+    def close(self) -> None:
+        """Look after it no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
 
     def _look(self) -> None:
         signature = _signature_of(self._tls)
@@ -76,7 +87,7 @@ class Credentials:
             await self._loop.run_in_executor(None, self_signed.make, self._tls)
         except TlsError as error:
             log.error("no other certificate is made: %s", error)
-            await asyncio.sleep(DAY_SECONDS / 24)
+            await asyncio.sleep(RENEW_AGAIN_SECONDS)
         finally:
             self._renewing = None
         self._look()

@@ -84,6 +84,7 @@ class Handshakes:
         complain(log, f"tls: {cause}", f"rejected connection from {_address(peer)}: {cause}")
 
     def _give_up(self, connection: TlsConnection, cause: str) -> None:
+        self._forget(connection)  # it may take a turn until it is gone
         self.reject(connection, cause)
         connection.abort()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -19,14 +20,16 @@ from cluster.etcd.front import Front, PortKind, Protocols
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.tls import credentials as credentials_module
 from cluster.etcd.tls import handshakes as handshakes_module
+from cluster.tls import self_signed
 from cluster.tls.options import ServerTls
+from cluster.values import DAY_SECONDS
 from cluster.wire import pack, unpack
 from tests.certificates import Authority, Pair
 from tests.chaos.hostile.zmtp import Connection, frame
 from tests.cluster.etcd.key_updates import NO_LIBRARY, Updater
 from tests.cluster.etcd.loops import run, until
 from tests.cluster.etcd.standin import StandIn, echo, stand_in
-from tests.cluster.etcd.test_front import CONFIG, Told
+from tests.cluster.etcd.test_front import CONFIG, FLOOD, Told, elsewhere, flood
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.usefixtures("each_loop")
@@ -211,6 +214,36 @@ def test_zeromq_is_passed_on_inside_tls_in_large_frames_both_ways(
         await front.stop()
 
     run(test)
+
+
+def test_a_client_of_zeromq_that_does_not_read_inside_tls_stops_the_node_and_not_the_front(
+    authority: Authority, server: Pair
+) -> None:
+    def greeted(address: Address) -> Connection:
+        client = Connection(address)
+        client.socket.settimeout(HANG_SECONDS)
+        client.socket = client_context(authority).wrap_socket(
+            client.socket, server_hostname="localhost"
+        )
+        client.shake_hands(b"DEALER")
+        return client
+
+    async def test() -> None:
+        front, address = front_of(flooding, tls_of(server))
+        slow = await elsewhere(lambda: greeted(address))
+        slow.send(frame(FLOOD))
+        await until(lambda: bool(flooding.requests) and flooding.requests[-1]["op"] == "full")
+        sent = flooding.requests[-1]["sent"]
+        assert (await answer_to(address, b"GET /", client_context(authority)))[0] == b"1:GET /"
+        # And it gets all of it once it reads, in order, and nothing is lost.
+        got = await elsewhere(lambda: list(slow.messages(sent, HANG_SECONDS)))
+        assert len(got) == sent
+        slow.socket.close()
+        await until(lambda: front.connections == 0)
+        await front.stop()
+
+    with stand_in(flood) as flooding:
+        run(test)
 
 
 def hello_of(authority: Authority) -> bytes:
@@ -502,6 +535,44 @@ def test_a_client_that_asks_for_new_keys_and_never_reads_is_closed(
         loop = asyncio.get_running_loop()
         assert await loop.run_in_executor(None, ask_until_closed, address) > UPDATES_AT_LEAST
         await until(lambda: front.connections == 0)
+        await front.stop()
+
+    run(test)
+
+
+@pytest.mark.process
+def test_a_front_renews_the_certificate_that_its_node_has_made(
+    node: StandIn,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(credentials_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(credentials_module, "RENEW_AGAIN_SECONDS", 0.01)
+    path = os.environ["PATH"]
+    pair = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    tls = tls_of(pair, self_signed_years=1)
+    self_signed.ensure(tls)
+    first = pair.cert.read_text()
+
+    async def shown(address: Address) -> str:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        _, writer = await asyncio.open_connection(*address, ssl=context)
+        certificate = writer.get_extra_info("ssl_object").getpeercert(True)
+        writer.close()
+        return ssl.DER_cert_to_PEM_cert(certificate)
+
+    async def test() -> None:
+        front, address = front_of(node, tls)
+        assert await shown(address) == first
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(self_signed, "RENEWED_BEFORE_SECONDS", 366 * DAY_SECONDS)
+        await until(lambda: "no other certificate is made: --auto-tls needs" in caplog.text)
+        assert await shown(address) == first
+        monkeypatch.setenv("PATH", path)
+        await until(lambda: pair.cert.read_text() != first)
+        assert await shown(address) != first
         await front.stop()
 
     run(test)
