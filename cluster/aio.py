@@ -23,6 +23,7 @@ from cluster.client.flows.lease import Lease, LeaseApi
 from cluster.client.flows.lock import Lock, Semaphore
 from cluster.client.flows.locking_queue import LockingQueue
 from cluster.client.flows.lost import Lost
+from cluster.client.flows.mirror import Mirror
 from cluster.client.flows.partitioner import Partitioner
 from cluster.client.flows.party import Party
 from cluster.client.flows.queues import PriorityQueue, Queue
@@ -44,6 +45,7 @@ __all__ = [
     "Lock",
     "LockingQueue",
     "Lost",
+    "Mirror",
     "Observation",
     "Partitioner",
     "Party",

@@ -36,6 +36,7 @@ from cluster.client.threads.objects import (
     LeaseApi,
     Lock,
     LockingQueue,
+    Mirror,
     Partitioner,
     Party,
     PriorityQueue,
@@ -131,6 +132,7 @@ class Client(Blocking[_Twin]):
 
     txn = made(Primitives.txn, ClientTxn)
     watch = made(Primitives.watch, Watch)
+    mirror = made(Primitives.mirror, Mirror)
 
     def stm(
         self,

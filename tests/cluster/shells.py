@@ -149,3 +149,15 @@ async def until_keys(client: Any, prefix: str, count: int) -> None:
         while found.count != count:
             await watch.get(HANG_SECONDS)
             found = await client.range(prefix, prefix=True, count_only=True)
+
+
+async def until_true(condition: Callable[[], Any]) -> None:
+    """Let others go on until a condition holds."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while not condition():
+            await asyncio.to_thread(lambda: None)
+
+
+def plain(thing: Any) -> Any:
+    """The client's own object, whose methods are plain ones in both shells."""
+    return getattr(thing, "_front", thing)

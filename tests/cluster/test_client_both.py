@@ -17,7 +17,7 @@ from cluster import (
     WatchCanceledError,
     ops,
 )
-from tests.cluster.shells import Played, until_keys
+from tests.cluster.shells import Played, plain, until_keys, until_true
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -114,6 +114,49 @@ def test_a_watch_gives_events_and_batches_of_whole_revisions(played: Played) -> 
             assert (await watch.batch(HANG_SECONDS)).events == ()
         with pytest.raises(WatchCanceledError):
             await watch.get(HANG_SECONDS)
+
+    played(test)
+
+
+def test_a_watch_gives_the_events_of_each_revision_alone(played: Played) -> None:
+    async def test(client: Any) -> None:
+        start = (await client.put("w0")).header.revision
+        await client.txn().then(ops.put("w1", "a"), ops.put("w2", "b")).commit()
+        last = (await client.delete("w1")).header.revision
+        watch = plain(await client.watch("w", prefix=True, start_revision=start))
+        sizes: list[int] = []
+        revisions: list[int] = []
+        seen = watch.revisions()
+        while not revisions or revisions[-1] < last:
+            batch = await anext(seen) if hasattr(seen, "__anext__") else next(seen)
+            assert {event.revision for event in batch.events} <= {batch.header.revision, last}
+            sizes.append(len(batch.events))
+            revisions.append(batch.events[0].revision)
+        assert (sizes, revisions) == ([1, 2, 1], [start, start + 1, last])
+        watch.cancel()
+
+    played(test)
+
+
+def test_a_watch_calls_back_in_order_and_tells_its_end(played: Played) -> None:
+    async def test(client: Any) -> None:
+        told: list[Any] = []
+
+        def callback(batch: Any) -> None:
+            told.append(batch)
+            if len(told) == 1:
+                raise KeyError("what the program's function raises ends nothing")
+
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda loop, context: None)
+        await client.watch("w", callback=callback)
+        for number in range(50):
+            await client.put("w", str(number))
+        await until_true(lambda: sum(len(batch.events) for batch in told) == 50)
+        values = [event.kv.value for batch in told for event in batch.events]
+        assert values == [b"%d" % number for number in range(50)]
+        await client.close()
+        await until_true(lambda: isinstance(told[-1], WatchCanceledError))
 
     played(test)
 

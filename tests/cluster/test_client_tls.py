@@ -19,7 +19,7 @@ from cluster import Client
 from cluster.cli.ending import CommandError
 from cluster.cli.settings import CliSettings, environment_settings
 from cluster.client.engine.endpoints import parse
-from cluster.client.flows.line import Line
+from cluster.client.flows.uplink import Uplink
 from cluster.client.relay import Relay, Target
 from cluster.client.threads.shell import ThreadShell
 from cluster.tls.asking import client_context
@@ -179,7 +179,7 @@ def test_what_is_to_be_inside_tls_never_goes_another_way(
     """As in etcd's clients, files mean TLS where an endpoint has no scheme, and only there."""
     shell = NotingShell()
     files = ClientFiles(str(authority.cert)) if has_files else ClientFiles()
-    line = Line(
+    uplink = Uplink(
         shell,
         ["https://a:1", "http://b:2", "c:3"],
         dial_timeout=1.0,
@@ -189,7 +189,7 @@ def test_what_is_to_be_inside_tls_never_goes_another_way(
         files=files,
     )
     with pytest.raises(ConnectionAbortedError):
-        line.connection()
+        uplink.connection()
     ((addresses, direct, has_tls),) = shell.asked
     bare = "https://c:3" if has_files else "tcp://c:3"
     assert addresses == {"https://a:1": "https://a:1", "http://b:2": "tcp://b:2", "c:3": bare}

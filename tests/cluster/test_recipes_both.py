@@ -15,7 +15,7 @@ from cluster import (
     LockTimeoutError,
     ops,
 )
-from tests.cluster.shells import Played, until_keys
+from tests.cluster.shells import Played, plain, until_keys, until_true
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
@@ -357,12 +357,5 @@ def test_a_worker_that_dies_leaves_its_items_to_the_others(played: Played) -> No
 
 
 async def every(partitioner: Any) -> list[bytes]:
-    """The items of a worker's share; the object of either shell is a plain iterable."""
-    return list(getattr(partitioner, "_front", partitioner))
-
-
-async def until_true(condition: Any) -> None:
-    """Let others go on until a condition holds."""
-    async with asyncio.timeout(HANG_SECONDS):
-        while not condition():
-            await asyncio.wait([begun(asyncio.to_thread(lambda: None))])
+    """The items of a worker's share."""
+    return list(plain(partitioner))

@@ -139,6 +139,10 @@ class LoopShell:
         """A new signal, which is not set."""
         return LoopSignal()
 
+    def guard(self) -> AbstractContextManager[Any]:
+        """Nothing: there is one thread."""
+        return nullcontext()
+
     async def sleep(self, seconds: float) -> None:
         """Suspend the task for a time."""
         await asyncio.sleep(seconds)

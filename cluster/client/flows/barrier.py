@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 from cluster.client import ops
 from cluster.client.arguments import at_least_one
 from cluster.client.flows.contest import Contest
+from cluster.client.flows.deadlines import deadline_in
 from cluster.client.flows.lease import Lease
-from cluster.client.flows.waiting import Nothing, deadline_in, wait_until
+from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.requests import Key, to_bytes
 from cluster.client.results import RangeResult
 from cluster.errors import DeadlineExceededError, LeaseholdError, LockTimeoutError

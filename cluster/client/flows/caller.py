@@ -1,4 +1,4 @@
-"""Caller: sends the requests of flows over the client's line, and decodes the replies.
+"""Caller: sends the requests of flows over the client's uplink, and decodes the replies.
 
 It refuses to know whether threads or tasks wait for the answers. The keys of its requests are those
 of a namespace, if it has one.
@@ -13,8 +13,8 @@ from cluster.client import replies
 from cluster.client.engine.call import Call
 from cluster.client.engine.leaving import Regret
 from cluster.client.engine.notices import Notice, WatchEvents
-from cluster.client.flows.line import Line
 from cluster.client.flows.shell import Connection, Shell, Subscriber
+from cluster.client.flows.uplink import Uplink
 from cluster.client.namespace import Namespace
 from cluster.errors import LeaseholdError
 from cluster.protocol import OPS
@@ -31,20 +31,20 @@ WRITES: Final = frozenset(op.name for op in OPS.values() if op.effect is Effect.
 class Caller:
     """Sends requests to a cluster and decodes the replies."""
 
-    def __init__(self, line: Line, namespace: Namespace | None = None) -> None:
-        self.line = line
+    def __init__(self, uplink: Uplink, namespace: Namespace | None = None) -> None:
+        self.uplink = uplink
         self.namespace = namespace
-        self.shell: Shell = line.shell
-        self.timeout: float = line.timeout
+        self.shell: Shell = uplink.shell
+        self.timeout: float = uplink.timeout
 
     @property
     def endpoints(self) -> tuple[str, ...]:
         """The endpoints, as they were given."""
-        return self.line.endpoints
+        return self.uplink.endpoints
 
     def connection(self) -> Connection:
         """The running connection."""
-        return self.line.running or self.line.connection()
+        return self.uplink.running or self.uplink.connection()
 
     async def request(
         self,
@@ -65,7 +65,7 @@ class Caller:
             fields, decode, regret = self._inside(self.namespace, fields, decode, regret)
         call = Call(fields, self.timeout if timeout is None else timeout, write, pinned)
         call.slow = timeout is not None
-        connection = self.line.running or self.line.connection()
+        connection = self.uplink.running or self.uplink.connection()
         return replies.read(decode, await connection.ask(call, regret))
 
     def begin(
@@ -83,7 +83,7 @@ class Caller:
             fields, decode, _ = self._inside(self.namespace, fields, decode, None)
         call = Call(fields, self.timeout if timeout is None else timeout, write, pinned)
         call.pipelined = True
-        return (self.line.running or self.line.connection()).begin(call, decode)
+        return (self.uplink.running or self.uplink.connection()).begin(call, decode)
 
     async def ask(self, call: Call) -> replies.Reply:
         """Send a call without keys and wait for its reply, or raise its error."""
@@ -97,13 +97,13 @@ class Caller:
 
     async def log_in(self) -> None:
         """Get a token now, if there is a user; else the first request that needs one does."""
-        if self.line.options.credentials is not None:
+        if self.uplink.options.credentials is not None:
             # Everybody may ask this, and no request is sent before there is a token.
             await self.request({"op": "member_list"}, replies.header)
 
     def known(self, endpoint: str | None) -> str | None:
         """The endpoint; ValueError if it is not one of the client's."""
-        if endpoint is not None and endpoint not in self.line.addresses:
+        if endpoint is not None and endpoint not in self.uplink.addresses:
             raise ValueError(f"{endpoint!r} is not one of the client's endpoints")
         return endpoint
 

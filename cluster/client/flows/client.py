@@ -10,11 +10,11 @@ from cluster.client.engine.login import credentials
 from cluster.client.engine.states import ConnectionState
 from cluster.client.flows.access import AccessApi
 from cluster.client.flows.caller import Api, Caller
-from cluster.client.flows.line import Line
 from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.shell import Shell
 from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
+from cluster.client.flows.uplink import Uplink
 from cluster.client.namespace import Namespace
 from cluster.client.replies import Reply
 from cluster.client.requests import Key, to_bytes
@@ -64,7 +64,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         user: str | None = None,
         password: str | None = None,
     ) -> None:
-        line = Line(
+        uplink = Uplink(
             self._shell(),
             endpoints,
             dial_timeout=dial_timeout,
@@ -74,7 +74,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
             files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
             credentials=credentials(user, password),
         )
-        super().__init__(Caller(line))
+        super().__init__(Caller(uplink))
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         outer = b"" if inner is None else inner.prefix
         whole = outer + to_bytes(prefix)
         inside = type(self).__new__(type(self))
-        Api.__init__(inside, Caller(self._caller.line, Namespace(whole) if whole else None))
+        Api.__init__(inside, Caller(self._caller.uplink, Namespace(whole) if whole else None))
         return inside
 
     # --- the state of the connection ---
@@ -121,7 +121,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
     @property
     def state(self) -> ConnectionState:
         """CONNECTED, SUSPENDED (no node can be reached) or LOST (leases have ended)."""
-        return self._caller.line.states.state
+        return self._caller.uplink.states.state
 
     def add_listener(self, listener: Listener) -> None:
         """Call a function with each new state, in their order.
@@ -129,18 +129,18 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         SUSPENDED is a time to pause in: what leases hold may be lost before the next CONNECTED.
         LOST: a lease that this client keeps alive has ended, or the client is closed.
         """
-        self._caller.line.states.add(listener)
+        self._caller.uplink.states.add(listener)
 
     def remove_listener(self, listener: Listener) -> None:
         """Call a listener no more; ValueError when it was not added."""
-        self._caller.line.states.remove(listener)
+        self._caller.uplink.states.remove(listener)
 
     # --- the end ---
 
     async def close(self) -> None:
         """End all requests, watches and renewals, and close the sockets. A closed client stays
         closed."""
-        await self._caller.line.close()
+        await self._caller.uplink.close()
 
     async def __aenter__(self) -> Self:
         return self

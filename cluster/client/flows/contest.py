@@ -7,13 +7,13 @@ before its own, so a contender that leaves wakes one other and not all of them.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
+from cluster.client.flows.deadlines import left_until
 from cluster.client.flows.held_place import LEASE_LOST, HeldPlace, QueuePlace
 from cluster.client.flows.lease import Lease
 from cluster.client.flows.lost import Lost
@@ -247,7 +247,7 @@ class Contest:
         )
         async with watch as seen:
             with held.when_lost(seen.cancel):
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                left = left_until(deadline)
                 try:
                     await seen.get(left)
                 except DeadlineExceededError as error:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
-from cluster.client.arguments import patience
 from cluster.client.flows.contest import Contest, Holder
+from cluster.client.flows.deadlines import deadline_in, left_until
 from cluster.client.flows.held_place import QueuePlace
 from cluster.client.flows.inherited import INHERITED, Owned
 from cluster.client.flows.openable import OpenableStream
@@ -60,12 +59,11 @@ class Election(Holder):
         given lease that is a candidate already keeps its place, and leads if it led: so a program
         may go on with the lease that it had before it was restarted.
         """
-        patience(timeout)
         if self._contest.held is not None:
             if not self.lost.is_set():
                 raise RuntimeError("this is a candidate already: proclaim, or resign first")
             await self._give_up()
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_in(timeout)
         async with self._contest.entering() as lease:
             found = await self._contest.enter(lease, value)
             assert found is not None, "it stands for election without a condition"
@@ -188,14 +186,13 @@ class Observation(Stream[KeyValue]):
             self._watch.cancel()
 
     async def _next(self, timeout: float | None) -> KeyValue | None:
-        patience(timeout)
         if self._process.is_inherited:
             raise WatchCanceledError(INHERITED)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_in(timeout)
         async with self._taking:
             while not self._changes and not self._is_cancelled:
                 assert self._watch is not None, "the observation has begun"
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                left = left_until(deadline)
                 try:
                     self._follow((await self._watch.batch(left)).events)
                 except (CompactedError, HistoryLostError):

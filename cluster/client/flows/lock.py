@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Self
 
-from cluster.client.arguments import patience
 from cluster.client.flows.contest import Contest, Holder
+from cluster.client.flows.deadlines import deadline_in
 from cluster.client.flows.held_place import QueuePlace
 from cluster.client.flows.inherited import Owned
 from cluster.client.requests import Key
@@ -45,9 +44,8 @@ class Lock(Holder):
         child whose parent holds the lock by this object. With a given lease that holds the lock
         already, it returns at once.
         """
-        patience(timeout)
         self._refuse_if_inherited()
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_in(timeout)
         if not await self._turnstile.enter(timeout):
             kind = self._turnstile.kind
             own = f"this {kind} holds the lock"

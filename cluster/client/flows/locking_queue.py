@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client import ops
+from cluster.client.flows.deadlines import deadline_in
 from cluster.client.flows.held_place import HeldPlace, QueuePlace
 from cluster.client.flows.lease import Lease
 from cluster.client.flows.queues import PRIORITY, PriorityQueue
-from cluster.client.flows.waiting import Nothing, deadline_in, wait_until
+from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.replies import Reply, txn_result
 from cluster.client.requests import Key, Named, interval, interval_fields, to_bytes
 from cluster.client.results import RangeResult, TxnResponse

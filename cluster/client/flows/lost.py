@@ -6,9 +6,9 @@ not believe for an instant that it still holds the lease. So each question looks
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
+from cluster.client.flows.deadlines import deadline_in, left_until
 from cluster.client.flows.shell import Signal
 
 
@@ -29,14 +29,12 @@ class Lost:
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is lost, for at most `timeout` seconds; whether it is lost."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_in(timeout)
         while not self.is_set():
+            patience = left_until(deadline)
+            if patience == 0:
+                return False
             left = max(0.0, self._seconds_left())
-            if deadline is not None:
-                patience = deadline - time.monotonic()
-                if patience <= 0:
-                    return False
-                left = min(left, patience)
             # A renewal meanwhile moves the lease's end: the loop then waits again.
-            await self._signal.wait(left)
+            await self._signal.wait(left if patience is None else min(left, patience))
         return True

@@ -10,9 +10,10 @@ from cluster.client import ops
 from cluster.client.engine.call import FOREVER
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents
 from cluster.client.flows.contest import OLDEST_FIRST, Contest
+from cluster.client.flows.deadlines import deadline_in
 from cluster.client.flows.lease import Lease
 from cluster.client.flows.shell import Subscriber
-from cluster.client.flows.waiting import Nothing, deadline_in, wait_until
+from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.requests import Key, interval, to_bytes
 from cluster.client.results import KeyValue, RangeResult
 from cluster.errors import DeadlineExceededError, LeaseholdError, LeaseLostError

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.lease import LeaseApi
-from cluster.client.flows.openable import OpenableStream
+from cluster.client.flows.mirror import Mirror
+from cluster.client.flows.openable import Openable, OpenableStream
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation, Stm, run
 from cluster.client.flows.txn import ClientTxn
-from cluster.client.flows.watch import Watch
+from cluster.client.flows.watch import Watch, WatchCallback
 from cluster.client.requests import Key, interval, interval_fields
 from cluster.client.results import Event
 
@@ -70,6 +71,7 @@ class Primitives(KeyApi):
         progress_notify: bool = False,
         fragment: bool = False,
         keys_only: bool = False,
+        callback: WatchCallback | None = None,
     ) -> OpenableStream[Watch, Event]:
         """Follow the changes of a key or an interval (as in `range`), from now or from a revision.
 
@@ -77,7 +79,9 @@ class Primitives(KeyApi):
         "NOPUT", "NODELETE". `progress_notify`: an idle watch now and then gets an empty batch (in
         `batches`), whose header tells up to which revision the watch is complete. `fragment`: a
         large revision may travel in several messages; it still arrives whole. `keys_only`: events
-        come without values.
+        come without values. `callback`: it is called with each batch of events, one after the
+        other, and with the error that ends the watch, if one does; then nothing comes to `get` and
+        to iterations.
         """
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("watch_create", keys)
@@ -91,4 +95,8 @@ class Primitives(KeyApi):
             "filters": list(filters),
         }
         fields.update((name, value) for name, value in flags.items() if value)
-        return OpenableStream(lambda: Watch(self._caller, fields)._begin())
+        return OpenableStream(lambda: Watch(self._caller, fields, callback)._begin())
+
+    def mirror(self, prefix: Key) -> Openable[Mirror]:
+        """A live dict of the keys with a prefix: read at once, then followed."""
+        return Openable(lambda: Mirror(self._caller, prefix)._begin())

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cluster.client import ops
 from cluster.client.arguments import whole_number
-from cluster.client.flows.waiting import Nothing, deadline_in, wait_until
+from cluster.client.flows.deadlines import deadline_in
+from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.replies import Reply, txn_result
 from cluster.client.requests import Key, put_fields, to_bytes
 from cluster.client.results import KeyValue

@@ -162,6 +162,9 @@ class Shell(Protocol):
     def signal(self) -> Signal:
         """A new signal, which is not set."""
 
+    def guard(self) -> AbstractContextManager[Any]:
+        """A block that one thread is in at a time, for a moment."""
+
     async def sleep(self, seconds: float) -> None:
         """Wait for a time."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from cluster.client.arguments import patience
+from cluster.client.flows.deadlines import left_until
 from cluster.client.requests import Key
 from cluster.errors import CompactedError, HistoryLostError, WatchCanceledError
 
@@ -23,17 +22,6 @@ class Nothing(NamedTuple):
     """What was looked for is not there at this revision of the store."""
 
     revision: int
-
-
-def deadline_in(timeout: float | None) -> float | None:
-    """When a wait of `timeout` seconds ends (monotonic seconds); None: never."""
-    patience(timeout)
-    return None if timeout is None else time.monotonic() + timeout
-
-
-def left_until(deadline: float | None) -> float | None:
-    """The seconds until then, not below 0; None: without limit."""
-    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 async def wait_until(

@@ -6,10 +6,10 @@ nodes is `watching`'s business.
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cluster.client.arguments import patience
@@ -21,6 +21,7 @@ from cluster.client.engine.notices import (
     WatchEvents,
     WatchOpened,
 )
+from cluster.client.flows.deadlines import deadline_in, left_until
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Arrivals, Subscriber
 from cluster.client.flows.stream import Stream
 from cluster.client.results import Event, Header, WatchBatch
@@ -33,6 +34,8 @@ QUEUED_EVENTS_MAX: Final = 10_000
 """When more events wait for the program, the watch is paused: cancelled at its node. It is opened
 again when half of this number waits."""
 
+
+WatchCallback = Callable[[WatchBatch | LeaseholdError], None]
 
 _Item = WatchOpened | WatchBatch | LeaseholdError | None
 
@@ -49,7 +52,10 @@ class Watch(Stream[Event]):
 
     _called = "watch"
 
-    def __init__(self, caller: Caller, fields: dict[str, Any]) -> None:
+    def __init__(
+        self, caller: Caller, fields: dict[str, Any], callback: WatchCallback | None = None
+    ) -> None:
+        self._callback = callback
         # A client without references is closed, so a watch holds a reference to its client.
         self._caller = caller
         self._fields = fields
@@ -64,6 +70,7 @@ class Watch(Stream[Event]):
         self._connection = caller.connection()
         self._number = 0
         self._opened: Header | None = None
+        self._was_accepted = False
 
     async def _begin(self) -> Self:
         """Open the watch, and wait until the cluster has accepted it."""
@@ -93,6 +100,16 @@ class Watch(Stream[Event]):
             if batch is None:
                 return
             yield batch
+
+    async def revisions(self) -> AsyncIterator[WatchBatch]:
+        """As `batches`, but the events of each revision, of a transaction for example, alone."""
+        async for batch in self.batches():
+            rest = batch.events
+            while rest and rest[0].revision != rest[-1].revision:
+                size = sum(event.revision == rest[0].revision for event in rest)
+                yield WatchBatch(batch.header._replace(revision=rest[0].revision), rest[:size])
+                rest = rest[size:]
+            yield WatchBatch(batch.header, rest)
 
     async def batch(self, timeout: float | None = None) -> WatchBatch:
         """The next batch of `batches`; it raises as `get` does."""
@@ -124,21 +141,24 @@ class Watch(Stream[Event]):
         match notice:
             case WatchEvents():
                 self._events_in += len(notice.events)
-                self._incoming.put(WatchBatch(notice.header, notice.events))
+                self._deliver(WatchBatch(notice.header, notice.events))
                 if self._events_in - self._events_out > QUEUED_EVENTS_MAX:
                     self._paused = True
                     return False
             case WatchOpened():
+                self._was_accepted = True
                 self._incoming.put(notice)
             case WatchEnded():
                 self._connection.detach(self._number)
-                self._incoming.put(notice.error)
+                self._abort(notice.error)
             case LeaseRenewed() | LeaseLost():
                 raise AssertionError("a watch keeps no lease")
         return True
 
     def _abort(self, error: LeaseholdError) -> None:
         """End the watch with this error; no notice of the engine will end it."""
+        if self._callback is not None and self._was_accepted:
+            self._connection.tell(partial(self._callback, error))
         self._incoming.put(error)
 
     def _orphan(self, error: LeaseholdError) -> None:
@@ -148,6 +168,26 @@ class Watch(Stream[Event]):
         self._taken.clear()
         self._incoming = self._caller.shell.arrivals()
         self._incoming.put(error)
+
+    def _deliver(self, batch: WatchBatch) -> None:
+        if self._callback is None:
+            self._incoming.put(batch)
+        else:
+            self._connection.tell(partial(self._call, self._callback, batch))
+
+    def _call(self, callback: WatchCallback, batch: WatchBatch) -> None:
+        try:
+            callback(batch)
+        finally:
+            self._taken_out(len(batch.events))
+
+    def _taken_out(self, events: int) -> None:
+        """The program has taken events: go on if the watch was paused because it had not."""
+        self._events_out += events
+        if self._paused and self._events_in - self._events_out <= QUEUED_EVENTS_MAX // 2:
+            self._paused = False
+            number = self._number
+            self._connection.run(lambda core, now: core.watches.resume(number, now))
 
     async def _accepted(self, timeout: float) -> Header:
         try:
@@ -165,11 +205,10 @@ class Watch(Stream[Event]):
         return first.header
 
     async def _next(self, timeout: float | None) -> Event | None:
-        patience(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = deadline_in(timeout)
         async with self._taking:
             while not (rest := self._rest(1)):
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                left = left_until(deadline)
                 batch = await self._take_batch(left)
                 if batch is None:
                     return None
@@ -200,11 +239,7 @@ class Watch(Stream[Event]):
         except TimeoutError:
             raise DeadlineExceededError("no event in time") from None
         if isinstance(item, WatchBatch):
-            self._events_out += len(item.events)
-            if self._paused and self._events_in - self._events_out <= QUEUED_EVENTS_MAX // 2:
-                self._paused = False
-                number = self._number
-                self._connection.run(lambda core, now: core.watches.resume(number, now))
+            self._taken_out(len(item.events))
             return item
         # Leave the end in the queue: another thread, or a later call, must find it too.
         self._incoming.put(item)

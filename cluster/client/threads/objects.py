@@ -5,7 +5,7 @@ A class names its methods; what they do, and what their parameters mean, is writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import ParamSpec, Self, TypeVar
 
 from cluster.client import ops, results
@@ -17,6 +17,7 @@ from cluster.client.flows import (
     lock,
     locking_queue,
     lost,
+    mirror,
     partitioner,
     party,
     queues,
@@ -302,6 +303,33 @@ class Watch(BlockingStream[watch.Watch, results.Event]):
         yield from going_through(self._flow.batches())
 
     batches.__doc__ = synchronous(watch.Watch.batches.__doc__)
+
+    def revisions(self) -> Iterator[results.WatchBatch]:
+        yield from going_through(self._flow.revisions())
+
+    revisions.__doc__ = synchronous(watch.Watch.revisions.__doc__)
+
+
+class Mirror(Blocking[mirror.Mirror], Mapping[bytes, bytes]):
+    __doc__ = synchronous(mirror.Mirror.__doc__)
+
+    __getitem__ = direct(mirror.Mirror.__getitem__)
+    __iter__ = direct(mirror.Mirror.__iter__)
+    __len__ = direct(mirror.Mirror.__len__)
+    __contains__ = direct(mirror.Mirror.__contains__)
+    __repr__ = direct(mirror.Mirror.__repr__)
+    key_value = direct(mirror.Mirror.key_value)
+    state = direct(mirror.Mirror.state)
+    revision = seen(mirror.Mirror.revision)
+    error = seen(mirror.Mirror.error)
+    add_listener = direct(mirror.Mirror.add_listener)
+    remove_listener = direct(mirror.Mirror.remove_listener)
+    wait_for = blocking(mirror.Mirror.wait_for)
+    close = direct(mirror.Mirror.close)
+    __exit__ = blocking(mirror.Mirror.__aexit__)
+
+    def __enter__(self) -> Self:
+        return self
 
 
 class Scan(BlockingStream[scan.Scan, results.KeyValue]):

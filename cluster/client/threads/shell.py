@@ -126,6 +126,10 @@ class ThreadShell:
         """A new signal, which is not set."""
         return ThreadSignal()
 
+    def guard(self) -> AbstractContextManager[Any]:
+        """A new lock."""
+        return threading.Lock()
+
     async def sleep(self, seconds: float) -> None:
         """Block the thread for a time."""
         time.sleep(seconds)

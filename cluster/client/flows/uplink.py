@@ -1,4 +1,4 @@
-"""Line: the way from a client to its cluster, and its life: first use, fork, close.
+"""Uplink: the way from a client to its cluster, and its life: first use, fork, close.
 
 It refuses to know requests, and whether threads or tasks wait for the answers.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORKED: Final = "the process was forked: this belongs to the parent"
 
 
-class Line:
+class Uplink:
     """Where a client's requests go; the first one connects it."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Line:
         self.running: Connection | None = None
         self._closed = False
         self.states = StateBoard()
-        _lines.add(self)
+        _uplinks.add(self)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _context(files: ClientFiles) -> SSLContext:
     return client_context(files, ARGUMENTS)
 
 
-_lines: weakref.WeakSet[Line] = weakref.WeakSet()
+_uplinks: weakref.WeakSet[Uplink] = weakref.WeakSet()
 
 _orphans: list[Connection] = []
 """The parent's connections in a forked child. Kept for ever: collecting one would close sockets
@@ -115,8 +115,8 @@ that the parent uses."""
 
 
 def _after_fork() -> None:
-    for line in list(_lines):
-        line._forked()
+    for uplink in list(_uplinks):
+        uplink._forked()
 
 
 os.register_at_fork(after_in_child=_after_fork)
