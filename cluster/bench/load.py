@@ -36,7 +36,7 @@ def run(name: str, wires: Wires, workload: Workload, total: int, outstanding: in
     Errors in replies are counted and do not end the run; STALL_MS of silence do (UnavailableError).
     """
     assert total >= 1 and outstanding >= 1, "nothing to do"
-    load = _Load(wires, workload, total, min(outstanding, total))
+    load = _Load(wires, workload.showing(wires.shown), total, min(outstanding, total))
     began = time.perf_counter()
     load.run()
     return figures_of(name, time.perf_counter() - began, load.latencies, load.errors)

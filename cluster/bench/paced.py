@@ -37,7 +37,7 @@ def run(
     on_second: Callable[[int], None] = lambda second: None,
 ) -> Figures:
     """Send for `seconds`, wait for the last replies, and measure; `on_second` hears the time."""
-    load = _PacedLoad(wires, workload, per_second, clients, seconds, on_second)
+    load = _PacedLoad(wires, workload.showing(wires.shown), per_second, clients, seconds, on_second)
     began = time.perf_counter()
     load.run()
     return figures_of(name, time.perf_counter() - began, load.latencies, load.errors)

@@ -129,6 +129,7 @@ class StampedPuts:
         self, wires: Wires, keys: int, total: int, outstanding: int, value_bytes: int
     ) -> None:
         self.sockets = wires.sockets
+        self._shown = wires.shown
         self.latencies: array[float] = array("d")
         self.seconds = 0.0
         self._keys = keys
@@ -180,6 +181,7 @@ class StampedPuts:
             "op": "put",
             "key": WATCH_PREFIX + b"%d" % self._random.randrange(self._keys),
             "value": _STAMP.pack(now) + self._padding,
+            **self._shown,
         }
         self.sockets[slot % len(self.sockets)].send(wire.pack(request), zmq.NOBLOCK)
 
@@ -194,7 +196,7 @@ class WatchedKeys:
         self._wanted = wanted
         for number, socket in enumerate(self.sockets):
             step = len(self.sockets)
-            _open(socket, intervals[number::step], SAMPLED_ID + number, step)
+            _open(socket, intervals[number::step], SAMPLED_ID + number, step, wires.shown)
 
     @property
     def is_done(self) -> bool:
@@ -237,7 +239,11 @@ def key_watches(wires: Wires, keys: int, puts: int) -> WatchedKeys:
 
 
 def _open(
-    socket: zmq.Socket[bytes], intervals: Sequence[tuple[bytes, bytes]], first_id: int, step: int
+    socket: zmq.Socket[bytes],
+    intervals: Sequence[tuple[bytes, bytes]],
+    first_id: int,
+    step: int,
+    shown: dict[str, str],
 ) -> None:
     """Open watches on one connection, with every `step`th id from the first on."""
     for number, (key, range_end) in enumerate(intervals):
@@ -247,6 +253,7 @@ def _open(
             "key": key,
             "range_end": range_end,
             "watch_id": first_id + number * step,
+            **shown,
         }
         socket.send(wire.pack(request))
     for _ in intervals:

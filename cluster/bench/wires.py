@@ -11,7 +11,8 @@ from typing import Any, Final, Self
 import zmq
 
 from cluster import wire
-from cluster.errors import ProtocolError, UnavailableError, exception_for
+from cluster.errors import LeaseholdError, ProtocolError, UnavailableError, exception_for
+from cluster.faults import name_of
 
 DIAL_SECONDS: Final = 2.0
 
@@ -19,8 +20,9 @@ DIAL_SECONDS: Final = 2.0
 class Wires:
     """`connections` connections, to the addresses (tcp://HOST:PORT) in turn.
 
-    With `leader_only` all of them are to the leader. Raises UnavailableError when a node that is
-    needed does not answer within `dial_seconds`.
+    With `leader_only` all of them are to the leader. With `credentials`, a name and a password,
+    `shown` has what each request must show. Raises UnavailableError when a node that is needed does
+    not answer within `dial_seconds`.
     """
 
     def __init__(
@@ -30,22 +32,34 @@ class Wires:
         *,
         leader_only: bool = False,
         dial_seconds: float = DIAL_SECONDS,
+        credentials: tuple[str, str] | None = None,
     ) -> None:
         assert addresses, "no endpoint"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dial_seconds = dial_seconds
         self.sockets: list[zmq.Socket[bytes]] = []
+        self.shown: dict[str, str] = {}
         try:
             targets = [self._leader(addresses)] if leader_only else addresses
             for number in range(connections):
                 self.sockets.append(self._dial(targets[number % len(targets)]))
+            if credentials is not None:
+                self._log_in(*credentials)
         except BaseException:
             self.close()
             raise
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send one request on the first connection; its reply, or the exception of its error."""
-        return self._ask(self.sockets[0], request, "the first endpoint")
+        return self._ask(self.sockets[0], {**request, **self.shown}, "the first endpoint")
+
+    def _log_in(self, name: str, password: str) -> None:
+        try:
+            self.shown["token"] = self.ask(op="authenticate", name=name, password=password)["token"]
+        except LeaseholdError as error:
+            # While authentication is off nothing has to be shown.
+            if name_of(error.message) != "AuthNotEnabled":
+                raise
 
     def close(self) -> None:
         """Close every connection."""

@@ -38,6 +38,10 @@ class Workload(NamedTuple):
     bodies: Sequence[bytes]
     more_fields: int = 0
 
+    def showing(self, shown: dict[str, str]) -> Workload:
+        """The same requests, which show who asks."""
+        return self._replace(fields={**self.fields, **shown})
+
     def head(self, request_id: int) -> bytes:
         """A request without the value that varies."""
         assert FIRST_ID <= request_id < 1 << 32, "an id that is not five bytes long"

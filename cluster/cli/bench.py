@@ -190,6 +190,7 @@ def _wires(settings: CliSettings, conns: int | None, target_leader: bool) -> Wir
         connections,
         leader_only=target_leader,
         dial_seconds=settings.dial_timeout_seconds,
+        credentials=settings.credentials(),
     )
 
 

@@ -90,7 +90,12 @@ def perf(
     with settings.connect() as client:
         _require_unused(client, prefix)
         connections = min(wanted.clients, CONNECTIONS_MAX)
-        with Wires(addresses, connections, dial_seconds=settings.dial_timeout_seconds) as wires:
+        with Wires(
+            addresses,
+            connections,
+            dial_seconds=settings.dial_timeout_seconds,
+            credentials=settings.credentials(),
+        ) as wires:
             figures = paced.run(
                 "check perf", wires, _puts(prefix), *wanted, duration, _progress(duration)
             )
