@@ -140,14 +140,22 @@ class FrontProcess:
             self._tell(self._process)
         self._keeping.start()
 
-    def serve(self, identity: Identity, door_port: int) -> None:
-        """Listen, and have the front serve this node; call it when the node's door is open."""
+    def serve(
+        self, identity: Identity, own_port: int, passing_port: int, password: str = ""
+    ) -> None:
+        """Listen, and have the front serve this node; call it when the node's door is open.
+
+        The front speaks at `own_port`, with the password if there is one, and passes the bytes of
+        ZeroMQ's clients on to `passing_port`.
+        """
         for listening in self._sockets:
             listening.listen(LISTEN_BACKLOG)
         config = FrontConfig(
             cluster_id=identity.cluster_id,
             member_id=identity.member_id,
-            door_port=door_port,
+            own_port=own_port,
+            passing_port=passing_port,
+            password=password,
             request_bytes_max=self._config.max_request_bytes,
             node_pid=os.getpid(),
             version=__version__,

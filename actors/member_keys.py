@@ -24,8 +24,10 @@ from actors.raft.disk.wal import Wal
 from actors.raft.keyring import KeySource
 from actors.raft.membership import Membership
 from actors.raft.surroundings import Polling
+from cluster.client_lock import ClientLock
 from cluster.config import NodeConfig
 from cluster.curve import HeldKeys, KeyPair, derived_pair, new_pair
+from cluster.door import ClientDoor
 from cluster.exposure import refuse_open_peers
 from cluster.flag_values import ConfigError
 from cluster.gatekeeper import Gatekeeper, let_in
@@ -105,7 +107,8 @@ def _first_keys(config: NodeConfig) -> HeldKeys | None:
 
 def with_own_key(config: NodeConfig, keys: MemberKeys | None) -> NodeConfig:
     """The first members with the key of one that is alone, and needs to tell nobody of it."""
-    if keys is None or len(config.members) > 1 or config.have_members_keys:
+    is_first = not Wal.exists(config.data_dir / "wal", DISK)
+    if keys is None or len(config.members) > 1 or config.have_members_keys or not is_first:
         return config
     own = config.own_member
     return config._replace(members=(own._replace(key=keys.held.pair.public),))
@@ -146,7 +149,14 @@ def have_keys(
 class PeerGuard:
     """Joins the keyring of a node's member to its door and its links, and to the gatekeeper."""
 
-    def __init__(self, config: NodeConfig, keys: MemberKeys, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        keys: MemberKeys,
+        gatekeeper: Gatekeeper,
+        serve_clients: Callable[[KeyPair], None],
+    ) -> None:
+        self._serve_clients = serve_clients
         self._keys = keys
         self._trusted = trusted_keys(config)
         self._gatekeeper = gatekeeper
@@ -199,6 +209,7 @@ class PeerGuard:
     def serve(self, pair: KeyPair) -> None:
         """Be reached under this pair."""
         self._door.serve(pair)
+        self._serve_clients(pair)
 
     def use(self, pairs: Sequence[KeyPair], keys: Mapping[int, Sequence[str]]) -> None:
         """Reach the others with these pairs, under their keys."""
@@ -214,6 +225,8 @@ class Security:
         self.keys = keys
         self._config = config
         self.gatekeeper: Gatekeeper | None = None
+        # The door of clients, once it is open: it has the same key as that of members.
+        self.client_door: ClientDoor | None = None
         if keys is not None:
             self.gatekeeper = Gatekeeper(context)
             self.gatekeeper.guard(ZAP_DOMAIN, let_in)
@@ -235,7 +248,21 @@ class Security:
             log.info("members have no keys: whoever reaches a peer URL can speak as a member")
             return None
         assert keys is not None and self.gatekeeper is not None, "have_keys has looked"
-        return PeerGuard(config, keys, self.gatekeeper)
+        return PeerGuard(config, keys, self.gatekeeper, self.serve)
+
+    def client_lock(self) -> ClientLock | None:
+        """The lock of the door of clients; None: they need no keys."""
+        if not self._config.has_client_keys:
+            return None
+        assert self.keys is not None and self.gatekeeper is not None, "find_keys has made some"
+        lock = ClientLock(self.keys.held.pair)
+        self.gatekeeper.guard(ZAP_DOMAIN, lock.judge)
+        return lock
+
+    def serve(self, pair: KeyPair) -> None:
+        """Clients reach this node under this pair from now on."""
+        if self.client_door is not None and self._config.has_client_keys:
+            self.client_door.serve(pair)
 
     def close(self) -> None:
         """Let nobody in any more; call it when the doors are closed."""

@@ -192,7 +192,7 @@ def make_actors(
             ),
         ),
         raft=make_raft(config, context, outside, security, OnDisk(wal, contents, machine), end),
-        gateway=_make_gateway(config, context, identity, front),
+        gateway=_make_gateway(config, context, identity, security, front),
     )
     ring = Ring(**{name: actor.mailbox for name, actor in actors._asdict().items()})
     for actor in actors:
@@ -249,6 +249,7 @@ def _make_gateway(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
     identity: Identity,
+    security: Security,
     front: FrontProcess | None,
 ) -> GatewayActor:
     settings = GatewaySettings(
@@ -271,7 +272,7 @@ def _make_gateway(
     )
     return GatewayActor(
         settings,
-        lambda: _open_door(config, context, identity, front),
+        lambda: _open_door(config, context, identity, security, front),
         monotonic_ms,
         time.time_ns() // 1_000_000,
         secrets.randbits,
@@ -283,13 +284,22 @@ def _open_door(
     config: NodeConfig,
     context: zmq.Context[zmq.Socket[bytes]],
     identity: Identity,
+    security: Security,
     front: FrontProcess | None,
 ) -> ClientDoor:
-    """The door for clients; a front gets to it by a port of loopback, which it is told here."""
+    """The door for clients; a front gets to it by a port of loopback, which it is told here.
+
+    Where clients need keys, there are two such ports: the front passes the bytes of clients to one,
+    and speaks at the other itself.
+    """
     urls = config.zeromq_urls if front is None else (*config.zeromq_urls, FRONT_DOOR)
-    door = ClientDoor(context, urls, monotonic_ms, config.max_request_bytes)
+    lock, own_url = security.client_lock(), "" if front is None else FRONT_DOOR
+    door = ClientDoor(context, urls, monotonic_ms, config.max_request_bytes, lock, own_url)
+    security.client_door = door
     if front is not None:
-        front.serve(identity, int(door.endpoint.rpartition(":")[2]))
+        passing_port = int(door.endpoint.rpartition(":")[2])
+        password = "" if lock is None else lock.password
+        front.serve(identity, door.front_port or passing_port, passing_port, password)
     return door
 
 

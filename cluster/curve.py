@@ -7,8 +7,6 @@ are.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from typing import Final, NamedTuple
 
@@ -70,6 +68,9 @@ def derived_pair(bootstrap: bytes, name: str) -> KeyPair:
 
     Whoever has the secret has the pairs of all members, so members replace these pairs at once.
     """
+    import hashlib  # noqa: PLC0415 - as above: it would cost each leasectl command time
+    import hmac  # noqa: PLC0415
+
     extracted = hmac.digest(_SALT, bootstrap, hashlib.sha256)
     secret = hmac.digest(extracted, b"member " + name.encode() + b"\1", hashlib.sha256)
     return pair_of(secret.hex())

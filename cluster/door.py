@@ -12,16 +12,20 @@ from typing import Final
 
 import zmq
 
+from cluster.client_lock import FRONT, ClientLock
+from cluster.curve import KeyPair
+from cluster.keyed import KeyedPorts
 from cluster.links import (
     ASKED_FIRST,
     HANDSHAKE_MS,
+    USER_ID,
     ZAP_DOMAIN,
     bind,
     descriptor_of,
 )
 from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
-from cluster.visitors import LOOK_MS, NAMES, ClosedForCause, Gone, Visitors
+from cluster.visitors import LOOK_MS, NAMES, NO_KEY, ClosedForCause, Gone, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
 """A frame may be larger than the largest request by this size, so that a client whose request is
@@ -59,6 +63,7 @@ MESSAGE_FRAMES_MAX: Final = 64
 on its way add."""
 
 TOO_MANY_FRAMES: Final = f"closed a connection: a message of more than {MESSAGE_FRAMES_MAX} frames"
+ANOTHERS_NAME: Final = "closed a connection that claimed the ZMQ_ROUTING_ID of another key"
 AUTOMATIC_NAME: Final = "closed a connection that claimed an automatic ZMQ_ROUTING_ID"
 
 _NOWAIT: Final = zmq.NOBLOCK
@@ -80,8 +85,9 @@ class ClientDoor:
     """The ROUTER that clients connect to; an item is (route back, payload).
 
     `endpoint` is the last URL it listens on. Where the port was given as 0, it names the port that
-    the system chose. `clock` returns milliseconds. `keys` are the public keys that connections have
-    shown, by their names.
+    the system chose. `clock` returns milliseconds. With a `lock`, clients need a key, which a
+    gatekeeper of the same context must see to: `keys` has the public key of each connection, by its
+    name. `front_port` is where the node's front has no key, but a password; 0: there is none.
     """
 
     look_ms: int | None = LOOK_MS
@@ -92,6 +98,8 @@ class ClientDoor:
         urls: tuple[str, ...],
         clock: Callable[[], int],
         request_bytes_max: int,
+        lock: ClientLock | None = None,
+        front_url: str = "",
     ) -> None:
         socket = context.socket(zmq.ROUTER)
         socket.linger = 0
@@ -109,12 +117,33 @@ class ClientDoor:
         # The other frames of a valid message (its route) fit into a second overhead.
         self.visitors.expect_messages(request_bytes_max + 2 * CLIENT_FRAME_OVERHEAD_BYTES)
         self._sink = Sink(context, socket)
-        bind(socket, urls)
         self._socket = socket
         self.keys: dict[bytes, bytes] = {}
         # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
         self._unsure = True
+        self._lock, self.front_port = lock, 0
+        self._ports = None if lock is None else KeyedPorts(urls)
+        if lock is None:
+            bind(socket, urls)
+        else:
+            self.visitors.unheard = NO_KEY
+            if front_url:
+                self._let_front_in(front_url)
+            self.serve(lock.pair)
         self.endpoint = socket.get_string(zmq.LAST_ENDPOINT)
+
+    def _let_front_in(self, url: str) -> None:
+        """Listen for the front; the options of a socket count for what it binds from then on."""
+        self._socket.setsockopt(zmq.PLAIN_SERVER, 1)
+        bind(self._socket, (url,))
+        self.front_port = int(self._socket.get_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+    def serve(self, pair: KeyPair) -> None:
+        """Have this pair from now on; connections of clients under another one end."""
+        assert self._lock is not None and self._ports is not None, "a door without a lock"
+        self._lock.pair = pair
+        self._ports.serve(self._socket, pair)
+        self._unsure = True
 
     def descriptors(self) -> list[int]:
         """Two descriptors to poll: the socket's, and that of the reports on its connections."""
@@ -128,7 +157,12 @@ class ClientDoor:
         """Every `look_ms`: end the connections over a limit; which connections have ended."""
         # Incomplete messages are counted only when all whole ones were taken: drain until empty.
         self._unsure = True
-        return self.visitors.look()
+        news = self.visitors.look()
+        if self._lock is not None:
+            for each in news:
+                if isinstance(each, Gone):
+                    self.keys.pop(each.name, None)
+        return news
 
     def unread(self, bytes_max: int) -> int:
         """Bytes that wait for clients to read them; counted anew when above `bytes_max`."""
@@ -161,6 +195,7 @@ class ClientDoor:
                 frame = receive(copy=False)
                 if find(name) is None and not self._is_met(name, frame):
                     continue
+                is_itself = self._lock is None or self._is_itself(name, frame)
                 payload: bytes = frame.bytes
                 route: Route = (name,)
                 if frame.more:
@@ -168,6 +203,8 @@ class ClientDoor:
                     if several is None:
                         continue
                     route, payload = several
+                if not is_itself and route[0] == name:
+                    continue
                 left -= len(payload)
                 visitor = find(route[0])
                 if visitor is None:
@@ -189,6 +226,24 @@ class ClientDoor:
         if visitor is not None and name[:1] == b"\0" and not self._was_given(name):
             self.visitors.hang_up(visitor, AUTOMATIC_NAME)
         return True
+
+    def _is_itself(self, name: bytes, frame: zmq.Frame) -> bool:
+        """Note the key of a connection; False for a message under another key than its name's.
+
+        A client may claim the name of another whose connection has just ended. Until that end was
+        reported, its requests would count as the other's. Of a connection that has ended nothing is
+        noted: nothing would remove it again.
+        """
+        if self.visitors.find(name) is None:
+            return False
+        user = frame.get(USER_ID)
+        key = b"" if user == FRONT else bytes.fromhex(str(user))
+        if self.keys.setdefault(name, key) == key:
+            return True
+        visitor = self.visitors.at(int(frame.get(zmq.SRCFD)))
+        if visitor is not None:
+            self.visitors.hang_up(visitor, ANOTHERS_NAME)
+        return False
 
     def _was_given(self, name: bytes) -> bool:
         """Whether libzmq gave this automatic name to a connection.
@@ -281,6 +336,8 @@ class ClientDoor:
         self._sink.close()
         self.visitors.close(self._socket)
         self._socket.close(linger=CLIENT_LINGER_MS)
+        if self._ports is not None:
+            self._ports.close()
 
 
 def _wire_bytes(route: Route, payload: bytes) -> int:

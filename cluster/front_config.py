@@ -12,8 +12,10 @@ from cluster.tls.options import ServerTls, from_fields
 
 
 class FrontConfig(NamedTuple):
-    """The node's ids and the port of its door on 127.0.0.1, and what the front needs to serve.
+    """The node's ids and the ports of its door on 127.0.0.1, and what the front needs to serve.
 
+    The front speaks at `own_port`, with a `password` where clients need keys, and passes the bytes
+    of ZeroMQ's clients on to `passing_port`.
     `listening` and `listening_metrics` are descriptors of listening sockets; those among
     `listening_tls` speak TLS as `tls` says, those among `listening_plain` (also) without. `life` is
     that of a pipe which ends when the node does, `turn` that of the file whose lock the serving
@@ -26,7 +28,9 @@ class FrontConfig(NamedTuple):
 
     cluster_id: int
     member_id: int
-    door_port: int
+    own_port: int
+    passing_port: int
+    password: str
     request_bytes_max: int
     node_pid: int
     version: str

@@ -46,6 +46,8 @@ class KeyedPorts:
         self._bound.clear()
         door.setsockopt(zmq.CURVE_SERVER, 1)
         door.setsockopt(zmq.CURVE_SECRETKEY, z85(pair.secret))
+        if any(each.family == socket.AF_INET6 for each in self._listening):
+            door.setsockopt(zmq.IPV6, 1)
         for listening in self._listening:
             # libzmq closes the copy when it stops listening.
             door.setsockopt(zmq.USE_FD, os.dup(listening.fileno()))

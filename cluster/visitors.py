@@ -74,6 +74,7 @@ WENT_AWAY: Final = (errno.ECONNRESET, errno.EPIPE)
 """libzmq's reasons for a failed handshake when the other side closed the connection itself."""
 
 NOT_ZMTP: Final = "closed a connection that does not speak ZMTP 3"
+NO_KEY: Final = "closed a connection that has no key, or does not speak ZMTP 3"
 TOO_MANY: Final = f"closed a connection: there are {CONNECTIONS_MAX}"
 ENDLESS: Final = "closed a connection with too much that is not a whole message, or not taken"
 LOST: Final = "closed a connection: what it sent was lost behind a message of too many frames"
@@ -128,6 +129,8 @@ class Visitors:
         self.incomplete_siege_bytes_max = INCOMPLETE_SIEGE_BYTES_MAX
         # Whether the socket was found empty since the last look.
         self._emptied = False
+        # What is said of a connection whose handshake failed.
+        self.unheard = NOT_ZMTP
         # Descriptors of connections that ended since then: their messages may still wait.
         self._left: set[int] = set()
         # Their names, the last ones. Only those that libzmq gave: it gives none a second time.
@@ -257,7 +260,7 @@ class Visitors:
             self._went_away = False
             # A client that closes during its handshake is not at fault, so nothing is logged.
             if visitor is not None and not went_away and not self._maybe_spoke(visitor):
-                self._news.append(ClosedForCause(NOT_ZMTP, visitor.peer.host))
+                self._news.append(ClosedForCause(self.unheard, visitor.peer.host))
         else:
             # The value is no descriptor here, either, but always 0.
             self.handshakes += 1
@@ -296,7 +299,7 @@ class Visitors:
     def hang_up(self, visitor: Visitor, reason: str) -> None:
         """End a connection, for this reason."""
         if not visitor.ended:
-            # Its end is reported here, for this reason: `_note` must not add NOT_ZMTP.
+            # Its end is reported here, for this reason: `_note` must not add another.
             visitor.speaks = True
             visitor.end()
             self._news.append(ClosedForCause(reason, visitor.peer.host))

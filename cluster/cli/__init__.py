@@ -42,6 +42,10 @@ COMMANDS: Final[CommandTable] = {
         },
     ),
     "move-leader": "cluster.cli.member:move_leader",
+    "keys": (
+        "Keys of clients, and of nodes whose clients have keys",
+        {"init": "cluster.cli.own_keys:init", "cluster": "cluster.cli.own_keys:cluster"},
+    ),
     "endpoint": (
         "Endpoint related commands",
         {

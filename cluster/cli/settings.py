@@ -54,6 +54,7 @@ class CliSettings:
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     password_file: str = ""
+    key_file: str = ""
     _credentials: tuple[str, str] | None = field(default=None, repr=False)
 
     def endpoint_list(self) -> list[str]:
@@ -61,9 +62,15 @@ class CliSettings:
         return list(self._parsed(self.endpoints or None))
 
     def plain_addresses(self, command: str) -> dict[str, str]:
-        """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS."""
+        """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS,
+        and without keys."""
         addresses = self._parsed(self.endpoints or None)
         for endpoint, address in addresses.items():
+            if "#" in address:
+                text = f"{command} does not use keys, and {endpoint} names one: name one without"
+                raise CommandError(
+                    f"{text} (a node with --client-keys has none)", EXIT_BAD_CONNECTION
+                )
             if address.startswith(HTTPS):
                 text = (
                     f"{command} does not speak TLS, as {endpoint} asks for: name tcp:// or http://"
@@ -90,17 +97,22 @@ class CliSettings:
 
         self._check_files()
         user, password = self.credentials() or (None, None)
-        return Client(
-            self._parsed(endpoints or self.endpoints or None),
-            dial_timeout=self.dial_timeout_seconds,
-            timeout=self.command_timeout_seconds,
-            ca_cert=self.cacert,
-            cert=self.cert,
-            key=self.key,
-            insecure_skip_verify=self.insecure_skip_tls_verify,
-            user=user,
-            password=password,
-        )
+        parsed = self._parsed(endpoints or self.endpoints or None)
+        try:
+            return Client(
+                parsed,
+                dial_timeout=self.dial_timeout_seconds,
+                timeout=self.command_timeout_seconds,
+                ca_cert=self.cacert,
+                cert=self.cert,
+                key=self.key,
+                insecure_skip_verify=self.insecure_skip_tls_verify,
+                user=user,
+                password=password,
+                key_file=self.key_file,
+            )
+        except ValueError as error:
+            raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
 
     def credentials(self) -> tuple[str, str] | None:
         """The user and the password, which is asked for once if it is not given.
@@ -151,10 +163,11 @@ class CliSettings:
 
     def _parsed(self, endpoints: Iterable[str] | None) -> dict[str, str]:
         from cluster.client.engine.endpoints import parse  # noqa: PLC0415
+        from cluster.client.identity import cluster_file  # noqa: PLC0415
 
         tls = self._files.is_for_bare_endpoints
         try:
-            return parse(endpoints, os.environ, tls=tls)
+            return parse(endpoints, os.environ, tls=tls, known=cluster_file(os.environ))
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_CONNECTION) from None
 
@@ -222,8 +235,9 @@ def global_options() -> list[click.Option]:
             ["--endpoints"],
             "endpoints",
             multiple=True,
-            metavar="HOST:PORT,...",
-            help="Where the cluster is  [default: $LEASECTL_ENDPOINTS or 127.0.0.1:2379]",
+            metavar="HOST:PORT[#KEY],...",
+            help="Where the cluster is, perhaps with the nodes' keys  "
+            "[default: $LEASECTL_ENDPOINTS, the file $LEASECTL_CLUSTER_FILE, or 127.0.0.1:2379]",
         ),
         _option(
             ["-w", "--write-out"],
@@ -281,6 +295,13 @@ def _credential_options() -> list[click.Option]:
             "password_file",
             metavar="FILE",
             help="The file whose first line is the user's password",
+        ),
+        _option(
+            ["--key-file"],
+            "key_file",
+            metavar="FILE",
+            help="Your own key for nodes with keys (leasectl keys init)  "
+            "[default: $LEASECTL_KEY_FILE]",
         ),
     ]
 

@@ -74,6 +74,7 @@ class Client(Blocking[_Twin]):
         insecure_skip_verify: bool = False,
         user: str | None = None,
         password: str | None = None,
+        key_file: str | Path = "",
     ) -> None:
         super().__init__(
             _Twin(
@@ -88,6 +89,7 @@ class Client(Blocking[_Twin]):
                 insecure_skip_verify=insecure_skip_verify,
                 user=user,
                 password=password,
+                key_file=key_file,
             )
         )
 

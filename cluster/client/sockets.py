@@ -19,8 +19,10 @@ from cluster import wire
 from cluster.client.engine.call import FOREVER
 from cluster.client.engine.core import Core
 from cluster.client.engine.direct import Dial
+from cluster.client.identity import ClientIdentity
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
+from cluster.curve import new_pair, z85
 from cluster.schemes import HTTPS, zeromq_url
 
 if TYPE_CHECKING:
@@ -60,7 +62,14 @@ FAILED_HANDSHAKES: Final = (
 )
 MONITORED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | FAILED_HANDSHAKES
 
+GAVE_UP: Final = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+GAVE_UP_SECONDS: Final = 0.5
+"""libzmq gives a connection up when the node refuses it. It is made anew after this time, for the
+node may have been started in another way since."""
+
 NO_HANDSHAKE: Final = "no Leasehold node answers there"
+KEY_WANTED: Final = f"{NO_HANDSHAKE}, or it wants its key named, as HOST:PORT#KEY"
+OTHER_KEY: Final = "no node with the key of the endpoint answers there"
 
 EVENT_BYTES: Final = 2
 """The first frame of a monitor's message begins with the number of the event, 16 bits."""
@@ -75,14 +84,16 @@ class _Link:
 
     `address` is empty, and `socket` and `monitor` are None, while the host name is unresolved.
     `is_direct`: a direct way of an endpoint, which is connected once. `is_secure`: inside TLS, and
-    `reason` says why that failed when it was last tried.
+    `reason` says why that failed when it was last tried. `key` is the node's, if it must have one.
     """
 
     __slots__ = (
         "address",
+        "gave_up",
         "host",
         "is_direct",
         "is_secure",
+        "key",
         "monitor",
         "name",
         "port",
@@ -96,7 +107,9 @@ class _Link:
         self.is_direct = is_direct
         self.is_secure = address.startswith(HTTPS)
         self.reason = ""
-        self.host, _, self.port = address.partition("://")[2].rpartition(":")
+        self.gave_up = False
+        place, _, self.key = address.partition("://")[2].partition("#")
+        self.host, _, self.port = place.rpartition(":")
         self.address = ""
         self.socket: zmq.Socket[bytes] | None = None
         self.monitor: zmq.Socket[bytes] | None = None
@@ -117,15 +130,16 @@ class Registry(Protocol):
 class EndpointLinks:
     """One DEALER and its monitor for each endpoint; they belong to the engine's carrier.
 
-    `tls`: how endpoints with https are reached.
+    `identity` is for endpoints with https, and for those that name the key of their node.
     """
 
-    def __init__(self, waker: Waker, registry: Registry, tls: SSLContext | None) -> None:
+    def __init__(self, waker: Waker, registry: Registry, identity: ClientIdentity) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._waker = waker
         self._resolver = Resolver(waker)
         self._registry = registry
-        self._relay = None if tls is None else _relay(tls, waker)
+        self._relay = None if identity.tls is None else _relay(identity.tls, waker)
+        self._pair = identity.pair
         registry.register(waker.fd, zmq.POLLIN)
         self._links: dict[str, _Link] = {}
         self._by_socket: dict[zmq.Socket[bytes], _Link] = {}
@@ -153,7 +167,7 @@ class EndpointLinks:
     def _open(self, link: _Link, address: str, core: Core) -> None:
         self._links[link.name] = link
         if is_numeric(link.host):
-            self._connect(link, zeromq_url(address), core)
+            self._connect(link, zeromq_url(address.partition("#")[0]), core)
         else:
             self._resolver.begin(link.name, link.host)
 
@@ -165,7 +179,11 @@ class EndpointLinks:
         for link in self._links.values():
             if link.retry_at <= now:
                 link.retry_at = FOREVER
-                if not core.endpoints.is_up(link.name):
+                if link.gave_up:
+                    link.gave_up = False
+                    self._disconnect(link)
+                    self._connect(link, link.address, core)
+                elif not core.endpoints.is_up(link.name):
                     self._resolver.begin(link.name, link.host)
 
     def _resolved(self, link: _Link, resolved: Resolved, core: Core, now: float) -> None:
@@ -202,6 +220,11 @@ class EndpointLinks:
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         if address.startswith("tcp://["):
             socket.setsockopt(zmq.IPV6, 1)
+        if link.key:
+            self._pair = self._pair or new_pair()
+            socket.setsockopt(zmq.CURVE_SERVERKEY, z85(link.key))
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, z85(self._pair.public))
+            socket.setsockopt(zmq.CURVE_SECRETKEY, z85(self._pair.secret))
         monitor = socket.get_monitor_socket(MONITORED)
         link.socket, link.monitor = socket, monitor
         self._by_socket[socket] = self._by_monitor[monitor] = link
@@ -330,8 +353,10 @@ class EndpointLinks:
                 link.reason = ""
                 core.endpoint_up(link.name, now)
             elif event & FAILED_HANDSHAKES:
+                if event & GAVE_UP and not link.is_secure and not link.is_direct:
+                    link.gave_up, link.retry_at = True, now + GAVE_UP_SECONDS
                 if self._has_reached(link):
-                    self._set_aside(link, link.reason or NO_HANDSHAKE, core)
+                    self._set_aside(link, link.reason or _unheard(link), core)
             elif core.endpoints.is_up(link.name):
                 # First read all frames of the connection that broke. A bookmark that is read after
                 # the next connection is up would count for watches that are opened there.
@@ -348,6 +373,13 @@ class EndpointLinks:
         self._context.term()
         if self._relay is not None:
             self._relay.end()
+
+
+def _unheard(link: _Link) -> str:
+    """Why a handshake may have failed. libzmq does not tell: the other side just closes."""
+    if link.is_secure:
+        return NO_HANDSHAKE
+    return OTHER_KEY if link.key else KEY_WANTED
 
 
 def _relay(tls: SSLContext, waker: Waker) -> Relay:

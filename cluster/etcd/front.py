@@ -138,10 +138,12 @@ class Front:
             loop,
             NodeAddress(
                 DOOR_HOST,
-                config.door_port,
+                config.own_port,
                 config.cluster_id,
                 config.member_id,
                 FRAME_BYTES_MAX,
+                config.password,
+                config.passing_port,
             ),
         )
         self._change = asyncio.Event()

@@ -123,8 +123,9 @@ class Passage:
     async def _connect(self) -> None:
         near, far, address = self._near, self._far, self._pool.address
         far.other = near  # before it is connected: the node speaks at once
+        port = address.passing_port or address.port
         try:
-            await self._pool.loop.create_connection(lambda: far, address.host, address.port)
+            await self._pool.loop.create_connection(lambda: far, address.host, port)
         except OSError:
             self._open()
             self._cut()

@@ -56,7 +56,7 @@ async def _serve(loop: Loop, config: FrontConfig, stopping: asyncio.Event) -> in
     front = Front(loop, config, protocols_of(config))
     reason = await front.reach()
     if reason:
-        log.error("no way to the node at port %d: %s", config.door_port, reason)
+        log.error("no way to the node at port %d: %s", config.own_port, reason)
         return EXIT_NODE_AWAY
     for number in config.listening:
         front.listen([socket.socket(fileno=number)], _kind(config, number))

@@ -167,8 +167,8 @@ class NotingShell(ThreadShell):
         super().__init__()
         self.asked: list[tuple[Mapping[str, str], Mapping[str, str], bool]] = []
 
-    def connect(self, addresses: Any, options: Any, direct: Any, changed: Any, tls: Any) -> Any:
-        self.asked.append((addresses, direct, tls is not None))
+    def connect(self, addresses: Any, options: Any, direct: Any, changed: Any, own: Any) -> Any:
+        self.asked.append((addresses, direct, own.tls is not None))
         raise ConnectionAbortedError
 
 
@@ -187,6 +187,7 @@ def test_what_is_to_be_inside_tls_never_goes_another_way(
         exactly_once=True,
         direct=True,
         files=files,
+        key_file="",
     )
     with pytest.raises(ConnectionAbortedError):
         uplink.connection()

@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from ssl import SSLContext
 from typing import Any, Final, TypeVar
 
 import zmq
@@ -22,6 +21,7 @@ from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import Action, Changed, Subscriber
+from cluster.client.identity import ClientIdentity
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.waker import Waker
@@ -76,7 +76,7 @@ class LoopConnection:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
-        tls: SSLContext | None,
+        identity: ClientIdentity,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
@@ -93,7 +93,7 @@ class LoopConnection:
         self._reason: LeaseholdError = ClientClosedError("the client was closed")
         self._waker = Waker()
         self._readers = _Readers(self._loop, self._turn_soon)
-        self._links = EndpointLinks(self._waker, self._readers, tls)
+        self._links = EndpointLinks(self._waker, self._readers, identity)
         self._links.open(addresses, self._core)
         self._turn_soon()
 

@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from ssl import SSLContext
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.aio.connection import LoopConnection
 from cluster.client.engine.calling import CallOptions
 from cluster.client.flows.shell import Changed
+from cluster.client.identity import ClientIdentity
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -122,10 +122,10 @@ class LoopShell:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
-        tls: SSLContext | None,
+        identity: ClientIdentity,
     ) -> LoopConnection:
         """Open sockets in the running event loop."""
-        return LoopConnection(addresses, options, direct, changed, tls)
+        return LoopConnection(addresses, options, direct, changed, identity)
 
     def arrivals(self) -> LoopArrivals[Any]:
         """A new, empty queue."""

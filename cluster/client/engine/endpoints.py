@@ -7,9 +7,10 @@ the same member without its front.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from cluster.curve import parse_key
 from cluster.schemes import HTTP, HTTPS, TCP
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:2379"
@@ -25,17 +26,21 @@ def parse(
     environment: Mapping[str, str] | None = None,
     *,
     tls: bool = False,
+    known: Sequence[str] = (),
 ) -> dict[str, str]:
     """Map each endpoint, as it was written, to its address; ValueError names a bad one.
 
-    Without `given`, the endpoints come from the environment, else there is the default one.
+    Without `given`, the endpoints come from the environment, else they are the `known` ones with
+    their nodes' keys (a cluster file), else there is the default one. `HOST:PORT#KEY` names the key
+    of a node, and its address does: nobody else is believed there. So has an endpoint that is
+    `known` with a key.
     `http://` is accepted because etcd's users write it: it means plain TCP here too. An endpoint
     with `https://`, or with `tls` one without a scheme, has an address with `https://`.
     """
     if given is None:
         for name in ENVIRONMENT_NAMES:
             given = given or (environment or {}).get(name)
-        given = given or DEFAULT_ENDPOINT
+        given = given or list(known) or DEFAULT_ENDPOINT
     texts = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
     for text in texts:
         if not isinstance(text, str):
@@ -45,12 +50,17 @@ def parse(
         raise ValueError("no endpoints were given")
     if len(written) > ENDPOINTS_MAX:
         raise ValueError(f"{len(written)} endpoints are more than {ENDPOINTS_MAX}")
-    return {endpoint: address(endpoint, tls=tls) for endpoint in written}
+    addresses = {endpoint: address(endpoint, tls=tls) for endpoint in written}
+    pinned = {each.partition("#")[0]: each for each in map(address, known)}
+    return {name: pinned.get(each, each) for name, each in addresses.items()}
 
 
 def address(endpoint: str, *, tls: bool = False) -> str:
     """The address of `host:port` or a URL: ZeroMQ's, `tcp://host:port`, or inside TLS
-    `https://host:port`. Without a scheme `tls` decides."""
+    `https://host:port`. Without a scheme `tls` decides. A key behind it (`#KEY`) stays there."""
+    whole, (endpoint, pin, key) = endpoint, endpoint.partition("#")
+    if pin:
+        return f"{address(endpoint)}#{_key(whole, key)}"
     scheme, separator, rest = endpoint.partition("://")
     kind = _SCHEMES.get(scheme + separator) if separator else HTTPS if tls else TCP
     if kind is None:
@@ -66,6 +76,15 @@ def address(endpoint: str, *, tls: bool = False) -> str:
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError(f"endpoint {endpoint!r}: {port!r} is no port from 1 to 65535")
     return f"{kind}{host}:{int(port)}"
+
+
+def _key(endpoint: str, text: str) -> str:
+    if endpoint.startswith(HTTPS):
+        raise ValueError(f"endpoint {endpoint!r}: a node has a certificate there, and no key")
+    try:
+        return parse_key(text)
+    except ValueError as error:
+        raise ValueError(f"endpoint {endpoint!r}: {error}") from None
 
 
 class Endpoints:

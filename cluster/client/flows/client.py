@@ -42,6 +42,9 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
     `insecure_skip_verify` believes any certificate.
     With a `user` and the `password` the client logs in when it needs to, and again when its token
     has ended.
+    `host:port#KEY` names the key of a node, which nobody else has: the connection is sealed for it.
+    `key_file` has the client's own key (`leasectl keys init`; by default $LEASECTL_KEY_FILE), which
+    shows the node who it is. $LEASECTL_CLUSTER_FILE has endpoints with their keys, one a line.
     """
 
     @classmethod
@@ -63,6 +66,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         insecure_skip_verify: bool = False,
         user: str | None = None,
         password: str | None = None,
+        key_file: str | Path = "",
     ) -> None:
         uplink = Uplink(
             self._shell(),
@@ -73,6 +77,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
             direct=direct,
             files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
             credentials=credentials(user, password),
+            key_file=str(key_file),
         )
         super().__init__(Caller(uplink))
 

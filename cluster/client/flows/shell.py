@@ -17,13 +17,13 @@ from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret
 from cluster.client.engine.notices import Notice
 from cluster.client.engine.states import ConnectionState
+from cluster.client.identity import ClientIdentity
 from cluster.client.replies import Reply
 from cluster.errors import LeaseholdError
 
 if TYPE_CHECKING:
     # For types only: a program without event loop, or without TLS, should not pay for an import.
     from asyncio import Future
-    from ssl import SSLContext
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -148,10 +148,10 @@ class Shell(Protocol):
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
-        tls: SSLContext | None,
+        identity: ClientIdentity,
     ) -> Connection:
         """Start an engine with its sockets; its carrier calls `changed` with each new state,
-        and with the way to tell the program. `tls` is for the addresses with https."""
+        and with the way to tell the program. `identity` is what it shows the nodes."""
 
     def arrivals(self) -> Arrivals[Any]:
         """A new, empty queue."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from cluster.client.arguments import time_limit
 from cluster.client.engine.calling import CallOptions
@@ -16,12 +16,10 @@ from cluster.client.engine.endpoints import parse
 from cluster.client.engine.login import Credentials
 from cluster.client.flows.shell import Connection, Shell
 from cluster.client.flows.states import StateBoard
+from cluster.client.identity import cluster_file, identity_for
 from cluster.errors import ClientClosedError
 from cluster.schemes import HTTPS
-from cluster.tls.files import ARGUMENTS, ClientFiles
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
+from cluster.tls.files import ClientFiles
 
 FORKED: Final = "the process was forked: this belongs to the parent"
 
@@ -40,17 +38,18 @@ class Uplink:
         direct: bool,
         files: ClientFiles,
         credentials: Credentials | None = None,
+        key_file: str = "",
     ) -> None:
         self.shell = shell
-        self.addresses = parse(endpoints, os.environ, tls=files.is_for_bare_endpoints)
-        secure = {name for name, each in self.addresses.items() if each.startswith(HTTPS)}
-        self._tls = _context(files) if secure else None
+        known, tls = cluster_file(os.environ), files.is_for_bare_endpoints
+        self.addresses = parse(endpoints, os.environ, tls=tls, known=known)
+        self._identity = identity_for(self.addresses, files, key_file, os.environ)
         patience = time_limit("dial_timeout", dial_timeout)
         self.options = CallOptions(patience, exactly_once, credentials)
         self.timeout = time_limit("timeout", timeout)
-        # What was to be inside TLS must not go another way.
+        # What was to be inside TLS, or sealed for a node, must not go another way.
         self._direct = {
-            n: a for n, a in self.addresses.items() if direct and n != a and n not in secure
+            n: a for n, a in self.addresses.items() if direct and n != a and not _is_secure(a)
         }
         self.running: Connection | None = None
         self._closed = False
@@ -73,7 +72,7 @@ class Uplink:
                     self.options,
                     self._direct,
                     self.states.change,
-                    self._tls,
+                    self._identity,
                 )
                 self.running = connection
                 self._finalizer = weakref.finalize(self, connection.close)
@@ -101,10 +100,8 @@ class Uplink:
             _orphans.append(connection)
 
 
-def _context(files: ClientFiles) -> SSLContext:
-    from cluster.tls.asking import client_context  # noqa: PLC0415 - only with TLS
-
-    return client_context(files, ARGUMENTS)
+def _is_secure(address: str) -> bool:
+    return address.startswith(HTTPS) or "#" in address
 
 
 _uplinks: weakref.WeakSet[Uplink] = weakref.WeakSet()

@@ -22,6 +22,7 @@ from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
+from cluster.client.identity import ClientIdentity
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
 from cluster.client.threads.callbacks import CallbackThread
@@ -38,7 +39,6 @@ from cluster.errors import (
 
 if TYPE_CHECKING:
     import asyncio
-    from ssl import SSLContext
 
 OUTSTANDING_CALLS_MAX: Final = 20_000
 
@@ -90,13 +90,13 @@ class ThreadedConnection:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
-        tls: SSLContext | None,
+        identity: ClientIdentity,
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
         self._core = Core(addresses, options, chance, first, direct)
         self._addresses = addresses
-        self._tls = tls
+        self._identity = identity
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
         self._changed = changed
@@ -216,7 +216,7 @@ class ThreadedConnection:
     def _run(self) -> None:
         core = self._core
         poller = zmq.Poller()
-        links = EndpointLinks(self._waker, poller, self._tls)
+        links = EndpointLinks(self._waker, poller, self._identity)
         try:
             links.open(self._addresses, core)
             while not self._stopping:

@@ -7,14 +7,12 @@ import time
 from collections.abc import Coroutine, Mapping
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.engine.calling import CallOptions
 from cluster.client.flows.shell import Changed
+from cluster.client.identity import ClientIdentity
 from cluster.client.threads.connection import ThreadedConnection
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -109,10 +107,10 @@ class ThreadShell:
         options: CallOptions,
         direct: Mapping[str, str],
         changed: Changed,
-        tls: SSLContext | None,
+        identity: ClientIdentity,
     ) -> ThreadedConnection:
         """Start an I/O thread."""
-        return ThreadedConnection(addresses, options, direct, changed, tls)
+        return ThreadedConnection(addresses, options, direct, changed, identity)
 
     def arrivals(self) -> ThreadArrivals[Any]:
         """A new, empty queue."""

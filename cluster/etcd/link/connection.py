@@ -39,13 +39,19 @@ Loop = asyncio.AbstractEventLoop
 
 
 class NodeAddress(NamedTuple):
-    """Where a node's door is, who the node must be, and the largest frame that it may send."""
+    """Where a node's door is, who the node must be, and the largest frame that it may send.
+
+    `password` is what the node knows its front by, where clients need keys. Their bytes are passed
+    on to `passing_port`; 0: it is the same port.
+    """
 
     host: str
     port: int
     cluster_id: int
     member_id: int
     frame_bytes_max: int
+    password: str = ""
+    passing_port: int = 0
 
 
 class NodeConnection(asyncio.Protocol):
@@ -67,7 +73,7 @@ class NodeConnection(asyncio.Protocol):
         self.on_lost: Callable[[str], None] = _ignore
         self._loop = loop
         self._address = address
-        self._dealer = Dealer(address.frame_bytes_max)
+        self._dealer = Dealer(address.frame_bytes_max, address.password)
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
         self._unsent_bytes = 0
@@ -135,7 +141,7 @@ class NodeConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(UNSENT_BYTES_MAX)
-        self._transport.write(opening())
+        self._transport.write(opening(self._address.password))
         self._gate.heard(self)
 
     def data_received(self, data: bytes) -> None:

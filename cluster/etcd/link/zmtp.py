@@ -1,4 +1,6 @@
-"""The client's side of one ZMTP 3.1 connection: a DEALER without security that talks to a ROUTER.
+"""The client's side of one ZMTP 3.1 connection: a DEALER that talks to a ROUTER.
+
+With a password it speaks the mechanism PLAIN, else NULL: neither hides anything.
 
 It turns bytes into messages and messages into bytes, and answers the peer's heartbeats. It refuses
 to know sockets, time, and what a message says. Only messages of one frame are spoken: a node sends
@@ -26,9 +28,15 @@ _SHORT_HEAD, _LONG_HEAD = 2, 9
 _SIGNATURE: Final = b"\xff\0\0\0\0\0\0\0\x01\x7f"
 _VERSION: Final = b"\x03\x01"
 _VERSION_AT: Final = len(_SIGNATURE)
-_MECHANISM: Final = b"NULL".ljust(20, b"\0")
+_MECHANISM_BYTES: Final = 20
+_NULL: Final = b"NULL".ljust(_MECHANISM_BYTES, b"\0")
+_PLAIN_TEXT: Final = b"PLAIN".ljust(_MECHANISM_BYTES, b"\0")
 _MECHANISM_AT: Final = _VERSION_AT + len(_VERSION)
-_READY: Final = b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
+_PROPERTIES: Final = b"\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
+_READY: Final = b"\x05READY" + _PROPERTIES
+_INITIATE: Final = b"\x08INITIATE" + _PROPERTIES
+_NAME: Final = b"front"
+"""Under which a front is known to its node (cluster.client_lock)."""
 
 
 class ZmtpError(Exception):
@@ -43,24 +51,29 @@ def frame(payload: bytes) -> bytes:
     return b"\x02%b%b" % (size.to_bytes(8, "big"), payload)
 
 
-def opening() -> bytes:
-    """What a client sends first: its greeting, and what kind of socket it is.
+def opening(password: str = "") -> bytes:
+    """What a client sends first: its greeting, and what kind of socket it is, or its password.
 
     The peer reads one after the other, so neither of them waits for the peer. But a message may
     come only when the peer is ready: libzmq refuses one that comes before it has said so.
     """
-    greeting = (_SIGNATURE + _VERSION + _MECHANISM).ljust(GREETING_BYTES, b"\0")
-    return greeting + _command(_READY)
+    mechanism = _PLAIN_TEXT if password else _NULL
+    greeting = (_SIGNATURE + _VERSION + mechanism).ljust(GREETING_BYTES, b"\0")
+    if not password:
+        return greeting + _command(_READY)
+    said = password.encode()
+    return greeting + _command(b"\x05HELLO%c%b%c%b" % (len(_NAME), _NAME, len(said), said))
 
 
 class Dealer:
     """The incoming half of a connection; `is_ready` once the peer has introduced itself.
 
-    `to_send` has the answers to heartbeats that are not sent yet; its owner sends and clears it.
+    `to_send` has the answers to the peer that are not sent yet; its owner sends and clears it.
     """
 
-    def __init__(self, frame_bytes_max: int) -> None:
+    def __init__(self, frame_bytes_max: int, password: str = "") -> None:
         self.is_ready = False
+        self._mechanism = _PLAIN_TEXT if password else _NULL
         self.to_send = b""
         self._frame_bytes_max = frame_bytes_max
         self._is_greeted = False
@@ -124,8 +137,9 @@ class Dealer:
         if len(data) < GREETING_BYTES:
             self._keep(data, GREETING_BYTES - len(data))
             return 0
-        if data[_MECHANISM_AT : _MECHANISM_AT + len(_MECHANISM)] != _MECHANISM:
-            raise ZmtpError("the peer wants another security mechanism than NULL")
+        if data[_MECHANISM_AT : _MECHANISM_AT + _MECHANISM_BYTES] != self._mechanism:
+            name = self._mechanism.rstrip(b"\0").decode()
+            raise ZmtpError(f"the peer wants another security mechanism than {name}")
         self._is_greeted = True
         return GREETING_BYTES
 
@@ -147,6 +161,8 @@ class Dealer:
             if b"\x06ROUTER" not in rest:
                 raise ZmtpError("the peer is not a ROUTER")
             self.is_ready = True
+        elif name == b"WELCOME":
+            self.to_send += _command(_INITIATE)
         elif name == b"PING":
             self.to_send += _command(b"\x04PONG" + rest[2:])  # without the two bytes of its TTL
         elif name == b"ERROR":

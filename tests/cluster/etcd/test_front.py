@@ -32,7 +32,9 @@ pytestmark = pytest.mark.usefixtures("each_loop")
 CONFIG: Final = FrontConfig(
     cluster_id=CLUSTER_ID,
     member_id=MEMBER_ID,
-    door_port=0,
+    own_port=0,
+    passing_port=0,
+    password="",
     listening=(7, 8),
     listening_metrics=(),
     listening_tls=(8,),
@@ -80,7 +82,7 @@ def protocols() -> Protocols:
 
 def front_of(node: StandIn) -> tuple[Front, tuple[str, int]]:
     """A front that listens, and its address."""
-    config = CONFIG._replace(door_port=node.port, tls=None)
+    config = CONFIG._replace(own_port=node.port, tls=None)
     front = Front(asyncio.get_running_loop(), config, protocols())
     listening = socket.create_server(("127.0.0.1", 0))
     address: tuple[str, int] = listening.getsockname()

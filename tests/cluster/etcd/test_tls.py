@@ -90,7 +90,7 @@ def front_of(
         return Asking(name, link)
 
     protocols = Protocols(partial(make, b"1:"), partial(make, b"2:"), partial(make, b"m:"))
-    config = CONFIG._replace(door_port=node.port, tls=tls, secret=SECRET.hex())
+    config = CONFIG._replace(own_port=node.port, tls=tls, secret=SECRET.hex())
     front = Front(asyncio.get_running_loop(), config, protocols)
     listening = socket.create_server(("127.0.0.1", 0))
     address: Address = listening.getsockname()
