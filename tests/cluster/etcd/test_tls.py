@@ -27,7 +27,7 @@ from cluster.wire import pack, unpack
 from tests.certificates import Authority, Pair
 from tests.chaos.hostile.zmtp import Connection, frame
 from tests.cluster.etcd.key_updates import NO_LIBRARY, Updater
-from tests.cluster.etcd.loops import run, until
+from tests.cluster.etcd.loops import run, turn, until
 from tests.cluster.etcd.standin import StandIn, echo, stand_in
 from tests.cluster.etcd.test_front import CONFIG, FLOOD, Told, elsewhere, flood
 from tests.limits import HANG_SECONDS
@@ -244,6 +244,41 @@ def test_a_client_of_zeromq_that_does_not_read_inside_tls_stops_the_node_and_not
 
     with stand_in(flood) as flooding:
         run(test)
+
+
+class Busy(Told):
+    """Takes what comes first, and then nothing."""
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.pause_reading()
+
+
+def test_a_client_inside_tls_is_read_no_further_than_its_protocol_takes(
+    node: StandIn, authority: Authority, server: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent_max = 32 * 1024 * 1024  # the buffers of both sockets take less
+
+    def connected(address: Address) -> ssl.SSLSocket:
+        bare = socket.create_connection(address, HANG_SECONDS)
+        return client_context(authority).wrap_socket(bare, server_hostname="localhost")
+
+    async def test() -> None:
+        front, address = front_of(node, tls_of(server))
+        monkeypatch.setattr(front, "protocols", Protocols(*[partial(Busy, b"")] * 3))
+        client = await elsewhere(lambda: connected(address))
+        client.setblocking(False)
+        sent, tries = 0, 0
+        while sent < sent_max and tries < 300:
+            try:
+                sent += client.send(bytes(65_536))
+            except ssl.SSLWantWriteError:
+                tries += 1
+                await turn()
+        assert sent < sent_max
+        client.close()
+        await front.stop()
+
+    run(test)
 
 
 def hello_of(authority: Authority) -> bytes:
