@@ -42,7 +42,7 @@ from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor
 from actors.store import installing
 from actors.store.applying import apply_entries
-from actors.store.backlog import history
+from actors.store.backlog import Backlog
 from actors.store.commits import Commits
 from actors.store.compactor import Compactor
 from actors.store.disk import reports
@@ -86,6 +86,7 @@ class StoreActor(NodeActor):
         self._installer = Installer(slice_steps_max)
         self._upkeep = Upkeep(upkeep, member_id, machine, waits.durations)
         self._listeners = Listeners()
+        self._backlog = Backlog()
         # False while an entry is half applied, or the file half replaced. If an exception leaves it
         # so, `close` must not make that state durable.
         self._is_whole = True
@@ -127,7 +128,8 @@ class StoreActor(NodeActor):
             case Tick(now_ms):
                 self._on_tick(now_ms)
             case ReadHistory():
-                self.ring.watch.tell(history(machine.store, message))
+                self._backlog.begin(message)
+                self._on_tick(self._clock())
             case _ if isinstance(message, OfListeners):
                 for told in self._listeners.pass_on(message, machine):
                     self.ring.watch.tell(told)
@@ -257,9 +259,9 @@ class StoreActor(NodeActor):
 
     def _on_tick(self, now_ms: int) -> None:
         machine = self._machine
+        self._reply(self._long_queries.work(machine, self._clock))
         if machine.is_busy:
             # All else that may be due needs a whole state.
-            self._reply(self._long_queries.work(machine, self._clock))
             self._go_on()
             self._arm()
             return
@@ -273,7 +275,7 @@ class StoreActor(NodeActor):
         # Every member asks, so that the next leader has noted the past; only the leader gets one.
         if revision := self._compactor.due(machine.store, now_ms):
             self.ring.raft.tell(propose(NOBODY, [Compact(revision)]))
-        self._reply(self._long_queries.work(machine, self._clock))
+        self._backlog.work(machine.store, self._clock, self.ring.watch.tell)
         # Nor may a copy begin of a file that is about to go.
         is_copying = self._backend.is_copying or self._installer.is_busy
         self._carry_out(self._upkeep.tick(machine, now_ms, is_copying=is_copying))
@@ -288,7 +290,7 @@ class StoreActor(NodeActor):
         """Ask to be woken for the first thing that will be due."""
         now_ms = self._clock()
         sweep_ms = self._compactor.next_wake_ms(self._machine.sweeper, now_ms)
-        query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries else None
+        query_ms = now_ms + QUERY_PAUSE_MS if self._long_queries or self._backlog else None
         entry_ms = now_ms if self._machine.is_busy else None
         commit_ms = self._commits.next_wake_ms(now_ms)
         others_ms = earliest(self._upkeep.next_wake_ms(), self._installer.next_wake_ms(now_ms))

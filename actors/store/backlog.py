@@ -1,13 +1,14 @@
 """What a watch that is behind has missed, a portion at a time.
 
-A portion's work and size are bounded, whatever the store holds. It ends between two revisions, so
-only a single revision above the bounds makes it larger. A few keys are looked up, each in its own
-past; for more keys it goes through all changes in order. When to read is decided elsewhere.
+A portion's size is bounded, whatever the store holds. It ends between two revisions, so only a
+single revision above the bounds makes it larger; then it is read in slices, between turns. A few
+keys are looked up, each in its own past; for more keys it goes through all changes in order. When
+to read is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import merge
 from itertools import islice
 from typing import Final
@@ -16,6 +17,7 @@ from actors.language.commands import Event
 from actors.language.messages import HistoryPortion, ReadHistory
 from actors.store.index import end_of
 from actors.store.mvcc import RevisionStore
+from actors.store.steps import ITEMS_PER_STEP, Steps, step
 from actors.store.storage import SUB_BITS
 
 PORTION_EVENTS_MAX: Final = 500
@@ -30,40 +32,97 @@ ROWS_AT_ONCE: Final = 512
 KEYS_MAX: Final = 1_000
 """Up to 1,000 keys are looked up one by one, if there are 1,000 revisions or more to go through."""
 
+BACKLOG_SLICE_MS: Final = 2
+BACKLOG_STEPS_MAX: Final = 64
+"""After 2 ms, or 64 steps, others have their turn: one revision may have deleted a million keys."""
+
 Spans = tuple[tuple[bytes, bytes], ...]
 """Intervals as (key, range_end) of requests; an empty tuple stands for all keys."""
 
+Portion = tuple[int, tuple[Event, ...]]
+"""The revision that a portion reaches, and its events."""
 
-def history(store: RevisionStore, asked: ReadHistory) -> HistoryPortion:
-    """The answer to Watch; once it reaches the present revision, the watch goes on live."""
-    from_revision, spans, with_previous = asked
-    if from_revision < store.compact_revision:
-        return HistoryPortion(from_revision, 0, store.revision, (), store.compact_revision)
-    reached, events = portion(store, from_revision, spans, with_previous)
-    return HistoryPortion(from_revision, reached, store.revision, events)
+
+class Backlog:
+    """The portion that Watch has asked for and not got yet; Watch asks for one at a time."""
+
+    def __init__(self) -> None:
+        self._asked: ReadHistory | None = None
+        self._store: RevisionStore | None = None
+        self._steps: Steps[Portion] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether `work` has something to do."""
+        return self._asked is not None
+
+    def begin(self, asked: ReadHistory) -> None:
+        """Watch asks for a portion."""
+        assert self._asked is None, "one portion at a time"
+        self._asked, self._steps = asked, None
+
+    def work(
+        self,
+        store: RevisionStore,
+        clock: Callable[[], int],
+        tell: Callable[[HistoryPortion], None],
+    ) -> None:
+        """Do a slice of the work on this store, and tell Watch the answer when it is done.
+
+        Once that reaches the present revision, the watch goes on live.
+        """
+        if self._asked is None:
+            return
+        from_revision, spans, with_previous = self._asked
+        if from_revision < store.compact_revision:
+            self._end()
+            tell(HistoryPortion(from_revision, 0, store.revision, (), store.compact_revision))
+            return
+        # After a snapshot it is another store: what was read of the old one may be gone.
+        if self._steps is None or store is not self._store:
+            self._store = store
+            self._steps = portion(store, from_revision, spans, with_previous)
+        until_ms = clock() + BACKLOG_SLICE_MS
+        for _ in range(BACKLOG_STEPS_MAX):
+            found = step(self._steps)
+            if found is not None:
+                self._end()
+                tell(HistoryPortion(from_revision, found[0], store.revision, found[1]))
+                return
+            if clock() >= until_ms:
+                return
+
+    def _end(self) -> None:
+        self._asked = self._steps = self._store = None
 
 
 def portion(
     store: RevisionStore, from_revision: int, spans: Spans, with_previous: bool
-) -> tuple[int, tuple[Event, ...]]:
+) -> Steps[Portion]:
     """The revision that a portion reaches, and the events in these spans until then, in order.
 
-    It begins at `from_revision`, which must not be before the compacted one. The last portion
-    reaches the store's revision.
+    It begins at `from_revision`, which must not be before the compacted one, now and at each step.
+    The last portion reaches the revision that the store had at its first step.
     """
     assert from_revision >= store.compact_revision, "what is compacted cannot be read"
+    until = store.revision
     keys = _few_keys(store, from_revision, spans)
     if keys is None:
-        steps = _gone_through(store, from_revision, spans)
+        changes = _gone_through(store, from_revision, spans)
     else:
         past = [store.index.positions_since(key, from_revision) for key in keys]
-        steps = ((position, True) for position in merge(*past))
+        changes = ((position, True) for position in merge(*past))
     events: list[Event] = []
     size = current = 0
-    for seen, (position, is_wanted) in enumerate(steps):
+    for seen, (position, is_wanted) in enumerate(changes):
+        # A few keys have not many changes within one revision. Nor may other steps come between:
+        # their positions are read from the index as it is.
+        if keys is None and seen and not seen % ITEMS_PER_STEP:
+            yield
         revision = position >> SUB_BITS
         # Only between two revisions: a watch is told the events of one revision together.
         if revision != current:
+            if revision > until:
+                break
             if (
                 len(events) >= PORTION_EVENTS_MAX
                 or size >= PORTION_BYTES_MAX
@@ -77,7 +136,7 @@ def portion(
             size += len(event.kv.key) + len(event.kv.value)
             if event.prev_kv is not None:
                 size += len(event.prev_kv.value)
-    return store.revision, tuple(events)
+    return until, tuple(events)
 
 
 def _few_keys(store: RevisionStore, from_revision: int, spans: Spans) -> set[bytes] | None:
@@ -110,16 +169,14 @@ def _gone_through(
             low <= key and (high is None or key < high) for low, high in bounds
         )
 
-    # First the committed changes, then those that the backend lacks, which all come after them.
+    # First the committed changes, then those that the backend lacks, which all come after them. A
+    # commit may end meanwhile.
     start = from_revision << SUB_BITS
-    kept_from = store.kept_from
-    while start < kept_from:
-        rows = store.backend.rows(start, kept_from, ROWS_AT_ONCE)
+    while start < (end := store.kept_from):
+        rows = store.backend.rows(start, end, ROWS_AT_ONCE)
         for row in rows:
             yield row[0], is_wanted(row[2])
-        if len(rows) < ROWS_AT_ONCE:
-            break
-        start = rows[-1][0] + 1
-    for position, event in store.kept():
-        if position >= start:
-            yield position, is_wanted(event.kv.key)
+        start = rows[-1][0] + 1 if len(rows) == ROWS_AT_ONCE else end
+    kept = [(at, event.kv.key) for at, event in store.kept() if at >= start]
+    for position, key in kept:
+        yield position, is_wanted(key)

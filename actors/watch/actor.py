@@ -37,7 +37,13 @@ from actors.watch.audience import Match
 from actors.watch.flow import Flow
 from actors.watch.frames import WatchFrames
 from actors.watch.hub import COMPACTED_TEXT, Hub
-from actors.watch.long_batch import EVENTS_AT_ONCE, Frames, LongBatch
+from actors.watch.long_batch import (
+    EVENTS_AT_ONCE,
+    TELLING_MS,
+    TELLING_STEPS_MAX,
+    Frames,
+    LongBatch,
+)
 from actors.watch.rhythm import Patience, Rhythm
 from actors.watch.teller import Teller
 from cluster.faults import FAULTS
@@ -179,14 +185,17 @@ class WatchActor(NodeActor):
         if reached < revision:
             self._read_at_ms = self._clock() + READING_PAUSE_MS
             self._arm()
-        matches = self._hub.read(reached, revision, events)
+        found = self._hub.read(reached, revision, events)
         bytes_max = self._flow.told_bytes_max
-        self._history = self._teller.history(matches, reached, events, bytes_max)
+        self._history = self._teller.history(found, reached, events, bytes_max)
         self._tell_history()
 
     def _tell_history(self) -> None:
-        """Tell what was read, as long as the gateway has room; then read what comes next."""
-        while self._flow.is_open:
+        """Tell what was read, while it is this actor's turn and the gateway has room."""
+        until_ms = self._clock() + TELLING_MS
+        for _ in range(TELLING_STEPS_MAX):
+            if not self._flow.is_open:
+                return
             frames = next(self._history, None)
             if frames is None:
                 self._hub.end_reading()
@@ -194,9 +203,12 @@ class WatchActor(NodeActor):
                 self._read_on()
                 return
             self._deliver(frames)
+            if self._clock() >= until_ms:
+                break
+        self._arm()
 
     def _go_on(self) -> None:
-        """The gateway has room again."""
+        """It is this actor's turn again, or the gateway has room."""
         if self._long_batch.is_under_way:
             self._arm()
         elif self._hub.is_telling:
@@ -264,18 +276,19 @@ class WatchActor(NodeActor):
                 self._arm()
                 return
             self.mailbox.put_back(self._long_batch.take_waiting())
-            self._go_on()
         if self._patience.maybe_end(now_ms):
             self._end_all(FAULTS["NoLeader"].message, but_without_leader=True)
         if self._rhythm.maybe_bookmark(self._hub.revision, now_ms):
             self._bookmark()
         if self._rhythm.maybe_progress(now_ms):
             self._deliver(self._teller.progress())
+        self._go_on()
         self._read_on()
         self._arm()
 
     def _arm(self) -> None:
-        if self._long_batch.is_under_way and self._flow.is_open:
+        is_telling = self._long_batch.is_under_way or self._hub.is_telling
+        if is_telling and self._flow.is_open:
             self.mailbox.wake_at(self._clock())
         self.mailbox.wake_at(self._rhythm.next_wake_ms())
         if self._read_at_ms is not None:

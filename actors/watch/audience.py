@@ -133,7 +133,10 @@ class Audience:
         return [match for span in hits for match in self._matches(events, span, hits[span])]
 
     def match_in_portions(self, events: Sequence[Event]) -> Iterator[list[Match]]:
-        """The same for very many events, in steps; each gives the matches that it has found."""
+        """The same for very many events, in steps; each gives the matches that it has found.
+
+        Between two steps watches may go, and none may come.
+        """
         hits: dict[Span, list[int]] = {}
         for start in range(0, len(events) if self._groups else 0, EVENTS_PER_STEP):
             self._find(events[start : start + EVENTS_PER_STEP], start, hits)
@@ -154,6 +157,6 @@ class Audience:
         # A watch is in one span and has one view, so it is in one match at most.
         return [
             Match(view, tuple(watches.values()), seen)
-            for view, watches in self._groups[span].items()
+            for view, watches in self._groups.get(span, {}).items()
             if (seen := view.select(events, positions))
         ]

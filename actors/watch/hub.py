@@ -102,9 +102,9 @@ class Hub:
         # The audience whose history is being read and told. One at a time: live watches must not
         # wait for the reading of many.
         self._reader: Audience | None = None
-        # How far that was read, 0 until it is; and those of the audience that are still to be told.
+        # How far that was read, 0 until it is; and those of the audience that were told.
         self._reached = 0
-        self._untold: set[tuple[Connection, int]] = set()
+        self._told: set[tuple[Connection, int]] = set()
         self._congested: set[Connection] = set()
 
     def __len__(self) -> int:
@@ -244,19 +244,16 @@ class Hub:
             spans = ()
         return Reading(reader.revision, spans, any(view.prev_kv for view, _ in reader.views))
 
-    def read(self, reached: int, revision: int, events: Sequence[Event]) -> list[Match]:
-        """The events of the last reading, up to `reached`; returns the watches that match.
+    def read(self, reached: int, revision: int, events: Sequence[Event]) -> Iterator[list[Match]]:
+        """The events of the last reading, up to `reached`; gives the watches that match, in steps.
 
         The store is at `revision`, and everything up to there was published to live watches. Each
         of these watches is told when `may_tell` says so; `end_reading` follows when all were.
         """
-        reader = self._reader
-        assert reader is not None, "no history comes that `next_reading` did not ask for"
+        assert self._reader is not None, "no history comes that `next_reading` did not ask for"
         self.revision = revision
         self._reached = reached
-        matches = reader.match(events)
-        self._untold = {(to, number) for match in matches for to, number, *_ in match.watches}
-        return matches
+        return self._reader.match_in_portions(events)
 
     @property
     def is_telling(self) -> bool:
@@ -268,15 +265,19 @@ class Hub:
 
         Not if it has ended or was held meanwhile: a held one reads the same again later.
         """
-        is_due = self._lacks(watch)
-        self._untold.discard((watch.connection, watch.watch_id))
-        return is_due
+        watcher = self._watchers.get(watch.connection)
+        seat = None if watcher is None else watcher.seats.get(watch.watch_id)
+        if seat is None or seat.watch is not watch or seat.audience is not self._reader:
+            return False
+        self._told.add((watch.connection, watch.watch_id))
+        return True
 
     def end_reading(self) -> None:
-        """All watches of the last reading were told."""
+        """All watches that match the last reading were told."""
         reader, self._reader = self._reader, None
-        assert reader is not None and not self._untold, "some were not told"
+        assert reader is not None, "a reading ends once"
         reader.revision, self._reached = self._reached + 1, 0
+        self._told.clear()
         # Not at the present yet: the audience as a whole waits for its next turn, if it can.
         if reader and reader.revision <= self.revision and self._laggards.put_back(reader):
             return
@@ -342,7 +343,7 @@ class Hub:
         if audience is None:
             return
         if audience is self._reader:
-            self._untold.discard((seat.watch.connection, seat.watch.watch_id))
+            self._told.discard((seat.watch.connection, seat.watch.watch_id))
         if audience is self._live or audience is self._reader:
             audience.remove(seat.watch)
         else:
@@ -354,13 +355,10 @@ class Hub:
             return max(self.revision + 1, seat.watch.view.from_revision)
         if seat.audience is None:
             return seat.next_revision
-        if seat.audience is self._reader and self.is_telling and not self._lacks(seat.watch):
-            return self._reached + 1
-        return seat.audience.revision
-
-    def _lacks(self, watch: Watch) -> bool:
-        """Whether a watch is still to be told what was read for it."""
-        return (watch.connection, watch.watch_id) in self._untold
+        told = seat.audience is self._reader and (
+            (seat.watch.connection, seat.watch.watch_id) in self._told
+        )
+        return self._reached + 1 if told else seat.audience.revision
 
     def _place_anew(self, connection: Connection) -> None:
         watcher = self._watchers.get(connection)

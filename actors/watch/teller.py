@@ -19,7 +19,7 @@ from actors.watch.audience import Match, View, Watch
 from actors.watch.bookmarks import Bookmarks
 from actors.watch.frames import EventBatch, Reply, WatchFrames
 from actors.watch.hub import Hub, WatchRefused
-from actors.watch.long_batch import Frames
+from actors.watch.long_batch import EVENTS_AT_ONCE, Frames
 from actors.watch.spans import Span
 from cluster.faults import FAULTS, NOT_FOUND, Fault
 
@@ -63,30 +63,43 @@ class Teller:
         return told, left
 
     def history(
-        self, matches: Sequence[Match], revision: int, events: Sequence[Event], bytes_max: int
+        self,
+        found: Iterator[list[Match]],
+        revision: int,
+        events: Sequence[Event],
+        bytes_max: int,
     ) -> Iterator[Frames]:
-        """The frames of what was read, up to a revision, in steps of `bytes_max`.
+        """The frames of what was read, up to a revision, in steps of `bytes_max` at most.
 
         A watch that has ended or is held when its turn comes is left out.
         """
-        batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max)
+        keeps = len(events) <= EVENTS_AT_ONCE
+        batch = EventBatch(self._frames, revision, events, self._fragment_bytes_max, keeps=keeps)
         pack, may_tell = self._frames.pack, self._hub.may_tell
         told: Frames = []
         left = bytes_max
-        for view, watches, positions in matches:
-            replies = batch.replies(positions, view)
-            size = _size(replies)
-            for watch in watches:
-                if not may_tell(watch):
-                    continue
-                number = pack(watch.watch_id)
-                told += [(watch.connection, head + number + tail) for head, tail in replies]
-                self._heard(view, (watch,), positions)
-                left -= size
-                if left <= 0:
-                    yield told
-                    told, left = [], bytes_max
-        yield told
+        for matches in found:
+            for view, watches, positions in matches:
+                replies: list[Reply] = []
+                if keeps:
+                    replies = batch.replies(positions, view)
+                else:
+                    for made in batch.made(positions, view):
+                        replies += made
+                        yield []
+                size = _size(replies)
+                for watch in watches:
+                    if not may_tell(watch):
+                        continue
+                    number = pack(watch.watch_id)
+                    told += [(watch.connection, head + number + tail) for head, tail in replies]
+                    self._heard(view, (watch,), positions)
+                    left -= size
+                    if left <= 0:
+                        yield told
+                        told, left = [], bytes_max
+            yield told
+            told = []
 
     def events_in_portions(
         self, found: Iterator[list[Match]], revision: int, events: Sequence[Event]

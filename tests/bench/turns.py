@@ -52,6 +52,7 @@ THINGS: Final = (
     "writing",
     "answer",
     "watch",
+    "past",
     "delete",
     "compact",
     "revoke",
@@ -59,9 +60,9 @@ THINGS: Final = (
     "snapshot",
 )
 """A transaction of 128 ranges of everything; the same with a put, which is refused; one with a put
-that reads 320,000 keys; a large answer; a deletion of everything that is watched, and one that is
-not; a compaction; the end of a lease that holds everything, for a client and in its time; a node
-that gets the whole store."""
+that reads 320,000 keys; a large answer; a deletion of everything that is watched, one that a watch
+reads from history later, and one that is not watched; a compaction; the end of a lease that holds
+everything, for a client and in its time; a node that gets the whole store."""
 
 
 class Row(NamedTuple):
@@ -107,6 +108,7 @@ class _Bench:
         self._addresses = [f"tcp://{endpoint}" for endpoint in cluster.endpoints]
         self._is_filled = -1
         self._keeping = threading.Event()
+        self._deleted_at = 0
         # The node that is away.
         self._away = ""
 
@@ -117,6 +119,8 @@ class _Bench:
             self._fill(LEASE if name in ("revoke", "expiry") else 0)
             if name == "snapshot":
                 self._leave_behind()
+            elif name == "past":
+                self._delete()
             yield self._look(name, acts[name])
 
     def _acts(self) -> list[Callable[[], Any]]:
@@ -128,6 +132,7 @@ class _Bench:
             lambda: self._ask(op="txn", success=[_put(), *(32 * [_range(limit=10_000)])]),
             lambda: self._ask(**every),
             self._watch,
+            self._read_past,
             self._delete,
             self._compact,
             self._revoke,
@@ -141,15 +146,27 @@ class _Bench:
         found = self._ask(op="delete_range", key=PREFIX, range_end=PREFIX_END)
         assert found["deleted"] == self._keys, found
         self._is_filled = -1
+        self._deleted_at = found["header"]["revision"]
 
     def _watch(self) -> None:
         """Delete everything before the eyes of a watcher, and wait until it has seen that."""
         with Wires(self._addresses, 1, dial_seconds=60) as wires:
             wires.ask(op="watch_create", key=PREFIX, range_end=PREFIX_END)
             self._delete()
-            seen = 0
-            while seen < self._keys:
-                seen += len(wire.unpack(wires.sockets[0].recv()).get("events", ()))
+            self._see(wires)
+
+    def _read_past(self) -> None:
+        """Watch from before the deletion of everything, and wait until that is seen."""
+        with Wires(self._addresses, 1, dial_seconds=60) as wires:
+            span = {"key": PREFIX, "range_end": PREFIX_END}
+            wires.ask(op="watch_create", start_revision=self._deleted_at, **span)
+            self._see(wires)
+
+    def _see(self, wires: Wires) -> None:
+        """Wait for the events of the deletion of everything."""
+        seen = 0
+        while seen < self._keys:
+            seen += len(wire.unpack(wires.sockets[0].recv()).get("events", ()))
 
     def _compact(self) -> None:
         revision = self._ask(op="range", key=OTHER)["header"]["revision"]

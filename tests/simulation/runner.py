@@ -62,7 +62,7 @@ or given up within two seconds.
 
 GIVE_UP_MS = 1_000
 
-IN_STEPS = (digest, history, ranges, steps, txn)
+IN_STEPS = (backlog, digest, history, ranges, steps, txn)
 """What reads long things a bit at a time."""
 
 
@@ -162,12 +162,14 @@ def small_limits(timeline: Timeline, swarm: Swarm) -> Iterator[None]:
             (pace, "COMMIT_INTERVAL_MS", swarm.commit_ms),
             (backlog, "PORTION_EVENTS_MAX", 5),
             (backlog, "ROWS_AT_ONCE", 7),
+            (backlog, "BACKLOG_STEPS_MAX", swarm.steps_per_turn),
             (sweeper, "OUTDATED_MIN", 20),
             (compactor, "PORTION_MIN", 2),
             (compactor, "PORTION_MAX", 8),
             (watch_actor, "FRAMING_BYTES", 0),
             (watch_actor, "EVENTS_AT_ONCE", swarm.keys_per_step),
             (watch_actor, "LongBatch", partial(LongBatch, swarm.steps_per_turn)),
+            (watch_actor, "TELLING_STEPS_MAX", swarm.steps_per_turn),
             (watch_actor, "Flow", partial(Flow, *swarm.told_bytes)),
             (gateway_actor, "UNREAD_BYTES_MAX", swarm.unread_bytes),
             (gateway_actor, "SLOW_MS", 100),

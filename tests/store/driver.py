@@ -12,6 +12,7 @@ from actors.store.leases import LEASES_MAX
 from actors.store.machine import Machine
 from actors.store.questions import answer
 from actors.store.sessions import SESSION_LIMITS, SessionLimits
+from actors.store.steps import finish
 from actors.store.storage import Backend
 from tests.twins import MemoryBackend
 
@@ -101,7 +102,7 @@ def history(
     store, spans = machine.store, ((key, range_end),)
     found: list[Event] = []
     while from_revision <= store.revision:
-        reached, events = portion(store, from_revision, spans, with_previous)
+        reached, events = finish(portion(store, from_revision, spans, with_previous))
         found += events
         from_revision = reached + 1
     return tuple(found)

@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.language.commands import Command, Compact, DeleteRange, Event, Put
+from actors.language.messages import HistoryPortion, ReadHistory
 from actors.store import backlog as backlog_module
 from actors.store.backlog import Spans, portion
+from actors.store.long_queries import QUERY_PAUSE_MS
 from actors.store.mvcc import RevisionStore
+from actors.store.steps import finish, step
 from actors.store.storage import Backend
 from tests.store.shell import Node
 from tests.twins import MemoryBackend
@@ -37,7 +40,7 @@ def portions(
     """All portions up to the present."""
     found = []
     while start <= store.revision:
-        reached, events = portion(store, start, spans, with_previous)
+        reached, events = finish(portion(store, start, spans, with_previous))
         assert start <= reached <= store.revision
         assert all(start <= event.kv.mod_revision <= reached for event in events)
         found.append(events)
@@ -120,13 +123,85 @@ def test_one_revision_is_one_portion_however_large(backend: Backend) -> None:
     node.apply(*(Put(b"%d" % number, b"") for number in range(3_000)))
     node.apply(DeleteRange(b"\0", b"\0"), Put(b"k", b""))
     node.settle()
-    reached, events = portion(node.machine.store, 3_002, ALL, False)
+    reached, events = finish(portion(node.machine.store, 3_002, ALL, False))
     assert (reached, len(events)) == (3_002, 3_000)
+
+
+@settings(max_examples=60)
+@given(
+    commands=st.lists(COMMANDS, min_size=1, max_size=12),
+    meanwhile=st.lists(COMMANDS | st.none(), max_size=12),
+    with_previous=st.booleans(),
+)
+def test_what_happens_while_a_portion_is_read_is_no_part_of_it(
+    commands: list[Command], meanwhile: list[Command | None], with_previous: bool
+) -> None:
+    """A command between two steps, or a commit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backlog_module, "ITEMS_PER_STEP", 1)
+        patch.setattr(backlog_module, "ROWS_AT_ONCE", 2)
+        node = Node(MemoryBackend())
+        node.apply(Put(b"a", b""), *commands)
+        expected = finish(portion(node.machine.store, 2, ALL, with_previous))
+        steps = portion(node.machine.store, 2, ALL, with_previous)
+        for command in meanwhile:
+            found = step(steps)
+            if found is not None:
+                assert found == expected
+                return
+            if command is None:
+                node.actor.commit()
+            else:
+                node.apply(command)
+        assert finish(steps) == expected
+
+
+def deleted(monkeypatch: pytest.MonkeyPatch) -> Node:
+    """A node whose revision 302 has deleted 300 keys, and which does one step a turn."""
+    monkeypatch.setattr(backlog_module, "ITEMS_PER_STEP", 50)
+    monkeypatch.setattr(backlog_module, "BACKLOG_STEPS_MAX", 1)
+    node = Node(MemoryBackend())
+    node.apply(*(Put(b"%d" % number, b"") for number in range(300)))
+    node.apply(DeleteRange(b"\0", b"\0"))
+    node.settle()
+    return node
+
+
+def answer(node: Node) -> tuple[HistoryPortion, int]:
+    """The answer to Watch, and the number of turns until it came."""
+    turns = 1
+    while True:
+        node.now_ms += QUERY_PAUSE_MS
+        for name, message in node.tick():
+            if isinstance(message, HistoryPortion):
+                assert name == "watch"
+                return message, turns
+        turns += 1
+
+
+def test_a_large_revision_is_read_between_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = deleted(monkeypatch)
+    assert node.hear(ReadHistory(302, ALL, False)) == []
+    node.apply(Put(b"k", b""))
+    portion, turns = answer(node)
+    assert turns > 3
+    assert (portion.from_revision, portion.reached, portion.revision) == (302, 302, 303)
+    assert (len(portion.events), portion.compact_revision) == (300, 0)
+
+
+def test_history_that_is_compacted_while_it_is_read_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = deleted(monkeypatch)
+    node.hear(ReadHistory(302, ALL, False))
+    node.apply(Put(b"k", b""), Compact(303))
+    portion, _ = answer(node)
+    assert portion == HistoryPortion(302, 0, 303, (), 303)
 
 
 def test_the_previous_value_is_missing_where_it_is_compacted_away(backend: Backend) -> None:
     node = Node(backend)
     node.apply(*(Put(b"k", b"%d" % number) for number in range(4)), Compact(3))
-    _, events = portion(node.machine.store, 3, ((b"k", b""),), True)
+    _, events = finish(portion(node.machine.store, 3, ((b"k", b""),), True))
     previous = [None if event.prev_kv is None else event.prev_kv.value for event in events]
     assert previous == [None, b"1", b"2"]

@@ -29,6 +29,7 @@ from actors.language.results import (
     TxnDone,
 )
 from actors.store.backlog import portion
+from actors.store.steps import finish
 from tests.store.driver import Driver, everything
 
 VERSION, CREATE, MOD, VALUE, LEASE, COUNT = CompareTarget
@@ -273,7 +274,7 @@ def test_watchers_see_the_value_before_the_revision_however_often_a_key_is_chang
     for _ in range(2):
         store = driver.machine.store
         assert driver.history(b"\0", b"\0", revision, True) == events
-        assert portion(store, revision, (), True) == (revision, events)
+        assert finish(portion(store, revision, (), True)) == (revision, events)
         driver.commit()
 
 

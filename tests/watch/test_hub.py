@@ -53,7 +53,7 @@ def seen(hub: Hub, *events: Event) -> dict[tuple[Connection, int], list[int]]:
 
 def read(hub: Hub, reached: int, revision: int, events: Sequence[Event]) -> list[Match]:
     """The history that the hub asked for: each watch that matches is told at once."""
-    matches = hub.read(reached, revision, events)
+    matches = [match for found in hub.read(reached, revision, events) for match in found]
     for match in matches:
         for each in match.watches:
             assert hub.may_tell(each)

@@ -160,7 +160,8 @@ class HubModel(RuleBasedStateMachine):
         ]
         self.telling = [
             (match.view, watch, [events[position] for position in match.positions])
-            for match in self.hub.read(reached, self.revision, events)
+            for matches in self.hub.read(reached, self.revision, events)
+            for match in matches
             for watch in match.watches
         ]
 

@@ -85,7 +85,7 @@ def test_who_asks_how_far_it_is_is_answered_when_nothing_is_on_its_way() -> None
     assert room.teller.answers() == [], "history is still to be read"
     room.hub.next_reading()
     matches = room.hub.read(REVISION, REVISION, ())
-    assert list(room.teller.history(matches, REVISION, (), 1 << 20)) == [[]]
+    assert list(room.teller.history(matches, REVISION, (), 1 << 20)) == []
     room.hub.end_reading()
     ((connection, reply),) = said(room.teller.answers())
     assert (connection, reply["id"], reply["header"]["revision"]) == (ONE, 8, REVISION)
