@@ -11,7 +11,16 @@ import pytest
 
 from tests.test_tidy import modules_in
 
-SAME_THING: Final = {"Compare", "Event", "KeyValue", "Lease", "Member", "Txn", "Watch"}
+SAME_THING: Final = {
+    "Compare",
+    "Event",
+    "KeyValue",
+    "Lease",
+    "Member",
+    "Permission",
+    "Txn",
+    "Watch",
+}
 """These are etcd's words: a node's own record, and the same thing as the client API shows it."""
 
 PRODUCT: Final = modules_in("actors", "cluster")

@@ -21,7 +21,7 @@ from actors.gateway.reception import Reception
 from actors.gateway.replies import ReplyEncoder
 from actors.gateway.requests import RequestDecoder
 from actors.gateway.room import RoomToSend
-from actors.gateway.stages import Next, Opening, Reply, Stages, ToPropose
+from actors.gateway.stages import Next, Reply, SessionOpening, Stages, ToPropose
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import Pending, Tickets
 from actors.gateway.tokens import SECRET_BYTES
@@ -225,7 +225,7 @@ class GatewayActor(NodeActor):
         again: list[Pending] = []
         for pending, result in staged:
             opening = pending.next
-            if isinstance(opening, Opening) and is_worth_another(result, opening.ids):
+            if isinstance(opening, SessionOpening) and is_worth_another(result, opening.ids):
                 again.append(pending)
             else:
                 self._follow(self._stages.answered(pending, result, self._clock()))

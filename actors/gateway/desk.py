@@ -30,7 +30,7 @@ NAMES_MAX: Final = 10_000
 """The names with wrong passwords that are remembered; of more, the oldest is forgotten."""
 
 
-class Check(NamedTuple):
+class PasswordCheck(NamedTuple):
     """Whether this password fits a hash. `name` is the user's, or at least the one given."""
 
     name: str
@@ -42,7 +42,7 @@ class Check(NamedTuple):
         return fits(self.password, self.hashed)
 
 
-class Make(NamedTuple):
+class NewPassword(NamedTuple):
     """The hash of a password, at a cost of 2**cost_log2 steps."""
 
     password: str
@@ -54,10 +54,10 @@ class Make(NamedTuple):
         return hash_password(self.password, self.salt, self.cost_log2)
 
 
-Work = Check | Make
+Work = PasswordCheck | NewPassword
 
 
-class Job(NamedTuple):
+class PasswordJob(NamedTuple):
     """What is to be computed, for the request with this ticket."""
 
     ticket: Ticket
@@ -76,34 +76,34 @@ class _Wrong(NamedTuple):
         return self.at_ms + min(DELAY_MS_FIRST << min(self.times - 1, 10), DELAY_MS_MAX)
 
 
-class Desk:
+class PasswordDesk:
     """The desk of one node."""
 
     def __init__(self) -> None:
         # In the order in which they came.
-        self.waiting: deque[Job] = deque()
+        self.waiting: deque[PasswordJob] = deque()
         self._per_name: Counter[str] = Counter()
         # In the order of their last wrong password.
         self._wrong: dict[str, _Wrong] = {}
 
-    def maybe_take_in(self, job: Job) -> bool:
+    def maybe_take_in(self, job: PasswordJob) -> bool:
         """Let a password wait for its turn; False if too many wait already."""
         work = job.work
         if len(self.waiting) >= WAITING_MAX:
             return False
-        if isinstance(work, Check):
+        if isinstance(work, PasswordCheck):
             if self._per_name[work.name] >= WAITING_PER_NAME_MAX:
                 return False
             self._per_name[work.name] += 1
         self.waiting.append(job)
         return True
 
-    def next(self, now_ms: int) -> Job | None:
+    def next(self, now_ms: int) -> PasswordJob | None:
         """The password whose turn it is; None: all that wait must wait on."""
         for place, job in enumerate(self.waiting):
             if self._free_ms(job.work) <= now_ms:
                 del self.waiting[place]
-                if isinstance(job.work, Check):
+                if isinstance(job.work, PasswordCheck):
                     self._per_name[job.work.name] -= 1
                     if not self._per_name[job.work.name]:
                         del self._per_name[job.work.name]
@@ -127,5 +127,5 @@ class Desk:
         return times
 
     def _free_ms(self, work: Work) -> int:
-        wrong = self._wrong.get(work.name) if isinstance(work, Check) else None
+        wrong = self._wrong.get(work.name) if isinstance(work, PasswordCheck) else None
         return wrong.free_ms if wrong is not None else 0

@@ -27,7 +27,7 @@ from actors.gateway.requests import (
     SurveyRequest,
 )
 from actors.gateway.routes import is_envelope, way_back
-from actors.gateway.stages import Opening, Stages, StageSettings
+from actors.gateway.stages import SessionOpening, Stages, StageSettings
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
 from actors.gateway.tokens import TTL_SECONDS
@@ -185,7 +185,9 @@ class Intake:
                     if fault is NO_SPACE:
                         orders.append(NoRoom())
                 case SessionRequest(request_id, who):
-                    pending = Pending(route, request_id, True, deadline_ms, 0, Opening(0, who))
+                    pending = Pending(
+                        route, request_id, True, deadline_ms, 0, SessionOpening(0, who)
+                    )
                     proposals += self._open_session(pending, now_ms, orders)
                 case request:
                     orders.append(self._pass_on(request, route, now_ms))
@@ -214,7 +216,7 @@ class Intake:
     def _open_session(self, pending: Pending, now_ms: int, orders: list[Order]) -> list[Named]:
         """Propose a session under a new id, at first or because the last id was taken."""
         ticket, opening = None, pending.next
-        assert isinstance(opening, Opening)
+        assert isinstance(opening, SessionOpening)
         if opening.ids or self._openings.admit(pending.connection, now_ms):
             deadline_ms = now_ms + self._timeout_ms
             opening = opening._replace(ids=opening.ids + 1)

@@ -39,7 +39,7 @@ from actors.gateway.operations import (
     operations,
 )
 from actors.gateway.transactions import ReadOnly
-from actors.gateway.users import Login, Passworded, make_login
+from actors.gateway.users import LoginAttempt, Passworded, make_login
 from actors.language.auth import NOBODY, Principal
 from actors.language.bounds import INT64_MAX
 from actors.language.codec import encode_command
@@ -94,7 +94,7 @@ class LoginRequest(NamedTuple):
     """A request for a token."""
 
     request_id: bytes
-    login: Login
+    login: LoginAttempt
 
 
 class SessionRequest(NamedTuple):

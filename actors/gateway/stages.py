@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol, assert_never
 
-from actors.gateway.desk import Check, Desk, Job, Make
+from actors.gateway.desk import NewPassword, PasswordCheck, PasswordDesk, PasswordJob
 from actors.gateway.openings import RandomBits
 from actors.gateway.passwords import COST_LOG2, SALT_BYTES, hash_of_none
 from actors.gateway.requests import ConsensusRequest, LoginRequest, PasswordRequest
 from actors.gateway.tickets import Pending, Tickets
 from actors.gateway.tokens import Token, seal
-from actors.gateway.users import Login, Passworded
+from actors.gateway.users import LoginAttempt, Passworded
 from actors.language.auth import NODE, Principal, UserSecret
 from actors.language.codec import encode_command
 from actors.language.commands import Sequence
@@ -38,7 +38,7 @@ from actors.language.results import Authenticated, Failure, Result, UserSecretDo
 TOO_MANY: Final = Failure("TooManyRequests")
 
 
-class Opening(NamedTuple):
+class SessionOpening(NamedTuple):
     """A session is being opened, for somebody; `ids` were tried."""
 
     ids: int
@@ -60,7 +60,7 @@ class Checking(NamedTuple):
     known: UserSecretDone
 
 
-Stage = Opening | Hashing | Login | Checking | MemberChange | Transfer
+Stage = SessionOpening | Hashing | LoginAttempt | Checking | MemberChange | Transfer
 """What comes next for a request that waits."""
 
 
@@ -131,10 +131,10 @@ class Stages:
         self._hash_of_none = hash_of_none(settings.cost_log2)
         self._beside = beside
         self._done = done
-        self._desk = Desk()
+        self._desk = PasswordDesk()
         # The passwords that wait for their turn.
         self.waiting: Final = self._desk.waiting
-        self._job: Job | None = None
+        self._job: PasswordJob | None = None
 
     def begin(
         self,
@@ -167,16 +167,16 @@ class Stages:
             return Reply(pending, result)
         pending = pending._replace(deadline_ms=now_ms + timeout_ms)
         match stage:
-            case Login(name, password):
+            case LoginAttempt(name, password):
                 assert isinstance(result, UserSecretDone), "UserSecret has this answer"
                 if result.user_id and not result.password:
                     return Reply(pending, Failure("NoPasswordUser"))
                 hashed = result.password or self._hash_of_none
-                check = Check(name, password, hashed)
+                check = PasswordCheck(name, password, hashed)
                 return self._to_desk(pending._replace(next=Checking(name, result)), check)
             case Hashing(made):
                 salt = self._random_bits(8 * SALT_BYTES).to_bytes(SALT_BYTES)
-                make = Make(made.password, salt, self._settings.cost_log2)
+                make = NewPassword(made.password, salt, self._settings.cost_log2)
                 return self._to_desk(pending, make)
             case SetKeys(member_id) if member_id != self._settings.member_id:
                 # The secret half of a member's next key must not leave its machine.
@@ -188,11 +188,11 @@ class Stages:
             case _:
                 return Reply(pending, result)
 
-    def _to_desk(self, pending: Pending, work: Check | Make) -> Reply | None:
+    def _to_desk(self, pending: Pending, work: PasswordCheck | NewPassword) -> Reply | None:
         ticket = self._tickets.issue(pending)
         if ticket is None:
             return Reply(pending, TOO_MANY)
-        if not self._desk.maybe_take_in(Job(ticket, work)):
+        if not self._desk.maybe_take_in(PasswordJob(ticket, work)):
             self._tickets.take(ticket)
             return Reply(pending, TOO_MANY)
         return None
@@ -222,13 +222,13 @@ class Stages:
         assert self._job is not None, "one is under way"
         job, outcome, self._job = self._job, self._beside.take(), None
         wrong = 0
-        if isinstance(job.work, Check):
+        if isinstance(job.work, PasswordCheck):
             wrong = self._desk.checked(job.work.name, now_ms, is_right=outcome is True)
         step = self._after(job, outcome)
         self.work(now_ms)
-        return Outcome(step, job.work.name if isinstance(job.work, Check) else "", wrong)
+        return Outcome(step, job.work.name if isinstance(job.work, PasswordCheck) else "", wrong)
 
-    def _after(self, job: Job, outcome: bool | bytes) -> ToPropose | Reply | None:
+    def _after(self, job: PasswordJob, outcome: bool | bytes) -> ToPropose | Reply | None:
         """None if its request has timed out."""
         pending = self._tickets.take(job.ticket)
         if pending is None:

@@ -44,7 +44,7 @@ class Passworded(NamedTuple):
     password: str
 
 
-class Login(NamedTuple):
+class LoginAttempt(NamedTuple):
     """Somebody says who they are, and gives the password."""
 
     name: str
@@ -69,9 +69,9 @@ def make_user_change_password(fields: Fields) -> Passworded:
     return Passworded(UserChangePassword(_text(fields, "name"), b""), _password(fields))
 
 
-def make_login(fields: Fields) -> Login:
+def make_login(fields: Fields) -> LoginAttempt:
     """Who a request says that it is of."""
-    return Login(_text(fields, "name"), _password(fields))
+    return LoginAttempt(_text(fields, "name"), _password(fields))
 
 
 def _grant(fields: Fields) -> RoleGrantPermission:

@@ -15,26 +15,26 @@ FROM_KEY: Final = b"\0"
 NO_END: Final = None
 
 
-class Interval(NamedTuple):
+class KeyInterval(NamedTuple):
     """The keys from `start` up to and without `end`; None: there is no end."""
 
     start: bytes
     end: bytes | None
 
 
-def interval_of(key: bytes, range_end: bytes) -> Interval:
+def interval_of(key: bytes, range_end: bytes) -> KeyInterval:
     """The keys that etcd's pair of `key` and `range_end` means."""
     if not range_end:
-        return Interval(key, key + b"\0")
+        return KeyInterval(key, key + b"\0")
     if range_end == FROM_KEY:
-        return Interval(key, NO_END)
-    return Interval(key, range_end)
+        return KeyInterval(key, NO_END)
+    return KeyInterval(key, range_end)
 
 
 class KeySet:
     """The union of intervals. Those that touch or overlap are merged, and empty ones left out."""
 
-    def __init__(self, intervals: Iterable[Interval]) -> None:
+    def __init__(self, intervals: Iterable[KeyInterval]) -> None:
         self._starts: list[bytes] = []
         self._ends: list[bytes | None] = []
         for start, end in sorted(intervals, key=lambda each: each.start):
@@ -48,7 +48,7 @@ class KeySet:
                 self._starts.append(start)
                 self._ends.append(end)
 
-    def covers(self, interval: Interval) -> bool:
+    def covers(self, interval: KeyInterval) -> bool:
         """Whether each key of the interval is in the set; of an empty one its start counts, so that
         without any right nothing is covered."""
         start, end = interval
@@ -61,5 +61,5 @@ class KeySet:
         return last is None or (end is not None and end <= last)
 
 
-EVERY_KEY: Final = KeySet([Interval(b"", NO_END)])
+EVERY_KEY: Final = KeySet([KeyInterval(b"", NO_END)])
 NO_KEY: Final = KeySet(())

@@ -8,7 +8,7 @@ from cluster import wire
 from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
-from cluster.client.engine.login import Credentials
+from cluster.client.engine.login import Account
 from cluster.faults import FAULTS, FaultName
 
 HEADER = {"cluster_id": 7, "member_id": 1, "revision": 8, "raft_term": 2}
@@ -22,7 +22,7 @@ class Rig:
         *names: str,
         up: bool = True,
         exactly_once: bool = True,
-        credentials: Credentials | None = None,
+        credentials: Account | None = None,
     ) -> None:
         self.now = 100.0
         options = CallOptions(5.0, exactly_once, credentials)

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.client.api import Client
 from cluster.client.engine.call import Call
-from cluster.client.engine.login import LOGINS_MAX, Credentials
+from cluster.client.engine.login import LOGINS_MAX, Account
 from cluster.client.engine.notices import WatchEnded, WatchOpened
 from cluster.errors import (
     AuthenticationError,
@@ -24,7 +24,7 @@ TTL = 300
 
 
 def rig(**options: Any) -> Rig:
-    return Rig(credentials=Credentials("alice", "secret"), **options)
+    return Rig(credentials=Account("alice", "secret"), **options)
 
 
 def log_in(client: Rig, token: str = "one", ttl: int = TTL) -> None:
@@ -289,4 +289,4 @@ def test_user_and_password_go_together(given: dict[str, Any]) -> None:
 
 
 def test_a_password_is_never_printed() -> None:
-    assert "secret" not in repr(Credentials("alice", "secret"))
+    assert "secret" not in repr(Account("alice", "secret"))

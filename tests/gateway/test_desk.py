@@ -10,21 +10,21 @@ from actors.gateway.desk import (
     FORGIVEN_MS,
     WAITING_MAX,
     WAITING_PER_NAME_MAX,
-    Check,
-    Desk,
-    Job,
-    Make,
+    NewPassword,
+    PasswordCheck,
+    PasswordDesk,
+    PasswordJob,
 )
 
 
-def check(ticket: int, name: str = "ann") -> Job:
-    return Job(ticket, Check(name, "password", b""))
+def check(ticket: int, name: str = "ann") -> PasswordJob:
+    return PasswordJob(ticket, PasswordCheck(name, "password", b""))
 
 
 def test_passwords_take_turns() -> None:
-    desk = Desk()
+    desk = PasswordDesk()
     assert desk.due_ms() is None
-    make = Job(2, Make("password", b"salt", 1))
+    make = PasswordJob(2, NewPassword("password", b"salt", 1))
     assert desk.maybe_take_in(check(1)) and desk.maybe_take_in(make)
     assert [desk.next(0), desk.next(0), desk.next(0)] == [check(1), make, None]
 
@@ -33,7 +33,7 @@ def test_passwords_take_turns() -> None:
 def test_each_wrong_password_makes_the_next_for_that_name_wait_longer(
     times: int, delay_ms: int
 ) -> None:
-    desk = Desk()
+    desk = PasswordDesk()
     assert [desk.checked("ann", 50, is_right=False) for _ in range(times)][-1] == times
     assert desk.maybe_take_in(check(1)) and desk.maybe_take_in(check(2, "bob"))
     assert desk.next(50) == check(2, "bob"), "others do not wait"
@@ -43,7 +43,7 @@ def test_each_wrong_password_makes_the_next_for_that_name_wait_longer(
 
 
 def test_a_thousand_wrong_passwords_make_nobody_wait_for_ever() -> None:
-    desk = Desk()
+    desk = PasswordDesk()
     for _ in range(1_000):
         desk.checked("ann", 0, is_right=False)
     assert desk.maybe_take_in(check(1))
@@ -52,7 +52,7 @@ def test_a_thousand_wrong_passwords_make_nobody_wait_for_ever() -> None:
 
 @pytest.mark.parametrize("forgiven", ["by the right one", "by time"])
 def test_wrong_passwords_are_forgiven(forgiven: str) -> None:
-    desk = Desk()
+    desk = PasswordDesk()
     for _ in range(5):
         desk.checked("ann", 0, is_right=False)
     now_ms = FORGIVEN_MS
@@ -65,7 +65,7 @@ def test_wrong_passwords_are_forgiven(forgiven: str) -> None:
 
 
 def test_the_passwords_that_wait_for_one_name_and_for_all_are_bounded() -> None:
-    desk = Desk()
+    desk = PasswordDesk()
     taken = [desk.maybe_take_in(check(ticket)) for ticket in range(WAITING_PER_NAME_MAX + 1)]
     assert taken == [True] * WAITING_PER_NAME_MAX + [False]
     others = [desk.maybe_take_in(check(1, f"user {number}")) for number in range(WAITING_MAX)]

@@ -11,7 +11,7 @@ from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import OpeningLimits, Openings
 from actors.gateway.reception import Reception
 from actors.gateway.requests import RequestDecoder
-from actors.gateway.stages import Opening, Reply, Stages, StageSettings
+from actors.gateway.stages import Reply, SessionOpening, Stages, StageSettings
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import CHORE_TIMEOUT_MS, Pending, Tickets
 from actors.language.auth import NOBODY
@@ -164,7 +164,7 @@ def test_another_id_is_tried_under_another_ticket_whatever_was_opened_before() -
     desk.take({"op": "session_open"})
     pending = desk.tickets.take(FIRST)
     desk.throttle.done(FIRST)
-    assert pending is not None and pending.next == Opening(1, NOBODY)
+    assert pending is not None and pending.next == SessionOpening(1, NOBODY)
     (again,) = desk.intake.let_in((pending,), NOW_MS + 7)
     assert isinstance(again, Propose)
     ((_, ticket, command),) = again.proposals
@@ -172,7 +172,7 @@ def test_another_id_is_tried_under_another_ticket_whatever_was_opened_before() -
     assert isinstance(decode_command(command)[0], SessionOpen)
     retried = desk.tickets.take(ticket)
     assert retried is not None
-    assert retried.next == Opening(2, NOBODY)
+    assert retried.next == SessionOpening(2, NOBODY)
     assert retried.deadline_ms == NOW_MS + 7 + TIMEOUT_MS
 
 

@@ -13,7 +13,7 @@ from actors.language import auth
 from actors.language import commands as c
 from actors.language import queries as q
 from actors.language.auth import NOBODY, NODE, Permission, PermissionType, Principal
-from actors.language.intervals import NO_KEY, Interval, KeySet, interval_of
+from actors.language.intervals import NO_KEY, KeyInterval, KeySet, interval_of
 from actors.language.messages import ReadSnapshot
 from actors.store.auth.check import fault_of, readable
 from actors.store.auth.needs import RULES, Asked, Authority, needs_of
@@ -63,16 +63,16 @@ def no_keys(_: int) -> tuple[bytes, ...]:
 # --- sets of keys -------------------------------------------------------------------------------
 
 ends = st.one_of(st.none(), st.sampled_from(KEYS))
-intervals = st.builds(Interval, st.sampled_from(KEYS), ends)
+intervals = st.builds(KeyInterval, st.sampled_from(KEYS), ends)
 
 
-def holds(interval: Interval, key: bytes) -> bool:
+def holds(interval: KeyInterval, key: bytes) -> bool:
     return interval.start <= key and (interval.end is None or key < interval.end)
 
 
 @given(st.lists(intervals, max_size=5), intervals)
 def test_a_set_covers_an_interval_when_it_covers_each_of_its_keys(
-    parts: list[Interval], asked: Interval
+    parts: list[KeyInterval], asked: KeyInterval
 ) -> None:
     # All bounds are KEYS, and the keys from one bound up to the next are all in or all out.
     # Of an empty interval its start counts.
@@ -103,9 +103,9 @@ def test_an_open_end_needs_an_open_end(
 
 
 def test_rights_that_touch_are_one() -> None:
-    parts = KeySet([Interval(b"b", b"c"), Interval(b"a", b"b"), Interval(b"x", b"w")])
-    assert parts.covers(Interval(b"a", b"c"))
-    assert not parts.covers(Interval(b"w", b"x"))
+    parts = KeySet([KeyInterval(b"b", b"c"), KeyInterval(b"a", b"b"), KeyInterval(b"x", b"w")])
+    assert parts.covers(KeyInterval(b"a", b"c"))
+    assert not parts.covers(KeyInterval(b"w", b"x"))
 
 
 # --- the table ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from actors.language import auth
 from actors.language import commands as c
 from actors.language import members as m
 from actors.language import queries as q
-from actors.language.intervals import Interval, interval_of
+from actors.language.intervals import KeyInterval, interval_of
 from actors.language.messages import (
     Defragment,
     ReadSnapshot,
@@ -48,8 +48,8 @@ class Needs(NamedTuple):
     """
 
     authority: Authority
-    reads: tuple[Interval, ...] = ()
-    writes: tuple[Interval, ...] = ()
+    reads: tuple[KeyInterval, ...] = ()
+    writes: tuple[KeyInterval, ...] = ()
     writes_leases: tuple[int, ...] = ()
     reads_leases: tuple[int, ...] = ()
     user: str = ""
@@ -84,7 +84,7 @@ def _only(authority: Authority) -> Rule:
     return lambda _: needs
 
 
-def _ops(op: c.TxnOp) -> Iterator[tuple[str, Interval | int]]:
+def _ops(op: c.TxnOp) -> Iterator[tuple[str, KeyInterval | int]]:
     """What an operation reads and writes; a transaction: all its compares, and both branches."""
     match op:
         case c.Put():

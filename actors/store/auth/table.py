@@ -42,7 +42,7 @@ ROLES_MAX: Final = 10_000
 PERMISSIONS_MAX: Final = 10_000
 """The permissions of one role."""
 
-KEYS_MAX: Final = 100
+KEYS_PER_USER_MAX: Final = 100
 """The public keys of one user."""
 
 KEY_BYTES: Final = 32
@@ -236,7 +236,7 @@ class AuthTable:
             return "NotAKey"
         if key in self._by_key:
             return "KeyInUse"
-        if len(user.keys) >= KEYS_MAX:
+        if len(user.keys) >= KEYS_PER_USER_MAX:
             return "TooManyKeys"
         return self._change_user(name, keys=(*user.keys, key))
 

@@ -21,7 +21,7 @@ from cluster.client.engine.call import (
     WriteSession,
 )
 from cluster.client.engine.endpoints import Endpoints
-from cluster.client.engine.login import Credentials, Login
+from cluster.client.engine.login import Account, Login
 from cluster.client.engine.sessions import WriteSessions
 from cluster.client.replies import Reply, read, refusal
 from cluster.errors import (
@@ -49,7 +49,7 @@ class CallOptions(NamedTuple):
 
     dial_timeout_seconds: float = 5.0
     exactly_once: bool = True
-    credentials: Credentials | None = None
+    credentials: Account | None = None
 
 
 class Calls:

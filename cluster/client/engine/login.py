@@ -28,7 +28,7 @@ NOT_LOGGED_IN: Final[tuple[FaultName, ...]] = ("InvalidAuthToken", "UserEmpty")
 """Refusals of a request whose token is worth nothing any more, or that came without one."""
 
 
-class Credentials:
+class Account:
     """The name of a user and the password; the password is never printed."""
 
     __slots__ = ("name", "password")
@@ -38,16 +38,16 @@ class Credentials:
         self.password = password
 
     def __repr__(self) -> str:
-        return f"Credentials({self.name!r})"
+        return f"Account({self.name!r})"
 
 
-def credentials(name: str | None, password: str | None) -> Credentials | None:
+def credentials(name: str | None, password: str | None) -> Account | None:
     """What a program gives to log in with; None: nothing. The error names no password."""
     if name is None and password is None:
         return None
     if not isinstance(name, str) or not isinstance(password, str):
         raise TypeError("user and password go together, and each is a text")
-    return Credentials(name, password)
+    return Account(name, password)
 
 
 class Login:
@@ -56,7 +56,7 @@ class Login:
     While authentication is off there is none, and none is needed: `is_off`.
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Account) -> None:
         self.waiting: deque[Call] = deque()
         self._credentials = credentials
         self._token: str | None = None

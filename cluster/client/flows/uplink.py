@@ -13,7 +13,7 @@ from typing import Final
 from cluster.client.arguments import time_limit
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.endpoints import parse
-from cluster.client.engine.login import Credentials
+from cluster.client.engine.login import Account
 from cluster.client.flows.shell import Connection, Shell
 from cluster.client.flows.states import StateBoard
 from cluster.client.identity import cluster_file, identity_for
@@ -37,7 +37,7 @@ class Uplink:
         exactly_once: bool,
         direct: bool,
         files: ClientFiles,
-        credentials: Credentials | None = None,
+        credentials: Account | None = None,
         key_file: str = "",
     ) -> None:
         self.shell = shell

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from actors.language.auth import NODE
 from actors.language.commands import DeleteRange, Put, Txn
-from actors.language.intervals import Interval, KeySet
+from actors.language.intervals import KeyInterval, KeySet
 from actors.language.messages import WatchOpen
 from actors.store.auth.needs import needs_of
 from actors.store.auth.table import AuthTable, Rights
@@ -114,9 +114,9 @@ def an_open_end_is_an_end() -> AbstractContextManager[Any]:
     """A right up to some key covers what has no end."""
     covers = KeySet.covers
 
-    def careless(keys: KeySet, interval: Interval) -> bool:
+    def careless(keys: KeySet, interval: KeyInterval) -> bool:
         start, end = interval
-        return covers(keys, Interval(start, start + b"\0" if end is None else end))
+        return covers(keys, KeyInterval(start, start + b"\0" if end is None else end))
 
     return patch.object(KeySet, "covers", careless)
 
