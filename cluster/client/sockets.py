@@ -69,6 +69,9 @@ node may have been started in another way since."""
 
 NO_HANDSHAKE: Final = "no Leasehold node answers there"
 KEY_WANTED: Final = f"{NO_HANDSHAKE}, or it wants its key named, as HOST:PORT#KEY"
+CERTIFICATE_WANTED: Final = f"{NO_HANDSHAKE}, or it wants another certificate"
+"""Also a node that refuses a certificate just closes, if its reason comes behind its end."""
+
 OTHER_KEY: Final = "no node with the key of the endpoint answers there"
 
 EVENT_BYTES: Final = 2
@@ -378,7 +381,7 @@ class EndpointLinks:
 def _unheard(link: _Link) -> str:
     """Why a handshake may have failed. libzmq does not tell: the other side just closes."""
     if link.is_secure:
-        return NO_HANDSHAKE
+        return CERTIFICATE_WANTED
     return OTHER_KEY if link.key else KEY_WANTED
 
 
