@@ -81,7 +81,7 @@ class LoopConnection:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
         first = int(chance() * len(addresses))
-        self._core = Core(addresses, options, chance, first, direct)
+        self._core = Core(addresses, options, chance, first, direct, prefers_leader=True)
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
         self._changed = changed

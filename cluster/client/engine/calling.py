@@ -193,7 +193,7 @@ class Calls:
             return
         if self._login is not None and not self._has_token(call, self._login, now):
             return
-        chosen = call.pinned or self.endpoints.choose()
+        chosen = call.pinned or self.endpoints.choose(call.write)
         endpoint = None if chosen is None else self.endpoints.route(chosen)
         if endpoint is None:
             call.phase = Phase.PARKED

@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.client.engine.calling import CallOptions, Calls
 from cluster.client.engine.direct import DirectWays
+from cluster.client.engine.leading import Leading
 from cluster.client.engine.leasing import Keepers
 from cluster.client.engine.notices import LeaseLost, Notice
 from cluster.client.engine.states import States
@@ -25,6 +26,7 @@ class Core:
 
     `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
     `direct` has the endpoints, with their addresses, for which direct ways are looked for.
+    `prefers_leader`: writes go to the leader's endpoint, once it is known.
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class Core:
         chance: Callable[[], float],
         first: int = 0,
         direct: Mapping[str, str] | None = None,
+        *,
+        prefers_leader: bool = False,
     ) -> None:
         self.calls = Calls(names, options, chance, first)
         self.notices: list[Notice] = []
@@ -44,6 +48,7 @@ class Core:
         self.ways = DirectWays(self.calls, direct or {})
         self.dials = self.ways.dials
         self.endpoints = self.calls.endpoints
+        self._leading = Leading(self.calls, chance) if prefers_leader else None
         self.sends = self.calls.sends
         self.completed = self.calls.completed
 
@@ -62,6 +67,8 @@ class Core:
             self.watches.message(endpoint, message, now)
         else:
             self.calls.reply(endpoint, message, now)
+        if self._leading is not None:
+            self._leading.heard(message.get("header"), now)
 
     def endpoint_up(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is established."""
@@ -78,6 +85,8 @@ class Core:
         self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
         self.ways.endpoint_down(endpoint, now)
+        if self._leading is not None:
+            self._leading.endpoint_down(endpoint)
         self._states.reach(self.endpoints.any_up)
 
     def tick(self, now: float) -> None:
@@ -89,10 +98,14 @@ class Core:
         self.watches.tick(now)
         self.keepers.tick(now)
         self.ways.tick(now)
+        if self._leading is not None:
+            self._leading.tick(now)
 
     def close(self, now: float) -> None:
         """End every call with an error. A write that was sent may still be applied."""
         self.ways.stop()
+        if self._leading is not None:
+            self._leading.stop()
         self.calls.close(now)
         self._states.close()
 

@@ -105,6 +105,8 @@ class Endpoints:
         self._direct: dict[str, str] = {}
         self._failed_at: dict[str, float] = dict.fromkeys(self.names, _NEVER)
         self._current: str | None = None
+        # The leader's endpoint, as far as it is known and has not failed since.
+        self.leader: str | None = None
         self._set_aside: dict[str, str] = {}
 
     @property
@@ -157,6 +159,8 @@ class Endpoints:
         self._failed_at[endpoint] = now
         if self._current == endpoint:
             self._current = None
+        if self.leader == endpoint:
+            self.leader = None
 
     def add(self, connection: str, endpoint: str) -> None:
         """There is a direct connection to the endpoint's member; no request goes by it yet."""
@@ -191,8 +195,13 @@ class Endpoints:
         reasons = self._set_aside
         return ", ".join(f"{n} ({reasons[n]})" if n in reasons else n for n in names)
 
-    def choose(self) -> str | None:
-        """The endpoint to send to, or None while no connection is established."""
+    def choose(self, write: bool = False) -> str | None:
+        """The endpoint to send to, or None while no connection is established.
+
+        A `write` goes to the leader's, if that is known and can be reached.
+        """
+        if write and self.leader is not None and self.route(self.leader) is not None:
+            return self.leader
         if self._current is None and self._up:
             # The endpoint whose last failure is longest ago; the given order breaks ties.
             self._current = min(

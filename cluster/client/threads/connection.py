@@ -94,7 +94,7 @@ class ThreadedConnection:
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
-        self._core = Core(addresses, options, chance, first, direct)
+        self._core = Core(addresses, options, chance, first, direct, prefers_leader=True)
         self._addresses = addresses
         self._identity = identity
         self._posted: deque[Call | Action] = deque()
