@@ -95,22 +95,24 @@ def main(
         from actors.offline import snapshot_commands  # noqa: PLC0415 - a node does not need them
 
         return snapshot_commands.main(arguments[1:])
-    parsed = _parser().parse_args(arguments)
+    log_format = _log_format(arguments, os.environ)
+    parsed = _parser(log_format).parse_args(arguments)
     if parsed.version:
         _print_version()
         return 0
     typed = {name: getattr(parsed, name) for name in NodeFlags._fields}
-    _refuse_flags_of_others(parsed, os.environ)
+    _refuse_flags_of_others(parsed, os.environ, log_format)
     flags = read_flags(typed, os.environ)
     try:
         config = resolve(flags)
     except ConfigError as error:
-        fail(PROGRAM, str(error) + _told_by(str(error), typed, os.environ))
+        text = str(error) + _told_by(str(error), typed, os.environ)
+        fail(PROGRAM, text, name=flags.name, log_format=log_format)
     except OSError as error:
-        fail(PROGRAM, described(error))
+        fail(PROGRAM, described(error), name=flags.name, log_format=log_format)
     log_to_stderr(config.name, LEVELS[config.log_level], config.log_format)
     _warn_of_unknown_variables(os.environ)
-    channel = _channel(parsed.launcher_fd)
+    channel = _channel(parsed.launcher_fd, config)
     if channel is not None:
         tell_to(channel.tell)
     return run(config) if run is not None else _run(config, channel)
@@ -129,7 +131,9 @@ def read_flags(typed: Mapping[str, str | None], environment: Mapping[str, str]) 
     return NodeFlags(**chosen)
 
 
-def _refuse_flags_of_others(parsed: Namespace, environment: Mapping[str, str]) -> None:
+def _refuse_flags_of_others(
+    parsed: Namespace, environment: Mapping[str, str], log_format: str
+) -> None:
     """End the process if a flag of etcd is set that would leave a door open if it were ignored."""
     for flag, reason in REFUSED.items():
         field = flag.replace("-", "_")
@@ -137,7 +141,20 @@ def _refuse_flags_of_others(parsed: Namespace, environment: Mapping[str, str]) -
         set_by = "" if getattr(parsed, field) is not None else variable
         text = environment[set_by] if set_by else getattr(parsed, field)
         if text not in {None, "", "false"}:
-            fail(PROGRAM, f"--{flag}: {reason}" + (f" (from {set_by})" if set_by else ""))
+            line = f"--{flag}: {reason}" + (f" (from {set_by})" if set_by else "")
+            fail(PROGRAM, line, log_format=log_format)
+
+
+def _log_format(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The log's format, also if the arguments are wrong: it is how that is told."""
+    flag, words = "--log-format", iter(arguments)
+    chosen = environment.get(_variable("log_format", environment), "text")
+    for word in words:
+        if word == flag:
+            chosen = next(words, chosen)
+        elif word.startswith(f"{flag}="):
+            chosen = word.removeprefix(f"{flag}=")
+    return chosen
 
 
 def _variable(field: str, environment: Mapping[str, str]) -> str:
@@ -167,7 +184,7 @@ def _run(config: NodeConfig, channel: Channel | None) -> int:
     return run_node(config, outside_under(channel))
 
 
-def _parser() -> FlagParser:
+def _parser(log_format: str) -> FlagParser:
     parser = FlagParser(
         PROGRAM,
         "One member of a Leasehold cluster. The flags are etcd's.",
@@ -175,6 +192,7 @@ def _parser() -> FlagParser:
         f"etcd's {PREFIXES[1]}DATA_DIR, where neither that nor the flag is given.\n"
         f"`{PROGRAM} snapshot status|restore FILE` needs no node (see {PROGRAM} snapshot --help),\n"
         f"and neither does `{PROGRAM} key show|make|bootstrap` (see {PROGRAM} key --help).",
+        log_format=log_format,
     )
     for field, default in NodeFlags._field_defaults.items():
         shown = f"{HELP[field]} (default {default})" if default else HELP[field]
@@ -203,14 +221,15 @@ def _warn_of_unknown_variables(environment: Mapping[str, str]) -> None:
             log.warning("the environment variable %s stands for no flag", variable)
 
 
-def _channel(descriptor: int | None) -> Channel | None:
+def _channel(descriptor: int | None, config: NodeConfig) -> Channel | None:
     """The channel to the launcher that has started this node, if one has."""
     if descriptor is None:
         return None
     try:
         channel = Channel(descriptor)
     except OSError as error:
-        fail(PROGRAM, f"--launcher-fd={descriptor} is no channel to a launcher: {error.strerror}")
+        text = f"--launcher-fd={descriptor} is no channel to a launcher: {error.strerror}"
+        fail(PROGRAM, text, name=config.name, log_format=config.log_format)
     channel.follow()
     return channel
 

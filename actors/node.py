@@ -57,7 +57,7 @@ from actors.watch.actor import WatchActor
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.door import ClientDoor
-from cluster.logs import say_counts, say_rest, tell
+from cluster.logs import last_line, say_counts, say_rest, tell
 from cluster.repeats import EVERY_MS
 
 NO_LEADER_ELECTIONS: Final = 3
@@ -117,7 +117,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
         actors = make_actors(config, context, on_ending, outside, security, front)
     except (StorageError, JoinError, OSError) as error:
         reason = described(error) if isinstance(error, OSError) else str(error)
-        sys.stderr.write(f"leasehold: {reason}\n")
+        sys.stderr.write(last_line("leasehold", config.name, reason, config.log_format))
         return EXIT_BAD_STORAGE
     _tell_started(config, actors)
     tune_interpreter()
@@ -146,7 +146,7 @@ def run_node(config: NodeConfig, outside: Outside = AS_IT_IS) -> int:
     os.close(lock)
     say_rest()
     for end in endings:
-        sys.stderr.write(f"leasehold: {end.reason}\n")
+        sys.stderr.write(last_line("leasehold", config.name, end.reason, config.log_format))
         return end.status
     return 0
 

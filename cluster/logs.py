@@ -101,8 +101,7 @@ class JsonLines(logging.Formatter):
         self._name = name
 
     def format(self, record: logging.LogRecord) -> str:
-        level = _LEVELS.get(record.levelno, record.levelname.lower())
-        line = {"time": iso_utc(record.created), "level": level, "node": self._name}
+        line = _head(record.created, record.levelno, self._name)
         if kind := getattr(record, "kind", ""):
             line["kind"] = kind
         line["text"] = record.getMessage() + _times(record)
@@ -110,6 +109,19 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _head(wall: float, level: int, name: str) -> dict[str, Any]:
+    """What each line of JSON begins with."""
+    word = _LEVELS.get(level, logging.getLevelName(level).lower())
+    return {"time": iso_utc(wall), "level": word, "node": name}
+
+
+def last_line(program: str, name: str, text: str, log_format: str) -> str:
+    """The last line of a program that ends for a reason: for programs in the form of the log."""
+    if log_format != "json":
+        return f"{program}: {text}\n"
+    return json.dumps({**_head(time.time(), logging.CRITICAL, name), "text": text}) + "\n"
 
 
 def on_one_line(text: str) -> str:

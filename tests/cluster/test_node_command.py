@@ -83,9 +83,11 @@ def test_the_log_is_in_utc_and_says_so(tmp_path: Path) -> None:
 def test_the_log_is_json_on_demand(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ended = run(f"--data-dir={tmp_path}/file", LEASEHOLD_LOG_FORMAT="json", ETCD_NONSENSE="1")
-    line = json.loads(ended.stderr.splitlines()[0])
+    line, last = map(json.loads, ended.stderr.splitlines())
     assert (line["level"], line["node"]) == ("warn", "default")
     assert "ETCD_NONSENSE" in line["text"]
+    assert (ended.returncode, last["level"], last["node"]) == (1, "fatal", "default")
+    assert str(tmp_path / "file") in last["text"]
 
 
 def test_every_flag_is_explained() -> None:
@@ -115,6 +117,42 @@ def test_a_wrong_command_line_is_one_line_and_exit_status_2(
         main(arguments)
     assert ended.value.code == 2
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "text"),
+    [
+        (["--nonsense"], "", "unrecognized arguments: --nonsense (see leasehold --help)"),
+        (
+            ["--name=n1", "--heartbeat-interval=100"],
+            "n1",
+            "--election-timeout[300ms] should be at least as 5 times as"
+            " --heartbeat-interval[100ms]",
+        ),
+        (
+            ["--name=n1", "--launcher-fd=987"],
+            "n1",
+            "--launcher-fd=987 is no channel to a launcher: Bad file descriptor",
+        ),
+    ],
+)
+@pytest.mark.parametrize("typed", [["--log-format=json"], ["--log-format", "json"], []])
+def test_where_the_log_is_json_a_wrong_command_line_is_one_line_of_it(
+    arguments: list[str],
+    name: str,
+    text: str,
+    typed: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not typed:
+        monkeypatch.setenv("ETCD_LOG_FORMAT", "json")
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, *typed])
+    assert ended.value.code == 2
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["node"], line["text"]) == ("fatal", name, text)
+    assert line["time"].endswith("Z")
 
 
 def test_a_wrong_environment_variable_is_refused_before_anything_is_loaded() -> None:
