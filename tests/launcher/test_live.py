@@ -40,10 +40,10 @@ def sheet() -> Sheet:
 
 AT_80 = """\
 
-node  state     term  commit  lag   rev      db  hash       rtt   sync    pid
-n1    leader       3   12451    0  8123  1.2 MB  3fa9c1  0.3 ms  <1 ms  43127
-n2    follower     3   12451    0  8123  1.2 MB  3fa9c1  0.3 ms  <1 ms  43128
-n3    killed       -       -    -     -       -  -            -      -      -
+node state    term commit applied lag  rev    db hash     rtt sync vote   pid
+n1   leader      3  12451   12451   0 8123 1.2MB 3fa9c1 0.3ms <1ms n1   43127
+n2   follower    3  12451   12451   0 8123 1.2MB 3fa9c1 0.3ms <1ms n1   43128
+n3   killed      -      -       -   -    -     - -          -    - -        -
 links: n2 -> n1 cut
 n3 catching up ███████████████░░░░░ 75%
 
@@ -75,7 +75,7 @@ def test_it_never_needs_more_than_there_is(columns: int, rows: int) -> None:
 def test_where_there_is_little_room_the_prompt_and_the_nodes_remain() -> None:
     assert joined(sheet().picture(VIEW, PROMPT, 79, 1, 10.0).lines) == "leasehold>"
     lines = joined(sheet().picture(VIEW, PROMPT, 40, 4, 10.0).lines).splitlines()
-    assert lines[0].startswith("node  state") and lines[1].startswith("n1    leader")
+    assert lines[0].startswith("node state") and lines[1].startswith("n1   leader")
     assert lines[2:] == ["and 2 more", "leasehold>"]
 
 
@@ -109,7 +109,7 @@ def test_without_utf_8_all_is_ascii() -> None:
 
 def test_a_node_that_catches_up_is_said_to_in_the_table() -> None:
     view = VIEW._replace(nodes=(node(state="catching up", caught_up=0.25),))
-    assert "catching up 25%" in joined(sheet().picture(view, None, 79, 10, 10.0).lines)
+    assert "n1   has 25%" in joined(sheet().picture(view, None, 79, 10, 10.0).lines)
 
 
 # --- in a terminal ----------------------------------------------------------------------------
@@ -176,14 +176,14 @@ def test_a_picture_has_the_size_for_which_the_terminal_is_cleared(
 @pytest.mark.process
 def test_the_story_scrolls_above_the_sheet_and_survives_a_resize(child: Child) -> None:
     child.type("probe 1.2\rdie n1\rsay well then\r")
-    child.shows("n1    killed")
+    child.shows("n1   killed")
     lines = child.until(lambda terminal: "well then" in terminal.lines)
     assert lines[0:2] == ["leasehold> probe 1.2", "leasehold> die n1"]
     assert lines[2].endswith("  n1 was killed by SIGKILL")
     assert lines[3:6] == ["leasehold> say well then", "well then", ""]
-    assert lines[7].startswith("n1    killed")
+    assert lines[7].startswith("n1   killed")
     child.resize(40, 20)
-    lines = child.shows("term  lag")
+    lines = child.shows("term commit lag  rev   rtt")
     assert lines.count("leasehold>") == 1 and lines[4] == "well then"
     assert lines[-1] == "leasehold>"
     child.resize(100, 30)

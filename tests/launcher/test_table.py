@@ -8,7 +8,14 @@ import pytest
 
 from cluster.launcher.screens.lines import cut, harmless, joined, plain, width, wrapped
 from cluster.launcher.screens.sparkline import ASCII, LEVELS_MS, Sparkline
-from cluster.launcher.screens.table import COLUMNS, DROPPED, NodeTable, duration_text, size_text
+from cluster.launcher.screens.table import (
+    COLUMNS,
+    DROPPED,
+    WANTED,
+    NodeTable,
+    duration_text,
+    size_text,
+)
 from cluster.launcher.screens.view import ClusterView, NodeView
 from cluster.launcher.story.happenings import Happening
 from tests.launcher.views import FOLLOWER, KILLED, VIEW, node
@@ -19,16 +26,16 @@ def drawn(columns: int, view: ClusterView = VIEW) -> str:
 
 
 AT_60 = """\
-node  state     term  commit  lag   rev     rtt    pid
-n1    leader       3   12451    0  8123  0.3 ms  43127
-n2    follower     3   12451    0  8123  0.3 ms  43128
-n3    killed       -       -    -     -       -      -"""
+node state    term commit lag  rev    db hash     rtt
+n1   leader      3  12451   0 8123 1.2MB 3fa9c1 0.3ms
+n2   follower    3  12451   0 8123 1.2MB 3fa9c1 0.3ms
+n3   killed      -      -   -    -     - -          -"""
 
 AT_80 = """\
-node  state     term  commit  lag   rev      db  hash       rtt   sync    pid
-n1    leader       3   12451    0  8123  1.2 MB  3fa9c1  0.3 ms  <1 ms  43127
-n2    follower     3   12451    0  8123  1.2 MB  3fa9c1  0.3 ms  <1 ms  43128
-n3    killed       -       -    -     -       -  -            -      -      -"""
+node state    term commit applied lag  rev    db hash     rtt sync vote   pid
+n1   leader      3  12451   12451   0 8123 1.2MB 3fa9c1 0.3ms <1ms n1   43127
+n2   follower    3  12451   12451   0 8123 1.2MB 3fa9c1 0.3ms <1ms n1   43128
+n3   killed      -      -       -   -    -     - -          -    - -        -"""
 
 AT_120 = """\
 node  state     term  commit  applied  lag   rev  keys      db  hash       rtt   sync  vote  peers\
@@ -51,8 +58,21 @@ def test_in_a_wide_terminal_nothing_is_missing() -> None:
 
 
 def test_at_any_width_names_and_states_remain() -> None:
-    assert drawn(10) == "node  state\nn1    leader\nn2    follower\nn3    killed"
+    assert drawn(10) == "node state\nn1   leader\nn2   follower\nn3   killed"
     assert {*DROPPED, "node", "state"} == {column.title for column in COLUMNS}
+
+
+def test_in_80_cells_all_that_a_watcher_needs_is_readable_with_millions_of_entries_too() -> None:
+    grown = {"revision": 1_012_345, "commit": 1_145_678, "applied": 1_133_333}
+    sizes = {"term": 12, "db_size": 190_000_000, "round_trip_ms": 12.3, "sync_p99_ms": 16.0}
+    lags = node("n2", state="catching up", caught_up=0.634, lag=12_345, **grown)
+    view = VIEW._replace(nodes=(node(**grown, **sizes), lags, KILLED))
+    assert drawn(80, view).splitlines()[:3] == [
+        "node state   term  commit applied   lag     rev    db hash     rtt  sync vote",
+        "n1   leader    12 1145678 1133333     0 1012345 181MB 3fa9c1  12ms <16ms n1",
+        "n2   has 63%    3 1145678 1133333 12345 1012345 1.2MB 3fa9c1 0.3ms  <1ms n1",
+    ]
+    assert {*WANTED, "node", "state"} == set(drawn(80, view).splitlines()[0].split())
 
 
 @pytest.mark.parametrize("columns", [20, 40, 60, 70, 80, 90, 100, 120, 140])
@@ -96,9 +116,9 @@ def test_columns_do_not_become_narrower_while_people_look() -> None:
 def test_names_of_a_remote_cluster_take_their_cells_and_move_no_cursor() -> None:
     view = VIEW._replace(nodes=(node("\u8282\u70b9"), node("a\x1b[2Jb")))
     titles, first, second = joined(NodeTable().lines(view, 15)).splitlines()
-    assert titles == "node    state"
-    assert first == "\u8282\u70b9    leader"
-    assert second == "a\ufffd[2Jb  leader"
+    assert titles == "node   state"
+    assert first == "\u8282\u70b9   leader"
+    assert second == "a\ufffd[2Jb leader"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The table of nodes: its columns, what stands in them, and which are left out where it is narrow.
 
-Values come from a ClusterView. A value that nobody can tell is `-`.
+Values come from a ClusterView. A value that nobody can tell is `-`. Where the columns of WANTED do
+not fit side by side with room between them, all columns move together: then they fit 80 cells.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from cluster.launcher.screens.lines import StyledLine, harmless, padded, width
 from cluster.launcher.screens.view import ClusterView, NodeView
 
 UNKNOWN: Final = "-"
-GAP: Final = "  "
 
 STYLES: Final = {
     "leader": "bold green",
@@ -29,34 +29,53 @@ STYLES: Final = {
     "killed": "bold red",
 }
 
-DROPPED: Final = (
-    "clients",
-    "try",
-    "keys",
-    "applied",
-    "peers",
-    "vote",
-    "db",
+WANTED: Final = (
     "sync",
+    "vote",
+    "applied",
+    "db",
     "hash",
     "rtt",
     "commit",
-    "pid",
     "lag",
     "rev",
     "term",
 )
+"""The columns that a person who watches a cluster needs. Where even close columns are too wide,
+the first of these is left out first."""
+
+DROPPED: Final = ("clients", "try", "keys", "peers", "pid", *WANTED)
 """The columns that are left out where the table is too wide, the first one first. What remains at
 any width are the names and the states."""
 
 
 class Column(NamedTuple):
-    """A column: its title, a node's cell in it, whether it is of numbers, and a cell's style."""
+    """A column: its title, a node's cell in it, whether it is of numbers, and a cell's style.
+
+    `short` makes a cell's text short, for where columns are close.
+    """
 
     title: str
     cell: Callable[[NodeView], str]
     right: bool = False
     style: Callable[[NodeView], str] = lambda _: ""
+    short: Callable[[str], str] = lambda text: text
+
+
+class Form(NamedTuple):
+    """How columns stand beside each other: what is between them, and whether cells are short."""
+
+    gap: str
+    is_short: bool
+
+    def cell(self, column: Column, row: NodeView) -> str:
+        """A node's cell in a column."""
+        text = column.cell(row)
+        return column.short(text) if self.is_short else text
+
+
+ROOMY: Final = Form("  ", is_short=False)
+CLOSE: Final = Form(" ", is_short=True)
 
 
 def _number(value: int | None) -> str:
@@ -67,6 +86,15 @@ def _state(row: NodeView) -> str:
     if row.state == "catching up" and row.caught_up is not None:
         return f"{row.state} {row.caught_up:.0%}"
     return row.state
+
+
+def _short_state(text: str) -> str:
+    return text.replace("catching up", "has")
+
+
+def _close(text: str) -> str:
+    """A number and its unit, without the blank between them."""
+    return text.replace(" ", "")
 
 
 def size_text(size: int | None) -> str:
@@ -106,7 +134,7 @@ def _peers(row: NodeView) -> str:
 
 COLUMNS: Final = (
     Column("node", lambda row: harmless(row.name)),
-    Column("state", _state, style=lambda row: STYLES.get(row.state, "")),
+    Column("state", _state, style=lambda row: STYLES.get(row.state, ""), short=_short_state),
     Column("term", lambda row: _number(row.term), right=True),
     Column("commit", lambda row: _number(row.commit), right=True),
     Column("applied", lambda row: _number(row.applied), right=True),
@@ -118,10 +146,10 @@ COLUMNS: Final = (
     ),
     Column("rev", lambda row: _number(row.revision), right=True),
     Column("keys", lambda row: _number(row.keys), right=True),
-    Column("db", lambda row: size_text(row.db_size), right=True),
+    Column("db", lambda row: size_text(row.db_size), right=True, short=_close),
     Column("hash", _hash, style=lambda row: "" if row.agrees else "bold red"),
-    Column("rtt", lambda row: duration_text(row.round_trip_ms), right=True),
-    Column("sync", _sync, right=True),
+    Column("rtt", lambda row: duration_text(row.round_trip_ms), right=True, short=_close),
+    Column("sync", _sync, right=True, short=_close),
     Column("vote", lambda row: harmless(row.vote or UNKNOWN)),
     Column(
         "peers",
@@ -139,7 +167,7 @@ class NodeTable:
 
     def __init__(self, without: Sequence[str] = ()) -> None:
         self._columns = [column for column in COLUMNS if column.title not in without]
-        self._widths: dict[str, int] = {}
+        self._widths: dict[tuple[Form, str], int] = {}
         self._names: list[str] = []
 
     def forget_widths(self) -> None:
@@ -152,33 +180,38 @@ class NodeTable:
         if names != self._names:
             self._names = names
             self.forget_widths()
-        cells = {each.title: [each.cell(row) for row in view.nodes] for each in self._columns}
-        for title, texts in cells.items():
-            needed = max(map(width, (title, *texts)))
-            self._widths[title] = max(needed, self._widths.get(title, 0))
-        kept = self._fitting(columns)
-        lines = [tuple(self._titles(kept))]
-        for place, row in enumerate(view.nodes):
+        form, kept = ROOMY, self._fitting(ROOMY, view, columns)
+        if any(title not in {column.title for column in kept} for title in WANTED):
+            form, kept = CLOSE, self._fitting(CLOSE, view, columns)
+        lines = [tuple(self._titles(form, kept))]
+        for row in view.nodes:
             line: list[tuple[str, str]] = []
             for column in kept:
                 text = padded(
-                    cells[column.title][place], self._widths[column.title], right=column.right
+                    form.cell(column, row), self._widths[form, column.title], right=column.right
                 )
-                line += [(text, column.style(row)), (GAP, "")]
+                line += [(text, column.style(row)), (form.gap, "")]
             lines.append(tuple(line[:-1]))
         return lines
 
-    def _titles(self, kept: list[Column]) -> list[tuple[str, str]]:
+    def _titles(self, form: Form, kept: list[Column]) -> list[tuple[str, str]]:
         titles = [
-            padded(column.title, self._widths[column.title], right=column.right) for column in kept
+            padded(column.title, self._widths[form, column.title], right=column.right)
+            for column in kept
         ]
-        return [(GAP.join(titles), "dim")]
+        return [(form.gap.join(titles), "dim")]
 
-    def _fitting(self, columns: int) -> list[Column]:
+    def _fitting(self, form: Form, view: ClusterView, columns: int) -> list[Column]:
+        """The columns that fit side by side in this form."""
+        for column in self._columns:
+            texts = (column.title, *(form.cell(column, row) for row in view.nodes))
+            needed = max(map(width, texts))
+            key = form, column.title
+            self._widths[key] = max(needed, self._widths.get(key, 0))
         kept = list(self._columns)
         for dropped in DROPPED:
-            widths = [self._widths[column.title] for column in kept]
-            if sum(widths) + len(GAP) * (len(kept) - 1) <= columns:
+            widths = [self._widths[form, column.title] for column in kept]
+            if sum(widths) + len(form.gap) * (len(kept) - 1) <= columns:
                 break
             kept = [column for column in kept if column.title != dropped]
         return kept
