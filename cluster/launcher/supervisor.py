@@ -261,7 +261,7 @@ class Supervisor:
 class PromptAsker:
     """Whoever types at the screen. Refusals are not said again: the screen shows the journal."""
 
-    via = "prompt"
+    via = conversation = "prompt"
     is_there = True
 
     def __init__(self, screen: Screen) -> None:

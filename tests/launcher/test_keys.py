@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster import LocalCluster
+from cluster import Client, LocalCluster
 from cluster.launcher.commands.desk import Desk
-from cluster.launcher.commands.jobs import JOBS_MAX, Jobs
+from cluster.launcher.commands.jobs import JOBS_MAX, Job, Jobs
 from cluster.launcher.commands.keys import SHOWN_CHARACTERS_MAX, shown
 from cluster.launcher.commands.table import read_line
 from cluster.launcher.nodes.layout import LauncherError
@@ -29,13 +30,14 @@ def no_view(now: float) -> ClusterView:
 class User:
     """Types at a desk, reads what is said, and may go away."""
 
-    via = "ctl"
-
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(
+        self, cluster: LocalCluster, jobs: Jobs | None = None, *, via: str = "prompt"
+    ) -> None:
+        self.via = self.conversation = via
         self.said: list[str] = []
         self.ends: list[str] = []
         self.is_there = True
-        self._jobs = Jobs()
+        self._jobs = jobs or Jobs()
         self._cluster = cluster
         self._desk = Desk(cluster, self._jobs, no_view, lambda line, asker: None, lambda: None)
 
@@ -104,6 +106,50 @@ def test_lines_that_are_typed_together_are_done_in_their_order(user: User) -> No
     user.wait(lambda: len(user.ends) == len(lines))
     said = [text.split(",")[0].split("  ")[0] for text in user.said]
     assert said == ["OK", "order = 1", "OK", "order = 2", "1 key deleted", "there is no key order"]
+
+
+class Slow:
+    """A request of one conversation, which is answered when the test wants it."""
+
+    def __init__(self, cluster: LocalCluster, jobs: Jobs, conversation: str) -> None:
+        self.ends: list[str] = []
+        self.answered = threading.Event()
+        jobs.begin(Job(self._work, cluster.endpoints, conversation, print, self.ends.append))
+
+    def _work(self, _: Client) -> Iterator[str]:
+        self.answered.wait(HANG_SECONDS)
+        yield "at last"
+
+
+def test_other_conversations_do_not_wait_for_their_turn(cluster: LocalCluster) -> None:
+    jobs = Jobs()
+    slow = Slow(cluster, jobs, "prompt")
+    waits, other = User(cluster, jobs), User(cluster, jobs, via="page")
+    waits.begin("put turn 1")
+    assert other.type("put turn 2")[0].startswith("OK")
+    assert waits.said == []
+    slow.answered.set()
+    waits.wait(lambda: bool(waits.ends))
+    assert other.type("get turn")[0].startswith("turn = 1 ")
+
+
+def test_the_end_of_watches_ends_no_put(cluster: LocalCluster) -> None:
+    jobs = Jobs()
+    user = User(cluster, jobs)
+    user.begin("watch key")
+    user.wait(lambda: bool(user.said))
+    slow = Slow(cluster, jobs, "prompt")
+    user.begin("put key 1")
+    user.begin("watch --off")
+    assert user.said[1:] == ["1 watch ended"]
+    slow.answered.set()
+    user.wait(lambda: len(user.ends) == 3)
+    assert user.said[2].startswith("OK, revision ")
+
+
+def test_a_watch_in_another_terminal_is_ended_there(cluster: LocalCluster) -> None:
+    with pytest.raises(LauncherError, match="ends with Ctrl-C there"):
+        User(cluster, via="ctl").begin("watch --off")
 
 
 def test_keys_with_a_prefix_are_found_together(user: User) -> None:

@@ -101,7 +101,7 @@ class CtlServer:
 
 
 class CtlCaller:
-    """One conversation: an Asker."""
+    """One conversation, of one command: an Asker."""
 
     via = "ctl"
 
@@ -114,6 +114,11 @@ class CtlCaller:
         self._is_done = False
         self._is_gone = False
         self._forget: Callable[[], None] | None = None
+
+    @property
+    def conversation(self) -> CtlCaller:
+        """Another terminal's commands do not wait for this one."""
+        return self
 
     @property
     def is_there(self) -> bool:

@@ -6,7 +6,7 @@ A command's outcome is told in the journal, for everybody. `say` answers only wh
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Hashable, Iterable, Set
 from typing import Protocol
 
 from cluster.launcher.commands.jobs import Jobs
@@ -26,6 +26,10 @@ class Asker(Protocol):
 
     via: str
     """prompt, ctl, page, tour, chaos"""
+
+    @property
+    def conversation(self) -> Hashable:
+        """What its commands belong to: those for keys are done in turn within one conversation."""
 
     def say(self, text: str) -> None:
         """Show this to whoever asked, and to nobody else."""
@@ -126,7 +130,7 @@ class Nobody:
     is_there = True
 
     def __init__(self, via: str) -> None:
-        self.via = via
+        self.via = self.conversation = via
 
     def say(self, text: str) -> None:
         """Nobody listens."""

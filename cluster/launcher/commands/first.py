@@ -11,7 +11,7 @@ from cluster.launcher.errands.errand import FOREVER
 class FirstCommand:
     """A part of the main loop that does one command, and calls `finish` at the command's end."""
 
-    via = "command line"
+    via = conversation = "command line"
     is_there = True
 
     def __init__(

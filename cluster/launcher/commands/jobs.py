@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from cluster.client.waker import Waker
@@ -28,10 +28,10 @@ Work = Callable[["Client"], Iterator[Any]]
 
 
 class Job:
-    """A job that somebody asked for (`via`). `endpoints` are for its client.
+    """A job that somebody asked for in a conversation. `endpoints` are for its client.
 
-    Its turn is over at its first value, or its end: the next one that was asked for in the same way
-    begins then, so that a get sees what the put before it wrote.
+    Its turn is over at its first value, or its end: the next one of the same conversation begins
+    then, so that a get sees what the put before it wrote. A watch goes on until it is cancelled.
 
     `on_value` and `on_end` are called in the main loop's thread.
     """
@@ -40,13 +40,16 @@ class Job:
         self,
         work: Work,
         endpoints: Sequence[str],
-        via: str,
+        conversation: Hashable,
         on_value: Callable[[Any], None],
         on_end: Callable[[str], None],
+        *,
+        is_watch: bool = False,
     ) -> None:
         self.work = work
         self.endpoints = list(endpoints)
-        self.via = via
+        self.conversation = conversation
+        self.is_watch = is_watch
         self.on_value = on_value
         self.on_end = on_end
         self.is_cancelled = False
@@ -68,15 +71,15 @@ class Jobs:
         self.fd = self._waker.fd
         self._made: deque[tuple[Job, Any, str | None]] = deque()
         self._under_way: set[Job] = set()
-        self._newest: dict[str, Job] = {}
+        self._newest: dict[Hashable, Job] = {}
 
     def begin(self, job: Job) -> None:
         """Start it in a thread; LauncherError if there are too many."""
         if len(self._under_way) >= JOBS_MAX:
             raise LauncherError(f"{JOBS_MAX} requests are under way: wait for their ends")
         self._under_way.add(job)
-        before = self._newest.get(job.via)
-        self._newest[job.via] = job
+        before = self._newest.get(job.conversation)
+        self._newest[job.conversation] = job
         threading.Thread(target=self._do, args=(job, before), name="job", daemon=True).start()
 
     def deliver(self) -> None:
@@ -85,7 +88,7 @@ class Jobs:
         while self._made:
             job, value, end = self._made.popleft()
             if end is not None:
-                self._under_way.discard(job)
+                self._forget(job)
             if job.is_cancelled:
                 continue
             if end is None:
@@ -93,9 +96,10 @@ class Jobs:
             else:
                 job.on_end(end)
 
-    def cancel(self, via: str) -> int:
-        """Cancel all jobs that were asked for in this way; how many there were."""
-        found = [job for job in self._under_way if job.via == via and not job.is_cancelled]
+    def end_watches(self, conversation: Hashable) -> int:
+        """Cancel the watches of a conversation; how many there were."""
+        watches = [job for job in self._under_way if job.is_watch and not job.is_cancelled]
+        found = [job for job in watches if job.conversation == conversation]
         for job in found:
             job.cancel()
         return len(found)
@@ -104,6 +108,11 @@ class Jobs:
         """Cancel all jobs. Their threads end by themselves, or with the process."""
         for job in self._under_way:
             job.cancel()
+
+    def _forget(self, job: Job) -> None:
+        self._under_way.discard(job)
+        if self._newest.get(job.conversation) is job:
+            del self._newest[job.conversation]
 
     def _do(self, job: Job, before: Job | None) -> None:
         from cluster.client.api import Client  # noqa: PLC0415 - most launches need none

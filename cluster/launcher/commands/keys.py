@@ -80,7 +80,9 @@ def delete(desk: Desk, words: Words) -> Errand[None]:
 def watch(desk: Desk, words: Words) -> Errand[None] | None:
     """Show each change of a key, or of all keys with a prefix, from now on."""
     if words.options.get("off"):
-        ended = desk.jobs.cancel(desk.asker.via)
+        if desk.asker.via == "ctl":
+            raise LauncherError("a watch of another terminal ends with Ctrl-C there")
+        ended = desk.jobs.end_watches(desk.asker.conversation)
         desk.say("1 watch ended" if ended == 1 else f"{ended} watches ended")
         return None
     key = _one_key("watch", words)
@@ -95,7 +97,7 @@ def watch(desk: Desk, words: Words) -> Errand[None] | None:
                 else:
                     yield _pair(event.kv)
 
-    return _do(desk, work, FOREVER)
+    return _do(desk, work, FOREVER, is_watch=True)
 
 
 def shown(data: bytes) -> str:
@@ -116,10 +118,17 @@ def _pair(found: KeyValue) -> str:
     return f"{shown(found.key)} = {shown(found.value)}  (revision {found.mod_revision})"
 
 
-def _do(desk: Desk, work: Work, seconds: float) -> Errand[None]:
+def _do(desk: Desk, work: Work, seconds: float, *, is_watch: bool = False) -> Errand[None]:
     """Do the work in a thread, say what it yields, and wait for its end."""
     ends: list[str] = []
-    job = Job(work, desk.cluster.direct_endpoints, desk.asker.via, desk.say, ends.append)
+    job = Job(
+        work,
+        desk.cluster.direct_endpoints,
+        desk.asker.conversation,
+        desk.say,
+        ends.append,
+        is_watch=is_watch,
+    )
     desk.jobs.begin(job)
 
     def is_over() -> bool:

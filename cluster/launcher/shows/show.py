@@ -59,7 +59,7 @@ class Listener:
     is_there = True
 
     def __init__(self, via: str) -> None:
-        self.via = via
+        self.via = self.conversation = via
         self.is_done = False
         self.error = ""
 

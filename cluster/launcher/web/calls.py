@@ -27,8 +27,9 @@ class PageCall:
 
     via = "page"
 
-    def __init__(self, line: str, ended: Callable[[CallOutcome], None]) -> None:
+    def __init__(self, line: str, page: str, ended: Callable[[CallOutcome], None]) -> None:
         self.line = line
+        self.conversation = ("page", page)
         self.is_there = True
         self._said: deque[str] = deque(maxlen=SAID_MAX)
         self._ended = ended
@@ -60,8 +61,11 @@ class PageCalls:
             taken.append(self._waiting.popleft())
         return taken
 
-    async def give(self, line: str) -> CallOutcome:
-        """Have the main loop carry out a command; what became of it. Raises HttpRefusedError."""
+    async def give(self, line: str, page: str) -> CallOutcome:
+        """Have the main loop carry out a command of a page; what became of it.
+
+        `page` tells the pages apart. Raises HttpRefusedError.
+        """
         if self._under_way >= COMMANDS_WAITING_MAX:
             raise HttpRefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "the launcher has too much to do"
@@ -77,7 +81,7 @@ class PageCalls:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(end, found)
 
-        call = PageCall(line, ended)
+        call = PageCall(line, page, ended)
         self._under_way += 1
         self._waiting.append(call)
         self._wake()

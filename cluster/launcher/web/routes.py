@@ -26,6 +26,9 @@ TYPES: Final[Mapping[str, str]] = {
 KEY_THREADS: Final = 4
 """Requests of key browsers that wait for the cluster at a time."""
 
+PAGE_NAME_MAX: Final = 64
+"""Characters of the name by which a page tells its commands from those of other pages."""
+
 Work = Callable[[], dict[str, Any]]
 
 
@@ -76,10 +79,15 @@ class Routes:
         return answer(HTTPStatus.OK, *found)
 
     async def _command(self, request: Request) -> bytes:
-        line = request.fields().get("line")
+        fields = request.fields()
+        line, page = fields.get("line"), fields.get("page", "")
         if not isinstance(line, str) or not line.strip() or "\n" in line or "\r" in line:
             raise HttpRefusedError(HTTPStatus.BAD_REQUEST, 'the body must be {"line": one command}')
-        outcome = await self._calls.give(line)
+        if not isinstance(page, str) or len(page) > PAGE_NAME_MAX:
+            raise HttpRefusedError(
+                HTTPStatus.BAD_REQUEST, f"page is a text of {PAGE_NAME_MAX} characters at most"
+            )
+        outcome = await self._calls.give(line, page)
         return answer_json({"said": outcome.said, "error": outcome.error})
 
     def _put(self, fields: dict[str, Any]) -> dict[str, Any]:

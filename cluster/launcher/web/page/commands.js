@@ -11,10 +11,12 @@ const GRAVE = {
   quit: () => ["Stop the whole cluster?", "The launcher ends, and this page with it.", "Stop everything"],
 };
 
+const page = String(Math.random()); // the launcher does the commands for keys of one page in turn
+
 /** Have a command carried out: `{said, error}`. */
 async function obey(line) {
   try {
-    return await post("command", { line });
+    return await post("command", { line, page });
   } catch (error) {
     return { said: [], error: error.message };
   }
