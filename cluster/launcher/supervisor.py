@@ -166,12 +166,10 @@ class Supervisor:
         for fd in fds:
             if fd is not None:
                 poller.register(fd, zmq.POLLIN)
+        self.cluster.wake_at_nodes(poller)
         for node in self.cluster.running:
-            poller.register(node.pidfd, zmq.POLLIN)
             if node.channel_fd >= 0:
                 poller.register(node.channel_fd, zmq.POLLIN)
-            if node.link is not None:
-                poller.register(node.link.socket, zmq.POLLIN)
         before = time.monotonic()
         seconds = max(0.0, self._due() - before)
         found = poller.poll(int(seconds * 1000 + 0.999))

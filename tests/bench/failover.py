@@ -127,10 +127,11 @@ def _restart(target: Target, node: int) -> None:
 
 
 def _nothing(target: Target, node: int) -> None:
-    """It has mended itself."""
+    """There is nothing to do: it has mended itself, or was not harmed."""
 
 
 FAULTS: Final = (
+    Fault("no fault", False, _nothing, _nothing),
     Fault("kill -9 of the leader", True, _send(signal.SIGKILL), _start),
     Fault("graceful stop of the leader", True, _send(signal.SIGTERM), _start),
     Fault("SIGSTOP of the leader", True, _send(signal.SIGSTOP), _send(signal.SIGCONT)),

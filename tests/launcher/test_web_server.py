@@ -165,6 +165,29 @@ def test_a_command_must_be_one_line(desk: Desk, value: object) -> None:
     assert desk.calls == []
 
 
+@pytest.mark.parametrize("page", [7, None, "x" * 65])
+def test_a_page_has_a_short_name(desk: Desk, page: object) -> None:
+    found = desk.browser.post("command", {"line": "ls", "page": page})
+    assert (found.status, found.text) == (400, "page is a text of 64 characters at most\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"GET http://x/ HTTP/1.1\r\n\r\n", "its target is no path"),
+        (b"GET / HTTP/1.0\r\n\r\n", "its version is 1.0"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_named(desk: Desk, data: bytes, why: str) -> None:
+    assert desk.browser.send(data).text == f"this is no request of HTTP/1.1: {why}\n"
+
+
+def test_a_browser_that_offers_another_protocol_is_answered(desk: Desk) -> None:
+    headers = {"Connection": "Upgrade, close", "Upgrade": "h2c"}
+    found = desk.browser.send(desk.browser.request("GET", desk.browser.path, headers))
+    assert found.status == 200
+
+
 def test_more_connections_than_allowed_are_refused_and_room_comes_back(desk: Desk) -> None:
     lines = [desk.browser.connect() for _ in range(CONNECTIONS_MAX)]
     # Each has been accepted when it has been answered.

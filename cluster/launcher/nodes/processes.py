@@ -248,11 +248,15 @@ class Processes(NodeRoster):
     def poll(self, timeout_ms: int) -> None:
         """Wait until a node answers or ends, or until the time is over."""
         poller = zmq.Poller()
+        self.wake_at_nodes(poller)
+        poller.poll(timeout_ms)
+
+    def wake_at_nodes(self, poller: zmq.Poller) -> None:
+        """Let a poller wake when a node answers or ends."""
         for node in self.running:
             poller.register(node.pidfd, zmq.POLLIN)
             if node.link is not None:
                 poller.register(node.link.socket, zmq.POLLIN)
-        poller.poll(timeout_ms)
 
     def _flags_of(self, node: NodeProcess) -> Iterable[str]:
         data_dir = str(self.directory.node_directory(node.name).resolve())

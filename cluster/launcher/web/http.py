@@ -1,6 +1,7 @@
 """HTTP/1.1 as far as one page needs it: a request is read within limits, an answer is written.
 
-A body has a Content-Length; chunks are refused. It refuses to know what a path means.
+httptools parses heads, as it does for a node's front. A body has a Content-Length; chunks are
+refused. It refuses to know what a path means.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
+
+import httptools
 
 from cluster.launcher.web.limits import (
     BODY_BYTES_MAX,
@@ -24,8 +28,8 @@ JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
 EVENTS: Final = "text/event-stream"
 
-_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
-_REQUEST_LINE: Final = re.compile(r"([A-Z]{1,16}) (/[!-~]*) HTTP/1\.1")
+SINGLE: Final = frozenset({"content-length", "host", "origin"})
+"""Headers that a request may have only once: two readers must not read two requests."""
 
 SAFE_HEADERS: Final = (
     "Cache-Control: no-store\r\n"
@@ -57,6 +61,12 @@ class Request(NamedTuple):
     target: str
     headers: dict[str, str]
     body: bytes
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the browser wants no other answer on this connection."""
+        options = self.headers.get("connection", "").lower().split(",")
+        return "close" in (option.strip() for option in options)
 
     def query(self, name: str, default: str = "") -> str:
         """One value of the target's query."""
@@ -109,22 +119,45 @@ async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
         await writer.drain()
 
 
+class _Head:
+    """What the parser finds in the head of a request."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        self.target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+
 def parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     """Method, target and headers of a request's head. Raises HttpRefusedError."""
-    first, *lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
-    matched = _REQUEST_LINE.fullmatch(first)
-    if matched is None:
-        raise HttpRefusedError(HTTPStatus.BAD_REQUEST, "this is no request of HTTP/1.1")
+    found = _Head()
+    parser = httptools.HttpRequestParser(found)
+    try:
+        with suppress(httptools.HttpParserUpgrade):  # what else a client could speak is its affair
+            parser.feed_data(head)
+    except httptools.HttpParserError as error:
+        raise _no_request(str(error)) from None
+    if parser.get_http_version() != "1.1":
+        raise _no_request(f"its version is {parser.get_http_version()}")
+    target = found.target.decode("latin-1")
+    if not target.startswith("/"):
+        raise _no_request("its target is no path")
     headers: dict[str, str] = {}
-    for line in lines:
-        header = _HEADER.fullmatch(line)
-        if header is None:
-            raise HttpRefusedError(HTTPStatus.BAD_REQUEST, "a header is malformed")
-        name = header[1].lower()
-        if name in headers and name in {"host", "origin", "content-length"}:
+    for field, value in found.fields:
+        name = field.decode("latin-1").lower()
+        if name in headers and name in SINGLE:
             raise HttpRefusedError(HTTPStatus.BAD_REQUEST, f"there is more than one {name}")
-        headers[name] = header[2].rstrip()
-    return matched[1], matched[2], headers
+        headers[name] = value.decode("latin-1").rstrip()
+    return parser.get_method().decode("latin-1"), target, headers
+
+
+def _no_request(why: str) -> HttpRefusedError:
+    return HttpRefusedError(HTTPStatus.BAD_REQUEST, f"this is no request of HTTP/1.1: {why}")
 
 
 def body_bytes(headers: dict[str, str]) -> int:

@@ -94,7 +94,7 @@ class Server:
         except HttpRefusedError as refused:
             answer = refusal(refused, closes=False)
         await send(writer, answer)
-        return request.headers.get("connection", "").lower() != "close"
+        return not request.is_last
 
 
 async def _refuse(
