@@ -1,6 +1,7 @@
 """A real headless Chromium for the tests of the launcher's page, where there is one.
 
-A page that complains at its console fails its test.
+A page that complains at its console fails its test. `python -m tests.launcher.chromium` says in one
+line whether these tests are skipped here, and how to run them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,18 +103,27 @@ def program() -> str | None:
     return named or next((found for name in PROGRAMS if (found := shutil.which(name))), None)
 
 
+def missing() -> str:
+    """What the tests in a browser need and do not have; empty if they can run."""
+    wanted = []
+    packages = ("playwright", "axe_playwright_python")
+    if any(importlib.util.find_spec(package) is None for package in packages):
+        wanted.append("the extra browser (pip install -e '.[test,browser]')")
+    if program() is None:
+        wanted.append("a Chromium in the path or in $CHROMIUM")
+    return " and ".join(wanted)
+
+
 @contextmanager
 def chromium() -> Iterator[Chromium]:
     """A Chromium; skips the test where there is none, or no playwright to drive it."""
-    if importlib.util.find_spec("playwright") is None:
-        pytest.skip("needs playwright: pip install -e '.[browser]'")
-    path = program()
-    if path is None:
-        pytest.skip("needs a Chromium in the path, or its path in $CHROMIUM")
+    wanted = missing()
+    if wanted:
+        pytest.skip(f"needs {wanted}")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=program(), args=list(FLAGS))
         try:
             yield Chromium(browser)
         finally:
@@ -120,10 +131,10 @@ def chromium() -> Iterator[Chromium]:
 
 
 def axe_script() -> str:
-    """The script of axe-core from an installed package; skips the test where there is none."""
+    """The script of axe-core from its installed package."""
     found = importlib.util.find_spec("axe_playwright_python")
-    if found is None or found.origin is None:
-        pytest.skip("needs axe-core: pip install -e '.[browser]'")
+    assert found is not None
+    assert found.origin is not None
     return Path(found.origin).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
@@ -138,3 +149,18 @@ def axe_complaints(page: Any) -> list[str]:
         for rule in found["violations"]
         for node in rule["nodes"]
     ]
+
+
+def _main() -> None:
+    wanted = missing()
+    files = "python -m pytest tests/launcher -k page"
+    if wanted:
+        sys.stdout.write(
+            f"The page's tests in a browser were skipped: they need {wanted}. Then: {files}\n"
+        )
+    else:
+        sys.stdout.write(f"The page's tests in a browser can run: {files}\n")
+
+
+if __name__ == "__main__":
+    _main()

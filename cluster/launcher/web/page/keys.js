@@ -9,6 +9,7 @@ import { announce } from "./speech.js";
 const SHOWN_MAX = 500;
 const TYPING_MS = 300;
 const GONE_MS = 1500;
+const FLASHES_MAX = 20; // rows that change within one frame, and show it
 
 export class Keys {
   #typing = 0;
@@ -113,8 +114,8 @@ export class Keys {
     }
     if (!known && this.rows.size >= SHOWN_MAX) return;
     const row = this.#row(event);
-    // What was read is not news; an event has a type.
-    if (event.type) row.classList.add("changed");
+    // What was read is not news; an event has a type. Of hundreds of changes none would be seen.
+    if (event.type && this.#waiting.size < FLASHES_MAX) row.classList.add("changed");
     if (known) replaceFocused(known, row, "button");
     else this.#insert(event.key, row);
     this.rows.set(event.key, row);
