@@ -97,6 +97,10 @@ def test_progress_ends_when_all_is_done_or_nothing_is_heard() -> None:
     assert "75%" not in joined(made.picture(None, None, 79, 10, 99.0).lines)
     made.tell(happened(9.9, "progress", what="catching up", victim="n3", done=40, total=40))
     assert "catching" not in joined(made.picture(None, None, 79, 10, 10.0).lines)
+    made.tell(happened(9.9, "progress", what="chaos", victim="", done=3, total=30))
+    assert "chaos ██" in joined(made.picture(None, None, 79, 10, 10.0).lines)
+    made.tell(happened(9.9, "verdict", passed=False, why="it was stopped"))
+    assert "chaos" not in joined(made.picture(None, None, 79, 10, 10.0).lines)
 
 
 def test_without_utf_8_all_is_ascii() -> None:
@@ -183,7 +187,7 @@ def test_the_story_scrolls_above_the_sheet_and_survives_a_resize(child: Child) -
     assert lines[3:6] == ["leasehold> say well then", "well then", ""]
     assert lines[7].startswith("n1   killed")
     child.resize(40, 20)
-    lines = child.shows("term commit lag  rev   rtt")
+    lines = child.shows("term commit lag  rev")
     assert lines.count("leasehold>") == 1 and lines[4] == "well then"
     assert lines[-1] == "leasehold>"
     child.resize(100, 30)
@@ -260,7 +264,7 @@ def test_commands_from_a_pipe_work_too_and_then_there_is_no_prompt(tmp_path: Pat
     reader, writer = os.pipe()
     with Child([*STAGE, str(tmp_path / "history")], stdin=reader) as child:
         os.close(reader)
-        lines = child.shows("n3    killed")
+        lines = child.shows("n3   killed")
         assert lines[-1].startswith("n3") and child.terminal.modes["?25"] is False
         os.write(writer, b"die n1\nquit\n")
         child.ends()

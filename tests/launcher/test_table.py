@@ -63,8 +63,13 @@ def test_at_any_width_names_and_states_remain() -> None:
 
 
 def test_in_80_cells_all_that_a_watcher_needs_is_readable_with_millions_of_entries_too() -> None:
-    grown = {"revision": 1_012_345, "commit": 1_145_678, "applied": 1_133_333}
-    sizes = {"term": 12, "db_size": 190_000_000, "round_trip_ms": 12.3, "sync_p99_ms": 16.0}
+    grown: dict[str, Any] = {"revision": 1_012_345, "commit": 1_145_678, "applied": 1_133_333}
+    sizes: dict[str, Any] = {
+        "term": 12,
+        "db_size": 190_000_000,
+        "round_trip_ms": 12.3,
+        "sync_p99_ms": 16.0,
+    }
     lags = node("n2", state="catching up", caught_up=0.634, lag=12_345, **grown)
     view = VIEW._replace(nodes=(node(**grown, **sizes), lags, KILLED))
     assert drawn(80, view).splitlines()[:3] == [

@@ -220,6 +220,17 @@ def test_nodes_that_need_long_for_a_hash_are_asked_more_rarely() -> None:
     assert hash_questions(vitals, 12.0 + HASH_PACE) == [100, 100, 100]
 
 
+def test_a_busy_host_does_not_make_hashes_rare() -> None:
+    vitals = behind()
+    hash_questions(vitals, 11.0)
+    for name in NAMES:
+        vitals.heard(name, "metrics", metrics(name), 12.0)
+        reply = {"hash": 7, "hash_revision": 90, "compact_revision": -1}
+        vitals.heard(name, "hash_kv", reply, 12.01)
+        vitals.heard(name, "metrics", metrics(name), 12.0 + HASH_SECONDS)
+    assert hash_questions(vitals, 12.0 + HASH_SECONDS) == [100, 100, 100]
+
+
 def test_nothing_is_hashed_again_while_nothing_is_written() -> None:
     vitals = told()
     assert hash_questions(vitals, 11.0) == [100, 100, 100]

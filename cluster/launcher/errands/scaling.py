@@ -41,12 +41,12 @@ def scale(cluster: Processes, size: int, seconds: float = START_SECONDS) -> Erra
             name = yield from membership.add(cluster, learner=True, seconds=seconds)
         yield from _catch_up(cluster, cluster.node(name), seconds)
         yield from membership.promote(cluster, cluster.node(name), seconds)
-        _tell(cluster, "scale", name, len(cluster.voters), size)
+        _tell(cluster, size)
     leaving = _those_to_go(cluster, len(cluster.members) - size)
     yield from _move_lead_away(cluster, leaving)
     for node in leaving:
         yield from membership.remove(cluster, node)
-        _tell(cluster, "scale", node.name, len(cluster.voters), size)
+        _tell(cluster, size)
 
 
 def wipe(cluster: Processes, node: NodeProcess, seconds: float = START_SECONDS) -> Errand[None]:
@@ -73,6 +73,8 @@ def wipe(cluster: Processes, node: NodeProcess, seconds: float = START_SECONDS) 
     else:
         name = yield from membership.replace(cluster, node, node.name, seconds)
     yield from _catch_up(cluster, cluster.node(name), seconds)
+    text = f"{name} has all data again"
+    cluster.journal.tell("progress", text, what="wipe", victim=name, done=2, total=2)
 
 
 def _move_lead_away(cluster: Processes, leaving: Sequence[NodeProcess]) -> Errand[None]:
@@ -140,9 +142,10 @@ def _delete_data(cluster: Processes, node: NodeProcess) -> None:
         raise LauncherError(f"cannot delete the data of {node.name}: {error.strerror}") from None
 
 
-def _tell(cluster: Processes, what: str, name: str, done: int, size: int) -> None:
-    text = f"the cluster has {_voters(len(cluster.voters))}"
-    cluster.journal.tell("progress", text, what=what, victim=name, done=done, total=size)
+def _tell(cluster: Processes, size: int) -> None:
+    done = len(cluster.voters)
+    text = f"the cluster has {_voters(done)}"
+    cluster.journal.tell("progress", text, what="scale", victim="", done=done, total=size)
 
 
 def _voters(size: int) -> str:

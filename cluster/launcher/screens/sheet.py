@@ -46,6 +46,9 @@ class Sheet:
                 self._progress[key] = happening
             else:
                 self._progress.pop(key, None)
+        elif happening.kind == "verdict":
+            # A show may end early, with all that it was about.
+            self._progress = {k: told for k, told in self._progress.items() if k[1]}
 
     def picture(
         self, view: ClusterView | None, shown: Shown | None, columns: int, rows: int, now: float
@@ -91,9 +94,9 @@ class Sheet:
         share = min(1.0, fields.get("done", 0) / max(1, fields.get("total", 0)))
         full, empty = "█░" if self._is_utf8 else "#."
         cells = int(share * BAR_CELLS)
-        head = f"{fields.get('victim', '')} {fields.get('what', '')} "
+        head = " ".join(filter(None, (fields.get("victim"), fields.get("what"))))
         bar = full * cells + empty * (BAR_CELLS - cells)
-        return ((harmless(head), ""), (bar, "cyan"), (f" {share:.0%}", ""))
+        return ((f"{harmless(head)} ", ""), (bar, "cyan"), (f" {share:.0%}", ""))
 
 
 def _shortened(nodes: list[StyledLine], rows: int) -> list[StyledLine]:

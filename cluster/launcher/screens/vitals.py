@@ -147,7 +147,7 @@ class Vitals:
             node.replies.append((now, reply))
         elif op == "hash_kv" and asking is not None and name in asking.asked:
             if not asking.told:
-                took = now - asking.began_at
+                took = now - self._answered_at(name, asking.began_at)
                 self._hash_due = max(self._hash_due, asking.began_at + HASH_PACE * took)
             is_it = reply.get("hash_revision") == asking.revision
             asking.told[name] = (reply["hash"], reply["compact_revision"]) if is_it else None
@@ -202,6 +202,15 @@ class Vitals:
         return node.replies[-1][1]["header"]["member_id"] if node and node.replies else 0
 
     # --- hashes ---
+
+    def _answered_at(self, name: str, asked_at: float) -> float:
+        """When a node answered the metrics that it was asked for with its hash.
+
+        It answers these at once: until then it had other things to do, or its host had.
+        """
+        node = self._nodes.get(name)
+        replies = node.replies if node is not None else ()
+        return next((at for at, _ in replies if at >= asked_at), asked_at)
 
     def _ask_hashes(self, names: Collection[str], now: float) -> list[Question]:
         revisions = {

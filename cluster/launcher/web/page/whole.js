@@ -4,7 +4,7 @@ import { byId, make, makeNumber, setAttribute } from "./dom.js";
 import { isLearner, membersOf } from "./record.js";
 import { runFrom } from "./commands.js";
 
-const SIZES = [1, 3, 5, 7, 9];
+const SIZES = [1, 3, 5, 7]; // a local cluster has seven nodes at most
 const CHAOS_SECONDS = 30;
 const RATES = ["100", "500", "2000"];
 
@@ -17,7 +17,7 @@ const rates = () => make(
 const ACTIONS = [
   ["Links of the cluster", "partition", "Partition", "cut the chosen nodes off from the others", () => [make("span", { id: "apart", class: "choices" })]],
   ["Links of the cluster", "heal", "Heal all links", "all links are as before"],
-  ["Size of the cluster", "scale", "Scale to", "add or remove nodes, one at a time", () => [makeNumber("size", "Voters", 5, 9, "voters")]],
+  ["Size of the cluster", "scale", "Scale to", "add or remove nodes, one at a time", () => [makeNumber("size", "Voters", 5, 7, "voters")]],
   ["Size of the cluster", "add", "Add voter", "a new node, with a vote once it has caught up"],
   ["Size of the cluster", "add --learner", "Add learner", "a new node without a vote"],
   ["Load", "load", "Load", "requests beside all, until it is ended", () => [rates()]],
