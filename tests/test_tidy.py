@@ -65,6 +65,9 @@ FRONT = "cluster.etcd"
 FRONT_PACKAGES = {"google", "hpack", "httptools", "uvloop"}
 """etcd's protocols: the only place for these packages, which a client does not need."""
 
+PAGE_HTTP = "cluster.launcher.web.http"
+"""The other module that reads HTTP/1.1: for browsers, with the front's parser."""
+
 PYTEST_PLUGIN = "cluster.pytest_plugin"
 """The only module that needs pytest, which loads it."""
 
@@ -157,6 +160,7 @@ RIGHTS = {
     "front": Rights({"msgpack", *FRONT_PACKAGES}, set(), {"cluster"}),
     "client engine": Rights(set(), set(), {"cluster"}),
     "client flow": Rights(set(), set(), {"cluster"}),
+    "page http": Rights({"httptools"}, set(), {"cluster"}),
     "cluster": Rights({"zmq", "msgpack", "click", "rich"}, set(), {"cluster"}),
 }
 
@@ -165,6 +169,8 @@ def kind_of(module: str) -> str:
     """The row of the table that a module belongs to."""
     if is_in(module, FRONT):
         return "front engine" if any(is_in(module, room) for room in FRONT_ENGINES) else "front"
+    if module == PAGE_HTTP:
+        return "page http"
     if is_in(module, CLIENT_ENGINE):
         return "client engine"
     if is_in(module, CLIENT_FLOWS):
@@ -525,6 +531,7 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "cluster.launcher", "import cluster.etcd"),
         (forbidden_imports, "actors.node", "from cluster.etcd.rpc.schema import RPCS"),
         (forbidden_imports, "actors.node", "import httptools"),
+        (forbidden_imports, "cluster.launcher.web.server", "import httptools"),
         (forbidden_imports, "cluster.etcd.front", "import zmq"),
         (forbidden_imports, "cluster.etcd.rpc.schema", "import time"),
         (forbidden_imports, "cluster.cli", "import rich.table"),
@@ -555,6 +562,7 @@ def test_each_rule_finds_a_planted_fault(rule: Rule, module: str, source: str) -
         ("actors.node", "import zmq\nfrom cluster.config import NodeConfig"),
         ("cluster.cli", "def table():\n    from rich.table import Table"),
         ("cluster.etcd.rpc.schema", "from google.protobuf.message import Message"),
+        (PAGE_HTTP, "import asyncio, httptools"),
         ("cluster.etcd.front", "import time, httptools\nfrom cluster.etcd.rpc import schema"),
     ],
 )

@@ -62,7 +62,7 @@ class Column(NamedTuple):
     short: Callable[[str], str] = lambda text: text
 
 
-class Form(NamedTuple):
+class TableForm(NamedTuple):
     """How columns stand beside each other: what is between them, and whether cells are short."""
 
     gap: str
@@ -74,8 +74,8 @@ class Form(NamedTuple):
         return column.short(text) if self.is_short else text
 
 
-ROOMY: Final = Form("  ", is_short=False)
-CLOSE: Final = Form(" ", is_short=True)
+ROOMY: Final = TableForm("  ", is_short=False)
+CLOSE: Final = TableForm(" ", is_short=True)
 
 
 def _number(value: int | None) -> str:
@@ -167,7 +167,7 @@ class NodeTable:
 
     def __init__(self, without: Sequence[str] = ()) -> None:
         self._columns = [column for column in COLUMNS if column.title not in without]
-        self._widths: dict[tuple[Form, str], int] = {}
+        self._widths: dict[tuple[TableForm, str], int] = {}
         self._names: list[str] = []
 
     def forget_widths(self) -> None:
@@ -194,14 +194,14 @@ class NodeTable:
             lines.append(tuple(line[:-1]))
         return lines
 
-    def _titles(self, form: Form, kept: list[Column]) -> list[tuple[str, str]]:
+    def _titles(self, form: TableForm, kept: list[Column]) -> list[tuple[str, str]]:
         titles = [
             padded(column.title, self._widths[form, column.title], right=column.right)
             for column in kept
         ]
         return [(form.gap.join(titles), "dim")]
 
-    def _fitting(self, form: Form, view: ClusterView, columns: int) -> list[Column]:
+    def _fitting(self, form: TableForm, view: ClusterView, columns: int) -> list[Column]:
         """The columns that fit side by side in this form."""
         for column in self._columns:
             texts = (column.title, *(form.cell(column, row) for row in view.nodes))

@@ -1,6 +1,6 @@
 // Fail-overs: each fault with what it has cost, newest first.
 
-import { arrange, byId, make, makeMoment } from "./dom.js";
+import { arrange, byId, make, makeMoment, setText } from "./dom.js";
 import { clock, count, millis, quantile } from "./format.js";
 
 const SHOWN_MAX = 100;
@@ -17,6 +17,8 @@ export class Failovers {
 
   show() {
     const all = this.record.failovers;
+    const isHarmed = this.record.faults.length > 0;
+    setText(byId("failovers-empty"), isHarmed ? "No fail-over was measured." : "Nothing has failed yet. Kill the leader.");
     if (all === this.seen) return;
     this.seen = all;
     byId("failovers-empty").hidden = all.length > 0;
