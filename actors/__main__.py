@@ -87,6 +87,10 @@ def main(
     node's configuration when all else is ready, and returns the exit status.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["auth"]:
+        from actors.offline import auth_commands  # noqa: PLC0415 - as below
+
+        return auth_commands.main(arguments[1:])
     if arguments[:1] == ["key"]:
         from actors.offline import key_commands  # noqa: PLC0415 - as below
 

@@ -29,6 +29,7 @@ from actors.language.messages import HandOver
 from actors.lease.actor import LeaseActor
 from actors.lease.book import LeaseBook
 from actors.member_keys import Security, find_keys, with_own_key
+from actors.offline.auth_commands import take_mark
 from actors.offline.joining import JoinError
 from actors.offline.recovery import open_log, reconcile, why_it_ends
 from actors.raft.actor import RaftActor
@@ -269,6 +270,7 @@ def _make_gateway(
         token_ttl_seconds=config.token_ttl_seconds,
         password_cost_log2=config.password_cost_log2,
         front_secret=b"" if front is None else front.secret,
+        resets_auth=_resets_auth(config),
     )
     return GatewayActor(
         settings,
@@ -278,6 +280,13 @@ def _make_gateway(
         secrets.randbits,
         Beside("passwords"),
     )
+
+
+def _resets_auth(config: NodeConfig) -> bool:
+    asked = take_mark(config.data_dir)
+    if asked:
+        log.warning("switches authentication off, as `leasehold auth reset` has asked here")
+    return asked
 
 
 def _open_door(

@@ -25,11 +25,8 @@ from actors.gateway.stages import Next, Reply, SessionOpening, Stages, ToPropose
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import Pending, Tickets
 from actors.gateway.tokens import SECRET_BYTES
-from actors.language.auth import NODE, AuthNews
-from actors.language.codec import encode_command
-from actors.language.commands import MemberPublish
+from actors.language.auth import AuthNews
 from actors.language.encoding import error_reply
-from actors.language.entries import Proposal
 from actors.language.inboxes import ToGateway
 from actors.language.messages import (
     Apply,
@@ -114,7 +111,8 @@ class GatewayActor(NodeActor):
         self._encoder = ReplyEncoder(
             settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
         )
-        self._tickets = Tickets(settings.first_ticket + 1, settings.requests_max)
+        self._own = settings.own
+        self._tickets = Tickets(self._own[-1].ticket + 1, settings.requests_max)
         self._throttle = Throttle()
         self._long_answers = LongAnswers()
         self._openings = Openings(random_bits, settings.opening_limits)
@@ -124,9 +122,6 @@ class GatewayActor(NodeActor):
         self._intake = Intake(
             settings, self._decoder, self._tickets, self._throttle, self._openings, self._stages
         )
-        member = MemberPublish(settings.member_id, settings.name, settings.advertised_urls)
-        published = encode_command(member, None, NODE)
-        self._own = Proposal(settings.member_id, settings.first_ticket, published)
         self._publication = Publication(clock())
         self._urls = ", ".join(settings.advertised_urls)
         self._departures = Departures()
@@ -209,7 +204,7 @@ class GatewayActor(NodeActor):
                 done(ticket)
             # Without a request it has timed out, or Raft has given it up: its client was told then.
             if pending is None:
-                if ticket == self._own.ticket:
+                if ticket == self._own[-1].ticket:
                     self._tell_serving()
             elif pending.next is None:
                 self._send_answer(pending, result)
@@ -368,7 +363,7 @@ class GatewayActor(NodeActor):
         self._look_for_room(now_ms)
         self._stages.work(now_ms)
         if self._publication.maybe_due(now_ms):
-            self.ring.raft.tell(Propose((self._own,)))
+            self.ring.raft.tell(Propose(self._own))
         for news in self._reception.news(now_ms):
             match news:
                 case Gone(name):

@@ -31,7 +31,9 @@ from actors.gateway.stages import SessionOpening, Stages, StageSettings
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
 from actors.gateway.tokens import TTL_SECONDS
+from actors.language.auth import NODE, AuthDisable
 from actors.language.codec import encode_command
+from actors.language.commands import MemberPublish
 from actors.language.encoding import error_reply
 from actors.language.entries import Proposal
 from actors.language.messages import (
@@ -62,7 +64,8 @@ class GatewaySettings(NamedTuple):
 
     Tickets count up from `first_ticket`, which no earlier run may have reached: an entry of that
     run would answer a request of this one. `member list` shows `advertised_urls` as the addresses
-    for clients. Only the node's own front knows `front_secret`.
+    for clients. Only the node's own front knows `front_secret`. `resets_auth`: authentication is to
+    end, because whoever may write this node's data has asked for it.
     """
 
     cluster_id: int
@@ -82,6 +85,19 @@ class GatewaySettings(NamedTuple):
     token_ttl_seconds: int = TTL_SECONDS
     password_cost_log2: int = COST_LOG2
     front_secret: bytes = b""
+    resets_auth: bool = False
+
+    @property
+    def own(self) -> tuple[Proposal, ...]:
+        """What the node itself puts into the log at its start; the last one's answer ends that."""
+        member = MemberPublish(self.member_id, self.name, self.advertised_urls)
+        published = encode_command(member, None, NODE)
+        proposal = Proposal(self.member_id, self.first_ticket, published)
+        if not self.resets_auth:
+            return (proposal,)
+        # With a ticket of its own: Raft keeps nothing without one while there is no leader.
+        off = encode_command(AuthDisable(), None, NODE)
+        return proposal, Proposal(self.member_id, self.first_ticket + 1, off)
 
     @property
     def of_stages(self) -> StageSettings:
