@@ -181,6 +181,8 @@ def etcdctl(server: Secured, certificates: Certificates, line: str) -> tuple[int
             "ETCDCTL_CACERT": str(certificates.authority.cert),
             "ETCDCTL_CERT": str(certificates.alice.cert),
             "ETCDCTL_KEY": str(certificates.alice.key),
+            "ETCDCTL_DIAL_TIMEOUT": f"{HANG_SECONDS:g}s",
+            "ETCDCTL_COMMAND_TIMEOUT": f"{HANG_SECONDS:g}s",
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,

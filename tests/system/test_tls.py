@@ -29,6 +29,7 @@ from tests.limits import HANG_SECONDS
 
 VALUES = 40
 VALUE_BYTES = 256 * 1024
+PATIENCE = f"{HANG_SECONDS:g}s"
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,8 @@ def test_the_common_name_of_a_certificate_is_the_user_of_grpc_alone(
         known = TlsClient(authority, alice)
         node.wait_until_it_answers(known)
         files: dict[str, Any] = {"ca_cert": ca, "cert": alice.cert, "key": alice.key}
-        with Client(f"https://localhost:{node.port}", timeout=HANG_SECONDS, **files) as client:
+        files |= {"timeout": HANG_SECONDS, "dial_timeout": HANG_SECONDS}
+        with Client(f"https://localhost:{node.port}", **files) as client:
             ask(client, "role_add", name="reader")
             permission = {"permType": 2, "key": b"open/", "range_end": b"open0"}
             ask(client, "role_grant_permission", name="reader", perm=permission)
@@ -203,7 +205,8 @@ def test_the_asyncio_client_works_inside_tls(
     async def program() -> bytes:
         endpoint = f"https://localhost:{node.port}"
         files: dict[str, Any] = {"ca_cert": authority.cert, "cert": alice.cert, "key": alice.key}
-        async with AsyncClient(endpoint, **files, timeout=HANG_SECONDS) as client:
+        files |= {"timeout": HANG_SECONDS, "dial_timeout": HANG_SECONDS}
+        async with AsyncClient(endpoint, **files) as client:
             await asyncio.gather(*(client.put(b"aio/%d" % n, b"v") for n in range(100)))
             found = await client.get_prefix(b"aio/")
             return b"".join(pair.value for pair in found)
@@ -213,9 +216,10 @@ def test_the_asyncio_client_works_inside_tls(
 
 def leasectl(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     kept = {name: text for name, text in import_environment().items() if "CTL_" not in name}
+    patient = dict.fromkeys(("LEASECTL_DIAL_TIMEOUT", "LEASECTL_COMMAND_TIMEOUT"), PATIENCE)
     return subprocess.run(
         [sys.executable, "-P", "-m", "cluster.cli", *words],
-        env={**kept, **variables},
+        env={**kept, **patient, **variables},
         capture_output=True,
         text=True,
         timeout=HANG_SECONDS,
