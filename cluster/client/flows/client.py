@@ -113,6 +113,11 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
 
         It shares the connection: to close one of them closes both. Recipes are in the namespace,
         too; leases, members and alarms are those of the whole cluster.
+
+        >>> app = client.namespace("app/")
+        >>> put = await app.put("a", "1")
+        >>> [kv.key for kv in await client.range()], [kv.key for kv in await app.range()]
+        ([b'app/a'], [b'a'])
         """
         inner = self._caller.namespace
         outer = b"" if inner is None else inner.prefix

@@ -46,6 +46,11 @@ class KeyApi(Api):
         `ignore_value` and `ignore_lease` keep the key's value or lease; then the key must exist.
         With a `ttl` (seconds) the same request grants a lease of the key's own: the result has its
         id and TTL. It is not renewed, unless `client.lease.adopt` is used to renew it.
+
+        >>> put = await client.put("a", "1")
+        >>> put = await client.put("a", "2", prev_kv=True)
+        >>> put.prev_kv.value
+        b'1'
         """
         fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
         return await self._caller.request(fields, replies.put_result)
@@ -53,7 +58,14 @@ class KeyApi(Api):
     async def get(
         self, key: Key, *, revision: int = 0, serializable: bool = False
     ) -> results.KeyValue | None:
-        """One key, or None when there is no such key."""
+        """One key, or None when there is no such key.
+
+        >>> put = await client.put("a", "1")
+        >>> (await client.get("a")).value
+        b'1'
+        >>> await client.get("b") is None
+        True
+        """
         not_negative("revision", revision)
         return await self._caller.request(
             get_fields(key, revision, serializable), replies.single_result
@@ -73,6 +85,13 @@ class KeyApi(Api):
 
         The options are those of `cluster.protocol.RangeOptions`. A result too large for one answer
         (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
+
+        >>> put = await client.put("a/1", "x")
+        >>> put = await client.put("a/2", "y")
+        >>> [kv.key for kv in await client.range("a/", prefix=True, sort_order="DESCEND")]
+        [b'a/2', b'a/1']
+        >>> (await client.range("a/", prefix=True, count_only=True)).count
+        2
         """
         not_negative("limit", options.get("limit", 0))
         not_negative("revision", options.get("revision", 0))
@@ -106,6 +125,11 @@ class KeyApi(Api):
 
         It reads pages of at most `page_size` keys, and fewer where values are large, so it needs
         little memory. `revision` 0 is that of the moment when the scan begins.
+
+        >>> put = await client.put("a/1", "x")
+        >>> async for kv in client.scan("a/", prefix=True):
+        ...     print(kv.key, kv.value)
+        b'a/1' b'x'
         """
         not_negative("revision", revision)
         keys = interval(key, range_end, prefix, from_key)
@@ -122,7 +146,12 @@ class KeyApi(Api):
         from_key: bool = False,
         prev_kv: bool = False,
     ) -> results.DeleteResult:
-        """Delete a key, or an interval of keys as in `range`, in one revision."""
+        """Delete a key, or an interval of keys as in `range`, in one revision.
+
+        >>> put = await client.put("a", "1")
+        >>> (await client.delete("a")).deleted
+        1
+        """
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("delete_range", keys, prev_kv=prev_kv)
         return await self._caller.request(fields, replies.of(results.DeleteResult))
@@ -133,6 +162,11 @@ class KeyApi(Api):
         A key that does not exist counts as 0; one that does keeps its lease. Raises
         FailedPreconditionError when the value is not such an integer, OutOfRangeError when the sum
         does not fit into 64 bits.
+
+        >>> await client.increment("visits")
+        1
+        >>> await client.increment("visits", 10)
+        11
         """
         fields = request("increment", key=to_bytes(key), delta=delta)
         return (await self._caller.request(fields, replies.of(results.IncrementResult))).value

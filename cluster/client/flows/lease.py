@@ -200,6 +200,13 @@ class LeaseApi:
 
         FailedPreconditionError when the id is taken. The cluster may grant more than was asked
         for; the Lease's `ttl` is the granted one.
+
+        >>> lease = await client.lease.grant(60)
+        >>> lease.ttl, lease.lost.is_set()
+        (60, False)
+        >>> revoked = await lease.revoke()
+        >>> lease.lost.is_set()
+        True
         """
         fields = request("lease_grant", TTL=lease_ttl(ttl), ID=id)
         return Openable(lambda: self._grant(fields))

@@ -36,6 +36,12 @@ class Primitives(KeyApi):
         """A transaction to build: `.if_(compares).then(operations).else_(operations).commit()`.
 
         `cluster.ops` makes compares and operations.
+
+        >>> txn = client.txn().if_(ops.version("a") == 0).then(ops.put("a", "new"))
+        >>> (await txn.commit()).succeeded
+        True
+        >>> (await txn.commit()).succeeded
+        False
         """
         return ClientTxn(self._caller)
 
@@ -53,6 +59,12 @@ class Primitives(KeyApi):
         when another client's write came in its way, so it must have no other effects;
         ConflictError when none of `attempts` runs could commit. An exception of the function goes
         to the caller, and nothing is written. `prefetch`: keys to read in one request beforehand.
+
+        >>> async def more(keys):
+        ...     keys["n"] = str(int(await keys.get("n") or 0) + 1)
+        >>> await client.stm(more)
+        >>> (await client.get("n")).value
+        b'1'
         """
         return await run(self._caller, function, isolation, prefetch, attempts)
 
@@ -82,6 +94,12 @@ class Primitives(KeyApi):
         come without values. `callback`: it is called with each batch of events, one after the
         other, and with the error that ends the watch, if one does; then nothing comes to `get` and
         to iterations.
+
+        >>> async with client.watch("a") as watch:
+        ...     put = await client.put("a", "1")
+        ...     event = await watch.get(timeout=10)
+        >>> event.type, event.kv.key, event.kv.value
+        ('PUT', b'a', b'1')
         """
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("watch_create", keys)
@@ -98,5 +116,13 @@ class Primitives(KeyApi):
         return OpenableStream(lambda: Watch(self._caller, fields, callback)._begin())
 
     def mirror(self, prefix: Key) -> Openable[Mirror]:
-        """A live dict of the keys with a prefix: read at once, then followed."""
+        """A live dict of the keys with a prefix: read at once, then followed.
+
+        >>> put = await client.put("config/colour", "red")
+        >>> async with client.mirror("config/") as mirror:
+        ...     put = await client.put("config/size", "7")
+        ...     reached = await mirror.wait_for(put.header.revision, timeout=10)
+        ...     dict(mirror)
+        {b'config/colour': b'red', b'config/size': b'7'}
+        """
         return Openable(lambda: Mirror(self._caller, prefix)._begin())

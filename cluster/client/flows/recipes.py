@@ -37,7 +37,15 @@ class RecipeApi(Primitives):
     """
 
     def session(self, ttl: float = SESSION_TTL_SECONDS) -> Openable[Lease]:
-        """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end."""
+        """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end.
+
+        >>> async with client.session(ttl=10) as lease:
+        ...     put = await client.put("nodes/me", "here", lease=lease)
+        ...     await client.get("nodes/me") is None
+        False
+        >>> await client.get("nodes/me") is None
+        True
+        """
         granting = self.lease.grant(ttl)
 
         async def keep() -> Lease:
@@ -53,7 +61,13 @@ class RecipeApi(Primitives):
         lease: Named | None = None,
         identifier: Key = b"",
     ) -> Lock:
-        """A lock that excludes all others of this name, in any client."""
+        """A lock that excludes all others of this name, in any client.
+
+        >>> async with client.lock("job") as lock:
+        ...     write = client.txn().if_(lock.guard()).then(ops.put("result", "7"))
+        ...     (await write.commit()).succeeded
+        True
+        """
         contest = self._contest(name, ttl, lease, PLAIN)
         return Lock(contest, self._caller.shell.turnstile(), identifier)
 
@@ -68,6 +82,10 @@ class RecipeApi(Primitives):
         """A lock that readers share, and that excludes the `write_lock` of this name.
 
         It waits for the writers that came before it, so writers do not starve.
+
+        >>> async with client.read_lock("table"), client.read_lock("table"):
+        ...     await client.write_lock("table").try_acquire()
+        False
         """
         contest = self._contest(name, ttl, lease, READER)
         return Lock(contest, self._caller.shell.turnstile(), identifier)
@@ -93,7 +111,12 @@ class RecipeApi(Primitives):
         lease: Named | None = None,
         identifier: Key = b"",
     ) -> Semaphore:
-        """A lock that up to `max_leases` may hold at a time."""
+        """A lock that up to `max_leases` may hold at a time.
+
+        >>> async with client.semaphore("printers", 2), client.semaphore("printers", 2):
+        ...     await client.semaphore("printers", 2).try_acquire()
+        False
+        """
         rules = Rules(seats=at_least_one("max_leases", max_leases))
         contest = self._contest(name, ttl, lease, rules)
         return Semaphore(contest, self._caller.shell.turnstile(), identifier)
@@ -101,11 +124,26 @@ class RecipeApi(Primitives):
     def election(
         self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
     ) -> Election:
-        """An election: to `campaign` in, or to see its `leader`."""
+        """An election: to `campaign` in, or to see its `leader`.
+
+        >>> async with client.election("chair") as election:
+        ...     await election.campaign("me")
+        ...     (await election.leader()).value
+        b'me'
+        """
         return Election(self._contest(name, ttl, lease, PLAIN), self, self._caller)
 
     def barrier(self, name: Key) -> Barrier:
-        """A barrier that one client puts up and removes, and others wait at."""
+        """A barrier that one client puts up and removes, and others wait at.
+
+        >>> barrier = client.barrier("maintenance")
+        >>> await barrier.create()
+        True
+        >>> await barrier.wait(timeout=0.01)
+        False
+        >>> await barrier.remove()
+        True
+        """
         return Barrier(self, name)
 
     def double_barrier(
@@ -117,26 +155,62 @@ class RecipeApi(Primitives):
         lease: Named | None = None,
         identifier: Key = b"",
     ) -> DoubleBarrier:
-        """A barrier at which `count` participants begin together and end together."""
+        """A barrier at which `count` participants begin together and end together.
+
+        >>> async with client.double_barrier("alone", 1) as barrier:
+        ...     barrier.participating
+        True
+        """
         contest = self._contest(name, ttl, lease, Rules(own=b"waiters/"))
         return DoubleBarrier(contest, self, count, identifier)
 
     def counter(self, name: Key, default: int = 0) -> Counter:
-        """A number that all clients count with."""
+        """A number that all clients count with.
+
+        >>> counter = client.counter("jobs", default=100)
+        >>> await counter.add(5)
+        105
+        >>> await counter.value
+        105
+        """
         return Counter(self, name, default)
 
     def queue(self, name: Key) -> Queue:
-        """A queue of values, each of which is got once."""
+        """A queue of values, each of which is got once.
+
+        >>> queue = client.queue("mail")
+        >>> await queue.put("first")
+        >>> await queue.get(timeout=10)
+        b'first'
+        >>> await queue.try_get() is None
+        True
+        """
         return Queue(self, self._caller, name)
 
     def priority_queue(self, name: Key) -> PriorityQueue:
-        """A queue of values with priorities, each of which is got once."""
+        """A queue of values with priorities, each of which is got once.
+
+        >>> queue = client.priority_queue("jobs")
+        >>> await queue.put("later")
+        >>> await queue.put("sooner", priority=1)
+        >>> await queue.get(timeout=10)
+        b'sooner'
+        """
         return PriorityQueue(self, self._caller, name)
 
     def locking_queue(
         self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
     ) -> LockingQueue:
-        """A queue of values, each of which comes back unless its holder says that it is done."""
+        """A queue of values, each of which comes back unless its holder says that it is done.
+
+        >>> async with client.locking_queue("jobs") as queue:
+        ...     await queue.put("job")
+        ...     await queue.get(timeout=10)
+        ...     await queue.consume()
+        ...     await queue.size()
+        b'job'
+        0
+        """
         return LockingQueue(self, self._caller, name, ttl, lease)
 
     def party(
@@ -147,7 +221,12 @@ class RecipeApi(Primitives):
         *,
         lease: Named | None = None,
     ) -> Party:
-        """A group: to `join`, or to see its members."""
+        """A group: to `join`, or to see its members.
+
+        >>> async with client.party("workers", "me") as party:
+        ...     [kv.value for kv in await party.members()]
+        [b'me']
+        """
         return Party(self._contest(name, ttl, lease, PLAIN), identifier)
 
     def partitioner(
@@ -159,7 +238,13 @@ class RecipeApi(Primitives):
         *,
         lease: Named | None = None,
     ) -> Partitioner:
-        """A worker's share of a set of items, which are divided among the workers of this name."""
+        """A worker's share of a set of items, which are divided among the workers of this name.
+
+        >>> async with client.partitioner("shards", ["a", "b"]) as share:
+        ...     if await share.wait_for_acquire(timeout=10):
+        ...         list(share)
+        [b'a', b'b']
+        """
         contest = self._contest(name, ttl, lease, Rules(own=b"workers/"))
         return Partitioner(contest, self, self._caller, items, identifier)
 
