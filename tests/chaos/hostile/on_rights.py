@@ -125,17 +125,20 @@ def _judge(me: Intruder, op: str, who: Credential, allowed: bool, error: str | N
 
 def prying(me: Intruder) -> None:
     """Operations of the client protocol by ZeroMQ, each with a credential of its own."""
+    asked: list[tuple[str, Credential, bool]] = []
     with me.call_on() as connection:
-        for _ in range(REQUESTS):
+        for number in range(REQUESTS):
             op = me.chance.choice(list(OPS))
             who = _credential(me)
             fields = _fields(me, op)
+            asked.append((op, who, _is_allowed(op, fields, who)))
             shown = {} if who.token is None else {"token": who.token}
-            connection.send(message(pack({"op": op, "id": 1, **fields, **shown})))
+            connection.send(message(pack({"op": op, "id": number, **fields, **shown})))
+            # A late answer is one to an earlier request.
             for frames in connection.messages(1, WAIT_SECONDS):
                 answer = msgpack.unpackb(frames[-1], strict_map_key=False)
                 fault = (answer.get("error") or {}).get("message") or answer.get("cancel_reason")
-                _judge(me, op, who, _is_allowed(op, fields, who), fault)
+                _judge(me, *asked[int(answer.get("id", number))], fault)
 
 
 _UNARY: Final[dict[str, Rpc]] = {
