@@ -288,7 +288,8 @@ class RaftActor(NodeActor):
             self.core.forget_read(read_id)
         if now_ms >= self._room.due_ms:
             self._room.look(now_ms)
-        self.mailbox.wake_at(self._neighbours.ping_if_due(now_ms))
+        ping_ms = self._neighbours.ping_due_ms
+        self.mailbox.wake_at(ping_ms if now_ms < ping_ms else self._neighbours.ping(now_ms))
         if self._keyring is not None:
             self._keyring.tick(now_ms)
         self.core.tick(now_ms)

@@ -65,7 +65,7 @@ class Neighbours:
         # Links are kept by member id. Which member is at one of the operator's URLs is not known,
         # so these have ids below zero.
         self._asked = {-number: url for number, url in enumerate(surroundings.asked_urls, 1)}
-        self._ping_ms = NEVER_MS
+        self.ping_due_ms = NEVER_MS  # when to ping next
         self._urls: dict[int, str] = {}
         self._nonce = self._last_nonce = 0
         self._ask_again_ms = 0
@@ -107,10 +107,6 @@ class Neighbours:
             self._trips.lost(member_id)
             self._core.peer_down(member_id, now_ms)
 
-    def ping_if_due(self, now_ms: int) -> int:
-        """As `ping`, but only when it is time."""
-        return self.ping(now_ms) if now_ms >= self._ping_ms else self._ping_ms
-
     def ping(self, now_ms: int) -> int:
         """Ask the other members for an answer that is due; returns when to do so again.
 
@@ -122,8 +118,8 @@ class Neighbours:
         for ping in self._trips.pings(peer.id for peer in peers if peer.id != self._own_id):
             if self._links.send(ping.target, self._codec.encode_ping(ping)):
                 self._trips.sent(ping)
-        self._ping_ms = now_ms + self._trips.wait_ms()
-        return self._ping_ms
+        self.ping_due_ms = now_ms + self._trips.wait_ms()
+        return self.ping_due_ms
 
     def pinged(self, ping: Ping) -> str:
         """Answer a member that measures; returns why it is not answered, or ""."""

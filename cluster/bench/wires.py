@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import zmq
 
 from cluster import wire
+from cluster.curve import KeyPair, new_pair, z85
 from cluster.errors import LeaseholdError, ProtocolError, UnavailableError, exception_for
 from cluster.faults import name_of
 
@@ -18,10 +19,11 @@ DIAL_SECONDS: Final = 2.0
 
 
 class Wires:
-    """`connections` connections, to the addresses (tcp://HOST:PORT) in turn.
+    """`connections` connections, to the addresses (tcp://HOST:PORT, or ...#KEY of a node) in turn.
 
     With `leader_only` all of them are to the leader. With `credentials`, a name and a password,
-    `shown` has what each request must show. Raises UnavailableError when a node that is needed does
+    `shown` has what each request must show. `pair` is shown to nodes whose addresses have keys; by
+    default one that nobody knows. Raises UnavailableError when a node that is needed does
     not answer within `dial_seconds`.
     """
 
@@ -33,10 +35,12 @@ class Wires:
         leader_only: bool = False,
         dial_seconds: float = DIAL_SECONDS,
         credentials: tuple[str, str] | None = None,
+        pair: KeyPair | None = None,
     ) -> None:
         assert addresses, "no endpoint"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._dial_seconds = dial_seconds
+        self._pair = pair
         self.sockets: list[zmq.Socket[bytes]] = []
         self.shown: dict[str, str] = {}
         try:
@@ -77,7 +81,13 @@ class Wires:
         socket.linger = 0
         # No limit on the queue: the load limits the requests under way.
         socket.set_hwm(0)
-        socket.connect(address)
+        url, _, key = address.partition("#")
+        if key:
+            self._pair = self._pair or new_pair()
+            socket.setsockopt(zmq.CURVE_SERVERKEY, z85(key))
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, z85(self._pair.public))
+            socket.setsockopt(zmq.CURVE_SECRETKEY, z85(self._pair.secret))
+        socket.connect(url)
         self._ask(socket, {"op": "status"}, address)
         return socket
 

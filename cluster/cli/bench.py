@@ -191,6 +191,7 @@ def _wires(settings: CliSettings, conns: int | None, target_leader: bool) -> Wir
         leader_only=target_leader,
         dial_seconds=settings.dial_timeout_seconds,
         credentials=settings.credentials(),
+        pair=settings.pair(),
     )
 
 

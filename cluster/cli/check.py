@@ -95,6 +95,7 @@ def perf(
             connections,
             dial_seconds=settings.dial_timeout_seconds,
             credentials=settings.credentials(),
+            pair=settings.pair(),
         ) as wires:
             figures = paced.run(
                 "check perf", wires, _puts(prefix), *wanted, duration, _progress(duration)

@@ -27,6 +27,7 @@ from cluster.values import parse_bool, parse_duration, parse_int, parse_seconds
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
     from cluster.client.api import Client
+    from cluster.curve import KeyPair
 
     _IntType = click.ParamType[int]
     _FloatType = click.ParamType[float]
@@ -61,16 +62,14 @@ class CliSettings:
         """Each endpoint, as it was written."""
         return list(self._parsed(self.endpoints or None))
 
-    def plain_addresses(self, command: str) -> dict[str, str]:
+    def plain_addresses(self, command: str, keys: bool = True) -> dict[str, str]:
         """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS,
-        and without keys."""
+        and perhaps without keys."""
         addresses = self._parsed(self.endpoints or None)
         for endpoint, address in addresses.items():
-            if "#" in address:
-                text = f"{command} does not use keys, and {endpoint} names one: name one without"
-                raise CommandError(
-                    f"{text} (a node with --client-keys has none)", EXIT_BAD_CONNECTION
-                )
+            if "#" in address and not keys:
+                text = f"{command} does not use keys, as {endpoint} asks for"
+                raise CommandError(text, EXIT_BAD_CONNECTION)
             if address.startswith(HTTPS):
                 text = (
                     f"{command} does not speak TLS, as {endpoint} asks for: name tcp:// or http://"
@@ -111,6 +110,16 @@ class CliSettings:
                 password=password,
                 key_file=self.key_file,
             )
+        except ValueError as error:
+            raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
+
+    def pair(self) -> KeyPair | None:
+        """The own key, where endpoints name those of their nodes; None: there is none."""
+        from cluster.client.identity import identity_for  # noqa: PLC0415
+
+        addresses = self._parsed(self.endpoints or None)
+        try:
+            return identity_for(addresses, self._files, self.key_file, os.environ).pair
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
 

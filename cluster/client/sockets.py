@@ -179,6 +179,13 @@ class EndpointLinks:
         for resolved in self._resolver.take():
             if resolved.name in self._links:  # a direct way may have been given up meanwhile
                 self._resolved(self._links[resolved.name], resolved, core, now)
+        for news in core.key_news.found:
+            link = self._links[news.endpoint]
+            if link.key != news.key:
+                link.key = news.key
+                self._disconnect(link)
+                self._connect(link, link.address, core)
+        core.key_news.found.clear()
         for link in self._links.values():
             if link.retry_at <= now:
                 link.retry_at = FOREVER
@@ -360,6 +367,8 @@ class EndpointLinks:
                     link.gave_up, link.retry_at = True, now + GAVE_UP_SECONDS
                 if self._has_reached(link):
                     self._set_aside(link, link.reason or _unheard(link), core)
+                if link.key:
+                    core.key_news.refused(link.name, now)
             elif core.endpoints.is_up(link.name):
                 # First read all frames of the connection that broke. A bookmark that is read after
                 # the next connection is up would count for watches that are opened there.

@@ -18,6 +18,7 @@ from cluster.client.replies import Reply
 from cluster.curve import HeldKeys, KeyPair, new_pair, z85
 from cluster.errors import LeaseholdError
 from cluster.key_files import CLIENT, MEMBER, MEMBER_FILE, read, write
+from tests.bench.keys import Side, running
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.ports import free_ports
 
@@ -157,6 +158,31 @@ def test_a_key_stands_for_a_user_and_is_checked_with_each_request(
         ask(root, "auth_disable")
         for client in clients.values():
             client.close()
+
+
+def test_a_client_goes_on_while_all_nodes_change_their_keys() -> None:
+    with (
+        running(Side("keys", has_keys=True, io_threads=1)) as cluster,
+        Client(cluster.addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS) as client,
+    ):
+        before = {member.id: member.keys for member in client.member_list().members}
+        # Each endpoint has been met before the first key changes.
+        met = {client.status(endpoint).header.member_id for endpoint in client.endpoints}
+        assert met == before.keys()
+        for member_id, keys in before.items():
+            client.member_rotate_key(member_id)
+            deadline = time.monotonic() + HANG_SECONDS
+            number = 0
+            while True:
+                client.put(f"{member_id}/{number}", "kept")
+                listed = {member.id: member.keys for member in client.member_list().members}
+                if len(listed[member_id]) == 1 and listed[member_id] != keys:
+                    break
+                number += 1
+                assert time.monotonic() < deadline
+            assert len(client.range(f"{member_id}/", prefix=True)) == number + 1
+        after = {client.status(endpoint).header.member_id for endpoint in client.endpoints}
+        assert after == met, "by pins that no node has any more"
 
 
 def test_after_the_node_has_changed_its_key_only_the_next_one_is_believed(node: Node) -> None:

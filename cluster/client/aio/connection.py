@@ -19,6 +19,7 @@ import zmq
 from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
+from cluster.client.engine.key_news import all_keyed
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import Action, Changed, Subscriber
 from cluster.client.identity import ClientIdentity
@@ -81,7 +82,10 @@ class LoopConnection:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
         first = int(chance() * len(addresses))
-        self._core = Core(addresses, options, chance, first, direct, prefers_leader=True)
+        keyed = all_keyed(addresses)
+        self._core = Core(
+            addresses, options, chance, first, direct, keyed=keyed, prefers_leader=True
+        )
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
         self._changed = changed

@@ -2,9 +2,9 @@
 
 Pure and deterministic: it refuses sockets, threads and clocks. Time (seconds, monotonic) and chance
 are arguments. Inputs are replies, connections that come up or go down, and the methods of its
-parts. Outputs are the lists `sends`, `dials`, `completed`, `notices` and `changes` (of the state).
-The carrier of the engine carries them out and empties them, and never replaces a list, because the
-parts hold it too.
+parts. Outputs are the lists `sends`, `dials`, `completed`, `notices`, `changes` (of the state) and
+`key_news.found`. The carrier of the engine carries them out and empties them, and never replaces a
+list, because the parts hold it too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from cluster.client.engine.calling import CallOptions, Calls
 from cluster.client.engine.direct import DirectWays
+from cluster.client.engine.key_news import KeyNews
 from cluster.client.engine.leading import Leading
 from cluster.client.engine.leasing import Keepers
 from cluster.client.engine.notices import LeaseLost, Notice
@@ -25,7 +26,8 @@ class Core:
     """What one client has under way: its calls, and the watches and renewals that use them.
 
     `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
-    `direct` has the endpoints, with their addresses, for which direct ways are looked for.
+    `direct` has the endpoints, with their addresses, for which direct ways are looked for. `keyed`
+    has those that name the keys of their nodes, if all do.
     `prefers_leader`: writes go to the leader's endpoint, once it is known.
     """
 
@@ -37,6 +39,7 @@ class Core:
         first: int = 0,
         direct: Mapping[str, str] | None = None,
         *,
+        keyed: Iterable[str] = (),
         prefers_leader: bool = False,
     ) -> None:
         self.calls = Calls(names, options, chance, first)
@@ -47,6 +50,7 @@ class Core:
         self.changes = self._states.changes
         self.ways = DirectWays(self.calls, direct or {})
         self.dials = self.ways.dials
+        self.key_news = KeyNews(self.calls, keyed)
         self.endpoints = self.calls.endpoints
         self._leading = Leading(self.calls, chance) if prefers_leader else None
         self.sends = self.calls.sends
@@ -76,6 +80,7 @@ class Core:
             return  # a direct connection that was given up a moment ago
         self.calls.endpoint_up(endpoint, now)
         self.ways.endpoint_up(endpoint, now)
+        self.key_news.endpoint_up(endpoint, now)
         self._states.reach(self.endpoints.any_up)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:

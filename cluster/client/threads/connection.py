@@ -20,6 +20,7 @@ import zmq
 from cluster.client.engine.call import Call
 from cluster.client.engine.calling import CallOptions
 from cluster.client.engine.core import Core
+from cluster.client.engine.key_news import all_keyed
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
 from cluster.client.identity import ClientIdentity
@@ -94,7 +95,10 @@ class ThreadedConnection:
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
-        self._core = Core(addresses, options, chance, first, direct, prefers_leader=True)
+        keyed = all_keyed(addresses)
+        self._core = Core(
+            addresses, options, chance, first, direct, keyed=keyed, prefers_leader=True
+        )
         self._addresses = addresses
         self._identity = identity
         self._posted: deque[Call | Action] = deque()
