@@ -15,10 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
+from unittest.mock import patch
 
+from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
+from actors.raft.outcome import CoreConfig, Recovered
 from tests.bench.company import Company, Looks
 from tests.bench.counting import CallCounter, Count, Place
+from tests.simulation import making
 from tests.simulation.cluster import Cluster
 from tests.simulation.node import Node
 from tests.simulation.swarm import Swarm
@@ -137,11 +141,28 @@ def over(row: Row, calls: Calls) -> list[str]:
     ]
 
 
+class Unwatched(RaftCore):
+    """The core as it is shipped: what the simulation calls to watch it is no part of a request."""
+
+    watch: Final = None
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        recovered: Recovered,
+        now_ms: int,
+        chance: Callable[[int], int],
+        _: object,
+    ) -> None:
+        super().__init__(config, recovered, now_ms, chance)
+
+
 def measure(row: Row, seed: int = 0) -> Calls:
     """Count the calls of a row's requests."""
     timeline = Timeline(seed)
     cluster = Cluster(timeline, Swarm(election_ms=ELECTION_MS, segment_bytes=SEGMENT_BYTES))
-    cluster.begin()
+    with patch.object(making, "WatchedCore", Unwatched):
+        cluster.begin()
     _step_until(timeline, lambda: _leads(cluster))
     leader = cluster.leader()
     assert leader is not None
