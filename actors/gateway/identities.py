@@ -14,13 +14,14 @@ from actors.gateway.fields import Fields, RefusedError, fault_of, type_name
 from actors.gateway.tokens import TTL_SECONDS, Token, unseal
 from actors.language.auth import AUTH_OFF, NOBODY, UNKNOWN, AuthNews, Principal, User
 from actors.language.messages import Connection
+from cluster.faults import Fault
 
 TOKENS_KEPT_MAX: Final = 10_000
 """The tokens that are known by their last use. To forget one at 10,001 costs a search of all."""
 
 
 class _Known:
-    """A token whose seal was checked; times in seconds since 1970."""
+    """A token whose seal was checked, and until when it is good; in seconds since 1970."""
 
     __slots__ = ("ends_s", "principal", "used_s")
 
@@ -54,6 +55,9 @@ class Identities:
         self._tokens: dict[str, _Known] = {}
         # The public key that each connection has shown, by the connection's name: the door's.
         self.keys: Mapping[bytes, bytes] = {}
+        # The tokens that were shown in the second that `_fresh_s` numbers: these are good.
+        self.fresh: dict[str, Principal] = {}
+        self._fresh_s = 0
         # Whether requests are checked, so that each must say who it is from.
         self.are_asked = False
 
@@ -71,16 +75,26 @@ class Identities:
                 self._by_key.update(dict.fromkeys(user.keys, user_id))
         if news.state.secret != self._state.secret:
             self._tokens.clear()
+            self.fresh.clear()
         self._state = news.state
         self.are_asked = news.state.enabled
+        self._fresh_s = self._now_seconds()
+
+    def look(self) -> None:
+        """Before each burst of requests: what was good a second ago must be looked at again."""
+        now_s = self._now_seconds()
+        if now_s != self._fresh_s:
+            self._fresh_s = now_s
+            self.fresh.clear()
 
     def of(self, connection: Connection, fields: Fields) -> Principal:
         """Who a request comes from; takes the fields that say so out of it.
 
         Raises RefusedError for fields of a wrong type, and for a name that only the front may give.
         """
-        token = _text(fields, "token")
-        common_name = self._common_name(fields)
+        token = fields.pop("token", None)
+        has_name = "common_name" in fields or "front" in fields
+        common_name = self._common_name(fields) if has_name else ""
         if token is not None:
             return self._of_token(token)
         if common_name:
@@ -89,21 +103,25 @@ class Identities:
             user_id = self._by_key.get(self.keys.get(connection[0], b""), 0)
         return Principal(user_id, self._state.revision) if user_id else NOBODY
 
-    def _of_token(self, text: str) -> Principal:
+    def _of_token(self, text: Any) -> Principal:
+        if type(text) is not str:
+            raise RefusedError(_not_text("token", text))
         # While requests are not checked there is no secret, and no token matters.
         if not self.are_asked:
             return NOBODY
-        now_s, known = self._now_seconds(), self._tokens.get(text)
+        now_s, known = self._fresh_s, self._tokens.get(text)
         if known is None:
             token = unseal(self._state.secret, text)
             if token is None or token.ends_s <= now_s:
                 return UNKNOWN
             known = self._keep(text, token, now_s)
-        # As in etcd, its life begins again with each use: many clients log in once and for all.
-        elif max(known.ends_s, known.used_s + self._token_ttl_seconds) <= now_s:
+        if known.ends_s <= now_s:
             del self._tokens[text]
             return UNKNOWN
+        # As in etcd, its life begins again with each use: many clients log in once for all.
         known.used_s = now_s
+        known.ends_s = max(known.ends_s, now_s + self._token_ttl_seconds)
+        self.fresh[text] = known.principal
         return known.principal
 
     def _keep(self, text: str, token: Token, now_s: int) -> _Known:
@@ -111,6 +129,7 @@ class Identities:
         if len(self._tokens) >= TOKENS_KEPT_MAX:
             del self._tokens[min(self._tokens, key=lambda each: self._tokens[each].used_s)]
         known = self._tokens[text] = _Known(token, now_s)
+        known.ends_s = max(token.ends_s, now_s + self._token_ttl_seconds)
         return known
 
     def _common_name(self, fields: Fields) -> str:
@@ -132,8 +151,12 @@ class Identities:
                 del self._by_name[before.name]
 
 
-def _text(fields: Fields, name: str) -> str | None:
-    value: Any = fields.pop(name, None)
-    if value is not None and type(value) is not str:
-        raise RefusedError(fault_of(f'field "{name}" must be text, not {type_name(value)}'))
+def _text(fields: Fields, name: str) -> str:
+    value: Any = fields.pop(name, "")
+    if type(value) is not str:
+        raise RefusedError(_not_text(name, value))
     return value
+
+
+def _not_text(name: str, value: Any) -> Fault:
+    return fault_of(f'field "{name}" must be text, not {type_name(value)}')

@@ -144,6 +144,7 @@ class Intake:
         self._timeout_ms = settings.request_timeout_ms
         self._decoder = decoder
         self._decode = decoder.decode
+        self._identities = decoder.identities
         self._tickets = tickets
         self._throttle = throttle
         self._openings = openings
@@ -160,14 +161,14 @@ class Intake:
         All its writes are one message to Raft, and so are all its linearizable reads: one sync of
         the log, or one round of heartbeats, serves many requests.
         """
+        if self._identities.are_asked:
+            self._identities.look()
         decode = self._decode
         issue, waiting = self._tickets.issue, self._throttle.queues
-        member_id = self._member_id
-        deadline_ms = now_ms + self._timeout_ms
+        member_id, deadline_ms = self._member_id, now_ms + self._timeout_ms
         orders: list[Order] = []
         proposals: list[Named] = []
-        linearizable: list[Question] = []
-        local: list[Question] = []
+        linearizable, local = list[Question](), list[Question]()
         for route, payload in frames:
             if len(route) > 1 and not is_envelope(route):
                 fault = fault_of("a request must be one frame")

@@ -174,7 +174,8 @@ class RequestDecoder:
         txn_ops_max: int = TXN_OPS_MAX,
     ) -> None:
         self.room: int | None = None
-        self._identities = identities
+        self.identities = identities
+        self._fresh = identities.fresh
         self._operations = operations(grants, newcomers, new_secret, txn_ops_max)
         self._request_bytes_max = request_bytes_max
         self._values_max = VALUES_MIN + VALUES_PER_TXN_OP_MAX * txn_ops_max
@@ -198,10 +199,15 @@ class RequestDecoder:
             if operation is None:
                 return Refusal(request_id, _unknown_operation(name))
             # While nobody has to say who they are, that is all that it costs.
-            if self._identities.are_asked or "token" in request or "common_name" in request:
-                who = self._identities.of(connection, request)
-            else:
-                who = NOBODY
+            who = NOBODY
+            if self.identities.are_asked or "token" in request or "common_name" in request:
+                # Most tokens were shown here just before.
+                token = request.get("token")
+                if type(token) is str and token in self._fresh and "common_name" not in request:
+                    del request["token"]
+                    who = self._fresh[token]
+                else:
+                    who = self.identities.of(connection, request)
             return self._decoded(operation, name, connection, request_id, request, who)
         except RefusedError as refused:
             return Refusal(request_id, refused.fault)

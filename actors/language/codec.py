@@ -195,7 +195,14 @@ def encode_command(
             code, shape = _OUT[type(command)]
             fields = shape.row(command)
         if principal is not NOBODY:
-            code = (code[0], _principal_row(principal))
+            user_id, shown_at = principal
+            if type(user_id) is not int or type(shown_at) is not int or user_id < 1:
+                code = (code[0], _principal_row(principal))
+            elif type(principal) is Principal and shown_at >= 0:
+                # A user's is packed as the tuple that it is.
+                code = (code[0], principal)
+            else:
+                raise ValueError(f"{principal!r} is no principal")
         if sequence is None:
             packed: bytes = _packers.pack(code + _NO_SEQUENCE + fields)
         else:
@@ -206,25 +213,13 @@ def encode_command(
     return packed
 
 
-def _principal_row(principal: Principal) -> int | tuple[int, int]:
-    """What stands for a principal: a number if it is no user."""
+def _principal_row(principal: Principal) -> int:
+    """The number that stands for a principal that is no user."""
     if type(principal) is Principal:
         user_id, shown_at = principal
-        if type(user_id) is type(shown_at) is int:
-            if not shown_at and user_id in _PRINCIPALS:
-                return user_id
-            if user_id > 0 and shown_at >= 0:
-                return user_id, shown_at
+        if type(user_id) is type(shown_at) is int and not shown_at and user_id in _PRINCIPALS:
+            return user_id
     raise ValueError(f"{principal!r} is no principal")
-
-
-def _principal(row: Any) -> Principal:
-    if type(row) is int:
-        return _PRINCIPALS[row]
-    user_id, shown_at = row
-    if type(user_id) is not int or type(shown_at) is not int or user_id < 1 or shown_at < 0:
-        raise ValueError(f"{row!r:.64} is no principal")
-    return Principal(user_id, shown_at)
 
 
 def _check_sequence(sequence: Sequence) -> None:
@@ -261,8 +256,15 @@ def decode_command(data: bytes) -> tuple[Command, Sequence | None, Principal]:
             command = shape.value(row[_HEAD_FIELDS:])
         if type(session) is not int or type(seq) is not int or type(ack) is not int:
             raise ValueError("a session, seq or ack of the wrong type")
-        # False equals 0, too, but is no principal.
-        principal = NOBODY if who == 0 and type(who) is int else _principal(who)
+        if type(who) is int:
+            principal = _PRINCIPALS[who]
+        else:
+            user_id, shown_at = who
+            if type(user_id) is not int or type(shown_at) is not int:
+                raise ValueError("a principal with a field of the wrong type")
+            if user_id < 1 or shown_at < 0:
+                raise ValueError("a principal with a field out of range")
+            principal = _new(Principal, who)
         if not session:
             return command, None, principal
         if session < 0 or seq < 0 or ack < 0:

@@ -48,6 +48,14 @@ class KeySet:
                 self._starts.append(start)
                 self._ends.append(end)
 
+    def has(self, key: bytes) -> bool:
+        """Whether one key is in the set."""
+        at = bisect_right(self._starts, key) - 1
+        if at < 0:
+            return False
+        last = self._ends[at]
+        return last is None or key < last
+
     def covers(self, interval: KeyInterval) -> bool:
         """Whether each key of the interval is in the set; of an empty one its start counts, so that
         without any right nothing is covered."""

@@ -218,7 +218,7 @@ class Machine:
     def _execute(self, command: Command, principal: Principal) -> Result | None:
         # Before any alarm: who may not do something is told that, and not how the cluster is.
         if self.auth.enabled:
-            fault = self.fault_of(principal, command)
+            fault = fault_of(self.auth, principal, command, self.leases.keys_of)
             if fault:
                 return Failure(fault)
         # Refused here and not in the gateway: so every member refuses the same entries.

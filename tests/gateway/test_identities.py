@@ -32,6 +32,7 @@ class Desk:
         self.identities.learn(AuthNews(AuthState(**known), users, is_whole=False))
 
     def of(self, connection: tuple[bytes, ...] = (b"\0other",), **fields: Any) -> Principal:
+        self.identities.look()
         found = self.identities.of(connection, fields)
         assert fields == {}, "what says who asks is no field of the operation"
         return found

@@ -7,10 +7,12 @@ is ever older or newer than what it decides about.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 from actors.language.auth import NOBODY, NODE, Principal
+from actors.language.commands import Put, Range
 from actors.language.intervals import EVERY_KEY, NO_KEY, KeySet, interval_of
-from actors.store.auth.needs import Asked, Authority, Needs, needs_of
+from actors.store.auth.needs import Authority, Needs, needs_of
 from actors.store.auth.table import AuthTable, Rights
 from cluster.faults import MaybeFault
 
@@ -24,11 +26,25 @@ _ALSO = {Authority.MONITOR: (Authority.OPERATOR, Authority.BACKUP)}
 def fault_of(
     table: AuthTable,
     principal: Principal,
-    asked: Asked,
+    asked: Any,
     keys_of_lease: KeysOfLease,
 ) -> MaybeFault:
-    """Why this principal may not have this; empty: it may. While authentication is off all may."""
-    if not table.enabled or principal == NODE:
+    """Why this principal may not have this (`needs.Asked`); empty: it may. While authentication is
+    off all may."""
+    if not table.enabled or principal is NODE:
+        return ""
+    # The hot path, of most puts and gets: what follows would say the same, in ten times the time.
+    kind = type(asked)
+    rights = table.rights.get(principal.user_id) if kind is Put or kind is Range else None
+    if rights is not None and principal.shown_at >= rights.valid_from:
+        if rights.is_root:
+            return ""
+        if kind is Put:
+            if not asked.prev_kv and not asked.lease and rights.writes.has(asked.key):
+                return ""
+        elif not asked.range_end and rights.reads.has(asked.key):
+            return ""
+    if principal == NODE:
         return ""
     needs = needs_of(asked)
     if needs.authority is Authority.ANYBODY:

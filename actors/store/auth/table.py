@@ -53,17 +53,13 @@ NAME_BYTES_MAX: Final = 256
 
 
 class Rights(NamedTuple):
-    """What one user may do, made of its roles; `valid_from` is the user's."""
+    """What one user may do, made of its roles; root may do all. `valid_from` is the user's."""
 
     roles: frozenset[str]
     reads: KeySet
     writes: KeySet
     valid_from: int
-
-    @property
-    def is_root(self) -> bool:
-        """Whether everything is allowed."""
-        return ROOT in self.roles
+    is_root: bool
 
 
 class AuthTable:
@@ -77,7 +73,8 @@ class AuthTable:
         self.roles = {role.name: role for role in records.roles}
         self._by_id = {user.id: user for user in self.users.values()}
         self._by_key = {key: user for user in self.users.values() for key in user.keys}
-        self._rights: dict[int, Rights] = {}
+        # What users may do, by their ids, as far as somebody has asked since the last change.
+        self.rights: dict[int, Rights] = {}
         self._is_changed = False
         self._changed_users: set[str] = set()
         self._changed_roles: set[str] = set()
@@ -98,12 +95,12 @@ class AuthTable:
 
     def rights_of(self, user_id: int) -> Rights | None:
         """What the user with this id may do; None: there is no such user."""
-        found = self._rights.get(user_id)
+        found = self.rights.get(user_id)
         if found is None:
             user = self._by_id.get(user_id)
             if user is None:
                 return None
-            found = self._rights[user_id] = self._rights_from(user)
+            found = self.rights[user_id] = self._rights_from(user)
         return found
 
     def _rights_from(self, user: User) -> Rights:
@@ -111,7 +108,8 @@ class AuthTable:
         given = [each for role in roles for each in role.permissions]
         reads = [each for each in given if each.kind is not PermissionType.WRITE]
         writes = [each for each in given if each.kind is not PermissionType.READ]
-        return Rights(frozenset(user.roles), _keys(reads), _keys(writes), user.valid_from)
+        names = frozenset(user.roles)
+        return Rights(names, _keys(reads), _keys(writes), user.valid_from, ROOT in names)
 
     # --- commands ---
 
@@ -337,7 +335,7 @@ class AuthTable:
 
     def _changed(self) -> None:
         self.state = self.state._replace(revision=self._next)
-        self._rights.clear()
+        self.rights.clear()
         self._is_changed = self._is_news = True
 
     def take_changes(self) -> AuthChange | None:
