@@ -18,6 +18,7 @@ from tests.guard import end_all_with_this_process
 from tests.simulation import campaign, liveness, lives, planted, rights, shrinking
 from tests.simulation.runner import play
 from tests.simulation.script import read
+from tests.spec import script
 
 SEEDS = 50
 
@@ -36,7 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         case "rights":
             return rights.table(options.seed or 0, options.seeds or rights.SEEDS)
         case "play":
-            report = play(read(Path(options.names[0]).read_text()))
+            text = Path(options.names[0]).read_text()
+            if script.is_script(text):  # a trace of the checker
+                broken = script.play(text)
+                sys.stdout.write(f"{broken or 'no finding'}\n")
+                return 1 if broken else 0
+            report = play(read(text))
             sys.stdout.write(f"digest {report.digest}: {report.finding or 'no finding'}\n")
             return 1 if report.finding else 0
         case _:

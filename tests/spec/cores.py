@@ -24,6 +24,7 @@ from actors.raft.outcome import CoreConfig
 from actors.raft.progress import Progress
 from actors.raft.roles import Candidate, Follower
 from actors.raft.rounds import ReadRounds
+from actors.raft.rpc import Message
 
 NOW: Final = 1_000_000
 TIMEOUT_MS: Final = 300
@@ -131,6 +132,8 @@ class Body:
         known.append(made)
         for name, each in zip(FIELDS[kind], value.items, strict=True):
             setattr(made, name, self._thaw(each, known))
+        if kind is Leader:
+            made._each_peer = tuple(made.peers.items())
         return made
 
 
@@ -140,7 +143,9 @@ FIELDS: Final[dict[type, tuple[str, ...]]] = {}
 
 def _fields(kind: type, value: Any) -> tuple[str, ...]:
     if kind not in FIELDS:
-        FIELDS[kind] = tuple(getattr(kind, "__slots__", None) or vars(value))
+        names = getattr(kind, "__slots__", None) or vars(value)
+        # What is in it is in `peers`, in an order that depends on the members' names.
+        FIELDS[kind] = tuple(name for name in names if name != "_each_peer")
     return FIELDS[kind]
 
 
@@ -174,11 +179,12 @@ def rest(core: RaftCore, is_silent: bool = False) -> None:
         role.quorum_check_due_ms = NOW + TIMEOUT_MS
         role.notice_due_ms = None if role.notice_due_ms is None else NOW + BEAT_MS
         role._kept, role._kept_at = ((), 0, 0), (0, 0)
-        role._each_peer = tuple(sorted(role.peers.items(), key=_key))
         for peer in role.peers.values():
             peer.heard_ms = NOW
     else:
         role.hurried_until_ms = 0
+    outbox = core._outbox
+    outbox.promises, outbox._saving = _each_once(outbox.promises), _each_once(outbox._saving)
     reads, desk, transfers, trial = core._reads, core._desk, core._transfers, core._trial
     reads.asked_ms = dict.fromkeys(reads.asked_ms, NOW)
     desk._held = deque((NOW, each) for _, each in desk._held)
@@ -187,6 +193,11 @@ def rest(core: RaftCore, is_silent: bool = False) -> None:
     if transfers._under_way is not None:
         transfers.due_ms = NOW + GIVE_UP_MS
         transfers._under_way = transfers._under_way._replace(until_ms=transfers.due_ms)
+
+
+def _each_once(messages: list[Message]) -> list[Message]:
+    """Messages without those that a member has made twice, as it has heard something twice."""
+    return [each for _, each in dict.fromkeys((type(each), each) for each in messages)]
 
 
 # --- renaming members -------------------------------------------------------------------------

@@ -307,20 +307,7 @@ class Explorer:
     def _history(self, states: list[int], place: int, history: int, taken: Taken) -> History:
         """What was ever committed, who led, and what the open reads must see."""
         was: History = self._histories.values[history]
-        m = self._view(states[place])
-        chosen, led, reads = was
-        if m.commit > len(chosen) >= m.log.start.at:
-            chosen = (*chosen, *m.log.after(len(chosen))[: m.commit - len(chosen)])
-        if m.lead is not None:
-            led |= {(m.term, m.id)}
-        if taken.asked is not None:
-            reads = tuple(sorted((*reads, ((m.id, taken.asked), len(was.chosen)))))
-        for read in taken.served:
-            due = dict(reads).get((m.id, read))
-            if due is not None:
-                invariants.read_safety(m.applied, due)
-            reads = tuple(each for each in reads if each[0] != (m.id, read))
-        return History(chosen, led, reads)
+        return invariants.follow(was, self._view(states[place]), taken.asked, taken.served)
 
     # --- invariants: what was once found sound is not looked at again ---
 

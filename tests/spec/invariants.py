@@ -27,6 +27,23 @@ class History(NamedTuple):
     reads: tuple[tuple[tuple[int, int], int], ...] = ()
 
 
+def follow(was: History, m: Member, asked: int | None, served: Sequence[int]) -> History:
+    """The history after a step of a member, which has begun a read and served others."""
+    chosen, led, reads = was
+    if m.commit > len(chosen) >= m.log.start.at:
+        chosen = (*chosen, *m.log.after(len(chosen))[: m.commit - len(chosen)])
+    if m.lead is not None:
+        led |= {(m.term, m.id)}
+    if asked is not None:
+        reads = tuple(sorted((*reads, ((m.id, asked), len(was.chosen)))))
+    for read in served:
+        due = dict(reads).get((m.id, read))
+        if due is not None:
+            read_safety(m.applied, due)
+        reads = tuple(each for each in reads if each[0] != (m.id, read))
+    return History(chosen, led, reads)
+
+
 def require(condition: bool, text: str) -> None:
     """Raise unless a condition holds."""
     if not condition:

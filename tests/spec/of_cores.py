@@ -22,7 +22,7 @@ from actors.raft import rpc
 from actors.raft.core import RaftCore
 from actors.raft.leader import Leader
 from actors.raft.log import FIRST_TERM, LogStart, RaftLog
-from actors.raft.membership import UNKNOWN_MEMBERS, Membership, encode, first_membership, read
+from actors.raft.membership import UNKNOWN_MEMBERS, encode, first_membership, read
 from actors.raft.outcome import CoreConfig, Recovered
 from tests.spec.cores import (
     BEAT_MS,
@@ -41,6 +41,9 @@ from tests.spec.mapping import Mapping as View
 from tests.spec.mapping import log_of, match_of
 from tests.spec.state import Disk, Lead, Member, Role
 from tests.spec.worlds import Change, World, id_of
+
+TURNS_MAX: Final = 50
+"""A member that has something to say after this number of turns says it for ever."""
 
 READS_OF_A_LIFE: Final = 100
 """Read ids begin at another place in each life of a member, as they do by chance."""
@@ -129,6 +132,10 @@ class Cores:
         self._bodies[member] = Body(core)
         return self._settled(core, State(member, (), disk, None, life), Said(), False)
 
+    def thaw(self, state: State) -> RaftCore:
+        """The member's core, in that state."""
+        return self._bodies[state.id].thaw(state.core)
+
     # --- what may happen ---
 
     def inputs(self, state: State) -> list[Input]:
@@ -164,17 +171,16 @@ class Cores:
         if kind == "crash":
             return self._crash(state, said)
         if kind == "saved":
-            core = self._bodies[state.id].thaw(state.core)
+            core = self.thaw(state)
             assert state.saving is not None
-            state = state._replace(disk=state.saving, saving=None)
             said.messages += core.persisted(NOW)
-            after = self._settled(core, state, said, False)
-            return self._taken(state, after, said, kind)
+            kept = state._replace(disk=state.saving, saving=None)
+            return self._taken(state, self._settled(core, kept, said, False), said, kind)
         return self._do(state, input_, said, loses=False)
 
     def _do(self, state: State, input_: Input, said: Said, loses: bool) -> Taken | None:
-        core, kind, argument = self._bodies[state.id].thaw(state.core), input_.kind, input_.argument
-        asked = None
+        core, kind, argument = self.thaw(state), input_.kind, input_.argument
+        asked, disk = None, state.disk
         match kind:
             case "timeout":
                 core.tick(NOW + TIMEOUT_MS)
@@ -198,19 +204,20 @@ class Cores:
                 core.transfer(argument, NOW)
             case "compact":
                 core.compact(core.replica.handed_out, 0, 0)
-                state = state._replace(disk=_cut(state.disk, core.replica.log.first_index - 1))
-        after = self._settled(core, state, said, loses)
+                disk = _cut(state.disk, core.replica.log.first_index - 1)
+        after = self._settled(core, state._replace(disk=disk), said, loses)
         taken = self._taken(state, after, said, kind, loses)
         return taken if taken is None else taken._replace(asked=asked)
 
     def hear(self, state: State, message: rpc.Message, loses: bool = False) -> Taken | None:
-        core, said = self._bodies[state.id].thaw(state.core), Said()
+        core, said = self.thaw(state), Said()
         core.step(message, NOW)
         if isinstance(message, rpc.SnapshotChunk) and core.leader == message.source:
             if state.saving is not None or loses:
                 return None
-            state = self._install(core, state, message)
-        after = self._settled(core, state, said, loses)
+            after = self._settled(core, self._install(core, state, message), said, loses)
+        else:
+            after = self._settled(core, state, said, loses)
         return self._taken(state, after, said, "hear", loses)
 
     def _install(self, core: RaftCore, state: State, chunk: rpc.SnapshotChunk) -> State:
@@ -229,7 +236,7 @@ class Cores:
     # --- how a member settles: see RaftActor.settle ---
 
     def _settled(self, core: RaftCore, state: State, said: Said, loses: bool) -> State:
-        while True:
+        for _ in range(TURNS_MAX):
             self._decide(core, said)
             if state.saving is not None:
                 said.messages += core.speak(NOW)
@@ -247,6 +254,8 @@ class Cores:
                     continue
                 state = state._replace(disk=saved)
             said.messages += core.persisted(NOW)
+        else:
+            raise AssertionError(f"{state.id} never settles")
         rest(core)
         after = state._replace(core=self._bodies[state.id].freeze())
         if after not in self._views:
@@ -273,7 +282,8 @@ class Cores:
             return None  # there was nothing to save
         kind = "crash" if is_lost else kind
         messages = tuple(dict.fromkeys(said.messages))
-        return Taken(after, messages, tuple(said.served), None, facts_of(was, now, kind))
+        facts = facts_of(was, now, kind) | {"a read is served" for _ in said.served}
+        return Taken(after, messages, tuple(said.served), None, facts)
 
     # --- what the checker asks ---
 
@@ -358,7 +368,6 @@ def _log_of(disk: Saved) -> Any:
 def _view(core: RaftCore, state: State) -> Member:
     """A member as the invariants look at it."""
     seen, leader = View(core).look(NOW), core.elector.leads_as
-    start: Membership = core.roster.held[0][1]
     lead = None if leader is None else Lead(seen.opened, match_of(leader), seen.target)
     hard = state.disk.hard
     return Member(
@@ -366,7 +375,7 @@ def _view(core: RaftCore, state: State) -> Member:
         Disk(hard.term, hard.vote, _log_of(state.disk)),
         seen.term,
         seen.vote,
-        log_of(core.replica.log, start),
+        log_of(core.replica.log, state.disk.start.membership),
         seen.role,
         seen.leader,
         seen.hears,

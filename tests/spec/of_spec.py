@@ -178,7 +178,7 @@ class Spec:
         said += [each for each in sayings(after, kind) if saying.may_say(after, each)]
         if after.term > self.world.terms:
             return None
-        facts = facts_of(before, after, kind)
+        facts = facts_of(before, after, kind) | {"a read is served" for _ in served}
         return Taken(after, tuple(dict.fromkeys(said)), tuple(served), None, facts)
 
     def _at_once(self, m: Member) -> Iterator[Member]:

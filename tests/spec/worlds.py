@@ -98,6 +98,142 @@ class World(NamedTuple):
         return tuple(range(FIRST_ID, FIRST_ID + self.voters + self.learners + self.strangers))
 
 
+ELECTED: Final = ("a leader is elected", "an entry is committed")
+OLD_TERM: Final = "an entry of an earlier term is committed"
+CHANGED: Final = ("a joint configuration is committed", "a change is done")
+
+TABLE: Final = (
+    World("pair", 2, elections=2, proposals=1, sometimes=(*ELECTED, "a leader is deposed")),
+    World(
+        "pair-crashes",
+        2,
+        elections=2,
+        proposals=1,
+        crashes=2,
+        sometimes=(*ELECTED, "a member crashes", OLD_TERM),
+    ),
+    World(
+        "pair-late-saves",
+        2,
+        elections=1,
+        terms=2,
+        proposals=1,
+        crashes=1,
+        late_saves=True,
+        sometimes=(*ELECTED, "a crash loses entries"),
+    ),
+    World("three", 3, elections=1, terms=2, proposals=1, sometimes=ELECTED),
+    World(
+        "three-succession",
+        3,
+        leader=1,
+        elections=1,
+        proposals=1,
+        silences=True,
+        sometimes=(*ELECTED, OLD_TERM, "entries are replaced", "a leader is deposed"),
+    ),
+    World(
+        "three-divided",
+        3,
+        elections=1,
+        terms=5,
+        logs=((2,), (3,), ()),
+        crashes=1,
+        sometimes=(*ELECTED, OLD_TERM, "entries are replaced", "a member crashes"),
+    ),
+    World(
+        "three-reads",
+        3,
+        leader=1,
+        elections=1,
+        reads=1,
+        silences=True,
+        sometimes=(*ELECTED, "a read is served", "a leader is deposed"),
+    ),
+    World(
+        "three-transfer",
+        3,
+        leader=1,
+        elections=0,
+        transfers=1,
+        proposals=1,
+        sometimes=("a transfer succeeds", OLD_TERM, "entries are replaced"),
+    ),
+    World(
+        "three-snapshot",
+        3,
+        leader=1,
+        elections=0,
+        proposals=1,
+        compactions=1,
+        sometimes=("a log is compacted", "a snapshot is installed"),
+    ),
+    World(
+        "two-remove-the-leader",
+        2,
+        leader=1,
+        elections=1,
+        changes=(Change("remove", 1),),
+        beats=1,
+        sometimes=(*CHANGED, "a leader is removed", "a leader is elected"),
+    ),
+    World(
+        "one-grows",
+        1,
+        strangers=1,
+        elections=2,
+        changes=(Change("add", 2),),
+        beats=1,
+        crashes=1,
+        sometimes=(*CHANGED, "a leader is elected by two sets of voters"),
+    ),
+    World(
+        "learner-promoted",
+        2,
+        learners=1,
+        leader=1,
+        elections=0,
+        changes=(Change("promote", 3),),
+        sometimes=CHANGED,
+    ),
+    World(
+        "three-replace-one",
+        3,
+        strangers=1,
+        leader=1,
+        elections=0,
+        changes=(Change("replace", 3, 4),),
+        sometimes=CHANGED,
+    ),
+    World(
+        "three-rivals",
+        3,
+        elections=2,
+        terms=3,
+        sometimes=(*ELECTED, OLD_TERM, "a late vote elects a leader"),
+    ),
+    World(
+        "three-replace-large",
+        3,
+        strangers=1,
+        leader=1,
+        elections=2,
+        proposals=2,
+        reads=2,
+        changes=(Change("replace", 3, 4),),
+        transfers=1,
+        compactions=1,
+        beats=1,
+        breaks=1,
+        crashes=2,
+        silences=True,
+    ),
+)
+WORLDS: Final = {world.name: world for world in TABLE}
+LARGE: Final = ("three-rivals", "three-replace-large")
+"""The worlds that take longer than minutes."""
+
+
 def id_of(number: int) -> int:
     """The id of the member of a number."""
     return FIRST_ID - 1 + number
