@@ -87,11 +87,16 @@ class Watch(Stream[Event]):
         assert self._opened is not None, "the watch has begun"
         return self._opened
 
-    async def __anext__(self) -> Event:
+    def _next_taken(self) -> Event | None:
+        """The next event of the batch that is being taken, if there is one."""
         try:
             return self._taken.popleft()
         except IndexError:
-            return await super().__anext__()
+            return None
+
+    async def __anext__(self) -> Event:
+        event = self._next_taken()
+        return await super().__anext__() if event is None else event
 
     async def batches(self) -> AsyncIterator[WatchBatch]:
         """The events in batches, as they arrive: whole revisions, with the reply's header."""

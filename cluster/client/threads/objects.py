@@ -299,6 +299,11 @@ class Watch(BlockingStream[watch.Watch, results.Event]):
     cancel = direct(watch.Watch.cancel)
     header = seen(watch.Watch.header)
 
+    def __next__(self) -> results.Event:
+        # The rest of a batch needs no waiting, so no flow.
+        event = self._flow._next_taken()
+        return super().__next__() if event is None else event
+
     def batches(self) -> Iterator[results.WatchBatch]:
         yield from going_through(self._flow.batches())
 
