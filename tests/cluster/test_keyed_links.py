@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import zmq
@@ -223,16 +225,26 @@ def test_a_member_changes_its_own_key_without_a_break(pair: Pair) -> None:
     assert pair.broken == []
 
 
+def reopened(*arguments: Any) -> PeerDoor:
+    """A door where another one was closed: ZeroMQ gives its port back in its own time."""
+    deadline = time.monotonic() + HANG_SECONDS
+    while True:
+        try:
+            return PeerDoor(*arguments)
+        except OSError:
+            assert time.monotonic() < deadline, "the port is not given back"
+
+
 def test_a_member_that_had_no_keys_is_reached_once_it_is_started_with_them(pair: Pair) -> None:
     pair.door.close()
     pair.use()
     pair.admit(pair.own)
-    plain = PeerDoor(pair.context, (pair.url,))
+    plain = reopened(pair.context, (pair.url,))
     for _ in range(20):
         assert not pair.links.send(MEMBER, b"secret")
         pair.links.drain(10)
         plain.wait(TURN_MS)
     assert plain.drain(10) == []
     plain.close()
-    pair.door = PeerDoor(pair.context, (pair.url,), pair.lock)
+    pair.door = reopened(pair.context, (pair.url,), pair.lock)
     pair.passed(b"hello")
