@@ -187,6 +187,7 @@ def test_thousands_of_events_leave_a_small_document_and_the_newest_on_top(
         for number in range(3000):
             stage.journal.tell("fault", f"event {number}", what="slow", victims=["n1"])
         text(page, "#events li", "event 2999")
+        page.locator("#events li").nth(199).wait_for(state="attached")
         assert page.locator("#events li").count() == 200
         assert "event 2999" in page.locator("#events li").first.inner_text()
         assert page.evaluate(size) < before + 1000

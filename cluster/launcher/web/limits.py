@@ -43,8 +43,8 @@ BATCH_SECONDS: Final = 0.05
 TICK_SECONDS: Final = 1.0
 """A page that is told nothing for this time is told the time: so it knows that there is one."""
 
-CHUNK_ITEMS_MAX: Final = 400
-"""Items in one message to a page."""
+CHUNK_ITEMS_MAX: Final = 100
+"""Items in one message to a page, which reads a message without a pause."""
 
 SHOWN_KEYS_MAX: Final = 500
 """Keys that the key browser gets at a time."""

@@ -6,6 +6,7 @@ import { clock } from "./format.js";
 import { firstAfter, isHealing } from "./record.js";
 
 const SHOWN_MAX = 200;
+const ROWS_A_FRAME = 16; // the layout of many more would be seen
 const RECORDED = new Set(["message", "probe"]);
 
 /** The kinds that are told also of a node: what else nodes say is for those who ask for everything. */
@@ -60,15 +61,17 @@ export class Events {
     row.remove();
   }
 
-  /** Build rows, the newest first, until this time (of performance.now) is over. */
+  /** Build some rows, the newest first, until this time (of performance.now) is over. */
   work(until) {
     // The list is not asked where it is scrolled to: that would cost a layout each time, and a
     // browser keeps what is looked at in its place by itself.
     let above = null;
+    let room = ROWS_A_FRAME;
     for (let place = this.#shown.length - 1; place >= 0 && this.#unbuilt; place -= 1) {
       const shown = this.#shown[place];
       if (!shown.row) {
-        if (performance.now() >= until) return;
+        if (!room || performance.now() >= until) return;
+        room -= 1;
         shown.row = this.#row(shown.one);
         if (above) above.after(shown.row);
         else this.list.prepend(shown.row);

@@ -7,6 +7,7 @@ import { get, post } from "./server.js";
 import { announce } from "./speech.js";
 
 const SHOWN_MAX = 500;
+const ROWS_A_FRAME = 50; // each portion lays out the whole table
 const TYPING_MS = 300;
 const GONE_MS = 1500;
 const FLASHES_MAX = 20; // rows that change within one frame, and show it
@@ -82,11 +83,13 @@ export class Keys {
     this.#note();
   }
 
-  /** Bring changes into the table until this time (of performance.now) is over. */
+  /** Bring some changes into the table, until this time (of performance.now) is over. */
   work(until) {
     if (!this.#waiting.size) return;
+    let room = ROWS_A_FRAME;
     for (const [key, event] of this.#waiting) {
-      if (performance.now() >= until) return;
+      if (!room || performance.now() >= until) return;
+      room -= 1;
       this.#waiting.delete(key);
       this.#change(event);
     }

@@ -29,6 +29,8 @@ export class Plot {
     this.rates = byId("rates");
     this.scrubber.style.left = `${LEFT - 8}px`;
     this.scrubber.style.right = `${RIGHT - 8}px`;
+    // At once, not with the next drawing: a key on the scrubber goes on from where it stands.
+    playhead.addEventListener("change", () => this.#control());
     this.scrubber.addEventListener("input", () => {
       const part = Number(this.scrubber.value) / STEPS;
       if (part >= 1 && this.playhead.isLive) return;
