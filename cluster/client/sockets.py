@@ -162,7 +162,8 @@ class EndpointLinks:
         """Connect to direct addresses, or hang up, as the list says; empty the list."""
         for dial in dials:
             if dial.address:
-                self._open(_Link(dial.connection, dial.address, True), dial.address, core)
+                link = _Link(dial.connection, dial.address, dial.is_direct)
+                self._open(link, dial.address, core)
             else:
                 self._disconnect(self._links.pop(dial.connection))
         dials.clear()

@@ -40,7 +40,7 @@ class Members(Rig):
     def __init__(self) -> None:
         super().__init__(*NAMES, exactly_once=False)
         options = CallOptions(5.0, exactly_once=False)
-        self.core = Core(NAMES, options, lambda: 0.5, prefers_leader=True)
+        self.core = Core(NAMES, options, lambda: 0.5, addresses={})
         for name in NAMES:
             self.core.endpoint_up(name, self.now)
         self.term, self.leader = 2, 3

@@ -83,9 +83,7 @@ class LoopConnection:
         chance = random.Random().random
         first = int(chance() * len(addresses))
         keyed = all_keyed(addresses)
-        self._core = Core(
-            addresses, options, chance, first, direct, keyed=keyed, prefers_leader=True
-        )
+        self._core = Core(addresses, options, chance, first, direct, addresses, keyed=keyed)
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
         self._changed = changed

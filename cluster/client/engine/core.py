@@ -16,6 +16,7 @@ from cluster.client.engine.calling import CallOptions, Calls
 from cluster.client.engine.direct import DirectWays
 from cluster.client.engine.key_news import KeyNews
 from cluster.client.engine.leading import Leading
+from cluster.client.engine.learned import LearnedMembers
 from cluster.client.engine.leasing import Keepers
 from cluster.client.engine.notices import LeaseLost, Notice
 from cluster.client.engine.states import States
@@ -27,8 +28,8 @@ class Core:
 
     `chance` returns a number from 0 up to 1; `first` is the index of the preferred endpoint.
     `direct` has the endpoints, with their addresses, for which direct ways are looked for. `keyed`
-    has those that name the keys of their nodes, if all do.
-    `prefers_leader`: writes go to the leader's endpoint, once it is known.
+    has those that name the keys of their nodes, if all do. `addresses`: those of all endpoints, if
+    the client is to learn who leads, and which members there are beside them.
     """
 
     def __init__(
@@ -38,9 +39,9 @@ class Core:
         chance: Callable[[], float],
         first: int = 0,
         direct: Mapping[str, str] | None = None,
+        addresses: Mapping[str, str] | None = None,
         *,
         keyed: Iterable[str] = (),
-        prefers_leader: bool = False,
     ) -> None:
         self.calls = Calls(names, options, chance, first)
         self.notices: list[Notice] = []
@@ -51,8 +52,9 @@ class Core:
         self.ways = DirectWays(self.calls, direct or {})
         self.dials = self.ways.dials
         self.key_news = KeyNews(self.calls, keyed)
+        self._learned = LearnedMembers(self.calls, self.dials, addresses or {})
         self.endpoints = self.calls.endpoints
-        self._leading = Leading(self.calls, chance) if prefers_leader else None
+        self._leading = Leading(self.calls, chance, is_wanted=addresses is not None)
         self.sends = self.calls.sends
         self.completed = self.calls.completed
 
@@ -71,8 +73,7 @@ class Core:
             self.watches.message(endpoint, message, now)
         else:
             self.calls.reply(endpoint, message, now)
-        if self._leading is not None:
-            self._leading.heard(message.get("header"), now)
+        self._leading.heard(message.get("header"), now)
 
     def endpoint_up(self, endpoint: str, now: float) -> None:
         """The connection to an endpoint is established."""
@@ -81,6 +82,7 @@ class Core:
         self.calls.endpoint_up(endpoint, now)
         self.ways.endpoint_up(endpoint, now)
         self.key_news.endpoint_up(endpoint, now)
+        self._learned.endpoint_up(now)
         self._states.reach(self.endpoints.any_up)
 
     def endpoint_down(self, endpoint: str, now: float) -> None:
@@ -90,8 +92,9 @@ class Core:
         self.calls.endpoint_down(endpoint, now)
         self.watches.endpoint_down(endpoint, now)
         self.ways.endpoint_down(endpoint, now)
-        if self._leading is not None:
-            self._leading.endpoint_down(endpoint)
+        self._leading.endpoint_down(endpoint)
+        if not self.endpoints.any_up:
+            self._learned.nothing_is_up(now)
         self._states.reach(self.endpoints.any_up)
 
     def tick(self, now: float) -> None:
@@ -103,14 +106,14 @@ class Core:
         self.watches.tick(now)
         self.keepers.tick(now)
         self.ways.tick(now)
-        if self._leading is not None:
-            self._leading.tick(now)
+        self._leading.tick(now)
+        self._learned.tick(now)
 
     def close(self, now: float) -> None:
         """End every call with an error. A write that was sent may still be applied."""
         self.ways.stop()
-        if self._leading is not None:
-            self._leading.stop()
+        self._leading.stop()
+        self._learned.stop()
         self.calls.close(now)
         self._states.close()
 

@@ -45,10 +45,14 @@ _MEMBERS: Final = of(MemberListResult)
 
 
 class Dial(NamedTuple):
-    """Direct ways -> I/O thread: connect once to an address, under a name; no address: hang up."""
+    """Engine -> its carrier: connect to an address, under a name; no address: hang up.
+
+    `is_direct`: a connection that broke is not made again.
+    """
 
     connection: str
     address: str
+    is_direct: bool = True
 
 
 class _Way:

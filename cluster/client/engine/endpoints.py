@@ -166,6 +166,12 @@ class Endpoints:
         """There is a direct connection to the endpoint's member; no request goes by it yet."""
         self._endpoint_of[connection] = endpoint
 
+    def append(self, name: str, now: float) -> None:
+        """There is one more endpoint; it counts as one that has just failed."""
+        self.names = (*self.names, name)
+        self._endpoint_of[name] = name
+        self._failed_at[name] = now
+
     def use(self, connection: str) -> None:
         """Requests to the endpoint go by this direct connection from now on, while it is up."""
         if connection in self._up:

@@ -39,10 +39,10 @@ _STATUS: Final = of(StatusResult)
 class Leading:
     """What a client of several endpoints knows of the leader."""
 
-    def __init__(self, calls: Calls, chance: Callable[[], float]) -> None:
+    def __init__(self, calls: Calls, chance: Callable[[], float], is_wanted: bool) -> None:
         self._calls = calls
         self._chance = chance
-        self._is_wanted = len(calls.endpoints.names) > 1
+        self._is_wanted = is_wanted
         self._term = 0
         self._leader = 0
         self._due = FOREVER
@@ -51,7 +51,9 @@ class Leading:
 
     def heard(self, header: Any, now: float) -> None:
         """A reply has come, with this header."""
-        if self._is_wanted and isinstance(header, dict):
+        if not self._is_wanted or len(self._calls.endpoints.names) < 2:
+            return
+        if isinstance(header, dict):
             term = header.get("raft_term")
             if isinstance(term, int) and term > self._term:
                 self._calls.endpoints.leader = None

@@ -96,9 +96,7 @@ class ThreadedConnection:
         chance = random.Random().random
         first = int(chance() * len(addresses))
         keyed = all_keyed(addresses)
-        self._core = Core(
-            addresses, options, chance, first, direct, keyed=keyed, prefers_leader=True
-        )
+        self._core = Core(addresses, options, chance, first, direct, addresses, keyed=keyed)
         self._addresses = addresses
         self._identity = identity
         self._posted: deque[Call | Action] = deque()
