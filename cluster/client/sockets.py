@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import zmq
 
@@ -20,6 +20,7 @@ from cluster.client.engine.call import FOREVER
 from cluster.client.engine.core import Core
 from cluster.client.engine.direct import Dial
 from cluster.client.identity import ClientIdentity
+from cluster.client.registry import Registry
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
 from cluster.curve import new_pair, z85
@@ -118,16 +119,6 @@ class _Link:
         self.monitor: zmq.Socket[bytes] | None = None
         # When to resolve the host name again, unless the connection is up by then.
         self.retry_at = FOREVER
-
-
-class Registry(Protocol):
-    """Where the sockets are registered that are to be watched for what can be read."""
-
-    def register(self, source: Any, flags: int) -> None:
-        """Watch a ZeroMQ socket, or a file descriptor."""
-
-    def unregister(self, source: Any) -> None:
-        """Watch it no more."""
 
 
 class EndpointLinks:
