@@ -148,7 +148,7 @@ class Admission:
                 )
         named = {p.id: list(p.keys) for each in self._vouched.values() for p in each.peers}
         former = {peer.id: list(peer.keys) for peer in roster.latest.former}
-        self.keys = {i: tuple(keys) for i, keys in (former | named | own).items() if keys}
+        self.keys = {i: tuple(keys) for i, keys in (named | former | own).items() if keys}
         self.owners = {
             key: i for i, keys in self.keys.items() if i not in self._removed for key in keys
         }

@@ -143,6 +143,14 @@ def test_the_key_of_a_removed_member_is_worth_nothing_once_that_is_committed() -
     assert key(3) in pending.admitted
 
 
+def test_a_removed_member_is_told_under_its_last_key_whatever_an_old_answer_says() -> None:
+    rotated = planned(SetKeys(3, (key(3), key(13))), SetKeys(3, (key(13),)))
+    ring = Ring(core_of(rotated, planned(RemoveMember(3), now=rotated), commit=1))
+    assert ring.admission.vouch(2, KEYED)
+    ring.keyring.lock()
+    assert ring.keys[3] == (key(13),)
+
+
 def test_a_key_that_was_given_up_is_let_in_by_nobodys_old_answer() -> None:
     ring = Ring(core_of(KEYED, ROTATING, ROTATED, commit=2))
     assert ring.admission.vouch(2, KEYED)

@@ -25,7 +25,7 @@ from tests.forgery import forged
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.ports import free_ports
 from tests.system.conditions import client_of, wait_for_other_leader, wait_until
-from tests.system.test_membership import assert_kept
+from tests.system.test_membership import assert_kept, remove, wait_until_removed
 from tests.system.test_strangers import messages
 
 NAMES = ("n1", "n2", "n3")
@@ -216,6 +216,19 @@ def test_a_member_joins_by_its_key_and_is_worth_nothing_when_it_is_removed(
     for name in NAMES:
         with closing(Intruder(cluster, name, pair)) as removed:
             removed.assert_refused()
+
+
+def test_a_first_member_that_has_changed_its_key_is_told_of_its_removal(
+    cluster: LocalCluster,
+) -> None:
+    name = next(name for name in NAMES if name != cluster.leader())
+    pair = held_by(cluster, name).pair
+    remove(cluster, name)
+    wait_until_removed(cluster, name)
+    for other in NAMES:
+        if other != name:
+            with closing(Intruder(cluster, other, pair)) as removed:
+                removed.assert_refused()
 
 
 COMMAND = (sys.executable, "-P", "-m", "actors")
