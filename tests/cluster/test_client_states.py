@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cluster import ConnectionState
+from cluster.client.flows.states import MEANINGS
 from tests.cluster.probe import ProbeCluster, until
 from tests.cluster.rig import Rig
 from tests.cluster.shells import SHELLS, run
@@ -75,7 +76,10 @@ def test_a_lease_that_is_given_up_is_no_loss_and_the_end_is_told_once() -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.process
-def test_listeners_hear_of_each_change_and_may_use_the_client(shell: str) -> None:
+def test_listeners_hear_of_each_change_and_may_use_the_client(
+    shell: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "leasehold.client")
     with ProbeCluster(size=1) as probes:
         (node,) = probes.nodes
         heard: list[ConnectionState] = []
@@ -99,4 +103,6 @@ def test_listeners_hear_of_each_change_and_may_use_the_client(shell: str) -> Non
         until(lambda: heard[-1:] == [LOST])
         assert heard == [CONNECTED, SUSPENDED, CONNECTED, LOST]
         assert removed == []
+        logged = [line for line in caplog.messages if line.partition(":")[0] in MEANINGS]
+        assert [line.partition(":")[0] for line in logged] == [CONNECTED, SUSPENDED, CONNECTED]
         assert threads == {"MainThread" if shell == "asyncio" else "leasehold-callbacks"}

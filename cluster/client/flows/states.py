@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from cluster.client.engine.states import ConnectionState
 from cluster.client.flows.shell import Tell
+
+log = logging.getLogger("leasehold.client")
+
+MEANINGS: Final = {
+    ConnectionState.CONNECTED: "a node can be reached",
+    ConnectionState.SUSPENDED: "no node can be reached",
+    ConnectionState.LOST: "a lease that is kept alive has ended",
+}
 
 Listener = Callable[[ConnectionState], None]
 
@@ -16,6 +26,7 @@ class StateBoard:
 
     def __init__(self) -> None:
         self.state = ConnectionState.SUSPENDED
+        self.is_closing = False
         self._listeners: list[Listener] = []
 
     def add(self, listener: Listener) -> None:
@@ -29,6 +40,8 @@ class StateBoard:
     def change(self, state: ConnectionState, tell: Tell) -> None:
         """There is a new state; called by the carrier of the engine."""
         self.state = state
+        if not self.is_closing:
+            log.info("%s: %s", state, MEANINGS[state])
         for listener in tuple(self._listeners):
             tell(partial(listener, state))
 

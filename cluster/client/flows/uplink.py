@@ -82,6 +82,7 @@ class Uplink:
     async def close(self) -> None:
         """End all requests, watches and renewals, and close the sockets, for good."""
         await self.shell.at_rest()
+        self.states.is_closing = True
         with self.shell.starting:
             self._closed = True
             connection, self.running = self.running, None
