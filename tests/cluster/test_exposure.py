@@ -61,8 +61,8 @@ def test_keys_come_from_a_shared_secret_unless_they_are_named(secret: str) -> No
             "--initial-cluster has two keys of n1",
         ),
         ({"initial_cluster_key_file": "/nonexistent"}, "--initial-cluster-key-file: .*No such"),
-        ({"insecure": "yes"}, "--insecure.*true or false"),
-        ({"client_keys": ""}, "--client-keys.*true or false"),
+        ({"insecure": "perhaps"}, "--insecure"),
+        ({"client_keys": ""}, "--client-keys"),
     ],
 )
 def test_wrong_flags_of_keys_are_refused_in_a_line(flags: dict[str, str], complaint: str) -> None:
