@@ -54,7 +54,7 @@ class Permission(NamedTuple):
 
 
 class User(NamedTuple):
-    """A user. The id is the index of the entry that added it, so no two users ever share one.
+    """A user. The id is the index of the entry that added it, or another that no user has.
 
     `password` is a hash (b"": none can be given). `keys` are the public CURVE keys that stand for
     the user. What was shown before the auth revision `valid_from` is worth nothing: then the user

@@ -173,6 +173,21 @@ def test_a_user_that_is_added_again_is_another() -> None:
     assert table.users["ann"].id == 3
 
 
+def test_a_user_gets_no_id_that_another_has_though_indexes_begin_again() -> None:
+    before = table_of(auth.UserAdd("ann"), auth.UserAdd("bob"), auth.UserDelete("ann"))
+    changes = before.take_changes()
+    assert changes is not None
+    table = AuthTable(records(changes))
+    for index, name in enumerate(("eve", "dan"), start=2):
+        assert table.do(auth.UserAdd(name), index) == ""
+    assert {user.id: user.name for user in table.users.values()} == {2: "bob", 3: "eve", 4: "dan"}
+    # Whoever had an id before showed it before its user was added.
+    ann = Principal(2, before.state.revision - 1)
+    assert table.do(auth.UserDelete("bob"), 5) == table.do(auth.UserAdd("fay"), 2) == ""
+    rights = table.rights_of(2)
+    assert rights is not None and ann.shown_at < rights.valid_from
+
+
 def test_a_key_stands_for_one_user() -> None:
     table = table_of(auth.UserAdd("ann"), auth.UserAdd("bob"), auth.UserAddKey("ann", KEY))
     assert table.do(auth.UserAddKey("bob", KEY), 4) == "KeyInUse"

@@ -183,7 +183,9 @@ class AuthTable:
             return "NameTooLong"
         if len(self.users) >= USERS_MAX:
             return "TooManyUsers"
-        self._set_user(User(index, name, password, valid_from=self._next))
+        # In a cluster that was restored from a snapshot, indexes begin again.
+        user_id = max(self._by_id) + 1 if index in self._by_id else index
+        self._set_user(User(user_id, name, password, valid_from=self._next))
         return ""
 
     def _delete_user(self, name: str) -> MaybeFault:
