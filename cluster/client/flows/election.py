@@ -53,7 +53,8 @@ class Election(Holder):
         self._leads = False
 
     async def campaign(self, value: Key = b"", timeout: float | None = None) -> None:
-        """Stand for election and wait to be elected; LockTimeoutError after `timeout` seconds.
+        """Stand for election and wait to be elected; LockTimeoutError after `timeout` seconds, None
+        waits without limit.
 
         `value` tells the others who leads. LeaseLostError when the lease is lost before that. A
         given lease that is a candidate already keeps its place, and leads if it led: so a program
@@ -107,7 +108,7 @@ class Election(Holder):
     async def run(
         self, function: Callable[P, Awaitable[T]], /, *arguments: P.args, **options: P.kwargs
     ) -> T:
-        """Wait to be elected, call a function with the arguments, and resign.
+        """Wait to be elected, without limit, call a function with the arguments, and resign.
 
         Returns what the function returned. LeaseLostError when the lead was lost meanwhile: the
         function goes on to its end all the same, so let it look at `lost`, or use `guard`.

@@ -38,7 +38,7 @@ class Lock(Holder):
         self._process = Owned()
 
     async def acquire(self, timeout: float | None = None) -> None:
-        """Wait for the lock; LockTimeoutError after `timeout` seconds.
+        """Wait for the lock; LockTimeoutError after `timeout` seconds, None waits without limit.
 
         LeaseLostError when its lease or its key is lost before the lock is won, and in a forked
         child whose parent holds the lock by this object. With a given lease that holds the lock

@@ -28,7 +28,8 @@ class Lost:
         return self._signal.is_set() or self._seconds_left() <= 0
 
     async def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is lost, for at most `timeout` seconds; whether it is lost."""
+        """Wait until it is lost, for at most `timeout` seconds (None: without limit); whether it
+        is lost."""
         deadline = deadline_in(timeout)
         while not self.is_set():
             patience = left_until(deadline)
