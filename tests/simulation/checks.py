@@ -446,7 +446,7 @@ class Checker:
 
 def _is_at_rest(node: Node) -> None:
     """What a core says it has not, it has not: its actor asks for nothing else."""
-    core, now_ms = node.core, node.clock()
+    core, now_ms = node.core, node.clock_at_rest()
     if not core.decisions.may_be_some():
         require(not any(core.decided(now_ms)), f"{node} has decided something, and does not say so")
     if not core.has_output(now_ms):

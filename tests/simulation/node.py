@@ -106,7 +106,13 @@ class Node:
 
     def clock(self) -> int:
         """The node's monotonic clock."""
-        true_ms = self.cluster.timeline.now_ms + self._ahead_ms
+        return self._shown_at(self.cluster.timeline.now_ms + self._ahead_ms)
+
+    def clock_at_rest(self) -> int:
+        """What its clock shows when it is done with its last work, which may be later than now."""
+        return self._shown_at(max(self.true_ms, self._turns.busy_until_ms))
+
+    def _shown_at(self, true_ms: int) -> int:
         return self._boot_ms + true_ms + true_ms * self._ppm // MILLION
 
     def when(self, clock_ms: int) -> int:
