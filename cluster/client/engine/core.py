@@ -15,7 +15,7 @@ from typing import Any
 from cluster.client.engine.calling import CallOptions, Calls
 from cluster.client.engine.direct import DirectWays
 from cluster.client.engine.key_news import KeyNews
-from cluster.client.engine.leading import Leading
+from cluster.client.engine.leading import LeaderPreference
 from cluster.client.engine.learned import LearnedMembers
 from cluster.client.engine.leasing import Keepers
 from cluster.client.engine.notices import LeaseLost, Notice
@@ -54,7 +54,7 @@ class Core:
         self.key_news = KeyNews(self.calls, keyed)
         self._learned = LearnedMembers(self.calls, self.dials, addresses or {})
         self.endpoints = self.calls.endpoints
-        self._leading = Leading(self.calls, chance, is_wanted=addresses is not None)
+        self._leading = LeaderPreference(self.calls, chance, is_wanted=addresses is not None)
         self.sends = self.calls.sends
         self.completed = self.calls.completed
 

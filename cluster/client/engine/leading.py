@@ -36,7 +36,7 @@ ANSWER_SECONDS: Final = 5.0
 _STATUS: Final = of(StatusResult)
 
 
-class Leading:
+class LeaderPreference:
     """What a client of several endpoints knows of the leader."""
 
     def __init__(self, calls: Calls, chance: Callable[[], float], is_wanted: bool) -> None:
