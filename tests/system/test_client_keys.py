@@ -91,7 +91,7 @@ def test_a_client_talks_to_the_node_that_it_means(node: Node, way: str, tmp_path
     ("pin", "complaint"),
     [
         ("", "or it wants its key named, as HOST:PORT#KEY"),
-        (f"#{new_pair().public}", "no node with the key of the endpoint answers there"),
+        ("#" + 32 * "5a", "no node with the key of the endpoint answers there"),
     ],
 )
 def test_a_missing_or_wrong_key_is_an_error_that_names_it(
