@@ -165,16 +165,23 @@ def _parts_of(core: RaftCore) -> list[Any]:
     return parts
 
 
-def rest(core: RaftCore, is_silent: bool = False) -> None:
-    """Set what only says when something is due; `is_silent`: the leader was not heard lately."""
+def rest(core: RaftCore, now_ms: int = NOW, is_silent: bool = False) -> None:
+    """Set what only says when something is due; `is_silent`: the leader was not heard lately.
+
+    Time has come to `now_ms` with the last input, and begins at NOW again. Cluster time does so at
+    that of the last entry.
+    """
     elector, role = core.elector, core.role
     elector.facts.noted.clear()
     elector._stood_ms = NOW
     elector._timer.due_ms = NOW + TIMEOUT_MS
     if isinstance(role, Follower):
-        is_heard = core.leader and NOW - role.heard_ms < TIMEOUT_MS and not is_silent
+        is_heard = core.leader and now_ms - role.heard_ms < TIMEOUT_MS and not is_silent
         role.heard_ms = NOW if is_heard else NOW - TIMEOUT_MS
     if isinstance(role, Leader):
+        last_ms = role.log.time_ms(role.log.last_index)
+        role.cluster_ms_at_start = max(role.cluster_ms_at_start, last_ms)
+        role.started_ms = NOW
         role.heartbeat_due_ms = role.due_ms = NOW + BEAT_MS
         role.quorum_check_due_ms = NOW + TIMEOUT_MS
         role.notice_due_ms = None if role.notice_due_ms is None else NOW + BEAT_MS

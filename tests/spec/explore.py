@@ -447,8 +447,9 @@ def begun(machine: Machine) -> list[Hashable]:
 
 
 def _names(world: World) -> list[tuple[int, ...]]:
-    """All ways to rename members, but for those that the world's changes name; first: none."""
+    """All ways to rename members, but for those that the world names; first: none."""
     named = {each.member for each in world.changes} | {each.by for each in world.changes}
+    named.add(world.reader)
     places = range(len(world.ids))
     return [
         order

@@ -155,7 +155,7 @@ class Cores:
             others = sorted(m.log.config.voters - {m.id}) if not m.lead.target else []
             found += [Input("transfer", other, ("transfers",)) for other in others]
             found += [Input("give up")] if m.lead.target else []
-        if m.leader:
+        if m.leader and world.reads_at(m.id):
             found.append(Input("read", None, ("reads",)))
         if m.applied > m.log.start.at:
             found.append(Input("compact", None, ("compactions",)))
@@ -181,15 +181,10 @@ class Cores:
     def _do(self, state: State, input_: Input, said: Said, loses: bool) -> Taken | None:
         core, kind, argument = self.thaw(state), input_.kind, input_.argument
         asked, disk = None, state.disk
+        now_ms = NOW + PASSING_MS.get(kind, 0)
         match kind:
-            case "timeout":
-                core.tick(NOW + TIMEOUT_MS)
-            case "isolated":
-                core.tick(NOW + TIMEOUT_MS)
-            case "beat":
-                core.tick(NOW + BEAT_MS)
-            case "give up":
-                core.tick(NOW + GIVE_UP_MS)
+            case "timeout" | "isolated" | "beat" | "give up":
+                core.tick(now_ms)
             case "silence":
                 rest(core, is_silent=True)
             case "broken":
@@ -205,7 +200,7 @@ class Cores:
             case "compact":
                 core.compact(core.replica.handed_out, 0, 0)
                 disk = _cut(state.disk, core.replica.log.first_index - 1)
-        after = self._settled(core, state._replace(disk=disk), said, loses)
+        after = self._settled(core, state._replace(disk=disk), said, loses, now_ms)
         taken = self._taken(state, after, said, kind, loses)
         return taken if taken is None else taken._replace(asked=asked)
 
@@ -235,15 +230,17 @@ class Cores:
 
     # --- how a member settles: see RaftActor.settle ---
 
-    def _settled(self, core: RaftCore, state: State, said: Said, loses: bool) -> State:
+    def _settled(
+        self, core: RaftCore, state: State, said: Said, loses: bool, now_ms: int = NOW
+    ) -> State:
         for _ in range(TURNS_MAX):
-            self._decide(core, said)
+            self._decide(core, said, now_ms)
             if state.saving is not None:
-                said.messages += core.speak(NOW)
+                said.messages += core.speak(now_ms)
                 break
-            if not core.has_output(NOW):
+            if not core.has_output(now_ms):
                 break
-            output = core.output(NOW)
+            output = core.output(now_ms)
             said.messages += output.messages
             if output.save is not None:
                 if loses:
@@ -253,19 +250,19 @@ class Cores:
                     state = state._replace(saving=saved)
                     continue
                 state = state._replace(disk=saved)
-            said.messages += core.persisted(NOW)
+            said.messages += core.persisted(now_ms)
         else:
             raise AssertionError(f"{state.id} never settles")
-        rest(core)
+        rest(core, now_ms)
         after = state._replace(core=self._bodies[state.id].freeze())
         if after not in self._views:
             self._views[after] = _view(core, after)
         return after
 
-    def _decide(self, core: RaftCore, said: Said) -> None:
+    def _decide(self, core: RaftCore, said: Said, now_ms: int) -> None:
         if not core.decisions.may_be_some():
             return
-        decided = core.decided(NOW)
+        decided = core.decided(now_ms)
         said.served += [read_id for read_id, _ in decided.reads]
         leader = core.elector.leads_as
         if decided.behind and leader is not None:
@@ -311,6 +308,14 @@ class Cores:
         fields = zip(message._fields[2:], message[2:], strict=True)
         return " ".join([type(message).__name__, *(f"{k}={v!r}" for k, v in fields if v)])
 
+
+PASSING_MS: Final = {
+    "timeout": TIMEOUT_MS,
+    "isolated": TIMEOUT_MS,
+    "beat": BEAT_MS,
+    "give up": GIVE_UP_MS,
+}
+"""How much time passes with an input."""
 
 MAY_SAVE: Final = ("timeout", "propose", "change")
 """The inputs after which a member saves something."""

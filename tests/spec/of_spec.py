@@ -84,7 +84,7 @@ class Spec:
             others = sorted(m.log.config.voters - {m.id}) if not m.lead.target else []
             found += [Input("transfer", other, ("transfers",)) for other in others]
             found += [Input("give up")] if m.lead.target else []
-        found += [Input("read", None, ("reads",))] if m.leader else []
+        found += [Input("read", None, ("reads",))] if m.leader and world.reads_at(m.id) else []
         found += [Input("compact", None, ("compactions",))] if m.applied > m.log.start.at else []
         saving = [each for each in found if each.kind in ("timeout", "propose", "change")]
         losing = [Input("lose", each, (*each.costs, "crashes")) for each in saving]

@@ -28,6 +28,12 @@ from tests.spec.refinement import ask_again, hearings, path
 from tests.spec.saying import is_kept, is_owed, may_say
 from tests.spec.state import NOBODY, Clock, Disk, Entry, Member, Place, Snapshot, TellRead
 
+NO_PROMISES: Final = (rpc.AppendRequest, rpc.Heartbeat, rpc.HeartbeatResponse)
+"""What these say needs nothing on the disk but their term."""
+
+QUIET: Final = (rpc.HeartbeatResponse, rpc.ReadRequest, rpc.ReadResponse)
+"""Hearing these changes nothing that can be seen, unless their term is a later one."""
+
 SHOWN_ENTRIES: Final = 6
 """The entries at the end of a log that a finding shows."""
 
@@ -66,6 +72,10 @@ class Watch:
             first = first or one
         raise FindingError(self._tell(what, as_seen(first or self.m), seen))
 
+    def stays(self, m: Member) -> None:
+        """An input was taken that has changed nothing."""
+        self.m, self._way = m, [m]
+
     # --- what it says ---
 
     def says(self, what: object, *groups: Sequence[rpc.Message]) -> None:
@@ -86,7 +96,10 @@ class Watch:
 
     def leaves(self, messages: Sequence[rpc.Message]) -> None:
         """These messages leave now: what they promise must be on the disk."""
+        saved_term = self.m.disk.term
         for message in messages:
+            if type(message) in NO_PROMISES and message.term <= saved_term:
+                continue
             said = message_of(message)
             if said is not None and not is_kept(self.m, said):
                 disk = f"{self.m.disk._replace(log=self.m.disk.log.last)}"  # type: ignore[arg-type]
@@ -202,20 +215,38 @@ class WatchedCore(RaftCore):
         if outbox.messages or outbox.promises:
             self.watch.says(what, outbox.messages, outbox.promises)
 
+    def _outline(self) -> tuple[object, ...]:
+        """What an input changes that does not come from another member, if it changes anything."""
+        elector, replica, outbox = self.elector, self.replica, self._outbox
+        said = len(outbox.messages), len(outbox.promises)
+        ends = replica.commit, replica.handed_out, replica.log.last_index, self.transferee
+        return (elector.role, elector.leader, elector.term, elector.vote, *ends, *said)
+
+    def _round(self) -> int:
+        """The last round of reads, which is all that to speak may change."""
+        leader = self.elector.leads_as
+        return 0 if leader is None else leader.rounds.sent
+
     # --- inputs ---
 
     def step(self, message: rpc.Message, now_ms: int) -> None:
         m = self.watch.before(now_ms)
+        is_quiet = type(message) in QUIET
+        was = self._outline() if is_quiet else ()
         super().step(message, now_ms)
-        self.watch.after(now_ms, message, hearings(m, message))
+        if is_quiet and self._outline() == was:
+            self.watch.stays(next(hearings(m, message)) or m)
+        else:
+            self.watch.after(now_ms, message, hearings(m, message))
         outbox = self._outbox
         if outbox.messages or outbox.promises:
             self.watch.says(message, outbox.messages, outbox.promises)
 
     def propose(self, proposals: Sequence[Proposal], now_ms: int) -> None:
-        m = self.watch.before(now_ms)
+        m, was = self.watch.before(now_ms), self._outline()
         super().propose(proposals, now_ms)
-        self._look(now_ms, "propose", m)
+        if self._outline() != was:
+            self._look(now_ms, "propose", m)
 
     def read_index(self, now_ms: int) -> int:
         m = self.watch.before(now_ms)
@@ -257,9 +288,10 @@ class WatchedCore(RaftCore):
         self._look(now_ms, "admit", m)
 
     def tick(self, now_ms: int) -> None:
-        m = self.watch.before(now_ms)
+        m, was = self.watch.before(now_ms), self._outline()
         super().tick(now_ms)
-        self._look(now_ms, "tick", ask_again(m))
+        if self._outline() != was or m.asked:
+            self._look(now_ms, "tick", ask_again(m))
 
     # --- outputs ---
 
@@ -270,26 +302,33 @@ class WatchedCore(RaftCore):
         return output
 
     def speak(self, now_ms: int) -> tuple[rpc.Message, ...]:
-        m = self.watch.before(now_ms)
+        m, was = self.watch.before(now_ms), self._round()
         messages = super().speak(now_ms)
         if messages:
-            self.watch.after(now_ms, "speak", (m,))
+            if self._round() != was:
+                self.watch.after(now_ms, "speak", (m,))
+            else:
+                self.watch.stays(m)
             self.watch.says("speak", messages, self._outbox.promises)
             self.watch.leaves(messages)
         return messages
 
     def persisted(self, now_ms: int) -> tuple[rpc.Message, ...]:
-        m = self.watch.before(now_ms)
+        m, was = self.watch.before(now_ms), self._outline()
         promises = super().persisted(now_ms)
-        self._look(now_ms, "persisted", raft.saved(m) or m)
-        self.watch.has_saved()
+        if m.saving is not None or self._outline() != was:
+            self._look(now_ms, "persisted", raft.saved(m) or m)
+            self.watch.has_saved()
         self.watch.leaves(promises)
         return promises
 
     def decided(self, now_ms: int) -> Decided:
-        m = self.watch.before(now_ms)
+        m, was = self.watch.before(now_ms), self._outline()
         decided = super().decided(now_ms)
-        self.watch.after(now_ms, "decided", (m,))
+        if self._outline() != was:
+            self.watch.after(now_ms, "decided", (m,))
+        else:
+            self.watch.stays(m)
         outbox = self._outbox
         self.watch.answers(self._reads.asked_ms, outbox.messages)
         if outbox.messages or outbox.promises:

@@ -56,7 +56,8 @@ class World(NamedTuple):
     `late_saves`: other things may happen while a save is under way. `logs` are the terms of entries
     that the first members have from earlier leaders, none of them committed; all are then in the
     next term, which nobody has won. With a `leader` that member stands at first, everybody hears
-    all that is said until nothing is new, and what was said then is lost. `sometimes` must happen.
+    all that is said until nothing is new, and what was said then is lost. Only the `reader` reads,
+    or with 0 everybody does. `sometimes` must happen.
     """
 
     name: str
@@ -78,6 +79,7 @@ class World(NamedTuple):
     late_saves: bool = False
     logs: tuple[tuple[int, ...], ...] = ()
     leader: int = 0
+    reader: int = 0
     sometimes: tuple[str, ...] = ()
 
     @property
@@ -86,6 +88,10 @@ class World(NamedTuple):
         return tuple(
             len(self.changes) if name == "changes" else int(getattr(self, name)) for name in LIMITS
         )
+
+    def reads_at(self, member: int) -> bool:
+        """Whether clients of that member read."""
+        return self.reader == 0 or member == id_of(self.reader)
 
     @property
     def first_term(self) -> int:
@@ -147,6 +153,7 @@ TABLE: Final = (
         leader=1,
         elections=1,
         reads=1,
+        reader=1,
         silences=True,
         sometimes=(*ELECTED, "a read is served", "a leader is deposed"),
     ),
@@ -166,6 +173,7 @@ TABLE: Final = (
         elections=0,
         proposals=1,
         compactions=1,
+        beats=1,
         sometimes=("a log is compacted", "a snapshot is installed"),
     ),
     World(
@@ -230,7 +238,7 @@ TABLE: Final = (
     ),
 )
 WORLDS: Final = {world.name: world for world in TABLE}
-LARGE: Final = ("three-rivals", "three-replace-large")
+LARGE: Final = ("three-reads", "three-replace-large")
 """The worlds that take longer than minutes."""
 
 
