@@ -84,7 +84,8 @@ def test_in_a_terminal_it_goes_on_until_q(cluster: LocalCluster) -> None:
         child.until(lambda terminal: not any("hash" in row for row in terminal.lines))
         victim = next(name for name in NAMES if name != cluster.leader())
         cluster.kill(victim)
-        child.shows(f"{victim}    silent")
+        silent = [victim, "silent"]
+        child.until(lambda terminal: any(row.split()[:2] == silent for row in terminal.lines))
         child.type("q")
         child.ends()
         assert child.terminal.modes["?25"]

@@ -19,7 +19,7 @@ from cluster.launcher.local import LocalCluster
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-LANDED: Final = "e09588c6e6ea4c8300567137b490cb3a0ad98d38"
+LANDED: Final = "d55ac52dc8dfd97fdca1bfc5e8c28091d63c9cfd"
 """The commit of the last landed version. Whoever makes a release names it here for the next one."""
 
 NODE: Final = ("-P", "-m", "actors")
@@ -88,18 +88,9 @@ def main(choices: str, *flags: str) -> None:
     version = (Path(choices) / name).read_text()
     os.execve(
         sys.executable,
-        [sys.executable, *NODE, *_as_known_to(Path(version), flags)],
+        [sys.executable, *NODE, *flags],
         {**os.environ, "PYTHONPATH": version},
     )
-
-
-def _as_known_to(version: Path, flags: tuple[str, ...]) -> list[str]:
-    """The flags as a version takes them that knows no channel, and ends with its stdin instead."""
-    *known, channel = flags
-    if (version / "actors" / "runtime" / "channel.py").exists():
-        return [*flags]
-    os.dup2(int(channel.removeprefix("--launcher-fd=")), sys.stdin.fileno())
-    return [*known, "--stop-with-stdin"]
 
 
 if __name__ == "__main__":
