@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actors.language.auth import NODE
 from actors.language.codec import encode_command
 from actors.language.commands import (
     AlarmActivate,
@@ -31,7 +32,7 @@ from tests.twins import MemoryBackend
 
 RAISE = AlarmActivate(HERE, AlarmType.UNREADABLE)
 CLEAR = AlarmDeactivate(HERE, AlarmType.UNREADABLE)
-PROPOSED = ("raft", Propose((Proposal(HERE, 0, encode_command(RAISE, None)),)))
+PROPOSED = ("raft", Propose((Proposal(HERE, 0, encode_command(RAISE, None, NODE)),)))
 
 UNREADABLE = [
     b"\xc1garbage",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from actors.language.auth import NODE
 from actors.language.codec import encode_command
 from actors.language.commands import (
     AlarmActivate,
@@ -48,7 +49,7 @@ CLEAR = AlarmDeactivate(HERE, AlarmType.NOSPACE)
 
 def proposed(command: Any) -> tuple[str, Any]:
     """What Raft is told when the store itself wants something in the log."""
-    return "raft", Propose((Proposal(HERE, 0, encode_command(command, None)),))
+    return "raft", Propose((Proposal(HERE, 0, encode_command(command, None, NODE)),))
 
 
 @pytest.fixture
