@@ -14,8 +14,10 @@ FILE_MODE: Final = 0o600
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory if there is none; an existing one keeps its mode."""
-    path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+    """Make a directory if there is none, and those above it; an existing one keeps its mode."""
+    if not path.parent.exists():
+        make_directory(path.parent)
+    path.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
 
 
 def create(path: Path) -> BinaryIO:
