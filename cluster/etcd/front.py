@@ -332,7 +332,8 @@ class Newcomer(asyncio.BufferedProtocol):
         elif alpn == ALPN_HTTP_2 or (not alpn and first.startswith(HTTP_2)):
             front.serve(protocols.http_2, transport, first, self._name())
         elif first.startswith(ZMTP) and not alpn:
-            Passage(front.pool, transport, first, front.buffer, front.ended)
+            is_sealed = self._inside is not None
+            Passage(front.pool, transport, first, front.buffer, front.ended, is_sealed=is_sealed)
         else:
             front.serve(protocols.http_1, transport, first)
 

@@ -1,7 +1,9 @@
 """Passing: a client that speaks ZMTP is passed on to the node's door, byte for byte.
 
 A side that does not read stops the other side from being read, so the node sees a slow client as if
-it were connected directly. The end of one direction is passed on too. Nothing is understood here.
+it were connected directly. The end of one direction is passed on too. Nothing is understood here,
+but for the handshake of clients inside TLS where the node's clients have keys: `translating` is
+asked about that.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Final, cast
 
 from cluster.etcd.link.connection import cut
 from cluster.etcd.link.pool import Pool
+from cluster.etcd.link.translating import TranslatedHandshake
+from cluster.etcd.link.zmtp import ZmtpError
 
 PIECE_BYTES: Final = 64 * 1024
 """At most this is read at once. A side for which more waits in the front stops the other side from
@@ -34,6 +38,8 @@ class Side(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport | None = None
         self.other: Side | None = None
         self.is_over = False  # whether all that comes from this side has come
+        # During the handshake: what the other side gets in the place of what has come.
+        self.changed: Callable[[bytes], bytes] | None = None
         self._buffer = buffer.room
         self._on_end = on_end
         self._on_first = on_first
@@ -49,8 +55,11 @@ class Side(asyncio.BufferedProtocol):
         if self._on_first is not None:
             self._on_first()
             self._on_first = None
-        if self.other is not None and self.other.transport is not None:
-            self.other.transport.write(bytes(self._buffer[:size]))
+        data = bytes(self._buffer[:size])
+        if self.changed is not None:
+            data = self.changed(data)
+        if data and self.other is not None and self.other.transport is not None:
+            self.other.transport.write(data)
 
     def eof_received(self) -> bool:
         self.is_over = True
@@ -82,7 +91,10 @@ class Side(asyncio.BufferedProtocol):
 
 
 class Passage:
-    """The way of one client to the node's door; `on_end`: the client's connection has ended."""
+    """The way of one client to the node's door; `on_end`: the client's connection has ended.
+
+    A client inside TLS needs no key: the front introduces it.
+    """
 
     def __init__(
         self,
@@ -91,8 +103,12 @@ class Passage:
         first: bytes,
         buffer: Buffer,
         on_end: Callable[[], None],
+        *,
+        is_sealed: bool = False,
     ) -> None:
         client.pause_reading()
+        password = pool.address.password
+        self._handshake = TranslatedHandshake(password) if is_sealed and password else None
         self._pool = pool
         self._first = first
         self._near = Side(buffer, self._client_gone)
@@ -123,7 +139,11 @@ class Passage:
     async def _connect(self) -> None:
         near, far, address = self._near, self._far, self._pool.address
         far.other = near  # before it is connected: the node speaks at once
-        port = address.passing_port or address.port
+        if self._handshake is not None:
+            near.changed, far.changed = self._client_said, self._node_said
+        port = address.port
+        if self._handshake is None and address.passing_port:
+            port = address.passing_port
         try:
             await self._pool.loop.create_connection(lambda: far, address.host, port)
         except OSError:
@@ -137,8 +157,39 @@ class Passage:
             return
         self._pool.gate.heard(self)
         near.other = far
-        far.transport.write(self._first)
+        if self._handshake is None:
+            far.transport.write(self._first)
+        else:
+            far.transport.write(self._handshake.opening + self._client_said(self._first))
         near.transport.resume_reading()
+
+    def _client_said(self, data: bytes) -> bytes:
+        """What the node gets when the client says this during the handshake."""
+        assert self._handshake is not None, "there is a handshake"
+        try:
+            said = self._handshake.client_says(data)
+        except ZmtpError:
+            self._cut()
+            return b""
+        self._maybe_over()
+        return said
+
+    def _node_said(self, data: bytes) -> bytes:
+        """What the client gets when the node says this during the handshake."""
+        assert self._handshake is not None, "there is a handshake"
+        try:
+            for_client, for_node = self._handshake.node_says(data)
+        except ZmtpError:
+            self._cut()
+            return b""
+        if self._far.transport is not None:
+            self._far.transport.write(for_node)
+        self._maybe_over()
+        return for_client
+
+    def _maybe_over(self) -> None:
+        if self._handshake is not None and self._handshake.is_over:
+            self._near.changed = self._far.changed = None
 
     def _cut(self) -> None:
         for side in (self._near, self._far):

@@ -27,11 +27,11 @@ _SHORT_HEAD, _LONG_HEAD = 2, 9
 
 _SIGNATURE: Final = b"\xff\0\0\0\0\0\0\0\x01\x7f"
 _VERSION: Final = b"\x03\x01"
-_VERSION_AT: Final = len(_SIGNATURE)
-_MECHANISM_BYTES: Final = 20
-_NULL: Final = b"NULL".ljust(_MECHANISM_BYTES, b"\0")
-_PLAIN_TEXT: Final = b"PLAIN".ljust(_MECHANISM_BYTES, b"\0")
-_MECHANISM_AT: Final = _VERSION_AT + len(_VERSION)
+VERSION_AT: Final = len(_SIGNATURE)
+MECHANISM_BYTES: Final = 20
+NULL: Final = b"NULL".ljust(MECHANISM_BYTES, b"\0")
+_PLAIN_TEXT: Final = b"PLAIN".ljust(MECHANISM_BYTES, b"\0")
+MECHANISM_AT: Final = VERSION_AT + len(_VERSION)
 _PROPERTIES: Final = b"\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
 _READY: Final = b"\x05READY" + _PROPERTIES
 _INITIATE: Final = b"\x08INITIATE" + _PROPERTIES
@@ -57,12 +57,12 @@ def opening(password: str = "") -> bytes:
     The peer reads one after the other, so neither of them waits for the peer. But a message may
     come only when the peer is ready: libzmq refuses one that comes before it has said so.
     """
-    mechanism = _PLAIN_TEXT if password else _NULL
+    mechanism = _PLAIN_TEXT if password else NULL
     greeting = (_SIGNATURE + _VERSION + mechanism).ljust(GREETING_BYTES, b"\0")
     if not password:
-        return greeting + _command(_READY)
+        return greeting + command(_READY)
     said = password.encode()
-    return greeting + _command(b"\x05HELLO%c%b%c%b" % (len(_NAME), _NAME, len(said), said))
+    return greeting + command(b"\x05HELLO%c%b%c%b" % (len(_NAME), _NAME, len(said), said))
 
 
 class Dealer:
@@ -73,7 +73,7 @@ class Dealer:
 
     def __init__(self, frame_bytes_max: int, password: str = "") -> None:
         self.is_ready = False
-        self._mechanism = _PLAIN_TEXT if password else _NULL
+        self._mechanism = _PLAIN_TEXT if password else NULL
         self.to_send = b""
         self._frame_bytes_max = frame_bytes_max
         self._is_greeted = False
@@ -132,12 +132,12 @@ class Dealer:
         """The size of the peer's greeting; 0 while it is not complete."""
         if data[:1] not in {b"", b"\xff"} or data[9:10] not in {b"", b"\x7f"}:
             raise ZmtpError("the peer does not speak ZMTP")
-        if data[_VERSION_AT : _VERSION_AT + 1] not in {b"", b"\x03"}:
+        if data[VERSION_AT : VERSION_AT + 1] not in {b"", b"\x03"}:
             raise ZmtpError("the peer does not speak ZMTP 3")
         if len(data) < GREETING_BYTES:
             self._keep(data, GREETING_BYTES - len(data))
             return 0
-        if data[_MECHANISM_AT : _MECHANISM_AT + _MECHANISM_BYTES] != self._mechanism:
+        if data[MECHANISM_AT : MECHANISM_AT + MECHANISM_BYTES] != self._mechanism:
             name = self._mechanism.rstrip(b"\0").decode()
             raise ZmtpError(f"the peer wants another security mechanism than {name}")
         self._is_greeted = True
@@ -162,18 +162,19 @@ class Dealer:
                 raise ZmtpError("the peer is not a ROUTER")
             self.is_ready = True
         elif name == b"WELCOME":
-            self.to_send += _command(_INITIATE)
+            self.to_send += command(_INITIATE)
         elif name == b"PING":
-            self.to_send += _command(b"\x04PONG" + rest[2:])  # without the two bytes of its TTL
+            self.to_send += command(b"\x04PONG" + rest[2:])  # without the two bytes of its TTL
         elif name == b"ERROR":
             raise ZmtpError(f"the peer refuses: {rest[1:].decode(errors='replace')}")
 
 
-def _command(body: bytes) -> bytes:
+def command(body: bytes) -> bytes:
+    """A command as a frame."""
     if len(body) <= SHORT_BYTES_MAX:
         return b"\x04%c%b" % (len(body), body)
     return b"\x06%b%b" % (len(body).to_bytes(8, "big"), body)
 
 
-PONG: Final = _command(b"\x04PONG")
+PONG: Final = command(b"\x04PONG")
 """The answer to a heartbeat without a context of its own."""
