@@ -1,5 +1,7 @@
 """Listening under a key (CURVE): the ports of a door, which stay its own when its key changes.
 
+And the other end: a socket that is sealed for whoever listens.
+
 libzmq copies the options of a socket when it binds, so a new key takes another bind. The system's
 listening sockets are made here, and libzmq gets copies of their descriptors: no other process can
 take a port meanwhile, and a client that connects in between just waits.
@@ -19,6 +21,13 @@ from cluster.schemes import LISTEN_BACKLOG, zeromq_url
 
 NO_DESCRIPTOR: Final = -1
 """ZMQ_USE_FD's value for "none": libzmq makes a socket by itself."""
+
+
+def seal(connecting: zmq.Socket[bytes], key: str, pair: KeyPair) -> None:
+    """Have a socket believe only the holder of this public key, and come as the pair's owner."""
+    connecting.setsockopt(zmq.CURVE_SERVERKEY, z85(key))
+    connecting.setsockopt(zmq.CURVE_PUBLICKEY, z85(pair.public))
+    connecting.setsockopt(zmq.CURVE_SECRETKEY, z85(pair.secret))
 
 
 class KeyedPorts:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import zmq
 
 from cluster.client.engine.endpoints import address
+from cluster.curve import KeyPair
 from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered, ProbeLink, leader_among
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, NodeView, role_of, view_with
@@ -46,9 +47,15 @@ class _Node:
 
 
 class Observer:
-    """A cluster seen from outside. `endpoints` are ZeroMQ addresses by how they were written."""
+    """A cluster seen from outside. `endpoints` are ZeroMQ addresses by how they were written.
 
-    def __init__(self, endpoints: Mapping[str, str]) -> None:
+    The pair is for nodes whose addresses name their keys.
+    """
+
+    def __init__(self, endpoints: Mapping[str, str], pair: KeyPair | None = None) -> None:
+        self._pair = pair
+        # Members may have keys for each other alone: then clients go without.
+        self._uses_keys = any("#" in where for where in endpoints.values())
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._asking = Asking()
         # By endpoint; the endpoint is also the name under which Asking knows the node.
@@ -130,7 +137,7 @@ class Observer:
     # --- who is there ---
 
     def _connect(self, endpoint: str, where: str) -> None:
-        self._nodes[endpoint] = _Node(ProbeLink(self._context, where), endpoint, where)
+        self._nodes[endpoint] = _Node(ProbeLink(self._context, where, self._pair), endpoint, where)
 
     def _note_members(self, members: list[Mapping[str, Any]]) -> None:
         self._members = {member["ID"]: member for member in members}
@@ -143,7 +150,7 @@ class Observer:
                 self._drop(name)  # it was removed
 
     def _connect_to(self, member: Mapping[str, Any]) -> None:
-        for where in _addresses(member):
+        for where in self._addresses(member):
             endpoint = where.removeprefix(TCP)
             if endpoint not in self._nodes:
                 self._connect(endpoint, where)
@@ -183,7 +190,7 @@ class Observer:
         """The member that a node is: as it says itself, else as others say who is there."""
         if node.status is not None:
             return self._members.get(node.status.member_id)
-        there = (each for each in self._members.values() if node.address in _addresses(each))
+        there = (each for each in self._members.values() if node.address in self._addresses(each))
         return next(there, None)
 
     def _member_name(self, member_id: int | None) -> str | None:
@@ -191,6 +198,19 @@ class Observer:
         if member is not None and member["name"]:
             return str(member["name"])
         return f"{member_id:x}" if member_id else None
+
+    def _addresses(self, member: Mapping[str, Any]) -> list[str]:
+        """Where a member is reached; first by its front, at the address that people know."""
+        keys = member.get("keys") if self._uses_keys else None
+        pin = f"#{keys[-1]}" if keys else ""
+        found: list[str] = []
+        for url in sorted(member["clientURLs"], key=lambda url: not url.startswith(HTTP)):
+            # The table does not speak TLS, and a front that knows no keys lets nobody in by one.
+            if url.startswith(HTTPS) or (pin and not url.startswith(TCP)):
+                continue
+            with suppress(ValueError):  # it advertises what nobody can reach
+                found.append(address(url) + pin)
+        return found
 
     def _row(self, name: str, node: _Node, leader: str | None, now: float) -> NodeView:
         status, is_silent = node.status, node.is_silent(now)
@@ -202,18 +222,7 @@ class Observer:
             term=told.term if told else None,
             revision=told.revision if told else None,
             pid=0,
-            endpoint=node.endpoint,
+            endpoint=node.endpoint.partition("#")[0],
             note="",
         )
         return row.with_vitals(vitals, self._member_name(vitals.vote))
-
-
-def _addresses(member: Mapping[str, Any]) -> list[str]:
-    """Where a member is reached; first by its front, at the address that people know."""
-    found: list[str] = []
-    for url in sorted(member["clientURLs"], key=lambda url: not url.startswith(HTTP)):
-        if url.startswith(HTTPS):
-            continue  # the table does not speak TLS
-        with suppress(ValueError):  # it advertises what nobody can reach
-            found.append(address(url))
-    return found

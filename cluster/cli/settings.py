@@ -62,14 +62,10 @@ class CliSettings:
         """Each endpoint, as it was written."""
         return list(self._parsed(self.endpoints or None))
 
-    def plain_addresses(self, command: str, keys: bool = True) -> dict[str, str]:
-        """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS,
-        and perhaps without keys."""
+    def plain_addresses(self, command: str) -> dict[str, str]:
+        """The ZeroMQ address of each endpoint, by how it was written, for a command without TLS."""
         addresses = self._parsed(self.endpoints or None)
         for endpoint, address in addresses.items():
-            if "#" in address and not keys:
-                text = f"{command} does not use keys, as {endpoint} asks for"
-                raise CommandError(text, EXIT_BAD_CONNECTION)
             if address.startswith(HTTPS):
                 text = (
                     f"{command} does not speak TLS, as {endpoint} asks for: name tcp:// or http://"

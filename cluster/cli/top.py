@@ -58,7 +58,7 @@ def top(settings: CliSettings, words: tuple[str, ...], interval: float, plain: b
         raise CommandError(f"{settings.write_out} not supported as output format", EXIT_BAD_FEATURE)
     from cluster.cli.observer import Observer  # noqa: PLC0415 - `top --help` needs no sockets
 
-    observer = Observer(settings.plain_addresses("top", keys=False))
+    observer = Observer(settings.plain_addresses("top"), settings.pair())
     try:
         if settings.write_out == "json" or plain or not can_move_cursor():
             _look_once(observer, settings)

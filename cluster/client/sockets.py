@@ -23,7 +23,8 @@ from cluster.client.identity import ClientIdentity
 from cluster.client.registry import Registry
 from cluster.client.resolving import Resolved, Resolver, is_numeric
 from cluster.client.waker import Waker
-from cluster.curve import new_pair, z85
+from cluster.curve import new_pair
+from cluster.keyed import seal
 from cluster.schemes import HTTPS, zeromq_url
 
 if TYPE_CHECKING:
@@ -224,9 +225,7 @@ class EndpointLinks:
             socket.setsockopt(zmq.IPV6, 1)
         if link.key:
             self._pair = self._pair or new_pair()
-            socket.setsockopt(zmq.CURVE_SERVERKEY, z85(link.key))
-            socket.setsockopt(zmq.CURVE_PUBLICKEY, z85(self._pair.public))
-            socket.setsockopt(zmq.CURVE_SECRETKEY, z85(self._pair.secret))
+            seal(socket, link.key, self._pair)
         monitor = socket.get_monitor_socket(MONITORED)
         link.socket, link.monitor = socket, monitor
         self._by_socket[socket] = self._by_monitor[monitor] = link

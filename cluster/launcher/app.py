@@ -28,6 +28,7 @@ from cluster.launcher.screens.json_lines import JsonScreen
 from cluster.launcher.screens.plain import PlainScreen, write
 from cluster.launcher.screens.view import Screen, banner, node_lines, view_of
 from cluster.launcher.screens.vitals import Vitals
+from cluster.launcher.secure.pasting import variables
 from cluster.launcher.signals import Interrupted, Signals
 from cluster.launcher.supervisor import Supervisor
 from cluster.launcher.task import Task, TaskError
@@ -65,6 +66,7 @@ def _run(options: LaunchOptions, signals: Signals) -> int:
         base_port=options.base_port,
         fixed_ports=not (options.command or options.show),
         front=True,
+        secure=options.secure,
         node_flags=options.node_flags,
     )
     try:
@@ -114,7 +116,7 @@ def _watch(
 def _run_task(cluster: LocalCluster, leader: str, options: LaunchOptions, signals: Signals) -> int:
     screen = PlainScreen(sys.stderr, f"{PROGRAM}: ", statuses=False)
     signals.interrupting = False
-    task = Task(options.command, cluster.endpoints)
+    task = Task(options.command, variables(cluster.endpoints, cluster.secure))
     try:
         _supervise(cluster, screen, signals, options, leader, task)
         return task.status
@@ -142,6 +144,7 @@ def _supervise(
             lambda: cluster.direct_addresses,
             leader,
             _election_timeout_ms(options.node_flags),
+            cluster.own_key_file,
         )
         supervisor.parts.append(prober)
         supervisor.desk.prober = prober

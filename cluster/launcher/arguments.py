@@ -38,7 +38,9 @@ cluster and exits with 0 if all was well. help chaos at the prompt has more.
 {PROGRAM} {CTL} COMMAND does a command of the prompt from another terminal.
 {PROGRAM} [flags] -- CMD ARGS starts a cluster on free ports, with its
 data in a temporary directory, runs CMD with LEASECTL_ENDPOINTS set, stops the
-cluster and exits with CMD's status."""
+cluster and exits with CMD's status.
+{PROGRAM} --secure gives a new cluster keys, a certificate, and users with
+passwords, and says how to log in. It is secure at each later start, too."""
 
 SHOWS: Final = {"tour": tour.steps_of, "chaos": chaos.campaign_of}
 """Commands of the prompt that can be a whole run: a cluster starts for it, and its verdict is the
@@ -55,6 +57,7 @@ class LaunchOptions(NamedTuple):
     base_port: int | None = None
     data_dir: str | None = DATA_DIR
     restart: bool = False
+    secure: bool = False
     form: Form = "auto"
     web: bool = False
     web_port: int | None = None
@@ -122,6 +125,7 @@ def _options(parser: FlagParser, parsed: argparse.Namespace) -> LaunchOptions:
         base_port=parsed.base_port,
         data_dir=None if parsed.ephemeral else parsed.data_dir or DATA_DIR,
         restart=parsed.restart,
+        secure=parsed.secure,
         form=form,
         web=parsed.web is not None,
         web_port=parsed.web or None,
@@ -145,6 +149,7 @@ def _parser(
     parser.add_argument("--data-dir", metavar="DIR", help=f"default {data_dir}")
     parser.add_argument("--ephemeral", action="store_true", help="delete the data at the end")
     parser.add_argument("--restart", action="store_true", help="start nodes again that die")
+    parser.add_argument("--secure", action="store_true", help="keys, TLS and users for a new one")
     parser.add_argument("--plain", action="store_true", help="lines instead of a live table")
     parser.add_argument("--json", action="store_true", help="each happening as a line of JSON")
     parser.add_argument(

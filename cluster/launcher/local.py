@@ -9,6 +9,9 @@
 Its methods are the commands of `run_cluster.py`, and do the same: they take names of nodes in any
 case of letters, or `leader`, `follower`, `random` and `all`, and return when it is done. What
 happens is in `cluster.journal`. LauncherError, with one line, tells why something cannot be done.
+
+`LocalCluster(secure=True)` lets nobody in without a password or a key:
+`Client(cluster.endpoints, **cluster.login())` comes as the user app.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ from cluster.launcher.nodes.layout import LauncherError
 from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.nodes.probe import WriteAnswered, leader_among
 from cluster.launcher.nodes.processes import ASK_INTERVAL_MS, STOP_SECONDS, Processes
+from cluster.launcher.secure.files import APP
+from cluster.launcher.secure.users import check_requests
 from cluster.processes import IMPORT_ROOT
 
 __all__ = ["IMPORT_ROOT", "LocalCluster"]
@@ -64,12 +69,25 @@ class LocalCluster(Processes):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def login(self, user: str = APP) -> dict[str, str]:
+        """The arguments of a `Client` that comes as this user (app or root); none are needed in a
+        cluster that is not secure."""
+        if self.secure is None:
+            return {}
+        ca_cert = str(self.secure.certificate.cert_file)
+        return {"ca_cert": ca_cert, "user": user, "password": self.secure.password(user)}
+
     # --- waiting ---
 
     def wait_until_ready(self, timeout_seconds: float = START_SECONDS) -> str:
-        """Wait until all nodes run and a write is acknowledged; the leader's name."""
+        """Wait until all nodes run and a write is acknowledged; the leader's name.
+
+        In a secure cluster, until users can log in at all of them, and nobody else can.
+        """
         began = time.monotonic()
         leader = self._wait_for_write(timeout_seconds, all_must_run=True)
+        if self.secure is not None:
+            self.do(check_requests(self, self.secure))
         self.formed(leader, time.monotonic() - min(n.started_at or began for n in self.members))
         return leader
 

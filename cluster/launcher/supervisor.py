@@ -24,6 +24,7 @@ from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.nodes.probe import NodeStatus, OrderAnswered
 from cluster.launcher.screens.asking import Asking
 from cluster.launcher.screens.view import ClusterView, Screen, view_of
+from cluster.launcher.secure.refusals import explained
 from cluster.launcher.signals import STOPPING, Signals
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.telling import Storyteller
@@ -251,9 +252,10 @@ class Supervisor:
                 self._show_due = 0.0
 
     def _refuse(self, line: str, asker: Asker, error: LauncherError) -> None:
-        asker.done(str(error))
-        text = str(error) if asker.via == "prompt" else f"{line}: {error}"
-        self.journal.tell("refused", text, line=line, why=str(error), via=asker.via)
+        why = explained(str(error))
+        asker.done(why)
+        text = why if asker.via == "prompt" else f"{line}: {why}"
+        self.journal.tell("refused", text, line=line, why=why, via=asker.via)
 
 
 class PromptAsker:

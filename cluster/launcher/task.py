@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from cluster.launcher.nodes.layout import LauncherError
@@ -28,12 +28,12 @@ class TaskError(LauncherError):
 
 
 class Task:
-    """The running command. It shares the terminal, stdin and stdout with its launcher."""
+    """The running command. It shares the terminal, stdin and stdout with its launcher, and has
+    these variables in its environment."""
 
-    def __init__(self, command: Sequence[str], endpoints: Sequence[str]) -> None:
-        environment = {**os.environ, "LEASECTL_ENDPOINTS": ",".join(endpoints)}
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
         try:
-            self._process = subprocess.Popen(command, env=environment)
+            self._process = subprocess.Popen(command, env={**os.environ, **variables})
         except FileNotFoundError:
             raise TaskError(f"{command[0]}: command not found", EXIT_NOT_FOUND) from None
         except OSError as error:

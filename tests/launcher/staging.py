@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def view(*rows: NodeView, leader: str | None = None) -> ClusterView:
 class Stage:
     """A page and the main loop that it is a part of; there is no cluster."""
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, port: int = 0, endpoints: Sequence[str] = ()) -> None:
         self.journal = Journal()
         self.calls: list[PageCall] = []
         self.records: list[bool] = []
@@ -42,6 +42,7 @@ class Stage:
             view=lambda _: self.seen,
             record=self.records.append,
             commands=[("kill", "kill n1", "kill -9")],
+            endpoints=lambda: endpoints,
         )
         self.page = WebPage(self.journal, data_dir, launcher, port=port)
 

@@ -36,9 +36,11 @@ from cluster.launcher.probing.records import (
     Row,
     Seen,
     Settled,
+    ShutOut,
     decode,
     encode,
 )
+from cluster.launcher.probing.refused import REFUSED_SECONDS, Refused
 from cluster.launcher.probing.watching import SILENT_SECONDS, WatchedChange, Watching
 
 # --- pace -------------------------------------------------------------------------------------
@@ -216,5 +218,31 @@ def test_records_are_read_as_they_were_told() -> None:
         Held("n1", 1.0, 2.0, 9, (Row(7, 9, 2), Row(6, 8, 1)), True),
         Late(1.0, 2.0),
         Settled(3, 9.0),
+        ShutOut(10.0, "etcdserver: user name is empty"),
     ]
     assert decode(encode(records)) == records
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+NOBODY: dict[str, Any] = {"error": {"code": 3, "message": "etcdserver: user name is empty"}}
+
+
+def test_that_the_client_is_nobody_is_told_once_and_only_if_it_lasts() -> None:
+    refused = Refused()
+    assert refused.heard(NOBODY, 10.0) is None
+    assert refused.heard(NOBODY, 10.0 + REFUSED_SECONDS / 2) is None
+    told = refused.heard(NOBODY, 10.0 + REFUSED_SECONDS)
+    assert told == ShutOut(10.0 + REFUSED_SECONDS, NOBODY["error"]["message"])
+    assert refused.heard(NOBODY, 20.0) is None, "it is told already"
+    assert refused.heard({"header": {}}, 21.0) is None
+    assert refused.heard(NOBODY, 22.0) is None, "it begins anew"
+    assert refused.heard(NOBODY, 22.0 + REFUSED_SECONDS) is not None
+
+
+def test_a_node_that_refuses_for_a_moment_says_nothing_of_the_client() -> None:
+    refused = Refused()
+    for moment in range(10):
+        assert refused.heard(NOBODY, float(moment)) is None
+        assert refused.heard({"error": {"message": "etcdserver: no leader"}}, moment + 0.5) is None

@@ -322,7 +322,7 @@ def test_a_stopping_signal_ends_the_watching(cluster: LocalCluster) -> None:
 def test_a_task_ends_with_its_commands_status(
     cluster: LocalCluster, script: str, status: int
 ) -> None:
-    task = Task(["sh", "-c", script], ["a:1", "b:2"])
+    task = Task(["sh", "-c", script], {"LEASECTL_ENDPOINTS": "a:1,b:2"})
     screen = ScriptedScreen()
     with Signals() as signals:
         Supervisor(cluster, screen, signals, task=task).run("n1")
@@ -333,5 +333,5 @@ def test_a_task_ends_with_its_commands_status(
 @pytest.mark.parametrize(("command", "status"), [("/nonexistent", 127), ("/etc/passwd", 126)])
 def test_a_task_that_cannot_start_has_the_status_a_shell_gives(command: str, status: int) -> None:
     with pytest.raises(TaskError) as caught:
-        Task([command], [])
+        Task([command], {})
     assert caught.value.status == status

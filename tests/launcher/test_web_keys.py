@@ -28,8 +28,8 @@ class Keyed(NamedTuple):
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
     with LocalCluster(1) as cluster, Client(cluster.endpoints) as client:
-        stage = Stage(tmp_path_factory.mktemp("page"))
-        stage.look(view(row("n1", state="leader", endpoint=cluster.endpoints[0])))
+        stage = Stage(tmp_path_factory.mktemp("page"), endpoints=cluster.endpoints)
+        stage.look(view(row("n1", state="leader")))
         yield Keyed(Browser(stage.page.url), client)
         stage.page.close()
 

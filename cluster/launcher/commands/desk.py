@@ -79,7 +79,7 @@ class Desk:
         self.finish = finish
         self.prober: Prober | None = None
         self.shows = Shows()
-        self.load = BackgroundLoad(cluster.journal)
+        self.load = BackgroundLoad(cluster.journal, cluster.own_key_file)
         self._obey = obey
         self.asker: Asker = Nobody("python")
 

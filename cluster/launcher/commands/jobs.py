@@ -28,7 +28,8 @@ Work = Callable[["Client"], Iterator[Any]]
 
 
 class Job:
-    """A job that somebody asked for in a conversation. `endpoints` are for its client.
+    """A job that somebody asked for in a conversation. `endpoints` are for its client, and so is
+    `key_file`, where they name the keys of nodes.
 
     Its turn is over at its first value, or its end: the next one of the same conversation begins
     then, so that a get sees what the put before it wrote. A watch goes on until it is cancelled.
@@ -45,11 +46,13 @@ class Job:
         on_end: Callable[[str], None],
         *,
         is_watch: bool = False,
+        key_file: str = "",
     ) -> None:
         self.work = work
         self.endpoints = list(endpoints)
         self.conversation = conversation
         self.is_watch = is_watch
+        self.key_file = key_file
         self.on_value = on_value
         self.on_end = on_end
         self.is_cancelled = False
@@ -121,7 +124,7 @@ class Jobs:
         if before is not None:
             before.turn_is_over.wait(TIMEOUT_SECONDS)
         try:
-            with Client(job.endpoints, timeout=TIMEOUT_SECONDS) as client:
+            with Client(job.endpoints, timeout=TIMEOUT_SECONDS, key_file=job.key_file) as client:
                 job.client = client
                 if job.is_cancelled:
                     client.close()

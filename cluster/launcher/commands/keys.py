@@ -128,6 +128,7 @@ def _do(desk: Desk, work: Work, seconds: float, *, is_watch: bool = False) -> Er
         desk.say,
         ends.append,
         is_watch=is_watch,
+        key_file=desk.cluster.own_key_file,
     )
     desk.jobs.begin(job)
 

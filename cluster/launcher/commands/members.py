@@ -11,7 +11,7 @@ from cluster.launcher.errands import membership, scaling
 from cluster.launcher.errands.errand import Errand
 from cluster.launcher.naming import LEARNERS, MEMBERS, RUNNING
 from cluster.launcher.nodes.layout import LauncherError
-from cluster.launcher.screens.view import endpoints_line
+from cluster.launcher.secure.pasting import endpoints_lines
 
 LEARNER: Final = "learner"
 
@@ -62,4 +62,5 @@ def _then_endpoints(desk: Desk, change: Errand[Any]) -> Errand[None]:
     before = desk.cluster.endpoints
     yield from change
     if desk.cluster.endpoints != before:
-        desk.say(endpoints_line(desk.cluster))
+        for line in endpoints_lines(desk.cluster.endpoints, desk.cluster.secure):
+            desk.say(line)

@@ -14,7 +14,7 @@ from cluster.launcher.report.plots import Point
 
 def load(desk: Desk, words: Words) -> None:
     """Begin another load, end it, or say what it does."""
-    answer = desk.load.order(words.plain, desk.cluster.endpoints)
+    answer = desk.load.order(words.plain, desk.cluster.direct_endpoints)
     if answer:
         desk.say(answer)
 

@@ -7,14 +7,14 @@ it in the journal. It refuses to know who asked for it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
 from cluster.faults import FAULTS
 from cluster.launcher.errands.errand import Ask, Errand, NoAnswerError, OrderRefusedError, Until
 from cluster.launcher.errands.running import START_SECONDS, stop, until_joined
-from cluster.launcher.nodes.layout import LauncherError
+from cluster.launcher.nodes.layout import LauncherError, NodeRecord
 from cluster.launcher.nodes.node import NodeProcess
 from cluster.launcher.nodes.processes import Processes
 
@@ -51,7 +51,7 @@ def add(
     request: dict[str, Any] = {"op": "member_add", "peerURLs": [record.peer_url]}
     if must_learn:
         request["isLearner"] = True
-    reply = yield from _change(cluster, request)
+    reply = yield from ask_leader(cluster, request | _key_of(record))
     role = "learner" if must_learn else "voter"
     tell_member(cluster, "added", record.name, f"{record.name} was added as a {role}")
     cluster.enlist(record, reply["member"]["ID"])
@@ -63,7 +63,7 @@ def add(
 
 def promote(cluster: Processes, node: NodeProcess, seconds: float = START_SECONDS) -> Errand[None]:
     """Make a learner a voter, as soon as it has caught up."""
-    yield from _change(cluster, {"op": "member_promote", "ID": node.member_id}, seconds)
+    yield from ask_leader(cluster, {"op": "member_promote", "ID": node.member_id}, seconds)
     cluster.note_promoted(node.name)
     tell_member(cluster, "promoted", node.name, f"{node.name} is a voter now")
 
@@ -71,7 +71,7 @@ def promote(cluster: Processes, node: NodeProcess, seconds: float = START_SECOND
 def remove(cluster: Processes, node: NodeProcess, seconds: float = REMOVED_SECONDS) -> Errand[None]:
     """Remove a member for good, and wait until its process has ended."""
     refuse_to_lose_quorum(cluster.voters, node)
-    yield from _change(cluster, {"op": "member_remove", "ID": node.member_id}, but=node.name)
+    yield from ask_leader(cluster, {"op": "member_remove", "ID": node.member_id}, but=node.name)
     cluster.note_removed(node.name)
     tell_member(cluster, "removed", node.name, f"{node.name} was removed from the cluster")
     yield from until_removed(node, seconds)
@@ -85,8 +85,12 @@ def replace(
 ) -> Errand[str]:
     """Remove a voter and add another in one step, and start the new one; its name."""
     record = cluster.plan_node(name, in_place_of=node.name)
-    request = {"op": "member_replace", "ID": node.member_id, "peerURLs": [record.peer_url]}
-    reply = yield from _change(cluster, request, but=node.name)
+    request: dict[str, Any] = {
+        "op": "member_replace",
+        "ID": node.member_id,
+        "peerURLs": [record.peer_url],
+    }
+    reply = yield from ask_leader(cluster, request | _key_of(record), but=node.name)
     cluster.note_removed(node.name)
     text = f"{node.name} was removed, and a new {record.name} was added in its place"
     tell_member(cluster, "removed", node.name, text)
@@ -177,17 +181,13 @@ def tell_member(cluster: Processes, what: str, name: str, text: str) -> None:
     cluster.journal.tell("member", text, what=what, victim=name, endpoints=endpoints)
 
 
-def _leads(cluster: Processes, name: str) -> bool:
-    return cluster.heard_leader == name
-
-
-def _change(
+def ask_leader(
     cluster: Processes,
     request: dict[str, Any],
     seconds: float = CHANGE_SECONDS,
     but: str = "",
 ) -> Errand[Any]:
-    """Ask for a change of members; try again while it is refused only for a moment."""
+    """Ask for a change that the leader makes; try again while it is refused only for a moment."""
     until = time.monotonic() + seconds
     while True:
         server = _server(cluster, but)
@@ -198,7 +198,22 @@ def _change(
                 raise
         except NoAnswerError as error:
             raise LauncherError(f"{error}; look at the members with ls") from None
-        yield Until(_after(AGAIN_SECONDS), AGAIN_SECONDS + 1, "")
+        yield pause()
+
+
+def pause() -> Until:
+    """A short wait before something is asked again."""
+    until = time.monotonic() + AGAIN_SECONDS
+    return Until(lambda: time.monotonic() >= until, AGAIN_SECONDS + 1, "")
+
+
+def _key_of(record: NodeRecord) -> dict[str, str]:
+    """The field of a request that names a new member's key, if it has one."""
+    return {"member_key": record.key} if record.key else {}
+
+
+def _leads(cluster: Processes, name: str) -> bool:
+    return cluster.heard_leader == name
 
 
 def _server(cluster: Processes, but: str) -> str:
@@ -210,8 +225,3 @@ def _server(cluster: Processes, but: str) -> str:
     if not running:
         raise LauncherError("no voter is running")
     return running[0].name
-
-
-def _after(seconds: float) -> Callable[[], bool]:
-    until = time.monotonic() + seconds
-    return lambda: time.monotonic() >= until

@@ -4,6 +4,7 @@
     DIR/cluster.json   the nodes and their ports, which are their addresses and never change
     DIR/n1/            node n1's own data directory
     DIR/n1.log         what n1 wrote on stdout and stderr
+    DIR/secure/        the secrets of a secure cluster: see `secure.files`
 
 This module refuses to know what is inside a node's own directory.
 """
@@ -160,6 +161,7 @@ def _record(node: dict[str, Any]) -> NodeRecord:
     return record._replace(
         is_learner=bool(node.get("is_learner", False)),
         is_removed=bool(node.get("is_removed", False)),
+        key=str(node.get("key", "")),
     )
 
 
@@ -171,6 +173,8 @@ def _document(record: NodeRecord) -> dict[str, Any]:
     for name in ("is_learner", "is_removed"):
         if getattr(record, name):
             document[name] = True
+    if record.key:
+        document["key"] = record.key
     return document
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from cluster.identity import member_id_of
@@ -22,7 +23,7 @@ from cluster.launcher.ports import (
     ports_from,
     ports_given_away,
 )
-from cluster.schemes import HTTP, TCP
+from cluster.schemes import HTTP, HTTPS, TCP
 
 DEFAULT_SIZE: Final = 3
 TOKEN: Final = "etcd-cluster"
@@ -42,7 +43,7 @@ class NodeRecord(NamedTuple):
 
     `joined_with` is the --initial-cluster of a node that was added later; it is empty for the
     first nodes of a cluster. The record of a removed node is kept (`is_removed`), because its name
-    cannot be used again.
+    cannot be used again. `key` is the public key of a member with keys.
     """
 
     name: str
@@ -51,6 +52,7 @@ class NodeRecord(NamedTuple):
     joined_with: str = ""
     is_learner: bool = False
     is_removed: bool = False
+    key: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -61,6 +63,18 @@ class NodeRecord(NamedTuple):
     def peer_url(self) -> str:
         """The address for the other nodes."""
         return f"tcp://{LOOPBACK}:{self.ports.peer}"
+
+    @property
+    def peer(self) -> str:
+        """It as --initial-cluster names it."""
+        return f"{self.name}={self.peer_url}" + (f"#{self.key}" if self.key else "")
+
+
+class Certificate(NamedTuple):
+    """The files of the certificate that the fronts show, and of its key."""
+
+    cert_file: Path
+    key_file: Path
 
 
 def name_of(number: int) -> str:
@@ -150,7 +164,7 @@ def first_port(recorded: Sequence[NodeRecord]) -> int:
 
 def initial_cluster(records: Iterable[NodeRecord]) -> str:
     """The value of --initial-cluster that names these nodes."""
-    return ",".join(f"{record.name}={record.peer_url}" for record in records)
+    return ",".join(record.peer for record in records)
 
 
 def flags_of(
@@ -158,17 +172,20 @@ def flags_of(
     recorded: Iterable[NodeRecord],
     data_dir: str,
     direct_port: int | None = None,
+    certificate: Certificate | None = None,
 ) -> Mapping[str, str]:
     """The flags of a node, the same for every start.
 
     With `direct_port` it has a front at its endpoint, and listens itself at that port: clients move
-    there by themselves.
+    there by themselves. With a certificate the front speaks TLS, and a client of the node itself
+    needs a key.
     """
     client_urls = f"{TCP}{record.endpoint}"
     if direct_port is not None:
-        client_urls = f"{HTTP}{record.endpoint},{TCP}{LOOPBACK}:{direct_port}"
+        scheme = HTTP if certificate is None else HTTPS
+        client_urls = f"{scheme}{record.endpoint},{TCP}{LOOPBACK}:{direct_port}"
     founders = [other for other in recorded if not other.joined_with]
-    return {
+    flags = {
         "name": record.name,
         "data-dir": data_dir,
         "listen-client-urls": client_urls,
@@ -179,6 +196,13 @@ def flags_of(
         "initial-cluster-state": "existing" if record.joined_with else "new",
         "initial-cluster-token": TOKEN,
     }
+    if certificate is not None:
+        flags |= {
+            "client-keys": "true",
+            "cert-file": str(certificate.cert_file),
+            "key-file": str(certificate.key_file),
+        }
+    return flags
 
 
 def _fixed_ports(base_port: int, size: int) -> tuple[Ports, ...]:

@@ -19,10 +19,12 @@ from typing import Final
 
 import zmq
 
+from cluster.curve import KeyPair
 from cluster.launcher.links.channel import KEPT_MAX, NodeChannel
 from cluster.launcher.nodes.layout import NodeRecord
 from cluster.launcher.nodes.probe import NodeStatus, ProbeLink
 from cluster.launcher.ports import LOOPBACK
+from cluster.launcher.secure.files import MemberKey
 from cluster.launcher.story.happenings import Happening
 from cluster.link_plan import LinkPlan
 from cluster.private import append
@@ -40,7 +42,10 @@ host is overloaded."""
 
 
 class NodeProcess:
-    """A node's record, and its present or last process. `name_of` is for members' ids."""
+    """A node's record, and its present or last process. `name_of` is for members' ids.
+
+    A node with a key lets in clients that have keys.
+    """
 
     def __init__(
         self,
@@ -48,8 +53,10 @@ class NodeProcess:
         log_path: Path,
         direct_port: int | None,
         name_of: Callable[[int], str],
+        key: MemberKey | None = None,
     ) -> None:
         self.record = record
+        self._key = key
         self.name = record.name
         self.member_id = record.member_id
         self.ports = record.ports
@@ -89,8 +96,9 @@ class NodeProcess:
 
     @property
     def direct_address(self) -> str:
-        """Where the node itself is asked, not its front: HOST:PORT."""
-        return f"{LOOPBACK}:{self.direct_port or self.ports.client}"
+        """Where the node itself is asked, not its front: HOST:PORT, or HOST:PORT#KEY."""
+        where = f"{LOOPBACK}:{self.direct_port or self.ports.client}"
+        return where if self._key is None else f"{where}#{self._key.now() or self.record.key}"
 
     @property
     def pid(self) -> int:
@@ -153,10 +161,12 @@ class NodeProcess:
         context: zmq.Context[zmq.Socket[bytes]],
         plan: LinkPlan,
         is_recording: bool,
+        pair: KeyPair | None = None,
     ) -> None:
         """Start the process; it appends to the log and ends when this process does.
 
-        Its links obey the plan from the first frame on.
+        Its links obey the plan from the first frame on. `pair` is the launcher's, for a node that
+        wants to know who asks.
         """
         assert not self.running, f"{self.name} runs already"
         channel = NodeChannel(self.name, self._name_of)
@@ -169,7 +179,7 @@ class NodeProcess:
         channel.hand_over()
         self.channel = channel
         self.pidfd = os.pidfd_open(self._process.pid)
-        self.link = ProbeLink(context, TCP + self.direct_address)
+        self.link = ProbeLink(context, TCP + self.direct_address, pair)
         self.status = None
         self.started_at = time.monotonic()
         self.is_paused = self.end_is_known = self.end_is_meant = False
@@ -228,6 +238,16 @@ class NodeProcess:
         # Only in this direction: a node that was just promoted may still call itself a learner.
         if not status.is_learner:
             self.record = self.record._replace(is_learner=False)
+
+    def ask_status(self) -> bool:
+        """Ask for the status, without waiting; whether the request could be sent."""
+        if self.link is None:
+            return False
+        if self._key is not None:
+            # Somebody may have the member change its key.
+            self.record = self.record._replace(key=self._key.now() or self.record.key)
+            self.link.follow(TCP + self.direct_address)
+        return self.link.ask_status()
 
     def plan_links(self, plan: LinkPlan) -> None:
         """Tell it, if it runs, what befalls its links from now on."""

@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import zmq
 
+from cluster.curve import KeyPair, new_pair
 from cluster.faults import FAULTS, NOT_CAUGHT_UP
+from cluster.keyed import seal
 from cluster.wire import WireError, pack, unpack
 
 RECONNECT_MS: Final = 10
@@ -69,10 +71,24 @@ Answer = NodeStatus | WriteAnswered | OrderAnswered
 
 
 class ProbeLink:
-    """A DEALER to one node, at a ZeroMQ address. It belongs to the thread that made it."""
+    """A DEALER to one node, at a ZeroMQ address. It belongs to the thread that made it.
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
-        socket = context.socket(zmq.DEALER)
+    The address may name the key of the node (`tcp://HOST:PORT#KEY`). Then it comes under its own
+    pair, or as nobody that anybody knows.
+    """
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], address: str, pair: KeyPair | None = None
+    ) -> None:
+        self._context = context
+        self._pair = pair
+        self._last_number = 0
+        self._orders: set[int] = set()
+        self.address = address
+        self.socket = self._connected()
+
+    def _connected(self) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.DEALER)
         socket.linger = 0
         socket.setsockopt(zmq.IPV6, 1)
         # A request to a node that is not connected is refused here, instead of queued.
@@ -80,10 +96,18 @@ class ProbeLink:
         socket.setsockopt(zmq.SNDHWM, QUEUE_MESSAGES)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-        socket.connect(address)
-        self.socket = socket
-        self._last_number = 0
-        self._orders: set[int] = set()
+        where, _, key = self.address.partition("#")
+        if key:
+            seal(socket, key, self._pair or new_pair())
+        socket.connect(where)
+        return socket
+
+    def follow(self, address: str) -> None:
+        """The node has this address from now on: what it was asked at another is not answered."""
+        if address != self.address:
+            self.socket.close()
+            self.address = address
+            self.socket = self._connected()
 
     def ask_status(self) -> bool:
         """Ask for the status, without waiting; whether the request could be sent."""

@@ -55,6 +55,9 @@ class Processes(NodeRoster):
     have loaded what they need, and a client that connects to one meanwhile waits for it. Our own
     clients learn that port and go there.
 
+    With `secure=True` a new cluster asks everybody who they are: `secure` has the files with which
+    users log in, at `endpoints`. A cluster stays what it was made.
+
     `command` is the program of each node, by default `python -m actors`. It is called with the
     node's flags, `node_flags` among them, and serves until SIGTERM.
     """
@@ -67,10 +70,11 @@ class Processes(NodeRoster):
         base_port: int | None = None,
         fixed_ports: bool = False,
         front: bool = False,
+        secure: bool = False,
         node_flags: Sequence[str] = (),
         command: Sequence[str] = NODE_COMMAND,
     ) -> None:
-        super().__init__(size, data_dir, base_port, fixed_ports, front)
+        super().__init__(size, data_dir, base_port, fixed_ports, front, secure)
         self._node_flags = tuple(node_flags)
         self._command = tuple(command)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -86,6 +90,7 @@ class Processes(NodeRoster):
     def launch(self) -> None:
         """Start every node's process, if their ports are free."""
         self._claim_ports()
+        self._make_secrets()
         self.directory.record_nodes(self._records())
         for node in self.members:
             self.launch_node(node.name)
@@ -103,7 +108,7 @@ class Processes(NodeRoster):
         while time.monotonic() < deadline:
             self.reap()
             for node in self.running:
-                if node.name not in asked and node.link is not None and node.link.ask_status():
+                if node.name not in asked and node.ask_status():
                     asked.add(node.name)
             for node, answer in self.take_answers():
                 if isinstance(answer, NodeStatus):
@@ -116,8 +121,7 @@ class Processes(NodeRoster):
     def ask_status(self) -> None:
         """Ask every running node for its status, without waiting."""
         for node in self.running:
-            if node.link is not None:
-                node.link.ask_status()
+            node.ask_status()
 
     def take_answers(self) -> list[tuple[NodeProcess, Answer]]:
         """Note what the nodes have told and answered; go on with errands that waited for it."""
@@ -206,6 +210,7 @@ class Processes(NodeRoster):
             self._context,
             self.links.plan_at_start(node),
             self.links.is_recording,
+            None if self.secure is None else self.secure.pair,
         )
         self.links.refresh()  # a new node: the others must know of it
         self.journal.tell("launched", f"{name} starts (pid {node.pid})", victim=name, pid=node.pid)
@@ -260,7 +265,8 @@ class Processes(NodeRoster):
 
     def _flags_of(self, node: NodeProcess) -> Iterable[str]:
         data_dir = str(self.directory.node_directory(node.name).resolve())
-        flags = flags_of(node.record, self._records(), data_dir, node.direct_port)
+        certificate = None if self.secure is None else self.secure.certificate
+        flags = flags_of(node.record, self._records(), data_dir, node.direct_port, certificate)
         return (
             *(f"--{flag}={value}" for flag, value in flags.items()),
             *self._node_flags,

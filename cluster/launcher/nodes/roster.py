@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cluster.launcher.nodes.files import TEMPORARY, DataDirectory, delete_left_directories
@@ -20,6 +20,8 @@ from cluster.launcher.ports import (
     free_base_port,
     ports_given_away,
 )
+from cluster.launcher.secure.files import MemberKey, SecureFiles
+from cluster.schemes import HTTPS
 
 
 class NodeRoster:
@@ -32,6 +34,7 @@ class NodeRoster:
         base_port: int | None,
         fixed_ports: bool,
         front: bool,
+        secure: bool,
     ) -> None:
         if data_dir is None:
             delete_left_directories()
@@ -42,12 +45,13 @@ class NodeRoster:
         self._claims = PortClaims()
         try:
             recorded = self.directory.recorded_nodes()
+            self.secure = _secure_files(path, recorded, secure)
             records = choose_nodes(recorded, size, base_port, fixed_ports, str(path), self._claims)
         except BaseException:
             self._forget_directory()
             raise
         self._is_recorded = bool(recorded)
-        self._has_fronts = front
+        self._has_fronts = front or self.secure is not None
         # Nodes removed in an earlier run are kept as records only: their names and ports must not
         # be used again.
         self._former = tuple(record for record in records if record.is_removed)
@@ -67,18 +71,25 @@ class NodeRoster:
 
     @property
     def endpoints(self) -> list[str]:
-        """Every voter's client address, HOST:PORT, whether it runs or not."""
-        return [node.endpoint for node in self.voters]
+        """Every voter's address for clients, whether it runs or not: HOST:PORT, with https:// in a
+        secure cluster."""
+        scheme = HTTPS if self.secure is not None else ""
+        return [f"{scheme}{node.endpoint}" for node in self.voters]
 
     @property
     def direct_addresses(self) -> dict[str, str]:
-        """Where each voter itself is asked, not at its front: HOST:PORT by name."""
+        """Where each voter itself is asked, not at its front: HOST:PORT (#KEY) by name."""
         return {node.name: node.direct_address for node in self.voters}
 
     @property
     def direct_endpoints(self) -> list[str]:
         """Where the launcher's own clients ask the voters: not at their fronts."""
         return [node.direct_address for node in self.voters]
+
+    @property
+    def own_key_file(self) -> str:
+        """The key of the launcher's own clients; empty where the nodes have no keys."""
+        return str(self.secure.key_file) if self.secure is not None else ""
 
     @property
     def running(self) -> list[NodeProcess]:
@@ -139,7 +150,11 @@ class NodeRoster:
 
         It may have the name of the node `in_place_of` which it comes.
         """
-        return next_node(list(self._records()), name, learner, self._claims, in_place_of)
+        record = next_node(list(self._records()), name, learner, self._claims, in_place_of)
+        if self.secure is None:
+            return record
+        # Whatever is there was never a member's, or was wiped: the cluster takes no key twice.
+        return record._replace(key=self._member_key(record.name).make(anew=True))
 
     def _enlist(self, record: NodeRecord, member_id: int) -> None:
         """Record a member that was added."""
@@ -168,9 +183,22 @@ class NodeRoster:
     def _node(self, record: NodeRecord) -> NodeProcess:
         direct_port = self._claims.claim_free(1)[0].client if self._has_fronts else None
         log_path = self.directory.log_of(record.name)
-        return NodeProcess(record, log_path, direct_port, self.name_of)
+        key = None if self.secure is None else self._member_key(record.name)
+        return NodeProcess(record, log_path, direct_port, self.name_of, key)
+
+    def _member_key(self, name: str) -> MemberKey:
+        return MemberKey(self.directory.node_directory(name))
 
     # --- inside ---
+
+    def _make_secrets(self) -> None:
+        """Make what a secure cluster needs, if it is not there."""
+        if self.secure is None:
+            return
+        self.secure.make()
+        for node in self.members:
+            if not node.record.key:
+                node.record = node.record._replace(key=self._member_key(node.name).make())
 
     def _claim_ports(self) -> None:
         """Claim the members' ports until the end; LauncherError if one is taken."""
@@ -192,3 +220,17 @@ class NodeRoster:
         self.directory.release()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
+
+
+def _secure_files(path: Path, recorded: Sequence[NodeRecord], secure: bool) -> SecureFiles | None:
+    """The secrets of the cluster in this directory; None: it has none. It stays what it is."""
+    if not recorded:
+        return SecureFiles(path) if secure else None
+    if any(record.key for record in recorded):
+        return SecureFiles(path)
+    if secure:
+        raise LauncherError(
+            f"data directory {path} holds a cluster without keys, and it cannot get any: start it"
+            " without --secure, or give --secure another --data-dir"
+        )
+    return None

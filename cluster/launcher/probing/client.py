@@ -12,10 +12,13 @@ import socket
 import time
 from collections import deque
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import zmq
 
+from cluster.curve import KeyPair
+from cluster.key_files import CLIENT, read
 from cluster.launcher.probing.leases import holds
 from cluster.launcher.probing.links import Asked, ProbeAnswered, ProbeLinks
 from cluster.launcher.probing.pace import Pace, Trace
@@ -38,6 +41,7 @@ from cluster.launcher.probing.records import (
     Settled,
     encode,
 )
+from cluster.launcher.probing.refused import Refused
 from cluster.launcher.probing.watching import Watching
 from cluster.wire import unpack
 
@@ -74,14 +78,14 @@ in a cluster that serves, some milliseconds."""
 
 
 class ProbeClient:
-    """One probe client, in the thread that made it."""
+    """One probe client, in the thread that made it. Its pair is for nodes with keys."""
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, pair: KeyPair | None) -> None:
         self._channel = channel
         channel.setblocking(False)
         self._poller = zmq.Poller()
         self._poller.register(channel, zmq.POLLIN)
-        self._links = ProbeLinks(self._poller)
+        self._links = ProbeLinks(self._poller, pair)
         self._run = _new_run()
         now = time.monotonic()
         self._pace = Pace(now)
@@ -94,6 +98,7 @@ class ProbeClient:
         # Orders to read again: the newest request's id when each was given.
         self._settling: list[tuple[int, int]] = []
         self._ended = False
+        self._refused = Refused()
 
     def run(self) -> None:
         """Do it until the channel closes."""
@@ -194,6 +199,9 @@ class ProbeClient:
             self._pace.acknowledged(now)
             if asked.number:
                 self._watching.acknowledged(revision, now)
+        shut_out = None if reply is None else self._refused.heard(reply, now)
+        if shut_out is not None:
+            self._told.append(shut_out)
         self._told.append(
             Operation(
                 ProbeKind.WRITE, asked.number, asked.node, asked.began, now, outcome, revision
@@ -350,7 +358,8 @@ def _outcome(reply: dict[str, Any] | None) -> ProbeOutcome:
     return ProbeOutcome.UNKNOWN if error.get("unknown") else ProbeOutcome.REFUSED
 
 
-def run(channel: socket.socket) -> None:
-    """Run a client on this channel until it closes."""
+def run(channel: socket.socket, key_file: str) -> None:
+    """Run a client on this channel until it closes; its own key is in the file, if there is one."""
+    pair = read(Path(key_file), CLIENT).pair if key_file else None
     with suppress(KeyboardInterrupt):
-        ProbeClient(channel).run()
+        ProbeClient(channel, pair).run()

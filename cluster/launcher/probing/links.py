@@ -12,6 +12,8 @@ from typing import Any, Final, NamedTuple
 
 import zmq
 
+from cluster.curve import KeyPair, new_pair
+from cluster.keyed import seal
 from cluster.wire import WireError, pack, unpack
 
 RECONNECT_MS: Final = 10
@@ -53,7 +55,12 @@ class _Link:
     """The two sockets to one node."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], name: str, address: str, poller: zmq.Poller
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        name: str,
+        address: str,
+        poller: zmq.Poller,
+        pair: KeyPair | None,
     ) -> None:
         self.name = name
         self.address = address
@@ -69,7 +76,10 @@ class _Link:
         self._poller = poller
         poller.register(self.socket, zmq.POLLIN)
         poller.register(self.monitor, zmq.POLLIN)
-        self.socket.connect(f"tcp://{address}")
+        where, _, key = address.partition("#")
+        if key:
+            seal(self.socket, key, pair or new_pair())
+        self.socket.connect(f"tcp://{where}")
         self.is_up = False
 
     def close(self) -> None:
@@ -82,9 +92,13 @@ class _Link:
 
 
 class ProbeLinks:
-    """The connections to all nodes. It belongs to the thread that made it."""
+    """The connections to all nodes. It belongs to the thread that made it.
 
-    def __init__(self, poller: zmq.Poller) -> None:
+    The pair is for nodes whose addresses name their keys (HOST:PORT#KEY).
+    """
+
+    def __init__(self, poller: zmq.Poller, pair: KeyPair | None = None) -> None:
+        self._pair = pair
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = poller
         self._links: dict[str, _Link] = {}
@@ -111,7 +125,8 @@ class ProbeLinks:
         return [name for name, link in self._links.items() if link.is_up]
 
     def follow(self, nodes: Mapping[str, str]) -> list[ProbeAnswered]:
-        """These are the nodes, by name, and their addresses, HOST:PORT; what ends by that."""
+        """These are the nodes, by name, and their addresses, HOST:PORT or HOST:PORT#KEY; what ends
+        by that."""
         ended: list[ProbeAnswered] = []
         for name, link in list(self._links.items()):
             if nodes.get(name) != link.address:
@@ -119,7 +134,7 @@ class ProbeLinks:
                 link.close()
                 ended += self._broken(name)
         for name in nodes.keys() - self._links.keys():
-            self._links[name] = _Link(self._context, name, nodes[name], self._poller)
+            self._links[name] = _Link(self._context, name, nodes[name], self._poller, self._pair)
         self._turn = list(nodes)
         return ended
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from cluster.launcher.probing.history import WriteHistory
 from cluster.launcher.probing.incident import EARLY_SECONDS, Incident, IncidentFault
-from cluster.launcher.probing.records import Down, Held, LeaseNews, Operation, Record, Seen, Settled
+from cluster.launcher.probing.records import Down, Late, Operation, Record, Seen, Settled
 from cluster.launcher.story.failover import (
     DEATH,
     HAND_OVER,
@@ -229,6 +229,4 @@ class Measuring:
 
 def _at(record: Record) -> float:
     """When a record was made."""
-    return (
-        record.at if isinstance(record, Seen | LeaseNews | Held | Down | Settled) else record.ended
-    )
+    return record.ended if isinstance(record, Operation | Late) else record.at

@@ -21,8 +21,10 @@ from cluster.launcher.probing.records import (
     ProbeOutcome,
     Record,
     Seen,
+    ShutOut,
 )
 from cluster.launcher.probing.report import text_of
+from cluster.launcher.secure.refusals import explained
 from cluster.launcher.story.failover import Failover
 from cluster.launcher.story.happenings import Happening
 from cluster.launcher.story.journal import Journal
@@ -63,8 +65,8 @@ Reader = Callable[[Sequence[Sample]], None]
 class Prober:
     """The probe client of a cluster that runs, and all that is made of what it sees.
 
-    `voters` gives the voters' addresses, HOST:PORT, by name: where a node listens itself. The
-    client's log is in `data_dir`.
+    `voters` gives the voters' addresses, HOST:PORT or HOST:PORT#KEY, by name: where a node listens
+    itself. The client's log is in `data_dir`, its own key in `key_file`, if nodes have keys.
     """
 
     def __init__(
@@ -74,10 +76,12 @@ class Prober:
         voters: Callable[[], Mapping[str, str]],
         leader: str | None,
         election_timeout_ms: int,
+        key_file: str = "",
     ) -> None:
         self.samples: deque[Sample] = deque(maxlen=SAMPLES_KEPT_MAX)
         self._journal = journal
         self._log = data_dir / LOG
+        self._key_file = key_file
         self._voters = voters
         self._nodes: dict[str, str] = {}
         self._measuring = Measuring(leader, election_timeout_ms)
@@ -153,7 +157,7 @@ class Prober:
         if self._process is None:
             if now < self._start_at:
                 return
-            self._process = ClientProcess(self._log)
+            self._process = ClientProcess(self._log, self._key_file)
             self._nodes = {}
             self._measuring.history.begin_again(now)
         nodes = dict(self._voters())
@@ -161,6 +165,10 @@ class Prober:
             self._nodes = nodes
         samples = []
         for record in self._process.receive():
+            if isinstance(record, ShutOut):
+                text = f"the probe client cannot measure: {explained(record.why)}"
+                self._journal.tell("users", text, what="shut_out")
+                continue
             self._measuring.note(record)
             sample = _sample_of(record)
             if sample is not None:

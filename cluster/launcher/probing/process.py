@@ -28,16 +28,18 @@ END_SECONDS: Final = 5.0
 class ClientProcess:
     """A probe client that runs, until it is stopped or has ended by itself.
 
-    What it has to say of its own mistakes goes to the end of the file `log`.
+    What it has to say of its own mistakes goes to the end of the file `log`. Nodes with keys know
+    it by the key in `key_file`.
     """
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, key_file: str = "") -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, CHANNEL_BYTES)
         with theirs, append(log) as stderr:
+            command = (sys.executable, "-P", "-m", "cluster.launcher.probing")
             self._process = subprocess.Popen(
-                (sys.executable, "-P", "-m", "cluster.launcher.probing", str(theirs.fileno())),
+                (*command, str(theirs.fileno()), key_file),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
@@ -60,7 +62,8 @@ class ClientProcess:
         return self._process.pid
 
     def follow(self, nodes: dict[str, str]) -> bool:
-        """The nodes to use are these: addresses, HOST:PORT, by name. Whether it will know."""
+        """The nodes to use are these, addresses by name: HOST:PORT or HOST:PORT#KEY. Whether it
+        will know."""
         return self._order({"nodes": nodes})
 
     def look_closely(self, seconds: float) -> None:

@@ -126,6 +126,13 @@ class Down(NamedTuple):
     node: str
 
 
+class ShutOut(NamedTuple):
+    """The nodes check requests and refuse the client's, with this text; told once."""
+
+    at: float
+    why: str
+
+
 class Settled(NamedTuple):
     """The order to read again is carried out, and what was asked before it has ended."""
 
@@ -133,9 +140,18 @@ class Settled(NamedTuple):
     at: float
 
 
-Record = Operation | Seen | LeaseNews | Held | Late | Down | Settled
+Record = Operation | Seen | LeaseNews | Held | Late | Down | Settled | ShutOut
 
-_KINDS: Final[tuple[type[Record], ...]] = (Operation, Seen, LeaseNews, Held, Late, Down, Settled)
+_KINDS: Final[tuple[type[Record], ...]] = (
+    Operation,
+    Seen,
+    LeaseNews,
+    Held,
+    Late,
+    Down,
+    Settled,
+    ShutOut,
+)
 _NUMBERS: Final = {kind: number for number, kind in enumerate(_KINDS)}
 
 

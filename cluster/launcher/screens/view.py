@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from cluster.launcher.program import CTL, DATA_DIR
 from cluster.launcher.screens.vitals import NodeVitals, Vitals
+from cluster.launcher.secure import pasting
 from cluster.launcher.story.durations import duration
 from cluster.launcher.story.happenings import Happening
 
@@ -181,11 +182,13 @@ def banner(cluster: LocalCluster, version: str, took_seconds: float, kept: bool)
     count = len(cluster.members)
     nodes = "1 node" if count == 1 else f"{count} nodes"
     data = f"data in {cluster.data_dir}" if kept else "its data goes when it stops"
+    secure = cluster.secure
+    pasted = [*pasting.about_users(secure), *pasting.lines(cluster.endpoints, secure)]
     return "\n".join(
         [
             f"leasehold {version}: {nodes}, ready in {duration(took_seconds)}, {data}",
             "",
-            f"  {endpoints_line(cluster)}",
+            *(f"  {line}" for line in pasted),
             f"  {leasectl} put greeting hello",
             f"  {leasectl} get greeting",
             f"  {ctl_command(cluster, kept)} kill leader",
@@ -199,11 +202,6 @@ def ctl_command(cluster: LocalCluster, kept: bool) -> str:
     program = sys.argv[0] if os.access(sys.argv[0], os.X_OK) else f"{sys.executable} {sys.argv[0]}"
     is_usual = not kept or cluster.data_dir == Path(DATA_DIR)
     return f"{program} {CTL}" + ("" if is_usual else f" --data-dir {cluster.data_dir}")
-
-
-def endpoints_line(cluster: LocalCluster) -> str:
-    """The line to type in another terminal so that leasectl finds the cluster."""
-    return f"export LEASECTL_ENDPOINTS={','.join(cluster.endpoints)}"
 
 
 def leasectl_command() -> str:

@@ -25,6 +25,7 @@ STYLES: Final[Mapping[str, str]] = {
     "member": "cyan",
     "refused": "yellow",
     "slow": "dim",
+    "users": "cyan",
     "verdict": "bold",
 }
 """The styles of lines, by kind; the others have none."""

@@ -1,4 +1,4 @@
-"""`python -m cluster.launcher.shows LOAD ENDPOINTS`: the process that makes a load.
+"""`python -m cluster.launcher.shows LOAD ENDPOINTS KEY_FILE`: the process that makes a load.
 
 A launcher starts it, and its stdin ends with the launcher.
 """
@@ -15,4 +15,4 @@ from cluster.launcher.shows.loading import main
 if __name__ == "__main__":
     # The terminal is the launcher's, and the launcher tells itself which nodes are away.
     logging.getLogger("leasehold.client").addHandler(logging.NullHandler())
-    main(LoadMix(**json.loads(sys.argv[1])), sys.argv[2])
+    main(LoadMix(**json.loads(sys.argv[1])), sys.argv[2], sys.argv[3])

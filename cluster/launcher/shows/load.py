@@ -107,15 +107,18 @@ class Second(NamedTuple):
 
 
 class LoadProcess:
-    """A load that runs beside the launcher, and ends when it does."""
+    """A load that runs beside the launcher, and ends when it does.
 
-    def __init__(self, load: LoadMix, endpoints: Iterable[str]) -> None:
+    Its key, for endpoints that name the keys of nodes, is in `key_file`.
+    """
+
+    def __init__(self, load: LoadMix, endpoints: Iterable[str], key_file: str) -> None:
         self.load = load
         self.latest: Second | None = None
         self._unread = b""
         command = (sys.executable, "-P", "-m", "cluster.launcher.shows")
         self._process = subprocess.Popen(
-            (*command, json.dumps(load._asdict()), ",".join(endpoints)),
+            (*command, json.dumps(load._asdict()), ",".join(endpoints), key_file),
             stdin=subprocess.PIPE,  # never written: its end tells that the launcher has ended
             stdout=subprocess.PIPE,
             env=import_environment(),
@@ -155,8 +158,9 @@ class BackgroundLoad:
 
     due: Final = float("inf")
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, key_file: str = "") -> None:
         self._journal = journal
+        self._key_file = key_file
         self._running: LoadProcess | None = None
 
     @property
@@ -193,7 +197,7 @@ class BackgroundLoad:
             return ""
         load = parse(words)
         self._end()
-        self._running = LoadProcess(load, endpoints)
+        self._running = LoadProcess(load, endpoints, self._key_file)
         self._journal.tell("load", f"load: {load.words()}", load=load.words())
         return ""
 

@@ -37,10 +37,13 @@ TIMEOUT_SECONDS: Final = 10.0
 CHOICES: Final = 4_096
 
 
-def main(load: LoadMix, endpoints: str) -> None:
+def main(load: LoadMix, endpoints: str, key_file: str) -> None:
     """Make the load until stdin ends, and tell each second on stdout."""
     # The launcher may end between two looks at stdin.
-    with Client(endpoints, timeout=TIMEOUT_SECONDS) as client, suppress(BrokenPipeError):
+    with (
+        Client(endpoints, timeout=TIMEOUT_SECONDS, key_file=key_file) as client,
+        suppress(BrokenPipeError),
+    ):
         LoadMaker(load, client).run()
 
 

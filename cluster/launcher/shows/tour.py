@@ -298,7 +298,15 @@ def _fill(stage: Stage) -> Errand[None]:
             "progress", text, what="fill", victim="", done=done, total=LAGGARD_ENTRIES
         )
 
-    endpoints = stage.desk.cluster.endpoints
-    stage.desk.jobs.begin(Job(work, endpoints, stage.name, tell, ends.append))
+    cluster = stage.desk.cluster
+    job = Job(
+        work,
+        cluster.direct_endpoints,
+        stage.name,
+        tell,
+        ends.append,
+        key_file=cluster.own_key_file,
+    )
+    stage.desk.jobs.begin(job)
     yield from stage.until(lambda: bool(ends), "the writes")
     stage.check(not ends[0], f"the writes failed: {ends[0]}")

@@ -60,6 +60,7 @@ OF_THE_LAUNCHER: Final[Mapping[str, str]] = {
     "load": "the background load began or ended: load (its words, or null)",
     "narrated": "a show says what it does: show (tour, chaos)",
     "verdict": "a whole run is judged: passed, why",
+    "users": "requests are checked, or the launcher's are refused: what (enabled, shut_out)",
     "slept": "the launcher itself did not run, so what it measured does not count: took_ms",
     "stopped": "the cluster has stopped",
 }

@@ -15,6 +15,7 @@ from cluster.client.arguments import LEASE_TTL_SECONDS_MAX
 from cluster.client.results import Event, KeyValue
 from cluster.errors import LeaseholdError, UnavailableError
 from cluster.launcher.probing.records import PREFIX
+from cluster.launcher.secure.refusals import explained
 from cluster.launcher.web.limits import (
     LEASE_KEYS_SHOWN_MAX,
     LEASES_SHOWN_MAX,
@@ -36,8 +37,9 @@ class MistakeError(Exception):
 class Keys:
     """A client of the cluster whose endpoints change. May be shared by threads."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, key_file: str = "") -> None:
         self._endpoints = endpoints
+        self._key_file = key_file
         self._changing = threading.Lock()
         self._client: Client | None = None
         self._known: tuple[str, ...] = ()
@@ -52,7 +54,8 @@ class Keys:
             if self._is_closed or not endpoints:
                 raise UnavailableError("no voter is known")
             if self._client is None or endpoints != self._known:
-                former, self._client = self._client, Client(endpoints)
+                client = Client(endpoints, key_file=self._key_file)
+                former, self._client = self._client, client
                 self._known = endpoints
                 if former is not None:
                     former.close()
@@ -109,7 +112,7 @@ def outcome_of(work: Callable[[], T]) -> T:
     try:
         return work()
     except LeaseholdError as error:
-        raise MistakeError(error.message) from None
+        raise MistakeError(explained(error.message)) from None
     except (TypeError, ValueError) as error:
         raise MistakeError(str(error)) from None
 

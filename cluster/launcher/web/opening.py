@@ -16,6 +16,8 @@ def open_page(supervisor: Supervisor, screen: Screen, port: int | None) -> WebPa
         view=supervisor.view,
         record=cluster.links.record,
         commands=[(command.name, command.usage, command.help) for command in COMMANDS],
+        endpoints=lambda: cluster.direct_endpoints,
+        key_file=cluster.own_key_file,
     )
     page = WebPage(cluster.journal, cluster.data_dir, launcher, port)
     if supervisor.desk.prober is not None:

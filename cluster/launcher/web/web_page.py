@@ -56,6 +56,10 @@ class Launcher(NamedTuple):
     record: Callable[[bool], None]
     """Have the nodes tell of the messages between them, or not."""
     commands: Sequence[CommandHelp] = ()
+    endpoints: Callable[[], Sequence[str]] = list
+    """Where the page's client asks the cluster."""
+    key_file: str = ""
+    """That client's key, where endpoints name the keys of nodes."""
 
 
 class WebPage:
@@ -77,7 +81,7 @@ class WebPage:
         self._told: deque[_Told] = deque()
         self._is_announced = False
         self._calls = PageCalls(self._waker.wake)
-        self._keys = Keys(lambda: self._endpoints)
+        self._keys = Keys(lambda: self._endpoints, launcher.key_file)
         self._streams = PageStreams(self._greeting, self._keys, self._waker.wake)
         self._routes = Routes(self._keys, self._calls)
         self._server = Server(listening, guard, self._routes, self._streams)
@@ -124,9 +128,7 @@ class WebPage:
 
     def _show(self, view: ClusterView, now: float) -> None:
         document = view_document(view)
-        self._endpoints = tuple(
-            node.endpoint for node in view.nodes if node.state not in {"removed", "learner"}
-        )
+        self._endpoints = tuple(self._launcher.endpoints())
         if document != self._shown:
             self._shown = document
             self._tell((document, now))
