@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +18,10 @@ import pytest
 
 from tests.guard import Guard
 from tests.limits import HANG_SECONDS
-from tests.markers import CAMPAIGN, PROCESS, QUICK, Quiet, marker_of
+from tests.markers import QUICK, Quiet, marker_of
 
 TESTS: Final = Path(__file__).parent
 QUIET: Final = Quiet()
-TURNS: Final = (CAMPAIGN, PROCESS, QUICK)
-"""The order of files by the longest of their tests."""
 
 hypothesis.settings.register_profile("without a clock", deadline=None)
 hypothesis.settings.load_profile("without a clock")
@@ -42,24 +40,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid}: {error}") from None
         if marker not in marked:
             item.add_marker(marker)
-    items.sort(key=_turn_of_file(items))
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Let workers take files in our order; theirs begins with those that have the most tests."""
-    if hasattr(config.option, "loadscopereorder"):
-        config.option.loadscopereorder = False
-
-
-def _turn_of_file(items: Iterable[pytest.Item]) -> Callable[[pytest.Item], int]:
-    """Files with long tests first, so that no worker has one left when the others are done."""
-    turns: dict[Path, int] = {}
-    for item in items:
-        for marker in item.iter_markers():
-            if marker.name in TURNS:
-                turn = TURNS.index(marker.name)
-                turns[item.path] = min(turn, turns.get(item.path, turn))
-    return lambda item: turns.get(item.path, 0)
 
 
 @pytest.hookimpl(wrapper=True)
