@@ -19,7 +19,7 @@ from cluster.launcher.local import LocalCluster
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-LANDED: Final = "d55ac52dc8dfd97fdca1bfc5e8c28091d63c9cfd"
+LANDED: Final = "7f767362cc2834f5d1766a54d8f291301cf38b62"
 """The commit of the last landed version. Whoever makes a release names it here for the next one."""
 
 NODE: Final = ("-P", "-m", "actors")
