@@ -174,7 +174,7 @@ def test_a_picture_has_the_size_for_which_the_terminal_is_cleared(
     Terminal(80, 24).feed(before)
     terminal = Terminal(40, 20)
     terminal.feed(cleared + after)
-    assert cleared and terminal.lines[1].startswith("node  state")
+    assert cleared and terminal.lines[1].startswith("node state")
 
 
 @pytest.mark.process
