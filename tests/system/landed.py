@@ -19,7 +19,7 @@ from cluster.launcher.local import LocalCluster
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-LANDED: Final = "7f767362cc2834f5d1766a54d8f291301cf38b62"
+LANDED: Final = "2ede1f9bedce9c49129e820ca024de15f3229d84"
 """The commit of the last landed version. Whoever makes a release names it here for the next one."""
 
 NODE: Final = ("-P", "-m", "actors")
