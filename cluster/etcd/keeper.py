@@ -69,6 +69,8 @@ class FrontKeeper:
         """Fork a child and wait for its end; False if it is to be the last one."""
         # SIGTERM waits meanwhile: it must find the child's number here, or no child.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        if self._is_stopping:  # it came just before
+            return False
         self._child = os.fork()
         if not self._child:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

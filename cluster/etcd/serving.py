@@ -47,17 +47,19 @@ def serve(config: FrontConfig) -> int:
     loop: Loop = uvloop.new_event_loop() if HAS_UVLOOP else asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.add_reader(config.life, os._exit, 0)
-    stopping = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    return loop.run_until_complete(_serve(loop, config, stopping))
+    return loop.run_until_complete(_serve(loop, config))
 
 
-async def _serve(loop: Loop, config: FrontConfig, stopping: asyncio.Event) -> int:
+async def _serve(loop: Loop, config: FrontConfig) -> int:
     front = Front(loop, config, protocols_of(config))
     reason = await front.reach()
     if reason:
         log.error("no way to the node at port %d: %s", config.own_port, reason)
         return EXIT_NODE_AWAY
+    # Until here SIGTERM ends this process at once. uvloop forgets one that comes to a handler before
+    # the loop runs.
+    stopping = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
     for number in config.listening:
         front.listen([socket.socket(fileno=number)], _kind(config, number))
     for number in config.listening_metrics:
