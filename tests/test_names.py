@@ -23,7 +23,14 @@ SAME_THING: Final = {
 }
 """These are etcd's words: a node's own record, and the same thing as the client API shows it."""
 
-PRODUCT: Final = modules_in("actors", "cluster")
+NAMES_OF_OTHERS: Final = "cluster.compat."
+"""Modules whose names are those of another package."""
+
+PRODUCT: Final = {
+    module: source
+    for module, source in modules_in("actors", "cluster").items()
+    if not module.startswith(NAMES_OF_OTHERS)
+}
 CLIENT_ROOM: Final = "cluster.client.flows."
 CLIENT_SHELLS: Final = {"cluster.aio", "cluster.client.api", "cluster.client.threads.objects"}
 """A class of the client's flows has its own name in the shell whose methods block."""
