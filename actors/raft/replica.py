@@ -55,7 +55,8 @@ class Replica:
         # Entries up to here were given out to be saved, and are still in the log.
         self._given_out = log.last_index
         self.cluster_ms = cluster_ms
-        self._clock_term = 0
+        # The leader that made the last entry had reached this time: it never goes back behind it.
+        self._clock_term = log.last_term
         self._roster = roster
         self._note_memberships(log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62))
 
@@ -94,7 +95,7 @@ class Replica:
         self.commit_to(min(message.commit, proven))
         time_ms = self.log.time_ms(proven)
         # 0: the entry is compacted away. A heartbeat will bring the time.
-        if time_ms and (conflict is not None or message.term > self._clock_term):
+        if time_ms:
             self._hear_clock(message.term, time_ms)
         return self.response(message, proven)
 

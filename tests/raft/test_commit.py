@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from actors.raft.leader import UNCOMMITTED_BYTES_MAX
-from actors.raft.rpc import AppendRequest, AppendResponse, VoteResponse
+from actors.raft.rpc import AppendRequest, AppendResponse, Heartbeat, VoteResponse
 from tests.raft.harness import (
     ELECTION_MS,
     HEARTBEAT_MS,
+    START_MS,
     Cluster,
     Solo,
+    entries,
     load,
     make_core,
 )
@@ -258,6 +260,29 @@ def test_a_follower_of_a_deposed_leader_forgets_its_clock_too() -> None:
     cluster.tick(3)
     cluster.tick(1)  # its heartbeats still tell member 2 the time
     check_clock(cluster, set_by=3, judged_by=2)
+
+
+def test_a_heartbeat_from_before_a_restart_takes_the_clock_behind_no_entry() -> None:
+    cluster = Cluster()
+    cluster.elect(1)
+    cluster.run(400)
+    late = Heartbeat(1, 2, cluster.cores[1].term, 1, 1, 0, 0, cluster_ms=10, answer=True)
+    cluster.propose(1, b"later")
+    follower = cluster.restart(2)
+    at_ms = follower.replica.log.time_ms(follower.replica.log.last_index)
+    follower.step(late, cluster.now_ms)
+    assert follower.replica.cluster_ms == at_ms >= 400
+
+
+def test_an_append_tells_the_time_of_entries_that_are_in_the_log_already() -> None:
+    """The clock of a new leader holds, and goes on by each entry that its log is shown to have."""
+    log = entries(1, 1, 1)
+    core = make_core(terms=(1, 1))
+    core.replica.log.truncate_from(1, commit=0)
+    core.replica.log.append([each._replace(time_ms=100 * each.index) for each in log])
+    for prev in (1, 2):
+        core.step(AppendRequest(2, 1, 3, 0, prev, 1, 0, ()), START_MS)
+        assert core.replica.cluster_ms == 100 * prev
 
 
 def check_clock(cluster: Cluster, set_by: int, judged_by: int) -> None:

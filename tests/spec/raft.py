@@ -254,11 +254,11 @@ def saved(m: Member) -> Member | None:
 
 def restart(m: Member, disk: Disk, known: int, applied: int, ms: int) -> Member | None:
     """After a crash: a save under way has reached the disk as a whole, or not at all. The commit
-    index and the clock may be those of any earlier moment."""
+    index may be that of any earlier moment, and the clock is the last entry's, by its leader."""
     if disk not in (m.disk, m.saving) or known > m.commit or applied > min(known, m.applied):
         return None
     new = Member(m.id, disk, disk.term, disk.vote, disk.log, barred=m.barred)
-    return new._replace(commit=known, applied=applied, clock=Clock(0, ms))
+    return new._replace(commit=known, applied=applied, clock=Clock(disk.log.last.term, ms))
 
 
 # --- members (4.1, 4.2, 4.3) ------------------------------------------------------------------

@@ -186,7 +186,8 @@ def begin(core: RaftCore, recovered: Recovered, known: Member | None) -> Member:
             told = f"member {own_id} restarts with {disk} committed {commit} applied {applied}"
             raise FindingError(f"{told}\nit had {known.disk}\nand saved {known.saving}")
     m = Member(own_id, disk, disk.term, disk.vote, log, barred=recovered.probation is not None)
-    return m._replace(commit=commit, applied=applied, clock=Clock(0, recovered.cluster_ms))
+    clock = Clock(log.last.term, recovered.cluster_ms)
+    return m._replace(commit=commit, applied=applied, clock=clock)
 
 
 def _is_same(found: Disk, had: Disk) -> bool:
