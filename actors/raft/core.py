@@ -383,6 +383,10 @@ class RaftCore:
         if self.elector.leads_as is not None:
             self.elector.leads_as.snapshot_failed(peer)
 
+    def expecting(self) -> tuple[rpc.HardState, LogStart]:
+        """A snapshot has arrived, so no entry is handed out. Note this before Store is told."""
+        return self._following.expecting()
+
     def restored(
         self, start: LogStart, cluster_ms: int, chunk: rpc.SnapshotChunk
     ) -> tuple[rpc.HardState, tuple[Entry, ...]]:
@@ -391,8 +395,4 @@ class RaftCore:
         The WAL must begin anew after `start`, with the hard state and the entries returned, before
         the next output: that has the answer to the leader, which is a promise.
         """
-        elector = self.elector
-        kept = self._following.restored(start, cluster_ms, chunk)
-        elector.give_out()
-        elector.persisted()
-        return rpc.HardState(elector.term, elector.vote, self.replica.commit), kept
+        return self._following.restored(start, cluster_ms, chunk)

@@ -12,7 +12,13 @@ from actors.raft.forwarding import Forwarder
 from actors.raft.log import LogStart
 from actors.raft.outbox import Outbox
 from actors.raft.replica import Replica
-from actors.raft.rpc import AppendRequest, Heartbeat, HeartbeatResponse, SnapshotChunk
+from actors.raft.rpc import (
+    AppendRequest,
+    HardState,
+    Heartbeat,
+    HeartbeatResponse,
+    SnapshotChunk,
+)
 from actors.raft.trial import Trial
 
 
@@ -82,10 +88,30 @@ class Following:
             # Without this answer the leader would send the snapshot for ever.
             self._outbox.promise(self._replica.response(message, commit, committed=True))
 
-    def restored(self, start: LogStart, cluster_ms: int, chunk: SnapshotChunk) -> tuple[Entry, ...]:
+    def expecting(self) -> tuple[HardState, LogStart]:
+        """The hard state and the last saved entry, for the note of a snapshot that has arrived.
+
+        The term may be new with the snapshot, and not saved yet. A crash after the store is
+        replaced must not leave a term before that of the snapshot's last entry: this member would
+        follow leaders of the past, and could stand in a term whose leader it had heard.
+        """
+        self._replica.pause()
+        saved = self._replica.saved_end()
+        return self._all_durable(min(self._replica.commit, saved.index)), saved
+
+    def restored(
+        self, start: LogStart, cluster_ms: int, chunk: SnapshotChunk
+    ) -> tuple[HardState, tuple[Entry, ...]]:
         """The store holds everything up to `start`; returns the entries after it that are kept."""
         kept = self._replica.restore(start, chunk.term, cluster_ms)
         # The leader that sent the snapshot may have been deposed since: then it gets no answer.
         if self._elector.leader == chunk.source and self._elector.term == chunk.term:
             self._outbox.promise(self._replica.response(chunk, start.index))
-        return kept
+        return self._all_durable(self._replica.commit), kept
+
+    def _all_durable(self, commit: int) -> HardState:
+        """The hard state, which the caller saves before anything else happens."""
+        elector = self._elector
+        elector.give_out()
+        elector.persisted()
+        return HardState(elector.term, elector.vote, commit)

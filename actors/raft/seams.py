@@ -31,8 +31,11 @@ class Storage(Protocol):
     def cut(self, index: int) -> None:
         """Forget entries up to `index`: the store holds them durably."""
 
-    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        """Note, durably, that the store may soon hold entries up to `index` that the log lacks."""
+    def expect_snapshot(
+        self, hard_state: HardState, expected: tuple[int, int], start: LogStart
+    ) -> None:
+        """Note, durably, that the store may soon hold all up to an (index, term) of `expected`,
+        and with it the hard state, whose term is no earlier."""
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         """Begin anew: the store holds everything up to `start`, and only these entries follow."""

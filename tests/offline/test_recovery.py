@@ -48,11 +48,15 @@ def store_at(index: int, term: int) -> Machine:
 
 
 def crashed(*terms: int, expected: tuple[int, int]) -> tuple[Wal, Contents]:
-    """A log of these terms, after a crash at any time since that snapshot was to be installed."""
+    """A log of these terms, after a crash at any time since that snapshot was to be installed.
+
+    Its term came with the snapshot.
+    """
     disk = SimulatedDisk()
     wal, _ = Wal.create(DIRECTORY, Identity(1, 7), voters(3), SEGMENT_BYTES, disk)
     wal.save(HardState(terms[-1], 0, 2), entries(1, *terms), START)
-    wal.expect_snapshot(*expected, LogStart(len(terms), terms[-1], voters(3)))
+    noted = HardState(expected[1], 0, 2)
+    wal.expect_snapshot(noted, expected, LogStart(len(terms), terms[-1], voters(3)))
     return Wal.open(DIRECTORY, SEGMENT_BYTES, disk)
 
 
@@ -73,7 +77,7 @@ def test_a_log_that_an_installed_snapshot_replaces_begins_anew_after_it(
     wal, contents = crashed(*terms, expected=(4, 3))
     after = reconciled(wal, contents, store_at(4, 3))
     assert (after.log.first_index, after.log.last_index, after.log.last_term) == (5, 4, 3)
-    assert after.hard_state.commit == 4
+    assert after.hard_state == HardState(3, 0, 4)
     assert after.membership == voters(4)
 
 

@@ -110,8 +110,10 @@ class Recorder:
     def cut(self, index: int) -> None:
         self.happened.append(("cut", index))
 
-    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        self.happened.append(("expects", index, term, start.index))
+    def expect_snapshot(
+        self, hard_state: HardState, expected: tuple[int, int], start: LogStart
+    ) -> None:
+        self.happened.append(("expects", hard_state.term, *expected, start.index))
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:
         self.happened.append(("reset", start.index, start.term))
@@ -617,13 +619,13 @@ def test_a_move_to_a_member_that_is_none_fails_under_etcds_name() -> None:
     assert failed == Failed((4,), Failure("BadLeaderTransferee"), outcome_unknown=False)
 
 
-def test_a_coming_snapshot_is_noted_after_what_is_saved_not_after_what_has_just_arrived() -> None:
+def test_a_coming_snapshot_is_noted_with_the_present_term_after_what_is_saved() -> None:
     shell = Shell(terms=(1, 1, 1))
     chunk = SnapshotChunk(2, 1, 3, 9, 5, 100, 3, 1, 0, zlib.crc32(b"x"), b"x")
     shell.hear(AppendRequest(2, 1, 3, 9, 3, 1, 0, entries(4, 3, 3)), chunk)
     happened = shell.recorder.take()
     (note,) = [each for each in happened if each[0] == "expects"]
-    assert note == ("expects", 100, 3, 3)
+    assert note == ("expects", 3, 100, 3, 3)
 
 
 def test_a_removed_member_says_so_once() -> None:

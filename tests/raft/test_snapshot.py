@@ -9,7 +9,14 @@ from actors.language.members import AddMember
 from actors.raft.core import RaftCore
 from actors.raft.log import LogStart
 from actors.raft.quorum import Configuration
-from actors.raft.rpc import AppendResponse, Message, SnapshotChunk
+from actors.raft.rpc import (
+    AppendResponse,
+    HardState,
+    Heartbeat,
+    Message,
+    SnapshotChunk,
+    VoteRequest,
+)
 from tests.raft.harness import HEARTBEAT_MS, Cluster, peer, voters
 
 BYTES = 1 << 30
@@ -61,6 +68,21 @@ def test_after_its_snapshot_a_member_goes_on_with_the_log() -> None:
     assert leader.decided(cluster.now_ms).behind == ()
     assert follower.replica.handed_out == index
     assert follower.replica.cluster_ms >= 123_456
+
+
+def test_the_note_of_a_snapshot_has_the_term_that_came_with_it_and_the_vote_in_it() -> None:
+    cluster = left_behind()
+    follower = cluster.cores[3]
+    voted = VoteRequest(2, 3, 7, False, 99, 7, True)
+    follower.step(voted, cluster.now_ms)
+    follower.step(Heartbeat(2, 3, 7, 1, 0, 0, 0, 0, True), cluster.now_ms)
+    follower.replica.commit = 99
+    assert follower.elector.saved == (1, 1)
+    hard_state, saved = follower.expecting()
+    # No more is known to be committed than the log on the disk has.
+    assert hard_state == HardState(7, 2, saved.index)
+    assert follower.elector.saved == (7, 2)
+    assert follower.replica.paused
 
 
 def test_what_follows_a_snapshot_is_kept_if_the_log_agrees_with_it() -> None:

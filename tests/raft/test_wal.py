@@ -382,9 +382,9 @@ def test_a_reset_leaves_nothing_but_what_follows_the_snapshot() -> None:
 def test_a_note_of_a_coming_snapshot_is_remembered_until_the_reset() -> None:
     disk = SimulatedDisk()
     wal = write(FLUSHES, disk)
-    wal.wal.expect_snapshot(100, 6, LogStart(5, 3, MEMBERS))
+    wal.wal.expect_snapshot(state(6), (100, 6), LogStart(5, 3, MEMBERS))
     assert read(disk).expected == (100, 6)
-    assert holds(read(disk), FLUSHES)
+    assert holds(read(disk), (*FLUSHES, (state(6), ())))
     wal.wal.reset(state(7), (), LogStart(100, 6, MEMBERS))
     assert read(disk).log.last_index == 100
 
@@ -400,7 +400,7 @@ def test_a_note_that_begins_a_segment_while_entries_are_unsaved_follows_what_is_
     assert core.replica.log.last_index == 7
     segments = len(disk.paths())
     while len(disk.paths()) == segments:
-        wal.wal.expect_snapshot(100, 6, core.replica.saved_end())
+        wal.wal.expect_snapshot(state(6), (100, 6), core.replica.saved_end())
     disk.crash(lambda limit: limit - 1)
     contents = read(disk)
     assert contents.expected == (100, 6)
@@ -412,7 +412,7 @@ def test_a_segment_is_never_begun_behind_a_gap() -> None:
     wal = write(FLUSHES[:1], disk)
     with pytest.raises(AssertionError, match="a segment follows what is saved"):
         for _ in range(SEGMENT_BYTES):
-            wal.wal.expect_snapshot(100, 6, LogStart(2, 1, MEMBERS))
+            wal.wal.expect_snapshot(state(6), (100, 6), LogStart(2, 1, MEMBERS))
 
 
 def test_a_crash_at_any_moment_of_a_reset_leaves_the_old_log_or_the_new_one() -> None:

@@ -104,7 +104,8 @@ class Life:
                 cut = model.cut + 1 + self.chance(model.last[0] - model.cut)
                 return model._replace(cut=cut)
             case 2:
-                return model._replace(expected=(model.last[0] + 1 + self.chance(3), max(term, 1)))
+                expected = model.last[0] + 1 + self.chance(3), term + 1
+                return model._replace(expected=expected, state=(term + 1, vote))
             case 3 if self.chance(4) == 0:
                 index = model.last[0] + self.chance(5)
                 return Model((index, max(term, 1)), (), (max(term, 1), vote), (0, 0), index)
@@ -127,7 +128,7 @@ class Life:
         before = self.model
         hard_state = HardState(*after.state, after.cut)
         if after.expected not in (before.expected, (0, 0)):
-            self.wal.expect_snapshot(*after.expected, LogStart(*before.last, MEMBERS))
+            self.wal.expect_snapshot(hard_state, after.expected, LogStart(*before.last, MEMBERS))
         elif after.start != before.start:
             self.wal.reset(hard_state, (), LogStart(*after.start, MEMBERS))
         elif after.cut != before.cut:

@@ -92,9 +92,13 @@ class TappedWal:
         if node.actors is not None:  # else it is what an earlier process installed
             node.cluster.installed(node)
 
-    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
+    def expect_snapshot(
+        self, hard_state: HardState, expected: tuple[int, int], start: LogStart
+    ) -> None:
         self._node.cluster.moment("at_snapshot", self._node)
-        self._wal.expect_snapshot(index, term, start)
+        self._checker.saving(self._node, hard_state, ())
+        self._wal.expect_snapshot(hard_state, expected, start)
+        self._checker.saved(self._node.member_id).saved()
 
     def has_room(self) -> bool:
         return self._wal.has_room()

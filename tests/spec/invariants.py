@@ -53,6 +53,7 @@ def require(condition: bool, text: str) -> None:
 def check_one(m: Member) -> None:
     """What one member keeps by itself."""
     order_of_indexes(m)
+    terms_are_entered(m)
     terms_and_times_rise(m.log)
     changes_are_orderly(m)
 
@@ -129,6 +130,12 @@ def order_of_indexes(m: Member) -> None:
     """start <= applied <= commit <= last (5.1)."""
     indexes = (m.log.start.at, m.applied, m.commit, m.log.last.at)
     require(indexes == tuple(sorted(indexes)), f"{m.id} has start, applied, commit, last {indexes}")
+
+
+def terms_are_entered(m: Member) -> None:
+    """No log ends in a term that its member has not entered, on its disk neither (3.3)."""
+    for term, log in ((m.term, m.log), (m.disk.term, m.disk.log)):
+        require(log.last.term <= term, f"{m.id} is in term {term}, its log in {log.last.term}")
 
 
 def terms_and_times_rise(log: Log) -> None:

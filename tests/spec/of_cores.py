@@ -149,6 +149,8 @@ class Cores:
                 found.append(Input("broken", m.leader, ("breaks",)))
         else:
             found.append(Input("isolated", None, ("breaks",)))
+            peers = sorted(m.log.config.members - {m.id})
+            found += [Input("broken", other, ("breaks",)) for other in peers]
             found.append(Input("propose", None, ("proposals",)))
             found += [Input("change", None, ("changes",))] if world.changes else []
             found.append(Input("beat", None, ("beats",)))
@@ -208,21 +210,33 @@ class Cores:
         core, said = self.thaw(state), Said()
         core.step(message, NOW)
         if isinstance(message, rpc.SnapshotChunk) and core.leader == message.source:
-            if state.saving is not None or loses:
+            if state.saving is not None:
                 return None
-            after = self._settled(core, self._install(core, state, message), said, loses)
+            after = self._install(core, state, message, said, loses)
         else:
             after = self._settled(core, state, said, loses)
         return self._taken(state, after, said, "hear", loses)
 
-    def _install(self, core: RaftCore, state: State, chunk: rpc.SnapshotChunk) -> State:
-        """A whole snapshot is one chunk here; its data are the members at its end."""
+    def _install(
+        self, core: RaftCore, state: State, chunk: rpc.SnapshotChunk, said: Said, loses: bool
+    ) -> State:
+        """A whole snapshot is one chunk here; its data are the members at its end.
+
+        A crash comes when the store is replaced, and the log is not: see `reconcile`.
+        """
         membership = read(chunk.data)
         if membership is None or chunk.last_index <= core.replica.commit:
-            return state
+            return self._settled(core, state, said, loses)
         start = LogStart(chunk.last_index, chunk.last_term, membership)
+        hard, _ = core.expecting()
+        if loses:
+            there = _log_of(state.disk)
+            hard = hard._replace(commit=start.index)
+            keeps = there.term_at(start.index) == start.term
+            disk = _cut(state.disk, start.index) if keeps else Saved(hard, start, ())
+            return self._start(state.id, disk._replace(hard=hard), state.life + 1)
         hard, kept = core.restored(start, chunk.total_bytes, chunk)
-        return state._replace(disk=Saved(hard, start, kept))
+        return self._settled(core, state._replace(disk=Saved(hard, start, kept)), said, loses)
 
     def _crash(self, state: State, said: Said) -> Taken | None:
         after = self._start(state.id, state.disk, state.life + 1)

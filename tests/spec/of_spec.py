@@ -245,7 +245,8 @@ def heard(m: Member, said: Message) -> Member | None:
             return raft.hear_answer(m, said)
         case Snapshot():
             offered = raft.hear_snapshot(m, said)
-            return offered and (raft.install(offered, said) or offered)
+            noted = offered and raft.saved(raft.expect(offered))
+            return noted and (raft.install(noted, said) or offered)
         case AskRead(source, _, term, read):
             return raft.hear_term(m, term) or raft.hear_read(m, source, read)
         case TellRead():

@@ -23,6 +23,7 @@ from tests.spec.state import (
     Place,
     Read,
     RequestVote,
+    Snapshot,
 )
 from tests.spec.worlds import Change, World
 
@@ -50,6 +51,7 @@ def shows_in(world: World) -> Callable[[Plant], Plant]:
 
 
 LEARNERS: Final = (Change("add learner", 3), Change("add learner", 4))
+SNAPSHOT: Final = World("", 1, learners=1, elections=1, terms=2, compactions=1, crashes=1)
 RIVALS: Final = World("", 3, elections=2, terms=2)
 
 
@@ -195,6 +197,18 @@ def only_the_new_voters_count() -> AbstractContextManager[Any]:
         return 2 * len(config.voters.intersection(agreeing)) > len(config.voters)
 
     return patch.object(Config, "quorum", careless)
+
+
+@shows_in(SNAPSHOT)
+def a_snapshot_overtakes_its_term() -> AbstractContextManager[Any]:
+    """The state machine is replaced before the term in which it came is saved (3.3)."""
+    install = raft.install
+
+    def careless(m: Member, said: Snapshot) -> Member | None:
+        done = install(m, said)
+        return done and done._replace(disk=done.disk._replace(term=said.last.term - 1))
+
+    return patch.object(raft, "install", careless)
 
 
 @shows_in(World("", 1, elections=1, terms=2, proposals=2, times=1))

@@ -24,7 +24,6 @@ from tests.spec.state import (
     Disk,
     Entry,
     Lead,
-    Log,
     Member,
     Read,
     RequestVote,
@@ -155,10 +154,8 @@ def win(m: Member) -> Member | None:
 
 
 def propose(m: Member, entries: tuple[Entry, ...]) -> Member | None:
-    """A leader appends commands at its end, with its term and the present cluster time.
-
-    It takes none while it hands over (3.10).
-    """
+    """A leader appends commands at its end, with its term and the present cluster time. It takes
+    none while it hands over (3.10)."""
     if m.lead is None or m.lead.target != NOBODY:
         return None
     own = all(each[:2] == (m.term, m.clock.ms) for each in entries)
@@ -308,16 +305,23 @@ def hear_snapshot(m: Member, said: Snapshot) -> Member | None:
     return heard.owe(Ack(m.id, said.source, heard.term, heard.commit, True))
 
 
+def expect(m: Member) -> Member:
+    """A snapshot has arrived: save the term in which it came before it takes any place."""
+    return m._replace(saving=m.disk._replace(term=m.term, vote=m.vote))
+
+
 def install(m: Member, said: Snapshot) -> Member | None:
-    """Take the leader's state machine for the own one. A log with its last entry keeps the rest."""
+    """Take the leader's state machine for the own one, on the disk at once; then save the rest.
+
+    A crash between the two must not leave a term before that of the log's last entry (3.3).
+    """
     at, clock = said.last.at, m.clock.heard(said.term, said.ms)
-    if at <= m.applied:
+    if at <= m.applied or m.disk.term < said.last.term:
         return None
-    keeps = m.log.term_at(at) == said.last.term
-    log = m.log.compact(at) if keeps else Log(said.last, (), ((at, said.config),))
-    new = m._replace(log=log, disk=Disk(m.term, m.vote, log), saving=None, clock=clock)
+    log, there = (each.behind(said.last, said.config) for each in (m.log, m.disk.log))
+    new = m._replace(log=log, disk=m.disk._replace(log=there), saving=Disk(m.term, m.vote, log))
     answer = Ack(m.id, said.source, said.term, at, True)
-    return new._replace(commit=max(m.commit, at), applied=at).owe(answer)
+    return new._replace(commit=max(m.commit, at), applied=at, clock=clock).owe(answer)
 
 
 # --- handing over (3.10) ----------------------------------------------------------------------
@@ -336,14 +340,12 @@ def hear_timeout_now(m: Member, said: TimeoutNow) -> Member | None:
     return stand(m, handed=True) if m.leader == said.source else None
 
 
-# --- reads (6.4) ------------------------------------------------------------------------------
+# --- reads (6.4), and cluster time (DESIGN.md#cluster-time) -----------------------------------
 
 
 def hear_read(m: Member, source: int, read: int) -> Member | None:
-    """A leader notes what is committed now; a round that begins later must confirm that it leads.
-
-    Before its first commit it does not know what is committed.
-    """
+    """A leader notes what is committed now, which it knows from its first commit on. A round that
+    begins later must confirm that it leads."""
     if m.lead is None:
         return None
     index = m.commit if m.commit >= m.lead.opened else None
@@ -390,9 +392,6 @@ def serve(m: Member, read: int) -> Member | None:
         return None
     told = frozenset(each for each in m.told if each[0] != read)
     return m._replace(asked=m.asked - {read}, told=told)
-
-
-# --- cluster time, and leases by it (DESIGN.md#cluster-time) ----------------------------------
 
 
 def pass_time(m: Member, ms: int) -> Member | None:

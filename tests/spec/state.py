@@ -111,6 +111,12 @@ class Log(NamedTuple):
         start = Place(index, self.term_at(index) or 0)
         return Log(start, self.after(index), ((index, self.config_at(index)), *later))
 
+    def behind(self, last: Place, config: Config) -> Log:
+        """The log behind a snapshot: if it has the last entry of that, it keeps the rest (5.1)."""
+        if self.term_at(last.at) == last.term:
+            return self.compact(last.at)
+        return Log(last, (), ((last.at, config),))
+
 
 Numbers = tuple[tuple[int, int], ...]
 """A number for some members, by their ids; 0 for the others."""

@@ -28,6 +28,7 @@ FOUND_SOON: Final = {
     "promises_leave_before_the_save": ("pair-crashes", 7),
     "commits_on_a_minority": ("pair", 5),
     "votes_for_any_log": ("three-succession", 9),
+    "a_snapshot_overtakes_its_term": ("learner-snapshot", 4),
 }
 """Planted bugs, the world in which each shows, and the steps of the shortest way to it."""
 

@@ -26,7 +26,7 @@ from tests.spec import raft
 from tests.spec.mapping import Mapping, Seen, as_seen, config_of, entries_of, log_of, message_of
 from tests.spec.refinement import ask_again, hearings, path
 from tests.spec.saying import is_kept, is_owed, may_say
-from tests.spec.state import NOBODY, Clock, Disk, Entry, Member, Place, Snapshot, TellRead
+from tests.spec.state import NOBODY, Clock, Disk, Entry, Log, Member, Place, Snapshot, TellRead
 
 NO_PROMISES: Final = (rpc.AppendRequest, rpc.Heartbeat, rpc.HeartbeatResponse)
 """What these say needs nothing on the disk but their term."""
@@ -49,10 +49,22 @@ class Watch:
         self._way = [m]
         # What waits to be said: each message is looked at once, when it appears.
         self._waiting: dict[int, rpc.Message] = {}
+        # Something is saved before the next input comes.
+        self._saves_first = False
+
+    def saving_first(self, m: Member) -> None:
+        """The member's state, if what it saves is saved before anything else happens."""
+        self.m, self._saves_first = m, True
+
+    def has_saved_first(self) -> Member:
+        """The next input comes, so what had to be saved before is on the disk."""
+        if self._saves_first:
+            self.m, self._saves_first = raft.saved(self.m) or self.m, False
+        return self.m
 
     def before(self, now_ms: int) -> Member:
         """The state in which an input finds the member: time has passed since the last one."""
-        m, role = self.m, self._core.elector.role
+        m, role = self.has_saved_first(), self._core.elector.role
         if isinstance(role, Leader):
             return raft.pass_time(m, role.cluster_ms(now_ms)) or m
         if m.hears and not self._mapping.hears(now_ms):
@@ -178,16 +190,28 @@ def begin(core: RaftCore, recovered: Recovered, known: Member | None) -> Member:
     own_id, log = core.config.member_id, log_of(recovered.log, recovered.membership)
     commit, applied = core.replica.commit, recovered.applied_index
     disk = Disk(*recovered.hard_state[:2], log)
-    if known is not None and log.start.at <= known.applied:
+    if known is not None:
         # The log on the disk may begin earlier than the one in memory did, or be cut since.
-        same = [each for each in (known.disk, known.saving) if each and _is_same(disk, each)]
-        restarted = same and raft.restart(known, same[0], commit, applied, recovered.cluster_ms)
-        if not restarted:
+        same = [each for each in _left(known, log, applied) if _is_same(disk, each.disk)]
+        found = [raft.restart(m, m.disk, commit, applied, recovered.cluster_ms) for m in same]
+        if not any(found):
             told = f"member {own_id} restarts with {disk} committed {commit} applied {applied}"
             raise FindingError(f"{told}\nit had {known.disk}\nand saved {known.saving}")
     m = Member(own_id, disk, disk.term, disk.vote, log, barred=recovered.probation is not None)
     clock = Clock(log.last.term, recovered.cluster_ms)
     return m._replace(commit=commit, applied=applied, clock=clock)
+
+
+def _left(known: Member, log: Log, applied: int) -> list[Member]:
+    """What the end of a process may have left of a member: a save under way is done, or is not."""
+    disks = [each for each in (known.disk, known.saving) if each]
+    left = [known._replace(disk=each, saving=None) for each in disks]
+    if applied <= known.applied:
+        return left
+    # A snapshot took the place of the store, and Raft was not told any more.
+    place = Place(applied, log.term_at(applied) or 0)
+    snapshot = Snapshot(NOBODY, known.id, known.term, place, log.config_at(applied), 0)
+    return [each for m in left if (each := raft.install(m, snapshot))]
 
 
 def _is_same(found: Disk, had: Disk) -> bool:
@@ -236,7 +260,9 @@ class WatchedCore(RaftCore):
         was = self._outline() if is_quiet else ()
         super().step(message, now_ms)
         if is_quiet and self._outline() == was:
-            self.watch.stays(next(hearings(m, message)) or m)
+            heard = next(hearings(m, message)) or m
+            # A term that is not entered was not heard: on probation a member ignores most messages.
+            self.watch.stays(heard if heard.term == m.term else m)
         else:
             self.watch.after(now_ms, message, hearings(m, message))
         outbox = self._outbox
@@ -349,13 +375,20 @@ class WatchedCore(RaftCore):
             self.watch.m = compacted
         return index
 
+    def expecting(self) -> tuple[rpc.HardState, LogStart]:
+        self.watch.saving_first(raft.expect(self.watch.has_saved_first()))
+        return super().expecting()
+
     def restored(
         self, start: LogStart, cluster_ms: int, chunk: rpc.SnapshotChunk
     ) -> tuple[rpc.HardState, tuple[Any, ...]]:
-        m = self.watch.m
+        m = self.watch.has_saved_first()
         restored = super().restored(start, cluster_ms, chunk)
         place, config = Place(start.index, start.term), config_of(start.membership)
         snapshot = Snapshot(chunk.source, m.id, chunk.term, place, config, cluster_ms)
-        self.watch.m = raft.install(m, snapshot) or m
+        installed = raft.install(m, snapshot)
+        if installed is None:
+            raise FindingError(f"member {m.id} installs {place}, on its disk is {m.disk[:2]}")
+        self.watch.saving_first(installed)
         self.watch.says("restored", self._outbox.messages, self._outbox.promises)
         return restored

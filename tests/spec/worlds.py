@@ -177,6 +177,17 @@ TABLE: Final = (
         sometimes=("a log is compacted", "a snapshot is installed"),
     ),
     World(
+        "learner-snapshot",
+        1,
+        learners=1,
+        elections=1,
+        terms=2,
+        compactions=1,
+        breaks=1,
+        crashes=1,
+        sometimes=("a log is compacted", "a snapshot is installed", "a member crashes"),
+    ),
+    World(
         "two-remove-the-leader",
         2,
         leader=1,

@@ -132,11 +132,11 @@ class Shipping:
             self._installing = chunk
             self._arrived += 1
             # Store must get no entry from before the snapshot once it has installed that.
-            self._core.replica.pause()
-            saved = self._core.replica.saved_end()
+            hard_state, saved = self._core.expecting()
             # Noted first: after a crash the store may be ahead of the log, and that would otherwise
             # look like a log which has lost entries.
-            self._storage.expect_snapshot(chunk.last_index, chunk.last_term, saved)
+            expected = chunk.last_index, chunk.last_term
+            self._storage.expect_snapshot(hard_state, expected, saved)
             told.append(InstallSnapshot(complete))
         return told if ack is None else [*told, ack]
 

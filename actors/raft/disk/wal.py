@@ -184,14 +184,18 @@ class Wal:
             self._files.remove(self._path(sequence))
         del self._segments[:first]
 
-    def expect_snapshot(self, index: int, term: int, start: LogStart) -> None:
-        """Note, durably, that the store may soon hold entries up to `index` that the log does not.
+    def expect_snapshot(
+        self, hard_state: HardState, expected: tuple[int, int], start: LogStart
+    ) -> None:
+        """Note, durably, that the store may soon hold entries that the log does not.
 
+        `expected` is the index and term of the last of them. The hard state is of that term or a
+        later one, and durable with the note: no log ends in a term that its member has not entered.
         `start` is the last entry that was saved, not the last of the log in memory: the note may
         begin a segment, which must continue what is on disk.
         """
-        self._expected = (index, term)
-        self._append([(EXPECT, pack(self._expected))], start)
+        self._hard_state, self._expected = hard_state, expected
+        self._append([(STATE, pack(hard_state)), (EXPECT, pack(expected))], start)
         self.sync()
 
     def reset(self, hard_state: HardState, entries: Sequence[Entry], start: LogStart) -> None:

@@ -10,6 +10,7 @@ from unittest.mock import patch
 from actors.language.entries import Entry
 from actors.language.messages import Durable, InstallSnapshot, LeaseFacts
 from actors.raft.actor import RaftActor
+from actors.raft.core import RaftCore
 from actors.raft.disk.shipping import Shipping, Told
 from actors.raft.disk.wal import Wal
 from actors.raft.log import LogStart, RaftLog
@@ -63,6 +64,19 @@ def the_log_is_cut_before_the_store_is_durable() -> AbstractContextManager[Any]:
         receive(actor, message)
 
     return patch.object(RaftActor, "receive", careless)
+
+
+@mutant
+def a_snapshot_overtakes_its_term() -> AbstractContextManager[Any]:
+    """The store is replaced before the term in which the snapshot came is saved."""
+    expecting = RaftCore.expecting
+
+    def careless(core: RaftCore) -> tuple[HardState, LogStart]:
+        saved = core.elector.saved
+        noted, place = expecting(core)
+        return HardState(*saved, noted.commit), place
+
+    return patch.object(RaftCore, "expecting", careless)
 
 
 @mutant
