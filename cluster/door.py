@@ -164,6 +164,11 @@ class ClientDoor:
                     self.keys.pop(each.name, None)
         return news
 
+    def address_of(self, name: bytes) -> str:
+        """Where a connection comes from, by its name; "" if it is gone."""
+        visitor = self.visitors.find(name)
+        return "" if visitor is None else str(visitor.peer)
+
     def unread(self, bytes_max: int) -> int:
         """Bytes that wait for clients to read them; counted anew when above `bytes_max`."""
         return self.visitors.unread(bytes_max)

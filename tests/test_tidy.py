@@ -34,6 +34,8 @@ IMPURE = {"threading", "time", "random", "socket", "os", "logging"}
 """What an engine must not import even of the standard library: time and chance are arguments."""
 
 CODECS = {
+    "actors.gateway.answers",
+    "actors.gateway.decoded",
     "actors.gateway.desk",
     "actors.gateway.fields",
     "actors.gateway.identities",
@@ -45,6 +47,7 @@ CODECS = {
     "actors.gateway.replies",
     "actors.gateway.requests",
     "actors.gateway.stages",
+    "actors.gateway.trail",
     "actors.gateway.transactions",
     "actors.gateway.users",
     "actors.language.codec",

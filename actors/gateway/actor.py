@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, assert_never
 
+from actors.gateway.answers import Answers
 from actors.gateway.departures import Departures
 from actors.gateway.identities import Identities
-from actors.gateway.intake import Answer, GatewaySettings, Intake, Order, refusal
-from actors.gateway.long_answers import LongAnswers
+from actors.gateway.intake import Answer, GatewaySettings, Intake, Order
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.openings import Openings, RandomBits, is_worth_another
 from actors.gateway.outbox import ClientOutbox, Door
@@ -25,8 +25,9 @@ from actors.gateway.stages import Next, Reply, SessionOpening, Stages, ToPropose
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import Pending, Tickets
 from actors.gateway.tokens import SECRET_BYTES
+from actors.gateway.trail import AuditLog, Trail
+from actors.language.audit import WatchAnswered
 from actors.language.auth import AuthNews
-from actors.language.encoding import error_reply
 from actors.language.inboxes import ToGateway
 from actors.language.messages import (
     Apply,
@@ -61,9 +62,6 @@ CHORES_LOOK_MS: Final = 1_000
 BACKLOG_RETRY_MS: Final = 5
 """How soon to send again to a slow client: a ROUTER does not say when one peer's queue has room."""
 
-LARGE_ANSWER_BYTES: Final = 16 * 1024
-"""Answers of 16 KiB and more are refused while too much waits for clients that do not read."""
-
 SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 """The reason that ends a client's watches when its backlog was dropped."""
 
@@ -84,6 +82,7 @@ class GatewayActor(NodeActor):
         wall_ms: int,
         random_bits: RandomBits,
         beside: Beside,
+        audit_log: AuditLog | None = None,
     ) -> None:
         super().__init__()
         self._open_door = open_door
@@ -99,29 +98,30 @@ class GatewayActor(NodeActor):
             self.mailbox.tell(Computed())
 
         ttl_seconds, secret = settings.token_ttl_seconds, settings.front_secret
-        self._identities = Identities(now_seconds, ttl_seconds, secret)
+        identities = self._identities = Identities(now_seconds, ttl_seconds, secret)
+        trail = self._trail = _trail_of(settings, identities, audit_log)
         self._decoder = RequestDecoder(
             grants,
             Newcomers(settings.cluster_token, now_seconds),
             settings.request_bytes_max,
             lambda: random_bits(8 * SECRET_BYTES).to_bytes(SECRET_BYTES),
-            self._identities,
+            identities,
             settings.txn_ops_max,
+            trail,
         )
         self._encoder = ReplyEncoder(
             settings.cluster_id, settings.member_id, settings.version, settings.quota_bytes
         )
-        self._own = settings.own
+        self._answers = Answers(self._encoder, self._send, self._has_room, trail)
+        self._own, self._resets_auth = settings.own, settings.resets_auth
         self._tickets = Tickets(self._own[-1].ticket + 1, settings.requests_max)
         self._throttle = Throttle()
-        self._long_answers = LongAnswers()
         self._openings = Openings(random_bits, settings.opening_limits)
         staged = settings.of_stages
         self._stages = Stages(staged, self._tickets, random_bits, now_seconds, beside, computed)
         self._beside = beside
-        self._intake = Intake(
-            settings, self._decoder, self._tickets, self._throttle, self._openings, self._stages
-        )
+        intake = (self._decoder, self._tickets, self._throttle, self._openings, self._stages)
+        self._intake = Intake(settings, *intake, trail)
         self._publication = Publication(clock())
         self._urls = ", ".join(settings.advertised_urls)
         self._departures = Departures()
@@ -136,6 +136,10 @@ class GatewayActor(NodeActor):
         self._room = RoomToSend(self._outbox, UNREAD_BYTES_MAX, SLOW_MS)
         self.mailbox.attach(door, ClientFrames)
         self._identities.keys = door.keys
+        if self._trail is not None:
+            self._trail.address_of = door.address_of
+            if self._resets_auth:
+                self._trail.reset()
         self._reception = Reception(door.look, door.look_ms, self._clock())
         self._arm()
 
@@ -175,6 +179,9 @@ class GatewayActor(NodeActor):
                 self._identities.learn(message)
             case Computed():
                 self._computed()
+            case WatchAnswered():
+                if self._trail is not None:
+                    self._trail.watch_answered(message)
             case Survey():
                 self._end_survey(message)
             case _:
@@ -207,7 +214,7 @@ class GatewayActor(NodeActor):
                 if ticket == self._own[-1].ticket:
                     self._tell_serving()
             elif pending.next is None:
-                self._send_answer(pending, result)
+                self._answers.give(pending, result)
             else:
                 staged.append((pending, result))
         if staged:
@@ -232,7 +239,7 @@ class GatewayActor(NodeActor):
             case None:
                 pass
             case Reply(pending, result):
-                self._send_answer(pending, result)
+                self._answers.give(pending, result)
             case ToPropose(name, proposal):
                 self._carry_out(self._intake.let_in((), self._clock(), [(name, proposal)]))
             case _:
@@ -253,35 +260,10 @@ class GatewayActor(NodeActor):
             text = f"serves clients on {self._urls}, {took_ms} ms after its start"
             tell("serving", text, took_ms=took_ms)
 
-    def _send_answer(self, pending: Pending, result: Result) -> None:
-        """Send an answer, or a refusal instead of a large one while too much waits unread.
-
-        The answer to a change is always sent: the change is made, and a refusal would deny it.
-        """
-        connection, request_id, mutates, _, added, _ = pending
-        match self._encoder.encode(request_id, result, added):
-            case bytes() as frame:
-                size = len(frame)
-                if size < LARGE_ANSWER_BYTES or mutates or self._outbox.has_room(size):
-                    self._send(connection, frame)
-                else:
-                    self._send(*refusal(pending))
-            case packing:
-                if not self._long_answers.begin(pending, packing):
-                    self._send(*refusal(pending))
-
-    def _encode_on(self) -> None:
-        """Do a slice of the long answers, and send those that are whole then."""
-        for pending, frame in self._long_answers.work(self._clock):
-            if pending.mutates or self._outbox.has_room(len(frame)):
-                self._send(pending.connection, frame)
-            else:
-                self._send(*refusal(pending))
-
     def _moved(self, ticket: Ticket) -> None:
         pending = self._tickets.take(ticket)
         if pending is not None:
-            self._send(pending.connection, self._encoder.encode_moved(pending.request_id))
+            self._answers.tell_moved(pending)
 
     def _end_survey(self, survey: Survey) -> None:
         """A survey has come round the ring: add this actor's part, and answer."""
@@ -299,8 +281,7 @@ class GatewayActor(NodeActor):
             read_indexes_failed=self._failed_reads,
             pending_events=self._outbox.count(),
         )
-        frame = self._encoder.encode_survey(pending.request_id, survey, own)
-        self._send(pending.connection, frame)
+        self._answers.tell_counted(pending, survey, own)
 
     def _fail(self, tickets: tuple[Ticket, ...], fault: Fault, *, outcome_unknown: bool) -> None:
         for ticket in tickets:
@@ -312,9 +293,8 @@ class GatewayActor(NodeActor):
                 else:
                     self._failed_reads += 1
                 # A proposal that still waited for its turn never reached the log.
-                unknown = outcome_unknown and pending.mutates and not was_waiting
-                frame = error_reply(pending.request_id, fault, outcome_unknown=unknown)
-                self._send(pending.connection, frame)
+                is_unknown = outcome_unknown and pending.mutates and not was_waiting
+                self._answers.fail(pending, fault, is_unknown=is_unknown)
         self._carry_out(self._intake.let_in((), self._clock()))
 
     def _deliver(self, frames: tuple[tuple[Connection, bytes], ...]) -> None:
@@ -340,6 +320,9 @@ class GatewayActor(NodeActor):
             self._outbox.drop(connection)
             self._end_watches(connection, SLOW_READER)
 
+    def _has_room(self, size: int) -> bool:
+        return self._outbox.has_room(size)
+
     def _send(self, connection: Connection, frame: bytes) -> bool | None:
         sent = self._outbox.send(connection, frame)
         if sent is False:
@@ -353,8 +336,8 @@ class GatewayActor(NodeActor):
     # --- time ---
 
     def _on_tick(self, now_ms: int) -> None:
-        if self._long_answers.under_way:
-            self._encode_on()
+        if self._answers.long_answers.under_way:
+            self._answers.work(self._clock)
         self._fail(self._tickets.overdue(now_ms), FAULTS["Timeout"], outcome_unknown=True)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
@@ -389,7 +372,15 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(self._room.due_ms)
         if self._outbox.backlogs:
             self.mailbox.wake_at(self._clock() + BACKLOG_RETRY_MS)
-        if self._long_answers.under_way:
+        if self._answers.long_answers.under_way:
             self.mailbox.wake_at(self._clock())
         if self._stages.waiting and (due_ms := self._stages.due_ms()) is not None:
             self.mailbox.wake_at(due_ms)
+
+
+def _trail_of(
+    settings: GatewaySettings, identities: Identities, audit_log: AuditLog | None
+) -> Trail | None:
+    if audit_log is None:
+        return None
+    return Trail(audit_log, settings.audit_level, identities, settings.front_secret)

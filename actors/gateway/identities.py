@@ -19,6 +19,8 @@ from cluster.faults import Fault
 TOKENS_KEPT_MAX: Final = 10_000
 """The tokens that are known by their last use. To forget one at 10,001 costs a search of all."""
 
+NOT_THE_FRONT: Final = fault_of('field "common_name" is for the node\'s own front')
+
 
 class _Known:
     """A token whose seal was checked, and until when it is good; in seconds since 1970."""
@@ -87,6 +89,11 @@ class Identities:
             self._fresh_s = now_s
             self.fresh.clear()
 
+    def name_of(self, principal: Principal) -> str:
+        """The name of a user; "" if it is none, or is deleted."""
+        user = self._users.get(principal.user_id)
+        return "" if user is None else user.name
+
     def of(self, connection: Connection, fields: Fields) -> Principal:
         """Who a request comes from; takes the fields that say so out of it.
 
@@ -139,7 +146,7 @@ class Identities:
             return ""
         is_front = type(secret) is bytes and bool(self._front_secret)
         if not is_front or not hmac.compare_digest(secret, self._front_secret):
-            raise RefusedError(fault_of('field "common_name" is for the node\'s own front'))
+            raise RefusedError(NOT_THE_FRONT)
         return common_name
 
     def _forget(self, user_id: int) -> None:

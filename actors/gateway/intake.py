@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from actors.gateway.fields import fault_of
-from actors.gateway.openings import OpeningLimits, Openings
-from actors.gateway.operations import TXN_OPS_MAX
-from actors.gateway.passwords import COST_LOG2
-from actors.gateway.requests import (
-    NO_SPACE,
+from actors.gateway.audit_table import Level
+from actors.gateway.decoded import (
     ChoreRequest,
     CommandRequest,
     ConsensusRequest,
@@ -22,15 +18,20 @@ from actors.gateway.requests import (
     PasswordRequest,
     QueryRequest,
     Refusal,
-    RequestDecoder,
     SessionRequest,
     SurveyRequest,
 )
+from actors.gateway.fields import fault_of
+from actors.gateway.openings import OpeningLimits, Openings
+from actors.gateway.operations import TXN_OPS_MAX
+from actors.gateway.passwords import COST_LOG2
+from actors.gateway.requests import NO_SPACE, RequestDecoder
 from actors.gateway.routes import is_envelope, way_back
 from actors.gateway.stages import SessionOpening, Stages, StageSettings
 from actors.gateway.throttle import Throttle
 from actors.gateway.tickets import REQUESTS_NODE_MAX, Pending, Tickets
 from actors.gateway.tokens import TTL_SECONDS
+from actors.gateway.trail import Trail
 from actors.language.auth import NODE, AuthDisable
 from actors.language.codec import encode_command
 from actors.language.commands import MemberPublish
@@ -51,7 +52,7 @@ from actors.language.messages import (
     WatchProgress,
 )
 from actors.language.metrics import Survey
-from cluster.faults import FAULTS
+from cluster.faults import FAULTS, Fault
 
 _new: Final = tuple.__new__
 
@@ -65,7 +66,8 @@ class GatewaySettings(NamedTuple):
     Tickets count up from `first_ticket`, which no earlier run may have reached: an entry of that
     run would answer a request of this one. `member list` shows `advertised_urls` as the addresses
     for clients. Only the node's own front knows `front_secret`. `resets_auth`: authentication is to
-    end, because whoever may write this node's data has asked for it.
+    end, because whoever may write this node's data has asked for it. `audit_level` counts only for
+    a gateway with an audit log.
     """
 
     cluster_id: int
@@ -86,6 +88,7 @@ class GatewaySettings(NamedTuple):
     password_cost_log2: int = COST_LOG2
     front_secret: bytes = b""
     resets_auth: bool = False
+    audit_level: Level = Level.AUTH
 
     @property
     def own(self) -> tuple[Proposal, ...]:
@@ -139,6 +142,7 @@ class Intake:
         throttle: Throttle,
         openings: Openings,
         stages: Stages,
+        trail: Trail | None = None,
     ) -> None:
         self._member_id = settings.member_id
         self._timeout_ms = settings.request_timeout_ms
@@ -149,6 +153,7 @@ class Intake:
         self._throttle = throttle
         self._openings = openings
         self._stages = stages
+        self._trail = trail
 
     def serve(self, *, is_learner: bool) -> None:
         """Serve everything, or only what a learner may."""
@@ -163,9 +168,9 @@ class Intake:
         """
         if self._identities.are_asked:
             self._identities.look()
-        decode = self._decode
+        decode, decoder = self._decode, self._decoder
         issue, waiting = self._tickets.issue, self._throttle.queues
-        member_id, deadline_ms = self._member_id, now_ms + self._timeout_ms
+        member_id, due_ms = self._member_id, now_ms + self._timeout_ms
         orders: list[Order] = []
         proposals: list[Named] = []
         linearizable, local = list[Question](), list[Question]()
@@ -177,35 +182,34 @@ class Intake:
             match decode(route, payload):
                 case CommandRequest(request_id, command):
                     # The hot path: tuple.__new__ spares what a NamedTuple's constructor costs.
-                    pending = _new(Pending, (route, request_id, True, deadline_ms, 0, None))
+                    waits = _new(Pending, (route, request_id, True, due_ms, 0, None, decoder.note))
                     # While no write waits there is room. A refused write takes no ticket.
                     is_full = waiting and not self._throttle.has_room(route[0], len(command))
-                    ticket = None if is_full else issue(pending)
+                    ticket = None if is_full else issue(waits)
                     if ticket is None:
-                        orders.append(refusal(pending))
+                        orders.append(self._refused(waits))
                     else:
                         proposal = _new(Proposal, (member_id, ticket, command))
                         proposals.append((route[0], proposal))
                 case QueryRequest(request_id, query, serializable, who):
-                    pending = _new(Pending, (route, request_id, False, deadline_ms, 0, None))
-                    ticket = issue(pending)
+                    waits = _new(Pending, (route, request_id, False, due_ms, 0, None, decoder.note))
+                    ticket = issue(waits)
                     if ticket is None:
-                        orders.append(refusal(pending))
+                        orders.append(self._refused(waits))
                     else:
                         asked = local if serializable else linearizable
                         asked.append(_new(Question, (ticket, query, who)))
                 case WatchOpen() | WatchCancel() | WatchProgress() as request:
                     orders.append(request)
                 case Refusal(request_id, fault):
-                    orders.append(Answer(route, error_reply(request_id, fault)))
+                    orders.append(self._answer_to_fault(route, request_id, fault))
                     # Store must know: a refusal near the quota raises the alarm.
                     if fault is NO_SPACE:
                         orders.append(NoRoom())
                 case SessionRequest(request_id, who):
-                    pending = Pending(
-                        route, request_id, True, deadline_ms, 0, SessionOpening(0, who)
-                    )
-                    proposals += self._open_session(pending, now_ms, orders)
+                    stage = SessionOpening(0, who)
+                    waits = Pending(route, request_id, True, due_ms, 0, stage, decoder.note)
+                    proposals += self._open_session(waits, now_ms, orders)
                 case request:
                     orders.append(self._pass_on(request, route, now_ms))
         if proposals and (admitted := self._throttle.ask(proposals)):
@@ -240,7 +244,7 @@ class Intake:
             again = pending._replace(next=opening, deadline_ms=deadline_ms)
             ticket = self._tickets.issue(again)
         if ticket is None:
-            orders.append(refusal(pending))
+            orders.append(self._refused(pending))
             return []
         command = encode_command(self._openings.command(), None, opening.principal)
         return [(pending.connection[0], Proposal(self._member_id, ticket, command))]
@@ -248,17 +252,29 @@ class Intake:
     def _pass_on(self, request: Rare, route: Connection, now_ms: int) -> Order:
         """The order to begin a survey or a chore, or what takes several steps."""
         if isinstance(request, ConsensusRequest | PasswordRequest | LoginRequest):
-            begun = self._stages.begin(request, route, now_ms)
-            return Read((begun,)) if isinstance(begun, Question) else refusal(begun)
-        pending = Pending(route, request.request_id, False, now_ms + self._timeout_ms)
+            begun = self._stages.begin(request, route, now_ms, self._decoder.note)
+            return Read((begun,)) if isinstance(begun, Question) else self._refused(begun)
+        deadline_ms, note = now_ms + self._timeout_ms, self._decoder.note
+        pending = Pending(route, request.request_id, False, deadline_ms, note=note)
         ticket = self._tickets.issue(pending)
         if ticket is None:
-            return refusal(pending)
+            return self._refused(pending)
         if isinstance(request, SurveyRequest):
             return Survey(ticket, principal=request.principal)
         # A copy or a defragmentation may take minutes, far beyond the timeout of a request.
         self._tickets.give_time((ticket,), now_ms)
         return request.work._replace(ticket=ticket)
+
+    def _answer_to_fault(self, route: Connection, request_id: bytes, fault: Fault) -> Answer:
+        """The answer to the last request, which is refused; it may have been no request at all."""
+        if self._trail is not None and self._decoder.note is not None:
+            self._trail.failed(self._decoder.note, fault)
+        return Answer(route, error_reply(request_id, fault))
+
+    def _refused(self, pending: Pending) -> Answer:
+        if self._trail is not None and pending.note is not None:
+            self._trail.failed(pending.note, FAULTS["TooManyRequests"])
+        return refusal(pending)
 
 
 def refusal(pending: Pending) -> Answer:

@@ -39,6 +39,9 @@ class Door(Protocol):
     def keys(self) -> Mapping[bytes, bytes]:
         """The public key, 32 bytes, of each connection that has shown one, by its name."""
 
+    def address_of(self, name: bytes) -> str:
+        """Where a connection comes from, by its name; "" if that is not known."""
+
     def descriptors(self) -> list[int]:
         """The descriptors that become readable when there may be input."""
 

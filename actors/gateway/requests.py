@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import NoneType
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, assert_never
 
+from actors.gateway.audit_table import LEVELS
+from actors.gateway.decoded import (
+    ChoreRequest,
+    CommandRequest,
+    ConsensusRequest,
+    LoginRequest,
+    PasswordRequest,
+    QueryRequest,
+    Refusal,
+    Request,
+    SessionRequest,
+    SurveyRequest,
+)
 from actors.gateway.fields import (
     FIELD_KINDS,
     Fields,
@@ -38,23 +51,17 @@ from actors.gateway.operations import (
     WatchOperation,
     operations,
 )
+from actors.gateway.trail import Trail
 from actors.gateway.transactions import ReadOnly
-from actors.gateway.users import LoginAttempt, Passworded, make_login
+from actors.gateway.users import Passworded, make_login
+from actors.language.audit import Note
 from actors.language.auth import NOBODY, Principal
 from actors.language.bounds import INT64_MAX
 from actors.language.codec import encode_command
 from actors.language.commands import Command, Range, Sequence
 from actors.language.costs import cost_of
-from actors.language.members import MemberChange, Transfer
-from actors.language.messages import (
-    Connection,
-    Defragment,
-    ReadSnapshot,
-    WatchCancel,
-    WatchOpen,
-    WatchProgress,
-)
-from actors.language.queries import AlarmList, MemberList, Page, Query, Status
+from actors.language.messages import Connection, ReadSnapshot, WatchOpen
+from actors.language.queries import AlarmList, MemberList, Page, Status
 from cluster import wire
 from cluster.faults import FAULTS, Fault
 from cluster.schema import INTEGER
@@ -74,94 +81,11 @@ _ABSENT: Final = object()
 _new: Final = tuple.__new__
 
 
-class CommandRequest(NamedTuple):
-    """A request that becomes an entry of the log; `command` is encoded."""
-
-    request_id: bytes
-    command: bytes
-
-
-class PasswordRequest(NamedTuple):
-    """A request that becomes an entry of the log once its password is hashed."""
-
-    request_id: bytes
-    made: Passworded
-    sequence: Sequence | None
-    principal: Principal
-
-
-class LoginRequest(NamedTuple):
-    """A request for a token."""
-
-    request_id: bytes
-    login: LoginAttempt
-
-
-class SessionRequest(NamedTuple):
-    """A request to open a session."""
-
-    request_id: bytes
-    principal: Principal = NOBODY
-
-
-class QueryRequest(NamedTuple):
-    """A request that only reads; `serializable`: this node's own state will do, however old."""
-
-    request_id: bytes
-    query: Query
-    serializable: bool
-    principal: Principal = NOBODY
-
-
-class ConsensusRequest(NamedTuple):
-    """A request that Raft itself carries out."""
-
-    request_id: bytes
-    order: MemberChange | Transfer
-    principal: Principal = NOBODY
-
-
-class SurveyRequest(NamedTuple):
-    """A request for what all actors of the node have counted."""
-
-    request_id: bytes
-    principal: Principal = NOBODY
-
-
-class ChoreRequest(NamedTuple):
-    """A request for work on this node's files; Store gets it with a ticket."""
-
-    request_id: bytes
-    work: ReadSnapshot | Defragment
-
-
-class Refusal(NamedTuple):
-    """A request that cannot be served, and the error to reply with."""
-
-    request_id: bytes
-    fault: Fault
-
-
-Request = (
-    CommandRequest
-    | PasswordRequest
-    | LoginRequest
-    | SessionRequest
-    | QueryRequest
-    | WatchOpen
-    | WatchCancel
-    | WatchProgress
-    | ConsensusRequest
-    | SurveyRequest
-    | ChoreRequest
-    | Refusal
-)
-
-
 class RequestDecoder:
     """Decodes and checks requests; in all that it returns `request_id` is packed, b"" for none.
 
     A command that would add more than `room` bytes to the store is refused; None: no limit now.
+    With a `trail` each request is noted, and `note` is that of the last one.
     """
 
     def __init__(
@@ -172,17 +96,22 @@ class RequestDecoder:
         new_secret: Callable[[], bytes],
         identities: Identities,
         txn_ops_max: int = TXN_OPS_MAX,
+        trail: Trail | None = None,
     ) -> None:
         self.room: int | None = None
+        self.note: Note | None = None
         self.identities = identities
         self._fresh = identities.fresh
         self._operations = operations(grants, newcomers, new_secret, txn_ops_max)
         self._request_bytes_max = request_bytes_max
         self._values_max = VALUES_MIN + VALUES_PER_TXN_OP_MAX * txn_ops_max
         self._pack = wire.packer()
+        self._trail = trail
 
     def decode(self, connection: Connection, payload: bytes) -> Request:
         """What a frame asks for; `connection` is the route back, which was checked."""
+        if self._trail is not None:
+            self.note = None
         # Its id is looked for all the same, since a client finds its request by the reply's id.
         if len(payload) > self._request_bytes_max:
             return Refusal(self._peeked_id(payload), FAULTS["RequestTooLarge"])
@@ -198,16 +127,12 @@ class RequestDecoder:
             operation = self._operations.get(name) if type(name) is str else None
             if operation is None:
                 return Refusal(request_id, _unknown_operation(name))
+            if self._trail is not None:
+                return self._noted(self._trail, operation, name, connection, request_id, request)
             # While nobody has to say who they are, that is all that it costs.
             who = NOBODY
             if self.identities.are_asked or "token" in request or "common_name" in request:
-                # Most tokens were shown here just before.
-                token = request.get("token")
-                if type(token) is str and token in self._fresh and "common_name" not in request:
-                    del request["token"]
-                    who = self._fresh[token]
-                else:
-                    who = self.identities.of(connection, request)
+                who = self._who(connection, request)
             return self._decoded(operation, name, connection, request_id, request, who)
         except RefusedError as refused:
             return Refusal(request_id, refused.fault)
@@ -226,6 +151,42 @@ class RequestDecoder:
                 return request
             case _:
                 return Refusal(request.request_id, FAULTS["NotSupportedForLearner"])
+
+    def _who(self, connection: Connection, request: Fields) -> Principal:
+        # Most tokens were shown here just before.
+        token = request.get("token")
+        if type(token) is str and token in self._fresh and "common_name" not in request:
+            del request["token"]
+            return self._fresh[token]
+        return self.identities.of(connection, request)
+
+    def _noted(
+        self,
+        trail: Trail,
+        operation: Operation,
+        name: str,
+        connection: Connection,
+        request_id: bytes,
+        request: Fields,
+    ) -> Request:
+        """As `_decoded`, for a node with an audit log."""
+        address = trail.told_address(request) if "client" in request else ""
+        by, common_name = "token" if "token" in request else "", ""
+        if "common_name" in request and type(request["common_name"]) is str:
+            by, common_name = by or "certificate", request["common_name"]
+        level, who = LEVELS[name], NOBODY
+        asked = name, level, request, connection[0]
+        shown = by, common_name, address, None
+        self.note = note = _new(Note, (*asked, who, *shown))
+        if self.identities.are_asked or "token" in request or "common_name" in request:
+            who = self._who(connection, request)
+            self.note = note = _new(Note, (*asked, who, *shown))
+        decoded = self._decoded(operation, name, connection, request_id, request, who)
+        # The value is a part of what was decoded: it need not be kept twice.
+        request.pop("value", None)
+        if level <= trail.level:
+            self.note = note = trail.settled(note, is_query=type(decoded) is QueryRequest)
+        return decoded._replace(note=note) if type(decoded) is WatchOpen else decoded
 
     def _decoded(
         self,

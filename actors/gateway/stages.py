@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol, assert_never
 
+from actors.gateway.decoded import ConsensusRequest, LoginRequest, PasswordRequest
 from actors.gateway.desk import NewPassword, PasswordCheck, PasswordDesk, PasswordJob
 from actors.gateway.openings import RandomBits
 from actors.gateway.passwords import COST_LOG2, SALT_BYTES, hash_of_none
-from actors.gateway.requests import ConsensusRequest, LoginRequest, PasswordRequest
 from actors.gateway.tickets import Pending, Tickets
 from actors.gateway.tokens import Token, seal
 from actors.gateway.users import LoginAttempt, Passworded
+from actors.language.audit import Note
 from actors.language.auth import NODE, Principal, UserSecret
 from actors.language.codec import encode_command
 from actors.language.commands import Sequence
@@ -141,9 +142,11 @@ class Stages:
         request: PasswordRequest | LoginRequest | ConsensusRequest,
         route: Connection,
         now_ms: int,
+        note: Note | None = None,
     ) -> Question | Pending:
         """What the store is asked first; or the request itself, if too many wait."""
-        pending = Pending(route, request.request_id, False, now_ms + self._settings.timeout_ms)
+        deadline_ms = now_ms + self._settings.timeout_ms
+        pending = Pending(route, request.request_id, False, deadline_ms, note=note)
         question: tuple[UserSecret | Permit, Principal]
         match request:
             case LoginRequest(_, login):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from actors.language.audit import Note
 from actors.language.messages import Connection, Ticket
 
 REQUESTS_NODE_MAX: Final = 50_000
@@ -25,7 +26,7 @@ class Pending(NamedTuple):
 
     `mutates`: if it fails, its client must hear that its outcome is unknown. `added` is the id of
     the member that it adds, 0 if it adds none. `next` is what comes when it has its answer; None:
-    that is for the client.
+    that is for the client. `note` is for the audit log; None: nothing is noted.
     """
 
     connection: Connection
@@ -34,6 +35,7 @@ class Pending(NamedTuple):
     deadline_ms: int
     added: int = 0
     next: object = None
+    note: Note | None = None
 
 
 class Tickets:

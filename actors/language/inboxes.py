@@ -5,6 +5,7 @@ An actor's `receive` has a case for each; a type checker sees one that is missin
 
 from __future__ import annotations
 
+from actors.language.audit import WatchAnswered
 from actors.language.auth import AuthNews, WatchRights
 from actors.language.members import Knock
 from actors.language.messages import (
@@ -70,6 +71,7 @@ ToGateway = (
     | Survey
     | AuthNews
     | Computed
+    | WatchAnswered
 )
 
 ToRaft = (

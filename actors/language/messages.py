@@ -1,9 +1,7 @@
 """The in-process messages of a node, grouped by the arrow of the ring that each travels.
 
-`metrics` has one more, `Survey`, and `auth` has those about users and roles.
-
-All are immutable, and told, never asked (DESIGN.md#the-ring). One actor's messages to another come
-in the order in which they were told: so a query told after the entries that it must see, sees them.
+Others are in `metrics`, `auth` and `audit`. All are immutable, and told (DESIGN.md#the-ring), in
+order from one actor to another: a query told after the entries that it must see, sees them.
 """
 
 from __future__ import annotations
@@ -12,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from actors.language.audit import Note
 from actors.language.auth import NOBODY, Principal
 from actors.language.commands import Event
 from actors.language.entries import ClusterClock, Entry, Proposal
@@ -134,6 +133,7 @@ class WatchOpen(NamedTuple):
     keys_only: bool = False
     without_leader: bool = False
     principal: Principal = NOBODY
+    note: Note | None = None
 
 
 class WatchCancel(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
+from actors.language.audit import WatchAnswered
 from actors.language.auth import WatchRights
 from actors.language.commands import Event
 from actors.language.inboxes import ToWatch
@@ -29,6 +30,7 @@ from actors.language.messages import (
     Tick,
     WatchBegin,
     WatchCancel,
+    WatchOpen,
     WatchProgress,
 )
 from actors.language.metrics import Survey
@@ -228,6 +230,7 @@ class WatchActor(NodeActor):
         opened, revision, fault = begin
         if fault:
             self._deliver(self._teller.refuse(opened, revision, FAULTS[fault]))
+            self._tell_outcome(opened, revision, FAULTS[fault].message)
             return
         # Without listeners the store has sent no events, so the hub may be far behind it.
         self._hub.revision = revision
@@ -235,15 +238,23 @@ class WatchActor(NodeActor):
         # that a connection is gone.
         self._hub.meet(opened.connection)
         if self._patience.is_over(self._clock()) and not opened.without_leader:
+            why_not = FAULTS["NoLeader"].message
             self._deliver(self._teller.error(opened, FAULTS["NoLeader"]))
         elif self._is_learner:
+            why_not = FAULTS["NotSupportedForLearner"].message
             self._deliver(self._teller.error(opened, FAULTS["NotSupportedForLearner"]))
         else:
-            frames, has_begun = self._teller.open(opened, revision)
+            frames, why_not = self._teller.open(opened, revision)
             self._deliver(frames)
-            if has_begun:
+            if not why_not:
                 self._read_on()
                 self._arm()
+        self._tell_outcome(opened, revision, why_not)
+
+    def _tell_outcome(self, opened: WatchOpen, revision: int, why_not: str) -> None:
+        """Tell the gateway what became of a watch, if its audit log is to have that."""
+        if opened.note is not None:
+            self.ring.gateway.tell(WatchAnswered(opened.note, revision, why_not))
 
     def _end_all(self, reason: str, *, but_without_leader: bool = False) -> None:
         """End all watches, or all but those that go on while there is no leader."""

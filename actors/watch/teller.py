@@ -127,8 +127,9 @@ class Teller:
 
     # --- watches that begin and end ---
 
-    def open(self, opened: WatchOpen, revision: int) -> tuple[Frames, bool]:
-        """Begin a watch; returns what its client is told, and whether the watch exists now."""
+    def open(self, opened: WatchOpen, revision: int) -> tuple[Frames, str]:
+        """Begin a watch; returns what its client is told, and why there is no watch ("": there is
+        one)."""
         connection, request_id = opened.connection, opened.request_id
         span = Span(opened.key, opened.range_end)
         watch = self._hub.open(
@@ -142,11 +143,11 @@ class Teller:
         match watch:
             case Watch():
                 created = self._frames.created(request_id, revision, watch.watch_id)
-                return [(connection, created)], True
+                return [(connection, created)], ""
             case WatchRefused(reason):
-                return [(connection, self._frames.refused(request_id, revision, reason))], False
+                return [(connection, self._frames.refused(request_id, revision, reason))], reason
             case Failure(name):
-                return self.error(opened, FAULTS[name]), False
+                return self.error(opened, FAULTS[name]), FAULTS[name].message
             case _:
                 assert_never(watch)
 

@@ -7,6 +7,7 @@ from typing import Any
 from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
 from actors.gateway.openings import RandomBits
+from actors.gateway.trail import AuditLog
 from actors.language.entries import Proposal
 from actors.language.messages import ClientFrames, Connection, Propose, Read, Replies
 from actors.language.queries import Permit
@@ -45,6 +46,7 @@ class Bench:
         settings: GatewaySettings = SETTINGS,
         published: bool = True,
         random_bits: RandomBits = lambda bits: bits,
+        audit_log: AuditLog | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.probes = ProbeRing()
@@ -56,6 +58,7 @@ class Bench:
             wall_ms=0,
             random_bits=random_bits,
             beside=AtOnce(),
+            audit_log=audit_log,
         )
         self.actor.join(self.probes.ring)
         self.actor.open()

@@ -43,6 +43,9 @@ class FakeDoor:
         news, self.news = self.news, []
         return news
 
+    def address_of(self, name: bytes) -> str:
+        return f"address of {name[1:].decode()}"
+
     def unread(self, bytes_max: int) -> int:
         return self.unread_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.gateway import actor as gateway_module
-from actors.gateway.actor import LARGE_ANSWER_BYTES
+from actors.gateway.answers import LARGE_ANSWER_BYTES
 from actors.gateway.long_answers import ENCODING_MAX, ENCODING_MS, LongAnswers
 from actors.gateway.outbox import ANSWERS_UNDER_WAY_BYTES_MAX, ClientOutbox
 from actors.gateway.reception import Reception

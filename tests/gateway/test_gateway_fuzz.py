@@ -9,12 +9,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.gateway.actor import GatewayActor
+from actors.gateway.audit_table import Level
 from actors.gateway.intake import GatewaySettings
 from actors.gateway.newcomers import LeaseGrants, Newcomers
 from actors.gateway.operations import operations
 from actors.language.messages import ClientFrames
 from cluster.wire import unpack
 from tests.gateway.fake_door import FakeDoor
+from tests.gateway.records import Records
 from tests.probes import ManualClock, ProbeRing
 from tests.twins import AtOnce
 
@@ -76,12 +78,13 @@ ROUTES = st.sampled_from([(b"\0a",), (b"\0a", b""), (b"a",), (b"\0a", b"x"), (b"
 def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
     probes, door = ProbeRing(), FakeDoor()
     actor = GatewayActor(
-        SETTINGS,
+        SETTINGS._replace(audit_level=Level.ALL),
         lambda: door,
         ManualClock(),
         wall_ms=0,
         random_bits=lambda bits: bits,
         beside=AtOnce(),
+        audit_log=Records(),
     )
     actor.join(probes.ring)
     actor.open()
@@ -92,6 +95,7 @@ def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
         reply: dict[str, Any] = unpack(frame)
         assert set(reply["error"]) == {"code", "message"}
         assert set(reply) <= {"id", "error"}
+    actor.close()  # what waits is recorded as failed
 
 
 @given(ROUTES, st.binary(max_size=60))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from actors.gateway.decoded import Refusal
 from actors.gateway.fields import FIELD_KINDS, AlarmAction
 from actors.gateway.identities import Identities
 from actors.gateway.keys import RESPONSES, Puts, in_txn
@@ -23,7 +24,7 @@ from actors.gateway.operations import (
     operations,
 )
 from actors.gateway.replies import ReplyEncoder
-from actors.gateway.requests import Refusal, RequestDecoder
+from actors.gateway.requests import RequestDecoder
 from actors.language.auth import Permission, PermissionType
 from actors.language.commands import (
     AlarmMember,

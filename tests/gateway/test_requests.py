@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.identities import Identities
-from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.requests import (
+from actors.gateway.decoded import (
     ChoreRequest,
     CommandRequest,
     ConsensusRequest,
     QueryRequest,
     Refusal,
     Request,
-    RequestDecoder,
     SessionRequest,
 )
+from actors.gateway.identities import Identities
+from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.requests import RequestDecoder
 from actors.language.auth import NOBODY
 from actors.language.codec import decode_command
 from actors.language.commands import (

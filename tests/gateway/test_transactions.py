@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from actors.gateway.decoded import CommandRequest, QueryRequest, Refusal, Request
 from actors.gateway.identities import Identities
 from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.requests import CommandRequest, QueryRequest, Refusal, Request, RequestDecoder
+from actors.gateway.requests import RequestDecoder
 from actors.gateway.transactions import TXN_DEPTH_MAX
 from actors.language.codec import decode_command
 from actors.language.commands import (

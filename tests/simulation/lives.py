@@ -94,6 +94,9 @@ class _Door:
     def look(self) -> list[Any]:
         return []
 
+    def address_of(self, name: bytes) -> str:
+        return ""
+
     def unread(self, bytes_max: int) -> int:
         return 0
 

@@ -301,6 +301,9 @@ class Place:
     def look(self) -> list[Any]:
         return []
 
+    def address_of(self, name: bytes) -> str:
+        return ""
+
     def unread(self, bytes_max: int) -> int:
         return 0
 

@@ -334,6 +334,9 @@ class SimulatedDoor:
         broken, self._node.broken_connections = self._node.broken_connections, []
         return broken
 
+    def address_of(self, name: bytes) -> str:
+        return ""
+
     def unread(self, bytes_max: int) -> int:
         return 0
 

@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from actors.gateway.identities import Identities
-from actors.gateway.newcomers import LeaseGrants, Newcomers
-from actors.gateway.requests import (
+from actors.gateway.decoded import (
     ChoreRequest,
     CommandRequest,
     ConsensusRequest,
     LoginRequest,
     PasswordRequest,
     QueryRequest,
-    RequestDecoder,
     SessionRequest,
     SurveyRequest,
 )
+from actors.gateway.identities import Identities
+from actors.gateway.newcomers import LeaseGrants, Newcomers
+from actors.gateway.requests import RequestDecoder
 from actors.language import auth
 from actors.language.auth import NOBODY, UNKNOWN, Principal
 from actors.language.codec import decode_command

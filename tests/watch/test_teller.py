@@ -31,9 +31,9 @@ class Room:
         opened = WatchOpen(
             connection, pack(5), 0, key, b"", more.pop("start", 0), False, False, False, **more
         )
-        frames, has_begun = self.teller.open(opened, REVISION)
+        frames, why_not = self.teller.open(opened, REVISION)
         ((_, reply),) = said(frames)
-        return reply, has_begun
+        return reply, not why_not
 
     def put(self, key: bytes, revision: int) -> Frames:
         """What is told of a put."""

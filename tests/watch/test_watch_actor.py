@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from actors.language.audit import Note, WatchAnswered
 from actors.language.auth import Principal, WatchRights
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.intervals import KeySet, interval_of
@@ -603,3 +604,20 @@ def test_a_watch_that_was_behind_is_told_nothing_of_before_when_it_may_not_any_m
     assert [reply["canceled"] for reply in bench.to(ONE)] == [True]
     bench.actor.receive(HistoryPortion(2, 9, 9, (put(b"k", 3),)))
     assert bench.to(ONE) == []
+
+
+def test_the_gateway_is_told_what_became_of_a_watch_that_was_noted() -> None:
+    bench = Bench()
+    note = Note("watch_create", 2, {}, b"", ANN)
+    plain = WatchOpen(ONE, pack(5), 3, b"k", b"", 0, False, False, False)
+    bench.actor.receive(WatchBegin(plain, 1))
+    assert all(isinstance(told, Deliver) for told in bench.probes.gateway.take())
+    noted = plain._replace(watch_id=4, note=note)
+    for fault in ("", "", "PermissionDenied"):
+        bench.actor.receive(WatchBegin(noted, 1, fault))
+    told = bench.probes.gateway.take()
+    assert [message for message in told if isinstance(message, WatchAnswered)] == [
+        WatchAnswered(note, 1, ""),
+        WatchAnswered(note, 1, "mvcc: duplicate watch ID provided on the WatchStream"),
+        WatchAnswered(note, 1, "etcdserver: permission denied"),
+    ]

@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
-from actors.gateway.requests import QueryRequest, RequestDecoder
+from actors.gateway.decoded import QueryRequest
+from actors.gateway.requests import RequestDecoder
 from actors.language.commands import AlarmDeactivate, AlarmType, KeyValue, Put, Txn
 from actors.language.messages import Connection
 from actors.language.results import Failure, PutDone
