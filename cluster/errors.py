@@ -206,7 +206,9 @@ _PASSING: Final[frozenset[FaultName]] = frozenset(
 )
 """Refusals that end by themselves, though others with their codes do not."""
 
-_LASTING: Final[frozenset[FaultName]] = frozenset(("NoSpace", "TooManyLeases"))
+_LASTING: Final[frozenset[FaultName]] = frozenset(
+    ("NoSpace", "TooManyLeases", "TooManyLeasesOfUser")
+)
 """Refusals that last until somebody does something, though others with their codes do not."""
 
 

@@ -81,6 +81,7 @@ FaultName = Literal[
     "NotAnInteger",
     "IncrementOverflow",
     "TooManyLeases",
+    "TooManyLeasesOfUser",
     "SessionNotFound",
     "SequenceTooOld",
     "SessionExist",
@@ -199,6 +200,9 @@ FAULTS: Final[dict[FaultName, Fault]] = {
     "IncrementOverflow": Fault(OUT_OF_RANGE, "leasehold: the sum does not fit 64 bits"),
     # Ours: etcd's memory is the only limit on its leases.
     "TooManyLeases": Fault(RESOURCE_EXHAUSTED, "leasehold: too many leases (LEASES_MAX)"),
+    "TooManyLeasesOfUser": Fault(
+        RESOURCE_EXHAUSTED, "leasehold: the user has as many leases as its roles allow"
+    ),
     # Ours: etcd has no exactly-once sessions (DESIGN.md#sessions).
     "SessionNotFound": Fault(NOT_FOUND, "leasehold: session not found or expired"),
     "SequenceTooOld": Fault(

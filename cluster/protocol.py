@@ -34,7 +34,7 @@ from cluster.schema import (
     ProtocolOp,
     Type,
 )
-from cluster.users_table import PERMISSION, USER_OPTIONS, USERS
+from cluster.users_table import LIMITS, PERMISSION, USER_OPTIONS, USERS
 
 SortOrder = Literal["NONE", "ASCEND", "DESCEND"]
 SortTarget = Literal["KEY", "VERSION", "CREATE", "MOD", "VALUE"]
@@ -119,6 +119,7 @@ MAPS: Final = (
     COMPARE,
     PERMISSION,
     USER_OPTIONS,
+    LIMITS,
 )
 
 # --- operations -------------------------------------------------------------------------------

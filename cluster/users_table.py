@@ -10,6 +10,7 @@ from typing import Final
 
 from cluster.schema import (
     BYTES,
+    COUNT,
     FLAG,
     INTEGER,
     KEYS,
@@ -31,6 +32,15 @@ _RANGE_END: Final = Field("range_end", BYTES)
 
 PERMISSION: Final = Map("permission", (Field("permType", PERMISSION_TYPE), _KEY, _RANGE_END))
 USER_OPTIONS: Final = Map("user-options", (Field("no_password", FLAG),))
+LIMITS: Final = Map(
+    "limits",
+    (
+        Field("requests_per_second", COUNT),
+        Field("bytes_per_second", COUNT),
+        Field("watches", COUNT),
+        Field("leases", COUNT),
+    ),
+)
 
 
 _NAME: Final = Field("name", TEXT)
@@ -65,9 +75,18 @@ USERS: Final = (
     ProtocolOp("user_add_key", Effect.WRITE, (_NAME, _PUBLIC_KEY), (), ours=True),
     ProtocolOp("user_remove_key", Effect.WRITE, (_NAME, _PUBLIC_KEY), (), ours=True),
     ProtocolOp("role_add", Effect.WRITE, (_NAME,), ()),
-    ProtocolOp("role_get", Effect.READ, (_ROLE,), (Field("perm", ListOf(PERMISSION)),)),
+    ProtocolOp(
+        "role_get",
+        Effect.READ,
+        (_ROLE,),
+        (
+            Field("perm", ListOf(PERMISSION)),
+            Field("limits", LIMITS, "if it has some", optional=True, ours=True),
+        ),
+    ),
     ProtocolOp("role_list", Effect.READ, (), (Field("roles", TEXTS),)),
     ProtocolOp("role_delete", Effect.WRITE, (_ROLE,), ()),
     ProtocolOp("role_grant_permission", Effect.WRITE, (_NAME, Field("perm", PERMISSION)), ()),
     ProtocolOp("role_revoke_permission", Effect.WRITE, (_ROLE, _KEY, _RANGE_END), ()),
+    ProtocolOp("role_set_limits", Effect.WRITE, (_ROLE, Field("limits", LIMITS)), (), ours=True),
 )

@@ -32,6 +32,8 @@ _SECONDS_OF: Final = {
     "h": 3600.0,
 }
 
+_BYTES_OF: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
 _SIZES: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
@@ -68,6 +70,15 @@ def parse_hex_id(text: str) -> int:
 def parse_seconds(text: str) -> float:
     """A TTL: whole seconds as in etcd, or, beyond etcd, a decimal fraction."""
     return float(text) if _FRACTION.match(text) else parse_int(text)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of 64 bits: `1000`, `64KiB`, `1MiB`, `2GiB`; ValueError says what is wrong."""
+    number = text.rstrip("KMGiB")
+    unit = text[len(number) :]
+    if not _NUMBER.match(number) or unit not in _BYTES_OF:
+        raise ValueError(f'invalid size "{text}"')
+    return parse_int(str(parse_int(number) * _BYTES_OF[unit]))
 
 
 def parse_duration(text: str) -> float:

@@ -177,6 +177,7 @@ class GatewayActor(NodeActor):
                 self._moved(ticket)
             case AuthNews():
                 self._identities.learn(message)
+                self._decoder.quotas.learn(message)
             case Computed():
                 self._computed()
             case WatchAnswered():

@@ -48,7 +48,7 @@ from cluster.schema import (
     Map,
     Type,
 )
-from cluster.users_table import PERMISSION, PERMISSION_TYPE, USER_OPTIONS
+from cluster.users_table import LIMITS, PERMISSION, PERMISSION_TYPE, USER_OPTIONS
 
 SHOWN_CHARS_MAX: Final = 40
 """How much of a client's own text an error repeats."""
@@ -291,6 +291,7 @@ FIELD_KINDS: Final[dict[Type | Choice | Map | ListOf, Kind]] = {
     **_KINDS,
     PERMISSION: _map_of(PERMISSION),
     USER_OPTIONS: _map_of(USER_OPTIONS),
+    LIMITS: _map_of(LIMITS),
 }
 """The kind of each type that fields of requests have in the protocol's table."""
 

@@ -51,7 +51,8 @@ class Identities:
         self._token_ttl_seconds = token_ttl_seconds
         self._front_secret = front_secret
         self._state = AUTH_OFF
-        self._users: dict[int, User] = {}
+        # The users by id.
+        self.users: dict[int, User] = {}
         self._by_name: dict[str, int] = {}
         self._by_key: dict[bytes, int] = {}
         self._tokens: dict[str, _Known] = {}
@@ -66,13 +67,13 @@ class Identities:
     def learn(self, news: AuthNews) -> None:
         """Users have changed."""
         if news.is_whole:
-            self._users.clear()
+            self.users.clear()
             self._by_name.clear()
             self._by_key.clear()
         for user_id, user in news.users:
             self._forget(user_id)
             if user is not None:
-                self._users[user_id] = user
+                self.users[user_id] = user
                 self._by_name[user.name] = user_id
                 self._by_key.update(dict.fromkeys(user.keys, user_id))
         if news.state.secret != self._state.secret:
@@ -91,7 +92,7 @@ class Identities:
 
     def name_of(self, principal: Principal) -> str:
         """The name of a user; "" if it is none, or is deleted."""
-        user = self._users.get(principal.user_id)
+        user = self.users.get(principal.user_id)
         return "" if user is None else user.name
 
     def of(self, connection: Connection, fields: Fields) -> Principal:
@@ -150,7 +151,7 @@ class Identities:
         return common_name
 
     def _forget(self, user_id: int) -> None:
-        before = self._users.pop(user_id, None)
+        before = self.users.pop(user_id, None)
         if before is not None:
             for key in before.keys:
                 self._by_key.pop(key, None)

@@ -149,6 +149,7 @@ class Intake:
         self._decoder = decoder
         self._decode = decoder.decode
         self._identities = decoder.identities
+        self._quotas = decoder.quotas
         self._tickets = tickets
         self._throttle = throttle
         self._openings = openings
@@ -167,7 +168,7 @@ class Intake:
         the log, or one round of heartbeats, serves many requests.
         """
         if self._identities.are_asked:
-            self._identities.look()
+            self._look(now_ms)
         decode, decoder = self._decode, self._decoder
         issue, waiting = self._tickets.issue, self._throttle.queues
         member_id, due_ms = self._member_id, now_ms + self._timeout_ms
@@ -219,6 +220,11 @@ class Intake:
         if local:
             orders.append(LocalRead(tuple(local)))
         return orders
+
+    def _look(self, now_ms: int) -> None:
+        """Before a burst of requests that must say who they are from."""
+        self._identities.look()
+        self._quotas.now_ms = now_ms
 
     def let_in(
         self, openings: Iterable[Pending], now_ms: int, made: Iterable[Named] = ()

@@ -19,6 +19,7 @@ from actors.language.encoding import (
     event_map,
     key_value,
 )
+from actors.language.limits import NO_LIMITS
 from actors.language.metrics import (
     GatewayMetrics,
     RaftMetrics,
@@ -170,8 +171,9 @@ def _fields(result: Result, listed: Lists) -> ReplyFields:
             return {**fields, "waiting": True} if waiting else fields
         case HistoryDone(_, events, more, compacted):
             return {"events": listed(events, event_map), "more": more, "compacted": compacted}
-        case RoleDone(_, permissions):
-            return {"perm": [_permission(each) for each in permissions]}
+        case RoleDone(_, permissions, limits):
+            shown = {} if limits == NO_LIMITS else {"limits": limits._asdict()}
+            return {"perm": [_permission(each) for each in permissions], **shown}
         case Authenticated(_, token, ttl_seconds):
             return {"token": token, "TTL": ttl_seconds}
         case AuthStatusDone(_, enabled, auth_revision):

@@ -51,6 +51,7 @@ from actors.gateway.operations import (
     WatchOperation,
     operations,
 )
+from actors.gateway.quotas import Quotas
 from actors.gateway.trail import Trail
 from actors.gateway.transactions import ReadOnly
 from actors.gateway.users import Passworded, make_login
@@ -76,6 +77,7 @@ VALUES_MIN: Final = 64
 """Room for the msgpack values of a request that is no transaction."""
 
 NO_SPACE: Final = FAULTS["NoSpace"]
+TOO_MANY: Final = FAULTS["TooManyRequests"]
 
 _ABSENT: Final = object()
 _new: Final = tuple.__new__
@@ -101,6 +103,7 @@ class RequestDecoder:
         self.room: int | None = None
         self.note: Note | None = None
         self.identities = identities
+        self.quotas = Quotas(identities.users)
         self._fresh = identities.fresh
         self._operations = operations(grants, newcomers, new_secret, txn_ops_max)
         self._request_bytes_max = request_bytes_max
@@ -128,11 +131,14 @@ class RequestDecoder:
             if operation is None:
                 return Refusal(request_id, _unknown_operation(name))
             if self._trail is not None:
-                return self._noted(self._trail, operation, name, connection, request_id, request)
+                asked = operation, name, connection, request_id, request
+                return self._noted(self._trail, *asked, len(payload))
             # While nobody has to say who they are, that is all that it costs.
             who = NOBODY
             if self.identities.are_asked or "token" in request or "common_name" in request:
                 who = self._who(connection, request)
+                if self.quotas.is_on:
+                    self._count(who, name, len(payload))
             return self._decoded(operation, name, connection, request_id, request, who)
         except RefusedError as refused:
             return Refusal(request_id, refused.fault)
@@ -160,6 +166,11 @@ class RequestDecoder:
             return self._fresh[token]
         return self.identities.of(connection, request)
 
+    def _count(self, who: Principal, name: str, size: int) -> None:
+        """Count a request of a user; RefusedError: it is one too many."""
+        if not self.quotas.admit(who, name, size):
+            raise RefusedError(TOO_MANY)
+
     def _noted(
         self,
         trail: Trail,
@@ -168,8 +179,9 @@ class RequestDecoder:
         connection: Connection,
         request_id: bytes,
         request: Fields,
+        size: int,
     ) -> Request:
-        """As `_decoded`, for a node with an audit log."""
+        """As `_decoded`, for a node with an audit log; the request has `size` bytes."""
         address = trail.told_address(request) if "client" in request else ""
         by, common_name = "token" if "token" in request else "", ""
         if "common_name" in request and type(request["common_name"]) is str:
@@ -181,6 +193,8 @@ class RequestDecoder:
         if self.identities.are_asked or "token" in request or "common_name" in request:
             who = self._who(connection, request)
             self.note = note = _new(Note, (*asked, who, *shown))
+            if self.quotas.is_on:
+                self._count(who, name, size)
         decoded = self._decoded(operation, name, connection, request_id, request, who)
         # The value is a part of what was decoded: it need not be kept twice.
         request.pop("value", None)

@@ -25,6 +25,7 @@ from actors.language.auth import (
     RoleGrantPermission,
     RoleList,
     RoleRevokePermission,
+    RoleSetLimits,
     UserAdd,
     UserAddKey,
     UserChangePassword,
@@ -35,6 +36,7 @@ from actors.language.auth import (
     UserRemoveKey,
     UserRevokeRole,
 )
+from actors.language.limits import UserLimits
 
 
 class Passworded(NamedTuple):
@@ -88,6 +90,11 @@ def _revoke(fields: Fields) -> RoleRevokePermission:
     )
 
 
+def _set_limits(fields: Fields) -> RoleSetLimits:
+    # What is left out is 0, which is no limit.
+    return RoleSetLimits(_text(fields, "role"), UserLimits(**fields.get("limits", {})))
+
+
 def _text(fields: Fields, name: str) -> str:
     text: str = fields.get(name, "")
     return text
@@ -111,6 +118,7 @@ _WRITES: Final[dict[str, Callable[[Fields], AuthCommand]]] = {
     "role_delete": lambda fields: RoleDelete(_text(fields, "role")),
     "role_grant_permission": _grant,
     "role_revoke_permission": _revoke,
+    "role_set_limits": _set_limits,
 }
 
 USER_READS: Final[dict[str, Callable[[Fields], AuthQuery]]] = {

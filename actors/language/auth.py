@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from actors.language.bounds import Unsigned
 from actors.language.intervals import KeySet
+from actors.language.limits import NO_LIMITS, UserLimits
 
 ROOT: Final = "root"
 """The name of the user that must exist before authentication is switched on, and of the role that
@@ -70,10 +71,11 @@ class User(NamedTuple):
 
 
 class Role(NamedTuple):
-    """A role, its permissions in the order of their keys."""
+    """A role: its permissions in the order of their keys, and the limits of each of its users."""
 
     name: str
     permissions: tuple[Permission, ...] = ()
+    limits: UserLimits = NO_LIMITS
 
 
 class AuthState(NamedTuple):
@@ -183,6 +185,13 @@ class RoleRevokePermission(NamedTuple):
     range_end: bytes = b""
 
 
+class RoleSetLimits(NamedTuple):
+    """Give a role these limits in place of those that it had (not in etcd)."""
+
+    name: str
+    limits: UserLimits
+
+
 AuthCommand = (
     AuthEnable
     | AuthDisable
@@ -197,6 +206,7 @@ AuthCommand = (
     | RoleDelete
     | RoleGrantPermission
     | RoleRevokePermission
+    | RoleSetLimits
 )
 
 
@@ -218,7 +228,7 @@ class UserList(NamedTuple):
 
 
 class RoleGet(NamedTuple):
-    """The permissions of a role."""
+    """The permissions and the limits of a role."""
 
     name: str
 
@@ -246,12 +256,14 @@ AuthQuery = AuthStatus | UserGet | UserList | RoleGet | RoleList | UserSecret
 class AuthNews(NamedTuple):
     """Store -> Gateway: users and roles are like this now, by which requests are checked.
 
-    `users` are those that have changed, by id (None: deleted); if `is_whole`, they are all users.
+    `users` are those that have changed, by id (None: deleted), and `limits` those of the roles that
+    have changed, by name. If `is_whole`, they are all users, and all roles that limit something.
     """
 
     state: AuthState
     users: tuple[tuple[int, User | None], ...]
     is_whole: bool
+    limits: tuple[tuple[str, UserLimits], ...] = ()
 
 
 class WatchRights(NamedTuple):

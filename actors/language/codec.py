@@ -28,6 +28,7 @@ from actors.language.auth import (
     RoleDelete,
     RoleGrantPermission,
     RoleRevokePermission,
+    RoleSetLimits,
     UserAdd,
     UserAddKey,
     UserChangePassword,
@@ -109,6 +110,7 @@ COMMANDS: Final[dict[type[Any], int]] = {
     RoleDelete: 30,
     RoleGrantPermission: 31,
     RoleRevokePermission: 32,
+    RoleSetLimits: 33,
 }
 """The codes of commands. 1 and 8 once had other fields, so they are not used again."""
 

@@ -72,9 +72,7 @@ class PeersDown(NamedTuple):
 
 class Propose(NamedTuple):
     """Gateway, Lease, Store -> Raft: put these in the log; applied here, each answers its ticket.
-
-    Lease and Store send ticket 0: no client waits for the answer.
-    """
+    Lease and Store send ticket 0: no client waits for the answer."""
 
     proposals: tuple[Proposal, ...]
 
@@ -335,11 +333,13 @@ class LeaseFacts(NamedTuple):
 
 
 class WatchBegin(NamedTuple):
-    """Store -> Watch: a watch, and the revision of the store when it began, or why it may not."""
+    """Store -> Watch: a watch, and the revision of the store when it began, or why it may not. Its
+    user may have `watches_max` watches at this node; 0: there is no limit."""
 
     open: WatchOpen
     revision: int
     fault: MaybeFault = ""
+    watches_max: int = 0
 
 
 class Events(NamedTuple):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from actors.language.auth import Permission
 from actors.language.commands import AlarmMember, Event, KeyValue, Member
+from actors.language.limits import NO_LIMITS, UserLimits
 from actors.language.queries import RaftStatus
 from cluster.faults import FaultName
 
@@ -152,10 +153,11 @@ class UserDone(NamedTuple):
 
 
 class RoleDone(NamedTuple):
-    """The permissions of one role, in the order of their keys."""
+    """The permissions of one role, in the order of their keys, and its limits."""
 
     revision: int
     permissions: tuple[Permission, ...]
+    limits: UserLimits = NO_LIMITS
 
 
 class UserNames(NamedTuple):

@@ -31,7 +31,7 @@ RECORDS_MAX: Final = 2_000
 """Of more than 2,000 leases, or sessions, each round checks only a part: a hash of all of them
 would hold up the entries behind it."""
 
-_LEASE: Final = Struct(">qqq")
+_LEASE: Final = Struct(">qqqQ")
 _SESSION: Final = Struct(">QQQQQ")
 
 
@@ -76,7 +76,7 @@ def hash_state(
     found = 0
     for lease_id in _share(index, leases.table):
         lease = leases.table[lease_id]
-        found = crc32(_LEASE.pack(lease.id, lease.ttl_ms, lease.deadline_ms), found)
+        found = crc32(_LEASE.pack(*lease.record()), found)
     for session_id in _share(index, sessions.table):
         session = sessions.table[session_id]
         fields = (session.id, session.used_index, session.used_ms, session.floor, session.owner)

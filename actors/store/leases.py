@@ -7,7 +7,8 @@ deadline has passed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from actors.language.queries import LeaseTimeToLive
@@ -19,6 +20,7 @@ from actors.store.storage import LeaseRecord
 LEASE_EXISTS: Final = Failure("LeaseExist")
 LEASE_NOT_FOUND: Final = Failure("LeaseNotFound")
 TOO_MANY_LEASES: Final = Failure("TooManyLeases")
+TOO_MANY_OF_USER: Final = Failure("TooManyLeasesOfUser")
 TTL_TOO_LARGE: Final = Failure("LeaseTTLTooLarge")
 
 TTL_MS_MAX: Final = 9_000_000_000 * 1_000
@@ -36,23 +38,31 @@ _IDS: Final = range(-(2**63), 2**63)
 class Lease:
     """One lease; `deadline_ms` is in cluster time."""
 
-    __slots__ = ("deadline_ms", "id", "keys", "ttl_ms")
+    __slots__ = ("deadline_ms", "id", "keys", "owner", "ttl_ms")
 
     def __init__(self, record: LeaseRecord) -> None:
-        self.id, self.ttl_ms, self.deadline_ms = record
+        self.id, self.ttl_ms, self.deadline_ms, self.owner = record
         self.keys: set[bytes] = set()
 
     def record(self) -> LeaseRecord:
         """What the backend keeps of it."""
-        return LeaseRecord(self.id, self.ttl_ms, self.deadline_ms)
+        return LeaseRecord(self.id, self.ttl_ms, self.deadline_ms, self.owner)
 
 
 class LeaseTable:
-    """The table of leases; `facts` and `changed` gather what LeaseActor and backend must hear."""
+    """The table of leases; `facts` and `changed` gather what LeaseActor and backend must hear.
+
+    `asker` is the id of the user to whom leases are granted now; 0 or less is no user. `max_of`
+    says how many leases the user with an id may have; 0: the user has no limit.
+    """
 
     def __init__(self, leases_max: int = LEASES_MAX) -> None:
         self._leases_max = leases_max
         self.table: dict[int, Lease] = {}
+        self.asker = 0
+        self.max_of: Callable[[int], int] = _no_limit
+        # How many leases each user has.
+        self._owned: Counter[int] = Counter()
         # (lease, deadline) in order, until the actor takes them; deadline 0: the lease has ended.
         self.facts: list[tuple[int, int]] = []
         # The leases that the backend does not have as they are now.
@@ -63,7 +73,7 @@ class LeaseTable:
     def restore(self, records: Iterable[LeaseRecord]) -> None:
         """Take in leases as the backend has them: nobody need be told."""
         for record in records:
-            self.table[record.id] = Lease(record)
+            self._keep(record)
 
     def fault_of(self, lease_id: int, ttl_ms: int, granted: Collection[int] = ()) -> Failure | None:
         """Why a lease cannot be granted; `granted`: the same transaction grants these before."""
@@ -76,11 +86,15 @@ class LeaseTable:
             return LEASE_NOT_FOUND
         if len(self.table) + len(granted) >= self._leases_max:
             return TOO_MANY_LEASES
+        asker = self.asker
+        own_max = self.max_of(asker) if asker > 0 else 0
+        if own_max and self._owned[asker] + len(granted) >= own_max:
+            return TOO_MANY_OF_USER
         return None
 
     def grant(self, lease_id: int, ttl_ms: int, now_ms: int) -> None:
         """Create a lease for which `fault_of` found no fault."""
-        self.table[lease_id] = Lease(LeaseRecord(lease_id, ttl_ms, now_ms + ttl_ms))
+        self._keep(LeaseRecord(lease_id, ttl_ms, now_ms + ttl_ms, max(self.asker, 0)))
         self._tell(lease_id, now_ms + ttl_ms)
         self.granted += 1
 
@@ -111,7 +125,11 @@ class LeaseTable:
 
     def end(self, lease_id: int) -> None:
         """End a lease; its keys are on no lease then."""
-        del self.table[lease_id]
+        owner = self.table.pop(lease_id).owner
+        if owner:
+            self._owned[owner] -= 1
+            if not self._owned[owner]:
+                del self._owned[owner]
         self._tell(lease_id, 0)
         self.ended += 1
 
@@ -142,9 +160,18 @@ class LeaseTable:
         self.changed = set()
         return changes
 
+    def _keep(self, record: LeaseRecord) -> None:
+        self.table[record.id] = Lease(record)
+        if record.owner:
+            self._owned[record.owner] += 1
+
     def _tell(self, lease_id: int, deadline_ms: int) -> None:
         self.facts.append((lease_id, deadline_ms))
         self.changed.add(lease_id)
+
+
+def _no_limit(_: int) -> int:
+    return 0
 
 
 def read_life(

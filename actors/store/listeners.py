@@ -55,7 +55,8 @@ class Listeners:
         if watch.prev_kv:
             self._with_previous.add(watch.connection)
             machine.gather_previous = True
-        return WatchBegin(watch, machine.revision)
+        limits = machine.auth.limits_of(watch.principal.user_id)
+        return WatchBegin(watch, machine.revision, watches_max=limits.watches)
 
     def rights(self, machine: Machine) -> tuple[WatchRights, ...]:
         """Who watches, and may watch what now; nothing if nobody watches, or all may."""

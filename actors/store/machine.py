@@ -102,6 +102,7 @@ class Machine:
         self.members = {member.id: member for member in stored_members or members}
         self.alarms = AlarmTable(alarms)
         self.auth = AuthTable(auth)
+        self.leases.max_of = lambda user_id: self.auth.limits_of(user_id).leases
         # Kept for the actor until it takes them; no part of the state.
         self.checks: list[Check | IntegrityReport] = []
         self.writes = Writes(self.store, self.leases)
@@ -218,9 +219,9 @@ class Machine:
     def _execute(self, command: Command, principal: Principal) -> Result | None:
         # Before any alarm: who may not do something is told that, and not how the cluster is.
         if self.auth.enabled:
-            fault = fault_of(self.auth, principal, command, self.leases.keys_of)
-            if fault:
+            if fault := fault_of(self.auth, principal, command, self.leases.keys_of):
                 return Failure(fault)
+            self.leases.asker = principal.user_id
         # Refused here and not in the gateway: so every member refuses the same entries.
         if self.alarms.is_refusing:
             refusal = self.alarms.refusal(command)
@@ -279,6 +280,8 @@ class Machine:
         """In two steps: what comes before the change is told before it, and what follows after."""
         yield
         fault = self.auth.do(command, index)
+        if not self.auth.enabled:
+            self.leases.asker = 0
         return Failure(fault) if fault else Done(self.store.revision)
 
     def _open_session(self, session_id: int, owner: int) -> Result:

@@ -27,7 +27,7 @@ _CHECKSUM: Final = struct.Struct(">I")
 _FORMAT: Final = struct.Struct(">I")
 _STATE: Final = struct.Struct(">QQQQqQQ")
 _LEASE_KEY: Final = struct.Struct(">q")
-_LEASE: Final = struct.Struct(">qq")
+_LEASE: Final = struct.Struct(">qqQ")
 # Session and number; number 0 is the session's own record.
 _SESSION_KEY: Final = struct.Struct(">QQ")
 _SESSION: Final = struct.Struct(">QQQQ")
@@ -176,13 +176,13 @@ def lease_key(lease_id: int) -> bytes:
 def encode_lease(lease: LeaseRecord) -> tuple[bytes, bytes]:
     """Key and record of a lease."""
     key = _LEASE_KEY.pack(lease.id)
-    return key, seal(key, _LEASE.pack(lease.ttl_ms, lease.deadline_ms))
+    return key, seal(key, _LEASE.pack(lease.ttl_ms, lease.deadline_ms, lease.owner))
 
 
 def decode_lease(key: bytes, record: bytes) -> LeaseRecord:
     """What `encode_lease` was given."""
-    (lease_id,), (ttl_ms, deadline_ms) = _LEASE_KEY.unpack(key), _LEASE.unpack(unseal(key, record))
-    return LeaseRecord(lease_id, ttl_ms, deadline_ms)
+    (lease_id,) = _LEASE_KEY.unpack(key)
+    return LeaseRecord(lease_id, *_LEASE.unpack(unseal(key, record)))
 
 
 def encode_member(member: Member) -> tuple[bytes, bytes]:

@@ -59,11 +59,15 @@ as in etcd: it was never compacted."""
 
 
 class LeaseRecord(NamedTuple):
-    """A lease without its keys: the last change of each key names the key's lease."""
+    """A lease without its keys: the last change of each key names the key's lease.
+
+    `owner` is the id of the user to whom it was granted, 0: to nobody.
+    """
 
     id: int
     ttl_ms: int
     deadline_ms: int
+    owner: int = 0
 
 
 class SessionRecord(NamedTuple):

@@ -227,7 +227,7 @@ class WatchActor(NodeActor):
     # --- watches ---
 
     def _begin(self, begin: WatchBegin) -> None:
-        opened, revision, fault = begin
+        opened, revision, fault, watches_max = begin
         if fault:
             self._deliver(self._teller.refuse(opened, revision, FAULTS[fault]))
             self._tell_outcome(opened, revision, FAULTS[fault].message)
@@ -244,7 +244,7 @@ class WatchActor(NodeActor):
             why_not = FAULTS["NotSupportedForLearner"].message
             self._deliver(self._teller.error(opened, FAULTS["NotSupportedForLearner"]))
         else:
-            frames, why_not = self._teller.open(opened, revision)
+            frames, why_not = self._teller.open(opened, revision, watches_max)
             self._deliver(frames)
             if not why_not:
                 self._read_on()

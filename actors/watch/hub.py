@@ -13,6 +13,7 @@ in order. Knows nothing of bytes on the wire, of time, or of how history is read
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -97,6 +98,8 @@ class Hub:
         self._per_node_max = per_node_max
         self._watchers: dict[Connection, _Watcher] = {}
         self._count = 0
+        # How many watches each user has; nobody's are not counted here.
+        self._per_user: Counter[int] = Counter()
         self._live = Audience()
         self._laggards = Laggards()
         # The audience whose history is being read and told. One at a time: live watches must not
@@ -130,8 +133,12 @@ class Hub:
         view: View,
         start_revision: int,
         principal: Principal = NOBODY,
+        user_max: int = 0,
     ) -> Watch | WatchRefused | Failure:
-        """Begin a watch; id 0 leaves the choice to the hub, start 0 begins after the present."""
+        """Begin a watch; id 0 leaves the choice to the hub, start 0 begins after the present.
+
+        Its user may have `user_max` watches; 0: any number.
+        """
         self.meet(connection)
         watcher = self._watchers[connection]
         if start_revision < 0:
@@ -142,12 +149,16 @@ class Hub:
             return WatchRefused(DUPLICATE_ID)
         if len(watcher.seats) >= self._per_connection_max or self._count >= self._per_node_max:
             return Failure("TooManyRequests")
+        if user_max and self._per_user[principal.user_id] >= user_max:
+            return Failure("TooManyRequests")
         # A watch from a future revision is live at once; its view lets nothing earlier through.
         if start_revision > self.revision + 1:
             view = view._replace(from_revision=start_revision)
         seat = _Seat(Watch(connection, watch_id or watcher.choose_id(), span, view, principal))
         watcher.seats[seat.watch.watch_id] = seat
         self._count += 1
+        if principal.user_id > 0:
+            self._per_user[principal.user_id] += 1
         self._place(seat, start_revision or self.revision + 1)
         return seat.watch
 
@@ -156,9 +167,17 @@ class Hub:
         watcher = self._watchers.get(connection)
         if watcher is None or watch_id not in watcher.seats:
             return False
-        self._displace(watcher.seats.pop(watch_id))
-        self._count -= 1
+        self._end(watcher.seats.pop(watch_id))
         return True
+
+    def _end(self, seat: _Seat) -> None:
+        self._displace(seat)
+        self._count -= 1
+        user_id = seat.watch.principal.user_id
+        if user_id > 0:
+            self._per_user[user_id] -= 1
+            if not self._per_user[user_id]:
+                del self._per_user[user_id]
 
     def end(self, connection: Connection, but_without_leader: bool = False) -> tuple[Watch, ...]:
         """End the watches of a connection, perhaps but those that need no leader; returns them."""
@@ -171,8 +190,7 @@ class Hub:
             if not (but_without_leader and seat.watch.view.without_leader)
         )
         for watch in watches:
-            self._displace(watcher.seats.pop(watch.watch_id))
-        self._count -= len(watches)
+            self._end(watcher.seats.pop(watch.watch_id))
         return watches
 
     def revoke(self, readable: Mapping[Principal, KeySet]) -> tuple[Watch, ...]:

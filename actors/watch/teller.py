@@ -127,9 +127,9 @@ class Teller:
 
     # --- watches that begin and end ---
 
-    def open(self, opened: WatchOpen, revision: int) -> tuple[Frames, str]:
-        """Begin a watch; returns what its client is told, and why there is no watch ("": there is
-        one)."""
+    def open(self, opened: WatchOpen, revision: int, user_max: int = 0) -> tuple[Frames, str]:
+        """Begin a watch, which is one of `user_max` of its user (0: of any number); returns what
+        its client is told, and why there is no watch ("": there is one)."""
         connection, request_id = opened.connection, opened.request_id
         span = Span(opened.key, opened.range_end)
         watch = self._hub.open(
@@ -139,6 +139,7 @@ class Teller:
             _view_of(opened),
             opened.start_revision,
             opened.principal,
+            user_max,
         )
         match watch:
             case Watch():

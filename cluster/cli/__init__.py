@@ -97,6 +97,7 @@ COMMANDS: Final[CommandTable] = {
             "list": "cluster.cli.role:list_roles",
             "grant-permission": "cluster.cli.role:grant_permission",
             "revoke-permission": "cluster.cli.role:revoke_permission",
+            "set-limits": "cluster.cli.role:set_limits",
         },
     ),
     "defrag": "cluster.cli.defrag:defrag",

@@ -7,6 +7,7 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from cluster.cli.limits import limits_shown
 from cluster.cli.output import emit
 from cluster.cli.printers import EndpointHash, EndpointHealth, EndpointStatus, Printer, truth
 from cluster.cli.quoting import quoted
@@ -184,6 +185,8 @@ class FieldsPrinter(Printer):
             _field("PermType", f" {permission.perm_type}")
             _field("Key", quoted(permission.key))
             _field("RangeEnd", quoted(permission.range_end))
+        for limit, number in limits_shown(result.limits):
+            _field(f"Limit{limit.capitalize()}", number)
 
     def roles(self, result: RoleListResult) -> None:
         _header(result.header)

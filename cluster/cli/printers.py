@@ -185,7 +185,7 @@ class Printer:
         self.plain(result)
 
     def role(self, name: str, result: RoleGetResult) -> None:
-        """The permissions of a role."""
+        """The permissions and limits of a role."""
         self.plain(result)
 
     def roles(self, result: RoleListResult) -> None:

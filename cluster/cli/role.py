@@ -10,6 +10,7 @@ import click
 
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
+from cluster.cli.limits import NONE, limits_from, limits_text, wanted
 from cluster.cli.settings import CliSettings
 from cluster.client.requests import EVERYTHING, prefix_end
 from cluster.users_table import PERMISSION_TYPE
@@ -55,7 +56,7 @@ def delete(settings: CliSettings, role: str) -> None:
 
 @_of_one_role("get")
 def get(settings: CliSettings, role: str) -> None:
-    """Show what a role may do."""
+    """Show what a role may do, and how much of it."""
     printer = settings.printer("role get")
     with settings.connect() as client:
         result = client.role_get(role)
@@ -116,6 +117,27 @@ def revoke_permission(
         result = client.role_revoke_permission(role, key, end or None)
     told = _told(words[1], end)
     printer.auth_changed(result, f"Permission of {told} is revoked from role {role}")
+
+
+@click.command("set-limits", cls=Command)
+@click.argument(
+    "words", nargs=-1, metavar="ROLE none|[requests=N] [bytes=N] [watches=N] [leases=N]"
+)
+@click.pass_obj
+def set_limits(settings: CliSettings, words: tuple[str, ...]) -> None:
+    """Limit what each user of a role may take: requests and bytes (1000, 64KiB, 1MiB) of them in a
+    second and open watches, at each node; leases, in the cluster. What is not named is not limited.
+
+    A user with several roles gets the largest limit that one of them names. The role root has none.
+    """
+    if len(words) < 2:
+        bad_arguments(f"role set-limits command requires a role name, and {NONE} or {wanted()}")
+    role, *given = words
+    limits = limits_from(tuple(given))
+    printer = settings.printer("role set-limits")
+    with settings.connect() as client:
+        result = client.role_set_limits(role, **limits._asdict())
+    printer.auth_changed(result, f"Limits of role {role}: {limits_text(limits)}")
 
 
 def _interval(words: list[str], prefix: bool, from_key: bool) -> tuple[bytes, bytes]:

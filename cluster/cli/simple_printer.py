@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from cluster.cli.limits import limits_text
 from cluster.cli.output import emit
 from cluster.cli.printers import (
     EndpointHash,
@@ -222,6 +223,8 @@ class SimplePrinter(Printer):
             for permission in result.perm:
                 if permission.perm_type != other:
                     emit(b"\t" + _interval(permission))
+        if any(result.limits):
+            _line(f"Limits: {limits_text(result.limits)}")
 
     def roles(self, result: RoleListResult) -> None:
         for name in result.roles:

@@ -211,6 +211,7 @@ class Client(Blocking[_Twin]):
     role_list = blocking(AccessApi.role_list)
     role_grant_permission = blocking(AccessApi.role_grant_permission)
     role_revoke_permission = blocking(AccessApi.role_revoke_permission)
+    role_set_limits = blocking(AccessApi.role_set_limits)
 
     # --- the end ---
 

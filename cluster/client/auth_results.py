@@ -16,6 +16,18 @@ class Permission(NamedTuple):
     range_end: bytes = b""
 
 
+class RoleLimits(NamedTuple):
+    """What a role allows to each of its users; 0: the role does not limit it.
+
+    Requests and their bytes in a second, and open watches: at each node. Leases: in the cluster.
+    """
+
+    requests_per_second: int = 0
+    bytes_per_second: int = 0
+    watches: int = 0
+    leases: int = 0
+
+
 class AuthenticateResult(NamedTuple):
     """A token, which stands for the user, and its life in seconds (0: unknown)."""
 
@@ -54,10 +66,11 @@ class UserListResult(NamedTuple):
 
 
 class RoleGetResult(NamedTuple):
-    """The permissions of a role, in the order of their keys."""
+    """The permissions of a role, in the order of their keys, and its limits."""
 
     header: Header
     perm: tuple[Permission, ...]
+    limits: RoleLimits = RoleLimits()
 
 
 class RoleListResult(NamedTuple):

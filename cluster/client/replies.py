@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
-from cluster.client.auth_results import Permission
+from cluster.client.auth_results import Permission, RoleLimits
 from cluster.client.result_table import RESULTS
 from cluster.client.results import (
     Alarm,
@@ -25,7 +25,7 @@ from cluster.client.results import (
 from cluster.errors import ProtocolError
 from cluster.protocol import ALARM, ALARM_NAME, EVENT, KEY_VALUE, MEMBER, OPS
 from cluster.schema import KEYS, TEXTS, Field, ListOf, ProtocolOp
-from cluster.users_table import PERMISSION
+from cluster.users_table import LIMITS, PERMISSION
 
 Reply = Mapping[str, Any]
 """A decoded but unchecked reply map: a field may be missing or of a wrong type."""
@@ -175,6 +175,7 @@ _VALUES: Final[dict[Any, Callable[[Any], Any]]] = {
     ListOf(MEMBER): lambda items: tuple(map(_member, items)),
     ListOf(ALARM): lambda items: tuple(map(_alarm, items)),
     ListOf(PERMISSION): lambda items: tuple(map(_permission, items)),
+    LIMITS: lambda found: RoleLimits(*[found[name] for name in RoleLimits._fields]),
 }
 """How to convert the values of a type; values of other types are taken as they come."""
 

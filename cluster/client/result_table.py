@@ -20,6 +20,7 @@ AUTH_CHANGES: Final = (
     "role_delete",
     "role_grant_permission",
     "role_revoke_permission",
+    "role_set_limits",
 )
 """The operations on users and roles that are answered with a header."""
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from cluster.protocol import COMPARE, MAPS, OPS
 from cluster.schema import Choice, Effect, Field, ListOf, Map, Type
-from cluster.users_table import PERMISSION, USER_OPTIONS
+from cluster.users_table import LIMITS, PERMISSION, USER_OPTIONS
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "cluster" / "PROTOCOL.md"
 OURS: Final = "not in etcd"
@@ -62,7 +62,7 @@ def _types() -> Iterator[str]:
 def _requests() -> Iterator[tuple[str, tuple[Field, ...]]]:
     for op in OPS.values():
         yield op.name, (*op.request, *op.alone)
-    for shape in (COMPARE, PERMISSION, USER_OPTIONS):
+    for shape in (COMPARE, PERMISSION, USER_OPTIONS, LIMITS):
         yield shape.name, shape.fields
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cluster.cli import passwords
 from cluster.cli.ending import CommandError
 from cluster.cli.fields_printer import FieldsPrinter
 from cluster.cli.json_printer import JsonPrinter
+from cluster.cli.limits import limits_from, limits_text
 from cluster.cli.printers import Printer
 from cluster.cli.public_keys import key_of, text_of
 from cluster.cli.settings import CliSettings, environment_settings
@@ -22,6 +24,7 @@ from cluster.client.auth_results import (
     AuthStatusResult,
     Permission,
     RoleGetResult,
+    RoleLimits,
     RoleListResult,
     UserGetResult,
     UserListResult,
@@ -90,6 +93,53 @@ def test_users_and_roles_are_printed(capfdbinary: pytest.CaptureFixture[bytes]) 
     for printer in (JsonPrinter(False), FieldsPrinter(False)):
         printer.auth_changed(AuthResult(HEADER), "done")
     assert printed(capfdbinary) == f"{{{JSON_HEAD}}}\n{HEAD}"
+
+
+def test_limits_of_a_role_are_printed_where_it_has_some(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    role = RoleGetResult(HEADER, (), RoleLimits(bytes_per_second=1_024, leases=5))
+    SimplePrinter(False).role("r", role)
+    assert printed(capfdbinary) == "Role r\nKV Read:\nKV Write:\nLimits: bytes=1024 leases=5\n"
+    FieldsPrinter(False).role("r", role)
+    assert printed(capfdbinary) == HEAD + '"LimitBytes" : 1024\n"LimitLeases" : 5\n'
+    JsonPrinter(False).role("r", role)
+    limits = '"limits":{"bytes_per_second":1024,"leases":5}'
+    assert printed(capfdbinary) == f"{{{JSON_HEAD},{limits}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "limits"),
+    [
+        ("none", RoleLimits()),
+        ("requests=100", RoleLimits(100)),
+        ("bytes=1MiB watches=50 leases=1000", RoleLimits(0, 1 << 20, 50, 1_000)),
+        ("bytes=64KiB requests=0", RoleLimits(0, 64 << 10)),
+    ],
+)
+def test_limits_are_read_from_words_and_written_in_the_same(words: str, limits: RoleLimits) -> None:
+    assert limits_from(tuple(words.split())) == limits
+    assert limits_from(tuple(limits_text(limits).split())) == limits
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("requests", "expected none, or some of requests=N bytes=N watches=N leases=N"),
+        ("none leases=1", "not 'none'"),
+        ("keys=1", "not 'keys=1'"),
+        ("leases=1 leases=2", "leases is given twice"),
+        ("leases=1MiB", "leases=1MiB: "),
+        ("requests=", "requests=: "),
+        ("bytes=1mb", 'bytes=1mb: invalid size "1mb"'),
+        ("bytes=-1", "not below 0"),
+        (f"watches={2**63}", "value out of range"),
+        (f"bytes={2**62}KiB", "out of range"),
+    ],
+)
+def test_a_wrong_limit_is_named(words: str, reason: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(reason)):
+        limits_from(tuple(words.split()))
 
 
 @pytest.mark.parametrize("printer", [SimplePrinter(False), JsonPrinter(False)])

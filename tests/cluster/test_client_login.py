@@ -16,6 +16,7 @@ from cluster.errors import (
     LeaseholdError,
     OutcomeUnknownError,
     PermissionDeniedError,
+    ResourceExhaustedError,
 )
 from cluster.faults import FAULTS, FaultName
 from tests.cluster.rig import HEADER, Rig
@@ -173,6 +174,28 @@ def test_a_write_without_a_session_is_repeated_only_if_it_was_surely_not_applied
     assert [request["token"] for _, request in frames] == ["two", "two"]
     client.core.endpoint_down(frames[0][0], client.now)
     assert type(error_of(lost)) is OutcomeUnknownError
+
+
+def test_a_write_beyond_a_users_rate_was_surely_not_applied_and_is_repeated_after_a_pause() -> None:
+    client = logged_in(exactly_once=False)
+    call = client.call("put", write=True)
+    while call.error is None:
+        for frame in client.sent():
+            client.refuse(frame, "TooManyRequests")
+            assert not client.sent(), "not at once"
+        client.advance(0.001)
+    assert 1 < call.attempts < 100
+    error = error_of(call)
+    assert type(error) is DeadlineExceededError and not error.maybe_applied
+    assert "too many requests" in str(error)
+
+
+def test_a_lease_beyond_a_users_limit_is_not_asked_for_again() -> None:
+    client = logged_in()
+    call = client.call("lease_grant")
+    client.refuse(client.one(), "TooManyLeasesOfUser")
+    error = error_of(call)
+    assert type(error) is ResourceExhaustedError and not error.retryable
 
 
 def test_a_used_token_is_renewed_before_it_ends() -> None:

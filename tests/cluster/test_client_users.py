@@ -15,10 +15,11 @@ from cluster import (
     InvalidArgumentError,
     LeaseholdError,
     PermissionDeniedError,
+    ResourceExhaustedError,
 )
 from cluster.bench import load, workload
 from cluster.bench.wires import Wires
-from cluster.client.auth_results import Permission
+from cluster.client.auth_results import Permission, RoleLimits
 from cluster.launcher.local import LocalCluster
 from tests.cluster.shells import SHELLS, run
 from tests.limits import HANG_SECONDS
@@ -91,6 +92,23 @@ def test_users_and_roles_are_as_they_were_made(root: Client) -> None:
     assert root.auth_status().enabled
     root.role_delete("her own")
     root.user_delete("bob")
+
+
+def test_a_role_limits_what_each_of_its_users_may_take(root: Client, alice: Client) -> None:
+    assert root.role_get("her own").limits == RoleLimits()
+    root.role_set_limits("her own", requests_per_second=50, leases=1)
+    assert root.role_get("her own").limits == RoleLimits(50, 0, 0, 1)
+    lease = alice.lease.grant(60)
+    with pytest.raises(ResourceExhaustedError, match="as many leases as its roles allow") as raised:
+        alice.put(MINE + "k", "v", ttl=60)
+    assert not raised.value.retryable
+    lease.revoke()
+    alice.put(MINE + "k", "v", ttl=60)
+    # More than may come at once: the client waits until each is let in.
+    revisions = [alice.put(MINE + "k", str(number)).header.revision for number in range(60)]
+    assert revisions == list(range(revisions[0], revisions[0] + 60))
+    root.role_set_limits("her own")
+    assert root.role_get("her own").limits == RoleLimits()
 
 
 @pytest.mark.parametrize("shell", SHELLS)

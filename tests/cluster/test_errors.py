@@ -22,6 +22,7 @@ EXCEPTIONS = {
     "AnswerTooLarge": False,
     "NoSpace": False,
     "TooManyLeases": False,
+    "TooManyLeasesOfUser": False,
     "LearnerNotReady": True,
     "MemberNotEnoughStarted": True,
     "NotLeader": True,

@@ -33,7 +33,7 @@ from actors.language.results import (
     UserSecretDone,
 )
 from cluster.protocol import COMPARE, OPS
-from cluster.users_table import PERMISSION, USER_OPTIONS
+from cluster.users_table import LIMITS, PERMISSION, USER_OPTIONS
 from tests.gateway.bench import ONE, SETTINGS, TIMEOUT_MS, TWO, Bench
 from tests.gateway.records import Records
 
@@ -101,7 +101,7 @@ def test_each_operation_has_a_level_and_each_field_is_recorded_or_is_not_on_purp
     assert set(LEVELS) == set(OPS)
     assert set(LEVELS) == set(operations(LeaseGrants(1, 1, 1), Newcomers("", lambda: 1), bytes))
     fields = {field.name for op in OPS.values() for field in (*op.request, *op.alone)}
-    for within in (COMPARE, PERMISSION, USER_OPTIONS):
+    for within in (COMPARE, LIMITS, PERMISSION, USER_OPTIONS):
         fields |= {field.name for field in within.fields}
     assert fields == RECORDED | NOT_RECORDED
     assert not RECORDED & NOT_RECORDED

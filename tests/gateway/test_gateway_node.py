@@ -11,7 +11,10 @@ import zmq
 
 from actors.gateway.actor import GatewayActor
 from actors.gateway.intake import GatewaySettings
+from actors.gateway.tokens import Token, seal
+from actors.language.auth import AuthNews, AuthState, User
 from actors.language.commands import Range
+from actors.language.limits import UserLimits
 from actors.language.messages import Deliver, Propose, Read, Replies, WatchOpen
 from actors.language.results import PutDone, RangeDone, Result
 from actors.runtime import base
@@ -33,6 +36,11 @@ SETTINGS = GatewaySettings(
     request_timeout_ms=100,
     first_ticket=1,
 )
+
+
+ANN = User(7, "ann", b"", roles=("r",))
+LIMITS = UserLimits(bytes_per_second=1)
+"""A first request is let in, and the next one more than a minute later."""
 
 
 class Answering(Probe):
@@ -59,7 +67,10 @@ class Answering(Probe):
 class Clients:
     """Makes clients of a started gateway."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, gateway: Mailbox
+    ) -> None:
+        self.gateway = gateway
         self._context = context
         self._endpoint = endpoint
 
@@ -92,7 +103,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     loop = Loop()
     reference = actor.begin(loop)
     loop.start()
-    yield Clients(context, doors.get(timeout=HANG_SECONDS).endpoint)
+    yield Clients(context, doors.get(timeout=HANG_SECONDS).endpoint, actor.mailbox)
     reference.stop(timeout=HANG_SECONDS)
     context.destroy(linger=0)
     assert failures == []
@@ -123,6 +134,20 @@ def test_a_dealer_is_sent_its_events_in_order(clients: Clients) -> None:
     with clients.connect(zmq.DEALER) as socket:
         assert call(socket, op="watch_create", key="k") == "event 1"
         assert unpack(socket.recv()) == 2
+
+
+def test_a_users_requests_are_counted_over_all_connections(clients: Clients) -> None:
+    secret = b"s" * 32
+    state, limits = AuthState(True, 1, secret), (("r", LIMITS),)
+    clients.gateway.tell(AuthNews(state, ((7, ANN),), is_whole=True, limits=limits))
+    tokens = [seal(secret, Token(user_id, 1, 2**40)) for user_id in (7, 8)]
+    put = {"op": "put", "key": "k", "value": "v" * 100}
+    with clients.connect(zmq.DEALER) as one, clients.connect(zmq.REQ) as other:
+        assert "header" in call(one, token=tokens[0], **put)
+        for socket in (one, other):
+            error = call(socket, token=tokens[0], **put)["error"]
+            assert error == {"code": 8, "message": "etcdserver: too many requests"}
+            assert "header" in call(socket, token=tokens[1], **put), "another user"
 
 
 def test_a_request_that_nobody_answers_times_out(clients: Clients) -> None:

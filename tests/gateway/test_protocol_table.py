@@ -38,6 +38,7 @@ from actors.language.commands import (
     SortOrder,
     SortTarget,
 )
+from actors.language.limits import UserLimits
 from actors.language.metrics import (
     GatewayMetrics,
     Histogram,
@@ -146,7 +147,10 @@ RESULTS: dict[str, tuple[Result, ...]] = {
     "auth_status": (AuthStatusDone(8, True, 5),),
     "user_get": (UserDone(8, ("r",), (bytes(32),)),),
     "user_list": (UserNames(8, ("ann",)),),
-    "role_get": (RoleDone(8, (Permission(PermissionType.WRITE, b"k", b"l"),)),),
+    "role_get": (
+        RoleDone(8, (Permission(PermissionType.WRITE, b"k", b"l"),)),
+        RoleDone(8, (), UserLimits(1, 2, 3, 4)),
+    ),
     "role_list": (RoleNames(8, ("r",)),),
 }
 """Each result that an operation may have; `move_leader`, `metrics` and watches have none."""

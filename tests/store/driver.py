@@ -119,7 +119,7 @@ def everything(machine: Machine) -> dict[str, Any]:
         "compacted": machine.store.compact_revision,
         "history": history(machine, b"\0", b"\0", max(1, machine.store.compact_revision), True),
         "leases": {
-            lease.id: (lease.ttl_ms, lease.deadline_ms, sorted(lease.keys))
+            lease.id: (lease.owner, lease.ttl_ms, lease.deadline_ms, sorted(lease.keys))
             for lease in machine.leases.table.values()
         },
         "sessions": [

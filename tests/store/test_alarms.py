@@ -15,6 +15,7 @@ from actors.language.auth import (
     RoleDelete,
     RoleGrantPermission,
     RoleRevokePermission,
+    RoleSetLimits,
     UserAdd,
     UserAddKey,
     UserChangePassword,
@@ -49,6 +50,7 @@ from actors.language.commands import (
     Txn,
 )
 from actors.language.costs import cost_of
+from actors.language.limits import UserLimits
 from actors.language.queries import AlarmList
 from actors.language.results import Alarms, Failure
 from tests.store.driver import Driver
@@ -139,6 +141,7 @@ AUTH: list[Command] = [
     UserRevokeRole("ann", "r"),
     RoleGrantPermission("r", Permission(PermissionType.READ, b"k")),
     RoleRevokePermission("r", b"k"),
+    RoleSetLimits("r", UserLimits(leases=1)),
     RoleDelete("r"),
     UserDelete("ann"),
 ]

@@ -14,6 +14,7 @@ from actors.language import commands as c
 from actors.language import queries as q
 from actors.language.auth import NOBODY, NODE, Permission, PermissionType, Principal
 from actors.language.intervals import NO_KEY, KeyInterval, KeySet, interval_of
+from actors.language.limits import NO_LIMITS, UserLimits
 from actors.language.messages import ReadSnapshot
 from actors.store.auth.check import fault_of, readable
 from actors.store.auth.needs import RULES, Asked, Authority, needs_of
@@ -128,6 +129,7 @@ def test_rights_that_touch_are_one() -> None:
         (auth.RoleDelete("writer"), "RoleNotFound"),
         (auth.RoleGrantPermission("writer", Permission(READ, b"a")), "RoleNotFound"),
         (auth.RoleRevokePermission("reader", b"a"), "PermissionNotGranted"),
+        (auth.RoleSetLimits("writer", UserLimits(1)), "RoleNotFound"),
     ],
 )
 def test_what_etcd_refuses_is_refused_and_changes_nothing(
@@ -291,6 +293,52 @@ def test_changes_are_taken_once_and_make_the_same_table_again() -> None:
 
 
 # --- the check ----------------------------------------------------------------------------------
+
+
+def test_limits_stand_beside_permissions_and_neither_changes_the_other() -> None:
+    right, limits = Permission(READ, b"a"), UserLimits(1, 2, 3, 4)
+    table = table_of(auth.RoleAdd("r"), auth.RoleGrantPermission("r", right))
+    assert table.do(auth.RoleSetLimits("r", limits), 3) == ""
+    assert table.roles["r"] == auth.Role("r", (right,), limits)
+    assert table.do(auth.RoleGrantPermission("r", Permission(READ, b"b")), 4) == ""
+    assert table.do(auth.RoleRevokePermission("r", b"a"), 5) == ""
+    assert table.roles["r"].limits == limits
+    other = table_of(auth.RoleAdd("r"), auth.RoleGrantPermission("r", Permission(READ, b"b")))
+    assert table.hash() != other.hash(), "members compare them"
+    assert table.do(auth.RoleSetLimits("r", NO_LIMITS), 6) == ""
+    assert table.roles["r"].limits == NO_LIMITS
+
+
+def test_the_gateway_hears_of_the_limits_that_have_changed() -> None:
+    one, two = UserLimits(1), UserLimits(2)
+    roles = auth.RoleAdd("a"), auth.RoleAdd("b"), auth.RoleAdd("c"), auth.RoleAdd("d")
+    table = table_of(*roles, auth.RoleSetLimits("b", two), auth.RoleSetLimits("a", one))
+    first = table.news()
+    assert first is not None and first.is_whole
+    assert first.limits == (("a", one), ("b", two))
+    for command in (auth.RoleSetLimits("c", one), auth.RoleDelete("b"), auth.UserAdd("ann")):
+        assert table.do(command, 9) == ""
+    second = table.news()
+    assert second is not None and not second.is_whole
+    assert second.limits == (("b", NO_LIMITS), ("c", one))
+    assert table.news() is None
+
+
+def test_a_user_has_limits_while_requests_are_checked_and_root_has_none() -> None:
+    table = secured(auth.UserAdd("ann"), auth.RoleAdd("r"), auth.RoleAdd("s"))
+    for command in (
+        auth.RoleSetLimits("r", UserLimits(5, leases=1)),
+        auth.RoleSetLimits("s", UserLimits(3, watches=7)),
+        auth.UserGrantRole("ann", "r"),
+        auth.UserGrantRole("ann", "s"),
+        auth.UserGrantRole("root", "r"),
+    ):
+        assert table.do(command, 20) == ""
+    ann, root = principal(table, "ann").user_id, principal(table, "root").user_id
+    assert table.limits_of(ann) == UserLimits(5, watches=7, leases=1)
+    assert table.limits_of(root) == table.limits_of(0) == table.limits_of(99) == NO_LIMITS
+    assert table.do(auth.AuthDisable(), 21) == ""
+    assert table.limits_of(ann) == NO_LIMITS
 
 
 def test_every_type_has_a_rule() -> None:

@@ -192,7 +192,7 @@ def test_an_lmdb_file_of_another_program_is_refused_and_left_alone(path: Path) -
 
 @pytest.mark.parametrize(
     ("record", "number"),
-    [((1).to_bytes(4, "big"), 1), (encode_format(b"format", 4), 4)],
+    [((1).to_bytes(4, "big"), 1), (encode_format(b"format", 5), 5)],
 )
 def test_a_file_of_another_format_is_refused_with_its_number(
     path: Path, record: bytes, number: int
@@ -200,7 +200,7 @@ def test_a_file_of_another_format_is_refused_with_its_number(
     _filled(path)
     _change(path, b"meta", b"format", record)
     with pytest.raises(
-        StorageError, match=rf"store\.lmdb: format {number}; this program reads format 3"
+        StorageError, match=rf"store\.lmdb: format {number}; this program reads format 4"
     ):
         LmdbBackend(path)
 

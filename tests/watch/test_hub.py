@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from actors.language.auth import Principal
 from actors.language.commands import Change, Event, KeyValue
 from actors.language.messages import Connection
 from actors.language.results import Failure
@@ -126,6 +127,26 @@ def test_watches_are_limited_for_a_connection_and_for_the_node() -> None:
     assert hub.open(TWO, 0, Span(b"d", b""), PLAIN, 0) == Failure("TooManyRequests")
     hub.cancel(ONE, 0)
     watch(hub, b"d", connection=TWO)
+
+
+def test_the_watches_of_a_user_are_limited_on_all_connections_together() -> None:
+    hub, ann = Hub(), Principal(7, 1)
+
+    def opened(connection: Connection, who: Principal = ann, user_max: int = 2) -> bool:
+        found = hub.open(connection, 0, Span(b"k", b""), PLAIN, 0, who, user_max)
+        assert isinstance(found, Watch) or found == Failure("TooManyRequests")
+        return isinstance(found, Watch)
+
+    assert [opened(ONE), opened(TWO), opened(ONE), opened(TWO)] == [True, True, False, False]
+    assert opened(ONE, Principal(7, 9), user_max=0), "no limit any more"
+    assert opened(ONE, Principal(8, 1)), "another user"
+    assert not opened(ONE, user_max=3)
+    hub.cancel(TWO, 0)
+    assert [opened(ONE, user_max=3), opened(ONE, user_max=3)] == [True, False]
+    hub.forget(ONE)
+    assert [opened(TWO), opened(TWO), opened(TWO)] == [True, True, False]
+    hub.revoke({})
+    assert [opened(TWO), opened(TWO), opened(TWO)] == [True, True, False]
 
 
 def test_a_canceled_watch_sees_nothing_more_and_its_like_goes_on() -> None:

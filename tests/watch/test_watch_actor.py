@@ -570,6 +570,16 @@ def begin_for(bench: Bench, principal: Principal, key: bytes, range_end: bytes =
     return reply["watch_id"]
 
 
+def test_a_user_with_too_many_watches_is_told_so() -> None:
+    bench = Bench()
+    opened = WatchOpen(ONE, pack(5), 0, b"k", b"", 0, False, False, False, principal=ANN)
+    for _ in range(2):
+        bench.actor.receive(WatchBegin(opened, 1, watches_max=1))
+    first, second = bench.to(ONE)
+    assert first["created"]
+    assert second == {"id": 5, "error": {"code": 8, "message": "etcdserver: too many requests"}}
+
+
 def test_a_watch_that_may_not_begin_is_created_and_ended_as_in_etcd() -> None:
     bench = Bench()
     opened = WatchOpen(ONE, pack(5), 0, b"k", b"", 0, False, False, False)

@@ -36,7 +36,9 @@ def answer_auth(table: AuthTable, query: AuthQuery, revision: int) -> Result:
             return UserDone(revision, user.roles, user.keys) if user else Failure("UserNotFound")
         case RoleGet(name):
             role = table.roles.get(name)
-            return RoleDone(revision, role.permissions) if role else Failure("RoleNotFound")
+            if role is None:
+                return Failure("RoleNotFound")
+            return RoleDone(revision, role.permissions, role.limits)
         case UserList():
             return UserNames(revision, tuple(sorted(table.users)))
         case RoleList():

@@ -198,6 +198,7 @@ RULES: Final[dict[type, Rule]] = {
             auth.RoleDelete,
             auth.RoleGrantPermission,
             auth.RoleRevokePermission,
+            auth.RoleSetLimits,
             auth.RoleList,
         ),
         _only(Authority.ROOT),

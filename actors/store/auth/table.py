@@ -24,6 +24,7 @@ from actors.language.auth import (
     RoleDelete,
     RoleGrantPermission,
     RoleRevokePermission,
+    RoleSetLimits,
     User,
     UserAdd,
     UserAddKey,
@@ -34,6 +35,8 @@ from actors.language.auth import (
     UserRevokeRole,
 )
 from actors.language.intervals import KeySet, interval_of
+from actors.language.limits import NO_LIMITS, UserLimits, limits_together
+from actors.store.auth.news import Untold
 from actors.store.storage import NO_AUTH, AuthChange, AuthRecords
 from cluster.faults import MaybeFault
 
@@ -53,13 +56,15 @@ NAME_BYTES_MAX: Final = 256
 
 
 class Rights(NamedTuple):
-    """What one user may do, made of its roles; root may do all. `valid_from` is the user's."""
+    """What one user may do, and how much, made of its roles; root may do all. `valid_from` is the
+    user's."""
 
     roles: frozenset[str]
     reads: KeySet
     writes: KeySet
     valid_from: int
     is_root: bool
+    limits: UserLimits
 
 
 class AuthTable:
@@ -78,10 +83,7 @@ class AuthTable:
         self._is_changed = False
         self._changed_users: set[str] = set()
         self._changed_roles: set[str] = set()
-        # Of this table nobody was told yet.
-        self._is_news = records != NO_AUTH
-        # The ids of users of which nobody was told that they have changed; None: of all.
-        self._untold: set[int] | None = None
+        self._untold = Untold(is_news=records != NO_AUTH)
 
     # --- what others ask ---
 
@@ -108,8 +110,14 @@ class AuthTable:
         given = [each for role in roles for each in role.permissions]
         reads = [each for each in given if each.kind is not PermissionType.WRITE]
         writes = [each for each in given if each.kind is not PermissionType.READ]
-        names = frozenset(user.roles)
-        return Rights(names, _keys(reads), _keys(writes), user.valid_from, ROOT in names)
+        names, is_root = frozenset(user.roles), ROOT in user.roles
+        limits = NO_LIMITS if is_root else limits_together(role.limits for role in roles)
+        return Rights(names, _keys(reads), _keys(writes), user.valid_from, is_root, limits)
+
+    def limits_of(self, user_id: int) -> UserLimits:
+        """How much the user with this id may take, while requests are checked."""
+        rights = self.rights_of(user_id) if self.enabled else None
+        return NO_LIMITS if rights is None else rights.limits
 
     # --- commands ---
 
@@ -142,6 +150,8 @@ class AuthTable:
                 return self._grant_permission(name, permission)
             case RoleRevokePermission(name, key, range_end):
                 return self._revoke_permission(name, key, range_end)
+            case RoleSetLimits(name, limits):
+                return self._set_limits(name, limits)
             case _:
                 assert_never(command)
 
@@ -172,7 +182,7 @@ class AuthTable:
     def _switch(self, enabled: bool, secret: bytes) -> None:
         self.enabled = enabled
         self.state = self.state._replace(enabled=enabled, secret=secret)
-        self._is_changed = self._is_news = True
+        self._is_changed = self._untold.is_news = True
 
     def _add_user(self, name: str, password: bytes, index: int) -> MaybeFault:
         if not name:
@@ -195,7 +205,7 @@ class AuthTable:
         if user is None:
             return "UserNotFound"
         del self._by_id[user.id]
-        self._note(user)
+        self._untold.note_user(user.id)
         for key in user.keys:
             del self._by_key[key]
         self._changed_users.add(name)
@@ -270,6 +280,7 @@ class AuthTable:
             return "RoleNotFound"
         del self.roles[name]
         self._changed_roles.add(name)
+        self._untold.note_role(name)
         for user in list(self.users.values()):
             if name in user.roles:
                 left = tuple(each for each in user.roles if each != name)
@@ -290,7 +301,7 @@ class AuthTable:
             granted.append(permission)
         # Equal keys in the order in which they were granted, as in etcd.
         granted.sort(key=lambda each: each.key)
-        self._set_role(Role(name, tuple(granted)))
+        self._set_role(role._replace(permissions=tuple(granted)))
         return ""
 
     def _revoke_permission(self, name: str, key: bytes, range_end: bytes) -> MaybeFault:
@@ -301,6 +312,13 @@ class AuthTable:
         if len(left) == len(role.permissions):
             return "PermissionNotGranted"
         self._set_role(role._replace(permissions=left))
+        return ""
+
+    def _set_limits(self, name: str, limits: UserLimits) -> MaybeFault:
+        role = self.roles.get(name)
+        if role is None:
+            return "RoleNotFound"
+        self._set_role(role._replace(limits=limits))
         return ""
 
     # --- inside ---
@@ -322,23 +340,20 @@ class AuthTable:
             del self._by_key[key]
         self.users[user.name] = self._by_id[user.id] = user
         self._changed_users.add(user.name)
-        self._note(user)
+        self._untold.note_user(user.id)
         for key in user.keys:
             self._by_key[key] = user
-
-    def _note(self, user: User) -> None:
-        if self._untold is not None:
-            self._untold.add(user.id)
 
     def _set_role(self, role: Role) -> None:
         self.roles[role.name] = role
         self._changed_roles.add(role.name)
+        self._untold.note_role(role.name)
         self._changed()
 
     def _changed(self) -> None:
         self.state = self.state._replace(revision=self._next)
         self.rights.clear()
-        self._is_changed = self._is_news = True
+        self._is_changed = self._untold.is_news = True
 
     def take_changes(self) -> AuthChange | None:
         """What has changed since the last call; None: nothing has."""
@@ -353,13 +368,7 @@ class AuthTable:
 
     def news(self) -> AuthNews | None:
         """What the node's gateway must hear since the last call; None: nothing."""
-        if not self._is_news:
-            return None
-        by_id, told = self._by_id, self._untold
-        ids = by_id if told is None else told
-        users = tuple([(each, by_id.get(each)) for each in sorted(ids)])
-        self._is_news, self._untold = False, set()
-        return AuthNews(self.state, users, is_whole=told is None)
+        return self._untold.take(self.state, self._by_id, self.roles)
 
     def hash(self, found: int = 0) -> int:
         """The CRC-32 of everything here; `found` is that of what came before."""

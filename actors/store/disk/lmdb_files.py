@@ -14,7 +14,7 @@ import lmdb
 from actors.store.records import encode_format
 from cluster.private import sync_directory
 
-FORMAT_NUMBER: Final = 3
+FORMAT_NUMBER: Final = 4
 """The number of this layout of tables and records. A file with another number is refused."""
 
 FORMAT_KEY: Final = b"format"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from cluster.client import auth_results, replies
-from cluster.client.arguments import one_of
+from cluster.client.arguments import not_negative, one_of
 from cluster.client.flows.caller import Api
 from cluster.client.requests import Key, interval, request
 from cluster.users_table import PERMISSION_TYPE
@@ -95,7 +95,7 @@ class AccessApi(Api):
         return await self._change("role_delete", role=role)
 
     async def role_get(self, role: str) -> auth_results.RoleGetResult:
-        """The permissions of a role; who has the role may ask about it."""
+        """The permissions and limits of a role; who has the role may ask about it."""
         fields = request("role_get", role=role)
         return await self._caller.request(fields, replies.of(auth_results.RoleGetResult))
 
@@ -137,6 +137,25 @@ class AccessApi(Api):
         keys = interval(key, range_end, prefix, from_key)
         fields = {"key": keys.key, "range_end": keys.end or b""}
         return await self._change("role_revoke_permission", role=role, **fields)
+
+    async def role_set_limits(
+        self,
+        role: str,
+        *,
+        requests_per_second: int = 0,
+        bytes_per_second: int = 0,
+        watches: int = 0,
+        leases: int = 0,
+    ) -> auth_results.AuthResult:
+        """Limit what each user of a role may take, instead of how it was limited before; 0: not.
+
+        At each node: requests and their bytes in a second, and open watches. In the cluster:
+        leases. Of several roles that limit the same, the most generous counts. Not in etcd.
+        """
+        limits = auth_results.RoleLimits(requests_per_second, bytes_per_second, watches, leases)
+        for name, number in limits._asdict().items():
+            not_negative(name, number)
+        return await self._change("role_set_limits", role=role, limits=limits._asdict())
 
     async def _change(self, op: str, **fields: Any) -> auth_results.AuthResult:
         return await self._caller.request(request(op, **fields), _CHANGED)

@@ -95,6 +95,7 @@ def _fields(me: Intruder, op: str) -> dict[str, Any]:
         "role_delete": {"role": "keys"},
         "role_grant_permission": {"name": "keys", "perm": permission},
         "role_revoke_permission": {"role": "keys", "key": b"\0", "range_end": b"\0"},
+        "role_set_limits": {"role": "keys", "limits": {"requests_per_second": 1}},
     }
     ranges = {"key": key, "range_end": "\0"}
     open_ended: dict[str, dict[str, Any]] = {
