@@ -56,8 +56,8 @@ async def _serve(loop: Loop, config: FrontConfig) -> int:
     if reason:
         log.error("no way to the node at port %d: %s", config.own_port, reason)
         return EXIT_NODE_AWAY
-    # Until here SIGTERM ends this process at once. uvloop forgets one that comes to a handler before
-    # the loop runs.
+    # Until here SIGTERM ends this process at once. uvloop forgets one that comes to a handler
+    # before the loop runs.
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     for number in config.listening:
