@@ -19,7 +19,7 @@ from cluster.launcher.local import LocalCluster
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-LANDED: Final = "2ede1f9bedce9c49129e820ca024de15f3229d84"
+LANDED: Final = "a6155121a122be18f983159e49a16dbd6aed373c"
 """The commit of the last landed version. Whoever makes a release names it here for the next one."""
 
 NODE: Final = ("-P", "-m", "actors")
