@@ -17,6 +17,7 @@ from typing import Final
 from actors.language.errors import described
 from actors.runtime.channel import Channel
 from cluster import __version__
+from cluster.audit_flags import AUDIT_LEVELS
 from cluster.config import LOG_LEVELS, NodeConfig, NodeFlags, resolve
 from cluster.flag_values import ConfigError
 from cluster.flags import FlagParser, fail
@@ -64,6 +65,10 @@ HELP: Final = {
     "self_signed_cert_validity": "years until a certificate of --auto-tls ends",
     "auth_token_ttl": "seconds for which a token is good after a login, or after its last use",
     "bcrypt_cost": "work to check a password (scrypt): each one more doubles it, and its memory",
+    "audit_log": "file for who did what, lines of JSON; {name} is the node's name (default none)",
+    "audit_log_level": f"what is recorded, one of {', '.join(AUDIT_LEVELS)}: each has more",
+    "audit_log_maxsize": "megabytes before the audit log is rotated",
+    "audit_log_maxbackup": "rotated files of the audit log that are kept",
     "log_level": f"one of {', '.join(LOG_LEVELS)}",
     "log_format": "lines of the log: text for people, or json for programs",
 }

@@ -169,6 +169,7 @@ class FrontProcess:
             listening_plain=(*self._clients.plain, *self._metrics.plain),
             tls=self._config.tls if self._clients.tls or self._metrics.tls else None,
             secret=self.secret.hex(),
+            tells_addresses=self._config.audit is not None,
             life=self._life,
             turn=self._turn,
             done=self._done,

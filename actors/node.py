@@ -23,6 +23,7 @@ import zmq
 from actors.consensus import AS_IT_IS, OnDisk, Outside, make_raft, request_timeout_ms
 from actors.front import FRONT_DOOR, FrontProcess, front_of
 from actors.gateway.actor import GatewayActor
+from actors.gateway.audit_table import Level
 from actors.gateway.intake import GatewaySettings
 from actors.language.errors import StorageError, described
 from actors.language.messages import HandOver
@@ -35,6 +36,7 @@ from actors.offline.recovery import open_log, reconcile, why_it_ends
 from actors.raft.actor import RaftActor
 from actors.raft.disk.wal_reader import Identity
 from actors.raft.outcome import Ending, Removed
+from actors.runtime.audit_file import AuditFile
 from actors.runtime.base import NodeActor, Ring
 from actors.runtime.beside import Beside
 from actors.runtime.disk import DiskWaits
@@ -271,6 +273,7 @@ def _make_gateway(
         password_cost_log2=config.password_cost_log2,
         front_secret=b"" if front is None else front.secret,
         resets_auth=_resets_auth(config),
+        audit_level=Level.AUTH if config.audit is None else Level[config.audit.level.upper()],
     )
     return GatewayActor(
         settings,
@@ -279,7 +282,15 @@ def _make_gateway(
         time.time_ns() // 1_000_000,
         secrets.randbits,
         Beside("passwords"),
+        _audit_file(config),
     )
+
+
+def _audit_file(config: NodeConfig) -> AuditFile | None:
+    if config.audit is None:
+        return None
+    path, _, bytes_max, kept = config.audit
+    return AuditFile(path, bytes_max, kept, config.name)
 
 
 def _resets_auth(config: NodeConfig) -> bool:

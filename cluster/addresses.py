@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from cluster.schemes import in_order, zeromq_url
 
@@ -45,6 +45,13 @@ def advertised_url(text: str, *, tls: bool = False) -> str:
     if host in _UNREACHABLE:
         raise AddressError(f"nobody can connect to {host}; name an address of this host", text)
     return f"{scheme}{host}:{port}"
+
+
+def place_of(peer: Any) -> str:
+    """The other end of a connection, as sockets name it, as text; "" if it is not known."""
+    if not isinstance(peer, tuple) or len(peer) < 2 or not peer[0]:
+        return ""
+    return f"[{peer[0]}]:{peer[1]}" if ":" in str(peer[0]) else f"{peer[0]}:{peer[1]}"
 
 
 def overlap(one: str, other: str) -> bool:

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from cluster.audit_flags import AuditConfig, AuditFlags, audit_config
 from cluster.exposure import refuse_open_clients, refuse_open_peers
 from cluster.flag_values import (
     ConfigError,
@@ -83,6 +84,10 @@ class NodeFlags(NamedTuple):
     self_signed_cert_validity: str = "1"
     auth_token_ttl: str = "300"
     bcrypt_cost: str = "10"
+    audit_log: str = ""
+    audit_log_level: str = "auth"
+    audit_log_maxsize: str = "100"
+    audit_log_maxbackup: str = "10"
     log_level: str = "info"
     log_format: str = "text"
 
@@ -131,6 +136,7 @@ class NodeConfig(NamedTuple):
     tls: ServerTls | None
     token_ttl_seconds: int
     password_cost_log2: int
+    audit: AuditConfig | None
     log_level: str
     log_format: str
     changed_flags: tuple[str, ...]
@@ -188,7 +194,6 @@ def resolve(flags: NodeFlags) -> NodeConfig:
     heartbeat_ms, election_ms = timing(flags.heartbeat_interval, flags.election_timeout)
     retained = retention(flags.auto_compaction_mode, flags.auto_compaction_retention)
     data_dir = Path(flags.data_dir or f"{flags.name}.leasehold")
-    is_joining = is_existing and _must_join(data_dir, members)
     client_urls, peer_urls, metrics_urls = _listened(flags)
     have_keys = any(member.key for member in members) or (data_dir / MEMBER_FILE).exists()
     has_client_keys, is_insecure = _exposure(flags, client_urls, peer_urls, have_keys)
@@ -208,7 +213,7 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         bootstrap_file=bootstrap,
         has_client_keys=has_client_keys,
         is_insecure=is_insecure,
-        is_joining=is_joining,
+        is_joining=is_existing and _must_join(data_dir, members),
         heartbeat_interval_ms=heartbeat_ms,
         election_timeout_ms=election_ms,
         max_request_bytes=max_request_bytes(flags.max_request_bytes),
@@ -228,6 +233,7 @@ def resolve(flags: NodeFlags) -> NodeConfig:
         ),
         token_ttl_seconds=at_least(1, "auth-token-ttl", flags.auth_token_ttl),
         password_cost_log2=_password_cost_log2(flags),
+        audit=audit_config(_audit_flags(flags), _audit_flags(NodeFlags())),
         log_level=flags.log_level,
         log_format=flags.log_format,
         changed_flags=_changed(flags),
@@ -264,6 +270,10 @@ def _advertised_client_urls(flags: NodeFlags) -> tuple[str, ...]:
 
 def _tls_flags(flags: NodeFlags) -> TlsFlags:
     return TlsFlags(*(getattr(flags, name) for name in TlsFlags._fields))
+
+
+def _audit_flags(flags: NodeFlags) -> AuditFlags:
+    return AuditFlags(*(getattr(flags, name) for name in AuditFlags._fields))
 
 
 def _one_of_each_port(urls: tuple[str, ...]) -> tuple[str, ...]:

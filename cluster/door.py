@@ -12,6 +12,7 @@ from typing import Final
 
 import zmq
 
+from cluster.addresses import place_of
 from cluster.client_lock import FRONT, ClientLock
 from cluster.curve import KeyPair
 from cluster.keyed import KeyedPorts
@@ -167,7 +168,7 @@ class ClientDoor:
     def address_of(self, name: bytes) -> str:
         """Where a connection comes from, by its name; "" if it is gone."""
         visitor = self.visitors.find(name)
-        return "" if visitor is None else str(visitor.peer)
+        return "" if visitor is None else place_of(visitor.peer)
 
     def unread(self, bytes_max: int) -> int:
         """Bytes that wait for clients to read them; counted anew when above `bytes_max`."""

@@ -23,7 +23,7 @@ class FrontConfig(NamedTuple):
     answered its calls: the front inherits all of them. `name` is the node's, for the log.
     `node_pid` is for what `/metrics` tells of the node's process. `secret` (hexadecimal)
     shows the node that a request with the common name of a certificate comes from its front;
-    without one, no name is sent.
+    without one, no name is sent. With `tells_addresses` the node is told of each client's address.
     """
 
     cluster_id: int
@@ -44,6 +44,7 @@ class FrontConfig(NamedTuple):
     listening_plain: tuple[int, ...]
     tls: ServerTls | None
     secret: str
+    tells_addresses: bool
     life: int
     turn: int
     done: int

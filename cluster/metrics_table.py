@@ -43,7 +43,7 @@ def _counted(names: str) -> list[Field]:
 METRICS: Final = (
     # The gateway, and the loop.
     *_counted("turns turns_over_budget slow_applies requests_under_way proposals_pending"),
-    *_counted("proposals_failed read_indexes_failed pending_events"),
+    *_counted("proposals_failed read_indexes_failed pending_events audit_records_lost"),
     # Raft.
     Field("has_leader", FLAG),
     Field("is_leader", FLAG),

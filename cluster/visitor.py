@@ -35,10 +35,6 @@ class RemoteAddress(NamedTuple):
     host: str
     port: int
 
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}" if host else ""
-
 
 NOWHERE: Final = RemoteAddress("", 0)
 """The address of a connection that was gone before it could be asked for."""

@@ -149,6 +149,8 @@ class GatewayActor(NodeActor):
             self._door.close()
             self._door = None
         self._beside.close()
+        if self._trail is not None:
+            self._trail.log.close()
 
     def receive(self, message: ToGateway) -> None:
         match message:
@@ -281,6 +283,7 @@ class GatewayActor(NodeActor):
             proposals_failed=self._failed_changes,
             read_indexes_failed=self._failed_reads,
             pending_events=self._outbox.count(),
+            audit_records_lost=0 if self._trail is None else self._trail.log.lost,
         )
         self._answers.tell_counted(pending, survey, own)
 

@@ -40,6 +40,9 @@ class AuditLog(Protocol):
     def write(self, record: Record) -> None:
         """Take a record, without waiting."""
 
+    def close(self) -> None:
+        """Write what was taken."""
+
 
 class Trail:
     """The trail of one gateway; `address_of` is the address of a connection, by its name.

@@ -127,6 +127,7 @@ class GatewayMetrics(NamedTuple):
     proposals_failed: int
     read_indexes_failed: int
     pending_events: int
+    audit_records_lost: int
 
 
 class Survey(NamedTuple):

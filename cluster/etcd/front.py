@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol, cast
 
+from cluster.addresses import place_of
 from cluster.etcd.link.connection import Loop, NodeAddress
 from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.link.pool import Pool
@@ -154,6 +155,7 @@ class Front:
         # Without a secret the node would not believe a name.
         is_asked = config.tls is not None and config.tls.client_cert_auth
         self.trusts_names = is_asked and bool(config.secret)
+        self._tells_addresses = config.tells_addresses
 
     async def reach(self) -> str:
         """See that the node is there, and is the right one; the reason if not, else ""."""
@@ -222,6 +224,9 @@ class Front:
         said: dict[str, str | bytes] = {}
         if name:
             said = {"common_name": name, "front": self._secret}
+        if self._tells_addresses:
+            address = place_of(transport.get_extra_info("peername"))
+            said |= {"client": address, "front": self._secret}
         link = NodeLink(self.pool, said)
         served = make(link)
         self._served.add(served)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from actors.gateway.audit_table import Level
 from cluster.addresses import AddressError, member_urls
+from cluster.audit_flags import AUDIT_LEVELS, AuditConfig
 from cluster.config import (
     NodeFlags,
     resolve,
@@ -219,6 +221,22 @@ def test_a_host_name_cannot_be_listened_on() -> None:
             'invalid value "xml" for flag --log-format: one of text, json',
         ),
         (
+            {"audit_log": "a.log", "audit_log_level": "reads"},
+            'invalid value "reads" for flag --audit-log-level: one of auth, writes, all',
+        ),
+        (
+            {"audit_log": "a.log", "audit_log_maxsize": "0"},
+            'invalid value "0" for flag --audit-log-maxsize: from 1 to 100000',
+        ),
+        (
+            {"audit_log": "a.log", "audit_log_maxbackup": "-1"},
+            'invalid value "-1" for flag --audit-log-maxbackup: from 1 to 1000',
+        ),
+        (
+            {"audit_log_level": "all"},
+            "--audit-log-level=all has no meaning without --audit-log",
+        ),
+        (
             {"name": "a=b"},
             'invalid value "a=b" for flag --name: a name has no space, comma, slash or equals sign',
         ),
@@ -228,6 +246,14 @@ def test_what_is_wrong_is_said_in_one_line(flags: dict[str, str], message: str) 
     with pytest.raises(ConfigError) as caught:
         resolve(node(**flags))
     assert str(caught.value) == message
+
+
+def test_there_is_an_audit_log_only_if_a_file_is_named() -> None:
+    assert resolve(node()).audit is None
+    flags = {"audit_log_level": "writes", "audit_log_maxsize": "2", "audit_log_maxbackup": "3"}
+    audit = resolve(node(audit_log="of-{name}.log", **flags)).audit
+    assert audit == AuditConfig(Path("of-n1.log"), "writes", 2 << 20, 3)
+    assert [level.name.lower() for level in Level][: len(AUDIT_LEVELS)] == list(AUDIT_LEVELS)
 
 
 @pytest.mark.parametrize(

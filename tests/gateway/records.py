@@ -18,6 +18,9 @@ class Records:
         # As a line of a file has it: what cannot be one is a fault.
         self.taken.append(json.loads(json.dumps(record, allow_nan=False)))
 
+    def close(self) -> None:
+        """Nothing: all is kept."""
+
     def take(self) -> list[dict[str, Any]]:
         """The records since the last call."""
         taken, self.taken = self.taken, []

@@ -11,8 +11,9 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
+from cluster.addresses import place_of
 from cluster.etcd.tls.connection import Rooms, TlsConnection
 from cluster.etcd.tls.credentials import Credentials
 from cluster.etcd.turns import Turns
@@ -80,8 +81,8 @@ class Handshakes:
 
     def reject(self, transport: asyncio.Transport, cause: str) -> None:
         """Say that a connection is refused: once a minute for each cause."""
-        peer = transport.get_extra_info("peername")
-        complain(log, f"tls: {cause}", f"rejected connection from {_address(peer)}: {cause}")
+        peer = place_of(transport.get_extra_info("peername")) or "an unknown address"
+        complain(log, f"tls: {cause}", f"rejected connection from {peer}: {cause}")
 
     def _give_up(self, connection: TlsConnection, cause: str) -> None:
         self._forget(connection)  # it may take a turn until it is gone
@@ -92,9 +93,3 @@ class Handshakes:
         timer = self._under_way.pop(connection, None)
         if timer is not None:
             timer.cancel()
-
-
-def _address(peer: Any) -> str:
-    if not isinstance(peer, tuple) or len(peer) < 2:
-        return "an unknown address"
-    return f"[{peer[0]}]:{peer[1]}" if ":" in str(peer[0]) else f"{peer[0]}:{peer[1]}"

@@ -162,6 +162,12 @@ METRICS: Final = (
         "requests_under_way",
         "Requests that the node has not answered yet.",
     ),
+    Metric(
+        "leasehold_audit_records_lost_total",
+        "counter",
+        "audit_records_lost",
+        "Records of the audit log that could not be written.",
+    ),
     Metric("leasehold_loop_turns_total", "counter", "turns", "Turns of the node's loop."),
     Metric(
         "leasehold_loop_turns_over_budget_total",

@@ -41,6 +41,7 @@ CONFIG: Final = FrontConfig(
     listening_plain=(7, 8),
     tls=ServerTls("c", "k", "", False, ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",), "", "", 0, ()),
     secret="",
+    tells_addresses=False,
     life=9,
     turn=10,
     done=11,

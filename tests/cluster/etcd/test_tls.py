@@ -17,7 +17,6 @@ import pytest
 
 from cluster.etcd import front as front_module
 from cluster.etcd.front import Front, PortKind, Protocols
-from cluster.etcd.link.node_link import NodeLink
 from cluster.etcd.tls import credentials as credentials_module
 from cluster.etcd.tls import handshakes as handshakes_module
 from cluster.tls import self_signed
@@ -81,17 +80,17 @@ def tls_of(pair: Pair, ca: Path | None = None, **more: Any) -> ServerTls:
     return tls._replace(**more)
 
 
+def protocols(kind: type[Told]) -> Protocols:
+    return Protocols(partial(kind, b"1:"), partial(kind, b"2:"), partial(kind, b"m:"))
+
+
 def front_of(
     node: StandIn, tls: ServerTls, kind: PortKind = SECURE, send_buffer_bytes: int = 0
 ) -> tuple[Front, Address]:
     """A front that listens with TLS, and its address."""
 
-    def make(name: bytes, link: NodeLink) -> Asking:
-        return Asking(name, link)
-
-    protocols = Protocols(partial(make, b"1:"), partial(make, b"2:"), partial(make, b"m:"))
     config = CONFIG._replace(own_port=node.port, tls=tls, secret=SECRET.hex())
-    front = Front(asyncio.get_running_loop(), config, protocols)
+    front = Front(asyncio.get_running_loop(), config, protocols(Asking))
     listening = socket.create_server(("127.0.0.1", 0))
     address: Address = listening.getsockname()
     if send_buffer_bytes:
@@ -435,6 +434,34 @@ def test_a_name_says_nothing_where_the_flag_does_not_say_that_it_counts(
 
     run(test)
     assert "common_name" not in node.requests[0]
+
+
+def test_a_node_with_an_audit_log_is_told_where_each_client_of_the_front_is(
+    node: StandIn, authority: Authority, server: Pair
+) -> None:
+    places = []
+
+    async def test() -> None:
+        config = CONFIG._replace(own_port=node.port, secret=SECRET.hex(), tells_addresses=True)
+        config = config._replace(tls=tls_of(server))
+        front = Front(asyncio.get_running_loop(), config, protocols(Asking))
+        listening = socket.create_server(("127.0.0.1", 0))
+        front.listen([listening], BOTH)
+        for context, name in ((None, None), (client_context(authority), "localhost")):
+            reader, writer = await asyncio.open_connection(
+                *listening.getsockname(), ssl=context, server_hostname=name
+            )
+            host, port = writer.get_extra_info("sockname")
+            places.append(f"{host}:{port}")
+            writer.write(b"GET /")
+            await reader.read(1_000)
+            writer.close()
+        await until(lambda: front.connections == 0)
+        await front.stop()
+
+    run(test)
+    assert [request["client"] for request in node.requests] == places
+    assert [request["front"] for request in node.requests] == [SECRET, SECRET]
 
 
 async def name_served(address: Address, authority: Authority) -> str:
