@@ -331,11 +331,11 @@ class WatchedCore(RaftCore):
     def speak(self, now_ms: int) -> tuple[rpc.Message, ...]:
         m, was = self.watch.before(now_ms), self._round()
         messages = super().speak(now_ms)
+        if self._round() != was:  # a leader without peers begins one, and says nothing
+            self.watch.after(now_ms, "speak", (m,))
+        elif messages:
+            self.watch.stays(m)
         if messages:
-            if self._round() != was:
-                self.watch.after(now_ms, "speak", (m,))
-            else:
-                self.watch.stays(m)
             self.watch.says("speak", messages, self._outbox.promises)
             self.watch.leaves(messages)
         return messages
