@@ -276,8 +276,6 @@ class RaftCore:
     def tick(self, now_ms: int) -> None:
         """Let time pass: elections, heartbeats, check-quorum, expiry of requests that wait."""
         self._desk.expire(now_ms)
-        if self._transfers.due_ms is not None:
-            self._judge_transfer(now_ms)
         leader = self.elector.leads_as
         if not self._proof.takes_part:
             self._proof.wait_aside(now_ms)

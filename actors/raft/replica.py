@@ -26,11 +26,11 @@ two parts the node does other things, and a read waits for no part after the ent
 class Replica:
     """The log up to `stable_index` is durable.
 
-    `cluster_ms` is the latest cluster time heard from the leader that was followed last. It is not
-    the greatest time ever heard. A leader that is cut off lets its clock run on, while the next
-    leader begins with an earlier time and sets the deadlines of leases by that. A later leader
-    holds the entries with those deadlines, so it has followed that next leader: it must continue
-    the clock by which the deadlines were set.
+    `cluster_ms` is the latest cluster time heard from the leader that was followed last, that of
+    `clock_term`. It is not the greatest time ever heard. A leader that is cut off lets its clock
+    run on, while the next leader begins with an earlier time and sets the deadlines of leases by
+    that. A later leader holds the entries with those deadlines, so it has followed that next
+    leader: it must continue the clock by which the deadlines were set.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Replica:
         self._given_out = log.last_index
         self.cluster_ms = cluster_ms
         # The leader that made the last entry had reached this time: it never goes back behind it.
-        self._clock_term = log.last_term
+        self.clock_term = log.last_term
         self._roster = roster
         self._note_memberships(log.slice(log.first_index, log.last_index + 1, bytes_max=1 << 62))
 
@@ -155,9 +155,9 @@ class Replica:
         self.commit_to(message.commit)
 
     def _hear_clock(self, term: int, cluster_ms: int) -> None:
-        if term > self._clock_term:
+        if term > self.clock_term:
             # The clock of a new leader holds, even where it is behind (see the class).
-            self._clock_term, self.cluster_ms = term, cluster_ms
+            self.clock_term, self.cluster_ms = term, cluster_ms
         else:
             self.cluster_ms = cluster_ms if cluster_ms > self.cluster_ms else self.cluster_ms
 

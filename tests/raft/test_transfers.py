@@ -48,6 +48,22 @@ def test_a_transfer_to_a_member_that_does_not_answer_is_given_up() -> None:
     assert cluster.commands(1) == [b"held"]
 
 
+def test_what_was_held_is_appended_at_the_present_time_not_at_that_of_a_tick_that_waited() -> None:
+    """A frozen process hears the tick of the time before, after it has used the time since."""
+    cluster = led()
+    cluster.isolate(3)
+    core = cluster.cores[1]
+    core.transfer(3, cluster.now_ms)
+    cluster.submit(1, b"held")
+    ticked_ms = cluster.now_ms + 2 * ELECTION_MS
+    cluster.role(1).quorum_check_due_ms = ticked_ms + 1
+    now_ms = ticked_ms + 7
+    core.tick(ticked_ms)
+    core.decided(now_ms)
+    log = core.replica.log
+    assert log.time_ms(log.last_index) == cluster.role(1).cluster_ms(now_ms)
+
+
 def test_a_successor_that_is_removed_meanwhile_does_not_take_over() -> None:
     cluster = led()
     cluster.isolate(3)

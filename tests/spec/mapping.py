@@ -54,6 +54,7 @@ class Seen(NamedTuple):
     entries: tuple[Entry, ...]
     commit: int
     applied: int
+    clock_term: int
     ms: int
     opened: int
     match: Numbers
@@ -82,7 +83,7 @@ def as_seen(m: Member) -> Seen:
         *m.log[:2],
         m.commit,
         m.applied,
-        m.clock.ms,
+        *m.clock,
         0 if lead is None else lead.opened,
         () if lead is None else lead.match,
         0 if lead is None else lead.target,
@@ -167,6 +168,7 @@ class Mapping:
             entries,
             replica.commit,
             replica.handed_out,
+            replica.clock_term,
             ms,
             opened,
             match,

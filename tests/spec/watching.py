@@ -51,6 +51,8 @@ class Watch:
         self._waiting: dict[int, rpc.Message] = {}
         # Something is saved before the next input comes.
         self._saves_first = False
+        # The latest time of an input. That of a tick may be earlier: it has waited in the mailbox.
+        self._now_ms = 0
 
     def saving_first(self, m: Member) -> None:
         """The member's state, if what it saves is saved before anything else happens."""
@@ -65,15 +67,18 @@ class Watch:
     def before(self, now_ms: int) -> Member:
         """The state in which an input finds the member: time has passed since the last one."""
         m, role = self.has_saved_first(), self._core.elector.role
+        if now_ms <= self._now_ms:
+            return m
+        self._now_ms = now_ms
         if isinstance(role, Leader):
-            return raft.pass_time(m, role.cluster_ms(now_ms)) or m
-        if m.hears and not self._mapping.hears(now_ms):
-            return raft.lose_touch(m) or m
-        return m
+            self.m = raft.pass_time(m, role.cluster_ms(now_ms)) or m
+        elif m.hears and not self._mapping.hears(now_ms):
+            self.m = raft.lose_touch(m) or m
+        return self.m
 
-    def after(self, now_ms: int, what: object, tried: Iterable[Member | None]) -> None:
+    def after(self, what: object, tried: Iterable[Member | None]) -> None:
         """An input was taken: one of the states `tried` leads to what is seen now."""
-        seen, first = self._mapping.look(now_ms), None
+        seen, first = self._mapping.look(self._now_ms), None
         for one in tried:
             if one is None:
                 continue
@@ -146,7 +151,7 @@ class Watch:
 
     def saves(self, save: Save) -> None:
         """A save begins: with what was on the disk it makes all that the member is."""
-        m, (hard, entries, start) = self.m, save
+        m, (hard, entries, start) = self.has_saved_first(), save
         whole = entries_of(entries) == m.log.after(start.index) and m.holds(start.index)
         if not whole or hard[:2] != (m.term, m.vote) or hard.commit > m.commit:
             raise FindingError(self._tell(f"{save} is not its state", as_seen(m), None))
@@ -234,8 +239,8 @@ class WatchedCore(RaftCore):
         super().__init__(config, recovered, now_ms, chance)
         self.watch = Watch(self, begin(self, recovered, known))
 
-    def _look(self, now_ms: int, what: object, *tried: Member | None) -> None:
-        self.watch.after(now_ms, what, tried)
+    def _look(self, what: object, *tried: Member | None) -> None:
+        self.watch.after(what, tried)
         outbox = self._outbox
         if outbox.messages or outbox.promises:
             self.watch.says(what, outbox.messages, outbox.promises)
@@ -264,7 +269,7 @@ class WatchedCore(RaftCore):
             # A term that is not entered was not heard: on probation a member ignores most messages.
             self.watch.stays(heard if heard.term == m.term else m)
         else:
-            self.watch.after(now_ms, message, hearings(m, message))
+            self.watch.after(message, hearings(m, message))
         outbox = self._outbox
         if outbox.messages or outbox.promises:
             self.watch.says(message, outbox.messages, outbox.promises)
@@ -273,13 +278,13 @@ class WatchedCore(RaftCore):
         m, was = self.watch.before(now_ms), self._outline()
         super().propose(proposals, now_ms)
         if self._outline() != was:
-            self._look(now_ms, "propose", m)
+            self._look("propose", m)
 
     def read_index(self, now_ms: int) -> int:
         m = self.watch.before(now_ms)
         read_id = super().read_index(now_ms)
         m = m._replace(asked=m.asked | {read_id})
-        self._look(now_ms, "read_index", raft.hear_read(m, m.id, read_id) or m)
+        self._look("read_index", raft.hear_read(m, m.id, read_id) or m)
         return read_id
 
     def forget_read(self, read_id: int) -> None:
@@ -289,36 +294,36 @@ class WatchedCore(RaftCore):
     def change_members(self, change: MemberChange, ticket: int, now_ms: int) -> None:
         m = self.watch.before(now_ms)
         super().change_members(change, ticket, now_ms)
-        self._look(now_ms, change, m)
+        self._look(change, m)
 
     def transfer(self, target: int, now_ms: int) -> MaybeFault:
         m = self.watch.before(now_ms)
         fault = super().transfer(target, now_ms)
         # The last transfer, perhaps to the same target, may have come to its end.
-        self._look(now_ms, f"transfer to {target}", m, raft.hand_over(m, NOBODY))
+        self._look(f"transfer to {target}", m, raft.hand_over(m, NOBODY))
         return fault
 
     def peer_down(self, peer: int, now_ms: int) -> None:
         m = self.watch.before(now_ms)
         super().peer_down(peer, now_ms)
-        self._look(now_ms, f"peer_down {peer}", raft.lose_connection(m, peer), m)
+        self._look(f"peer_down {peer}", raft.lose_connection(m, peer), m)
 
     def welcomed(self, answer: rpc.Welcome, now_ms: int) -> bool:
         m = self.watch.before(now_ms)
         is_asked = super().welcomed(answer, now_ms)
-        self._look(now_ms, answer, m)
+        self._look(answer, m)
         return is_asked
 
     def admit(self, now_ms: int) -> None:
         m = self.watch.before(now_ms)
         super().admit(now_ms)
-        self._look(now_ms, "admit", m)
+        self._look("admit", m)
 
     def tick(self, now_ms: int) -> None:
         m, was = self.watch.before(now_ms), self._outline()
         super().tick(now_ms)
         if self._outline() != was or m.asked:
-            self._look(now_ms, "tick", ask_again(m))
+            self._look("tick", ask_again(m))
 
     # --- outputs ---
 
@@ -329,22 +334,27 @@ class WatchedCore(RaftCore):
         return output
 
     def speak(self, now_ms: int) -> tuple[rpc.Message, ...]:
-        m, was = self.watch.before(now_ms), self._round()
+        was = self._round()
         messages = super().speak(now_ms)
-        if self._round() != was:  # a leader without peers begins one, and says nothing
-            self.watch.after(now_ms, "speak", (m,))
-        elif messages:
+        is_new = self._round() != was
+        if not messages and not is_new:
+            return messages  # nearly always
+        # To speak changes no more than the round, so the time may pass now as well as before.
+        m = self.watch.before(now_ms)
+        if is_new:  # a leader without peers begins one, and says nothing
+            self.watch.after("speak", (m,))
+        else:
             self.watch.stays(m)
-        if messages:
-            self.watch.says("speak", messages, self._outbox.promises)
-            self.watch.leaves(messages)
+        self.watch.says("speak", messages, self._outbox.promises)
+        self.watch.leaves(messages)
         return messages
 
     def persisted(self, now_ms: int) -> tuple[rpc.Message, ...]:
-        m, was = self.watch.before(now_ms), self._outline()
+        m = self.watch.before(now_ms)
+        was = self._outline() if m.saving is None else ()
         promises = super().persisted(now_ms)
         if m.saving is not None or self._outline() != was:
-            self._look(now_ms, "persisted", raft.saved(m) or m)
+            self._look("persisted", raft.saved(m) or m)
             self.watch.has_saved()
         self.watch.leaves(promises)
         return promises
@@ -353,7 +363,7 @@ class WatchedCore(RaftCore):
         m, was = self.watch.before(now_ms), self._outline()
         decided = super().decided(now_ms)
         if self._outline() != was:
-            self.watch.after(now_ms, "decided", (m,))
+            self.watch.after("decided", (m,))
         else:
             self.watch.stays(m)
         outbox = self._outbox
