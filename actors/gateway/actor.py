@@ -146,6 +146,8 @@ class GatewayActor(NodeActor):
     def close(self) -> None:
         if self._door is not None:
             self._fail(tuple(self._tickets), FAULTS["Stopped"], outcome_unknown=True)
+            for connection, frame in self._intake.held.all():
+                self._send(connection, frame)
             self._door.close()
             self._door = None
         self._beside.close()
@@ -343,6 +345,8 @@ class GatewayActor(NodeActor):
         if self._answers.long_answers.under_way:
             self._answers.work(self._clock)
         self._fail(self._tickets.overdue(now_ms), FAULTS["Timeout"], outcome_unknown=True)
+        for connection, frame in self._intake.held.due(now_ms):
+            self._send(connection, frame)
         for connection in self._outbox.retry():
             self._end_watches(connection, "")
         if self._outbox.turned:
@@ -370,6 +374,8 @@ class GatewayActor(NodeActor):
             self.mailbox.wake_at(self._reception.due_ms)
         if self._tickets.chores:
             self.mailbox.wake_at(self._clock() + CHORES_LOOK_MS)
+        if (due_ms := self._intake.held.due_ms) is not None:
+            self.mailbox.wake_at(due_ms)
         if self._publication.due_ms is not None:
             self.mailbox.wake_at(self._publication.due_ms)
         if self._room.due_ms is not None:

@@ -22,10 +22,11 @@ from actors.gateway.decoded import (
     SurveyRequest,
 )
 from actors.gateway.fields import fault_of
+from actors.gateway.held import HeldRefusals
 from actors.gateway.openings import OpeningLimits, Openings
 from actors.gateway.operations import TXN_OPS_MAX
 from actors.gateway.passwords import COST_LOG2
-from actors.gateway.requests import NO_SPACE, RequestDecoder
+from actors.gateway.requests import NO_SPACE, TOO_MANY, RequestDecoder
 from actors.gateway.routes import is_envelope, way_back
 from actors.gateway.stages import SessionOpening, Stages, StageSettings
 from actors.gateway.throttle import Throttle
@@ -155,6 +156,8 @@ class Intake:
         self._openings = openings
         self._stages = stages
         self._trail = trail
+        # Refusals of users who ask for more than they may.
+        self.held = HeldRefusals()
 
     def serve(self, *, is_learner: bool) -> None:
         """Serve everything, or only what a learner may."""
@@ -203,10 +206,7 @@ class Intake:
                 case WatchOpen() | WatchCancel() | WatchProgress() as request:
                     orders.append(request)
                 case Refusal(request_id, fault):
-                    orders.append(self._answer_to_fault(route, request_id, fault))
-                    # Store must know: a refusal near the quota raises the alarm.
-                    if fault is NO_SPACE:
-                        orders.append(NoRoom())
+                    orders += self._refuse(route, request_id, fault, now_ms)
                 case SessionRequest(request_id, who):
                     stage = SessionOpening(0, who)
                     waits = Pending(route, request_id, True, due_ms, 0, stage, decoder.note)
@@ -271,11 +271,18 @@ class Intake:
         self._tickets.give_time((ticket,), now_ms)
         return request.work._replace(ticket=ticket)
 
-    def _answer_to_fault(self, route: Connection, request_id: bytes, fault: Fault) -> Answer:
-        """The answer to the last request, which is refused; it may have been no request at all."""
+    def _refuse(
+        self, route: Connection, request_id: bytes, fault: Fault, now_ms: int
+    ) -> tuple[Order, ...]:
+        """The orders for the last request, which is refused; it may have been no request at all."""
         if self._trail is not None and self._decoder.note is not None:
             self._trail.failed(self._decoder.note, fault)
-        return Answer(route, error_reply(request_id, fault))
+        frame = error_reply(request_id, fault)
+        if fault is TOO_MANY and self.held.maybe_hold(route, frame, now_ms):
+            return ()
+        # Store must know: a refusal near the quota raises the alarm.
+        more = (NoRoom(),) if fault is NO_SPACE else ()
+        return Answer(route, frame), *more
 
     def _refused(self, pending: Pending) -> Answer:
         if self._trail is not None and pending.note is not None:

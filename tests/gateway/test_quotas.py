@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.gateway.audit_table import Level
+from actors.gateway.held import HELD_MS
 from actors.gateway.identities import Identities
 from actors.gateway.quotas import BURST_MS, Quotas
 from actors.gateway.tokens import Token, seal
@@ -189,6 +190,9 @@ def test_a_request_beyond_the_rate_is_refused_and_not_done() -> None:
     bench.actor.receive(news(user(ANN, "ann", "r"), r=UserLimits(requests_per_second=2)))
     asks(bench, 6, op="put", key="k", value="v")
     assert len(bench.proposed()) == 2, "of both connections together"
+    bench.wait(HELD_MS - 1)
+    assert bench.errors(ONE) == [], "or its client could spin"
+    bench.wait(1)
     assert bench.door.replies(ONE) == [{"id": 2, "error": TOO_MANY}, {"id": 4, "error": TOO_MANY}]
     assert bench.errors(TWO) == [TOO_MANY, TOO_MANY]
     bench.wait(1_000)
@@ -200,6 +204,7 @@ def test_a_refused_request_says_not_that_it_may_have_been_done() -> None:
     bench = Bench()
     bench.actor.receive(news(user(ANN, "ann", "r"), r=UserLimits(bytes_per_second=1)))
     asks(bench, 2, op="put", key="k", value="v")
+    bench.wait(HELD_MS)
     (error,) = bench.errors(TWO)
     assert error == {"code": 8, "message": "etcdserver: too many requests"}
 
@@ -209,7 +214,16 @@ def test_what_is_refused_for_its_form_counts_as_well() -> None:
     bench.actor.receive(news(user(ANN, "ann", "r"), r=UserLimits(requests_per_second=1)))
     asks(bench, 2, op="put")
     assert bench.errors(ONE) == [FAULTS["EmptyKey"]._asdict()]
+    bench.wait(HELD_MS)
     assert bench.errors(TWO) == [TOO_MANY]
+
+
+def test_refusals_that_are_held_are_sent_at_the_end() -> None:
+    bench = Bench()
+    bench.actor.receive(news(user(ANN, "ann", "r"), r=UserLimits(bytes_per_second=1)))
+    asks(bench, 2, op="put", key="k", value="v")
+    bench.actor.close()
+    assert TOO_MANY in bench.errors(TWO)
 
 
 def test_an_unlimited_cluster_asks_no_quota(monkeypatch: pytest.MonkeyPatch) -> None:
