@@ -27,6 +27,7 @@ from actors.runtime.premises import bind_http
 from cluster import __version__
 from cluster.config import NodeConfig
 from cluster.front_config import FrontConfig
+from cluster.passages import PassageBook, open_pipe
 from cluster.processes import import_environment, is_readable
 from cluster.schemes import HTTP, HTTPS, LISTEN_BACKLOG, zeromq_url
 from cluster.tls import self_signed
@@ -126,6 +127,11 @@ class FrontProcess:
         self._life, self._alive = os.pipe2(os.O_CLOEXEC)
         # A file without a name, for the lock of the process that serves.
         self._turn = os.memfd_create("front", os.MFD_CLOEXEC)
+        self.passages: PassageBook | None = None
+        self._telling = -1
+        if config.audit is not None:
+            told, self._telling = open_pipe()
+            self.passages = PassageBook(told)
         self._stopping = os.eventfd(0, os.EFD_CLOEXEC)
         self._done = os.eventfd(0, os.EFD_CLOEXEC)
         self._process: subprocess.Popen[bytes] | None = None
@@ -169,7 +175,7 @@ class FrontProcess:
             listening_plain=(*self._clients.plain, *self._metrics.plain),
             tls=self._config.tls if self._clients.tls or self._metrics.tls else None,
             secret=self.secret.hex(),
-            tells_addresses=self._config.audit is not None,
+            passages=self._telling,
             life=self._life,
             turn=self._turn,
             done=self._done,
@@ -206,6 +212,7 @@ class FrontProcess:
                 self._life,
                 self._turn,
                 self._done,
+                *([self._telling] if self.passages is not None else ()),
             ),
             # A session of its own: the terminal's Ctrl-C is for the node, which then ends it.
             start_new_session=True,

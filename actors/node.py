@@ -317,9 +317,9 @@ def _open_door(
     door = ClientDoor(context, urls, monotonic_ms, config.max_request_bytes, lock, own_url)
     security.client_door = door
     if front is not None:
-        passing_port = int(door.endpoint.rpartition(":")[2])
+        door.passages = front.passages
         password = "" if lock is None else lock.password
-        front.serve(identity, door.front_port or passing_port, passing_port, password)
+        front.serve(identity, *door.front_ports, password)
     return door
 
 

@@ -24,8 +24,10 @@ from cluster.links import (
     bind,
     descriptor_of,
 )
+from cluster.passages import PassageBook
 from cluster.schemes import LISTEN_BACKLOG
 from cluster.sink import Sink
+from cluster.visitor import Visitor, ask, own_port
 from cluster.visitors import LOOK_MS, NAMES, NO_KEY, ClosedForCause, Gone, Visitors
 
 CLIENT_FRAME_OVERHEAD_BYTES: Final = 512 * 1024
@@ -89,6 +91,7 @@ class ClientDoor:
     the system chose. `clock` returns milliseconds. With a `lock`, clients need a key, which a
     gatekeeper of the same context must see to: `keys` has the public key of each connection, by its
     name. `front_port` is where the node's front has no key, but a password; 0: there is none.
+    With `passages` the front tells of the clients that it passes on.
     """
 
     look_ms: int | None = LOOK_MS
@@ -120,6 +123,7 @@ class ClientDoor:
         self._sink = Sink(context, socket)
         self._socket = socket
         self.keys: dict[bytes, bytes] = {}
+        self.passages: PassageBook | None = None
         # ZeroMQ's descriptor signals only changes: it is silent until the socket was found empty.
         self._unsure = True
         self._lock, self.front_port = lock, 0
@@ -146,6 +150,12 @@ class ClientDoor:
         self._ports.serve(self._socket, pair)
         self._unsure = True
 
+    @property
+    def front_ports(self) -> tuple[int, int]:
+        """The ports where the front comes: by itself, and with the bytes of clients."""
+        passing_port = int(self.endpoint.rpartition(":")[2])
+        return self.front_port or passing_port, passing_port
+
     def descriptors(self) -> list[int]:
         """Two descriptors to poll: the socket's, and that of the reports on its connections."""
         return [descriptor_of(self._socket), self.visitors.descriptor]
@@ -159,6 +169,8 @@ class ClientDoor:
         # Incomplete messages are counted only when all whole ones were taken: drain until empty.
         self._unsure = True
         news = self.visitors.look()
+        if self.passages is not None:
+            self.passages.read()
         if self._lock is not None:
             for each in news:
                 if isinstance(each, Gone):
@@ -166,9 +178,22 @@ class ClientDoor:
         return news
 
     def address_of(self, name: bytes) -> str:
-        """Where a connection comes from, by its name; "" if it is gone."""
+        """Where a connection comes from, by its name; "" if it is gone.
+
+        Of one that the front passes on, that is where its client is.
+        """
         visitor = self.visitors.find(name)
-        return "" if visitor is None else place_of(visitor.peer)
+        if visitor is None:
+            return ""
+        if not visitor.place:
+            visitor.place = self._told_place(visitor) or place_of(visitor.peer)
+        return visitor.place
+
+    def _told_place(self, visitor: Visitor) -> str:
+        # Others than the front may come from a port of which the front has told before.
+        if self.passages is None or ask(visitor.descriptor, own_port, 0) not in self.front_ports:
+            return ""
+        return self.passages.client_at(visitor.peer.port)
 
     def unread(self, bytes_max: int) -> int:
         """Bytes that wait for clients to read them; counted anew when above `bytes_max`."""

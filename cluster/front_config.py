@@ -23,7 +23,8 @@ class FrontConfig(NamedTuple):
     answered its calls: the front inherits all of them. `name` is the node's, for the log.
     `node_pid` is for what `/metrics` tells of the node's process. `secret` (hexadecimal)
     shows the node that a request with the common name of a certificate comes from its front;
-    without one, no name is sent. With `tells_addresses` the node is told of each client's address.
+    without one, no name is sent. `passages` is the descriptor of a
+    pipe for the clients that are passed on; -1: the node need not know where clients are.
     """
 
     cluster_id: int
@@ -44,10 +45,15 @@ class FrontConfig(NamedTuple):
     listening_plain: tuple[int, ...]
     tls: ServerTls | None
     secret: str
-    tells_addresses: bool
+    passages: int
     life: int
     turn: int
     done: int
+
+    @property
+    def tells_addresses(self) -> bool:
+        """Whether the node wants to know where each client is."""
+        return self.passages >= 0
 
     def to_line(self) -> bytes:
         """The configuration as the node writes it."""

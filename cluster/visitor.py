@@ -73,6 +73,13 @@ def peer_of(connected: socket.socket) -> RemoteAddress:
     return RemoteAddress(host, port)
 
 
+def own_port(connected: socket.socket) -> int:
+    """The port a connection has come to; 0 when its descriptor is now another file's."""
+    if connected.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN) not in _FAMILIES:
+        return 0
+    return int(connected.getsockname()[1])
+
+
 def _cut(connected: socket.socket, peer: RemoteAddress) -> None:
     """End the connection with `peer`, unless another connection has got its descriptor."""
     if peer != NOWHERE and peer_of(connected) == peer:
@@ -100,6 +107,7 @@ class Visitor:
         "given",
         "name",
         "peer",
+        "place",
         "progress_ms",
         "read",
         "read_then",
@@ -114,6 +122,8 @@ class Visitor:
         self.peer = peer
         self.speaks = self.ended = False
         self.name = b""
+        # Where it comes from in truth, once somebody has asked.
+        self.place = ""
         self.taken = self.received = self.waiting = 0
         self.arrived = self.arrived_then = 0
         self.given = self.read = self.read_then = 0

@@ -26,6 +26,7 @@ from cluster.etcd.tls.credentials import Credentials
 from cluster.etcd.tls.handshakes import Handshakes
 from cluster.etcd.turns import Turns
 from cluster.front_config import FrontConfig
+from cluster.passages import PassageTeller
 from cluster.schemes import LISTEN_BACKLOG
 from cluster.tls.words import NO_HANDSHAKE
 
@@ -156,6 +157,10 @@ class Front:
         is_asked = config.tls is not None and config.tls.client_cert_auth
         self.trusts_names = is_asked and bool(config.secret)
         self._tells_addresses = config.tells_addresses
+        # Tells the node of a client that is to be passed on; None: nobody wants to know.
+        self.tell: Callable[[int, str], bool] | None = None
+        if config.tells_addresses:
+            self.tell = PassageTeller(config.passages).tell
 
     async def reach(self) -> str:
         """See that the node is there, and is the right one; the reason if not, else ""."""
@@ -338,7 +343,8 @@ class Newcomer(asyncio.BufferedProtocol):
             front.serve(protocols.http_2, transport, first, self._name())
         elif first.startswith(ZMTP) and not alpn:
             is_sealed = self._inside is not None
-            Passage(front.pool, transport, first, front.buffer, front.ended, is_sealed=is_sealed)
+            ended, tell = front.ended, front.tell
+            Passage(front.pool, transport, first, front.buffer, ended, tell, is_sealed=is_sealed)
         else:
             front.serve(protocols.http_1, transport, first)
 

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
+from cluster.addresses import place_of
 from cluster.etcd.link.connection import cut
 from cluster.etcd.link.pool import Pool
 from cluster.etcd.link.translating import TranslatedHandshake
@@ -93,7 +94,8 @@ class Side(asyncio.BufferedProtocol):
 class Passage:
     """The way of one client to the node's door; `on_end`: the client's connection has ended.
 
-    A client inside TLS needs no key: the front introduces it.
+    A client inside TLS needs no key: the front introduces it. With `tell` the node is told where
+    the client is; one of which it cannot be told is not passed on.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Passage:
         first: bytes,
         buffer: Buffer,
         on_end: Callable[[], None],
+        tell: Callable[[int, str], bool] | None = None,
         *,
         is_sealed: bool = False,
     ) -> None:
@@ -117,6 +120,7 @@ class Passage:
         _limit(client)
         self._far = Side(buffer, self._open, self._open)
         self._on_end = on_end
+        self._tell = tell
         pool.gate.enter(self)
 
     def begin(self) -> None:
@@ -156,12 +160,22 @@ class Passage:
             far.transport.abort()
             return
         self._pool.gate.heard(self)
+        if not self._is_told(near.transport, far.transport):
+            self._cut()
+            return
         near.other = far
         if self._handshake is None:
             far.transport.write(self._first)
         else:
             far.transport.write(self._handshake.opening + self._client_said(self._first))
         near.transport.resume_reading()
+
+    def _is_told(self, near: asyncio.Transport, far: asyncio.Transport) -> bool:
+        """Tell the node whose bytes come from the port of the connection to it."""
+        if self._tell is None:
+            return True
+        port = far.get_extra_info("sockname")[1]
+        return self._tell(port, place_of(near.get_extra_info("peername")))
 
     def _client_said(self, data: bytes) -> bytes:
         """What the node gets when the client says this during the handshake."""

@@ -7,7 +7,7 @@ import errno
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any, Final, cast
 
@@ -41,7 +41,7 @@ CONFIG: Final = FrontConfig(
     listening_plain=(7, 8),
     tls=ServerTls("c", "k", "", False, ("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",), "", "", 0, ()),
     secret="",
-    tells_addresses=False,
+    passages=-1,
     life=9,
     turn=10,
     done=11,
@@ -199,6 +199,33 @@ def test_clients_of_zeromq_are_passed_on_each_on_its_own_connection() -> None:
         assert len(node.routes) == 3
         context.destroy(linger=0)
         await until(lambda: front.connections == 0 and len(node.gone) == 3)
+        await front.stop()
+
+    with stand_in(echo) as node:
+        run(test)
+
+
+def test_a_client_of_whom_the_node_cannot_be_told_is_not_passed_on() -> None:
+    async def test() -> None:
+        front, address = front_of(node)
+        told: list[str] = []
+
+        def tell(port: int, client: str) -> bool:
+            told.append(client)
+            return len(told) > 1
+
+        front.tell = tell
+        reader, writer = await asyncio.open_connection(*address)
+        host, port = writer.get_extra_info("sockname")
+        writer.write(b"\xff" + bytes(8))
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert told == [f"{host}:{port}"]
+        context: zmq.Context[Any] = zmq.Context()
+        reply = await elsewhere(partial(ask, client_of(address, context), id=1, key=b"k"))
+        assert reply["key"] == b"k" and len(node.routes) == 1
+        context.destroy(linger=0)
+        await until(lambda: front.connections == 0)
         await front.stop()
 
     with stand_in(echo) as node:

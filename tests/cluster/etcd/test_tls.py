@@ -19,6 +19,7 @@ from cluster.etcd import front as front_module
 from cluster.etcd.front import Front, PortKind, Protocols
 from cluster.etcd.tls import credentials as credentials_module
 from cluster.etcd.tls import handshakes as handshakes_module
+from cluster.passages import open_pipe
 from cluster.tls import self_signed
 from cluster.tls.options import ServerTls
 from cluster.values import DAY_SECONDS
@@ -440,9 +441,10 @@ def test_a_node_with_an_audit_log_is_told_where_each_client_of_the_front_is(
     node: StandIn, authority: Authority, server: Pair
 ) -> None:
     places = []
+    told, telling = open_pipe()
 
     async def test() -> None:
-        config = CONFIG._replace(own_port=node.port, secret=SECRET.hex(), tells_addresses=True)
+        config = CONFIG._replace(own_port=node.port, secret=SECRET.hex(), passages=telling)
         config = config._replace(tls=tls_of(server))
         front = Front(asyncio.get_running_loop(), config, protocols(Asking))
         listening = socket.create_server(("127.0.0.1", 0))
@@ -460,6 +462,8 @@ def test_a_node_with_an_audit_log_is_told_where_each_client_of_the_front_is(
         await front.stop()
 
     run(test)
+    for end in (told, telling):
+        os.close(end)
     assert [request["client"] for request in node.requests] == places
     assert [request["front"] for request in node.requests] == [SECRET, SECRET]
 
