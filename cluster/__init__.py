@@ -33,22 +33,19 @@ if TYPE_CHECKING:
         StatusResult,
         TxnResult,
     )
-    from cluster.client.threads.objects import (
+    from cluster.client.threads.objects import Lease, Mirror, Stm, Watch
+    from cluster.client.threads.recipes import (
         Barrier,
         Counter,
         DoubleBarrier,
         Election,
-        Lease,
         Lock,
         LockingQueue,
-        Mirror,
         Partitioner,
         Party,
         PriorityQueue,
         Queue,
         Semaphore,
-        Stm,
-        Watch,
     )
     from cluster.errors import (
         AnswerTooLargeError,
@@ -67,6 +64,7 @@ if TYPE_CHECKING:
         NoLeaderEndpointError,
         NotElectedError,
         NotFoundError,
+        NotTextError,
         OutcomeUnknownError,
         OutOfRangeError,
         PermissionDeniedError,
@@ -82,22 +80,19 @@ _HOMES: Final = {
     "cluster.client.api": ("Client",),
     "cluster.client.engine.states": ("ConnectionState",),
     "cluster.client.flows.stm": ("Isolation",),
-    "cluster.client.threads.objects": (
+    "cluster.client.threads.objects": ("Lease", "Mirror", "Stm", "Watch"),
+    "cluster.client.threads.recipes": (
         "Barrier",
         "Counter",
         "DoubleBarrier",
         "Election",
-        "Lease",
         "Lock",
         "LockingQueue",
-        "Mirror",
         "Partitioner",
         "Party",
         "PriorityQueue",
         "Queue",
         "Semaphore",
-        "Stm",
-        "Watch",
     ),
     "cluster.client.results": (
         "DeleteResult",
@@ -130,6 +125,7 @@ _HOMES: Final = {
         "NoLeaderEndpointError",
         "NotElectedError",
         "NotFoundError",
+        "NotTextError",
         "OutOfRangeError",
         "OutcomeUnknownError",
         "PermissionDeniedError",
@@ -184,6 +180,7 @@ __all__ = [
     "NoLeaderEndpointError",
     "NotElectedError",
     "NotFoundError",
+    "NotTextError",
     "OutOfRangeError",
     "OutcomeUnknownError",
     "Partitioner",

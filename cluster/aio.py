@@ -14,6 +14,10 @@ that was sent may be applied. A client belongs to the event loop in which it was
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
 from cluster.client.aio.shell import LoopShell
 from cluster.client.flows import client as flows
 from cluster.client.flows.barrier import Barrier, DoubleBarrier
@@ -31,6 +35,7 @@ from cluster.client.flows.scan import Scan
 from cluster.client.flows.stm import Isolation, Stm
 from cluster.client.flows.txn import ClientTxn
 from cluster.client.flows.watch import Watch
+from cluster.client.results import Data
 
 __all__ = [
     "Barrier",
@@ -58,7 +63,50 @@ __all__ = [
 ]
 
 
-class Client(flows.Client):
+class Client(flows.Client[Data]):
     __doc__ = flows.Client.__doc__
 
     _shell = LoopShell
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: Client[bytes],
+            endpoints: str | Iterable[str] | None = ...,
+            *,
+            dial_timeout: float = ...,
+            timeout: float = ...,
+            exactly_once: bool = ...,
+            direct: bool = ...,
+            ca_cert: str | Path = ...,
+            cert: str | Path = ...,
+            key: str | Path = ...,
+            insecure_skip_verify: bool = ...,
+            user: str | None = ...,
+            password: str | None = ...,
+            key_file: str | Path = ...,
+            text: Literal[False] = ...,
+        ) -> None: ...
+
+        @overload
+        def __init__(
+            self: Client[str],
+            endpoints: str | Iterable[str] | None = ...,
+            *,
+            dial_timeout: float = ...,
+            timeout: float = ...,
+            exactly_once: bool = ...,
+            direct: bool = ...,
+            ca_cert: str | Path = ...,
+            cert: str | Path = ...,
+            key: str | Path = ...,
+            insecure_skip_verify: bool = ...,
+            user: str | None = ...,
+            password: str | None = ...,
+            key_file: str | Path = ...,
+            text: Literal[True],
+        ) -> None: ...
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            """As that of `flows.Client`; `text` says of which type keys and values are."""

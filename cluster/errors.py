@@ -169,6 +169,15 @@ class ProtocolError(LeaseholdError):
     """A reply that PROTOCOL.md does not allow: perhaps another program answers at this endpoint."""
 
 
+class NotTextError(LeaseholdError):
+    """A key or value that is not UTF-8 came to a client that shows text; the message names the key.
+
+    A client without `text=True` shows the bytes. A write whose answer was to show them is done.
+    """
+
+    maybe_applied = True
+
+
 class AnswerTooLargeError(ResourceExhaustedError):
     """The result does not fit into one answer (64 MiB): read it in pages, with `Client.scan`."""
 

@@ -32,7 +32,12 @@ PRODUCT: Final = {
     if not module.startswith(NAMES_OF_OTHERS)
 }
 CLIENT_ROOM: Final = "cluster.client.flows."
-CLIENT_SHELLS: Final = {"cluster.aio", "cluster.client.api", "cluster.client.threads.objects"}
+CLIENT_SHELLS: Final = {
+    "cluster.aio",
+    "cluster.client.api",
+    "cluster.client.threads.objects",
+    "cluster.client.threads.recipes",
+}
 """A class of the client's flows has its own name in the shell whose methods block."""
 
 NODE: Final = modules_in("actors")

@@ -71,6 +71,9 @@ FRONT_PACKAGES = {"google", "hpack", "httptools", "uvloop"}
 PAGE_HTTP = "cluster.launcher.web.http"
 """The other module that reads HTTP/1.1: for browsers, with the front's parser."""
 
+FOR_TYPES = "typing_extensions"
+"""Type checkers bring it with them; it need not be installed, so nothing may need it to run."""
+
 PYTEST_PLUGIN = "cluster.pytest_plugin"
 """The only module that needs pytest, which loads it."""
 
@@ -253,6 +256,8 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
         return module == "actors.store.index"
     if top == "pytest":
         return module == PYTEST_PLUGIN
+    if top == FOR_TYPES:
+        return found.for_types
     if top == "rich" and not (found.lazy or found.for_types):
         return False
     if top in THIRD_PARTY:
@@ -539,6 +544,7 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "cluster.etcd.rpc.schema", "import time"),
         (forbidden_imports, "cluster.cli", "import rich.table"),
         (forbidden_imports, "cluster.cli", "import requests"),
+        (forbidden_imports, "cluster.client.results", "import typing_extensions"),
         (forbidden_imports, "cluster.launcher.local", "import pytest"),
         (forbidden_imports, "actors.node", "def f():\n    from tests.chaos import node"),
         (missing_docstring, "m", "x = 1"),
@@ -563,6 +569,7 @@ def test_each_rule_finds_a_planted_fault(rule: Rule, module: str, source: str) -
         ("actors.raft.core", "import heapq\nfrom actors.raft.rpc import Entry"),
         ("actors.store.index", "from sortedcontainers import SortedDict"),
         ("actors.node", "import zmq\nfrom cluster.config import NodeConfig"),
+        ("cluster.cli", "if TYPE_CHECKING:\n    import typing_extensions"),
         ("cluster.cli", "def table():\n    from rich.table import Table"),
         ("cluster.etcd.rpc.schema", "from google.protobuf.message import Message"),
         (PAGE_HTTP, "import asyncio, httptools"),

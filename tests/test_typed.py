@@ -30,6 +30,11 @@ with Client() as client:
     reveal_type(client.get("k"))
     reveal_type(client.lock("job").is_held)
     client.put(3)
+
+with Client(text=True) as texts:
+    reveal_type(texts.get("k"))
+    for event in texts.watch("k"):
+        reveal_type(event.kv.key)
 """
 
 
@@ -55,8 +60,9 @@ def test_a_users_program_is_checked_against_the_wheel(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    key_value, is_held, wrong, *_ = checked.stdout.splitlines()
-    assert "note: Revealed type" in key_value and "KeyValue" in key_value, checked.stdout
+    key_value, is_held, wrong, text, key, *_ = checked.stdout.splitlines()
+    assert "note: Revealed type" in key_value and "KeyValue[bytes]" in key_value, checked.stdout
+    assert "KeyValue[str]" in text and 'Revealed type is "str"' in key, checked.stdout
     assert "note: Revealed type" in is_held and "bool" in is_held
     assert "error:" in wrong and 'incompatible type "int"' in wrong
     assert "Found 1 error" in checked.stdout

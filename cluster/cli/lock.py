@@ -21,7 +21,7 @@ from cluster.cli.settings import CliSettings, GoSeconds
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
     from cluster.client.api import Client
-    from cluster.client.threads.objects import Election, Lock
+    from cluster.client.threads.recipes import Election, Lock
 
 LOCK_TTL_SECONDS: Final = 10
 """How long others wait for the lock of a leasectl that was killed."""

@@ -86,17 +86,16 @@ class SimplePrinter(Printer):
         emit(b"SUCCESS" if result.succeeded else b"FAILURE")
         for response in result.responses:
             emit(b"")
-            match response:
-                case PutResult():
-                    self.put(response)
-                case RangeResult():
-                    self.get(response)
-                case DeleteResult():
-                    self.delete(response)
-                case TxnResult():
-                    self.txn(response)
-                case _:
-                    self.plain(response)
+            if isinstance(response, PutResult):
+                self.put(response)
+            elif isinstance(response, RangeResult):
+                self.get(response)
+            elif isinstance(response, DeleteResult):
+                self.delete(response)
+            elif isinstance(response, TxnResult):
+                self.txn(response)
+            else:
+                self.plain(response)
 
     def history(self, result: HistoryResult, values_only: bool = False) -> None:
         for event in result.events:

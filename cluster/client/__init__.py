@@ -11,5 +11,6 @@ api threads  the threaded client: it names the flows, and runs each to its end
 aio          the asyncio client: it is the flows themselves, in the program's event loop
 requests arguments ops    pure: a program's arguments as request maps
 results auth_results result_table replies    typed results, and how they are read from replies
+forms        how keys and values are shown: as bytes, or as text
 sockets resolving waker registry    the way to the nodes, for both shells
 """

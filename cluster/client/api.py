@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Generic, Literal, Self, TypeVar, overload
 
 from cluster.client.flows import client as flows
+from cluster.client.flows import election as election_flows
+from cluster.client.flows import lease as lease_flows
+from cluster.client.flows import lock as lock_flows
+from cluster.client.flows import locking_queue as locking_queue_flows
+from cluster.client.flows import mirror as mirror_flows
+from cluster.client.flows import partitioner as partitioner_flows
+from cluster.client.flows import party as party_flows
+from cluster.client.flows import queues as queues_flows
+from cluster.client.flows import scan as scan_flows
 from cluster.client.flows import stm as stm_flows
+from cluster.client.flows import watch as watch_flows
 from cluster.client.flows.access import AccessApi
 from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.primitives import Primitives
@@ -16,49 +26,91 @@ from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.requests import Key
+from cluster.client.results import Data
 from cluster.client.threads.blocking import (
     Blocking,
     blocking,
     direct,
     finish,
+    fronted,
     made,
     pipelined,
     seen,
     synchronous,
 )
 from cluster.client.threads.objects import (
-    Barrier,
     ClientTxn,
+    Lease,
+    LeaseApi,
+    Mirror,
+    Scan,
+    Stm,
+    Watch,
+)
+from cluster.client.threads.recipes import (
+    Barrier,
     Counter,
     DoubleBarrier,
     Election,
-    Lease,
-    LeaseApi,
     Lock,
     LockingQueue,
-    Mirror,
     Partitioner,
     Party,
     PriorityQueue,
     Queue,
-    Scan,
     Semaphore,
-    Stm,
-    Watch,
 )
 from cluster.client.threads.shell import ThreadShell
 
 T = TypeVar("T")
 
 
-class _Twin(flows.Client):
+class _Twin(flows.Client[Data]):
     """What stands behind a threaded client."""
 
     _shell = ThreadShell
 
 
-class Client(Blocking[_Twin]):
+class Client(Blocking[_Twin[Data]], Generic[Data]):
     __doc__ = synchronous(flows.Client.__doc__)
+
+    @overload
+    def __init__(
+        self: Client[bytes],
+        endpoints: str | Iterable[str] | None = ...,
+        *,
+        dial_timeout: float = ...,
+        timeout: float = ...,
+        exactly_once: bool = ...,
+        direct: bool = ...,
+        ca_cert: str | Path = ...,
+        cert: str | Path = ...,
+        key: str | Path = ...,
+        insecure_skip_verify: bool = ...,
+        user: str | None = ...,
+        password: str | None = ...,
+        key_file: str | Path = ...,
+        text: Literal[False] = ...,
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Client[str],
+        endpoints: str | Iterable[str] | None = ...,
+        *,
+        dial_timeout: float = ...,
+        timeout: float = ...,
+        exactly_once: bool = ...,
+        direct: bool = ...,
+        ca_cert: str | Path = ...,
+        cert: str | Path = ...,
+        key: str | Path = ...,
+        insecure_skip_verify: bool = ...,
+        user: str | None = ...,
+        password: str | None = ...,
+        key_file: str | Path = ...,
+        text: Literal[True],
+    ) -> None: ...
 
     def __init__(
         self,
@@ -75,9 +127,10 @@ class Client(Blocking[_Twin]):
         user: str | None = None,
         password: str | None = None,
         key_file: str | Path = "",
+        text: bool = False,
     ) -> None:
         super().__init__(
-            _Twin(
+            _Twin[Data](
                 endpoints,
                 dial_timeout=dial_timeout,
                 timeout=timeout,
@@ -90,6 +143,7 @@ class Client(Blocking[_Twin]):
                 user=user,
                 password=password,
                 key_file=key_file,
+                text=text,
             )
         )
 
@@ -116,7 +170,11 @@ class Client(Blocking[_Twin]):
     get = blocking(KeyApi.get)
     range = blocking(KeyApi.range)
     get_prefix = blocking(KeyApi.get_prefix)
-    scan = made(KeyApi.scan, Scan)
+
+    @fronted(KeyApi.scan)
+    def scan(flow: scan_flows.Scan[Data]) -> Scan[Data]:
+        return Scan(flow)
+
     delete = blocking(KeyApi.delete)
     increment = blocking(KeyApi.increment)
     history = blocking(KeyApi.history)
@@ -128,23 +186,32 @@ class Client(Blocking[_Twin]):
     # --- leases, transactions and watches ---
 
     @cached_property
-    def lease(self) -> LeaseApi:
+    def lease(self) -> LeaseApi[Data]:
         """Leases: grant, list, renew and revoke them."""
         return LeaseApi(self._flow.lease)
 
-    txn = made(Primitives.txn, ClientTxn)
-    watch = made(Primitives.watch, Watch)
-    mirror = made(Primitives.mirror, Mirror)
+    def txn(self) -> ClientTxn[Data]:
+        return ClientTxn(self._flow.txn())
+
+    txn.__doc__ = synchronous(Primitives.txn.__doc__)
+
+    @fronted(Primitives.watch)
+    def watch(flow: watch_flows.Watch[Data]) -> Watch[Data]:
+        return Watch(flow)
+
+    @fronted(Primitives.mirror)
+    def mirror(flow: mirror_flows.Mirror[Data]) -> Mirror[Data]:
+        return Mirror(flow)
 
     def stm(
         self,
-        function: Callable[[Stm], T],
+        function: Callable[[Stm[Data]], T],
         *,
         isolation: Isolation = Isolation.SERIALIZABLE_SNAPSHOT,
         prefetch: Iterable[Key] = (),
         attempts: int = ATTEMPTS_MAX,
     ) -> T:
-        async def flow(attempt: stm_flows.Stm) -> T:
+        async def flow(attempt: stm_flows.Stm[Data]) -> T:
             return function(Stm(attempt))
 
         return finish(
@@ -155,20 +222,53 @@ class Client(Blocking[_Twin]):
 
     # --- recipes ---
 
-    session = made(RecipeApi.session, Lease)
-    lock = made(RecipeApi.lock, Lock)
-    read_lock = made(RecipeApi.read_lock, Lock)
-    write_lock = made(RecipeApi.write_lock, Lock)
-    semaphore = made(RecipeApi.semaphore, Semaphore)
-    election = made(RecipeApi.election, Election)
+    @fronted(RecipeApi.session)
+    def session(flow: lease_flows.Lease[Data]) -> Lease[Data]:
+        return Lease(flow)
+
+    @fronted(RecipeApi.lock)
+    def lock(flow: lock_flows.Lock[Data]) -> Lock[Data]:
+        return Lock(flow)
+
+    @fronted(RecipeApi.read_lock)
+    def read_lock(flow: lock_flows.Lock[Data]) -> Lock[Data]:
+        return Lock(flow)
+
+    @fronted(RecipeApi.write_lock)
+    def write_lock(flow: lock_flows.Lock[Data]) -> Lock[Data]:
+        return Lock(flow)
+
+    @fronted(RecipeApi.semaphore)
+    def semaphore(flow: lock_flows.Semaphore[Data]) -> Semaphore[Data]:
+        return Semaphore(flow)
+
+    @fronted(RecipeApi.election)
+    def election(flow: election_flows.Election[Data]) -> Election[Data]:
+        return Election(flow)
+
     barrier = made(RecipeApi.barrier, Barrier)
     double_barrier = made(RecipeApi.double_barrier, DoubleBarrier)
     counter = made(RecipeApi.counter, Counter)
-    queue = made(RecipeApi.queue, Queue)
-    priority_queue = made(RecipeApi.priority_queue, PriorityQueue)
-    locking_queue = made(RecipeApi.locking_queue, LockingQueue)
-    party = made(RecipeApi.party, Party)
-    partitioner = made(RecipeApi.partitioner, Partitioner)
+
+    @fronted(RecipeApi.queue)
+    def queue(flow: queues_flows.Queue[Data]) -> Queue[Data]:
+        return Queue(flow)
+
+    @fronted(RecipeApi.priority_queue)
+    def priority_queue(flow: queues_flows.PriorityQueue[Data]) -> PriorityQueue[Data]:
+        return PriorityQueue(flow)
+
+    @fronted(RecipeApi.locking_queue)
+    def locking_queue(flow: locking_queue_flows.LockingQueue[Data]) -> LockingQueue[Data]:
+        return LockingQueue(flow)
+
+    @fronted(RecipeApi.party)
+    def party(flow: party_flows.Party[Data]) -> Party[Data]:
+        return Party(flow)
+
+    @fronted(RecipeApi.partitioner)
+    def partitioner(flow: partitioner_flows.Partitioner[Data]) -> Partitioner[Data]:
+        return Partitioner(flow)
 
     # --- members and single nodes ---
 

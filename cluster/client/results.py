@@ -1,12 +1,22 @@
 """The results of a client's calls: typed values with etcd's names.
 
-How they are read from a reply is the business of `replies`.
+What has keys and values in it is generic: they are bytes, or str where a client shows text. How
+results are read from a reply is the business of `replies`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Data = TypeVar("Data", bound=bytes | str, default=bytes)
+else:
+    from typing import TypeVar
+
+    Data = TypeVar("Data", bound=bytes | str)
 
 
 class Header(NamedTuple):
@@ -18,35 +28,35 @@ class Header(NamedTuple):
     raft_term: int
 
 
-class KeyValue(NamedTuple):
+class KeyValue(NamedTuple, Generic[Data]):
     """A key and its value; revisions as in etcd, `lease` 0 for none."""
 
-    key: bytes
-    value: bytes
+    key: Data
+    value: Data
     create_revision: int
     mod_revision: int
     version: int
     lease: int
 
 
-class PutResult(NamedTuple):
+class PutResult(NamedTuple, Generic[Data]):
     """`prev_kv` is None unless it was asked for and the key existed.
 
     `lease` and `ttl` (seconds) are those of the lease that a put with a `ttl` granted, else 0.
     """
 
     header: Header
-    prev_kv: KeyValue | None
+    prev_kv: KeyValue[Data] | None
     lease: int = 0
     ttl: float = 0
 
 
-class DeleteResult(NamedTuple):
+class DeleteResult(NamedTuple, Generic[Data]):
     """The number of keys deleted, and with `prev_kv` their last key-values."""
 
     header: Header
     deleted: int
-    prev_kvs: tuple[KeyValue, ...]
+    prev_kvs: tuple[KeyValue[Data], ...]
 
 
 class CompactResult(NamedTuple):
@@ -55,7 +65,7 @@ class CompactResult(NamedTuple):
     header: Header
 
 
-class RangeResult:
+class RangeResult(Generic[Data]):
     """The keys of an interval, in order: iterable, with a length, false when empty.
 
     `count` is the number of keys in the interval, whatever the limit. `more`: the limit has cut
@@ -64,13 +74,15 @@ class RangeResult:
 
     __slots__ = ("count", "header", "kvs", "more")
 
-    def __init__(self, header: Header, kvs: tuple[KeyValue, ...], more: bool, count: int) -> None:
+    def __init__(
+        self, header: Header, kvs: tuple[KeyValue[Data], ...], more: bool, count: int
+    ) -> None:
         self.header = header
         self.kvs = kvs
         self.more = more
         self.count = count
 
-    def __iter__(self) -> Iterator[KeyValue]:
+    def __iter__(self) -> Iterator[KeyValue[Data]]:
         return iter(self.kvs)
 
     def __len__(self) -> int:
@@ -79,7 +91,7 @@ class RangeResult:
     def __bool__(self) -> bool:
         return bool(self.kvs)
 
-    def __getitem__(self, index: int) -> KeyValue:
+    def __getitem__(self, index: int) -> KeyValue[Data]:
         return self.kvs[index]
 
     def __repr__(self) -> str:
@@ -93,28 +105,30 @@ class IncrementResult(NamedTuple):
     value: int
 
 
-class TxnResult(NamedTuple):
+class TxnResult(NamedTuple, Generic[Data]):
     """Whether all compares held, and the responses to the operations of the branch, in order."""
 
     header: Header
     succeeded: bool
-    responses: tuple[TxnResponse, ...]
+    responses: tuple[TxnResponse[Data], ...]
 
 
-TxnResponse = PutResult | RangeResult | DeleteResult | IncrementResult | TxnResult
+TxnResponse = (
+    PutResult[Data] | RangeResult[Data] | DeleteResult[Data] | IncrementResult | TxnResult[Data]
+)
 """A response of a transaction, by the kind of operation. Only the `revision` of its header is its
 own; the rest is copied from the transaction's header."""
 
 
-class Event(NamedTuple):
+class Event(NamedTuple, Generic[Data]):
     """One change of a watched key. A DELETE's `kv` has only `key` and `mod_revision`.
 
     `reason` of a DELETE says why: `deleted`, `lease expired` or `lease revoked`; a PUT has none.
     """
 
     type: Literal["PUT", "DELETE"]
-    kv: KeyValue
-    prev_kv: KeyValue | None
+    kv: KeyValue[Data]
+    prev_kv: KeyValue[Data] | None
     reason: str
 
     @property
@@ -123,17 +137,17 @@ class Event(NamedTuple):
         return self.kv.mod_revision
 
 
-class WatchBatch(NamedTuple):
+class WatchBatch(NamedTuple, Generic[Data]):
     """Events that arrived together: whole revisions, in order.
 
     A batch without events is a bookmark: all events up to `header.revision` were delivered.
     """
 
     header: Header
-    events: tuple[Event, ...]
+    events: tuple[Event[Data], ...]
 
 
-class HistoryResult(NamedTuple):
+class HistoryResult(NamedTuple, Generic[Data]):
     """The changes of one key, newest first.
 
     `more`: the limit has cut some off. `compacted`: older changes, if there were any, are compacted
@@ -141,7 +155,7 @@ class HistoryResult(NamedTuple):
     """
 
     header: Header
-    events: tuple[Event, ...]
+    events: tuple[Event[Data], ...]
     more: bool
     compacted: bool
 
@@ -168,7 +182,7 @@ class LeaseKeepAliveResult(NamedTuple):
     ttl: float
 
 
-class LeaseTimeToLiveResult(NamedTuple):
+class LeaseTimeToLiveResult(NamedTuple, Generic[Data]):
     """`ttl` is the remaining time in whole seconds, -1 when there is no such lease.
 
     `remaining_ms` is the same in milliseconds. `keys` is None unless it was asked for.
@@ -179,7 +193,7 @@ class LeaseTimeToLiveResult(NamedTuple):
     ttl: int
     granted_ttl: float
     remaining_ms: int
-    keys: tuple[bytes, ...] | None = None
+    keys: tuple[Data, ...] | None = None
 
 
 class LeaseListResult(NamedTuple):

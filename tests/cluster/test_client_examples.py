@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cluster import Client, aio, ops
-from cluster.client.threads import objects
+from cluster.client.threads import objects, recipes
 from cluster.launcher.local import LocalCluster
 from tests.limits import HANG_SECONDS
 
@@ -34,7 +34,10 @@ def documented(*kinds: type[Any]) -> Iterator[tuple[str, str]]:
         yield from ((name, text) for name, text in texts.items() if text and ">>>" in text)
 
 
-THREADED = dict(documented(Client, *[k for k in vars(objects).values() if inspect.isclass(k)]))
+FRONTS = [
+    one for module in (objects, recipes) for one in vars(module).values() if inspect.isclass(one)
+]
+THREADED = dict(documented(Client, *FRONTS))
 LOOPED = dict(documented(*[getattr(aio, n) for n in aio.__all__ if n != "Isolation"]))
 
 

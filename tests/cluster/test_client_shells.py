@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from cluster import Client, aio
-from cluster.client.threads import objects
+from cluster.client.threads import objects, recipes
 from cluster.client.threads.blocking import ASYNC_WORDS, finish
 
 PAIRS = [(Client, aio.Client)] + [
     (front, getattr(aio, name))
-    for name, front in vars(objects).items()
-    if inspect.isclass(front) and front.__module__ == objects.__name__
+    for module in (objects, recipes)
+    for name, front in vars(module).items()
+    if inspect.isclass(front) and front.__module__ == module.__name__
 ]
 """Each class of the threaded client with that of the asyncio client."""
 

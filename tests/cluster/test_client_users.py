@@ -26,8 +26,8 @@ from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
 
-ROOT: Final = {"user": "root", "password": "rootpw"}
-ALICE: Final = {"user": "alice", "password": "pw"}
+ROOT: Final[dict[str, Any]] = {"user": "root", "password": "rootpw"}
+ALICE: Final[dict[str, Any]] = {"user": "alice", "password": "pw"}
 MINE: Final = "alice/"
 
 
@@ -54,14 +54,14 @@ def root(node: LocalCluster) -> Iterator[Client]:
         open_client.user_add("alice", ALICE["password"])
         open_client.user_grant_role("alice", "her own")
         open_client.auth_enable()
-    with Client(node.endpoints, **ROOT, timeout=HANG_SECONDS) as client:  # type: ignore[arg-type]
+    with Client(node.endpoints, **ROOT, timeout=HANG_SECONDS) as client:
         yield client
         client.auth_disable()
 
 
 @pytest.fixture
 def alice(node: LocalCluster, root: Client) -> Iterator[Client]:
-    with Client(node.endpoints, **ALICE, timeout=HANG_SECONDS) as client:  # type: ignore[arg-type]
+    with Client(node.endpoints, **ALICE, timeout=HANG_SECONDS) as client:
         yield client
 
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from cluster.client.engine.login import credentials
 from cluster.client.engine.states import ConnectionState
 from cluster.client.flows.access import AccessApi
-from cluster.client.flows.caller import Api, Caller
+from cluster.client.flows.caller import Caller
+from cluster.client.flows.keys import KeyApi
 from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.shell import Shell
 from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.flows.uplink import Uplink
+from cluster.client.forms import BYTES, TEXT, DataForm
 from cluster.client.namespace import Namespace
 from cluster.client.replies import Reply
 from cluster.client.requests import Key, to_bytes
+from cluster.client.results import Data
 from cluster.tls.files import ClientFiles
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(RecipeApi, UpkeepApi, AccessApi):
+class Client(RecipeApi[Data], UpkeepApi, AccessApi):
     """A connection to a cluster; any one of its endpoints is enough.
 
     `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
@@ -45,6 +48,8 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
     `host:port#KEY` names the key of a node, which nobody else has: the connection is sealed for it.
     `key_file` has the client's own key (`leasectl keys init`; by default $LEASECTL_KEY_FILE), which
     shows the node who it is. $LEASECTL_CLUSTER_FILE has endpoints with their keys, one a line.
+    Keys and values come back as bytes, with `text=True` as str; NotTextError where they are not
+    UTF-8.
     """
 
     @classmethod
@@ -67,6 +72,7 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         user: str | None = None,
         password: str | None = None,
         key_file: str | Path = "",
+        text: bool = False,
     ) -> None:
         uplink = Uplink(
             self._shell(),
@@ -79,7 +85,8 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
             credentials=credentials(user, password),
             key_file=str(key_file),
         )
-        super().__init__(Caller(uplink))
+        form = TEXT if text else BYTES
+        super().__init__(Caller(uplink), cast("DataForm[Data]", form))
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -123,7 +130,8 @@ class Client(RecipeApi, UpkeepApi, AccessApi):
         outer = b"" if inner is None else inner.prefix
         whole = outer + to_bytes(prefix)
         inside = type(self).__new__(type(self))
-        Api.__init__(inside, Caller(self._caller.uplink, Namespace(whole) if whole else None))
+        caller = Caller(self._caller.uplink, Namespace(whole) if whole else None)
+        KeyApi.__init__(inside, caller, self._form)
         return inside
 
     # --- the state of the connection ---

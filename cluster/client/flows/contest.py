@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypedDict
 
 from cluster.client import ops
 from cluster.client.arguments import lease_ttl
@@ -19,7 +19,7 @@ from cluster.client.flows.lease import Lease
 from cluster.client.flows.lost import Lost
 from cluster.client.replies import Reply, txn_result
 from cluster.client.requests import Key, Named, interval, interval_fields, to_bytes
-from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
+from cluster.client.results import Data, KeyValue, RangeResult, TxnResponse, TxnResult
 from cluster.errors import (
     CompactedError,
     DeadlineExceededError,
@@ -33,6 +33,7 @@ from cluster.protocol import SortOrder, SortTarget
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
+    from cluster.client.forms import DataForm
 
 
 class Order(TypedDict):
@@ -290,11 +291,12 @@ class Contest:
             await self._client.delete(self._key(lease))
 
 
-class Holder:
+class Holder(Generic[Data]):
     """What recipes with a turn share for their users: the place that was won, and its loss."""
 
-    def __init__(self, contest: Contest) -> None:
+    def __init__(self, contest: Contest, form: DataForm[Data]) -> None:
         self._contest = contest
+        self._form = form
 
     @property
     def lost(self) -> Lost:
@@ -315,9 +317,9 @@ class Holder:
         return self._contest.kept.when_lost(tell)
 
     @property
-    def key(self) -> bytes:
+    def key(self) -> Data:
         """The key that stands for this holder."""
-        return self._place.key
+        return self._form.key(self._place.key)
 
     @property
     def revision(self) -> int:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, Self, TypeVar
 
 from cluster.client.flows.contest import Contest, Holder
 from cluster.client.flows.deadlines import deadline_in, left_until
@@ -16,7 +16,7 @@ from cluster.client.flows.openable import OpenableStream
 from cluster.client.flows.stream import Stream
 from cluster.client.ops import put
 from cluster.client.requests import Key, to_bytes
-from cluster.client.results import Event, KeyValue
+from cluster.client.results import Data, Event, KeyValue
 from cluster.errors import (
     CompactedError,
     HistoryLostError,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cluster.client.flows.primitives import Primitives
     from cluster.client.flows.shell import Turnstile
     from cluster.client.flows.watch import Watch
+    from cluster.client.forms import DataForm
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,7 +39,7 @@ NOT_LEADER = "election: not leader"
 """etcd's text."""
 
 
-class Election(Holder):
+class Election(Holder[Data]):
     """A candidate, and a view of the leader. All that use the same name, here or through etcd's
     recipe, take part in one election.
 
@@ -46,8 +47,10 @@ class Election(Holder):
     Use one Election object for each candidate.
     """
 
-    def __init__(self, contest: Contest, client: Primitives, caller: Caller) -> None:
-        super().__init__(contest)
+    def __init__(
+        self, contest: Contest, form: DataForm[Data], client: Primitives, caller: Caller
+    ) -> None:
+        super().__init__(contest, form)
         self._client = client
         self._caller = caller
         self._leads = False
@@ -96,14 +99,14 @@ class Election(Holder):
         knows."""
         return self._leads and not self.lost.is_set()
 
-    async def leader(self) -> KeyValue | None:
+    async def leader(self) -> KeyValue[Data] | None:
         """The leader's key, with what it proclaims as the value; None when nobody leads."""
         first = await self._contest.contenders(limit=1)
-        return first[0] if first else None
+        return self._form.key_value(first[0]) if first else None
 
-    async def contenders(self) -> tuple[KeyValue, ...]:
+    async def contenders(self) -> tuple[KeyValue[Data], ...]:
         """The candidates in their order, the leader first, with their values."""
-        return await self._contest.contenders()
+        return tuple(map(self._form.key_value, await self._contest.contenders()))
 
     async def run(
         self, function: Callable[P, Awaitable[T]], /, *arguments: P.args, **options: P.kwargs
@@ -117,10 +120,11 @@ class Election(Holder):
         async with self:
             return await function(*arguments, **options)
 
-    def observe(self) -> OpenableStream[Observation, KeyValue]:
+    def observe(self) -> OpenableStream[Observation[Data], KeyValue[Data]]:
         """Follow the leaders and what they proclaim, from now on."""
         prefix, turnstile = self._contest.prefix, self._caller.shell.turnstile()
-        return OpenableStream(lambda: Observation(self._client, prefix, turnstile)._begin())
+        observation = Observation(self._client, self._form, prefix, turnstile)
+        return OpenableStream(observation._begin)
 
     async def __aenter__(self) -> Self:
         return self
@@ -155,7 +159,7 @@ class Election(Holder):
         return self._contest.held.place
 
 
-class Observation(Stream[KeyValue]):
+class Observation(Stream[KeyValue[Data]], Generic[Data]):
     """The leaders and what they proclaim: an iterator that waits for the next change.
 
     Its first item is the present leader, if there is one. A time without a leader is not reported.
@@ -164,8 +168,11 @@ class Observation(Stream[KeyValue]):
 
     _called = "observation"
 
-    def __init__(self, client: Primitives, prefix: bytes, turnstile: Turnstile) -> None:
+    def __init__(
+        self, client: Primitives, form: DataForm[Data], prefix: bytes, turnstile: Turnstile
+    ) -> None:
         self._client = client
+        self._form = form
         self._prefix = prefix
         self._changes: deque[KeyValue] = deque()
         self._told: KeyValue | None = None
@@ -186,7 +193,7 @@ class Observation(Stream[KeyValue]):
         if self._watch is not None:
             self._watch.cancel()
 
-    async def _next(self, timeout: float | None) -> KeyValue | None:
+    async def _next(self, timeout: float | None) -> KeyValue[Data] | None:
         if self._process.is_inherited:
             raise WatchCanceledError(INHERITED)
         deadline = deadline_in(timeout)
@@ -204,7 +211,7 @@ class Observation(Stream[KeyValue]):
             if self._is_cancelled:
                 self.cancel()
                 return None
-            return self._changes.popleft()
+            return self._form.key_value(self._changes.popleft())
 
     async def _look_around(self) -> None:
         """Read the present candidates, and watch them from that revision on."""

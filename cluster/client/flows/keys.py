@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Unpack
 
 from cluster.client import replies, results
 from cluster.client.arguments import at_least_one, not_negative
-from cluster.client.flows.caller import Api
+from cluster.client.flows.caller import Api, Caller
 from cluster.client.flows.openable import OpenableStream
 from cluster.client.flows.scan import PAGE_KEYS, Scan
+from cluster.client.forms import DataForm
 from cluster.client.requests import (
     Key,
     Named,
@@ -20,6 +21,7 @@ from cluster.client.requests import (
     request,
     to_bytes,
 )
+from cluster.client.results import Data
 from cluster.errors import AnswerTooLargeError
 from cluster.protocol import RangeOptions
 
@@ -27,8 +29,12 @@ if TYPE_CHECKING:
     from asyncio import Future
 
 
-class KeyApi(Api):
+class KeyApi(Api, Generic[Data]):
     """The operations on keys, and some of them pipelined (`..._async`)."""
+
+    def __init__(self, caller: Caller, form: DataForm[Data]) -> None:
+        super().__init__(caller)
+        self._form = form
 
     async def put(
         self,
@@ -40,7 +46,7 @@ class KeyApi(Api):
         ignore_value: bool = False,
         ignore_lease: bool = False,
         ttl: float = 0,
-    ) -> results.PutResult:
+    ) -> results.PutResult[Data]:
         """Set a key. A put without a lease detaches the key from the lease it had.
 
         `ignore_value` and `ignore_lease` keep the key's value or lease; then the key must exist.
@@ -53,11 +59,11 @@ class KeyApi(Api):
         b'1'
         """
         fields = put_fields(key, value, lease, prev_kv, ignore_value, ignore_lease, ttl)
-        return await self._caller.request(fields, replies.put_result)
+        return await self._caller.request(fields, self._form.put)
 
     async def get(
         self, key: Key, *, revision: int = 0, serializable: bool = False
-    ) -> results.KeyValue | None:
+    ) -> results.KeyValue[Data] | None:
         """One key, or None when there is no such key.
 
         >>> put = await client.put("a", "1")
@@ -68,7 +74,7 @@ class KeyApi(Api):
         """
         not_negative("revision", revision)
         return await self._caller.request(
-            get_fields(key, revision, serializable), replies.single_result
+            get_fields(key, revision, serializable), self._form.single
         )
 
     async def range(
@@ -79,7 +85,7 @@ class KeyApi(Api):
         prefix: bool = False,
         from_key: bool = False,
         **options: Unpack[RangeOptions],
-    ) -> results.RangeResult:
+    ) -> results.RangeResult[Data]:
         """The keys from `key` up to (without) `range_end`, those that begin with `key` (`prefix`),
         all from `key` on (`from_key`), or all keys of the store (no `key`).
 
@@ -98,15 +104,17 @@ class KeyApi(Api):
         keys = interval(key, range_end, prefix, from_key)
         fields = range_fields(keys, options)
         try:
-            return await self._caller.request(fields, replies.range_result)
+            return await self._caller.request(fields, self._form.range)
         except AnswerTooLargeError:
             if not _may_be_scanned(fields):
                 raise
-        scan = await Scan._begin(self._caller, fields, PAGE_KEYS)
+        scan = await Scan._begin(self._caller, self._form, fields, PAGE_KEYS)
         kvs = tuple([kv async for kv in scan])
         return results.RangeResult(scan.header, kvs, more=False, count=scan.count)
 
-    async def get_prefix(self, prefix: Key, **options: Unpack[RangeOptions]) -> results.RangeResult:
+    async def get_prefix(
+        self, prefix: Key, **options: Unpack[RangeOptions]
+    ) -> results.RangeResult[Data]:
         """The keys that begin with `prefix`; `range(prefix, prefix=True)`, with its options."""
         return await self.range(prefix, prefix=True, **options)
 
@@ -120,7 +128,7 @@ class KeyApi(Api):
         revision: int = 0,
         keys_only: bool = False,
         page_size: int = PAGE_KEYS,
-    ) -> OpenableStream[Scan, results.KeyValue]:
+    ) -> OpenableStream[Scan[Data], results.KeyValue[Data]]:
         """The keys of an interval (as in `range`) of any size, one by one, all at one revision.
 
         It reads pages of at most `page_size` keys, and fewer where values are large, so it needs
@@ -135,7 +143,7 @@ class KeyApi(Api):
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("range", keys, revision=revision, keys_only=keys_only)
         at_least_one("page_size", page_size)
-        return OpenableStream(lambda: Scan._begin(self._caller, fields, page_size))
+        return OpenableStream(lambda: Scan._begin(self._caller, self._form, fields, page_size))
 
     async def delete(
         self,
@@ -145,7 +153,7 @@ class KeyApi(Api):
         prefix: bool = False,
         from_key: bool = False,
         prev_kv: bool = False,
-    ) -> results.DeleteResult:
+    ) -> results.DeleteResult[Data]:
         """Delete a key, or an interval of keys as in `range`, in one revision.
 
         >>> put = await client.put("a", "1")
@@ -154,7 +162,7 @@ class KeyApi(Api):
         """
         keys = interval(key, range_end, prefix, from_key)
         fields = interval_fields("delete_range", keys, prev_kv=prev_kv)
-        return await self._caller.request(fields, replies.of(results.DeleteResult))
+        return await self._caller.request(fields, self._form.deleted)
 
     async def increment(self, key: Key, delta: int = 1) -> int:
         """Add to a key's value, a decimal integer of 64 bits, and return the sum; not in etcd.
@@ -173,7 +181,7 @@ class KeyApi(Api):
 
     async def history(
         self, key: Key, *, limit: int = 0, revision: int = 0
-    ) -> results.HistoryResult:
+    ) -> results.HistoryResult[Data]:
         """The changes of one key that are not compacted away, newest first; not in etcd.
 
         `limit`: at most this number of changes. `revision`: none that is later.
@@ -181,7 +189,7 @@ class KeyApi(Api):
         not_negative("limit", limit)
         not_negative("revision", revision)
         fields = request("history", key=to_bytes(key), limit=limit, revision=revision)
-        return await self._caller.request(fields, replies.of(results.HistoryResult))
+        return await self._caller.request(fields, self._form.history)
 
     async def compact(self, revision: int, physical: bool = False) -> results.CompactResult:
         """Delete the history before a revision; the revision itself can still be read and watched.
@@ -196,22 +204,24 @@ class KeyApi(Api):
 
     def put_async(
         self, key: Key, value: Key = b"", *, lease: int | Named = 0, prev_kv: bool = False
-    ) -> Future[results.PutResult]:
+    ) -> Future[results.PutResult[Data]]:
         """Begin a put and return at once. Puts under way at the same time have no defined order."""
         fields = put_fields(key, value, lease, prev_kv)
-        return self._caller.begin(fields, replies.put_result)
+        return self._caller.begin(fields, self._form.put)
 
     def get_async(
         self, key: Key, *, revision: int = 0, serializable: bool = False
-    ) -> Future[results.KeyValue | None]:
+    ) -> Future[results.KeyValue[Data] | None]:
         """Begin a get and return at once."""
         not_negative("revision", revision)
-        return self._caller.begin(get_fields(key, revision, serializable), replies.single_result)
+        return self._caller.begin(get_fields(key, revision, serializable), self._form.single)
 
-    def delete_async(self, key: Key, *, prev_kv: bool = False) -> Future[results.DeleteResult]:
+    def delete_async(
+        self, key: Key, *, prev_kv: bool = False
+    ) -> Future[results.DeleteResult[Data]]:
         """Begin to delete one key and return at once."""
         fields = interval_fields("delete_range", interval(key), prev_kv=prev_kv)
-        return self._caller.begin(fields, replies.of(results.DeleteResult))
+        return self._caller.begin(fields, self._form.deleted)
 
 
 def _may_be_scanned(fields: dict[str, Any]) -> bool:

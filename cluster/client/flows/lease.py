@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from cluster.client import replies, results
 from cluster.client.arguments import lease_ttl
@@ -15,18 +15,20 @@ from cluster.client.flows.lost import Lost
 from cluster.client.flows.openable import Openable
 from cluster.client.flows.shell import Connection, Subscriber
 from cluster.client.requests import request
+from cluster.client.results import Data
 from cluster.errors import LeaseholdError, LeaseLostError, LeaseNotFoundError
 from cluster.faults import FAULTS
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
+    from cluster.client.forms import DataForm
 
 NOT_RENEWED: Final = "no renewal was acknowledged within its TTL"
 REVOKED: Final = "it was revoked by this client"
 NEVER: Final = float("-inf")
 
 
-class Lease(Owned):
+class Lease(Owned, Generic[Data]):
     """A lease: keys put with it are deleted when its TTL (seconds) has passed without a renewal.
 
     In an `async with` block it is renewed in the background and revoked at the end. `lost` is set
@@ -38,7 +40,9 @@ class Lease(Owned):
     In a forked child it counts as lost: the lease is the parent's, and nothing is sent for it.
     """
 
-    def __init__(self, api: LeaseApi, granted: results.LeaseGrantResult, good_until: float) -> None:
+    def __init__(
+        self, api: LeaseApi[Data], granted: results.LeaseGrantResult, good_until: float
+    ) -> None:
         super().__init__()
         self.id = granted.id
         self.ttl = granted.ttl
@@ -70,7 +74,7 @@ class Lease(Owned):
             self.abort(LeaseLostError(NOT_RENEWED))
         return left
 
-    def keep_alive(self) -> Lease:
+    def keep_alive(self) -> Self:
         """Renew the lease in the background every third of its TTL, until `stop` or `revoke`.
 
         LeaseLostError when it is lost already.
@@ -104,7 +108,7 @@ class Lease(Owned):
         self._renewed(asked + renewed.ttl)
         return renewed
 
-    async def time_to_live(self, keys: bool = False) -> results.LeaseTimeToLiveResult:
+    async def time_to_live(self, keys: bool = False) -> results.LeaseTimeToLiveResult[Data]:
         """The remaining time of the lease, and with `keys` the keys on it."""
         found = await self._api.time_to_live(self.id, keys)
         if found.ttl < 0:
@@ -189,13 +193,14 @@ class Lease(Owned):
             self._good_until = max(self._good_until, good_until)
 
 
-class LeaseApi:
+class LeaseApi(Generic[Data]):
     """`client.lease`: grant leases; list, renew and revoke them by id."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, form: DataForm[Data]) -> None:
         self._caller = caller
+        self._form = form
 
-    def grant(self, ttl: float, id: int = 0) -> Openable[Lease]:  # noqa: A002 - etcd's name for it
+    def grant(self, ttl: float, id: int = 0) -> Openable[Lease[Data]]:  # noqa: A002 - etcd's name
         """A new lease of at least `ttl` seconds; the cluster chooses the id when it is 0.
 
         FailedPreconditionError when the id is taken. The cluster may grant more than was asked
@@ -211,7 +216,7 @@ class LeaseApi:
         fields = request("lease_grant", TTL=lease_ttl(ttl), ID=id)
         return Openable(lambda: self._grant(fields))
 
-    def adopt(self, lease_id: int) -> Openable[Lease]:
+    def adopt(self, lease_id: int) -> Openable[Lease[Data]]:
         """A Lease object for a lease that exists: one of a put with a `ttl`, for example, or one
         that this program was granted before it was restarted.
 
@@ -236,10 +241,10 @@ class LeaseApi:
 
     async def time_to_live(
         self, lease_id: int, keys: bool = False
-    ) -> results.LeaseTimeToLiveResult:
+    ) -> results.LeaseTimeToLiveResult[Data]:
         """The remaining time of a lease; `ttl` is -1 when there is no such lease."""
         fields = request("lease_time_to_live", ID=lease_id, keys=keys)
-        return await self._caller.request(fields, replies.of(results.LeaseTimeToLiveResult))
+        return await self._caller.request(fields, self._form.lease)
 
     async def list(self) -> results.LeaseListResult:
         """The ids of all leases."""
@@ -255,13 +260,13 @@ class LeaseApi:
         connection.run(lambda core, now: core.keepers.keep(number, lease_id, good_until, now))
         return connection, number
 
-    async def _grant(self, fields: dict[str, Any]) -> Lease:
+    async def _grant(self, fields: dict[str, Any]) -> Lease[Data]:
         asked = time.monotonic()
         decode = replies.of(results.LeaseGrantResult)
         granted = await self._caller.request(fields, decode, regret=_revocation)
         return Lease(self, granted, asked + granted.ttl)
 
-    async def _adopt(self, lease_id: int) -> Lease:
+    async def _adopt(self, lease_id: int) -> Lease[Data]:
         asked = time.monotonic()
         found = await self.time_to_live(lease_id)
         if found.ttl < 0:

@@ -11,14 +11,15 @@ from cluster.client.flows.deadlines import deadline_in
 from cluster.client.flows.held_place import QueuePlace
 from cluster.client.flows.inherited import Owned
 from cluster.client.requests import Key
-from cluster.client.results import KeyValue
+from cluster.client.results import Data, KeyValue
 from cluster.errors import LeaseholdError, LockTimeoutError
 
 if TYPE_CHECKING:
     from cluster.client.flows.shell import Turnstile
+    from cluster.client.forms import DataForm
 
 
-class Lock(Holder):
+class Lock(Holder[Data]):
     """A lock by name; all that use the same name, here or through etcd's recipe, share the lock.
 
     Entering a `with` block waits for the lock without limit. A lease holds it, so a client that
@@ -30,8 +31,10 @@ class Lock(Holder):
     name of another lock and a slash.
     """
 
-    def __init__(self, contest: Contest, turnstile: Turnstile, identifier: Key = b"") -> None:
-        super().__init__(contest)
+    def __init__(
+        self, contest: Contest, form: DataForm[Data], turnstile: Turnstile, identifier: Key = b""
+    ) -> None:
+        super().__init__(contest, form)
         self._identifier = identifier
         self._turnstile = turnstile
         self._is_held = False
@@ -81,9 +84,9 @@ class Lock(Holder):
         finally:
             self._turnstile.leave()
 
-    async def contenders(self) -> tuple[KeyValue, ...]:
+    async def contenders(self) -> tuple[KeyValue[Data], ...]:
         """Those who hold it or wait for it, in their order, with their identifiers as values."""
-        return await self._contest.contenders()
+        return tuple(map(self._form.key_value, await self._contest.contenders()))
 
     @property
     def is_held(self) -> bool:
@@ -128,7 +131,7 @@ class Lock(Holder):
             self._process = Owned()
 
 
-class Semaphore(Lock):
+class Semaphore(Lock[Data]):
     """A lock that up to `max_leases` may hold at a time; the next one is the one who waits longest.
 
     All that use the same name should give the same `max_leases`. It is used as a Lock is.
@@ -139,6 +142,7 @@ class Semaphore(Lock):
         """How many may hold it."""
         return self._contest.rules.seats
 
-    async def lease_holders(self) -> tuple[KeyValue, ...]:
+    async def lease_holders(self) -> tuple[KeyValue[Data], ...]:
         """Those who hold it, with their identifiers as values."""
-        return await self._contest.contenders(limit=self.max_leases)
+        holders = await self._contest.contenders(limit=self.max_leases)
+        return tuple(map(self._form.key_value, holders))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from cluster.client import ops
 from cluster.client.flows.deadlines import deadline_in
@@ -13,18 +13,19 @@ from cluster.client.flows.queues import PRIORITY, PriorityQueue
 from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.replies import Reply, txn_result
 from cluster.client.requests import Key, Named, interval, interval_fields, to_bytes
-from cluster.client.results import RangeResult, TxnResponse
+from cluster.client.results import Data, KeyValue, RangeResult, TxnResponse
 from cluster.errors import LeaseNotFoundError
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
+    from cluster.client.forms import DataForm
 
 HOLDERS_MAX: Final = 1_000
 """The clients that may hold a value of one queue at a time."""
 
 
-class LockingQueue:
+class LockingQueue(Generic[Data]):
     """Values by priority; one that was got is locked, and comes back if its holder dies.
 
     An object holds one value at a time: `get` it, then `consume` or `release` it. A lease holds the
@@ -33,13 +34,20 @@ class LockingQueue:
     """
 
     def __init__(
-        self, client: Primitives, caller: Caller, name: Key, ttl: float, lease: Named | None
+        self,
+        client: Primitives,
+        caller: Caller,
+        form: DataForm[Data],
+        name: Key,
+        ttl: float,
+        lease: Named | None,
     ) -> None:
         if lease is not None and not isinstance(lease, Lease):
             raise TypeError(f"lease must be a Lease of this client, not {lease!r}")
         self._client = client
         self._caller = caller
-        self._queue = PriorityQueue(client, caller, name)
+        self._form = form
+        self._queue = PriorityQueue(client, caller, form, name)
         self._prefix = to_bytes(name) + b"/"
         self._items = self._prefix + b"items/"
         self._locks = self._prefix + b"locks/"
@@ -56,7 +64,7 @@ class LockingQueue:
         """Put several values in, in their order, up to a hundred in one step."""
         await self._queue.put_all(values, priority)
 
-    async def get(self, timeout: float | None = None) -> bytes:
+    async def get(self, timeout: float | None = None) -> Data:
         """The first value that nobody holds, locked; the same one again while it is held.
 
         DeadlineExceededError after `timeout` seconds without one; None: it waits without limit.
@@ -64,7 +72,7 @@ class LockingQueue:
         if self._held is not None and not self._held.lost.is_set():
             found = await self._client.get(self._item(self._held.place.key))
             if found is not None:
-                return found.value
+                return self._form.value(found.key, found.value)
         self._let_go()
         deadline = deadline_in(timeout)
         lease = await self._holding()
@@ -131,7 +139,7 @@ class LockingQueue:
             raise lease.error
         return lease
 
-    async def _take(self, lease: Lease) -> bytes | Nothing:
+    async def _take(self, lease: Lease) -> Data | Nothing:
         while True:
             items = ops.get(self._items, prefix=True, limit=HOLDERS_MAX + 1, keys_only=True)
             locks = ops.get(self._locks, prefix=True, keys_only=True)
@@ -140,14 +148,14 @@ class LockingQueue:
             free = [key for key in found if self._lock(key) not in set(held)]
             if not free:
                 return Nothing(seen.header.revision)
-            value = await self._lock_item(free[0], lease)
-            if value is not None:
-                return value
+            taken = await self._lock_item(free[0], lease)
+            if taken is not None:
+                return self._form.value(taken.key, taken.value)
 
     def _lock(self, item: bytes) -> bytes:
         return self._locks + item.removeprefix(self._items)
 
-    async def _lock_item(self, item: bytes, lease: Lease) -> bytes | None:
+    async def _lock_item(self, item: bytes, lease: Lease) -> KeyValue | None:
         """Lock an item and read it; None if somebody else was faster."""
         lock = self._lock(item)
         txn = ops.txn().if_(ops.create_revision(item) > 0, ops.create_revision(lock) == 0)
@@ -163,7 +171,7 @@ class LockingQueue:
         self._held = HeldPlace(self._caller, QueuePlace(lock, done.header.revision), lease)
         read = done.responses[1]
         assert isinstance(read, RangeResult), "a get is answered by a range"
-        return read[0].value
+        return read[0]
 
     async def _end(self, held: HeldPlace, end: Any) -> None:
         lost = held.why

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Self
 
 from cluster.client.engine.call import FOREVER
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents
@@ -18,7 +18,7 @@ from cluster.client.flows.deadlines import deadline_in, left_until
 from cluster.client.flows.shell import Signal, Subscriber
 from cluster.client.replies import range_result
 from cluster.client.requests import Key, interval, interval_fields, to_bytes
-from cluster.client.results import Event, KeyValue, RangeResult
+from cluster.client.results import Data, Event, KeyValue, RangeResult
 from cluster.errors import (
     CompactedError,
     DeadlineExceededError,
@@ -29,32 +29,33 @@ from cluster.errors import (
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
+    from cluster.client.forms import DataForm
 
 PAGE_KEYS: Final = 500
 """The keys of each read in the beginning; a page of values of 128 KiB fits one answer."""
 
 
-class MirrorState(NamedTuple):
+class MirrorState(NamedTuple, Generic[Data]):
     """All keys of a mirror with their key-values, as they were at a revision of the store."""
 
     revision: int
-    kvs: dict[bytes, KeyValue]
+    kvs: dict[Data, KeyValue[Data]]
 
 
-class MirrorChange(NamedTuple):
+class MirrorChange(NamedTuple, Generic[Data]):
     """The events that took a mirror to a revision, all of that revision.
 
     When the mirror had to read all keys again, they are the differences to what it had before.
     """
 
     revision: int
-    events: tuple[Event, ...]
+    events: tuple[Event[Data], ...]
 
 
-MirrorListener = Callable[[MirrorChange], None]
+MirrorListener = Callable[[MirrorChange[Data]], None]
 
 
-class Mirror(Mapping[bytes, bytes]):
+class Mirror(Mapping[Data, Data], Generic[Data]):
     """A live dict of the keys with a prefix, and their values.
 
     It is a step behind the store, and further while no node can be reached; `revision` tells how
@@ -63,28 +64,31 @@ class Mirror(Mapping[bytes, bytes]):
     it stays as it is.
     """
 
-    def __init__(self, caller: Caller, prefix: Key) -> None:
+    def __init__(self, caller: Caller, form: DataForm[Data], prefix: Key) -> None:
         self._caller = caller
+        self._form = form
         self._keys = interval(prefix, prefix=True)
         self._connection = caller.connection()
         self._guard: AbstractContextManager[Any] = caller.shell.guard()
-        self._state = MirrorState(0, {})
+        self._state: MirrorState = MirrorState(0, {})
         self._read: dict[bytes, KeyValue] = {}
         self._error: LeaseholdError | None = None
         self._ready = caller.shell.signal()
         self._awaited: list[tuple[int, Signal]] = []
-        self._listeners: list[MirrorListener] = []
+        self._listeners: list[MirrorListener[Data]] = []
         self._number = 0
         self._is_over = False
 
     # --- a dict ---
 
-    def __getitem__(self, key: Key) -> bytes:
+    def __getitem__(self, key: Key) -> Data:
         return self.key_value(key).value
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Data]:
         """The keys in their order, as they are now."""
-        return iter(sorted(self.state().kvs))
+        with self._looking() as kvs:
+            keys = list(kvs)
+        return map(self._form.key, sorted(keys))
 
     def __len__(self) -> int:
         with self._looking() as kvs:
@@ -97,15 +101,15 @@ class Mirror(Mapping[bytes, bytes]):
     def __repr__(self) -> str:
         return f"Mirror(revision={self.revision}, keys={len(self._state.kvs)})"
 
-    def key_value(self, key: Key) -> KeyValue:
+    def key_value(self, key: Key) -> KeyValue[Data]:
         """The key-value of a key, with its revisions; KeyError when there is none."""
         with self._looking() as kvs:
-            return kvs[to_bytes(key)]
+            return self._form.key_value(kvs[to_bytes(key)])
 
-    def state(self) -> MirrorState:
+    def state(self) -> MirrorState[Data]:
         """All keys, as they were at one revision; it does not change any more."""
         with self._looking() as kvs:
-            return MirrorState(self._state.revision, dict(kvs))
+            return MirrorState(self._state.revision, self._form.kvs(kvs))
 
     @property
     def revision(self) -> int:
@@ -119,11 +123,11 @@ class Mirror(Mapping[bytes, bytes]):
 
     # --- its changes ---
 
-    def add_listener(self, listener: MirrorListener) -> None:
+    def add_listener(self, listener: MirrorListener[Data]) -> None:
         """Call a function after each change, in the order of revisions, one after the other."""
         self._listeners.append(listener)
 
-    def remove_listener(self, listener: MirrorListener) -> None:
+    def remove_listener(self, listener: MirrorListener[Data]) -> None:
         """Call a listener no more; ValueError when it was not added."""
         self._listeners.remove(listener)
 
@@ -262,7 +266,10 @@ class Mirror(Mapping[bytes, bytes]):
 
     def _tell(self, change: MirrorChange) -> None:
         for listener in tuple(self._listeners):
-            self._connection.tell(partial(listener, change))
+            self._connection.tell(partial(self._told, listener, change))
+
+    def _told(self, listener: MirrorListener[Data], change: MirrorChange) -> None:
+        listener(MirrorChange(change.revision, tuple(map(self._form.event, change.events))))
 
     def _tell_reached(self) -> None:
         with self._guard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from cluster.client import ops
 from cluster.client.engine.call import FOREVER
@@ -15,18 +15,19 @@ from cluster.client.flows.lease import Lease
 from cluster.client.flows.shell import Subscriber
 from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.requests import Key, interval, to_bytes
-from cluster.client.results import KeyValue, RangeResult
+from cluster.client.results import Data, KeyValue, RangeResult
 from cluster.errors import DeadlineExceededError, LeaseholdError, LeaseLostError
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
+    from cluster.client.forms import DataForm
 
 WAIT_SECONDS: Final = 30.0
 """How long `wait_for_acquire` waits unless it is told otherwise, as in kazoo."""
 
 
-class Partitioner:
+class Partitioner(Generic[Data]):
     """A worker's share of a set of items. No item is ever two workers' at a time.
 
     It is in one of kazoo's states. `allocating`: `wait_for_acquire` gets a share. `acquired`: go
@@ -43,12 +44,14 @@ class Partitioner:
         contest: Contest,
         client: Primitives,
         caller: Caller,
+        form: DataForm[Data],
         items: Iterable[Key],
         identifier: Key,
     ) -> None:
         self._contest = contest
         self._client = client
         self._caller = caller
+        self._form = form
         self._items = sorted({to_bytes(item) for item in items})
         self._identifier = identifier
         self._locks = contest.prefix + b"locks/"
@@ -78,9 +81,9 @@ class Partitioner:
         """Whether it has no share yet."""
         return not (self._has_share or self.failed)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Data]:
         """The items of its share, in their order; none unless it is `acquired`."""
-        return iter(self._share if self.acquired else ())
+        return map(self._form.key, self._share if self.acquired else ())
 
     async def wait_for_acquire(self, timeout: float | None = WAIT_SECONDS) -> bool:
         """Wait for a share; False after `timeout` seconds, None for no limit.

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Self
+from typing import TYPE_CHECKING, Generic, Self
 
 from cluster.client.flows.contest import Contest
 from cluster.client.requests import Key
-from cluster.client.results import KeyValue
+from cluster.client.results import Data, KeyValue
+
+if TYPE_CHECKING:
+    from cluster.client.forms import DataForm
 
 
-class Party:
+class Party(Generic[Data]):
     """The members of a group by name; an object of it may join as one of them.
 
     A lease holds its membership: a new one each time it joins, or the given one.
     """
 
-    def __init__(self, contest: Contest, identifier: Key) -> None:
+    def __init__(self, contest: Contest, form: DataForm[Data], identifier: Key) -> None:
         self._contest = contest
+        self._form = form
         self._identifier = identifier
 
     @property
@@ -39,11 +43,11 @@ class Party:
         """Be a member no more; LeaseLostError when the membership was lost before."""
         await self._contest.leave()
 
-    async def members(self) -> tuple[KeyValue, ...]:
+    async def members(self) -> tuple[KeyValue[Data], ...]:
         """The members in the order in which they joined, with their identifiers as values."""
-        return await self._contest.contenders()
+        return tuple(map(self._form.key_value, await self._contest.contenders()))
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[Data]:
         """The identifiers of the present members."""
         for member in await self.members():
             yield member.value

@@ -16,23 +16,29 @@ from cluster.client.flows.openable import Openable, OpenableStream
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation, Stm, run
 from cluster.client.flows.txn import ClientTxn
 from cluster.client.flows.watch import Watch, WatchCallback
+from cluster.client.forms import BYTES
 from cluster.client.requests import Key, interval, interval_fields
-from cluster.client.results import Event
+from cluster.client.results import Data, Event
 
 T = TypeVar("T")
 
 
-class Primitives(KeyApi):
+class Primitives(KeyApi[Data]):
     """The operations on keys, with leases, transactions and watches."""
 
     @cached_property
-    def lease(self) -> LeaseApi:
+    def _plain(self) -> Primitives:
+        """The same with bytes, of which all is made that a client keeps in keys of its own."""
+        return Primitives(self._caller, BYTES)
+
+    @cached_property
+    def lease(self) -> LeaseApi[Data]:
         """Leases: grant, list, renew and revoke them."""
-        return LeaseApi(self._caller)
+        return LeaseApi(self._caller, self._form)
 
     # --- transactions ---
 
-    def txn(self) -> ClientTxn:
+    def txn(self) -> ClientTxn[Data]:
         """A transaction to build: `.if_(compares).then(operations).else_(operations).commit()`.
 
         `cluster.ops` makes compares and operations.
@@ -43,11 +49,11 @@ class Primitives(KeyApi):
         >>> (await txn.commit()).succeeded
         False
         """
-        return ClientTxn(self._caller)
+        return ClientTxn(self._caller, self._form)
 
     async def stm(
         self,
-        function: Callable[[Stm], Awaitable[T]],
+        function: Callable[[Stm[Data]], Awaitable[T]],
         *,
         isolation: Isolation = Isolation.SERIALIZABLE_SNAPSHOT,
         prefetch: Iterable[Key] = (),
@@ -66,7 +72,7 @@ class Primitives(KeyApi):
         >>> (await client.get("n")).value
         b'1'
         """
-        return await run(self._caller, function, isolation, prefetch, attempts)
+        return await run(self._caller, self._form, function, isolation, prefetch, attempts)
 
     # --- watch ---
 
@@ -83,8 +89,8 @@ class Primitives(KeyApi):
         progress_notify: bool = False,
         fragment: bool = False,
         keys_only: bool = False,
-        callback: WatchCallback | None = None,
-    ) -> OpenableStream[Watch, Event]:
+        callback: WatchCallback[Data] | None = None,
+    ) -> OpenableStream[Watch[Data], Event[Data]]:
         """Follow the changes of a key or an interval (as in `range`), from now or from a revision.
 
         When it returns, the cluster has accepted the watch: later writes are seen. `filters`:
@@ -113,9 +119,9 @@ class Primitives(KeyApi):
             "filters": list(filters),
         }
         fields.update((name, value) for name, value in flags.items() if value)
-        return OpenableStream(lambda: Watch(self._caller, fields, callback)._begin())
+        return OpenableStream(lambda: Watch(self._caller, self._form, fields, callback)._begin())
 
-    def mirror(self, prefix: Key) -> Openable[Mirror]:
+    def mirror(self, prefix: Key) -> Openable[Mirror[Data]]:
         """A live dict of the keys with a prefix: read at once, then followed.
 
         >>> put = await client.put("config/colour", "red")
@@ -125,4 +131,4 @@ class Primitives(KeyApi):
         ...     dict(mirror)
         {b'config/colour': b'red', b'config/size': b'7'}
         """
-        return Openable(lambda: Mirror(self._caller, prefix)._begin())
+        return Openable(lambda: Mirror(self._caller, self._form, prefix)._begin())

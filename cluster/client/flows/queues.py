@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from cluster.client import ops
 from cluster.client.arguments import whole_number
@@ -16,11 +16,12 @@ from cluster.client.flows.deadlines import deadline_in
 from cluster.client.flows.waiting import Nothing, wait_until
 from cluster.client.replies import Reply, txn_result
 from cluster.client.requests import Key, put_fields, to_bytes
-from cluster.client.results import KeyValue
+from cluster.client.results import Data, KeyValue
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
     from cluster.client.flows.primitives import Primitives
+    from cluster.client.forms import DataForm
 
 PRIORITY: Final = 100
 PRIORITY_MAX: Final = 99_999
@@ -31,29 +32,30 @@ PUT_ALL_MAX: Final = 100
 """The values of one transaction; etcd allows 128 operations in one."""
 
 
-class Queue:
+class Queue(Generic[Data]):
     """Values in the order in which they were put; any client may put and get.
 
     A name must not begin with the name of another recipe and a slash.
     """
 
-    def __init__(self, client: Primitives, caller: Caller, name: Key) -> None:
+    def __init__(self, client: Primitives, caller: Caller, form: DataForm[Data], name: Key) -> None:
         self._client = client
         self._caller = caller
+        self._form = form
         self._items = to_bytes(name) + b"/items/"
 
     async def put(self, value: Key) -> None:
         """Put a value in at the end."""
         await self._client.put(self._items + f"{random.getrandbits(128):032x}".encode(), value)
 
-    async def get(self, timeout: float | None = None) -> bytes:
+    async def get(self, timeout: float | None = None) -> Data:
         """Take the first value out; DeadlineExceededError after `timeout` seconds without one.
 
         Without a `timeout` it waits without limit.
         """
         return await wait_until(self._client, self._items, self._take, deadline_in(timeout))
 
-    async def try_get(self) -> bytes | None:
+    async def try_get(self) -> Data | None:
         """Take the first value out if there is one; None when there is none."""
         taken = await self._take()
         return None if isinstance(taken, Nothing) else taken
@@ -62,15 +64,17 @@ class Queue:
         """The number of values in it."""
         return (await self._client.range(self._items, prefix=True, count_only=True)).count
 
-    async def _take(self) -> bytes | Nothing:
+    async def _take(self) -> Data | Nothing:
         while True:
             found = await self._client.range(
                 self._items, prefix=True, limit=1, sort_target=self._order, sort_order="ASCEND"
             )
             if not found:
                 return Nothing(found.header.revision)
+            # First shown, then taken: a value that cannot be shown must not be lost.
+            shown = self._form.value(found[0].key, found[0].value)
             if await self._took(found[0]):
-                return found[0].value
+                return shown
 
     _order: Any = "CREATE"
 
@@ -86,7 +90,7 @@ class Queue:
         return (await self._caller.request(fields, txn_result, write=True, regret=regret)).succeeded
 
 
-class PriorityQueue(Queue):
+class PriorityQueue(Queue[Data]):
     """Values by priority, the lowest number first; those of one priority in the order of putting.
 
     A name must not begin with the name of another recipe and a slash.
@@ -94,8 +98,8 @@ class PriorityQueue(Queue):
 
     _order = "KEY"
 
-    def __init__(self, client: Primitives, caller: Caller, name: Key) -> None:
-        super().__init__(client, caller, name)
+    def __init__(self, client: Primitives, caller: Caller, form: DataForm[Data], name: Key) -> None:
+        super().__init__(client, caller, form, name)
         self._numbers = to_bytes(name) + b"/last"
 
     async def put(self, value: Key, priority: int = PRIORITY) -> None:

@@ -19,6 +19,7 @@ from cluster.client.flows.party import Party
 from cluster.client.flows.primitives import Primitives
 from cluster.client.flows.queues import PriorityQueue, Queue
 from cluster.client.requests import Key, Named
+from cluster.client.results import Data
 
 SESSION_TTL_SECONDS: Final = 10.0
 """How long others wait for what a dead client held. A third of it is the time between renewals, so
@@ -28,7 +29,7 @@ READER: Final = Rules(own=b"read/", rivals=b"write/")
 WRITER: Final = Rules(own=b"write/")
 
 
-class RecipeApi(Primitives):
+class RecipeApi(Primitives[Data]):
     """Sessions, locks, elections, barriers, queues and groups.
 
     What is held is held by a lease: one of its own of `ttl` seconds, or the given `lease`. It is
@@ -36,7 +37,7 @@ class RecipeApi(Primitives):
     tells others who it is that holds or waits.
     """
 
-    def session(self, ttl: float = SESSION_TTL_SECONDS) -> Openable[Lease]:
+    def session(self, ttl: float = SESSION_TTL_SECONDS) -> Openable[Lease[Data]]:
         """A lease that is kept alive, for several locks, elections and keys; `revoke` it to end.
 
         >>> async with client.session(ttl=10) as lease:
@@ -48,7 +49,7 @@ class RecipeApi(Primitives):
         """
         granting = self.lease.grant(ttl)
 
-        async def keep() -> Lease:
+        async def keep() -> Lease[Data]:
             return (await granting).keep_alive()
 
         return Openable(keep)
@@ -60,7 +61,7 @@ class RecipeApi(Primitives):
         *,
         lease: Named | None = None,
         identifier: Key = b"",
-    ) -> Lock:
+    ) -> Lock[Data]:
         """A lock that excludes all others of this name, in any client.
 
         >>> async with client.lock("job") as lock:
@@ -69,7 +70,7 @@ class RecipeApi(Primitives):
         True
         """
         contest = self._contest(name, ttl, lease, PLAIN)
-        return Lock(contest, self._caller.shell.turnstile(), identifier)
+        return Lock(contest, self._form, self._caller.shell.turnstile(), identifier)
 
     def read_lock(
         self,
@@ -78,7 +79,7 @@ class RecipeApi(Primitives):
         *,
         lease: Named | None = None,
         identifier: Key = b"",
-    ) -> Lock:
+    ) -> Lock[Data]:
         """A lock that readers share, and that excludes the `write_lock` of this name.
 
         It waits for the writers that came before it, so writers do not starve.
@@ -88,7 +89,7 @@ class RecipeApi(Primitives):
         False
         """
         contest = self._contest(name, ttl, lease, READER)
-        return Lock(contest, self._caller.shell.turnstile(), identifier)
+        return Lock(contest, self._form, self._caller.shell.turnstile(), identifier)
 
     def write_lock(
         self,
@@ -97,10 +98,10 @@ class RecipeApi(Primitives):
         *,
         lease: Named | None = None,
         identifier: Key = b"",
-    ) -> Lock:
+    ) -> Lock[Data]:
         """A lock that excludes all other readers and writers of this name."""
         contest = self._contest(name, ttl, lease, WRITER)
-        return Lock(contest, self._caller.shell.turnstile(), identifier)
+        return Lock(contest, self._form, self._caller.shell.turnstile(), identifier)
 
     def semaphore(
         self,
@@ -110,7 +111,7 @@ class RecipeApi(Primitives):
         *,
         lease: Named | None = None,
         identifier: Key = b"",
-    ) -> Semaphore:
+    ) -> Semaphore[Data]:
         """A lock that up to `max_leases` may hold at a time.
 
         >>> async with client.semaphore("printers", 2), client.semaphore("printers", 2):
@@ -119,11 +120,11 @@ class RecipeApi(Primitives):
         """
         rules = Rules(seats=at_least_one("max_leases", max_leases))
         contest = self._contest(name, ttl, lease, rules)
-        return Semaphore(contest, self._caller.shell.turnstile(), identifier)
+        return Semaphore(contest, self._form, self._caller.shell.turnstile(), identifier)
 
     def election(
         self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
-    ) -> Election:
+    ) -> Election[Data]:
         """An election: to `campaign` in, or to see its `leader`.
 
         >>> async with client.election("chair") as election:
@@ -131,7 +132,8 @@ class RecipeApi(Primitives):
         ...     (await election.leader()).value
         b'me'
         """
-        return Election(self._contest(name, ttl, lease, PLAIN), self, self._caller)
+        contest = self._contest(name, ttl, lease, PLAIN)
+        return Election(contest, self._form, self._plain, self._caller)
 
     def barrier(self, name: Key) -> Barrier:
         """A barrier that one client puts up and removes, and others wait at.
@@ -144,7 +146,7 @@ class RecipeApi(Primitives):
         >>> await barrier.remove()
         True
         """
-        return Barrier(self, name)
+        return Barrier(self._plain, name)
 
     def double_barrier(
         self,
@@ -162,7 +164,7 @@ class RecipeApi(Primitives):
         True
         """
         contest = self._contest(name, ttl, lease, Rules(own=b"waiters/"))
-        return DoubleBarrier(contest, self, count, identifier)
+        return DoubleBarrier(contest, self._plain, count, identifier)
 
     def counter(self, name: Key, default: int = 0) -> Counter:
         """A number that all clients count with.
@@ -173,9 +175,9 @@ class RecipeApi(Primitives):
         >>> await counter.value
         105
         """
-        return Counter(self, name, default)
+        return Counter(self._plain, name, default)
 
-    def queue(self, name: Key) -> Queue:
+    def queue(self, name: Key) -> Queue[Data]:
         """A queue of values, each of which is got once.
 
         >>> queue = client.queue("mail")
@@ -185,9 +187,9 @@ class RecipeApi(Primitives):
         >>> await queue.try_get() is None
         True
         """
-        return Queue(self, self._caller, name)
+        return Queue(self._plain, self._caller, self._form, name)
 
-    def priority_queue(self, name: Key) -> PriorityQueue:
+    def priority_queue(self, name: Key) -> PriorityQueue[Data]:
         """A queue of values with priorities, each of which is got once.
 
         >>> queue = client.priority_queue("jobs")
@@ -196,11 +198,11 @@ class RecipeApi(Primitives):
         >>> await queue.get(timeout=10)
         b'sooner'
         """
-        return PriorityQueue(self, self._caller, name)
+        return PriorityQueue(self._plain, self._caller, self._form, name)
 
     def locking_queue(
         self, name: Key, ttl: float = SESSION_TTL_SECONDS, *, lease: Named | None = None
-    ) -> LockingQueue:
+    ) -> LockingQueue[Data]:
         """A queue of values, each of which comes back unless its holder says that it is done.
 
         >>> async with client.locking_queue("jobs") as queue:
@@ -211,7 +213,7 @@ class RecipeApi(Primitives):
         b'job'
         0
         """
-        return LockingQueue(self, self._caller, name, ttl, lease)
+        return LockingQueue(self._plain, self._caller, self._form, name, ttl, lease)
 
     def party(
         self,
@@ -220,14 +222,14 @@ class RecipeApi(Primitives):
         ttl: float = SESSION_TTL_SECONDS,
         *,
         lease: Named | None = None,
-    ) -> Party:
+    ) -> Party[Data]:
         """A group: to `join`, or to see its members.
 
         >>> async with client.party("workers", "me") as party:
         ...     [kv.value for kv in await party.members()]
         [b'me']
         """
-        return Party(self._contest(name, ttl, lease, PLAIN), identifier)
+        return Party(self._contest(name, ttl, lease, PLAIN), self._form, identifier)
 
     def partitioner(
         self,
@@ -237,7 +239,7 @@ class RecipeApi(Primitives):
         ttl: float = SESSION_TTL_SECONDS,
         *,
         lease: Named | None = None,
-    ) -> Partitioner:
+    ) -> Partitioner[Data]:
         """A worker's share of a set of items, which are divided among the workers of this name.
 
         >>> async with client.partitioner("shards", ["a", "b"]) as share:
@@ -246,7 +248,7 @@ class RecipeApi(Primitives):
         [b'a', b'b']
         """
         contest = self._contest(name, ttl, lease, Rules(own=b"workers/"))
-        return Partitioner(contest, self, self._caller, items, identifier)
+        return Partitioner(contest, self._plain, self._caller, self._form, items, identifier)
 
     def _contest(self, name: Key, ttl: float, lease: Named | None, rules: Rules) -> Contest:
-        return Contest(self, self._caller, name, ttl, lease, rules)
+        return Contest(self._plain, self._caller, name, ttl, lease, rules)

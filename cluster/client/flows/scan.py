@@ -6,16 +6,17 @@ A scan holds two pages at most: the one being taken, and the next one, which is 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from cluster.client.replies import range_result
-from cluster.client.results import Header, KeyValue, RangeResult
+from cluster.client.results import Data, Header, KeyValue, RangeResult
 from cluster.errors import AnswerTooLargeError
 
 if TYPE_CHECKING:
     from asyncio import Future
 
     from cluster.client.flows.caller import Caller
+    from cluster.client.forms import DataForm
 
 PAGE_KEYS: Final = 1_000
 """The keys of a page, unless the caller says otherwise or their values are large."""
@@ -31,7 +32,7 @@ PAGE_BYTES_AIM: Final = 4 * 1024 * 1024
 """A page of large values has fewer keys, so that it is of about this size."""
 
 
-class Scan(AsyncIterator[KeyValue]):
+class Scan(AsyncIterator[KeyValue[Data]], Generic[Data]):
     """Key-values in the order of their keys, all as they were at `revision`.
 
     `revision` is the one asked for, or that of the moment when the scan began: then a watch from
@@ -40,9 +41,16 @@ class Scan(AsyncIterator[KeyValue]):
     """
 
     def __init__(
-        self, caller: Caller, fields: dict[str, Any], page_size: int, limit: int, first: RangeResult
+        self,
+        caller: Caller,
+        form: DataForm[Data],
+        fields: dict[str, Any],
+        page_size: int,
+        limit: int,
+        first: RangeResult,
     ) -> None:
         self._caller = caller
+        self._form = form
         self._fields = fields
         self._page_size = page_size
         self._limit = limit
@@ -67,18 +75,20 @@ class Scan(AsyncIterator[KeyValue]):
         return self._fields.get("revision") or self._first.header.revision
 
     @classmethod
-    async def _begin(cls, caller: Caller, fields: dict[str, Any], page_size: int) -> Scan:
+    async def _begin(
+        cls, caller: Caller, form: DataForm[Data], fields: dict[str, Any], page_size: int
+    ) -> Scan[Data]:
         """Read the first page, with pages of at most `page_size` keys to follow."""
         limit = min(page_size, FIRST_PAGE_KEYS)
         first, limit = await _fitting(caller, fields, limit)
-        return cls(caller, fields, page_size, limit, first)
+        return cls(caller, form, fields, page_size, limit, first)
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> KeyValue:
+    async def __anext__(self) -> KeyValue[Data]:
         for kv in self._kvs:
-            return kv
+            return self._form.key_value(kv)
         if self._next_page is None:
             raise StopAsyncIteration
         try:
@@ -88,7 +98,7 @@ class Scan(AsyncIterator[KeyValue]):
             limit = max(1, self._limit // PAGE_GROWTH)
             page, self._limit = await _fitting(self._caller, self._page, limit)
         self._kvs = self._turn(page)
-        return next(self._kvs)
+        return self._form.key_value(next(self._kvs))
 
     async def __aenter__(self) -> Self:
         return self

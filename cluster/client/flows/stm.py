@@ -10,17 +10,18 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from cluster.client import ops
 from cluster.client.arguments import at_least_one
 from cluster.client.replies import txn_result
 from cluster.client.requests import Key, Named, to_bytes
-from cluster.client.results import KeyValue, RangeResult, TxnResponse, TxnResult
+from cluster.client.results import Data, KeyValue, RangeResult, TxnResponse, TxnResult
 from cluster.errors import CompactedError, ConflictError
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
+    from cluster.client.forms import DataForm
 
 T = TypeVar("T")
 
@@ -57,14 +58,17 @@ class _Read(NamedTuple):
         return 0 if self.kv is None else self.kv.mod_revision
 
 
-class Stm:
+class Stm(Generic[Data]):
     """The argument of an stm function: the keys as one attempt sees them, with its own writes.
 
     It must not be used after the function has returned.
     """
 
-    def __init__(self, caller: Caller, isolation: Isolation, known: dict[bytes, _Read]) -> None:
+    def __init__(
+        self, caller: Caller, form: DataForm[Data], isolation: Isolation, known: dict[bytes, _Read]
+    ) -> None:
         self._caller = caller
+        self._form = form
         self._isolation = isolation
         self._known = known
         self._snapshot = 0
@@ -76,15 +80,17 @@ class Stm:
         self._writes: dict[bytes, ops.Op] = {}
         self._values: dict[bytes, bytes | None] = {}
 
-    async def get(self, key: Key) -> bytes | None:
+    async def get(self, key: Key) -> Data | None:
         """The value of a key, None when the key does not exist."""
         name = to_bytes(key)
         if name in self._values:
-            return self._values[name]
-        kv = (await self._read(name)).kv
-        return None if kv is None else kv.value
+            value = self._values[name]
+        else:
+            kv = (await self._read(name)).kv
+            value = None if kv is None else kv.value
+        return None if value is None else self._form.value(name, value)
 
-    def __getitem__(self, key: Key) -> Coroutine[Any, Any, bytes | None]:
+    def __getitem__(self, key: Key) -> Coroutine[Any, Any, Data | None]:
         return self.get(key)
 
     async def fetch(self, *keys: Key) -> None:
@@ -165,7 +171,8 @@ class Stm:
 
 async def run(
     caller: Caller,
-    function: Callable[[Stm], Awaitable[T]],
+    form: DataForm[Data],
+    function: Callable[[Stm[Data]], Awaitable[T]],
     isolation: Isolation,
     prefetch: Iterable[Key],
     attempts: int,
@@ -179,7 +186,7 @@ async def run(
             # many clients want the same keys: wait for a random time.
             bound = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS * 2.0 ** min(failures, 16))
             await caller.shell.sleep(random.random() * bound)
-        attempt = Stm(caller, isolation, known)
+        attempt = Stm(caller, form, isolation, known)
         try:
             await attempt.fetch(*first)
             result = await function(attempt)

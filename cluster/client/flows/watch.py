@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Self
 
 from cluster.client.arguments import patience
 from cluster.client.engine.notices import (
@@ -24,23 +24,29 @@ from cluster.client.engine.notices import (
 from cluster.client.flows.deadlines import deadline_in, left_until
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Arrivals, Subscriber
 from cluster.client.flows.stream import Stream
-from cluster.client.results import Event, Header, WatchBatch
-from cluster.errors import DeadlineExceededError, LeaseholdError, WatchCanceledError
+from cluster.client.results import Data, Event, Header, WatchBatch
+from cluster.errors import (
+    DeadlineExceededError,
+    LeaseholdError,
+    NotTextError,
+    WatchCanceledError,
+)
 
 if TYPE_CHECKING:
     from cluster.client.flows.caller import Caller
+    from cluster.client.forms import DataForm
 
 QUEUED_EVENTS_MAX: Final = 10_000
 """When more events wait for the program, the watch is paused: cancelled at its node. It is opened
 again when half of this number waits."""
 
 
-WatchCallback = Callable[[WatchBatch | LeaseholdError], None]
+WatchCallback = Callable[[WatchBatch[Data] | LeaseholdError], None]
 
 _Item = WatchOpened | WatchBatch | LeaseholdError | None
 
 
-class Watch(Stream[Event]):
+class Watch(Stream[Event[Data]], Generic[Data]):
     """Changes of a key, an interval or a prefix, as they happen: an iterator of `Event`.
 
     Each event comes once and in order, also when the nodes that serve the watch die. The watch ends
@@ -53,8 +59,13 @@ class Watch(Stream[Event]):
     _called = "watch"
 
     def __init__(
-        self, caller: Caller, fields: dict[str, Any], callback: WatchCallback | None = None
+        self,
+        caller: Caller,
+        form: DataForm[Data],
+        fields: dict[str, Any],
+        callback: WatchCallback[Data] | None = None,
     ) -> None:
+        self._form = form
         self._callback = callback
         # A client without references is closed, so a watch holds a reference to its client.
         self._caller = caller
@@ -87,18 +98,19 @@ class Watch(Stream[Event]):
         assert self._opened is not None, "the watch has begun"
         return self._opened
 
-    def _next_taken(self) -> Event | None:
+    def _next_taken(self) -> Event[Data] | None:
         """The next event of the batch that is being taken, if there is one."""
         try:
-            return self._taken.popleft()
+            event = self._taken.popleft()
         except IndexError:
             return None
+        return self._form.event(event)
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Event[Data]:
         event = self._next_taken()
         return await super().__anext__() if event is None else event
 
-    async def batches(self) -> AsyncIterator[WatchBatch]:
+    async def batches(self) -> AsyncIterator[WatchBatch[Data]]:
         """The events in batches, as they arrive: whole revisions, with the reply's header."""
         while True:
             batch = await self._next_batch(None)
@@ -106,7 +118,7 @@ class Watch(Stream[Event]):
                 return
             yield batch
 
-    async def revisions(self) -> AsyncIterator[WatchBatch]:
+    async def revisions(self) -> AsyncIterator[WatchBatch[Data]]:
         """As `batches`, but the events of each revision, of a transaction for example, alone."""
         async for batch in self.batches():
             rest = batch.events
@@ -116,7 +128,7 @@ class Watch(Stream[Event]):
                 rest = rest[size:]
             yield WatchBatch(batch.header, rest)
 
-    async def batch(self, timeout: float | None = None) -> WatchBatch:
+    async def batch(self, timeout: float | None = None) -> WatchBatch[Data]:
         """The next batch of `batches`; it raises as `get` does."""
         batch = await self._next_batch(timeout)
         if batch is None:
@@ -178,13 +190,24 @@ class Watch(Stream[Event]):
         if self._callback is None:
             self._incoming.put(batch)
         else:
-            self._connection.tell(partial(self._call, self._callback, batch))
+            self._connection.tell(partial(self._call, batch))
 
-    def _call(self, callback: WatchCallback, batch: WatchBatch) -> None:
+    def _call(self, batch: WatchBatch) -> None:
+        callback = self._callback
         try:
-            callback(batch)
+            if callback is not None:
+                callback(self._shown(batch))
         finally:
             self._taken_out(len(batch.events))
+
+    def _shown(self, batch: WatchBatch) -> WatchBatch[Data] | NotTextError:
+        """A batch for the callback; if it cannot be shown, the error, which ends the watch."""
+        try:
+            return self._form.batch(batch)
+        except NotTextError as error:
+            self._callback = None
+            self.cancel()
+            return error
 
     def _taken_out(self, events: int) -> None:
         """The program has taken events: go on if the watch was paused because it had not."""
@@ -209,7 +232,7 @@ class Watch(Stream[Event]):
         assert isinstance(first, WatchOpened), "events come after the watch has opened"
         return first.header
 
-    async def _next(self, timeout: float | None) -> Event | None:
+    async def _next(self, timeout: float | None) -> Event[Data] | None:
         deadline = deadline_in(timeout)
         async with self._taking:
             while not (rest := self._rest(1)):
@@ -219,15 +242,16 @@ class Watch(Stream[Event]):
                     return None
                 self._header_taken = batch.header
                 self._taken.extend(batch.events)
-            return rest[0]
+            return self._form.event(rest[0])
 
-    async def _next_batch(self, timeout: float | None) -> WatchBatch | None:
+    async def _next_batch(self, timeout: float | None) -> WatchBatch[Data] | None:
         patience(timeout)
         async with self._taking:
             # First the rest of a batch whose first events were taken singly.
             if rest := self._rest(len(self._taken)):
-                return WatchBatch(self._header_taken, rest)
-            return await self._take_batch(timeout)
+                return self._form.batch(WatchBatch(self._header_taken, rest))
+            batch = await self._take_batch(timeout)
+            return None if batch is None else self._form.batch(batch)
 
     def _rest(self, most: int) -> tuple[Event, ...]:
         """Take up to `most` events of the batch that is being taken. Iterations of other threads

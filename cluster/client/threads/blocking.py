@@ -21,9 +21,10 @@ from typing import (
     Self,
     TypeVar,
     cast,
+    overload,
 )
 
-from cluster.client.flows.openable import Openable
+from cluster.client.flows.openable import Openable, Opened
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Twin = TypeVar("Twin")
+Twin_co = TypeVar("Twin_co", covariant=True)
+Flow = TypeVar("Flow")
 OpenedT = TypeVar("OpenedT", bound="_Stream")
 Front = TypeVar("Front")
+OpenT = TypeVar("OpenT", bound=Opened)
 
 ASYNC_WORDS: Final = re.compile(r"\b(?:await|async) ")
 """What a text about a flow says more than one about the method that blocks."""
@@ -47,10 +50,10 @@ class _Stream(Protocol):
     ) -> Coroutine[Any, Any, None]: ...
 
 
-class Blocking(Generic[Twin]):
+class Blocking(Generic[Twin_co]):
     """An object of the threaded client, before its twin."""
 
-    def __init__(self, flow: Twin, /) -> None:
+    def __init__(self, flow: Twin_co, /) -> None:
         self._flow = flow
 
 
@@ -104,20 +107,22 @@ def twin_of(thing: Any) -> Any:
 
 
 def blocking(
-    flow: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], T]:
+    flow: Callable[Concatenate[Flow, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Blocking[Flow], P], T]:
     """The method that runs a flow of the twin to its end."""
 
-    def method(self: Any, /, *arguments: P.args, **options: P.kwargs) -> T:
+    def method(self: Blocking[Flow], /, *arguments: P.args, **options: P.kwargs) -> T:
         return finish(flow(self._flow, *arguments, **options))
 
     return _like(flow, method)
 
 
-def direct(function: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+def direct(
+    function: Callable[Concatenate[Flow, P], T],
+) -> Callable[Concatenate[Blocking[Flow], P], T]:
     """The method that calls one of the twin that does not wait for anything."""
 
-    def method(self: Any, /, *arguments: P.args, **options: P.kwargs) -> T:
+    def method(self: Blocking[Flow], /, *arguments: P.args, **options: P.kwargs) -> T:
         return function(self._flow, *arguments, **options)
 
     return _like(function, method)
@@ -141,6 +146,24 @@ def made(
     return _like(_returning(make, front), method)
 
 
+@overload
+def fronted(
+    make: Callable[Concatenate[Flow, P], Openable[OpenT]],
+) -> Callable[[Callable[[OpenT], Front]], Callable[Concatenate[Blocking[Flow], P], Front]]: ...
+
+
+@overload
+def fronted(
+    make: Callable[Concatenate[Flow, P], T],
+) -> Callable[[Callable[[T], Front]], Callable[Concatenate[Blocking[Flow], P], Front]]: ...
+
+
+def fronted(make: Callable[..., Any]) -> Callable[[Callable[[Any], Any]], Any]:
+    """As `made`, for an object whose type depends on that of its client: the function below it puts
+    a front before the twin, and says which type that has."""
+    return lambda front: made(make, front)
+
+
 def seen(getter: Callable[[Any], T]) -> T:
     """The property of the twin."""
     of_twin = cast("property", getter)
@@ -160,10 +183,10 @@ def front_of(getter: Callable[[Any], Any], front: Callable[[Any], Front]) -> Fro
 
 
 def pipelined(
-    begin: Callable[Concatenate[Any, P], asyncio.Future[T]],
-) -> Callable[Concatenate[Any, P], Future[T]]:
+    begin: Callable[Concatenate[Flow, P], asyncio.Future[T]],
+) -> Callable[Concatenate[Blocking[Flow], P], Future[T]]:
     """The method of the twin that begins a request. The future is one of the threaded client."""
-    return cast("Callable[Concatenate[Any, P], Future[T]]", direct(begin))
+    return cast("Callable[Concatenate[Blocking[Flow], P], Future[T]]", direct(begin))
 
 
 def _like(flow: Callable[..., Any], method: Callable[P, T]) -> Callable[P, T]:
@@ -180,5 +203,6 @@ def _returning(make: Callable[..., Any], front: Callable[[Any], Any]) -> Callabl
     copy.__kwdefaults__ = make.__kwdefaults__
     copy.__doc__ = make.__doc__
     copy.__module__, copy.__qualname__ = make.__module__, make.__qualname__
-    copy.__annotations__ = {**make.__annotations__, "return": front.__name__}
+    said = front.__name__ if isinstance(front, type) else front.__annotations__["return"]
+    copy.__annotations__ = {**make.__annotations__, "return": said}
     return copy

@@ -5,43 +5,34 @@ A class names its methods; what they do, and what their parameters mean, is writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import ParamSpec, Self, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Self, cast
 
 from cluster.client import ops, results
 from cluster.client.flows import (
-    barrier,
-    counter,
-    election,
     lease,
-    lock,
-    locking_queue,
     lost,
     mirror,
-    partitioner,
-    party,
-    queues,
     scan,
     stm,
     txn,
     watch,
 )
+from cluster.client.results import Data
 from cluster.client.threads.blocking import (
     Blocking,
     BlockingStream,
     blocking,
     direct,
     finish,
-    front_of,
+    fronted,
     going_through,
-    made,
-    pipelined,
     seen,
     synchronous,
 )
 
-P = ParamSpec("P")
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 
 class Lost(Blocking[lost.Lost]):
@@ -51,10 +42,10 @@ class Lost(Blocking[lost.Lost]):
     wait = blocking(lost.Lost.wait)
 
 
-class Lease(Blocking[lease.Lease]):
+class Lease(Blocking[lease.Lease[Data]], Generic[Data]):
     __doc__ = synchronous(lease.Lease.__doc__)
 
-    def __init__(self, flow: lease.Lease) -> None:
+    def __init__(self, flow: lease.Lease[Data]) -> None:
         super().__init__(flow)
         self.id = flow.id
         self.ttl = flow.ttl
@@ -77,7 +68,7 @@ class Lease(Blocking[lease.Lease]):
 
     __repr__ = direct(lease.Lease.__repr__)
 
-    def keep_alive(self) -> Lease:
+    def keep_alive(self) -> Self:
         self._flow.keep_alive()
         return self
 
@@ -88,209 +79,24 @@ class Lease(Blocking[lease.Lease]):
         return self
 
 
-class LeaseApi(Blocking[lease.LeaseApi]):
+class LeaseApi(Blocking[lease.LeaseApi[Data]], Generic[Data]):
     __doc__ = synchronous(lease.LeaseApi.__doc__)
 
-    grant = made(lease.LeaseApi.grant, Lease)
-    adopt = made(lease.LeaseApi.adopt, Lease)
+    @fronted(lease.LeaseApi.grant)
+    def grant(flow: lease.Lease[Data]) -> Lease[Data]:
+        return Lease(flow)
+
+    @fronted(lease.LeaseApi.adopt)
+    def adopt(flow: lease.Lease[Data]) -> Lease[Data]:
+        return Lease(flow)
+
     revoke = blocking(lease.LeaseApi.revoke)
     keep_alive_once = blocking(lease.LeaseApi.keep_alive_once)
     time_to_live = blocking(lease.LeaseApi.time_to_live)
     list = blocking(lease.LeaseApi.list)
 
 
-class Lock(Blocking[lock.Lock]):
-    __doc__ = synchronous(lock.Lock.__doc__)
-
-    acquire = blocking(lock.Lock.acquire)
-    try_acquire = blocking(lock.Lock.try_acquire)
-    release = blocking(lock.Lock.release)
-    contenders = blocking(lock.Lock.contenders)
-    guard = direct(lock.Lock.guard)
-    when_lost = direct(lock.Lock.when_lost)
-    is_held = seen(lock.Lock.is_held)
-    error = seen(lock.Lock.error)
-    key = seen(lock.Lock.key)
-    revision = seen(lock.Lock.revision)
-    lost = front_of(lock.Lock.lost, Lost)
-    __exit__ = blocking(lock.Lock.__aexit__)
-
-    def __enter__(self) -> Self:
-        finish(self._flow.__aenter__())
-        return self
-
-
-class Semaphore(Lock):
-    __doc__ = synchronous(lock.Semaphore.__doc__)
-
-    _flow: lock.Semaphore
-    max_leases = seen(lock.Semaphore.max_leases)
-    lease_holders = blocking(lock.Semaphore.lease_holders)
-
-
-class Observation(BlockingStream[election.Observation, results.KeyValue]):
-    __doc__ = synchronous(election.Observation.__doc__)
-
-    get = blocking(election.Observation.get)
-    cancel = direct(election.Observation.cancel)
-
-
-class Election(Blocking[election.Election]):
-    __doc__ = synchronous(election.Election.__doc__)
-
-    campaign = blocking(election.Election.campaign)
-    proclaim = blocking(election.Election.proclaim)
-    resign = blocking(election.Election.resign)
-    leader = blocking(election.Election.leader)
-    contenders = blocking(election.Election.contenders)
-    observe = made(election.Election.observe, Observation)
-    guard = direct(election.Election.guard)
-    when_lost = direct(election.Election.when_lost)
-    is_leader = seen(election.Election.is_leader)
-    error = seen(election.Election.error)
-    key = seen(election.Election.key)
-    revision = seen(election.Election.revision)
-    lost = front_of(election.Election.lost, Lost)
-    __exit__ = blocking(election.Election.__aexit__)
-
-    def run(self, function: Callable[P, T], /, *arguments: P.args, **options: P.kwargs) -> T:
-        async def flow() -> T:
-            return function(*arguments, **options)
-
-        return finish(self._flow.run(flow))
-
-    run.__doc__ = synchronous(election.Election.run.__doc__)
-
-    def __enter__(self) -> Self:
-        return self
-
-
-class Barrier(Blocking[barrier.Barrier]):
-    __doc__ = synchronous(barrier.Barrier.__doc__)
-
-    create = blocking(barrier.Barrier.create)
-    remove = blocking(barrier.Barrier.remove)
-    wait = blocking(barrier.Barrier.wait)
-
-
-class DoubleBarrier(Blocking[barrier.DoubleBarrier]):
-    __doc__ = synchronous(barrier.DoubleBarrier.__doc__)
-
-    participating = seen(barrier.DoubleBarrier.participating)
-    enter = blocking(barrier.DoubleBarrier.enter)
-    leave = blocking(barrier.DoubleBarrier.leave)
-    __exit__ = blocking(barrier.DoubleBarrier.__aexit__)
-
-    def __enter__(self) -> Self:
-        finish(self._flow.__aenter__())
-        return self
-
-
-class Counter(Blocking[counter.Counter]):
-    __doc__ = synchronous(counter.Counter.__doc__)
-
-    add = blocking(counter.Counter.add)
-
-    @property
-    def value(self) -> int:
-        return finish(self._flow.value)
-
-    value.__doc__ = synchronous(counter.Counter.value.__doc__)
-
-    def __iadd__(self, delta: int) -> Self:
-        self.add(delta)
-        return self
-
-    def __isub__(self, delta: int) -> Self:
-        self.add(-delta)
-        return self
-
-
-class Queue(Blocking[queues.Queue]):
-    __doc__ = synchronous(queues.Queue.__doc__)
-
-    put = blocking(queues.Queue.put)
-    get = blocking(queues.Queue.get)
-    try_get = blocking(queues.Queue.try_get)
-    size = blocking(queues.Queue.size)
-
-    def __len__(self) -> int:
-        return self.size()
-
-
-class PriorityQueue(Blocking[queues.PriorityQueue]):
-    __doc__ = synchronous(queues.PriorityQueue.__doc__)
-
-    put = blocking(queues.PriorityQueue.put)
-    put_all = blocking(queues.PriorityQueue.put_all)
-    get = blocking(queues.PriorityQueue.get)
-    try_get = blocking(queues.PriorityQueue.try_get)
-    size = blocking(queues.PriorityQueue.size)
-
-    def __len__(self) -> int:
-        return self.size()
-
-
-class LockingQueue(Blocking[locking_queue.LockingQueue]):
-    __doc__ = synchronous(locking_queue.LockingQueue.__doc__)
-
-    put = blocking(locking_queue.LockingQueue.put)
-    put_all = blocking(locking_queue.LockingQueue.put_all)
-    get = blocking(locking_queue.LockingQueue.get)
-    holds_lock = direct(locking_queue.LockingQueue.holds_lock)
-    consume = blocking(locking_queue.LockingQueue.consume)
-    release = blocking(locking_queue.LockingQueue.release)
-    size = blocking(locking_queue.LockingQueue.size)
-    close = blocking(locking_queue.LockingQueue.close)
-    __exit__ = blocking(locking_queue.LockingQueue.__aexit__)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __len__(self) -> int:
-        return self.size()
-
-
-class Party(Blocking[party.Party]):
-    __doc__ = synchronous(party.Party.__doc__)
-
-    participating = seen(party.Party.participating)
-    join = blocking(party.Party.join)
-    leave = blocking(party.Party.leave)
-    members = blocking(party.Party.members)
-    __exit__ = blocking(party.Party.__aexit__)
-
-    def __enter__(self) -> Self:
-        finish(self._flow.__aenter__())
-        return self
-
-    def __iter__(self) -> Iterator[bytes]:
-        return going_through(self._flow.__aiter__())
-
-    def __len__(self) -> int:
-        return len(self.members())
-
-
-class Partitioner(Blocking[partitioner.Partitioner]):
-    __doc__ = synchronous(partitioner.Partitioner.__doc__)
-
-    failed = seen(partitioner.Partitioner.failed)
-    release = seen(partitioner.Partitioner.release)
-    acquired = seen(partitioner.Partitioner.acquired)
-    allocating = seen(partitioner.Partitioner.allocating)
-    wait_for_acquire = blocking(partitioner.Partitioner.wait_for_acquire)
-    release_set = blocking(partitioner.Partitioner.release_set)
-    finish = blocking(partitioner.Partitioner.finish)
-    __exit__ = blocking(partitioner.Partitioner.__aexit__)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._flow)
-
-
-class Watch(BlockingStream[watch.Watch, results.Event]):
+class Watch(BlockingStream[watch.Watch[Data], results.Event[Data]], Generic[Data]):
     __doc__ = synchronous(watch.Watch.__doc__)
 
     get = blocking(watch.Watch.get)
@@ -299,23 +105,23 @@ class Watch(BlockingStream[watch.Watch, results.Event]):
     cancel = direct(watch.Watch.cancel)
     header = seen(watch.Watch.header)
 
-    def __next__(self) -> results.Event:
+    def __next__(self) -> results.Event[Data]:
         # The rest of a batch needs no waiting, so no flow.
         event = self._flow._next_taken()
         return super().__next__() if event is None else event
 
-    def batches(self) -> Iterator[results.WatchBatch]:
+    def batches(self) -> Iterator[results.WatchBatch[Data]]:
         yield from going_through(self._flow.batches())
 
     batches.__doc__ = synchronous(watch.Watch.batches.__doc__)
 
-    def revisions(self) -> Iterator[results.WatchBatch]:
+    def revisions(self) -> Iterator[results.WatchBatch[Data]]:
         yield from going_through(self._flow.revisions())
 
     revisions.__doc__ = synchronous(watch.Watch.revisions.__doc__)
 
 
-class Mirror(Blocking[mirror.Mirror], Mapping[bytes, bytes]):
+class Mirror(Blocking[mirror.Mirror[Data]], Mapping[Data, Data], Generic[Data]):
     __doc__ = synchronous(mirror.Mirror.__doc__)
 
     __getitem__ = direct(mirror.Mirror.__getitem__)
@@ -337,7 +143,7 @@ class Mirror(Blocking[mirror.Mirror], Mapping[bytes, bytes]):
         return self
 
 
-class Scan(BlockingStream[scan.Scan, results.KeyValue]):
+class Scan(BlockingStream[scan.Scan[Data], results.KeyValue[Data]], Generic[Data]):
     __doc__ = synchronous(scan.Scan.__doc__)
 
     header = seen(scan.Scan.header)
@@ -345,20 +151,28 @@ class Scan(BlockingStream[scan.Scan, results.KeyValue]):
     revision = seen(scan.Scan.revision)
 
 
-class ClientTxn(ops.Txn):
+class ClientTxn(ops.Txn, Generic[Data]):
     __doc__ = synchronous(txn.ClientTxn.__doc__)
 
-    def __init__(self, flow: txn.ClientTxn) -> None:
+    def __init__(self, flow: txn.ClientTxn[Data]) -> None:
         super().__init__()
         self._flow = flow
         # What is added here is added to the twin.
         self._compares, self._success, self._failure = flow._compares, flow._success, flow._failure
 
-    commit = blocking(txn.ClientTxn.commit)
-    commit_async = pipelined(txn.ClientTxn.commit_async)
+    def commit(self) -> results.TxnResult[Data]:
+        return finish(self._flow.commit())
+
+    commit.__doc__ = synchronous(txn.ClientTxn.commit.__doc__)
+
+    def commit_async(self) -> Future[results.TxnResult[Data]]:
+        begun: Any = self._flow.commit_async()
+        return cast("Future[results.TxnResult[Data]]", begun)
+
+    commit_async.__doc__ = synchronous(txn.ClientTxn.commit_async.__doc__)
 
 
-class Stm(Blocking[stm.Stm]):
+class Stm(Blocking[stm.Stm[Data]], Generic[Data]):
     __doc__ = synchronous(stm.Stm.__doc__)
 
     get = blocking(stm.Stm.get)

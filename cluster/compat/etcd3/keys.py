@@ -9,7 +9,6 @@ from cluster.client.requests import Key
 from cluster.client.results import (
     DeleteResult,
     Header,
-    IncrementResult,
     KeyValue,
     PutResult,
     RangeResult,
@@ -210,15 +209,13 @@ def _answer(response: TxnResponse) -> Answer:
 
 
 def _message(response: TxnResponse) -> etcdrpc.ResponseOp:
-    match response:
-        case PutResult():
-            return etcdrpc.ResponseOp(response_put=_put(response))
-        case RangeResult():
-            return etcdrpc.ResponseOp(response_range=_found(response))
-        case DeleteResult():
-            return etcdrpc.ResponseOp(response_delete_range=_deleted(response))
-        case TxnResult(header, succeeded, responses):
-            inner = etcdrpc.TxnResponse(header, succeeded, [_message(one) for one in responses])
-            return etcdrpc.ResponseOp(response_txn=inner)
-        case IncrementResult():
-            raise AssertionError("no operation of this package increments")
+    if isinstance(response, PutResult):
+        return etcdrpc.ResponseOp(response_put=_put(response))
+    if isinstance(response, RangeResult):
+        return etcdrpc.ResponseOp(response_range=_found(response))
+    if isinstance(response, DeleteResult):
+        return etcdrpc.ResponseOp(response_delete_range=_deleted(response))
+    assert isinstance(response, TxnResult), "no operation of this package increments"
+    inner = [_message(one) for one in response.responses]
+    txn = etcdrpc.TxnResponse(response.header, response.succeeded, inner)
+    return etcdrpc.ResponseOp(response_txn=txn)
