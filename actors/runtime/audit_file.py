@@ -20,7 +20,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from actors.language.errors import StorageError
 from cluster.logs import complain, iso_utc
@@ -29,6 +29,10 @@ from cluster.private import FILE_MODE
 RECORDS_WAITING_MAX: Final = 10_000
 """The records that may wait for the thread; each operation of a transaction counts as one more.
 Each takes some 3 KB at most."""
+
+AT_ONCE: Final = 64
+"""The records that are written at once, if more wait: a write costs more than a record does. If it
+fails, all of them count as lost, even if some are there."""
 
 LAST_RECORDS_SECONDS: Final = 2.0
 """How long a node that stops waits for the last records to be written."""
@@ -53,8 +57,7 @@ class AuditFile:
         # this object, the others by the one that writes to the file.
         self._given = self._refused = 0
         self._taken = self._told = 0
-        self._waiting: queue.SimpleQueue[tuple[float, int, dict[str, Any]] | None]
-        self._waiting = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="audit log", daemon=True)
         self._thread.start()
 
@@ -71,7 +74,7 @@ class AuditFile:
             complain(log, "audit log", "an audit record is lost: too many wait to be written")
             return
         self._given += weight
-        self._waiting.put((time.time(), weight, record))
+        self._waiting.put(_Waiting(time.time(), weight, record))
 
     def close(self) -> None:
         """Write what waits, for LAST_RECORDS_SECONDS at most, and close the file."""
@@ -86,24 +89,38 @@ class AuditFile:
     # --- the thread ---
 
     def _run(self) -> None:
-        while (item := self._waiting.get()) is not None:
-            wall, weight, record = item
+        is_open = True
+        while is_open:
+            # It waits for the first one, and takes what has come meanwhile.
+            items = [self._waiting.get()]
+            while len(items) < AT_ONCE and not self._waiting.empty():
+                items.append(self._waiting.get())
+            is_open = items[-1] is not None
             if self.lost > self._told:
-                self._tell_lost(wall)
-            self._file.put(self._line(wall, record))
-            self._taken += weight
-        if self.lost > self._told:
-            self._tell_lost(time.time())
+                self._tell_lost()
+            taken = [each for each in items if each is not None]
+            if taken:
+                self._file.put([self._line(each.wall, each.record) for each in taken])
+            self._taken += sum([each.weight for each in taken])
 
-    def _tell_lost(self, wall: float) -> None:
+    def _tell_lost(self) -> None:
         """Say in the file what is missing in it, if it can be written again."""
         lost = self.lost
-        if self._file.put(self._line(wall, {"lost": lost - self._told}), counts=False):
+        line = self._line(time.time(), {"lost": lost - self._told})
+        if self._file.put([line], counts=False):
             log.warning("the audit log is written again; %d records are lost", lost - self._told)
             self._told = lost
 
     def _line(self, wall: float, record: dict[str, Any]) -> str:
         return json.dumps({"time": iso_utc(wall), "node": self._node, **record})
+
+
+class _Waiting(NamedTuple):
+    """A record that waits; `wall` is when it was given."""
+
+    wall: float
+    weight: int
+    record: dict[str, Any]
 
 
 class _PrivateFile(RotatingFileHandler):
@@ -114,7 +131,7 @@ class _PrivateFile(RotatingFileHandler):
 
     def __init__(self, path: Path, bytes_max: int, kept: int) -> None:
         self.failed = 0
-        self._counts = self._went_well = True
+        self._went_well = True
         if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
             raise StorageError(
                 f"{path}: --audit-log needs a directory that exists and in which the node may write"
@@ -124,10 +141,12 @@ class _PrivateFile(RotatingFileHandler):
         except OSError as error:
             raise StorageError(f"{path}: --audit-log cannot be opened: {error.strerror}") from None
 
-    def put(self, line: str, *, counts: bool = True) -> bool:
-        """Write a line; whether that went well. If not it counts as failed, unless told not to."""
-        self._counts, self._went_well = counts, True
-        self.emit(logging.makeLogRecord({"msg": line}))
+    def put(self, lines: list[str], *, counts: bool = True) -> bool:
+        """Write lines; whether that went well. If not they count as failed, unless told not to."""
+        self._went_well = True
+        self.emit(logging.makeLogRecord({"msg": "\n".join(lines)}))
+        if counts and not self._went_well:
+            self.failed += len(lines)
         return self._went_well
 
     def _open(self) -> TextIOWrapper:
@@ -147,7 +166,6 @@ class _PrivateFile(RotatingFileHandler):
         error = sys.exc_info()[1]
         assert isinstance(error, OSError | StorageError), f"what else can go wrong: {error!r}"
         self._went_well = False
-        self.failed += self._counts
         stream, self.stream = self.stream, None
         if stream is not None:
             with suppress(OSError):

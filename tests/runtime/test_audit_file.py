@@ -35,6 +35,12 @@ def numbers(path: Path) -> list[int]:
     return [line["number"] for line in lines(path)]
 
 
+@pytest.fixture
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each record is written by itself, also if others wait."""
+    monkeypatch.setattr(audit_file, "AT_ONCE", 1)
+
+
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     """No file of this process may grow beyond this size: writing fails as on a full disk."""
@@ -57,6 +63,7 @@ def test_a_record_is_a_line_of_json_with_the_time_and_the_node(tmp_path: Path) -
     assert line["time"].endswith("Z")
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_only_its_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     before = os.umask(0)
@@ -71,6 +78,7 @@ def test_only_its_owner_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     assert modes == dict.fromkeys(("audit.log", "audit.log.1", "audit.log.2"), 0o600)
 
 
+@pytest.mark.usefixtures("one_at_a_time")
 def test_it_rotates_by_size_and_keeps_the_newest(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     log = opened(path, bytes_max=300)
@@ -144,6 +152,18 @@ def test_a_file_that_cannot_be_trusted_is_refused(
     assert str(caught.value).startswith(f"{path}: ") and why in str(caught.value)
 
 
+def test_records_that_come_faster_than_they_are_written_are_written_in_order(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "audit.log"
+    log = opened(path)
+    for number in range(500):
+        log.write({"number": number})
+    log.close()
+    assert numbers(path) == list(range(500))
+
+
+@pytest.mark.usefixtures("one_at_a_time")
 def test_a_full_disk_loses_records_counts_them_and_says_so_in_log_and_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
