@@ -12,10 +12,20 @@ from typing import Final, NamedTuple
 
 from tests.simulation import lives, rights, rollback
 from tests.simulation.campaign import each_result
-from tests.simulation.mutants.planting import OF_LIVES, OF_RIGHTS, OF_ROLLBACKS, PLANTED
+from tests.simulation.mutants.planting import (
+    OF_LIVES,
+    OF_RIGHTS,
+    OF_ROLLBACKS,
+    OF_WORLDS,
+    PLANTED,
+)
 from tests.simulation.runner import Report, run
+from tests.spec.explore import Explorer
+from tests.spec.of_cores import Cores
+from tests.spec.worlds import WORLDS
 
 SEEDS_MAX: Final = 1_000
+SECONDS_OF_A_WORLD: Final = 600.0
 
 
 class Catch(NamedTuple):
@@ -29,8 +39,12 @@ class Catch(NamedTuple):
 
 
 def hunt(task: tuple[str, int]) -> Catch:
-    """Plant one mutant, and run seeds until it is found."""
+    """Plant one mutant, and run seeds until it is found, or explore its world."""
     name, seeds_max = task
+    if name in OF_WORLDS:
+        with PLANTED[name]():
+            found = Explorer(Cores(WORLDS[OF_WORLDS[name]])).run(SECONDS_OF_A_WORLD)
+        return Catch(name, 0, found.steps, found.seconds, found.broken)
     look: Callable[[int], lives.Report | rights.Report | rollback.Report | Report] = run
     if name in OF_LIVES:
         look = lives.run

@@ -150,12 +150,17 @@ class Watch:
     # --- the disk ---
 
     def saves(self, save: Save) -> None:
-        """A save begins: with what was on the disk it makes all that the member is."""
-        m, (hard, entries, start) = self.has_saved_first(), save
+        """A save begins."""
+        m = self.has_saved_first()
+        self.makes(m, save)
+        self.m = raft.save(m)
+
+    def makes(self, m: Member, save: Save) -> None:
+        """With what was on the disk, what is saved makes all that the member is."""
+        hard, entries, start = save
         whole = entries_of(entries) == m.log.after(start.index) and m.holds(start.index)
         if not whole or hard[:2] != (m.term, m.vote) or hard.commit > m.commit:
             raise FindingError(self._tell(f"{save} is not its state", as_seen(m), None))
-        self.m = raft.save(m)
 
     def has_saved(self) -> None:
         """What the core takes for durable is."""
@@ -386,8 +391,12 @@ class WatchedCore(RaftCore):
         return index
 
     def expecting(self) -> tuple[rpc.HardState, LogStart]:
-        self.watch.saving_first(raft.expect(self.watch.has_saved_first()))
-        return super().expecting()
+        m = self.watch.has_saved_first()
+        hard, saved = super().expecting()
+        if hard[:2] != (m.term, m.vote) or hard.commit > saved.index or not m.holds(saved.index):
+            raise FindingError(f"member {m.id} is in term {m.term}, and notes {hard} at {saved}")
+        self.watch.saving_first(raft.expect(m))
+        return hard, saved
 
     def restored(
         self, start: LogStart, cluster_ms: int, chunk: rpc.SnapshotChunk
@@ -399,6 +408,7 @@ class WatchedCore(RaftCore):
         installed = raft.install(m, snapshot)
         if installed is None:
             raise FindingError(f"member {m.id} installs {place}, on its disk is {m.disk[:2]}")
+        self.watch.makes(installed, Save(*restored, start))
         self.watch.saving_first(installed)
         self.watch.says("restored", self._outbox.messages, self._outbox.promises)
         return restored

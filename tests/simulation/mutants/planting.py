@@ -16,6 +16,7 @@ PLANTED: Final[dict[str, Mutant]] = {}
 OF_LIVES: Final[set[str]] = set()
 OF_ROLLBACKS: Final[set[str]] = set()
 OF_RIGHTS: Final[set[str]] = set()
+OF_WORLDS: Final[dict[str, str]] = {}
 
 
 def mutant(plant: Mutant) -> Mutant:
@@ -40,6 +41,16 @@ def mutant_of_rights(plant: Mutant) -> Mutant:
     """Likewise, of a bug that shows only where rights change meanwhile (`rights`)."""
     OF_RIGHTS.add(plant.__name__)
     return mutant(plant)
+
+
+def mutant_of_a_world(world: str) -> Callable[[Mutant], Mutant]:
+    """Likewise, of a bug that few seeds show, and this small world does (`tests/spec`)."""
+
+    def keep(plant: Mutant) -> Mutant:
+        OF_WORLDS[plant.__name__] = world
+        return mutant(plant)
+
+    return keep
 
 
 @contextmanager

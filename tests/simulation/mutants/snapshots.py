@@ -21,7 +21,7 @@ from actors.store.index import KeyIndex
 from actors.store.machine import Machine
 from actors.store.steps import Steps, portions
 from actors.store.storage import Batch, Row
-from tests.simulation.mutants.planting import mutant
+from tests.simulation.mutants.planting import mutant, mutant_of_a_world
 
 
 @mutant
@@ -66,7 +66,7 @@ def the_log_is_cut_before_the_store_is_durable() -> AbstractContextManager[Any]:
     return patch.object(RaftActor, "receive", careless)
 
 
-@mutant
+@mutant_of_a_world("learner-snapshot")
 def a_snapshot_overtakes_its_term() -> AbstractContextManager[Any]:
     """The store is replaced before the term in which the snapshot came is saved."""
     expecting = RaftCore.expecting
