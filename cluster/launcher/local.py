@@ -80,7 +80,7 @@ class LocalCluster(Processes):
     # --- waiting ---
 
     def wait_until_ready(self, timeout_seconds: float = START_SECONDS) -> str:
-        """Wait until all nodes run and a write is acknowledged; the leader's name.
+        """Wait until all nodes know the leader and a write is acknowledged; the leader's name.
 
         In a secure cluster, until users can log in at all of them, and nobody else can.
         """
@@ -256,6 +256,7 @@ class LocalCluster(Processes):
         return [node.name for node in nodes]
 
     def _wait_for_write(self, timeout_seconds: float, *, all_must_run: bool) -> str:
+        name, joining = None, list[str]()
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
             self.reap()
@@ -265,10 +266,13 @@ class LocalCluster(Processes):
             if not self.has_quorum:
                 raise LauncherError(f"{self.count()}: writes wait for {self.quorum}")
             name = leader_among(self.status())
-            if name is None:
+            joining = [node.name for node in self.members if node.is_joining and all_must_run]
+            if name is None or joining:
                 self.poll(ASK_INTERVAL_MS)
             elif self._write_is_acknowledged():
                 return name
+        if name is not None and joining:
+            raise LauncherError(f"{joining[0]} did not find the leader in {timeout_seconds:g} s")
         raise LauncherError(f"no write was acknowledged within {timeout_seconds:g} s")
 
     def _write_is_acknowledged(self) -> bool:

@@ -106,10 +106,3 @@ def test_leasectl_makes_a_key_once_and_prints_only_its_public_half(
     assert held.pair.secret.encode() not in first.out + first.err
     assert leasectl("keys", "init", "--dir", str(directory)) == 0
     assert capfdbinary.readouterr().out == first.out
-
-
-def test_leasectl_says_which_commands_use_no_keys(
-    capfdbinary: pytest.CaptureFixture[bytes],
-) -> None:
-    assert leasectl("--endpoints", f"127.0.0.1:1#{KEY}", "top") == 2
-    assert b"top does not use keys" in capfdbinary.readouterr().err

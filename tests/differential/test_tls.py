@@ -131,9 +131,10 @@ def test_files_that_change_are_served_to_the_next_client_by_both(
     client = TlsClient(certificates.authority)
     flags = [f"--cert-file={pair.cert}", f"--key-file={pair.key}"]
     with ExitStack() as stack:
-        for each in both(stack, HTTPS, flags):
-            certificates.authority.issue("first", file="changed")
+        servers = both(stack, HTTPS, flags)
+        for each in servers:
             each.wait_until_it_answers(client)
+        for each in servers:
             Authority(directory, "renewed authority").issue("second", file="changed")
             assert each.health(client) == "refused"
             certificates.authority.issue("third", file="changed")

@@ -26,7 +26,6 @@ SEEDS = 50
 def main(arguments: list[str] | None = None) -> int:
     """0 if nothing was found."""
     options = _parser().parse_args(arguments)
-    logging.disable(logging.CRITICAL)
     match options.command:
         case "mutants":
             return planted.table(options.seeds or planted.SEEDS_MAX, options.names, options.jobs)
@@ -85,4 +84,5 @@ def _parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     end_all_with_this_process()
+    logging.disable(logging.CRITICAL)
     sys.exit(main())
