@@ -31,8 +31,8 @@ def _operation(seed: int) -> Op:
 
 
 @pytest.mark.campaign
-@pytest.mark.parametrize(("programs", "way"), [(200, ()), (100, ("--grpc",))])
-def test_hundreds_of_programs_are_answered_alike(programs: int, way: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("programs", "way"), [(120, ()), (60, ("--grpc",))])
+def test_many_programs_are_answered_alike(programs: int, way: tuple[str, ...]) -> None:
     if binaries() is None:
         pytest.skip(MISSING)
     ended = subprocess.run(

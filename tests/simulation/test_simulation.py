@@ -24,7 +24,7 @@ from tests.simulation.script import read
 from tests.simulation.shrinking import SCRIPTS
 
 ROOT = Path(__file__).resolve().parents[2]
-FRESH_SEEDS = 150
+FRESH_SEEDS = 100
 KNOWN_SEEDS = (
     *(1, 2, 4, 17, 33, 50, 88, 175, 1016, 1074, 70_017),
     *(653_357_662_455, 767_738_392_041, 879_185_649_415, 1_795_173_392_028),
