@@ -238,6 +238,8 @@ class Member(NamedTuple):
 
     def following(self, leader: int) -> Member:
         """The same, as a follower: of `leader`, if one is known."""
+        if self.hears and self.leader == leader and self.role is Role.FOLLOWER:
+            return self
         nobody: frozenset[int] = frozenset()
         return self._replace(
             role=Role.FOLLOWER,

@@ -253,9 +253,18 @@ class WatchedCore(RaftCore):
     def _outline(self) -> tuple[object, ...]:
         """What an input changes that does not come from another member, if it changes anything."""
         elector, replica, outbox = self.elector, self.replica, self._outbox
-        said = len(outbox.messages), len(outbox.promises)
-        ends = replica.commit, replica.handed_out, replica.log.last_index, self.transferee
-        return (elector.role, elector.leader, elector.term, elector.vote, *ends, *said)
+        return (
+            elector.role,
+            elector.leader,
+            elector.term,
+            elector.vote,
+            replica.commit,
+            replica.handed_out,
+            replica.log.last_index,
+            self._transfers.target,
+            len(outbox.messages),
+            len(outbox.promises),
+        )
 
     def _round(self) -> int:
         """The last round of reads, which is all that to speak may change."""
