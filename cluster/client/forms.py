@@ -7,8 +7,7 @@ moment: all that a client needs for itself, such as the keys of locks, stays byt
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Generic
+from typing import Final, Generic, NamedTuple
 
 from cluster.client import replies
 from cluster.client.replies import Reply
@@ -29,8 +28,7 @@ from cluster.client.results import (
 from cluster.errors import NotTextError
 
 
-@dataclass(frozen=True, slots=True)
-class DataForm(Generic[Data]):
+class DataForm(NamedTuple, Generic[Data]):
     """How keys and values are shown: how replies are read, and how what was read is converted.
 
     `value` takes the key, too, for the error.
