@@ -12,5 +12,6 @@ aio          the asyncio client: it is the flows themselves, in the program's ev
 requests arguments ops    pure: a program's arguments as request maps
 results auth_results result_table replies    typed results, and how they are read from replies
 forms        how keys and values are shown: as bytes, or as text
-sockets resolving waker registry    the way to the nodes, for both shells
+sockets resolving examining waker registry    the way to the nodes, for both shells
+told         what the log says of retries and fail-over
 """

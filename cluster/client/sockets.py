@@ -19,9 +19,11 @@ from cluster import wire
 from cluster.client.engine.call import FOREVER
 from cluster.client.engine.core import Core
 from cluster.client.engine.direct import Dial
+from cluster.client.examining import CERTIFICATE_WANTED, OTHER_KEY, Examiner
 from cluster.client.identity import ClientIdentity
 from cluster.client.registry import Registry
 from cluster.client.resolving import Resolved, Resolver, is_numeric
+from cluster.client.told import NewsLog
 from cluster.client.waker import Waker
 from cluster.curve import new_pair
 from cluster.keyed import seal
@@ -69,13 +71,6 @@ GAVE_UP_SECONDS: Final = 0.5
 """libzmq gives a connection up when the node refuses it. It is made anew after this time, for the
 node may have been started in another way since."""
 
-NO_HANDSHAKE: Final = "no Leasehold node answers there"
-KEY_WANTED: Final = f"{NO_HANDSHAKE}, or it wants its key named, as HOST:PORT#KEY"
-CERTIFICATE_WANTED: Final = f"{NO_HANDSHAKE}, or it wants another certificate"
-"""Also a node that refuses a certificate just closes, if its reason comes behind its end."""
-
-OTHER_KEY: Final = "no node with the key of the endpoint answers there"
-
 EVENT_BYTES: Final = 2
 """The first frame of a monitor's message begins with the number of the event, 16 bits."""
 
@@ -97,6 +92,7 @@ class _Link:
         "gave_up",
         "host",
         "is_direct",
+        "is_examined",
         "is_secure",
         "key",
         "monitor",
@@ -113,6 +109,7 @@ class _Link:
         self.is_secure = address.startswith(HTTPS)
         self.reason = ""
         self.gave_up = False
+        self.is_examined = False
         place, _, self.key = address.partition("://")[2].partition("#")
         self.host, _, self.port = place.rpartition(":")
         self.address = ""
@@ -132,6 +129,8 @@ class EndpointLinks:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._waker = waker
         self._resolver = Resolver(waker)
+        self._examiner = Examiner(waker)
+        self._news_log = NewsLog()
         self._registry = registry
         self._relay = None if identity.tls is None else _relay(identity.tls, waker)
         self._pair = identity.pair
@@ -168,7 +167,13 @@ class EndpointLinks:
             self._resolver.begin(link.name, link.host)
 
     def tick(self, core: Core, now: float) -> None:
-        """Connect to newly resolved addresses; resolve names again whose node was not reached."""
+        """Connect to newly resolved addresses, resolve names again whose node was not reached, and
+        log the news."""
+        self._news_log.tell(core.news, now)
+        for examined in self._examiner.take():
+            if examined.name in self._links:
+                self._links[examined.name].reason = examined.reason
+                self._set_aside(self._links[examined.name], examined.reason, core)
         for resolved in self._resolver.take():
             if resolved.name in self._links:  # a direct way may have been given up meanwhile
                 self._resolved(self._links[resolved.name], resolved, core, now)
@@ -275,6 +280,17 @@ class EndpointLinks:
         relay = self._relay
         return relay is None or not link.is_secure or relay.has_shaken_hands(link.name)
 
+    def _unheard(self, link: _Link, core: Core) -> None:
+        """Nobody shook hands. libzmq does not tell why; without TLS and keys one can look."""
+        if link.is_secure or link.key:
+            link.reason = link.reason or (CERTIFICATE_WANTED if link.is_secure else OTHER_KEY)
+        if link.reason:
+            self._set_aside(link, link.reason, core)
+        elif not link.is_examined and not link.is_direct:
+            link.is_examined = True
+            host, _, port = link.address.partition("://")[2].rpartition(":")
+            self._examiner.begin(link.name, host.strip("[]"), int(port))
+
     def _set_aside(self, link: _Link, reason: str, core: Core) -> None:
         if core.endpoints.set_aside(link.name, reason):
             log.warning("endpoint %s is set aside: %s", link.name, reason)
@@ -351,13 +367,13 @@ class EndpointLinks:
                 # send before that would fail. Reading its events makes it take note now.
                 link.socket.getsockopt(zmq.EVENTS)
                 link.retry_at = FOREVER
-                link.reason = ""
+                link.reason, link.is_examined = "", False
                 core.endpoint_up(link.name, now)
             elif event & FAILED_HANDSHAKES:
                 if event & GAVE_UP and not link.is_secure and not link.is_direct:
                     link.gave_up, link.retry_at = True, now + GAVE_UP_SECONDS
                 if self._has_reached(link):
-                    self._set_aside(link, link.reason or _unheard(link), core)
+                    self._unheard(link, core)
                 if link.key:
                     core.key_news.refused(link.name, now)
             elif core.endpoints.is_up(link.name):
@@ -376,13 +392,6 @@ class EndpointLinks:
         self._context.term()
         if self._relay is not None:
             self._relay.end()
-
-
-def _unheard(link: _Link) -> str:
-    """Why a handshake may have failed. libzmq does not tell: the other side just closes."""
-    if link.is_secure:
-        return CERTIFICATE_WANTED
-    return OTHER_KEY if link.key else KEY_WANTED
 
 
 def _relay(tls: SSLContext, waker: Waker) -> Relay:

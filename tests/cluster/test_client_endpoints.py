@@ -51,7 +51,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Found | Excepti
 
 @contextmanager
 def web_server() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+    handler = http.server.BaseHTTPRequestHandler
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         yield f"127.0.0.1:{server.server_port}"
@@ -107,8 +108,8 @@ def test_an_unusable_endpoint_keeps_no_call_from_the_good_one(
         ("refused by libzmq", "'_foo' is not found: Name or service not known"),
         ("no host name", "'a..b' is not a host name"),
         ("not found", "'nowhere' is not found"),
-        ("a web server", "no Leasehold node answers there"),
-        ("a silent server", "no Leasehold node answers there"),
+        ("a web server", "no Leasehold node answers there: it speaks HTTP"),
+        ("a silent server", "no Leasehold node answers there: it takes connections and says"),
     ],
 )
 def test_without_a_good_one_the_error_says_what_is_wrong_with_each(

@@ -20,9 +20,9 @@ from cluster import Client
 from cluster.cli.ending import CommandError
 from cluster.cli.settings import CliSettings, environment_settings
 from cluster.client.engine.endpoints import parse
+from cluster.client.examining import CERTIFICATE_WANTED
 from cluster.client.flows.uplink import Uplink
 from cluster.client.relay import Relay, Target
-from cluster.client.sockets import CERTIFICATE_WANTED
 from cluster.client.threads.shell import ThreadShell
 from cluster.tls.asking import client_context
 from cluster.tls.files import ARGUMENTS, ClientFiles

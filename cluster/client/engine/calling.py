@@ -1,8 +1,8 @@
 """The calls of one client: where each is sent, what a failure means, and when to try again.
 
 Pure: the part of the client's core that its other parts use. Inputs are calls, replies, and
-connections that come up or go down; outputs are the lists `sends` and `completed`. It refuses to
-know what a call is for.
+connections that come up or go down; outputs are the lists `sends`, `completed` and `news`. It
+refuses to know what a call is for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cluster.client.engine.call import (
 )
 from cluster.client.engine.endpoints import Endpoints
 from cluster.client.engine.login import Account, Login
+from cluster.client.engine.news import News, Retry
 from cluster.client.engine.sessions import WriteSessions
 from cluster.client.replies import Reply, read, refusal
 from cluster.errors import (
@@ -67,7 +68,8 @@ class Calls:
     ) -> None:
         self.sends: list[tuple[str, bytes]] = []
         self.completed: list[Call] = []
-        self.endpoints = Endpoints(names, first)
+        self.news: list[News] = []
+        self.endpoints = Endpoints(names, first, self.news)
         # When the last frame came from each endpoint.
         self.heard_at: dict[str, float] = dict.fromkeys(self.endpoints.names, 0.0)
         # When `tick` must be called next, unless another input comes earlier.
@@ -232,8 +234,7 @@ class Calls:
             call.phase = Phase.PARKED
             call.due = call.deadline
             self.wake_by(call.due)
-        logging_in = login.due(now)
-        if logging_in is not None:
+        if (logging_in := login.due(now)) is not None:
             logging_in.on_done = lambda done, when: self._logged_in(login, done, when)
             self.begin(logging_in, now)
         return is_admitted
@@ -250,16 +251,14 @@ class Calls:
     # --- the session ---
 
     def _open_session(self, now: float) -> None:
-        opening = self._sessions.opening()
-        if opening is not None:
+        if (opening := self._sessions.opening()) is not None:
             opening.on_done = self._session_opened
             self.begin(opening, now)
 
     def _session_opened(self, call: Call, now: float) -> None:
         """The call that opens a session is done. If it failed, the waiting writes fail with it; if
         not, `_finish` lets them in."""
-        error = self._sessions.opened(call, now)
-        if error is not None:
+        if (error := self._sessions.opened(call, now)) is not None:
             for waiter in self._sessions.turn_away():
                 self._finish(waiter, now, error)
 
@@ -292,7 +291,7 @@ class Calls:
             self._finish(call, now, endings.outcome_unknown(message))
         elif (code == UNAVAILABLE and not given_up) or name in RETRIED_LIMITS:
             if name not in NOT_THE_ENDPOINT or call.failures:
-                self.endpoints.failed(endpoint, now)
+                self.endpoints.failed(endpoint, now, message)
             self._attempt_failed(call, now, reason, sure=not unknown, at_once=False)
         else:
             self._finish(call, now, reason)
@@ -313,7 +312,7 @@ class Calls:
 
     def _may_leave(self, call: Call, endpoint: str, now: float) -> bool:
         """Prefer other endpoints from now on; whether there is one that was not asked yet."""
-        self.endpoints.failed(endpoint, now)
+        self.endpoints.failed(endpoint, now, "it is a learner")
         return not call.pinned and call.attempts < self.endpoints.up_count
 
     def _attempt_failed(
@@ -327,6 +326,9 @@ class Calls:
             self._finish(call, now, endings.outcome_unknown(error.message))
             return
         call.failures += 1
+        self.news.append(
+            Retry(call.fields["op"], call.attempts, call.endpoint or "", error.message)
+        )
         if at_once:
             self._dispatch(call, now)
             return
@@ -358,7 +360,7 @@ class Calls:
         """
         endpoint = call.endpoint
         assert endpoint is not None, "an attempt is under way somewhere"
-        self.endpoints.failed(endpoint, now)
+        self.endpoints.failed(endpoint, now, "no answer in time")
         is_silent = self.heard_at[endpoint] < call.sent_at
         unanswered = UnavailableError(f"no answer from {endpoint}")
         self._attempt_failed(call, now, unanswered, sure=False, at_once=True)

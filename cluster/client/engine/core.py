@@ -2,9 +2,9 @@
 
 Pure and deterministic: it refuses sockets, threads and clocks. Time (seconds, monotonic) and chance
 are arguments. Inputs are replies, connections that come up or go down, and the methods of its
-parts. Outputs are the lists `sends`, `dials`, `completed`, `notices`, `changes` (of the state) and
-`key_news.found`. The carrier of the engine carries them out and empties them, and never replaces a
-list, because the parts hold it too.
+parts. Outputs are the lists `sends`, `dials`, `completed`, `notices`, `changes` (of the state),
+`news` (for the log) and `key_news.found`. The carrier of the engine carries them out and empties
+them, and never replaces a list, because the parts hold it too.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Core:
         self._leading = LeaderPreference(self.calls, chance, is_wanted=addresses is not None)
         self.sends = self.calls.sends
         self.completed = self.calls.completed
+        self.news = self.calls.news
 
     @property
     def wake_at(self) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from cluster.client.engine.news import News, Turn
 from cluster.curve import parse_key
 from cluster.schemes import HTTP, HTTPS, TCP
 
@@ -19,6 +20,8 @@ ENDPOINTS_MAX: Final = 64
 
 _SCHEMES: Final = {TCP: TCP, HTTP: TCP, HTTPS: HTTPS}
 _NEVER: Final = float("-inf")
+
+BROKEN: Final = "the connection broke"
 
 
 def parse(
@@ -91,10 +94,11 @@ class Endpoints:
     """The choice of an endpoint: stay with one that answers, leave one that failed.
 
     `first` is the index of the endpoint that is preferred at the start. An endpoint is set aside,
-    with a reason for error texts, while no connection to it is possible.
+    with a reason for error texts, while no connection to it is possible. `news` is told of each
+    change of the endpoint.
     """
 
-    def __init__(self, names: Iterable[str], first: int = 0) -> None:
+    def __init__(self, names: Iterable[str], first: int, news: list[News]) -> None:
         ordered = list(names)
         assert ordered, "a client needs an endpoint"
         self.names: tuple[str, ...] = tuple(ordered[first:] + ordered[:first])
@@ -105,6 +109,10 @@ class Endpoints:
         self._direct: dict[str, str] = {}
         self._failed_at: dict[str, float] = dict.fromkeys(self.names, _NEVER)
         self._current: str | None = None
+        # The endpoint before the present one, and why it was left.
+        self._before = ""
+        self._cause = ""
+        self._news = news
         # The leader's endpoint, as far as it is known and has not failed since.
         self.leader: str | None = None
         self._set_aside: dict[str, str] = {}
@@ -144,11 +152,11 @@ class Endpoints:
         self._up.discard(connection)
         endpoint = self._endpoint_of[connection]
         if self.route(endpoint) is None:
-            self.failed(connection, now)
+            self.failed(connection, now, BROKEN)
         if self._direct.get(endpoint) == connection:
             del self._direct[endpoint]
 
-    def failed(self, connection: str, now: float) -> None:
+    def failed(self, connection: str, now: float, cause: str) -> None:
         """A request failed there: prefer another endpoint from now on, if one is up.
 
         A direct connection that is not in use yet says nothing of its endpoint.
@@ -159,6 +167,7 @@ class Endpoints:
         self._failed_at[endpoint] = now
         if self._current == endpoint:
             self._current = None
+            self._cause = cause
         if self.leader == endpoint:
             self.leader = None
 
@@ -215,4 +224,10 @@ class Endpoints:
                 key=self._failed_at.__getitem__,
                 default=None,
             )
+            self._tell_current()
         return self._current
+
+    def _tell_current(self) -> None:
+        if self._current is not None and self._current != self._before:
+            self._news.append(Turn(self._current, self._before, self._cause))
+            self._before = self._current

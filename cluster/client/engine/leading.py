@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import Calls
+from cluster.client.engine.news import Lead, Oddity
 from cluster.client.replies import of, read
 from cluster.client.results import StatusResult
 from cluster.errors import LeaseholdError
@@ -33,6 +34,8 @@ OUTSIDE_SECONDS: Final = 60.0
 
 ANSWER_SECONDS: Final = 5.0
 
+SAYS_NOTHING: Final = "is a ZeroMQ socket that answers nothing: perhaps no node of a cluster"
+
 _STATUS: Final = of(StatusResult)
 
 
@@ -48,6 +51,9 @@ class LeaderPreference:
         self._due = FOREVER
         self._unanswered = 0
         self._member_at: dict[str, int] = {}
+        # The cluster of each endpoint, for the log; and what was told last.
+        self._cluster_at: dict[str, int] = {}
+        self._told = ""
 
     def heard(self, header: Any, now: float) -> None:
         """A reply has come, with this header."""
@@ -102,22 +108,40 @@ class LeaderPreference:
 
     def _answered(self, endpoint: str, call: Call, now: float) -> None:
         self._unanswered -= 1
-        if call.reply is not None:
+        if call.reply is None:
+            if self._calls.endpoints.is_up(endpoint) and not self._calls.heard_at[endpoint]:
+                self._calls.news.append(Oddity(endpoint, SAYS_NOTHING))
+        else:
             try:
                 status = read(_STATUS, call.reply)
             except LeaseholdError:
                 pass  # another program answers there
             else:
+                self._look_at_cluster(endpoint, status.header.cluster_id)
                 self._member_at[endpoint] = status.header.member_id
                 if status.header.raft_term >= self._term and status.leader:
                     self._term, self._leader = status.header.raft_term, status.leader
         if self._is_wanted:
             self._choose(now)
 
+    def _look_at_cluster(self, endpoint: str, cluster_id: int) -> None:
+        """Tell of endpoints of several clusters: what is written at one is not read at another."""
+        if self._cluster_at.get(endpoint) == cluster_id:
+            return
+        self._cluster_at[endpoint] = cluster_id
+        for other, its in self._cluster_at.items():
+            if its != cluster_id:
+                what = f"is of another cluster ({cluster_id:x}) than {other} ({its:x})"
+                self._calls.news.append(Oddity(endpoint, what))
+                return
+
     def _choose(self, now: float) -> None:
         """Have writes go to the leader's endpoint, if it is known by now."""
         for endpoint, member in self._member_at.items():
             if member == self._leader:
+                if endpoint != self._told:
+                    self._told = endpoint
+                    self._calls.news.append(Lead(endpoint))
                 self._calls.endpoints.leader = endpoint
                 return
         if not self._unanswered:

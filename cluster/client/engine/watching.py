@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from cluster.client.engine.call import FOREVER, Call
 from cluster.client.engine.calling import Calls
+from cluster.client.engine.endpoints import BROKEN
+from cluster.client.engine.news import Retry
 from cluster.client.engine.notices import Notice, WatchEnded, WatchEvents, WatchOpened
 from cluster.client.replies import Reply, event, header, read
 from cluster.client.results import Event, Header
@@ -157,14 +159,14 @@ class Watches:
         calls are tried again by themselves."""
         for watch in list(self._watches.values()):
             if watch.endpoint == endpoint:
-                self._interrupted(watch, now, at_once=True)
+                self._interrupted(watch, now, BROKEN, at_once=True)
 
     def endpoint_silent(self, endpoint: str, now: float) -> None:
         """Nothing comes from the node, though it is connected: its watches go on at another one."""
         for watch in list(self._watches.values()):
             if watch.endpoint == endpoint:
                 self._release_id(watch, endpoint)
-                self._interrupted(watch, now, at_once=True)
+                self._interrupted(watch, now, "no answer in time", at_once=True)
 
     def tick(self, now: float) -> None:
         """Open the watches again whose wait is over."""
@@ -284,8 +286,8 @@ class Watches:
             # The watch should go on at another node, but not at once: if all nodes have the same
             # trouble (no leader), it would go from one to the next without a pause.
             if watch.endpoint is not None:
-                self._calls.endpoints.failed(watch.endpoint, now)
-            self._interrupted(watch, now, at_once=False)
+                self._calls.endpoints.failed(watch.endpoint, now, reason)
+            self._interrupted(watch, now, reason, at_once=False)
         elif name in FORBIDDEN:
             self._end(watch, exception_for(FAULTS[name].code, reason))
         else:
@@ -344,8 +346,10 @@ class Watches:
 
     # --- interruptions and the end ---
 
-    def _interrupted(self, watch: WatchState, now: float, at_once: bool) -> None:
+    def _interrupted(self, watch: WatchState, now: float, cause: str, at_once: bool) -> None:
         """Open the watch again: `at_once` after a first failure, else after a random delay."""
+        news = Retry("watch", watch.failures + 1, watch.endpoint or "", cause)
+        self._calls.news.append(news)
         self._release_id(watch, None)
         watch.endpoint = None
         if now - watch.opened_at >= STEADY_SECONDS:
