@@ -51,8 +51,9 @@ class LeaderPreference:
         self._due = FOREVER
         self._unanswered = 0
         self._member_at: dict[str, int] = {}
-        # The cluster of each endpoint, for the log; and what was told last.
+        # The cluster of each endpoint, for the log; and what was told of it, and of the leader.
         self._cluster_at: dict[str, int] = {}
+        self._told_clusters: set[frozenset[int]] = set()
         self._told = ""
 
     def heard(self, header: Any, now: float) -> None:
@@ -130,10 +131,11 @@ class LeaderPreference:
             return
         self._cluster_at[endpoint] = cluster_id
         for other, its in self._cluster_at.items():
-            if its != cluster_id:
+            pair = frozenset((its, cluster_id))
+            if its != cluster_id and pair not in self._told_clusters:
+                self._told_clusters.add(pair)
                 what = f"is of another cluster ({cluster_id:x}) than {other} ({its:x})"
                 self._calls.news.append(Oddity(endpoint, what))
-                return
 
     def _choose(self, now: float) -> None:
         """Have writes go to the leader's endpoint, if it is known by now."""
