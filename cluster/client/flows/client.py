@@ -49,7 +49,7 @@ class Client(RecipeApi[Data], UpkeepApi, AccessApi):
     `key_file` has the client's own key (`leasectl keys init`; by default $LEASECTL_KEY_FILE), which
     shows the node who it is. $LEASECTL_CLUSTER_FILE has endpoints with their keys, one a line.
     Keys and values come back as bytes, with `text=True` as str; NotTextError where they are not
-    UTF-8.
+    UTF-8. The intervals of rights stay bytes, since their ends need not be text.
     """
 
     @classmethod
