@@ -189,8 +189,9 @@ class Clock(NamedTuple):
 
     def heard(self, term: int, ms: int) -> Clock:
         """The clock of a later leader holds, also where it is behind: the later deadlines are by
-        it. That of one leader never goes back."""
-        return Clock(term, ms if term > self.term else max(ms, self.ms))
+        it. That of one leader never goes back, and a snapshot of an earlier one has only times of
+        entries that the later one has."""
+        return Clock(term, ms) if term > self.term else Clock(self.term, max(ms, self.ms))
 
 
 class Member(NamedTuple):

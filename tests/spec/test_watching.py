@@ -15,7 +15,7 @@ import pytest
 from tests.simulation.mutants.planting import PLANTED
 from tests.simulation.runner import run
 from tests.spec.mapping import as_seen
-from tests.spec.state import Config, Disk, Entry, Log, Member, Place
+from tests.spec.state import Clock, Config, Disk, Entry, Log, Member, Place
 from tests.spec.watching import tell
 
 FOUND_SOON: Final = (
@@ -48,6 +48,16 @@ def test_a_bug_of_the_core_is_a_step_that_the_spec_forbids(name: str) -> None:
         findings = (run(seed).finding for seed in range(SEEDS_MAX))
         found = next((each for each in findings if each), "")
     assert "no action of the spec" in found
+
+
+@pytest.mark.parametrize(
+    ("term", "ms", "then"),
+    [(4, 50, Clock(4, 50)), (3, 50, Clock(3, 90)), (3, 95, Clock(3, 95)), (2, 80, Clock(3, 90))],
+)
+def test_a_clock_is_that_of_the_last_leader_and_never_goes_back(
+    term: int, ms: int, then: Clock
+) -> None:
+    assert Clock(3, 90).heard(term, ms) == then
 
 
 def test_a_step_that_is_no_action_shows_the_states_beside_each_other() -> None:
