@@ -380,10 +380,11 @@ def answer_read(m: Member, asked: Read) -> Member | None:
 
 
 def hear_told(m: Member, said: TellRead) -> Member | None:
-    """The leader says what a read of this member's clients needs."""
-    if said.term != m.term:
-        return hear_term(m, said.term)
-    return m._replace(told=m.told | {(said.read, said.index)}) if said.read in m.asked else None
+    """The leader says what a read of this member's clients needs. A later one may say it first."""
+    if said.term < m.term:
+        return None
+    m = in_term(m, said.term)
+    return m._replace(told=m.told | {(said.read, said.index)}) if said.read in m.asked else m
 
 
 def serve(m: Member, read: int) -> Member | None:
