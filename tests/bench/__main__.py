@@ -71,7 +71,7 @@ def main() -> int:
     looking = commands.add_parser("page", help="show many events to a browser, and see it stutter")
     looking.add_argument("--rounds", type=int, default=page.ROUNDS)
     looking.add_argument("--hours", type=int, default=2, help="of events, for its memory")
-    sealing = commands.add_parser("keys", help="put and get with keys and without")
+    sealing = commands.add_parser("keys", help="put and get with users, with keys, and without")
     sealing.add_argument("--rounds", type=int, default=keys.ROUNDS)
     sealing.add_argument("--scale", type=float, default=1.0, help="multiplies the requests")
     following = commands.add_parser("timeline", help="follow a put through three nodes")

@@ -33,6 +33,7 @@ class Part(NamedTuple):
 
     `keys` is the number of keys (or of leases, for keep-alive). A kind that watches opens
     `clients` watches, and takes the events of `total` puts. `seed` differs between processes.
+    `credentials` are a user's name and password.
     """
 
     kind: str
@@ -43,6 +44,7 @@ class Part(NamedTuple):
     keys: int
     leader_only: bool = False
     seed: int = 0
+    credentials: tuple[str, str] | None = None
 
 
 class Report(NamedTuple):
@@ -125,7 +127,11 @@ def main(argument: str) -> None:
     kind, addresses, *rest = json.loads(argument)
     part = Part(kind, tuple(addresses), *rest)
     with Wires(
-        part.addresses, part.connections, leader_only=part.leader_only, dial_seconds=DIAL_SECONDS
+        part.addresses,
+        part.connections,
+        leader_only=part.leader_only,
+        dial_seconds=DIAL_SECONDS,
+        credentials=part.credentials,
     ) as wires:
         report = _done(part, wires)
     sys.stdout.write(json.dumps(report))

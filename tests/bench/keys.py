@@ -1,8 +1,10 @@
-"""What keys cost: puts and gets on a cluster without keys, and on clusters whose links are sealed.
+"""What keys and users cost: puts and gets on a cluster that lets in everybody, and on guarded ones.
 
-Three clusters stand beside each other, and have the same loads in turn, round by round: without
-keys, with keys of members and clients, and the same with two I/O threads of ZeroMQ in each node.
-Sealing is the work of these threads.
+Four clusters stand beside each other, and have the same loads in turn, round by round: one that
+lets in everybody; one that checks users, of which the load is one that may read and write a prefix;
+one with keys of members and clients; and the same with two I/O threads of ZeroMQ in each node.
+Sealing is the work of these threads. At the end members change their keys before the eyes of a
+writer.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from cluster import Client
+from cluster.bench import workload
 from cluster.curve import HeldKeys
 from cluster.key_files import MEMBER, MEMBER_FILE, read, write_bootstrap
 from cluster.launcher.ports import Ports
@@ -38,16 +42,28 @@ PATIENT: Final = ("--heartbeat-interval=100", "--election-timeout=3000")
 
 KINDS: Final = ("put", "get")
 
+ROTATION_SECONDS: Final = 1.0
+"""From one change of a key to the next."""
+
+
+USER: Final = ("loader", "its password")
+
 
 class Side(NamedTuple):
     """One of the clusters that are compared."""
 
     name: str
-    has_keys: bool
-    io_threads: int
+    has_keys: bool = False
+    io_threads: int = 1
+    has_users: bool = False
 
 
-SIDES: Final = (Side("no keys", False, 1), Side("keys", True, 1), Side("keys, 2 threads", True, 2))
+SIDES: Final = (
+    Side("open"),
+    Side("users", has_users=True),
+    Side("keys", has_keys=True),
+    Side("keys, 2 threads", has_keys=True, io_threads=2),
+)
 
 
 class Running(NamedTuple):
@@ -55,6 +71,7 @@ class Running(NamedTuple):
 
     addresses: tuple[str, ...]
     processes: tuple[int, ...]
+    credentials: tuple[str, str] | None
 
 
 def run(rounds: int, scale: float, say: Callable[[str], None]) -> None:
@@ -70,13 +87,70 @@ def run(rounds: int, scale: float, say: Callable[[str], None]) -> None:
                     for cluster, figures in zip(clusters, found, strict=True):
                         figures.append(_measure(cluster, kind, under_way, connections, total))
                 say(_line(f"{kind}, {under_way:,}", [median_of(figures) for figures in found]))
+        has_keys = [side.has_keys for side in SIDES]
+        alone_ms, rotating_ms = _longest_waits_ms(clusters[has_keys.index(True)], rounds)
+        say(
+            f"one put after another, the longest wait: {alone_ms:.0f} ms, and {rotating_ms:.0f} ms"
+            f" while members change their keys ({rounds * NODES} times)"
+        )
 
 
 def _measure(
     cluster: Running, kind: str, under_way: int, connections: int, total: int
 ) -> Measurement:
-    part = Part(kind, cluster.addresses, under_way, connections, total, KEYS)
+    part = Part(
+        kind,
+        cluster.addresses,
+        under_way,
+        connections,
+        total,
+        KEYS,
+        credentials=cluster.credentials,
+    )
     return measured([part], cluster.processes, [part])
+
+
+def _longest_waits_ms(cluster: Running, rounds: int) -> tuple[float, float]:
+    """The longest time without an acknowledged put: left alone, and while members change keys."""
+    with Client(cluster.addresses, timeout=HANG_SECONDS) as client, Writer(cluster) as writer:
+        writer.over.wait(rounds * NODES * ROTATION_SECONDS)
+        alone_ms = writer.take_longest_ms()
+        for _ in range(rounds):
+            for member in client.member_list().members:
+                client.member_rotate_key(member.id)
+                writer.over.wait(ROTATION_SECONDS)
+        return alone_ms, writer.take_longest_ms()
+
+
+class Writer:
+    """One put after another, by a thread of its own, until the block ends."""
+
+    def __init__(self, cluster: Running) -> None:
+        self.over = threading.Event()
+        self._longest = 0.0
+        self._thread = threading.Thread(target=self._write, args=(cluster.addresses,))
+
+    def take_longest_ms(self) -> float:
+        """The longest time between two acknowledged puts since the last call."""
+        longest, self._longest = self._longest, 0.0
+        return longest * 1_000
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self._thread.join()
+
+    def _write(self, addresses: Sequence[str]) -> None:
+        with Client(addresses, timeout=HANG_SECONDS) as client:
+            client.put("written", "")
+            before = time.monotonic()
+            while not self.over.is_set():
+                client.put("written", "")
+                now = time.monotonic()
+                self._longest, before = max(self._longest, now - before), now
 
 
 def _line(name: str, sides: Sequence[Measurement]) -> str:
@@ -103,7 +177,21 @@ def running(side: Side) -> Iterator[Running]:
         )
         with Client(addresses, timeout=HANG_SECONDS, dial_timeout=HANG_SECONDS) as client:
             client.put("ready", "yes")
-        yield Running(addresses, tuple(node.pid for node in nodes))
+            if side.has_users:
+                _check_users(client)
+        credentials = USER if side.has_users else None
+        yield Running(addresses, tuple(node.pid for node in nodes), credentials)
+
+
+def _check_users(client: Client) -> None:
+    """Have the cluster check users: root, and one who may read and write the keys of the load."""
+    client.user_add("root", "unused")
+    client.user_grant_role("root", "root")
+    client.role_add("loading")
+    client.role_grant_permission("loading", "READWRITE", workload.KEY_PREFIX, prefix=True)
+    client.user_add(*USER)
+    client.user_grant_role(USER[0], "loading")
+    client.auth_enable()
 
 
 @contextmanager
