@@ -84,7 +84,7 @@ def test_a_command_that_fails_ends_the_show_with_its_reason() -> None:
     rig.desk.obeyed[0][1].done("there is no node n1")
     rig.tick()
     assert rig.verdicts == [(False, "tour failed: kill n1: there is no node n1")]
-    assert str(rig.ended[0]) == "tour has failed"
+    assert str(rig.ended[0]) == "tour has not passed"
 
 
 def test_what_is_waited_for_in_vain_ends_the_show() -> None:
@@ -105,7 +105,7 @@ def test_a_show_can_be_stopped_and_there_is_one_at_a_time() -> None:
     rig.tick()
     rig.desk.obeyed[-1][1].done()
     rig.tick()
-    assert rig.verdicts == [(False, "tour failed: it was stopped")]
+    assert rig.verdicts == [(False, "tour was stopped before its end")]
     with pytest.raises(LauncherError, match="neither a tour nor chaos is under way"):
         rig.shows.stop()
 
@@ -142,7 +142,7 @@ def test_a_show_that_is_stopped_leaves_no_harm(harm: str, mend: str, when: str) 
     assert rig.verdicts == []
     rig.desk.obeyed[-1][1].done("that cannot be")
     rig.tick()
-    assert rig.verdicts == [(False, "tour failed: it was stopped")]
+    assert rig.verdicts == [(False, "tour was stopped before its end")]
 
 
 def test_the_end_of_the_cluster_is_no_pass() -> None:

@@ -259,7 +259,7 @@ class Shows:
                 if not isinstance(error, AbandonedError):
                     yield from stage.mend()
                 _judge(stage, False, str(error))
-                raise LauncherError(f"{stage.name} has failed") from None
+                raise LauncherError(f"{stage.name} has not passed") from None
             _judge(stage, True, why)
 
     @contextmanager
@@ -287,6 +287,8 @@ def _is_over(listener: Listener, ends_at: float) -> bool:
 
 
 def _judge(stage: Stage, passed: bool, why: str) -> None:
-    word = "passed" if passed else "failed"
-    text = f"{stage.name} {word}: {why}"
+    if stage.stopped and not passed:
+        text = f"{stage.name} was stopped before its end"
+    else:
+        text = f"{stage.name} {'passed' if passed else 'failed'}: {why}"
     stage.desk.journal.tell("verdict", text, passed=passed, why=why)
