@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Generic, Literal, Self, TypeVar, overload
 
@@ -32,6 +31,7 @@ from cluster.client.threads.blocking import (
     blocking,
     direct,
     finish,
+    front_of,
     fronted,
     made,
     pipelined,
@@ -185,10 +185,7 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
 
     # --- leases, transactions and watches ---
 
-    @cached_property
-    def lease(self) -> LeaseApi[Data]:
-        """Leases: grant, list, renew and revoke them."""
-        return LeaseApi(self._flow.lease)
+    lease = front_of(Primitives.lease, LeaseApi[Data])
 
     def txn(self) -> ClientTxn[Data]:
         return ClientTxn(self._flow.txn())

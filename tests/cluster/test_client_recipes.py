@@ -198,7 +198,7 @@ def test_one_who_waits_without_a_lease_is_told(client: Client, pool: ThreadPoolE
 
 def test_a_lock_is_not_won_with_a_lease_that_nobody_renews_any_more(client: Client) -> None:
     lease = client.session(60)
-    lease.abort(UnavailableError("no renewal was acknowledged in time"))
+    lease._flow._abort(UnavailableError("no renewal was acknowledged in time"))
     lock = client.lock("job", lease=lease)
     for take in (lock.acquire, lock.try_acquire):
         with pytest.raises(LeaseLostError):

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import Client, aio
 from cluster.client.threads import objects, recipes
-from cluster.client.threads.blocking import ASYNC_WORDS, finish
+from cluster.client.threads.blocking import finish, synchronous
 
 PAIRS = [(Client, aio.Client)] + [
     (front, getattr(aio, name))
@@ -51,8 +51,8 @@ def test_both_shells_have_the_same_names_parameters_and_texts(
         if callable(method) and name not in RENAMED:
             assert parameters(method) == parameters(other), name
         if not name.startswith("_"):
-            assert (method.__doc__ or "") == ASYNC_WORDS.sub("", other.__doc__ or ""), name
-    assert threaded.__doc__ == ASYNC_WORDS.sub("", looped.__doc__ or "")
+            assert (method.__doc__ or "") == synchronous(other.__doc__ or ""), name
+    assert threaded.__doc__ == synchronous(looped.__doc__)
 
 
 def test_the_clients_are_made_alike() -> None:

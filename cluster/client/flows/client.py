@@ -32,6 +32,8 @@ T = TypeVar("T")
 class Client(RecipeApi[Data], UpkeepApi, AccessApi):
     """A connection to a cluster; any one of its endpoints is enough.
 
+    Where a method takes a `Key`, it takes str or bytes; where it takes a `Named`, a Lease.
+
     `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
     with commas; by default $LEASECTL_ENDPOINTS, else 127.0.0.1:2379. The first request connects.
     `dial_timeout` limits the wait for a first connection, `timeout` each request; both are in

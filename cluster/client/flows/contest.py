@@ -100,7 +100,7 @@ class Contest:
         if self._owns_lease:
             lease = self._lease = (await self._client.lease.grant(self._ttl)).keep_alive()
         assert lease is not None, "a contest has a lease of its own or was given one"
-        lease.refuse_if_inherited()
+        lease._refuse_if_inherited()
         try:
             yield lease
             if self.held is not None and self.held.why is not None:
@@ -108,7 +108,7 @@ class Contest:
         except BaseException as error:
             if isinstance(error, LeaseNotFoundError):
                 # The cluster knows better than the lease's own clock.
-                lease.abort(error)
+                lease._abort(error)
             lost = self._why_lost(lease)
             self.let_go()
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
@@ -184,7 +184,7 @@ class Contest:
         held = self.kept
         lease, place, lost = held.lease, held.place, held.why
         self.let_go()
-        lease.refuse_if_inherited()
+        lease._refuse_if_inherited()
         if lost is not None:
             with suppress(LeaseholdError):  # a key that cannot be deleted now ends with the lease
                 await self.see_through(self._vacate(lease, place))

@@ -58,7 +58,7 @@ class HeldPlace:
         self._is_over = False
         self._number = 0
         self._watch(place.revision + 1)
-        lease.tell_when_lost(self._lease_lost)
+        lease._tell_when_lost(self._lease_lost)
 
     @property
     def why(self) -> LeaseLostError | None:
@@ -89,7 +89,7 @@ class HeldPlace:
     def end(self) -> None:
         """Stop watching the key and the lease; the place itself stays as it is."""
         self._is_over = True
-        self.lease.tell_no_more(self._lease_lost)
+        self.lease._tell_no_more(self._lease_lost)
         self._unwatch(self._number)
 
     # --- from the client's engine, in its carrier ---

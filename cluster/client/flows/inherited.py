@@ -25,7 +25,7 @@ class Owned:
         """Whether this process is a forked child of the one that it belongs to."""
         return os.getpid() != self._pid
 
-    def refuse_if_inherited(self) -> None:
+    def _refuse_if_inherited(self) -> None:
         """Raise LeaseLostError in a forked child, before anything is sent."""
         if self.is_inherited:
             raise LeaseLostError(INHERITED)

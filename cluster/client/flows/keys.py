@@ -89,8 +89,12 @@ class KeyApi(Api, Generic[Data]):
         """The keys from `key` up to (without) `range_end`, those that begin with `key` (`prefix`),
         all from `key` on (`from_key`), or all keys of the store (no `key`).
 
-        The options are those of `cluster.protocol.RangeOptions`. A result too large for one answer
-        (64 MiB) is read in pages, at one revision, unless it is to be sorted or limited.
+        The options: `limit` (of keys), `revision` (of the past), `sort_order` ("ASCEND", "DESCEND")
+        and `sort_target` ("KEY", "VERSION", "CREATE", "MOD", "VALUE"), `keys_only`, `count_only`,
+        `serializable` (one node answers from what it has, which may be old), and the inclusive
+        bounds `min_mod_revision`, `max_mod_revision`, `min_create_revision` and
+        `max_create_revision`. A result too large for one answer (64 MiB) is read in pages, at one
+        revision, unless it is to be sorted or limited.
 
         >>> put = await client.put("a/1", "x")
         >>> put = await client.put("a/2", "y")

@@ -71,7 +71,7 @@ class Lease(Owned, Generic[Data]):
         left = self._good_until - time.monotonic()
         if left <= 0 and self._error is None:
             # Lost for good: an acknowledgement that comes later cannot undo what `when_lost` told.
-            self.abort(LeaseLostError(NOT_RENEWED))
+            self._abort(LeaseLostError(NOT_RENEWED))
         return left
 
     def keep_alive(self) -> Self:
@@ -79,11 +79,11 @@ class Lease(Owned, Generic[Data]):
 
         LeaseLostError when it is lost already.
         """
-        self.refuse_if_inherited()
+        self._refuse_if_inherited()
         if self.lost.is_set():
             raise LeaseLostError(f"the lease is lost: {self._error}")
         if self._kept_by is None:
-            renewals = Subscriber(self._notice, self.abort, self._orphan)
+            renewals = Subscriber(self._notice, self._abort, self._orphan)
             self._kept_by = self._api._keep(self.id, renewals, self._good_until)
         return self
 
@@ -97,12 +97,12 @@ class Lease(Owned, Generic[Data]):
 
     async def keep_alive_once(self) -> results.LeaseKeepAliveResult:
         """Renew the lease once, now; LeaseNotFoundError when it is gone."""
-        self.refuse_if_inherited()
+        self._refuse_if_inherited()
         asked = time.monotonic()
         try:
             renewed = await self._api.keep_alive_once(self.id)
         except LeaseNotFoundError as error:
-            self.abort(error)
+            self._abort(error)
             raise
         # Counted from before the request, as in LeaseApi.grant.
         self._renewed(asked + renewed.ttl)
@@ -112,14 +112,14 @@ class Lease(Owned, Generic[Data]):
         """The remaining time of the lease, and with `keys` the keys on it."""
         found = await self._api.time_to_live(self.id, keys)
         if found.ttl < 0:
-            self.abort(LeaseNotFoundError(FAULTS["LeaseNotFound"].message))
+            self._abort(LeaseNotFoundError(FAULTS["LeaseNotFound"].message))
         return found
 
     async def revoke(self) -> results.LeaseRevokeResult:
         """End the lease now and delete its keys; LeaseNotFoundError when it is gone."""
-        self.refuse_if_inherited()
+        self._refuse_if_inherited()
         # Before the request: as soon as that is applied, others may have what the lease held.
-        self.abort(LeaseLostError(REVOKED))
+        self._abort(LeaseLostError(REVOKED))
         return await self._api.revoke(self.id)
 
     @contextmanager
@@ -129,20 +129,20 @@ class Lease(Owned, Generic[Data]):
         It may be called twice, and by the client's carrier (its I/O thread, or
         the event loop), so it must not wait for anything.
         """
-        self.tell_when_lost(tell)
+        self._tell_when_lost(tell)
         try:
             yield
         finally:
-            self.tell_no_more(tell)
+            self._tell_no_more(tell)
 
-    def tell_when_lost(self, tell: Callable[[], None]) -> None:
-        """As `when_lost`, until `tell_no_more`."""
+    def _tell_when_lost(self, tell: Callable[[], None]) -> None:
+        """As `when_lost`, until `_tell_no_more`."""
         self._told.append(tell)
         if self.lost.is_set():
             tell()
 
-    def tell_no_more(self, tell: Callable[[], None]) -> None:
-        """End a `tell_when_lost`."""
+    def _tell_no_more(self, tell: Callable[[], None]) -> None:
+        """End a `_tell_when_lost`."""
         self._told.remove(tell)
 
     async def __aenter__(self) -> Self:
@@ -168,12 +168,12 @@ class Lease(Owned, Generic[Data]):
             case LeaseRenewed():
                 self._renewed(notice.good_until)
             case LeaseLost():
-                self.abort(notice.error)
+                self._abort(notice.error)
             case _:
                 raise AssertionError("a lease is told of its renewals")
         return True
 
-    def abort(self, error: LeaseholdError) -> None:
+    def _abort(self, error: LeaseholdError) -> None:
         """Mark the lease as lost, for this reason; the first reason stays. In any thread."""
         if self.is_inherited:
             return  # in a forked child it counts as lost anyway

@@ -27,8 +27,8 @@ class Lock(Holder[Data]):
     To be safe even then, put `guard()` among the compares of a transaction that writes, or pass
     `revision`, which grows with each holder, to other systems as a fencing token.
 
-    A Lock may be shared by threads or tasks, and excludes them too. A name must not begin with the
-    name of another lock and a slash.
+    A Lock may be shared by threads or tasks, and excludes them too. No other key may begin with its
+    name and a slash, since that is where those who wait for it have their keys.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Lock(Holder[Data]):
         """
         if self._process.is_inherited:
             if self._turnstile.is_taken:
-                self._process.refuse_if_inherited()
+                self._process._refuse_if_inherited()
             self._process = Owned()
 
 

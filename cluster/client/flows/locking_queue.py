@@ -134,7 +134,7 @@ class LockingQueue(Generic[Data]):
         lease = self._lease
         if lease is None or (self._owns_lease and lease.lost.is_set()):
             lease = self._lease = (await self._client.lease.grant(self._ttl)).keep_alive()
-        lease.refuse_if_inherited()
+        lease._refuse_if_inherited()
         if lease.error is not None:
             raise lease.error
         return lease
@@ -176,7 +176,7 @@ class LockingQueue(Generic[Data]):
     async def _end(self, held: HeldPlace, end: Any) -> None:
         lost = held.why
         self._let_go()
-        held.lease.refuse_if_inherited()
+        held.lease._refuse_if_inherited()
         if lost is not None:
             raise lost
         if not (await end.commit()).succeeded:

@@ -13,7 +13,10 @@ from cluster.client.flows.shell import Signal
 
 
 class Lost:
-    """Set by the object it belongs to, or by time: as soon as `seconds_left` returns 0 or less."""
+    """Whether what a program holds is lost: set by its owner, or by time when its lease has ended.
+
+    A program that was frozen beyond that moment sees it as soon as it goes on.
+    """
 
     def __init__(self, signal: Signal, seconds_left: Callable[[], float]) -> None:
         self._signal = signal

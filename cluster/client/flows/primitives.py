@@ -31,9 +31,9 @@ class Primitives(KeyApi[Data]):
         """The same with bytes, of which all is made that a client keeps in keys of its own."""
         return Primitives(self._caller, BYTES)
 
-    @cached_property
+    @property
     def lease(self) -> LeaseApi[Data]:
-        """Leases: grant, list, renew and revoke them."""
+        """Leases: grant, list, renew and revoke them; `help(client.lease)` has the methods."""
         return LeaseApi(self._caller, self._form)
 
     # --- transactions ---

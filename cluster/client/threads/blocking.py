@@ -41,6 +41,11 @@ OpenT = TypeVar("OpenT", bound=Opened)
 ASYNC_WORDS: Final = re.compile(r"\b(?:await|async) ")
 """What a text about a flow says more than one about the method that blocks."""
 
+AWAITED_FIRST: Final = re.compile(
+    r"(?<![\w)])\((await (?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)(?=\.)"
+)
+"""What is awaited in parentheses, so that the rest can be done with the result."""
+
 
 class _Stream(Protocol):
     def __anext__(self) -> Coroutine[Any, Any, Any]: ...
@@ -98,7 +103,7 @@ def finish(flow: Coroutine[Any, Any, T]) -> T:
 
 def synchronous(text: str | None) -> str | None:
     """The documentation of a flow as that of a method that blocks."""
-    return None if text is None else ASYNC_WORDS.sub("", text)
+    return None if text is None else ASYNC_WORDS.sub("", AWAITED_FIRST.sub(r"\1", text))
 
 
 def twin_of(thing: Any) -> Any:
