@@ -5,7 +5,7 @@ Each stands between two comments of the page that name it. What is around them i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,13 @@ OURS: Final = "not in etcd"
 
 def written(page: str) -> str:
     """The page with each of its tables as the protocol's table has it."""
-    for name, lines in TABLES.items():
-        first, last = f"<!-- {name}: python -m tests.cluster.page -->", f"<!-- end of {name} -->"
+    return filled(page, TABLES, "tests.cluster.page")
+
+
+def filled(page: str, tables: Mapping[str, list[str]], module: str) -> str:
+    """The page with these lines in their places, which comments with the module's name mark."""
+    for name, lines in tables.items():
+        first, last = f"<!-- {name}: python -m {module} -->", f"<!-- end of {name} -->"
         before, _, rest = page.partition(first)
         _, found, after = rest.partition(last)
         if not found:
