@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cluster.client import ops
     from cluster.client.api import Client
     from cluster.client.engine.states import ConnectionState
+    from cluster.client.flows.mirror import MirrorChange, MirrorState
     from cluster.client.flows.stm import Isolation
     from cluster.client.results import (
         DeleteResult,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         RangeResult,
         StatusResult,
         TxnResult,
+        WatchBatch,
     )
     from cluster.client.threads.objects import Lease, Mirror, Stm, Watch
     from cluster.client.threads.recipes import (
@@ -79,6 +81,7 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "cluster.client.api": ("Client",),
     "cluster.client.engine.states": ("ConnectionState",),
+    "cluster.client.flows.mirror": ("MirrorChange", "MirrorState"),
     "cluster.client.flows.stm": ("Isolation",),
     "cluster.client.threads.objects": ("Lease", "Mirror", "Stm", "Watch"),
     "cluster.client.threads.recipes": (
@@ -107,6 +110,7 @@ _HOMES: Final = {
         "RangeResult",
         "StatusResult",
         "TxnResult",
+        "WatchBatch",
     ),
     "cluster.errors": (
         "AnswerTooLargeError",
@@ -176,6 +180,8 @@ __all__ = [
     "MemberAddResult",
     "MemberListResult",
     "Mirror",
+    "MirrorChange",
+    "MirrorState",
     "MoveLeaderResult",
     "NoLeaderEndpointError",
     "NotElectedError",
@@ -198,6 +204,7 @@ __all__ = [
     "TxnResult",
     "UnavailableError",
     "Watch",
+    "WatchBatch",
     "WatchCanceledError",
     "aio",
     "ops",
