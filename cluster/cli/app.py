@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import click
 
+from cluster.cli.did_you_mean import unknown_command
 from cluster.cli.ending import EXIT_ERROR, EXIT_SIGINT, CommandError
+from cluster.cli.global_flags import environment_settings, global_options
 from cluster.cli.output import output_failed, report
-from cluster.cli.settings import CliSettings, environment_settings, global_options
+from cluster.cli.settings import CliSettings
 from cluster.errors import LeaseholdError
 from cluster.values import parse_bool
 
@@ -102,8 +104,7 @@ class LazyGroup(click.Group):
         if self.get_command(ctx, name) is None:
             if name.startswith("-"):
                 raise CommandError(_unknown_flag(name))
-            text = f'unknown command "{name}" for "{ctx.command_path}"'
-            raise CommandError(f"{text}\nRun '{ctx.command_path} --help' for usage.")
+            raise CommandError(unknown_command(name, ctx.command_path, self.table))
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -115,7 +116,7 @@ class LazyGroup(click.Group):
 def run(root: click.Group, arguments: list[str]) -> int:
     """Run a command line; its exit status. Every error is one line on stderr."""
     try:
-        settings: CliSettings = environment_settings(dict(os.environ))
+        settings: CliSettings = environment_settings(os.environ)
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except CommandError as error:

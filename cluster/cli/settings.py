@@ -1,12 +1,12 @@
-"""The global options of leasectl, and the client that is made with them.
+"""The settings of a whole command line, and the client that is made with them.
 
-The options may stand before or after the command, as in etcdctl.
+`global_flags` has the flags and variables that set them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +22,7 @@ from cluster.cli.ending import (
 from cluster.errors import LeaseholdError
 from cluster.schemes import HTTPS
 from cluster.tls.files import FLAGS, ClientFiles
-from cluster.values import parse_bool, parse_duration, parse_int, parse_seconds
+from cluster.values import parse_duration, parse_int, parse_seconds
 
 if TYPE_CHECKING:
     from cluster.cli.printers import Printer
@@ -36,7 +36,6 @@ else:
     _IntType = _FloatType = click.ParamType
 
 ENVIRONMENT_PREFIXES: Final = ("LEASECTL_", "ETCDCTL_")
-CREDENTIALS: Final = ("USER", "PASSWORD", "PASSWORD_FILE")
 
 
 @dataclass
@@ -46,17 +45,20 @@ class CliSettings:
     endpoints: list[str] = field(default_factory=list)
     write_out: str = "simple"
     hex: bool = False
+    debug: bool = False
     dial_timeout_seconds: float = 2.0
     command_timeout_seconds: float = 5.0
     cacert: str = ""
     cert: str = ""
     key: str = ""
     insecure_skip_tls_verify: bool = False
+    insecure_transport: bool = True
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     password_file: str = ""
     key_file: str = ""
     _credentials: tuple[str, str] | None = field(default=None, repr=False)
+    _is_log_shown: bool = field(default=False, repr=False)
 
     def endpoint_list(self) -> list[str]:
         """Each endpoint, as it was written."""
@@ -91,6 +93,7 @@ class CliSettings:
         from cluster.client.api import Client  # noqa: PLC0415 - `leasectl version` needs no sockets
 
         self._check_files()
+        self._show_log()
         user, password = self.credentials() or (None, None)
         parsed = self._parsed(endpoints or self.endpoints or None)
         try:
@@ -166,15 +169,25 @@ class CliSettings:
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_ARGUMENTS) from None
 
+    def _show_log(self) -> None:
+        """Write the log of the command's clients to stderr; each warning once for all of them."""
+        from cluster.cli.client_log import show  # noqa: PLC0415 - it is the client's log
+
+        if not self._is_log_shown:
+            self._is_log_shown = True
+            show(self.debug)
+
     def _parsed(self, endpoints: Iterable[str] | None) -> dict[str, str]:
         from cluster.client.engine.endpoints import parse  # noqa: PLC0415
         from cluster.client.identity import cluster_file  # noqa: PLC0415
 
-        tls = self._files.is_for_bare_endpoints
+        tls = self._files.is_for_bare_endpoints or not self.insecure_transport
         try:
-            return parse(endpoints, os.environ, tls=tls, known=cluster_file(os.environ))
+            parsed = parse(endpoints, os.environ, tls=tls, known=cluster_file(os.environ))
         except ValueError as error:
             raise CommandError(str(error), EXIT_BAD_CONNECTION) from None
+        # The client knows its files, but not the flag: it must read the scheme in the endpoint.
+        return parsed if self.insecure_transport else {each: each for each in parsed.values()}
 
 
 class GoInt(_IntType):
@@ -231,119 +244,3 @@ def invalid_argument(value: str, param: click.Parameter | None, error: ValueErro
     """The error for an option with an unusable value."""
     flags = ", ".join(sorted(param.opts, key=len)) if param is not None else ""
     return CommandError(f'invalid argument "{value}" for "{flags}" flag: {error}')
-
-
-def global_options() -> list[click.Option]:
-    """New options that store their values in the CliSettings of the whole command line."""
-    return [
-        _option(
-            ["--endpoints"],
-            "endpoints",
-            multiple=True,
-            metavar="HOST:PORT[#KEY],...",
-            help="Where the cluster is, perhaps with the nodes' keys  "
-            "[default: $LEASECTL_ENDPOINTS, the file $LEASECTL_CLUSTER_FILE, or 127.0.0.1:2379]",
-        ),
-        _option(
-            ["-w", "--write-out"],
-            "write_out",
-            metavar="FORMAT",
-            help="simple, json, fields or table  [default: simple]",
-        ),
-        _option(["--hex"], "hex", is_flag=True, help="Print keys and values as hex strings"),
-        _option(
-            ["--dial-timeout"],
-            "dial_timeout_seconds",
-            type=GoDuration(),
-            help="How long to wait for a connection  [default: 2s]",
-        ),
-        _option(
-            ["--command-timeout"],
-            "command_timeout_seconds",
-            type=GoDuration(),
-            help="How long to wait for an answer  [default: 5s]",
-        ),
-        _option(
-            ["--cacert"],
-            "cacert",
-            metavar="FILE",
-            help="The authority of the nodes' certificates, in PEM",
-        ),
-        _option(["--cert"], "cert", metavar="FILE", help="Your own certificate, in PEM"),
-        _option(["--key"], "key", metavar="FILE", help="The key of your certificate, in PEM"),
-        _option(
-            ["--insecure-skip-tls-verify"],
-            "insecure_skip_tls_verify",
-            is_flag=True,
-            help="Believe any certificate of a node",
-        ),
-        *_credential_options(),
-    ]
-
-
-def _credential_options() -> list[click.Option]:
-    return [
-        _option(
-            ["--user"],
-            "user",
-            metavar="NAME[:PASSWORD]",
-            help="Who asks; asks for a password that is not given  [default: $LEASECTL_USER]",
-        ),
-        _option(
-            ["--password"],
-            "password",
-            metavar="PASSWORD",
-            help="The user's password, which others may see in the list of processes",
-        ),
-        _option(
-            ["--password-file"],
-            "password_file",
-            metavar="FILE",
-            help="The file whose first line is the user's password",
-        ),
-        _option(
-            ["--key-file"],
-            "key_file",
-            metavar="FILE",
-            help="Your own key for nodes with keys (leasectl keys init)  "
-            "[default: $LEASECTL_KEY_FILE]",
-        ),
-    ]
-
-
-def environment_settings(environment: dict[str, str]) -> CliSettings:
-    """The settings in the environment; flags override them, and LEASECTL_ overrides ETCDCTL_."""
-    settings = CliSettings()
-    for prefix in reversed(ENVIRONMENT_PREFIXES):
-        for name in ("WRITE_OUT", "CACERT", "CERT", "KEY", *CREDENTIALS):
-            if text := environment.get(prefix + name):
-                setattr(settings, name.lower(), text)
-        if text := environment.get(prefix + "INSECURE_SKIP_TLS_VERIFY"):
-            try:
-                settings.insecure_skip_tls_verify = parse_bool(text)
-            except ValueError as error:
-                raise CommandError(f"{prefix}INSECURE_SKIP_TLS_VERIFY: {error}") from None
-        for name in ("DIAL_TIMEOUT", "COMMAND_TIMEOUT"):
-            if text := environment.get(prefix + name):
-                try:
-                    setattr(settings, f"{name.lower()}_seconds", parse_duration(text))
-                except ValueError as error:
-                    raise CommandError(f"{prefix}{name}: {error}") from None
-    return settings
-
-
-def _option(flags: list[str], field_name: str, **more: Any) -> click.Option:
-    return click.Option(
-        [*flags, f"_{field_name}"], expose_value=False, callback=_store(field_name), **more
-    )
-
-
-def _store(field_name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def store(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-        settings: CliSettings = context.find_root().obj
-        if field_name == "endpoints":
-            settings.endpoints.extend(value or ())
-        elif value:
-            setattr(settings, field_name, value)
-
-    return store

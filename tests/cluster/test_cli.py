@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, NamedTuple
+from typing import IO
 
 import click
 import pytest
 
 from cluster import __version__
 from cluster.cli import COMMANDS, HELP
-from cluster.cli.app import PROGRAM, Command, LazyGroup, run
-from cluster.cli.settings import global_options
+from cluster.cli.app import PROGRAM, Command, LazyGroup
+from cluster.cli.global_flags import global_options
+from tests.cluster.in_process import Leasectl, leasectl_for
 from tests.cluster.probe import ProbeCluster, error
 from tests.limits import HANG_SECONDS
 
 pytestmark = pytest.mark.process
-
-
-class Ended(NamedTuple):
-    """What a command left behind."""
-
-    stdout: bytes
-    stderr: str
-    code: int
-
-
-Leasectl = Callable[..., Ended]
 
 
 @pytest.fixture
@@ -48,20 +37,8 @@ def leasectl(
     capsysbinary: pytest.CaptureFixture[bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Leasectl:
-    """Run a command line in this process; `stdin` is what is piped into it."""
-
-    def call(*arguments: str, stdin: bytes = b"") -> Ended:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        try:
-            code = run(LazyGroup(PROGRAM, HELP, COMMANDS), list(arguments))
-        except SystemExit as ending:
-            assert isinstance(ending.code, int)
-            code = ending.code
-        output = capsysbinary.readouterr()
-        return Ended(output.out, output.err.decode(), code)
-
-    monkeypatch.setenv("LEASECTL_ENDPOINTS", probes.endpoints[0])
-    return call
+    """Run a command line in this process, in front of the probe node."""
+    return leasectl_for(probes.endpoints[0], capsysbinary, monkeypatch)
 
 
 @contextmanager

@@ -13,11 +13,12 @@ import pytest
 from cluster.cli import passwords
 from cluster.cli.ending import CommandError
 from cluster.cli.fields_printer import FieldsPrinter
+from cluster.cli.global_flags import environment_settings
 from cluster.cli.json_printer import JsonPrinter
 from cluster.cli.limits import limits_from, limits_text
 from cluster.cli.printers import Printer
 from cluster.cli.public_keys import key_of, text_of
-from cluster.cli.settings import CliSettings, environment_settings
+from cluster.cli.settings import CliSettings
 from cluster.cli.simple_printer import SimplePrinter
 from cluster.client.auth_results import (
     AuthResult,

@@ -18,7 +18,8 @@ import pytest
 
 from cluster import Client
 from cluster.cli.ending import CommandError
-from cluster.cli.settings import CliSettings, environment_settings
+from cluster.cli.global_flags import environment_settings
+from cluster.cli.settings import CliSettings
 from cluster.client.engine.endpoints import parse
 from cluster.client.examining import CERTIFICATE_WANTED
 from cluster.client.flows.uplink import Uplink

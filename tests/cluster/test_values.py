@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cluster.cli.settings import CliSettings, environment_settings
+from cluster.cli.global_flags import environment_settings
+from cluster.cli.settings import CliSettings
 from cluster.values import (
     format_duration,
     format_seconds,
