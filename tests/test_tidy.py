@@ -68,6 +68,9 @@ FRONT = "cluster.etcd"
 FRONT_PACKAGES = {"google", "hpack", "httptools", "uvloop"}
 """etcd's protocols: the only place for these packages, which a client does not need."""
 
+PROTOBUF_PRINTER = "cluster.cli.protobuf_printer"
+"""The only module outside the front that may know etcd's messages: it prints them."""
+
 PAGE_HTTP = "cluster.launcher.web.http"
 """The other module that reads HTTP/1.1: for browsers, with the front's parser."""
 
@@ -246,7 +249,8 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
     top = found.module.partition(".")[0]
     rights = RIGHTS[kind]
     if is_in(found.module, FRONT):
-        return is_in(module, FRONT)
+        is_message = module == PROTOBUF_PRINTER and found.module == f"{FRONT}.rpc.schema"
+        return is_message or is_in(module, FRONT)
     if top in {"actors", "cluster"}:
         room, other = room_of(module), room_of(found.module)
         if room and room == other and kind_of(found.module) in rights.own_room:

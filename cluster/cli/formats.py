@@ -7,7 +7,7 @@ from typing import Final
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError
 from cluster.cli.printers import Printer
 
-FORMATS: Final = ("simple", "json", "fields", "table")
+FORMATS: Final = ("simple", "json", "jsonl", "fields", "table", "protobuf")
 
 
 def require_known_format(write_out: str) -> None:
@@ -28,6 +28,14 @@ def make_printer(write_out: str, is_hex: bool, command: str) -> Printer:
             from cluster.cli.json_printer import JsonPrinter  # noqa: PLC0415
 
             printer = JsonPrinter(is_hex)
+        case "jsonl":
+            from cluster.cli.jsonl_printer import JsonlPrinter  # noqa: PLC0415
+
+            printer = JsonlPrinter(is_hex)
+        case "protobuf":
+            from cluster.cli.protobuf_printer import ProtobufPrinter  # noqa: PLC0415
+
+            printer = ProtobufPrinter(is_hex)
         case "fields":
             from cluster.cli.fields_printer import FieldsPrinter  # noqa: PLC0415
 

@@ -96,7 +96,7 @@ def global_options() -> list[click.Option]:
             ["-w", "--write-out"],
             "write_out",
             metavar="FORMAT",
-            help="simple, json, fields or table  [default: simple]",
+            help="simple, json, jsonl, fields, table or protobuf  [default: simple]",
         ),
         _option(["--hex"], "hex", is_flag=True, help="Print keys and values as hex strings"),
         _option(["--debug"], "debug", is_flag=True, help="Write the client's log to stderr"),

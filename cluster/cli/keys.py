@@ -11,6 +11,7 @@ import click
 
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
+from cluster.cli.output import emit
 from cluster.cli.settings import CliSettings, GoInt, GoSeconds
 from cluster.client.requests import EVERYTHING, prefix_end, request
 from cluster.protocol import RangeOptions
@@ -70,6 +71,7 @@ def put(settings: CliSettings, /, **parameters: Any) -> None:
 @click.option("--min-create-rev", type=GoInt(), default=0, help="Only keys created at or after it")
 @click.option("--max-create-rev", type=GoInt(), default=0, help="Only keys created at or before it")
 @click.option("--history", is_flag=True, help="All changes of one key, newest first")
+@click.option("--tree", is_flag=True, help="The keys as a tree, by their slashes (-w simple)")
 @click.pass_obj
 def get(settings: CliSettings, /, **parameters: Any) -> None:
     """Get the key or a range of keys.
@@ -86,9 +88,17 @@ def get(settings: CliSettings, /, **parameters: Any) -> None:
         bad_arguments("--count-only is only for `--write-out=fields`")
     if parameters["print_value_only"] and settings.write_out != "simple":
         bad_arguments("print-value-only is only for `--write-out=simple`")
+    if parameters["tree"]:
+        _check_tree(settings, **parameters)
+        options["keys_only"] = True
     with settings.connect() as client:
         result = client.range(key, range_end, **options)
-    printer.get(result, parameters["print_value_only"])
+    if parameters["tree"]:
+        from cluster.cli.tree import tree  # noqa: PLC0415 - other reads draw none
+
+        emit(*(branch.encode() for branch in tree(kv.key for kv in result)))
+    else:
+        printer.get(result, parameters["print_value_only"])
 
 
 @click.command("del", cls=Command)
@@ -141,8 +151,9 @@ def get_op(**parameters: Any) -> Op:
     """The read for these parameters of the command, without those about printing."""
     from cluster.client import ops  # noqa: PLC0415
 
-    if parameters["history"]:
-        bad_arguments("`--history` cannot be set in a transaction")
+    for flag in ("history", "tree"):
+        if parameters[flag]:
+            bad_arguments(f"`--{flag}` cannot be set in a transaction")
     key, range_end, options = _get_fields(**parameters)
     return ops.get(key, range_end, **options)
 
@@ -276,12 +287,21 @@ def _history(
 ) -> None:
     if len(words) != 1 or any(others.values()) or consistency != "l":
         bad_arguments("`--history` is of one key, and goes with `--limit` and `--rev` only")
-    printer = settings.printer("get")
+    printer = settings.printer("get --history")
     if print_value_only and settings.write_out != "simple":
         bad_arguments("print-value-only is only for `--write-out=simple`")
     with settings.connect() as client:
         result = client.history(os.fsencode(words[0]), limit=max(0, limit), revision=max(0, rev))
     printer.history(result, print_value_only)
+
+
+def _check_tree(
+    settings: CliSettings, count_only: bool, print_value_only: bool, **_others: Any
+) -> None:
+    if settings.write_out != "simple":
+        bad_arguments("tree is only for `--write-out=simple`")
+    if count_only or print_value_only:
+        bad_arguments("`--tree` shows the keys alone: without `--count-only` and values")
 
 
 def _interval(
