@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any, Final
 
 from cluster.schemes import in_order, zeromq_url
@@ -56,6 +55,8 @@ def place_of(peer: Any) -> str:
 
 def overlap(one: str, other: str) -> bool:
     """Whether two URLs to bind, as `listen_url` gives them, cannot both be bound."""
+    from ipaddress import ip_address  # noqa: PLC0415 - nodes compare URLs, clients only read them
+
     _, one_host, one_port = _address(one, tls=True)
     _, other_host, other_port = _address(other, tls=True)
     if one_port != other_port:

@@ -5,6 +5,7 @@ COMMANDS is the table of all commands: to add one, write a module and name its f
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -133,12 +134,25 @@ COMMANDS: Final[CommandTable] = {
     "version": "cluster.cli.version:version",
 }
 
+GC_OBJECTS: Final = 50_000
+"""The garbage collector begins after this number of new objects, and not after 700: what is made
+while modules load stays, so that looking for garbage among it would only cost time."""
+
 HELP: Final = "The command line client of Leasehold, a replicated key-value store with leases."
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run leasectl and exit with its status."""
+    gc.set_threshold(GC_OBJECTS)
+    try:
+        sys.exit(_status(sys.argv[1:] if arguments is None else arguments))
+    finally:
+        # The memory goes with the process: Python would spend 15 ms on its last look for garbage.
+        gc.freeze()
+
+
+def _status(arguments: list[str]) -> int:
     from cluster.cli.app import PROGRAM, LazyGroup, run  # noqa: PLC0415 - the table stays cheap
 
     root = LazyGroup(PROGRAM, HELP, COMMANDS)
-    sys.exit(run(root, sys.argv[1:] if arguments is None else arguments))
+    return run(root, arguments)

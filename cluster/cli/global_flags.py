@@ -6,6 +6,7 @@ Each global flag of etcdctl is here. The flags may stand before or after the com
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import click
@@ -81,9 +82,10 @@ def environment_settings(environment: Mapping[str, str]) -> CliSettings:
     return settings
 
 
-def global_options() -> list[click.Option]:
-    """New options that store their values in the CliSettings of the whole command line."""
-    return [
+@cache
+def global_options() -> tuple[click.Option, ...]:
+    """The options that store their values in the CliSettings of the whole command line."""
+    return (
         _option(
             ["--endpoints"],
             "endpoints",
@@ -115,7 +117,7 @@ def global_options() -> list[click.Option]:
         *_tls_options(),
         *_credential_options(),
         *_refused_options(),
-    ]
+    )
 
 
 def _tls_options() -> list[click.Option]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar, overload
 
 from cluster.client.flows import client as flows
 from cluster.client.flows import election as election_flows
@@ -61,6 +60,9 @@ from cluster.client.threads.recipes import (
     Semaphore,
 )
 from cluster.client.threads.shell import ThreadShell
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 T = TypeVar("T")
 

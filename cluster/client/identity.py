@@ -6,7 +6,6 @@ It reads the client's files. Refuses to know sockets.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cluster.schemes import HTTPS
@@ -53,7 +52,9 @@ def identity_for(
         )
     path = key_file or environment.get(KEY_FILE_VARIABLE, "")
     if path and has_pins:
-        from cluster.key_files import CLIENT, read  # noqa: PLC0415 - only with keys
+        from pathlib import Path  # noqa: PLC0415 - only with keys
+
+        from cluster.key_files import CLIENT, read  # noqa: PLC0415
 
         try:
             pair = read(Path(path), CLIENT).pair
@@ -70,6 +71,8 @@ def cluster_file(environment: Mapping[str, str]) -> list[str]:
     path = environment.get(CLUSTER_FILE_VARIABLE, "")
     if not path:
         return []
+    from pathlib import Path  # noqa: PLC0415 - only with such a file
+
     try:
         with Path(path).open(encoding="utf-8") as file:
             lines = file.read(CLUSTER_FILE_BYTES_MAX).splitlines()

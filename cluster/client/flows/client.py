@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from cluster.client.engine.login import credentials
@@ -25,6 +24,7 @@ from cluster.tls.files import ClientFiles
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from pathlib import Path
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import BinaryIO, Final
 
 from cluster.client import replies, results
-from cluster.client.flows import members, snapshot
+from cluster.client.flows import members
 from cluster.client.flows.caller import Api
 from cluster.client.requests import request
 from cluster.protocol import AlarmName
@@ -106,6 +106,8 @@ class UpkeepApi(Api):
         fetched again, and the SHA-256 of the whole is checked. Without `endpoint`, the client tries
         its endpoints in order.
         """
+        from cluster.client.flows import snapshot  # noqa: PLC0415 - few programs save one
+
         return await snapshot.save(self._caller, target, self._caller.known(endpoint))
 
     # --- alarms ---
