@@ -17,6 +17,9 @@ COMMANDS: Final[CommandTable] = {
     "get": "cluster.cli.keys:get",
     "del": "cluster.cli.keys:delete",
     "incr": "cluster.cli.keys:increment",
+    "edit": "cluster.cli.edit:edit",
+    "export": "cluster.cli.transfer:export_keys",
+    "import": "cluster.cli.transfer:import_keys",
     "txn": "cluster.cli.txn:txn",
     "watch": "cluster.cli.watch:watch",
     "compaction": "cluster.cli.compaction:compaction",
@@ -42,6 +45,7 @@ COMMANDS: Final[CommandTable] = {
             "rotate-key": "cluster.cli.member:rotate_key",
         },
     ),
+    "wait": "cluster.cli.wait:wait",
     "move-leader": "cluster.cli.member:move_leader",
     "keys": (
         "Keys of clients, and of nodes whose clients have keys",
