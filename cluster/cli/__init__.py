@@ -105,6 +105,7 @@ COMMANDS: Final[CommandTable] = {
             "set-limits": "cluster.cli.role:set_limits",
         },
     ),
+    "doctor": "cluster.cli.doctor:doctor",
     "defrag": "cluster.cli.defrag:defrag",
     "snapshot": (
         "Manages snapshots of a node's data",

@@ -24,7 +24,7 @@ from cluster.values import parse_bool
 
 PROGRAM: Final = "leasectl"
 
-WHOLE_NAMES: Final = frozenset({"completion", "edit", "export", "import", "top", "wait"})
+WHOLE_NAMES: Final = frozenset({"completion", "doctor", "edit", "export", "import", "top", "wait"})
 """Commands that etcdctl 3.5 does not have. They cannot be abbreviated, so that they do not make an
 abbreviation of etcdctl's users ambiguous."""
 

@@ -1,0 +1,104 @@
+"""leasectl doctor: what it makes of what members say, and a look at a node."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from cluster.cli.diagnosis import Finding, Level, Patient, findings
+from cluster.client.results import HashKvResult, Header, StatusResult
+from cluster.launcher.local import LocalCluster
+from tests.cluster.in_process import leasectl_for
+
+HEADER = Header(77, 1, 9, 2)
+STATUS = StatusResult(HEADER, "0.1.0", 4_096, 4_096, 1, 20, 2, 20, False, ())
+QUICK = {"bounds": (0.001, 0.032), "counts": (99, 100, 100), "sum": 0.1}
+SLOW = {"bounds": (0.001, 0.032), "counts": (10, 100, 100), "sum": 3.0}
+METRICS: dict[str, Any] = {
+    "wal_syncs": QUICK,
+    "peers": [{"ID": 2, "is_active": True, "round_trips": QUICK}],
+    "db_size": 10,
+    "db_quota": 100,
+    **dict.fromkeys(("leader_changes", "slow_applies", "slow_read_indexes"), 0),
+    **dict.fromkeys(("proposals_failed", "audit_records_lost", "slow_watchers"), 0),
+}
+HASH = HashKvResult(HEADER, 5, 1, 9)
+WELL = Patient("a:1", STATUS, METRICS, HASH)
+OTHER = WELL._replace(endpoint="b:2")
+
+
+def found(*patients: Patient) -> dict[str, Level]:
+    """The worst level of what was found, by what it is about."""
+    order = list(Level)
+    worst: dict[str, Level] = {}
+    for finding in findings(patients):
+        known = worst.get(finding.about, Level.OK)
+        worst[finding.about] = max(known, finding.level, key=order.index)
+    return worst
+
+
+def changed(**fields: Any) -> Patient:
+    """The other member, with another status."""
+    return OTHER._replace(status=STATUS._replace(**fields))
+
+
+def measured(**fields: Any) -> Patient:
+    """The other member, with other figures."""
+    return OTHER._replace(metrics={**METRICS, **fields})
+
+
+def test_a_healthy_cluster_is_ok() -> None:
+    assert set(found(WELL, OTHER).values()) == {Level.OK}
+    texts = [finding.text for finding in findings([WELL, OTHER])]
+    assert "1 leads in term 2" in texts
+    assert "2 members agree at revision 9" in texts
+    assert "a:1: 99% of 100 syncs of its log take up to 1 ms" in texts
+
+
+@pytest.mark.parametrize(
+    ("patient", "about", "level"),
+    [
+        (Patient("b:2", error="no endpoint answered"), "reach", Level.FAILURE),
+        (OTHER._replace(error="refused"), "reach", Level.FAILURE),
+        (changed(leader=0), "leader", Level.FAILURE),
+        (changed(leader=2), "leader", Level.FAILURE),
+        (changed(raft_term=3), "leader", Level.FAILURE),
+        (changed(version="0.2.0"), "version", Level.WARNING),
+        (changed(raft_index=9_000, raft_applied_index=9_000), "lag", Level.WARNING),
+        (changed(errors=("memberID:1 alarm:NOSPACE ",)), "alarm", Level.FAILURE),
+        (OTHER._replace(hash=HASH._replace(hash=6)), "data", Level.FAILURE),
+        (OTHER._replace(hash=HASH._replace(compact_revision=2)), "data", Level.NOTE),
+        (measured(wal_syncs=SLOW), "disk", Level.WARNING),
+        (measured(wal_syncs={**SLOW, "counts": (1, 2, 9)}), "disk", Level.WARNING),
+        (measured(wal_syncs={**SLOW, "counts": (0, 0, 0)}), "disk", Level.NOTE),
+        (measured(peers=[{"ID": 1, "is_active": False}]), "network", Level.WARNING),
+        (measured(db_size=81), "space", Level.WARNING),
+        (measured(slow_applies=1), "count", Level.NOTE),
+    ],
+)
+def test_each_thing_that_is_wrong_is_found(patient: Patient, about: str, level: Level) -> None:
+    assert found(WELL, patient)[about] is level
+
+
+@pytest.mark.process
+def test_doctor_looks_at_a_node_and_fails_when_an_endpoint_is_silent(
+    node: LocalCluster,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leasectl = leasectl_for(node.endpoints[0], capsysbinary, monkeypatch)
+    ended = leasectl("doctor", "-w", "jsonl")
+    assert (ended.code, ended.stderr) == (0, "")
+    told = [Finding(**json.loads(line)) for line in ended.stdout.splitlines()]
+    assert {"reach", "leader", "version", "lag", "alarm", "disk", "space"} <= {
+        finding.about for finding in told
+    }
+    assert leasectl("doctor").stdout.startswith(b"ok   reach    1 of 1 endpoints answer\n")
+    both = f"--endpoints={node.endpoints[0]},127.0.0.1:1"
+    ended = leasectl("doctor", "--here", both, "--dial-timeout=500ms")
+    assert ended.stdout.startswith(b"FAIL reach    127.0.0.1:1: ")
+    assert (ended.stderr, ended.code) == ("Error: unhealthy cluster\n", 1)
+    refused = leasectl("doctor", "-w", "json")
+    assert refused == (b"", "Error: json not supported as output format\n", 4)
