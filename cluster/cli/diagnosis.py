@@ -1,4 +1,4 @@
-"""What `doctor` makes of what the members say: findings, each with its level. Pure."""
+"""What `doctor` makes of what the members say: findings, each with its severity. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COUNTS: Final = {
 """Counts since the start of a node that a healthy one has few of."""
 
 
-class Level(Enum):
+class Severity(Enum):
     """How bad a finding is."""
 
     OK = "ok"
@@ -47,7 +47,7 @@ class Level(Enum):
 class Finding(NamedTuple):
     """What was looked at, how it is, and what was seen."""
 
-    level: Level
+    severity: Severity
     about: str
     text: str
 
@@ -66,11 +66,11 @@ def findings(patients: Sequence[Patient]) -> Iterator[Finding]:
     """Everything that was looked at, in the order of what matters most."""
     for patient in patients:
         if patient.error:
-            yield Finding(Level.FAILURE, "reach", f"{patient.endpoint}: {patient.error}")
+            yield Finding(Severity.FAILURE, "reach", f"{patient.endpoint}: {patient.error}")
     told = [(patient.endpoint, patient.status) for patient in patients if patient.status]
     if not any(patient.error for patient in patients):
         count = len(patients)
-        yield Finding(Level.OK, "reach", f"{count} of {count} endpoints answer")
+        yield Finding(Severity.OK, "reach", f"{count} of {count} endpoints answer")
     if told:
         yield _leader([status for _, status in told])
         yield _versions([status for _, status in told])
@@ -85,19 +85,19 @@ def findings(patients: Sequence[Patient]) -> Iterator[Finding]:
 def _leader(statuses: Sequence[StatusResult]) -> Finding:
     leaders = {(status.leader, status.raft_term) for status in statuses}
     if any(not leader for leader, _ in leaders):
-        return Finding(Level.FAILURE, "leader", "a member knows no leader")
+        return Finding(Severity.FAILURE, "leader", "a member knows no leader")
     if len(leaders) > 1:
         seen = ", ".join(f"{leader:x} in term {term}" for leader, term in sorted(leaders))
-        return Finding(Level.FAILURE, "leader", f"members follow different leaders: {seen}")
+        return Finding(Severity.FAILURE, "leader", f"members follow different leaders: {seen}")
     ((leader, term),) = leaders
-    return Finding(Level.OK, "leader", f"{leader:x} leads in term {term}")
+    return Finding(Severity.OK, "leader", f"{leader:x} leads in term {term}")
 
 
 def _versions(statuses: Sequence[StatusResult]) -> Finding:
     versions = sorted({status.version for status in statuses})
     if len(versions) > 1:
-        return Finding(Level.WARNING, "version", f"members differ: {', '.join(versions)}")
-    return Finding(Level.OK, "version", versions[0])
+        return Finding(Severity.WARNING, "version", f"members differ: {', '.join(versions)}")
+    return Finding(Severity.OK, "version", versions[0])
 
 
 def _behind(told: Sequence[tuple[str, StatusResult]]) -> Iterator[Finding]:
@@ -105,18 +105,18 @@ def _behind(told: Sequence[tuple[str, StatusResult]]) -> Iterator[Finding]:
     late = [(endpoint, newest - status.raft_applied_index) for endpoint, status in told]
     for endpoint, entries in late:
         if entries > BEHIND_MAX:
-            yield Finding(Level.WARNING, "lag", f"{endpoint} is {entries:,} log entries behind")
+            yield Finding(Severity.WARNING, "lag", f"{endpoint} is {entries:,} log entries behind")
     if all(entries <= BEHIND_MAX for _, entries in late):
         most = max(entries for _, entries in late)
-        yield Finding(Level.OK, "lag", f"no member is more than {most:,} log entries behind")
+        yield Finding(Severity.OK, "lag", f"no member is more than {most:,} log entries behind")
 
 
 def _alarms(told: Sequence[tuple[str, StatusResult]]) -> Iterator[Finding]:
     errors = [(endpoint, error) for endpoint, status in told for error in status.errors]
     for endpoint, error in errors:
-        yield Finding(Level.FAILURE, "alarm", f"{endpoint}: {error}")
+        yield Finding(Severity.FAILURE, "alarm", f"{endpoint}: {error}")
     if not errors:
-        yield Finding(Level.OK, "alarm", "none")
+        yield Finding(Severity.OK, "alarm", "none")
 
 
 def _hashes(patients: Sequence[Patient]) -> Iterator[Finding]:
@@ -128,13 +128,15 @@ def _hashes(patients: Sequence[Patient]) -> Iterator[Finding]:
     for (_, revision), hashes in groups.items():
         if len(hashes) > 1:
             text = f"members have different data at revision {revision}"
-            yield Finding(Level.FAILURE, "data", text)
+            yield Finding(Severity.FAILURE, "data", text)
     if len(groups) > 1:
-        yield Finding(Level.NOTE, "data", "not compared: members compacted at different revisions")
+        yield Finding(
+            Severity.NOTE, "data", "not compared: members compacted at different revisions"
+        )
     elif groups and all(len(hashes) == 1 for hashes in groups.values()):
         ((_, revision),) = groups
         text = f"{len(found)} members agree at revision {revision}"
-        yield Finding(Level.OK, "data", text)
+        yield Finding(Severity.OK, "data", text)
 
 
 def _measured(endpoint: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
@@ -142,18 +144,18 @@ def _measured(endpoint: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:
     for peer in metrics["peers"]:
         other = f"{peer['ID']:x}"
         if not peer["is_active"]:
-            yield Finding(Level.WARNING, "network", f"{endpoint} does not reach {other}")
+            yield Finding(Severity.WARNING, "network", f"{endpoint} does not reach {other}")
         else:
             what, trips = f"round trips to {other}", peer["round_trips"]
             yield _duration(endpoint, "network", what, trips, ROUND_TRIP_SECONDS_MAX)
     quota, size = metrics["db_quota"], metrics["db_size"]
     if quota:
-        level = Level.WARNING if size > quota * SPACE_USED_MAX else Level.OK
+        severity = Severity.WARNING if size > quota * SPACE_USED_MAX else Severity.OK
         text = f"{endpoint} uses {format_size(size)} of {format_size(quota)}"
-        yield Finding(level, "space", text)
+        yield Finding(severity, "space", text)
     for name, text in COUNTS.items():
         if metrics[name]:
-            yield Finding(Level.NOTE, "count", f"{endpoint}: {text}: {metrics[name]:,}")
+            yield Finding(Severity.NOTE, "count", f"{endpoint}: {text}: {metrics[name]:,}")
 
 
 def _duration(
@@ -161,12 +163,12 @@ def _duration(
 ) -> Finding:
     *counts, total = histogram["counts"]
     if not total:
-        return Finding(Level.NOTE, about, f"{endpoint}: no {what} yet")
+        return Finding(Severity.NOTE, about, f"{endpoint}: no {what} yet")
     bounds = zip(histogram["bounds"], counts, strict=True)
     bound = next((bound for bound, count in bounds if count >= total * OFTEN), None)
     if bound is None:
         text = f"more than {histogram['bounds'][-1]:g} s"
-        return Finding(Level.WARNING, about, f"{endpoint}: 99% of the {what} take up to {text}")
-    level = Level.OK if bound <= seconds_max else Level.WARNING
+        return Finding(Severity.WARNING, about, f"{endpoint}: 99% of the {what} take up to {text}")
+    severity = Severity.OK if bound <= seconds_max else Severity.WARNING
     text = f"{endpoint}: 99% of {total:,} {what} take up to {bound * 1_000:g} ms"
-    return Finding(level, about, text)
+    return Finding(severity, about, text)

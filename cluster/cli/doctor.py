@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from cluster.cli.app import Command
-from cluster.cli.diagnosis import Finding, Level, Patient, findings
+from cluster.cli.diagnosis import Finding, Patient, Severity, findings
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
 from cluster.cli.endpoint import endpoints_of
 from cluster.cli.output import emit
@@ -41,14 +41,14 @@ def doctor(settings: CliSettings, words: tuple[str, ...], here: bool) -> None:
     found = list(findings(_examined(settings, endpoints_of(settings, not here))))
     for each in found:
         emit(_text(each, settings.write_out))
-    if any(each.level is Level.FAILURE for each in found):
+    if any(each.severity is Severity.FAILURE for each in found):
         raise CommandError("unhealthy cluster")
 
 
 def _text(finding: Finding, write_out: str) -> bytes:
     if write_out == "jsonl":
-        return line({**finding._asdict(), "level": finding.level.value.lower()})
-    return f"{finding.level.value:<5}{finding.about:<9}{finding.text}".encode()
+        return line({**finding._asdict(), "severity": finding.severity.value.lower()})
+    return f"{finding.severity.value:<5}{finding.about:<9}{finding.text}".encode()
 
 
 def _examined(settings: CliSettings, endpoints: list[str]) -> list[Patient]:

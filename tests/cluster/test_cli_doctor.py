@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.cli.diagnosis import Finding, Level, Patient, findings
+from cluster.cli.diagnosis import Finding, Patient, Severity, findings
 from cluster.client.results import HashKvResult, Header, StatusResult
 from cluster.launcher.local import LocalCluster
 from tests.cluster.in_process import leasectl_for
@@ -29,13 +29,13 @@ WELL = Patient("a:1", STATUS, METRICS, HASH)
 OTHER = WELL._replace(endpoint="b:2")
 
 
-def found(*patients: Patient) -> dict[str, Level]:
-    """The worst level of what was found, by what it is about."""
-    order = list(Level)
-    worst: dict[str, Level] = {}
+def found(*patients: Patient) -> dict[str, Severity]:
+    """The worst severity of what was found, by what it is about."""
+    order = list(Severity)
+    worst: dict[str, Severity] = {}
     for finding in findings(patients):
-        known = worst.get(finding.about, Level.OK)
-        worst[finding.about] = max(known, finding.level, key=order.index)
+        known = worst.get(finding.about, Severity.OK)
+        worst[finding.about] = max(known, finding.severity, key=order.index)
     return worst
 
 
@@ -50,7 +50,7 @@ def measured(**fields: Any) -> Patient:
 
 
 def test_a_healthy_cluster_is_ok() -> None:
-    assert set(found(WELL, OTHER).values()) == {Level.OK}
+    assert set(found(WELL, OTHER).values()) == {Severity.OK}
     texts = [finding.text for finding in findings([WELL, OTHER])]
     assert "1 leads in term 2" in texts
     assert "2 members agree at revision 9" in texts
@@ -58,28 +58,30 @@ def test_a_healthy_cluster_is_ok() -> None:
 
 
 @pytest.mark.parametrize(
-    ("patient", "about", "level"),
+    ("patient", "about", "severity"),
     [
-        (Patient("b:2", error="no endpoint answered"), "reach", Level.FAILURE),
-        (OTHER._replace(error="refused"), "reach", Level.FAILURE),
-        (changed(leader=0), "leader", Level.FAILURE),
-        (changed(leader=2), "leader", Level.FAILURE),
-        (changed(raft_term=3), "leader", Level.FAILURE),
-        (changed(version="0.2.0"), "version", Level.WARNING),
-        (changed(raft_index=9_000, raft_applied_index=9_000), "lag", Level.WARNING),
-        (changed(errors=("memberID:1 alarm:NOSPACE ",)), "alarm", Level.FAILURE),
-        (OTHER._replace(hash=HASH._replace(hash=6)), "data", Level.FAILURE),
-        (OTHER._replace(hash=HASH._replace(compact_revision=2)), "data", Level.NOTE),
-        (measured(wal_syncs=SLOW), "disk", Level.WARNING),
-        (measured(wal_syncs={**SLOW, "counts": (1, 2, 9)}), "disk", Level.WARNING),
-        (measured(wal_syncs={**SLOW, "counts": (0, 0, 0)}), "disk", Level.NOTE),
-        (measured(peers=[{"ID": 1, "is_active": False}]), "network", Level.WARNING),
-        (measured(db_size=81), "space", Level.WARNING),
-        (measured(slow_applies=1), "count", Level.NOTE),
+        (Patient("b:2", error="no endpoint answered"), "reach", Severity.FAILURE),
+        (OTHER._replace(error="refused"), "reach", Severity.FAILURE),
+        (changed(leader=0), "leader", Severity.FAILURE),
+        (changed(leader=2), "leader", Severity.FAILURE),
+        (changed(raft_term=3), "leader", Severity.FAILURE),
+        (changed(version="0.2.0"), "version", Severity.WARNING),
+        (changed(raft_index=9_000, raft_applied_index=9_000), "lag", Severity.WARNING),
+        (changed(errors=("memberID:1 alarm:NOSPACE ",)), "alarm", Severity.FAILURE),
+        (OTHER._replace(hash=HASH._replace(hash=6)), "data", Severity.FAILURE),
+        (OTHER._replace(hash=HASH._replace(compact_revision=2)), "data", Severity.NOTE),
+        (measured(wal_syncs=SLOW), "disk", Severity.WARNING),
+        (measured(wal_syncs={**SLOW, "counts": (1, 2, 9)}), "disk", Severity.WARNING),
+        (measured(wal_syncs={**SLOW, "counts": (0, 0, 0)}), "disk", Severity.NOTE),
+        (measured(peers=[{"ID": 1, "is_active": False}]), "network", Severity.WARNING),
+        (measured(db_size=81), "space", Severity.WARNING),
+        (measured(slow_applies=1), "count", Severity.NOTE),
     ],
 )
-def test_each_thing_that_is_wrong_is_found(patient: Patient, about: str, level: Level) -> None:
-    assert found(WELL, patient)[about] is level
+def test_each_thing_that_is_wrong_is_found(
+    patient: Patient, about: str, severity: Severity
+) -> None:
+    assert found(WELL, patient)[about] is severity
 
 
 @pytest.mark.process
