@@ -107,6 +107,7 @@ COMMANDS: Final[CommandTable] = {
     ),
     "doctor": "cluster.cli.doctor:doctor",
     "defrag": "cluster.cli.defrag:defrag",
+    "make-mirror": "cluster.cli.make_mirror:make_mirror",
     "snapshot": (
         "Manages snapshots of a node's data",
         {

@@ -89,36 +89,37 @@ def import_keys(settings: CliSettings, words: tuple[str, ...], max_txn_ops: int)
     if max_txn_ops < 1:
         bad_arguments("`--max-txn-ops` is at least 1")
     if not words:
-        done = _put_all(settings, sys.stdin.buffer, max_txn_ops)
+        done = _import(settings, sys.stdin.buffer, max_txn_ops)
     else:
         try:
             file = open(words[0], "rb")  # noqa: PTH123, SIM115 - closed below
         except OSError as error:
             raise CommandError(f"{words[0]}: {error.strerror}", EXIT_INVALID_INPUT) from None
         with file:
-            done = _put_all(settings, file, max_txn_ops)
+            done = _import(settings, file, max_txn_ops)
     complain(f"imported {done} keys")
 
 
-def _put_all(settings: CliSettings, file: BinaryIO, ops_max: int) -> int:
+def _import(settings: CliSettings, file: BinaryIO, ops_max: int) -> int:
     """The number of keys that were put."""
     progress, done = ProgressLine("keys"), 0
     with settings.connect() as client:
-        for batch in _batches(_pairs(file), ops_max):
-            _put(client, batch)
+        for batch in batches(_pairs(file), ops_max):
+            put_all(client, batch)
             done += len(batch)
             progress.show(done)
     progress.end(done)
     return done
 
 
-def _put(client: Client, batch: list[Pair]) -> None:
+def put_all(client: Client, batch: list[Pair]) -> None:
+    """Put them in one transaction."""
     from cluster.client import ops  # noqa: PLC0415 - as connect() does
 
     client.txn().then(*(ops.put(pair.key, pair.value) for pair in batch)).commit()
 
 
-def _batches(pairs: Iterable[Pair], ops_max: int) -> Iterator[list[Pair]]:
+def batches(pairs: Iterable[Pair], ops_max: int) -> Iterator[list[Pair]]:
     """What one transaction may put: not too much, and no key twice. What was read before an error
     comes before it."""
     batch: dict[bytes, Pair] = {}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Client
-from cluster.cli.transfer import Pair, _batches
+from cluster.cli.transfer import Pair, batches
 from cluster.launcher.local import LocalCluster
 from tests.cluster.in_process import Leasectl, leasectl_for
 
@@ -180,9 +180,9 @@ def test_a_wrong_line_is_named_and_those_before_it_are_there(
 def test_a_transaction_holds_no_key_twice_and_not_too_much() -> None:
     large = Pair(b"l", bytes(400_000))
     pairs = [Pair(b"a", b"1"), Pair(b"b", b""), Pair(b"a", b"2"), large, large._replace(key=b"m")]
-    sizes = [[pair.key for pair in batch] for batch in _batches(pairs, 128)]
+    sizes = [[pair.key for pair in batch] for batch in batches(pairs, 128)]
     assert sizes == [[b"a", b"b"], [b"a", b"l"], [b"m"]]
-    assert [len(batch) for batch in _batches(pairs, 1)] == [1] * 5
+    assert [len(batch) for batch in batches(pairs, 1)] == [1] * 5
 
 
 def test_wait_ends_when_a_member_leads(leasectl: Leasectl, client: Client) -> None:
