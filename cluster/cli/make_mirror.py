@@ -85,6 +85,7 @@ class Total:
 @click.pass_obj
 def make_mirror(
     settings: CliSettings,
+    /,
     words: tuple[str, ...],
     prefix: str,
     dest_prefix: str,

@@ -1,0 +1,76 @@
+"""What a shell may complete a word to that only the cluster knows: keys, and ids of all kinds.
+
+A prompt must neither wait nor show an error: without an answer in time there is nothing to offer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from cluster.cli.ending import CommandError
+from cluster.cli.settings import CliSettings
+from cluster.errors import LeaseholdError
+
+if TYPE_CHECKING:
+    from cluster.client.api import Client
+
+PATIENCE_SECONDS: Final = 0.15
+KEYS_MAX: Final = 100
+"""More keys than this are not offered: nobody reads them."""
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def _offering(names: Callable[[Client, str], Iterable[str]]) -> Complete:
+    """Offer those of the names that begin as the word does, and that a shell takes as one word."""
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        settings: CliSettings = context.find_root().obj
+        if settings.asks_for_password:
+            return []
+        settings.dial_timeout_seconds = settings.command_timeout_seconds = PATIENCE_SECONDS
+        try:
+            with settings.connect() as client:
+                found = list(names(client, incomplete))
+        except (LeaseholdError, CommandError):
+            return []
+        return [
+            name
+            for name in found
+            if name.startswith(incomplete) and name.isprintable() and not set(name) & set(" ,:")
+        ]
+
+    return complete
+
+
+def _keys(client: Client, incomplete: str) -> Iterable[str]:
+    prefix = os.fsencode(incomplete)
+    found = client.range(prefix, prefix=True, limit=KEYS_MAX, keys_only=True)
+    return (kv.key.decode(errors="replace") for kv in found)
+
+
+def _leases(client: Client, incomplete: str) -> Iterable[str]:
+    return (f"{lease_id:016x}" for lease_id in client.lease.list().ids)
+
+
+def _members(client: Client, incomplete: str) -> Iterable[str]:
+    return (f"{member.id:x}" for member in client.member_list(linearizable=False).members)
+
+
+def _users(client: Client, incomplete: str) -> Iterable[str]:
+    return client.user_list().users
+
+
+def _roles(client: Client, incomplete: str) -> Iterable[str]:
+    return client.role_list().roles
+
+
+keys: Final = _offering(_keys)
+leases: Final = _offering(_leases)
+members: Final = _offering(_members)
+users: Final = _offering(_users)
+roles: Final = _offering(_roles)
