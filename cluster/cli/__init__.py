@@ -6,6 +6,7 @@ COMMANDS is the table of all commands: to add one, write a module and name its f
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -144,12 +145,20 @@ GC_OBJECTS: Final = 50_000
 """The garbage collector begins after this number of new objects, and not after 700: what is made
 while modules load stays, so that looking for garbage among it would only cost time."""
 
+COMPLETION_VARIABLE: Final = "_LEASECTL_COMPLETE"
+"""What click looks for when leasectl starts; a shell's script sets it."""
+
+STDERR: Final = 2
+
 HELP: Final = "The command line client of Leasehold, a replicated key-value store with leases."
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run leasectl and exit with its status."""
     gc.set_threshold(GC_OBJECTS)
+    if COMPLETION_VARIABLE in os.environ:
+        # A shell completes a word: whatever is wrong, nothing of it belongs into the prompt.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDERR)
     try:
         sys.exit(_status(sys.argv[1:] if arguments is None else arguments))
     finally:

@@ -30,7 +30,7 @@ def _offering(names: Callable[[Client, str], Iterable[str]]) -> Complete:
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         settings: CliSettings = context.find_root().obj
-        if settings.asks_for_password:
+        if context.params.get("words") or settings.asks_for_password:
             return []
         settings.dial_timeout_seconds = settings.command_timeout_seconds = PATIENCE_SECONDS
         try:

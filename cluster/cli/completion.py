@@ -7,6 +7,7 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
+from cluster.cli import COMPLETION_VARIABLE
 from cluster.cli.app import PROGRAM, Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.output import emit
@@ -24,8 +25,7 @@ def completion(context: click.Context, words: tuple[str, ...]) -> None:
     made = get_completion_class(words[0])
     assert made is not None, "click knows these shells"
     root = context.find_root().command
-    variable = f"_{PROGRAM.upper()}_COMPLETE"  # click looks for it when leasectl starts
     # Not by the class's own method, which would run the shell to check its version, and complain
     # about an old one.
-    script = made(root, {}, PROGRAM, variable)
+    script = made(root, {}, PROGRAM, COMPLETION_VARIABLE)
     emit((script.source_template % script.source_vars()).encode(), end=b"")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from cluster.cli import children
+from cluster.cli import children, completing
 from cluster.cli.app import Command
 from cluster.cli.ending import CommandError, bad_arguments, go_text
 from cluster.cli.output import complain
@@ -25,7 +25,7 @@ END: Final = b"\n"
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="KEY")
+@click.argument("words", nargs=-1, metavar="KEY", shell_complete=completing.keys)
 @click.pass_obj
 def edit(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Edit the value of a key in $VISUAL or $EDITOR (not in etcd).

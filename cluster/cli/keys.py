@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from cluster.cli import completing
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
 from cluster.cli.output import emit
@@ -35,7 +36,7 @@ SORT_TARGETS: Final = {
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="KEY [VALUE]")
+@click.argument("words", nargs=-1, metavar="KEY [VALUE]", shell_complete=completing.keys)
 @click.option("--lease", default="0", help="Lease ID (in hexadecimal) to attach to the key")
 @click.option("--ttl", type=GoSeconds(), default=0, help="Seconds until the key is gone again")
 @click.option("--prev-kv", is_flag=True, help="Return the key-value pair before the change")
@@ -55,7 +56,7 @@ def put(settings: CliSettings, /, **parameters: Any) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="KEY [RANGE_END]")
+@click.argument("words", nargs=-1, metavar="KEY [RANGE_END]", shell_complete=completing.keys)
 @click.option("--prefix", is_flag=True, help="Get keys with matching prefix")
 @click.option("--from-key", is_flag=True, help="Get keys that are greater or equal, by bytes")
 @click.option("--limit", type=GoInt(), default=0, help="Maximum number of results")
@@ -102,7 +103,7 @@ def get(settings: CliSettings, /, **parameters: Any) -> None:
 
 
 @click.command("del", cls=Command)
-@click.argument("words", nargs=-1, metavar="KEY [RANGE_END]")
+@click.argument("words", nargs=-1, metavar="KEY [RANGE_END]", shell_complete=completing.keys)
 @click.option("--prefix", is_flag=True, help="Delete keys with matching prefix")
 @click.option("--from-key", is_flag=True, help="Delete keys that are greater or equal, by bytes")
 @click.option("--range", "is_range", is_flag=True, help="As etcd 3.6: [KEY, RANGE_END) is meant")
@@ -118,7 +119,7 @@ def delete(settings: CliSettings, /, **parameters: Any) -> None:
 
 
 @click.command("incr", cls=Command)
-@click.argument("words", nargs=-1, metavar="KEY [DELTA]")
+@click.argument("words", nargs=-1, metavar="KEY [DELTA]", shell_complete=completing.keys)
 @click.pass_obj
 def increment(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Add DELTA (1 if left out) to the decimal number a key holds, and print the sum (not in etcd).

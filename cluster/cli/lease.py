@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from cluster.cli import completing
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_BAD_CONNECTION, bad_arguments, failure
 from cluster.cli.settings import CliSettings
@@ -43,7 +44,7 @@ def grant(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="LEASE_ID")
+@click.argument("words", nargs=-1, metavar="LEASE_ID", shell_complete=completing.leases)
 @click.pass_obj
 def revoke(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Revoke a lease and delete its keys."""
@@ -60,7 +61,7 @@ def revoke(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="LEASE_ID")
+@click.argument("words", nargs=-1, metavar="LEASE_ID", shell_complete=completing.leases)
 @click.option("--keys", is_flag=True, help="Get keys attached to this lease")
 @click.pass_obj
 def timetolive(settings: CliSettings, words: tuple[str, ...], keys: bool) -> None:
@@ -92,7 +93,7 @@ def list_leases(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command("keep-alive", cls=Command)
-@click.argument("words", nargs=-1, metavar="LEASE_ID")
+@click.argument("words", nargs=-1, metavar="LEASE_ID", shell_complete=completing.leases)
 @click.option("--once", is_flag=True, help="Renew once, and exit")
 @click.pass_obj
 def keep_alive(settings: CliSettings, words: tuple[str, ...], once: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from cluster.cli import completing
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.output import complain
@@ -58,7 +59,7 @@ def add(
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.argument("words", nargs=-1, metavar="MEMBER_ID", shell_complete=completing.members)
 @click.pass_obj
 def remove(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Remove a member from the cluster for good."""
@@ -70,7 +71,7 @@ def remove(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.argument("words", nargs=-1, metavar="MEMBER_ID", shell_complete=completing.members)
 @PEER_URLS
 @click.pass_obj
 def update(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> None:
@@ -84,7 +85,7 @@ def update(settings: CliSettings, words: tuple[str, ...], peer_urls: str) -> Non
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.argument("words", nargs=-1, metavar="MEMBER_ID", shell_complete=completing.members)
 @click.pass_obj
 def promote(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Make a learner that has caught up a voting member."""
@@ -96,7 +97,7 @@ def promote(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("words", nargs=-1, metavar="MEMBER_ID NAME")
+@click.argument("words", nargs=-1, metavar="MEMBER_ID NAME", shell_complete=completing.members)
 @PEER_URLS
 @KEY
 @click.pass_obj
@@ -115,7 +116,7 @@ def replace(settings: CliSettings, words: tuple[str, ...], peer_urls: str, key: 
 
 
 @click.command("rotate-key", cls=Command)
-@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.argument("words", nargs=-1, metavar="MEMBER_ID", shell_complete=completing.members)
 @click.pass_obj
 def rotate_key(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Have a member make another key, and drop its former one (not in etcd)."""
@@ -128,7 +129,7 @@ def rotate_key(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command("move-leader", cls=Command)
-@click.argument("words", nargs=-1, metavar="MEMBER_ID")
+@click.argument("words", nargs=-1, metavar="MEMBER_ID", shell_complete=completing.members)
 @click.pass_obj
 def move_leader(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Transfer leadership to another member."""

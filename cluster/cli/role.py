@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from cluster.cli import completing
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.limits import NONE, limits_from, limits_text, wanted
@@ -24,7 +25,7 @@ def _of_one_role(name: str) -> Callable[[Any], Any]:
 
     def decorate(function: Callable[[CliSettings, str], None]) -> click.Command:
         @click.command(name, cls=Command, help=function.__doc__)
-        @click.argument("words", nargs=-1, metavar="ROLE")
+        @click.argument("words", nargs=-1, metavar="ROLE", shell_complete=completing.roles)
         @click.pass_obj
         def command(settings: CliSettings, words: tuple[str, ...]) -> None:
             if len(words) != 1:
@@ -77,7 +78,12 @@ def list_roles(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command("grant-permission", cls=Command)
-@click.argument("words", nargs=-1, metavar="ROLE read|write|readwrite KEY [END]")
+@click.argument(
+    "words",
+    nargs=-1,
+    metavar="ROLE read|write|readwrite KEY [END]",
+    shell_complete=completing.roles,
+)
 @PREFIX
 @FROM_KEY
 @click.pass_obj
@@ -99,7 +105,7 @@ def grant_permission(
 
 
 @click.command("revoke-permission", cls=Command)
-@click.argument("words", nargs=-1, metavar="ROLE KEY [END]")
+@click.argument("words", nargs=-1, metavar="ROLE KEY [END]", shell_complete=completing.roles)
 @PREFIX
 @FROM_KEY
 @click.pass_obj

@@ -131,6 +131,12 @@ class CliSettings:
             self._credentials = self._asked_credentials()
         return self._credentials if self._credentials and all(self._credentials) else None
 
+    @property
+    def asks_for_password(self) -> bool:
+        """Whether a person would have to type a password."""
+        given = self.password_file or self.password or ":" in self.user
+        return bool(self.user) and not given
+
     def _asked_credentials(self) -> tuple[str, str]:
         from cluster.cli import passwords  # noqa: PLC0415 - only with a user
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 import click
 
+from cluster.cli import completing
 from cluster.cli.app import Command
 from cluster.cli.ending import EXIT_INVALID_INPUT, CommandError, bad_arguments
 from cluster.cli.output import complain, emit
@@ -41,7 +42,7 @@ class Pair(NamedTuple):
 
 
 @click.command("export", cls=Command)
-@click.argument("words", nargs=-1, metavar="[KEY [RANGE_END]]")
+@click.argument("words", nargs=-1, metavar="[KEY [RANGE_END]]", shell_complete=completing.keys)
 @click.option("--prefix", is_flag=True, help="Export keys with matching prefix")
 @click.option("--rev", type=GoInt(), default=0, help="As they were at this revision")
 @click.pass_obj

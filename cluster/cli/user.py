@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from cluster.cli import passwords
+from cluster.cli import completing, passwords
 from cluster.cli.app import Command
 from cluster.cli.ending import bad_arguments
 from cluster.cli.output import emit
@@ -26,7 +26,7 @@ def _of_one_user(name: str, *options: Any) -> Callable[[Any], Any]:
 
     def decorate(function: Callable[..., None]) -> click.Command:
         @click.command(name, cls=Command, help=function.__doc__)
-        @click.argument("words", nargs=-1, metavar="USER")
+        @click.argument("words", nargs=-1, metavar="USER", shell_complete=completing.users)
         @click.pass_obj
         def command(settings: CliSettings, /, words: tuple[str, ...], **more: Any) -> None:
             if len(words) != 1:
@@ -129,7 +129,7 @@ def passwd(settings: CliSettings, name: str, interactive: bool) -> None:
 
 
 @click.command("grant-role", cls=Command)
-@click.argument("words", nargs=-1, metavar="USER ROLE")
+@click.argument("words", nargs=-1, metavar="USER ROLE", shell_complete=completing.users)
 @click.pass_obj
 def grant_role(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Give a user the rights of a role."""
@@ -143,7 +143,7 @@ def grant_role(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command("revoke-role", cls=Command)
-@click.argument("words", nargs=-1, metavar="USER ROLE")
+@click.argument("words", nargs=-1, metavar="USER ROLE", shell_complete=completing.users)
 @click.pass_obj
 def revoke_role(settings: CliSettings, words: tuple[str, ...]) -> None:
     """Take the rights of a role from a user."""
@@ -160,7 +160,7 @@ def revoke_role(settings: CliSettings, words: tuple[str, ...]) -> None:
 
 
 @click.command("add", cls=Command)
-@click.argument("name", metavar="USER")
+@click.argument("name", metavar="USER", shell_complete=completing.users)
 @click.argument("key", metavar="PUBLIC-KEY")
 @click.pass_obj
 def add_key(settings: CliSettings, name: str, key: str) -> None:
@@ -173,7 +173,7 @@ def add_key(settings: CliSettings, name: str, key: str) -> None:
 
 
 @click.command("remove", cls=Command)
-@click.argument("name", metavar="USER")
+@click.argument("name", metavar="USER", shell_complete=completing.users)
 @click.argument("key", metavar="PUBLIC-KEY")
 @click.pass_obj
 def remove_key(settings: CliSettings, name: str, key: str) -> None:

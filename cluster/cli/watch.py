@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from cluster.cli import children
+from cluster.cli import children, completing
 from cluster.cli.app import Command
 from cluster.cli.ending import (
     EXIT_ERROR,
@@ -68,7 +68,9 @@ class WatchCommand(Command):
 
 
 @click.command(cls=WatchCommand)
-@click.argument("words", nargs=-1, metavar="[KEY [RANGE_END]] [-- COMMAND ...]")
+@click.argument(
+    "words", nargs=-1, metavar="[KEY [RANGE_END]] [-- COMMAND ...]", shell_complete=completing.keys
+)
 @click.option("-i", "--interactive", is_flag=True, help="Read watches from lines typed")
 @click.option("--prefix", is_flag=True, help="Watch on a prefix")
 @click.option("--rev", type=GoInt(), default=0, help="Revision to start watching")

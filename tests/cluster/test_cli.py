@@ -363,22 +363,6 @@ def test_version_needs_no_cluster(leasectl: Leasectl) -> None:
     assert leasectl("version").stdout == said.encode()
 
 
-def test_a_shell_completes_commands_and_flags(leasectl: Leasectl) -> None:
-    assert b"_LEASECTL_COMPLETE=bash_complete" in leasectl("completion", "bash").stdout
-    assert leasectl("completion", "tcsh").code == 128
-    with subprocess.Popen(
-        [sys.executable, "-c", "from cluster.cli import main; main()"],
-        env={
-            **os.environ,
-            "_LEASECTL_COMPLETE": "bash_complete",
-            "COMP_WORDS": "leasectl lease k",
-            "COMP_CWORD": "2",
-        },
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.communicate(timeout=HANG_SECONDS)[0] == b"plain,keep-alive\n"
-
-
 # --- errors ---
 
 PUT_USAGE = "put command needs 1 argument and input from stdin or 2 arguments"
