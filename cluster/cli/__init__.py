@@ -136,6 +136,7 @@ COMMANDS: Final[CommandTable] = {
             "watch": "cluster.cli.bench:watch",
         },
     ),
+    "shell": "cluster.cli.shell:shell",
     "top": "cluster.cli.top:top",
     "completion": "cluster.cli.completion:completion",
     "version": "cluster.cli.version:version",

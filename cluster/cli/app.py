@@ -24,7 +24,9 @@ from cluster.values import parse_bool
 
 PROGRAM: Final = "leasectl"
 
-WHOLE_NAMES: Final = frozenset({"completion", "doctor", "edit", "export", "import", "top", "wait"})
+WHOLE_NAMES: Final = frozenset(
+    {"completion", "doctor", "edit", "export", "import", "shell", "top", "wait"}
+)
 """Commands that etcdctl 3.5 does not have. They cannot be abbreviated, so that they do not make an
 abbreviation of etcdctl's users ambiguous."""
 
@@ -113,10 +115,13 @@ class LazyGroup(click.Group):
             return super().parse_args(ctx, _plain_flags(args, self.params))
 
 
-def run(root: click.Group, arguments: list[str]) -> int:
-    """Run a command line; its exit status. Every error is one line on stderr."""
+def run(root: click.Group, arguments: list[str], settings: CliSettings | None = None) -> int:
+    """Run a command line; its exit status. Every error is one line on stderr.
+
+    It begins with these settings, or with those of the environment.
+    """
     try:
-        settings: CliSettings = environment_settings(os.environ)
+        settings = settings or environment_settings(os.environ)
         status = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=settings)
         sys.stdout.flush()
     except CommandError as error:

@@ -32,7 +32,7 @@ def _offering(names: Callable[[Client, str], Iterable[str]]) -> Complete:
         settings: CliSettings = context.find_root().obj
         if context.params.get("words") or settings.asks_for_password:
             return []
-        settings.dial_timeout_seconds = settings.command_timeout_seconds = PATIENCE_SECONDS
+        settings.be_brief(PATIENCE_SECONDS)
         try:
             with settings.connect() as client:
                 found = list(names(client, incomplete))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +60,7 @@ class CliSettings:
     key_file: str = ""
     _credentials: tuple[str, str] | None = field(default=None, repr=False)
     _is_log_shown: bool = field(default=False, repr=False)
+    _shared: tuple[Client, tuple[object, ...]] | None = field(default=None, repr=False)
 
     def endpoint_list(self) -> list[str]:
         """Each endpoint, as it was written."""
@@ -75,11 +77,14 @@ class CliSettings:
                 raise CommandError(f"{text} endpoints", EXIT_BAD_CONNECTION)
         return addresses
 
-    def connect(self, endpoints: Iterable[str] | None = None) -> Client:
+    def connect(self, endpoints: Iterable[str] | None = None) -> AbstractContextManager[Client]:
         """A client for these endpoints, or for those of the options, logged in if there is a user.
 
-        Without a user it connects on first use. A login that fails ends the command.
+        Without a user it connects on first use. A login that fails ends the command. A client that
+        is shared serves where nothing else is asked for.
         """
+        if endpoints is None and self._shared is not None and self._shared[1] == self._way:
+            return nullcontext(self._shared[0])
         client = self.client(endpoints)
         try:
             client.log_in()
@@ -87,6 +92,22 @@ class CliSettings:
             client.close()
             failure(error, EXIT_BAD_CONNECTION, go_text(error))
         return client
+
+    def share(self, client: Client) -> None:
+        """Have these settings, and copies that lead to the same place, use this client."""
+        self._shared = client, self._way
+
+    def be_brief(self, seconds: float) -> None:
+        """Wait no longer than this; a client that is shared is connected already."""
+        if self._shared is None:
+            self.dial_timeout_seconds = self.command_timeout_seconds = seconds
+
+    @property
+    def _way(self) -> tuple[object, ...]:
+        """All that a client depends on."""
+        timeouts = self.dial_timeout_seconds, self.command_timeout_seconds
+        who = self.user, self.password, self.password_file, self.key_file
+        return (tuple(self.endpoints), self.insecure_transport, *self._files, *timeouts, *who)
 
     def client(self, endpoints: Iterable[str] | None = None) -> Client:
         """The same, but it connects and logs in on first use."""
@@ -134,7 +155,7 @@ class CliSettings:
     @property
     def asks_for_password(self) -> bool:
         """Whether a person would have to type a password."""
-        given = self.password_file or self.password or ":" in self.user
+        given = self.password_file or self.password or ":" in self.user or self._credentials
         return bool(self.user) and not given
 
     def _asked_credentials(self) -> tuple[str, str]:
