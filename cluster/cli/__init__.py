@@ -139,6 +139,7 @@ COMMANDS: Final[CommandTable] = {
     "shell": "cluster.cli.shell:shell",
     "top": "cluster.cli.top:top",
     "completion": "cluster.cli.completion:completion",
+    "help": "cluster.cli.help:help_about",
     "version": "cluster.cli.version:version",
 }
 

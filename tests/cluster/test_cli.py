@@ -490,6 +490,14 @@ def test_help_lists_the_commands(leasectl: Leasectl) -> None:
     assert b"keep-alive" in leasectl("lease").stdout
 
 
+def test_help_is_about_any_command(leasectl: Leasectl) -> None:
+    assert leasectl("help") == leasectl("--help")
+    assert leasectl("help", "lease", "grant") == leasectl("lease", "grant", "--help")
+    assert leasectl("help", "lease", "nothing") == leasectl("lease", "--help")
+    unknown = leasectl("help", "no", "such")
+    assert (unknown.stderr, unknown.code) == ("Unknown help topic [`no` `such`]\n", 0)
+
+
 # --- what follows: watch and keep-alive, as processes ---
 
 
