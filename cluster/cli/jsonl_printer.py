@@ -66,6 +66,9 @@ class JsonlPrinter(Printer):
     def watch(self, batch: WatchBatch) -> None:
         emit(*(line(_event(event)) for event in batch.events))
 
+    def watch_progress(self, revision: int) -> None:
+        _print({"type": "PROGRESS", "revision": revision})
+
     def lease_grant(self, result: LeaseGrantResult) -> None:
         _print(_result(result))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from cluster.cli.output import emit
 from cluster.values import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -102,6 +103,10 @@ class Printer:
     def watch(self, batch: WatchBatch) -> None:
         """Events of a watch; without events it is a bookmark."""
         raise NotImplementedError
+
+    def watch_progress(self, revision: int) -> None:
+        """An idle watch has got all up to this revision: etcdctl's line, in each of its formats."""
+        emit(b"progress notify: %d" % revision)
 
     def watch_canceled(self, header: Header, compact_revision: int) -> None:
         """The server has ended a watch; the reason goes to stderr."""

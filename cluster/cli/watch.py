@@ -18,7 +18,7 @@ from cluster.cli.ending import (
     CommandError,
     bad_arguments,
 )
-from cluster.cli.output import complain, emit
+from cluster.cli.output import complain
 from cluster.cli.quoting import quoted, split_words
 from cluster.cli.settings import ENVIRONMENT_PREFIXES, CliSettings, GoInt
 from cluster.client.requests import EVERYTHING, prefix_end
@@ -182,7 +182,7 @@ def _canceled(watch: Watch | None, error: LeaseholdError, printer: Printer) -> N
 def _show(batch: WatchBatch, command: tuple[str, ...], printer: Printer) -> None:
     """Print a batch, then run the command for each of its events."""
     if not batch.events:
-        emit(b"progress notify: %d" % batch.header.revision)
+        printer.watch_progress(batch.header.revision)
     printer.watch(batch)
     if command:
         for event in batch.events:

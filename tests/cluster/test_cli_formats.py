@@ -150,6 +150,15 @@ def test_other_fields_are_refused(fields: dict[str, Any]) -> None:
         bytes_of(fields, "v")
 
 
+def test_jsonl_has_an_object_for_the_progress_of_a_watch(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    JsonlPrinter(False).watch_progress(5)
+    assert lines(capsysbinary.readouterr().out) == [{"type": "PROGRESS", "revision": 5}]
+    ProtobufPrinter(False).watch_progress(5)
+    assert capsysbinary.readouterr().out == b"progress notify: 5\n"
+
+
 # --- trees ---
 
 
