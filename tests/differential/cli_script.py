@@ -80,6 +80,7 @@ PUT_AND_GET: Final = (
     get a
     get a -w json
     get a -w fields
+    get a --keepalive-time=2s
     put a 1
     put a 2 --prev-kv
     put b "two words" -w json
