@@ -190,8 +190,9 @@ def why_not_free(port: int) -> str:
 def free_base_port(size: int) -> int | None:
     """A first port from which the ports of a whole cluster are free now, if there is any."""
     for base_port in range(BASE_PORT + BASE_STEP, FREE_PORTS.start, BASE_STEP):
-        if all(is_free(port) for pair in ports_from(base_port, size) for port in pair):
-            return base_port
+        with PortClaims() as claims:
+            if all(map(claims.maybe_claim, ports_from(base_port, size))):
+                return base_port
     return None
 
 

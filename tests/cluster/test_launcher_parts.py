@@ -27,6 +27,7 @@ from cluster.launcher.ports import (
     PortClaims,
     Ports,
     PortTakenError,
+    free_base_port,
     holder_of,
     is_free,
     ports_from,
@@ -65,6 +66,14 @@ def test_the_ports_are_those_of_etcds_examples_and_none_that_the_kernel_gives_aw
     assert clients_from(2379) == [2379, 22379, 32379, 12379, 62379, 2389, 2399]
     # Here 32379 and others are given away.
     assert clients_from(2379, 4, range(30_000, 65_000)) == [2379, 22379, 12379, 2389]
+
+
+def test_no_port_that_another_cluster_claims_is_called_free() -> None:
+    base_port = free_base_port(1)
+    assert base_port is not None
+    with PortClaims() as others:
+        others.claim(Ports(base_port, base_port + 1))
+        assert free_base_port(1) != base_port
 
 
 @pytest.mark.parametrize("base_port", [1, 2379, 7379, 32_760, 35_535, 45_535, 60_995, 65_534])

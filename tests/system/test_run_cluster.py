@@ -18,7 +18,7 @@ import msgpack
 import pytest
 import zmq
 
-from cluster.launcher.ports import FREE_PORTS, Ports, holder_of, is_free, ports_from
+from cluster.launcher.ports import FREE_PORTS, PortClaims, Ports, holder_of, is_free, ports_from
 from tests.limits import HANG_MS, HANG_SECONDS
 
 SCRIPT = Path(__file__).resolve().parents[2] / "run_cluster.py"
@@ -101,9 +101,10 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def free_base_port(size: int = 3) -> int:
     """A base port from which the ports of a whole cluster are free."""
     for base in range(FREE_PORTS.start + os.getpid() % 1_000, FREE_PORTS.stop, 16):
-        layout = ports_from(base, size)
-        if all(is_free(port) for pair in layout for port in pair):
-            return base
+        # Another cluster's stopped node has a claim on its port.
+        with PortClaims() as claims:
+            if all(map(claims.maybe_claim, ports_from(base, size))):
+                return base
     raise AssertionError("no free base port")
 
 
