@@ -371,6 +371,27 @@ def test_a_client_of_learners_only_is_told_so() -> None:
     assert call.error.message == LEARNS["message"]
 
 
+def test_a_learner_says_nothing_of_voters_that_have_no_leader_just_now() -> None:
+    """A call that was refused everywhere goes on, as long as one who refused it is a voter."""
+    rig = Rig("a", "b")
+    call = rig.call()
+    for _ in range(3):
+        for _ in range(2):
+            while not rig.core.sends:
+                rig.now = rig.core.wake_at
+                rig.core.tick(rig.now)
+            frame = rig.one()
+            rig.answer(frame, error=LEARNS if frame[0] == "a" else NO_LEADER)
+    assert call.error is None
+    while call.error is None:
+        while not rig.core.sends and call.error is None:
+            rig.now = rig.core.wake_at
+            rig.core.tick(rig.now)
+        if rig.core.sends:
+            rig.answer(rig.one(), error=LEARNS)
+    assert call.error.message == LEARNS["message"]
+
+
 def test_refusals_are_retried_after_a_growing_random_delay() -> None:
     rig = Rig()
     rig.call()

@@ -20,7 +20,7 @@ from cluster.client.engine.call import (
     Phase,
     WriteSession,
 )
-from cluster.client.engine.endpoints import Endpoints
+from cluster.client.engine.endpoints import LEARNER, Endpoints
 from cluster.client.engine.login import Account, Login
 from cluster.client.engine.news import News, Retry
 from cluster.client.engine.sessions import WriteSessions
@@ -284,8 +284,8 @@ class Calls:
         elif name in LOST_SESSION and call.session is not None:
             self._session_lost(call, call.session, reason, now)
         elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
-            # A learner refuses before it does anything, and another endpoint may be a voter.
-            self._attempt_failed(call, now, reason, sure=True, at_once=True)
+            has_unasked = call.attempts < self.endpoints.up_count
+            self._attempt_failed(call, now, reason, sure=True, at_once=has_unasked)
         elif name in NO_VERDICT and call.write and call.uncertain:
             # The refusal is of this attempt only. An earlier one without an answer may be applied.
             self._finish(call, now, endings.outcome_unknown(message))
@@ -311,9 +311,9 @@ class Calls:
         self._attempt_failed(call, now, reason, sure=True, at_once=not call.failures)
 
     def _may_leave(self, call: Call, endpoint: str, now: float) -> bool:
-        """Prefer other endpoints from now on; whether there is one that was not asked yet."""
-        self.endpoints.failed(endpoint, now, "it is a learner")
-        return not call.pinned and call.attempts < self.endpoints.up_count
+        """A learner has refused this before it did anything; whether another may be a voter."""
+        self.endpoints.failed(endpoint, now, LEARNER)
+        return not call.pinned and self.endpoints.may_be_voters(call.attempts)
 
     def _attempt_failed(
         self, call: Call, now: float, error: LeaseholdError, sure: bool, at_once: bool

@@ -22,6 +22,7 @@ _SCHEMES: Final = {TCP: TCP, HTTP: TCP, HTTPS: HTTPS}
 _NEVER: Final = float("-inf")
 
 BROKEN: Final = "the connection broke"
+LEARNER: Final = "it is a learner"
 
 
 def parse(
@@ -108,6 +109,8 @@ class Endpoints:
         # The direct connections in use, by endpoint.
         self._direct: dict[str, str] = {}
         self._failed_at: dict[str, float] = dict.fromkeys(self.names, _NEVER)
+        # Those whose last failure was that they are learners.
+        self._learners: set[str] = set()
         self._current: str | None = None
         # The endpoint before the present one, and why it was left.
         self._before = ""
@@ -126,6 +129,12 @@ class Endpoints:
     def up_count(self) -> int:
         """The number of endpoints that a request can be sent to."""
         return sum(self.route(name) is not None for name in self.names)
+
+    def may_be_voters(self, attempts: int) -> bool:
+        """Whether a voter may be among those that can be asked, of a call that was sent `attempts`
+        times: one was not asked yet, or refused for another reason than that it is a learner."""
+        up = [name for name in self.names if self.route(name) is not None]
+        return attempts < len(up) or not self._learners.issuperset(up)
 
     def is_known(self, connection: str) -> bool:
         """Whether there is a connection of this name, established or not."""
@@ -165,6 +174,9 @@ class Endpoints:
         if connection not in (endpoint, self._direct.get(endpoint)):
             return
         self._failed_at[endpoint] = now
+        self._learners.discard(endpoint)
+        if cause == LEARNER:
+            self._learners.add(endpoint)
         if self._current == endpoint:
             self._current = None
             self._cause = cause
