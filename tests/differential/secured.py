@@ -17,6 +17,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -152,3 +153,16 @@ class Secured:
     def rejections(self) -> list[str]:
         """Why it has rejected connections, each reason once."""
         return sorted(set(_REJECTED.findall(self.log)))
+
+    def has_rejected(self, reason: str) -> bool:
+        """Whether it has rejected a connection for this reason, or the beginning of it.
+
+        Waits for that: a client may hear of its end before the log has the line.
+        """
+        deadline = time.monotonic() + HANG_SECONDS
+        while not any(reason.startswith(own) for own in self.rejections):
+            if time.monotonic() >= deadline:
+                return False
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(RETRY_SECONDS)
+        return True
