@@ -55,7 +55,7 @@ class RoundTrips:
     """The round trips from one member to the others.
 
     `clock_ns` is monotonic; None: no pings. A member is lost that has not answered for an election
-    timeout, or whose connection broke: `facts` get it.
+    timeout, or whose connection broke, and found when it answers within one: `facts` get it.
     """
 
     def __init__(
@@ -115,7 +115,8 @@ class RoundTrips:
         trips.durations.add(now_ns - pong.stamp)
         while trips.stamps and trips.stamps[0] <= pong.stamp:
             trips.stamps.popleft()
-        if not trips.is_active:
+        # Who always answers too late stays lost, and is not found anew with each answer.
+        if not trips.is_active and now_ns - pong.stamp < self._answer_ns:
             lost_ns = trips.lost_ns
             away_ms = None if lost_ns is None else (now_ns - lost_ns) // _NS_PER_MS
             self._facts.note(PeerFound(pong.source, away_ms))

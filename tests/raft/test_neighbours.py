@@ -332,6 +332,21 @@ def test_a_member_that_does_not_answer_in_time_is_lost_and_found_when_it_answers
     assert street.facts() == [PeerFound(2, 5_000 + ELECTION_MS)]
 
 
+def test_a_member_that_answers_too_late_each_time_stays_lost() -> None:
+    street = Street()
+    street.answered(2)
+    street.facts()
+    asked = [each.stamp for each in street.ping_after(1_000) if each.target == 2]
+    for _ in range(2 * ELECTION_MS // 100):
+        asked += [each.stamp for each in street.ping_after(100) if each.target == 2]
+        while street.now_ns - asked[0] > ELECTION_MS * 1_000_000:
+            assert street.neighbours.ponged(Pong(2, 1, asked.pop(0))) == "", "it was asked"
+    assert street.facts() == [PeerLost(2, "timeout")] and not street.trips.read()[0].is_active
+    street.answered(2)
+    (found,) = street.facts()
+    assert isinstance(found, PeerFound)
+
+
 def test_a_member_whose_connection_broke_is_found_by_a_later_ping_only() -> None:
     street = Street()
     street.answered(2)
