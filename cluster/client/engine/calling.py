@@ -284,8 +284,8 @@ class Calls:
         elif name in LOST_SESSION and call.session is not None:
             self._session_lost(call, call.session, reason, now)
         elif name == "NotSupportedForLearner" and self._may_leave(call, endpoint, now):
-            has_unasked = call.attempts < self.endpoints.up_count
-            self._attempt_failed(call, now, reason, sure=True, at_once=has_unasked)
+            at_once = self.endpoints.has_unasked(call.attempts)
+            self._attempt_failed(call, now, reason, sure=True, at_once=at_once)
         elif name in NO_VERDICT and call.write and call.uncertain:
             # The refusal is of this attempt only. An earlier one without an answer may be applied.
             self._finish(call, now, endings.outcome_unknown(message))

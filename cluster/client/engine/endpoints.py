@@ -130,11 +130,15 @@ class Endpoints:
         """The number of endpoints that a request can be sent to."""
         return sum(self.route(name) is not None for name in self.names)
 
+    def has_unasked(self, attempts: int) -> bool:
+        """Whether one of those that can be asked got none of a call's `attempts` yet."""
+        return attempts < self.up_count
+
     def may_be_voters(self, attempts: int) -> bool:
         """Whether a voter may be among those that can be asked, of a call that was sent `attempts`
         times: one was not asked yet, or refused for another reason than that it is a learner."""
         up = [name for name in self.names if self.route(name) is not None]
-        return attempts < len(up) or not self._learners.issuperset(up)
+        return self.has_unasked(attempts) or not self._learners.issuperset(up)
 
     def is_known(self, connection: str) -> bool:
         """Whether there is a connection of this name, established or not."""
