@@ -6,30 +6,20 @@ from typing import Any
 
 from actors.language.messages import Connection
 from cluster.wire import unpack
+from tests.still_door import StillDoor
 
 
-class FakeDoor:
+class FakeDoor(StillDoor):
     """Keeps what is sent; `full` connections take nothing just now, `gone` ones never again."""
 
-    look_ms: int | None = None
-
     def __init__(self) -> None:
+        super().__init__()
         self.sent: list[tuple[Connection, bytes]] = []
         self.full: set[Connection] = set()
         self.gone: set[Connection] = set()
         self.closed = False
         self.unread_bytes = 0
         self.news: list[Any] = []
-        self.keys: dict[bytes, bytes] = {}
-
-    def descriptors(self) -> list[int]:
-        return []
-
-    def must_drain(self) -> bool:
-        return False
-
-    def drain(self, items_max: int) -> list[Any]:
-        return []
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
         if route in self.gone:

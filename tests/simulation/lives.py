@@ -36,6 +36,7 @@ from tests.simulation.clients import Endpoint
 from tests.simulation.saved import require
 from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
+from tests.still_door import StillDoor
 from tests.store.driver import commit
 from tests.twins import AtOnce, MemoryBackend
 
@@ -68,40 +69,17 @@ class Report(NamedTuple):
 # --- a cluster --------------------------------------------------------------------------------
 
 
-class _Door:
+class _Door(StillDoor):
     """The clients' socket of one process."""
 
-    look_ms: int | None = None
-
     def __init__(self, life: Life) -> None:
+        super().__init__()
         self._life = life
         self._incarnation = life.incarnation
-        self.keys: dict[bytes, bytes] = {}
-
-    def descriptors(self) -> list[int]:
-        return []
-
-    def must_drain(self) -> bool:
-        return False
-
-    def drain(self, items_max: int) -> list[Any]:
-        return []
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
         self._life.world.reply(self._life, self._incarnation, int(route[0][1:]), payload)
         return True
-
-    def look(self) -> list[Any]:
-        return []
-
-    def address_of(self, name: bytes) -> str:
-        return ""
-
-    def unread(self, bytes_max: int) -> int:
-        return 0
-
-    def close(self) -> None:
-        pass
 
 
 class Life:

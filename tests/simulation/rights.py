@@ -41,6 +41,7 @@ from tests.simulation.book import Version, auth_types
 from tests.simulation.saved import require
 from tests.simulation.tenants import Admin, Tenant, Visitor
 from tests.simulation.timeline import Timeline
+from tests.still_door import StillDoor
 from tests.store.driver import FOUNDERS, everything
 from tests.twins import AtOnce, ImmediateWaits, MemoryBackend
 
@@ -168,10 +169,22 @@ class JudgedMachine(Machine):
         self.place.world.log.applied(self.place.number, index, result, self.store.revision)
 
 
+class _Door(StillDoor):
+    """A member's clients' socket."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self._place = place
+        # The world knows each visitor's key.
+        self.keys: Any = place.world
+
+    def send(self, route: Connection, payload: bytes) -> bool | None:
+        self._place.world.reply(self._place, route, payload)
+        return True
+
+
 class Place:
     """One member: its processes, one after the other, on one disk."""
-
-    look_ms: int | None = None
 
     def __init__(self, world: World, number: int) -> None:
         self.world = world
@@ -202,7 +215,7 @@ class Place:
         )
         random_bits = self.chance.random.getrandbits
         clock = self.clock
-        self.gateway = GatewayActor(settings, lambda: self, clock, 0, random_bits, AtOnce())
+        self.gateway = GatewayActor(settings, lambda: _Door(self), clock, 0, random_bits, AtOnce())
         self.store = StoreActor(self.machine, self.backend, ImmediateWaits(), self.number, clock)
         self.watch = WatchActor(1, self.number, 1 << 40, clock, request_bytes_max=1_000)
         self.actors = (self.gateway, self.store, self.watch)
@@ -273,42 +286,10 @@ class Place:
                 self.store.mailbox.tell(ConfirmedRead(read.questions, self.clock()))
             self.pump()
 
-    # --- the clients' socket ---
-
-    @property
-    def keys(self) -> Any:
-        """The public key that each connection has shown."""
-        return self.world
-
     def take(self, connection: Connection, frame: bytes) -> None:
         """A request has arrived."""
         self.gateway.receive(ClientFrames(((connection, frame),)))
         self.pump()
-
-    def descriptors(self) -> list[int]:
-        return []
-
-    def must_drain(self) -> bool:
-        return False
-
-    def drain(self, items_max: int) -> list[Any]:
-        return []
-
-    def send(self, route: Connection, payload: bytes) -> bool | None:
-        self.world.reply(self, route, payload)
-        return True
-
-    def look(self) -> list[Any]:
-        return []
-
-    def address_of(self, name: bytes) -> str:
-        return ""
-
-    def unread(self, bytes_max: int) -> int:
-        return 0
-
-    def close(self) -> None:
-        pass
 
 
 class World:

@@ -33,6 +33,7 @@ from cluster.visitors import LOOK_MS
 from tests.simulation.network import CLUSTER_ID
 from tests.simulation.newer import in_later_words
 from tests.simulation.saved import require
+from tests.still_door import StillDoor
 from tests.twins import MemoryBackend, MemoryCommit
 
 if TYPE_CHECKING:
@@ -305,23 +306,14 @@ class SimulatedBackend(MemoryBackend):
         self._node.effect("install")
 
 
-class SimulatedDoor:
+class SimulatedDoor(StillDoor):
     """The clients' socket; at times the queue of a connection is full for a while."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        super().__init__()
         self._full_until_ms: dict[Connection, int] = {}
-        self.keys: dict[bytes, bytes] = {}
         self.look_ms = LOOK_MS if node.cluster.swarm.hang_ups else None
-
-    def descriptors(self) -> list[int]:
-        return []
-
-    def must_drain(self) -> bool:
-        return False
-
-    def drain(self, items_max: int) -> list[Any]:
-        return []
 
     def send(self, route: Connection, payload: bytes) -> bool | None:
         if self._is_full(route):
@@ -334,12 +326,6 @@ class SimulatedDoor:
         broken, self._node.broken_connections = self._node.broken_connections, []
         return broken
 
-    def address_of(self, name: bytes) -> str:
-        return ""
-
-    def unread(self, bytes_max: int) -> int:
-        return 0
-
     def _is_full(self, route: Connection) -> bool:
         node = self._node
         now_ms, congestion = node.true_ms, node.cluster.swarm.congestion
@@ -349,9 +335,6 @@ class SimulatedDoor:
         if node.chance.happens(congestion * 0.05):
             self._full_until_ms[route] = now_ms + node.chance(200)
         return False
-
-    def close(self) -> None:
-        pass
 
 
 class SimulatedLinks:

@@ -1,0 +1,35 @@
+"""The part that all stand-ins for the clients' socket share: no network, and nothing arrives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class StillDoor:
+    """A clients' socket on which nothing arrives or ends; a subclass says what `send` does."""
+
+    look_ms: int | None = None
+
+    def __init__(self) -> None:
+        self.keys: dict[bytes, bytes] = {}
+
+    def descriptors(self) -> list[int]:
+        return []
+
+    def must_drain(self) -> bool:
+        return False
+
+    def drain(self, items_max: int) -> list[Any]:
+        return []
+
+    def look(self) -> list[Any]:
+        return []
+
+    def address_of(self, name: bytes) -> str:
+        return ""
+
+    def unread(self, bytes_max: int) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
