@@ -15,7 +15,7 @@ import zmq
 from cluster.addresses import place_of
 from cluster.client_lock import FRONT, ClientLock
 from cluster.curve import KeyPair
-from cluster.keyed import KeyedPorts
+from cluster.keyed import SEAL_BYTES, KeyedPorts
 from cluster.links import (
     ASKED_FIRST,
     HANDSHAKE_MS,
@@ -240,7 +240,7 @@ class ClientDoor:
                 visitor = find(route[0])
                 if visitor is None:
                     continue
-                visitor.taken += _wire_bytes(route, payload)
+                visitor.taken += _wire_bytes(route, payload, visitor.seal_bytes)
                 if not visitor.ended:
                     items.append((route, payload))
         except zmq.Again:
@@ -265,10 +265,12 @@ class ClientDoor:
         reported, its requests would count as the other's. Of a connection that has ended nothing is
         noted: nothing would remove it again.
         """
-        if self.visitors.find(name) is None:
+        named = self.visitors.find(name)
+        if named is None:
             return False
         user = frame.get(USER_ID)
         key = b"" if user == FRONT else bytes.fromhex(str(user))
+        named.seal_bytes = SEAL_BYTES if key else 0
         if self.keys.setdefault(name, key) == key:
             return True
         visitor = self.visitors.at(int(frame.get(zmq.SRCFD)))
@@ -359,7 +361,7 @@ class ClientDoor:
                 return None
             raise
         if visitor is not None:
-            visitor.given += _wire_bytes(route, payload)
+            visitor.given += _wire_bytes(route, payload, visitor.seal_bytes)
         return True
 
     def close(self) -> None:
@@ -371,10 +373,10 @@ class ClientDoor:
             self._ports.close()
 
 
-def _wire_bytes(route: Route, payload: bytes) -> int:
+def _wire_bytes(route: Route, payload: bytes, seal_bytes: int) -> int:
     """The size of a message on the wire, headers included; the connection's name is not sent."""
-    size = len(payload)
+    size = len(payload) + seal_bytes
     size += _HEAD_BYTES if size <= _SHORT_FRAME_BYTES else _LONG_HEAD_BYTES
     for frame in route[1:]:
-        size += _HEAD_BYTES + len(frame)
+        size += _HEAD_BYTES + seal_bytes + len(frame)
     return size

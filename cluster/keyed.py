@@ -19,6 +19,9 @@ import zmq
 from cluster.curve import KeyPair, z85
 from cluster.schemes import LISTEN_BACKLOG, zeromq_url
 
+SEAL_BYTES: Final = 33
+"""What CURVE adds to each frame: a command's name (8 bytes), a nonce (8), a MAC (16), flags (1)."""
+
 NO_DESCRIPTOR: Final = -1
 """ZMQ_USE_FD's value for "none": libzmq makes a socket by itself."""
 

@@ -15,7 +15,7 @@ import zmq
 
 from cluster.curve import KeyPair
 from cluster.gatekeeper import Applicant
-from cluster.keyed import KeyedPorts
+from cluster.keyed import SEAL_BYTES, KeyedPorts
 from cluster.schemes import LISTEN_BACKLOG, zeromq_url
 from cluster.visitors import LOOK_MS, Visitors
 
@@ -123,6 +123,7 @@ class PeerDoor:
         self.visitors = Visitors(context, socket, _monotonic_ms)
         self.visitors.incoming_connection_bytes_max = PEER_INCOMING_BYTES_MAX
         self.visitors.incoming_node_bytes_max = PEER_INCOMING_BYTES_MAX
+        self._head_bytes = FRAME_HEAD_BYTES + (0 if lock is None else SEAL_BYTES)
         self._look_at_ms = 0
         self._lock, self._ports = lock, None if lock is None else KeyedPorts(urls)
         self._socket = socket
@@ -184,7 +185,7 @@ class PeerDoor:
         """Count the bytes taken from a connection; end it when its message has several frames."""
         visitor = self.visitors.at(arrived.get(zmq.SRCFD))
         if visitor is not None:
-            visitor.taken += len(arrived) + FRAME_HEAD_BYTES
+            visitor.taken += len(arrived) + self._head_bytes
             if arrived.more:
                 self.visitors.hang_up(visitor, SEVERAL_FRAMES)
 

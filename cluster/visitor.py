@@ -95,6 +95,7 @@ class Visitor:
     `taken` and `given` are counted here; `received`, `waiting` (received by the system, not yet
     read by libzmq) and `read` (acknowledged by the client) are the system's, as of the last look.
     `arrived` is what libzmq had read at the last check. `speaks`: its ZMTP handshake succeeded.
+    `seal_bytes` are those that sealing adds to each of its frames.
     """
 
     __slots__ = (
@@ -112,6 +113,7 @@ class Visitor:
         "read",
         "read_then",
         "received",
+        "seal_bytes",
         "speaks",
         "taken",
         "waiting",
@@ -124,6 +126,7 @@ class Visitor:
         self.name = b""
         # Where it comes from in truth, once somebody has asked.
         self.place = ""
+        self.seal_bytes = 0
         self.taken = self.received = self.waiting = 0
         self.arrived = self.arrived_then = 0
         self.given = self.read = self.read_then = 0

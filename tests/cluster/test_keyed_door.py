@@ -138,6 +138,25 @@ def test_the_front_comes_in_with_its_password_and_has_no_key(bench: Bench) -> No
     assert dealer.receive(front.socket.recv(1_000)) == [b"answer"]
 
 
+def test_what_was_taken_of_a_sealed_connection_counts_as_no_message_without_an_end(
+    bench: Bench,
+) -> None:
+    """The system counts sealed bytes. Else a busy client would be cut after 300,000 requests."""
+    client = bench.client(new_pair())
+    visitor = bench.door.visitors.find(bench.said(client))
+    assert visitor is not None
+    sizes = (1, 100, 221, 222, 223, 255, 256, 70_000)
+    visitor.look()
+    before = visitor.incoming
+    for size in sizes:
+        client.send_multipart([b"a route", b"", bytes(size)])
+    taken: list[object] = []
+    while len(taken) < len(sizes):
+        taken += bench.take()
+    visitor.look()
+    assert visitor.incoming == before
+
+
 def test_nobody_else_comes_in_where_the_front_does(bench: Bench) -> None:
     for name, password in ((FRONT, "0" * 64), ("root", bench.lock.password)):
         client = bench.context.socket(zmq.DEALER)

@@ -132,6 +132,35 @@ def raw(pair: Pair, client: KeyPair | None) -> zmq.Socket[bytes]:
     return made
 
 
+def test_what_was_taken_of_a_sealed_link_does_not_count_as_waiting(pair: Pair) -> None:
+    """The system counts sealed bytes. Else a link would be cut after ten million frames."""
+    pair.admit(pair.own)
+    sizes = (1, 100, 221, 222, 223, 255, 256, 70_000)
+    with raw(pair, pair.own) as link:
+        link.connect(pair.url)
+        (first,) = taken(pair, link, (1,))
+        visitor = pair.door.visitors.at(first.arrived.get(zmq.SRCFD))
+        assert visitor is not None
+        visitor.look()
+        before = visitor.incoming
+        taken(pair, link, sizes)
+        visitor.look()
+        assert visitor.incoming <= before
+
+
+def taken(pair: Pair, link: zmq.Socket[bytes], sizes: tuple[int, ...]) -> list[PeerFrame]:
+    """Frames of these sizes, sent and taken."""
+    for size in sizes:
+        link.send(bytes(size))
+    frames: list[PeerFrame] = []
+    for _ in range(TURNS):
+        pair.door.wait(TURN_MS)
+        frames += [each for each in pair.door.drain(10) if isinstance(each, PeerFrame)]
+        if len(frames) == len(sizes):
+            return frames
+    raise AssertionError("they do not arrive")
+
+
 @pytest.mark.parametrize("has_key", [False, True], ids=["without a key", "with a key of their own"])
 def test_a_stranger_is_not_let_in(pair: Pair, has_key: bool) -> None:
     pair.admit(pair.own)
