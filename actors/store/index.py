@@ -11,9 +11,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 
-from sortedcontainers import SortedList
-
 from actors.language.errors import StorageError
+from actors.store.sorted_keys import SortedKeys
 from actors.store.steps import Steps, in_order, portions, take_apart
 from actors.store.storage import SUB_BITS, Row
 
@@ -36,11 +35,11 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self.live: dict[bytes, Live] = {}
-        self._order: SortedList = SortedList()
+        self._order = SortedKeys()
         # All changes of a key but its live one, oldest first; no entry for a key put only once.
         self._past: dict[bytes, list[int]] = {}
         # The keys that have a past and do not exist now.
-        self._gone: SortedList = SortedList()
+        self._gone = SortedKeys()
 
     def rebuild(
         self, rows: Iterable[Row], compact_revision: int, *, at_once: bool = False
@@ -79,8 +78,8 @@ class KeyIndex:
             gone.update(dict.fromkeys([key for key in keys if key not in live]))
             yield
         if at_once:
-            self._order.update(live)
-            self._gone.update(gone)
+            self._order.add_run(sorted(live))
+            self._gone.add_run(sorted(gone))
         else:
             yield from _fill(self._order, live)
             yield from _fill(self._gone, gone)
@@ -105,45 +104,40 @@ class KeyIndex:
         self.live[key] = after
 
     def remove(self, keys: list[bytes], position: int) -> None:
-        """Live keys were deleted, by tombstones at this position and those that follow it."""
+        """Live keys, in order, were deleted: by tombstones at this position and behind it."""
         pop, past = self.live.pop, self._past
-        take, add = self._order.remove, self._gone.add
-        mark = position << 1 | 1
-        for key in keys:
+        self._order.remove_run(keys)
+        self._gone.add_run(keys)
+        for at, key in enumerate(keys, start=position):
+            mark = at << 1 | 1
             before = pop(key)[0] << 1
             assert mark > before, "a tombstone comes after the value it ends"
-            take(key)
-            add(key)
             if key in past:
                 past[key] += (before, mark)
             else:
                 past[key] = [before, mark]
-            mark += 2
 
     def keys(self, key: bytes, range_end: bytes) -> Iterator[bytes]:
         """The keys of an interval that exist now, in order."""
         if not range_end:
             return iter((key,) if key in self.live else ())
-        return _irange(self._order, key, end_of(key, range_end), descending=False)
+        return self._order.between(key, end_of(key, range_end), descending=False)
 
     def count(self, key: bytes, range_end: bytes) -> int:
         """How many keys of an interval exist now."""
         if not range_end:
             return int(key in self.live)
-        order = self._order
-        start: int = order.bisect_left(key)
-        end: int = len(order) if range_end == b"\0" else order.bisect_left(range_end)
-        return max(0, end - start)
+        return self._order.count(key, end_of(key, range_end))
 
     def between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
         """The keys in [low, high) that exist now; a `high` of None is the end of all keys."""
-        return _irange(self._order, low, high, descending=descending)
+        return self._order.between(low, high, descending=descending)
 
     def ever_between(self, low: bytes, high: bytes | None, *, descending: bool) -> Iterator[bytes]:
         """The keys in [low, high) that exist or once did; `high` as for `between`."""
         return merge(
-            _irange(self._order, low, high, descending=descending),
-            _irange(self._gone, low, high, descending=descending),
+            self._order.between(low, high, descending=descending),
+            self._gone.between(low, high, descending=descending),
             reverse=descending,
         )
 
@@ -205,22 +199,8 @@ def end_of(key: bytes, range_end: bytes) -> bytes | None:
     return None if range_end == b"\0" else range_end
 
 
-def _fill(order: SortedList, keys: Collection[bytes]) -> Steps[None]:
-    """Put many keys into an empty list."""
+def _fill(order: SortedKeys, keys: Collection[bytes]) -> Steps[None]:
+    """Put many keys into an empty set."""
     for portion in portions((yield from in_order(keys))):
-        for key in portion:
-            order.add(key)
+        order.add_run(portion)
         yield
-
-
-def _irange(
-    order: SortedList, low: bytes, high: bytes | None, *, descending: bool
-) -> Iterator[bytes]:
-    found: Iterator[bytes]
-    if high is None:
-        found = order.irange(low, reverse=descending)
-    elif low < high:
-        found = order.irange(low, high, inclusive=(True, False), reverse=descending)
-    else:
-        found = iter(())
-    return found

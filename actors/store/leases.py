@@ -135,6 +135,8 @@ class LeaseTable:
 
     def leave(self, keys: Iterable[bytes], live: Mapping[bytes, Live]) -> None:
         """Keys are about to be deleted: those on a lease leave it."""
+        if not self.table:
+            return
         for key in keys:
             if lease := live[key][3]:
                 self.table[lease].keys.remove(key)

@@ -101,7 +101,7 @@ class RevisionStore:
         if not sub:
             self.revision += 1
         self.deletes += len(keys)
-        revision, fresh, events = self.revision, self.fresh, self.events
+        revision = self.revision
         deleted: list[KeyValue] = []
         shown: list[KeyValue | None]
         first = revision << SUB_BITS | sub
@@ -115,11 +115,13 @@ class RevisionStore:
         else:
             shown = [None] * len(keys)
         self.index.remove(keys, first)
-        for position, (key, previous) in enumerate(zip(keys, shown, strict=True), start=first):
-            # As in etcd, the event of a deletion has the key and its mod_revision only.
-            kv = _new(KeyValue, (key, 0, revision, 0, b"", 0))
-            event = fresh[position] = _new(Event, (change, kv, previous))
-            events.append(event)
+        # As in etcd, the event of a deletion has the key and its mod_revision only.
+        events = [
+            _new(Event, (change, _new(KeyValue, (key, 0, revision, 0, b"", 0)), previous))
+            for key, previous in zip(keys, shown, strict=True)
+        ]
+        self.fresh.update(enumerate(events, start=first))
+        self.events += events
         return deleted
 
     def _before_revision(self, key: bytes, before: Live, previous: KeyValue) -> KeyValue | None:
