@@ -13,7 +13,6 @@ import random
 import secrets
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -50,6 +49,7 @@ from actors.runtime.premises import (
     try_to_listen,
 )
 from actors.runtime.signals import stop_at_signals
+from actors.runtime.system import THIS_SYSTEM
 from actors.store.actor import StoreActor
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.spool import SpoolDirectory
@@ -279,7 +279,7 @@ def _make_gateway(
         settings,
         lambda: _open_door(config, context, identity, security, front),
         monotonic_ms,
-        time.time_ns() // 1_000_000,
+        THIS_SYSTEM,
         secrets.randbits,
         Beside("passwords"),
         _audit_file(config),

@@ -44,12 +44,14 @@ METRICS: Final = (
     # The gateway, and the loop.
     *_counted("turns turns_over_budget slow_applies requests_under_way proposals_pending"),
     *_counted("proposals_failed read_indexes_failed pending_events audit_records_lost"),
+    Field("wall_ms", INTEGER, "since 1970, by its wall clock"),
+    Field("resident_bytes", COUNT, "of memory that its process takes"),
     # Raft.
     Field("has_leader", FLAG),
     Field("is_leader", FLAG),
     Field("is_learner", FLAG),
     Field("vote", MEMBER_ID, "for whom it voted in its term, 0: for nobody"),
-    *_counted("leader_changes proposals_committed slow_read_indexes"),
+    *_counted("leader_changes near_misses proposals_committed slow_read_indexes"),
     *_counted("snapshots_sent snapshots_received"),
     Field("wal_syncs", DURATIONS),
     Field("peers", ListOf(PEER)),

@@ -24,6 +24,7 @@ from actors.language.results import Result
 from actors.raft.disk.files import DISK, Files
 from actors.runtime.beside import Beside
 from actors.runtime.disk import Work, nothing
+from actors.runtime.system import System
 from actors.store.records import auth_key, decode_auth, encode_auth
 from actors.store.steps import Steps
 from actors.store.storage import (
@@ -39,6 +40,14 @@ from actors.store.storage import (
 )
 
 _CHECKSUM_BYTES = 4
+
+
+def system_at(wall_ms: int) -> System:
+    """A system whose wall clock stands still."""
+    return System(lambda: wall_ms, lambda: 0)
+
+
+NO_SYSTEM = system_at(0)
 
 
 class AtOnce(Beside):

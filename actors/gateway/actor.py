@@ -52,6 +52,7 @@ from actors.language.metrics import GatewayMetrics, Survey
 from actors.language.results import Result
 from actors.runtime.base import Clock, NodeActor, log
 from actors.runtime.beside import Beside
+from actors.runtime.system import System
 from cluster.faults import FAULTS, Fault
 from cluster.logs import complain, tell
 from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
@@ -69,9 +70,8 @@ SLOW_READER: Final = "leasehold: the client reads its events too slowly"
 class GatewayActor(NodeActor):
     """Carries clients' requests into the ring, and answers and events back to the clients.
 
-    `open_door` makes the socket, in the actor's thread. `wall_ms` is the time of the wall clock
-    now: the ids of leases and members made here have it in them. `random_bits` chooses the ids of
-    sessions.
+    `open_door` makes the socket, in the actor's thread. `system` has the wall clock: its time is in
+    the ids of leases and members made here. `random_bits` chooses the ids of sessions.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class GatewayActor(NodeActor):
         settings: GatewaySettings,
         open_door: Callable[[], Door],
         clock: Clock,
-        wall_ms: int,
+        system: System,
         random_bits: RandomBits,
         beside: Beside,
         audit_log: AuditLog | None = None,
@@ -87,6 +87,7 @@ class GatewayActor(NodeActor):
         super().__init__()
         self._open_door = open_door
         self._clock = clock
+        self._system, wall_ms = system, system.wall_ms()
         grants = LeaseGrants(settings.member_id, wall_ms, settings.lease_ttl_ms_min)
         # The wall clock was read once: from then on time only goes forward, with the node's clock.
         wall_offset_ms = wall_ms - clock()
@@ -286,6 +287,8 @@ class GatewayActor(NodeActor):
             read_indexes_failed=self._failed_reads,
             pending_events=self._outbox.count(),
             audit_records_lost=0 if self._trail is None else self._trail.log.lost,
+            wall_ms=self._system.wall_ms(),
+            resident_bytes=self._system.resident_bytes(),
         )
         self._answers.tell_counted(pending, survey, own)
 

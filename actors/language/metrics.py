@@ -75,6 +75,7 @@ class RaftMetrics(NamedTuple):
     is_learner: bool
     vote: int
     leader_changes: int
+    near_misses: int
     proposals_committed: int
     slow_read_indexes: int
     wal_syncs: Durations
@@ -128,6 +129,8 @@ class GatewayMetrics(NamedTuple):
     read_indexes_failed: int
     pending_events: int
     audit_records_lost: int
+    wall_ms: int
+    resident_bytes: int
 
 
 class Survey(NamedTuple):

@@ -56,7 +56,6 @@ from actors.raft.neighbours import Neighbours
 from actors.raft.outcome import Decided, LeaderNews
 from actors.raft.probation import Probation
 from actors.raft.readers import Readers
-from actors.raft.round_trips import RoundTrips
 from actors.raft.rpc import SnapshotAck, SnapshotChunk
 from actors.raft.seams import Links, Storage, Waits
 from actors.raft.surroundings import LogRetention, Surroundings
@@ -106,9 +105,9 @@ class RaftActor(NodeActor):
         self._last_words = LastWords()
         self._room = RoomWatch(core, storage)
         self._keyring: Keyring | None = None  # none: the members have no keys
-        self.counts = Counts(RoundTrips(core.config, surroundings.clock_ns, core.elector.facts))
         self._facts = core.elector.facts.noted
         self._narrator = Narrator(core.elector, core.roster, surroundings.names)
+        self.counts = Counts(core, self._narrator, surroundings.clock_ns)
 
     def open(self) -> None:
         core, surroundings, admission = self.core, self._surroundings, Admission(self.core)
@@ -162,7 +161,7 @@ class RaftActor(NodeActor):
                 complain(log, *self._callers.knocked(key, self._clock()))
             case Survey():
                 counted = self._waits.durations, self._readers.slow, self._shipping.shipped
-                self.ring.store.tell(message._replace(raft=self.counts.read(self.core, *counted)))
+                self.ring.store.tell(message._replace(raft=self.counts.read(*counted)))
             case _:
                 assert_never(message)
 

@@ -41,7 +41,7 @@ _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 class Narrator:
     """Tells what an elector's facts are; `configured` are the members' names by the flags.
 
-    `role` is the one that was told last.
+    `role` is the one that was told last. `near_misses` counts those that were told.
     """
 
     def __init__(self, elector: Elector, roster: Roster, configured: Mapping[int, str]) -> None:
@@ -49,6 +49,7 @@ class Narrator:
         self._roster = roster
         self.names = Names(configured)
         self.role = ""
+        self.near_misses = 0
 
     def take(self) -> Iterator[ToldLine]:
         """What is told of all that was noted since the last call, in order."""
@@ -195,6 +196,7 @@ class Narrator:
                 assert_never(fact.cause)
 
     def _near_miss(self, fact: NearMiss) -> ToldLine:
+        self.near_misses += 1
         leader, silent_ms, timeout_ms = fact
         name = self.names.of(leader)
         text = (

@@ -22,10 +22,15 @@ BEHIND_MAX: Final = 5_000
 SPACE_USED_MAX: Final = 0.8
 """The part of the quota from which on there is a warning."""
 
+CLOCKS_SECONDS_MAX: Final = 1.0
+"""Clocks should differ by no more, as etcd's members warn of it. Leases do not depend on them, but
+certificates, tokens and the times in logs do."""
+
 OFTEN: Final = 0.99
 
 COUNTS: Final = {
     "leader_changes": "changes of the leader",
+    "near_misses": "heartbeats of the leader that came late, shortly before an election",
     "slow_applies": "applies that took too long",
     "slow_read_indexes": "linearizable reads that waited too long",
     "proposals_failed": "writes that failed",
@@ -52,6 +57,14 @@ class Finding(NamedTuple):
     text: str
 
 
+class ClockReading(NamedTuple):
+    """By how much a member's clock is ahead of this machine's; half of the time that the question
+    took is uncertain."""
+
+    ahead_seconds: float
+    uncertain_seconds: float
+
+
 class Patient(NamedTuple):
     """What a member says of itself; or the error, with which it says nothing."""
 
@@ -60,9 +73,18 @@ class Patient(NamedTuple):
     metrics: Mapping[str, Any] | None = None
     hash: HashKvResult | None = None
     error: str = ""
+    clock: ClockReading | None = None
 
 
-def findings(patients: Sequence[Patient]) -> Iterator[Finding]:
+class Port(NamedTuple):
+    """An address that a member advertises to clients; the error with which it was not reached."""
+
+    member: str
+    url: str
+    error: str = ""
+
+
+def findings(patients: Sequence[Patient], ports: Sequence[Port] = ()) -> Iterator[Finding]:
     """Everything that was looked at, in the order of what matters most."""
     for patient in patients:
         if patient.error:
@@ -77,6 +99,8 @@ def findings(patients: Sequence[Patient]) -> Iterator[Finding]:
         yield from _behind(told)
         yield from _alarms(told)
     yield from _hashes(patients)
+    yield from _ports(ports)
+    yield from _clocks([patient for patient in patients if patient.clock is not None])
     for patient in patients:
         if patient.metrics is not None:
             yield from _measured(patient.endpoint, patient.metrics)
@@ -137,6 +161,34 @@ def _hashes(patients: Sequence[Patient]) -> Iterator[Finding]:
         ((_, revision),) = groups
         text = f"{len(found)} members agree at revision {revision}"
         yield Finding(Severity.OK, "data", text)
+
+
+def _ports(ports: Sequence[Port]) -> Iterator[Finding]:
+    for port in ports:
+        if port.error:
+            text = f"{port.member} advertises {port.url}, which cannot be reached: {port.error}"
+            yield Finding(Severity.WARNING, "port", text)
+    if ports and not any(port.error for port in ports):
+        count = len(ports)
+        text = f"{count} of {count} addresses that members advertise to clients can be reached"
+        yield Finding(Severity.OK, "port", text)
+
+
+def _clocks(patients: Sequence[Patient]) -> Iterator[Finding]:
+    """How far the clocks of members, and this machine's, are apart at most."""
+    read = [(each.clock, each.endpoint) for each in patients if each.clock is not None]
+    if not read:
+        return
+    read.append((ClockReading(0.0, 0.0), "this machine"))
+    (ahead, fast), (behind, slow) = max(read), min(read)
+    apart = ahead.ahead_seconds - behind.ahead_seconds
+    uncertain = ahead.uncertain_seconds + behind.uncertain_seconds
+    about = f"{apart:.3f} s apart, of which {uncertain:.3f} s are uncertain"
+    if apart - uncertain > CLOCKS_SECONDS_MAX:
+        text = f"the clock of {fast} is ahead of that of {slow}: they are {about}"
+        yield Finding(Severity.WARNING, "clock", text)
+    else:
+        yield Finding(Severity.OK, "clock", f"members and this machine are at most {about}")
 
 
 def _measured(endpoint: str, metrics: Mapping[str, Any]) -> Iterator[Finding]:

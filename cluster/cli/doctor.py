@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from cluster.cli.app import Command
-from cluster.cli.diagnosis import Finding, Patient, Severity, findings
+from cluster.cli.diagnosis import ClockReading, Finding, Patient, Port, Severity, findings
 from cluster.cli.ending import EXIT_BAD_FEATURE, CommandError, bad_arguments
-from cluster.cli.endpoint import endpoints_of
+from cluster.cli.endpoint import ENDPOINTS_AT_ONCE_MAX, endpoints_of
 from cluster.cli.output import emit
 from cluster.cli.readable import line
 from cluster.cli.settings import CliSettings
@@ -18,7 +22,7 @@ from cluster.errors import LeaseholdError
 if TYPE_CHECKING:
     from cluster.client.results import StatusResult
 
-FORMATS: Final = ("simple", "jsonl")
+FORMATS: Final = ("simple", "json", "jsonl")
 
 
 @click.command(cls=Command)
@@ -26,11 +30,11 @@ FORMATS: Final = ("simple", "jsonl")
 @click.option("--here", is_flag=True, help="Ask the endpoints given, and not all members")
 @click.pass_obj
 def doctor(settings: CliSettings, words: tuple[str, ...], here: bool) -> None:
-    """Look at every member: who leads, versions, lag, alarms, data, disks, links (not in etcd).
+    """Look at every member: who leads, data, ports, clocks, disks, links (not in etcd).
 
-    Each line is ok, a note, a WARNing or a FAILure. With a failure the exit status is 1. Data are
-    compared by a hash, for which each member reads its whole store. Clocks are not looked at:
-    leases run on replicated time.
+    Each line is ok, a note, a WARNing or a FAILure. The exit status is 1 if there is a failure, or
+    if nobody says who the members are; notes and warnings leave it 0. Data are compared by a hash,
+    for which each member reads its whole store. With -w json it is one object.
     """
     if words:
         bad_arguments("doctor takes no argument")
@@ -38,16 +42,26 @@ def doctor(settings: CliSettings, words: tuple[str, ...], here: bool) -> None:
     if settings.write_out not in FORMATS:
         text = f"{settings.write_out} not supported as output format"
         raise CommandError(text, EXIT_BAD_FEATURE)
-    found = list(findings(_examined(settings, endpoints_of(settings, not here))))
-    for each in found:
-        emit(_text(each, settings.write_out))
-    if any(each.severity is Severity.FAILURE for each in found):
+    patients = _examined(settings, endpoints_of(settings, not here))
+    found = list(findings(patients, () if here else _ports(settings)))
+    has_failed = any(each.severity is Severity.FAILURE for each in found)
+    if settings.write_out == "json":
+        listed = [_fields(each) for each in found]
+        emit(json.dumps({"healthy": not has_failed, "findings": listed}).encode())
+    else:
+        for each in found:
+            emit(_text(each, settings.write_out))
+    if has_failed:
         raise CommandError("unhealthy cluster")
+
+
+def _fields(finding: Finding) -> dict[str, str]:
+    return {**finding._asdict(), "severity": finding.severity.value.lower()}
 
 
 def _text(finding: Finding, write_out: str) -> bytes:
     if write_out == "jsonl":
-        return line({**finding._asdict(), "severity": finding.severity.value.lower()})
+        return line(_fields(finding))
     return f"{finding.severity.value:<5}{finding.about:<9}{finding.text}".encode()
 
 
@@ -68,10 +82,13 @@ def _asked(settings: CliSettings, endpoint: str) -> Patient:
     try:
         with settings.client([endpoint]) as client:
             status = client.status(endpoint)
+            asked = time.time()
             metrics: dict[str, Any] = client.request(request("metrics"), dict, pinned=endpoint)
+            heard = time.time()
     except LeaseholdError as error:
         return Patient(endpoint, status, error=error.message)
-    return Patient(endpoint, status, metrics)
+    ahead = metrics["wall_ms"] / 1_000 - (asked + heard) / 2
+    return Patient(endpoint, status, metrics, clock=ClockReading(ahead, (heard - asked) / 2))
 
 
 def _hashed(settings: CliSettings, patient: Patient, revision: int) -> Patient:
@@ -82,3 +99,22 @@ def _hashed(settings: CliSettings, patient: Patient, revision: int) -> Patient:
             return patient._replace(hash=client.hash_kv(patient.endpoint, revision))
     except LeaseholdError as error:
         return patient._replace(error=error.message)
+
+
+def _ports(settings: CliSettings) -> list[Port]:
+    """The addresses that members advertise to clients: whether somebody listens there."""
+    with settings.connect() as client:
+        members = client.member_list().members
+    ports = [Port(each.name or f"{each.id:x}", url) for each in members for url in each.client_urls]
+
+    def knocked(port: Port) -> Port:
+        host, _, number = port.url.partition("://")[2].rpartition(":")
+        try:
+            place = host.strip("[]"), int(number)
+            socket.create_connection(place, settings.dial_timeout_seconds).close()
+        except OSError as error:
+            return port._replace(error=(error.strerror or str(error)).lower())
+        return port
+
+    with ThreadPoolExecutor(ENDPOINTS_AT_ONCE_MAX) as pool:
+        return list(pool.map(knocked, ports))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cluster.cli.diagnosis import Finding, Patient, Severity, findings
+from cluster.cli.diagnosis import ClockReading, Finding, Patient, Port, Severity, findings
 from cluster.client.results import HashKvResult, Header, StatusResult
 from cluster.launcher.local import LocalCluster
 from tests.cluster.in_process import leasectl_for
@@ -21,11 +21,11 @@ METRICS: dict[str, Any] = {
     "peers": [{"ID": 2, "is_active": True, "round_trips": QUICK}],
     "db_size": 10,
     "db_quota": 100,
-    **dict.fromkeys(("leader_changes", "slow_applies", "slow_read_indexes"), 0),
+    **dict.fromkeys(("leader_changes", "near_misses", "slow_applies", "slow_read_indexes"), 0),
     **dict.fromkeys(("proposals_failed", "audit_records_lost", "slow_watchers"), 0),
 }
 HASH = HashKvResult(HEADER, 5, 1, 9)
-WELL = Patient("a:1", STATUS, METRICS, HASH)
+WELL = Patient("a:1", STATUS, METRICS, HASH, clock=ClockReading(0.2, 0.05))
 OTHER = WELL._replace(endpoint="b:2")
 
 
@@ -76,12 +76,34 @@ def test_a_healthy_cluster_is_ok() -> None:
         (measured(peers=[{"ID": 1, "is_active": False}]), "network", Severity.WARNING),
         (measured(db_size=81), "space", Severity.WARNING),
         (measured(slow_applies=1), "count", Severity.NOTE),
+        (measured(near_misses=1), "count", Severity.NOTE),
+        (OTHER._replace(clock=ClockReading(-0.9, 0.01)), "clock", Severity.WARNING),
+        (OTHER._replace(clock=ClockReading(-0.9, 0.1)), "clock", Severity.OK),
+        (OTHER._replace(clock=ClockReading(1.5, 0.1)), "clock", Severity.WARNING),
     ],
 )
 def test_each_thing_that_is_wrong_is_found(
     patient: Patient, about: str, severity: Severity
 ) -> None:
     assert found(WELL, patient)[about] is severity
+
+
+def test_clocks_that_differ_are_named() -> None:
+    slow = OTHER._replace(clock=ClockReading(-2.0, 0.01))
+    texts = [each.text for each in findings([WELL, slow]) if each.about == "clock"]
+    assert texts == [
+        "the clock of a:1 is ahead of that of b:2: they are 2.200 s apart, of which 0.060 s are"
+        " uncertain"
+    ]
+
+
+def test_an_address_that_nobody_listens_at_is_named() -> None:
+    ports = [Port("n1", "http://a:1"), Port("n1", "tcp://a:2", "connection refused")]
+    told = [each for each in findings([WELL], ports) if each.about == "port"]
+    text = "n1 advertises tcp://a:2, which cannot be reached: connection refused"
+    assert told == [Finding(Severity.WARNING, "port", text)]
+    (told_ok,) = [each for each in findings([WELL], ports[:1]) if each.about == "port"]
+    assert told_ok.severity is Severity.OK
 
 
 @pytest.mark.process
@@ -94,13 +116,15 @@ def test_doctor_looks_at_a_node_and_fails_when_an_endpoint_is_silent(
     ended = leasectl("doctor", "-w", "jsonl")
     assert (ended.code, ended.stderr) == (0, "")
     told = [Finding(**json.loads(line)) for line in ended.stdout.splitlines()]
-    assert {"reach", "leader", "version", "lag", "alarm", "disk", "space"} <= {
-        finding.about for finding in told
-    }
+    looked_at = {"reach", "leader", "version", "lag", "alarm", "port", "clock", "disk", "space"}
+    assert looked_at <= {finding.about for finding in told}
+    whole = json.loads(leasectl("doctor", "-w", "json").stdout)
+    assert whole["healthy"] is True
+    assert {each["about"] for each in whole["findings"]} >= looked_at
     assert leasectl("doctor").stdout.startswith(b"ok   reach    1 of 1 endpoints answer\n")
     both = f"--endpoints={node.endpoints[0]},127.0.0.1:1"
     ended = leasectl("doctor", "--here", both, "--dial-timeout=500ms")
     assert ended.stdout.startswith(b"FAIL reach    127.0.0.1:1: ")
     assert (ended.stderr, ended.code) == ("Error: unhealthy cluster\n", 1)
-    refused = leasectl("doctor", "-w", "json")
-    assert refused == (b"", "Error: json not supported as output format\n", 4)
+    refused = leasectl("doctor", "-w", "table")
+    assert refused == (b"", "Error: table not supported as output format\n", 4)

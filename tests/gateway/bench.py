@@ -12,6 +12,7 @@ from actors.language.entries import Proposal
 from actors.language.messages import ClientFrames, Connection, Propose, Read, Replies
 from actors.language.queries import Permit
 from actors.language.results import Done
+from actors.runtime.system import System
 from cluster.wire import pack
 from tests.gateway.fake_door import FakeDoor
 from tests.probes import ManualClock, ProbeRing
@@ -21,6 +22,8 @@ ONE = (b"\0one",)
 TWO = (b"\0two",)
 REQ = (b"\0req", b"")
 TIMEOUT_MS = 5_000
+WALL_MS = 7
+RESIDENT_BYTES = 11
 PUBLISH_TICKET = 700
 FIRST_TICKET = PUBLISH_TICKET + 1
 
@@ -55,7 +58,7 @@ class Bench:
             settings,
             lambda: self.door,
             self.clock,
-            wall_ms=0,
+            System(lambda: WALL_MS, lambda: RESIDENT_BYTES),
             random_bits=random_bits,
             beside=AtOnce(),
             audit_log=audit_log,

@@ -58,7 +58,17 @@ from actors.language.results import (
 )
 from cluster.visitors import SLOW_MS, UNREAD_BYTES_MAX, ClosedForCause, Gone
 from cluster.wire import pack, unpack
-from tests.gateway.bench import FIRST_TICKET, ONE, REQ, SETTINGS, TIMEOUT_MS, TWO, Bench
+from tests.gateway.bench import (
+    FIRST_TICKET,
+    ONE,
+    REQ,
+    RESIDENT_BYTES,
+    SETTINGS,
+    TIMEOUT_MS,
+    TWO,
+    WALL_MS,
+    Bench,
+)
 from tests.log_lines import written
 
 
@@ -518,7 +528,7 @@ TIMES = Histogram().read()
 WENT_ROUND = Survey(
     FIRST_TICKET + 1,
     9,
-    RaftMetrics(True, True, False, 5, 1, 2, 0, TIMES, 0, 0, ()),
+    RaftMetrics(True, True, False, 5, 1, 0, 2, 0, TIMES, 0, 0, ()),
     StoreMetrics._make([9, TIMES, *range(10), -1, *range(5), ()]),
     WatchMetrics(1, 2, 3, 4),
 )
@@ -533,6 +543,7 @@ def test_a_survey_goes_round_the_ring_and_its_asker_hears_what_all_have_counted(
     (reply,) = bench.door.replies(ONE)
     assert (reply["id"], reply["header"]["revision"]) == ("m", 9)
     assert (reply["requests_under_way"], reply["leader_changes"], reply["watchers"]) == (0, 1, 1)
+    assert (reply["wall_ms"], reply["resident_bytes"]) == (WALL_MS, RESIDENT_BYTES)
     bench.actor.receive(WENT_ROUND._replace(ticket=FIRST_TICKET))
     assert bench.door.replies(ONE) == []
 

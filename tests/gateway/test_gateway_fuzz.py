@@ -18,7 +18,7 @@ from cluster.wire import unpack
 from tests.gateway.fake_door import FakeDoor
 from tests.gateway.records import Records
 from tests.probes import ManualClock, ProbeRing
-from tests.twins import AtOnce
+from tests.twins import NO_SYSTEM, AtOnce
 
 SETTINGS = GatewaySettings(
     cluster_id=1,
@@ -81,7 +81,7 @@ def handled_once(route: tuple[bytes, ...], payload: bytes) -> None:
         SETTINGS._replace(audit_level=Level.ALL),
         lambda: door,
         ManualClock(),
-        wall_ms=0,
+        NO_SYSTEM,
         random_bits=lambda bits: bits,
         beside=AtOnce(),
         audit_log=Records(),

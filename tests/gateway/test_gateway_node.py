@@ -25,7 +25,7 @@ from cluster.door import ClientDoor
 from cluster.wire import pack, unpack
 from tests.limits import HANG_MS, HANG_SECONDS
 from tests.probes import Probe
-from tests.twins import AtOnce
+from tests.twins import NO_SYSTEM, AtOnce
 
 SETTINGS = GatewaySettings(
     cluster_id=11,
@@ -96,7 +96,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
 
     neighbour = Answering()
     actor = GatewayActor(
-        SETTINGS, open_door, monotonic_ms, wall_ms=0, random_bits=lambda bits: bits, beside=AtOnce()
+        SETTINGS, open_door, monotonic_ms, NO_SYSTEM, random_bits=lambda bits: bits, beside=AtOnce()
     )
     actor.join(Ring(actor.mailbox, neighbour, neighbour, neighbour, neighbour))
     neighbour.gateway = actor.mailbox

@@ -312,11 +312,13 @@ def test_a_reply_that_is_not_as_the_table_says_is_found() -> None:
 
 def test_the_reply_to_metrics_has_the_fields_of_the_table() -> None:
     times = Histogram().read()
-    raft = RaftMetrics(True, True, False, 5, 1, 2, 0, times, 0, 0, (PeerMetrics(7, True, times),))
+    raft = RaftMetrics(
+        True, True, False, 5, 1, 0, 2, 0, times, 0, 0, (PeerMetrics(7, True, times),)
+    )
     alarms = (AlarmMember(7, AlarmType.NOSPACE),)
     store = StoreMetrics._make([9, times, *range(10), -1, *range(5), alarms])
     survey = Survey(3, 8, raft, store, WatchMetrics(1, 2, 3, 4))
-    own = GatewayMetrics._make(range(9))
+    own = GatewayMetrics._make(range(11))
     reply = unpack(ReplyEncoder(1, 2, "1.2.3").encode_survey(pack(5), survey, own))
     assert (reply.pop("id"), reply.pop("header")["revision"]) == (5, 8)
     assert reply_faults(OPS["metrics"], reply) == []

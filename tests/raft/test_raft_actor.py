@@ -42,6 +42,7 @@ from actors.raft.codec import PeerCodec
 from actors.raft.disk.mark import Mark
 from actors.raft.disk.room import LOOK_EVERY_MS
 from actors.raft.disk.shipping import Shipping
+from actors.raft.facts import NearMiss
 from actors.raft.gathering import WAIT_MS
 from actors.raft.log import LogStart
 from actors.raft.outcome import Removed
@@ -656,3 +657,12 @@ def test_leaders_syncs_and_commits_are_counted_and_need_no_leader() -> None:
     assert led.proposals_committed == shell.core.replica.commit > alone.proposals_committed
     assert led.wal_syncs.counts[-1] > alone.wal_syncs.counts[-1]
     assert (led.snapshots_sent, led.snapshots_received, led.slow_read_indexes) == (0, 0, 0)
+
+
+def test_heartbeats_that_came_late_but_in_time_are_counted() -> None:
+    shell = Shell()
+    assert surveyed(shell).near_misses == 0
+    for silent_ms in (180, 190):
+        shell.core.elector.facts.note(NearMiss(2, silent_ms, 412))
+        shell.burst()
+    assert surveyed(shell).near_misses == 2

@@ -38,7 +38,7 @@ from tests.simulation.swarm import Swarm
 from tests.simulation.timeline import Timeline
 from tests.still_door import StillDoor
 from tests.store.driver import commit
-from tests.twins import AtOnce, MemoryBackend
+from tests.twins import NO_SYSTEM, AtOnce, MemoryBackend
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
@@ -113,7 +113,12 @@ class Life:
         world = self.world
         door = _Door(self)
         self._gateway = GatewayActor(
-            settings, lambda: door, lambda: world.timeline.now_ms, 0, world.session_ids, AtOnce()
+            settings,
+            lambda: door,
+            lambda: world.timeline.now_ms,
+            NO_SYSTEM,
+            world.session_ids,
+            AtOnce(),
         )
         self._gateway.join(self._ring.ring)
         self._gateway.open()

@@ -38,7 +38,7 @@ from tests.simulation.seams import (
     TappedWal,
 )
 from tests.spec.watching import WatchedCore
-from tests.twins import AtOnce
+from tests.twins import AtOnce, system_at
 
 if TYPE_CHECKING:
     from tests.simulation.node import Node
@@ -155,8 +155,8 @@ def _make_gateway(node: Node) -> GatewayActor:
         advertised_urls=(f"tcp://h{node.number}:2379",),
         password_cost_log2=1,
     )
-    wall_ms = random.getrandbits(40)
+    system = system_at(random.getrandbits(40))
     session_ids = node.cluster.session_ids
     return GatewayActor(
-        settings, lambda: SimulatedDoor(node), node.clock, wall_ms, session_ids, AtOnce()
+        settings, lambda: SimulatedDoor(node), node.clock, system, session_ids, AtOnce()
     )

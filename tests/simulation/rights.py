@@ -43,7 +43,7 @@ from tests.simulation.tenants import Admin, Tenant, Visitor
 from tests.simulation.timeline import Timeline
 from tests.still_door import StillDoor
 from tests.store.driver import FOUNDERS, everything
-from tests.twins import AtOnce, ImmediateWaits, MemoryBackend
+from tests.twins import NO_SYSTEM, AtOnce, ImmediateWaits, MemoryBackend
 
 MEMBERS: Final = (1, 2, 3)
 TERM: Final = 2
@@ -215,7 +215,8 @@ class Place:
         )
         random_bits = self.chance.random.getrandbits
         clock = self.clock
-        self.gateway = GatewayActor(settings, lambda: _Door(self), clock, 0, random_bits, AtOnce())
+        door = _Door(self)
+        self.gateway = GatewayActor(settings, lambda: door, clock, NO_SYSTEM, random_bits, AtOnce())
         self.store = StoreActor(self.machine, self.backend, ImmediateWaits(), self.number, clock)
         self.watch = WatchActor(1, self.number, 1 << 40, clock, request_bytes_max=1_000)
         self.actors = (self.gateway, self.store, self.watch)

@@ -163,6 +163,12 @@ METRICS: Final = (
         "Requests that the node has not answered yet.",
     ),
     Metric(
+        "leasehold_near_misses_total",
+        "counter",
+        "near_misses",
+        "Heartbeats of the leader that came late, but before an election.",
+    ),
+    Metric(
         "leasehold_audit_records_lost_total",
         "counter",
         "audit_records_lost",
