@@ -37,6 +37,8 @@ VARIABLES: Final = {
     "DEBUG": Variable("debug", parse_bool),
     "DIAL_TIMEOUT": Variable("dial_timeout_seconds", parse_duration),
     "COMMAND_TIMEOUT": Variable("command_timeout_seconds", parse_duration),
+    "KEEPALIVE_TIME": Variable("keepalive_time_seconds", parse_duration),
+    "KEEPALIVE_TIMEOUT": Variable("keepalive_timeout_seconds", parse_duration),
     "CACERT": Variable("cacert", _text),
     "CERT": Variable("cert", _text),
     "KEY": Variable("key", _text),
@@ -50,14 +52,11 @@ VARIABLES: Final = {
 endpoints, of its key file and of the cluster file; `watch` reads its own."""
 
 _NO_DISCOVERY: Final = "name the endpoints with --endpoints"
-_WATCHED: Final = "leasectl notices by itself within seconds when a connection is dead"
 
 REFUSED: Final = {
     "discovery-srv": _NO_DISCOVERY,
     "discovery-srv-name": _NO_DISCOVERY,
     "insecure-discovery": _NO_DISCOVERY,
-    "keepalive-time": _WATCHED,
-    "keepalive-timeout": _WATCHED,
 }
 """Flags of etcdctl that leasectl does not have, and what stands for them."""
 
@@ -113,6 +112,18 @@ def global_options() -> tuple[click.Option, ...]:
             "command_timeout_seconds",
             type=GoDuration(),
             help="How long to wait for an answer  [default: 5s]",
+        ),
+        _option(
+            ["--keepalive-time"],
+            "keepalive_time_seconds",
+            type=GoDuration(),
+            help="How often to ask a node for a sign of life  [default: 2s]",
+        ),
+        _option(
+            ["--keepalive-timeout"],
+            "keepalive_timeout_seconds",
+            type=GoDuration(),
+            help="How long to wait for one before the connection is closed  [default: 6s]",
         ),
         *_tls_options(),
         *_credential_options(),

@@ -49,6 +49,8 @@ class CliSettings:
     debug: bool = False
     dial_timeout_seconds: float = 2.0
     command_timeout_seconds: float = 5.0
+    keepalive_time_seconds: float = 2.0
+    keepalive_timeout_seconds: float = 6.0
     cacert: str = ""
     cert: str = ""
     key: str = ""
@@ -105,9 +107,10 @@ class CliSettings:
     @property
     def _way(self) -> tuple[object, ...]:
         """All that a client depends on."""
-        timeouts = self.dial_timeout_seconds, self.command_timeout_seconds
+        waits = self.dial_timeout_seconds, self.command_timeout_seconds
+        beats = self.keepalive_time_seconds, self.keepalive_timeout_seconds
         who = self.user, self.password, self.password_file, self.key_file
-        return (tuple(self.endpoints), self.insecure_transport, *self._files, *timeouts, *who)
+        return (tuple(self.endpoints), self.insecure_transport, *self._files, *waits, *beats, *who)
 
     def client(self, endpoints: Iterable[str] | None = None) -> Client:
         """The same, but it connects and logs in on first use."""
@@ -122,6 +125,8 @@ class CliSettings:
                 parsed,
                 dial_timeout=self.dial_timeout_seconds,
                 timeout=self.command_timeout_seconds,
+                keepalive_time=self.keepalive_time_seconds,
+                keepalive_timeout=self.keepalive_timeout_seconds,
                 ca_cert=self.cacert,
                 cert=self.cert,
                 key=self.key,

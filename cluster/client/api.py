@@ -23,6 +23,7 @@ from cluster.client.flows.primitives import Primitives
 from cluster.client.flows.recipes import RecipeApi
 from cluster.client.flows.stm import ATTEMPTS_MAX, Isolation
 from cluster.client.flows.upkeep import UpkeepApi
+from cluster.client.heartbeats import KEEPALIVE_TIME_SECONDS, KEEPALIVE_TIMEOUT_SECONDS
 from cluster.client.requests import Key
 from cluster.client.results import Data
 from cluster.client.threads.blocking import (
@@ -83,6 +84,8 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
         *,
         dial_timeout: float = ...,
         timeout: float = ...,
+        keepalive_time: float = ...,
+        keepalive_timeout: float = ...,
         exactly_once: bool = ...,
         direct: bool = ...,
         ca_cert: str | Path = ...,
@@ -102,6 +105,8 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
         *,
         dial_timeout: float = ...,
         timeout: float = ...,
+        keepalive_time: float = ...,
+        keepalive_timeout: float = ...,
         exactly_once: bool = ...,
         direct: bool = ...,
         ca_cert: str | Path = ...,
@@ -120,6 +125,8 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
         *,
         dial_timeout: float = 5.0,
         timeout: float = 5.0,
+        keepalive_time: float = KEEPALIVE_TIME_SECONDS,
+        keepalive_timeout: float = KEEPALIVE_TIMEOUT_SECONDS,
         exactly_once: bool = True,
         direct: bool = True,
         ca_cert: str | Path = "",
@@ -136,6 +143,8 @@ class Client(Blocking[_Twin[Data]], Generic[Data]):
                 endpoints,
                 dial_timeout=dial_timeout,
                 timeout=timeout,
+                keepalive_time=keepalive_time,
+                keepalive_timeout=keepalive_timeout,
                 exactly_once=exactly_once,
                 direct=direct,
                 ca_cert=ca_cert,

@@ -1,9 +1,8 @@
 """The client's sockets: one DEALER and its monitor for each endpoint, and for each direct way.
 
-It owns the socket options that limit memory and time. It decodes frames and refuses to know what
-they say. Where an endpoint has TLS, `relay` is between a socket and the node. Host names are
-resolved in `resolving`: libzmq would resolve them in its one I/O thread, and a slow name server
-would hold up all endpoints.
+It decodes frames and refuses to know what they say. `dealers` has the options of a socket. Where an
+endpoint has TLS, `relay` is between a socket and the node. Host names are resolved in `resolving`:
+libzmq would resolve them in its one I/O thread, and a slow name server would hold up all endpoints.
 """
 
 from __future__ import annotations
@@ -16,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import zmq
 
 from cluster import wire
+from cluster.client.dealers import dealer
 from cluster.client.engine.call import FOREVER
 from cluster.client.engine.core import Core
 from cluster.client.engine.direct import Dial
 from cluster.client.examining import CERTIFICATE_WANTED, OTHER_KEY, Examiner
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.registry import Registry
 from cluster.client.resolving import Resolved, Resolver, is_numeric
@@ -37,21 +38,6 @@ if TYPE_CHECKING:
 
 REPLIES_PER_TURN_MAX: Final = 256
 """The frames taken from one endpoint; then the other endpoints and the callers have their turn."""
-
-REPLY_BYTES_MAX: Final = 1 << 30
-RECEIVE_QUEUE_MESSAGES: Final = 0
-"""ZeroMQ's 0: no limit. With a limit, libzmq would stop reading a full connection; if that then
-breaks while a heartbeat is due, libzmq aborts the process. The node limits what it sends to a
-client that does not read."""
-
-RECONNECT_MS: Final = 20
-RECONNECT_MS_MAX: Final = 500
-NEVER: Final = -1
-"""ZeroMQ's interval of a socket that does not reconnect."""
-
-HANDSHAKE_MS: Final = 2_000
-HEARTBEAT_MS: Final = 1_000
-HEARTBEAT_TIMEOUT_MS: Final = 3_000
 
 LOOK_UP_AGAIN_SECONDS: Final = 5.0
 """A host name whose node cannot be reached is resolved again after this time: it may have moved."""
@@ -125,7 +111,9 @@ class EndpointLinks:
     `identity` is for endpoints with https, and for those that name the key of their node.
     """
 
-    def __init__(self, waker: Waker, registry: Registry, identity: ClientIdentity) -> None:
+    def __init__(
+        self, waker: Waker, registry: Registry, identity: ClientIdentity, heartbeats: Heartbeats
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._waker = waker
         self._resolver = Resolver(waker)
@@ -134,6 +122,7 @@ class EndpointLinks:
         self._registry = registry
         self._relay = None if identity.tls is None else _relay(identity.tls, waker)
         self._pair = identity.pair
+        self._heartbeats = heartbeats
         registry.register(waker.fd, zmq.POLLIN)
         self._links: dict[str, _Link] = {}
         self._by_socket: dict[zmq.Socket[bytes], _Link] = {}
@@ -210,22 +199,8 @@ class EndpointLinks:
 
     def _connect(self, link: _Link, address: str, core: Core) -> None:
         link.address = address
-        socket = self._context.socket(zmq.DEALER)
-        socket.linger = 0
-        # Without IMMEDIATE, requests would queue for a dead node. When it starts again they would
-        # reach it, long after the core has sent them to another node or given them up.
-        socket.setsockopt(zmq.IMMEDIATE, 1)
-        # OUTSTANDING_CALLS_MAX limits the requests; a limit here would lose some silently.
-        socket.setsockopt(zmq.SNDHWM, 0)
-        socket.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE_MESSAGES)
-        socket.setsockopt(zmq.MAXMSGSIZE, REPLY_BYTES_MAX)
         # The node behind a direct way was asked who it is: the next connection may reach another.
-        socket.setsockopt(zmq.RECONNECT_IVL, NEVER if link.is_direct else RECONNECT_MS)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MS_MAX)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket = dealer(self._context, self._heartbeats, reconnects=not link.is_direct)
         if address.startswith("tcp://["):
             socket.setsockopt(zmq.IPV6, 1)
         if link.key:

@@ -23,6 +23,7 @@ from cluster.cli.settings import CliSettings
 from cluster.client.engine.endpoints import parse
 from cluster.client.examining import CERTIFICATE_WANTED
 from cluster.client.flows.uplink import Uplink
+from cluster.client.heartbeats import heartbeats
 from cluster.client.relay import Relay, Target
 from cluster.client.threads.shell import ThreadShell
 from cluster.tls.asking import client_context
@@ -181,7 +182,9 @@ class NotingShell(ThreadShell):
         super().__init__()
         self.asked: list[tuple[Mapping[str, str], Mapping[str, str], bool]] = []
 
-    def connect(self, addresses: Any, options: Any, direct: Any, changed: Any, own: Any) -> Any:
+    def connect(
+        self, addresses: Any, options: Any, direct: Any, changed: Any, own: Any, heartbeats: Any
+    ) -> Any:
         self.asked.append((addresses, direct, own.tls is not None))
         raise ConnectionAbortedError
 
@@ -201,6 +204,7 @@ def test_what_is_to_be_inside_tls_never_goes_another_way(
         exactly_once=True,
         direct=True,
         files=files,
+        heartbeats=heartbeats(1.0, 1.0),
         key_file="",
     )
     with pytest.raises(ConnectionAbortedError):

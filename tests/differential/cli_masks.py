@@ -123,11 +123,6 @@ def purposes(*rows: tuple[str, str]) -> tuple[Purpose, ...]:
 
 ON_PURPOSE: Final = purposes(
     (
-        r"--keepalive-time=",
-        "`--keepalive-time` and the other flags of keep-alive and discovery are refused by name;"
-        " etcdctl takes them",
-    ),
-    (
         r"^watch -i -w table( <<|$)",
         "`watch -w table` is refused at once; etcdctl refuses it at the first event",
     ),

@@ -22,6 +22,7 @@ from cluster.client.engine.core import Core
 from cluster.client.engine.key_news import all_keyed
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import Action, Changed, Subscriber
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
@@ -78,6 +79,7 @@ class LoopConnection:
         direct: Mapping[str, str],
         changed: Changed,
         identity: ClientIdentity,
+        heartbeats: Heartbeats,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         chance = random.Random().random
@@ -95,7 +97,7 @@ class LoopConnection:
         self._reason: LeaseholdError = ClientClosedError("the client was closed")
         self._waker = Waker()
         self._readers = _Readers(self._loop, self._turn_soon)
-        self._links = EndpointLinks(self._waker, self._readers, identity)
+        self._links = EndpointLinks(self._waker, self._readers, identity, heartbeats)
         self._links.open(addresses, self._core)
         self._turn_soon()
 

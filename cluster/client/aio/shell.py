@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from cluster.client.aio.connection import LoopConnection
 from cluster.client.engine.calling import CallOptions
 from cluster.client.flows.shell import Changed
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 
 T = TypeVar("T")
@@ -123,9 +124,10 @@ class LoopShell:
         direct: Mapping[str, str],
         changed: Changed,
         identity: ClientIdentity,
+        heartbeats: Heartbeats,
     ) -> LoopConnection:
         """Open sockets in the running event loop."""
-        return LoopConnection(addresses, options, direct, changed, identity)
+        return LoopConnection(addresses, options, direct, changed, identity, heartbeats)
 
     def arrivals(self) -> LoopArrivals[Any]:
         """A new, empty queue."""

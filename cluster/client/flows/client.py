@@ -16,6 +16,11 @@ from cluster.client.flows.states import Listener
 from cluster.client.flows.upkeep import UpkeepApi
 from cluster.client.flows.uplink import Uplink
 from cluster.client.forms import BYTES, TEXT, DataForm
+from cluster.client.heartbeats import (
+    KEEPALIVE_TIME_SECONDS,
+    KEEPALIVE_TIMEOUT_SECONDS,
+    heartbeats,
+)
 from cluster.client.namespace import Namespace
 from cluster.client.replies import Reply
 from cluster.client.requests import Key, to_bytes
@@ -37,10 +42,12 @@ class Client(RecipeApi[Data], UpkeepApi, AccessApi):
     `endpoints`: `host:port` (or `tcp://`, `http://`: plain TCP too), a list of them or one string
     with commas; by default $LEASECTL_ENDPOINTS, else 127.0.0.1:2379. The first request connects.
     `dial_timeout` limits the wait for a first connection, `timeout` each request; both are in
-    seconds. The client retries writes by itself, and they are still applied once. This takes a
-    session; with `exactly_once=False` there is none, and an interrupted write raises
-    OutcomeUnknownError. Where a member advertises a `tcp://` URL beside the `http://` URL of its
-    front, requests soon go there directly, which is faster; not with `direct=False`.
+    seconds. Each `keepalive_time` seconds a node is asked for a sign of life; when none comes for
+    `keepalive_timeout` seconds, its connection is closed, and made anew.
+    The client retries writes by itself, and they are still applied once. This takes a session; with
+    `exactly_once=False` there is none, and an interrupted write raises OutcomeUnknownError.
+    Where a member advertises a `tcp://` URL beside the `http://` URL of its front, requests soon go
+    there directly, which is faster; not with `direct=False`.
     An endpoint with `https://`, or with files of TLS one without a scheme, is reached inside TLS:
     the node's certificate must be signed by `ca_cert` (else by an authority of the system), for the
     host of the endpoint. `cert` and `key` show the node who the client is. All are paths of PEM.
@@ -65,6 +72,8 @@ class Client(RecipeApi[Data], UpkeepApi, AccessApi):
         *,
         dial_timeout: float = 5.0,
         timeout: float = 5.0,
+        keepalive_time: float = KEEPALIVE_TIME_SECONDS,
+        keepalive_timeout: float = KEEPALIVE_TIMEOUT_SECONDS,
         exactly_once: bool = True,
         direct: bool = True,
         ca_cert: str | Path = "",
@@ -83,6 +92,7 @@ class Client(RecipeApi[Data], UpkeepApi, AccessApi):
             timeout=timeout,
             exactly_once=exactly_once,
             direct=direct,
+            heartbeats=heartbeats(keepalive_time, keepalive_timeout),
             files=ClientFiles(str(ca_cert), str(cert), str(key), insecure_skip_verify),
             credentials=credentials(user, password),
             key_file=str(key_file),

@@ -17,6 +17,7 @@ from cluster.client.engine.core import Core
 from cluster.client.engine.leaving import Regret
 from cluster.client.engine.notices import Notice
 from cluster.client.engine.states import ConnectionState
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.replies import Reply
 from cluster.errors import LeaseholdError
@@ -149,6 +150,7 @@ class Shell(Protocol):
         direct: Mapping[str, str],
         changed: Changed,
         identity: ClientIdentity,
+        heartbeats: Heartbeats,
     ) -> Connection:
         """Start an engine with its sockets; its carrier calls `changed` with each new state,
         and with the way to tell the program. `identity` is what it shows the nodes."""

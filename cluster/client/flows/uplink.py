@@ -16,6 +16,7 @@ from cluster.client.engine.endpoints import parse
 from cluster.client.engine.login import Account
 from cluster.client.flows.shell import Connection, Shell
 from cluster.client.flows.states import StateBoard
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import cluster_file, identity_for
 from cluster.errors import ClientClosedError
 from cluster.schemes import HTTPS
@@ -37,6 +38,7 @@ class Uplink:
         exactly_once: bool,
         direct: bool,
         files: ClientFiles,
+        heartbeats: Heartbeats,
         credentials: Account | None = None,
         key_file: str = "",
     ) -> None:
@@ -44,6 +46,7 @@ class Uplink:
         known, tls = cluster_file(os.environ), files.is_for_bare_endpoints
         self.addresses = parse(endpoints, os.environ, tls=tls, known=known)
         self._identity = identity_for(self.addresses, files, key_file, os.environ)
+        self._heartbeats = heartbeats
         patience = time_limit("dial_timeout", dial_timeout)
         self.options = CallOptions(patience, exactly_once, credentials)
         self.timeout = time_limit("timeout", timeout)
@@ -73,6 +76,7 @@ class Uplink:
                     self._direct,
                     self.states.change,
                     self._identity,
+                    self._heartbeats,
                 )
                 self.running = connection
                 self._finalizer = weakref.finalize(self, connection.close)

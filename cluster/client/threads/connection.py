@@ -23,6 +23,7 @@ from cluster.client.engine.core import Core
 from cluster.client.engine.key_news import all_keyed
 from cluster.client.engine.leaving import Regret, leave
 from cluster.client.flows.shell import ANSWER_GRACE_SECONDS, Action, Changed, Subscriber
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.replies import Reply, read
 from cluster.client.sockets import EndpointLinks
@@ -92,6 +93,7 @@ class ThreadedConnection:
         direct: Mapping[str, str],
         changed: Changed,
         identity: ClientIdentity,
+        heartbeats: Heartbeats,
     ) -> None:
         chance = random.Random().random
         first = int(chance() * len(addresses))
@@ -99,6 +101,7 @@ class ThreadedConnection:
         self._core = Core(addresses, options, chance, first, direct, addresses, keyed=keyed)
         self._addresses = addresses
         self._identity = identity
+        self._heartbeats = heartbeats
         self._posted: deque[Call | Action] = deque()
         self._subscribers: dict[int, Subscriber] = {}
         self._changed = changed
@@ -218,7 +221,7 @@ class ThreadedConnection:
     def _run(self) -> None:
         core = self._core
         poller = zmq.Poller()
-        links = EndpointLinks(self._waker, poller, self._identity)
+        links = EndpointLinks(self._waker, poller, self._identity, self._heartbeats)
         try:
             links.open(self._addresses, core)
             while not self._stopping:

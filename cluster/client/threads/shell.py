@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from cluster.client.engine.calling import CallOptions
 from cluster.client.flows.shell import Changed
+from cluster.client.heartbeats import Heartbeats
 from cluster.client.identity import ClientIdentity
 from cluster.client.threads.connection import ThreadedConnection
 
@@ -108,9 +109,10 @@ class ThreadShell:
         direct: Mapping[str, str],
         changed: Changed,
         identity: ClientIdentity,
+        heartbeats: Heartbeats,
     ) -> ThreadedConnection:
         """Start an I/O thread."""
-        return ThreadedConnection(addresses, options, direct, changed, identity)
+        return ThreadedConnection(addresses, options, direct, changed, identity, heartbeats)
 
     def arrivals(self) -> ThreadArrivals[Any]:
         """A new, empty queue."""
