@@ -109,9 +109,12 @@ def test_the_node_stops_and_its_last_words_say_why(
     assert not (tmp_path / "copy").exists()
 
 
-def test_a_snapshot_without_room_leaves_no_file_and_a_node_that_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [400, 4_000])
+def test_a_snapshot_without_room_leaves_no_file_and_a_node_that_goes_on(
+    tmp_path: Path, count: int
+) -> None:
     node = Node(LmdbBackend(tmp_path / "store"))
-    node.apply(*_puts(400))
+    node.apply(*_puts(count))
     node.commit()
     path = tmp_path / "copy"
     with files_no_larger_than(ROOM_BYTES):

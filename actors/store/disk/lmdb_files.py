@@ -11,6 +11,7 @@ from typing import Final
 
 import lmdb
 
+from actors.store.disk.pour import poured_into
 from actors.store.records import encode_format
 from cluster.private import sync_directory
 
@@ -64,14 +65,14 @@ def has_room(directory: Path, needed_bytes: int) -> bool:
 def write_copy(environment: lmdb.Environment, transaction: lmdb.Transaction, path: Path) -> None:
     """Write the commit that a transaction sees to a file, without unused pages, and sync it.
 
-    LMDB gives the interpreter's lock up meanwhile, so other threads run. A file of that name is
-    what a crash has left of an earlier copy, and is removed.
+    LMDB gives the interpreter's lock up meanwhile, so other threads run, and the disk has pauses
+    for others. A file of that name is what a crash has left of an earlier copy, and is removed.
     """
     path.unlink(missing_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
     try:
-        environment.copyfd(file, compact=True, txn=transaction)
-        os.fsync(file)
+        with poured_into(file) as pipe:
+            environment.copyfd(pipe, compact=True, txn=transaction)
     finally:
         os.close(file)
 
