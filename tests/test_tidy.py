@@ -93,6 +93,7 @@ WAYS_TO_WAIT = {"asyncio", "concurrent", "queue", "selectors", "socket", "thread
 THIRD_PARTY = {
     "pykka",
     "lmdb",
+    "sortedcontainers",
     "zmq",
     "msgpack",
     "click",
@@ -255,6 +256,8 @@ def _may_import(module: str, kind: str, found: Import) -> bool:
         if room and room == other and kind_of(found.module) in rights.own_room:
             return True
         return bool({found.module, other or top, top} & rights.project)
+    if top == "sortedcontainers":
+        return module == "actors.store.index"
     if top == "pytest":
         return module == PYTEST_PLUGIN
     if top == FOR_TYPES:
@@ -526,6 +529,7 @@ def test_a_program_that_needs_the_client_gets_nothing_of_a_node() -> None:
         (forbidden_imports, "actors.lease.book", "from actors.store.mvcc import Store"),
         (forbidden_imports, "actors.language.messages", "from actors.raft.rpc import Heartbeat"),
         (forbidden_imports, "actors.runtime.base", "from actors.raft.log import RaftLog"),
+        (forbidden_imports, "actors.store.mvcc", "from sortedcontainers import SortedDict"),
         (forbidden_imports, "actors.store.disk.backend", "import zmq"),
         (forbidden_imports, "actors.watch.actor", "from actors.store.machine import Machine"),
         (forbidden_imports, "actors.gateway.actor", "import lmdb"),
@@ -567,6 +571,7 @@ def test_each_rule_finds_a_planted_fault(rule: Rule, module: str, source: str) -
     ("module", "source"),
     [
         ("actors.raft.core", "import heapq\nfrom actors.raft.rpc import Entry"),
+        ("actors.store.index", "from sortedcontainers import SortedDict"),
         ("actors.node", "import zmq\nfrom cluster.config import NodeConfig"),
         ("cluster.cli", "if TYPE_CHECKING:\n    import typing_extensions"),
         ("cluster.cli", "def table():\n    from rich.table import Table"),
