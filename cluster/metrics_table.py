@@ -59,7 +59,7 @@ METRICS: Final = (
     *_counted("proposals_applied db_size db_size_in_use db_quota keys puts deletes ranges txns"),
     *_counted("compactions compacted_keys"),
     Field("compact_revision", INTEGER, "-1: nothing is compacted"),
-    *_counted("leases leases_granted leases_renewed leases_revoked leases_expired"),
+    *_counted("leases leases_granted leases_renewed leases_revoked leases_expired sessions"),
     Field("backend_commits", DURATIONS),
     # The watches.
     *_counted("watchers watch_streams slow_watchers events"),

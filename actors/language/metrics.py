@@ -105,6 +105,7 @@ class StoreMetrics(NamedTuple):
     leases_renewed: int
     leases_revoked: int
     leases_expired: int
+    sessions: int
     alarms: tuple[AlarmMember, ...]
 
 

@@ -37,6 +37,7 @@ class StoreCounts:
             keys=len(machine.store.index.live),
             compact_revision=machine.store.compact_revision,
             leases=len(machine.leases.table),
+            sessions=len(machine.sessions.table),
             alarms=tuple(machine.alarms),
             **counted,
         )

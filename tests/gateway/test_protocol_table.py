@@ -316,7 +316,7 @@ def test_the_reply_to_metrics_has_the_fields_of_the_table() -> None:
         True, True, False, 5, 1, 0, 2, 0, times, 0, 0, (PeerMetrics(7, True, times),)
     )
     alarms = (AlarmMember(7, AlarmType.NOSPACE),)
-    store = StoreMetrics._make([9, times, *range(10), -1, *range(5), alarms])
+    store = StoreMetrics._make([9, times, *range(10), -1, *range(6), alarms])
     survey = Survey(3, 8, raft, store, WatchMetrics(1, 2, 3, 4))
     own = GatewayMetrics._make(range(11))
     reply = unpack(ReplyEncoder(1, 2, "1.2.3").encode_survey(pack(5), survey, own))

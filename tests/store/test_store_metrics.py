@@ -15,11 +15,13 @@ from actors.language.commands import (
     LeaseRevoke,
     Put,
     Range,
+    SessionOpen,
     Txn,
 )
 from actors.language.messages import LocalRead, Question, TakeSnapshot
 from actors.language.metrics import StoreMetrics, Survey
 from actors.language.queries import LeaseLeases, Page
+from actors.store.sessions import SESSION_LIMITS
 from actors.store.upkeep import UpkeepSettings
 from tests.store.shell import Node, await_copies
 from tests.store.test_snapshots import Nodes, busy, nodes
@@ -58,6 +60,15 @@ def test_leases_are_counted_by_what_became_of_them() -> None:
     assert (found.leases_granted, found.leases_renewed) == (3, 1)
     # As in etcd, a lease that has expired counts as a revoked one, too.
     assert (found.leases_revoked, found.leases_expired, found.leases) == (2, 1, 1)
+
+
+def test_sessions_are_counted_until_they_end() -> None:
+    node = Node(MemoryBackend())
+    node.apply(SessionOpen(1), SessionOpen(2))
+    assert counted(node).sessions == 2
+    node.time_ms += SESSION_LIMITS.ttl_ms + 1
+    node.apply(SessionOpen(3))
+    assert counted(node).sessions == 1
 
 
 def test_commits_compactions_and_alarms_are_counted() -> None:

@@ -157,6 +157,12 @@ METRICS: Final = (
     ),
     Metric("leasehold_leases", "gauge", "leases", "The number of leases."),
     Metric(
+        "leasehold_sessions",
+        "gauge",
+        "sessions",
+        "Sessions, in which the writes of clients are applied once.",
+    ),
+    Metric(
         "leasehold_requests_under_way",
         "gauge",
         "requests_under_way",
