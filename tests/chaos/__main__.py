@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cluster import LeaseholdError
 from cluster.launcher.nodes.layout import LauncherError
-from tests.chaos import campaign, connections, crash, failover, leader_kills, stdlib_import
+from tests.chaos import campaign, connections, crash, failover, leader_kills, leaks, stdlib_import
 from tests.chaos.hostile import campaign as hostile
 from tests.chaos.hostile.process import GUARDED_KINDS
 from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS
@@ -28,7 +28,7 @@ def main() -> int:
     """Run one of the proofs; the exit status."""
     options = _parser().parse_args()
     stopping = threading.Event()
-    if options.command not in ("failover", "import", "check"):
+    if options.command not in ("failover", "import", "check", "leaks"):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopping.set())
     try:
@@ -55,6 +55,9 @@ def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
             _say(crash.run(options.rounds, stopped).text())
         case "hostile":
             _hostile(options, stopped)
+        case "leaks":
+            if not leaks.run(options.opens, options.kills, options.secure, _say):
+                raise AssertionError("clients leave something behind")
         case "leader-kills":
             _say(leader_kills.run(options.kills, options.seed, stopped).text())
         case _:
@@ -101,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     crashing.add_argument("--rounds", type=int, default=10)
     crowding = commands.add_parser("connections", help="as many as a front may have, and more")
     crowding.add_argument("kinds", nargs="*", choices=[[], *connections.KINDS], default=[])
+    leaking = commands.add_parser("leaks", help="open, close and kill clients; see what is left")
+    leaking.add_argument("--opens", type=int, default=1_000, help="of each shell of the client")
+    leaking.add_argument("--kills", type=int, default=200, help="of nodes, and of clients")
+    leaking.add_argument("--secure", action="store_true", help="with TLS and users")
     checking = commands.add_parser("check", help="judge the history that a finding left once more")
     checking.add_argument("directory", type=Path)
     leaders = commands.add_parser(
