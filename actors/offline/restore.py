@@ -2,7 +2,8 @@
 
 A file is checked as a whole before anything is made of it. A restored member belongs to a new
 cluster, not to that of the snapshot: it has a new cluster id, new first members, no sessions and no
-Raft state, and its log begins after the snapshot. Starts nothing and prints nothing.
+Raft state, and its log begins after the snapshot. Users stay as they were. Keys of members are
+those that the flags name, never those of the snapshot. Starts nothing and prints nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import lmdb
 
 from actors.language.commands import Change, Event, KeyValue, Member
 from actors.language.errors import StorageError, described
+from actors.member_keys import find_keys, with_own_key
 from actors.offline.recovery import founder
 from actors.raft.disk.wal import Wal
 from actors.raft.disk.wal_reader import Identity
@@ -41,6 +43,7 @@ from actors.store.steps import finish
 from actors.store.storage import EMPTY, SUB_BITS, Batch, Loaded, SessionChange
 from cluster.config import NodeConfig
 from cluster.identity import InitialMember, first_eight
+from cluster.key_files import MEMBER_FILE
 from cluster.private import create, make_directory, sync_directory
 
 REVISION_BUMP: Final = 10_000_000_000
@@ -53,6 +56,7 @@ still below 2^53, where the exact integers of JSON end.
 """
 
 _COPY_BYTES: Final = 4 * 1024 * 1024
+_KEPT: Final = {MEMBER_FILE.parent.name}
 
 
 class SnapshotStatus(NamedTuple):
@@ -115,11 +119,18 @@ def _status(source: _Source, file: int) -> SnapshotStatus:
 # --- restore ----------------------------------------------------------------------------------
 
 
-def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) -> None:
+class Restored(NamedTuple):
+    """Whether members had keys in the cluster that the snapshot is of, and have in the new one."""
+
+    had_keys: bool
+    have_keys: bool
+
+
+def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) -> Restored:
     """Make the data directory of a first member of a new cluster. Raises StorageError.
 
     Every first member is made of the same file with the same flags. The directory gets its name
-    once all its files are durable.
+    once all its files are durable. It may hold the key of the member beforehand, and nothing else.
     """
     data_dir = config.data_dir
     if data_dir.is_symlink() and data_dir.is_dir():
@@ -127,21 +138,24 @@ def restore(path: Path, config: NodeConfig, bump: int, skip_hash_check: bool) ->
     _refuse_used(data_dir)
     source = _source(path, skip_hash_check)
     with _named_errors(data_dir), _taken(data_dir) as part:
+        config = with_own_key(config, find_keys(config))
         digest = _copy(source, part / "store")
         founders = first_membership(tuple(map(founder, config.members)))
-        index = _restore_store(part / "store", config, founders, bump)
+        index, had_keys = _restore_store(part / "store", config, founders, bump)
         identity = Identity(config.member_id, _cluster_id(config, digest, bump))
         wal, _ = Wal.create(part / "wal", identity, founders)
         start = LogStart(index, FIRST_TERM, founders)
         wal.reset(HardState(FIRST_TERM, 0, index), (), start)
         wal.close()
+    return Restored(had_keys, config.have_members_keys)
 
 
 @contextmanager
 def _taken(data_dir: Path) -> Iterator[Path]:
     """An empty directory for this process alone, which becomes the data directory in the end.
 
-    The kernel drops its lock when the process ends. Files left by a process that died are removed.
+    The kernel drops its lock when the process ends. Files left by a process that died are removed,
+    but for the keys that it had taken over from the data directory.
     """
     part = data_dir.with_name(data_dir.name + ".part")
     make_directory(part)
@@ -151,18 +165,30 @@ def _taken(data_dir: Path) -> Iterator[Path]:
         _refuse_used(data_dir)
         if not is_locked:
             raise StorageError(f"another process is restoring to {data_dir} just now")
+        _move_keys(part, data_dir)
         for left in part.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         try:
             yield part
+            _move_keys(data_dir, part)
             sync_directory(part)
             part.rename(data_dir)
         except BaseException:
+            _move_keys(part, data_dir)
             shutil.rmtree(part, ignore_errors=True)
             raise
         sync_directory(data_dir.parent)
     finally:
         os.close(file)
+
+
+def _move_keys(source: Path, target: Path) -> None:
+    """Move the keys of a member from one directory to another, if they are in the first alone."""
+    keys = MEMBER_FILE.parent
+    if (source / keys).is_dir() and not (target / keys).exists():
+        make_directory(target)
+        (source / keys).rename(target / keys)
+        sync_directory(target)
 
 
 def _maybe_lock(file: int, path: Path) -> bool:
@@ -183,8 +209,11 @@ def _cluster_id(config: NodeConfig, digest: bytes, bump: int) -> int:
     return first_eight(members + digest + bump.to_bytes(8, "big"))
 
 
-def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: int) -> int:
-    """Make the copied store a new cluster's; returns the log index up to which it is applied."""
+def _restore_store(
+    path: Path, config: NodeConfig, founders: Membership, bump: int
+) -> tuple[int, bool]:
+    """Make the copied store a new cluster's; returns the log index up to which it is applied, and
+    whether its members had keys."""
     backend = LmdbBackend(path)
     try:
         loaded = finish(backend.load())
@@ -195,7 +224,7 @@ def _restore_store(path: Path, config: NodeConfig, founders: Membership, bump: i
     finally:
         backend.close()
     path.with_name(path.name + "-lock").unlink(missing_ok=True)
-    return batch.meta.applied_index
+    return batch.meta.applied_index, any(member.keys for member in loaded.members)
 
 
 def changes_of(
@@ -271,8 +300,8 @@ def _read(source: _Source) -> Iterator[bytes]:
 
 def _refuse_used(data_dir: Path) -> None:
     if data_dir.is_symlink() or data_dir.exists():
-        is_empty = data_dir.is_dir() and not any(data_dir.iterdir())
-        if not is_empty:
+        has_room = data_dir.is_dir() and {each.name for each in data_dir.iterdir()} <= _KEPT
+        if not has_room:
             raise StorageError(f'data-dir "{data_dir}" not empty or could not be read')
 
 

@@ -26,12 +26,20 @@ EXIT_FAILED: Final = 1
 
 _MEMBER_FLAGS: Final = {
     "name": "human-readable name of this member",
-    "data_dir": "directory to make; must not exist, or be empty (default NAME.leasehold)",
-    "initial_cluster": "the members, NAME=URL,NAME=URL... (default this one alone)",
+    "data_dir": "directory to make; must not exist, or be empty but for what `leasehold key make`"
+    " has made (default NAME.leasehold)",
+    "initial_cluster": "the members, NAME=URL,NAME=URL..., or NAME=URL#KEY,NAME=URL#KEY... if they"
+    " have keys (default this one alone)",
     "initial_cluster_token": "the same as for the node later",
     "initial_cluster_key_file": "the secret that all first members share, if they have keys",
     "initial_advertise_peer_urls": "where the other members reach this one",
 }
+
+_NO_KEYS: Final = (
+    "warning: the members of the new cluster have no keys, and those of the snapshot had: whoever"
+    " reaches a peer URL can speak as a member. A cluster cannot be given keys later, so restore"
+    " again with --initial-cluster-key-file, or with the keys named in --initial-cluster\n"
+)
 
 _FORMS: Final = ("simple", "json", "table", "fields")
 _COLUMNS: Final = ("HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE")
@@ -57,8 +65,10 @@ def _restore(parsed: Namespace) -> None:
     if parsed.mark_compacted and not bump:
         raise ConfigError("--mark-compacted required if --bump-revision > 0, disallowed otherwise")
     config = resolve(NodeFlags(**{field: getattr(parsed, field) for field in _MEMBER_FLAGS}))
-    restore(Path(parsed.file), config, bump, parsed.skip_hash_check)
+    restored = restore(Path(parsed.file), config, bump, parsed.skip_hash_check)
     sys.stderr.write(f"restored snapshot {parsed.file} to {config.data_dir}\n")
+    if restored.had_keys and not restored.have_keys:
+        sys.stderr.write(_NO_KEYS)
 
 
 # --- output -----------------------------------------------------------------------------------

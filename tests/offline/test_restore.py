@@ -16,6 +16,7 @@ from actors.__main__ import main
 from actors.language.commands import Compact, DeleteRange, LeaseGrant, Put, Range, SessionOpen
 from actors.language.errors import StorageError
 from actors.language.results import Failure
+from actors.member_keys import find_keys, have_keys
 from actors.offline.restore import REVISION_BUMP, restore, status_of
 from actors.raft.disk.wal import Contents, Wal
 from actors.raft.membership import decode
@@ -24,6 +25,8 @@ from actors.store.disk.snapshot_file import seal
 from actors.store.machine import Machine
 from actors.store.questions import answer
 from cluster.config import NodeConfig, NodeFlags, resolve
+from cluster.curve import new_pair
+from cluster.key_files import MEMBER, MEMBER_FILE, read, write_bootstrap
 from tests.limits import HANG_SECONDS
 from tests.store.driver import Driver
 
@@ -336,3 +339,103 @@ def test_wrong_flags_are_named(
         main(["snapshot", "restore", str(snapshot), f"--data-dir={tmp_path / 'new'}", *arguments])
     assert ended.value.code == 1
     assert complaint in capsys.readouterr().err
+
+
+# --- keys of members --------------------------------------------------------------------------
+
+
+def keyed_config(data_dir: Path, key: str, **flags: str) -> NodeConfig:
+    """One of two members that have keys."""
+    named = f"n1=tcp://127.0.0.1:11#{key},n2=tcp://127.0.0.1:12#{new_pair().public}"
+    url = "tcp://127.0.0.1:11"
+    flags = {"initial_cluster": named, "initial_advertise_peer_urls": url, **flags}
+    return resolve(NodeFlags(name="n1", data_dir=str(data_dir), **flags))
+
+
+def made_key(data_dir: Path) -> str:
+    """What `leasehold key make` makes of a directory; the public half."""
+    assert main(["key", "make", f"--data-dir={data_dir}"]) == 0
+    return read(data_dir / MEMBER_FILE, MEMBER).pair.public
+
+
+def starts_with_keys(config: NodeConfig) -> bool:
+    """Whether a node finds that its keys fit what was restored."""
+    _, contents = Wal.open(config.data_dir / "wal")
+    keys = find_keys(config)
+    return have_keys(config, config.member_id, contents.membership, keys)
+
+
+def test_a_member_keeps_the_key_that_was_made_for_it(snapshot: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "n1"
+    key = made_key(data_dir)
+    config = keyed_config(data_dir, key)
+    assert restore(snapshot, config, REVISION_BUMP, skip_hash_check=False).have_keys
+    assert read(data_dir / MEMBER_FILE, MEMBER).pair.public == key
+    assert starts_with_keys(config)
+    assert not data_dir.with_name("n1.part").exists()
+
+
+def test_members_may_begin_with_a_secret_that_they_share(snapshot: Path, tmp_path: Path) -> None:
+    write_bootstrap(tmp_path / "secret")
+    flags = {"initial_cluster": MEMBERS, "initial_cluster_key_file": str(tmp_path / "secret")}
+    config = keyed_config(tmp_path / "n1", "", **flags)
+    restore(snapshot, config, REVISION_BUMP, skip_hash_check=False)
+    assert starts_with_keys(config)
+
+
+def test_a_member_that_is_alone_needs_to_name_its_key_to_nobody(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    data_dir = tmp_path / "n1"
+    key = made_key(data_dir)
+    config = resolve(NodeFlags(name="n1", data_dir=str(data_dir)))
+    restore(snapshot, config, REVISION_BUMP, skip_hash_check=False)
+    assert starts_with_keys(config)
+    _, contents = Wal.open(data_dir / "wal")
+    assert [peer.keys for peer in contents.membership.peers] == [(key,)]
+
+
+@pytest.mark.parametrize(
+    ("is_made", "complaint"),
+    [(False, "make it with `leasehold key make"), (True, "name the one that the file holds")],
+)
+def test_a_key_that_is_missing_or_another_is_named_before_anything_is_made(
+    snapshot: Path, tmp_path: Path, is_made: bool, complaint: str
+) -> None:
+    data_dir = tmp_path / "n1"
+    if is_made:
+        made_key(data_dir)
+    with pytest.raises(StorageError, match=complaint):
+        restore(snapshot, keyed_config(data_dir, "a1" * 32), 0, skip_hash_check=False)
+    assert (data_dir / MEMBER_FILE).exists() == is_made
+    assert not (data_dir / "wal").exists()
+
+
+def test_a_restore_that_ends_early_leaves_the_key_to_the_next_one(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    data_dir, part = tmp_path / "n1", tmp_path / "n1.part"
+    key = made_key(data_dir)
+    config = keyed_config(data_dir, key)
+    (tmp_path / "torn").write_bytes(snapshot.read_bytes()[:-5_000])
+    with pytest.raises(StorageError):
+        restore(tmp_path / "torn", config, 0, skip_hash_check=True)
+    assert read(data_dir / MEMBER_FILE, MEMBER).pair.public == key and not part.exists()
+    # As a kill leaves it just before the directory gets its name.
+    part.mkdir()
+    (data_dir / "keys").rename(part / "keys")
+    data_dir.rmdir()
+    restore(snapshot, config, 0, skip_hash_check=False)
+    assert starts_with_keys(config)
+
+
+def test_members_that_lose_their_keys_are_told_so(
+    snapshot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = made_key(tmp_path / "n1")
+    restore(snapshot, keyed_config(tmp_path / "n1", key), 0, skip_hash_check=False)
+    (keyed := tmp_path / "keyed").write_bytes((tmp_path / "n1" / "store").read_bytes())
+    capsys.readouterr()
+    flags = ["--skip-hash-check", "--bump-revision=0", f"--data-dir={tmp_path / 'open'}"]
+    assert main(["snapshot", "restore", str(keyed), *flags]) == 0
+    assert "the members of the new cluster have no keys" in capsys.readouterr().err
