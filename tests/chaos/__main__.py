@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from cluster import LeaseholdError
 from cluster.launcher.nodes.layout import LauncherError
 from tests.chaos import campaign, connections, crash, failover, leader_kills, leaks, stdlib_import
 from tests.chaos.hostile import campaign as hostile
-from tests.chaos.hostile.process import GUARDED_KINDS
+from tests.chaos.hostile.keyed import Keyed
+from tests.chaos.hostile.process import GUARDED_KINDS, KEYED_KINDS
 from tests.chaos.hostile.process import KINDS as HOSTILE_KINDS
 from tests.guard import end_all_with_this_process
 
@@ -72,15 +74,20 @@ def _run(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
 
 def _hostile(options: argparse.Namespace, stopped: Callable[[], bool]) -> None:
     """All kinds at once, or each in a cluster of its own."""
-    kinds = options.only or list(GUARDED_KINDS if options.guarded else HOSTILE_KINDS)
+    every = HOSTILE_KINDS
+    if options.guarded or options.keys:
+        every = KEYED_KINDS if options.keys else GUARDED_KINDS
+    kinds = options.only or list(every)
     failed = []
     for group in [[kind] for kind in kinds] if options.each else [kinds]:
         if stopped():
             break
         seconds, clients = 60 * options.minutes, options.clients
-        report = hostile.run(
-            seconds, options.seed, group, clients, stopped, guarded=options.guarded
-        )
+        with tempfile.TemporaryDirectory(prefix="leasehold-keys-") as directory:
+            defence = hostile.GUARDED if options.guarded else hostile.OPEN
+            if options.keys:
+                defence = hostile.GUARDED._replace(keyed=Keyed(Path(directory)))
+            report = hostile.run(seconds, options.seed, group, clients, stopped, defence=defence)
         _say(report.text())
         failed += report.failed
     if failed:
@@ -120,10 +127,15 @@ def _parser() -> argparse.ArgumentParser:
     hostiles.add_argument("--seed", type=int, default=1)
     hostiles.add_argument("--clients", type=int, default=hostile.HOSTILE_CLIENTS)
     hostiles.add_argument(
-        "--only", action="append", choices=GUARDED_KINDS, help="this kind (may be repeated)"
+        "--only", action="append", choices=KEYED_KINDS, help="this kind (may be repeated)"
     )
     hostiles.add_argument(
         "--guarded", action="store_true", help="the cluster has users, and those have no rights"
+    )
+    hostiles.add_argument(
+        "--keys",
+        action="store_true",
+        help="and they ask everybody for a key, or a certificate",
     )
     hostiles.add_argument("--each", action="store_true", help="one kind after the other")
     return parser

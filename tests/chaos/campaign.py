@@ -42,7 +42,7 @@ from tests.chaos.history import (
 )
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.scene import Scene
-from tests.chaos.users import User, client_of, guard
+from tests.chaos.users import ANYBODY, Entry
 from tests.limits import HANG_SECONDS
 from tests.linearizability import (
     Change,
@@ -130,7 +130,8 @@ class Episode:
 
     With `faults` its nodes are under control of `server`; without, they run as anybody's do. With
     `fronts` they have fronts, and clients speak gRPC to these as well. No lease may end more than
-    `late_seconds` late. With a `user` the nodes check requests, and the clients are this user.
+    `late_seconds` late. `prepare` is called when they first serve, and clients come in by `entry`.
+    With `secure` nodes and members have keys, and fronts have TLS.
     """
 
     def __init__(
@@ -142,9 +143,12 @@ class Episode:
         faults: bool = True,
         fronts: bool = False,
         late_seconds: float = LEASE_LATE_SECONDS,
-        user: User | None = None,
+        secure: bool = False,
+        entry: Entry = ANYBODY,
+        prepare: Callable[[LocalCluster], None] = lambda cluster: None,
     ) -> None:
-        self.user = user
+        self._entry = entry
+        self._prepare = prepare
         self._late_seconds = late_seconds
         self.seed = seed
         self.directory = Path(tempfile.mkdtemp(prefix="leasehold-chaos-"))
@@ -152,9 +156,16 @@ class Episode:
         self.history = History(self.directory / OPERATIONS)
         command = self.server.node_command if faults else NODE_COMMAND
         self.cluster = LocalCluster(
-            size, self.directory, front=fronts, node_flags=node_flags, command=command
+            size,
+            self.directory,
+            front=fronts,
+            secure=secure,
+            node_flags=node_flags,
+            command=command,
         )
-        self.clients = Clients(self.cluster.endpoints, self.history, seed, fronts=fronts, user=user)
+        self.clients = Clients(
+            self.cluster.endpoints, self.history, seed, fronts=fronts, entry=entry
+        )
         self.scene = Scene(self.cluster, self.server, self.clients, seed)
         self.nemesis = Nemesis(self.scene)
         self._began = 0.0
@@ -163,8 +174,9 @@ class Episode:
         try:
             self.cluster.launch()
             self.cluster.wait_until_ready()
-            if self.user is not None:
-                guard(self.cluster.endpoints)
+            self._prepare(self.cluster)
+            if self.cluster.secure is not None:
+                self.clients.members.sealed = tuple(self.cluster.direct_endpoints)
         except BaseException as error:
             self.__exit__(type(error), error)
             raise
@@ -263,7 +275,7 @@ class Episode:
 
     def client(self, *endpoints: str) -> Client:
         """A client of these nodes, as the honest user."""
-        return client_of(endpoints, self.user, HANG_SECONDS)
+        return self._entry.client(endpoints, HANG_SECONDS)
 
     def _compare_copies(self) -> tuple[list[Change], int]:
         """The history of the store and its last revision: the same on every node."""
@@ -271,7 +283,7 @@ class Episode:
         while True:
             found: dict[str, tuple[int, str]] = {}
             for node in self.cluster.members:
-                with self.client(node.endpoint) as client:
+                with self.client(node.direct_address) as client:
                     keys = client.range("\0", from_key=True, serializable=True)
                     last = keys.header.revision
                     changes = _history(client, last)

@@ -23,7 +23,7 @@ from tests.chaos.history import History, LeaseStep, Stream
 from tests.chaos.probe import Probe
 from tests.chaos.registers import RegisterWorker
 from tests.chaos.through_fronts import GrpcWatcher, GrpcWorker
-from tests.chaos.users import User
+from tests.chaos.users import Entry
 from tests.chaos.worker import (
     HARMLESS,
     REQUEST_SECONDS,
@@ -138,9 +138,9 @@ class Clients:
         seed: str,
         *,
         fronts: bool,
-        user: User | None = None,
+        entry: Entry,
     ) -> None:
-        self.members = Members(endpoints, user)
+        self.members = Members(endpoints, entry)
         self.history = history
         where = (self.members, history, seed)
         RegisterWorker.shared_count = itertools.count()

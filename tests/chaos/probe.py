@@ -12,7 +12,6 @@ import zmq
 
 from cluster.wire import pack, unpack
 from tests.chaos.history import History, padded
-from tests.chaos.users import token_of
 from tests.chaos.worker import Members, Worker
 from tests.linearizability import Operation, Outcome
 
@@ -52,9 +51,11 @@ class Probe(Worker):
 
     def _connect(self) -> None:
         self._generation = self.members.generation
-        token = token_of(self.members.endpoints, self.members.user)
+        members = self.members
+        # A key stands for its user.
+        token = None if members.sealed else members.entry.token(members.endpoints)
         self._token = {} if token is None else {"token": token}
-        wanted = set(self.members.endpoints)
+        wanted = set(members.sealed or members.endpoints)
         for endpoint in self._sockets.keys() - wanted:
             socket = self._sockets.pop(endpoint)
             self._poller.unregister(socket)
@@ -64,7 +65,7 @@ class Probe(Worker):
             socket.linger = 0
             socket.setsockopt(zmq.IMMEDIATE, 1)
             socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
-            socket.connect(f"tcp://{endpoint}")
+            members.entry.connect(socket, endpoint)
             self._poller.register(socket, zmq.POLLIN)
             self._sockets[endpoint] = socket
         self._order = list(self._sockets.values())

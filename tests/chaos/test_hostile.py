@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from math import inf
+from pathlib import Path
 
 import pytest
 
+from cluster.curve import new_pair
+from tests.chaos.hostile import on_locks, on_peers, on_rights, on_tls
 from tests.chaos.hostile.campaign import (
     ALIVE,
+    GUARDED,
     REFUSED,
     SAFE,
     SERVING,
@@ -17,10 +21,11 @@ from tests.chaos.hostile.campaign import (
     refused,
     run,
 )
+from tests.chaos.hostile.intruder import THROUGH
+from tests.chaos.hostile.keyed import Keyed
 from tests.chaos.hostile.on_http1 import AnswerCounter
-from tests.chaos.hostile.on_rights import KINDS as RIGHTS_KINDS
-from tests.chaos.hostile.on_rights import THROUGH
-from tests.chaos.hostile.process import KINDS, Row
+from tests.chaos.hostile.person import NOBODY, Person, Secrets
+from tests.chaos.hostile.process import KINDS, Plan, Row, plan_of
 from tests.chaos.hostile.zmtp import GREETING, endless, http_post, message, ready, version_1
 from tests.linearizability import Operation, Outcome
 
@@ -34,12 +39,21 @@ def test_hostile_clients_end_no_node_and_no_front_and_honest_ones_lose_nothing()
 
 
 @pytest.mark.campaign
-def test_nobody_gets_through_without_a_right() -> None:
-    kinds = [kind.name for kind in RIGHTS_KINDS]
-    report = run(10.0, 1, kinds, count=2 * len(kinds), peace_seconds=0.0, guarded=True)
+def test_nobody_gets_through_without_a_key_a_certificate_and_a_right(tmp_path: Path) -> None:
+    rooms = (on_rights, on_locks, on_tls, on_peers)
+    kinds = [kind.name for room in rooms for kind in room.KINDS]
+    defence = GUARDED._replace(keyed=Keyed(tmp_path))
+    report = run(10.0, 1, kinds, count=len(kinds), peace_seconds=0.0, defence=defence)
     held = {check.what: check.holds for check in report.checks}
     assert held[ALIVE] and held[SERVING] and held[SAFE] and held[REFUSED], report.text()
     assert all(row.acts for row in report.rows), report.text()
+
+
+def test_a_plan_arrives_whole_in_the_process_of_the_hostile_clients() -> None:
+    secrets = Secrets({"n1": "aa"}, "a token", {"n1": [b"\0\xff", b""]}, {})
+    people = (NOBODY, Person("a user", new_pair(), ("a.crt", "a.key"), True, True))
+    plan = Plan({}, {}, {}, ["prying"], 3, "seed", ["stranger", "password"], people, secrets)
+    assert plan_of(plan.text()) == plan
 
 
 def test_who_was_served_without_a_right_is_told() -> None:

@@ -19,7 +19,7 @@ from cluster.client.results import Header
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from tests.chaos.history import History, Stream
 from tests.chaos.registers import RegisterWorker
-from tests.chaos.users import User, token_of
+from tests.chaos.users import Entry
 from tests.chaos.worker import REQUEST_SECONDS, WATCH_AGAIN_SECONDS, Members, Worker
 from tests.linearizability import FindingError
 
@@ -50,11 +50,11 @@ NEVER: Final = frozenset({*NOT_DONE, grpc.StatusCode.INTERNAL, grpc.StatusCode.U
 class GrpcStore:
     """One node at a time; after an error the next one. The errors are those of `cluster`.
 
-    For a `user`, requests show the token that is in `metadata` once there is a channel.
+    For a user, requests show the token that is in `metadata` once there is a channel.
     """
 
-    def __init__(self, user: User | None = None) -> None:
-        self._user = user
+    def __init__(self, entry: Entry) -> None:
+        self._entry = entry
         self.metadata: tuple[tuple[str, str], ...] = ()
         self._endpoints: tuple[str, ...] = ()
         self._turn = 0
@@ -66,14 +66,14 @@ class GrpcStore:
             self.close()
             self._endpoints, self._turn = endpoints, turn
         if self._channel is None:
-            address = endpoints[self._turn % len(endpoints)].rpartition("/")[2]
+            endpoint = endpoints[self._turn % len(endpoints)]
             reconnecting = {
                 f"grpc.{name}_reconnect_backoff_ms": RECONNECT_MS
                 for name in ("initial", "min", "max")
             }
-            token = token_of([address], self._user)
+            token = self._entry.token([endpoint])
             self.metadata = () if token is None else (("token", token),)
-            self._channel = grpc.insecure_channel(address, list(reconnecting.items()))
+            self._channel = self._entry.channel(endpoint, list(reconnecting.items()))
         return self._channel
 
     def next(self) -> None:
@@ -113,7 +113,7 @@ class GrpcWorker(RegisterWorker):
 
     def __init__(self, name: str, members: Members, history: History, seed: str) -> None:
         super().__init__(name, members, history, seed)
-        self._store = GrpcStore(members.user)
+        self._store = GrpcStore(members.entry)
         self._first = self.chance.randrange(100)
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class GrpcWatcher(Worker):
         super().__init__(name, members, history, seed)
         self._stream = Stream(name, 1, tells_reasons=False)
         history.streams.append(self._stream)
-        self._store = GrpcStore(members.user)
+        self._store = GrpcStore(members.entry)
         self._watching: grpc.Call | None = None
         self._refreshing = threading.Lock()
 

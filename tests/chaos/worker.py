@@ -23,7 +23,7 @@ from cluster import (
 )
 from cluster.client.results import Header
 from tests.chaos.history import History, padded
-from tests.chaos.users import User, client_of
+from tests.chaos.users import Entry
 from tests.linearizability import Operation, Outcome
 
 REQUEST_SECONDS: Final = 4.0
@@ -42,11 +42,15 @@ Answer = tuple[Header, dict[str, Any]]
 
 
 class Members:
-    """Where the nodes are, and as whom to ask them; `generation` counts the changes."""
+    """Where the nodes are, and how to come in; `generation` counts the changes.
 
-    def __init__(self, endpoints: Sequence[str], user: User | None = None) -> None:
-        self.user = user
+    `sealed` are the nodes themselves with their keys, if they have keys.
+    """
+
+    def __init__(self, endpoints: Sequence[str], entry: Entry) -> None:
+        self.entry = entry
         self.endpoints = tuple(endpoints)
+        self.sealed: tuple[str, ...] = ()
         self.generation = 0
 
     def update(self, endpoints: Sequence[str]) -> bool:
@@ -102,9 +106,11 @@ class Worker(threading.Thread):
             if self._client is not None:
                 self._client.close()
             self._generation = self.members.generation
-            endpoints = list(self.members.endpoints)
+            members = self.members
+            ways = [members.endpoints, members.sealed] if members.sealed else [members.endpoints]
+            endpoints = list(self.chance.choice(ways))
             self.chance.shuffle(endpoints)
-            self._client = client_of(endpoints, self.members.user, REQUEST_SECONDS)
+            self._client = members.entry.client(endpoints, REQUEST_SECONDS)
         return self._client
 
     def new_value(self) -> tuple[str, bytes]:

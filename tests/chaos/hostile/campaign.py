@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,11 +23,12 @@ from cluster.launcher.nodes.layout import LauncherError
 from tests.chaos.campaign import Episode, Figures
 from tests.chaos.checks import quantile
 from tests.chaos.history import padded
+from tests.chaos.hostile import on_locks, on_rights, on_tls
+from tests.chaos.hostile.intruder import THROUGH
+from tests.chaos.hostile.keyed import Keyed
 from tests.chaos.hostile.on_clients import BULK
-from tests.chaos.hostile.on_rights import KINDS as RIGHTS_KINDS
-from tests.chaos.hostile.on_rights import THROUGH
 from tests.chaos.hostile.process import KINDS, HostileProcess, Plan, Row
-from tests.chaos.users import HONEST, STRANGER
+from tests.chaos.users import HONEST, STRANGER, Entry, guard
 from tests.etcd.sides import halves_of
 from tests.limits import HANG_SECONDS
 from tests.linearizability import FindingError, Operation, Outcome
@@ -85,18 +87,57 @@ class Report(NamedTuple):
 
     def text(self) -> str:
         """One line for each kind of harm, and one for each check."""
-        lines = [f"{'harm':<17}{'clients':>8}{'done':>8}  seen"]
+        wide = max((len(row.kind) for row in self.rows), default=0) + 2
+        lines = [f"{'harm':<{wide}}{'clients':>7}{'done':>8}  seen"]
         for row in self.rows:
             seen = [f"{what} {count:,}" for what, count in row.seen.items()]
             more = len(seen) - SEEN_SHOWN
             shown = ", ".join(seen[:SEEN_SHOWN]) + (f", {more} more" if more > 0 else "")
-            lines.append(f"{row.kind:<17}{row.clients:>8}{row.acts:>8,}  {shown}")
+            lines.append(f"{row.kind:<{wide}}{row.clients:>7}{row.acts:>8,}  {shown}")
         lines += ["", f"{'must hold':<{CHECK_COLUMNS}}{'':<5}seen"]
         for check in self.checks:
             lines.append(
                 f"{check.what:<{CHECK_COLUMNS}}{'yes' if check.holds else 'NO':<5}{check.seen}"
             )
         return "\n".join([*lines, f"seed {self.seed}, {self.seconds:.0f} s of harm"])
+
+
+class Defence(NamedTuple):
+    """What keeps the hostile clients out of a cluster, and who they are.
+
+    `user`: requests are checked, and they have no rights. `keyed`: members and clients have keys,
+    and fronts want certificates.
+    """
+
+    user: Sequence[str] = ()
+    keyed: Keyed | None = None
+
+    def episode(self, seed: int) -> Episode:
+        """The cluster, and the honest clients."""
+        episode = partial(
+            Episode,
+            f"hostile {seed}",
+            NODES,
+            faults=False,
+            fronts=True,
+            late_seconds=HANG_SECONDS,
+        )
+        if self.keyed is not None:
+            flags, entry = self.keyed.node_flags, self.keyed.entry
+            return episode(flags, secure=True, entry=entry, prepare=self.keyed.prepare)
+        if self.user:
+            return episode(entry=Entry(HONEST), prepare=lambda cluster: guard(cluster.endpoints))
+        return episode()
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan of the hostile clients, with what these have."""
+        if self.keyed is not None:
+            plan = plan._replace(people=self.keyed.people(), secrets=self.keyed.secrets)
+        return plan._replace(user=self.user)
+
+
+OPEN: Final = Defence()
+GUARDED: Final = Defence(STRANGER)
 
 
 def run(
@@ -107,40 +148,30 @@ def run(
     stopped: Callable[[], bool] = lambda: False,
     peace_seconds: float = PEACE_SECONDS,
     *,
-    guarded: bool = False,
+    defence: Defence = OPEN,
 ) -> Report:
-    """Do these kinds of harm for that time; whatever is found is in the report.
-
-    `guarded`: the cluster checks requests, and the hostile clients have no rights.
-    """
+    """Do these kinds of harm for that time; whatever is found is in the report."""
     rows: list[Row] = []
     checks: list[Check] = []
     began = ended = time.monotonic()
     try:
-        with Episode(
-            f"hostile {seed}",
-            NODES,
-            faults=False,
-            fronts=True,
-            late_seconds=HANG_SECONDS,
-            user=HONEST if guarded else None,
-        ) as episode:
+        with defence.episode(seed) as episode:
             _load(episode)
+            for done in () if defence.keyed is None else defence.keyed.operations:
+                episode.history.add(done)
             watch = Watch(episode.cluster)
             peace = time.monotonic()
             watch.over(min(peace_seconds, seconds), episode, stopped)
             watch.begin()
             began = time.monotonic()
-            plan = _plan(episode.cluster, kinds, count, seed)
-            if guarded:
-                plan = plan._replace(user=STRANGER)
+            plan = defence.plan(_plan(episode.cluster, kinds, count, seed))
             with HostileProcess(plan) as hostile:
                 watch.over(seconds, episode, stopped)
                 ended = time.monotonic()
                 watch.end()
                 checks += watch.checks(ended - began)
                 rows += hostile.stop()
-            if guarded:
+            if defence.user:
                 checks.append(refused(rows))
             try:
                 figures = episode.judge()
@@ -312,7 +343,8 @@ def _taken_ms(puts: Sequence[Operation], span: tuple[float, float]) -> list[floa
 def refused(rows: Sequence[Row]) -> Check:
     """Nobody was served without a right."""
     through = [what for row in rows for what in row.seen if what.startswith(THROUGH)]
-    tried = sum(row.acts for row in rows if row.kind in {kind.name for kind in RIGHTS_KINDS})
+    trying = {kind.name for kind in (*on_rights.KINDS, *on_locks.KINDS, *on_tls.KINDS)}
+    tried = sum(row.acts for row in rows if row.kind in trying)
     return Check(REFUSED, "; ".join(through) or f"{tried:,} acts of those who try", not through)
 
 

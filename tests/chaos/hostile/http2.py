@@ -5,13 +5,12 @@ Knows frames, and what a front says in its own; not what is done with them.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import Counter
 from typing import Final, Self
 
 from cluster.etcd.rpc.schema import message_class
-from tests.chaos.hostile.zmtp import READ_BYTES, SMALL_BUFFER_BYTES, SOCKET_SECONDS
+from tests.chaos.hostile.zmtp import READ_BYTES, Connection
 from tests.cluster.etcd.http2.raw import FIELDS, HEADER_BYTES, PREFACE, block, frame, settings
 
 DATA, HEADERS, RST_STREAM, GOAWAY = 0, 1, 3, 7
@@ -47,15 +46,9 @@ OPENING: Final = PREFACE + settings({4: WINDOW_MAX})
 class Http2Connection:
     """A connection that has said how it begins; OSError (and TimeoutError) when that is refused."""
 
-    def __init__(
-        self, address: tuple[str, int], opening: bytes = OPENING, *, small_buffer: bool = False
-    ) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if small_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-        self.socket.settimeout(SOCKET_SECONDS)
+    def __init__(self, connection: Connection, opening: bytes = OPENING) -> None:
+        self.socket = connection.socket
         try:
-            self.socket.connect(address)
             self.send(opening)
         except BaseException:
             self.socket.close()

@@ -1,22 +1,32 @@
 """One hostile client: does one kind of harm again and again, and counts what it sees.
 
-Knows where the nodes are and what anybody can ask of them; not what the harm is.
+Each time it is somebody else. Knows where the nodes are, what anybody can ask of them, and who must
+not be let in; not what the harm is.
 """
 
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgpack
 
-from tests.chaos.hostile.zmtp import Connection
+from tests.chaos.hostile.curve import SealedConnection
+from tests.chaos.hostile.person import NOBODY, Person, Secrets, tls_of
+from tests.chaos.hostile.zmtp import READ_BYTES, Connection
 
 ACTS_MAX: Final = 100_000
 """A hostile client ends after this number of acts, however long the campaign is."""
+
+THROUGH: Final = "got through: "
+"""How it is told that somebody was let in or served who must not be."""
+
+LET_IN: Final = "let in at a client port"
+ASKING: Final = b"GET /version HTTP/1.1\r\nHost: front\r\n\r\n"
 
 Address = tuple[str, int]
 
@@ -25,7 +35,8 @@ class Facts(NamedTuple):
     """What the nodes said of themselves last; members by name.
 
     `fronts` are the client ports; `doors` are the nodes' own, which take ZeroMQ only. `token` is
-    that of a user without rights, where requests are checked.
+    that of a user without rights, where requests are checked. `secrets`: there are keys, and the
+    fronts want certificates.
     """
 
     fronts: Mapping[str, Address]
@@ -37,6 +48,7 @@ class Facts(NamedTuple):
     leader: int
     log_index: int
     token: str = ""
+    secrets: Secrets | None = None
 
 
 class Sight:
@@ -59,7 +71,10 @@ class Sight:
 
 
 class Intruder(threading.Thread):
-    """A thread that acts until it is stopped. `facts` returns the present ones."""
+    """A thread that acts until it is stopped. `facts` returns the present ones.
+
+    `people` are those that it may be, each with what they all see.
+    """
 
     def __init__(
         self,
@@ -68,12 +83,15 @@ class Intruder(threading.Thread):
         facts: Callable[[], Facts],
         sight: Sight,
         stopping: threading.Event,
+        people: Sequence[tuple[Person, Sight]],
     ) -> None:
         super().__init__(daemon=True, name=name)
         self.chance = random.Random(name)
         self.facts = facts
         self.sight = sight
         self.stopping = stopping
+        self.person, self._seen_by_person = NOBODY, Sight()
+        self._people = people
         self._kind = kind
 
     def run(self) -> None:
@@ -82,14 +100,18 @@ class Intruder(threading.Thread):
         for _ in range(ACTS_MAX):
             if self.stopping.is_set():
                 return
+            self.person, self._seen_by_person = self.chance.choice(self._people)
             try:
                 self._kind.act(self)
             except TimeoutError:
-                self.sight.add("not taken in time")
+                self._saw("not taken in time")
             except OSError as error:
-                self.sight.add(_words(error))
+                self._saw(_words(error))
             self.sight.add_act()
+            self._seen_by_person.add_act()
             self.stopping.wait(self.chance.uniform(0.5, 1.5) * self._kind.pause_seconds)
+
+    # --- where ---
 
     def client_address(self) -> Address:
         """Where a node takes ZeroMQ: its client port, or its own."""
@@ -100,13 +122,70 @@ class Intruder(threading.Thread):
         """Any node's client port, where its front listens."""
         return self.chance.choice(list(self.facts().fronts.values()))
 
-    def call_on(self, kind: bytes = b"DEALER", identity: bytes = b"") -> Connection:
+    def any_node(self) -> str:
+        """The name of any node."""
+        return self.chance.choice(list(self.facts().doors))
+
+    # --- as whom ---
+
+    def call_on(
+        self, kind: bytes = b"DEALER", identity: bytes = b"", *, small_buffer: bool = False
+    ) -> Connection:
         """A connection to any node's client port, with its handshake done."""
-        return _shaken(Connection(self.client_address()), kind, identity)
+        if self.chance.random() < 0.5:
+            return _shaken(self.reach_front(small_buffer=small_buffer), kind, identity)
+        name = self.any_node()
+        connection = self._to(name, self.facts().doors[name], small_buffer)
+        shaken = _shaken(connection, kind, identity)
+        if self.facts().secrets is not None and self.person.pair is None:
+            self.saw_through("a client port without a key")
+        self._seen_by_person.add(LET_IN)
+        return shaken
 
     def call_on_peer(self, name: str) -> Connection:
         """A connection to that node's peer port, with its handshake done."""
-        return _shaken(Connection(self.facts().peers[name]), b"PUSH", b"")
+        connection = self._to(name, self.facts().peers[name], small_buffer=False)
+        shaken = _shaken(connection, b"PUSH", b"")
+        if self.facts().secrets is not None:
+            self.saw_through("the peer port")
+        return shaken
+
+    def reach_front(self, *, small_buffer: bool = False) -> Connection:
+        """A connection to any node's front: inside TLS, where fronts want that.
+
+        Somebody without a right certificate asks a harmless question, and an answer got through.
+        """
+        connection = Connection(self.front_address(), small_buffer)
+        if self.facts().secrets is None:
+            return connection
+        try:
+            connection.socket = tls_of(self.person).wrap_socket(connection.socket)
+            if not self.person.is_invited:
+                connection.send(ASKING)
+                if connection.socket.recv(READ_BYTES):
+                    self.saw_through("a front without a certificate")
+                raise ConnectionError("closed by the front, with no answer")
+        except BaseException:
+            connection.socket.close()
+            raise
+        self._seen_by_person.add(LET_IN)
+        return connection
+
+    def _to(self, name: str, address: Address, small_buffer: bool) -> Connection:
+        secrets, pair = self.facts().secrets, self.person.pair
+        if secrets is None or pair is None:
+            return Connection(address, small_buffer)
+        return SealedConnection(address, pair, secrets.keys[name], small_buffer=small_buffer)
+
+    # --- what it sees ---
+
+    def saw_through(self, what: str) -> None:
+        """Somebody was let in or served who must not be."""
+        self._saw(f"{THROUGH}{what} by {self.person.name}")
+
+    def _saw(self, what: str) -> None:
+        self.sight.add(what)
+        self._seen_by_person.add(what)
 
     def saw_answers(self, connection: Connection, count: int, seconds: float) -> None:
         """Wait for that number of answers, and count the kinds of them."""
@@ -139,7 +218,8 @@ def kind_of_answer(payload: bytes) -> str:
     if not isinstance(answer, dict):
         return "an answer that is no map"
     error = answer.get("error")
-    return f"“{error['message']}”" if isinstance(error, dict) else "answered"
+    text = error["message"] if isinstance(error, dict) else answer.get("cancel_reason")
+    return f"“{text}”" if text else "answered"
 
 
 def _shaken(connection: Connection, kind: bytes, identity: bytes) -> Connection:
@@ -154,4 +234,6 @@ def _shaken(connection: Connection, kind: bytes, identity: bytes) -> Connection:
 def _words(error: OSError) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens"
+    if isinstance(error, ssl.SSLError):
+        return f"refused in TLS: {error.reason or 'it ends'}"
     return str(error) if error.errno is None else "closed by the node"

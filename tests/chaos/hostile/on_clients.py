@@ -151,8 +151,7 @@ def no_reading(me: Intruder) -> None:
     """Ask for all there is, many times, and read nothing of it."""
     whole = request("range", key=BULK, range_end=BULK[:-1] + "0")
     past = request("watch_create", key="\0", range_end="\0", start_revision=1)
-    with Connection(me.client_address(), small_buffer=True) as connection:
-        connection.shake_hands(b"DEALER")
+    with me.call_on(small_buffer=True) as connection:
         connection.send(message(me.chance.choice((whole, whole, past))) * WHOLE_RANGES)
         me.hold(HOLD_SECONDS)
         me.sight.add("left unread")

@@ -78,7 +78,7 @@ def smuggling(me: Intruder) -> None:
 
 def _saw(me: Intruder, sent: bytes) -> None:
     """Send this, and count the answers."""
-    with Connection(me.front_address()) as connection:
+    with me.reach_front() as connection:
         connection.send(sent)
         _count_answers(me, connection)
 
@@ -137,7 +137,7 @@ def long_heads(me: Intruder) -> None:
 def pipelined(me: Intruder) -> None:
     """Very many requests at once, of which no answer is read, or all are."""
     kind = me.chance.choice((ALL_BULK, b"GET /metrics HTTP/1.1\r\nHost: front\r\n\r\n"))
-    with Connection(me.front_address(), small_buffer=True) as connection:
+    with me.reach_front(small_buffer=True) as connection:
         connection.send(kind * (UNREAD if kind is ALL_BULK else PIPELINED))
         me.hold(HOLD_SECONDS)
         me.sight.add("left unread")
@@ -146,7 +146,7 @@ def pipelined(me: Intruder) -> None:
 def slow_http(me: Intruder) -> None:
     """A head or a body that comes a byte at a time, and then not at all."""
     begins_at = me.chance.choice((1, ALL_BULK.index(b"\r\n\r\n") - 30, len(ALL_BULK) - 30))
-    with Connection(me.front_address()) as connection:
+    with me.reach_front() as connection:
         connection.send(ALL_BULK[:begins_at])
         for byte in ALL_BULK[begins_at : begins_at + SLOW_BYTES]:
             connection.send(bytes([byte]))
@@ -170,7 +170,7 @@ def gateway_streams(me: Intruder) -> None:
     head = b"POST /v3/watch HTTP/1.1\r\nHost: front\r\nTransfer-Encoding: chunked\r\n\r\n"
     piece = json.dumps(create).encode()
     chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
-    with Connection(me.front_address(), small_buffer=True) as connection:
+    with me.reach_front(small_buffer=True) as connection:
         connection.send(head + chunk * me.chance.choice((1, 100, 2_000)))
         connection.socket.shutdown(socket.SHUT_WR if me.chance.random() < 0.2 else socket.SHUT_RD)
         me.hold(HOLD_SECONDS)

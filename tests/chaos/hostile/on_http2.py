@@ -77,7 +77,7 @@ def _ids(part: int) -> range:
 
 def _flood(me: Intruder, parts: Iterable[bytes], *, reads: bool = False) -> None:
     """Send the parts one after the other until the front ends that, and count what it says."""
-    with Http2Connection(me.front_address()) as connection:
+    with Http2Connection(me.reach_front()) as connection:
         try:
             for number, part in enumerate(parts):
                 connection.send(part)
@@ -110,7 +110,7 @@ def header_lists(me: Intruder) -> None:
     else:
         fields = [*FIELDS, ("connection", "close"), ("te", "gzip"), ("Upper", "case")]
     made = block(fields)
-    with Http2Connection(me.front_address()) as connection:
+    with Http2Connection(me.reach_front()) as connection:
         for number in range(1, 200, 2):
             first, rest = made[:16_000], made[16_000:]
             if rest:
@@ -191,7 +191,7 @@ def unread_answers(me: Intruder) -> None:
     """Ask for all there is, many times, and read nothing, or take one byte at a time."""
     wide = me.chance.random() < 0.7
     opening = OPENING if wide else PREFACE + settings({4: 1})
-    with Http2Connection(me.front_address(), opening, small_buffer=True) as connection:
+    with Http2Connection(me.reach_front(small_buffer=True), opening) as connection:
         if wide:
             connection.send(window_update(0, WINDOW_MAX - 70_000))
         for number in range(1, 2 * UNREAD_READS, 2):
@@ -205,7 +205,7 @@ def unread_answers(me: Intruder) -> None:
 
 def unread_watches(me: Intruder) -> None:
     """Streams of watches of all that was ever changed, of which nothing is read."""
-    with Http2Connection(me.front_address(), small_buffer=True) as connection:
+    with Http2Connection(me.reach_front(small_buffer=True)) as connection:
         for number in range(1, 40, 2):
             connection.send(head(number, WATCH), data(number, ALL_CHANGES * (WATCHES // 20)))
         me.hold(HOLD_SECONDS)
@@ -220,7 +220,7 @@ def half_requests(me: Intruder) -> None:
         return
     # The size of the largest message that is taken, of which no end comes.
     announced = b"\0" + (64 << 20).to_bytes(4, "big")
-    with Http2Connection(me.front_address()) as connection:
+    with Http2Connection(me.reach_front()) as connection:
         for number in range(1, 20, 2):
             connection.send(head(number, PUT), data(number, announced))
         for _ in range(3):
@@ -237,7 +237,7 @@ def slow_writers(me: Intruder) -> None:
     asking = head(1, PUT) + data(1, REFUSED_PUT, "END_STREAM")
     whole = opening + asking
     begins_at = me.chance.choice((1, len(opening), len(whole) - len(REFUSED_PUT)))
-    with Http2Connection(me.front_address(), whole[:begins_at]) as connection:
+    with Http2Connection(me.reach_front(), whole[:begins_at]) as connection:
         for byte in whole[begins_at : begins_at + DRIBBLED]:
             connection.send(bytes([byte]))
             me.hold(DRIBBLE_SECONDS)
@@ -265,7 +265,7 @@ def bad_calls(me: Intruder) -> None:
             path_block("/etcdserverpb.KV/Txn"),
             b"\0" + len(nested).to_bytes(4, "big") + nested,
         )
-    with Http2Connection(me.front_address()) as connection:
+    with Http2Connection(me.reach_front()) as connection:
         for number in range(1, 20, 2):
             pieces = [body[at : at + 16_384] for at in range(0, len(body), 16_384)]
             connection.send(head(number, header), *(data(number, each) for each in pieces[:-1]))
@@ -302,7 +302,7 @@ def stream_flood(me: Intruder) -> None:
 def random_frames(me: Intruder) -> None:
     """Frames of any kind with any flags, or bytes that are no frames."""
     chance = me.chance
-    with Http2Connection(me.front_address()) as connection:
+    with Http2Connection(me.reach_front()) as connection:
         if chance.random() < 0.2:
             connection.send(chance.randbytes(chance.randrange(1, 3_000)))
         for _ in range(chance.randrange(1, 30)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from random import Random
 from typing import Any, Final, NamedTuple
 
 import msgpack
@@ -15,18 +16,17 @@ import msgpack
 from cluster.etcd.rpc.schema import RPCS, Rpc, RpcKind
 from cluster.protocol import OPS
 from cluster.wire import pack
-from tests.chaos.hostile.intruder import Intruder, Kind
+from tests.chaos.hostile.intruder import Facts, Intruder, Kind
 from tests.chaos.hostile.on_clients import BULK, FORBIDDEN, WAIT_SECONDS
-from tests.chaos.hostile.zmtp import READ_BYTES, Connection, message
-
-THROUGH: Final = "got through: "
-"""How it is told that somebody without a right was served."""
+from tests.chaos.hostile.zmtp import READ_BYTES, message
 
 OPEN: Final = frozenset({"member_list", "status", "metrics", "watch_cancel", "watch_progress"})
 """What everybody may ask: how the cluster is, and what becomes of watches that they have not."""
 
 OWN: Final = frozenset({"lease_grant", "lease_leases", "session_open"})
 """What a user may do who has no role: it touches no key."""
+
+A_USER: Final = "a user"
 
 GUESSES: Final = ("password", "with a password ", "With a password", "", "the root of all!")
 USERS: Final = ("root", "honest", "stranger", "missing")
@@ -43,37 +43,41 @@ class Credential(NamedTuple):
 
 
 def _credential(me: Intruder) -> Credential:
-    """Nothing, a user's token, one that is changed a little, or one that is made up."""
-    token = me.facts().token
+    """Nothing, a user's token, one that is worth nothing any more, changed a little, or made up.
+
+    Where nothing is shown, the key or the certificate says who it is.
+    """
+    token, secrets = me.facts().token, me.facts().secrets
     made_up = base64.urlsafe_b64encode(me.chance.randbytes(FORGED_BYTES)).decode().rstrip("=")
     at = me.chance.randrange(len(token)) if token else 0
     changed = token[:at] + me.chance.choice("ABCxyz019-_") + token[at + 1 :]
     choices = (
-        Credential("nobody", None),
-        Credential("a user", token),
+        Credential(A_USER if me.person.is_user else "nobody", None),
+        Credential(A_USER, token),
         Credential("a changed token", changed if changed != token else made_up),
         Credential("a token made up", made_up),
         Credential("an empty token", ""),
+        Credential("a deleted user's token", "" if secrets is None else secrets.dead_token),
     )
     return me.chance.choice(choices)
 
 
-def _fields(me: Intruder, op: str) -> dict[str, Any]:
-    """What would make sense, and harm."""
-    key = me.chance.choice((FORBIDDEN, BULK, "\0", "reg/", "honest"))
-    member = me.chance.choice([0, *me.facts().members.values()])
+def fields_of(op: str, chance: Random, facts: Facts) -> dict[str, Any]:
+    """The fields of a request that would make sense, and harm."""
+    key = chance.choice((FORBIDDEN, BULK, "\0", "reg/", "honest"))
+    member = chance.choice([0, *facts.members.values()])
     permission = {"permType": "READWRITE", "key": b"\0", "range_end": b"\0"}
     put = {"request_put": {"key": FORBIDDEN, "value": "x"}}
     values: dict[str, dict[str, Any]] = {
         "put": {"key": FORBIDDEN, "value": "x"},
-        "txn": {"success": [me.chance.choice((put, {"request_txn": {"success": [put]}}))]},
+        "txn": {"success": [chance.choice((put, {"request_txn": {"success": [put]}}))]},
         "delete_range": {"key": BULK, "range_end": "bulk0"},
         "increment": {"key": FORBIDDEN},
         "compact": {"revision": 2},
         "lease_grant": {"TTL": LEASE_TTL_SECONDS, "ID": 0},
-        "lease_revoke": {"ID": me.chance.getrandbits(62)},
-        "lease_keep_alive": {"ID": me.chance.getrandbits(62)},
-        "lease_time_to_live": {"ID": me.chance.getrandbits(62), "keys": True},
+        "lease_revoke": {"ID": chance.getrandbits(62)},
+        "lease_keep_alive": {"ID": chance.getrandbits(62)},
+        "lease_time_to_live": {"ID": chance.getrandbits(62), "keys": True},
         "member_add": {"peerURLs": ["tcp://127.0.0.1:9"]},
         "member_update": {"ID": member, "peerURLs": ["tcp://127.0.0.1:9"]},
         "member_remove": {"ID": member},
@@ -81,9 +85,9 @@ def _fields(me: Intruder, op: str) -> dict[str, Any]:
         "member_replace": {"ID": member, "peerURLs": ["tcp://127.0.0.1:9"]},
         "move_leader": {"targetID": member},
         "alarm": {"action": "ACTIVATE", "memberID": member, "alarm": "NOSPACE"},
-        "authenticate": {"name": me.chance.choice(USERS), "password": me.chance.choice(GUESSES)},
+        "authenticate": {"name": chance.choice(USERS), "password": chance.choice(GUESSES)},
         "user_add": {"name": "intruder", "password": "x"},
-        "user_get": {"name": me.chance.choice(("root", "honest"))},
+        "user_get": {"name": chance.choice(("root", "honest"))},
         "user_delete": {"name": "honest"},
         "user_change_password": {"name": "root", "password": "x"},
         "user_grant_role": {"user": "stranger", "role": "root"},
@@ -105,10 +109,11 @@ def _fields(me: Intruder, op: str) -> dict[str, Any]:
     return values.get(op) or open_ended.get(op) or ({"key": key} if op == "history" else {})
 
 
-def _is_allowed(op: str, fields: dict[str, Any], who: Credential) -> bool:
+def is_allowed(op: str, who: Credential) -> bool:
+    """Whether an operation with such fields may be served to somebody who has no role."""
     if op in OPEN:
         return True
-    if who.name != "a user":
+    if who.name != A_USER:
         return False
     # A lease that is not there has no keys: that it is not there is an answer.
     return op in OWN or op.startswith("lease_")
@@ -121,7 +126,7 @@ def _judge(me: Intruder, op: str, who: Credential, allowed: bool, error: str | N
     elif allowed:
         me.sight.add("answered, as anybody may ask it")
     else:
-        me.sight.add(f"{THROUGH}{op} by {who.name}")
+        me.saw_through(f"{op} (shown: {who.name})")
 
 
 def prying(me: Intruder) -> None:
@@ -131,8 +136,8 @@ def prying(me: Intruder) -> None:
         for number in range(REQUESTS):
             op = me.chance.choice(list(OPS))
             who = _credential(me)
-            fields = _fields(me, op)
-            asked.append((op, who, _is_allowed(op, fields, who)))
+            fields = fields_of(op, me.chance, me.facts())
+            asked.append((op, who, is_allowed(op, who)))
             shown = {} if who.token is None else {"token": who.token}
             connection.send(message(pack({"op": op, "id": number, **fields, **shown})))
             # A late answer is one to an earlier request.
@@ -154,12 +159,12 @@ def prying_by_json(me: Intruder) -> None:
     path = me.chance.choice(list(_UNARY))
     op = _UNARY[path].op or ""
     who = _credential(me)
-    fields = _fields(me, op)
+    fields = fields_of(op, me.chance, me.facts())
     name = me.chance.choice(("Authorization", "Grpc-Metadata-Token"))
     shown = "" if who.token is None else f"{name}: {who.token}\r\n"
     body = json.dumps(_as_json(fields)).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: front\r\nContent-Length: {len(body)}\r\n{shown}\r\n"
-    with Connection(me.front_address()) as connection:
+    with me.reach_front() as connection:
         connection.send(head.encode() + body)
         connection.socket.settimeout(WAIT_SECONDS)
         answer = connection.socket.recv(READ_BYTES)
@@ -169,7 +174,7 @@ def prying_by_json(me: Intruder) -> None:
         return
     served = status.startswith(b"HTTP/1.1 200")
     error = None if served else _message_of(text)
-    _judge(me, op, who, _is_allowed(op, fields, who), error)
+    _judge(me, op, who, is_allowed(op, who), error)
 
 
 def _message_of(text: bytes) -> str:

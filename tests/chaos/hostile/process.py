@@ -16,13 +16,23 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import zmq
 
+from cluster.keyed import seal
 from cluster.wire import WireError, pack, unpack
-from tests.chaos.hostile import on_clients, on_http1, on_http2, on_peers, on_rights
+from tests.chaos.hostile import (
+    on_clients,
+    on_http1,
+    on_http2,
+    on_locks,
+    on_peers,
+    on_rights,
+    on_tls,
+)
 from tests.chaos.hostile.intruder import Address, Facts, Intruder, Kind, Sight
+from tests.chaos.hostile.person import NOBODY, Person, Secrets, person_of, secrets_of
 from tests.limits import HANG_SECONDS
 
 KINDS: Final[Mapping[str, Kind]] = {
@@ -37,6 +47,12 @@ GUARDED_KINDS: Final[Mapping[str, Kind]] = {
 }
 """Every kind of harm by name, to a cluster that checks requests."""
 
+KEYED_KINDS: Final[Mapping[str, Kind]] = {
+    **GUARDED_KINDS,
+    **{kind.name: kind for kind in (*on_locks.KINDS, *on_tls.KINDS)},
+}
+"""Every kind of harm by name, to a cluster whose members, clients and fronts ask who comes."""
+
 NICE: Final = 19
 ASK_SECONDS: Final = 1.0
 ANSWER_MS: Final = 1_000
@@ -46,7 +62,8 @@ JOIN_SECONDS: Final = 10.0
 class Plan(NamedTuple):
     """Who does what to whom; the number of hostile clients is for all kinds together.
 
-    `user` has the name and the password of one without rights, where requests are checked.
+    `user` has the name and the password of one without rights, where requests are checked. The
+    hostile clients are these people, each in turn; `secrets` are known where there are keys.
     """
 
     fronts: Mapping[str, Address]
@@ -56,10 +73,23 @@ class Plan(NamedTuple):
     hostile_clients: int
     seed: str
     user: Sequence[str] = ()
+    people: Sequence[Person] = (NOBODY,)
+    secrets: Secrets | None = None
+
+    def text(self) -> str:
+        """The plan as a line of JSON."""
+        return json.dumps(self._asdict(), default=bytes.hex)
+
+
+def plan_of(line: str) -> Plan:
+    """The plan that a line of JSON has."""
+    plan = Plan(**json.loads(line))
+    secrets = None if plan.secrets is None else secrets_of(plan.secrets)
+    return plan._replace(people=tuple(map(person_of, plan.people)), secrets=secrets)
 
 
 class Row(NamedTuple):
-    """What the hostile clients of a kind did and saw."""
+    """What the hostile clients of a kind, or a person, did and saw."""
 
     kind: str
     clients: int
@@ -79,7 +109,7 @@ class HostileProcess:
             start_new_session=True,  # Ctrl-C is for who started it, who ends it then
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(plan._asdict()).encode() + b"\n")
+        self._process.stdin.write(plan.text().encode() + b"\n")
         self._process.stdin.flush()
 
     def __enter__(self) -> Self:
@@ -99,22 +129,23 @@ class HostileProcess:
 def main() -> None:
     """Do what the first line of the standard input says, until the input ends."""
     os.nice(NICE)
-    document: dict[str, Any] = json.loads(sys.stdin.readline())
-    plan = Plan(**document)
+    plan = plan_of(sys.stdin.readline())
     stopping = threading.Event()
     threading.Thread(target=_wait_for_the_end, args=(stopping,), daemon=True).start()
     asking = Asking(plan)
     while not (asking.facts.members or stopping.is_set()):
         asking.ask()
     sights = {name: Sight() for name in plan.kinds}
+    people = [(person, Sight()) for person in plan.people]
     drawn = itertools.islice(itertools.cycle(plan.kinds), plan.hostile_clients)
     intruders = [
         Intruder(
             f"{plan.seed}-{number}",
-            GUARDED_KINDS[kind],
+            KEYED_KINDS[kind],
             lambda: asking.facts,
             sights[kind],
             stopping,
+            people,
         )
         for number, kind in enumerate(drawn)
     ]
@@ -124,10 +155,14 @@ def main() -> None:
         asking.ask()
     for intruder in intruders:
         intruder.join(JOIN_SECONDS / len(intruders))
-    share = plan.hostile_clients / len(plan.kinds)
+    share = round(plan.hostile_clients / len(plan.kinds))
+    seen = [(name, share, sight) for name, sight in sights.items()]
+    if plan.secrets is not None:
+        everybody = plan.hostile_clients
+        seen += [(f"as {person.name}", everybody, sight) for person, sight in people]
     rows = [
-        Row(name, round(share), sight.acts, dict(sight.seen.most_common()))._asdict()
-        for name, sight in sights.items()
+        Row(name, clients, sight.acts, dict(sight.seen.most_common()))._asdict()
+        for name, clients, sight in seen
     ]
     sys.stdout.write(json.dumps(rows))
     sys.stdout.flush()
@@ -149,28 +184,32 @@ class Asking:
             {name: (host, port) for name, (host, port) in addresses.items()}
             for addresses in (plan.fronts, plan.doors, plan.peers)
         )
-        self.facts = Facts(fronts, doors, peers, {}, 0, 0, 0, 0)
+        self.facts = Facts(fronts, doors, peers, {}, 0, 0, 0, 0, secrets=plan.secrets)
         self._user = plan.user
+        self._pair = next((each.pair for each in plan.people if each.pair is not None), None)
 
     def ask(self) -> None:
         """Ask one node after the other until one answers."""
-        for host, port in self.facts.doors.values():
+        for name, (host, port) in self.facts.doors.items():
             with suppress(WireError, KeyError, zmq.Again):
-                self._ask(f"tcp://{host}:{port}")
+                self._ask(name, f"tcp://{host}:{port}")
                 return
 
-    def _ask(self, url: str) -> None:
+    def _ask(self, name: str, url: str) -> None:
+        secrets = self.facts.secrets
         with self._context.socket(zmq.DEALER) as socket:
             socket.linger = 0
             socket.setsockopt(zmq.RCVTIMEO, ANSWER_MS)
+            if secrets is not None and self._pair is not None:
+                seal(socket, secrets.keys[name], self._pair)
             socket.connect(url)
             socket.send(pack({"op": "status"}))
             status = unpack(socket.recv())
             socket.send(pack({"op": "member_list", "linearizable": True}))
             members = unpack(socket.recv())["members"]
             if self._user and not self.facts.token:
-                name, password = self._user
-                socket.send(pack({"op": "authenticate", "name": name, "password": password}))
+                user, password = self._user
+                socket.send(pack({"op": "authenticate", "name": user, "password": password}))
                 self.facts = self.facts._replace(token=unpack(socket.recv())["token"])
         self.facts = self.facts._replace(
             members={member["name"]: member["ID"] for member in members},

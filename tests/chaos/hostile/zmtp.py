@@ -19,9 +19,17 @@ SOCKET_SECONDS: Final = 3.0
 READ_BYTES: Final = 256 * 1024
 SMALL_BUFFER_BYTES: Final = 4_096
 
-GREETING: Final = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+MORE, COMMAND = 1, 4
+_LONG = 2
+"""The flags of a frame."""
 
-_MORE, _LONG, _COMMAND = 1, 2, 4
+
+def greeting(mechanism: bytes) -> bytes:
+    """What each side says first: the version, the mechanism, and that it is no server of it."""
+    return b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + mechanism.ljust(20, b"\0") + bytes(32)
+
+
+GREETING: Final = greeting(b"NULL")
 
 
 def frame(body: bytes, flags: int = 0) -> bytes:
@@ -34,18 +42,18 @@ def frame(body: bytes, flags: int = 0) -> bytes:
 def message(*bodies: bytes) -> bytes:
     """The frames of one message."""
     *before, last = bodies
-    return b"".join([*(frame(body, _MORE) for body in before), frame(last)])
+    return b"".join([*(frame(body, MORE) for body in before), frame(last)])
 
 
 def endless(*bodies: bytes) -> bytes:
     """Frames of a message whose last frame is missing."""
-    return b"".join(frame(body, _MORE) for body in bodies)
+    return b"".join(frame(body, MORE) for body in bodies)
 
 
 def version_1(*bodies: bytes) -> bytes:
     """All that an old peer says: an empty name for itself, then the frames of one message."""
     *before, last = bodies
-    frames = [(b"", 0), *((body, _MORE) for body in before), (last, 0)]
+    frames = [(b"", 0), *((body, MORE) for body in before), (last, 0)]
     return b"".join(_frame_1(body, flags) for body, flags in frames)
 
 
@@ -57,28 +65,52 @@ def _frame_1(body: bytes, flags: int) -> bytes:
 
 def ready(kind: bytes, identity: bytes = b"") -> bytes:
     """The command that ends the handshake, from a socket of this kind and name."""
+    return frame(b"\x05READY" + metadata(kind, identity), COMMAND)
+
+
+def metadata(kind: bytes, identity: bytes) -> bytes:
+    """What a socket says of itself."""
     properties = ((b"Socket-Type", kind), (b"Identity", identity))
-    body = b"".join(
+    return b"".join(
         bytes([len(name)]) + name + struct.pack(">I", len(value)) + value
         for name, value in properties
     )
-    return frame(b"\x05READY" + body, _COMMAND)
+
+
+def frames_of(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The flags and bodies of the whole frames that bytes begin with, and the rest of the bytes."""
+    frames, at = [], 0
+    while at < len(data):
+        flags = data[at]
+        head = 9 if flags & _LONG else 2
+        size = int.from_bytes(data[at + 1 : at + head], "big")
+        if at + head + size > len(data):
+            break
+        frames.append((flags, data[at + head : at + head + size]))
+        at += head + size
+    return frames, data[at:]
+
+
+def connected(address: tuple[str, int], small_buffer: bool) -> socket.socket:
+    """A socket that is connected; OSError if it cannot be."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if small_buffer:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
+    made.settimeout(SOCKET_SECONDS)
+    try:
+        made.connect(address)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 class Connection:
     """A TCP connection to a node; OSError (and TimeoutError) when the node has had enough."""
 
     def __init__(self, address: tuple[str, int], small_buffer: bool = False) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if small_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-        self.socket.settimeout(SOCKET_SECONDS)
+        self.socket = connected(address, small_buffer)
         self._received = bytearray()
-        try:
-            self.socket.connect(address)
-        except BaseException:
-            self.socket.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -94,12 +126,15 @@ class Connection:
     def shake_hands(self, kind: bytes, identity: bytes = b"") -> None:
         """Be a socket of this kind."""
         self.send(GREETING + ready(kind, identity))
-        greeting = self._take(len(GREETING))
-        if greeting[:1] != b"\xff":
-            raise ConnectionError("no greeting")
-        flags, body = self._take_frame()
-        if not flags & _COMMAND or not body.startswith(b"\x05READY"):
+        self.take_greeting()
+        flags, body = self.take_frame()
+        if not flags & COMMAND or not body.startswith(b"\x05READY"):
             raise ConnectionError("the handshake was refused")
+
+    def take_greeting(self) -> None:
+        """What the node says first."""
+        if self._take(len(GREETING))[:1] != b"\xff":
+            raise ConnectionError("no greeting")
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -111,11 +146,11 @@ class Connection:
         frames: list[bytes] = []
         with suppress(TimeoutError):
             while count_max:
-                flags, body = self._take_frame(deadline)
-                if flags & _COMMAND:
+                flags, body = self.take_frame(deadline)
+                if flags & COMMAND:
                     continue
                 frames.append(body)
-                if not flags & _MORE:
+                if not flags & MORE:
                     yield frames
                     frames, count_max = [], count_max - 1
         self.socket.settimeout(SOCKET_SECONDS)
@@ -133,7 +168,8 @@ class Connection:
         except OSError:
             return True
 
-    def _take_frame(self, deadline: float | None = None) -> tuple[int, bytes]:
+    def take_frame(self, deadline: float | None = None) -> tuple[int, bytes]:
+        """The flags and the body of the next frame."""
         (flags,) = self._take(1, deadline)
         form = ">Q" if flags & _LONG else ">B"
         (size,) = struct.unpack(form, self._take(struct.calcsize(form), deadline))
@@ -185,7 +221,7 @@ def _end_of_frames(data: bytes, at_least: int) -> int | None:
     while at < at_least:
         if data[at] in (0, 255) or at + 1 >= len(data):
             return None
-        more = data[at + 1] & _MORE
+        more = data[at + 1] & MORE
         at += 1 + data[at]
         frames += 1
     return None if more or frames < 2 else at
