@@ -20,7 +20,7 @@ from cluster.etcd.grpc.headers import (
     time_left_ms,
 )
 from cluster.etcd.grpc.served import ServedCall
-from cluster.etcd.http2 import LIMITS, Http2Stream, Memory, ServerConnection
+from cluster.etcd.http2 import LIMITS, PONG_WAIT_MS, Http2Stream, Memory, ServerConnection
 from cluster.etcd.rpc.mapping import ResponseEncoder
 from cluster.etcd.rpc.schema import RPCS, Rpc
 from cluster.etcd.rpc.status import RpcError
@@ -113,7 +113,10 @@ class GrpcConnection(asyncio.BufferedProtocol):
         self.link.gather()
         self.http2.receive(data, self._now_ms())
         self.link.flush()
-        self._write()
+        if self.http2.has_time:
+            self._arm(self._now_ms() + PONG_WAIT_MS)
+        else:
+            self._write()
         if self._timer is None:  # what comes moves the next look away, and never nearer
             self._arm(self.http2.next_tick_ms)
 

@@ -18,12 +18,13 @@ from __future__ import annotations
 from cluster.etcd.http2.connection import ServerConnection
 from cluster.etcd.http2.handler import Handler
 from cluster.etcd.http2.headers import encode_block
-from cluster.etcd.http2.limits import LIMITS, Limits
+from cluster.etcd.http2.limits import LIMITS, PONG_WAIT_MS, Limits
 from cluster.etcd.http2.memory import Memory
 from cluster.etcd.http2.streams import Http2Stream
 
 __all__ = [
     "LIMITS",
+    "PONG_WAIT_MS",
     "Handler",
     "Http2Stream",
     "Limits",

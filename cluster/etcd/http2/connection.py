@@ -75,6 +75,15 @@ class ServerConnection:
         """Whether the peer leaves many answers unread, so that its user should ask for no more."""
         return self._load.is_clogged
 
+    @property
+    def has_time(self) -> bool:
+        """Whether what is to be written may wait for PONG_WAIT_MS: an answer will come behind it.
+
+        grpc-go sends a PING beside nearly every request that it makes one at a time. To answer it
+        with the request spares each side a piece to send, and one to read.
+        """
+        return self._sender.has_only_pongs and self._streams.unanswered > 0
+
     def keep(self, count: int) -> None:
         """The user holds bytes for this peer: parts of an answer, say; below zero, no longer."""
         self._load.keep(count)

@@ -113,7 +113,7 @@ class ControlFrames:
         if flags & frames.ACK:
             self.acked_ping = payload
         else:
-            self._sender.control(frames.ping(payload, ack=True))
+            self._sender.pong(payload)
 
     def _settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         values = settings_of(flags, stream_id, payload)

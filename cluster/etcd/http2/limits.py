@@ -119,6 +119,9 @@ GAPS_REMEMBERED_MAX: Final = 100
 PREFACE_TIMEOUT_MS: Final = 10_000
 """From the first byte to the peer's first SETTINGS frame."""
 
+PONG_WAIT_MS: Final = 20
+"""How long the answer to a PING may wait for the answer to a request, to go with it."""
+
 KEEPALIVE_INTERVAL_MS: Final = 2 * 60 * 60 * 1_000
 """A peer that was silent for this long is pinged (etcd's --grpc-keepalive-interval)."""
 

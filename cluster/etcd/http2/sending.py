@@ -40,6 +40,7 @@ class Sender:
         self._frames: list[bytes | memoryview] = []
         self._frames_bytes = 0
         self._control_bytes = 0
+        self._pong_bytes = 0
         self.waiting_bytes = 0  # all that the peer has not taken: frames, and what is queued
         self._small: OrderedDict[int, Http2Stream] = OrderedDict()
         self._large: OrderedDict[int, Http2Stream] = OrderedDict()
@@ -64,6 +65,17 @@ class Sender:
         self._control_bytes += len(frame)
         if self._control_bytes > self._limits.control_bytes:
             raise Http2Error(ENHANCE_YOUR_CALM, "too many frames that are not read")
+
+    def pong(self, payload: bytes) -> None:
+        """Answer a PING. Raises Http2Error as `control`."""
+        frame = frames.ping(payload, ack=True)
+        self._pong_bytes += len(frame)
+        self.control(frame)
+
+    @property
+    def has_only_pongs(self) -> bool:
+        """Whether answers to PINGs wait to be sent, and nothing else."""
+        return 0 < self._pong_bytes == self.waiting_bytes
 
     def headers(self, stream: Http2Stream, block: bytes, *, end: bool) -> None:
         """Send a header block."""
@@ -181,7 +193,7 @@ class Sender:
         """Forget the frames that have been made: they were taken, or nobody will."""
         self._frames.clear()
         self.waiting_bytes -= self._frames_bytes
-        self._frames_bytes = self._control_bytes = 0
+        self._frames_bytes = self._control_bytes = self._pong_bytes = 0
 
     def _fill(self) -> None:
         """Give small streams what the turn allows, and large ones the rest of it, in turns.

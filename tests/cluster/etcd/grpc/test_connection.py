@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 import pytest
-from hyperframe.frame import GoAwayFrame, HeadersFrame
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, PingFrame
 
 from cluster import wire
 from cluster.etcd.grpc.headers import OK_TRAILERS_BLOCK, RESPONSE_BLOCK
@@ -539,3 +539,39 @@ async def test_an_answer_for_which_there_is_no_memory_is_counted_once() -> None:
     await settle()
     assert peer.answers[stream].reset_code == ENHANCE_YOUR_CALM
     assert dict(peer.counters.handled) == {(PUT.encode(), CANCELED): 1}
+
+
+PING = PingFrame(0, b"12345678").serialize()
+
+
+@in_loop
+async def test_a_ping_is_answered_in_one_piece_with_the_request_beside_it() -> None:
+    peer = Peer()
+    peer.call(PUT, request(PUT, key=b"k"))
+    peer.listen(answers_pings=False)
+    peer.connection.data_received(PING)
+    await settle()
+    assert peer.frames == []
+    peer.link.answer(0)
+    await settle()
+    assert peer.frames is not None
+    assert [type(each) for each in peer.frames] == [
+        PingFrame,
+        HeadersFrame,
+        DataFrame,
+        HeadersFrame,
+    ]
+
+
+@in_loop
+async def test_a_ping_waits_for_no_slow_request_and_for_none_that_is_not_there() -> None:
+    peer = Peer()
+    peer.listen(answers_pings=False)
+    peer.connection.data_received(PING)
+    assert [type(each) for each in peer.frames or ()] == [PingFrame]
+    peer = Peer()
+    peer.call(PUT, request(PUT, key=b"k"))
+    peer.listen(answers_pings=False)
+    peer.connection.data_received(PING)
+    await peer.until(lambda: peer.frames)
+    assert [type(each) for each in peer.frames or ()] == [PingFrame]

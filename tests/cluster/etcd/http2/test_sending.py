@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hyperframe.frame import DataFrame, Frame, HeadersFrame, RstStreamFrame
+from hyperframe.frame import DataFrame, Frame, HeadersFrame, PingFrame, RstStreamFrame
 
 from cluster.etcd.http2 import LIMITS, Http2Stream, codes
 from cluster.etcd.http2.limits import FRAME_BYTES_MAX, KIB, MIB, TURN_BYTES
@@ -288,3 +288,29 @@ def test_a_lost_transport_tells_each_stream() -> None:
     peer.server.lose()
     assert peer.handler.resets == [(1, codes.CANCEL)]
     assert peer.read() == []
+
+
+def test_the_answer_to_a_ping_has_time_until_a_request_is_answered() -> None:
+    peer = opened(1)
+    peer.server.receive(ping(), 0)
+    assert peer.server.has_time
+    unary(peer, 1, 10)
+    assert not peer.server.has_time
+    assert [type(each) for each in peer.read()] == [
+        PingFrame,
+        HeadersFrame,
+        DataFrame,
+        HeadersFrame,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sent"),
+    [((), ping()), ((1,), ping() + settings()), ((1,), rst_stream(1) + ping())],
+    ids=["no request", "another frame", "a request that is reset"],
+)
+def test_nothing_else_has_time(numbers: tuple[int, ...], sent: bytes) -> None:
+    peer = opened(*numbers)
+    peer.server.receive(sent, 0)
+    assert not peer.server.has_time
+    assert not opened(1).server.has_time
