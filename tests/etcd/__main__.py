@@ -4,7 +4,7 @@
 `load DIR`: puts and gets through etcd's Go client; DIR has etcd and etcd_load as well.
 `failover DIR`: kills of the leader, as etcd's Go client sees them; DIR has etcd_failover as well.
 `go DIR`: a program over etcd's Go client, on etcd and on ours; it is built in DIR.
-`front`: what a front adds to a request of ZeroMQ, its memory, and how soon it is back when killed.
+`front`: what a front adds to one request, its memory, and how soon it is back when killed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> int:
     going = commands.add_parser("go", help="compare what a Go program sees")
     going.add_argument("directory", type=Path, help="where etcd is, and the program goes")
     fronting = commands.add_parser("front", help="measure a front by itself")
-    fronting.add_argument("--rounds", type=int, default=10)
+    fronting.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
     end_all_with_this_process()
     if options.command == "suites":
