@@ -20,8 +20,8 @@ from actors.raft.rpc import SnapshotAck, SnapshotChunk
 CHUNK_BYTES: Final = 256 * 1024
 CHUNKS_UNDER_WAY_MAX: Final = 8
 PROGRESS_STEPS: Final = 20
-SYNC_BYTES: Final = 16 * 1024 * 1024
-"""The receiver syncs each time this much has arrived, so the last sync is short."""
+SYNC_BYTES: Final = 1024 * 1024
+"""The receiver syncs each time 1 MiB has arrived: nothing waits long for any of these syncs."""
 
 SNAPSHOT_BYTES_MAX: Final = 1 << 44
 """16 TiB. A chunk of a larger snapshot is refused: no store is that large."""
