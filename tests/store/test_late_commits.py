@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ from actors.runtime.disk import OF_WAITS, DiskWaits
 from actors.runtime.loop import Loop
 from actors.store import pace
 from actors.store.actor import StoreActor
+from actors.store.commits import FREED_STEPS
 from actors.store.disk import open_commit
 from actors.store.disk.backend import LmdbBackend
 from actors.store.disk.open_commit import LmdbCommit
 from actors.store.machine import Machine
 from actors.store.questions import answer
-from actors.store.steps import finish
+from actors.store.steps import ITEMS_PER_STEP, finish
 from actors.store.storage import Backend, Batch
 from tests.limits import HANG_SECONDS
 from tests.store.driver import FOUNDERS, everything
@@ -442,3 +444,37 @@ def test_a_slow_commit_holds_up_neither_reads_nor_heartbeats_nor_the_answer_to_a
         each.actor_ref.stop(block=True, timeout=HANG_SECONDS)
     loop.join(HANG_SECONDS)
     assert reasons == []
+
+
+MANY = 9_000
+
+
+def test_what_a_large_commit_has_written_is_freed_in_portions_and_read_from_the_backend(
+    late: Late,
+) -> None:
+    late.apply(*(Put(b"k%04d" % number, b"v") for number in range(MANY)))
+    written = late.machine.store.committing
+    late.end()
+    sizes = [len(written)]
+    while written:
+        late.tick()
+        sizes.append(len(written))
+    freed = [before - after for before, after in pairwise(sizes)]
+    assert sum(freed) == MANY
+    assert max(freed) <= FREED_STEPS * ITEMS_PER_STEP
+    assert len(all_of(late.machine)) == MANY
+    late.tick()
+    assert late.actor.mailbox.next_wake_ms is None, "nothing is left to do"
+
+
+def test_a_large_commit_is_kept_for_a_copy_that_will_repeat_it(tmp_path: Path) -> None:
+    late = Late(LmdbBackend(tmp_path / "store"))
+    late.backend.compact(lambda _: None)
+    await_copies()
+    late.apply(*(Put(b"k%04d" % number, b"v") for number in range(MANY)))
+    late.end()
+    for _ in range(MANY // ITEMS_PER_STEP):
+        late.tick()
+    assert late.backend.change_over() is None
+    assert len(all_of(late.machine)) == MANY
+    late.backend.close()
