@@ -1,16 +1,26 @@
 """Directories and files for keys and values: only their owner may read them, whatever the umask.
 
-What is written in a file is synced by its writer, and its name in the directory by this module.
+What is written in a file is synced by its writer, and its name in the directory by this module. So
+that connections, which strangers open, never leave a process without files, it keeps some
+descriptors back for these.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
+import threading
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+
+RESERVED_DESCRIPTORS: Final = 32
+"""Below the hard limit of open files, and above the soft one, which a process sets for itself."""
+
+_reserve = threading.Lock()
 
 
 def make_directory(path: Path) -> None:
@@ -31,9 +41,29 @@ def append(path: Path) -> BinaryIO:
     return _open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, "ab")
 
 
+def open_file(path: Path, flags: int) -> int:
+    """Open a file, if need be with a descriptor that is kept back.
+
+    The limit is raised for this one call only: at the limit, libzmq takes each descriptor that is
+    free for the next connection that waits.
+    """
+    try:
+        return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    with _reserve:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        try:
+            return os.open(path, flags | os.O_CLOEXEC, FILE_MODE)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable: a rename without this may be undone by a crash."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
@@ -41,4 +71,4 @@ def sync_directory(directory: Path) -> None:
 
 
 def _open(path: Path, flags: int, mode: str) -> BinaryIO:
-    return cast(BinaryIO, os.fdopen(os.open(path, flags | os.O_CLOEXEC, FILE_MODE), mode))
+    return cast(BinaryIO, os.fdopen(open_file(path, flags), mode))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.language.errors import StorageError, described
-from cluster.private import make_directory
+from cluster.private import RESERVED_DESCRIPTORS, make_directory
 
 OWN_DESCRIPTORS: Final = 64
 """A node by itself opens 25 files; it opens more while it copies its store, and libraries do."""
@@ -28,7 +28,8 @@ CLIENT_DESCRIPTORS: Final = 128
 """A node that could serve fewer clients than this refuses to start."""
 
 DESCRIPTORS_WANTED: Final = 65_536
-"""The soft limit of open files is raised to this, or as far as the hard limit allows."""
+"""The soft limit of open files is raised to this, or as far as the hard limit allows, less what is
+kept back for the node's own files (RESERVED_DESCRIPTORS)."""
 
 _SNAPSHOT: Final = re.compile(r"[a-z0-9]+\.snapshot(\.[a-z]+)?")
 
@@ -84,19 +85,25 @@ def clear_directory(directory: Path) -> None:
 
 
 def require_descriptors(members: int) -> None:
-    """Raise the limit of open files as far as allowed. Raises StorageError if that is too low."""
+    """Set the limit of open files as high as allowed. Raises StorageError if that is too low.
+
+    Connections count as files. They may have all but RESERVED_DESCRIPTORS of the hard limit: else
+    whoever opens enough of them would end the node when it begins the next file of its log.
+    """
     needed = OWN_DESCRIPTORS + PEER_DESCRIPTORS * (members - 1) + CLIENT_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = max(needed, DESCRIPTORS_WANTED)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft != resource.RLIM_INFINITY and soft < needed:
+    if soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
         raise StorageError(
-            f"a process may have {soft} files open here, and a member of a cluster of {members} "
+            f"a process may have {hard} files open here, and a member of a cluster of {members} "
             f"needs {needed}, {CLIENT_DESCRIPTORS} of them for clients: raise the limit "
             f"(ulimit -n {needed})"
         )
+    soft = max(soft, DESCRIPTORS_WANTED)
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard - RESERVED_DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def try_to_listen(urls: tuple[str, ...]) -> None:

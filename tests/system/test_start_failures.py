@@ -19,6 +19,7 @@ from actors.runtime.premises import CLIENT_DESCRIPTORS, DESCRIPTORS_WANTED, OWN_
 from cluster import Client
 from cluster.launcher.local import IMPORT_ROOT, LocalCluster
 from cluster.launcher.nodes.files import LauncherError
+from cluster.private import RESERVED_DESCRIPTORS
 from tests.limits import HANG_SECONDS
 from tests.ports import free_ports
 from tests.system.conditions import client_of
@@ -268,12 +269,12 @@ def test_the_stacks_of_a_node_are_shown_at_a_signal_and_it_lives(tmp_path: Path)
         node.put()
 
 
-def test_a_low_soft_limit_of_open_files_is_raised(tmp_path: Path) -> None:
+def test_a_low_soft_limit_of_open_files_is_raised_and_some_are_kept_back(tmp_path: Path) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Running(tmp_path, {resource.RLIMIT_NOFILE: (64, hard)}) as node:
         node.put()
         soft, hard = resource.prlimit(node.process.pid, resource.RLIMIT_NOFILE)
-        assert soft == min(hard, DESCRIPTORS_WANTED)
+        assert soft == min(hard - RESERVED_DESCRIPTORS, DESCRIPTORS_WANTED)
 
 
 def test_what_lies_about_in_the_directories_of_snapshots_does_not_stop_a_start(

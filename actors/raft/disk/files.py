@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Final, Protocol
 
-from cluster.private import make_directory, sync_directory
+from cluster.private import make_directory, open_file, sync_directory
 
 DISCARDED: Final = ".discarded"
 """Behind the name of a file that is being removed. A start removes what a crash has left of one."""
@@ -77,7 +77,7 @@ class Disk:
         return path.read_bytes()
 
     def read_part(self, path: Path, offset: int, size: int) -> bytes:
-        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        file = open_file(path, os.O_RDONLY)
         try:
             return os.pread(file, size, offset)
         finally:
@@ -91,7 +91,7 @@ class Disk:
         return status.f_bavail * status.f_frsize
 
     def create(self, path: Path, size: int) -> int:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        file = open_file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         try:
             # Reserving the space now makes a full disk fail here, where nothing is lost, and not
             # in the middle of a flush. It also fixes the size: a sync need not write a new one.
@@ -104,7 +104,7 @@ class Disk:
         return file
 
     def open(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return open_file(path, os.O_RDWR)
 
     def write(self, file: int, data: bytes, offset: int) -> None:
         written = os.pwrite(file, data, offset)

@@ -49,7 +49,7 @@ from actors.store.records import (
 )
 from actors.store.steps import Steps, finish, portions
 from actors.store.storage import EMPTY, SUB_BITS, Batch, LeaseRecord, Loaded, Meta, Row
-from cluster.private import sync_directory
+from cluster.private import open_file, sync_directory
 
 MAP_SIZE_BYTES: Final = 1 << 34
 """The address space reserved at first; it takes neither disk nor memory. A commit that does not fit
@@ -106,7 +106,7 @@ class LmdbBackend:
                 remove_leftovers(path)
                 if not path.exists():
                     create(path)
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file = open_file(path, os.O_RDONLY)
             try:
                 self._check_format()
                 self._open_environment()
@@ -260,7 +260,7 @@ class LmdbBackend:
                 self._close_environment()
                 os.close(self._file)
                 compact_copy.replace()
-                self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._file = open_file(self._path, os.O_RDONLY)
                 self._open_environment()
         return error
 
